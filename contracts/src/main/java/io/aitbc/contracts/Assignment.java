@@ -1,0 +1,94 @@
+package io.aitbc.contracts;
+
+import com.fasterxml.jackson.annotation.JsonAnyGetter;
+import com.fasterxml.jackson.annotation.JsonAnySetter;
+import com.fasterxml.jackson.annotation.JsonProperty;
+import java.time.Instant;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.ObjectNode;
+
+/**
+ * One attempt of a task, given to one agent: the value on {@code assignments.<agent_id>}.
+ *
+ * <p>The same assignment may stand in the topic twice, always with the same {@code assignment_id} and always in the same
+ * agent's topic. The agent runs the first and drops the others.
+ *
+ * @param assignmentId {@link #id task_id and attempt}
+ * @param deadline when the coordinator gives the task to another agent unless a result or progress came before
+ * @param maxAttempts kept so that a retry can be made from this message alone
+ * @param timeoutSeconds how long the attempt may take; each progress report grants as much again
+ * @param unknown fields of the task that this version does not know, passed on as they came
+ */
+public record Assignment(
+        @JsonProperty("assignment_id") String assignmentId,
+        @JsonProperty("task_id") String taskId,
+        @JsonProperty("attempt") Integer attempt,
+        @JsonProperty("agent_id") String agentId,
+        @JsonProperty("priority") Priority priority,
+        @JsonProperty("task_data") ObjectNode taskData,
+        @JsonProperty("requirements") Requirements requirements,
+        @JsonProperty("max_attempts") Integer maxAttempts,
+        @JsonProperty("timeout_seconds") Integer timeoutSeconds,
+        @JsonProperty("expires_at") @Nullable Instant expiresAt,
+        @JsonProperty("submitted_at") Instant submittedAt,
+        @JsonProperty("assigned_at") Instant assignedAt,
+        @JsonProperty("deadline") Instant deadline,
+        @JsonAnySetter @JsonAnyGetter Map<String, JsonNode> unknown) {
+
+    public Assignment {
+        Checks.id("task_id", taskId);
+        Checks.id("agent_id", agentId);
+        attempt = Checks.range("attempt", Checks.required("attempt", attempt), 1, 1_000_000);
+        assignmentId = assignmentId == null ? id(taskId, attempt) : assignmentId;
+        Checks.required("priority", priority);
+        Checks.required("task_data", taskData);
+        requirements = requirements == null ? Requirements.NONE : requirements;
+        maxAttempts = maxAttempts == null ? Task.DEFAULT_MAX_ATTEMPTS : maxAttempts;
+        timeoutSeconds = timeoutSeconds == null ? Task.DEFAULT_TIMEOUT_SECONDS : timeoutSeconds;
+        Checks.required("submitted_at", submittedAt);
+        Checks.required("assigned_at", assignedAt);
+        Checks.required("deadline", deadline);
+        unknown = Checks.unknown(unknown);
+    }
+
+    /** The id of an attempt: {@code <task_id>:<attempt>}. A colon cannot stand in a task id, so no two attempts collide. */
+    public static String id(String taskId, int attempt) {
+        return taskId + ":" + attempt;
+    }
+
+    public static Assignment of(Task task, Priority priority, String agentId, Instant assignedAt) {
+        return new Assignment(
+                id(task.taskId(), task.attempt()),
+                task.taskId(),
+                task.attempt(),
+                agentId,
+                priority,
+                task.taskData(),
+                task.requirements(),
+                task.maxAttempts(),
+                task.timeoutSeconds(),
+                task.expiresAt(),
+                task.submittedAt(),
+                assignedAt,
+                assignedAt.plusSeconds(task.timeoutSeconds()),
+                task.unknown());
+    }
+
+    /** The task this is an attempt of, as it stood when it was assigned. */
+    public Task task() {
+        return new Task(
+                taskId,
+                taskData,
+                null,
+                requirements,
+                maxAttempts,
+                timeoutSeconds,
+                null,
+                expiresAt,
+                submittedAt,
+                attempt,
+                unknown);
+    }
+}

@@ -1,0 +1,21 @@
+package io.aitbc.contracts;
+
+/**
+ * The headers of a record on {@code tasks.dead-letter}, all UTF-8 text. The value is the record that was set aside, as it came;
+ * cut to {@link #TRUNCATED_BYTES} bytes if it was longer, with its size under {@link #ORIGINAL_SIZE}.
+ */
+public final class DeadLetterHeaders {
+    /** Why in one word: malformed, oversized, attempts_exhausted, payload_lost. */
+    public static final String REASON = "reason";
+    /** Why in a sentence. */
+    public static final String DETAIL = "detail";
+
+    public static final String TOPIC = "source-topic";
+    public static final String PARTITION = "source-partition";
+    public static final String OFFSET = "source-offset";
+    public static final String PRIORITY = "priority";
+    public static final String ORIGINAL_SIZE = "original-size";
+    public static final int TRUNCATED_BYTES = 256 * 1024;
+
+    private DeadLetterHeaders() {}
+}

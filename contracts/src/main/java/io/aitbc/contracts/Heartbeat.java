@@ -1,0 +1,36 @@
+package io.aitbc.contracts;
+
+import com.fasterxml.jackson.annotation.JsonInclude;
+import com.fasterxml.jackson.annotation.JsonProperty;
+import java.time.Instant;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * An agent's sign of life: the value on {@code agents.heartbeat}, keyed by agent id.
+ *
+ * @param status absent: {@code active} when the agent is new, else as it was
+ * @param loadMetrics absent: as they were. {@code cpu_usage} and {@code memory_usage} are read as fractions, or as percent when
+ *     above 1
+ * @param sentAt by the agent's clock; the time of receipt decides, this only shows the skew
+ * @param registration the agent's whole self-description: with it nothing but Kafka is needed to register
+ */
+@JsonInclude(JsonInclude.Include.NON_NULL)
+public record Heartbeat(
+        @JsonProperty("agent_id") String agentId,
+        @JsonProperty("status") @Nullable AgentStatus status,
+        @JsonProperty("load_metrics") @Nullable Map<String, Double> loadMetrics,
+        @JsonProperty("sent_at") @Nullable Instant sentAt,
+        @JsonProperty("registration") @Nullable Registration registration) {
+
+    public Heartbeat {
+        Checks.id("agent_id", agentId);
+        if (loadMetrics != null) {
+            loadMetrics = Checks.metrics("load_metrics", loadMetrics);
+        }
+        if (registration != null && !registration.agentId().equals(agentId)) {
+            throw new IllegalArgumentException("registration.agent_id must equal agent_id but was \""
+                    + registration.agentId() + "\" beside \"" + agentId + "\"");
+        }
+    }
+}

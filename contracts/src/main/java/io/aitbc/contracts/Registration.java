@@ -1,0 +1,70 @@
+package io.aitbc.contracts;
+
+import com.fasterxml.jackson.annotation.JsonInclude;
+import com.fasterxml.jackson.annotation.JsonProperty;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+import tools.jackson.databind.node.ObjectNode;
+
+/**
+ * What an agent is: the body of {@code POST /agents/register}, and part of a heartbeat.
+ *
+ * @param agentType open vocabulary; worker, provider, consumer and general are the documented ones
+ * @param capacity how many unsettled assignments it holds at most, 1 to 100,000; 100 when absent
+ * @param weight its share under WEIGHTED_ROUND_ROBIN, above 0 to 1,000; 1.0 when absent
+ * @param chainId kept and filterable, without meaning to the coordinator; likewise the island
+ */
+@JsonInclude(JsonInclude.Include.NON_NULL)
+public record Registration(
+        @JsonProperty("agent_id") String agentId,
+        @JsonProperty("agent_type") String agentType,
+        @JsonProperty("capabilities") List<String> capabilities,
+        @JsonProperty("services") List<String> services,
+        @JsonProperty("endpoints") ObjectNode endpoints,
+        @JsonProperty("metadata") ObjectNode metadata,
+        @JsonProperty("tags") List<String> tags,
+        @JsonProperty("version") String version,
+        @JsonProperty("capacity") Integer capacity,
+        @JsonProperty("weight") Double weight,
+        @JsonProperty("region") @Nullable String region,
+        @JsonProperty("location") @Nullable Location location,
+        @JsonProperty("chain_id") @Nullable String chainId,
+        @JsonProperty("island_id") @Nullable String islandId) {
+
+    public static final int DEFAULT_CAPACITY = 100;
+
+    public Registration {
+        Checks.id("agent_id", agentId);
+        agentType = Checks.text("agent_type", agentType);
+        capabilities = Checks.texts("capabilities", capabilities);
+        services = Checks.texts("services", services);
+        endpoints = endpoints == null ? Json.object() : endpoints;
+        metadata = metadata == null ? Json.object() : metadata;
+        tags = Checks.texts("tags", tags);
+        version = version == null ? "1.0.0" : Checks.text("version", version);
+        capacity = Checks.range("capacity", capacity == null ? DEFAULT_CAPACITY : capacity, 1, 100_000);
+        weight = Checks.range("weight", weight == null ? 1.0 : weight, 0.001, 1_000);
+        region = Checks.optionalText("region", region);
+        chainId = Checks.optionalText("chain_id", chainId);
+        islandId = Checks.optionalText("island_id", islandId);
+    }
+
+    /** An agent of a type with capabilities and a capacity, and defaults for the rest. */
+    public static Registration of(String agentId, String agentType, List<String> capabilities, int capacity) {
+        return new Registration(
+                agentId,
+                agentType,
+                capabilities,
+                List.of(),
+                Json.object(),
+                Json.object(),
+                List.of(),
+                "1.0.0",
+                capacity,
+                1.0,
+                null,
+                null,
+                null,
+                null);
+    }
+}

@@ -1,0 +1,64 @@
+package io.aitbc.contracts;
+
+import com.fasterxml.jackson.annotation.JsonAnyGetter;
+import com.fasterxml.jackson.annotation.JsonAnySetter;
+import com.fasterxml.jackson.annotation.JsonProperty;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+import tools.jackson.databind.JsonNode;
+
+/**
+ * What a task asks of the agent that runs it. Whatever is absent is not asked.
+ *
+ * @param agentType the agent's type, exactly
+ * @param capabilities the agent has all of them
+ * @param services the agent offers all of them
+ * @param tags the agent carries all of them
+ * @param minHealthScore 0.0 to 1.0
+ * @param region the agent's region, exactly, unless the strategy is GEOGRAPHIC, which prefers it
+ * @param location where the work is wanted, for GEOGRAPHIC
+ * @param agentId this agent and no other
+ * @param unknown fields that this version does not know, passed on as they came
+ */
+public record Requirements(
+        @JsonProperty("agent_type") @Nullable String agentType,
+        @JsonProperty("capabilities") List<String> capabilities,
+        @JsonProperty("services") List<String> services,
+        @JsonProperty("tags") List<String> tags,
+        @JsonProperty("min_health_score") @Nullable Double minHealthScore,
+        @JsonProperty("region") @Nullable String region,
+        @JsonProperty("location") @Nullable Location location,
+        @JsonProperty("agent_id") @Nullable String agentId,
+        @JsonAnySetter @JsonAnyGetter Map<String, JsonNode> unknown) {
+
+    public static final Requirements NONE =
+            new Requirements(null, List.of(), List.of(), List.of(), null, null, null, null, Map.of());
+
+    public Requirements {
+        agentType = Checks.optionalText("requirements.agent_type", agentType);
+        capabilities = Checks.texts("requirements.capabilities", capabilities);
+        services = Checks.texts("requirements.services", services);
+        tags = Checks.texts("requirements.tags", tags);
+        if (minHealthScore != null) {
+            Checks.range("requirements.min_health_score", minHealthScore, 0, 1);
+        }
+        region = Checks.optionalText("requirements.region", region);
+        if (agentId != null) {
+            Checks.id("requirements.agent_id", agentId);
+        }
+        unknown = Checks.unknown(unknown);
+    }
+
+    /** The same without unknown fields: two tasks whose known requirements are equal can be served by the same agents. */
+    public Requirements known() {
+        return unknown.isEmpty()
+                ? this
+                : new Requirements(
+                        agentType, capabilities, services, tags, minHealthScore, region, location, agentId, Map.of());
+    }
+
+    public static Requirements capabilities(String... capabilities) {
+        return new Requirements(null, List.of(capabilities), List.of(), List.of(), null, null, null, null, Map.of());
+    }
+}

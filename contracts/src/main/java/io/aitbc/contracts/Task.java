@@ -1,0 +1,113 @@
+package io.aitbc.contracts;
+
+import com.fasterxml.jackson.annotation.JsonAnyGetter;
+import com.fasterxml.jackson.annotation.JsonAnySetter;
+import com.fasterxml.jackson.annotation.JsonProperty;
+import java.time.Instant;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.ObjectNode;
+
+/**
+ * A piece of work that someone wants done: the body of {@code POST /tasks/submit}, and the value on {@code tasks.<priority>}.
+ *
+ * @param taskId names the task for good; when absent, {@code task_data.task_id}; when that is absent too, made at intake
+ * @param taskData what the agent gets to read, opaque to the coordinator
+ * @param priority over REST; on Kafka the topic decides and this is ignored
+ * @param maxAttempts how often the task may be tried, 1 to 100; 3 when absent
+ * @param timeoutSeconds how long one attempt may take, 1 to 259,200 s (3 days); 600 when absent
+ * @param notBefore not assigned earlier
+ * @param expiresAt not assigned later: the task ends as {@code expired}
+ * @param submittedAt when the task was accepted first; kept over retries
+ * @param attempt which try this is, from 1
+ * @param unknown fields that this version does not know, passed on as they came
+ */
+public record Task(
+        @JsonProperty("task_id") @Nullable String taskId,
+        @JsonProperty("task_data") ObjectNode taskData,
+        @JsonProperty("priority") @Nullable Priority priority,
+        @JsonProperty("requirements") Requirements requirements,
+        @JsonProperty("max_attempts") Integer maxAttempts,
+        @JsonProperty("timeout_seconds") Integer timeoutSeconds,
+        @JsonProperty("not_before") @Nullable Instant notBefore,
+        @JsonProperty("expires_at") @Nullable Instant expiresAt,
+        @JsonProperty("submitted_at") @Nullable Instant submittedAt,
+        @JsonProperty("attempt") Integer attempt,
+        @JsonAnySetter @JsonAnyGetter Map<String, JsonNode> unknown) {
+
+    public static final int DEFAULT_MAX_ATTEMPTS = 3;
+    public static final int DEFAULT_TIMEOUT_SECONDS = 600;
+    public static final int MAX_TIMEOUT_SECONDS = 259_200;
+
+    public Task {
+        Checks.required("task_data", taskData);
+        if (taskId == null && taskData.hasNonNull("task_id")) {
+            taskId = taskData.get("task_id").asString();
+        }
+        if (taskId != null) {
+            Checks.id("task_id", taskId);
+        }
+        requirements = requirements == null ? Requirements.NONE : requirements;
+        maxAttempts = Checks.range("max_attempts", maxAttempts == null ? DEFAULT_MAX_ATTEMPTS : maxAttempts, 1, 100);
+        timeoutSeconds = Checks.range(
+                "timeout_seconds",
+                timeoutSeconds == null ? DEFAULT_TIMEOUT_SECONDS : timeoutSeconds,
+                1,
+                MAX_TIMEOUT_SECONDS);
+        attempt = Checks.range("attempt", attempt == null ? 1 : attempt, 1, 1_000_000);
+        unknown = Checks.unknown(unknown);
+    }
+
+    public static Task of(String taskId, ObjectNode taskData, Requirements requirements) {
+        return new Task(taskId, taskData, null, requirements, null, null, null, null, null, null, Map.of());
+    }
+
+    /** This task as it is stored in a queue: with an id, a time of acceptance, and no priority, which the topic says. */
+    public Task accepted(String id, Instant at) {
+        return new Task(
+                id,
+                taskData,
+                null,
+                requirements,
+                maxAttempts,
+                timeoutSeconds,
+                notBefore,
+                expiresAt,
+                at,
+                attempt,
+                unknown);
+    }
+
+    /** The same task with one more attempt, up to 100, for one that it did not really have. */
+    public Task grantAttempt() {
+        return new Task(
+                taskId,
+                taskData,
+                priority,
+                requirements,
+                Math.min(100, maxAttempts + 1),
+                timeoutSeconds,
+                notBefore,
+                expiresAt,
+                submittedAt,
+                attempt,
+                unknown);
+    }
+
+    /** The same task for another try, not before a time. */
+    public Task attempt(int number, @Nullable Instant earliest) {
+        return new Task(
+                taskId,
+                taskData,
+                priority,
+                requirements,
+                maxAttempts,
+                timeoutSeconds,
+                earliest,
+                expiresAt,
+                submittedAt,
+                number,
+                unknown);
+    }
+}

@@ -1,0 +1,85 @@
+package io.aitbc.contracts;
+
+import com.fasterxml.jackson.annotation.JsonCreator;
+import com.fasterxml.jackson.annotation.JsonInclude;
+import com.fasterxml.jackson.annotation.JsonProperty;
+import com.fasterxml.jackson.annotation.JsonValue;
+import java.time.Instant;
+import java.util.Locale;
+import org.jspecify.annotations.Nullable;
+import tools.jackson.databind.JsonNode;
+
+/**
+ * What an agent says of an assignment: the value on {@code tasks.results}.
+ *
+ * @param assignmentId {@code <task_id>:<attempt>}, as it stood in the assignment; may be absent, the two parts count
+ * @param result any JSON, for {@code completed} and {@code progress}
+ * @param error any JSON, best a sentence, for {@code failed} and {@code rejected}
+ */
+@JsonInclude(JsonInclude.Include.NON_NULL)
+public record TaskResult(
+        @JsonProperty("assignment_id") String assignmentId,
+        @JsonProperty("task_id") String taskId,
+        @JsonProperty("attempt") Integer attempt,
+        @JsonProperty("agent_id") String agentId,
+        @JsonProperty("status") Status status,
+        @JsonProperty("result") @Nullable JsonNode result,
+        @JsonProperty("error") @Nullable JsonNode error,
+        @JsonProperty("started_at") @Nullable Instant startedAt,
+        @JsonProperty("finished_at") @Nullable Instant finishedAt) {
+
+    public TaskResult {
+        Checks.id("task_id", taskId);
+        Checks.id("agent_id", agentId);
+        Checks.required("attempt", attempt);
+        Checks.required("status", status);
+        assignmentId = assignmentId == null ? Assignment.id(taskId, attempt) : assignmentId;
+    }
+
+    public static TaskResult of(
+            Assignment assignment,
+            Status status,
+            @Nullable JsonNode result,
+            @Nullable JsonNode error,
+            @Nullable Instant startedAt,
+            @Nullable Instant finishedAt) {
+        return new TaskResult(
+                assignment.assignmentId(),
+                assignment.taskId(),
+                assignment.attempt(),
+                assignment.agentId(),
+                status,
+                result,
+                error,
+                startedAt,
+                finishedAt);
+    }
+
+    /** How the attempt stands. */
+    public enum Status {
+        /** Done; the task has ended. */
+        COMPLETED,
+        /** Tried in vain; the task is tried again while it has attempts left. */
+        FAILED,
+        /** Not tried; the task goes to another agent without using up an attempt. */
+        REJECTED,
+        /** Still at it; the deadline moves out by the task's timeout. */
+        PROGRESS;
+
+        @JsonValue
+        public String wireName() {
+            return name().toLowerCase(Locale.ROOT);
+        }
+
+        @JsonCreator
+        public static Status parse(String text) {
+            for (Status status : values()) {
+                if (status.name().equalsIgnoreCase(text)) {
+                    return status;
+                }
+            }
+            throw new IllegalArgumentException(
+                    "Invalid result status: " + text + " (one of completed, failed, rejected, progress)");
+        }
+    }
+}

@@ -1,0 +1,60 @@
+package io.aitbc.contracts;
+
+import java.util.Arrays;
+import java.util.List;
+import java.util.regex.Pattern;
+
+/**
+ * The names of all topics.
+ *
+ * @param prefix stands before each name, at most 37 characters, so that several clusters of coordinators can share a broker;
+ *     empty by default
+ */
+public record Topics(String prefix) {
+    private static final Pattern PREFIX = Pattern.compile("[A-Za-z0-9._-]{0,37}");
+
+    public Topics {
+        if (!PREFIX.matcher(prefix).matches()) {
+            throw new IllegalArgumentException(
+                    "topic prefix must be at most 37 characters of A-Z a-z 0-9 . _ - but was \"" + prefix + "\"");
+        }
+    }
+
+    public static Topics unprefixed() {
+        return new Topics("");
+    }
+
+    public String tasks(Priority priority) {
+        return prefix + "tasks." + priority.wireName();
+    }
+
+    /** All five, the most urgent first. */
+    public List<String> tasks() {
+        return Arrays.stream(Priority.values()).map(this::tasks).toList();
+    }
+
+    /** @throws IllegalArgumentException if the name is none of the five */
+    public Priority priorityOf(String tasksTopic) {
+        return Priority.parse(tasksTopic.substring((prefix + "tasks.").length()));
+    }
+
+    public String assignments(String agentId) {
+        return prefix + "assignments." + agentId;
+    }
+
+    public String results() {
+        return prefix + "tasks.results";
+    }
+
+    public String deadLetter() {
+        return prefix + "tasks.dead-letter";
+    }
+
+    public String heartbeats() {
+        return prefix + "agents.heartbeat";
+    }
+
+    public String control() {
+        return prefix + "coordinator.control";
+    }
+}

@@ -1,0 +1,233 @@
+package io.aitbc.contracts;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import com.fasterxml.jackson.annotation.JsonAnySetter;
+import com.fasterxml.jackson.annotation.JsonProperty;
+import com.networknt.schema.Error;
+import com.networknt.schema.InputFormat;
+import com.networknt.schema.Schema;
+import com.networknt.schema.SchemaLocation;
+import com.networknt.schema.SchemaRegistry;
+import com.networknt.schema.SpecificationVersion;
+import java.time.Instant;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+import tools.jackson.databind.JsonNode;
+
+/** The published JSON Schemas and the records say the same. */
+class SchemaTest {
+    private static final String BASE = "https://aitbc.io/schemas/";
+    private static final SchemaRegistry REGISTRY = SchemaRegistry.withDefaultDialect(
+            SpecificationVersion.DRAFT_2020_12,
+            builder -> builder.schemaIdResolvers(resolvers -> resolvers.mapPrefix(BASE, "classpath:schemas/")));
+
+    private static final Instant NOW = Instant.parse("2026-11-01T12:00:00Z");
+
+    private static final Requirements REQUIREMENTS = new Requirements(
+            "worker",
+            List.of("hash"),
+            List.of("s"),
+            List.of("t"),
+            0.7,
+            "eu",
+            new Location(50.1, 8.7),
+            "agent-1",
+            Map.of("affinity_key", Json.tree("k")));
+    private static final Task TASK = new Task(
+            "t-1",
+            Json.object().put("task_type", "echo"),
+            Priority.HIGH,
+            REQUIREMENTS,
+            2,
+            30,
+            NOW,
+            NOW,
+            NOW,
+            1,
+            Map.of("later_field", Json.tree(1)));
+    private static final Registration REGISTRATION = new Registration(
+            "agent-1",
+            "worker",
+            List.of("hash"),
+            List.of(),
+            Json.object().put("http", "http://localhost:1"),
+            Json.object(),
+            List.of("gpu"),
+            "1.2.3",
+            5,
+            2.0,
+            "eu",
+            new Location(1, 2),
+            "c",
+            "i");
+
+    static Stream<Arguments> messages() {
+        return Stream.of(
+                Arguments.of("task", TASK),
+                Arguments.of("task", Task.of("t-2", Json.object(), Requirements.NONE)),
+                Arguments.of("requirements", REQUIREMENTS),
+                Arguments.of("assignment", Assignment.of(TASK, Priority.LOW, "agent-1", NOW)),
+                Arguments.of(
+                        "result",
+                        TaskResult.of(
+                                Assignment.of(TASK, Priority.LOW, "agent-1", NOW),
+                                TaskResult.Status.COMPLETED,
+                                Json.tree(List.of(1, 2)),
+                                null,
+                                NOW,
+                                NOW)),
+                Arguments.of("registration", REGISTRATION),
+                Arguments.of("registration", Registration.of("a", "worker", List.of(), 1)),
+                Arguments.of(
+                        "heartbeat",
+                        new Heartbeat("agent-1", AgentStatus.ACTIVE, Map.of("cpu_usage", 0.5), NOW, REGISTRATION)),
+                Arguments.of("heartbeat", new Heartbeat("agent-1", null, null, null, null)),
+                Arguments.of("control", new ControlMessage.ClearQueue("c", Priority.LOW, Map.of(0, 7L), NOW)),
+                Arguments.of("control", new ControlMessage.QueueCleared("c", Priority.LOW, 3)),
+                Arguments.of("control", new ControlMessage.SwitchStrategy("RANDOM", NOW)));
+    }
+
+    @ParameterizedTest
+    @MethodSource("messages")
+    void writtenMessageIsValidAndReadsBackEqual(String schema, Object message) {
+        String json = Json.text(message);
+
+        assertThat(errors(schema, json)).as(json).isEmpty();
+        Class<?> type = message instanceof ControlMessage ? ControlMessage.class : message.getClass();
+        assertThat(Json.read(json, type)).isEqualTo(message);
+    }
+
+    @ParameterizedTest
+    @MethodSource("messages")
+    void schemaNamesExactlyTheFieldsOfTheRecord(String schema, Object message) {
+        if (message instanceof ControlMessage) {
+            assertThat(propertiesOf(schema)).containsAll(fieldsOf(message.getClass()));
+        } else {
+            assertThat(propertiesOf(schema)).isEqualTo(fieldsOf(message.getClass()));
+        }
+    }
+
+    static Stream<Arguments> malformed() {
+        return Stream.of(
+                Arguments.of("task", Task.class, "{}", "task_data is required"),
+                Arguments.of("task", Task.class, "{\"task_data\":\"x\"}", "task_data has the wrong type"),
+                Arguments.of("task", Task.class, "{\"task_data\":{},\"task_id\":\"a b\"}", "task_id must be"),
+                Arguments.of("task", Task.class, "{\"task_data\":{},\"task_id\":7}", "task_id has the wrong type"),
+                Arguments.of("task", Task.class, "{\"task_data\":{},\"max_attempts\":0}", "max_attempts must be"),
+                Arguments.of("task", Task.class, "{\"task_data\":{},\"max_attempts\":1.5}", "max_attempts has"),
+                Arguments.of("task", Task.class, "{\"task_data\":{},\"max_attempts\":\"3\"}", "max_attempts has"),
+                Arguments.of("task", Task.class, "{\"task_data\":{},\"priority\":\"asap\"}", "Invalid priority: asap"),
+                Arguments.of(
+                        "task",
+                        Task.class,
+                        "{\"task_data\":{},\"requirements\":{\"capabilities\":\"gpu\"}}",
+                        "requirements.capabilities has the wrong type or form (expected an array)"),
+                Arguments.of(
+                        "task",
+                        Task.class,
+                        "{\"task_data\":{},\"requirements\":{\"min_health_score\":2}}",
+                        "requirements.min_health_score must be from 0.0 to 1.0"),
+                Arguments.of("registration", Registration.class, "{\"agent_id\":\"a\"}", "agent_type is required"),
+                Arguments.of(
+                        "registration",
+                        Registration.class,
+                        "{\"agent_id\":\"a\",\"agent_type\":\"w\",\"location\":{\"lat\":91,\"lon\":0}}",
+                        "location.lat must be"),
+                Arguments.of(
+                        "heartbeat",
+                        Heartbeat.class,
+                        "{\"agent_id\":\"a\",\"status\":\"sleepy\"}",
+                        "Invalid status: sleepy"),
+                Arguments.of(
+                        "heartbeat",
+                        Heartbeat.class,
+                        "{\"agent_id\":\"a\",\"load_metrics\":{\"cpu\":-1}}",
+                        "load_metrics.cpu must be"),
+                Arguments.of(
+                        "heartbeat",
+                        Heartbeat.class,
+                        "{\"agent_id\":\"a\",\"load_metrics\":{\"cpu\":\"NaN\"}}",
+                        "load_metrics.cpu"),
+                Arguments.of(
+                        "result",
+                        TaskResult.class,
+                        "{\"task_id\":\"t\",\"attempt\":1,\"agent_id\":\"a\",\"status\":\"done\"}",
+                        "Invalid result status: done"));
+    }
+
+    @ParameterizedTest
+    @MethodSource("malformed")
+    void malformedMessageIsRefusedBySchemaAndCodecInOneSentence(
+            String schema, Class<?> type, String json, String sentence) {
+        assertThat(errors(schema, json)).isNotEmpty();
+        assertThatThrownBy(() -> Json.read(json, type))
+                .isInstanceOf(Json.MalformedMessageException.class)
+                .hasMessageContaining(sentence);
+    }
+
+    @Test
+    void textThatIsNotJsonIsRefusedInOneSentence() {
+        for (String text : List.of("", "nope", "{", "[1]", "null", "{} {}")) {
+            assertThatThrownBy(() -> Json.read(text, Task.class))
+                    .as(text)
+                    .isInstanceOf(Json.MalformedMessageException.class)
+                    .message()
+                    .doesNotContain("\n");
+        }
+    }
+
+    @Test
+    void deepJsonIsRefused() {
+        String deep = "{\"task_data\":" + "{\"a\":".repeat(5_000) + "1" + "}".repeat(5_001);
+
+        assertThatThrownBy(() -> Json.read(deep, Task.class)).isInstanceOf(Json.MalformedMessageException.class);
+    }
+
+    @Test
+    void unknownFieldsOfATaskReachTheAssignment() {
+        Task task = Json.read("{\"task_data\":{},\"task_id\":\"t\",\"novel\":{\"x\":1}}", Task.class);
+
+        String assignment = Json.text(Assignment.of(task.accepted("t", NOW), Priority.LOW, "a", NOW));
+
+        assertThat(Json.MAPPER.readTree(assignment).at("/novel/x").asInt()).isEqualTo(1);
+    }
+
+    @Test
+    void taskIdIsAlsoReadFromTaskData() {
+        Task task = Json.read("{\"task_data\":{\"task_id\":\"inner\"}}", Task.class);
+
+        assertThat(task.taskId()).isEqualTo("inner");
+    }
+
+    private static List<Error> errors(String schema, String json) {
+        Schema loaded = REGISTRY.getSchema(SchemaLocation.of(BASE + schema + ".schema.json"));
+        return loaded.validate(
+                json, InputFormat.JSON, context -> context.executionConfig(c -> c.formatAssertionsEnabled(true)));
+    }
+
+    private static Set<String> propertiesOf(String schema) {
+        JsonNode tree =
+                Json.MAPPER.readTree(SchemaTest.class.getResourceAsStream("/schemas/" + schema + ".schema.json"));
+        return new TreeSet<>(tree.get("properties").propertyNames());
+    }
+
+    private static Set<String> fieldsOf(Class<?> message) {
+        return Arrays.stream(message.getRecordComponents())
+                .filter(component -> component.getAccessor().getAnnotation(JsonAnySetter.class) == null)
+                .filter(component -> !component.getName().equals("unknown"))
+                .map(component -> component.getAccessor().getAnnotation(JsonProperty.class))
+                .map(JsonProperty::value)
+                .collect(Collectors.toCollection(TreeSet::new));
+    }
+}

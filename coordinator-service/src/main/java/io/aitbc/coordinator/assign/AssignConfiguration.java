@@ -1,0 +1,25 @@
+package io.aitbc.coordinator.assign;
+
+import io.aitbc.contracts.Topics;
+import io.aitbc.coordinator.kafka.KafkaClients;
+import java.time.Duration;
+import java.util.Map;
+import org.apache.kafka.clients.producer.ProducerConfig;
+import org.springframework.context.annotation.Bean;
+import org.springframework.context.annotation.Configuration;
+
+@Configuration(proxyBeanMethods = false)
+class AssignConfiguration {
+    /** Nobody waits for an assignment but its agent: better late than given up. */
+    private static final Duration NEVER_GIVE_UP = Duration.ofDays(20);
+
+    @Bean(destroyMethod = "")
+    AssignmentTopics assignmentTopics(KafkaClients clients, Topics topics) {
+        return new AssignmentTopics(
+                clients.producer(
+                        Duration.ofMillis(1),
+                        NEVER_GIVE_UP,
+                        Map.of(ProducerConfig.BUFFER_MEMORY_CONFIG, 64L * 1024 * 1024)),
+                topics);
+    }
+}

@@ -1,0 +1,151 @@
+package io.aitbc.coordinator.dispatch;
+
+import io.aitbc.contracts.ControlMessage;
+import io.aitbc.contracts.ControlMessage.ClearQueue;
+import io.aitbc.contracts.ControlMessage.QueueCleared;
+import io.aitbc.contracts.ControlMessage.SwitchStrategy;
+import io.aitbc.contracts.Priority;
+import io.aitbc.contracts.Topics;
+import io.aitbc.coordinator.balance.LoadBalancingStrategy;
+import io.aitbc.coordinator.intake.QueueSizes;
+import io.aitbc.coordinator.intake.TaskIds;
+import io.aitbc.coordinator.kafka.KafkaClients;
+import io.aitbc.coordinator.redis.Keys;
+import io.aitbc.coordinator.redis.Redis;
+import java.time.Clock;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import java.util.stream.Collectors;
+import org.apache.kafka.clients.producer.Producer;
+
+/** Commands to the whole cluster, whichever coordinator was asked. May be used by any thread. */
+public final class ClusterControl implements AutoCloseable {
+    private static final long WAIT_SECONDS = 30;
+
+    private final ControlTopic topic;
+    private final Dispatcher dispatcher;
+    private final QueueSizes sizes;
+    private final Redis redis;
+    private final Clock clock;
+    private final Map<String, Clearing> clearings = new ConcurrentHashMap<>();
+    private final Map<String, CompletableFuture<Void>> switches = new ConcurrentHashMap<>();
+    private volatile LoadBalancingStrategy strategy;
+
+    /** The partitions whose owners have not reported yet. */
+    private record Clearing(Set<Integer> missing, CompletableFuture<Void> done) {}
+
+    ClusterControl(
+            KafkaClients clients,
+            Producer<String, byte[]> producer,
+            Topics topics,
+            Dispatcher dispatcher,
+            QueueSizes sizes,
+            Redis redis,
+            LoadBalancingStrategy initialStrategy,
+            Clock clock) {
+        this.topic = new ControlTopic(clients, producer, topics, this::received);
+        this.dispatcher = dispatcher;
+        this.sizes = sizes;
+        this.redis = redis;
+        this.strategy = initialStrategy;
+        this.clock = clock;
+    }
+
+    public void start() {
+        topic.start();
+    }
+
+    @Override
+    public void close() {
+        topic.close();
+    }
+
+    /** The strategy in force. */
+    public LoadBalancingStrategy strategy() {
+        return strategy;
+    }
+
+    /** Switches all coordinators to a strategy; returns when this one has. */
+    public void switchStrategy(LoadBalancingStrategy wanted) throws InterruptedException {
+        CompletableFuture<Void> applied =
+                switches.computeIfAbsent(wanted.wireName(), name -> new CompletableFuture<>());
+        topic.send(new SwitchStrategy(wanted.wireName(), clock.instant()));
+        await(applied, "the strategy was not switched in time");
+    }
+
+    /**
+     * Cancels what is in a queue now, in every partition, whoever owns it.
+     *
+     * @return how many tasks were cancelled: none of them was or will be executed
+     * @throws UnfinishedException if not all owners have reported in time; they go on all the same
+     */
+    public long clear(Priority priority) throws InterruptedException {
+        Map<Integer, Long> ends = sizes.ends(priority);
+        Set<Integer> partitions = ends.entrySet().stream()
+                .filter(entry -> entry.getValue() > 0)
+                .map(Map.Entry::getKey)
+                .collect(Collectors.toCollection(ConcurrentHashMap::newKeySet));
+        if (partitions.isEmpty()) {
+            return 0;
+        }
+        ClearQueue command = new ClearQueue(TaskIds.next(), priority, ends, clock.instant());
+        Clearing clearing = new Clearing(partitions, new CompletableFuture<>());
+        clearings.put(command.commandId(), clearing);
+        try {
+            topic.send(command);
+            await(clearing.done(), "not all of the queue was cleared in time; the rest follows");
+        } finally {
+            clearings.remove(command.commandId());
+        }
+        String count = redis.sync().hget(Keys.clear(command.commandId()), "count");
+        return count == null ? 0 : Long.parseLong(count);
+    }
+
+    void report(QueueCleared report) {
+        topic.send(report);
+    }
+
+    private void received(ControlMessage message) {
+        if (message instanceof ClearQueue command) {
+            dispatcher.clear(command);
+        } else if (message instanceof QueueCleared report) {
+            Clearing clearing = clearings.get(report.commandId());
+            if (clearing != null
+                    && clearing.missing().remove(report.partition())
+                    && clearing.missing().isEmpty()) {
+                clearing.done().complete(null);
+            }
+        } else if (message instanceof SwitchStrategy command) {
+            apply(LoadBalancingStrategy.parse(command.strategy()));
+        }
+    }
+
+    private void apply(LoadBalancingStrategy wanted) {
+        strategy = wanted;
+        dispatcher.tell(matcher -> matcher.switchStrategy(wanted));
+        CompletableFuture<Void> applied = switches.remove(wanted.wireName());
+        if (applied != null) {
+            applied.complete(null);
+        }
+    }
+
+    private static void await(CompletableFuture<Void> done, String otherwise) throws InterruptedException {
+        try {
+            done.get(WAIT_SECONDS, TimeUnit.SECONDS);
+        } catch (TimeoutException | ExecutionException e) {
+            throw new UnfinishedException(otherwise);
+        }
+    }
+
+    /** A command was given and goes on, but its end was not seen. */
+    public static final class UnfinishedException extends RuntimeException {
+        UnfinishedException(String message) {
+            super(message);
+        }
+    }
+}

@@ -1,0 +1,75 @@
+package io.aitbc.coordinator.dispatch;
+
+import io.aitbc.contracts.ControlMessage;
+import io.aitbc.contracts.Json;
+import io.aitbc.contracts.Topics;
+import io.aitbc.coordinator.kafka.ConsumerLoop;
+import io.aitbc.coordinator.kafka.KafkaClients;
+import java.util.List;
+import java.util.function.Consumer;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.ConsumerRecords;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.producer.Producer;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.TopicPartition;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * What coordinators tell each other. Every coordinator reads all of it, from the beginning at its start, so that it knows what was
+ * decided before. The thread {@code control} passes the messages on.
+ */
+final class ControlTopic implements AutoCloseable {
+    private static final Logger log = LoggerFactory.getLogger(ControlTopic.class);
+
+    private final Producer<String, byte[]> producer;
+    private final Topics topics;
+    private final Consumer<ControlMessage> listener;
+    private final ConsumerLoop loop;
+
+    ControlTopic(
+            KafkaClients clients, Producer<String, byte[]> producer, Topics topics, Consumer<ControlMessage> listener) {
+        this.producer = producer;
+        this.topics = topics;
+        this.listener = listener;
+        this.loop = new ConsumerLoop("control", () -> open(clients), this::handle, false);
+    }
+
+    void start() {
+        loop.start();
+    }
+
+    void send(ControlMessage message) {
+        producer.send(
+                new ProducerRecord<>(topics.control(), message.key(), Json.bytes(message)), (metadata, failure) -> {
+                    if (failure != null) {
+                        log.atWarn().addKeyValue("key", message.key()).log("Not sent: {}", failure.toString());
+                    }
+                });
+    }
+
+    @Override
+    public void close() {
+        loop.close();
+    }
+
+    private KafkaConsumer<byte[], byte[]> open(KafkaClients clients) {
+        KafkaConsumer<byte[], byte[]> consumer = clients.freeConsumer();
+        TopicPartition partition = new TopicPartition(topics.control(), 0);
+        consumer.assign(List.of(partition));
+        consumer.seekToBeginning(List.of(partition));
+        return consumer;
+    }
+
+    private void handle(ConsumerRecords<byte[], byte[]> records) {
+        for (ConsumerRecord<byte[], byte[]> record : records) {
+            try {
+                listener.accept(Json.read(record.value() == null ? new byte[0] : record.value(), ControlMessage.class));
+            } catch (Json.MalformedMessageException e) {
+                // Perhaps of a newer version; there is nobody to whom it would be of use elsewhere.
+                log.atWarn().addKeyValue("offset", record.offset()).log("Control message ignored: {}", e.getMessage());
+            }
+        }
+    }
+}

@@ -1,0 +1,108 @@
+package io.aitbc.coordinator.dispatch;
+
+import io.aitbc.contracts.Topics;
+import io.aitbc.coordinator.agent.Agent;
+import io.aitbc.coordinator.assign.AssignmentTopics;
+import io.aitbc.coordinator.assign.Reservations;
+import io.aitbc.coordinator.intake.DeadLetters;
+import io.aitbc.coordinator.intake.QueueSizes;
+import io.aitbc.coordinator.intake.TaskIds;
+import io.aitbc.coordinator.intake.TaskRecords;
+import io.aitbc.coordinator.intake.TaskStates;
+import io.aitbc.coordinator.kafka.KafkaClients;
+import io.aitbc.coordinator.match.Matcher;
+import io.aitbc.coordinator.redis.Redis;
+import io.aitbc.coordinator.registry.AgentView;
+import io.aitbc.coordinator.registry.Registry;
+import io.aitbc.coordinator.settle.SettleSettings;
+import java.time.Clock;
+import java.util.Map;
+import java.util.random.RandomGenerator;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.consumer.ConsumerConfig;
+import org.apache.kafka.clients.producer.Producer;
+import org.springframework.beans.factory.ObjectProvider;
+import org.springframework.boot.context.properties.EnableConfigurationProperties;
+import org.springframework.context.annotation.Bean;
+import org.springframework.context.annotation.Configuration;
+
+@Configuration(proxyBeanMethods = false)
+@EnableConfigurationProperties(DispatchSettings.class)
+class DispatchConfiguration {
+    private static final String GROUP = "agent-coordinator";
+
+    @Bean
+    QueueSizes queueSizes(Admin admin, Topics topics) {
+        return new QueueSizes(admin, topics, topics.prefix() + GROUP);
+    }
+
+    @Bean(destroyMethod = "")
+    Dispatcher dispatcher(
+            KafkaClients clients,
+            Topics topics,
+            DeadLetters deadLetters,
+            TaskStates taskStates,
+            Redis redis,
+            AssignmentTopics assignments,
+            Registry registry,
+            DispatchSettings settings,
+            SettleSettings settleSettings,
+            ObjectProvider<ClusterControl> control,
+            Clock clock) {
+        return new Dispatcher(
+                clients.groupConsumer(
+                        topics.prefix() + GROUP, Map.of(ConsumerConfig.MAX_POLL_RECORDS_CONFIG, settings.batch())),
+                topics,
+                new TaskRecords(topics, settings.maxTaskBytes()),
+                deadLetters,
+                taskStates,
+                new Reservations(redis, settleSettings.taskRetention()),
+                assignments,
+                new Matcher(
+                        registry.healthPolicy(),
+                        settings.agingInterval(),
+                        settings.strategy(),
+                        RandomGenerator.getDefault()),
+                settings,
+                report -> control.getObject().report(report),
+                clock);
+    }
+
+    @Bean(destroyMethod = "")
+    ClusterControl clusterControl(
+            KafkaClients clients,
+            Producer<String, byte[]> producer,
+            Topics topics,
+            Dispatcher dispatcher,
+            QueueSizes sizes,
+            Redis redis,
+            DispatchSettings settings,
+            Clock clock) {
+        return new ClusterControl(clients, producer, topics, dispatcher, sizes, redis, settings.strategy(), clock);
+    }
+
+    @Bean(destroyMethod = "")
+    AgentView agentView(Redis redis, Registry registry, Dispatcher dispatcher, Clock clock) {
+        return new AgentView(redis, registry, new AgentView.Listener() {
+            @Override
+            public void changed(Agent agent) {
+                dispatcher.tell(matcher -> matcher.agentChanged(agent, clock.instant()));
+            }
+
+            @Override
+            public void gone(String agentId) {
+                dispatcher.tell(matcher -> matcher.agentGone(agentId));
+            }
+
+            @Override
+            public void holds(String agentId, int count) {
+                dispatcher.tell(matcher -> matcher.agentHolds(agentId, count));
+            }
+        });
+    }
+
+    @Bean(destroyMethod = "")
+    FiguresReport figuresReport(Dispatcher dispatcher, Redis redis, Clock clock) {
+        return new FiguresReport(TaskIds.next(), dispatcher, redis, clock);
+    }
+}

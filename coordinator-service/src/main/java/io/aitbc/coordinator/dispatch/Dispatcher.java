@@ -1,0 +1,543 @@
+package io.aitbc.coordinator.dispatch;
+
+import io.aitbc.contracts.ControlMessage.ClearQueue;
+import io.aitbc.contracts.ControlMessage.QueueCleared;
+import io.aitbc.contracts.Priority;
+import io.aitbc.contracts.Topics;
+import io.aitbc.coordinator.assign.AssignmentTopics;
+import io.aitbc.coordinator.assign.Reservations;
+import io.aitbc.coordinator.assign.Verdict;
+import io.aitbc.coordinator.intake.DeadLetters;
+import io.aitbc.coordinator.intake.TaskRecords;
+import io.aitbc.coordinator.intake.TaskStates;
+import io.aitbc.coordinator.match.Matcher;
+import io.aitbc.coordinator.match.Placement;
+import io.aitbc.coordinator.match.Position;
+import io.aitbc.coordinator.match.WaitingTask;
+import java.time.Clock;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.EnumMap;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.TimeUnit;
+import java.util.function.Consumer;
+import java.util.function.Supplier;
+import java.util.stream.Collectors;
+import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.ConsumerRecords;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.common.KafkaException;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.errors.InterruptException;
+import org.apache.kafka.common.errors.RetriableException;
+import org.apache.kafka.common.errors.WakeupException;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Runs rounds: take in what came, match, reserve, and hand on what was granted; commit what is done. Reserving and publishing go on
+ * while the next rounds run, their outcomes come back through the mailbox.
+ */
+public final class Dispatcher implements AutoCloseable {
+    private static final Logger log = LoggerFactory.getLogger(Dispatcher.class);
+
+    /** Batches that may be with Redis at once: enough to keep it busy, few enough that views stay fresh. */
+    private static final int MAX_OPEN_BATCHES = 4;
+
+    private static final Duration IDLE_POLL = Duration.ofMillis(100);
+    private static final Duration COMMIT_EVERY = Duration.ofMillis(200);
+    private static final Duration LOOK_AT_TIME_EVERY = Duration.ofSeconds(1);
+    private static final Duration OPEN_WORK_LIMIT = Duration.ofSeconds(2);
+    private static final Duration FIRST_PAUSE = Duration.ofMillis(100);
+    private static final Duration LONGEST_PAUSE = Duration.ofSeconds(2);
+
+    private final KafkaConsumer<byte[], byte[]> consumer;
+    private final Topics topics;
+    private final TaskRecords records;
+    private final DeadLetters deadLetters;
+    private final TaskStates taskStates;
+    private final Reservations reservations;
+    private final AssignmentTopics assignments;
+    private final Matcher matcher;
+    private final Lane lane;
+    private final DispatchSettings settings;
+    private final Consumer<QueueCleared> clearReports;
+    private final Clock clock;
+    private final BlockingQueue<Runnable> mailbox = new LinkedBlockingQueue<>();
+    private final Thread thread = new Thread(this::run, "dispatcher");
+
+    private volatile boolean closing;
+    private volatile boolean polling;
+    private volatile LaneFigures figures = new LaneFigures(Instant.EPOCH, 0, 0, Map.of(), Map.of(), Map.of());
+
+    private final Rates received = new Rates();
+    private final Rates assigned = new Rates();
+    private final Set<TopicPartition> paused = new HashSet<>();
+    private int openBatches;
+    private int openPublications;
+    private Instant nextCommit = Instant.EPOCH;
+    private Instant nextLook = Instant.EPOCH;
+    private Instant lastLook = Instant.EPOCH;
+    private Instant pausedUntil = Instant.EPOCH;
+    private Duration pause = FIRST_PAUSE;
+
+    Dispatcher(
+            KafkaConsumer<byte[], byte[]> consumer,
+            Topics topics,
+            TaskRecords records,
+            DeadLetters deadLetters,
+            TaskStates taskStates,
+            Reservations reservations,
+            AssignmentTopics assignments,
+            Matcher matcher,
+            DispatchSettings settings,
+            Consumer<QueueCleared> clearReports,
+            Clock clock) {
+        this.consumer = consumer;
+        this.topics = topics;
+        this.records = records;
+        this.deadLetters = deadLetters;
+        this.taskStates = taskStates;
+        this.reservations = reservations;
+        this.assignments = assignments;
+        this.matcher = matcher;
+        this.lane = new Lane(matcher, settings.windowPerPartition());
+        this.settings = settings;
+        this.clearReports = clearReports;
+        this.clock = clock;
+    }
+
+    public void start() {
+        thread.start();
+    }
+
+    /** Lets the dispatching thread do something with the matcher, soon. */
+    public void tell(Consumer<Matcher> change) {
+        post(() -> change.accept(matcher));
+    }
+
+    /** Lets the dispatching thread cancel what was in a queue. */
+    public void clear(ClearQueue command) {
+        post(() -> lane.clear(command));
+    }
+
+    public LaneFigures figures() {
+        return figures;
+    }
+
+    @Override
+    public void close() {
+        closing = true;
+        consumer.wakeup();
+        try {
+            thread.join(TimeUnit.SECONDS.toMillis(5));
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    private void run() {
+        try (consumer) {
+            consumer.subscribe(topics.tasks(), new Ownership());
+            while (!closing) {
+                runRound();
+            }
+            finishOpenWork();
+            commitNow();
+        } catch (InterruptException e) {
+            log.debug("Interrupted");
+        } catch (RuntimeException e) {
+            log.error("The dispatcher has stopped: this coordinator assigns nothing any more", e);
+        }
+    }
+
+    /** Whether the thread is at work; once it is not, only a new start of the coordinator helps. */
+    public boolean isRunning() {
+        return thread.isAlive();
+    }
+
+    private void runRound() {
+        try {
+            round();
+        } catch (WakeupException e) {
+            log.trace("Woken");
+        } catch (RetriableException e) {
+            log.atWarn().log("Will try again: {}", e.toString());
+        }
+    }
+
+    private void round() {
+        handleMail();
+        takeIn(poll());
+        handleMail();
+        Instant now = clock.instant();
+        lookAtTime(now);
+        cancelCleared(now);
+        endExpired(now);
+        assign(now);
+        lane.takeFinishedClears().forEach(clearReports);
+        if (!now.isBefore(nextCommit)) {
+            commitSoon();
+            nextCommit = now.plus(COMMIT_EVERY);
+        }
+    }
+
+    private void assign(Instant now) {
+        if (openBatches >= MAX_OPEN_BATCHES || now.isBefore(pausedUntil)) {
+            return;
+        }
+        List<Placement> placements = matcher.match(now, settings.batch());
+        if (!placements.isEmpty()) {
+            reserve(placements, now);
+        }
+    }
+
+    private void reserve(List<Placement> placements, Instant now) {
+        openBatches++;
+        reservations
+                .reserve(placements, now)
+                .whenComplete((verdicts, failure) -> post(() -> {
+                    openBatches--;
+                    if (failure == null) {
+                        pause = FIRST_PAUSE;
+                        verdicts.forEach(this::judged);
+                    } else {
+                        redisFailed(failure);
+                        Instant then = clock.instant();
+                        for (Placement placement : placements) {
+                            matcher.unanswered(placement);
+                            lane.await(placement.waiting(), then);
+                        }
+                    }
+                }));
+    }
+
+    private void judged(Verdict verdict) {
+        matcher.answered(verdict.placement(), verdict.held());
+        WaitingTask waiting = verdict.placement().waiting();
+        switch (verdict.ruling()) {
+            case GRANTED -> {
+                assigned.count(waiting.position().priority());
+                publish(verdict);
+            }
+            case LIVE -> publish(verdict);
+            case ENDED -> lane.finished(waiting.position());
+            case FULL -> lane.await(waiting, clock.instant());
+            case UNAVAILABLE -> {
+                // The live view will say what it is now; until then it gets nothing.
+                matcher.agentGone(verdict.placement().agentId());
+                lane.await(waiting, clock.instant());
+            }
+        }
+    }
+
+    private void publish(Verdict verdict) {
+        WaitingTask waiting = verdict.placement().waiting();
+        openPublications++;
+        assignments.publish(
+                verdict,
+                (metadata, failure) -> post(() -> {
+                    openPublications--;
+                    if (failure == null) {
+                        lane.finished(waiting.position());
+                    } else {
+                        // Reserved but not published: the next reservation answers LIVE, and it is published then.
+                        log.atWarn()
+                                .addKeyValue("task_id", waiting.id())
+                                .addKeyValue("agent_id", verdict.agentId())
+                                .log("Assignment not published, will try again: {}", failure.toString());
+                        lane.await(waiting, clock.instant());
+                    }
+                }));
+    }
+
+    private void takeIn(ConsumerRecords<byte[], byte[]> polled) {
+        if (polled.isEmpty()) {
+            return;
+        }
+        Instant now = clock.instant();
+        List<WaitingTask> fresh = new ArrayList<>(polled.count());
+        for (ConsumerRecord<byte[], byte[]> record : polled) {
+            Position position = records.position(record);
+            if (lane.received(position)) {
+                try {
+                    WaitingTask task = records.read(record);
+                    lane.await(task, now);
+                    fresh.add(task);
+                    received.count(position.priority());
+                } catch (TaskRecords.PoisonException poison) {
+                    setAside(record, position, poison);
+                }
+            }
+        }
+        for (TopicPartition partition : polled.partitions()) {
+            pauseIfFull(partition);
+        }
+        makeVisible(fresh, now);
+    }
+
+    /** Tasks that are assigned in the round they come in never cost a note. */
+    private void makeVisible(List<WaitingTask> fresh, Instant now) {
+        assign(now);
+        fresh.removeIf(task -> !matcher.backlog().contains(task.position()));
+        if (!fresh.isEmpty()) {
+            taskStates.noteQueued(fresh);
+        }
+    }
+
+    private void setAside(
+            ConsumerRecord<byte[], byte[]> record, Position position, TaskRecords.PoisonException poison) {
+        deadLetters
+                .poison(record, poison.reason(), poison.getMessage())
+                .whenComplete((done, failure) -> post(() -> {
+                    if (failure == null) {
+                        lane.finished(position);
+                    } else {
+                        setAside(record, position, poison);
+                    }
+                }));
+    }
+
+    private void cancelCleared(Instant now) {
+        if (now.isBefore(pausedUntil)) {
+            return;
+        }
+        lane.takeCleared().forEach((commandId, tasks) -> end(tasks, "cancelled", commandId, now));
+        for (Lane.Partition partition : lane.clearing()) {
+            TopicPartition kafkaPartition = kafkaPartition(partition);
+            if (consumer.assignment().contains(kafkaPartition)) {
+                lane.readUpTo(partition, unwoken(() -> consumer.position(kafkaPartition)));
+            }
+        }
+    }
+
+    private void endExpired(Instant now) {
+        if (now.isBefore(pausedUntil)) {
+            return;
+        }
+        List<WaitingTask> expired = matcher.backlog().takeExpired(now);
+        if (!expired.isEmpty()) {
+            end(expired, "expired", "", now);
+        }
+    }
+
+    private void end(List<WaitingTask> tasks, String status, String clearId, Instant now) {
+        reservations
+                .endWaiting(tasks, status, clearId, now)
+                .whenComplete((ended, failure) -> post(() -> {
+                    if (failure != null) {
+                        redisFailed(failure);
+                    }
+                    for (int i = 0; i < tasks.size(); i++) {
+                        WaitingTask task = tasks.get(i);
+                        if (failure == null && ended.get(i)) {
+                            lane.finished(task.position());
+                        } else if (failure == null) {
+                            // An agent has it already, from before a crash: the reservation will say which, and it is
+                            // published again.
+                            reserve(List.of(new Placement(task, "")), clock.instant());
+                        } else {
+                            lane.await(task, clock.instant());
+                        }
+                    }
+                }));
+    }
+
+    private void redisFailed(Throwable failure) {
+        Instant now = clock.instant();
+        if (!now.isBefore(pausedUntil)) {
+            log.atWarn()
+                    .addKeyValue("pause_ms", pause.toMillis())
+                    .log("Dispatch pauses, Redis: {}", failure.toString());
+            pausedUntil = now.plus(pause);
+            pause = pause.multipliedBy(2).compareTo(LONGEST_PAUSE) > 0 ? LONGEST_PAUSE : pause.multipliedBy(2);
+        }
+    }
+
+    private void lookAtTime(Instant now) {
+        if (now.isBefore(nextLook)) {
+            return;
+        }
+        nextLook = now.plus(LOOK_AT_TIME_EVERY);
+        matcher.timePassed(now);
+        double seconds = Math.max(0.001, Duration.between(lastLook, now).toMillis() / 1000.0);
+        lastLook = now;
+        Map<Priority, Instant> oldest = new EnumMap<>(Priority.class);
+        for (Priority priority : Priority.values()) {
+            WaitingTask first = matcher.backlog().oldest(priority);
+            if (first != null) {
+                oldest.put(priority, first.waitingSince());
+            }
+        }
+        figures = new LaneFigures(
+                now,
+                consumer.assignment().size(),
+                matcher.backlog().size(),
+                oldest,
+                received.roll(seconds),
+                assigned.roll(seconds));
+    }
+
+    private ConsumerRecords<byte[], byte[]> poll() {
+        resumeWithRoom();
+        polling = true;
+        try {
+            // Whatever is posted from here on wakes the poll.
+            return mailbox.isEmpty() ? consumer.poll(IDLE_POLL) : consumer.poll(Duration.ZERO);
+        } finally {
+            polling = false;
+        }
+    }
+
+    private void pauseIfFull(TopicPartition partition) {
+        if (lane.isFull(lanePartition(partition)) && paused.add(partition)) {
+            consumer.pause(Set.of(partition));
+        }
+    }
+
+    private void resumeWithRoom() {
+        if (paused.isEmpty()) {
+            return;
+        }
+        Set<TopicPartition> roomy = paused.stream()
+                .filter(partition -> !lane.isFull(lanePartition(partition)))
+                .collect(Collectors.toSet());
+        paused.removeAll(roomy);
+        roomy.retainAll(consumer.assignment());
+        consumer.resume(roomy);
+    }
+
+    private void commitSoon() {
+        Map<TopicPartition, OffsetAndMetadata> offsets = commits();
+        if (!offsets.isEmpty()) {
+            consumer.commitAsync(offsets, (committed, failure) -> {
+                if (failure != null) {
+                    log.atDebug().log("Commit failed, will be repeated: {}", failure.toString());
+                    lane.commitFailed();
+                }
+            });
+        }
+    }
+
+    private void commitNow() {
+        Map<TopicPartition, OffsetAndMetadata> offsets = commits();
+        if (offsets.isEmpty()) {
+            return;
+        }
+        try {
+            unwoken(() -> {
+                consumer.commitSync(offsets, OPEN_WORK_LIMIT);
+                return null;
+            });
+        } catch (KafkaException e) {
+            // Whoever takes over reads finished tasks again, and the reservation tells that they are.
+            log.atWarn().log("Last commit failed: {}", e.toString());
+        }
+    }
+
+    private Map<TopicPartition, OffsetAndMetadata> commits() {
+        Map<TopicPartition, OffsetAndMetadata> offsets = new HashMap<>();
+        lane.commits()
+                .forEach((partition, commit) -> offsets.put(
+                        kafkaPartition(partition), new OffsetAndMetadata(commit.offset(), commit.metadata())));
+        return offsets;
+    }
+
+    /** Waits a little for what is with Redis and Kafka, so that it need not be done again by whoever comes next. */
+    private void finishOpenWork() {
+        Instant limit = clock.instant().plus(OPEN_WORK_LIMIT);
+        try {
+            while (openBatches > 0 || openPublications > 0) {
+                long leftMs = Duration.between(clock.instant(), limit).toMillis();
+                Runnable mail = mailbox.poll(Math.max(0, leftMs), TimeUnit.MILLISECONDS);
+                if (mail == null) {
+                    return;
+                }
+                mail.run();
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    /** Repeats a call to the consumer that was ended by a wake-up meant for the poll. */
+    private static <T> T unwoken(Supplier<T> call) {
+        while (true) {
+            try {
+                return call.get();
+            } catch (WakeupException e) {
+                log.trace("Woken");
+            }
+        }
+    }
+
+    private void handleMail() {
+        for (Runnable mail = mailbox.poll(); mail != null; mail = mailbox.poll()) {
+            mail.run();
+        }
+    }
+
+    private void post(Runnable mail) {
+        mailbox.add(mail);
+        if (polling) {
+            consumer.wakeup();
+        }
+    }
+
+    private Lane.Partition lanePartition(TopicPartition partition) {
+        return new Lane.Partition(topics.priorityOf(partition.topic()), partition.partition());
+    }
+
+    private TopicPartition kafkaPartition(Lane.Partition partition) {
+        return new TopicPartition(topics.tasks(partition.priority()), partition.number());
+    }
+
+    /** Takes partitions over with what was committed for them, and hands them on with all that is done. */
+    private final class Ownership implements ConsumerRebalanceListener {
+        @Override
+        public void onPartitionsAssigned(Collection<TopicPartition> partitions) {
+            if (partitions.isEmpty()) {
+                return;
+            }
+            polling = false;
+            Map<TopicPartition, OffsetAndMetadata> committed =
+                    unwoken(() -> consumer.committed(Set.copyOf(partitions)));
+            for (TopicPartition partition : partitions) {
+                OffsetAndMetadata offset = committed.get(partition);
+                lane.gained(
+                        lanePartition(partition),
+                        offset == null ? unwoken(() -> consumer.position(partition)) : offset.offset(),
+                        offset == null ? "" : offset.metadata());
+            }
+            log.atInfo().addKeyValue("partitions", partitions.size()).log("Partitions gained");
+        }
+
+        @Override
+        public void onPartitionsRevoked(Collection<TopicPartition> partitions) {
+            if (partitions.isEmpty()) {
+                return;
+            }
+            polling = false;
+            finishOpenWork();
+            commitNow();
+            onPartitionsLost(partitions);
+        }
+
+        @Override
+        public void onPartitionsLost(Collection<TopicPartition> partitions) {
+            lane.lost(partitions.stream().map(Dispatcher.this::lanePartition).collect(Collectors.toSet()));
+            paused.removeAll(partitions);
+            log.atInfo().addKeyValue("partitions", partitions.size()).log("Partitions lost");
+        }
+    }
+}

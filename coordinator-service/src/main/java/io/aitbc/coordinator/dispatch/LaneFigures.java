@@ -1,0 +1,23 @@
+package io.aitbc.coordinator.dispatch;
+
+import com.fasterxml.jackson.annotation.JsonProperty;
+import io.aitbc.contracts.Priority;
+import java.time.Instant;
+import java.util.Map;
+
+/**
+ * What a coordinator says of its lane, once a second, for all others to add up.
+ *
+ * @param partitions how many partitions it owns
+ * @param waiting how many tasks it holds that no agent has
+ * @param oldest since when the longest waiting task of each priority has waited; absent where none waits
+ * @param receivedPerSecond by priority, an average over about the last ten seconds
+ * @param assignedPerSecond likewise
+ */
+public record LaneFigures(
+        @JsonProperty("at") Instant at,
+        @JsonProperty("partitions") int partitions,
+        @JsonProperty("waiting") int waiting,
+        @JsonProperty("oldest") Map<Priority, Instant> oldest,
+        @JsonProperty("received_per_second") Map<Priority, Double> receivedPerSecond,
+        @JsonProperty("assigned_per_second") Map<Priority, Double> assignedPerSecond) {}

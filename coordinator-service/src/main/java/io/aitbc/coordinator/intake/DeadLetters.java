@@ -1,0 +1,77 @@
+package io.aitbc.coordinator.intake;
+
+import io.aitbc.contracts.DeadLetterHeaders;
+import io.aitbc.contracts.Json;
+import io.aitbc.contracts.Priority;
+import io.aitbc.contracts.Task;
+import io.aitbc.contracts.Topics;
+import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
+import java.util.concurrent.CompletableFuture;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.producer.Producer;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** Sets records aside on {@code tasks.dead-letter}, with the reason in their headers. */
+public final class DeadLetters {
+    private static final Logger log = LoggerFactory.getLogger(DeadLetters.class);
+
+    private final Producer<String, byte[]> producer;
+    private final Topics topics;
+
+    public DeadLetters(Producer<String, byte[]> producer, Topics topics) {
+        this.producer = producer;
+        this.topics = topics;
+    }
+
+    /** Sets a record aside that is not what its topic should hold. */
+    public CompletableFuture<Void> poison(ConsumerRecord<byte[], byte[]> record, String reason, String detail) {
+        log.atWarn()
+                .addKeyValue("topic", record.topic())
+                .addKeyValue("partition", record.partition())
+                .addKeyValue("offset", record.offset())
+                .log("Record set aside: {}", detail);
+        byte[] value = record.value() == null ? new byte[0] : record.value();
+        boolean cut = value.length > DeadLetterHeaders.TRUNCATED_BYTES;
+        ProducerRecord<String, byte[]> letter = letter(
+                record.key() == null ? null : new String(record.key(), StandardCharsets.UTF_8),
+                cut ? Arrays.copyOf(value, DeadLetterHeaders.TRUNCATED_BYTES) : value,
+                reason,
+                detail);
+        header(letter, DeadLetterHeaders.TOPIC, record.topic());
+        header(letter, DeadLetterHeaders.PARTITION, String.valueOf(record.partition()));
+        header(letter, DeadLetterHeaders.OFFSET, String.valueOf(record.offset()));
+        if (cut) {
+            header(letter, DeadLetterHeaders.ORIGINAL_SIZE, String.valueOf(value.length));
+        }
+        return TaskQueue.send(producer, letter);
+    }
+
+    /** Sets a task aside that was tried as often as it may be. */
+    public CompletableFuture<Void> exhausted(Task task, Priority priority, String detail) {
+        log.atInfo().addKeyValue("task_id", task.taskId()).log("Task failed for good: {}", detail);
+        ProducerRecord<String, byte[]> letter = letter(task.taskId(), Json.bytes(task), "attempts_exhausted", detail);
+        header(letter, DeadLetterHeaders.PRIORITY, priority.wireName());
+        return TaskQueue.send(producer, letter);
+    }
+
+    /** Says of a task that it failed because its payload is gone. */
+    public CompletableFuture<Void> payloadLost(String taskId, String topic) {
+        String detail = "the task cannot be tried again: its assignment is not in " + topic + " any more";
+        log.atError().addKeyValue("task_id", taskId).log("Task failed for good: {}", detail);
+        return TaskQueue.send(producer, letter(taskId, new byte[0], "payload_lost", detail));
+    }
+
+    private ProducerRecord<String, byte[]> letter(String key, byte[] value, String reason, String detail) {
+        ProducerRecord<String, byte[]> letter = new ProducerRecord<>(topics.deadLetter(), key, value);
+        header(letter, DeadLetterHeaders.REASON, reason);
+        header(letter, DeadLetterHeaders.DETAIL, detail);
+        return letter;
+    }
+
+    private static void header(ProducerRecord<String, byte[]> letter, String name, String value) {
+        letter.headers().add(name, value.getBytes(StandardCharsets.UTF_8));
+    }
+}

@@ -1,0 +1,43 @@
+package io.aitbc.coordinator.intake;
+
+import io.aitbc.contracts.Topics;
+import io.aitbc.coordinator.kafka.KafkaClients;
+import io.aitbc.coordinator.redis.Redis;
+import java.time.Clock;
+import java.time.Duration;
+import java.util.Map;
+import org.apache.kafka.clients.producer.Producer;
+import org.springframework.context.annotation.Bean;
+import org.springframework.context.annotation.Configuration;
+
+@Configuration(proxyBeanMethods = false)
+class IntakeConfiguration {
+    /** Callers wait for it: after this long they are told that Kafka does not take it. */
+    private static final Duration GIVE_UP = Duration.ofSeconds(5);
+
+    /** For everything but assignments. */
+    @Bean
+    Producer<String, byte[]> producer(KafkaClients clients) {
+        return clients.producer(Duration.ZERO, GIVE_UP, Map.of());
+    }
+
+    @Bean
+    TaskQueue taskQueue(Producer<String, byte[]> producer, Topics topics) {
+        return new TaskQueue(producer, topics);
+    }
+
+    @Bean
+    DeadLetters deadLetters(Producer<String, byte[]> producer, Topics topics) {
+        return new DeadLetters(producer, topics);
+    }
+
+    @Bean
+    TaskStates taskStates(Redis redis) {
+        return new TaskStates(redis);
+    }
+
+    @Bean
+    Submissions submissions(TaskQueue queue, TaskStates states, Clock clock) {
+        return new Submissions(queue, states, clock);
+    }
+}

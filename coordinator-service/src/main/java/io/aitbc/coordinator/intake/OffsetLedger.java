@@ -1,0 +1,210 @@
+package io.aitbc.coordinator.intake;
+
+import java.nio.ByteBuffer;
+import java.util.Base64;
+import java.util.BitSet;
+
+/**
+ * Which offsets of one partition are done. Tasks finish out of order, so the offset to commit is the lowest unfinished one; what is
+ * done above it goes into the commit's metadata and is restored from there.
+ *
+ * <p>Metadata: {@code 1:} and, in base64, a varint with the number of offsets done above the committed one, then either {@code R} and
+ * varint lengths of alternating runs, unfinished first, or {@code B} and a bitmap, whichever is shorter. Beyond
+ * {@value #MAX_METADATA} characters the tail is cut: those offsets are read again and found done by the reservation.
+ */
+public final class OffsetLedger {
+    /** Kafka's default for {@code offset.metadata.max.bytes}. */
+    static final int MAX_METADATA = 4096;
+
+    private static final String VERSION = "1:";
+    private static final int MAX_BYTES = (MAX_METADATA - VERSION.length()) / 4 * 3;
+    /** The bitmap is moved down when this many of its low bits are behind the lowest unfinished offset. */
+    private static final int COMPACT_AT = 1 << 16;
+
+    /** The offset that bit 0 stands for. */
+    private long origin;
+
+    private long lowestUnfinished;
+    private long next;
+    private BitSet done = new BitSet();
+    private long doneAbove;
+
+    /** A ledger of a partition of which all below an offset is done. */
+    public OffsetLedger(long committed) {
+        origin = committed;
+        lowestUnfinished = committed;
+        next = committed;
+    }
+
+    /** The ledger that was committed; metadata that this version cannot read counts as none. */
+    public static OffsetLedger restore(long committed, String metadata) {
+        OffsetLedger ledger = new OffsetLedger(committed);
+        if (metadata.startsWith(VERSION)) {
+            ledger.decode(ByteBuffer.wrap(Base64.getDecoder().decode(metadata.substring(VERSION.length()))));
+        }
+        return ledger;
+    }
+
+    /** How many offsets the metadata of a commit says are done above the committed one. */
+    public static long doneAbove(String metadata) {
+        return metadata.startsWith(VERSION)
+                ? readVarint(ByteBuffer.wrap(Base64.getDecoder().decode(metadata.substring(VERSION.length()))))
+                : 0;
+    }
+
+    /**
+     * Notes that a record was read. Offsets that were passed over (compacted, deleted, transaction markers) hold no task and are done.
+     *
+     * @return false if the record is done already and is to be skipped
+     */
+    public boolean received(long offset) {
+        readUpTo(offset);
+        next = Math.max(next, offset + 1);
+        return !isDone(offset);
+    }
+
+    /** Notes that everything below an offset was read; what no record came of is done. */
+    public void readUpTo(long position) {
+        if (position - next > COMPACT_AT && doneAbove == 0 && next == lowestUnfinished) {
+            // Far ahead of an empty ledger, as after records were deleted: start anew there.
+            origin = position;
+            lowestUnfinished = position;
+            next = position;
+            done.clear();
+            return;
+        }
+        for (long skipped = next; skipped < position; skipped++) {
+            finished(skipped);
+        }
+    }
+
+    public void finished(long offset) {
+        if (isDone(offset)) {
+            return;
+        }
+        done.set(Math.toIntExact(offset - origin));
+        next = Math.max(next, offset + 1);
+        doneAbove++;
+        if (offset == lowestUnfinished) {
+            long newLowest = origin + done.nextClearBit(Math.toIntExact(offset - origin));
+            doneAbove -= newLowest - lowestUnfinished;
+            lowestUnfinished = newLowest;
+            next = Math.max(next, lowestUnfinished);
+            compact();
+        }
+    }
+
+    public boolean isDone(long offset) {
+        return offset < lowestUnfinished || done.get(Math.toIntExact(offset - origin));
+    }
+
+    /** The offset to commit. */
+    public long lowestUnfinished() {
+        return lowestUnfinished;
+    }
+
+    /** The first offset that has not been read. */
+    public long next() {
+        return next;
+    }
+
+    /** How many offsets have been read and are not done. */
+    public long unfinished() {
+        return Math.max(0, next - lowestUnfinished - doneAbove);
+    }
+
+    /** The commit's metadata; empty when nothing is done above the lowest unfinished offset. */
+    public String metadata() {
+        if (doneAbove == 0) {
+            return "";
+        }
+        int from = Math.toIntExact(lowestUnfinished - origin);
+        ByteBuffer runs = encodeRuns(from);
+        ByteBuffer bitmap = encodeBitmap(from);
+        // Of two that had to be cut, the bitmap tells more offsets.
+        ByteBuffer shorter = runs.hasRemaining() && runs.position() <= bitmap.position() ? runs : bitmap;
+        byte[] bytes = new byte[shorter.position()];
+        shorter.flip().get(bytes);
+        return VERSION + Base64.getEncoder().encodeToString(bytes);
+    }
+
+    private ByteBuffer encodeRuns(int from) {
+        ByteBuffer buffer = ByteBuffer.allocate(MAX_BYTES);
+        writeVarint(buffer, doneAbove);
+        buffer.put((byte) 'R');
+        int start = from;
+        boolean runIsDone = false;
+        while (start < done.length() && buffer.remaining() > 5) {
+            int end = runIsDone ? done.nextClearBit(start) : done.nextSetBit(start);
+            writeVarint(buffer, end - start);
+            start = end;
+            runIsDone = !runIsDone;
+        }
+        if (start < done.length()) {
+            buffer.position(buffer.limit());
+        }
+        return buffer;
+    }
+
+    private ByteBuffer encodeBitmap(int from) {
+        ByteBuffer buffer = ByteBuffer.allocate(MAX_BYTES);
+        writeVarint(buffer, doneAbove);
+        buffer.put((byte) 'B');
+        int to = (int) Math.min(done.length(), from + 8L * buffer.remaining());
+        buffer.put(done.get(from, to).toByteArray());
+        return buffer;
+    }
+
+    private void decode(ByteBuffer buffer) {
+        readVarint(buffer);
+        boolean runs = buffer.get() == 'R';
+        if (runs) {
+            long offset = origin;
+            boolean runIsDone = false;
+            while (buffer.hasRemaining()) {
+                long length = readVarint(buffer);
+                if (runIsDone) {
+                    markDone(offset, offset + length);
+                }
+                offset += length;
+                runIsDone = !runIsDone;
+            }
+        } else {
+            done = BitSet.valueOf(buffer);
+            doneAbove = done.cardinality();
+        }
+    }
+
+    private void markDone(long from, long to) {
+        done.set(Math.toIntExact(from - origin), Math.toIntExact(to - origin));
+        doneAbove += to - from;
+    }
+
+    private void compact() {
+        long behind = lowestUnfinished - origin;
+        if (behind >= COMPACT_AT) {
+            done = done.get(Math.toIntExact(behind), Math.max(done.length(), Math.toIntExact(behind)));
+            origin = lowestUnfinished;
+        }
+    }
+
+    private static void writeVarint(ByteBuffer buffer, long value) {
+        long rest = value;
+        while (rest >= 0x80) {
+            buffer.put((byte) (rest | 0x80));
+            rest >>>= 7;
+        }
+        buffer.put((byte) rest);
+    }
+
+    private static long readVarint(ByteBuffer buffer) {
+        long value = 0;
+        for (int shift = 0; ; shift += 7) {
+            byte next = buffer.get();
+            value |= (long) (next & 0x7F) << shift;
+            if (next >= 0) {
+                return value;
+            }
+        }
+    }
+}

@@ -1,0 +1,27 @@
+package io.aitbc.coordinator.intake;
+
+import com.fasterxml.uuid.Generators;
+import com.fasterxml.uuid.impl.TimeBasedEpochRandomGenerator;
+import io.aitbc.coordinator.match.Position;
+import java.nio.charset.StandardCharsets;
+import java.util.UUID;
+
+/** Makes ids for tasks that come without one. Both kinds are UUIDs of version 7, which sort by time. */
+public final class TaskIds {
+    private static final TimeBasedEpochRandomGenerator GENERATOR = Generators.timeBasedEpochRandomGenerator();
+
+    private TaskIds() {}
+
+    public static String next() {
+        return GENERATOR.generate().toString();
+    }
+
+    /** Always the same for a record, so that the task keeps its id when the record is read again after a crash. */
+    static String of(Position position, long timestampMs) {
+        UUID hash = UUID.nameUUIDFromBytes(
+                (position.priority() + ":" + position.partition() + ":" + position.offset() + ":" + timestampMs)
+                        .getBytes(StandardCharsets.UTF_8));
+        long high = timestampMs << 16 | 0x7000 | hash.getMostSignificantBits() & 0x0FFF;
+        return new UUID(high, hash.getLeastSignificantBits()).toString();
+    }
+}

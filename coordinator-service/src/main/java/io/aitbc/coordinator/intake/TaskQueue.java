@@ -1,0 +1,41 @@
+package io.aitbc.coordinator.intake;
+
+import io.aitbc.contracts.Json;
+import io.aitbc.contracts.Priority;
+import io.aitbc.contracts.Task;
+import io.aitbc.contracts.Topics;
+import java.util.concurrent.CompletableFuture;
+import org.apache.kafka.clients.producer.Producer;
+import org.apache.kafka.clients.producer.ProducerRecord;
+
+/** The way onto {@code tasks.*}: for new tasks and for those that are tried again. */
+public final class TaskQueue {
+    private final Producer<String, byte[]> producer;
+    private final Topics topics;
+
+    public TaskQueue(Producer<String, byte[]> producer, Topics topics) {
+        this.producer = producer;
+        this.topics = topics;
+    }
+
+    /** Appends a task that has its id; done once all replicas have it. */
+    public CompletableFuture<Void> append(Task task, Priority priority) {
+        return send(producer, new ProducerRecord<>(topics.tasks(priority), task.taskId(), Json.bytes(task)));
+    }
+
+    static CompletableFuture<Void> send(Producer<String, byte[]> producer, ProducerRecord<String, byte[]> record) {
+        CompletableFuture<Void> sent = new CompletableFuture<>();
+        try {
+            producer.send(record, (metadata, failure) -> {
+                if (failure == null) {
+                    sent.complete(null);
+                } else {
+                    sent.completeExceptionally(failure);
+                }
+            });
+        } catch (RuntimeException e) {
+            sent.completeExceptionally(e);
+        }
+        return sent;
+    }
+}

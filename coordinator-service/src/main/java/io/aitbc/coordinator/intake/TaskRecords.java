@@ -1,0 +1,64 @@
+package io.aitbc.coordinator.intake;
+
+import io.aitbc.contracts.Json;
+import io.aitbc.contracts.Task;
+import io.aitbc.contracts.Topics;
+import io.aitbc.coordinator.match.Position;
+import io.aitbc.coordinator.match.WaitingTask;
+import java.time.Instant;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+
+/** Reads tasks out of the records of {@code tasks.*}. */
+public final class TaskRecords {
+    /** A task of the largest size grows a little when a coordinator appends it again. */
+    private static final int ROOM_FOR_RETRY_FIELDS = 4_096;
+
+    private final Topics topics;
+    private final int maxBytes;
+
+    public TaskRecords(Topics topics, int maxBytes) {
+        this.topics = topics;
+        this.maxBytes = maxBytes;
+    }
+
+    public Position position(ConsumerRecord<byte[], byte[]> record) {
+        return new Position(topics.priorityOf(record.topic()), record.partition(), record.offset());
+    }
+
+    /** @throws PoisonException if the record holds no task */
+    public WaitingTask read(ConsumerRecord<byte[], byte[]> record) throws PoisonException {
+        Position position = position(record);
+        if (record.value() == null) {
+            throw new PoisonException("malformed", "the record has no value");
+        }
+        if (record.value().length > maxBytes + ROOM_FOR_RETRY_FIELDS) {
+            throw new PoisonException(
+                    "oversized", "the task has " + record.value().length + " bytes, more than " + maxBytes);
+        }
+        try {
+            Task task = Json.read(record.value(), Task.class);
+            Instant received = Instant.ofEpochMilli(record.timestamp());
+            // A time of acceptance that is still to come would be a mistake or a trick to stay young.
+            Instant since =
+                    task.submittedAt() == null || task.submittedAt().isAfter(received) ? received : task.submittedAt();
+            String id = task.taskId() == null ? TaskIds.of(position, record.timestamp()) : task.taskId();
+            return new WaitingTask(task.accepted(id, since), position, since, record.value().length);
+        } catch (Json.MalformedMessageException e) {
+            throw new PoisonException("malformed", e.getMessage());
+        }
+    }
+
+    /** A record that cannot be what its topic holds, with the reason in one word and in one sentence. */
+    public static final class PoisonException extends Exception {
+        private final String reason;
+
+        public PoisonException(String reason, String detail) {
+            super(detail, null, false, false);
+            this.reason = reason;
+        }
+
+        public String reason() {
+            return reason;
+        }
+    }
+}

@@ -1,0 +1,79 @@
+package io.aitbc.coordinator.kafka;
+
+import java.time.Duration;
+import java.util.HashMap;
+import java.util.Map;
+import org.apache.kafka.clients.CommonClientConfigs;
+import org.apache.kafka.clients.consumer.ConsumerConfig;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.Producer;
+import org.apache.kafka.clients.producer.ProducerConfig;
+import org.apache.kafka.common.serialization.ByteArrayDeserializer;
+import org.apache.kafka.common.serialization.ByteArraySerializer;
+import org.apache.kafka.common.serialization.StringSerializer;
+import org.springframework.kafka.core.ConsumerFactory;
+import org.springframework.kafka.core.ProducerFactory;
+
+/** Makes Kafka clients: connection and security as Spring Boot configured them ({@code spring.kafka.*}), the rest as the use wants. */
+public final class KafkaClients {
+    private final Map<String, Object> consumerBase;
+    private final Map<String, Object> producerBase;
+
+    public KafkaClients(ConsumerFactory<?, ?> consumers, ProducerFactory<?, ?> producers) {
+        this.consumerBase = consumers.getConfigurationProperties();
+        this.producerBase = producers.getConfigurationProperties();
+    }
+
+    /** A consumer that shares a group's partitions with the other coordinators, range by range, so that topics stay aligned. */
+    public KafkaConsumer<byte[], byte[]> groupConsumer(String group, Map<String, Object> extra) {
+        Map<String, Object> config = consumerConfig();
+        config.put(ConsumerConfig.GROUP_ID_CONFIG, group);
+        config.put(ConsumerConfig.GROUP_PROTOCOL_CONFIG, "consumer");
+        config.put(ConsumerConfig.GROUP_REMOTE_ASSIGNOR_CONFIG, "range");
+        config.put(ConsumerConfig.ISOLATION_LEVEL_CONFIG, "read_committed");
+        config.put(ConsumerConfig.AUTO_OFFSET_RESET_CONFIG, "earliest");
+        config.putAll(extra);
+        return new KafkaConsumer<>(config, new ByteArrayDeserializer(), new ByteArrayDeserializer());
+    }
+
+    /** A consumer of partitions that it assigns itself, without a group. */
+    public KafkaConsumer<byte[], byte[]> freeConsumer() {
+        Map<String, Object> config = consumerConfig();
+        config.remove(ConsumerConfig.GROUP_ID_CONFIG);
+        config.put(ConsumerConfig.AUTO_OFFSET_RESET_CONFIG, "earliest");
+        return new KafkaConsumer<>(config, new ByteArrayDeserializer(), new ByteArrayDeserializer());
+    }
+
+    /**
+     * An idempotent producer that waits for all replicas.
+     *
+     * @param giveUpAfter how long a record may take before its send fails
+     */
+    public Producer<String, byte[]> producer(Duration linger, Duration giveUpAfter, Map<String, Object> extra) {
+        Map<String, Object> config = new HashMap<>(producerBase);
+        config.remove(ProducerConfig.KEY_SERIALIZER_CLASS_CONFIG);
+        config.remove(ProducerConfig.VALUE_SERIALIZER_CLASS_CONFIG);
+        int giveUpMs = (int) Math.min(Integer.MAX_VALUE, giveUpAfter.toMillis());
+        config.put(ProducerConfig.ACKS_CONFIG, "all");
+        config.put(ProducerConfig.ENABLE_IDEMPOTENCE_CONFIG, true);
+        config.put(ProducerConfig.LINGER_MS_CONFIG, (int) linger.toMillis());
+        config.put(ProducerConfig.DELIVERY_TIMEOUT_MS_CONFIG, giveUpMs);
+        config.put(ProducerConfig.REQUEST_TIMEOUT_MS_CONFIG, (int) Math.min(30_000, giveUpMs - linger.toMillis()));
+        config.put(ProducerConfig.MAX_BLOCK_MS_CONFIG, Math.min(5_000, giveUpMs));
+        config.put(ProducerConfig.MAX_REQUEST_SIZE_CONFIG, TopicCatalog.MAX_MESSAGE_BYTES);
+        config.put(CommonClientConfigs.RECONNECT_BACKOFF_MAX_MS_CONFIG, 1_000);
+        config.putAll(extra);
+        return new KafkaProducer<>(config, new StringSerializer(), new ByteArraySerializer());
+    }
+
+    private Map<String, Object> consumerConfig() {
+        Map<String, Object> config = new HashMap<>(consumerBase);
+        config.remove(ConsumerConfig.KEY_DESERIALIZER_CLASS_CONFIG);
+        config.remove(ConsumerConfig.VALUE_DESERIALIZER_CLASS_CONFIG);
+        config.put(ConsumerConfig.ENABLE_AUTO_COMMIT_CONFIG, false);
+        config.put(ConsumerConfig.ALLOW_AUTO_CREATE_TOPICS_CONFIG, false);
+        config.put(CommonClientConfigs.RECONNECT_BACKOFF_MAX_MS_CONFIG, 1_000);
+        return config;
+    }
+}

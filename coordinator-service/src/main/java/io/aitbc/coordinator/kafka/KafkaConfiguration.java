@@ -1,0 +1,43 @@
+package io.aitbc.coordinator.kafka;
+
+import io.aitbc.contracts.Topics;
+import java.util.HashMap;
+import java.util.Map;
+import org.apache.kafka.clients.CommonClientConfigs;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.AdminClientConfig;
+import org.springframework.boot.context.properties.EnableConfigurationProperties;
+import org.springframework.context.annotation.Bean;
+import org.springframework.context.annotation.Configuration;
+import org.springframework.kafka.core.ConsumerFactory;
+import org.springframework.kafka.core.KafkaAdmin;
+import org.springframework.kafka.core.ProducerFactory;
+
+@Configuration(proxyBeanMethods = false)
+@EnableConfigurationProperties(TopicSettings.class)
+class KafkaConfiguration {
+    @Bean
+    Topics topics(TopicSettings settings) {
+        return new Topics(settings.prefix());
+    }
+
+    @Bean
+    KafkaClients kafkaClients(ConsumerFactory<?, ?> consumers, ProducerFactory<?, ?> producers) {
+        return new KafkaClients(consumers, producers);
+    }
+
+    @Bean
+    Admin kafkaAdminClient(KafkaAdmin springAdmin) {
+        Map<String, Object> config = new HashMap<>(springAdmin.getConfigurationProperties());
+        // REST calls wait for it: better a clear refusal after a few seconds than a client that hangs for a minute.
+        config.put(AdminClientConfig.DEFAULT_API_TIMEOUT_MS_CONFIG, 10_000);
+        config.put(AdminClientConfig.REQUEST_TIMEOUT_MS_CONFIG, 5_000);
+        config.put(CommonClientConfigs.RECONNECT_BACKOFF_MAX_MS_CONFIG, 1_000);
+        return Admin.create(config);
+    }
+
+    @Bean
+    TopicCatalog topicCatalog(Admin admin, Topics topics, TopicSettings settings) {
+        return new TopicCatalog(admin, topics, settings);
+    }
+}

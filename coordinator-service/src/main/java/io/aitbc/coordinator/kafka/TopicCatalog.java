@@ -1,0 +1,104 @@
+package io.aitbc.coordinator.kafka;
+
+import io.aitbc.contracts.Priority;
+import io.aitbc.contracts.Topics;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.ExecutionException;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.NewTopic;
+import org.apache.kafka.common.KafkaFuture;
+import org.apache.kafka.common.config.TopicConfig;
+import org.apache.kafka.common.errors.InvalidTopicException;
+import org.apache.kafka.common.errors.TopicExistsException;
+
+/** Makes the topics that are missing. Broker auto-creation is not relied on. May be used by any thread. */
+public final class TopicCatalog {
+    /** The largest record that any topic takes: twice the default limit of a task. */
+    public static final int MAX_MESSAGE_BYTES = 2 * 1024 * 1024;
+
+    private final Admin admin;
+    private final Topics topics;
+    private final TopicSettings settings;
+
+    public TopicCatalog(Admin admin, Topics topics, TopicSettings settings) {
+        this.admin = admin;
+        this.topics = topics;
+        this.settings = settings;
+    }
+
+    /** Makes all topics that do not belong to one agent. */
+    public void createShared() throws InterruptedException {
+        List<NewTopic> wanted = new ArrayList<>();
+        for (Priority priority : Priority.values()) {
+            // A task may wait for ever, so time never deletes it. The broker's clock stamps it: aging must not trust
+            // producers.
+            wanted.add(topic(topics.tasks(priority), settings.partitions())
+                    .configs(configs(Map.of(
+                            TopicConfig.RETENTION_MS_CONFIG, "-1",
+                            TopicConfig.MESSAGE_TIMESTAMP_TYPE_CONFIG, "LogAppendTime"))));
+        }
+        wanted.add(topic(topics.results(), settings.partitions()).configs(configs(Map.of())));
+        wanted.add(topic(topics.heartbeats(), settings.partitions())
+                .configs(configs(Map.of(
+                        TopicConfig.CLEANUP_POLICY_CONFIG,
+                        "compact,delete",
+                        TopicConfig.RETENTION_MS_CONFIG,
+                        ms(Duration.ofDays(1))))));
+        wanted.add(topic(topics.deadLetter(), 1)
+                .configs(configs(Map.of(TopicConfig.RETENTION_MS_CONFIG, ms(Duration.ofDays(90))))));
+        wanted.add(topic(topics.control(), 1)
+                .configs(configs(Map.of(TopicConfig.CLEANUP_POLICY_CONFIG, TopicConfig.CLEANUP_POLICY_COMPACT))));
+        create(wanted);
+    }
+
+    /**
+     * Makes the topics of agents.
+     *
+     * @throws InvalidTopicException if Kafka does not accept a name, such as one that differs from another only in "." and "_"
+     */
+    public void createForAgents(Collection<String> agentIds) throws InterruptedException {
+        create(agentIds.stream()
+                .map(id -> topic(topics.assignments(id), 1)
+                        .configs(configs(Map.of(TopicConfig.RETENTION_MS_CONFIG, ms(settings.assignmentRetention())))))
+                .toList());
+    }
+
+    private NewTopic topic(String name, int partitions) {
+        Optional<Short> replication =
+                settings.replication() == 0 ? Optional.empty() : Optional.of(settings.replication());
+        return new NewTopic(name, Optional.of(partitions), replication);
+    }
+
+    /** Room for the largest task and what is added to it on its way. */
+    private static Map<String, String> configs(Map<String, String> own) {
+        Map<String, String> configs = new HashMap<>(own);
+        configs.put(TopicConfig.MAX_MESSAGE_BYTES_CONFIG, String.valueOf(MAX_MESSAGE_BYTES));
+        return configs;
+    }
+
+    private void create(Collection<NewTopic> wanted) throws InterruptedException {
+        for (KafkaFuture<Void> created : admin.createTopics(wanted).values().values()) {
+            try {
+                created.get();
+            } catch (ExecutionException e) {
+                if (e.getCause() instanceof TopicExistsException) {
+                    continue;
+                }
+                if (e.getCause() instanceof RuntimeException cause) {
+                    throw cause;
+                }
+                throw new IllegalStateException(e.getCause());
+            }
+        }
+    }
+
+    private static String ms(Duration duration) {
+        return String.valueOf(duration.toMillis());
+    }
+}

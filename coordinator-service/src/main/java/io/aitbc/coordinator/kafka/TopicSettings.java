@@ -1,0 +1,24 @@
+package io.aitbc.coordinator.kafka;
+
+import jakarta.validation.constraints.Max;
+import jakarta.validation.constraints.Min;
+import java.time.Duration;
+import org.springframework.boot.context.properties.ConfigurationProperties;
+import org.springframework.boot.context.properties.bind.DefaultValue;
+import org.springframework.validation.annotation.Validated;
+
+/**
+ * How topics are made. Changing them later does not change topics that exist.
+ *
+ * @param prefix stands before the name of every topic
+ * @param partitions of the task, result and heartbeat topics
+ * @param replication 0: as the broker does by default
+ * @param assignmentRetention how long assignments are kept in an agent's topic; longer than any attempt may take
+ */
+@Validated
+@ConfigurationProperties("aitbc.topics")
+public record TopicSettings(
+        @DefaultValue("") String prefix,
+        @DefaultValue("12") @Min(1) @Max(1000) int partitions,
+        @DefaultValue("0") @Min(0) @Max(10) short replication,
+        @DefaultValue("7d") Duration assignmentRetention) {}

@@ -1,0 +1,134 @@
+package io.aitbc.coordinator.match;
+
+import io.aitbc.contracts.Priority;
+import io.aitbc.contracts.Requirements;
+import java.time.Instant;
+import java.util.Collection;
+import java.util.Collections;
+import java.util.Comparator;
+import java.util.HashMap;
+import java.util.IdentityHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.PriorityQueue;
+import java.util.Set;
+import java.util.function.Consumer;
+import java.util.function.Function;
+import java.util.function.Predicate;
+import org.jspecify.annotations.Nullable;
+
+/** The tasks that wait, grouped by what they require. Those whose time has not come are kept apart until it has. */
+public final class Backlog {
+    /** Beyond this many groups, those without tasks are forgotten. */
+    private static final int MAX_GROUPS_KEPT = 256;
+
+    private final Map<Requirements, TaskGroup> groups = new HashMap<>();
+    private final Map<Position, WaitingTask> waiting = new HashMap<>();
+    private final PriorityQueue<WaitingTask> notYet =
+            new PriorityQueue<>(Comparator.comparing(task -> task.task().notBefore()));
+    private final PriorityQueue<WaitingTask> byExpiry =
+            new PriorityQueue<>(Comparator.comparing(task -> task.task().expiresAt()));
+    private final Function<Requirements, TaskGroup> newGroup;
+    private final Consumer<TaskGroup> forgotten;
+
+    Backlog(Function<Requirements, TaskGroup> newGroup, Consumer<TaskGroup> forgotten) {
+        this.newGroup = newGroup;
+        this.forgotten = forgotten;
+    }
+
+    /** Adds a task, or puts one back whose placement did not stand; its turn is decided by how long it has waited. */
+    public void add(WaitingTask task, Instant now) {
+        waiting.put(task.position(), task);
+        if (task.task().expiresAt() != null) {
+            byExpiry.add(task);
+        }
+        if (task.startsAfter(now)) {
+            notYet.add(task);
+        } else {
+            enqueue(task);
+        }
+    }
+
+    /** Takes out the tasks that have waited past their {@code expires_at}. */
+    public List<WaitingTask> takeExpired(Instant now) {
+        Set<WaitingTask> expired = Collections.newSetFromMap(new IdentityHashMap<>());
+        while (!byExpiry.isEmpty() && byExpiry.peek().expiredBy(now)) {
+            WaitingTask task = byExpiry.poll();
+            if (waiting.get(task.position()) == task) {
+                expired.add(task);
+            }
+        }
+        if (!expired.isEmpty()) {
+            takeIf(expired::contains);
+        }
+        return List.copyOf(expired);
+    }
+
+    /** Takes out all tasks that meet a condition, at a cost that grows with all that wait. */
+    public List<WaitingTask> takeIf(Predicate<WaitingTask> condition) {
+        List<WaitingTask> taken = waiting.values().stream().filter(condition).toList();
+        if (!taken.isEmpty()) {
+            taken.forEach(task -> waiting.remove(task.position()));
+            notYet.removeIf(condition);
+            byExpiry.removeIf(condition);
+            groups.values().forEach(group -> group.removeIf(condition));
+        }
+        return taken;
+    }
+
+    public boolean contains(Position position) {
+        return waiting.containsKey(position);
+    }
+
+    public int size() {
+        return waiting.size();
+    }
+
+    /** The task of a priority that has waited longest and may start, if any waits here. */
+    public @Nullable WaitingTask oldest(Priority priority) {
+        WaitingTask oldest = null;
+        for (TaskGroup group : groups.values()) {
+            WaitingTask head = group.head(priority);
+            if (head != null && (oldest == null || head.waitingSince().isBefore(oldest.waitingSince()))) {
+                oldest = head;
+            }
+        }
+        return oldest;
+    }
+
+    /** Lets the tasks in whose time has come. */
+    void admitDue(Instant now) {
+        while (!notYet.isEmpty() && !notYet.peek().startsAfter(now)) {
+            WaitingTask task = notYet.poll();
+            if (waiting.get(task.position()) == task) {
+                enqueue(task);
+            }
+        }
+    }
+
+    void take(TaskGroup.Turn turn) {
+        turn.group().take(turn);
+        waiting.remove(turn.head().position());
+    }
+
+    Collection<TaskGroup> groups() {
+        return groups.values();
+    }
+
+    private void enqueue(WaitingTask task) {
+        Requirements requirements = task.task().requirements().known();
+        if (groups.size() > MAX_GROUPS_KEPT && !groups.containsKey(requirements)) {
+            forgetIdleGroups();
+        }
+        groups.computeIfAbsent(requirements, newGroup).add(task);
+    }
+
+    private void forgetIdleGroups() {
+        groups.values().removeIf(group -> {
+            if (group.isEmpty()) {
+                forgotten.accept(group);
+            }
+            return group.isEmpty();
+        });
+    }
+}

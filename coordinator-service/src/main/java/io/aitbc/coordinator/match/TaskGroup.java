@@ -1,0 +1,92 @@
+package io.aitbc.coordinator.match;
+
+import io.aitbc.contracts.Priority;
+import io.aitbc.contracts.Requirements;
+import io.aitbc.coordinator.balance.Selection;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.PriorityQueue;
+import java.util.function.Predicate;
+import org.jspecify.annotations.Nullable;
+
+/** Waiting tasks with equal requirements: any agent that can take one of them can take each. */
+final class TaskGroup {
+    private static final Comparator<WaitingTask> BY_TURN = Comparator.comparing(WaitingTask::waitingSince)
+            .thenComparing(waiting -> waiting.position().partition())
+            .thenComparing(waiting -> waiting.position().offset());
+
+    final Requirements requirements;
+    /** The agents that can take a task of this group right now; set by the matcher. */
+    Selection open;
+
+    private final List<PriorityQueue<WaitingTask>> queues = new ArrayList<>();
+    private int size;
+
+    TaskGroup(Requirements requirements, Selection open) {
+        this.requirements = requirements;
+        this.open = open;
+        for (int level = 0; level < Priority.values().length; level++) {
+            queues.add(new PriorityQueue<>(BY_TURN));
+        }
+    }
+
+    void add(WaitingTask waiting) {
+        queues.get(waiting.position().priority().ordinal()).add(waiting);
+        size++;
+    }
+
+    boolean isEmpty() {
+        return size == 0;
+    }
+
+    /** Has tasks, and agents for them. */
+    boolean isReady() {
+        return size > 0 && !open.isEmpty();
+    }
+
+    /** Whose turn it is: the head of one of the five queues, by effective level and then by time of waiting. */
+    @Nullable
+    Turn turn(Instant now, Duration agingInterval) {
+        Turn first = null;
+        for (PriorityQueue<WaitingTask> queue : queues) {
+            WaitingTask head = queue.peek();
+            if (head != null) {
+                Turn turn = new Turn(this, head, head.effectiveLevel(now, agingInterval));
+                if (first == null || turn.compareTo(first) < 0) {
+                    first = turn;
+                }
+            }
+        }
+        return first;
+    }
+
+    void take(Turn turn) {
+        queues.get(turn.head.position().priority().ordinal()).poll();
+        size--;
+    }
+
+    void removeIf(Predicate<WaitingTask> condition) {
+        size = 0;
+        for (PriorityQueue<WaitingTask> queue : queues) {
+            queue.removeIf(condition);
+            size += queue.size();
+        }
+    }
+
+    @Nullable
+    WaitingTask head(Priority priority) {
+        return queues.get(priority.ordinal()).peek();
+    }
+
+    /** The head of a group, with the effective level it has in this round. */
+    record Turn(TaskGroup group, WaitingTask head, int level) implements Comparable<Turn> {
+        @Override
+        public int compareTo(Turn other) {
+            int byLevel = Integer.compare(level, other.level);
+            return byLevel != 0 ? byLevel : BY_TURN.compare(head, other.head);
+        }
+    }
+}

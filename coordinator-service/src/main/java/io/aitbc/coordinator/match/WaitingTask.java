@@ -1,0 +1,40 @@
+package io.aitbc.coordinator.match;
+
+import io.aitbc.contracts.Task;
+import java.time.Duration;
+import java.time.Instant;
+
+/**
+ * A task that no agent has yet.
+ *
+ * @param waitingSince when it was accepted first, which decides its turn and its aging
+ * @param bytes its size in Kafka, for the bound on memory
+ */
+public record WaitingTask(Task task, Position position, Instant waitingSince, int bytes) {
+
+    public String id() {
+        return task.taskId();
+    }
+
+    /**
+     * 0 for urgent to 4 for low, one less for each aging interval that it has waited, but not less than 0.
+     *
+     * @param agingInterval zero: waiting does not count
+     */
+    int effectiveLevel(Instant now, Duration agingInterval) {
+        int level = position.priority().ordinal();
+        if (agingInterval.isZero()) {
+            return level;
+        }
+        long waitedMs = Math.max(0, now.toEpochMilli() - waitingSince.toEpochMilli());
+        return (int) Math.max(0, level - waitedMs / agingInterval.toMillis());
+    }
+
+    boolean startsAfter(Instant now) {
+        return task.notBefore() != null && task.notBefore().isAfter(now);
+    }
+
+    boolean expiredBy(Instant now) {
+        return task.expiresAt() != null && !task.expiresAt().isAfter(now);
+    }
+}

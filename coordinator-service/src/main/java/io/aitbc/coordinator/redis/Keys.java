@@ -1,0 +1,41 @@
+package io.aitbc.coordinator.redis;
+
+/** The names of all keys and channels in Redis. The Lua scripts build the per-id ones in the same way. */
+public final class Keys {
+    /** Set: ids of agents whose status is active. */
+    public static final String ACTIVE_AGENTS = "agents:active";
+    /** Set: ids of all agents that have a hash. */
+    public static final String KNOWN_AGENTS = "agents:known";
+    /** Sorted set: agent id by time of last heartbeat in ms, for those that are expected to send more. */
+    public static final String HEARTBEATS = "agents:heartbeats";
+    /** Sorted set: task id by deadline of its live attempt in ms. */
+    public static final String DEADLINES = "tasks:deadlines";
+    /** Hash: cluster-wide counters. */
+    public static final String TASK_STATS = "stats:tasks";
+    /** Hash: coordinator id → what it last said of its lane, as JSON. */
+    public static final String COORDINATORS = "stats:coordinators";
+    /** Channel: what changed about agents. */
+    public static final String AGENT_EVENTS = "agent_events";
+
+    /** Set: ids of agents that are gone and may still hold assignments. */
+    public static final String LOST_AGENTS = "agents:lost";
+
+    private Keys() {}
+
+    public static String agent(String agentId) {
+        return "agent:" + agentId;
+    }
+
+    public static String inflight(String agentId) {
+        return "agent:" + agentId + ":inflight";
+    }
+
+    public static String task(String taskId) {
+        return "task:" + taskId;
+    }
+
+    /** Hash: how many tasks a clear command cancelled. */
+    public static String clear(String commandId) {
+        return "clear:" + commandId;
+    }
+}

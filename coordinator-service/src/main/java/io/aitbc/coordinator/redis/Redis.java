@@ -1,0 +1,56 @@
+package io.aitbc.coordinator.redis;
+
+import io.lettuce.core.RedisClient;
+import io.lettuce.core.api.StatefulRedisConnection;
+import io.lettuce.core.api.async.RedisAsyncCommands;
+import io.lettuce.core.api.sync.RedisCommands;
+import io.lettuce.core.codec.StringCodec;
+import io.lettuce.core.pubsub.StatefulRedisPubSubConnection;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The connection to Redis, opened when first needed and re-established by itself afterwards. While Redis is away each command
+ * fails at once. May be used by any thread.
+ */
+public final class Redis implements AutoCloseable {
+    private final RedisClient client;
+    private volatile @Nullable StatefulRedisConnection<String, String> connection;
+
+    Redis(RedisClient client) {
+        this.client = client;
+    }
+
+    public RedisAsyncCommands<String, String> async() {
+        return connection().async();
+    }
+
+    public RedisCommands<String, String> sync() {
+        return connection().sync();
+    }
+
+    public StatefulRedisPubSubConnection<String, String> openPubSub() {
+        return client.connectPubSub(StringCodec.UTF8);
+    }
+
+    @Override
+    public void close() {
+        StatefulRedisConnection<String, String> open = connection;
+        if (open != null) {
+            open.close();
+        }
+    }
+
+    private StatefulRedisConnection<String, String> connection() {
+        StatefulRedisConnection<String, String> open = connection;
+        return open != null ? open : open();
+    }
+
+    private synchronized StatefulRedisConnection<String, String> open() {
+        StatefulRedisConnection<String, String> open = connection;
+        if (open == null) {
+            open = client.connect(StringCodec.UTF8);
+            connection = open;
+        }
+        return open;
+    }
+}

@@ -1,0 +1,77 @@
+package io.aitbc.coordinator.redis;
+
+import io.lettuce.core.RedisCommandInterruptedException;
+import io.lettuce.core.RedisCommandTimeoutException;
+import io.lettuce.core.RedisNoScriptException;
+import io.lettuce.core.ScriptOutputType;
+import io.lettuce.core.codec.Base16;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+
+/** A Lua script that runs in Redis as one atomic step and answers with a flat list of texts and numbers. */
+public final class Script {
+    private static final String[] NO_KEYS = {};
+    private static final long WAIT_SECONDS = 5;
+
+    private final String text;
+    private final String digest;
+
+    private Script(String text) {
+        this.text = text;
+        this.digest = Base16.digest(text.getBytes(StandardCharsets.UTF_8));
+    }
+
+    /** Loads {@code <name>.lua} that stands beside a class. */
+    public static Script beside(Class<?> owner, String name) {
+        try (InputStream resource = owner.getResourceAsStream(name + ".lua")) {
+            if (resource == null) {
+                throw new IllegalStateException("there is no " + name + ".lua beside " + owner.getName());
+            }
+            return new Script(new String(resource.readAllBytes(), StandardCharsets.UTF_8));
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    /** Runs the script; the future fails if Redis is away or the script is at fault. */
+    public CompletableFuture<List<Object>> run(Redis redis, List<String> arguments) {
+        String[] values = arguments.toArray(String[]::new);
+        CompletableFuture<List<Object>> first;
+        try {
+            first = redis.async()
+                    .<List<Object>>evalsha(digest, ScriptOutputType.MULTI, NO_KEYS, values)
+                    .toCompletableFuture();
+        } catch (RuntimeException e) {
+            return CompletableFuture.failedFuture(e);
+        }
+        return first.exceptionallyCompose(failure -> {
+            Throwable cause = failure instanceof CompletionException ? failure.getCause() : failure;
+            // Redis forgets scripts when it restarts.
+            return cause instanceof RedisNoScriptException
+                    ? redis.async().<List<Object>>eval(text, ScriptOutputType.MULTI, NO_KEYS, values)
+                    : CompletableFuture.failedFuture(cause);
+        });
+    }
+
+    /** Runs the script and waits for its answer. */
+    public List<Object> runNow(Redis redis, List<String> arguments) {
+        try {
+            return run(redis, arguments).get(WAIT_SECONDS, TimeUnit.SECONDS);
+        } catch (ExecutionException e) {
+            throw e.getCause() instanceof RuntimeException cause ? cause : new IllegalStateException(e.getCause());
+        } catch (TimeoutException e) {
+            throw new RedisCommandTimeoutException("Redis did not answer in " + WAIT_SECONDS + " s");
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new RedisCommandInterruptedException(e);
+        }
+    }
+}

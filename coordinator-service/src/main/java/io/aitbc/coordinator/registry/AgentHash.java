@@ -1,0 +1,85 @@
+package io.aitbc.coordinator.registry;
+
+import io.aitbc.contracts.AgentStatus;
+import io.aitbc.contracts.Json;
+import io.aitbc.contracts.Location;
+import io.aitbc.contracts.Registration;
+import io.aitbc.coordinator.agent.Agent;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+import tools.jackson.core.type.TypeReference;
+import tools.jackson.databind.node.ObjectNode;
+
+/** The form of an agent in Redis: a hash of texts, arrays and objects as JSON. */
+final class AgentHash {
+    private static final TypeReference<List<String>> TEXTS = new TypeReference<>() {};
+    private static final TypeReference<Map<String, Double>> METRICS = new TypeReference<>() {};
+
+    private AgentHash() {}
+
+    /** Field, value, field, value, … of what an agent says of itself; an absent field is empty. */
+    static List<String> fields(Registration agent) {
+        List<String> fields = new ArrayList<>(28);
+        put(fields, "agent_id", agent.agentId());
+        put(fields, "agent_type", agent.agentType());
+        put(fields, "capabilities", Json.text(agent.capabilities()));
+        put(fields, "services", Json.text(agent.services()));
+        put(fields, "endpoints", Json.text(agent.endpoints()));
+        put(fields, "metadata", Json.text(agent.metadata()));
+        put(fields, "tags", Json.text(agent.tags()));
+        put(fields, "version", agent.version());
+        put(fields, "capacity", agent.capacity().toString());
+        put(fields, "weight", agent.weight().toString());
+        put(fields, "region", agent.region() == null ? "" : agent.region());
+        put(fields, "location", agent.location() == null ? "" : Json.text(agent.location()));
+        put(fields, "chain_id", agent.chainId() == null ? "" : agent.chainId());
+        put(fields, "island_id", agent.islandId() == null ? "" : agent.islandId());
+        return fields;
+    }
+
+    static Agent read(Map<String, String> hash, int inflight) {
+        Registration registration = new Registration(
+                hash.get("agent_id"),
+                hash.get("agent_type"),
+                Json.MAPPER.readValue(hash.getOrDefault("capabilities", "[]"), TEXTS),
+                Json.MAPPER.readValue(hash.getOrDefault("services", "[]"), TEXTS),
+                Json.MAPPER.readValue(hash.getOrDefault("endpoints", "{}"), ObjectNode.class),
+                Json.MAPPER.readValue(hash.getOrDefault("metadata", "{}"), ObjectNode.class),
+                Json.MAPPER.readValue(hash.getOrDefault("tags", "[]"), TEXTS),
+                hash.get("version"),
+                hash.containsKey("capacity") ? Integer.valueOf(hash.get("capacity")) : null,
+                hash.containsKey("weight") ? Double.valueOf(hash.get("weight")) : null,
+                textOrNull(hash, "region"),
+                textOrNull(hash, "location") == null ? null : Json.read(hash.get("location"), Location.class),
+                textOrNull(hash, "chain_id"),
+                textOrNull(hash, "island_id"));
+        Instant lastHeartbeat = time(hash, "last_heartbeat");
+        return new Agent(
+                registration,
+                AgentStatus.parse(hash.getOrDefault("status", "active")),
+                time(hash, "registration_time"),
+                lastHeartbeat,
+                new HashMap<>(Json.MAPPER.readValue(hash.getOrDefault("load_metrics", "{}"), METRICS)),
+                Double.parseDouble(hash.getOrDefault("failure_share", "0")),
+                Instant.ofEpochMilli(Long.parseLong(hash.getOrDefault("failure_share_at", "0"))),
+                inflight);
+    }
+
+    private static void put(List<String> fields, String name, String value) {
+        fields.add(name);
+        fields.add(value);
+    }
+
+    private static @Nullable String textOrNull(Map<String, String> hash, String field) {
+        String value = hash.get(field);
+        return value == null || value.isEmpty() ? null : value;
+    }
+
+    private static Instant time(Map<String, String> hash, String field) {
+        return hash.containsKey(field) ? Instant.parse(hash.get(field)) : Instant.EPOCH;
+    }
+}

@@ -1,0 +1,32 @@
+package io.aitbc.coordinator.registry;
+
+import io.aitbc.contracts.Topics;
+import io.aitbc.coordinator.intake.DeadLetters;
+import io.aitbc.coordinator.kafka.KafkaClients;
+import io.aitbc.coordinator.kafka.TopicCatalog;
+import io.aitbc.coordinator.kafka.TopicSettings;
+import io.aitbc.coordinator.redis.Redis;
+import java.time.Clock;
+import org.springframework.boot.context.properties.EnableConfigurationProperties;
+import org.springframework.context.annotation.Bean;
+import org.springframework.context.annotation.Configuration;
+
+@Configuration(proxyBeanMethods = false)
+@EnableConfigurationProperties(RegistrySettings.class)
+class RegistryConfiguration {
+    @Bean
+    Registry registry(Redis redis, TopicCatalog topics, RegistrySettings settings) {
+        return new Registry(redis, topics, settings.healthPolicy());
+    }
+
+    @Bean(destroyMethod = "")
+    HeartbeatLoop heartbeatLoop(
+            KafkaClients clients,
+            Topics topics,
+            TopicSettings topicSettings,
+            Registry registry,
+            DeadLetters deadLetters,
+            Clock clock) {
+        return new HeartbeatLoop(clients, topics, topicSettings.partitions(), registry, deadLetters, clock);
+    }
+}

@@ -1,0 +1,31 @@
+package io.aitbc.coordinator.registry;
+
+import io.aitbc.coordinator.agent.HealthPolicy;
+import jakarta.validation.constraints.DecimalMax;
+import jakarta.validation.constraints.DecimalMin;
+import java.time.Duration;
+import org.springframework.boot.context.properties.ConfigurationProperties;
+import org.springframework.boot.context.properties.bind.DefaultValue;
+import org.springframework.validation.annotation.Validated;
+
+/**
+ * When an agent counts as well and as there; see {@link HealthPolicy} for the meaning of each.
+ *
+ * @param maxCpu at or above this share of the processor an agent gets no tasks
+ */
+@Validated
+@ConfigurationProperties("aitbc.registry")
+public record RegistrySettings(
+        @DefaultValue("30s") Duration heartbeatInterval,
+        @DefaultValue("300s") Duration heartbeatTimeout,
+
+        @DefaultValue("0.5") @DecimalMin("0") @DecimalMax("1")
+        double minHealthScore,
+
+        @DefaultValue("0.98") @DecimalMin("0") double maxCpu,
+        @DefaultValue("0.98") @DecimalMin("0") double maxMemory) {
+
+    public HealthPolicy healthPolicy() {
+        return new HealthPolicy(heartbeatInterval, heartbeatTimeout, minHealthScore, maxCpu, maxMemory);
+    }
+}

@@ -1,0 +1,82 @@
+package io.aitbc.coordinator.settle;
+
+import io.aitbc.contracts.Assignment;
+import io.aitbc.contracts.Json;
+import io.aitbc.contracts.Topics;
+import io.aitbc.coordinator.kafka.KafkaClients;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import org.apache.kafka.clients.consumer.Consumer;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.ConsumerRecords;
+import org.apache.kafka.clients.consumer.OffsetAndTimestamp;
+import org.apache.kafka.common.TopicPartition;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Reads assignments back from their agent's topic, so that no payload need be kept elsewhere. Owned by one thread.
+ */
+final class AssignmentArchive implements AutoCloseable {
+    private static final Logger log = LoggerFactory.getLogger(AssignmentArchive.class);
+
+    /** The broker stamps a record a little after the coordinator wrote down when it assigned. */
+    private static final Duration CLOCK_SLACK = Duration.ofMinutes(5);
+
+    private static final Duration POLL = Duration.ofMillis(500);
+
+    private final Consumer<byte[], byte[]> consumer;
+    private final Topics topics;
+
+    AssignmentArchive(KafkaClients clients, Topics topics) {
+        this.consumer = clients.freeConsumer();
+        this.topics = topics;
+    }
+
+    /**
+     * Finds assignments by id in an agent's topic; those that are not there any more are missing from the answer.
+     *
+     * @param since none of them was assigned before
+     */
+    Map<String, Assignment> find(String agentId, Set<String> assignmentIds, Instant since) {
+        TopicPartition partition = new TopicPartition(topics.assignments(agentId), 0);
+        consumer.assign(List.of(partition));
+        long end = consumer.endOffsets(List.of(partition)).getOrDefault(partition, 0L);
+        long from = Math.max(0, since.minus(CLOCK_SLACK).toEpochMilli());
+        OffsetAndTimestamp start =
+                consumer.offsetsForTimes(Map.of(partition, from)).get(partition);
+        Map<String, Assignment> found = new HashMap<>();
+        if (start == null) {
+            return found;
+        }
+        consumer.seek(partition, start.offset());
+        while (found.size() < assignmentIds.size() && consumer.position(partition) < end) {
+            ConsumerRecords<byte[], byte[]> records = consumer.poll(POLL);
+            for (ConsumerRecord<byte[], byte[]> record : records) {
+                keep(record, assignmentIds, found);
+            }
+        }
+        return found;
+    }
+
+    @Override
+    public void close() {
+        consumer.close();
+    }
+
+    private static void keep(ConsumerRecord<byte[], byte[]> record, Set<String> wanted, Map<String, Assignment> found) {
+        try {
+            Assignment assignment = Json.read(record.value(), Assignment.class);
+            if (wanted.contains(assignment.assignmentId())) {
+                found.put(assignment.assignmentId(), assignment);
+            }
+        } catch (Json.MalformedMessageException e) {
+            // Someone else wrote into the agent's topic: not an assignment of ours, so none that is wanted.
+            log.atDebug().addKeyValue("topic", record.topic()).log("Not an assignment: {}", e.getMessage());
+        }
+    }
+}

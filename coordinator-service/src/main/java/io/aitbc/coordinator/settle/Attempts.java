@@ -1,0 +1,134 @@
+package io.aitbc.coordinator.settle;
+
+import io.aitbc.contracts.Json;
+import io.aitbc.contracts.TaskResult;
+import io.aitbc.coordinator.redis.Keys;
+import io.aitbc.coordinator.redis.Redis;
+import io.aitbc.coordinator.redis.Script;
+import io.lettuce.core.Limit;
+import io.lettuce.core.Range;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+
+/** The live attempts in Redis, from the side of those who end them. May be used by any thread. */
+final class Attempts {
+    private static final Script SETTLE = Script.beside(Attempts.class, "settle");
+    private static final Script RELEASE = Script.beside(Attempts.class, "release");
+    private static final int MAX_OVERDUE_AT_ONCE = 500;
+
+    private final Redis redis;
+    private final Duration taskRetention;
+
+    Attempts(Redis redis, Duration taskRetention) {
+        this.redis = redis;
+        this.taskRetention = taskRetention;
+    }
+
+    /** What a result came to. */
+    enum Settlement {
+        /** The task has ended as completed. */
+        COMPLETED,
+        /** The deadline has moved out. */
+        PROGRESSED,
+        /** The attempt was live and has ended in vain; nothing is changed yet, the task has to go back first. */
+        TO_GIVE_BACK,
+        /** Of an attempt that is not live any more: ignored. */
+        LATE
+    }
+
+    /** An attempt that an agent holds. */
+    record Held(String taskId, int attempt, String agentId, Instant assignedAt) {}
+
+    /** Settles results; the outcomes stand in the same order. */
+    List<Settlement> settle(List<TaskResult> results, Instant now) {
+        List<String> arguments = new ArrayList<>(3 + results.size() * 7);
+        arguments.add(String.valueOf(now.toEpochMilli()));
+        arguments.add(now.toString());
+        arguments.add(String.valueOf(taskRetention.toSeconds()));
+        for (TaskResult result : results) {
+            arguments.add(result.taskId());
+            arguments.add(result.attempt().toString());
+            arguments.add(result.agentId());
+            arguments.add(result.status().wireName());
+            arguments.add(result.result() == null ? "" : Json.text(result.result()));
+            arguments.add(result.startedAt() == null ? "" : result.startedAt().toString());
+            arguments.add(result.finishedAt() == null ? "" : result.finishedAt().toString());
+        }
+        return SETTLE.runNow(redis, arguments).stream()
+                .map(code -> switch ((String) code) {
+                    case "completed" -> Settlement.COMPLETED;
+                    case "progressed" -> Settlement.PROGRESSED;
+                    case "give back" -> Settlement.TO_GIVE_BACK;
+                    case "late" -> Settlement.LATE;
+                    default -> throw new IllegalStateException("settle.lua answered " + code);
+                })
+                .toList();
+    }
+
+    /**
+     * Ends an attempt in vain, after its task went back to its queue or to the dead letters.
+     *
+     * @param nextAttempt 0 when there is none: the task has failed for good
+     * @param error why, as JSON
+     */
+    void release(Held held, int nextAttempt, String error, Instant now) {
+        RELEASE.runNow(
+                redis,
+                List.of(
+                        held.taskId(),
+                        String.valueOf(held.attempt()),
+                        held.agentId(),
+                        String.valueOf(nextAttempt),
+                        error,
+                        now.toString(),
+                        String.valueOf(taskRetention.toSeconds())));
+    }
+
+    /** Attempts whose deadline has passed, the longest overdue first. */
+    List<Held> overdue(Instant now) {
+        List<String> taskIds = redis.sync()
+                .zrangebyscore(
+                        Keys.DEADLINES, Range.create(0, now.toEpochMilli()), Limit.create(0, MAX_OVERDUE_AT_ONCE));
+        return live(taskIds);
+    }
+
+    /** When the live attempt of a task was given out; the epoch when that is not known. */
+    Instant assignedAt(String taskId) {
+        String time = redis.sync().hget(Keys.task(taskId), "assigned_at");
+        return time == null ? Instant.EPOCH : Instant.parse(time);
+    }
+
+    Set<String> lostAgents() {
+        return redis.sync().smembers(Keys.LOST_AGENTS);
+    }
+
+    List<Held> heldBy(String agentId) {
+        return live(redis.sync().hkeys(Keys.inflight(agentId))).stream()
+                .filter(held -> held.agentId().equals(agentId))
+                .toList();
+    }
+
+    void noLongerLost(String agentId) {
+        redis.sync().srem(Keys.LOST_AGENTS, agentId);
+    }
+
+    private List<Held> live(Collection<String> taskIds) {
+        List<Held> live = new ArrayList<>();
+        for (String taskId : taskIds) {
+            Map<String, String> task = redis.sync().hgetall(Keys.task(taskId));
+            if ("assigned".equals(task.get("status"))) {
+                live.add(new Held(
+                        taskId,
+                        Integer.parseInt(task.get("attempt")),
+                        task.get("agent_id"),
+                        Instant.parse(task.get("assigned_at"))));
+            }
+        }
+        return live;
+    }
+}

@@ -1,0 +1,56 @@
+package io.aitbc.coordinator.settle;
+
+import io.aitbc.contracts.Assignment;
+import io.aitbc.contracts.Task;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.random.RandomGenerator;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What follows from an attempt that ended without success. Pure.
+ *
+ * @param again the task for its next attempt, or null when it has had its last
+ */
+record NextStep(@Nullable Task again) {
+    private static final double JITTER = 0.25;
+    private static final int MAX_ATTEMPTS_EVER = 100;
+
+    /** How an attempt ended without success. */
+    enum Ending {
+        /** The agent tried in vain. */
+        FAILED,
+        /** The agent did not try: the task may be tried once more than it otherwise could. */
+        REJECTED,
+        /** No result came before the deadline. */
+        OVERDUE,
+        /** The agent went silent, or was deregistered. */
+        AGENT_LOST
+    }
+
+    static NextStep after(
+            Assignment attempt, Ending ending, Instant now, SettleSettings settings, RandomGenerator random) {
+        Task task = attempt.task();
+        int next = attempt.attempt() + 1;
+        return switch (ending) {
+            case REJECTED ->
+                new NextStep(
+                        next > MAX_ATTEMPTS_EVER
+                                ? null
+                                : task.grantAttempt().attempt(next, now.plus(backoff(1, settings, random))));
+            case FAILED, OVERDUE ->
+                new NextStep(
+                        next > attempt.maxAttempts()
+                                ? null
+                                : task.attempt(next, now.plus(backoff(attempt.attempt(), settings, random))));
+            // Not the task's fault, most likely: another agent may have it at once.
+            case AGENT_LOST -> new NextStep(next > attempt.maxAttempts() ? null : task.attempt(next, null));
+        };
+    }
+
+    private static Duration backoff(int failures, SettleSettings settings, RandomGenerator random) {
+        double ms = settings.retryBackoff().toMillis() * Math.pow(2, Math.min(failures - 1, 30));
+        double bounded = Math.min(ms, settings.maxRetryBackoff().toMillis());
+        return Duration.ofMillis((long) (bounded * (1 - JITTER + 2 * JITTER * random.nextDouble())));
+    }
+}

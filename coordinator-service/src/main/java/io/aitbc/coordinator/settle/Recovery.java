@@ -1,0 +1,98 @@
+package io.aitbc.coordinator.settle;
+
+import io.aitbc.contracts.Json;
+import io.aitbc.contracts.Topics;
+import io.aitbc.coordinator.kafka.KafkaClients;
+import java.time.Clock;
+import java.time.Duration;
+import java.util.List;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import java.util.function.Predicate;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** Every second, gives back what agents will not settle: attempts past their deadline, and all that lost agents held. */
+final class Recovery implements AutoCloseable {
+    private static final Logger log = LoggerFactory.getLogger(Recovery.class);
+    private static final Duration EVERY = Duration.ofSeconds(1);
+
+    private final Attempts attempts;
+    private final GiveBack giveBack;
+    private final AssignmentArchive archive;
+    private final Predicate<String> ownsAgent;
+    private final Clock clock;
+    private final CountDownLatch closing = new CountDownLatch(1);
+    private final Thread thread = new Thread(this::run, "recovery");
+
+    /** @param ownsAgent whether it is on this coordinator to watch over an agent */
+    Recovery(
+            KafkaClients clients,
+            Topics topics,
+            Attempts attempts,
+            GiveBack giveBack,
+            Predicate<String> ownsAgent,
+            Clock clock) {
+        this.attempts = attempts;
+        this.giveBack = giveBack;
+        this.archive = new AssignmentArchive(clients, topics);
+        this.ownsAgent = ownsAgent;
+        this.clock = clock;
+    }
+
+    void start() {
+        thread.start();
+    }
+
+    @Override
+    public void close() {
+        closing.countDown();
+        try {
+            thread.join(TimeUnit.SECONDS.toMillis(5));
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    private void run() {
+        try (archive) {
+            while (!closing.await(EVERY.toMillis(), TimeUnit.MILLISECONDS)) {
+                try {
+                    runOnce();
+                } catch (RuntimeException e) {
+                    log.atWarn().log("Will try again: {}", e.toString());
+                }
+            }
+        } catch (InterruptedException e) {
+            log.debug("Interrupted");
+        }
+    }
+
+    private void runOnce() {
+        List<Attempts.Held> overdue = attempts.overdue(clock.instant()).stream()
+                .filter(held -> ownsAgent.test(held.agentId()))
+                .toList();
+        giveBack(overdue, NextStep.Ending.OVERDUE, "no result came before the deadline");
+        for (String agentId : attempts.lostAgents()) {
+            if (ownsAgent.test(agentId)) {
+                List<Attempts.Held> held = attempts.heldBy(agentId);
+                if (giveBack(held, NextStep.Ending.AGENT_LOST, "agent " + agentId + " was lost")) {
+                    attempts.noLongerLost(agentId);
+                }
+            }
+        }
+    }
+
+    private boolean giveBack(List<Attempts.Held> held, NextStep.Ending ending, String reason) {
+        if (held.isEmpty()) {
+            return true;
+        }
+        log.atInfo().addKeyValue("tasks", held.size()).log("Giving back: {}", reason);
+        String error = Json.text(reason);
+        return giveBack.giveBack(
+                held.stream()
+                        .map(attempt -> new GiveBack.Ended(attempt, ending, error))
+                        .toList(),
+                archive);
+    }
+}

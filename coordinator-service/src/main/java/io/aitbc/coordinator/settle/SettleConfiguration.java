@@ -1,0 +1,38 @@
+package io.aitbc.coordinator.settle;
+
+import io.aitbc.contracts.Topics;
+import io.aitbc.coordinator.intake.DeadLetters;
+import io.aitbc.coordinator.intake.TaskQueue;
+import io.aitbc.coordinator.kafka.KafkaClients;
+import io.aitbc.coordinator.redis.Redis;
+import io.aitbc.coordinator.registry.HeartbeatLoop;
+import java.time.Clock;
+import java.util.random.RandomGenerator;
+import org.springframework.boot.context.properties.EnableConfigurationProperties;
+import org.springframework.context.annotation.Bean;
+import org.springframework.context.annotation.Configuration;
+
+@Configuration(proxyBeanMethods = false)
+@EnableConfigurationProperties(SettleSettings.class)
+class SettleConfiguration {
+    @Bean(destroyMethod = "")
+    Settlement settlement(
+            KafkaClients clients,
+            Topics topics,
+            TaskQueue queue,
+            DeadLetters deadLetters,
+            Redis redis,
+            HeartbeatLoop heartbeats,
+            SettleSettings settings,
+            Clock clock) {
+        Attempts attempts = new Attempts(redis, settings.taskRetention());
+        // Two threads give back; RandomGenerator.getDefault() is not for sharing, so each has its own.
+        GiveBack ofResults =
+                new GiveBack(attempts, queue, deadLetters, topics, settings, clock, RandomGenerator.getDefault());
+        GiveBack ofRecovery =
+                new GiveBack(attempts, queue, deadLetters, topics, settings, clock, RandomGenerator.getDefault());
+        return new Settlement(
+                new ResultLoop(clients, topics, attempts, ofResults, deadLetters, clock),
+                new Recovery(clients, topics, attempts, ofRecovery, heartbeats::owns, clock));
+    }
+}

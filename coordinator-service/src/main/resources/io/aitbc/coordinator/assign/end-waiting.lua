@@ -1,0 +1,38 @@
+-- Ends tasks that no agent has.
+-- Guarantee: a live or ended task is left as it is; a task is counted for a clear command once, however often this is repeated.
+-- ARGV   1 new status, 2 id of the clear command or '', 3 now as ISO 8601, 4 retention in s, then for each task four:
+--        task_id, attempt, priority, submitted_at
+-- Returns for each task: 'ended' (now), 'before' (it had ended, or a later attempt exists), 'live' (an agent has this attempt)
+local answer = {}
+local count = 0
+local ended = { completed = true, failed = true, cancelled = true, expired = true }
+for i = 5, #ARGV, 4 do
+  local task = 'task:' .. ARGV[i]
+  local attempt = tonumber(ARGV[i + 1])
+  local seen = redis.call('HMGET', task, 'status', 'attempt', 'agent_id')
+  local status, seen_attempt = seen[1], tonumber(seen[2]) or 0
+  if ended[status] or (status and attempt < seen_attempt) then
+    answer[#answer + 1] = 'before'
+  elseif status == 'assigned' and attempt == seen_attempt then
+    answer[#answer + 1] = 'live'
+  else
+    if status == 'assigned' then
+      -- A record of a later attempt is proof that this one was given back.
+      redis.call('HDEL', 'agent:' .. seen[3] .. ':inflight', ARGV[i])
+      redis.call('ZREM', 'tasks:deadlines', ARGV[i])
+    end
+    redis.call('HSET', task, 'task_id', ARGV[i], 'status', ARGV[1], 'attempt', attempt, 'priority', ARGV[i + 2],
+      'submitted_at', ARGV[i + 3], 'finished_at', ARGV[3])
+    redis.call('EXPIRE', task, ARGV[4])
+    count = count + 1
+    answer[#answer + 1] = 'ended'
+  end
+end
+if count > 0 then
+  redis.call('HINCRBY', 'stats:tasks', ARGV[1], count)
+  if ARGV[2] ~= '' then
+    redis.call('HINCRBY', 'clear:' .. ARGV[2], 'count', count)
+    redis.call('EXPIRE', 'clear:' .. ARGV[2], 86400)
+  end
+end
+return answer

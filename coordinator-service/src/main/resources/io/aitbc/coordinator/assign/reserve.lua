@@ -1,0 +1,76 @@
+-- Makes agents the holders of attempts.
+-- Guarantee: at most one attempt of a task is live; an agent never holds more than its capacity; a repeated call changes nothing.
+-- KEYS   none: names are built from ids, see Keys.java (no Redis Cluster)
+-- ARGV   1 now in ms, 2 now as ISO 8601, then for each placement ten:
+--        task_id, attempt, agent_id, priority, submitted_at, submitted_at in ms, max_attempts, timeout_seconds,
+--        deadline in ms, deadline as ISO 8601
+-- Returns for each placement four: ruling, id of the agent that holds the attempt, number held by the placement's agent, assigned_at
+local now_ms = tonumber(ARGV[1])
+local now = ARGV[2]
+local answer = {}
+local agents = {}
+local granted, waited_ms = 0, 0
+
+local function agent_of(id)
+  local known = agents[id]
+  if not known then
+    local fields = redis.call('HMGET', 'agent:' .. id, 'status', 'capacity')
+    known = {
+      status = fields[1],
+      capacity = tonumber(fields[2]) or 0,
+      held = redis.call('HLEN', 'agent:' .. id .. ':inflight'),
+    }
+    agents[id] = known
+  end
+  return known
+end
+
+local function say(ruling, holder, held, assigned_at)
+  local n = #answer
+  answer[n + 1] = ruling
+  answer[n + 2] = holder
+  answer[n + 3] = held
+  answer[n + 4] = assigned_at
+end
+
+local ended = { completed = true, failed = true, cancelled = true, expired = true }
+
+for i = 3, #ARGV, 10 do
+  local task_id, attempt, agent_id = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2]
+  local task = 'task:' .. task_id
+  local seen = redis.call('HMGET', task, 'status', 'attempt', 'agent_id', 'assigned_at')
+  local status, seen_attempt, holder = seen[1], tonumber(seen[2]) or 0, seen[3]
+  local agent = agent_of(agent_id)
+  if ended[status] or (status and attempt < seen_attempt) then
+    say('ended', '', agent.held, '')
+  elseif status == 'assigned' and attempt == seen_attempt then
+    say('live', holder, agent.held, seen[4])
+  elseif agent.status ~= 'active' then
+    say('unavailable', '', agent.held, '')
+  elseif agent.held >= agent.capacity then
+    say('full', '', agent.held, '')
+  else
+    if status == 'assigned' then
+      -- A record of a later attempt is proof that this one was given back.
+      if redis.call('HDEL', 'agent:' .. holder .. ':inflight', task_id) == 1 and agents[holder] then
+        agents[holder].held = agents[holder].held - 1
+      end
+    end
+    redis.call('HSET', 'agent:' .. agent_id .. ':inflight', task_id,
+      '{"attempt":' .. attempt .. ',"assigned_at":"' .. now .. '","deadline":"' .. ARGV[i + 9] .. '"}')
+    redis.call('HSET', task, 'task_id', task_id, 'status', 'assigned', 'attempt', attempt, 'agent_id', agent_id,
+      'priority', ARGV[i + 3], 'submitted_at', ARGV[i + 4], 'assigned_at', now, 'deadline', ARGV[i + 9],
+      'max_attempts', ARGV[i + 6], 'timeout_seconds', ARGV[i + 7])
+    redis.call('ZADD', 'tasks:deadlines', ARGV[i + 8], task_id)
+    agent.held = agent.held + 1
+    granted = granted + 1
+    waited_ms = waited_ms + math.max(0, now_ms - tonumber(ARGV[i + 5]))
+    say('granted', agent_id, agent.held, now)
+  end
+end
+
+if granted > 0 then
+  redis.call('HINCRBY', 'stats:tasks', 'distributed', granted)
+  redis.call('HINCRBY', 'stats:tasks', 'distribution_ms', waited_ms)
+end
+return answer

@@ -1,0 +1,28 @@
+-- Ends an attempt in vain: its task waits again, or has failed for good.
+-- Guarantee: an attempt that is not live any more changes nothing but the agent's count.
+-- ARGV   1 task_id, 2 attempt, 3 agent_id, 4 next attempt or 0, 5 error as JSON, 6 now as ISO 8601, 7 retention in s
+-- Returns 'released', or 'before' when the attempt was not live
+local task_id, attempt, agent_id, next_attempt = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
+local task = 'task:' .. task_id
+local seen = redis.call('HMGET', task, 'status', 'attempt', 'agent_id')
+local status = seen[1]
+local live = status == 'assigned' and tonumber(seen[2]) == attempt and seen[3] == agent_id
+local answer = 'before'
+if live or not status then
+  if next_attempt > 0 then
+    redis.call('HSET', task, 'task_id', task_id, 'status', 'queued', 'attempt', next_attempt, 'error', ARGV[5])
+    redis.call('HDEL', task, 'agent_id', 'assigned_at', 'deadline')
+    redis.call('HINCRBY', 'stats:tasks', 'retried', 1)
+  else
+    redis.call('HSET', task, 'task_id', task_id, 'status', 'failed', 'attempt', attempt, 'finished_at', ARGV[6], 'error', ARGV[5])
+    redis.call('EXPIRE', task, ARGV[7])
+    redis.call('HINCRBY', 'stats:tasks', 'failed', 1)
+  end
+  redis.call('ZREM', 'tasks:deadlines', task_id)
+  redis.call('HDEL', 'agent:' .. agent_id .. ':inflight', task_id)
+  redis.call('HINCRBY', 'stats:tasks', 'failed_attempts', 1)
+  answer = 'released'
+end
+redis.call('PUBLISH', 'agent_events',
+  '{"held":{"' .. agent_id .. '":' .. redis.call('HLEN', 'agent:' .. agent_id .. ':inflight') .. '}}')
+return { answer }

@@ -1,0 +1,109 @@
+package io.aitbc.localstack;
+
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.io.UncheckedIOException;
+import java.io.Writer;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Properties;
+import kafka.server.KafkaConfig;
+import kafka.server.KafkaRaftServer;
+import kafka.tools.StorageTool;
+import org.apache.kafka.common.utils.Time;
+
+/** One Kafka broker, its own controller (KRaft), in this JVM, on the loopback interface. */
+public final class LocalKafka implements AutoCloseable {
+    private static final String HOST = "127.0.0.1";
+    /** Always the same, so that a folder formatted by an earlier run is recognised. */
+    private static final String CLUSTER_ID = "YWdlbnRjb29yZGluYXRvcg";
+
+    private final int port;
+    private final KafkaRaftServer server;
+
+    private LocalKafka(int port, KafkaRaftServer server) {
+        this.port = port;
+        this.server = server;
+    }
+
+    /**
+     * Starts a broker on what an earlier run left in a folder, or formats the folder first.
+     *
+     * @param controllerPort for the broker's traffic with itself
+     * @throws IllegalStateException if the folder cannot be formatted
+     */
+    public static LocalKafka start(Path folder, int port, int controllerPort) {
+        Properties properties = properties(folder, port, controllerPort);
+        format(folder, properties);
+        KafkaRaftServer server = new KafkaRaftServer(KafkaConfig.fromProps(properties, false), Time.SYSTEM);
+        server.startup();
+        return new LocalKafka(port, server);
+    }
+
+    public String bootstrapServers() {
+        return HOST + ":" + port;
+    }
+
+    @Override
+    public void close() {
+        server.shutdown();
+        server.awaitShutdown();
+    }
+
+    private static Properties properties(Path folder, int port, int controllerPort) {
+        Properties properties = new Properties();
+        properties.put("process.roles", "broker,controller");
+        properties.put("node.id", "1");
+        properties.put("controller.quorum.voters", "1@" + HOST + ":" + controllerPort);
+        properties.put(
+                "listeners", "PLAINTEXT://" + HOST + ":" + port + ",CONTROLLER://" + HOST + ":" + controllerPort);
+        properties.put("advertised.listeners", "PLAINTEXT://" + HOST + ":" + port);
+        properties.put("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT");
+        properties.put("controller.listener.names", "CONTROLLER");
+        properties.put("inter.broker.listener.name", "PLAINTEXT");
+        properties.put("log.dirs", folder.resolve("log").toAbsolutePath().toString());
+        properties.put("auto.create.topics.enable", "false");
+        // One node: nothing to replicate to, and no other member to wait for.
+        for (String topic : new String[] {"offsets.topic", "transaction.state.log", "share.coordinator.state.topic"}) {
+            properties.put(topic + ".replication.factor", "1");
+        }
+        properties.put("transaction.state.log.min.isr", "1");
+        properties.put("share.coordinator.state.topic.min.isr", "1");
+        properties.put("group.initial.rebalance.delay.ms", "0");
+        // The defaults (50 partitions each, 128 MiB of cleaner buffer) are for clusters.
+        properties.put("offsets.topic.num.partitions", "5");
+        properties.put("transaction.state.log.num.partitions", "5");
+        properties.put("share.coordinator.state.topic.num.partitions", "5");
+        properties.put("log.cleaner.dedupe.buffer.size", String.valueOf(8 * 1024 * 1024));
+        // A member that was killed is noticed in seconds, so that a local trial of that is not a wait of a minute.
+        properties.put("group.consumer.min.session.timeout.ms", "6000");
+        properties.put("group.consumer.session.timeout.ms", "10000");
+        properties.put("group.consumer.min.heartbeat.interval.ms", "500");
+        properties.put("group.consumer.heartbeat.interval.ms", "1000");
+        return properties;
+    }
+
+    private static void format(Path folder, Properties properties) {
+        try {
+            Files.createDirectories(folder);
+            Path file = folder.resolve("server.properties");
+            try (Writer writer = Files.newBufferedWriter(file)) {
+                properties.store(writer, null);
+            }
+            ByteArrayOutputStream output = new ByteArrayOutputStream();
+            int code = StorageTool.execute(
+                    new String[] {
+                        "format", "--ignore-formatted", "--cluster-id", CLUSTER_ID, "--config", file.toString()
+                    },
+                    new PrintStream(output, true, StandardCharsets.UTF_8));
+            if (code != 0) {
+                throw new IllegalStateException("Kafka's folder " + folder + " cannot be formatted: "
+                        + output.toString(StandardCharsets.UTF_8));
+            }
+        } catch (IOException e) {
+            throw new UncheckedIOException("Kafka's folder " + folder + " cannot be written", e);
+        }
+    }
+}
