@@ -67,6 +67,15 @@ public final class Json {
         }
     }
 
+    /** @throws MalformedMessageException saying in one sentence what is wrong with the document */
+    public static <T> T read(JsonNode json, Class<T> type) {
+        try {
+            return present(MAPPER.treeToValue(json, type));
+        } catch (JacksonException e) {
+            throw new MalformedMessageException(reason(e), e);
+        }
+    }
+
     public static JsonNode tree(Object value) {
         return MAPPER.valueToTree(value);
     }

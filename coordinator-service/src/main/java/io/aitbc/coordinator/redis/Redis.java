@@ -35,7 +35,7 @@ public final class Redis implements AutoCloseable {
     @Override
     public void close() {
         StatefulRedisConnection<String, String> open = connection;
-        if (open != null) {
+        if (open != null && open.isOpen()) {
             open.close();
         }
     }

@@ -1,0 +1,126 @@
+package io.aitbc.coordinator;
+
+import io.lettuce.core.RedisURI;
+import java.net.InetSocketAddress;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.concurrent.TimeUnit;
+import org.apache.kafka.common.utils.Utils;
+import org.springframework.boot.EnvironmentPostProcessor;
+import org.springframework.boot.SpringApplication;
+import org.springframework.boot.diagnostics.AbstractFailureAnalyzer;
+import org.springframework.boot.diagnostics.FailureAnalysis;
+import org.springframework.boot.logging.LogLevel;
+import org.springframework.core.env.ConfigurableEnvironment;
+import org.springframework.core.env.MapPropertySource;
+
+/** Looks at the published settings before anything starts: one that makes no sense stops the start with a sentence about it. */
+public final class StartupSettings implements EnvironmentPostProcessor {
+    /** What other implementations of the architecture call these levels. */
+    private static final Map<String, String> OTHER_NAMES = Map.of("WARNING", "WARN", "CRITICAL", "ERROR");
+
+    private static final long SAY_EVERY_SECONDS = 5;
+
+    @Override
+    public void postProcessEnvironment(ConfigurableEnvironment environment, SpringApplication application) {
+        String level = value(environment, "log.level");
+        environment
+                .getPropertySources()
+                .addLast(new MapPropertySource("aitbc-log-level", Map.of("logging.level.root", logLevel(level))));
+        checkPort(value(environment, "coordinator.port"));
+        checkRedis(value(environment, "redis.url"));
+        awaitNames(servers(value(environment, "kafka.bootstrap-servers")));
+    }
+
+    private static String value(ConfigurableEnvironment environment, String name) {
+        return environment.getProperty("aitbc." + name, "").trim();
+    }
+
+    private static String logLevel(String text) {
+        String upper = text.toUpperCase(Locale.ROOT);
+        String level = OTHER_NAMES.getOrDefault(upper, upper);
+        if (Arrays.stream(LogLevel.values()).noneMatch(known -> known.name().equals(level))) {
+            throw new InvalidSettingException("log.level", "must be one of TRACE, DEBUG, INFO, WARN, ERROR, OFF", text);
+        }
+        return level;
+    }
+
+    private static void checkPort(String text) {
+        if (!text.matches("\\d{1,5}") || Integer.parseInt(text) > 65_535) {
+            throw new InvalidSettingException("coordinator.port", "must be a port, 1 to 65535", text);
+        }
+    }
+
+    private static void checkRedis(String text) {
+        try {
+            if (text.startsWith("redis://") || text.startsWith("rediss://")) {
+                RedisURI.create(text);
+                return;
+            }
+        } catch (IllegalArgumentException e) {
+            // Said below.
+        }
+        throw new InvalidSettingException(
+                "redis.url", "must look like redis://user:password@host:6379/0 (or rediss://)", text);
+    }
+
+    private static List<InetSocketAddress> servers(String text) {
+        List<String> servers = Arrays.stream(text.split(","))
+                .map(String::trim)
+                .filter(s -> !s.isEmpty())
+                .toList();
+        if (servers.isEmpty() || !servers.stream().allMatch(StartupSettings::isServer)) {
+            throw new InvalidSettingException(
+                    "kafka.bootstrap-servers", "must be host:port, or several with commas between", text);
+        }
+        return servers.stream()
+                .map(server -> InetSocketAddress.createUnresolved(Utils.getHost(server), Utils.getPort(server)))
+                .toList();
+    }
+
+    private static boolean isServer(String text) {
+        Integer port = Utils.getPort(text);
+        return Utils.getHost(text) != null && port != null && port >= 1 && port <= 65_535;
+    }
+
+    /** Kafka's clients refuse to be made while no name resolves, as happens while a network is still coming up. */
+    private static void awaitNames(List<InetSocketAddress> servers) {
+        while (servers.stream()
+                .allMatch(server -> new InetSocketAddress(server.getHostString(), server.getPort()).isUnresolved())) {
+            System.out.println(
+                    "Waiting for Kafka: none of the hosts in aitbc.kafka.bootstrap-servers is known: " + servers);
+            try {
+                TimeUnit.SECONDS.sleep(SAY_EVERY_SECONDS);
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+                return;
+            }
+        }
+    }
+
+    /** A setting whose value cannot be used. */
+    static final class InvalidSettingException extends RuntimeException {
+        private final String name;
+
+        InvalidSettingException(String name, String rule, String value) {
+            super("aitbc." + name + " (" + variable(name) + ") " + rule + " but was \"" + value + "\".");
+            this.name = name;
+        }
+
+        private static String variable(String name) {
+            return "AITBC_" + name.toUpperCase(Locale.ROOT).replace('.', '_').replace('-', '_');
+        }
+    }
+
+    static final class Analyzer extends AbstractFailureAnalyzer<InvalidSettingException> {
+        @Override
+        protected FailureAnalysis analyze(Throwable rootFailure, InvalidSettingException e) {
+            return new FailureAnalysis(
+                    e.getMessage(),
+                    "Set the environment variable " + InvalidSettingException.variable(e.name) + " right, or unset it.",
+                    e);
+        }
+    }
+}

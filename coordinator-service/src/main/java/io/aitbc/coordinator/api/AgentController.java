@@ -1,0 +1,225 @@
+package io.aitbc.coordinator.api;
+
+import com.fasterxml.jackson.annotation.JsonProperty;
+import io.aitbc.contracts.AgentStatus;
+import io.aitbc.contracts.Heartbeat;
+import io.aitbc.contracts.Json;
+import io.aitbc.contracts.Registration;
+import io.aitbc.coordinator.agent.Agent;
+import io.aitbc.coordinator.agent.Health;
+import io.aitbc.coordinator.registry.Registry;
+import io.swagger.v3.oas.annotations.Operation;
+import io.swagger.v3.oas.annotations.tags.Tag;
+import jakarta.validation.constraints.Max;
+import jakarta.validation.constraints.Min;
+import java.time.Clock;
+import java.time.Instant;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
+import org.springframework.web.bind.annotation.DeleteMapping;
+import org.springframework.web.bind.annotation.GetMapping;
+import org.springframework.web.bind.annotation.PathVariable;
+import org.springframework.web.bind.annotation.PostMapping;
+import org.springframework.web.bind.annotation.PutMapping;
+import org.springframework.web.bind.annotation.RequestBody;
+import org.springframework.web.bind.annotation.RequestMapping;
+import org.springframework.web.bind.annotation.RequestParam;
+import org.springframework.web.bind.annotation.RestController;
+import tools.jackson.databind.node.ObjectNode;
+
+@RestController
+@RequestMapping({"/agents", "/v1/agents"})
+@Tag(name = "agents", description = "Who is there, and how they are")
+class AgentController {
+    private final Registry registry;
+    private final Clock clock;
+
+    AgentController(Registry registry, Clock clock) {
+        this.registry = registry;
+        this.clock = clock;
+    }
+
+    record Registered(
+            @JsonProperty("status") String status,
+            @JsonProperty("message") String message,
+            @JsonProperty("agent_id") String agentId,
+            @JsonProperty("registered_at") Instant registeredAt) {}
+
+    @PostMapping("/register")
+    @Operation(summary = "Register an agent, or update it in place; its topic is made")
+    Registered register(@RequestBody Registration registration) throws InterruptedException {
+        String id = registration.agentId();
+        registry.note(List.of(new Heartbeat(id, null, null, null, registration)), clock.instant());
+        Instant registeredAt = registry.find(id).map(Agent::registeredAt).orElseGet(clock::instant);
+        return new Registered("success", "Agent " + id + " registered successfully", id, registeredAt);
+    }
+
+    record Discovered(
+            @JsonProperty("status") String status,
+            @JsonProperty("query") ObjectNode query,
+            @JsonProperty("agents") List<ObjectNode> agents,
+            @JsonProperty("count") int count,
+            @JsonProperty("timestamp") Instant timestamp) {}
+
+    @PostMapping("/discover")
+    @Operation(summary = "Find agents, the healthiest first")
+    Discovered discover(@RequestBody ObjectNode query) {
+        AgentQuery wanted = Json.read(query, AgentQuery.class);
+        Instant now = clock.instant();
+        List<ObjectNode> found = select(
+                        wanted,
+                        now,
+                        Comparator.<Seen>comparingDouble(seen -> -seen.health().score())
+                                .thenComparing(Seen::id))
+                .limit(wanted.limit() == null ? Integer.MAX_VALUE : wanted.limit())
+                .map(Seen::json)
+                .toList();
+        return new Discovered("success", query, found, found.size(), now);
+    }
+
+    record OneAgent(
+            @JsonProperty("status") String status,
+            @JsonProperty("agent") ObjectNode agent,
+            @JsonProperty("timestamp") Instant timestamp) {}
+
+    @GetMapping("/{agent_id}")
+    @Operation(summary = "One agent: what it is, how it is, and what its health is made of")
+    OneAgent get(@PathVariable("agent_id") @Id String agentId) {
+        Instant now = clock.instant();
+        Agent agent = registry.find(agentId).orElseThrow(Problems::agentNotFound);
+        return new OneAgent("success", new Seen(agent, registry.health(agent, now)).json(), now);
+    }
+
+    record StatusChanged(
+            @JsonProperty("status") String status,
+            @JsonProperty("message") String message,
+            @JsonProperty("agent_id") String agentId,
+            @JsonProperty("new_status") AgentStatus newStatus,
+            @JsonProperty("updated_at") Instant updatedAt) {}
+
+    @PutMapping("/{agent_id}/status")
+    @Operation(summary = "Change an agent's status, and its load with it")
+    StatusChanged changeStatus(@PathVariable("agent_id") @Id String agentId, @RequestBody ObjectNode change)
+            throws InterruptedException {
+        Heartbeat heartbeat = said(agentId, change);
+        if (heartbeat.status() == null) {
+            throw Problems.unprocessable("status is required");
+        }
+        Instant now = note(heartbeat);
+        return new StatusChanged(
+                "success",
+                "Agent " + agentId + " is " + heartbeat.status().wireName(),
+                agentId,
+                heartbeat.status(),
+                now);
+    }
+
+    record HeartbeatTaken(
+            @JsonProperty("status") String status,
+            @JsonProperty("message") String message,
+            @JsonProperty("agent_id") String agentId,
+            @JsonProperty("heartbeat_at") Instant heartbeatAt) {}
+
+    @PostMapping("/{agent_id}/heartbeat")
+    @Operation(summary = "A sign of life, for agents that do not send theirs over Kafka")
+    HeartbeatTaken heartbeat(
+            @PathVariable("agent_id") @Id String agentId, @RequestBody(required = false) @Nullable ObjectNode load)
+            throws InterruptedException {
+        Instant now = note(said(agentId, load == null ? Json.object() : load));
+        return new HeartbeatTaken("success", "Heartbeat of " + agentId + " received", agentId, now);
+    }
+
+    record Deregistered(
+            @JsonProperty("status") String status,
+            @JsonProperty("message") String message,
+            @JsonProperty("agent_id") String agentId,
+            @JsonProperty("deregistered_at") Instant deregisteredAt) {}
+
+    @DeleteMapping("/{agent_id}")
+    @Operation(summary = "Deregister an agent; what it has not settled goes to others")
+    Deregistered deregister(@PathVariable("agent_id") @Id String agentId) {
+        if (!registry.deregister(agentId)) {
+            throw Problems.agentNotFound();
+        }
+        return new Deregistered("success", "Agent " + agentId + " deregistered", agentId, clock.instant());
+    }
+
+    record AgentPage(
+            @JsonProperty("status") String status,
+            @JsonProperty("agents") List<ObjectNode> agents,
+            @JsonProperty("count") int count,
+            @JsonProperty("total") int total,
+            @JsonProperty("timestamp") Instant timestamp) {}
+
+    @GetMapping
+    @Operation(summary = "All agents by id, page by page; `total` counts those on all pages")
+    AgentPage list(
+            @RequestParam(required = false) @Nullable AgentStatus status,
+            @RequestParam(name = "agent_type", required = false) @Nullable String agentType,
+            @RequestParam(name = "capability", required = false) @Nullable List<String> capabilities,
+            @RequestParam(name = "service", required = false) @Nullable List<String> services,
+            @RequestParam(name = "tag", required = false) @Nullable List<String> tags,
+            @RequestParam(name = "min_health_score", required = false) @Nullable @Min(0) @Max(1) Double minHealthScore,
+            @RequestParam(name = "chain_id", required = false) @Nullable String chainId,
+            @RequestParam(name = "island_id", required = false) @Nullable String islandId,
+            @RequestParam(defaultValue = "100") @Min(1) @Max(10_000) int limit,
+            @RequestParam(defaultValue = "0") @Min(0) int offset) {
+        Instant now = clock.instant();
+        AgentQuery wanted = new AgentQuery(
+                status, agentType, capabilities, services, tags, minHealthScore, chainId, islandId, limit);
+        List<Seen> found = select(wanted, now, Comparator.comparing(Seen::id)).toList();
+        List<ObjectNode> page =
+                found.stream().skip(offset).limit(limit).map(Seen::json).toList();
+        return new AgentPage("success", page, page.size(), found.size(), now);
+    }
+
+    private record Seen(Agent agent, Health health) {
+        String id() {
+            return agent.id();
+        }
+
+        ObjectNode json() {
+            ObjectNode json = (ObjectNode) Json.tree(agent.registration());
+            json.set("status", Json.tree(agent.status()));
+            json.set("registration_time", Json.tree(agent.registeredAt()));
+            json.set("last_heartbeat", Json.tree(agent.lastHeartbeat()));
+            json.set("load_metrics", Json.tree(agent.loadMetrics()));
+            json.put("health_score", rounded(health.score()));
+            json.set(
+                    "health",
+                    Json.tree(Map.of(
+                            "regularity", rounded(health.regularity()),
+                            "load", rounded(health.load()),
+                            "results", rounded(health.results()),
+                            "status", health.status())));
+            json.put("inflight", agent.inflight());
+            return json;
+        }
+
+        private static double rounded(double score) {
+            return Math.round(score * 1_000) / 1_000.0;
+        }
+    }
+
+    private Stream<Seen> select(AgentQuery wanted, Instant now, Comparator<Seen> order) {
+        return registry.all().stream()
+                .map(agent -> new Seen(agent, registry.health(agent, now)))
+                .filter(seen -> wanted.matches(seen.agent(), seen.health().score()))
+                .sorted(order);
+    }
+
+    private static Heartbeat said(String agentId, ObjectNode body) {
+        return Json.read(body.put("agent_id", agentId), Heartbeat.class);
+    }
+
+    private Instant note(Heartbeat heartbeat) throws InterruptedException {
+        Instant now = clock.instant();
+        if (!registry.note(List.of(heartbeat), now).get(0)) {
+            throw Problems.agentNotFound();
+        }
+        return now;
+    }
+}

@@ -1,0 +1,87 @@
+package io.aitbc.coordinator.api;
+
+import com.fasterxml.jackson.annotation.JsonProperty;
+import io.aitbc.coordinator.balance.LoadBalancingStrategy;
+import io.aitbc.coordinator.dispatch.ClusterControl;
+import io.swagger.v3.oas.annotations.Operation;
+import io.swagger.v3.oas.annotations.tags.Tag;
+import java.time.Clock;
+import java.time.Instant;
+import org.jspecify.annotations.Nullable;
+import org.springframework.http.HttpStatus;
+import org.springframework.web.bind.annotation.GetMapping;
+import org.springframework.web.bind.annotation.PutMapping;
+import org.springframework.web.bind.annotation.RequestBody;
+import org.springframework.web.bind.annotation.RequestMapping;
+import org.springframework.web.bind.annotation.RequestParam;
+import org.springframework.web.bind.annotation.RestController;
+import org.springframework.web.server.ResponseStatusException;
+
+@RestController
+@RequestMapping({"", "/v1"})
+@Tag(name = "cluster", description = "The load balancer and the registry as a whole")
+class ClusterController {
+    private final ClusterControl control;
+    private final Figures figures;
+    private final Clock clock;
+
+    ClusterController(ClusterControl control, Figures figures, Clock clock) {
+        this.control = control;
+        this.figures = figures;
+        this.clock = clock;
+    }
+
+    record BalanceStats(
+            @JsonProperty("status") String status,
+            @JsonProperty("stats") Figures.Balance stats,
+            @JsonProperty("timestamp") Instant timestamp) {}
+
+    @GetMapping("/load-balancer/stats")
+    @Operation(summary = "The strategy in force and what came of it")
+    BalanceStats balance() {
+        return new BalanceStats("success", figures.balance(), clock.instant());
+    }
+
+    record Switch(@JsonProperty("strategy") @Nullable String strategy) {}
+
+    record Switched(
+            @JsonProperty("status") String status,
+            @JsonProperty("message") String message,
+            @JsonProperty("strategy") String strategy,
+            @JsonProperty("updated_at") Instant updatedAt) {}
+
+    @PutMapping("/load-balancer/strategy")
+    @Operation(summary = "Switch the whole cluster to a strategy, named in the body or as a query parameter")
+    Switched switchStrategy(
+            @RequestBody(required = false) @Nullable Switch body,
+            @RequestParam(name = "strategy", required = false) @Nullable String parameter)
+            throws InterruptedException {
+        String name = body != null && body.strategy() != null ? body.strategy() : parameter;
+        if (name == null) {
+            throw new ResponseStatusException(HttpStatus.BAD_REQUEST, "strategy is required");
+        }
+        LoadBalancingStrategy strategy = known(name);
+        control.switchStrategy(strategy);
+        return new Switched(
+                "success", "Tasks are balanced by " + strategy.wireName(), strategy.wireName(), clock.instant());
+    }
+
+    record RegistryStats(
+            @JsonProperty("status") String status,
+            @JsonProperty("stats") Figures.Agents stats,
+            @JsonProperty("timestamp") Instant timestamp) {}
+
+    @GetMapping("/registry/stats")
+    @Operation(summary = "How many agents there are, by status, type, service and capability")
+    RegistryStats registry() {
+        return new RegistryStats("success", figures.agents(), clock.instant());
+    }
+
+    private static LoadBalancingStrategy known(String name) {
+        try {
+            return LoadBalancingStrategy.parse(name);
+        } catch (IllegalArgumentException e) {
+            throw new ResponseStatusException(HttpStatus.BAD_REQUEST, e.getMessage());
+        }
+    }
+}

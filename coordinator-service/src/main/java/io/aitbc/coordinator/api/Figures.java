@@ -1,0 +1,195 @@
+package io.aitbc.coordinator.api;
+
+import com.fasterxml.jackson.annotation.JsonInclude;
+import com.fasterxml.jackson.annotation.JsonProperty;
+import io.aitbc.contracts.Priority;
+import io.aitbc.coordinator.agent.Agent;
+import io.aitbc.coordinator.dispatch.ClusterControl;
+import io.aitbc.coordinator.dispatch.FiguresReport;
+import io.aitbc.coordinator.dispatch.LaneFigures;
+import io.aitbc.coordinator.intake.QueueSizes;
+import io.aitbc.coordinator.redis.Keys;
+import io.aitbc.coordinator.redis.Redis;
+import io.aitbc.coordinator.registry.Registry;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.Collection;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.TreeMap;
+import java.util.function.Function;
+import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
+import org.springframework.stereotype.Component;
+
+/** Cluster-wide figures as the published interface shapes them. */
+@Component
+class Figures {
+    private final Redis redis;
+    private final Registry registry;
+    private final QueueSizes sizes;
+    private final ClusterControl control;
+    private final FiguresReport report;
+
+    Figures(Redis redis, Registry registry, QueueSizes sizes, ClusterControl control, FiguresReport report) {
+        this.redis = redis;
+        this.registry = registry;
+        this.sizes = sizes;
+        this.control = control;
+        this.report = report;
+    }
+
+    /**
+     * @param avgDistributionTime seconds from acceptance to assignment
+     * @param failedAttempts attempts that ended in vain, most of which were followed by another
+     */
+    record Tasks(
+            @JsonProperty("tasks_distributed") long distributed,
+            @JsonProperty("tasks_completed") long completed,
+            @JsonProperty("tasks_failed") long failed,
+            @JsonProperty("tasks_cancelled") long cancelled,
+            @JsonProperty("tasks_expired") long expired,
+            @JsonProperty("tasks_retried") long retried,
+            @JsonProperty("late_results") long lateResults,
+            @JsonProperty("avg_distribution_time") double avgDistributionTime,
+            @JsonProperty("load_balancer_stats") Balance balance,
+
+            @JsonProperty("queue_sizes") @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable
+            Map<Priority, Long> queueSizes) {}
+
+    /**
+     * @param successful assignments that ended as completed
+     * @param failed assignments that ended in any other way
+     * @param successRate of those that ended, 0.0 to 1.0; 0 while none has
+     * @param avgAgentLoad the mean share of capacity in use over active agents, 0.0 to 1.0
+     */
+    record Balance(
+            @JsonProperty("strategy") String strategy,
+            @JsonProperty("total_assignments") long total,
+            @JsonProperty("successful_assignments") long successful,
+            @JsonProperty("failed_assignments") long failed,
+            @JsonProperty("success_rate") double successRate,
+            @JsonProperty("active_agents") int activeAgents,
+            @JsonProperty("agent_weights") Map<String, Double> agentWeights,
+            @JsonProperty("avg_agent_load") double avgAgentLoad) {}
+
+    /** @param oldestAgeSeconds how long the longest waiting task has waited; null when none waits */
+    record Queue(
+            @JsonProperty("size") long size,
+            @JsonProperty("oldest_age_seconds") @Nullable Double oldestAgeSeconds,
+            @JsonProperty("received_per_second") double receivedPerSecond,
+            @JsonProperty("assigned_per_second") double assignedPerSecond) {}
+
+    record Agents(
+            @JsonProperty("total_agents") int total,
+            @JsonProperty("active_agents") long active,
+            @JsonProperty("status_counts") Map<String, Long> statusCounts,
+            @JsonProperty("type_counts") Map<String, Long> typeCounts,
+            @JsonProperty("service_count") int serviceCount,
+            @JsonProperty("capability_count") int capabilityCount,
+            @JsonProperty("services") Map<String, Long> services,
+            @JsonProperty("capabilities") Map<String, Long> capabilities) {}
+
+    Tasks tasks(boolean withQueueSizes) throws InterruptedException {
+        Map<String, String> counted = redis.sync().hgetall(Keys.TASK_STATS);
+        long distributed = count(counted, "distributed");
+        return new Tasks(
+                distributed,
+                count(counted, "completed"),
+                count(counted, "failed"),
+                count(counted, "cancelled"),
+                count(counted, "expired"),
+                count(counted, "retried"),
+                count(counted, "late_results"),
+                distributed == 0 ? 0 : count(counted, "distribution_ms") / 1_000.0 / distributed,
+                balance(counted),
+                withQueueSizes ? sizes.read() : null);
+    }
+
+    Balance balance() {
+        return balance(redis.sync().hgetall(Keys.TASK_STATS));
+    }
+
+    Map<Priority, Long> queueSizes() throws InterruptedException {
+        return sizes.read();
+    }
+
+    Map<Priority, Queue> queues(Map<Priority, Long> queueSizes, Instant now) {
+        Collection<LaneFigures> lanes = report.all().values();
+        Map<Priority, Queue> queues = new EnumMap<>(Priority.class);
+        queueSizes.forEach((priority, size) -> queues.put(
+                priority,
+                new Queue(
+                        size,
+                        size == 0 ? null : oldestAge(lanes, priority, now),
+                        sum(lanes, priority, LaneFigures::receivedPerSecond),
+                        sum(lanes, priority, LaneFigures::assignedPerSecond))));
+        return queues;
+    }
+
+    Agents agents() {
+        List<Agent> all = registry.all();
+        Map<String, Long> byStatus = counts(all, agent -> List.of(agent.status().wireName()));
+        Map<String, Long> services = counts(all, agent -> agent.registration().services());
+        Map<String, Long> capabilities =
+                counts(all, agent -> agent.registration().capabilities());
+        return new Agents(
+                all.size(),
+                byStatus.getOrDefault("active", 0L),
+                byStatus,
+                counts(all, agent -> List.of(agent.registration().agentType())),
+                services.size(),
+                capabilities.size(),
+                services,
+                capabilities);
+    }
+
+    private Balance balance(Map<String, String> counted) {
+        List<Agent> active = registry.active();
+        long successful = count(counted, "completed");
+        long failed = count(counted, "failed_attempts");
+        return new Balance(
+                control.strategy().wireName(),
+                count(counted, "distributed"),
+                successful,
+                failed,
+                successful + failed == 0 ? 0 : (double) successful / (successful + failed),
+                active.size(),
+                active.stream()
+                        .collect(Collectors.toMap(
+                                Agent::id, agent -> agent.registration().weight(), (a, b) -> a, TreeMap::new)),
+                active.stream()
+                        .mapToDouble(agent -> (double) agent.inflight() / agent.capacity())
+                        .average()
+                        .orElse(0));
+    }
+
+    private static @Nullable Double oldestAge(Collection<LaneFigures> lanes, Priority priority, Instant now) {
+        return lanes.stream()
+                .map(lane -> lane.oldest().get(priority))
+                .filter(Objects::nonNull)
+                .min(Instant::compareTo)
+                .map(oldest -> Math.max(0, Duration.between(oldest, now).toMillis()) / 1_000.0)
+                .orElse(null);
+    }
+
+    private static double sum(
+            Collection<LaneFigures> lanes, Priority priority, Function<LaneFigures, Map<Priority, Double>> rates) {
+        double sum = lanes.stream()
+                .mapToDouble(lane -> rates.apply(lane).getOrDefault(priority, 0.0))
+                .sum();
+        return Math.round(sum * 100) / 100.0;
+    }
+
+    private static Map<String, Long> counts(List<Agent> agents, Function<Agent, List<String>> names) {
+        return agents.stream()
+                .flatMap(agent -> names.apply(agent).stream().distinct())
+                .collect(Collectors.groupingBy(Function.identity(), TreeMap::new, Collectors.counting()));
+    }
+
+    private static long count(Map<String, String> counted, String name) {
+        return Long.parseLong(counted.getOrDefault(name, "0"));
+    }
+}

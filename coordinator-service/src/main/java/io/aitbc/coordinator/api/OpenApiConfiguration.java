@@ -1,0 +1,90 @@
+package io.aitbc.coordinator.api;
+
+import io.aitbc.contracts.Json;
+import io.swagger.v3.oas.models.Operation;
+import io.swagger.v3.oas.models.info.Info;
+import io.swagger.v3.oas.models.media.Content;
+import io.swagger.v3.oas.models.media.MediaType;
+import io.swagger.v3.oas.models.media.ObjectSchema;
+import io.swagger.v3.oas.models.media.Schema;
+import io.swagger.v3.oas.models.responses.ApiResponse;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
+import org.jspecify.annotations.Nullable;
+import org.springdoc.core.customizers.OpenApiCustomizer;
+import org.springdoc.core.utils.SpringDocUtils;
+import org.springframework.beans.factory.ObjectProvider;
+import org.springframework.boot.info.BuildProperties;
+import org.springframework.context.annotation.Bean;
+import org.springframework.context.annotation.Configuration;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.ObjectNode;
+
+/** Puts the examples of {@code openapi-examples.json}, which the tests send and compare, into the OpenAPI document. */
+@Configuration(proxyBeanMethods = false)
+class OpenApiConfiguration {
+    private static final String EXAMPLES = "openapi-examples.json";
+
+    static {
+        // Any JSON object: the OpenAPI library would take the class for a bean.
+        SpringDocUtils.getConfig()
+                .replaceWithSchema(ObjectNode.class, new ObjectSchema())
+                .replaceWithSchema(JsonNode.class, new Schema<>());
+    }
+
+    @Bean
+    OpenApiCustomizer examples(ObjectProvider<BuildProperties> build) {
+        JsonNode examples = examples();
+        BuildProperties properties = build.getIfAvailable();
+        return api -> {
+            api.setInfo(new Info()
+                    .title("Agent Coordinator")
+                    .version(properties == null ? "unbuilt" : properties.getVersion())
+                    .description("Takes tasks in priority order and sees each through to a result on the right agent."
+                            + " Every path is served under /v1 too."));
+            api.getPaths()
+                    .forEach((path, item) -> item.readOperationsMap()
+                            .forEach((method, operation) -> illustrate(
+                                    operation, examples.path(method + " " + path), examples.path("problem"))));
+        };
+    }
+
+    static JsonNode examples() {
+        try (InputStream resource = OpenApiConfiguration.class.getResourceAsStream(EXAMPLES)) {
+            return Json.MAPPER.readTree(resource);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    private static void illustrate(Operation operation, JsonNode example, JsonNode problem) {
+        if (example.has("request") && operation.getRequestBody() != null) {
+            show(operation.getRequestBody().getContent(), example.get("request"));
+        }
+        ApiResponse ok = operation.getResponses().get("200");
+        if (example.has("response") && ok != null) {
+            show(ok.getContent(), example.get("response"));
+        }
+        operation
+                .getResponses()
+                .addApiResponse(
+                        "default",
+                        new ApiResponse()
+                                .description("What was wrong, as a problem document (RFC 9457)")
+                                .content(new Content()
+                                        .addMediaType(
+                                                "application/problem+json", new MediaType().example(plain(problem)))));
+    }
+
+    private static void show(@Nullable Content content, JsonNode example) {
+        if (content != null) {
+            content.values().forEach(media -> media.setExample(plain(example)));
+        }
+    }
+
+    /** The OpenAPI library does not know our JSON library, but it does know maps. */
+    private static Object plain(JsonNode json) {
+        return Json.read(Json.text(json), Object.class);
+    }
+}

@@ -1,0 +1,193 @@
+package io.aitbc.coordinator.api;
+
+import io.aitbc.contracts.Json;
+import io.aitbc.contracts.Priority.InvalidPriorityException;
+import io.aitbc.coordinator.dispatch.ClusterControl.UnfinishedException;
+import io.aitbc.coordinator.intake.QueueSizes.KafkaUnavailableException;
+import io.aitbc.coordinator.intake.Submissions.NotTakenException;
+import io.lettuce.core.RedisException;
+import java.util.Optional;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+import org.apache.kafka.common.KafkaException;
+import org.apache.kafka.common.errors.InvalidTopicException;
+import org.apache.kafka.common.errors.RecordTooLargeException;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import org.springframework.beans.TypeMismatchException;
+import org.springframework.core.MethodParameter;
+import org.springframework.http.HttpHeaders;
+import org.springframework.http.HttpStatus;
+import org.springframework.http.HttpStatusCode;
+import org.springframework.http.ProblemDetail;
+import org.springframework.http.ResponseEntity;
+import org.springframework.http.converter.HttpMessageNotReadableException;
+import org.springframework.web.HttpMediaTypeNotSupportedException;
+import org.springframework.web.bind.MissingServletRequestParameterException;
+import org.springframework.web.bind.annotation.ExceptionHandler;
+import org.springframework.web.bind.annotation.PathVariable;
+import org.springframework.web.bind.annotation.RequestParam;
+import org.springframework.web.bind.annotation.RestControllerAdvice;
+import org.springframework.web.context.request.WebRequest;
+import org.springframework.web.method.annotation.HandlerMethodValidationException;
+import org.springframework.web.server.ResponseStatusException;
+import org.springframework.web.servlet.mvc.method.annotation.ResponseEntityExceptionHandler;
+import org.springframework.web.servlet.resource.NoResourceFoundException;
+import tools.jackson.core.JacksonException;
+
+/** Answers whatever goes wrong with a problem document (RFC 9457) whose {@code detail} is one sentence for people. */
+@RestControllerAdvice
+class Problems extends ResponseEntityExceptionHandler {
+    private static final Logger log = LoggerFactory.getLogger(Problems.class);
+
+    static ResponseStatusException agentNotFound() {
+        return new ResponseStatusException(HttpStatus.NOT_FOUND, "Agent not found");
+    }
+
+    static ResponseStatusException taskNotFound() {
+        return new ResponseStatusException(HttpStatus.NOT_FOUND, "Task not found");
+    }
+
+    static ResponseStatusException unprocessable(String detail) {
+        return new ResponseStatusException(HttpStatus.UNPROCESSABLE_CONTENT, detail);
+    }
+
+    @ExceptionHandler
+    ProblemDetail malformed(Json.MalformedMessageException e) {
+        return badInput(e);
+    }
+
+    @ExceptionHandler
+    ProblemDetail invalidName(InvalidTopicException e) {
+        return ProblemDetail.forStatusAndDetail(
+                HttpStatus.UNPROCESSABLE_CONTENT, "Kafka does not take a topic of this name: " + e.getMessage());
+    }
+
+    @ExceptionHandler
+    ProblemDetail invalidPriority(InvalidPriorityException e) {
+        return ProblemDetail.forStatusAndDetail(HttpStatus.BAD_REQUEST, e.getMessage());
+    }
+
+    @ExceptionHandler
+    ProblemDetail notTaken(NotTakenException e) {
+        return e.getCause() instanceof RecordTooLargeException
+                ? ProblemDetail.forStatusAndDetail(
+                        HttpStatus.CONTENT_TOO_LARGE, "the task is larger than its topic takes")
+                : ProblemDetail.forStatusAndDetail(HttpStatus.SERVICE_UNAVAILABLE, e.getMessage());
+    }
+
+    @ExceptionHandler({KafkaUnavailableException.class, UnfinishedException.class})
+    ProblemDetail unavailable(RuntimeException e) {
+        return ProblemDetail.forStatusAndDetail(HttpStatus.SERVICE_UNAVAILABLE, e.getMessage());
+    }
+
+    @ExceptionHandler
+    ProblemDetail kafkaFailed(KafkaException e) {
+        return ProblemDetail.forStatusAndDetail(
+                HttpStatus.SERVICE_UNAVAILABLE, "Kafka does not answer: " + e.getMessage());
+    }
+
+    @ExceptionHandler
+    ProblemDetail redisFailed(RedisException e) {
+        return ProblemDetail.forStatusAndDetail(
+                HttpStatus.SERVICE_UNAVAILABLE, "Redis does not answer: " + e.getMessage());
+    }
+
+    @ExceptionHandler
+    ProblemDetail bug(Exception e) {
+        log.error("A request failed for a reason that no one thought of", e);
+        return ProblemDetail.forStatusAndDetail(
+                HttpStatus.INTERNAL_SERVER_ERROR, "something went wrong that should not have; the log says what");
+    }
+
+    @Override
+    protected @Nullable ResponseEntity<Object> handleHttpMessageNotReadable(
+            HttpMessageNotReadableException e, HttpHeaders headers, HttpStatusCode status, WebRequest request) {
+        return answer(e, headers, request, badInput(e));
+    }
+
+    @Override
+    protected @Nullable ResponseEntity<Object> handleTypeMismatch(
+            TypeMismatchException e, HttpHeaders headers, HttpStatusCode status, WebRequest request) {
+        return answer(e, headers, request, badInput(e));
+    }
+
+    @Override
+    protected @Nullable ResponseEntity<Object> handleMissingServletRequestParameter(
+            MissingServletRequestParameterException e, HttpHeaders headers, HttpStatusCode status, WebRequest request) {
+        return answer(
+                e, headers, request, problem(HttpStatus.UNPROCESSABLE_CONTENT, e.getParameterName() + " is required"));
+    }
+
+    @Override
+    protected @Nullable ResponseEntity<Object> handleHandlerMethodValidationException(
+            HandlerMethodValidationException e, HttpHeaders headers, HttpStatusCode status, WebRequest request) {
+        String detail = e.getParameterValidationResults().stream()
+                .flatMap(result -> result.getResolvableErrors().stream()
+                        .map(error -> name(result.getMethodParameter()) + " " + error.getDefaultMessage()))
+                .collect(Collectors.joining("; "));
+        return answer(e, headers, request, problem(HttpStatus.UNPROCESSABLE_CONTENT, detail));
+    }
+
+    @Override
+    protected @Nullable ResponseEntity<Object> handleHttpMediaTypeNotSupported(
+            HttpMediaTypeNotSupportedException e, HttpHeaders headers, HttpStatusCode status, WebRequest request) {
+        return answer(
+                e,
+                headers,
+                request,
+                problem(status, "the body must be JSON, sent with Content-Type: application/json"));
+    }
+
+    @Override
+    protected @Nullable ResponseEntity<Object> handleNoResourceFoundException(
+            NoResourceFoundException e, HttpHeaders headers, HttpStatusCode status, WebRequest request) {
+        return answer(e, headers, request, problem(status, "there is nothing at /" + e.getResourcePath()));
+    }
+
+    private @Nullable ResponseEntity<Object> answer(
+            Exception e, HttpHeaders headers, WebRequest request, ProblemDetail problem) {
+        return handleExceptionInternal(e, problem, headers, HttpStatusCode.valueOf(problem.getStatus()), request);
+    }
+
+    private static ProblemDetail problem(HttpStatusCode status, String detail) {
+        return ProblemDetail.forStatusAndDetail(status, detail);
+    }
+
+    private static ProblemDetail badInput(Exception e) {
+        if (cause(e, BodyLimit.ExceededException.class).isPresent()) {
+            return cause(e, BodyLimit.ExceededException.class).get().getBody();
+        }
+        Optional<InvalidPriorityException> priority = cause(e, InvalidPriorityException.class);
+        if (priority.isPresent()) {
+            return problem(HttpStatus.BAD_REQUEST, priority.get().getMessage());
+        }
+        String detail = Stream.of(
+                        cause(e, Json.MalformedMessageException.class).map(Throwable::getMessage),
+                        cause(e, JacksonException.class).map(Json::reason),
+                        cause(e, NumberFormatException.class).map(number -> "a number is needed"),
+                        cause(e, IllegalArgumentException.class).map(Throwable::getMessage))
+                .flatMap(Optional::stream)
+                .findFirst()
+                .orElse("the request needs a JSON body");
+        return problem(
+                HttpStatus.UNPROCESSABLE_CONTENT,
+                e instanceof TypeMismatchException mismatch ? mismatch.getPropertyName() + ": " + detail : detail);
+    }
+
+    private static String name(MethodParameter parameter) {
+        PathVariable variable = parameter.getParameterAnnotation(PathVariable.class);
+        RequestParam query = parameter.getParameterAnnotation(RequestParam.class);
+        String published = variable != null ? variable.name() : query != null ? query.name() : "";
+        return published.isEmpty() ? String.valueOf(parameter.getParameterName()) : published;
+    }
+
+    private static <T extends Throwable> Optional<T> cause(Throwable e, Class<T> type) {
+        return Stream.iterate(e, thrown -> thrown != null, Throwable::getCause)
+                .filter(type::isInstance)
+                .map(type::cast)
+                // The innermost is the one that knows.
+                .reduce((outer, inner) -> inner);
+    }
+}

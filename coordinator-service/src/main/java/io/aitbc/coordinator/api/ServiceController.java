@@ -1,0 +1,155 @@
+package io.aitbc.coordinator.api;
+
+import com.fasterxml.jackson.annotation.JsonInclude;
+import com.fasterxml.jackson.annotation.JsonProperty;
+import io.aitbc.coordinator.Coordinator;
+import io.aitbc.coordinator.dispatch.Dispatcher;
+import io.aitbc.coordinator.redis.Redis;
+import io.lettuce.core.RedisException;
+import io.swagger.v3.oas.annotations.Operation;
+import io.swagger.v3.oas.annotations.tags.Tag;
+import java.time.Clock;
+import java.time.Instant;
+import java.util.List;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.DescribeClusterOptions;
+import org.jspecify.annotations.Nullable;
+import org.springframework.beans.factory.ObjectProvider;
+import org.springframework.beans.factory.annotation.Qualifier;
+import org.springframework.boot.info.BuildProperties;
+import org.springframework.http.HttpStatus;
+import org.springframework.http.ResponseEntity;
+import org.springframework.web.bind.annotation.GetMapping;
+import org.springframework.web.bind.annotation.RestController;
+import org.springframework.web.servlet.mvc.method.annotation.RequestMappingHandlerMapping;
+
+@RestController
+@Tag(name = "service", description = "This coordinator")
+class ServiceController {
+    private static final String NAME = "agent-coordinator";
+    private static final int WAIT_MS = 2_000;
+
+    private final Admin kafka;
+    private final Redis redis;
+    private final Coordinator coordinator;
+    private final Dispatcher dispatcher;
+    private final String version;
+    private final ObjectProvider<RequestMappingHandlerMapping> mappings;
+    private final Clock clock;
+
+    ServiceController(
+            Admin kafka,
+            Redis redis,
+            Coordinator coordinator,
+            Dispatcher dispatcher,
+            ObjectProvider<BuildProperties> build,
+            @Qualifier("requestMappingHandlerMapping") ObjectProvider<RequestMappingHandlerMapping> mappings,
+            Clock clock) {
+        this.kafka = kafka;
+        this.redis = redis;
+        this.coordinator = coordinator;
+        this.dispatcher = dispatcher;
+        BuildProperties properties = build.getIfAvailable();
+        this.version = properties == null ? "unbuilt" : properties.getVersion();
+        this.mappings = mappings;
+        this.clock = clock;
+    }
+
+    @JsonInclude(JsonInclude.Include.NON_NULL)
+    record State(
+            @JsonProperty("state") String state,
+            @JsonProperty("detail") @Nullable String detail) {
+        static final State UP = new State("up", null);
+
+        static State down(String detail) {
+            return new State("down", detail);
+        }
+
+        boolean up() {
+            return this == UP;
+        }
+    }
+
+    record HealthNow(
+            @JsonProperty("status") String status,
+            @JsonProperty("service") String service,
+            @JsonProperty("version") String version,
+            @JsonProperty("kafka") State kafka,
+            @JsonProperty("redis") State redis,
+            @JsonProperty("dispatch") State dispatch,
+            @JsonProperty("timestamp") Instant timestamp) {}
+
+    @GetMapping({"/health", "/v1/health"})
+    @Operation(summary = "Whether Kafka, Redis and the dispatch of tasks work; 503 when one does not")
+    ResponseEntity<HealthNow> health() throws InterruptedException {
+        State ofKafka = kafkaState();
+        State ofRedis = redisState();
+        State ofDispatch = dispatchState();
+        boolean healthy = ofKafka.up() && ofRedis.up() && ofDispatch.up();
+        return ResponseEntity.status(healthy ? HttpStatus.OK : HttpStatus.SERVICE_UNAVAILABLE)
+                .body(new HealthNow(
+                        healthy ? "healthy" : "unhealthy",
+                        NAME,
+                        version,
+                        ofKafka,
+                        ofRedis,
+                        ofDispatch,
+                        clock.instant()));
+    }
+
+    record Index(
+            @JsonProperty("service") String service,
+            @JsonProperty("version") String version,
+            @JsonProperty("docs") String docs,
+            @JsonProperty("endpoints") List<String> endpoints) {}
+
+    @GetMapping({"/", "/v1"})
+    @Operation(summary = "What is served here")
+    Index index() {
+        List<String> endpoints = mappings.getObject().getHandlerMethods().entrySet().stream()
+                .filter(entry -> entry.getValue().getBeanType().getPackage()
+                        == getClass().getPackage())
+                .flatMap(entry -> entry.getKey().getPatternValues().stream()
+                        .filter(path -> !path.startsWith("/v1"))
+                        .map(path -> entry.getKey()
+                                        .getMethodsCondition()
+                                        .getMethods()
+                                        .iterator()
+                                        .next() + " " + path))
+                .sorted()
+                .toList();
+        return new Index(NAME, version, "/docs", endpoints);
+    }
+
+    private State kafkaState() throws InterruptedException {
+        try {
+            kafka.describeCluster(new DescribeClusterOptions().timeoutMs(WAIT_MS))
+                    .clusterId()
+                    .get(WAIT_MS + 500, TimeUnit.MILLISECONDS);
+            return State.UP;
+        } catch (ExecutionException e) {
+            return State.down(String.valueOf(e.getCause().getMessage()));
+        } catch (TimeoutException e) {
+            return State.down("no answer in " + WAIT_MS + " ms");
+        }
+    }
+
+    private State redisState() {
+        try {
+            redis.sync().ping();
+            return State.UP;
+        } catch (RedisException e) {
+            return State.down(String.valueOf(e.getMessage()));
+        }
+    }
+
+    private State dispatchState() {
+        if (!coordinator.isStarted()) {
+            return State.down("not started yet");
+        }
+        return dispatcher.isRunning() ? State.UP : State.down("stopped; the log says why");
+    }
+}

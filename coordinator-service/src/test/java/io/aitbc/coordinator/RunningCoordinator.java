@@ -1,0 +1,207 @@
+package io.aitbc.coordinator;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+import io.aitbc.contracts.Json;
+import io.aitbc.contracts.Topics;
+import io.aitbc.localstack.LocalStack;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import org.apache.kafka.clients.consumer.ConsumerConfig;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.ProducerConfig;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.serialization.StringDeserializer;
+import org.apache.kafka.common.serialization.StringSerializer;
+import org.jspecify.annotations.Nullable;
+import org.springframework.boot.SpringApplication;
+import org.springframework.context.ConfigurableApplicationContext;
+import tools.jackson.databind.JsonNode;
+
+/** A coordinator on a stack, and the clients that its users have: one for REST, a consumer and a producer for Kafka. */
+public final class RunningCoordinator implements AutoCloseable {
+    private static final HttpClient HTTP = HttpClient.newHttpClient();
+
+    private final LocalStack stack;
+    private final Topics topics;
+    private final ConfigurableApplicationContext context;
+    private final KafkaProducer<String, String> producer;
+
+    /** What REST answered. */
+    public record Answer(int code, String contentType, JsonNode body) {
+        public String detail() {
+            assertThat(contentType).startsWith("application/problem+json");
+            return body.path("detail").asString("");
+        }
+    }
+
+    private RunningCoordinator(LocalStack stack, String topicPrefix, int redisDatabase, String... settings) {
+        this.stack = stack;
+        this.topics = new Topics(topicPrefix);
+        List<String> all = new ArrayList<>(List.of(
+                "--aitbc.kafka.bootstrap-servers=" + stack.bootstrapServers(),
+                "--aitbc.redis.url=" + stack.redisUrl() + "/" + redisDatabase,
+                "--aitbc.coordinator.port=0",
+                "--server.address=127.0.0.1",
+                "--aitbc.topics.prefix=" + topicPrefix,
+                "--aitbc.topics.partitions=3"));
+        all.addAll(List.of(settings));
+        this.context = SpringApplication.run(CoordinatorApplication.class, all.toArray(String[]::new));
+        this.producer = new KafkaProducer<>(
+                Map.of(ProducerConfig.BOOTSTRAP_SERVERS_CONFIG, stack.bootstrapServers()),
+                new StringSerializer(),
+                new StringSerializer());
+    }
+
+    /** Returns once it is healthy. The prefix and the database keep coordinators of different tests apart. */
+    public static RunningCoordinator start(
+            LocalStack stack, String topicPrefix, int redisDatabase, String... settings) {
+        RunningCoordinator started = new RunningCoordinator(stack, topicPrefix, redisDatabase, settings);
+        started.awaitHealthy();
+        return started;
+    }
+
+    public void awaitHealthy() {
+        await().atMost(Duration.ofSeconds(60)).until(() -> get("/health").code() == 200);
+    }
+
+    @Override
+    public void close() {
+        producer.close();
+        context.close();
+    }
+
+    public int port() {
+        return Integer.parseInt(context.getEnvironment().getRequiredProperty("local.server.port"));
+    }
+
+    public Topics topics() {
+        return topics;
+    }
+
+    public Answer get(String path) {
+        return send("GET", path, null);
+    }
+
+    public Answer post(String path, String body) {
+        return send("POST", path, body);
+    }
+
+    public Answer send(String method, String path, @Nullable String body) {
+        return send(HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + port() + path))
+                .method(
+                        method,
+                        body == null ? HttpRequest.BodyPublishers.noBody() : HttpRequest.BodyPublishers.ofString(body))
+                .header("Content-Type", "application/json"));
+    }
+
+    public Answer send(HttpRequest.Builder request) {
+        try {
+            HttpResponse<String> response =
+                    HTTP.send(request.timeout(Duration.ofSeconds(60)).build(), HttpResponse.BodyHandlers.ofString());
+            return new Answer(
+                    response.statusCode(),
+                    response.headers().firstValue("Content-Type").orElse(""),
+                    response.body().isEmpty() ? Json.object() : Json.MAPPER.readTree(response.body()));
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IllegalStateException(e);
+        }
+    }
+
+    /** Registers an agent over REST. */
+    public void register(String agentId, int capacity, String... capabilities) {
+        Answer answer = post(
+                "/agents/register",
+                Json.text(Map.of(
+                        "agent_id",
+                        agentId,
+                        "agent_type",
+                        "worker",
+                        "capabilities",
+                        List.of(capabilities),
+                        "capacity",
+                        capacity)));
+        assertThat(answer.code()).as("%s", answer.body()).isEqualTo(200);
+    }
+
+    /** Submits a task over REST; its id. */
+    public String submit(String body) {
+        Answer answer = post("/tasks/submit", body);
+        assertThat(answer.code()).as("%s", answer.body()).isEqualTo(200);
+        return answer.body().get("task_id").asString();
+    }
+
+    public void publish(String topic, @Nullable String key, @Nullable String value) {
+        try {
+            producer.send(new ProducerRecord<>(topics.prefix() + topic, key, value))
+                    .get();
+        } catch (Exception e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    public JsonNode awaitTask(String taskId, String status) {
+        return await().atMost(Duration.ofSeconds(30))
+                .until(
+                        () -> get("/tasks/" + taskId).body(),
+                        task -> task.path("status").asString("").equals(status));
+    }
+
+    /** All that stands in a topic of one partition, once there are so many records. */
+    public List<JsonNode> awaitRecords(String topic, int count) {
+        return awaitRaw(topic, count).stream()
+                .map(record -> Json.MAPPER.readTree(record.value()))
+                .toList();
+    }
+
+    public List<org.apache.kafka.clients.consumer.ConsumerRecord<String, String>> awaitRaw(String topic, int count) {
+        try (KafkaConsumer<String, String> consumer = new KafkaConsumer<>(
+                Map.of(
+                        ConsumerConfig.BOOTSTRAP_SERVERS_CONFIG,
+                        stack.bootstrapServers(),
+                        ConsumerConfig.ALLOW_AUTO_CREATE_TOPICS_CONFIG,
+                        false),
+                new StringDeserializer(),
+                new StringDeserializer())) {
+            List<TopicPartition> partition = List.of(new TopicPartition(topics.prefix() + topic, 0));
+            consumer.assign(partition);
+            consumer.seekToBeginning(partition);
+            List<org.apache.kafka.clients.consumer.ConsumerRecord<String, String>> records = new ArrayList<>();
+            await().atMost(Duration.ofSeconds(30)).until(() -> {
+                consumer.poll(Duration.ofMillis(100)).forEach(records::add);
+                return records.size() >= count;
+            });
+            return records;
+        }
+    }
+
+    /** Reports on an assignment as its agent would. */
+    public void report(JsonNode assignment, String status, @Nullable String error) {
+        var result = Json.object()
+                .put("assignment_id", assignment.get("assignment_id").asString())
+                .put("task_id", assignment.get("task_id").asString())
+                .put("attempt", assignment.get("attempt").asInt())
+                .put("agent_id", assignment.get("agent_id").asString())
+                .put("status", status);
+        if (error != null) {
+            result.put("error", error);
+        } else {
+            result.putObject("result").put("done", true);
+        }
+        publish("tasks.results", assignment.get("task_id").asString(), Json.text(result));
+    }
+}
