@@ -1,6 +1,11 @@
 package io.aitbc.coordinator.api;
 
+import com.fasterxml.jackson.annotation.JsonAutoDetect;
+import com.fasterxml.jackson.databind.JavaType;
 import io.aitbc.contracts.Json;
+import io.swagger.v3.core.converter.AnnotatedType;
+import io.swagger.v3.core.converter.ModelConverter;
+import io.swagger.v3.core.converter.ModelConverterContext;
 import io.swagger.v3.oas.models.Operation;
 import io.swagger.v3.oas.models.info.Info;
 import io.swagger.v3.oas.models.media.Content;
@@ -11,13 +16,16 @@ import io.swagger.v3.oas.models.responses.ApiResponse;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
+import java.util.Iterator;
 import org.jspecify.annotations.Nullable;
 import org.springdoc.core.customizers.OpenApiCustomizer;
-import org.springdoc.core.utils.SpringDocUtils;
+import org.springdoc.core.providers.ObjectMapperProvider;
 import org.springframework.beans.factory.ObjectProvider;
 import org.springframework.boot.info.BuildProperties;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
+import org.springframework.core.Ordered;
+import org.springframework.core.annotation.Order;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
@@ -26,12 +34,29 @@ import tools.jackson.databind.node.ObjectNode;
 class OpenApiConfiguration {
     private static final String EXAMPLES = "openapi-examples.json";
 
-    static {
-        // Any JSON object: the OpenAPI library would take the class for a bean.
-        SpringDocUtils.getConfig()
-                .replaceWithSchema(ObjectNode.class, new ObjectSchema())
-                .replaceWithSchema(JsonNode.class, new Schema<>());
+    /** Any JSON: the OpenAPI library would take the classes for beans. */
+    @Bean
+    @Order(Ordered.LOWEST_PRECEDENCE)
+    ModelConverter jsonNodes(ObjectMapperProvider mappers) {
+        mappers.jsonMapper().addMixIn(JsonNode.class, Opaque.class);
+        return new ModelConverter() {
+            @Override
+            public @Nullable Schema<?> resolve(
+                    AnnotatedType type, ModelConverterContext context, Iterator<ModelConverter> chain) {
+                JavaType java = io.swagger.v3.core.util.Json.mapper().constructType(type.getType());
+                if (java != null && JsonNode.class.isAssignableFrom(java.getRawClass())) {
+                    return ObjectNode.class.isAssignableFrom(java.getRawClass()) ? new ObjectSchema() : new Schema<>();
+                }
+                return chain.hasNext() ? chain.next().resolve(type, context, chain) : null;
+            }
+        };
     }
+
+    @JsonAutoDetect(
+            getterVisibility = JsonAutoDetect.Visibility.NONE,
+            isGetterVisibility = JsonAutoDetect.Visibility.NONE,
+            setterVisibility = JsonAutoDetect.Visibility.NONE)
+    private interface Opaque {}
 
     @Bean
     OpenApiCustomizer examples(ObjectProvider<BuildProperties> build) {
