@@ -1,0 +1,470 @@
+package io.aitbc.worker;
+
+import io.aitbc.contracts.AgentStatus;
+import io.aitbc.contracts.Assignment;
+import io.aitbc.contracts.Heartbeat;
+import io.aitbc.contracts.Json;
+import io.aitbc.contracts.Registration;
+import io.aitbc.contracts.TaskResult;
+import io.aitbc.contracts.Topics;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.Collection;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Properties;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+import org.apache.kafka.clients.CommonClientConfigs;
+import org.apache.kafka.clients.consumer.ConsumerConfig;
+import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.ProducerConfig;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.KafkaException;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.errors.FencedInstanceIdException;
+import org.apache.kafka.common.errors.RecordTooLargeException;
+import org.apache.kafka.common.errors.RetriableException;
+import org.apache.kafka.common.serialization.ByteArrayDeserializer;
+import org.apache.kafka.common.serialization.ByteArraySerializer;
+import org.apache.kafka.common.serialization.StringDeserializer;
+import org.apache.kafka.common.serialization.StringSerializer;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import tools.jackson.databind.JsonNode;
+
+/**
+ * An agent: registered and alive from {@link Builder#start} to {@link #close}. Of two agents with the same id the one that started
+ * later works, the other ends.
+ */
+public final class AgentWorker implements AutoCloseable {
+    private static final Logger log = LoggerFactory.getLogger(AgentWorker.class);
+    private static final Duration POLL = Duration.ofMillis(100);
+    private static final Duration BETWEEN_TRIES = Duration.ofMillis(500);
+    private static final Duration QUIET = Duration.ofMillis(500);
+    private static final int MAX_RECORD_BYTES = 2 * 1024 * 1024;
+
+    /** How far back of the last commit repeated assignments are looked for at the start. */
+    private static final long LOOK_BACK = 2_000;
+
+    private final Registration registration;
+    private final Handler handler;
+    private final Topics topics;
+    private final Duration heartbeatInterval;
+    private final Duration drainTimeout;
+    private final KafkaProducer<String, byte[]> producer;
+    private final KafkaConsumer<String, byte[]> consumer;
+    private final ExecutorService handlers;
+    private final Thread consuming;
+    private final Thread beating;
+    private final CountDownLatch draining = new CountDownLatch(1);
+    private final ConcurrentLinkedQueue<Long> reported = new ConcurrentLinkedQueue<>();
+    private final AtomicInteger running = new AtomicInteger();
+    private final ProcessLoad load = new ProcessLoad();
+
+    private final Map<String, Object> readerConfig;
+    private final OpenOffsets offsets = new OpenOffsets();
+    private final RecentIds seen = new RecentIds();
+    private @Nullable Instant drainUntil;
+    private Instant quietSince = Instant.EPOCH;
+
+    private AgentWorker(Builder builder) {
+        this.registration = builder.registration;
+        this.handler = builder.handler;
+        this.topics = builder.topics;
+        this.heartbeatInterval = builder.heartbeatInterval;
+        this.drainTimeout = builder.drainTimeout;
+        this.producer = new KafkaProducer<>(producerConfig(builder), new StringSerializer(), new ByteArraySerializer());
+        this.readerConfig = readerConfig(builder);
+        this.consumer = new KafkaConsumer<>(
+                memberConfig(), new StringDeserializer(), new ByteArrayDeserializer());
+        this.handlers = Executors.newCachedThreadPool(task -> {
+            Thread thread = new Thread(task, "handler-" + agentId());
+            thread.setDaemon(true);
+            return thread;
+        });
+        this.consuming = new Thread(this::consume, "agent-" + agentId());
+        this.beating = new Thread(this::beat, "heartbeat-" + agentId());
+    }
+
+    /**
+     * An agent that runs a handler.
+     *
+     * @param bootstrapServers where Kafka is, {@code host:port}, several with commas between
+     */
+    public static Builder builder(String bootstrapServers, Registration registration, Handler handler) {
+        return new Builder(bootstrapServers, registration, handler);
+    }
+
+    public String agentId() {
+        return registration.agentId();
+    }
+
+    /** Whether it still works; false once closed, or once another agent of the same id has taken over. */
+    public boolean isRunning() {
+        return consuming.isAlive();
+    }
+
+    /** Waits until it has ended. */
+    public void join() throws InterruptedException {
+        consuming.join();
+    }
+
+    /**
+     * Drains: takes no new tasks, finishes what was given to it as far as the drain timeout allows, and deregisters. What is not
+     * finished goes to other agents.
+     */
+    @Override
+    public void close() {
+        if (draining.getCount() > 0) {
+            send(AgentStatus.MAINTENANCE);
+            draining.countDown();
+        }
+        try {
+            consuming.join(drainTimeout.plusSeconds(5).toMillis());
+            beating.join(drainTimeout.toMillis());
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    private void beat() {
+        try {
+            AgentStatus status = AgentStatus.ACTIVE;
+            do {
+                send(status);
+                // Later ones leave the status to whoever changes it.
+                status = null;
+            } while (!draining.await(heartbeatInterval.toMillis(), TimeUnit.MILLISECONDS));
+        } catch (InterruptedException e) {
+            log.debug("Interrupted");
+        }
+    }
+
+    private void send(@Nullable AgentStatus status) {
+        Heartbeat heartbeat = new Heartbeat(
+                agentId(), status, load.metrics(running.get(), registration.capacity()), Instant.now(), registration);
+        producer.send(
+                new ProducerRecord<>(topics.heartbeats(), agentId(), Json.bytes(heartbeat)), (metadata, failure) -> {
+                    if (failure != null) {
+                        log.warn("Heartbeat of {} not sent: {}", agentId(), failure.toString());
+                    }
+                });
+    }
+
+    private void consume() {
+        boolean fenced = false;
+        try (consumer) {
+            if (awaitTopic()) {
+                consumer.subscribe(List.of(topic()), new StartAfterLastCommit());
+                while (!drained()) {
+                    round();
+                }
+                settleOffsets();
+            }
+        } catch (FencedInstanceIdException e) {
+            fenced = true;
+            log.error("Another agent with the id {} has started: this one ends", agentId());
+        } catch (KafkaException e) {
+            log.error("Agent {} ends: {}", agentId(), e.toString());
+        } finally {
+            draining.countDown();
+            handlers.shutdownNow();
+            if (!fenced) {
+                send(AgentStatus.INACTIVE);
+            }
+            producer.close(Duration.ofSeconds(5));
+        }
+    }
+
+    /** A coordinator makes the topic when it sees the first heartbeat. */
+    private boolean awaitTopic() {
+        while (draining.getCount() > 0) {
+            try {
+                if (!consumer.partitionsFor(topic(), Duration.ofSeconds(2)).isEmpty()) {
+                    return true;
+                }
+            } catch (RetriableException e) {
+                log.debug("Waiting for Kafka: {}", e.toString());
+            }
+            pause();
+        }
+        return false;
+    }
+
+    private void pause() {
+        try {
+            draining.await(BETWEEN_TRIES.toMillis(), TimeUnit.MILLISECONDS);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            draining.countDown();
+        }
+    }
+
+    private void round() {
+        try {
+            if (offsets.size() < registration.capacity()) {
+                consumer.resume(consumer.paused());
+            } else {
+                consumer.pause(consumer.assignment());
+            }
+            for (ConsumerRecord<String, byte[]> record : consumer.poll(POLL)) {
+                take(record);
+            }
+            settleOffsets();
+        } catch (RetriableException e) {
+            log.warn("Agent {} will try again: {}", agentId(), e.toString());
+        }
+    }
+
+    private void take(ConsumerRecord<String, byte[]> record) {
+        offsets.read(record.offset());
+        Assignment assignment;
+        try {
+            assignment = Json.read(record.value() == null ? new byte[0] : record.value(), Assignment.class);
+        } catch (Json.MalformedMessageException e) {
+            log.warn("Not an assignment, at offset {} of {}: {}", record.offset(), record.topic(), e.getMessage());
+            offsets.reported(record.offset());
+            return;
+        }
+        boolean repeated = !seen.add(assignment.assignmentId());
+        if (repeated || assignment.deadline().isBefore(Instant.now())) {
+            log.debug("{} is {}, dropped", assignment.assignmentId(), repeated ? "repeated" : "past its deadline");
+            offsets.reported(record.offset());
+            return;
+        }
+        running.incrementAndGet();
+        handlers.execute(() -> run(assignment, record.offset()));
+    }
+
+    private void run(Assignment assignment, long offset) {
+        Instant startedAt = Instant.now();
+        TaskResult result;
+        try {
+            JsonNode value = handler.handle(
+                    assignment,
+                    soFar -> report(
+                            TaskResult.of(assignment, TaskResult.Status.PROGRESS, soFar, null, startedAt, null), -1));
+            result = TaskResult.of(assignment, TaskResult.Status.COMPLETED, value, null, startedAt, Instant.now());
+        } catch (Handler.RejectedException e) {
+            result = inVain(assignment, TaskResult.Status.REJECTED, e, startedAt);
+        } catch (InterruptedException e) {
+            // The drain timeout has passed: the coordinator gives the task to another agent.
+            running.decrementAndGet();
+            return;
+        } catch (Exception e) {
+            log.atInfo().addKeyValue("task_id", assignment.taskId()).log("Attempt failed: {}", e.toString());
+            result = inVain(assignment, TaskResult.Status.FAILED, e, startedAt);
+        }
+        running.decrementAndGet();
+        report(result, offset);
+    }
+
+    private static TaskResult inVain(Assignment assignment, TaskResult.Status status, Exception e, Instant startedAt) {
+        String reason = e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage();
+        return TaskResult.of(assignment, status, null, Json.tree(reason), startedAt, Instant.now());
+    }
+
+    /** @param offset which record is done with that, or -1 */
+    private void report(TaskResult result, long offset) {
+        producer.send(
+                new ProducerRecord<>(topics.results(), result.taskId(), Json.bytes(result)), (metadata, failure) -> {
+                    if (failure == null) {
+                        if (offset >= 0) {
+                            reported.add(offset);
+                        }
+                    } else if (failure instanceof RecordTooLargeException && offset >= 0) {
+                        report(tooLarge(result), offset);
+                    } else {
+                        log.error("Result of {} not sent: {}", result.assignmentId(), failure.toString());
+                    }
+                });
+    }
+
+    private static TaskResult tooLarge(TaskResult result) {
+        return new TaskResult(
+                result.assignmentId(),
+                result.taskId(),
+                result.attempt(),
+                result.agentId(),
+                TaskResult.Status.FAILED,
+                null,
+                Json.tree("the result is larger than its topic takes"),
+                result.startedAt(),
+                result.finishedAt());
+    }
+
+    private void settleOffsets() {
+        for (Long offset = reported.poll(); offset != null; offset = reported.poll()) {
+            offsets.reported(offset);
+        }
+        long commit = offsets.toCommit();
+        if (commit >= 0) {
+            consumer.commitAsync(Map.of(partition(), new OffsetAndMetadata(commit)), (committed, failure) -> {
+                if (failure != null) {
+                    offsets.commitFailed();
+                }
+            });
+        }
+    }
+
+    private boolean drained() {
+        if (draining.getCount() > 0) {
+            return false;
+        }
+        Instant now = Instant.now();
+        if (drainUntil == null) {
+            drainUntil = now.plus(drainTimeout);
+            quietSince = now;
+        }
+        if (offsets.size() > 0) {
+            quietSince = now;
+        }
+        return now.isAfter(drainUntil) || Duration.between(quietSince, now).compareTo(QUIET) > 0;
+    }
+
+    private String topic() {
+        return topics.assignments(agentId());
+    }
+
+    private TopicPartition partition() {
+        return new TopicPartition(topic(), 0);
+    }
+
+    /** Learns which assignments came last, from the topic itself, so that one repeated after a restart is known. */
+    private final class StartAfterLastCommit implements ConsumerRebalanceListener {
+        @Override
+        public void onPartitionsRevoked(Collection<TopicPartition> partitions) {
+            settleOffsets();
+        }
+
+        @Override
+        public void onPartitionsAssigned(Collection<TopicPartition> partitions) {
+            offsets.forget();
+            long start = consumer.position(partition());
+            long from = Math.max(
+                    start - LOOK_BACK,
+                    consumer.beginningOffsets(List.of(partition())).get(partition()));
+            if (from >= start) {
+                return;
+            }
+            try (KafkaConsumer<String, byte[]> reader =
+                    new KafkaConsumer<>(readerConfig, new StringDeserializer(), new ByteArrayDeserializer())) {
+                reader.assign(List.of(partition()));
+                reader.seek(partition(), from);
+                Instant until = Instant.now().plusSeconds(10);
+                while (reader.position(partition()) < start && Instant.now().isBefore(until)) {
+                    for (ConsumerRecord<String, byte[]> record : reader.poll(POLL)) {
+                        remember(record, start);
+                    }
+                }
+            }
+        }
+
+        private void remember(ConsumerRecord<String, byte[]> record, long start) {
+            if (record.offset() < start && record.value() != null) {
+                try {
+                    seen.add(Json.read(record.value(), Assignment.class).assignmentId());
+                } catch (Json.MalformedMessageException e) {
+                    log.trace("Not an assignment, as was said when it was read first");
+                }
+            }
+        }
+    }
+
+    private static Map<String, Object> readerConfig(Builder builder) {
+        Map<String, Object> config = clientConfig(builder);
+        config.put(ConsumerConfig.ENABLE_AUTO_COMMIT_CONFIG, false);
+        config.put(ConsumerConfig.ALLOW_AUTO_CREATE_TOPICS_CONFIG, false);
+        config.put(ConsumerConfig.AUTO_OFFSET_RESET_CONFIG, "earliest");
+        return config;
+    }
+
+    private Map<String, Object> memberConfig() {
+        Map<String, Object> config = new HashMap<>(readerConfig);
+        config.put(ConsumerConfig.GROUP_ID_CONFIG, topics.prefix() + "agent." + registration.agentId());
+        // Static membership: a restarted agent goes on at once, and of two with the same id the later wins.
+        config.put(ConsumerConfig.GROUP_INSTANCE_ID_CONFIG, registration.agentId());
+        config.put(ConsumerConfig.MAX_POLL_RECORDS_CONFIG, Math.min(500, registration.capacity()));
+        return config;
+    }
+
+    private static Map<String, Object> producerConfig(Builder builder) {
+        Map<String, Object> config = clientConfig(builder);
+        config.put(ProducerConfig.ACKS_CONFIG, "all");
+        config.put(ProducerConfig.LINGER_MS_CONFIG, 5);
+        config.put(ProducerConfig.MAX_REQUEST_SIZE_CONFIG, MAX_RECORD_BYTES);
+        // A result is worth waiting for, however long Kafka is away.
+        config.put(ProducerConfig.DELIVERY_TIMEOUT_MS_CONFIG, Integer.MAX_VALUE);
+        config.put(ProducerConfig.MAX_BLOCK_MS_CONFIG, Long.MAX_VALUE);
+        return config;
+    }
+
+    private static Map<String, Object> clientConfig(Builder builder) {
+        Map<String, Object> config = new HashMap<>(builder.kafka);
+        config.put(CommonClientConfigs.BOOTSTRAP_SERVERS_CONFIG, builder.bootstrapServers);
+        config.put(CommonClientConfigs.RECONNECT_BACKOFF_MAX_MS_CONFIG, 1_000);
+        return config;
+    }
+
+    /** What an agent is made of; what is not set has a default. */
+    public static final class Builder {
+        private final String bootstrapServers;
+        private final Registration registration;
+        private final Handler handler;
+        private Topics topics = Topics.unprefixed();
+        private Duration heartbeatInterval = Duration.ofSeconds(10);
+        private Duration drainTimeout = Duration.ofSeconds(30);
+        private Map<String, Object> kafka = Map.of();
+
+        private Builder(String bootstrapServers, Registration registration, Handler handler) {
+            this.bootstrapServers = bootstrapServers;
+            this.registration = registration;
+            this.handler = handler;
+        }
+
+        /** As the coordinators are configured. */
+        public Builder topics(Topics topics) {
+            this.topics = topics;
+            return this;
+        }
+
+        /** 10 s by default; coordinators expect one every 30 s. */
+        public Builder heartbeatInterval(Duration interval) {
+            this.heartbeatInterval = interval;
+            return this;
+        }
+
+        /** How long {@link AgentWorker#close} waits for what is running; 30 s by default. */
+        public Builder drainTimeout(Duration timeout) {
+            this.drainTimeout = timeout;
+            return this;
+        }
+
+        /** More settings of Kafka's clients, such as those of security. */
+        public Builder kafka(Properties properties) {
+            Map<String, Object> settings = new HashMap<>();
+            properties.stringPropertyNames().forEach(name -> settings.put(name, properties.getProperty(name)));
+            this.kafka = settings;
+            return this;
+        }
+
+        public AgentWorker start() {
+            AgentWorker worker = new AgentWorker(this);
+            worker.beating.setDaemon(true);
+            worker.beating.start();
+            worker.consuming.start();
+            return worker;
+        }
+    }
+}

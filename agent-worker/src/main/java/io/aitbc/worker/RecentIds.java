@@ -1,0 +1,21 @@
+package io.aitbc.worker;
+
+import java.util.LinkedHashSet;
+
+/** The assignments seen last, to know a repeated one. */
+final class RecentIds {
+    private static final int REMEMBERED = 20_000;
+
+    private final LinkedHashSet<String> ids = new LinkedHashSet<>();
+
+    /** Whether the id is new. */
+    boolean add(String id) {
+        if (!ids.add(id)) {
+            return false;
+        }
+        if (ids.size() > REMEMBERED) {
+            ids.remove(ids.iterator().next());
+        }
+        return true;
+    }
+}

@@ -1,0 +1,57 @@
+package io.aitbc.worker.handlers;
+
+import io.aitbc.contracts.Assignment;
+import io.aitbc.contracts.Json;
+import io.aitbc.worker.Handler;
+import java.io.IOException;
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
+import java.time.Duration;
+import java.time.Instant;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.ObjectNode;
+
+/**
+ * Calls {@code task_data.url} with {@code method} (GET), {@code headers} and {@code body}. The result has {@code status_code} and
+ * the body up to 64 KiB. An answer of 500 and above is a failed attempt.
+ */
+public final class HttpCall implements Handler {
+    private static final int MAX_BODY = 64 * 1024;
+
+    private final HttpClient client =
+            HttpClient.newBuilder().connectTimeout(Duration.ofSeconds(10)).build();
+
+    @Override
+    public JsonNode handle(Assignment assignment, Progress progress) throws IOException, InterruptedException {
+        ObjectNode data = assignment.taskData();
+        HttpRequest.Builder request = HttpRequest.newBuilder(URI.create(TaskTypes.text(data, "url")))
+                .timeout(untilDeadline(assignment))
+                .method(
+                        data.path("method").asString("GET"),
+                        data.hasNonNull("body")
+                                ? HttpRequest.BodyPublishers.ofString(
+                                        data.get("body").isString()
+                                                ? data.get("body").asString()
+                                                : Json.text(data.get("body")))
+                                : HttpRequest.BodyPublishers.noBody());
+        data.path("headers")
+                .properties()
+                .forEach(header ->
+                        request.header(header.getKey(), header.getValue().asString()));
+        HttpResponse<String> response = client.send(request.build(), HttpResponse.BodyHandlers.ofString());
+        if (response.statusCode() >= 500) {
+            throw new IOException(request.build().uri() + " answered " + response.statusCode());
+        }
+        String body = response.body();
+        ObjectNode result = Json.object().put("status_code", response.statusCode());
+        result.put("body", body.length() <= MAX_BODY ? body : body.substring(0, MAX_BODY));
+        return result.put("truncated", body.length() > MAX_BODY);
+    }
+
+    static Duration untilDeadline(Assignment assignment) {
+        Duration left = Duration.between(Instant.now(), assignment.deadline());
+        return left.compareTo(Duration.ofSeconds(1)) < 0 ? Duration.ofSeconds(1) : left;
+    }
+}
