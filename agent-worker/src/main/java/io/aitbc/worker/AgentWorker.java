@@ -86,8 +86,7 @@ public final class AgentWorker implements AutoCloseable {
         this.drainTimeout = builder.drainTimeout;
         this.producer = new KafkaProducer<>(producerConfig(builder), new StringSerializer(), new ByteArraySerializer());
         this.readerConfig = readerConfig(builder);
-        this.consumer = new KafkaConsumer<>(
-                memberConfig(), new StringDeserializer(), new ByteArrayDeserializer());
+        this.consumer = new KafkaConsumer<>(memberConfig(), new StringDeserializer(), new ByteArrayDeserializer());
         this.handlers = Executors.newCachedThreadPool(task -> {
             Thread thread = new Thread(task, "handler-" + agentId());
             thread.setDaemon(true);

@@ -1,0 +1,88 @@
+package io.aitbc.quickstart;
+
+import java.io.IOException;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.net.ServerSocket;
+import java.nio.file.Path;
+import java.util.Locale;
+import org.jspecify.annotations.Nullable;
+import org.springframework.core.env.ConfigurableEnvironment;
+import org.springframework.core.env.SimpleCommandLinePropertySource;
+import org.springframework.core.env.StandardEnvironment;
+
+/**
+ * Where things are on this machine. Each property can be given as an argument ({@code --aitbc.local.kafka-port=9192}) or as an
+ * environment variable ({@code AITBC_LOCAL_KAFKA_PORT}).
+ *
+ * @param kafka servers of the user's own; null: one is started
+ * @param redis URL of the user's own; null: one is started
+ */
+record LocalSettings(
+        @Nullable String kafka,
+        @Nullable String redis,
+        int kafkaPort,
+        int kafkaControllerPort,
+        int redisPort,
+        int coordinatorPort,
+        String logLevel,
+        Path data) {
+
+    static LocalSettings of(String[] arguments) {
+        ConfigurableEnvironment environment = new StandardEnvironment();
+        environment.getPropertySources().addFirst(new SimpleCommandLinePropertySource(arguments));
+        return new LocalSettings(
+                environment.getProperty("aitbc.kafka.bootstrap-servers"),
+                environment.getProperty("aitbc.redis.url"),
+                port(environment, "aitbc.local.kafka-port", "9092"),
+                port(environment, "aitbc.local.kafka-controller-port", "9093"),
+                port(environment, "aitbc.local.redis-port", "6379"),
+                port(environment, "aitbc.coordinator.port", "9001"),
+                environment.getProperty("aitbc.log.level", "WARN"),
+                Path.of(environment.getProperty("aitbc.local.data", "data"))
+                        .toAbsolutePath()
+                        .normalize());
+    }
+
+    /** @throws UnusableException naming the first port that is needed and in use */
+    void checkPorts() {
+        if (kafka == null) {
+            checkFree(kafkaPort, "Kafka", "aitbc.local.kafka-port");
+            checkFree(kafkaControllerPort, "Kafka's controller", "aitbc.local.kafka-controller-port");
+        }
+        if (redis == null) {
+            checkFree(redisPort, "Redis", "aitbc.local.redis-port");
+        }
+        checkFree(coordinatorPort, "the coordinator", "aitbc.coordinator.port");
+    }
+
+    private static int port(ConfigurableEnvironment environment, String property, String otherwise) {
+        String text = environment.getProperty(property, otherwise);
+        if (!text.matches("[1-9]\\d{0,4}") || Integer.parseInt(text) > 65_535) {
+            throw new UnusableException(
+                    property + " (" + variable(property) + ") must be a port, 1 to 65535, but was \"" + text + "\".");
+        }
+        return Integer.parseInt(text);
+    }
+
+    private static void checkFree(int port, String what, String property) {
+        try (ServerSocket socket = new ServerSocket()) {
+            socket.setReuseAddress(true);
+            socket.bind(new InetSocketAddress(InetAddress.getLoopbackAddress(), port));
+        } catch (IOException e) {
+            throw new UnusableException("Port " + port + " for " + what + " is in use: set " + property + ", as "
+                    + variable(property) + "=" + (port + 100) + " in the environment, to use another.");
+        }
+    }
+
+    private static String variable(String property) {
+        return property.toUpperCase(Locale.ROOT).replace('.', '_').replace('-', '_');
+    }
+
+    /** The stack cannot start; the message is all that the user needs. */
+    static final class UnusableException extends RuntimeException {
+        UnusableException(String message) {
+            super(message);
+        }
+    }
+}

@@ -1,0 +1,200 @@
+package io.aitbc.quickstart;
+
+import static java.util.concurrent.TimeUnit.MILLISECONDS;
+
+import io.aitbc.contracts.Json;
+import io.aitbc.contracts.Location;
+import io.aitbc.contracts.Registration;
+import io.aitbc.coordinator.Coordinator;
+import io.aitbc.coordinator.CoordinatorApplication;
+import io.aitbc.coordinator.agent.Agent;
+import io.aitbc.coordinator.registry.Registry;
+import io.aitbc.localstack.LocalKafka;
+import io.aitbc.localstack.LocalRedis;
+import io.aitbc.worker.AgentWorker;
+import io.aitbc.worker.Handler;
+import io.aitbc.worker.WorkerApplication;
+import io.aitbc.worker.handlers.TaskTypes;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Deque;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.ConcurrentLinkedDeque;
+import java.util.stream.Collectors;
+import org.slf4j.LoggerFactory;
+import org.springframework.boot.SpringApplication;
+import org.springframework.context.ConfigurableApplicationContext;
+
+/** Starts everything, says where it is, and ends everything. */
+public final class Quickstart implements AutoCloseable {
+    private static final String HOST = "127.0.0.1";
+    private static final Duration DRAIN = Duration.ofSeconds(2);
+
+    private final LocalSettings settings;
+    private final String[] arguments;
+    private final Deque<AutoCloseable> started = new ConcurrentLinkedDeque<>();
+
+    private Quickstart(LocalSettings settings, String[] arguments) {
+        this.settings = settings;
+        this.arguments = arguments;
+    }
+
+    public static void main(String[] arguments) {
+        try {
+            start(arguments);
+        } catch (LocalSettings.UnusableException e) {
+            System.err.println(e.getMessage());
+            System.exit(1);
+        } catch (RuntimeException e) {
+            LoggerFactory.getLogger(Quickstart.class).error("The local stack did not start", e);
+            System.exit(1);
+        }
+    }
+
+    private static void start(String[] arguments) {
+        LocalSettings settings = LocalSettings.of(arguments);
+        settings.checkPorts();
+        Quickstart quickstart = new Quickstart(settings, arguments);
+        Runtime.getRuntime().addShutdownHook(new Thread(quickstart::close, "shutdown"));
+        quickstart.run();
+    }
+
+    private void run() {
+        String kafka = kafka();
+        String redis = redis();
+        say("Starting the coordinator …");
+        ConfigurableApplicationContext coordinator = coordinator(kafka, redis);
+        List<AgentWorker> agents = List.of(
+                agent(kafka, "amsterdam", "eu-west", 52.37, 4.89),
+                agent(kafka, "singapore", "ap-south", 1.35, 103.82),
+                agent(kafka, "virginia", "us-east", 38.95, -77.45));
+        started.push(() -> closeAll(agents));
+        awaitReady(coordinator, agents);
+        sayWhatNext(kafka, redis, agents);
+    }
+
+    private String kafka() {
+        if (settings.kafka() != null) {
+            return settings.kafka();
+        }
+        say("Starting Kafka on " + HOST + ":" + settings.kafkaPort() + " …");
+        LocalKafka kafka = LocalKafka.start(
+                settings.data().resolve("kafka"), settings.kafkaPort(), settings.kafkaControllerPort());
+        started.push(kafka);
+        return kafka.bootstrapServers();
+    }
+
+    private String redis() {
+        if (settings.redis() != null) {
+            return settings.redis();
+        }
+        say("Starting Redis on " + HOST + ":" + settings.redisPort() + " …");
+        LocalRedis redis = LocalRedis.start(settings.data().resolve("redis"), settings.redisPort());
+        started.push(redis);
+        return redis.url();
+    }
+
+    private ConfigurableApplicationContext coordinator(String kafka, String redis) {
+        SpringApplication application = new SpringApplication(CoordinatorApplication.class);
+        // Ended in order with all the rest.
+        application.setRegisterShutdownHook(false);
+        List<String> all = new ArrayList<>(List.of(arguments));
+        all.addAll(List.of(
+                "--aitbc.kafka.bootstrap-servers=" + kafka,
+                "--aitbc.redis.url=" + redis,
+                "--aitbc.coordinator.port=" + settings.coordinatorPort(),
+                "--aitbc.log.level=" + settings.logLevel(),
+                "--logging.level.org.apache.kafka=ERROR",
+                "--server.address=" + HOST,
+                // All agents share a process with the broker, whose load they report as their own.
+                "--aitbc.registry.max-cpu=2",
+                "--aitbc.registry.min-health-score=0.2"));
+        ConfigurableApplicationContext context = application.run(all.toArray(String[]::new));
+        started.push(context);
+        return context;
+    }
+
+    private static AgentWorker agent(String kafka, String name, String region, double lat, double lon) {
+        Map<String, Handler> handlers = WorkerApplication.handlers(Path.of(""), null, null);
+        Registration registration = new Registration(
+                name,
+                "worker",
+                List.copyOf(handlers.keySet()),
+                List.of(),
+                Json.object(),
+                Json.object(),
+                List.of("example"),
+                null,
+                20,
+                1.0,
+                region,
+                new Location(lat, lon),
+                null,
+                null);
+        return AgentWorker.builder(kafka, registration, new TaskTypes(handlers))
+                .drainTimeout(DRAIN)
+                .start();
+    }
+
+    private static void awaitReady(ConfigurableApplicationContext context, List<AgentWorker> agents) {
+        Coordinator coordinator = context.getBean(Coordinator.class);
+        Registry registry = context.getBean(Registry.class);
+        Set<String> wanted = agents.stream().map(AgentWorker::agentId).collect(Collectors.toSet());
+        try {
+            while (context.isRunning()
+                    && !(coordinator.isStarted() && active(registry).containsAll(wanted))) {
+                MILLISECONDS.sleep(200);
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    private static Set<String> active(Registry registry) {
+        return registry.active().stream().map(Agent::id).collect(Collectors.toSet());
+    }
+
+    private void sayWhatNext(String kafka, String redis, List<AgentWorker> agents) {
+        String rest = "http://" + HOST + ":" + settings.coordinatorPort();
+        say("");
+        say("The agent coordinator is up.");
+        say("  REST    " + rest + "   (try it out: " + rest + "/docs)");
+        say("  Kafka   " + kafka);
+        say("  Redis   " + redis);
+        say("  Agents  "
+                + String.join(", ", agents.stream().map(AgentWorker::agentId).toList()));
+        say("  Data    " + settings.data());
+        say("");
+        say("Type in another terminal:");
+        say("  curl -s " + rest + "/tasks/submit -H 'Content-Type: application/json' \\");
+        say("       -d '{\"task_data\":{\"task_type\":\"hash\",\"text\":\"hello\"},\"priority\":\"high\"}'");
+        say("  curl -s " + rest + "/tasks/status");
+        say("");
+        say("Ctrl-C ends everything.");
+    }
+
+    private static void closeAll(List<AgentWorker> agents) {
+        agents.parallelStream().forEach(AgentWorker::close);
+    }
+
+    @Override
+    public void close() {
+        say("");
+        say("Ending …");
+        while (!started.isEmpty()) {
+            try {
+                started.pop().close();
+            } catch (Exception e) {
+                LoggerFactory.getLogger(Quickstart.class).warn("Not ended cleanly: {}", e.toString());
+            }
+        }
+        say("Ended.");
+    }
+
+    private static void say(String line) {
+        System.out.println(line);
+    }
+}
