@@ -7,19 +7,31 @@ import java.util.Map;
 /** How much this process uses of the processor and of the memory that it may have. */
 final class ProcessLoad {
     private final OperatingSystemMXBean system = (OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
+    private long measuredAt = System.nanoTime();
+    private long cpuTime = system.getProcessCpuTime();
 
-    /** {@code cpu_usage} of all processors and {@code memory_usage} of the heap's limit, 0.0 to 1.0, and what else is asked. */
-    Map<String, Double> metrics(int active, int capacity) {
+    /** {@code cpu_usage} of all processors since the last call, {@code memory_usage} of the heap's limit, 0.0 to 1.0, and counts. */
+    synchronized Map<String, Double> metrics(int active, int capacity) {
         Runtime runtime = Runtime.getRuntime();
         double used = runtime.totalMemory() - runtime.freeMemory();
         return Map.of(
                 "cpu_usage",
-                Math.max(0, system.getProcessCpuLoad()),
+                cpuUsage(),
                 "memory_usage",
                 used / runtime.maxMemory(),
                 "active_tasks",
                 (double) active,
                 "capacity_usage",
                 (double) active / capacity);
+    }
+
+    private double cpuUsage() {
+        long now = System.nanoTime();
+        long usedUntilNow = system.getProcessCpuTime();
+        double share =
+                (double) (usedUntilNow - cpuTime) / Math.max(1, now - measuredAt) / system.getAvailableProcessors();
+        measuredAt = now;
+        cpuTime = usedUntilNow;
+        return Math.min(1, Math.max(0, share));
     }
 }

@@ -26,6 +26,8 @@ import java.util.concurrent.ConcurrentLinkedDeque;
 import java.util.stream.Collectors;
 import org.slf4j.LoggerFactory;
 import org.springframework.boot.SpringApplication;
+import org.springframework.boot.logging.LogLevel;
+import org.springframework.boot.logging.LoggingSystem;
 import org.springframework.context.ConfigurableApplicationContext;
 
 /** Starts everything, says where it is, and ends everything. */
@@ -184,6 +186,10 @@ public final class Quickstart implements AutoCloseable {
     public void close() {
         say("");
         say("Ending …");
+        if (settings.redis() == null) {
+            // Ctrl-C reaches Redis, a child process, as soon as us: that it is gone is no news.
+            LoggingSystem.get(getClass().getClassLoader()).setLogLevel(LoggingSystem.ROOT_LOGGER_NAME, LogLevel.ERROR);
+        }
         while (!started.isEmpty()) {
             try {
                 started.pop().close();
