@@ -17,6 +17,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import org.apache.kafka.clients.consumer.ConsumerConfig;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerConfig;
@@ -59,7 +60,11 @@ public final class RunningCoordinator implements AutoCloseable {
         all.addAll(List.of(settings));
         this.context = SpringApplication.run(CoordinatorApplication.class, all.toArray(String[]::new));
         this.producer = new KafkaProducer<>(
-                Map.of(ProducerConfig.BOOTSTRAP_SERVERS_CONFIG, stack.bootstrapServers()),
+                Map.of(
+                        ProducerConfig.BOOTSTRAP_SERVERS_CONFIG,
+                        stack.bootstrapServers(),
+                        ProducerConfig.MAX_REQUEST_SIZE_CONFIG,
+                        4_000_000),
                 new StringSerializer(),
                 new StringSerializer());
     }
@@ -168,7 +173,7 @@ public final class RunningCoordinator implements AutoCloseable {
                 .toList();
     }
 
-    public List<org.apache.kafka.clients.consumer.ConsumerRecord<String, String>> awaitRaw(String topic, int count) {
+    public List<ConsumerRecord<String, String>> awaitRaw(String topic, int count) {
         try (KafkaConsumer<String, String> consumer = new KafkaConsumer<>(
                 Map.of(
                         ConsumerConfig.BOOTSTRAP_SERVERS_CONFIG,
@@ -180,7 +185,7 @@ public final class RunningCoordinator implements AutoCloseable {
             List<TopicPartition> partition = List.of(new TopicPartition(topics.prefix() + topic, 0));
             consumer.assign(partition);
             consumer.seekToBeginning(partition);
-            List<org.apache.kafka.clients.consumer.ConsumerRecord<String, String>> records = new ArrayList<>();
+            List<ConsumerRecord<String, String>> records = new ArrayList<>();
             await().atMost(Duration.ofSeconds(30)).until(() -> {
                 consumer.poll(Duration.ofMillis(100)).forEach(records::add);
                 return records.size() >= count;

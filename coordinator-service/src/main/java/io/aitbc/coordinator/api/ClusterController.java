@@ -3,10 +3,13 @@ package io.aitbc.coordinator.api;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import io.aitbc.coordinator.balance.LoadBalancingStrategy;
 import io.aitbc.coordinator.dispatch.ClusterControl;
+import io.aitbc.coordinator.dispatch.FiguresReport;
+import io.aitbc.coordinator.dispatch.LaneFigures;
 import io.swagger.v3.oas.annotations.Operation;
 import io.swagger.v3.oas.annotations.tags.Tag;
 import java.time.Clock;
 import java.time.Instant;
+import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import org.springframework.http.HttpStatus;
 import org.springframework.web.bind.annotation.GetMapping;
@@ -23,11 +26,13 @@ import org.springframework.web.server.ResponseStatusException;
 class ClusterController {
     private final ClusterControl control;
     private final Figures figures;
+    private final FiguresReport report;
     private final Clock clock;
 
-    ClusterController(ClusterControl control, Figures figures, Clock clock) {
+    ClusterController(ClusterControl control, Figures figures, FiguresReport report, Clock clock) {
         this.control = control;
         this.figures = figures;
+        this.report = report;
         this.clock = clock;
     }
 
@@ -75,6 +80,19 @@ class ClusterController {
     @Operation(summary = "How many agents there are, by status, type, service and capability")
     RegistryStats registry() {
         return new RegistryStats("success", figures.agents(), clock.instant());
+    }
+
+    record Coordinators(
+            @JsonProperty("status") String status,
+            @JsonProperty("coordinators") Map<String, LaneFigures> coordinators,
+            @JsonProperty("count") int count,
+            @JsonProperty("timestamp") Instant timestamp) {}
+
+    @GetMapping("/coordinators")
+    @Operation(summary = "The coordinators at work, by id, and what each has in hand")
+    Coordinators coordinators() {
+        Map<String, LaneFigures> all = report.all();
+        return new Coordinators("success", all, all.size(), clock.instant());
     }
 
     private static LoadBalancingStrategy known(String name) {

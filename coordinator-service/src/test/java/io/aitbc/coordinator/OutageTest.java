@@ -1,0 +1,91 @@
+package io.aitbc.coordinator;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+import io.aitbc.localstack.LocalStack;
+import io.lettuce.core.RedisClient;
+import java.time.Duration;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import tools.jackson.databind.JsonNode;
+
+/** Kafka or Redis goes away and comes back: nothing is lost, and meanwhile everyone is told what is the matter. */
+class OutageTest {
+    private LocalStack stack;
+    private RunningCoordinator coordinator;
+
+    @BeforeEach
+    void start() {
+        stack = LocalStack.start();
+        coordinator = RunningCoordinator.start(stack, "", 0);
+        coordinator.register("agent", 5);
+    }
+
+    @AfterEach
+    void end() {
+        coordinator.close();
+        stack.close();
+    }
+
+    @Test
+    void withoutRedisTasksAreAcceptedAndDispatchedLater() {
+        stack.stopRedis();
+        String id = coordinator.submit("{\"task_data\":{},\"task_id\":\"meanwhile\"}");
+        assertUnhealthy("redis");
+        assertThat(coordinator.get("/tasks/" + id).code()).isEqualTo(503);
+        stack.startRedis();
+        complete(1);
+        coordinator.awaitTask(id, "completed");
+    }
+
+    @Test
+    void anEmptiedRedisIsFilledAgainFromKafka() {
+        coordinator.submit("{\"task_data\":{},\"task_id\":\"in-flight\"}");
+        coordinator.awaitRecords("assignments.agent", 1);
+        try (RedisClient client = RedisClient.create(stack.redisUrl())) {
+            client.connect().sync().flushall();
+        }
+        coordinator.publish(
+                "agents.heartbeat",
+                "agent",
+                "{\"agent_id\":\"agent\",\"registration\":{\"agent_id\":\"agent\",\"agent_type\":\"worker\"}}");
+        complete(1);
+        coordinator.awaitTask("in-flight", "completed");
+        String next = coordinator.submit("{\"task_data\":{}}");
+        complete(2);
+        coordinator.awaitTask(next, "completed");
+    }
+
+    @Test
+    void withoutKafkaSubmissionsAreRefusedAndLaterAllGoesOn() {
+        coordinator.submit("{\"task_data\":{},\"task_id\":\"before\"}");
+        coordinator.awaitRecords("assignments.agent", 1);
+        stack.stopKafka();
+        RunningCoordinator.Answer refused = coordinator.post("/tasks/submit", "{\"task_data\":{}}");
+        assertThat(refused.code()).isEqualTo(503);
+        assertThat(refused.detail()).contains("Kafka");
+        assertUnhealthy("kafka");
+        stack.startKafka();
+        coordinator.awaitHealthy();
+        complete(1);
+        coordinator.awaitTask("before", "completed");
+        String after = coordinator.submit("{\"task_data\":{},\"task_id\":\"after\"}");
+        coordinator.awaitTask(after, "assigned");
+    }
+
+    private void complete(int number) {
+        JsonNode assignment =
+                coordinator.awaitRecords("assignments.agent", number).get(number - 1);
+        coordinator.report(assignment, "completed", null);
+    }
+
+    private void assertUnhealthy(String part) {
+        await().atMost(Duration.ofSeconds(30))
+                .until(() -> coordinator.get("/health").code() == 503);
+        assertThat(coordinator.get("/health").body().get("status").asString()).isEqualTo("unhealthy");
+        assertThat(coordinator.get("/health").body().at("/" + part + "/state").asString())
+                .isNotEqualTo("up");
+    }
+}

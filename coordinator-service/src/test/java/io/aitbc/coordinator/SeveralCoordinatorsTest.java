@@ -1,0 +1,76 @@
+package io.aitbc.coordinator;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+import io.aitbc.localstack.LocalStack;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import tools.jackson.databind.JsonNode;
+
+/** Two coordinators share the work, give the same answers, and one goes on alone when the other ends. */
+class SeveralCoordinatorsTest {
+    @Test
+    void oneTakesOverFromTheOther() {
+        try (RunningCoordinator staying = RunningCoordinator.start(LocalStack.shared(), "several.", 3)) {
+            List<String> ids = new ArrayList<>();
+            try (RunningCoordinator leaving = RunningCoordinator.start(LocalStack.shared(), "several.", 3)) {
+                await().atMost(Duration.ofSeconds(60))
+                        .until(() -> partitions(staying).size() == 2
+                                && partitions(staying).stream().allMatch(count -> count >= 5));
+                leaving.register("shared-agent", 1_000);
+                for (int i = 0; i < 40; i++) {
+                    ids.add((i % 2 == 0 ? staying : leaving).submit("{\"task_data\":{}}"));
+                }
+                for (JsonNode assignment : leaving.awaitRecords("assignments.shared-agent", 40)) {
+                    leaving.report(assignment, "completed", null);
+                }
+                ids.forEach(id -> staying.awaitTask(id, "completed"));
+                JsonNode switched = leaving.send("PUT", "/load-balancer/strategy", "{\"strategy\":\"random\"}")
+                        .body();
+                assertThat(switched.path("status").asString()).isEqualTo("success");
+                await().atMost(Duration.ofSeconds(30))
+                        .until(() -> strategy(staying).equals("random"));
+                assertThat(staying.get("/tasks/status").body().at("/stats/tasks_completed"))
+                        .isEqualTo(leaving.get("/tasks/status").body().at("/stats/tasks_completed"));
+                for (int i = 0; i < 40; i++) {
+                    ids.add((i % 2 == 0 ? staying : leaving).submit("{\"task_data\":{}}"));
+                }
+            }
+            List<JsonNode> all = staying.awaitRecords("assignments.shared-agent", 80);
+            all.subList(40, all.size()).forEach(assignment -> staying.report(assignment, "completed", null));
+            ids.forEach(id -> staying.awaitTask(id, "completed"));
+            assertThat(all)
+                    .extracting(assignment -> assignment.get("assignment_id").asString())
+                    .containsOnlyOnceElementsOf(
+                            new HashSet<>(ids.stream().map(id -> id + ":1").toList()));
+            assertThat(staying.get("/tasks/status")
+                            .body()
+                            .at("/stats/tasks_completed")
+                            .asLong())
+                    .isEqualTo(80);
+        }
+    }
+
+    /** How many each of the coordinators has. */
+    private static List<Integer> partitions(RunningCoordinator coordinator) {
+        List<Integer> counts = new ArrayList<>();
+        coordinator
+                .get("/coordinators")
+                .body()
+                .get("coordinators")
+                .forEach(one -> counts.add(one.get("partitions").asInt()));
+        return counts;
+    }
+
+    private static String strategy(RunningCoordinator coordinator) {
+        return coordinator
+                .get("/load-balancer/stats")
+                .body()
+                .at("/stats/strategy")
+                .asString("");
+    }
+}

@@ -1,0 +1,300 @@
+package io.aitbc.coordinator;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+import io.aitbc.localstack.LocalStack;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import tools.jackson.databind.JsonNode;
+
+/** What becomes of a task, from its record to its end, seen by those around the coordinator: producers, agents, REST clients. */
+class TaskLifeTest {
+    private static final Duration LONG = Duration.ofSeconds(30);
+
+    private static RunningCoordinator coordinator;
+
+    @BeforeAll
+    static void start() {
+        coordinator = RunningCoordinator.start(LocalStack.shared(), "life.", 2, "--aitbc.settle.retry-backoff=50ms");
+    }
+
+    @AfterAll
+    static void end() {
+        coordinator.close();
+    }
+
+    @Test
+    void aTaskFromKafkaReachesItsAgentAndEndsWithTheResult() {
+        coordinator.register("kafka-agent", 1, "kafka");
+        coordinator.publish(
+                "tasks.high",
+                null,
+                "{\"task_data\":{\"task_id\":\"from-kafka\",\"x\":1},\"requirements\":{\"capabilities\":[\"kafka\"]},"
+                        + "\"field_of_tomorrow\":7}");
+        JsonNode assignment =
+                coordinator.awaitRecords("assignments.kafka-agent", 1).get(0);
+        assertThat(assignment.get("assignment_id").asString()).isEqualTo("from-kafka:1");
+        assertThat(assignment.get("priority").asString()).isEqualTo("high");
+        assertThat(assignment.at("/task_data/x").asInt()).isEqualTo(1);
+        assertThat(assignment.get("field_of_tomorrow").asInt()).isEqualTo(7);
+        assertThat(coordinator
+                        .awaitTask("from-kafka", "assigned")
+                        .get("agent_id")
+                        .asString())
+                .isEqualTo("kafka-agent");
+        coordinator.report(assignment, "completed", null);
+        JsonNode task = coordinator.awaitTask("from-kafka", "completed");
+        assertThat(task.at("/result/done").asBoolean()).isTrue();
+        assertThat(task.get("attempt").asInt()).isEqualTo(1);
+        assertThat(Instant.parse(task.get("assigned_at").asString()))
+                .isBetween(
+                        Instant.parse(task.get("submitted_at").asString()),
+                        Instant.parse(task.get("finished_at").asString()));
+    }
+
+    @Test
+    void moreUrgentTasksGoFirst() {
+        for (String priority : List.of("low", "normal", "high", "critical", "urgent")) {
+            coordinator.submit("{\"task_data\":{},\"task_id\":\"first-" + priority + "\",\"priority\":\"" + priority
+                    + "\",\"requirements\":{\"capabilities\":[\"order\"]}}");
+        }
+        awaitWaiting(5);
+        coordinator.register("order-agent", 5, "order");
+        assertThat(coordinator.awaitRecords("assignments.order-agent", 5))
+                .extracting(assignment -> assignment.get("priority").asString())
+                .containsExactly("urgent", "critical", "high", "normal", "low");
+    }
+
+    @Test
+    void anAgentNeverHoldsMoreThanItsCapacity() {
+        coordinator.register("small-agent", 2, "small");
+        List<String> ids = new ArrayList<>();
+        for (int i = 0; i < 6; i++) {
+            ids.add(coordinator.submit(requiring("small")));
+        }
+        for (int done = 0; done < 6; done++) {
+            List<JsonNode> given = coordinator.awaitRecords("assignments.small-agent", Math.min(6, done + 2));
+            assertThat(given).hasSizeLessThanOrEqualTo(done + 2);
+            coordinator.report(given.get(done), "completed", null);
+        }
+        ids.forEach(id -> coordinator.awaitTask(id, "completed"));
+    }
+
+    @Test
+    void aFailedTaskIsTriedAgainAndThenSetAside() {
+        coordinator.register("failing-agent", 1, "failing");
+        String id = coordinator.submit(
+                "{\"task_data\":{},\"max_attempts\":2,\"requirements\":{\"capabilities\":[\"failing\"]}}");
+        for (int attempt = 1; attempt <= 2; attempt++) {
+            JsonNode assignment = coordinator
+                    .awaitRecords("assignments.failing-agent", attempt)
+                    .get(attempt - 1);
+            assertThat(assignment.get("attempt").asInt()).isEqualTo(attempt);
+            coordinator.report(assignment, "failed", "disk on fire");
+        }
+        JsonNode task = coordinator.awaitTask(id, "failed");
+        assertThat(task.get("error").asString()).isEqualTo("disk on fire");
+        assertThat(deadLetter(id))
+                .containsEntry("reason", "attempts_exhausted")
+                .containsEntry("detail", "attempt 2 of 2 ended as failed: disk on fire");
+    }
+
+    @Test
+    void aRejectedTaskKeepsItsAttempts() {
+        coordinator.register("picky-agent", 1, "picky");
+        String id = coordinator.submit(
+                "{\"task_data\":{},\"max_attempts\":1,\"requirements\":{\"capabilities\":[\"picky\"]}}");
+        coordinator.report(
+                coordinator.awaitRecords("assignments.picky-agent", 1).get(0), "rejected", "not now");
+        coordinator.report(
+                coordinator.awaitRecords("assignments.picky-agent", 2).get(1), "completed", null);
+        coordinator.awaitTask(id, "completed");
+    }
+
+    @Test
+    void anOverdueTaskIsGivenBackAndItsLateResultIgnored() {
+        coordinator.register("slow-agent", 1, "slow");
+        String id = coordinator.submit(
+                "{\"task_data\":{},\"timeout_seconds\":1,\"requirements\":{\"capabilities\":[\"slow\"]}}");
+        List<JsonNode> given = coordinator.awaitRecords("assignments.slow-agent", 2);
+        long lateBefore = late();
+        coordinator.report(given.get(0), "completed", null);
+        await().atMost(LONG).until(() -> late() > lateBefore);
+        assertThat(coordinator.get("/tasks/" + id).body().get("status").asString())
+                .isNotEqualTo("completed");
+        coordinator.report(given.get(1), "completed", null);
+        assertThat(coordinator.awaitTask(id, "completed").get("attempt").asInt())
+                .isEqualTo(2);
+    }
+
+    @Test
+    void workOfADeregisteredAgentGoesToAnother() {
+        coordinator.register("leaving-agent", 1, "handover");
+        String id = coordinator.submit(requiring("handover"));
+        coordinator.awaitRecords("assignments.leaving-agent", 1);
+        coordinator.register("staying-agent", 1, "handover");
+        assertThat(coordinator.send("DELETE", "/agents/leaving-agent", null).code())
+                .isEqualTo(200);
+        JsonNode second =
+                coordinator.awaitRecords("assignments.staying-agent", 1).get(0);
+        assertThat(second.get("assignment_id").asString()).isEqualTo(id + ":2");
+        coordinator.report(second, "completed", null);
+        coordinator.awaitTask(id, "completed");
+    }
+
+    @Test
+    void aTaskNobodyCanTakeDelaysNoOther() {
+        for (int i = 0; i < 50; i++) {
+            coordinator.publish(
+                    "tasks.urgent", null, "{\"task_data\":{},\"requirements\":{\"capabilities\":[\"nobody\"]}}");
+        }
+        coordinator.register("free-agent", 1, "free");
+        String id = coordinator.submit(
+                "{\"task_data\":{},\"priority\":\"low\"," + "\"requirements\":{\"capabilities\":[\"free\"]}}");
+        coordinator.report(coordinator.awaitRecords("assignments.free-agent", 1).get(0), "completed", null);
+        coordinator.awaitTask(id, "completed");
+    }
+
+    @Test
+    void aTaskThatExpiresIsNotAssigned() {
+        String id = coordinator.submit("{\"task_data\":{},\"expires_at\":\""
+                + Instant.now().plusSeconds(1) + "\",\"requirements\":{\"capabilities\":[\"expiry\"]}}");
+        coordinator.awaitTask(id, "expired");
+        coordinator.register("expiry-agent", 1, "expiry");
+        String second = coordinator.submit(requiring("expiry"));
+        assertThat(coordinator
+                        .awaitRecords("assignments.expiry-agent", 1)
+                        .get(0)
+                        .get("task_id")
+                        .asString())
+                .isEqualTo(second);
+    }
+
+    @Test
+    void aTaskWaitsForItsTime() {
+        coordinator.register("patient-agent", 2, "patient");
+        Instant notBefore = Instant.now().plusSeconds(2);
+        String later = coordinator.submit("{\"task_data\":{},\"priority\":\"urgent\",\"not_before\":\"" + notBefore
+                + "\",\"requirements\":{\"capabilities\":[\"patient\"]}}");
+        String now = coordinator.submit(requiring("patient"));
+        List<JsonNode> given = coordinator.awaitRecords("assignments.patient-agent", 2);
+        assertThat(given)
+                .extracting(assignment -> assignment.get("task_id").asString())
+                .containsExactly(now, later);
+        assertThat(Instant.parse(given.get(1).get("assigned_at").asString())).isAfterOrEqualTo(notBefore);
+    }
+
+    @Test
+    void aClearedQueueIsNeverExecuted() {
+        long before = size("critical");
+        List<String> ids = new ArrayList<>();
+        for (int i = 0; i < 30; i++) {
+            ids.add(coordinator.submit("{\"task_data\":{},\"priority\":\"critical\","
+                    + "\"requirements\":{\"capabilities\":[\"cleared\"]}}"));
+        }
+        await().atMost(LONG).until(() -> size("critical") == before + 30);
+        JsonNode cleared =
+                coordinator.post("/tasks/queues/critical/clear", null).body();
+        assertThat(cleared.get("cleared_count").asLong()).isEqualTo(before + 30);
+        ids.forEach(id -> coordinator.awaitTask(id, "cancelled"));
+        await().atMost(LONG).until(() -> size("critical") == 0);
+        coordinator.register("cleared-agent", 50, "cleared");
+        String next = coordinator.submit(requiring("cleared"));
+        assertThat(coordinator.awaitRecords("assignments.cleared-agent", 1))
+                .extracting(assignment -> assignment.get("task_id").asString())
+                .containsExactly(next);
+    }
+
+    @Test
+    void poisonIsSetAsideAndTheNextRecordProcessed() {
+        coordinator.register("after-poison", 1, "after-poison");
+        coordinator.publish("tasks.normal", "bad-json", "{\"task_data\":");
+        coordinator.publish("tasks.normal", "no-value", null);
+        coordinator.publish("tasks.normal", "no-data", "{\"task_id\":\"x\"}");
+        coordinator.publish("tasks.normal", "too-big", "{\"task_data\":{\"x\":\"" + "x".repeat(1_060_000) + "\"}}");
+        coordinator.publish("tasks.results", "bad-result", "[]");
+        coordinator.publish("agents.heartbeat", "bad-heartbeat", "nonsense");
+        String id = coordinator.submit(requiring("after-poison"));
+        coordinator.report(
+                coordinator.awaitRecords("assignments.after-poison", 1).get(0), "completed", null);
+        coordinator.awaitTask(id, "completed");
+        assertThat(deadLetter("bad-json"))
+                .containsEntry("reason", "malformed")
+                .containsEntry("source-topic", "life.tasks.normal")
+                .containsKeys("detail", "source-partition", "source-offset");
+        assertThat(deadLetter("no-value")).containsEntry("detail", "the record has no value");
+        assertThat(deadLetter("no-data")).containsEntry("detail", "task_data is required");
+        assertThat(deadLetter("too-big")).containsEntry("reason", "oversized").containsKey("original-size");
+        assertThat(deadLetter("bad-result")).containsEntry("source-topic", "life.tasks.results");
+        assertThat(deadLetter("bad-heartbeat")).containsEntry("source-topic", "life.agents.heartbeat");
+    }
+
+    @Test
+    void anAgentNeedsNothingButKafka() {
+        coordinator.publish(
+                "agents.heartbeat",
+                "kafka-only",
+                "{\"agent_id\":\"kafka-only\",\"load_metrics\":{\"cpu_usage\":0.1},\"registration\":"
+                        + "{\"agent_id\":\"kafka-only\",\"agent_type\":\"worker\",\"capabilities\":[\"kafka-only\"]}}");
+        String id = coordinator.submit(requiring("kafka-only"));
+        coordinator.report(coordinator.awaitRecords("assignments.kafka-only", 1).get(0), "completed", null);
+        coordinator.awaitTask(id, "completed");
+        assertThat(coordinator
+                        .get("/agents/kafka-only")
+                        .body()
+                        .at("/agent/load_metrics/cpu_usage")
+                        .asDouble())
+                .isEqualTo(0.1);
+    }
+
+    private static String requiring(String capability) {
+        return "{\"task_data\":{},\"requirements\":{\"capabilities\":[\"" + capability + "\"]}}";
+    }
+
+    private static void awaitWaiting(int count) {
+        await().atMost(LONG).until(() -> {
+            long[] waiting = {0};
+            coordinator.get("/tasks/queues").body().get("queue_sizes").forEach(size -> waiting[0] += size.asLong());
+            return waiting[0] >= count;
+        });
+    }
+
+    private static long size(String priority) {
+        return coordinator
+                .get("/tasks/queues")
+                .body()
+                .at("/queue_sizes/" + priority)
+                .asLong();
+    }
+
+    private static long late() {
+        return coordinator.get("/tasks/status").body().at("/stats/late_results").asLong();
+    }
+
+    /** The headers of the dead letter that has a key. */
+    private static Map<String, String> deadLetter(String key) {
+        List<ConsumerRecord<String, String>> letters = new ArrayList<>();
+        await().atMost(LONG).until(() -> {
+            letters.addAll(coordinator.awaitRaw("tasks.dead-letter", 1));
+            return letters.stream().anyMatch(letter -> key.equals(letter.key()));
+        });
+        Map<String, String> headers = new HashMap<>();
+        letters.stream()
+                .filter(letter -> key.equals(letter.key()))
+                .findFirst()
+                .orElseThrow()
+                .headers()
+                .forEach(header -> headers.put(header.key(), new String(header.value(), StandardCharsets.UTF_8)));
+        return headers;
+    }
+}
