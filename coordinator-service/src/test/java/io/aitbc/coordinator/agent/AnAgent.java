@@ -1,0 +1,135 @@
+package io.aitbc.coordinator.agent;
+
+import io.aitbc.contracts.AgentStatus;
+import io.aitbc.contracts.Json;
+import io.aitbc.contracts.Location;
+import io.aitbc.contracts.Registration;
+import java.time.Instant;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+
+/** An agent for tests: active, idle and in the best of health unless said otherwise. */
+public final class AnAgent {
+    public static final Instant NOW = Instant.parse("2026-11-01T12:00:00Z");
+
+    private final String id;
+    private String type = "worker";
+    private List<String> capabilities = List.of();
+    private List<String> services = List.of();
+    private List<String> tags = List.of();
+    private int capacity = 100;
+    private double weight = 1;
+    private @Nullable String region;
+    private @Nullable Location location;
+    private AgentStatus status = AgentStatus.ACTIVE;
+    private Instant lastHeartbeat = NOW;
+    private Map<String, Double> load = Map.of();
+    private double failureShare;
+    private Instant failureShareAt = NOW;
+    private int inflight;
+
+    private AnAgent(String id) {
+        this.id = id;
+    }
+
+    public static AnAgent named(String id) {
+        return new AnAgent(id);
+    }
+
+    public AnAgent type(String type) {
+        this.type = type;
+        return this;
+    }
+
+    public AnAgent capabilities(String... capabilities) {
+        this.capabilities = List.of(capabilities);
+        return this;
+    }
+
+    public AnAgent services(String... services) {
+        this.services = List.of(services);
+        return this;
+    }
+
+    public AnAgent tags(String... tags) {
+        this.tags = List.of(tags);
+        return this;
+    }
+
+    public AnAgent capacity(int capacity) {
+        this.capacity = capacity;
+        return this;
+    }
+
+    public AnAgent weight(double weight) {
+        this.weight = weight;
+        return this;
+    }
+
+    public AnAgent region(@Nullable String region) {
+        this.region = region;
+        return this;
+    }
+
+    public AnAgent location(double lat, double lon) {
+        this.location = new Location(lat, lon);
+        return this;
+    }
+
+    public AnAgent status(AgentStatus status) {
+        this.status = status;
+        return this;
+    }
+
+    public AnAgent lastHeartbeat(Instant at) {
+        this.lastHeartbeat = at;
+        return this;
+    }
+
+    public AnAgent silentFor(long seconds) {
+        return lastHeartbeat(NOW.minusSeconds(seconds));
+    }
+
+    public AnAgent load(Map<String, Double> metrics) {
+        this.load = metrics;
+        return this;
+    }
+
+    public AnAgent load(double cpu, double memory) {
+        return load(Map.of("cpu_usage", cpu, "memory_usage", memory));
+    }
+
+    public AnAgent failures(double share, long secondsAgo) {
+        this.failureShare = share;
+        this.failureShareAt = NOW.minusSeconds(secondsAgo);
+        return this;
+    }
+
+    public AnAgent holds(int inflight) {
+        this.inflight = inflight;
+        return this;
+    }
+
+    public Registration registration() {
+        return new Registration(
+                id,
+                type,
+                capabilities,
+                services,
+                Json.object(),
+                Json.object(),
+                tags,
+                "1.0.0",
+                capacity,
+                weight,
+                region,
+                location,
+                null,
+                null);
+    }
+
+    public Agent build() {
+        return new Agent(registration(), status, NOW, lastHeartbeat, load, failureShare, failureShareAt, inflight);
+    }
+}

@@ -1,0 +1,90 @@
+package io.aitbc.coordinator.agent;
+
+import static io.aitbc.coordinator.agent.AnAgent.NOW;
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.aitbc.contracts.AgentStatus;
+import io.aitbc.contracts.Json;
+import io.aitbc.contracts.Registration;
+import io.aitbc.contracts.Requirements;
+import java.time.Duration;
+import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
+
+class EligibilityTest {
+    private static final HealthPolicy POLICY =
+            new HealthPolicy(Duration.ofSeconds(30), Duration.ofSeconds(300), 0.5, 0.9, 0.8);
+    private static final Registration AGENT = AnAgent.named("agent-1")
+            .type("worker")
+            .capabilities("hash", "chat")
+            .services("s1", "s2")
+            .tags("gpu", "eu")
+            .region("west")
+            .registration();
+
+    @ParameterizedTest(name = "{0} suits: {1}")
+    @CsvSource({
+        "{}, true",
+        "{\"agent_id\":\"agent-1\"}, true",
+        "{\"agent_id\":\"agent-2\"}, false",
+        "{\"agent_type\":\"worker\"}, true",
+        "{\"agent_type\":\"Worker\"}, false",
+        "'{\"capabilities\":[\"chat\",\"hash\"]}', true",
+        "'{\"capabilities\":[\"hash\",\"video\"]}', false",
+        "{\"services\":[\"s2\"]}, true",
+        "'{\"services\":[\"s2\",\"s3\"]}', false",
+        "{\"tags\":[\"gpu\"]}, true",
+        "{\"tags\":[\"GPU\"]}, false",
+        "{\"region\":\"west\"}, true",
+        "{\"region\":\"east\"}, false",
+        "'{\"capabilities\":[\"hash\"],\"tags\":[\"tpu\"]}', false",
+        "'{\"location\":{\"lat\":1.5,\"lon\":2.5}}', true", // a wish, never a condition
+        "{\"min_health_score\":1.0}, true", // about its state, not its kind
+        "{\"made_up\":1}, true"
+    })
+    void suitsWhoHasAllThatIsRequired(String requirements, boolean expected) {
+        assertThat(Eligibility.suits(AGENT, read(requirements), true)).isEqualTo(expected);
+    }
+
+    @Test
+    void regionBindsOnlyWhereNoStrategyLooksAfterIt() {
+        Requirements east = read("{\"region\":\"east\"}");
+        Registration nowhere = AnAgent.named("n").registration();
+
+        assertThat(Eligibility.suits(AGENT, east, false)).isTrue();
+        assertThat(Eligibility.suits(nowhere, east, false)).isTrue();
+        assertThat(Eligibility.suits(nowhere, east, true)).isFalse();
+    }
+
+    @ParameterizedTest
+    @EnumSource(AgentStatus.class)
+    void onlyActiveAgentsAreFit(AgentStatus status) {
+        Agent agent = AnAgent.named("a").status(status).build();
+
+        assertThat(Eligibility.fit(agent, Requirements.NONE, NOW, POLICY)).isEqualTo(status == AgentStatus.ACTIVE);
+    }
+
+    @ParameterizedTest(name = "cpu {0}, memory {1}: {2}")
+    @CsvSource({"0.89, 0, true", "0.9, 0, false", "89, 0, true", "90, 0, false", "0, 0.79, true", "0, 0.8, false"})
+    void loadMustBeBelowTheLimits(double cpu, double memory, boolean expected) {
+        Agent agent = AnAgent.named("a").load(cpu, memory).build();
+
+        assertThat(Eligibility.fit(agent, Requirements.NONE, NOW, POLICY)).isEqualTo(expected);
+    }
+
+    @ParameterizedTest(name = "silent for {0} s, wanted {1}: {2}")
+    @CsvSource({"165, , true", "166, , false", "57, 0.9, true", "58, 0.9, false", "165, 0.1, true", "166, 0.1, false"})
+    void healthMustReachTheHigherOfTheThresholds(long silence, @Nullable Double wanted, boolean expected) {
+        Agent agent = AnAgent.named("a").silentFor(silence).build();
+        Requirements task = read("{\"min_health_score\":" + wanted + "}");
+
+        assertThat(Eligibility.fit(agent, task, NOW, POLICY)).isEqualTo(expected);
+    }
+
+    private static Requirements read(String json) {
+        return Json.read(json.getBytes(), Requirements.class);
+    }
+}

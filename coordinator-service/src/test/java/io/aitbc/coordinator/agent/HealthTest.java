@@ -1,0 +1,108 @@
+package io.aitbc.coordinator.agent;
+
+import static io.aitbc.coordinator.agent.AnAgent.NOW;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
+import static org.assertj.core.api.Assertions.within;
+
+import io.aitbc.contracts.AgentStatus;
+import java.time.Duration;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+class HealthTest {
+    private static final HealthPolicy POLICY =
+            new HealthPolicy(Duration.ofSeconds(30), Duration.ofSeconds(300), 0.5, 0.9, 0.9);
+
+    @ParameterizedTest(name = "silent for {0} s: {1}")
+    @CsvSource({"-5, 1", "0, 1", "30, 1", "57, 0.9", "165, 0.5", "273, 0.1", "300, 0", "9999, 0"})
+    void silenceCostsHealthFromOneIntervalToTheTimeout(long seconds, double expected) {
+        Health health = Health.of(AnAgent.named("a").silentFor(seconds).build(), NOW, POLICY);
+
+        assertThat(health.regularity()).isCloseTo(expected, within(1e-9));
+        assertThat(health.score()).isCloseTo(expected, within(1e-9));
+    }
+
+    @ParameterizedTest(name = "cpu {0}, memory {1}: {2}")
+    @CsvSource({
+        "0, 0, 1",
+        "0.7, 0.7, 1",
+        "0.85, 0.1, 0.75",
+        "0.1, 0.85, 0.75",
+        "0.8, 0.85, 0.75",
+        "1, 0, 0.5",
+        "85, 0, 0.75", // percent
+        "100, 100, 0.5",
+        "4000, 0, 0.5",
+        "0.01, 1, 0.5", // exactly 1 is a fraction: all of it
+        "1.5, 0, 1"
+    })
+    void loadCostsHealthAboveTheKnee(double cpu, double memory, double expected) {
+        Health health = Health.of(AnAgent.named("a").load(cpu, memory).build(), NOW, POLICY);
+
+        assertThat(health.load()).isCloseTo(expected, within(1e-9));
+        assertThat(health.score()).isCloseTo(expected, within(1e-9));
+    }
+
+    @ParameterizedTest(name = "share {0}, {1} s ago: {2}")
+    @CsvSource({"0, 0, 1", "1, 0, 0.6", "0.5, 0, 0.8", "1, 60, 0.8", "1, 120, 0.9", "1, 86400, 1", "1, -60, 0.6"})
+    void failuresCostHealthAndAreForgotten(double share, long secondsAgo, double expected) {
+        Health health = Health.of(AnAgent.named("a").failures(share, secondsAgo).build(), NOW, POLICY);
+
+        assertThat(health.results()).isCloseTo(expected, within(1e-9));
+        assertThat(health.score()).isCloseTo(expected, within(1e-9));
+    }
+
+    @ParameterizedTest
+    @CsvSource({"ACTIVE, 1", "BUSY, 0.9", "MAINTENANCE, 0.8", "INACTIVE, 0", "STALE, 0", "ERROR, 0"})
+    void statusCostsHealth(AgentStatus status, double expected) {
+        Health health = Health.of(AnAgent.named("a").status(status).build(), NOW, POLICY);
+
+        assertThat(health.status()).isEqualTo(expected);
+        assertThat(health.score()).isEqualTo(expected);
+    }
+
+    @Test
+    void scoreIsTheProductOfAllFactors() {
+        Agent agent = AnAgent.named("a")
+                .silentFor(57)
+                .load(0.85, 0)
+                .failures(0.5, 0)
+                .status(AgentStatus.BUSY)
+                .build();
+
+        assertThat(Health.of(agent, NOW, POLICY).score()).isCloseTo(0.9 * 0.75 * 0.8 * 0.9, within(1e-9));
+    }
+
+    @Test
+    void failuresAloneNeverRuleAnAgentOut() {
+        Agent agent = AnAgent.named("a").failures(1, 0).build();
+
+        assertThat(Health.of(agent, NOW, POLICY).score()).isGreaterThanOrEqualTo(POLICY.minHealthScore());
+    }
+
+    @Test
+    void loadIsReadUnderEitherName() {
+        Agent shortNames =
+                AnAgent.named("a").load(Map.of("cpu", 0.4, "memory", 60.0)).build();
+        Agent bothNames = AnAgent.named("a")
+                .load(Map.of("cpu", 0.4, "cpu_usage", 0.2, "gpu", 1.0))
+                .build();
+
+        assertThat(shortNames.cpu()).isEqualTo(0.4);
+        assertThat(shortNames.memory()).isEqualTo(0.6);
+        assertThat(bothNames.cpu()).isEqualTo(0.2);
+        assertThat(bothNames.memory()).isZero();
+    }
+
+    @Test
+    void timeoutMustBeLongerThanTheInterval() {
+        Duration same = Duration.ofSeconds(30);
+
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> new HealthPolicy(same, same, 0.5, 0.9, 0.9))
+                .withMessageContaining("PT30S");
+    }
+}
