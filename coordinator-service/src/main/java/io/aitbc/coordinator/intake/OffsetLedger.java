@@ -1,5 +1,6 @@
 package io.aitbc.coordinator.intake;
 
+import java.nio.BufferUnderflowException;
 import java.nio.ByteBuffer;
 import java.util.Base64;
 import java.util.BitSet;
@@ -36,20 +37,29 @@ public final class OffsetLedger {
         next = committed;
     }
 
-    /** The ledger that was committed; metadata that this version cannot read counts as none. */
+    /** What metadata says: how many offsets above the committed one are done, and which of them, as far as there was room. */
+    private record Above(long count, BitSet done) {
+        static Above none() {
+            return new Above(0, new BitSet());
+        }
+
+        /** Whether it can be true: the committed offset is unfinished, and no more are told than there are. */
+        boolean isPossible() {
+            return !done.get(0) && done.cardinality() <= count;
+        }
+    }
+
+    /** The ledger that was committed; metadata that this version did not write counts as none. */
     public static OffsetLedger restore(long committed, String metadata) {
         OffsetLedger ledger = new OffsetLedger(committed);
-        if (metadata.startsWith(VERSION)) {
-            ledger.decode(ByteBuffer.wrap(Base64.getDecoder().decode(metadata.substring(VERSION.length()))));
-        }
+        ledger.done = decode(metadata).done();
+        ledger.doneAbove = ledger.done.cardinality();
         return ledger;
     }
 
     /** How many offsets the metadata of a commit says are done above the committed one. */
     public static long doneAbove(String metadata) {
-        return metadata.startsWith(VERSION)
-                ? readVarint(ByteBuffer.wrap(Base64.getDecoder().decode(metadata.substring(VERSION.length()))))
-                : 0;
+        return decode(metadata).count();
     }
 
     /**
@@ -110,7 +120,11 @@ public final class OffsetLedger {
 
     /** How many offsets have been read and are not done. */
     public long unfinished() {
-        return Math.max(0, next - lowestUnfinished - doneAbove);
+        // After a restart, offsets are known to be done before they are read again.
+        int read = Math.toIntExact(next - origin);
+        int doneUnread =
+                done.length() <= read ? 0 : done.get(read, done.length()).cardinality();
+        return next - lowestUnfinished - (doneAbove - doneUnread);
     }
 
     /** The commit's metadata; empty when nothing is done above the lowest unfinished offset. */
@@ -155,29 +169,45 @@ public final class OffsetLedger {
         return buffer;
     }
 
-    private void decode(ByteBuffer buffer) {
-        readVarint(buffer);
-        boolean runs = buffer.get() == 'R';
-        if (runs) {
-            long offset = origin;
-            boolean runIsDone = false;
-            while (buffer.hasRemaining()) {
-                long length = readVarint(buffer);
-                if (runIsDone) {
-                    markDone(offset, offset + length);
-                }
-                offset += length;
-                runIsDone = !runIsDone;
-            }
-        } else {
-            done = BitSet.valueOf(buffer);
-            doneAbove = done.cardinality();
+    private static Above decode(String metadata) {
+        if (!metadata.startsWith(VERSION)) {
+            return Above.none();
+        }
+        try {
+            ByteBuffer buffer = ByteBuffer.wrap(Base64.getDecoder().decode(metadata.substring(VERSION.length())));
+            long count = readVarint(buffer);
+            Above above = new Above(count, decode(buffer.get(), buffer));
+            return above.isPossible() ? above : Above.none();
+        } catch (IllegalArgumentException | ArithmeticException | BufferUnderflowException e) {
+            // Somebody else's: what it says of offsets cannot be trusted either.
+            return Above.none();
         }
     }
 
-    private void markDone(long from, long to) {
-        done.set(Math.toIntExact(from - origin), Math.toIntExact(to - origin));
-        doneAbove += to - from;
+    private static BitSet decode(byte form, ByteBuffer buffer) {
+        return switch (form) {
+            case 'R' -> decodeRuns(buffer);
+            case 'B' -> BitSet.valueOf(buffer);
+            default -> throw new IllegalArgumentException("must be R or B but was " + form);
+        };
+    }
+
+    private static BitSet decodeRuns(ByteBuffer buffer) {
+        BitSet done = new BitSet();
+        int start = 0;
+        boolean runIsDone = false;
+        while (buffer.hasRemaining()) {
+            int end = Math.toIntExact(start + readVarint(buffer));
+            if (end <= start) {
+                throw new IllegalArgumentException("a run from " + start + " to " + end);
+            }
+            if (runIsDone) {
+                done.set(start, end);
+            }
+            start = end;
+            runIsDone = !runIsDone;
+        }
+        return done;
     }
 
     private void compact() {
@@ -199,12 +229,13 @@ public final class OffsetLedger {
 
     private static long readVarint(ByteBuffer buffer) {
         long value = 0;
-        for (int shift = 0; ; shift += 7) {
+        for (int shift = 0; shift < Long.SIZE; shift += 7) {
             byte next = buffer.get();
             value |= (long) (next & 0x7F) << shift;
             if (next >= 0) {
                 return value;
             }
         }
+        throw new IllegalArgumentException("a number of more than 64 bits");
     }
 }
