@@ -50,7 +50,7 @@ record NextStep(@Nullable Task again) {
 
     private static Duration backoff(int failures, SettleSettings settings, RandomGenerator random) {
         double ms = settings.retryBackoff().toMillis() * Math.pow(2, Math.min(failures - 1, 30));
-        double bounded = Math.min(ms, settings.maxRetryBackoff().toMillis());
+        double bounded = Math.min(ms, settings.maxRetryBackoff().toMillis() / (1 + JITTER));
         return Duration.ofMillis((long) (bounded * (1 - JITTER + 2 * JITTER * random.nextDouble())));
     }
 }
