@@ -12,6 +12,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.PriorityQueue;
 import java.util.Set;
+import java.util.TreeSet;
 import java.util.function.Consumer;
 import java.util.function.Function;
 import java.util.function.Predicate;
@@ -26,8 +27,10 @@ public final class Backlog {
     private final Map<Position, WaitingTask> waiting = new HashMap<>();
     private final PriorityQueue<WaitingTask> notYet =
             new PriorityQueue<>(Comparator.comparing(task -> task.task().notBefore()));
-    private final PriorityQueue<WaitingTask> byExpiry =
-            new PriorityQueue<>(Comparator.comparing(task -> task.task().expiresAt()));
+    /** Of those that wait, the ones that will expire. */
+    private final TreeSet<WaitingTask> byExpiry = new TreeSet<>(
+            Comparator.comparing((WaitingTask task) -> task.task().expiresAt()).thenComparing(WaitingTask::position));
+
     private final Function<Requirements, TaskGroup> newGroup;
     private final Consumer<TaskGroup> forgotten;
 
@@ -36,9 +39,14 @@ public final class Backlog {
         this.forgotten = forgotten;
     }
 
-    /** Adds a task, or puts one back whose placement did not stand; its turn is decided by how long it has waited. */
+    /**
+     * Adds a task, or puts one back whose placement did not stand; its turn is decided by how long it has waited. One that waits
+     * already, because its partition was lost and gained while it was being reserved, stays as it is.
+     */
     public void add(WaitingTask task, Instant now) {
-        waiting.put(task.position(), task);
+        if (waiting.putIfAbsent(task.position(), task) != null) {
+            return;
+        }
         if (task.task().expiresAt() != null) {
             byExpiry.add(task);
         }
@@ -52,11 +60,8 @@ public final class Backlog {
     /** Takes out the tasks that have waited past their {@code expires_at}. */
     public List<WaitingTask> takeExpired(Instant now) {
         Set<WaitingTask> expired = Collections.newSetFromMap(new IdentityHashMap<>());
-        while (!byExpiry.isEmpty() && byExpiry.peek().expiredBy(now)) {
-            WaitingTask task = byExpiry.poll();
-            if (waiting.get(task.position()) == task) {
-                expired.add(task);
-            }
+        while (!byExpiry.isEmpty() && byExpiry.first().expiredBy(now)) {
+            expired.add(byExpiry.pollFirst());
         }
         if (!expired.isEmpty()) {
             takeIf(expired::contains);
@@ -99,16 +104,17 @@ public final class Backlog {
     /** Lets the tasks in whose time has come. */
     void admitDue(Instant now) {
         while (!notYet.isEmpty() && !notYet.peek().startsAfter(now)) {
-            WaitingTask task = notYet.poll();
-            if (waiting.get(task.position()) == task) {
-                enqueue(task);
-            }
+            enqueue(notYet.poll());
         }
     }
 
     void take(TaskGroup.Turn turn) {
+        WaitingTask task = turn.head();
         turn.group().take(turn);
-        waiting.remove(turn.head().position());
+        waiting.remove(task.position());
+        if (task.task().expiresAt() != null) {
+            byExpiry.remove(task);
+        }
     }
 
     Collection<TaskGroup> groups() {

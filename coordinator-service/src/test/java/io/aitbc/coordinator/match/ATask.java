@@ -1,0 +1,81 @@
+package io.aitbc.coordinator.match;
+
+import static io.aitbc.coordinator.agent.AnAgent.NOW;
+
+import io.aitbc.contracts.Json;
+import io.aitbc.contracts.Priority;
+import io.aitbc.contracts.Requirements;
+import io.aitbc.contracts.Task;
+import java.time.Instant;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+
+/** A waiting task for tests: normal, just accepted, for anyone unless said otherwise. */
+public final class ATask {
+    private final String id;
+    private Priority priority = Priority.NORMAL;
+    private int partition;
+    private long offset;
+    private Instant since = NOW;
+    private Requirements requirements = Requirements.NONE;
+    private @Nullable Instant notBefore;
+    private @Nullable Instant expiresAt;
+
+    private ATask(String id) {
+        this.id = id;
+    }
+
+    public static ATask named(String id) {
+        return new ATask(id);
+    }
+
+    public ATask priority(Priority priority) {
+        this.priority = priority;
+        return this;
+    }
+
+    public ATask at(int partition, long offset) {
+        this.partition = partition;
+        this.offset = offset;
+        return this;
+    }
+
+    public ATask since(Instant since) {
+        this.since = since;
+        return this;
+    }
+
+    public ATask waiting(long seconds) {
+        return since(NOW.minusSeconds(seconds));
+    }
+
+    public ATask requires(Requirements requirements) {
+        this.requirements = requirements;
+        return this;
+    }
+
+    public ATask requires(String... capabilities) {
+        return requires(Requirements.capabilities(capabilities));
+    }
+
+    public ATask inRegion(String region) {
+        return requires(new Requirements(null, List.of(), List.of(), List.of(), null, region, null, null, Map.of()));
+    }
+
+    public ATask notBefore(@Nullable Instant at) {
+        this.notBefore = at;
+        return this;
+    }
+
+    public ATask expiresAt(@Nullable Instant at) {
+        this.expiresAt = at;
+        return this;
+    }
+
+    public WaitingTask build() {
+        Task task = new Task(
+                id, Json.object(), null, requirements, null, null, notBefore, expiresAt, since, null, Map.of());
+        return new WaitingTask(task, new Position(priority, partition, offset), since, 100);
+    }
+}

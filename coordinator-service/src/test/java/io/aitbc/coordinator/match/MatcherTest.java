@@ -1,0 +1,472 @@
+package io.aitbc.coordinator.match;
+
+import static io.aitbc.coordinator.agent.AnAgent.NOW;
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.aitbc.contracts.AgentStatus;
+import io.aitbc.contracts.Json;
+import io.aitbc.contracts.Priority;
+import io.aitbc.contracts.Requirements;
+import io.aitbc.coordinator.agent.AnAgent;
+import io.aitbc.coordinator.agent.HealthPolicy;
+import io.aitbc.coordinator.balance.LoadBalancingStrategy;
+import java.lang.ref.WeakReference;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.List;
+import java.util.Random;
+import java.util.function.Consumer;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.MethodSource;
+
+class MatcherTest {
+    private static final HealthPolicy HEALTH =
+            new HealthPolicy(Duration.ofSeconds(30), Duration.ofSeconds(300), 0.5, 0.9, 0.9);
+
+    private final Matcher matcher = matcher(Duration.ofSeconds(60));
+    private long nextOffset;
+
+    @ParameterizedTest(name = "{1}, aging {0} s")
+    @CsvSource(delimiter = '|', textBlock = """
+                    # aging | waiting, with the seconds each has waited       | placed
+                    60 | low 0, normal 0, high 0, critical 0, urgent 0        | urgent 0, critical 0, high 0, normal 0, low 0
+                    60 | normal 0, normal 59                                  | normal 59, normal 0
+                    60 | low 59, normal 0                                     | normal 0, low 59
+                    60 | low 60, normal 0                                     | low 60, normal 0
+                    60 | low 119, high 0                                      | high 0, low 119
+                    60 | low 120, high 0                                      | low 120, high 0
+                    60 | low 239, urgent 0                                    | urgent 0, low 239
+                    60 | low 240, urgent 0                                    | low 240, urgent 0
+                    60 | low 9999, urgent 10000                               | urgent 10000, low 9999
+                    60 | urgent 9999, low 10000                               | low 10000, urgent 9999
+                    60 | critical 61, low 200, urgent 60, high 121            | high 121, critical 61, urgent 60, low 200
+                    10 | low 40, urgent 0                                     | low 40, urgent 0
+                    0  | low 9999, normal 0, urgent 0                         | urgent 0, normal 0, low 9999
+                    60 | low -100, normal -100                                | normal -100, low -100
+                    """)
+    void theHighestEffectivePriorityIsNext(long agingSeconds, String waiting, String placed) {
+        Matcher matcher = matcher(Duration.ofSeconds(agingSeconds));
+        matcher.agentChanged(agent("a").build(), NOW);
+        for (String text : waiting.split(", ")) {
+            String[] words = text.split(" ");
+            add(
+                    matcher,
+                    ATask.named(text.replace(' ', '_'))
+                            .priority(Priority.parse(words[0]))
+                            .waiting(Long.parseLong(words[1])));
+        }
+
+        assertThat(match(matcher, NOW, 100))
+                .extracting(p -> p.waiting().id().replace('_', ' '))
+                .containsExactly(placed.split(", "));
+    }
+
+    @Test
+    void theOrderHoldsAcrossGroups() {
+        matcher.agentChanged(agent("a").capabilities("hash", "chat").build(), NOW);
+        add(task("low").priority(Priority.LOW).requires("hash"));
+        add(task("high").priority(Priority.HIGH).requires("chat"));
+        add(task("old-normal").waiting(30).requires("hash"));
+        add(task("normal").waiting(20));
+        add(task("urgent").priority(Priority.URGENT).requires("hash", "chat"));
+
+        assertThat(placed()).containsExactly("urgent", "high", "old-normal", "normal", "low");
+    }
+
+    @Test
+    void equalsAreTakenInTheOrderTheyCame() {
+        matcher.agentChanged(agent("a").build(), NOW);
+        for (int offset : new int[] {3, 1, 2}) {
+            for (int partition : new int[] {1, 0}) {
+                matcher.backlog()
+                        .add(
+                                task("p" + partition + "-" + offset)
+                                        .at(partition, offset)
+                                        .build(),
+                                NOW);
+            }
+        }
+
+        assertThat(placed()).containsExactly("p0-1", "p0-2", "p0-3", "p1-1", "p1-2", "p1-3");
+    }
+
+    @Test
+    void blockedTasksHoldNobodyUp() {
+        matcher.agentChanged(agent("a").capabilities("hash").build(), NOW);
+        IntStream.range(0, 1_000)
+                .forEach(i -> add(task("blocked-" + i)
+                        .priority(Priority.URGENT)
+                        .waiting(500)
+                        .requires("nobody-" + i % 300)));
+        add(task("late").priority(Priority.LOW).requires("hash"));
+
+        assertThat(placed()).containsExactly("late");
+        assertThat(matcher.backlog().size()).isEqualTo(1_000);
+    }
+
+    @Test
+    void aFullAgentGetsNothingMore() {
+        matcher.agentChanged(agent("a").capacity(3).holds(1).build(), NOW);
+        matcher.agentChanged(agent("b").capacity(1).build(), NOW);
+        addTasks(5);
+
+        assertThat(match(matcher, NOW, 100)).extracting(Placement::agentId).containsExactlyInAnyOrder("a", "a", "b");
+        assertThat(placed()).isEmpty();
+    }
+
+    @Test
+    void unansweredPlacementsCountAsHeld() {
+        matcher.agentChanged(agent("a").capacity(3).build(), NOW);
+        addTasks(9);
+        List<Placement> placements = match(matcher, NOW, 2);
+
+        matcher.answered(placements.get(0), 1);
+
+        assertThat(placed()).containsExactly("t2");
+    }
+
+    @Test
+    void agentsThatOthersFilledCountAsTheRegistrySays() {
+        matcher.agentChanged(agent("a").capacity(3).build(), NOW);
+        addTasks(9);
+        List<Placement> placements = match(matcher, NOW, 1);
+
+        matcher.answered(placements.get(0), 3);
+
+        assertThat(placed()).isEmpty();
+    }
+
+    @Test
+    void noMoreThanTheLimitArePlaced() {
+        matcher.agentChanged(agent("a").build(), NOW);
+        addTasks(5);
+
+        assertThat(match(matcher, NOW, 2)).hasSize(2);
+        assertThat(matcher.backlog().size()).isEqualTo(3);
+        assertThat(match(matcher, NOW, 0)).isEmpty();
+    }
+
+    @Test
+    void aTaskWhosePlacementDidNotStandKeepsItsTurn() {
+        matcher.agentChanged(agent("a").capacity(1).build(), NOW);
+        addTasks(3);
+        Placement placement = match(matcher, NOW, 1).get(0);
+
+        matcher.answered(placement, 0);
+        matcher.backlog().add(placement.waiting(), NOW.plusSeconds(1));
+
+        assertThat(placed()).containsExactly("t0");
+    }
+
+    static Stream<Arguments> awakenings() {
+        return Stream.of(
+                wakes(
+                        "the first agent registers",
+                        m -> {},
+                        m -> change(m, agent("a").capabilities("hash"))),
+                wakes(
+                        "another agent registers",
+                        m -> change(m, agent("b")),
+                        m -> change(m, agent("a").capabilities("hash"))),
+                wakes(
+                        "an agent learns",
+                        m -> change(m, agent("a")),
+                        m -> change(m, agent("a").capabilities("hash"))),
+                wakes("an agent grows", m -> change(m, full()), m -> change(m, full().capacity(2))),
+                wakes("an agent frees", m -> change(m, full()), m -> m.agentHolds("a", 0)),
+                wakes("an agent freed, as the view says", m -> change(m, full()), m -> change(m, full().holds(0))),
+                wakes(
+                        "an agent stops being busy",
+                        m -> change(m, able().status(AgentStatus.BUSY)),
+                        m -> change(m, able())),
+                wakes(
+                        "an agent is back from maintenance",
+                        m -> change(m, able().status(AgentStatus.MAINTENANCE)),
+                        m -> change(m, able())),
+                wakes("a stale agent speaks", m -> change(m, able().silentFor(200)), m -> change(m, able())),
+                wakes(
+                        "an agent's load falls",
+                        m -> change(m, able().load(0.95, 0)),
+                        m -> change(m, able().load(0.5, 0))),
+                wakes(
+                        "an agent is there again",
+                        m -> {
+                            change(m, able());
+                            m.agentGone("a");
+                        },
+                        m -> change(m, able())),
+                wakes(
+                        "failures are forgotten",
+                        m -> change(m, able().failures(1, 0).load(0.85, 0)),
+                        m -> m.timePassed(NOW.plusSeconds(30))));
+    }
+
+    @ParameterizedTest(name = "{0}")
+    @MethodSource("awakenings")
+    void aBlockedGroupWakesWhen(String what, Consumer<Matcher> before, Consumer<Matcher> event) {
+        before.accept(matcher);
+        add(task("t").requires("hash"));
+        assertThat(placed()).isEmpty();
+
+        event.accept(matcher);
+
+        assertThat(placed()).containsExactly("t");
+    }
+
+    @Test
+    void aBlockedGroupWakesWhenAPlacementIsAnswered() {
+        change(matcher, agent("a").capacity(1));
+        addTasks(3);
+        Placement first = match(matcher, NOW, 9).get(0);
+        assertThat(placed()).isEmpty();
+
+        matcher.answered(first, 0);
+        Placement second = match(matcher, NOW, 9).get(0);
+        assertThat(placed()).isEmpty();
+        matcher.unanswered(second);
+
+        assertThat(placed()).containsExactly("t2");
+    }
+
+    static Stream<Arguments> ends() {
+        return Stream.of(
+                wakes("it is gone", m -> {}, m -> m.agentGone("a")),
+                wakes("it forgets", m -> {}, m -> change(m, agent("a").capabilities("chat"))),
+                wakes("it shrinks", m -> {}, m -> change(m, able().holds(1).capacity(1))),
+                wakes("others fill it", m -> {}, m -> m.agentHolds("a", 2)),
+                wakes("it is busy", m -> {}, m -> change(m, able().status(AgentStatus.BUSY))),
+                wakes("it is stale", m -> {}, m -> change(m, able().status(AgentStatus.STALE))),
+                wakes("its processor is hot", m -> {}, m -> change(m, able().load(0.9, 0))),
+                wakes("it fell silent", m -> {}, m -> m.timePassed(NOW.plusSeconds(166))));
+    }
+
+    @ParameterizedTest(name = "{0}")
+    @MethodSource("ends")
+    void anAgentGetsNothingWhen(String what, Consumer<Matcher> before, Consumer<Matcher> event) {
+        change(matcher, able());
+        add(task("t0").requires("hash"));
+        add(task("t1").requires("hash"));
+        assertThat(match(matcher, NOW, 1)).hasSize(1);
+
+        event.accept(matcher);
+
+        assertThat(placed()).isEmpty();
+    }
+
+    @Test
+    void tasksThatWantABetterAgentWaitForOne() {
+        change(matcher, agent("a").silentFor(100));
+        Requirements healthy = Json.read("{\"min_health_score\":0.9}".getBytes(), Requirements.class);
+        add(task("picky").priority(Priority.URGENT).requires(healthy));
+        add(task("modest"));
+        assertThat(placed()).containsExactly("modest");
+
+        change(matcher, agent("a"));
+
+        assertThat(placed()).containsExactly("picky");
+    }
+
+    @Test
+    void unknownRequirementsDoNotMakeAnotherGroup() {
+        add(task("a").requires(Json.read("{\"colour\":\"red\"}".getBytes(), Requirements.class)));
+        add(task("b"));
+
+        assertThat(matcher.backlog().groups()).hasSize(1);
+    }
+
+    @Test
+    void regionBindsUntilTheStrategyOnlyPrefersIt() {
+        change(matcher, agent("a").region("us").capacity(2));
+        add(task("t0").inRegion("eu"));
+        assertThat(placed()).isEmpty();
+
+        matcher.switchStrategy(LoadBalancingStrategy.GEOGRAPHIC);
+        assertThat(placed()).containsExactly("t0");
+
+        matcher.switchStrategy(LoadBalancingStrategy.RANDOM);
+        add(task("t1").inRegion("eu"));
+        add(task("t2").inRegion("us"));
+        assertThat(placed()).containsExactly("t2");
+    }
+
+    @Test
+    void aSwitchedStrategyChoosesFromThenOn() {
+        change(matcher, agent("a").holds(5).capacity(100));
+        change(matcher, agent("b"));
+        addTasks(4);
+        assertThat(match(matcher, NOW, 2)).extracting(Placement::agentId).containsExactly("b", "b");
+
+        matcher.switchStrategy(LoadBalancingStrategy.ROUND_ROBIN);
+
+        assertThat(match(matcher, NOW, 2)).extracting(Placement::agentId).containsExactly("a", "b");
+        assertThat(matcher.strategy()).isEqualTo(LoadBalancingStrategy.ROUND_ROBIN);
+    }
+
+    @Test
+    void aTaskIsNotPlacedBeforeItsTime() {
+        change(matcher, agent("a"));
+        add(task("later").priority(Priority.URGENT).waiting(500).notBefore(NOW.plusSeconds(10)));
+        add(task("now"));
+        add(task("due").notBefore(NOW));
+
+        assertThat(placed()).containsExactly("now", "due");
+        assertThat(match(matcher, NOW.plusMillis(9_999), 9)).isEmpty();
+        assertThat(matcher.backlog().size()).isEqualTo(1);
+        assertThat(matcher.backlog().oldest(Priority.URGENT)).isNull();
+        assertThat(match(matcher, NOW.plusSeconds(10), 9)).hasSize(1);
+    }
+
+    @Test
+    void expiredTasksAreTakenOutOnceWhereverTheyWait() {
+        Instant expiry = NOW.plusSeconds(10);
+        add(task("blocked").requires("nobody").expiresAt(expiry));
+        add(task("not-yet").notBefore(NOW.plusSeconds(99)).expiresAt(expiry));
+        add(task("longer").expiresAt(expiry.plusMillis(1)));
+        add(task("for-ever"));
+        assertThat(matcher.backlog().takeExpired(expiry.minusMillis(1))).isEmpty();
+
+        assertThat(matcher.backlog().takeExpired(expiry))
+                .extracting(WaitingTask::id)
+                .containsExactlyInAnyOrder("blocked", "not-yet");
+
+        assertThat(matcher.backlog().takeExpired(expiry)).isEmpty();
+        assertThat(matcher.backlog().size()).isEqualTo(2);
+        change(matcher, agent("a").capabilities("nobody"));
+        assertThat(placed()).containsExactly("longer", "for-ever");
+    }
+
+    @Test
+    void aTaskWithAnAgentDoesNotExpire() {
+        change(matcher, agent("a"));
+        add(task("t").expiresAt(NOW.plusSeconds(10)));
+        Placement placement = match(matcher, NOW, 1).get(0);
+        assertThat(matcher.backlog().takeExpired(NOW.plusSeconds(10))).isEmpty();
+
+        matcher.backlog().add(placement.waiting(), NOW.plusSeconds(11));
+
+        assertThat(matcher.backlog().takeExpired(NOW.plusSeconds(11))).containsExactly(placement.waiting());
+        assertThat(matcher.backlog().size()).isZero();
+    }
+
+    /** Its payload would stay in memory until it expires, which may be days. */
+    @Test
+    void aPlacedTaskIsNotRemembered() {
+        change(matcher, agent("a"));
+        add(task("t").expiresAt(NOW.plusSeconds(86_400)));
+        WeakReference<WaitingTask> placed =
+                new WeakReference<>(match(matcher, NOW, 1).get(0).waiting());
+
+        for (int i = 0; i < 20 && placed.get() != null; i++) {
+            System.gc();
+        }
+
+        assertThat(placed.get()).isNull();
+    }
+
+    @Test
+    void aTaskThatComesTwiceWaitsOnce() {
+        WaitingTask task = task("t").expiresAt(NOW.plusSeconds(10)).build();
+        matcher.backlog().add(task, NOW);
+        matcher.backlog().add(task("t").expiresAt(NOW.plusSeconds(10)).build(), NOW);
+
+        change(matcher, agent("a"));
+
+        assertThat(placed()).containsExactly("t");
+        assertThat(matcher.backlog().size()).isZero();
+    }
+
+    @Test
+    void whatIsTakenOutIsGoneEverywhere() {
+        add(task("queued").requires("hash"));
+        add(task("not-yet").notBefore(NOW.plusSeconds(10)));
+        add(task("expiring").expiresAt(NOW.plusSeconds(10)));
+        add(task("kept").requires("hash"));
+
+        assertThat(matcher.backlog().takeIf(task -> !task.id().equals("kept"))).hasSize(3);
+
+        change(matcher, able());
+        assertThat(matcher.backlog().takeExpired(NOW.plusSeconds(20))).isEmpty();
+        assertThat(match(matcher, NOW.plusSeconds(20), 9))
+                .extracting(placement -> placement.waiting().id())
+                .containsExactly("kept");
+    }
+
+    @Test
+    void theOldestOfAPriorityIsKnownOverAllGroups() {
+        add(task("young").waiting(1));
+        add(task("old").waiting(5).requires("hash"));
+        add(task("older-but-low").priority(Priority.LOW).waiting(9));
+
+        assertThat(matcher.backlog().oldest(Priority.NORMAL))
+                .extracting(WaitingTask::id)
+                .isEqualTo("old");
+        assertThat(matcher.backlog().oldest(Priority.URGENT)).isNull();
+    }
+
+    @Test
+    void groupsThatStandEmptyAreForgottenWhenTheyGetMany() {
+        change(matcher, agent("a").capacity(100_000));
+        for (int i = 0; i < 1_000; i++) {
+            add(task("t" + i)
+                    .requires(Json.read(("{\"min_health_score\":" + i / 1000.0 + "}").getBytes(), Requirements.class)));
+            assertThat(placed()).containsExactly("t" + i);
+        }
+
+        assertThat(matcher.backlog().groups()).hasSizeLessThan(300);
+    }
+
+    private static Matcher matcher(Duration agingInterval) {
+        return new Matcher(HEALTH, agingInterval, LoadBalancingStrategy.LEAST_CONNECTIONS, new Random(1));
+    }
+
+    private static AnAgent agent(String id) {
+        return AnAgent.named(id);
+    }
+
+    private static AnAgent able() {
+        return agent("a").capabilities("hash").capacity(2);
+    }
+
+    private static AnAgent full() {
+        return agent("a").capabilities("hash").capacity(1).holds(1);
+    }
+
+    private static Arguments wakes(String what, Consumer<Matcher> before, Consumer<Matcher> event) {
+        return Arguments.of(what, before, event);
+    }
+
+    private static void change(Matcher matcher, AnAgent agent) {
+        matcher.agentChanged(agent.build(), NOW);
+    }
+
+    private static ATask task(String id) {
+        return ATask.named(id);
+    }
+
+    private void add(ATask task) {
+        add(matcher, task);
+    }
+
+    private void add(Matcher matcher, ATask task) {
+        matcher.backlog().add(task.at(0, nextOffset++).build(), NOW);
+    }
+
+    private void addTasks(int count) {
+        IntStream.range(0, count).forEach(i -> add(task("t" + i)));
+    }
+
+    private static List<Placement> match(Matcher matcher, Instant now, int limit) {
+        return matcher.match(now, limit);
+    }
+
+    private List<String> placed() {
+        return match(matcher, NOW, 1_000).stream()
+                .map(placement -> placement.waiting().id())
+                .toList();
+    }
+}
