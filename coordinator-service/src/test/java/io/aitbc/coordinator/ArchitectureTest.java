@@ -1,0 +1,175 @@
+package io.aitbc.coordinator;
+
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.classes;
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
+import static com.tngtech.archunit.library.dependencies.SlicesRuleDefinition.slices;
+import static java.util.stream.Collectors.toCollection;
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.tngtech.archunit.core.domain.Dependency;
+import com.tngtech.archunit.core.domain.JavaAccess;
+import com.tngtech.archunit.core.domain.JavaClass;
+import com.tngtech.archunit.core.domain.JavaClasses;
+import com.tngtech.archunit.core.domain.JavaPackage;
+import com.tngtech.archunit.core.importer.ClassFileImporter;
+import com.tngtech.archunit.core.importer.ImportOption;
+import java.util.Arrays;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.TreeSet;
+import java.util.stream.Stream;
+import org.jspecify.annotations.NullMarked;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** Which package may use which. */
+class ArchitectureTest {
+    private static final String CONTRACTS = "io.aitbc.contracts";
+    private static final String ROOT = "io.aitbc.coordinator";
+
+    /** Exactly what each package uses besides contracts. Another use is a decision: to be made here first. */
+    private static final String USES = """
+            agent
+            balance    agent
+            match      agent balance
+            kafka
+            redis
+            intake     kafka match redis
+            assign     kafka match redis
+            registry   agent intake kafka redis
+            settle     intake kafka redis registry
+            dispatch   agent assign balance intake kafka match redis registry settle
+            api        agent balance dispatch intake redis registry start
+            start      assign dispatch kafka redis registry settle
+            """;
+
+    private static final JavaClasses CLASSES = new ClassFileImporter()
+            .withImportOption(new ImportOption.DoNotIncludeTests())
+            .importPackages(CONTRACTS, ROOT);
+
+    @Test
+    void packagesUseWhatTheTableSays() {
+        Map<String, Set<String>> table = new TreeMap<>();
+        for (String line : USES.lines().toList()) {
+            String[] words = line.split(" +");
+            table.put(words[0], new TreeSet<>(Arrays.asList(words).subList(1, words.length)));
+        }
+        Map<String, Set<String>> used = new TreeMap<>();
+        coordinator()
+                .forEach(type -> used.computeIfAbsent(stage(type), stage -> new TreeSet<>())
+                        .addAll(stagesUsed(type)));
+
+        assertThat(used).isEqualTo(table);
+    }
+
+    @Test
+    void packagesFormNoCycle() {
+        slices().matching(ROOT + ".(*)..").should().beFreeOfCycles().check(CLASSES);
+    }
+
+    /** No Spring, no Kafka, no Redis, no network, no database: nothing but values and collections. */
+    @ParameterizedTest
+    @CsvSource({"agent", "balance", "match"})
+    void decisionsArePure(String stage) {
+        classes()
+                .that()
+                .resideInAPackage(ROOT + "." + stage)
+                .should()
+                .onlyDependOnClassesThat()
+                .resideInAnyPackage(
+                        CONTRACTS,
+                        ROOT + ".agent",
+                        ROOT + ".balance",
+                        ROOT + ".match",
+                        "java.lang..",
+                        "java.time",
+                        "java.util",
+                        "java.util.function",
+                        "java.util.random",
+                        "java.util.stream",
+                        "org.jspecify.annotations")
+                .check(CLASSES);
+        assertThat(
+                        accesses(
+                                coordinator().filter(type -> stage(type).equals(stage)),
+                                "java\\.time\\..*\\.(now|system.*)|java\\.lang\\.(System|Thread)\\..*|.*\\.[rR]andom\\.<init>|.*Math\\.random"))
+                .isEmpty();
+    }
+
+    @Test
+    void theTimeComesFromAClockThatIsHandedIn() {
+        assertThat(accesses(
+                        coordinator(),
+                        "java\\.time\\.(Instant|\\w*Date\\w*)\\.now|java\\.lang\\.System\\.currentTimeMillis"))
+                .isEmpty();
+    }
+
+    @Test
+    void contractsStandOnTheirOwn() {
+        noClasses()
+                .that()
+                .resideInAPackage(CONTRACTS + "..")
+                .should()
+                .dependOnClassesThat()
+                .resideInAnyPackage("org.springframework..", "org.apache.kafka..", "io.lettuce..", ROOT + "..")
+                .check(CLASSES);
+    }
+
+    @Test
+    void namesTellADuty() {
+        noClasses().should().haveNameMatching(".*(Manager|Helper|Utils?|Impl)").check(CLASSES);
+    }
+
+    @Test
+    void everyPackageSaysWhatItIsAndIsNullMarked() {
+        assertThat(CLASSES.stream().map(JavaClass::getPackage).distinct())
+                .hasSizeGreaterThan(10)
+                .filteredOn(found -> !isNullMarked(found))
+                .isEmpty();
+    }
+
+    @Test
+    void onlyTheStartPrints() {
+        assertThat(accesses(
+                        CLASSES.stream().filter(type -> !type.isEquivalentTo(StartupSettings.class)),
+                        "java\\.lang\\.System\\.(out|err)|.*\\.printStackTrace"))
+                .isEmpty();
+    }
+
+    private static boolean isNullMarked(JavaPackage found) {
+        return found.isAnnotatedWith(NullMarked.class);
+    }
+
+    private static Stream<JavaClass> coordinator() {
+        return CLASSES.stream().filter(type -> type.getPackageName().startsWith(ROOT));
+    }
+
+    /** The package below the root; the root itself is the start. */
+    private static String stage(JavaClass type) {
+        return type.getPackageName().equals(ROOT)
+                ? "start"
+                : type.getPackageName().substring(ROOT.length() + 1);
+    }
+
+    private static Set<String> stagesUsed(JavaClass type) {
+        return type.getDirectDependenciesFromSelf().stream()
+                .map(Dependency::getTargetClass)
+                .map(JavaClass::getBaseComponentType)
+                .filter(used ->
+                        used.getPackageName().startsWith(ROOT) && !stage(used).equals(stage(type)))
+                .map(ArchitectureTest::stage)
+                .collect(toCollection(TreeSet::new));
+    }
+
+    private static Stream<String> accesses(Stream<JavaClass> from, String targets) {
+        return from.flatMap(type -> type.getAccessesFromSelf().stream())
+                .filter(access -> target(access).matches(targets))
+                .map(JavaAccess::getDescription);
+    }
+
+    private static String target(JavaAccess<?> access) {
+        return access.getTargetOwner().getFullName() + "." + access.getName();
+    }
+}
