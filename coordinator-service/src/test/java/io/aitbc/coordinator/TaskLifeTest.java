@@ -181,6 +181,16 @@ class TaskLifeTest {
     }
 
     @Test
+    void aTaskThatExpiredBeforeItWasReadIsNotAssigned() {
+        coordinator.register("late-agent", 1, "late");
+        coordinator.publish(
+                "tasks.normal", "late-task", """
+                {"task_id":"late-task","task_data":{},"expires_at":"%s","requirements":{"capabilities":["late"]}}
+                """.formatted(Instant.now().minusSeconds(1)));
+        coordinator.awaitTask("late-task", "expired");
+    }
+
+    @Test
     void aTaskWaitsForItsTime() {
         coordinator.register("patient-agent", 2, "patient");
         Instant notBefore = Instant.now().plusSeconds(2);

@@ -178,13 +178,15 @@ public final class Dispatcher implements AutoCloseable {
 
     private void round() {
         handleMail();
-        takeIn(poll());
+        List<WaitingTask> fresh = takeIn(poll());
         handleMail();
         Instant now = clock.instant();
         lookAtTime(now);
         cancelCleared(now);
         endExpired(now);
+        // After the two above, so that nothing is assigned that was cleared, or had expired, before it was read.
         assign(now);
+        makeVisible(fresh);
         lane.takeFinishedClears().forEach(clearReports);
         if (!now.isBefore(nextCommit)) {
             commitSoon();
@@ -261,10 +263,8 @@ public final class Dispatcher implements AutoCloseable {
                 }));
     }
 
-    private void takeIn(ConsumerRecords<byte[], byte[]> polled) {
-        if (polled.isEmpty()) {
-            return;
-        }
+    /** Lets what was read wait, and says which tasks that are. */
+    private List<WaitingTask> takeIn(ConsumerRecords<byte[], byte[]> polled) {
         Instant now = clock.instant();
         List<WaitingTask> fresh = new ArrayList<>(polled.count());
         for (ConsumerRecord<byte[], byte[]> record : polled) {
@@ -283,12 +283,11 @@ public final class Dispatcher implements AutoCloseable {
         for (TopicPartition partition : polled.partitions()) {
             pauseIfFull(partition);
         }
-        makeVisible(fresh, now);
+        return fresh;
     }
 
     /** Tasks that are assigned in the round they come in never cost a note. */
-    private void makeVisible(List<WaitingTask> fresh, Instant now) {
-        assign(now);
+    private void makeVisible(List<WaitingTask> fresh) {
         fresh.removeIf(task -> !matcher.backlog().contains(task.position()));
         if (!fresh.isEmpty()) {
             taskStates.noteQueued(fresh);
