@@ -24,6 +24,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ConcurrentLinkedDeque;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.slf4j.LoggerFactory;
 import org.springframework.boot.SpringApplication;
 import org.springframework.boot.logging.LogLevel;
@@ -46,7 +47,12 @@ public final class Quickstart implements AutoCloseable {
 
     public static void main(String[] arguments) {
         try {
-            start(arguments);
+            LocalSettings settings = LocalSettings.of(arguments);
+            settings.checkPorts();
+            Quickstart quickstart = new Quickstart(settings, arguments);
+            // Before anything starts: Ctrl-C may come while it does.
+            Runtime.getRuntime().addShutdownHook(new Thread(quickstart::close, "shutdown"));
+            quickstart.run();
         } catch (LocalSettings.UnusableException e) {
             System.err.println(e.getMessage());
             System.exit(1);
@@ -56,12 +62,13 @@ public final class Quickstart implements AutoCloseable {
         }
     }
 
-    private static void start(String[] arguments) {
+    /** Returns once everything is up. */
+    static Quickstart start(String[] arguments) {
         LocalSettings settings = LocalSettings.of(arguments);
         settings.checkPorts();
         Quickstart quickstart = new Quickstart(settings, arguments);
-        Runtime.getRuntime().addShutdownHook(new Thread(quickstart::close, "shutdown"));
         quickstart.run();
+        return quickstart;
     }
 
     private void run() {
@@ -103,8 +110,7 @@ public final class Quickstart implements AutoCloseable {
         SpringApplication application = new SpringApplication(CoordinatorApplication.class);
         // Ended in order with all the rest.
         application.setRegisterShutdownHook(false);
-        List<String> all = new ArrayList<>(List.of(arguments));
-        all.addAll(List.of(
+        List<String> decided = List.of(
                 "--aitbc.kafka.bootstrap-servers=" + kafka,
                 "--aitbc.redis.url=" + redis,
                 "--aitbc.coordinator.port=" + settings.coordinatorPort(),
@@ -113,10 +119,18 @@ public final class Quickstart implements AutoCloseable {
                 "--server.address=" + HOST,
                 // All agents share a process with the broker, whose load they report as their own.
                 "--aitbc.registry.max-cpu=2",
-                "--aitbc.registry.min-health-score=0.2"));
+                "--aitbc.registry.min-health-score=0.2");
+        Set<String> names = decided.stream().map(Quickstart::name).collect(Collectors.toSet());
+        List<String> all = new ArrayList<>(decided);
+        // An argument that is given twice would count as a list.
+        Stream.of(arguments).filter(argument -> !names.contains(name(argument))).forEach(all::add);
         ConfigurableApplicationContext context = application.run(all.toArray(String[]::new));
         started.push(context);
         return context;
+    }
+
+    private static String name(String argument) {
+        return argument.split("=", 2)[0];
     }
 
     private static AgentWorker agent(String kafka, String name, String region, double lat, double lon) {

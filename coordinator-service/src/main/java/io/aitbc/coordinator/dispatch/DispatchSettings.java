@@ -26,4 +26,11 @@ public record DispatchSettings(
         @DefaultValue("1000") @Min(1) @Max(10_000) int batch,
 
         @DefaultValue("1048576") @Min(1_000) @Max(10_000_000)
-        int maxTaskBytes) {}
+        int maxTaskBytes) {
+
+    public DispatchSettings {
+        if (agingInterval.isNegative() || !agingInterval.isZero() && agingInterval.toMillis() == 0) {
+            throw new IllegalArgumentException("aging interval must be 0 or at least 1 ms but was " + agingInterval);
+        }
+    }
+}
