@@ -1,0 +1,212 @@
+package io.aitbc.worker;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+import io.aitbc.contracts.AgentStatus;
+import io.aitbc.contracts.Assignment;
+import io.aitbc.contracts.Heartbeat;
+import io.aitbc.contracts.Json;
+import io.aitbc.contracts.Priority;
+import io.aitbc.contracts.Registration;
+import io.aitbc.contracts.Requirements;
+import io.aitbc.contracts.Task;
+import io.aitbc.contracts.TaskResult;
+import io.aitbc.contracts.Topics;
+import io.aitbc.localstack.LocalStack;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.UUID;
+import java.util.concurrent.Semaphore;
+import java.util.concurrent.atomic.AtomicInteger;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.NewTopic;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.serialization.ByteArrayDeserializer;
+import org.apache.kafka.common.serialization.ByteArraySerializer;
+import org.apache.kafka.common.serialization.StringSerializer;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+
+/** A worker on a real broker; the test plays the coordinator. */
+class AgentWorkerTest {
+    private static final LocalStack STACK = LocalStack.shared();
+    private static final int CAPACITY = 3;
+
+    private final String agentId = "agent";
+    private final Topics topics = new Topics(UUID.randomUUID().toString().substring(0, 8) + ".");
+    private final Map<String, Object> servers = Map.of("bootstrap.servers", STACK.bootstrapServers());
+    private final KafkaProducer<String, byte[]> producer =
+            new KafkaProducer<>(servers, new StringSerializer(), new ByteArraySerializer());
+
+    @BeforeEach
+    void makeTopics() throws Exception {
+        try (Admin admin = Admin.create(servers)) {
+            admin.createTopics(List.of(topics.assignments(agentId), topics.results(), topics.heartbeats()).stream()
+                            .map(name -> new NewTopic(name, Optional.of(1), Optional.empty()))
+                            .toList())
+                    .all()
+                    .get();
+        }
+    }
+
+    @AfterEach
+    void closeProducer() {
+        producer.close();
+    }
+
+    @Test
+    void itRegistersByHeartbeatAndSaysGoodbye() {
+        start((assignment, progress) -> null).close();
+        List<Heartbeat> heartbeats = await().until(
+                        () -> read(topics.heartbeats(), Heartbeat.class),
+                        found -> !found.isEmpty() && found.get(found.size() - 1).status() == AgentStatus.INACTIVE);
+        Heartbeat first = heartbeats.get(0);
+        assertThat(first.registration().capacity()).isEqualTo(CAPACITY);
+        assertThat(first.loadMetrics().get("cpu_usage")).isBetween(0.0, 1.0);
+        assertThat(first.loadMetrics().get("memory_usage")).isBetween(0.0, 1.0);
+        assertThat(heartbeats).extracting(Heartbeat::status).contains(AgentStatus.MAINTENANCE);
+    }
+
+    @Test
+    void eachOutcomeIsReported() {
+        try (AgentWorker worker = start((assignment, progress) -> {
+            switch (assignment.taskId()) {
+                case "fails" -> throw new IllegalStateException("no more disk");
+                case "rejected" -> throw new Handler.RejectedException("not now");
+                case "slow" -> progress.report(Json.object().put("percent", 50));
+                default -> {}
+            }
+            return Json.object().put("done", true);
+        })) {
+            give("works");
+            give("fails");
+            give("rejected");
+            give("slow");
+            producer.send(new ProducerRecord<>(topics.assignments(agentId), "bad", "nonsense".getBytes()));
+            give("after-nonsense");
+            List<TaskResult> results = awaitResults(6);
+            assertThat(results)
+                    .extracting(
+                            result -> result.taskId() + " " + result.status().wireName())
+                    .containsExactlyInAnyOrder(
+                            "works completed",
+                            "fails failed",
+                            "rejected rejected",
+                            "slow progress",
+                            "slow completed",
+                            "after-nonsense completed");
+            assertThat(results)
+                    .filteredOn(result -> result.error() != null)
+                    .extracting(result -> result.error().asString())
+                    .containsExactlyInAnyOrder("no more disk", "not now");
+        }
+    }
+
+    @Test
+    void itWorksOnAsManyAsItsCapacitySays() {
+        Semaphore leave = new Semaphore(0);
+        AtomicInteger inside = new AtomicInteger();
+        AtomicInteger most = new AtomicInteger();
+        try (AgentWorker worker = start((assignment, progress) -> {
+            most.accumulateAndGet(inside.incrementAndGet(), Math::max);
+            leave.acquire();
+            inside.decrementAndGet();
+            return null;
+        })) {
+            for (int i = 0; i < 9; i++) {
+                give("task-" + i);
+            }
+            await().until(() -> inside.get() == CAPACITY);
+            leave.release(9);
+            awaitResults(9);
+            assertThat(most).hasValue(CAPACITY);
+        }
+    }
+
+    @Test
+    void aRepeatedAssignmentIsDroppedEvenAfterARestart() {
+        AtomicInteger runs = new AtomicInteger();
+        Handler counting = (assignment, progress) -> Json.object().put("run", runs.incrementAndGet());
+        try (AgentWorker worker = start(counting)) {
+            give("twice");
+            give("twice");
+            give("other");
+            awaitResults(2);
+        }
+        try (AgentWorker restarted = start(counting)) {
+            give("twice");
+            give("last");
+            assertThat(awaitResults(3)).extracting(TaskResult::taskId).containsOnlyOnce("twice", "other", "last");
+        }
+        assertThat(runs).hasValue(3);
+    }
+
+    @Test
+    void whatIsRunningIsFinishedBeforeItEnds() {
+        Semaphore started = new Semaphore(0);
+        Semaphore leave = new Semaphore(0);
+        AgentWorker worker = start((assignment, progress) -> {
+            started.release();
+            leave.acquire();
+            return null;
+        });
+        give("running");
+        await().until(() -> started.availablePermits() == 1);
+        Thread closing = new Thread(worker::close);
+        closing.start();
+        await().until(() -> read(topics.heartbeats(), Heartbeat.class).stream()
+                .anyMatch(heartbeat -> heartbeat.status() == AgentStatus.MAINTENANCE));
+        assertThat(closing.isAlive()).isTrue();
+        leave.release();
+        await().atMost(Duration.ofSeconds(30)).until(() -> !closing.isAlive());
+        assertThat(awaitResults(1)).extracting(TaskResult::taskId).containsExactly("running");
+    }
+
+    private AgentWorker start(Handler handler) {
+        return AgentWorker.builder(
+                        STACK.bootstrapServers(),
+                        Registration.of(agentId, "worker", List.of("test"), CAPACITY),
+                        handler)
+                .topics(topics)
+                .start();
+    }
+
+    private void give(String taskId) {
+        Assignment assignment = Assignment.of(
+                Task.of(taskId, Json.object(), Requirements.NONE).accepted(taskId, Instant.now()),
+                Priority.NORMAL,
+                agentId,
+                Instant.now());
+        producer.send(new ProducerRecord<>(topics.assignments(agentId), taskId, Json.bytes(assignment)));
+    }
+
+    private List<TaskResult> awaitResults(int count) {
+        return await().atMost(Duration.ofSeconds(30))
+                .until(() -> read(topics.results(), TaskResult.class), results -> results.size() >= count);
+    }
+
+    /** All that stands in a topic now. */
+    private <T> List<T> read(String topic, Class<T> type) {
+        try (KafkaConsumer<byte[], byte[]> consumer =
+                new KafkaConsumer<>(servers, new ByteArrayDeserializer(), new ByteArrayDeserializer())) {
+            TopicPartition partition = new TopicPartition(topic, 0);
+            consumer.assign(List.of(partition));
+            consumer.seekToBeginning(List.of(partition));
+            long end = consumer.endOffsets(List.of(partition)).get(partition);
+            List<T> all = new ArrayList<>();
+            while (consumer.position(partition) < end) {
+                consumer.poll(Duration.ofMillis(100)).forEach(record -> all.add(Json.read(record.value(), type)));
+            }
+            return all;
+        }
+    }
+}
