@@ -15,6 +15,7 @@ import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import org.springframework.context.SmartLifecycle;
+import org.springframework.core.NestedExceptionUtils;
 import org.springframework.stereotype.Component;
 
 /**
@@ -118,7 +119,11 @@ public final class Coordinator implements SmartLifecycle {
                 attempt.run();
                 return true;
             } catch (RuntimeException e) {
-                log.atWarn().log("Waiting for {}: {}", what, e.getMessage());
+                log.atWarn()
+                        .log(
+                                "Waiting for {}: {}",
+                                what,
+                                NestedExceptionUtils.getMostSpecificCause(e).getMessage());
                 closing.await(SAY_EVERY_SECONDS, TimeUnit.SECONDS);
             }
         }

@@ -1,0 +1,125 @@
+package io.aitbc.worker.handlers;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import com.sun.net.httpserver.HttpServer;
+import io.aitbc.contracts.Assignment;
+import io.aitbc.contracts.Json;
+import io.aitbc.contracts.Priority;
+import io.aitbc.contracts.Requirements;
+import io.aitbc.contracts.Task;
+import io.aitbc.worker.WorkerApplication;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Instant;
+import java.util.concurrent.atomic.AtomicReference;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.ObjectNode;
+
+/** The work that the runnable worker does, asked for as a task asks for it. */
+class HandlersTest {
+    private static final String SHA_256_OF_HELLO = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+
+    private final AtomicReference<String> received = new AtomicReference<>();
+
+    @TempDir
+    Path folder;
+
+    private HttpServer server;
+    private String url;
+
+    @BeforeEach
+    void serve() throws Exception {
+        server = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
+        server.createContext("/", exchange -> {
+            received.set(new String(exchange.getRequestBody().readAllBytes()));
+            boolean broken = exchange.getRequestURI().getPath().startsWith("/broken");
+            byte[] body = (broken
+                            ? "{\"error\":\"overloaded\"}"
+                            : "{\"choices\":[{\"message\":{\"role\":\"assistant\",\"content\":\"Good day\"}}]}")
+                    .getBytes();
+            exchange.getResponseHeaders().add("Content-Type", "application/json");
+            exchange.sendResponseHeaders(broken ? 503 : 200, body.length);
+            exchange.getResponseBody().write(body);
+            exchange.close();
+        });
+        server.start();
+        url = "http://127.0.0.1:" + server.getAddress().getPort();
+    }
+
+    @AfterEach
+    void end() {
+        server.stop(0);
+    }
+
+    @Test
+    void hashOfATextAndOfAFile() throws Exception {
+        Files.writeString(folder.resolve("hello.txt"), "hello");
+        assertThat(run(data("hash").put("text", "hello")).get("hash").asString())
+                .isEqualTo(SHA_256_OF_HELLO);
+        assertThat(run(data("hash").put("file", "hello.txt")).get("hash").asString())
+                .isEqualTo(SHA_256_OF_HELLO);
+    }
+
+    @Test
+    void noFileOutsideTheFolderIsRead() {
+        assertThatThrownBy(() -> run(data("hash").put("file", "../../../../../../etc/hostname")))
+                .hasMessageContaining("there is no file");
+    }
+
+    @Test
+    void echoGivesTheTaskBack() throws Exception {
+        assertThat(run(data("echo").put("x", 1)).get("x").asInt()).isEqualTo(1);
+    }
+
+    @Test
+    void httpCallsAUrl() throws Exception {
+        assertThat(run(data("http").put("url", url + "/page")).toString()).contains("200", "Good day");
+    }
+
+    @Test
+    void chatAsksTheEndpointAndGivesItsAnswer() throws Exception {
+        ObjectNode chat = data("chat").put("model", "small").put("prompt", "Hello?");
+        chat.putObject("parameters").put("temperature", 0.5);
+        assertThat(run(chat).toString()).contains("Good day");
+        JsonNode request = Json.MAPPER.readTree(received.get());
+        assertThat(request.get("model").asString()).isEqualTo("small");
+        assertThat(request.at("/messages/0/content").asString()).isEqualTo("Hello?");
+        assertThat(request.get("temperature").asDouble()).isEqualTo(0.5);
+    }
+
+    @Test
+    void anEndpointThatFailsIsTheError() {
+        ObjectNode chat = data("chat").put("model", "small").put("prompt", "Hello?");
+        assertThatThrownBy(() -> run(chat, url + "/broken")).hasMessageContaining("503");
+    }
+
+    @Test
+    void anUnknownTypeOfTaskIsRefusedWithASentence() {
+        assertThatThrownBy(() -> run(data("dance"))).hasMessageContaining("dance");
+    }
+
+    private static ObjectNode data(String type) {
+        return Json.object().put("task_type", type);
+    }
+
+    private JsonNode run(ObjectNode data) throws Exception {
+        return run(data, url + "/v1");
+    }
+
+    private JsonNode run(ObjectNode data, String chatUrl) throws Exception {
+        Assignment assignment = Assignment.of(
+                Task.of("t", data, Requirements.NONE).accepted("t", Instant.now()),
+                Priority.NORMAL,
+                "agent",
+                Instant.now());
+        return new TaskTypes(WorkerApplication.handlers(folder, chatUrl, null)).handle(assignment, soFar -> {});
+    }
+}
