@@ -125,13 +125,9 @@ public final class AgentWorker implements AutoCloseable {
      */
     @Override
     public void close() {
-        if (draining.getCount() > 0) {
-            send(AgentStatus.MAINTENANCE);
-            draining.countDown();
-        }
+        draining.countDown();
         try {
-            consuming.join(drainTimeout.plusSeconds(5).toMillis());
-            beating.join(drainTimeout.toMillis());
+            consuming.join(drainTimeout.plusSeconds(10).toMillis());
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
         }
@@ -145,8 +141,9 @@ public final class AgentWorker implements AutoCloseable {
                 // Later ones leave the status to whoever changes it.
                 status = null;
             } while (!draining.await(heartbeatInterval.toMillis(), TimeUnit.MILLISECONDS));
-        } catch (InterruptedException e) {
-            log.debug("Interrupted");
+            send(AgentStatus.MAINTENANCE);
+        } catch (InterruptedException | KafkaException e) {
+            log.debug("No more heartbeats: {}", e.toString());
         }
     }
 
@@ -180,9 +177,21 @@ public final class AgentWorker implements AutoCloseable {
             draining.countDown();
             handlers.shutdownNow();
             if (!fenced) {
-                send(AgentStatus.INACTIVE);
+                sayGoodbye();
             }
             producer.close(Duration.ofSeconds(5));
+        }
+    }
+
+    private void sayGoodbye() {
+        try {
+            beating.join(TimeUnit.SECONDS.toMillis(1));
+            // While Kafka is away its last heartbeat waits to be sent; another would wait as long.
+            if (!beating.isAlive()) {
+                send(AgentStatus.INACTIVE);
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
         }
     }
 
@@ -194,7 +203,7 @@ public final class AgentWorker implements AutoCloseable {
                     return true;
                 }
             } catch (RetriableException e) {
-                log.debug("Waiting for Kafka: {}", e.toString());
+                log.warn("Agent {} waits for Kafka at {}", agentId(), servers());
             }
             pause();
         }
@@ -332,6 +341,10 @@ public final class AgentWorker implements AutoCloseable {
         return now.isAfter(drainUntil) || Duration.between(quietSince, now).compareTo(QUIET) > 0;
     }
 
+    private Object servers() {
+        return readerConfig.get(CommonClientConfigs.BOOTSTRAP_SERVERS_CONFIG);
+    }
+
     private String topic() {
         return topics.assignments(agentId());
     }
@@ -440,12 +453,18 @@ public final class AgentWorker implements AutoCloseable {
 
         /** 10 s by default; coordinators expect one every 30 s. */
         public Builder heartbeatInterval(Duration interval) {
+            if (interval.isNegative() || interval.isZero()) {
+                throw new IllegalArgumentException("the time between heartbeats must be more than 0");
+            }
             this.heartbeatInterval = interval;
             return this;
         }
 
         /** How long {@link AgentWorker#close} waits for what is running; 30 s by default. */
         public Builder drainTimeout(Duration timeout) {
+            if (timeout.isNegative()) {
+                throw new IllegalArgumentException("the time to drain must not be negative");
+            }
             this.drainTimeout = timeout;
             return this;
         }

@@ -4,7 +4,7 @@ import java.util.LinkedHashSet;
 
 /** The assignments seen last, to know a repeated one. */
 final class RecentIds {
-    private static final int REMEMBERED = 20_000;
+    static final int REMEMBERED = 20_000;
 
     private final LinkedHashSet<String> ids = new LinkedHashSet<>();
 

@@ -94,12 +94,18 @@ public final class WorkerApplication implements Callable<Integer> {
     private int drainSeconds;
 
     public static void main(String[] args) {
-        System.exit(new CommandLine(new WorkerApplication())
-                .setExecutionExceptionHandler((e, command, result) -> {
-                    command.getErr().println(e.getMessage());
-                    return 1;
-                })
-                .execute(args));
+        // Under its usual name it would also decide how programs log that use the library.
+        if (System.getProperty("logback.configurationFile") == null) {
+            System.setProperty("logback.configurationFile", "worker-logback.xml");
+        }
+        System.exit(commandLine().execute(args));
+    }
+
+    static CommandLine commandLine() {
+        return new CommandLine(new WorkerApplication()).setExecutionExceptionHandler((e, command, result) -> {
+            command.getErr().println(e.getMessage());
+            return 1;
+        });
     }
 
     @Override
@@ -128,7 +134,7 @@ public final class WorkerApplication implements Callable<Integer> {
                 .drainTimeout(Duration.ofSeconds(drainSeconds))
                 .start();
         Runtime.getRuntime().addShutdownHook(new Thread(worker::close, "shutdown"));
-        System.out.println("Agent " + agentId + " is at work, Ctrl-C ends it");
+        System.out.println("Agent " + agentId + " starts, Ctrl-C ends it");
         worker.join();
         return 0;
     }

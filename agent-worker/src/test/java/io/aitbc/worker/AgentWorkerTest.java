@@ -14,6 +14,8 @@ import io.aitbc.contracts.Task;
 import io.aitbc.contracts.TaskResult;
 import io.aitbc.contracts.Topics;
 import io.aitbc.localstack.LocalStack;
+import java.net.InetAddress;
+import java.net.ServerSocket;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -26,6 +28,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.TopicPartition;
@@ -151,6 +154,25 @@ class AgentWorkerTest {
     }
 
     @Test
+    void whatIsNotReportedIsNotCommitted() {
+        Semaphore leave = new Semaphore(0);
+        try (AgentWorker worker = start((assignment, progress) -> {
+            if (assignment.taskId().equals("held")) {
+                leave.acquire();
+            }
+            return null;
+        })) {
+            give("first");
+            give("held");
+            give("last");
+            awaitResults(2);
+            await().until(() -> committed() == 1);
+            leave.release();
+            await().until(() -> committed() == 3);
+        }
+    }
+
+    @Test
     void whatIsRunningIsFinishedBeforeItEnds() {
         Semaphore started = new Semaphore(0);
         Semaphore leave = new Semaphore(0);
@@ -171,6 +193,19 @@ class AgentWorkerTest {
         assertThat(awaitResults(1)).extracting(TaskResult::taskId).containsExactly("running");
     }
 
+    @Test
+    void itEndsWhileKafkaIsAway() throws Exception {
+        try (ServerSocket nobody = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
+            AgentWorker worker = AgentWorker.builder(
+                            "127.0.0.1:" + nobody.getLocalPort(),
+                            Registration.of(agentId, "worker", List.of(), CAPACITY),
+                            (assignment, progress) -> null)
+                    .start();
+            worker.close();
+            assertThat(worker.isRunning()).isFalse();
+        }
+    }
+
     private AgentWorker start(Handler handler) {
         return AgentWorker.builder(
                         STACK.bootstrapServers(),
@@ -187,6 +222,20 @@ class AgentWorkerTest {
                 agentId,
                 Instant.now());
         producer.send(new ProducerRecord<>(topics.assignments(agentId), taskId, Json.bytes(assignment)));
+    }
+
+    /** The offset from which the agent would go on after a restart. */
+    private long committed() throws Exception {
+        try (Admin admin = Admin.create(servers)) {
+            return admin
+                    .listConsumerGroupOffsets(topics.prefix() + "agent." + agentId)
+                    .partitionsToOffsetAndMetadata()
+                    .get()
+                    .values()
+                    .stream()
+                    .mapToLong(OffsetAndMetadata::offset)
+                    .sum();
+        }
     }
 
     private List<TaskResult> awaitResults(int count) {

@@ -55,15 +55,18 @@ public final class StartupSettings implements EnvironmentPostProcessor {
 
     private static void checkRedis(String text) {
         try {
-            if (text.startsWith("redis://") || text.startsWith("rediss://")) {
-                RedisURI.create(text);
+            // What it cannot take apart, a name with an underscore or a port of letters, it takes for a name with a
+            // colon.
+            if (text.matches("rediss?://.*") && !RedisURI.create(text).getHost().matches("[^\\[].*:.*")) {
                 return;
             }
         } catch (IllegalArgumentException e) {
             // Said below.
         }
         throw new InvalidSettingException(
-                "redis.url", "must look like redis://user:password@host:6379/0 (or rediss://)", text);
+                "redis.url",
+                "must look like redis://user:password@host:6379/0 (or rediss://, and %40 for an @ in the password)",
+                text.replaceFirst(":[^:/]*@", ":***@"));
     }
 
     private static List<InetSocketAddress> servers(String text) {

@@ -179,7 +179,7 @@ public final class Quickstart implements AutoCloseable {
         say("The agent coordinator is up.");
         say("  REST    " + rest + "   (try it out: " + rest + "/docs)");
         say("  Kafka   " + kafka);
-        say("  Redis   " + redis);
+        say("  Redis   " + redis.replaceFirst(":[^:/]*@", ":***@"));
         say("  Agents  "
                 + String.join(", ", agents.stream().map(AgentWorker::agentId).toList()));
         say("  Data    " + settings.data());

@@ -80,6 +80,26 @@ class HandlersTest {
     }
 
     @Test
+    void sleepEndsAfterItsTime() throws Exception {
+        assertThat(run(data("sleep").put("seconds", 0.01)).get("slept_seconds").asDouble())
+                .isEqualTo(0.01);
+    }
+
+    @Test
+    void sleepKnowsItsBounds() {
+        assertThatThrownBy(() -> run(data("sleep").put("seconds", -1)))
+                .hasMessage("task_data.seconds must be a number from 0 to 86400");
+        assertThatThrownBy(() -> run(data("sleep").put("seconds", "long")))
+                .hasMessage("task_data.seconds must be a number from 0 to 86400");
+    }
+
+    @Test
+    void sleepEndsWhenItIsInterrupted() {
+        Thread.currentThread().interrupt();
+        assertThatThrownBy(() -> run(data("sleep").put("seconds", 86_400))).isInstanceOf(InterruptedException.class);
+    }
+
+    @Test
     void httpCallsAUrl() throws Exception {
         assertThat(run(data("http").put("url", url + "/page")).toString()).contains("200", "Good day");
     }

@@ -87,6 +87,15 @@ class ApiTest {
         return missing;
     }
 
+    /** Some addresses the server refuses before the application sees them. */
+    @ParameterizedTest
+    @CsvSource({"/agents/a%2Fb", "/agents/a%00b", "/agents/..%2f..", "/tasks/%5c"})
+    void anAddressThatTheServerRefusesIsAProblemToo(String path) {
+        Answer answer = coordinator.get(path);
+        assertThat(answer.code()).isEqualTo(400);
+        assertThat(answer.detail()).contains("encoded slash");
+    }
+
     @ParameterizedTest
     @CsvSource(delimiter = '|', textBlock = """
             POST   | /agents/register              | {"agent_id":"a","agent_type":                     | 422 | not valid JSON

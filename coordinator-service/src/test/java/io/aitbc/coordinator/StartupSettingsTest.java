@@ -1,0 +1,77 @@
+package io.aitbc.coordinator;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.util.HashMap;
+import java.util.Map;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.springframework.boot.SpringApplication;
+import org.springframework.core.env.ConfigurableEnvironment;
+import org.springframework.core.env.MapPropertySource;
+import org.springframework.core.env.StandardEnvironment;
+
+class StartupSettingsTest {
+    private static final Map<String, String> GOOD = Map.of(
+            "aitbc.redis.url", "redis://localhost:6379",
+            "aitbc.kafka.bootstrap-servers", "127.0.0.1:9092",
+            "aitbc.coordinator.port", "9001",
+            "aitbc.log.level", "INFO");
+
+    private static ConfigurableEnvironment with(String name, String value) {
+        Map<String, Object> all = new HashMap<>(GOOD);
+        all.put("aitbc." + name, value);
+        ConfigurableEnvironment environment = new StandardEnvironment();
+        environment.getPropertySources().addFirst(new MapPropertySource("test", all));
+        new StartupSettings().postProcessEnvironment(environment, new SpringApplication());
+        return environment;
+    }
+
+    @ParameterizedTest
+    @CsvSource({"info,INFO", "WARNING,WARN", "critical,ERROR", "Debug,DEBUG"})
+    void levelsOfOtherImplementationsAreKnown(String given, String level) {
+        assertThat(with("log.level", given).getProperty("logging.level.root")).isEqualTo(level);
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "coordinator.port, 0",
+        "coordinator.port, 65535",
+        "redis.url, redis://user:secret@somewhere:6380/5",
+        "redis.url, rediss://somewhere",
+        "redis.url, redis://[::1]:6379",
+        "kafka.bootstrap-servers, 'nowhere.invalid:9092, 127.0.0.1:9092'",
+        "kafka.bootstrap-servers, [::1]:9092",
+    })
+    void whatMakesSenseIsTaken(String name, String value) {
+        assertThat(with(name, value).getProperty("aitbc." + name)).isEqualTo(value);
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', textBlock = """
+                    log.level               | LOUD              | AITBC_LOG_LEVEL) must be one of TRACE, DEBUG, INFO, WARN, ERROR, OFF but was "LOUD".
+                    coordinator.port        | 65536             | AITBC_COORDINATOR_PORT) must be a port, 1 to 65535 but was "65536".
+                    coordinator.port        | -1                | must be a port
+                    coordinator.port        | http              | must be a port
+                    redis.url               | localhost:6379    | AITBC_REDIS_URL) must look like redis://
+                    redis.url               | redis://          | must look like redis://
+                    redis.url               | http://localhost  | must look like redis://
+                    redis.url               | redis://my_host:1 | must look like redis://
+                    redis.url               | redis://host/five | must look like redis://
+                    kafka.bootstrap-servers | localhost         | AITBC_KAFKA_BOOTSTRAP_SERVERS) must be host:port
+                    kafka.bootstrap-servers | localhost:99999   | must be host:port
+                    kafka.bootstrap-servers | ,                 | must be host:port
+                    """)
+    void whatMakesNoSenseIsSaidInASentence(String name, String value, String sentence) {
+        assertThatThrownBy(() -> with(name, value)).hasMessageContaining(sentence);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"redis://user:secret@host:port", "http://:secret@host"})
+    void aPasswordIsNotRepeated(String url) {
+        assertThatThrownBy(() -> with("redis.url", url))
+                .hasMessageContaining(":***@")
+                .hasMessageNotContaining("secret");
+    }
+}
