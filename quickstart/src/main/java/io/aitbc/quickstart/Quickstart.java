@@ -116,6 +116,7 @@ public final class Quickstart implements AutoCloseable {
                 "--aitbc.coordinator.port=" + settings.coordinatorPort(),
                 "--aitbc.log.level=" + settings.logLevel(),
                 "--logging.level.org.apache.kafka=ERROR",
+                "--logging.level.io.lettuce.core.protocol=ERROR",
                 "--server.address=" + HOST,
                 // All agents share a process with the broker, whose load they report as their own.
                 "--aitbc.registry.max-cpu=2",
