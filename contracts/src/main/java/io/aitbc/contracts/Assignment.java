@@ -89,6 +89,7 @@ public record Assignment(
                 expiresAt,
                 submittedAt,
                 attempt,
+                null,
                 unknown);
     }
 }

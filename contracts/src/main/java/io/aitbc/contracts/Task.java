@@ -21,6 +21,7 @@ import tools.jackson.databind.node.ObjectNode;
  * @param expiresAt not assigned later: the task ends as {@code expired}
  * @param submittedAt when the task was accepted first; kept over retries
  * @param attempt which try this is, from 1
+ * @param rejectedBy the agent that has just handed it back, to which it does not go straight again
  * @param unknown fields that this version does not know, passed on as they came
  */
 public record Task(
@@ -34,6 +35,7 @@ public record Task(
         @JsonProperty("expires_at") @Nullable Instant expiresAt,
         @JsonProperty("submitted_at") @Nullable Instant submittedAt,
         @JsonProperty("attempt") Integer attempt,
+        @JsonProperty("rejected_by") @Nullable String rejectedBy,
         @JsonAnySetter @JsonAnyGetter Map<String, JsonNode> unknown) {
 
     public static final int DEFAULT_MAX_ATTEMPTS = 3;
@@ -56,11 +58,14 @@ public record Task(
                 1,
                 MAX_TIMEOUT_SECONDS);
         attempt = Checks.range("attempt", attempt == null ? 1 : attempt, 1, 1_000_000);
+        if (rejectedBy != null) {
+            Checks.id("rejected_by", rejectedBy);
+        }
         unknown = Checks.unknown(unknown);
     }
 
     public static Task of(String taskId, ObjectNode taskData, Requirements requirements) {
-        return new Task(taskId, taskData, null, requirements, null, null, null, null, null, null, Map.of());
+        return new Task(taskId, taskData, null, requirements, null, null, null, null, null, null, null, Map.of());
     }
 
     /** This task as it is stored in a queue: with an id, a time of acceptance, and no priority, which the topic says. */
@@ -76,11 +81,12 @@ public record Task(
                 expiresAt,
                 at,
                 attempt,
+                rejectedBy,
                 unknown);
     }
 
-    /** The same task with one more attempt, up to 100, for one that it did not really have. */
-    public Task grantAttempt() {
+    /** The same task with one more attempt, up to 100, for the one that an agent did not make use of. */
+    public Task rejected(String agentId) {
         return new Task(
                 taskId,
                 taskData,
@@ -92,6 +98,7 @@ public record Task(
                 expiresAt,
                 submittedAt,
                 attempt,
+                agentId,
                 unknown);
     }
 
@@ -108,6 +115,7 @@ public record Task(
                 expiresAt,
                 submittedAt,
                 number,
+                rejectedBy,
                 unknown);
     }
 }

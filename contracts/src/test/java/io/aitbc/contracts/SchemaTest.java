@@ -55,6 +55,7 @@ class SchemaTest {
             NOW,
             NOW,
             1,
+            "agent-2",
             Map.of("later_field", Json.tree(1)));
     private static final Registration REGISTRATION = new Registration(
             "agent-1",

@@ -3,7 +3,7 @@ package io.aitbc.coordinator.assign;
 import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Topics;
-import org.apache.kafka.clients.producer.Callback;
+import java.util.concurrent.CompletableFuture;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 
@@ -17,15 +17,28 @@ public final class AssignmentTopics implements AutoCloseable {
         this.topics = topics;
     }
 
-    /** Publishes an assignment of the verdict's attempt to the agent that holds it. */
-    public void publish(Verdict verdict, Callback done) {
+    /** Publishes an assignment of the verdict's attempt to the agent that holds it; done once all replicas have it. */
+    public CompletableFuture<Void> publish(Verdict verdict) {
         var waiting = verdict.placement().waiting();
         Assignment assignment =
                 Assignment.of(waiting.task(), waiting.position().priority(), verdict.agentId(), verdict.assignedAt());
-        producer.send(
-                new ProducerRecord<>(
-                        topics.assignments(verdict.agentId()), assignment.taskId(), Json.bytes(assignment)),
-                done);
+        return send(verdict.agentId(), assignment.taskId(), Json.bytes(assignment));
+    }
+
+    private CompletableFuture<Void> send(String agentId, String taskId, byte[] value) {
+        CompletableFuture<Void> sent = new CompletableFuture<>();
+        try {
+            producer.send(new ProducerRecord<>(topics.assignments(agentId), taskId, value), (metadata, failure) -> {
+                if (failure == null) {
+                    sent.complete(null);
+                } else {
+                    sent.completeExceptionally(failure);
+                }
+            });
+        } catch (RuntimeException e) {
+            sent.completeExceptionally(e);
+        }
+        return sent;
     }
 
     @Override

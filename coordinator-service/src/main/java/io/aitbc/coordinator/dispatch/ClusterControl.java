@@ -112,8 +112,9 @@ public final class ClusterControl implements AutoCloseable {
 
     private void received(ControlMessage message) {
         if (message instanceof ClearQueue command) {
-            dispatcher.clear(command);
+            dispatcher.tellLane(lane -> lane.clear(command));
         } else if (message instanceof QueueCleared report) {
+            dispatcher.tellLane(lane -> lane.cleared(report));
             Clearing clearing = clearings.get(report.commandId());
             if (clearing != null
                     && clearing.missing().remove(report.partition())

@@ -7,6 +7,7 @@ import io.aitbc.coordinator.assign.Reservations;
 import io.aitbc.coordinator.intake.DeadLetters;
 import io.aitbc.coordinator.intake.QueueSizes;
 import io.aitbc.coordinator.intake.TaskIds;
+import io.aitbc.coordinator.intake.TaskQueue;
 import io.aitbc.coordinator.intake.TaskRecords;
 import io.aitbc.coordinator.intake.TaskStates;
 import io.aitbc.coordinator.kafka.KafkaClients;
@@ -42,6 +43,7 @@ class DispatchConfiguration {
             Topics topics,
             DeadLetters deadLetters,
             TaskStates taskStates,
+            TaskQueue queue,
             Redis redis,
             AssignmentTopics assignments,
             Registry registry,
@@ -56,6 +58,7 @@ class DispatchConfiguration {
                 new TaskRecords(topics, settings.maxTaskBytes()),
                 deadLetters,
                 taskStates,
+                queue,
                 new Reservations(redis, settleSettings.taskRetention()),
                 assignments,
                 new Matcher(

@@ -1,6 +1,5 @@
 package io.aitbc.coordinator.dispatch;
 
-import io.aitbc.contracts.ControlMessage.ClearQueue;
 import io.aitbc.contracts.ControlMessage.QueueCleared;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Topics;
@@ -8,6 +7,7 @@ import io.aitbc.coordinator.assign.AssignmentTopics;
 import io.aitbc.coordinator.assign.Reservations;
 import io.aitbc.coordinator.assign.Verdict;
 import io.aitbc.coordinator.intake.DeadLetters;
+import io.aitbc.coordinator.intake.TaskQueue;
 import io.aitbc.coordinator.intake.TaskRecords;
 import io.aitbc.coordinator.intake.TaskStates;
 import io.aitbc.coordinator.match.Matcher;
@@ -17,7 +17,6 @@ import io.aitbc.coordinator.match.WaitingTask;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
-import java.util.ArrayList;
 import java.util.Collection;
 import java.util.EnumMap;
 import java.util.HashMap;
@@ -26,6 +25,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
@@ -45,32 +45,26 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Runs rounds: take in what came, match, reserve, and hand on what was granted; commit what is done. Reserving and publishing go on
- * while the next rounds run, their outcomes come back through the mailbox.
+ * The thread that runs a lane: reads what comes from Kafka, lets the lane do what can be done, and commits what is done. Reserving
+ * and publishing go on while the next rounds run, their outcomes come back through the mailbox.
  */
 public final class Dispatcher implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(Dispatcher.class);
-
-    /** Batches that may be with Redis at once: enough to keep it busy, few enough that views stay fresh. */
-    private static final int MAX_OPEN_BATCHES = 4;
 
     private static final Duration IDLE_POLL = Duration.ofMillis(100);
     private static final Duration COMMIT_EVERY = Duration.ofMillis(200);
     private static final Duration LOOK_AT_TIME_EVERY = Duration.ofSeconds(1);
     private static final Duration OPEN_WORK_LIMIT = Duration.ofSeconds(2);
-    private static final Duration FIRST_PAUSE = Duration.ofMillis(100);
-    private static final Duration LONGEST_PAUSE = Duration.ofSeconds(2);
 
     private final KafkaConsumer<byte[], byte[]> consumer;
     private final Topics topics;
     private final TaskRecords records;
     private final DeadLetters deadLetters;
     private final TaskStates taskStates;
+    private final TaskQueue queue;
     private final Reservations reservations;
     private final AssignmentTopics assignments;
-    private final Matcher matcher;
     private final Lane lane;
-    private final DispatchSettings settings;
     private final Consumer<QueueCleared> clearReports;
     private final Clock clock;
     private final BlockingQueue<Runnable> mailbox = new LinkedBlockingQueue<>();
@@ -83,13 +77,9 @@ public final class Dispatcher implements AutoCloseable {
     private final Rates received = new Rates();
     private final Rates assigned = new Rates();
     private final Set<TopicPartition> paused = new HashSet<>();
-    private int openBatches;
-    private int openPublications;
     private Instant nextCommit = Instant.EPOCH;
     private Instant nextLook = Instant.EPOCH;
     private Instant lastLook = Instant.EPOCH;
-    private Instant pausedUntil = Instant.EPOCH;
-    private Duration pause = FIRST_PAUSE;
 
     Dispatcher(
             KafkaConsumer<byte[], byte[]> consumer,
@@ -97,6 +87,7 @@ public final class Dispatcher implements AutoCloseable {
             TaskRecords records,
             DeadLetters deadLetters,
             TaskStates taskStates,
+            TaskQueue queue,
             Reservations reservations,
             AssignmentTopics assignments,
             Matcher matcher,
@@ -108,11 +99,10 @@ public final class Dispatcher implements AutoCloseable {
         this.records = records;
         this.deadLetters = deadLetters;
         this.taskStates = taskStates;
+        this.queue = queue;
         this.reservations = reservations;
         this.assignments = assignments;
-        this.matcher = matcher;
-        this.lane = new Lane(matcher, settings.windowPerPartition());
-        this.settings = settings;
+        this.lane = new Lane(matcher, new Effects(), settings.windowPerPartition(), settings.batch());
         this.clearReports = clearReports;
         this.clock = clock;
     }
@@ -123,12 +113,17 @@ public final class Dispatcher implements AutoCloseable {
 
     /** Lets the dispatching thread do something with the matcher, soon. */
     public void tell(Consumer<Matcher> change) {
-        post(() -> change.accept(matcher));
+        post(() -> change.accept(lane.matcher()));
     }
 
-    /** Lets the dispatching thread cancel what was in a queue. */
-    public void clear(ClearQueue command) {
-        post(() -> lane.clear(command));
+    /** Lets the dispatching thread do something with its lane, soon. */
+    void tellLane(Consumer<Lane> change) {
+        post(() -> change.accept(lane));
+    }
+
+    /** Tasks have been cancelled: they need not wait any more. */
+    public void cancelled(Collection<String> taskIds) {
+        post(() -> lane.cancelled(taskIds));
     }
 
     public LaneFigures figures() {
@@ -178,103 +173,28 @@ public final class Dispatcher implements AutoCloseable {
 
     private void round() {
         handleMail();
-        List<WaitingTask> fresh = takeIn(poll());
+        takeIn(poll());
         handleMail();
         Instant now = clock.instant();
         lookAtTime(now);
-        cancelCleared(now);
-        endExpired(now);
-        // After the two above, so that nothing is assigned that was cleared, or had expired, before it was read.
-        assign(now);
-        makeVisible(fresh);
-        lane.takeFinishedClears().forEach(clearReports);
+        lane.round(now);
         if (!now.isBefore(nextCommit)) {
             commitSoon();
             nextCommit = now.plus(COMMIT_EVERY);
         }
     }
 
-    private void assign(Instant now) {
-        if (openBatches >= MAX_OPEN_BATCHES || now.isBefore(pausedUntil)) {
-            return;
-        }
-        List<Placement> placements = matcher.match(now, settings.batch());
-        if (!placements.isEmpty()) {
-            reserve(placements, now);
-        }
-    }
-
-    private void reserve(List<Placement> placements, Instant now) {
-        openBatches++;
-        reservations
-                .reserve(placements, now)
-                .whenComplete((verdicts, failure) -> post(() -> {
-                    openBatches--;
-                    if (failure == null) {
-                        pause = FIRST_PAUSE;
-                        verdicts.forEach(this::judged);
-                    } else {
-                        redisFailed(failure);
-                        Instant then = clock.instant();
-                        for (Placement placement : placements) {
-                            matcher.unanswered(placement);
-                            lane.await(placement.waiting(), then);
-                        }
-                    }
-                }));
-    }
-
-    private void judged(Verdict verdict) {
-        matcher.answered(verdict.placement(), verdict.held());
-        WaitingTask waiting = verdict.placement().waiting();
-        switch (verdict.ruling()) {
-            case GRANTED -> {
-                assigned.count(waiting.position().priority());
-                publish(verdict);
-            }
-            case LIVE -> publish(verdict);
-            case ENDED -> lane.finished(waiting.position());
-            case FULL -> lane.await(waiting, clock.instant());
-            case UNAVAILABLE -> {
-                // The live view will say what it is now; until then it gets nothing.
-                matcher.agentGone(verdict.placement().agentId());
-                lane.await(waiting, clock.instant());
-            }
-        }
-    }
-
-    private void publish(Verdict verdict) {
-        WaitingTask waiting = verdict.placement().waiting();
-        openPublications++;
-        assignments.publish(
-                verdict,
-                (metadata, failure) -> post(() -> {
-                    openPublications--;
-                    if (failure == null) {
-                        lane.finished(waiting.position());
-                    } else {
-                        // Reserved but not published: the next reservation answers LIVE, and it is published then.
-                        log.atWarn()
-                                .addKeyValue("task_id", waiting.id())
-                                .addKeyValue("agent_id", verdict.agentId())
-                                .log("Assignment not published, will try again: {}", failure.toString());
-                        lane.await(waiting, clock.instant());
-                    }
-                }));
-    }
-
-    /** Lets what was read wait, and says which tasks that are. */
-    private List<WaitingTask> takeIn(ConsumerRecords<byte[], byte[]> polled) {
+    private void takeIn(ConsumerRecords<byte[], byte[]> polled) {
         Instant now = clock.instant();
-        List<WaitingTask> fresh = new ArrayList<>(polled.count());
         for (ConsumerRecord<byte[], byte[]> record : polled) {
             Position position = records.position(record);
             if (lane.received(position)) {
                 try {
                     WaitingTask task = records.read(record);
-                    lane.await(task, now);
-                    fresh.add(task);
-                    received.count(position.priority());
+                    lane.waits(task, now);
+                    if (!task.wasPutOff()) {
+                        received.count(position.priority());
+                    }
                 } catch (TaskRecords.PoisonException poison) {
                     setAside(record, position, poison);
                 }
@@ -282,15 +202,6 @@ public final class Dispatcher implements AutoCloseable {
         }
         for (TopicPartition partition : polled.partitions()) {
             pauseIfFull(partition);
-        }
-        return fresh;
-    }
-
-    /** Tasks that are assigned in the round they come in never cost a note. */
-    private void makeVisible(List<WaitingTask> fresh) {
-        fresh.removeIf(task -> !matcher.backlog().contains(task.position()));
-        if (!fresh.isEmpty()) {
-            taskStates.noteQueued(fresh);
         }
     }
 
@@ -307,67 +218,12 @@ public final class Dispatcher implements AutoCloseable {
                 }));
     }
 
-    private void cancelCleared(Instant now) {
-        if (now.isBefore(pausedUntil)) {
-            return;
-        }
-        lane.takeCleared().forEach((commandId, tasks) -> end(tasks, "cancelled", commandId, now));
-        for (Lane.Partition partition : lane.clearing()) {
-            TopicPartition kafkaPartition = kafkaPartition(partition);
-            if (consumer.assignment().contains(kafkaPartition)) {
-                lane.readUpTo(partition, unwoken(() -> consumer.position(kafkaPartition)));
-            }
-        }
-    }
-
-    private void endExpired(Instant now) {
-        if (now.isBefore(pausedUntil)) {
-            return;
-        }
-        List<WaitingTask> expired = matcher.backlog().takeExpired(now);
-        if (!expired.isEmpty()) {
-            end(expired, "expired", "", now);
-        }
-    }
-
-    private void end(List<WaitingTask> tasks, String status, String clearId, Instant now) {
-        reservations
-                .endWaiting(tasks, status, clearId, now)
-                .whenComplete((ended, failure) -> post(() -> {
-                    if (failure != null) {
-                        redisFailed(failure);
-                    }
-                    for (int i = 0; i < tasks.size(); i++) {
-                        WaitingTask task = tasks.get(i);
-                        if (failure == null && ended.get(i)) {
-                            lane.finished(task.position());
-                        } else if (failure == null) {
-                            // An agent has it already, from before a crash: the reservation will say which, and it is
-                            // published again.
-                            reserve(List.of(new Placement(task, "")), clock.instant());
-                        } else {
-                            lane.await(task, clock.instant());
-                        }
-                    }
-                }));
-    }
-
-    private void redisFailed(Throwable failure) {
-        Instant now = clock.instant();
-        if (!now.isBefore(pausedUntil)) {
-            log.atWarn()
-                    .addKeyValue("pause_ms", pause.toMillis())
-                    .log("Dispatch pauses, Redis: {}", failure.toString());
-            pausedUntil = now.plus(pause);
-            pause = pause.multipliedBy(2).compareTo(LONGEST_PAUSE) > 0 ? LONGEST_PAUSE : pause.multipliedBy(2);
-        }
-    }
-
     private void lookAtTime(Instant now) {
         if (now.isBefore(nextLook)) {
             return;
         }
         nextLook = now.plus(LOOK_AT_TIME_EVERY);
+        Matcher matcher = lane.matcher();
         matcher.timePassed(now);
         double seconds = Math.max(0.001, Duration.between(lastLook, now).toMillis() / 1000.0);
         lastLook = now;
@@ -456,7 +312,7 @@ public final class Dispatcher implements AutoCloseable {
     private void finishOpenWork() {
         Instant limit = clock.instant().plus(OPEN_WORK_LIMIT);
         try {
-            while (openBatches > 0 || openPublications > 0) {
+            while (lane.hasOpenWork()) {
                 long leftMs = Duration.between(clock.instant(), limit).toMillis();
                 Runnable mail = mailbox.poll(Math.max(0, leftMs), TimeUnit.MILLISECONDS);
                 if (mail == null) {
@@ -493,12 +349,76 @@ public final class Dispatcher implements AutoCloseable {
         }
     }
 
-    private Lane.Partition lanePartition(TopicPartition partition) {
-        return new Lane.Partition(topics.priorityOf(partition.topic()), partition.partition());
+    private OwnedPartition.Id lanePartition(TopicPartition partition) {
+        return new OwnedPartition.Id(topics.priorityOf(partition.topic()), partition.partition());
     }
 
-    private TopicPartition kafkaPartition(Lane.Partition partition) {
+    private TopicPartition kafkaPartition(OwnedPartition.Id partition) {
         return new TopicPartition(topics.tasks(partition.priority()), partition.number());
+    }
+
+    /** What a lane asks for, done in Kafka and Redis; the answers are posted to the lane's thread. */
+    private final class Effects implements Lane.Outside {
+        @Override
+        public CompletableFuture<List<Verdict>> reserve(List<Placement> placements, Instant now) {
+            return posted(reservations.reserve(placements, now));
+        }
+
+        @Override
+        public CompletableFuture<List<Boolean>> endWaiting(
+                List<WaitingTask> tasks, String status, String clearId, Instant now) {
+            return posted(reservations.endWaiting(tasks, status, clearId, now));
+        }
+
+        @Override
+        public CompletableFuture<Void> publish(Verdict verdict) {
+            if (verdict.ruling() == Verdict.Ruling.GRANTED) {
+                assigned.count(verdict.placement().waiting().position().priority());
+            }
+            return posted(assignments.publish(verdict));
+        }
+
+        @Override
+        public CompletableFuture<Void> putOff(WaitingTask task) {
+            return posted(queue.putOff(task));
+        }
+
+        @Override
+        public void noteQueued(List<WaitingTask> tasks) {
+            taskStates.noteQueued(tasks);
+        }
+
+        @Override
+        public Map<OwnedPartition.Id, Long> ends(Set<OwnedPartition.Id> partitions) {
+            Set<TopicPartition> wanted =
+                    partitions.stream().map(Dispatcher.this::kafkaPartition).collect(Collectors.toSet());
+            Map<OwnedPartition.Id, Long> ends = new HashMap<>();
+            unwoken(() -> consumer.endOffsets(wanted))
+                    .forEach((partition, end) -> ends.put(lanePartition(partition), end));
+            return ends;
+        }
+
+        @Override
+        public long position(OwnedPartition.Id partition) {
+            return unwoken(() -> consumer.position(kafkaPartition(partition)));
+        }
+
+        @Override
+        public void report(QueueCleared cleared) {
+            clearReports.accept(cleared);
+        }
+
+        private <T> CompletableFuture<T> posted(CompletableFuture<T> outcome) {
+            CompletableFuture<T> here = new CompletableFuture<>();
+            outcome.whenComplete((value, failure) -> post(() -> {
+                if (failure == null) {
+                    here.complete(value);
+                } else {
+                    here.completeExceptionally(failure);
+                }
+            }));
+            return here;
+        }
     }
 
     /** Takes partitions over with what was committed for them, and hands them on with all that is done. */
@@ -511,12 +431,14 @@ public final class Dispatcher implements AutoCloseable {
             polling = false;
             Map<TopicPartition, OffsetAndMetadata> committed =
                     unwoken(() -> consumer.committed(Set.copyOf(partitions)));
+            Map<TopicPartition, Long> ends = unwoken(() -> consumer.endOffsets(partitions));
             for (TopicPartition partition : partitions) {
                 OffsetAndMetadata offset = committed.get(partition);
                 lane.gained(
                         lanePartition(partition),
                         offset == null ? unwoken(() -> consumer.position(partition)) : offset.offset(),
-                        offset == null ? "" : offset.metadata());
+                        offset == null ? "" : offset.metadata(),
+                        ends.getOrDefault(partition, 0L));
             }
             log.atInfo().addKeyValue("partitions", partitions.size()).log("Partitions gained");
         }

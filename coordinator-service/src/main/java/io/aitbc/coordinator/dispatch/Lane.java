@@ -3,113 +3,191 @@ package io.aitbc.coordinator.dispatch;
 import io.aitbc.contracts.ControlMessage.ClearQueue;
 import io.aitbc.contracts.ControlMessage.QueueCleared;
 import io.aitbc.contracts.Priority;
-import io.aitbc.coordinator.intake.OffsetLedger;
-import io.aitbc.coordinator.match.Backlog;
+import io.aitbc.coordinator.assign.Verdict;
+import io.aitbc.coordinator.dispatch.OwnedPartition.Commit;
 import io.aitbc.coordinator.match.Matcher;
+import io.aitbc.coordinator.match.Placement;
 import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.match.WaitingTask;
+import java.time.Duration;
 import java.time.Instant;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Collection;
+import java.util.Collections;
+import java.util.Deque;
 import java.util.EnumMap;
+import java.util.EnumSet;
 import java.util.HashMap;
+import java.util.HashSet;
+import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import org.jspecify.annotations.Nullable;
+import java.util.concurrent.CompletableFuture;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
- * The partitions that one thread owns: which of their offsets are done, which tasks of theirs wait, and what is being cleared. Knows
- * no Kafka and no clock.
+ * What one thread decides about the partitions it owns, from the arrival of a record to the offset that may be committed. Knows no
+ * Kafka, no Redis and no clock: it asks {@link Outside} for what is to be done, and goes on when the answer comes.
  */
 final class Lane {
-    /** A partition of the topic of a priority. */
-    record Partition(Priority priority, int number) {
-        static Partition of(Position position) {
-            return new Partition(position.priority(), position.partition());
-        }
+    /**
+     * Where a lane's decisions take effect. Nothing here waits; each future is completed on the lane's own thread, between rounds or
+     * before the call returns.
+     */
+    interface Outside {
+        /** Judges placements; fails if that could not be asked, and then it is unknown what was granted. */
+        CompletableFuture<List<Verdict>> reserve(List<Placement> placements, Instant now);
+
+        /** Ends tasks that no agent has; false for those that an agent has after all. */
+        CompletableFuture<List<Boolean>> endWaiting(
+                List<WaitingTask> tasks, String status, String clearId, Instant now);
+
+        CompletableFuture<Void> publish(Verdict verdict);
+
+        /** Appends a task to the tail of its partition, as it was first accepted. */
+        CompletableFuture<Void> putOff(WaitingTask task);
+
+        /** Makes waiting tasks visible to those who ask. */
+        void noteQueued(List<WaitingTask> tasks);
+
+        /** Partition → the offset behind its last record. */
+        Map<OwnedPartition.Id, Long> ends(Set<OwnedPartition.Id> partitions);
+
+        /** The next offset that will be read. */
+        long position(OwnedPartition.Id partition);
+
+        void report(QueueCleared cleared);
     }
 
-    /** What is to be committed for a partition. */
-    record Commit(long offset, String metadata) {}
+    private static final Logger log = LoggerFactory.getLogger(Lane.class);
+
+    /** Batches that may be with Redis at once: enough to keep it busy, few enough that views stay fresh. */
+    private static final int MAX_OPEN_BATCHES = 4;
+
+    private static final Duration FIRST_PAUSE = Duration.ofMillis(100);
+    private static final Duration LONGEST_PAUSE = Duration.ofSeconds(2);
+    private static final Duration BETWEEN_PUBLICATIONS = Duration.ofSeconds(1);
+    private static final Duration PUT_OFF_EVERY = Duration.ofSeconds(1);
+    private static final int CLEARS_KEPT = 5;
+    /** Which share of a full partition's window is put off at once while there are records that were never looked at. */
+    private static final int SHARE_PUT_OFF = 8;
+    /** How much slower it goes while only tasks come round again that were put off before. */
+    private static final int SLOWER = 20;
 
     private final Matcher matcher;
+    private final Outside outside;
     private final int windowPerPartition;
-    private final Map<Partition, OffsetLedger> ledgers = new HashMap<>();
-    private final Map<Partition, Commit> committed = new HashMap<>();
-    /** The newest clear command of each priority, whichever coordinator was asked. */
-    private final Map<Priority, ClearQueue> clears = new EnumMap<>(Priority.class);
-    /** Partitions of this lane in which the newest clear has work left. */
-    private final Map<Partition, ClearQueue> clearing = new HashMap<>();
+    private final int batch;
+    private final Map<OwnedPartition.Id, OwnedPartition> partitions = new HashMap<>();
+    /** The newest clear commands of each queue, whichever coordinator was asked, the oldest first. */
+    private final Map<Priority, Deque<ClearQueue>> clears = new EnumMap<>(Priority.class);
+    /** Which of them are finished where, by whomever. */
+    private final Set<QueueCleared> cleared = new HashSet<>();
 
-    Lane(Matcher matcher, int windowPerPartition) {
+    private final Set<Priority> pausedQueues = EnumSet.noneOf(Priority.class);
+    private final Set<String> cancelled = new HashSet<>();
+    private List<WaitingTask> fresh = new ArrayList<>();
+    /** Tasks of which it is not known whether an agent has them; they are in no backlog. */
+    private final List<WaitingTask> unsure = new ArrayList<>();
+
+    private int openBatches;
+    private int openPublications;
+    private int openPutOffs;
+    private Instant now = Instant.EPOCH;
+    private Instant pausedUntil = Instant.EPOCH;
+    private Duration pause = FIRST_PAUSE;
+    private Instant nextPutOff = Instant.EPOCH;
+    private Instant nextMakeSure = Instant.EPOCH;
+
+    /**
+     * @param windowPerPartition how many unfinished tasks of a partition are held
+     * @param batch how many tasks are reserved in one call at most
+     */
+    Lane(Matcher matcher, Outside outside, int windowPerPartition, int batch) {
         this.matcher = matcher;
+        this.outside = outside;
         this.windowPerPartition = windowPerPartition;
+        this.batch = batch;
     }
 
-    void gained(Partition partition, long committedOffset, String metadata) {
-        ledgers.put(partition, OffsetLedger.restore(committedOffset, metadata));
-        ClearQueue clear = clears.get(partition.priority());
-        if (clear != null) {
-            startClearing(partition, clear);
-        }
+    Matcher matcher() {
+        return matcher;
     }
 
-    void lost(Set<Partition> partitions) {
-        ledgers.keySet().removeAll(partitions);
-        committed.keySet().removeAll(partitions);
-        clearing.keySet().removeAll(partitions);
-        matcher.backlog().takeIf(task -> partitions.contains(Partition.of(task.position())));
+    // What is owned
+
+    /** @param end the offset behind its last record */
+    void gained(OwnedPartition.Id id, long committedOffset, String metadata, long end) {
+        OwnedPartition partition = new OwnedPartition(committedOffset, metadata, end);
+        partitions.put(id, partition);
+        clears.getOrDefault(id.priority(), new ArrayDeque<>())
+                .forEach(command -> startClearing(id, partition, command));
     }
+
+    void lost(Set<OwnedPartition.Id> ids) {
+        partitions.keySet().removeAll(ids);
+        fresh.removeIf(task -> ids.contains(OwnedPartition.Id.of(task.position())));
+        unsure.removeIf(task -> ids.contains(OwnedPartition.Id.of(task.position())));
+        matcher.backlog().takeIf(task -> ids.contains(OwnedPartition.Id.of(task.position())));
+    }
+
+    // What is read
 
     /** Notes that a record was read; false if it is done already, or not this lane's, and is to be skipped. */
     boolean received(Position position) {
-        OffsetLedger ledger = ledgers.get(Partition.of(position));
-        return ledger != null && ledger.received(position.offset());
+        OwnedPartition partition = partitions.get(OwnedPartition.Id.of(position));
+        return partition != null && partition.received(position.offset());
     }
 
-    /** Notes how far a partition was read: what lies before and held no record (transaction markers) is done. */
-    void readUpTo(Partition partition, long position) {
-        OffsetLedger ledger = ledgers.get(partition);
-        if (ledger != null) {
-            ledger.readUpTo(position);
-        }
-    }
-
-    Set<Partition> clearing() {
-        return clearing.keySet();
-    }
-
-    /** Lets a task wait, unless its partition was lost meanwhile. */
-    void await(WaitingTask task, Instant now) {
-        if (owns(task.position())) {
-            matcher.backlog().add(task, now);
-        }
-    }
-
-    void finished(Position position) {
-        OffsetLedger ledger = ledgers.get(Partition.of(position));
-        if (ledger != null) {
-            ledger.finished(position.offset());
-        }
-    }
-
-    boolean owns(Position position) {
-        return ledgers.containsKey(Partition.of(position));
+    /** A task was read, and waits. */
+    void waits(WaitingTask task, Instant now) {
+        this.now = now;
+        fresh.add(task);
+        await(task);
     }
 
     /** Whether a partition has as many unfinished tasks as may be held. */
-    boolean isFull(Partition partition) {
-        OffsetLedger ledger = ledgers.get(partition);
-        return ledger != null && ledger.unfinished() >= windowPerPartition;
+    boolean isFull(OwnedPartition.Id id) {
+        OwnedPartition partition = partitions.get(id);
+        return partition != null && partition.unfinished() >= windowPerPartition && !partition.readsForClear();
+    }
+
+    /** What stood at a position is dealt with. */
+    void finished(Position position) {
+        OwnedPartition partition = partitions.get(OwnedPartition.Id.of(position));
+        if (partition != null) {
+            partition.finished(position.offset());
+        }
+    }
+
+    // What is done about it
+
+    /** Does what can be done now. */
+    void round(Instant now) {
+        this.now = now;
+        finishCancelled();
+        if (!now.isBefore(pausedUntil)) {
+            cancelCleared();
+            endExpired();
+            // After the two above, so that nothing is assigned that was cleared, or had expired, before it was read.
+            assign();
+            makeVisible();
+            makeSure();
+        }
+        putOff();
+        reportClears();
     }
 
     /** What changed since the last call, to be committed. */
-    Map<Partition, Commit> commits() {
-        Map<Partition, Commit> changed = new HashMap<>();
-        ledgers.forEach((partition, ledger) -> {
-            Commit now = new Commit(ledger.lowestUnfinished(), ledger.metadata());
-            if (!now.equals(committed.put(partition, now))) {
-                changed.put(partition, now);
+    Map<OwnedPartition.Id, Commit> commits() {
+        Map<OwnedPartition.Id, Commit> changed = new HashMap<>();
+        partitions.forEach((id, partition) -> {
+            Commit commit = partition.changedCommit();
+            if (commit != null) {
+                changed.put(id, commit);
             }
         });
         return changed;
@@ -117,56 +195,321 @@ final class Lane {
 
     /** Forgets that commits were made, because they failed: the next call of {@link #commits} has them again. */
     void commitFailed() {
-        committed.clear();
+        partitions.values().forEach(OwnedPartition::commitFailed);
     }
 
+    /** Whether something was asked for and not answered yet. */
+    boolean hasOpenWork() {
+        return openBatches > 0 || openPublications > 0 || openPutOffs > 0;
+    }
+
+    // What operators and clients ask for
+
+    /** Cancels what was in a queue when the command was given. */
     void clear(ClearQueue command) {
-        clears.put(command.priority(), command);
-        ledgers.keySet().stream()
-                .filter(partition -> partition.priority() == command.priority())
-                .forEach(partition -> startClearing(partition, command));
+        Deque<ClearQueue> ofQueue = clears.computeIfAbsent(command.priority(), priority -> new ArrayDeque<>());
+        ofQueue.add(command);
+        if (ofQueue.size() > CLEARS_KEPT) {
+            // What it means, newer ones mean too.
+            String forgotten = ofQueue.remove().commandId();
+            cleared.removeIf(report -> report.commandId().equals(forgotten));
+        }
+        partitions.forEach((id, partition) -> {
+            if (id.priority() == command.priority()) {
+                startClearing(id, partition, command);
+            }
+        });
     }
 
-    private void startClearing(Partition partition, ClearQueue command) {
-        if (command.endOffsets().getOrDefault(partition.number(), 0L) > 0) {
-            clearing.put(partition, command);
+    /** A clear is finished in a partition, as its owner says. */
+    void cleared(QueueCleared report) {
+        cleared.add(report);
+        OwnedPartition partition = partitions.get(new OwnedPartition.Id(report.priority(), report.partition()));
+        if (partition != null) {
+            partition.cleared(report.commandId());
         }
     }
 
-    /** Takes out waiting tasks that a clear means, with the id of the command. */
-    Map<String, List<WaitingTask>> takeCleared() {
-        if (clearing.isEmpty()) {
-            return Map.of();
+    /** Nothing of a queue is assigned, until it is again. */
+    void pause(Priority priority, boolean paused) {
+        if (paused) {
+            pausedQueues.add(priority);
+        } else {
+            pausedQueues.remove(priority);
         }
+        matcher.pause(pausedQueues);
+    }
+
+    /** Tasks have been cancelled, wherever they wait. */
+    void cancelled(Collection<String> taskIds) {
+        cancelled.addAll(taskIds);
+    }
+
+    private void startClearing(OwnedPartition.Id id, OwnedPartition partition, ClearQueue command) {
+        if (!cleared.contains(new QueueCleared(command.commandId(), id.priority(), id.number()))) {
+            partition.clear(command, id.number());
+        }
+    }
+
+    private void finishCancelled() {
+        if (!cancelled.isEmpty()) {
+            matcher.backlog().takeIf(task -> cancelled.contains(task.id())).forEach(task -> finished(task.position()));
+            cancelled.clear();
+        }
+    }
+
+    private void cancelCleared() {
+        Set<OwnedPartition.Id> withoutEnd = new HashSet<>();
+        boolean clearing = false;
+        for (Map.Entry<OwnedPartition.Id, OwnedPartition> entry : partitions.entrySet()) {
+            if (entry.getValue().isClearing()) {
+                clearing = true;
+                // What lies before and held no record (transaction markers) is done.
+                entry.getValue().readUpTo(outside.position(entry.getKey()));
+                if (entry.getValue().needsEnd()) {
+                    withoutEnd.add(entry.getKey());
+                }
+            }
+        }
+        if (!withoutEnd.isEmpty()) {
+            outside.ends(withoutEnd).forEach((id, end) -> partitions.get(id).endIs(end));
+        }
+        if (clearing) {
+            takeCleared().forEach((commandId, tasks) -> end(tasks, "cancelled", commandId));
+        }
+    }
+
+    private Map<String, List<WaitingTask>> takeCleared() {
         Map<String, List<WaitingTask>> taken = new HashMap<>();
-        Backlog backlog = matcher.backlog();
-        for (WaitingTask task : backlog.takeIf(task -> clearOf(task.position()) != null)) {
-            taken.computeIfAbsent(clearOf(task.position()), id -> new ArrayList<>())
+        for (WaitingTask task : matcher.backlog().takeIf(task -> partition(task).clearOf(task) != null)) {
+            taken.computeIfAbsent(partition(task).clearOf(task), id -> new ArrayList<>())
                     .add(task);
         }
         return taken;
     }
 
-    /** The partitions in which a clear has just come to its end, to be reported. */
-    List<QueueCleared> takeFinishedClears() {
-        List<QueueCleared> reports = new ArrayList<>();
-        clearing.entrySet().removeIf(entry -> {
-            Partition partition = entry.getKey();
-            ClearQueue command = entry.getValue();
-            OffsetLedger ledger = ledgers.get(partition);
-            boolean done = ledger.lowestUnfinished() >= command.endOffsets().get(partition.number());
-            if (done) {
-                reports.add(new QueueCleared(command.commandId(), partition.priority(), partition.number()));
+    private void reportClears() {
+        partitions.forEach((id, partition) -> {
+            if (partition.isClearing()) {
+                for (ClearQueue finished : partition.takeFinishedClears()) {
+                    QueueCleared report = new QueueCleared(finished.commandId(), id.priority(), id.number());
+                    cleared.add(report);
+                    outside.report(report);
+                }
             }
-            return done;
         });
-        return reports;
     }
 
-    private @Nullable String clearOf(Position position) {
-        ClearQueue command = clearing.get(Partition.of(position));
-        return command != null && position.offset() < command.endOffsets().get(position.partition())
-                ? command.commandId()
-                : null;
+    private void endExpired() {
+        List<WaitingTask> expired = matcher.backlog().takeExpired(now);
+        if (!expired.isEmpty()) {
+            end(expired, "expired", "");
+        }
+    }
+
+    private void end(List<WaitingTask> tasks, String status, String clearId) {
+        openBatches++;
+        outside.endWaiting(tasks, status, clearId, now).whenComplete((ended, failure) -> {
+            openBatches--;
+            if (failure != null) {
+                pauseAfter(failure);
+                tasks.forEach(this::await);
+                return;
+            }
+            for (int i = 0; i < tasks.size(); i++) {
+                if (ended.get(i)) {
+                    finished(tasks.get(i).position());
+                } else {
+                    // From before a crash: the reservation will say which agent, and it is published again.
+                    doubt(tasks.get(i));
+                }
+            }
+        });
+    }
+
+    private void assign() {
+        if (openBatches < MAX_OPEN_BATCHES) {
+            List<Placement> placements = matcher.match(now, batch);
+            if (!placements.isEmpty()) {
+                reserve(placements);
+            }
+        }
+    }
+
+    private void reserve(List<Placement> placements) {
+        openBatches++;
+        outside.reserve(placements, now).whenComplete((verdicts, failure) -> {
+            openBatches--;
+            if (failure == null) {
+                pause = FIRST_PAUSE;
+                verdicts.forEach(this::judged);
+            } else {
+                pauseAfter(failure);
+                for (Placement placement : placements) {
+                    matcher.unanswered(placement);
+                    doubt(placement.waiting());
+                }
+            }
+        });
+    }
+
+    private void judged(Verdict verdict) {
+        matcher.answered(verdict.placement(), verdict.held());
+        WaitingTask waiting = verdict.placement().waiting();
+        switch (verdict.ruling()) {
+            case GRANTED, LIVE -> publish(verdict);
+            case ENDED -> finished(waiting.position());
+            case FULL -> await(waiting);
+            case UNAVAILABLE -> {
+                // Nobody's, if the placement named no agent. Else the live view will say what it is now; until then it
+                // gets nothing.
+                matcher.agentGone(verdict.placement().agentId());
+                await(waiting);
+            }
+        }
+    }
+
+    private void publish(Verdict verdict) {
+        WaitingTask waiting = verdict.placement().waiting();
+        openPublications++;
+        outside.publish(verdict).whenComplete((done, failure) -> {
+            openPublications--;
+            if (failure == null) {
+                finished(waiting.position());
+            } else {
+                // Reserved but not published: when asked again, the reservation answers LIVE, and it is published then.
+                log.atWarn()
+                        .addKeyValue("task_id", waiting.id())
+                        .addKeyValue("agent_id", verdict.agentId())
+                        .log("Assignment not published, will try again: {}", failure.toString());
+                doubt(waiting);
+                nextMakeSure = now.plus(BETWEEN_PUBLICATIONS);
+            }
+        });
+    }
+
+    /**
+     * Where a partition is full and more stands behind, moves the oldest that no agent can take to the tail, so that what stands
+     * behind gets its chance.
+     */
+    private void putOff() {
+        if (now.isBefore(nextPutOff)) {
+            return;
+        }
+        nextPutOff = now.plus(PUT_OFF_EVERY);
+        Set<OwnedPartition.Id> full = new HashSet<>();
+        partitions.forEach((id, partition) -> {
+            if (isFull(id) && !partition.isClearing() && !pausedQueues.contains(id.priority())) {
+                full.add(id);
+            }
+        });
+        if (full.isEmpty()) {
+            return;
+        }
+        Set<WaitingTask> chosen = Collections.newSetFromMap(new IdentityHashMap<>());
+        outside.ends(full).forEach((id, end) -> choosePutOffs(id, end, chosen));
+        for (WaitingTask task : matcher.backlog().takeIf(chosen::contains)) {
+            putOff(task);
+        }
+    }
+
+    private void choosePutOffs(OwnedPartition.Id id, long end, Set<WaitingTask> chosen) {
+        OwnedPartition partition = partitions.get(id);
+        if (partition == null || !partition.hasUnread(end)) {
+            return;
+        }
+        int share = Math.max(1, windowPerPartition / SHARE_PUT_OFF);
+        int left = partition.unseen(end) > 0 ? share : Math.max(1, share / SLOWER);
+        for (long offset : partition.unfinishedOffsets()) {
+            if (left == 0) {
+                return;
+            }
+            WaitingTask task = matcher.backlog().at(new Position(id.priority(), id.number(), offset));
+            if (task != null && matcher.backlog().isBlocked(task, now)) {
+                chosen.add(task);
+                left--;
+            }
+        }
+    }
+
+    private void putOff(WaitingTask task) {
+        OwnedPartition partition = partition(task);
+        openPutOffs++;
+        partition.putOffStarted();
+        outside.putOff(task).whenComplete((done, failure) -> {
+            openPutOffs--;
+            partition.putOffEnded(failure == null);
+            if (failure == null) {
+                finished(task.position());
+            } else {
+                await(task);
+            }
+        });
+    }
+
+    /** Tasks that are assigned in the round they come in never cost a note. */
+    private void makeVisible() {
+        if (fresh.isEmpty()) {
+            return;
+        }
+        fresh.removeIf(task -> matcher.backlog().at(task.position()) == null);
+        Set<WaitingTask> inherited = Collections.newSetFromMap(new IdentityHashMap<>());
+        for (WaitingTask task : fresh) {
+            if (partition(task).isInherited(task.position().offset())) {
+                inherited.add(task);
+            }
+        }
+        if (!inherited.isEmpty()) {
+            unsure.addAll(matcher.backlog().takeIf(inherited::contains));
+        }
+        if (!fresh.isEmpty()) {
+            outside.noteQueued(fresh);
+            fresh = new ArrayList<>();
+        }
+    }
+
+    /**
+     * Asks about tasks that an agent may have already, because the answer to a reservation was lost or its publication failed, here or
+     * at whoever owned the partition before. They must not wait for an agent with room: it may be they that fill it.
+     */
+    private void makeSure() {
+        if (unsure.isEmpty() || now.isBefore(nextMakeSure) || openBatches >= MAX_OPEN_BATCHES) {
+            return;
+        }
+        List<WaitingTask> asked = unsure.subList(0, Math.min(batch, unsure.size()));
+        List<Placement> placements =
+                asked.stream().map(task -> new Placement(task, "")).toList();
+        asked.clear();
+        reserve(placements);
+    }
+
+    /** Lets a task wait, unless its partition was lost meanwhile. */
+    private void await(WaitingTask task) {
+        OwnedPartition partition = partitions.get(OwnedPartition.Id.of(task.position()));
+        if (partition != null) {
+            partition.waits(task);
+            matcher.backlog().add(task, now);
+        }
+    }
+
+    /** Lets it be asked whether an agent has a task. */
+    private void doubt(WaitingTask task) {
+        if (partition(task) != null) {
+            unsure.add(task);
+        }
+    }
+
+    private OwnedPartition partition(WaitingTask task) {
+        return partitions.get(OwnedPartition.Id.of(task.position()));
+    }
+
+    private void pauseAfter(Throwable failure) {
+        if (!now.isBefore(pausedUntil)) {
+            log.atWarn()
+                    .addKeyValue("pause_ms", pause.toMillis())
+                    .log("Dispatch pauses, Redis: {}", failure.toString());
+            pausedUntil = now.plus(pause);
+            pause = pause.multipliedBy(2).compareTo(LONGEST_PAUSE) > 0 ? LONGEST_PAUSE : pause.multipliedBy(2);
+        }
     }
 }

@@ -4,6 +4,7 @@ import java.nio.BufferUnderflowException;
 import java.nio.ByteBuffer;
 import java.util.Base64;
 import java.util.BitSet;
+import java.util.stream.LongStream;
 
 /**
  * Which offsets of one partition are done. Tasks finish out of order, so the offset to commit is the lowest unfinished one; what is
@@ -125,6 +126,15 @@ public final class OffsetLedger {
         int doneUnread =
                 done.length() <= read ? 0 : done.get(read, done.length()).cardinality();
         return next - lowestUnfinished - (doneAbove - doneUnread);
+    }
+
+    /** The offsets that have been read and are not done, ascending; to be gone through before anything changes. */
+    public Iterable<Long> unfinishedOffsets() {
+        return () -> LongStream.iterate(
+                        lowestUnfinished,
+                        offset -> offset < next,
+                        offset -> origin + done.nextClearBit(Math.toIntExact(offset + 1 - origin)))
+                .iterator();
     }
 
     /** The commit's metadata; empty when nothing is done above the lowest unfinished offset. */

@@ -3,7 +3,11 @@ package io.aitbc.coordinator.intake;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Task;
+import io.aitbc.contracts.TaskHeaders;
 import io.aitbc.contracts.Topics;
+import io.aitbc.coordinator.match.Position;
+import io.aitbc.coordinator.match.WaitingTask;
+import java.nio.charset.StandardCharsets;
 import java.util.concurrent.CompletableFuture;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerRecord;
@@ -21,6 +25,16 @@ public final class TaskQueue {
     /** Appends a task that has its id; done once all replicas have it. */
     public CompletableFuture<Void> append(Task task, Priority priority) {
         return send(producer, new ProducerRecord<>(topics.tasks(priority), task.taskId(), Json.bytes(task)));
+    }
+
+    /** Appends a waiting task to the tail of the partition in which it stands, as it was first accepted. */
+    public CompletableFuture<Void> putOff(WaitingTask waiting) {
+        Position position = waiting.position();
+        ProducerRecord<String, byte[]> record = new ProducerRecord<>(
+                topics.tasks(position.priority()), position.partition(), waiting.id(), Json.bytes(waiting.task()));
+        record.headers()
+                .add(TaskHeaders.ORIGIN_OFFSET, String.valueOf(waiting.origin()).getBytes(StandardCharsets.US_ASCII));
+        return send(producer, record);
     }
 
     static CompletableFuture<Void> send(Producer<String, byte[]> producer, ProducerRecord<String, byte[]> record) {

@@ -2,11 +2,14 @@ package io.aitbc.coordinator.intake;
 
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Task;
+import io.aitbc.contracts.TaskHeaders;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.match.WaitingTask;
+import java.nio.charset.StandardCharsets;
 import java.time.Instant;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.common.header.Header;
 
 /** Reads tasks out of the records of {@code tasks.*}. */
 public final class TaskRecords {
@@ -42,9 +45,21 @@ public final class TaskRecords {
             Instant since =
                     task.submittedAt() == null || task.submittedAt().isAfter(received) ? received : task.submittedAt();
             String id = task.taskId() == null ? TaskIds.of(position, record.timestamp()) : task.taskId();
-            return new WaitingTask(task.accepted(id, since), position, since, record.value().length);
+            return new WaitingTask(task.accepted(id, since), position, origin(record), since, record.value().length);
         } catch (Json.MalformedMessageException e) {
             throw new PoisonException("malformed", e.getMessage());
+        }
+    }
+
+    private static long origin(ConsumerRecord<byte[], byte[]> record) throws PoisonException {
+        Header header = record.headers().lastHeader(TaskHeaders.ORIGIN_OFFSET);
+        if (header == null) {
+            return record.offset();
+        }
+        try {
+            return Long.parseUnsignedLong(new String(header.value(), StandardCharsets.US_ASCII));
+        } catch (NumberFormatException e) {
+            throw new PoisonException("malformed", "the header " + TaskHeaders.ORIGIN_OFFSET + " must be an offset");
         }
     }
 

@@ -81,8 +81,15 @@ public final class Backlog {
         return taken;
     }
 
-    public boolean contains(Position position) {
-        return waiting.containsKey(position);
+    /** The task that waits from a position, if one does. */
+    public @Nullable WaitingTask at(Position position) {
+        return waiting.get(position);
+    }
+
+    /** Whether no agent can take a task now, or its time has not come. */
+    public boolean isBlocked(WaitingTask task, Instant now) {
+        TaskGroup group = groups.get(task.task().requirements().known());
+        return task.startsAfter(now) || group == null || group.open.isEmpty();
     }
 
     public int size() {

@@ -1,11 +1,13 @@
 package io.aitbc.coordinator.match;
 
+import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Requirements;
 import io.aitbc.coordinator.agent.Agent;
 import io.aitbc.coordinator.agent.Eligibility;
 import io.aitbc.coordinator.agent.HealthPolicy;
 import io.aitbc.coordinator.balance.Candidate;
 import io.aitbc.coordinator.balance.LoadBalancingStrategy;
+import io.aitbc.coordinator.balance.Selection;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -16,6 +18,7 @@ import java.util.Map;
 import java.util.PriorityQueue;
 import java.util.Set;
 import java.util.random.RandomGenerator;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Places waiting tasks on agents: always the eligible task of the highest effective priority next, on the agent that the strategy
@@ -28,6 +31,7 @@ public final class Matcher {
     private final Backlog backlog = new Backlog(this::open, this::forget);
     private final Map<String, Member> members = new HashMap<>();
     private LoadBalancingStrategy strategy;
+    private Set<Priority> paused = Set.of();
     /** The time of the newest call, for what is opened in between. */
     private Instant now = Instant.EPOCH;
 
@@ -63,15 +67,11 @@ public final class Matcher {
         this.now = now;
         backlog.admitDue(now);
         PriorityQueue<TaskGroup.Turn> turns = new PriorityQueue<>();
-        for (TaskGroup group : backlog.groups()) {
-            if (group.isReady()) {
-                turns.add(group.turn(now, agingInterval));
-            }
-        }
+        backlog.groups().forEach(group -> addTurn(group, turns));
         List<Placement> placements = new ArrayList<>();
         while (placements.size() < limit && !turns.isEmpty()) {
             TaskGroup.Turn turn = turns.poll();
-            Candidate chosen = turn.group().open.next();
+            Candidate chosen = choose(turn);
             if (chosen == null) {
                 continue;
             }
@@ -79,11 +79,34 @@ public final class Matcher {
             chosen.placed();
             reorder(members.get(chosen.id()));
             placements.add(new Placement(turn.head(), chosen.id()));
-            if (turn.group().isReady()) {
-                turns.add(turn.group().turn(now, agingInterval));
-            }
+            addTurn(turn.group(), turns);
         }
         return placements;
+    }
+
+    private void addTurn(TaskGroup group, PriorityQueue<TaskGroup.Turn> turns) {
+        TaskGroup.Turn turn = group.isReady() ? group.turn(now, agingInterval, paused) : null;
+        if (turn != null) {
+            turns.add(turn);
+        }
+    }
+
+    private @Nullable Candidate choose(TaskGroup.Turn turn) {
+        Selection open = turn.group().open;
+        Candidate chosen = open.next();
+        if (chosen == null || !chosen.id().equals(turn.head().task().rejectedBy())) {
+            return chosen;
+        }
+        // Not straight back to the agent that rejected it, if there is another.
+        open.remove(chosen);
+        Candidate other = open.next();
+        open.put(chosen);
+        return other == null ? chosen : other;
+    }
+
+    /** Tasks of these queues are not placed. */
+    public void pause(Set<Priority> queues) {
+        paused = Set.copyOf(queues);
     }
 
     /** The registry judged a placement, and counted what its agent holds now. */

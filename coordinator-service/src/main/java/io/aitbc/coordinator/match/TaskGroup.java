@@ -9,6 +9,7 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.PriorityQueue;
+import java.util.Set;
 import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
@@ -47,13 +48,13 @@ final class TaskGroup {
         return size > 0 && !open.isEmpty();
     }
 
-    /** Whose turn it is: the head of one of the five queues, by effective level and then by time of waiting. */
+    /** Whose turn it is: the head of one of the five queues, by effective level and then by time of waiting; null if none may. */
     @Nullable
-    Turn turn(Instant now, Duration agingInterval) {
+    Turn turn(Instant now, Duration agingInterval, Set<Priority> paused) {
         Turn first = null;
         for (PriorityQueue<WaitingTask> queue : queues) {
             WaitingTask head = queue.peek();
-            if (head != null) {
+            if (head != null && !paused.contains(head.position().priority())) {
                 Turn turn = new Turn(this, head, head.effectiveLevel(now, agingInterval));
                 if (first == null || turn.compareTo(first) < 0) {
                     first = turn;

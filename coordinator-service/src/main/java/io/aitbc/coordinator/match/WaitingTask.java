@@ -7,13 +7,19 @@ import java.time.Instant;
 /**
  * A task that no agent has yet.
  *
+ * @param origin the offset at which it stood in its partition first; another than its position's after it was put off
  * @param waitingSince when it was accepted first, which decides its turn and its aging
  * @param bytes its size in Kafka, for the bound on memory
  */
-public record WaitingTask(Task task, Position position, Instant waitingSince, int bytes) {
+public record WaitingTask(Task task, Position position, long origin, Instant waitingSince, int bytes) {
 
     public String id() {
         return task.taskId();
+    }
+
+    /** Whether it was moved from where it stood to the tail of its partition. */
+    public boolean wasPutOff() {
+        return origin != position.offset();
     }
 
     /**
@@ -21,7 +27,7 @@ public record WaitingTask(Task task, Position position, Instant waitingSince, in
      *
      * @param agingInterval zero: waiting does not count
      */
-    int effectiveLevel(Instant now, Duration agingInterval) {
+    public int effectiveLevel(Instant now, Duration agingInterval) {
         int level = position.priority().ordinal();
         if (agingInterval.isZero()) {
             return level;

@@ -37,7 +37,8 @@ record NextStep(@Nullable Task again) {
                 new NextStep(
                         next > MAX_ATTEMPTS_EVER
                                 ? null
-                                : task.grantAttempt().attempt(next, now.plus(backoff(1, settings, random))));
+                                : task.rejected(attempt.agentId())
+                                        .attempt(next, now.plus(backoff(1, settings, random))));
             case FAILED, OVERDUE ->
                 new NextStep(
                         next > attempt.maxAttempts()

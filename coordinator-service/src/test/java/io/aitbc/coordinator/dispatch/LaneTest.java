@@ -1,46 +1,57 @@
 package io.aitbc.coordinator.dispatch;
 
 import static io.aitbc.coordinator.agent.AnAgent.NOW;
-import static java.util.stream.Collectors.toMap;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.aitbc.contracts.ControlMessage.ClearQueue;
 import io.aitbc.contracts.ControlMessage.QueueCleared;
 import io.aitbc.contracts.Priority;
+import io.aitbc.contracts.Requirements;
+import io.aitbc.coordinator.agent.AnAgent;
 import io.aitbc.coordinator.agent.HealthPolicy;
+import io.aitbc.coordinator.assign.Verdict;
+import io.aitbc.coordinator.assign.Verdict.Ruling;
 import io.aitbc.coordinator.balance.LoadBalancingStrategy;
-import io.aitbc.coordinator.dispatch.Lane.Commit;
-import io.aitbc.coordinator.dispatch.Lane.Partition;
+import io.aitbc.coordinator.dispatch.OwnedPartition.Commit;
+import io.aitbc.coordinator.dispatch.OwnedPartition.Id;
 import io.aitbc.coordinator.match.ATask;
 import io.aitbc.coordinator.match.Matcher;
+import io.aitbc.coordinator.match.Placement;
 import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.match.WaitingTask;
 import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.stream.Collectors;
 import java.util.stream.LongStream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
 class LaneTest {
-    private static final int WINDOW = 3;
-    private static final Partition NORMAL_0 = new Partition(Priority.NORMAL, 0);
-    private static final Partition NORMAL_1 = new Partition(Priority.NORMAL, 1);
-    private static final Partition LOW_0 = new Partition(Priority.LOW, 0);
+    private static final int WINDOW = 8;
+    private static final Id NORMAL_0 = new Id(Priority.NORMAL, 0);
+    private static final Id NORMAL_1 = new Id(Priority.NORMAL, 1);
+    private static final Id LOW_0 = new Id(Priority.LOW, 0);
 
+    private final Asked outside = new Asked();
     private final Matcher matcher = new Matcher(
             new HealthPolicy(Duration.ofSeconds(30), Duration.ofSeconds(300), 0.5, 0.9, 0.9),
             Duration.ofSeconds(60),
             LoadBalancingStrategy.LEAST_CONNECTIONS,
             new Random(1));
-    private final Lane lane = new Lane(matcher, WINDOW);
+    private final Lane lane = new Lane(matcher, outside, WINDOW, 100);
+    private Instant now = NOW;
 
     @BeforeEach
     void gainTwoPartitions() {
-        lane.gained(NORMAL_0, 10, "");
-        lane.gained(LOW_0, 0, "");
+        lane.gained(NORMAL_0, 10, "", 10);
+        lane.gained(LOW_0, 0, "", 0);
     }
 
     @Test
@@ -52,30 +63,22 @@ class LaneTest {
         lane.lost(Set.of(NORMAL_0));
         assertThat(lane.received(position(NORMAL_0, 12))).isFalse();
 
-        lane.gained(NORMAL_0, commit.offset(), commit.metadata());
+        lane.gained(NORMAL_0, commit.offset(), commit.metadata(), 10);
         assertThat(LongStream.range(10, 14).filter(offset -> lane.received(position(NORMAL_0, offset))))
                 .containsExactly(10L, 12L, 13L);
     }
 
     @Test
-    void onlyOwnedTasksWait() {
-        lane.await(task(NORMAL_0, 10), NOW);
-        lane.await(task(NORMAL_1, 10), NOW);
-
-        assertThat(waiting()).containsExactly("NORMAL-0-10");
-    }
-
-    @Test
     void aLostPartitionTakesItsTasksAlong() {
-        lane.await(task(NORMAL_0, 10), NOW);
-        lane.await(task(LOW_0, 0), NOW);
+        read(NORMAL_0, 10);
+        read(LOW_0, 0);
 
         lane.lost(Set.of(NORMAL_0));
-        lane.finished(position(NORMAL_0, 10));
-        lane.readUpTo(NORMAL_0, 50);
+        finish(NORMAL_0, 10);
+        lane.waits(task(NORMAL_0, 11), now);
+        lane.waits(task(NORMAL_1, 11), now);
 
         assertThat(waiting()).containsExactly("LOW-0-0");
-        assertThat(lane.owns(position(NORMAL_0, 10))).isFalse();
         assertThat(lane.isFull(NORMAL_0)).isFalse();
         assertThat(lane.commits()).containsOnlyKeys(LOW_0);
     }
@@ -91,7 +94,7 @@ class LaneTest {
         assertThat(lane.commits()).isEqualTo(Map.of(NORMAL_0, new Commit(11, "")));
 
         finish(LOW_0, 1);
-        Map<Partition, Commit> outOfOrder = lane.commits();
+        Map<Id, Commit> outOfOrder = lane.commits();
         assertThat(outOfOrder).containsOnlyKeys(LOW_0);
         assertThat(outOfOrder.get(LOW_0).offset()).isZero();
         assertThat(outOfOrder.get(LOW_0).metadata()).isNotEmpty();
@@ -101,7 +104,7 @@ class LaneTest {
     @Test
     void failedCommitsAreRepeated() {
         finish(NORMAL_0, 10);
-        Map<Partition, Commit> commits = lane.commits();
+        Map<Id, Commit> commits = lane.commits();
 
         lane.commitFailed();
 
@@ -114,16 +117,16 @@ class LaneTest {
         lane.commits();
         lane.lost(Set.of(NORMAL_0));
 
-        lane.gained(NORMAL_0, 11, "");
+        lane.gained(NORMAL_0, 11, "", 11);
 
         assertThat(lane.commits()).isEqualTo(Map.of(NORMAL_0, new Commit(11, "")));
     }
 
     @Test
     void aPartitionIsFullWithAWindowOfUnfinishedTasks() {
-        read(NORMAL_0, 10, 11);
+        read(NORMAL_0, 10, 11, 12, 13, 14, 15, 16);
         assertThat(lane.isFull(NORMAL_0)).isFalse();
-        read(NORMAL_0, 12);
+        read(NORMAL_0, 17);
         assertThat(lane.isFull(NORMAL_0)).isTrue();
         assertThat(lane.isFull(LOW_0)).isFalse();
 
@@ -133,92 +136,299 @@ class LaneTest {
     }
 
     @Test
+    void aTaskIsFinishedOnceItIsPublished() {
+        agent(1);
+        read(NORMAL_0, 10);
+
+        lane.round(now);
+
+        assertThat(outside.published).containsExactly("NORMAL-0-10");
+        assertThat(lane.commits().get(NORMAL_0).offset()).isEqualTo(11);
+        assertThat(lane.hasOpenWork()).isFalse();
+    }
+
+    @Test
+    void whatCouldNotBePublishedIsReservedAndPublishedAgain() {
+        agent(1);
+        read(NORMAL_0, 10);
+        outside.publishing = CompletableFuture.failedFuture(new IllegalStateException("broker away"));
+        lane.round(now);
+        assertThat(lane.commits().get(NORMAL_0).offset()).isEqualTo(10);
+
+        // The agent is full, of this very task.
+        outside.publishing = CompletableFuture.completedFuture(null);
+        outside.ruling = Ruling.LIVE;
+        lane.round(now.plusSeconds(1));
+
+        assertThat(outside.published).containsExactly("NORMAL-0-10", "NORMAL-0-10");
+        assertThat(lane.commits().get(NORMAL_0).offset()).isEqualTo(11);
+    }
+
+    @Test
+    void whileRedisIsAwayItPausesAndThenGoesOn() {
+        agent(1);
+        read(NORMAL_0, 10);
+        outside.reserving = CompletableFuture.failedFuture(new IllegalStateException("away"));
+        lane.round(now);
+        outside.reserving = null;
+
+        lane.round(now.plusMillis(99));
+        assertThat(outside.published).isEmpty();
+        lane.round(now.plusMillis(100));
+
+        assertThat(outside.published).containsExactly("NORMAL-0-10");
+    }
+
+    /** Whether or not the predecessor's agent has room, and whether or not there is any. */
+    @Test
+    void whatAPredecessorReservedIsPublishedAgain() {
+        lane.lost(Set.of(NORMAL_0));
+        lane.gained(NORMAL_0, 10, "", 11);
+        outside.ruling = Ruling.LIVE;
+
+        read(NORMAL_0, 10, 11);
+        lane.round(now);
+
+        assertThat(outside.published).containsExactly("NORMAL-0-10");
+        assertThat(lane.commits().get(NORMAL_0).offset()).isEqualTo(11);
+    }
+
+    @Test
+    void whatAPredecessorLeftWaitsForAnAgent() {
+        lane.lost(Set.of(NORMAL_0));
+        lane.gained(NORMAL_0, 10, "", 11);
+        outside.ruling = Ruling.UNAVAILABLE;
+        read(NORMAL_0, 10);
+        lane.round(now);
+
+        assertThat(waiting()).containsExactly("NORMAL-0-10");
+    }
+
+    @Test
+    void whatHasEndedIsSkipped() {
+        agent(1);
+        read(NORMAL_0, 10);
+        outside.ruling = Ruling.ENDED;
+
+        lane.round(now);
+
+        assertThat(outside.published).isEmpty();
+        assertThat(lane.commits().get(NORMAL_0).offset()).isEqualTo(11);
+    }
+
+    @Test
+    void onlyTasksThatHaveToWaitAreMadeVisible() {
+        agent(1);
+        read(NORMAL_0, 10, 11);
+
+        lane.round(now);
+
+        assertThat(outside.published).containsExactly("NORMAL-0-10");
+        assertThat(outside.noted).containsExactly("NORMAL-0-11");
+    }
+
+    @Test
+    void aPausedQueueKeepsItsTasksUntilItIsResumed() {
+        agent(3);
+        read(NORMAL_0, 10);
+        read(LOW_0, 0);
+        lane.pause(Priority.NORMAL, true);
+        lane.round(now);
+        assertThat(outside.published).containsExactly("LOW-0-0");
+
+        lane.pause(Priority.NORMAL, false);
+        lane.round(now);
+
+        assertThat(outside.published).containsExactly("LOW-0-0", "NORMAL-0-10");
+    }
+
+    @Test
+    void aCancelledTaskLeavesTheBacklog() {
+        read(NORMAL_0, 10, 11);
+
+        lane.cancelled(Set.of("NORMAL-0-10", "unknown"));
+        lane.round(now);
+
+        assertThat(waiting()).containsExactly("NORMAL-0-11");
+        assertThat(lane.commits().get(NORMAL_0).offset()).isEqualTo(11);
+    }
+
+    @Test
     void aClearTakesWhatWasInTheQueueWhenAsked() {
-        awaitAll(NORMAL_0, 10, 11, 12);
-        awaitAll(LOW_0, 0, 1);
+        read(NORMAL_0, 10, 11, 12);
+        read(LOW_0, 0, 1);
+        outside.ends.put(NORMAL_0, 13L);
 
         lane.clear(clear("c", Priority.NORMAL, Map.of(0, 12L, 1, 50L)));
+        lane.round(now);
 
-        assertThat(takeCleared()).isEqualTo(Map.of("c", Set.of("NORMAL-0-10", "NORMAL-0-11")));
-        assertThat(takeCleared()).isEmpty();
+        assertThat(outside.ended).isEqualTo(Map.of("c", List.of("NORMAL-0-10", "NORMAL-0-11")));
+        assertThat(outside.reports).containsExactly(new QueueCleared("c", Priority.NORMAL, 0));
         assertThat(waiting()).containsExactlyInAnyOrder("NORMAL-0-12", "LOW-0-0", "LOW-0-1");
     }
 
     @Test
-    void whatIsReadOrPutBackDuringAClearIsTakenToo() {
+    void whatIsReadDuringAClearIsTakenToo() {
+        agent(5);
+        outside.ends.put(NORMAL_0, 13L);
         lane.clear(clear("c", Priority.NORMAL, Map.of(0, 12L)));
-        awaitAll(NORMAL_0, 10);
-        assertThat(takeCleared()).isEqualTo(Map.of("c", Set.of("NORMAL-0-10")));
+        lane.round(now);
+        assertThat(outside.reports).isEmpty();
 
-        awaitAll(NORMAL_0, 11, 12);
+        read(NORMAL_0, 10, 11, 12);
+        lane.round(now);
 
-        assertThat(takeCleared()).isEqualTo(Map.of("c", Set.of("NORMAL-0-11")));
+        assertThat(outside.ended).isEqualTo(Map.of("c", List.of("NORMAL-0-10", "NORMAL-0-11")));
+        assertThat(outside.published).containsExactly("NORMAL-0-12");
+        assertThat(outside.reports).hasSize(1);
+    }
+
+    /** A task that was put off before the command stands behind the command's end, and is meant all the same. */
+    @Test
+    void aClearMeansWhatWasPutOffBefore() {
+        outside.ends.put(NORMAL_0, 15L);
+        lane.clear(clear("c", Priority.NORMAL, Map.of(0, 12L)));
+        read(NORMAL_0, 10, 11, 12, 13);
+        lane.round(now);
+        assertThat(outside.reports).isEmpty();
+
+        read(ATask.named("put-off")
+                .priority(Priority.NORMAL)
+                .at(0, 14)
+                .putOffFrom(9)
+                .build());
+        lane.round(now);
+
+        assertThat(outside.ended).isEqualTo(Map.of("c", List.of("NORMAL-0-10", "NORMAL-0-11", "put-off")));
+        assertThat(outside.reports).hasSize(1);
+        assertThat(waiting()).containsExactlyInAnyOrder("NORMAL-0-12", "NORMAL-0-13");
     }
 
     @Test
-    void aClearEndsWhenAllItMeansIsDone() {
-        lane.clear(clear("c", Priority.NORMAL, Map.of(0, 12L)));
+    void twoClearsOfOneQueueBothEnd() {
+        outside.ends.put(NORMAL_0, 13L);
+        lane.clear(clear("first", Priority.NORMAL, Map.of(0, 11L)));
+        lane.clear(clear("second", Priority.NORMAL, Map.of(0, 12L)));
         read(NORMAL_0, 10, 11, 12);
-        finish(NORMAL_0, 11, 12);
-        assertThat(lane.takeFinishedClears()).isEmpty();
-        assertThat(lane.clearing()).containsExactly(NORMAL_0);
 
-        finish(NORMAL_0, 10);
+        lane.round(now);
 
-        assertThat(lane.takeFinishedClears()).containsExactly(new QueueCleared("c", Priority.NORMAL, 0));
-        assertThat(lane.takeFinishedClears()).isEmpty();
-        assertThat(lane.clearing()).isEmpty();
+        assertThat(outside.ended).isEqualTo(Map.of("first", List.of("NORMAL-0-10"), "second", List.of("NORMAL-0-11")));
+        assertThat(outside.reports).extracting(QueueCleared::commandId).containsExactly("first", "second");
     }
 
     @Test
     void aClearOfAnEndThatHoldsNoRecordEndsOnceThatIsKnown() {
+        outside.ends.put(NORMAL_0, 12L);
         lane.clear(clear("c", Priority.NORMAL, Map.of(0, 12L)));
-        assertThat(lane.takeFinishedClears()).isEmpty();
+        lane.round(now);
+        assertThat(outside.reports).isEmpty();
 
-        lane.readUpTo(NORMAL_0, 12);
+        outside.positions.put(NORMAL_0, 12L);
+        lane.round(now);
 
-        assertThat(lane.takeFinishedClears()).hasSize(1);
+        assertThat(outside.reports).hasSize(1);
     }
 
     @Test
-    void anEmptyPartitionHasNothingToClear() {
-        lane.clear(clear("c", Priority.LOW, Map.of(0, 0L)));
-
-        assertThat(lane.clearing()).isEmpty();
-    }
-
-    @Test
-    void aClearGoesOnInAPartitionThatIsGainedLater() {
+    void aClearGoesOnInAPartitionThatIsGainedLaterUnlessItIsFinishedThere() {
         lane.clear(clear("c", Priority.NORMAL, Map.of(0, 12L, 1, 7L)));
+        lane.cleared(new QueueCleared("c", Priority.NORMAL, 0));
         lane.lost(Set.of(NORMAL_0));
-        assertThat(lane.clearing()).isEmpty();
+        lane.gained(NORMAL_0, 10, "", 10);
+        lane.gained(NORMAL_1, 5, "", 5);
 
-        lane.gained(NORMAL_1, 5, "");
-        awaitAll(NORMAL_1, 5, 6, 7);
+        read(NORMAL_0, 10);
+        read(NORMAL_1, 5, 6, 7);
+        lane.round(now);
 
-        assertThat(takeCleared()).isEqualTo(Map.of("c", Set.of("NORMAL-1-5", "NORMAL-1-6")));
+        assertThat(outside.ended).isEqualTo(Map.of("c", List.of("NORMAL-1-5", "NORMAL-1-6")));
     }
 
-    private void read(Partition partition, long... offsets) {
-        LongStream.of(offsets).forEach(offset -> lane.received(position(partition, offset)));
+    @Test
+    void theOldestBlockedTasksOfAFullPartitionArePutOff() {
+        agent(0);
+        fill(NORMAL_0, 10);
+        outside.ends.put(NORMAL_0, 100L);
+
+        lane.round(now);
+        assertThat(outside.putOff).containsExactly("NORMAL-0-10");
+        assertThat(lane.isFull(NORMAL_0)).isFalse();
+        assertThat(lane.commits().get(NORMAL_0).offset()).isEqualTo(11);
+
+        read(NORMAL_0, 18);
+        lane.round(now.plusMillis(999));
+        assertThat(outside.putOff).hasSize(1);
+        lane.round(now.plusSeconds(1));
+        assertThat(outside.putOff).containsExactly("NORMAL-0-10", "NORMAL-0-11");
     }
 
-    private void finish(Partition partition, long... offsets) {
+    @Test
+    void nothingIsPutOffWhereNothingStandsBehind() {
+        fill(NORMAL_0, 10);
+        outside.ends.put(NORMAL_0, 18L);
+
+        lane.round(now);
+
+        assertThat(outside.putOff).isEmpty();
+    }
+
+    @Test
+    void whatCouldNotBePutOffWaitsOn() {
+        fill(NORMAL_0, 10);
+        outside.ends.put(NORMAL_0, 100L);
+        outside.appending = CompletableFuture.failedFuture(new IllegalStateException("broker away"));
+
+        lane.round(now);
+
+        assertThat(lane.isFull(NORMAL_0)).isTrue();
+        assertThat(waiting()).hasSize(WINDOW);
+    }
+
+    @Test
+    void aPausedQueueIsNotShuffled() {
+        fill(NORMAL_0, 10);
+        outside.ends.put(NORMAL_0, 100L);
+        lane.pause(Priority.NORMAL, true);
+
+        lane.round(now);
+
+        assertThat(outside.putOff).isEmpty();
+    }
+
+    private void fill(Id partition, long from) {
+        LongStream.range(from, from + WINDOW).forEach(offset -> read(partition, offset));
+    }
+
+    private void read(Id partition, long... offsets) {
+        LongStream.of(offsets).forEach(offset -> read(task(partition, offset)));
+    }
+
+    private void read(WaitingTask task) {
+        assertThat(lane.received(task.position())).isTrue();
+        outside.positions.put(Id.of(task.position()), task.position().offset() + 1);
+        lane.waits(task, now);
+    }
+
+    private void finish(Id partition, long... offsets) {
         LongStream.of(offsets).forEach(offset -> lane.finished(position(partition, offset)));
     }
 
-    private void awaitAll(Partition partition, long... offsets) {
-        LongStream.of(offsets).forEach(offset -> lane.await(task(partition, offset), NOW));
+    private void agent(int capacity) {
+        if (capacity > 0) {
+            matcher.agentChanged(AnAgent.named("agent").capacity(capacity).build(), NOW);
+        }
     }
 
-    private static Position position(Partition partition, long offset) {
+    private static Position position(Id partition, long offset) {
         return new Position(partition.priority(), partition.number(), offset);
     }
 
-    private static WaitingTask task(Partition partition, long offset) {
+    private static WaitingTask task(Id partition, long offset) {
         return ATask.named(partition.priority() + "-" + partition.number() + "-" + offset)
                 .priority(partition.priority())
                 .at(partition.number(), offset)
+                .requires(Requirements.NONE)
                 .build();
     }
 
@@ -226,16 +436,75 @@ class LaneTest {
         return new ClearQueue(id, priority, ends, NOW);
     }
 
-    private Map<String, Set<String>> takeCleared() {
-        return lane.takeCleared().entrySet().stream()
-                .collect(toMap(Map.Entry::getKey, entry -> Set.copyOf(ids(entry.getValue()))));
-    }
-
-    private static List<String> ids(List<WaitingTask> tasks) {
-        return tasks.stream().map(WaitingTask::id).toList();
-    }
-
     private List<String> waiting() {
-        return ids(matcher.backlog().takeIf(task -> true));
+        return matcher.backlog().takeIf(task -> true).stream()
+                .map(WaitingTask::id)
+                .toList();
+    }
+
+    /** What the lane asked for, answered at once. */
+    private static final class Asked implements Lane.Outside {
+        final List<String> published = new ArrayList<>();
+        final List<String> putOff = new ArrayList<>();
+        final List<String> noted = new ArrayList<>();
+        final Map<String, List<String>> ended = new HashMap<>();
+        final List<QueueCleared> reports = new ArrayList<>();
+        final Map<Id, Long> ends = new HashMap<>();
+        final Map<Id, Long> positions = new HashMap<>();
+        Ruling ruling = Ruling.GRANTED;
+        CompletableFuture<Void> publishing = CompletableFuture.completedFuture(null);
+        CompletableFuture<Void> appending = CompletableFuture.completedFuture(null);
+        CompletableFuture<List<Verdict>> reserving;
+
+        @Override
+        public CompletableFuture<List<Verdict>> reserve(List<Placement> placements, Instant now) {
+            return reserving != null
+                    ? reserving
+                    : CompletableFuture.completedFuture(placements.stream()
+                            .map(placement -> new Verdict(placement, ruling, placement.agentId(), 1, now))
+                            .toList());
+        }
+
+        @Override
+        public CompletableFuture<List<Boolean>> endWaiting(
+                List<WaitingTask> tasks, String status, String clearId, Instant now) {
+            List<String> ids = ended.computeIfAbsent(clearId, id -> new ArrayList<>());
+            tasks.stream().map(WaitingTask::id).forEach(ids::add);
+            ids.sort(null);
+            return CompletableFuture.completedFuture(
+                    tasks.stream().map(task -> true).toList());
+        }
+
+        @Override
+        public CompletableFuture<Void> publish(Verdict verdict) {
+            published.add(verdict.placement().waiting().id());
+            return publishing;
+        }
+
+        @Override
+        public CompletableFuture<Void> putOff(WaitingTask task) {
+            putOff.add(task.id());
+            return appending;
+        }
+
+        @Override
+        public void noteQueued(List<WaitingTask> tasks) {
+            tasks.forEach(task -> noted.add(task.id()));
+        }
+
+        @Override
+        public Map<Id, Long> ends(Set<Id> partitions) {
+            return partitions.stream().collect(Collectors.toMap(id -> id, id -> ends.getOrDefault(id, 0L)));
+        }
+
+        @Override
+        public long position(Id partition) {
+            return positions.getOrDefault(partition, 0L);
+        }
+
+        @Override
+        public void report(QueueCleared cleared) {
+            reports.add(cleared);
+        }
     }
 }

@@ -297,6 +297,7 @@ class OffsetLedgerTest {
             long lowest = lowestUnfinished();
             assertThat(ledger.lowestUnfinished()).isEqualTo(lowest);
             assertThat(ledger.unfinished()).isEqualTo(unfinished().size());
+            assertThat(ledger.unfinishedOffsets()).containsExactlyElementsOf(unfinished());
             assertThat(OffsetLedger.doneAbove(ledger.metadata()))
                     .isEqualTo(done.tailSet(lowest).size());
             assertThat(offsetsDone(ledger, lowest - 5, lowest + 200))

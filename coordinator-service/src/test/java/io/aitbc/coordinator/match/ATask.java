@@ -20,6 +20,8 @@ public final class ATask {
     private Instant since = NOW;
     private Requirements requirements = Requirements.NONE;
     private @Nullable Instant notBefore;
+    private @Nullable String rejectedBy;
+    private @Nullable Long origin;
     private @Nullable Instant expiresAt;
 
     private ATask(String id) {
@@ -73,9 +75,32 @@ public final class ATask {
         return this;
     }
 
+    public ATask rejectedBy(String agentId) {
+        this.rejectedBy = agentId;
+        return this;
+    }
+
+    /** Put off from an earlier offset of its partition. */
+    public ATask putOffFrom(long offset) {
+        this.origin = offset;
+        return this;
+    }
+
     public WaitingTask build() {
         Task task = new Task(
-                id, Json.object(), null, requirements, null, null, notBefore, expiresAt, since, null, Map.of());
-        return new WaitingTask(task, new Position(priority, partition, offset), since, 100);
+                id,
+                Json.object(),
+                null,
+                requirements,
+                null,
+                null,
+                notBefore,
+                expiresAt,
+                since,
+                null,
+                rejectedBy,
+                Map.of());
+        return new WaitingTask(
+                task, new Position(priority, partition, offset), origin == null ? offset : origin, since, 100);
     }
 }

@@ -15,6 +15,7 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
 import java.util.Random;
+import java.util.Set;
 import java.util.function.Consumer;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
@@ -93,6 +94,36 @@ class MatcherTest {
         }
 
         assertThat(placed()).containsExactly("p0-1", "p0-2", "p0-3", "p1-1", "p1-2", "p1-3");
+    }
+
+    @Test
+    void aRejectedTaskGoesToAnotherAgentIfThereIsOne() {
+        matcher.agentChanged(agent("a").build(), NOW);
+        matcher.agentChanged(agent("b").holds(3).build(), NOW);
+        add(task("t").rejectedBy("a"));
+
+        assertThat(match(matcher, NOW, 10)).extracting(Placement::agentId).containsExactly("b");
+    }
+
+    @Test
+    void aRejectedTaskGoesBackIfThereIsNoOther() {
+        matcher.agentChanged(agent("a").build(), NOW);
+        add(task("t").rejectedBy("a"));
+
+        assertThat(match(matcher, NOW, 10)).extracting(Placement::agentId).containsExactly("a");
+    }
+
+    @Test
+    void pausedQueuesAreSkipped() {
+        matcher.agentChanged(agent("a").build(), NOW);
+        add(task("high").priority(Priority.HIGH));
+        add(task("low").priority(Priority.LOW));
+
+        matcher.pause(Set.of(Priority.HIGH));
+        assertThat(placed()).containsExactly("low");
+
+        matcher.pause(Set.of());
+        assertThat(placed()).containsExactly("high");
     }
 
     @Test

@@ -96,9 +96,10 @@ class NextStepTest {
 
         assertThat(again)
                 .usingRecursiveComparison()
-                .ignoringFields("attempt", "maxAttempts", "notBefore")
+                .ignoringFields("attempt", "maxAttempts", "notBefore", "rejectedBy")
                 .isEqualTo(ended.task());
         assertThat(again.submittedAt()).isEqualTo(SUBMITTED);
+        assertThat(again.rejectedBy()).isEqualTo(ending == Ending.REJECTED ? "agent-1" : null);
     }
 
     private static NextStep after(Assignment attempt, Ending ending, RandomGenerator random) {
@@ -117,6 +118,7 @@ class NextStepTest {
                 NOW.plusSeconds(900),
                 SUBMITTED,
                 number,
+                null,
                 Map.of("later_field", Json.tree(1)));
         return Assignment.of(task, Priority.HIGH, "agent-1", NOW.minusSeconds(20));
     }
