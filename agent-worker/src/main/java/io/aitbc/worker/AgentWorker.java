@@ -2,6 +2,7 @@ package io.aitbc.worker;
 
 import io.aitbc.contracts.AgentStatus;
 import io.aitbc.contracts.Assignment;
+import io.aitbc.contracts.Cancellation;
 import io.aitbc.contracts.Heartbeat;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Registration;
@@ -14,6 +15,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Properties;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
@@ -70,6 +72,7 @@ public final class AgentWorker implements AutoCloseable {
     private final CountDownLatch draining = new CountDownLatch(1);
     private final ConcurrentLinkedQueue<Long> reported = new ConcurrentLinkedQueue<>();
     private final AtomicInteger running = new AtomicInteger();
+    private final Map<String, Run> runs = new ConcurrentHashMap<>();
     private final ProcessLoad load = new ProcessLoad();
 
     private final Map<String, Object> readerConfig;
@@ -239,7 +242,13 @@ public final class AgentWorker implements AutoCloseable {
         offsets.read(record.offset());
         Assignment assignment;
         try {
-            assignment = Json.read(record.value() == null ? new byte[0] : record.value(), Assignment.class);
+            JsonNode message = Json.read(record.value() == null ? new byte[0] : record.value(), JsonNode.class);
+            if (message.has("type")) {
+                cancel(message);
+                offsets.reported(record.offset());
+                return;
+            }
+            assignment = Json.read(message, Assignment.class);
         } catch (Json.MalformedMessageException e) {
             log.warn("Not an assignment, at offset {} of {}: {}", record.offset(), record.topic(), e.getMessage());
             offsets.reported(record.offset());
@@ -252,30 +261,87 @@ public final class AgentWorker implements AutoCloseable {
             return;
         }
         running.incrementAndGet();
-        handlers.execute(() -> run(assignment, record.offset()));
+        Run run = new Run(assignment.assignmentId(), record.offset());
+        runs.put(run.assignmentId, run);
+        handlers.execute(() -> run(assignment, run));
     }
 
-    private void run(Assignment assignment, long offset) {
+    /** An assignment in the hands of the handler. */
+    private static final class Run {
+        final String assignmentId;
+        final long offset;
+        private @Nullable Thread thread;
+        private boolean cancelled;
+
+        Run(String assignmentId, long offset) {
+            this.assignmentId = assignmentId;
+            this.offset = offset;
+        }
+
+        /** False if there is no need to any more. */
+        synchronized boolean begins() {
+            thread = Thread.currentThread();
+            return !cancelled;
+        }
+
+        /** Whether it was cancelled; from here on it cannot be. */
+        synchronized boolean ends() {
+            thread = null;
+            return cancelled;
+        }
+
+        synchronized void cancel() {
+            cancelled = true;
+            if (thread != null) {
+                thread.interrupt();
+            }
+        }
+    }
+
+    private void cancel(JsonNode message) {
+        if (!Cancellation.TYPE.equals(message.get("type").asString(""))) {
+            log.debug("A message of a later version, passed over");
+            return;
+        }
+        Cancellation cancellation = Json.read(message, Cancellation.class);
+        // Should the assignment come yet, it is one that was seen.
+        seen.add(cancellation.assignmentId());
+        Run run = runs.get(cancellation.assignmentId());
+        if (run != null) {
+            log.info("Cancelled: {}", run.assignmentId);
+            run.cancel();
+        }
+    }
+
+    private void run(Assignment assignment, Run run) {
+        TaskResult result = run.begins() ? outcome(assignment) : null;
+        boolean cancelled = run.ends();
+        runs.remove(run.assignmentId);
+        running.decrementAndGet();
+        if (cancelled) {
+            reported.add(run.offset);
+        } else if (result != null) {
+            report(result, run.offset);
+        }
+    }
+
+    /** Null when the drain timeout has passed: the coordinator gives the task to another agent. */
+    private @Nullable TaskResult outcome(Assignment assignment) {
         Instant startedAt = Instant.now();
-        TaskResult result;
         try {
             JsonNode value = handler.handle(
                     assignment,
                     soFar -> report(
                             TaskResult.of(assignment, TaskResult.Status.PROGRESS, soFar, null, startedAt, null), -1));
-            result = TaskResult.of(assignment, TaskResult.Status.COMPLETED, value, null, startedAt, Instant.now());
+            return TaskResult.of(assignment, TaskResult.Status.COMPLETED, value, null, startedAt, Instant.now());
         } catch (Handler.RejectedException e) {
-            result = inVain(assignment, TaskResult.Status.REJECTED, e, startedAt);
+            return inVain(assignment, TaskResult.Status.REJECTED, e, startedAt);
         } catch (InterruptedException e) {
-            // The drain timeout has passed: the coordinator gives the task to another agent.
-            running.decrementAndGet();
-            return;
+            return null;
         } catch (Exception e) {
             log.atInfo().addKeyValue("task_id", assignment.taskId()).log("Attempt failed: {}", e.toString());
-            result = inVain(assignment, TaskResult.Status.FAILED, e, startedAt);
+            return inVain(assignment, TaskResult.Status.FAILED, e, startedAt);
         }
-        running.decrementAndGet();
-        report(result, offset);
     }
 
     private static TaskResult inVain(Assignment assignment, TaskResult.Status status, Exception e, Instant startedAt) {

@@ -8,6 +8,8 @@ import tools.jackson.databind.JsonNode;
 @FunctionalInterface
 public interface Handler {
     /**
+     * Interrupted when the task is cancelled, or when the agent ends before it is done.
+     *
      * @return the result, any JSON
      * @throws RejectedException to give the task to another agent, without using up an attempt
      * @throws Exception the attempt has failed; the message is the error, and the task is tried again while it has attempts left

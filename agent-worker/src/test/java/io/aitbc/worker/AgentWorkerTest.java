@@ -5,6 +5,7 @@ import static org.awaitility.Awaitility.await;
 
 import io.aitbc.contracts.AgentStatus;
 import io.aitbc.contracts.Assignment;
+import io.aitbc.contracts.Cancellation;
 import io.aitbc.contracts.Heartbeat;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
@@ -173,6 +174,27 @@ class AgentWorkerTest {
     }
 
     @Test
+    void aCancelledAssignmentIsInterruptedAndNotReported() {
+        Semaphore started = new Semaphore(0);
+        try (AgentWorker worker = start((assignment, progress) -> {
+            if (assignment.taskId().equals("long")) {
+                started.release();
+                new Semaphore(0).acquire();
+            }
+            return null;
+        })) {
+            give("long");
+            await().until(() -> started.availablePermits() == 1);
+            cancel("long");
+            cancel("overtaken");
+            give("overtaken");
+            give("last");
+            await().until(() -> committed() == 5);
+            assertThat(awaitResults(1)).extracting(TaskResult::taskId).containsExactly("last");
+        }
+    }
+
+    @Test
     void whatIsRunningIsFinishedBeforeItEnds() {
         Semaphore started = new Semaphore(0);
         Semaphore leave = new Semaphore(0);
@@ -213,6 +235,11 @@ class AgentWorkerTest {
                         handler)
                 .topics(topics)
                 .start();
+    }
+
+    private void cancel(String taskId) {
+        producer.send(new ProducerRecord<>(
+                topics.assignments(agentId), taskId, Json.bytes(Cancellation.of(taskId, 1, agentId, Instant.now()))));
     }
 
     private void give(String taskId) {

@@ -11,6 +11,7 @@ import java.util.Map;
 @JsonSubTypes({
     @JsonSubTypes.Type(value = ControlMessage.ClearQueue.class, name = "clear_queue"),
     @JsonSubTypes.Type(value = ControlMessage.QueueCleared.class, name = "queue_cleared"),
+    @JsonSubTypes.Type(value = ControlMessage.PauseQueue.class, name = "pause_queue"),
     @JsonSubTypes.Type(value = ControlMessage.SwitchStrategy.class, name = "switch_strategy")
 })
 public sealed interface ControlMessage {
@@ -44,6 +45,23 @@ public sealed interface ControlMessage {
         @Override
         public String key() {
             return "cleared." + priority.wireName() + "." + partition;
+        }
+    }
+
+    /**
+     * From now on nothing of a queue is assigned, or it is again.
+     *
+     * @param commandId so that whoever asked knows when it has come round
+     */
+    record PauseQueue(
+            @JsonProperty("command_id") String commandId,
+            @JsonProperty("priority") Priority priority,
+            @JsonProperty("paused") Boolean paused,
+            @JsonProperty("issued_at") Instant issuedAt)
+            implements ControlMessage {
+        @Override
+        public String key() {
+            return "pause." + priority.wireName();
         }
     }
 

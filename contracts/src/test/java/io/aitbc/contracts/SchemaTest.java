@@ -96,6 +96,8 @@ class SchemaTest {
                 Arguments.of("heartbeat", new Heartbeat("agent-1", null, null, null, null)),
                 Arguments.of("control", new ControlMessage.ClearQueue("c", Priority.LOW, Map.of(0, 7L), NOW)),
                 Arguments.of("control", new ControlMessage.QueueCleared("c", Priority.LOW, 3)),
+                Arguments.of("cancellation", Cancellation.of("t-1", 2, "agent-1", NOW)),
+                Arguments.of("control", new ControlMessage.PauseQueue("c", Priority.LOW, true, NOW)),
                 Arguments.of("control", new ControlMessage.SwitchStrategy("RANDOM", NOW)));
     }
 
@@ -139,6 +141,11 @@ class SchemaTest {
                         Task.class,
                         "{\"task_data\":{},\"requirements\":{\"min_health_score\":2}}",
                         "requirements.min_health_score must be from 0.0 to 1.0"),
+                Arguments.of(
+                        "cancellation",
+                        Cancellation.class,
+                        "{\"type\":\"x\",\"assignment_id\":\"t:1\",\"task_id\":\"t\",\"attempt\":1,\"agent_id\":\"a\"}",
+                        "type must be"),
                 Arguments.of("registration", Registration.class, "{\"agent_id\":\"a\"}", "agent_type is required"),
                 Arguments.of(
                         "registration",

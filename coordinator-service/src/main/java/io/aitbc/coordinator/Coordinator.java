@@ -36,7 +36,7 @@ public final class Coordinator implements SmartLifecycle {
     private volatile boolean running;
     private volatile int started;
 
-    private record Part(Runnable start, AutoCloseable end) {}
+    private record Part(Attempt start, AutoCloseable end) {}
 
     Coordinator(
             TopicCatalog topics,

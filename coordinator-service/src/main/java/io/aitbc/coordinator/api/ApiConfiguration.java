@@ -3,8 +3,11 @@ package io.aitbc.coordinator.api;
 import io.aitbc.contracts.AgentStatus;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
+import java.time.Duration;
+import java.time.temporal.ChronoUnit;
 import org.apache.catalina.core.StandardHost;
 import org.springframework.boot.context.properties.EnableConfigurationProperties;
+import org.springframework.boot.convert.DurationStyle;
 import org.springframework.boot.tomcat.servlet.TomcatServletWebServerFactory;
 import org.springframework.boot.web.server.WebServerFactoryCustomizer;
 import org.springframework.boot.web.servlet.FilterRegistrationBean;
@@ -46,6 +49,8 @@ class ApiConfiguration implements WebMvcConfigurer {
     @Override
     public void addFormatters(FormatterRegistry registry) {
         registry.addConverter(String.class, Priority.class, Priority::parse);
+        registry.addConverter(
+                String.class, Duration.class, text -> DurationStyle.detectAndParse(text, ChronoUnit.SECONDS));
         registry.addConverter(String.class, AgentStatus.class, AgentStatus::parse);
     }
 }

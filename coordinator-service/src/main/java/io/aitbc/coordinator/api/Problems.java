@@ -49,6 +49,10 @@ class Problems extends ResponseEntityExceptionHandler {
         return new ResponseStatusException(HttpStatus.NOT_FOUND, "Task not found");
     }
 
+    static ResponseStatusException conflict(String detail) {
+        return new ResponseStatusException(HttpStatus.CONFLICT, detail);
+    }
+
     static ResponseStatusException unprocessable(String detail) {
         return new ResponseStatusException(HttpStatus.UNPROCESSABLE_CONTENT, detail);
     }

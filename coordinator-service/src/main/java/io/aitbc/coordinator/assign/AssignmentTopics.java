@@ -1,6 +1,7 @@
 package io.aitbc.coordinator.assign;
 
 import io.aitbc.contracts.Assignment;
+import io.aitbc.contracts.Cancellation;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Topics;
 import java.util.concurrent.CompletableFuture;
@@ -23,6 +24,11 @@ public final class AssignmentTopics implements AutoCloseable {
         Assignment assignment =
                 Assignment.of(waiting.task(), waiting.position().priority(), verdict.agentId(), verdict.assignedAt());
         return send(verdict.agentId(), assignment.taskId(), Json.bytes(assignment));
+    }
+
+    /** Tells an agent that it need not go on. */
+    CompletableFuture<Void> publish(Cancellation cancellation) {
+        return send(cancellation.agentId(), cancellation.taskId(), Json.bytes(cancellation));
     }
 
     private CompletableFuture<Void> send(String agentId, String taskId, byte[] value) {

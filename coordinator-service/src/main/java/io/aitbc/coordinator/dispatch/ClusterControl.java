@@ -2,6 +2,7 @@ package io.aitbc.coordinator.dispatch;
 
 import io.aitbc.contracts.ControlMessage;
 import io.aitbc.contracts.ControlMessage.ClearQueue;
+import io.aitbc.contracts.ControlMessage.PauseQueue;
 import io.aitbc.contracts.ControlMessage.QueueCleared;
 import io.aitbc.contracts.ControlMessage.SwitchStrategy;
 import io.aitbc.contracts.Priority;
@@ -34,6 +35,8 @@ public final class ClusterControl implements AutoCloseable {
     private final Clock clock;
     private final Map<String, Clearing> clearings = new ConcurrentHashMap<>();
     private final Map<String, CompletableFuture<Void>> switches = new ConcurrentHashMap<>();
+    private final Map<String, CompletableFuture<Void>> awaited = new ConcurrentHashMap<>();
+    private final Set<Priority> pausedQueues = ConcurrentHashMap.newKeySet();
     private volatile LoadBalancingStrategy strategy;
 
     /** The partitions whose owners have not reported yet. */
@@ -56,7 +59,8 @@ public final class ClusterControl implements AutoCloseable {
         this.clock = clock;
     }
 
-    public void start() {
+    /** Returns once it is known what was decided before. */
+    public void start() throws InterruptedException {
         topic.start();
     }
 
@@ -76,6 +80,24 @@ public final class ClusterControl implements AutoCloseable {
                 switches.computeIfAbsent(wanted.wireName(), name -> new CompletableFuture<>());
         topic.send(new SwitchStrategy(wanted.wireName(), clock.instant()));
         await(applied, "the strategy was not switched in time");
+    }
+
+    /** Stops, or resumes, the assignment of a queue's tasks by all coordinators; returns when this one has heard it. */
+    public void pause(Priority priority, boolean paused) throws InterruptedException {
+        PauseQueue command = new PauseQueue(TaskIds.next(), priority, paused, clock.instant());
+        CompletableFuture<Void> applied = new CompletableFuture<>();
+        awaited.put(command.commandId(), applied);
+        try {
+            topic.send(command);
+            await(applied, "the queue was not " + (paused ? "paused" : "resumed") + " in time");
+        } finally {
+            awaited.remove(command.commandId());
+        }
+    }
+
+    /** Whose tasks are not assigned. */
+    public Set<Priority> pausedQueues() {
+        return Set.copyOf(pausedQueues);
     }
 
     /**
@@ -121,8 +143,23 @@ public final class ClusterControl implements AutoCloseable {
                     && clearing.missing().isEmpty()) {
                 clearing.done().complete(null);
             }
+        } else if (message instanceof PauseQueue command) {
+            apply(command);
         } else if (message instanceof SwitchStrategy command) {
             apply(LoadBalancingStrategy.parse(command.strategy()));
+        }
+    }
+
+    private void apply(PauseQueue command) {
+        if (command.paused()) {
+            pausedQueues.add(command.priority());
+        } else {
+            pausedQueues.remove(command.priority());
+        }
+        dispatcher.tellLane(lane -> lane.pause(command.priority(), command.paused()));
+        CompletableFuture<Void> applied = awaited.get(command.commandId());
+        if (applied != null) {
+            applied.complete(null);
         }
     }
 

@@ -6,6 +6,8 @@ import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.kafka.ConsumerLoop;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import java.util.List;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.ConsumerRecords;
@@ -23,10 +25,15 @@ import org.slf4j.LoggerFactory;
 final class ControlTopic implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(ControlTopic.class);
 
+    private static final long CATCH_UP_SECONDS = 30;
+
     private final Producer<String, byte[]> producer;
     private final Topics topics;
     private final Consumer<ControlMessage> listener;
     private final ConsumerLoop loop;
+    private final CountDownLatch caughtUp = new CountDownLatch(1);
+    /** The offset of the last message at the start; used by the control thread only. */
+    private long newest;
 
     ControlTopic(
             KafkaClients clients, Producer<String, byte[]> producer, Topics topics, Consumer<ControlMessage> listener) {
@@ -36,8 +43,12 @@ final class ControlTopic implements AutoCloseable {
         this.loop = new ConsumerLoop("control", () -> open(clients), this::handle, false);
     }
 
-    void start() {
+    /** Returns once all that was said before has been passed on. */
+    void start() throws InterruptedException {
         loop.start();
+        if (!caughtUp.await(CATCH_UP_SECONDS, TimeUnit.SECONDS)) {
+            log.warn("What was decided before is not known yet; it will be followed as soon as it is read");
+        }
     }
 
     void send(ControlMessage message) {
@@ -59,6 +70,10 @@ final class ControlTopic implements AutoCloseable {
         TopicPartition partition = new TopicPartition(topics.control(), 0);
         consumer.assign(List.of(partition));
         consumer.seekToBeginning(List.of(partition));
+        newest = consumer.endOffsets(List.of(partition)).get(partition) - 1;
+        if (newest < 0) {
+            caughtUp.countDown();
+        }
         return consumer;
     }
 
@@ -69,6 +84,9 @@ final class ControlTopic implements AutoCloseable {
             } catch (Json.MalformedMessageException e) {
                 // Perhaps of a newer version; there is nobody to whom it would be of use elsewhere.
                 log.atWarn().addKeyValue("offset", record.offset()).log("Control message ignored: {}", e.getMessage());
+            }
+            if (record.offset() >= newest) {
+                caughtUp.countDown();
             }
         }
     }

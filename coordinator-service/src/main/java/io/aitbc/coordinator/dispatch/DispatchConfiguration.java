@@ -3,6 +3,7 @@ package io.aitbc.coordinator.dispatch;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.agent.Agent;
 import io.aitbc.coordinator.assign.AssignmentTopics;
+import io.aitbc.coordinator.assign.Cancellations;
 import io.aitbc.coordinator.assign.Reservations;
 import io.aitbc.coordinator.intake.DeadLetters;
 import io.aitbc.coordinator.intake.QueueSizes;
@@ -18,6 +19,7 @@ import io.aitbc.coordinator.registry.Registry;
 import io.aitbc.coordinator.settle.SettleSettings;
 import java.time.Clock;
 import java.util.Map;
+import java.util.Set;
 import java.util.random.RandomGenerator;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.consumer.ConsumerConfig;
@@ -35,6 +37,11 @@ class DispatchConfiguration {
     @Bean
     QueueSizes queueSizes(Admin admin, Topics topics) {
         return new QueueSizes(admin, topics, topics.prefix() + GROUP);
+    }
+
+    @Bean
+    Cancellations cancellations(Redis redis, AssignmentTopics assignments, SettleSettings settings, Clock clock) {
+        return new Cancellations(redis, assignments, settings.taskRetention(), clock);
     }
 
     @Bean(destroyMethod = "")
@@ -100,6 +107,11 @@ class DispatchConfiguration {
             @Override
             public void holds(String agentId, int count) {
                 dispatcher.tell(matcher -> matcher.agentHolds(agentId, count));
+            }
+
+            @Override
+            public void cancelled(Set<String> taskIds) {
+                dispatcher.tellLane(lane -> lane.cancelled(taskIds));
             }
         });
     }

@@ -121,11 +121,6 @@ public final class Dispatcher implements AutoCloseable {
         post(() -> change.accept(lane));
     }
 
-    /** Tasks have been cancelled: they need not wait any more. */
-    public void cancelled(Collection<String> taskIds) {
-        post(() -> lane.cancelled(taskIds));
-    }
-
     public LaneFigures figures() {
         return figures;
     }

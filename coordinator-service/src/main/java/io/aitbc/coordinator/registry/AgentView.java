@@ -36,6 +36,9 @@ public final class AgentView implements AutoCloseable {
         void gone(String agentId);
 
         void holds(String agentId, int count);
+
+        /** Tasks have been cancelled that may still wait. */
+        void cancelled(Set<String> taskIds);
     }
 
     private static final Logger log = LoggerFactory.getLogger(AgentView.class);
@@ -132,14 +135,19 @@ public final class AgentView implements AutoCloseable {
     private void follow(List<String> batch) {
         Set<String> changed = new LinkedHashSet<>();
         Map<String, Integer> held = new HashMap<>();
+        Set<String> cancelled = new HashSet<>();
         for (String notice : batch) {
             try {
                 JsonNode json = Json.MAPPER.readTree(notice);
                 json.path("changed").forEach(id -> changed.add(id.asString()));
+                json.path("cancelled").forEach(id -> cancelled.add(id.asString()));
                 json.path("held").forEachEntry((id, count) -> held.put(id, count.asInt()));
             } catch (JacksonException e) {
                 log.atDebug().log("Notice not understood: {}", notice);
             }
+        }
+        if (!cancelled.isEmpty()) {
+            listener.cancelled(cancelled);
         }
         held.forEach(listener::holds);
         Set<String> missing = new HashSet<>(changed);

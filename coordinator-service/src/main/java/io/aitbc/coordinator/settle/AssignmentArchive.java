@@ -75,7 +75,7 @@ final class AssignmentArchive implements AutoCloseable {
                 found.put(assignment.assignmentId(), assignment);
             }
         } catch (Json.MalformedMessageException e) {
-            // Someone else wrote into the agent's topic: not an assignment of ours, so none that is wanted.
+            // A cancellation, or something that someone else wrote: none that is wanted.
             log.atDebug().addKeyValue("topic", record.topic()).log("Not an assignment: {}", e.getMessage());
         }
     }

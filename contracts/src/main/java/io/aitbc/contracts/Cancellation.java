@@ -1,0 +1,34 @@
+package io.aitbc.contracts;
+
+import com.fasterxml.jackson.annotation.JsonProperty;
+import java.time.Instant;
+
+/**
+ * Tells an agent, on the topic of its assignments, that it need not go on with one. Whatever it reports of it is ignored. A
+ * cancellation may overtake its assignment.
+ *
+ * @param type {@value #TYPE}, by which it is told from an assignment, which has none
+ */
+public record Cancellation(
+        @JsonProperty("type") String type,
+        @JsonProperty("assignment_id") String assignmentId,
+        @JsonProperty("task_id") String taskId,
+        @JsonProperty("attempt") Integer attempt,
+        @JsonProperty("agent_id") String agentId,
+        @JsonProperty("cancelled_at") Instant cancelledAt) {
+    public static final String TYPE = "cancellation";
+
+    public Cancellation {
+        if (!TYPE.equals(type)) {
+            throw new IllegalArgumentException("type must be \"" + TYPE + "\"");
+        }
+        Checks.id("task_id", taskId);
+        Checks.id("agent_id", agentId);
+        Checks.required("attempt", attempt);
+        assignmentId = assignmentId == null ? Assignment.id(taskId, attempt) : assignmentId;
+    }
+
+    public static Cancellation of(String taskId, int attempt, String agentId, Instant at) {
+        return new Cancellation(TYPE, Assignment.id(taskId, attempt), taskId, attempt, agentId, at);
+    }
+}

@@ -1,0 +1,111 @@
+package io.aitbc.coordinator.api;
+
+import com.fasterxml.jackson.annotation.JsonProperty;
+import io.aitbc.contracts.Priority;
+import io.aitbc.coordinator.dispatch.ClusterControl;
+import io.swagger.v3.oas.annotations.Operation;
+import io.swagger.v3.oas.annotations.tags.Tag;
+import java.time.Clock;
+import java.time.Instant;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+import org.springframework.web.bind.annotation.GetMapping;
+import org.springframework.web.bind.annotation.PathVariable;
+import org.springframework.web.bind.annotation.PostMapping;
+import org.springframework.web.bind.annotation.RequestMapping;
+import org.springframework.web.bind.annotation.RestController;
+
+@RestController
+@RequestMapping({"/tasks/queues", "/v1/tasks/queues"})
+@Tag(name = "queues", description = "See what waits, and stop, resume or empty a queue for the whole cluster")
+class QueueController {
+    private final ClusterControl control;
+    private final Figures figures;
+    private final Clock clock;
+
+    QueueController(ClusterControl control, Figures figures, Clock clock) {
+        this.control = control;
+        this.figures = figures;
+        this.clock = clock;
+    }
+
+    record QueueSizesNow(
+            @JsonProperty("status") String status,
+            @JsonProperty("queue_sizes") Map<Priority, Long> queueSizes,
+            @JsonProperty("paused") Set<Priority> paused,
+            @JsonProperty("timestamp") Instant timestamp) {}
+
+    @GetMapping
+    @Operation(summary = "How many tasks of each priority no agent has")
+    QueueSizesNow sizes() throws InterruptedException {
+        return new QueueSizesNow("success", figures.queueSizes(), paused(), clock.instant());
+    }
+
+    record QueueStats(
+            @JsonProperty("status") String status,
+            @JsonProperty("queue_sizes") Map<Priority, Long> queueSizes,
+            @JsonProperty("distribution_stats") Figures.Tasks distributionStats,
+            @JsonProperty("queues") Map<Priority, Figures.Queue> queues,
+            @JsonProperty("timestamp") Instant timestamp) {}
+
+    @GetMapping("/stats")
+    @Operation(summary = "Per priority: size, age of the oldest task, rates in and out")
+    QueueStats stats() throws InterruptedException {
+        Instant now = clock.instant();
+        Map<Priority, Long> sizes = figures.queueSizes();
+        return new QueueStats("success", sizes, figures.tasks(false), figures.queues(sizes, now), now);
+    }
+
+    record QueueCleared(
+            @JsonProperty("status") String status,
+            @JsonProperty("message") String message,
+            @JsonProperty("priority") Priority priority,
+            @JsonProperty("cleared_count") long clearedCount,
+            @JsonProperty("timestamp") Instant timestamp) {}
+
+    @PostMapping("/{priority}/clear")
+    @Operation(summary = "Cancel what is in a queue now; a task counted here is never executed")
+    QueueCleared clear(@PathVariable("priority") Priority priority) throws InterruptedException {
+        long count = control.clear(priority);
+        return new QueueCleared(
+                "success",
+                "Cleared " + count + (count == 1 ? " task" : " tasks") + " from the " + priority.wireName() + " queue",
+                priority,
+                count,
+                clock.instant());
+    }
+
+    record QueuePaused(
+            @JsonProperty("status") String status,
+            @JsonProperty("message") String message,
+            @JsonProperty("priority") Priority priority,
+            @JsonProperty("paused") boolean paused,
+            @JsonProperty("timestamp") Instant timestamp) {}
+
+    @PostMapping("/{priority}/pause")
+    @Operation(summary = "Assign nothing of a queue until it is resumed; submissions are still accepted")
+    QueuePaused pause(@PathVariable("priority") Priority priority) throws InterruptedException {
+        return pause(priority, true);
+    }
+
+    @PostMapping("/{priority}/resume")
+    @Operation(summary = "Assign tasks of a queue again")
+    QueuePaused resume(@PathVariable("priority") Priority priority) throws InterruptedException {
+        return pause(priority, false);
+    }
+
+    private QueuePaused pause(Priority priority, boolean paused) throws InterruptedException {
+        control.pause(priority, paused);
+        return new QueuePaused(
+                "success",
+                "The " + priority.wireName() + " queue is " + (paused ? "paused" : "resumed"),
+                priority,
+                paused,
+                clock.instant());
+    }
+
+    private Set<Priority> paused() {
+        return new TreeSet<>(control.pausedQueues());
+    }
+}

@@ -1,0 +1,110 @@
+package io.aitbc.coordinator.api;
+
+import io.aitbc.coordinator.intake.TaskStates;
+import io.lettuce.core.RedisException;
+import java.time.Duration;
+import java.util.HashSet;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.Semaphore;
+import java.util.concurrent.TimeUnit;
+import java.util.function.Function;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import org.springframework.http.HttpStatus;
+import org.springframework.stereotype.Component;
+import org.springframework.web.context.request.async.DeferredResult;
+import org.springframework.web.server.ResponseStatusException;
+import tools.jackson.databind.node.ObjectNode;
+
+/**
+ * Answers callers when the tasks they wait for have ended. One thread asks Redis about all of them at once, some twenty times a
+ * second, so that a waiting caller occupies no thread.
+ */
+@Component
+final class TaskEnds implements AutoCloseable {
+    private static final Logger log = LoggerFactory.getLogger(TaskEnds.class);
+    private static final int MOST = 10_000;
+    private static final long LOOK_EVERY_MS = 50;
+    private static final long SPARE_MS = 10_000;
+
+    private final TaskStates states;
+    private final ConcurrentLinkedQueue<Waiting> waiting = new ConcurrentLinkedQueue<>();
+    private final Semaphore places = new Semaphore(MOST);
+    private final CountDownLatch closing = new CountDownLatch(1);
+    private final Thread thread = new Thread(this::run, "task-ends");
+
+    private record Waiting(
+            String taskId,
+            long untilNanos,
+            Function<Map<String, String>, ObjectNode> present,
+            DeferredResult<ObjectNode> result) {}
+
+    TaskEnds(TaskStates states) {
+        this.states = states;
+        thread.setDaemon(true);
+        thread.start();
+    }
+
+    @Override
+    public void close() {
+        closing.countDown();
+    }
+
+    static DeferredResult<ObjectNode> at(ObjectNode answer) {
+        DeferredResult<ObjectNode> result = new DeferredResult<>();
+        result.setResult(answer);
+        return result;
+    }
+
+    /** The state of a task once it has ended, or as it is when the time is over. */
+    DeferredResult<ObjectNode> await(String taskId, Duration time, Function<Map<String, String>, ObjectNode> present) {
+        if (!places.tryAcquire()) {
+            throw new ResponseStatusException(
+                    HttpStatus.SERVICE_UNAVAILABLE, MOST + " callers wait for results already: ask again without wait");
+        }
+        DeferredResult<ObjectNode> result = new DeferredResult<>(time.toMillis() + SPARE_MS);
+        result.onTimeout(() -> result.setErrorResult(
+                new ResponseStatusException(HttpStatus.SERVICE_UNAVAILABLE, "Redis did not say how the task stands")));
+        result.onCompletion(places::release);
+        waiting.add(new Waiting(taskId, System.nanoTime() + time.toNanos(), present, result));
+        return result;
+    }
+
+    private void run() {
+        try {
+            while (!closing.await(LOOK_EVERY_MS, TimeUnit.MILLISECONDS)) {
+                try {
+                    look();
+                } catch (RedisException | CompletionException e) {
+                    log.atDebug().log("Will look again: {}", e.toString());
+                }
+            }
+        } catch (InterruptedException e) {
+            log.debug("Interrupted");
+        }
+    }
+
+    private void look() {
+        waiting.removeIf(one -> one.result.isSetOrExpired());
+        if (waiting.isEmpty()) {
+            return;
+        }
+        Set<String> taskIds = new HashSet<>();
+        waiting.forEach(one -> taskIds.add(one.taskId));
+        Map<String, String> statuses = states.statuses(taskIds);
+        long now = System.nanoTime();
+        for (Waiting one : waiting) {
+            String status = statuses.get(one.taskId);
+            if (status == null || TaskStates.hasEnded(status) || now - one.untilNanos >= 0) {
+                states.find(one.taskId)
+                        .ifPresentOrElse(
+                                state -> one.result.setResult(one.present.apply(state)),
+                                () -> one.result.setErrorResult(Problems.taskNotFound()));
+            }
+        }
+    }
+}

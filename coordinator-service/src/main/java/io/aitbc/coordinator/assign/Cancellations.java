@@ -1,0 +1,53 @@
+package io.aitbc.coordinator.assign;
+
+import io.aitbc.contracts.Cancellation;
+import io.aitbc.coordinator.redis.Redis;
+import io.aitbc.coordinator.redis.Script;
+import java.time.Clock;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+
+/** Cancels tasks that have not ended. May be used by any thread. */
+public final class Cancellations {
+    private static final Script CANCEL = Script.beside(Cancellations.class, "cancel");
+
+    private final Redis redis;
+    private final AssignmentTopics assignments;
+    private final Duration taskRetention;
+    private final Clock clock;
+
+    /** @param taskRetention how long a cancelled task can be asked for */
+    public Cancellations(Redis redis, AssignmentTopics assignments, Duration taskRetention, Clock clock) {
+        this.redis = redis;
+        this.assignments = assignments;
+        this.taskRetention = taskRetention;
+        this.clock = clock;
+    }
+
+    /**
+     * What a task was before.
+     *
+     * @param status as its hash has it, {@code unknown} when there is none
+     * @param agentId who had it, or empty
+     * @param told done once its agent, if there is one, has the word on its topic
+     */
+    public record Cancelled(String status, String agentId, CompletableFuture<Void> told) {}
+
+    /** Cancels a task unless it has ended. Asked again of a cancelled one, it tells the agent again. */
+    public Cancelled cancel(String taskId) {
+        Instant now = clock.instant();
+        List<Object> before =
+                CANCEL.runNow(redis, List.of(taskId, now.toString(), String.valueOf(taskRetention.toSeconds())));
+        String status = (String) before.get(0);
+        String agentId = (String) before.get(2);
+        boolean agentMustKnow = !agentId.isEmpty() && (status.equals("assigned") || status.equals("cancelled"));
+        return new Cancelled(
+                status,
+                agentId,
+                agentMustKnow
+                        ? assignments.publish(Cancellation.of(taskId, ((Long) before.get(1)).intValue(), agentId, now))
+                        : CompletableFuture.completedFuture(null));
+    }
+}

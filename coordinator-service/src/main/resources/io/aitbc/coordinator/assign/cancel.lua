@@ -1,0 +1,25 @@
+-- Cancels a task, whether it waits or an agent has it.
+-- Guarantee: an ended task is left as it is; a cancelled one is never assigned, and no result of it counts.
+-- ARGV   1 task_id, 2 now as ISO 8601, 3 retention in s
+-- Returns its status before ('unknown' when there is no such task), its attempt, and the agent that had or has it or ''
+local task_id = ARGV[1]
+local task = 'task:' .. task_id
+local seen = redis.call('HMGET', task, 'status', 'attempt', 'agent_id')
+local status, attempt, agent_id = seen[1], tonumber(seen[2]) or 0, seen[3] or ''
+if not status then
+  return { 'unknown', 0, '' }
+end
+if status == 'queued' or status == 'assigned' then
+  redis.call('HSET', task, 'status', 'cancelled', 'finished_at', ARGV[2])
+  redis.call('EXPIRE', task, ARGV[3])
+  redis.call('HINCRBY', 'stats:tasks', 'cancelled', 1)
+  local held = ''
+  if status == 'assigned' then
+    redis.call('ZREM', 'tasks:deadlines', task_id)
+    redis.call('HDEL', 'agent:' .. agent_id .. ':inflight', task_id)
+    redis.call('HINCRBY', 'stats:tasks', 'failed_attempts', 1)
+    held = ',"held":{"' .. agent_id .. '":' .. redis.call('HLEN', 'agent:' .. agent_id .. ':inflight') .. '}'
+  end
+  redis.call('PUBLISH', 'agent_events', '{"cancelled":["' .. task_id .. '"]' .. held .. '}')
+end
+return { status, attempt, agent_id }
