@@ -23,6 +23,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.apache.kafka.clients.CommonClientConfigs;
+import org.apache.kafka.clients.consumer.CloseOptions;
 import org.apache.kafka.clients.consumer.ConsumerConfig;
 import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
@@ -58,6 +59,9 @@ public final class AgentWorker implements AutoCloseable {
 
     /** How far back of the last commit repeated assignments are looked for at the start. */
     private static final long LOOK_BACK = 2_000;
+
+    /** How long Kafka may take to hear that it ends. */
+    private static final Duration LAST_WORDS = Duration.ofSeconds(3);
 
     private final Registration registration;
     private final Handler handler;
@@ -163,7 +167,7 @@ public final class AgentWorker implements AutoCloseable {
 
     private void consume() {
         boolean fenced = false;
-        try (consumer) {
+        try {
             if (awaitTopic()) {
                 consumer.subscribe(List.of(topic()), new StartAfterLastCommit());
                 while (!drained()) {
@@ -179,10 +183,31 @@ public final class AgentWorker implements AutoCloseable {
         } finally {
             draining.countDown();
             handlers.shutdownNow();
+            leaveGroup();
             if (!fenced) {
                 sayGoodbye();
             }
-            producer.close(Duration.ofSeconds(5));
+            closeProducer();
+        }
+    }
+
+    private void leaveGroup() {
+        try {
+            consumer.close(CloseOptions.timeout(LAST_WORDS));
+        } catch (KafkaException e) {
+            log.warn("Agent {} did not end cleanly: {}", agentId(), e.toString());
+        }
+    }
+
+    /** In a thread of its own: at a broker that accepts connections and never answers, it takes longer than it is told. */
+    private void closeProducer() {
+        Thread closing = new Thread(() -> producer.close(LAST_WORDS), "closing-" + agentId());
+        closing.setDaemon(true);
+        closing.start();
+        try {
+            closing.join(LAST_WORDS.toMillis());
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
         }
     }
 

@@ -215,6 +215,7 @@ class AgentWorkerTest {
         assertThat(awaitResults(1)).extracting(TaskResult::taskId).containsExactly("running");
     }
 
+    /** The worst way to be away: connections are accepted, and nothing is ever answered. */
     @Test
     void itEndsWhileKafkaIsAway() throws Exception {
         try (ServerSocket nobody = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
