@@ -102,6 +102,23 @@ public record Task(
                 unknown);
     }
 
+    /** The same task from an attempt on, after it had failed for good. */
+    public Task again(int number, int maxAttempts) {
+        return new Task(
+                taskId,
+                taskData,
+                priority,
+                requirements,
+                maxAttempts,
+                timeoutSeconds,
+                null,
+                null,
+                submittedAt,
+                number,
+                null,
+                unknown);
+    }
+
     /** The same task for another try, not before a time. */
     public Task attempt(int number, @Nullable Instant earliest) {
         return new Task(

@@ -41,7 +41,7 @@ class ArchitectureTest {
             registry   agent intake kafka redis
             settle     intake kafka redis registry
             dispatch   agent assign balance intake kafka match redis registry settle
-            api        agent assign balance dispatch intake redis registry start
+            api        agent assign balance dispatch intake match redis registry start
             start      assign dispatch kafka redis registry settle
             """;
 

@@ -6,6 +6,7 @@ import static org.awaitility.Awaitility.await;
 import io.aitbc.coordinator.RunningCoordinator.Answer;
 import io.aitbc.localstack.LocalStack;
 import java.time.Duration;
+import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterAll;
@@ -188,6 +189,159 @@ class TaskControlTest {
                                 .at("/queue_sizes/urgent")
                                 .asInt()
                         == 0);
+    }
+
+    @Test
+    void aBadTaskOfABatchSpoilsOnlyItself() {
+        coordinator.submit(requiring("batch").replaceFirst("\\{", "{\"task_id\":\"batch-known\","));
+        for (String body : List.of(
+                "[{\"task_data\":{}},{\"task_data\":1},{\"task_id\":\"batch-known\",\"task_data\":{}},"
+                        + "{\"task_id\":\"status\",\"task_data\":{}}]",
+                "{\"task_data\":{}}\n\n{\"task_data\":1}\n{\"task_id\":\"batch-known\",\"task_data\":{}}\n"
+                        + "{\"task_id\":\"status\",\"task_data\":{}}\n")) {
+            JsonNode answer = coordinator.post("/tasks/submit/batch", body).body();
+            assertThat(answer.at("/results")
+                            .valueStream()
+                            .map(item -> item.get("status").asString()))
+                    .as("%s", answer)
+                    .containsExactly("accepted", "refused", "repeated", "refused");
+            assertThat(answer.at("/results/1/detail").asString()).contains("task_data has the wrong type");
+            assertThat(coordinator
+                            .get("/tasks/" + answer.at("/results/0/task_id").asString())
+                            .code())
+                    .isEqualTo(200);
+        }
+    }
+
+    @Test
+    void theSameTaskTwiceInABatchIsOne() {
+        String task = "{\"task_id\":\"batch-twin\",\"task_data\":{},\"requirements\":{\"capabilities\":[\"twin\"]}}";
+
+        JsonNode answer = coordinator
+                .post("/tasks/submit/batch", "[" + task + "," + task + "]")
+                .body();
+
+        assertThat(answer.get("accepted").asInt()).isEqualTo(1);
+        assertThat(answer.get("repeated").asInt()).isEqualTo(1);
+    }
+
+    @Test
+    void whatIsNoBatchIsRefusedWithASentence() {
+        assertThat(coordinator.post("/tasks/submit/batch", "[]").detail()).startsWith("a batch holds 1 to 10000 tasks");
+        assertThat(coordinator.post("/tasks/submit/batch", "[{").code()).isEqualTo(422);
+        assertThat(coordinator
+                        .post("/tasks/submit/batch", "nonsense")
+                        .body()
+                        .at("/results/0/detail")
+                        .asString())
+                .startsWith("not valid JSON");
+    }
+
+    @Test
+    void theFrontOfAQueueCanBeSeen() {
+        String first = coordinator.submit(requiring("peek", "low"));
+        String second = coordinator.submit(requiring("peek", "low"));
+
+        Answer answer = await().atMost(LONG)
+                .until(
+                        () -> coordinator.get("/tasks/queues/low?limit=2"),
+                        found -> found.body().get("tasks").size() == 2);
+
+        assertThat(answer.body()
+                        .get("tasks")
+                        .valueStream()
+                        .map(task -> task.get("task_id").asString()))
+                .containsExactly(first, second);
+        assertThat(coordinator.get("/tasks/queues/low?limit=1").body().get("tasks"))
+                .hasSize(1);
+        assertThat(coordinator.get("/tasks/queues/low?limit=0").code()).isEqualTo(422);
+        assertThat(coordinator.get("/tasks/queues/soon").detail()).isEqualTo("Invalid priority: soon");
+        cancel(first);
+        cancel(second);
+    }
+
+    @Test
+    void aWaitingTaskTellsWhy() {
+        coordinator.register("explain-agent", 1, "explain");
+        String running = coordinator.submit(requiring("explain"));
+        coordinator.awaitTask(running, "assigned");
+        assertThat(explain(running).get("explanation").asString()).startsWith("agent explain-agent has had it since");
+
+        String full = coordinator.submit(requiring("explain"));
+        assertThat(explain(full).get("explanation").asString())
+                .endsWith("the closest is explain-agent: it holds 1 tasks, its capacity is 1");
+        assertThat(explain(full).at("/waiting/agents/ruled_out/full").asInt()).isPositive();
+
+        String absent = coordinator.submit(requiring("explain-absent"));
+        JsonNode waiting = explain(absent).get("waiting");
+        assertThat(waiting.at("/agents/ruled_out/missing_capability")).isEqualTo(waiting.at("/agents/total"));
+        assertThat(waiting.at("/agents/closest/0/obstacles/0/detail").asString())
+                .isEqualTo("it has no capability explain-absent");
+        assertThat(waiting.get("place_in_queue").asLong())
+                .isBetween(2L, waiting.get("queue_size").asLong());
+
+        String later = coordinator.submit(
+                requiring("explain").replaceFirst("\\{", "{\"not_before\":\"2100-01-01T00:00:00Z\","));
+        assertThat(explain(later).get("explanation").asString())
+                .isEqualTo("it is not to start before 2100-01-01T00:00:00Z");
+        assertThat(coordinator.get("/tasks/nobody-knows/explain").code()).isEqualTo(404);
+    }
+
+    @Test
+    void aTaskThatFailedForGoodCanBeTriedAgain() {
+        coordinator.register("redrive-agent", 1, "redrive");
+        String id = coordinator.submit(
+                "{\"task_data\":{\"n\":1},\"max_attempts\":1,\"requirements\":{\"capabilities\":[\"redrive\"]}}");
+        coordinator.report(
+                coordinator.awaitRecords("assignments.redrive-agent", 1).get(0), "failed", "disk full");
+        coordinator.awaitTask(id, "failed");
+        JsonNode letter = coordinator
+                .get("/tasks/dead-letter?limit=1000")
+                .body()
+                .get("dead_letters")
+                .valueStream()
+                .filter(one -> one.path("task_id").asString("").equals(id))
+                .findFirst()
+                .orElseThrow();
+        assertThat(letter.get("reason").asString()).isEqualTo("attempts_exhausted");
+        assertThat(letter.at("/task/task_data/n").asInt()).isEqualTo(1);
+
+        assertThat(coordinator
+                        .post("/tasks/dead-letter/" + id + "/redrive", "")
+                        .body()
+                        .get("attempt")
+                        .asInt())
+                .isEqualTo(2);
+
+        JsonNode again =
+                coordinator.awaitRecords("assignments.redrive-agent", 2).get(1);
+        assertThat(again.get("attempt").asInt()).isEqualTo(2);
+        assertThat(coordinator.post("/tasks/dead-letter/" + id + "/redrive", "").detail())
+                .isEqualTo("only a failed task can be tried again, and this one is assigned");
+        coordinator.report(again, "completed", null);
+        coordinator.awaitTask(id, "completed");
+    }
+
+    @Test
+    void whatIsNoTaskCannotBeTriedAgain() {
+        coordinator.publish("tasks.low", "poison", "nonsense");
+        await().atMost(LONG)
+                .until(() -> coordinator
+                                .post("/tasks/dead-letter/poison/redrive", "")
+                                .code()
+                        == 409);
+        assertThat(coordinator
+                        .post("/tasks/dead-letter/nobody-knows/redrive", "")
+                        .code())
+                .isEqualTo(404);
+        assertThat(coordinator.get("/tasks/dead-letter?limit=0").code()).isEqualTo(422);
+    }
+
+    private static JsonNode explain(String taskId) {
+        return await().atMost(LONG)
+                .until(
+                        () -> coordinator.get("/tasks/" + taskId + "/explain").body(),
+                        found -> found.has("explanation"));
     }
 
     private static void publish(int count, String priority, String capability) {

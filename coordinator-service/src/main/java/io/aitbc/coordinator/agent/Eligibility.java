@@ -31,7 +31,7 @@ public final class Eligibility {
                 && Health.of(agent, now, policy).score() >= minHealth(task, policy);
     }
 
-    private static double minHealth(Requirements task, HealthPolicy policy) {
+    static double minHealth(Requirements task, HealthPolicy policy) {
         return task.minHealthScore() == null
                 ? policy.minHealthScore()
                 : Math.max(policy.minHealthScore(), task.minHealthScore());

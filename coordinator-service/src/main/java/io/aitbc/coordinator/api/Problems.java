@@ -4,6 +4,7 @@ import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority.InvalidPriorityException;
 import io.aitbc.coordinator.dispatch.ClusterControl.UnfinishedException;
 import io.aitbc.coordinator.intake.QueueSizes.KafkaUnavailableException;
+import io.aitbc.coordinator.intake.Redrive;
 import io.aitbc.coordinator.intake.Submissions.NotTakenException;
 import io.lettuce.core.RedisException;
 import java.util.Optional;
@@ -79,6 +80,12 @@ class Problems extends ResponseEntityExceptionHandler {
                 ? ProblemDetail.forStatusAndDetail(
                         HttpStatus.CONTENT_TOO_LARGE, "the task is larger than its topic takes")
                 : ProblemDetail.forStatusAndDetail(HttpStatus.SERVICE_UNAVAILABLE, e.getMessage());
+    }
+
+    @ExceptionHandler
+    ProblemDetail notPossible(Redrive.NotPossibleException e) {
+        return ProblemDetail.forStatusAndDetail(
+                e.isUnknown() ? HttpStatus.NOT_FOUND : HttpStatus.CONFLICT, e.getMessage());
     }
 
     @ExceptionHandler({KafkaUnavailableException.class, UnfinishedException.class})

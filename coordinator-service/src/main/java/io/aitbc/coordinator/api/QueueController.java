@@ -1,31 +1,43 @@
 package io.aitbc.coordinator.api;
 
+import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import io.aitbc.contracts.Priority;
+import io.aitbc.contracts.Requirements;
+import io.aitbc.contracts.Task;
 import io.aitbc.coordinator.dispatch.ClusterControl;
+import io.aitbc.coordinator.intake.QueuePeek;
 import io.swagger.v3.oas.annotations.Operation;
 import io.swagger.v3.oas.annotations.tags.Tag;
+import jakarta.validation.constraints.Max;
+import jakarta.validation.constraints.Min;
 import java.time.Clock;
 import java.time.Instant;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
+import org.jspecify.annotations.Nullable;
 import org.springframework.web.bind.annotation.GetMapping;
 import org.springframework.web.bind.annotation.PathVariable;
 import org.springframework.web.bind.annotation.PostMapping;
 import org.springframework.web.bind.annotation.RequestMapping;
+import org.springframework.web.bind.annotation.RequestParam;
 import org.springframework.web.bind.annotation.RestController;
+import tools.jackson.databind.node.ObjectNode;
 
 @RestController
 @RequestMapping({"/tasks/queues", "/v1/tasks/queues"})
 @Tag(name = "queues", description = "See what waits, and stop, resume or empty a queue for the whole cluster")
 class QueueController {
     private final ClusterControl control;
+    private final QueuePeek peek;
     private final Figures figures;
     private final Clock clock;
 
-    QueueController(ClusterControl control, Figures figures, Clock clock) {
+    QueueController(ClusterControl control, QueuePeek peek, Figures figures, Clock clock) {
         this.control = control;
+        this.peek = peek;
         this.figures = figures;
         this.clock = clock;
     }
@@ -55,6 +67,52 @@ class QueueController {
         Instant now = clock.instant();
         Map<Priority, Long> sizes = figures.queueSizes();
         return new QueueStats("success", sizes, figures.tasks(false), figures.queues(sizes, now), now);
+    }
+
+    /** @param requirements what it asks of an agent, as far as it asks anything */
+    @JsonInclude(JsonInclude.Include.NON_NULL)
+    record Waiting(
+            @JsonProperty("task_id") String taskId,
+            @JsonProperty("submitted_at") Instant submittedAt,
+            @JsonProperty("attempt") int attempt,
+            @JsonProperty("not_before") @Nullable Instant notBefore,
+            @JsonProperty("requirements") @Nullable Requirements requirements,
+            @JsonProperty("task_data") ObjectNode taskData) {
+        static Waiting of(Task task) {
+            return new Waiting(
+                    task.taskId(),
+                    task.submittedAt(),
+                    task.attempt(),
+                    task.notBefore(),
+                    task.requirements().equals(Requirements.NONE) ? null : task.requirements(),
+                    task.taskData());
+        }
+    }
+
+    record QueueFront(
+            @JsonProperty("status") String status,
+            @JsonProperty("priority") Priority priority,
+            @JsonProperty("size") long size,
+            @JsonProperty("paused") boolean paused,
+            @JsonProperty("tasks") List<Waiting> tasks,
+            @JsonProperty("timestamp") Instant timestamp) {}
+
+    @GetMapping("/{priority}")
+    @Operation(summary = "The tasks of a queue that have waited longest, without taking them")
+    QueueFront peek(
+            @PathVariable("priority") Priority priority,
+            @RequestParam(name = "limit", defaultValue = "10") @Min(1) @Max(100) int limit)
+            throws InterruptedException {
+        List<Waiting> tasks = peek.first(priority, limit).stream()
+                .map(waiting -> Waiting.of(waiting.task()))
+                .toList();
+        return new QueueFront(
+                "success",
+                priority,
+                figures.queueSizes().get(priority),
+                control.pausedQueues().contains(priority),
+                tasks,
+                clock.instant());
     }
 
     record QueueCleared(

@@ -1,5 +1,6 @@
 package io.aitbc.coordinator.api;
 
+import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
@@ -9,14 +10,24 @@ import io.aitbc.coordinator.intake.Submissions;
 import io.aitbc.coordinator.intake.TaskStates;
 import io.swagger.v3.oas.annotations.Operation;
 import io.swagger.v3.oas.annotations.Parameter;
+import io.swagger.v3.oas.annotations.media.ArraySchema;
+import io.swagger.v3.oas.annotations.media.Content;
+import io.swagger.v3.oas.annotations.media.Schema;
 import io.swagger.v3.oas.annotations.tags.Tag;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.ArrayList;
+import java.util.Iterator;
+import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
+import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+import org.springframework.http.MediaType;
 import org.springframework.web.bind.annotation.GetMapping;
 import org.springframework.web.bind.annotation.PathVariable;
 import org.springframework.web.bind.annotation.PostMapping;
@@ -34,16 +45,14 @@ class TaskController {
     private static final Logger log = LoggerFactory.getLogger(TaskController.class);
     private static final Duration LONGEST_WAIT = Duration.ofSeconds(60);
 
-    /** A task of such an id could not be asked for: the path means something else. */
-    private static final Set<String> TAKEN_PATHS = Set.of("status", "queues", "submit", "dead-letter");
-
     private static final Set<String> NUMBERS = Set.of("attempt", "max_attempts", "timeout_seconds");
-    private static final Set<String> DOCUMENTS = Set.of("result", "error", "progress");
+    private static final Set<String> DOCUMENTS = Set.of("result", "error", "progress", "requirements");
 
     private final Submissions submissions;
     private final TaskStates states;
     private final TaskEnds ends;
     private final Cancellations cancellations;
+    private final WhyWaiting whyWaiting;
     private final Figures figures;
     private final Clock clock;
 
@@ -52,12 +61,14 @@ class TaskController {
             TaskStates states,
             TaskEnds ends,
             Cancellations cancellations,
+            WhyWaiting whyWaiting,
             Figures figures,
             Clock clock) {
         this.submissions = submissions;
         this.states = states;
         this.ends = ends;
         this.cancellations = cancellations;
+        this.whyWaiting = whyWaiting;
         this.figures = figures;
         this.clock = clock;
     }
@@ -72,9 +83,9 @@ class TaskController {
     @PostMapping("/submit")
     @Operation(summary = "Submit a task; the same task_id again is answered with the first submission")
     Submitted submit(@RequestBody Task task) throws InterruptedException {
-        if (task.taskId() != null && TAKEN_PATHS.contains(task.taskId())) {
-            throw Problems.unprocessable(
-                    "task_id must not be \"" + task.taskId() + "\": that path means something else");
+        String error = TaskBatch.errorOfId(task);
+        if (error != null) {
+            throw Problems.unprocessable(error);
         }
         Submissions.Accepted accepted = submissions.submit(task);
         return new Submitted(
@@ -83,6 +94,79 @@ class TaskController {
                 accepted.taskId(),
                 accepted.priority(),
                 accepted.submittedAt());
+    }
+
+    /** @param status accepted, repeated or refused, and then {@code detail} says why */
+    record BatchItem(
+            @JsonProperty("index") int index,
+            @JsonProperty("status") String status,
+
+            @JsonProperty("task_id") @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable
+            String taskId,
+
+            @JsonProperty("priority") @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable
+            Priority priority,
+
+            @JsonProperty("detail") @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable
+            String detail) {}
+
+    record Batch(
+            @JsonProperty("status") String status,
+            @JsonProperty("accepted") long accepted,
+            @JsonProperty("repeated") long repeated,
+            @JsonProperty("refused") long refused,
+            @JsonProperty("results") List<BatchItem> results,
+            @JsonProperty("timestamp") Instant timestamp) {}
+
+    @PostMapping(
+            path = "/submit/batch",
+            consumes = {MediaType.APPLICATION_JSON_VALUE, MediaType.APPLICATION_NDJSON_VALUE})
+    @Operation(summary = "Submit many tasks, as a JSON array or one per line; a bad one spoils only itself")
+    Batch submitBatch(
+            @io.swagger.v3.oas.annotations.parameters.RequestBody(
+                            content = @Content(array = @ArraySchema(schema = @Schema(implementation = Task.class))))
+                    @RequestBody
+                    byte[] body)
+            throws InterruptedException {
+        List<TaskBatch.Item> items = TaskBatch.read(body);
+        List<Task> tasks = items.stream()
+                .map(TaskBatch.Item::task)
+                .filter(Objects::nonNull)
+                .toList();
+        List<Submissions.Outcome> submitted = submissions.submit(tasks);
+        if (!submitted.isEmpty() && submitted.stream().allMatch(outcome -> outcome.failure() != null)) {
+            throw submitted.get(0).failure();
+        }
+        Iterator<Submissions.Outcome> outcomes = submitted.iterator();
+        List<BatchItem> results = new ArrayList<>();
+        for (TaskBatch.Item item : items) {
+            results.add(
+                    item.task() == null
+                            ? new BatchItem(results.size(), "refused", null, null, item.error())
+                            : result(results.size(), item.task(), outcomes.next()));
+        }
+        Map<String, Long> counts =
+                results.stream().collect(Collectors.groupingBy(BatchItem::status, Collectors.counting()));
+        return new Batch(
+                counts.containsKey("refused") ? "partial" : "success",
+                counts.getOrDefault("accepted", 0L),
+                counts.getOrDefault("repeated", 0L),
+                counts.getOrDefault("refused", 0L),
+                results,
+                clock.instant());
+    }
+
+    private static BatchItem result(int index, Task task, Submissions.Outcome outcome) {
+        Submissions.Accepted accepted = outcome.accepted();
+        return accepted == null
+                ? new BatchItem(
+                        index, "refused", task.taskId(), null, outcome.failure().getMessage())
+                : new BatchItem(
+                        index,
+                        accepted.repeated() ? "repeated" : "accepted",
+                        accepted.taskId(),
+                        accepted.priority(),
+                        null);
     }
 
     @GetMapping("/{task_id}")
@@ -114,6 +198,12 @@ class TaskController {
         });
         task.set("timestamp", Json.tree(clock.instant()));
         return task;
+    }
+
+    @GetMapping("/{task_id}/explain")
+    @Operation(summary = "Why a task waits: what rules each agent out, which come closest, its place and priority")
+    WhyWaiting.Explanation explain(@PathVariable("task_id") @Id String taskId) throws InterruptedException {
+        return whyWaiting.explain(taskId, states.find(taskId).orElseThrow(Problems::taskNotFound));
     }
 
     record Cancelled(

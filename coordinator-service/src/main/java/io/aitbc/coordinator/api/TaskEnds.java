@@ -6,7 +6,6 @@ import java.time.Duration;
 import java.util.HashSet;
 import java.util.Map;
 import java.util.Set;
-import java.util.concurrent.CompletionException;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Semaphore;
@@ -79,7 +78,7 @@ final class TaskEnds implements AutoCloseable {
             while (!closing.await(LOOK_EVERY_MS, TimeUnit.MILLISECONDS)) {
                 try {
                     look();
-                } catch (RedisException | CompletionException e) {
+                } catch (RedisException e) {
                     log.atDebug().log("Will look again: {}", e.toString());
                 }
             }

@@ -6,6 +6,7 @@ import io.aitbc.coordinator.assign.AssignmentTopics;
 import io.aitbc.coordinator.assign.Cancellations;
 import io.aitbc.coordinator.assign.Reservations;
 import io.aitbc.coordinator.intake.DeadLetters;
+import io.aitbc.coordinator.intake.QueuePeek;
 import io.aitbc.coordinator.intake.QueueSizes;
 import io.aitbc.coordinator.intake.TaskIds;
 import io.aitbc.coordinator.intake.TaskQueue;
@@ -40,6 +41,16 @@ class DispatchConfiguration {
     }
 
     @Bean
+    TaskRecords taskRecords(Topics topics, DispatchSettings settings) {
+        return new TaskRecords(topics, settings.maxTaskBytes());
+    }
+
+    @Bean
+    QueuePeek queuePeek(KafkaClients clients, QueueSizes sizes, TaskRecords records, TaskStates states) {
+        return new QueuePeek(clients, sizes, records, states);
+    }
+
+    @Bean
     Cancellations cancellations(Redis redis, AssignmentTopics assignments, SettleSettings settings, Clock clock) {
         return new Cancellations(redis, assignments, settings.taskRetention(), clock);
     }
@@ -48,6 +59,7 @@ class DispatchConfiguration {
     Dispatcher dispatcher(
             KafkaClients clients,
             Topics topics,
+            TaskRecords records,
             DeadLetters deadLetters,
             TaskStates taskStates,
             TaskQueue queue,
@@ -62,7 +74,7 @@ class DispatchConfiguration {
                 clients.groupConsumer(
                         topics.prefix() + GROUP, Map.of(ConsumerConfig.MAX_POLL_RECORDS_CONFIG, settings.batch())),
                 topics,
-                new TaskRecords(topics, settings.maxTaskBytes()),
+                records,
                 deadLetters,
                 taskStates,
                 queue,

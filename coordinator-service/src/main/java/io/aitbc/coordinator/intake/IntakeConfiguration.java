@@ -32,6 +32,16 @@ class IntakeConfiguration {
     }
 
     @Bean
+    DeadLetterArchive deadLetterArchive(KafkaClients clients, Topics topics) {
+        return new DeadLetterArchive(clients, topics);
+    }
+
+    @Bean
+    Redrive redrive(DeadLetterArchive archive, TaskQueue queue, Redis redis) {
+        return new Redrive(archive, queue, redis);
+    }
+
+    @Bean
     TaskStates taskStates(Redis redis) {
         return new TaskStates(redis);
     }

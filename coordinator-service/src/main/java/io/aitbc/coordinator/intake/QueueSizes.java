@@ -2,13 +2,16 @@ package io.aitbc.coordinator.intake;
 
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Topics;
+import java.time.Instant;
 import java.util.EnumMap;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.stream.Collectors;
+import java.util.stream.LongStream;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.ListOffsetsOptions;
 import org.apache.kafka.clients.admin.ListOffsetsResult.ListOffsetsResultInfo;
@@ -39,36 +42,81 @@ public final class QueueSizes {
         this.group = group;
     }
 
+    /**
+     * What of a partition is not done.
+     *
+     * @param start the lowest unfinished offset
+     * @param end the offset behind the last record
+     * @param metadata what the owner committed of offsets above {@code start}
+     */
+    public record Extent(long start, long end, String metadata) {
+        public long unfinished() {
+            return Math.max(0, end - start - OffsetLedger.doneAbove(metadata));
+        }
+
+        long unfinishedBelow(long offset) {
+            OffsetLedger ledger = OffsetLedger.restore(start, metadata);
+            return LongStream.range(start, Math.min(offset, end))
+                    .filter(one -> !ledger.isDone(one))
+                    .count();
+        }
+    }
+
     /** @throws KafkaUnavailableException if Kafka does not answer */
     public Map<Priority, Long> read() throws InterruptedException {
-        Map<TopicPartition, Long> ends = offsets(OffsetSpec.latest());
-        Map<TopicPartition, Long> starts = offsets(OffsetSpec.earliest());
-        Map<TopicPartition, OffsetAndMetadata> commits = commits();
         Map<Priority, Long> sizes = new EnumMap<>(Priority.class);
         for (Priority priority : Priority.values()) {
             sizes.put(priority, 0L);
         }
-        ends.forEach((partition, end) -> {
+        extents(topics.tasks())
+                .forEach((partition, extent) ->
+                        sizes.merge(topics.priorityOf(partition.topic()), extent.unfinished(), Long::sum));
+        return sizes;
+    }
+
+    /** The partitions of a queue. */
+    Map<TopicPartition, Extent> extents(Priority priority) throws InterruptedException {
+        return extents(List.of(topics.tasks(priority)));
+    }
+
+    /**
+     * How many tasks of a queue came before a time and have no agent yet. Tasks that were tried or put off before count by when they
+     * were appended last.
+     */
+    public long before(Priority priority, Instant time) throws InterruptedException {
+        List<String> topic = List.of(topics.tasks(priority));
+        Map<TopicPartition, Long> firstAfter = offsets(topic, OffsetSpec.forTimestamp(time.toEpochMilli()));
+        return extents(topic).entrySet().stream()
+                .mapToLong(entry -> {
+                    long bound = firstAfter.getOrDefault(entry.getKey(), -1L);
+                    return entry.getValue().unfinishedBelow(bound < 0 ? Long.MAX_VALUE : bound);
+                })
+                .sum();
+    }
+
+    private Map<TopicPartition, Extent> extents(List<String> names) throws InterruptedException {
+        Map<TopicPartition, Long> starts = offsets(names, OffsetSpec.earliest());
+        Map<TopicPartition, OffsetAndMetadata> commits = commits();
+        Map<TopicPartition, Extent> extents = new HashMap<>();
+        offsets(names, OffsetSpec.latest()).forEach((partition, end) -> {
             OffsetAndMetadata commit = commits.get(partition);
             long start = starts.getOrDefault(partition, 0L);
-            long committed = commit == null ? start : Math.max(start, commit.offset());
-            long doneAbove = commit == null ? 0 : OffsetLedger.doneAbove(commit.metadata());
-            sizes.merge(topics.priorityOf(partition.topic()), Math.max(0, end - committed - doneAbove), Long::sum);
+            boolean known = commit != null && commit.offset() >= start;
+            extents.put(partition, new Extent(known ? commit.offset() : start, end, known ? commit.metadata() : ""));
         });
-        return sizes;
+        return extents;
     }
 
     /** Partition → the offset that the next task of a priority will have there. */
     public Map<Integer, Long> ends(Priority priority) throws InterruptedException {
-        return offsets(OffsetSpec.latest()).entrySet().stream()
-                .filter(entry -> entry.getKey().topic().equals(topics.tasks(priority)))
+        return offsets(List.of(topics.tasks(priority)), OffsetSpec.latest()).entrySet().stream()
                 .collect(Collectors.toMap(entry -> entry.getKey().partition(), Map.Entry::getValue));
     }
 
-    private Map<TopicPartition, Long> offsets(OffsetSpec spec) throws InterruptedException {
+    private Map<TopicPartition, Long> offsets(List<String> names, OffsetSpec spec) throws InterruptedException {
         Map<TopicPartition, OffsetSpec> wanted = new HashMap<>();
         for (TopicDescription topic :
-                get(admin.describeTopics(topics.tasks()).allTopicNames()).values()) {
+                get(admin.describeTopics(names).allTopicNames()).values()) {
             topic.partitions()
                     .forEach(partition -> wanted.put(new TopicPartition(topic.name(), partition.partition()), spec));
         }

@@ -5,11 +5,17 @@ import io.aitbc.contracts.Task;
 import io.lettuce.core.RedisException;
 import java.time.Clock;
 import java.time.Instant;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.IdentityHashMap;
+import java.util.List;
 import java.util.Map;
-import java.util.Optional;
+import java.util.Objects;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -38,30 +44,69 @@ public final class Submissions {
      * @throws NotTakenException if Kafka does not confirm the task in time
      */
     public Accepted submit(Task task) throws InterruptedException {
-        Optional<Accepted> first = task.taskId() == null ? Optional.empty() : firstSubmission(task.taskId());
-        if (first.isPresent()) {
-            return first.get();
+        Outcome outcome = submit(List.of(task)).get(0);
+        if (outcome.failure() != null) {
+            throw outcome.failure();
         }
-        Priority priority = task.priority() == null ? Priority.NORMAL : task.priority();
-        Task accepted = task.attempt(1, task.notBefore())
-                .accepted(task.taskId() == null ? TaskIds.next() : task.taskId(), clock.instant());
-        append(accepted, priority);
-        try {
-            states.noteQueued(accepted, priority);
-        } catch (RedisException e) {
-            log.atDebug().addKeyValue("task_id", accepted.taskId()).log("Accepted without Redis: {}", e.toString());
-        }
-        return new Accepted(accepted.taskId(), priority, accepted.submittedAt(), false);
+        return outcome.accepted();
     }
 
-    private Optional<Accepted> firstSubmission(String taskId) {
-        try {
-            return states.find(taskId)
-                    .filter(hash -> hash.containsKey("submitted_at"))
-                    .map(Submissions::repeated);
-        } catch (RedisException e) {
-            return Optional.empty();
+    /** What became of a task of several: either it was accepted, or it failed. */
+    public record Outcome(
+            @Nullable Accepted accepted, @Nullable NotTakenException failure) {}
+
+    /** Puts tasks into their queues, each by itself; the outcomes stand in the same order. */
+    public List<Outcome> submit(List<Task> tasks) throws InterruptedException {
+        Map<String, Accepted> known = firstSubmissions(tasks);
+        Map<Task, Priority> fresh = new IdentityHashMap<>();
+        Map<String, CompletableFuture<Void>> sent = new HashMap<>();
+        List<Task> inOrder = new ArrayList<>(tasks.size());
+        for (Task task : tasks) {
+            Task accepted = task.attempt(1, task.notBefore())
+                    .accepted(task.taskId() == null ? TaskIds.next() : task.taskId(), clock.instant());
+            inOrder.add(accepted);
+            if (!known.containsKey(accepted.taskId())) {
+                Priority priority = task.priority() == null ? Priority.NORMAL : task.priority();
+                known.put(accepted.taskId(), new Accepted(accepted.taskId(), priority, accepted.submittedAt(), true));
+                sent.put(accepted.taskId(), queue.append(accepted, priority));
+                fresh.put(accepted, priority);
+            }
         }
+        Map<String, NotTakenException> failures = awaitAll(sent);
+        fresh.keySet().removeIf(task -> failures.containsKey(task.taskId()));
+        noteAccepted(fresh);
+        List<Outcome> outcomes = new ArrayList<>(tasks.size());
+        for (Task task : inOrder) {
+            Accepted first = known.get(task.taskId());
+            NotTakenException failure = failures.get(task.taskId());
+            outcomes.add(
+                    failure != null
+                            ? new Outcome(null, failure)
+                            : new Outcome(
+                                    new Accepted(
+                                            first.taskId(),
+                                            first.priority(),
+                                            first.submittedAt(),
+                                            !fresh.containsKey(task)),
+                                    null));
+        }
+        return outcomes;
+    }
+
+    private Map<String, Accepted> firstSubmissions(List<Task> tasks) {
+        Map<String, Accepted> known = new HashMap<>();
+        List<String> ids =
+                tasks.stream().map(Task::taskId).filter(Objects::nonNull).toList();
+        if (!ids.isEmpty()) {
+            try {
+                for (String taskId : states.accepted(ids)) {
+                    states.find(taskId).map(Submissions::repeated).ifPresent(first -> known.put(taskId, first));
+                }
+            } catch (RedisException e) {
+                log.atDebug().log("Taken for new without Redis: {}", e.toString());
+            }
+        }
+        return known;
     }
 
     private static Accepted repeated(Map<String, String> hash) {
@@ -72,20 +117,39 @@ public final class Submissions {
                 true);
     }
 
-    private void append(Task task, Priority priority) throws InterruptedException {
-        try {
-            queue.append(task, priority).get(WAIT_SECONDS, TimeUnit.SECONDS);
-        } catch (ExecutionException e) {
-            throw new NotTakenException(e.getCause());
-        } catch (TimeoutException e) {
-            throw new NotTakenException(e);
+    private static Map<String, NotTakenException> awaitAll(Map<String, CompletableFuture<Void>> sent)
+            throws InterruptedException {
+        long until = System.nanoTime() + TimeUnit.SECONDS.toNanos(WAIT_SECONDS);
+        Map<String, NotTakenException> failures = new HashMap<>();
+        for (Map.Entry<String, CompletableFuture<Void>> one : sent.entrySet()) {
+            try {
+                one.getValue().get(Math.max(0, until - System.nanoTime()), TimeUnit.NANOSECONDS);
+            } catch (ExecutionException e) {
+                failures.put(one.getKey(), new NotTakenException(e.getCause()));
+            } catch (TimeoutException e) {
+                failures.put(one.getKey(), new NotTakenException(e));
+            }
+        }
+        return failures;
+    }
+
+    private void noteAccepted(Map<Task, Priority> tasks) {
+        if (!tasks.isEmpty()) {
+            try {
+                states.noteAccepted(tasks);
+            } catch (RedisException e) {
+                log.atDebug().addKeyValue("tasks", tasks.size()).log("Accepted without Redis: {}", e.toString());
+            }
         }
     }
 
     /** Kafka did not confirm a task. It may be there all the same: submitting it again under the same id is safe. */
     public static final class NotTakenException extends RuntimeException {
         NotTakenException(Throwable cause) {
-            super("Kafka did not take the task: " + cause.getMessage(), cause);
+            super(
+                    "Kafka did not take the task: "
+                            + (cause instanceof TimeoutException ? "no answer in time" : cause.getMessage()),
+                    cause);
         }
     }
 }

@@ -1,11 +1,16 @@
 package io.aitbc.coordinator.intake;
 
+import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
+import io.aitbc.contracts.Requirements;
 import io.aitbc.contracts.Task;
 import io.aitbc.coordinator.match.WaitingTask;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.redis.Script;
+import io.lettuce.core.RedisCommandInterruptedException;
+import io.lettuce.core.RedisCommandTimeoutException;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashMap;
@@ -14,20 +19,27 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import org.jspecify.annotations.Nullable;
 
 /** What can be asked about a task: its hash in Redis. */
 public final class TaskStates {
     private static final Script NOTE_QUEUED = Script.beside(TaskStates.class, "note-queued");
-
     private static final Set<String> ENDED = Set.of("completed", "failed", "cancelled", "expired");
     private static final long WAIT_SECONDS = 2;
+    private static final int FIELDS_OF_A_NOTE = 8;
 
     private final Redis redis;
 
     public TaskStates(Redis redis) {
         this.redis = redis;
+    }
+
+    /** Whether a status is one of those that a task keeps. */
+    public static boolean hasEnded(@Nullable String status) {
+        return status != null && ENDED.contains(status);
     }
 
     /** The fields of a task's hash. */
@@ -36,39 +48,28 @@ public final class TaskStates {
         return hash.isEmpty() ? Optional.empty() : Optional.of(hash);
     }
 
-    /** Whether a status is one of those that a task keeps. */
-    public static boolean hasEnded(@Nullable String status) {
-        return status != null && ENDED.contains(status);
-    }
-
     /** The statuses of tasks by id; tasks of which nothing is known are missing. */
     public Map<String, String> statuses(Collection<String> taskIds) {
-        Map<String, CompletableFuture<String>> asked = new HashMap<>();
-        for (String taskId : taskIds) {
-            asked.put(taskId, redis.async().hget(Keys.task(taskId), "status").toCompletableFuture());
-        }
-        Map<String, String> statuses = new HashMap<>();
-        asked.forEach((taskId, answer) -> {
-            String status = answer.orTimeout(WAIT_SECONDS, TimeUnit.SECONDS).join();
-            if (status != null) {
-                statuses.put(taskId, status);
-            }
-        });
-        return statuses;
+        return field("status", taskIds);
+    }
+
+    /** Which of some tasks have been accepted before. */
+    Set<String> accepted(Collection<String> taskIds) {
+        return field("submitted_at", taskIds).keySet();
     }
 
     /** Makes waiting tasks visible to those who ask for them, unless more is known of them already. */
     public CompletableFuture<?> noteQueued(Collection<WaitingTask> tasks) {
-        List<String> arguments = new ArrayList<>(tasks.size() * 5);
+        List<String> arguments = new ArrayList<>(tasks.size() * FIELDS_OF_A_NOTE);
         tasks.forEach(
                 waiting -> add(arguments, waiting.task(), waiting.position().priority()));
         return NOTE_QUEUED.run(redis, arguments);
     }
 
-    /** The same for one, waiting until it is done. */
-    public void noteQueued(Task task, Priority priority) {
-        List<String> arguments = new ArrayList<>(5);
-        add(arguments, task, priority);
+    /** The same for tasks that were just accepted, each with its queue; waits until it is done. */
+    void noteAccepted(Map<Task, Priority> tasks) {
+        List<String> arguments = new ArrayList<>(tasks.size() * FIELDS_OF_A_NOTE);
+        tasks.forEach((task, priority) -> add(arguments, task, priority));
         NOTE_QUEUED.runNow(redis, arguments);
     }
 
@@ -78,5 +79,41 @@ public final class TaskStates {
         arguments.add(priority.wireName());
         arguments.add(task.submittedAt().toString());
         arguments.add(task.maxAttempts().toString());
+        arguments.add(task.requirements().equals(Requirements.NONE) ? "" : Json.text(task.requirements()));
+        arguments.add(text(task.notBefore()));
+        arguments.add(text(task.expiresAt()));
+    }
+
+    private static String text(@Nullable Instant time) {
+        return time == null ? "" : time.toString();
+    }
+
+    /** One field of the hashes of tasks, by id; tasks that have none are missing. */
+    private Map<String, String> field(String name, Collection<String> taskIds) {
+        Map<String, CompletableFuture<String>> asked = new HashMap<>();
+        for (String taskId : taskIds) {
+            asked.put(taskId, redis.async().hget(Keys.task(taskId), name).toCompletableFuture());
+        }
+        Map<String, String> values = new HashMap<>();
+        asked.forEach((taskId, answer) -> {
+            String value = await(answer);
+            if (value != null) {
+                values.put(taskId, value);
+            }
+        });
+        return values;
+    }
+
+    private static <T> @Nullable T await(CompletableFuture<T> answer) {
+        try {
+            return answer.get(WAIT_SECONDS, TimeUnit.SECONDS);
+        } catch (ExecutionException e) {
+            throw e.getCause() instanceof RuntimeException cause ? cause : new IllegalStateException(e.getCause());
+        } catch (TimeoutException e) {
+            throw new RedisCommandTimeoutException("Redis did not answer in " + WAIT_SECONDS + " s");
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new RedisCommandInterruptedException(e);
+        }
     }
 }

@@ -1,5 +1,6 @@
 package io.aitbc.coordinator.match;
 
+import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Task;
 import java.time.Duration;
 import java.time.Instant;
@@ -22,18 +23,21 @@ public record WaitingTask(Task task, Position position, long origin, Instant wai
         return origin != position.offset();
     }
 
+    int effectiveLevel(Instant now, Duration agingInterval) {
+        return effectiveLevel(position.priority(), waitingSince, now, agingInterval);
+    }
+
     /**
-     * 0 for urgent to 4 for low, one less for each aging interval that it has waited, but not less than 0.
+     * 0 for urgent to 4 for low, one less for each aging interval that a task has waited, but not less than 0.
      *
      * @param agingInterval zero: waiting does not count
      */
-    public int effectiveLevel(Instant now, Duration agingInterval) {
-        int level = position.priority().ordinal();
+    public static int effectiveLevel(Priority priority, Instant waitingSince, Instant now, Duration agingInterval) {
         if (agingInterval.isZero()) {
-            return level;
+            return priority.ordinal();
         }
         long waitedMs = Math.max(0, now.toEpochMilli() - waitingSince.toEpochMilli());
-        return (int) Math.max(0, level - waitedMs / agingInterval.toMillis());
+        return (int) Math.max(0, priority.ordinal() - waitedMs / agingInterval.toMillis());
     }
 
     boolean startsAfter(Instant now) {

@@ -1,12 +1,23 @@
 -- Makes waiting tasks visible.
--- Guarantee: a task of which anything is known is left as it is.
--- ARGV   for each task five: task_id, attempt, priority, submitted_at, max_attempts
+-- Guarantee: of a task of which something is known, at most what it waits for is changed, and only while it waits.
+-- ARGV   for each task eight: task_id, attempt, priority, submitted_at, max_attempts, then what it waits for, each as text or '':
+--        requirements as JSON, not_before, expires_at
 -- Returns an empty list
-for i = 1, #ARGV, 5 do
+for i = 1, #ARGV, 8 do
   local task = 'task:' .. ARGV[i]
-  if redis.call('EXISTS', task) == 0 then
+  local status = redis.call('HGET', task, 'status')
+  if not status then
     redis.call('HSET', task, 'task_id', ARGV[i], 'status', 'queued', 'attempt', ARGV[i + 1], 'priority', ARGV[i + 2],
       'submitted_at', ARGV[i + 3], 'max_attempts', ARGV[i + 4])
+  end
+  if not status or status == 'queued' then
+    for field, at in pairs({ requirements = 5, not_before = 6, expires_at = 7 }) do
+      if ARGV[i + at] ~= '' then
+        redis.call('HSET', task, field, ARGV[i + at])
+      elseif status then
+        redis.call('HDEL', task, field)
+      end
+    end
   end
 end
 return {}

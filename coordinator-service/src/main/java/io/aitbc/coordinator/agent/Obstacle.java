@@ -1,0 +1,94 @@
+package io.aitbc.coordinator.agent;
+
+import io.aitbc.contracts.AgentStatus;
+import io.aitbc.contracts.Requirements;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+
+/**
+ * A reason why an agent cannot take a task now. An agent has none exactly if {@link Eligibility} lets it and it has room.
+ *
+ * @param detail the reason in words that name what is asked and what there is
+ */
+public record Obstacle(Kind kind, String detail) {
+    /** In the order of how much it would take to overcome it. */
+    public enum Kind {
+        /** The task asks for another agent by name. */
+        OTHER_AGENT_WANTED,
+        WRONG_TYPE,
+        MISSING_CAPABILITY,
+        MISSING_SERVICE,
+        MISSING_TAG,
+        WRONG_REGION,
+        NOT_ACTIVE,
+        UNHEALTHY,
+        OVER_CPU_LIMIT,
+        OVER_MEMORY_LIMIT,
+        FULL;
+
+        public String wireName() {
+            return name().toLowerCase(Locale.ROOT);
+        }
+    }
+
+    /** All that stands between an agent and a task. */
+    public static List<Obstacle> between(
+            Agent agent, Requirements task, Instant now, HealthPolicy policy, boolean regionBinds) {
+        List<Obstacle> found = new ArrayList<>();
+        var offers = agent.registration();
+        if (task.agentId() != null && !task.agentId().equals(agent.id())) {
+            found.add(new Obstacle(Kind.OTHER_AGENT_WANTED, "the task is for agent " + task.agentId()));
+        }
+        if (task.agentType() != null && !task.agentType().equals(offers.agentType())) {
+            found.add(new Obstacle(Kind.WRONG_TYPE, "it is a " + offers.agentType() + ", not a " + task.agentType()));
+        }
+        addMissing(found, Kind.MISSING_CAPABILITY, "capability", task.capabilities(), offers.capabilities());
+        addMissing(found, Kind.MISSING_SERVICE, "service", task.services(), offers.services());
+        addMissing(found, Kind.MISSING_TAG, "tag", task.tags(), offers.tags());
+        if (regionBinds && task.region() != null && !task.region().equals(offers.region())) {
+            found.add(new Obstacle(
+                    Kind.WRONG_REGION,
+                    "its region is " + (offers.region() == null ? "not known" : offers.region()) + ", not "
+                            + task.region()));
+        }
+        if (agent.status() != AgentStatus.ACTIVE) {
+            found.add(new Obstacle(
+                    Kind.NOT_ACTIVE, "its status is " + agent.status().wireName()));
+        }
+        double score = Health.of(agent, now, policy).score();
+        double wanted = Eligibility.minHealth(task, policy);
+        if (score < wanted) {
+            found.add(new Obstacle(Kind.UNHEALTHY, text("its health score is %.2f, below %.2f", score, wanted)));
+        }
+        if (agent.cpu() >= policy.maxCpu()) {
+            found.add(new Obstacle(
+                    Kind.OVER_CPU_LIMIT,
+                    text("its processor is used to %.2f, the limit is %.2f", agent.cpu(), policy.maxCpu())));
+        }
+        if (agent.memory() >= policy.maxMemory()) {
+            found.add(new Obstacle(
+                    Kind.OVER_MEMORY_LIMIT,
+                    text("its memory is used to %.2f, the limit is %.2f", agent.memory(), policy.maxMemory())));
+        }
+        if (agent.inflight() >= agent.capacity()) {
+            found.add(new Obstacle(
+                    Kind.FULL, "it holds " + agent.inflight() + " tasks, its capacity is " + agent.capacity()));
+        }
+        return found;
+    }
+
+    private static void addMissing(
+            List<Obstacle> found, Kind kind, String what, List<String> wanted, List<String> offered) {
+        for (String one : wanted) {
+            if (!offered.contains(one)) {
+                found.add(new Obstacle(kind, "it has no " + what + " " + one));
+            }
+        }
+    }
+
+    private static String text(String format, double is, double limit) {
+        return String.format(Locale.ROOT, format, is, limit);
+    }
+}

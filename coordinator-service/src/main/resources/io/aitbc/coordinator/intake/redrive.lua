@@ -1,0 +1,23 @@
+-- Lets a task that failed for good wait again.
+-- Guarantee: a task is brought back once for each time it failed; asked again before it is assigned, the answer is the same.
+-- ARGV   1 task_id, 2 the attempt that failed last, 3 priority, 4 submitted_at, 5 by how many attempts it may be tried again
+-- Returns its status before ('unknown' when it has been forgotten), and its next attempt, 0 when it cannot be brought back
+local task = 'task:' .. ARGV[1]
+local seen = redis.call('HMGET', task, 'status', 'attempt', 'redriven')
+local status, attempt = seen[1] or 'unknown', tonumber(seen[2]) or tonumber(ARGV[2])
+if status == 'queued' and tonumber(seen[3]) == attempt then
+  return { status, attempt }
+end
+if status ~= 'failed' and status ~= 'unknown' then
+  return { status, 0 }
+end
+local next_attempt = attempt + 1
+redis.call('HSET', task, 'task_id', ARGV[1], 'status', 'queued', 'attempt', next_attempt, 'redriven', next_attempt,
+  'priority', ARGV[3], 'submitted_at', ARGV[4], 'max_attempts', attempt + tonumber(ARGV[5]))
+redis.call('HDEL', task, 'finished_at', 'agent_id', 'assigned_at', 'deadline')
+redis.call('PERSIST', task)
+if status == 'failed' then
+  redis.call('HINCRBY', 'stats:tasks', 'failed', -1)
+end
+redis.call('HINCRBY', 'stats:tasks', 'redriven', 1)
+return { status, next_attempt }

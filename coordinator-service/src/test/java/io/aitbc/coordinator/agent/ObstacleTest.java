@@ -1,0 +1,108 @@
+package io.aitbc.coordinator.agent;
+
+import static io.aitbc.coordinator.agent.AnAgent.NOW;
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.aitbc.contracts.AgentStatus;
+import io.aitbc.contracts.Json;
+import io.aitbc.contracts.Requirements;
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+class ObstacleTest {
+    private static final HealthPolicy POLICY =
+            new HealthPolicy(Duration.ofSeconds(30), Duration.ofSeconds(300), 0.5, 0.9, 0.8);
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', textBlock = """
+                    {}                            |
+                    {"agent_id":"b"}              | other_agent_wanted: the task is for agent b
+                    {"agent_type":"gpu-box"}      | wrong_type: it is a worker, not a gpu-box
+                    {"capabilities":["a","x","y"]}| missing_capability: it has no capability x; missing_capability: it has no capability y
+                    {"services":["s"]}            | missing_service: it has no service s
+                    {"tags":["t"]}                | missing_tag: it has no tag t
+                    {"region":"eu"}               | wrong_region: its region is not known, not eu
+                    {"min_health_score":1.0}      |
+                    """)
+    void whatTheTaskAsksForAndTheAgentHasNot(String requirements, String obstacles) {
+        Agent agent = AnAgent.named("agent").type("worker").capabilities("a").build();
+        assertThat(text(agent, requirements)).isEqualTo(obstacles == null ? "" : obstacles);
+    }
+
+    @Test
+    void theStateThatTheAgentIsIn() {
+        Agent agent = AnAgent.named("agent")
+                .status(AgentStatus.MAINTENANCE)
+                .load(Map.of("cpu_usage", 0.95, "memory_usage", 0.85))
+                .capacity(2)
+                .holds(2)
+                .build();
+        assertThat(text(agent, "{\"min_health_score\":0.9}"))
+                .isEqualTo("not_active: its status is maintenance; unhealthy: its health score is 0.47, below 0.90; "
+                        + "over_cpu_limit: its processor is used to 0.95, the limit is 0.90; "
+                        + "over_memory_limit: its memory is used to 0.85, the limit is 0.80; "
+                        + "full: it holds 2 tasks, its capacity is 2");
+    }
+
+    /** Whoever asks is told of an obstacle exactly when the matcher sees one. */
+    @Test
+    void thereIsNoneExactlyIfTheAgentIsEligibleAndHasRoom() {
+        Random random = new Random(7);
+        int eligible = 0;
+        for (int i = 0; i < 20_000; i++) {
+            Agent agent = agent(random);
+            Requirements task = requirements(random);
+            boolean regionBinds = random.nextBoolean();
+            boolean may = Eligibility.suits(agent.registration(), task, regionBinds)
+                    && Eligibility.fit(agent, task, NOW, POLICY)
+                    && agent.inflight() < agent.capacity();
+            eligible += may ? 1 : 0;
+            assertThat(Obstacle.between(agent, task, NOW, POLICY, regionBinds).isEmpty())
+                    .as("%s for %s", task, agent)
+                    .isEqualTo(may);
+        }
+        assertThat(eligible).isBetween(500, 19_500);
+    }
+
+    private static Agent agent(Random random) {
+        AnAgent agent = AnAgent.named(random.nextBoolean() ? "a" : "b")
+                .type(random.nextInt(5) == 0 ? "other" : "worker")
+                .capabilities(random.nextBoolean() ? new String[] {"x", "y"} : new String[] {"x"})
+                .capacity(3)
+                .holds(random.nextInt(5))
+                .load(Map.of("cpu_usage", random.nextDouble(), "memory_usage", random.nextDouble() * 0.9));
+        if (random.nextInt(5) == 0) {
+            agent.status(AgentStatus.values()[random.nextInt(AgentStatus.values().length)]);
+        }
+        if (random.nextBoolean()) {
+            agent.region("eu");
+        }
+        return agent.build();
+    }
+
+    private static Requirements requirements(Random random) {
+        return new Requirements(
+                random.nextInt(3) == 0 ? "worker" : null,
+                random.nextBoolean() ? List.of() : List.of(random.nextBoolean() ? "x" : "y"),
+                List.of(),
+                List.of(),
+                random.nextInt(3) == 0 ? random.nextDouble() : null,
+                random.nextInt(3) == 0 ? "eu" : null,
+                null,
+                random.nextInt(4) == 0 ? "a" : null,
+                Map.of());
+    }
+
+    private static String text(Agent agent, String requirements) {
+        return String.join(
+                "; ",
+                Obstacle.between(agent, Json.read(requirements, Requirements.class), NOW, POLICY, true).stream()
+                        .map(obstacle -> obstacle.kind().wireName() + ": " + obstacle.detail())
+                        .toList());
+    }
+}
