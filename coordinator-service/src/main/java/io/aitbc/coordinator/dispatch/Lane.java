@@ -71,7 +71,8 @@ final class Lane {
     private static final Duration LONGEST_PAUSE = Duration.ofSeconds(2);
     private static final Duration BETWEEN_PUBLICATIONS = Duration.ofSeconds(1);
     private static final Duration PUT_OFF_EVERY = Duration.ofSeconds(1);
-    private static final int CLEARS_KEPT = 5;
+    /** Of more clears of one queue at a time the oldest are forgotten: what they mean, newer ones mean too. */
+    static final int CLEARS_KEPT = 5;
     /** Which share of a full partition's window is put off at once while there are records that were never looked at. */
     private static final int SHARE_PUT_OFF = 8;
     /** How much slower it goes while only tasks come round again that were put off before. */

@@ -87,14 +87,18 @@ public final class OffsetLedger {
         for (long skipped = next; skipped < position; skipped++) {
             finished(skipped);
         }
+        next = Math.max(next, position);
     }
 
+    /**
+     * Notes that an offset is done. It may be one that has not been read: a partition that was lost and gained again is read from its
+     * last commit on, while what was asked for before comes to its end.
+     */
     public void finished(long offset) {
         if (isDone(offset)) {
             return;
         }
         done.set(Math.toIntExact(offset - origin));
-        next = Math.max(next, offset + 1);
         doneAbove++;
         if (offset == lowestUnfinished) {
             long newLowest = origin + done.nextClearBit(Math.toIntExact(offset - origin));

@@ -65,6 +65,21 @@ class OffsetLedgerTest {
         assertThat(ledger.lowestUnfinished()).isEqualTo(20);
     }
 
+    /** As when a partition is lost and gained again while a reservation is under way. */
+    @Test
+    void whatIsDoneBeforeItIsReadDoesNotCountAsRead() {
+        OffsetLedger ledger = new OffsetLedger(10);
+
+        ledger.finished(15);
+
+        assertThat(ledger.next()).isEqualTo(10);
+        assertThat(ledger.unfinished()).isZero();
+        assertThat(ledger.unfinishedOffsets()).isEmpty();
+        assertThat(ledger.received(10)).isTrue();
+        assertThat(ledger.received(15)).isFalse();
+        assertThat(ledger.unfinished()).isEqualTo(1);
+    }
+
     @Test
     void aLongGapInFrontOfNothingIsLeaptOver() {
         OffsetLedger ledger = new OffsetLedger(10);

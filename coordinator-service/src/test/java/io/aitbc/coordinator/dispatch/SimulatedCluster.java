@@ -1,0 +1,806 @@
+package io.aitbc.coordinator.dispatch;
+
+import io.aitbc.contracts.ControlMessage.ClearQueue;
+import io.aitbc.contracts.ControlMessage.QueueCleared;
+import io.aitbc.contracts.Json;
+import io.aitbc.contracts.Priority;
+import io.aitbc.contracts.Requirements;
+import io.aitbc.contracts.Task;
+import io.aitbc.coordinator.agent.Agent;
+import io.aitbc.coordinator.agent.AnAgent;
+import io.aitbc.coordinator.agent.HealthPolicy;
+import io.aitbc.coordinator.assign.Verdict;
+import io.aitbc.coordinator.assign.Verdict.Ruling;
+import io.aitbc.coordinator.balance.LoadBalancingStrategy;
+import io.aitbc.coordinator.dispatch.OwnedPartition.Commit;
+import io.aitbc.coordinator.dispatch.OwnedPartition.Id;
+import io.aitbc.coordinator.match.Matcher;
+import io.aitbc.coordinator.match.Placement;
+import io.aitbc.coordinator.match.Position;
+import io.aitbc.coordinator.match.WaitingTask;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Random;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.concurrent.CompletableFuture;
+import java.util.function.Supplier;
+import java.util.stream.Collectors;
+
+/**
+ * Lanes in a world that is made up of a seed: logs, a reservation store that does what the Lua scripts do, agents, results and a
+ * clock. First everything goes wrong that can: crashes between any two effects, partitions taken away noticed and unnoticed, answers
+ * lost, views stale, results late. Then all is well until nothing moves. Whatever breaks a promise is an {@link AssertionError}.
+ */
+final class SimulatedCluster {
+    private static final Instant START = Instant.parse("2026-11-01T12:00:00Z");
+    private static final HealthPolicy HEALTH =
+            new HealthPolicy(Duration.ofSeconds(30), Duration.ofHours(300), 0.0, 2, 2);
+    private static final List<Priority> QUEUES = List.of(Priority.URGENT, Priority.NORMAL, Priority.LOW);
+    private static final int PARTITIONS = 2;
+    private static final int WINDOW = 4;
+    private static final int TASKS = 40;
+    private static final Duration TIMEOUT = Duration.ofSeconds(20);
+
+    private final Random random;
+    private Instant now = START;
+    private boolean calm;
+    private int submitted;
+
+    private final Map<Id, List<Entry>> logs = new LinkedHashMap<>();
+    private final Map<Id, Commit> commits = new HashMap<>();
+    private final Map<Id, Coordinator> owners = new HashMap<>();
+    private final List<Coordinator> coordinators = new ArrayList<>();
+    private final List<Effect> effects = new ArrayList<>();
+    private final Map<String, SimulatedAgent> agents = new LinkedHashMap<>();
+    private final Map<String, State> tasks = new LinkedHashMap<>();
+    private final List<Result> results = new ArrayList<>();
+    private int resultsSettled;
+    private final List<ClearQueue> clears = new ArrayList<>();
+    private final Map<String, Integer> clearCounts = new HashMap<>();
+    private final Map<String, Set<Id>> clearsMissing = new HashMap<>();
+
+    SimulatedCluster(long seed) {
+        random = new Random(seed);
+        for (Priority priority : QUEUES) {
+            for (int number = 0; number < PARTITIONS; number++) {
+                logs.put(new Id(priority, number), new ArrayList<>());
+            }
+        }
+        addAgent("a1", "a", 1 + random.nextInt(3));
+        addAgent("a2", "a", 1 + random.nextInt(3));
+        addAgent("ab", "b", 1);
+        startCoordinator();
+        startCoordinator();
+    }
+
+    /** @return what happened, as a line of figures */
+    String run() {
+        int steps = 200 + random.nextInt(600);
+        for (int i = 0; i < steps; i++) {
+            step();
+            check();
+        }
+        while (submitted < TASKS) {
+            submit();
+        }
+        calm = true;
+        if (agents.size() < 4) {
+            addAgent("late", "late", 5);
+        }
+        while (coordinators.isEmpty()) {
+            startCoordinator();
+        }
+        agents.values().stream().filter(agent -> !agent.alive).forEach(SimulatedAgent::revive);
+        settleOwnership();
+        for (int i = 0; !isDone(); i++) {
+            if (i > 4_000) {
+                throw new AssertionError("not all tasks have ended: " + leftOver());
+            }
+            calmStep();
+            check();
+        }
+        checkEnd();
+        return submitted + " tasks, " + results.size() + " results";
+    }
+
+    // What happens
+
+    private void step() {
+        int dice = random.nextInt(100);
+        if (dice < 12) {
+            if (submitted < TASKS) {
+                submit();
+            }
+        } else if (dice < 45) {
+            any(coordinators).ifPresent(Coordinator::poll);
+        } else if (dice < 65) {
+            runEffect();
+        } else if (dice < 80) {
+            any(List.copyOf(agents.values())).ifPresent(SimulatedAgent::act);
+        } else if (dice < 86) {
+            settleResults();
+        } else if (dice < 88) {
+            recover();
+        } else if (dice < 92) {
+            now = now.plusMillis(random.nextInt(3_000));
+        } else if (dice < 94) {
+            any(coordinators).ifPresent(Coordinator::crash);
+        } else if (dice < 96) {
+            if (coordinators.size() < 3) {
+                startCoordinator();
+            }
+            rebalance();
+        } else if (dice < 97) {
+            any(List.copyOf(agents.values())).ifPresent(agent -> {
+                if (agent.alive) {
+                    agent.die();
+                } else {
+                    agent.revive();
+                }
+            });
+        } else if (dice < 98) {
+            clear();
+        } else if (dice < 99) {
+            cancel();
+        } else {
+            any(coordinators).ifPresent(Coordinator::refreshView);
+        }
+    }
+
+    private void calmStep() {
+        now = now.plusMillis(300);
+        List.copyOf(coordinators).forEach(Coordinator::poll);
+        while (!effects.isEmpty()) {
+            runEffect();
+        }
+        List.copyOf(coordinators).forEach(Coordinator::refreshView);
+        agents.values().forEach(SimulatedAgent::act);
+        settleResults();
+        recover();
+        settleOwnership();
+    }
+
+    private void submit() {
+        String id = "t" + submitted++;
+        int kind = random.nextInt(10);
+        String capability = kind < 5 ? "a" : kind < 7 ? "b" : "late";
+        Task task = new Task(
+                id,
+                Json.object(),
+                null,
+                Requirements.capabilities(capability),
+                1 + random.nextInt(3),
+                (int) TIMEOUT.toSeconds(),
+                random.nextInt(8) == 0 ? now.plusSeconds(random.nextInt(10)) : null,
+                random.nextInt(8) == 0 ? now.plusSeconds(random.nextInt(30)) : null,
+                now,
+                1,
+                null,
+                Map.of());
+        tasks.put(id, new State(task));
+        Id partition = new Id(QUEUES.get(random.nextInt(QUEUES.size())), random.nextInt(PARTITIONS));
+        append(partition, task, -1);
+        if (random.nextInt(15) == 0) {
+            // A producer that was not sure.
+            append(partition, task, -1);
+        }
+    }
+
+    private long append(Id partition, Task task, long origin) {
+        List<Entry> log = logs.get(partition);
+        log.add(new Entry(task, origin < 0 ? log.size() : origin));
+        return log.size() - 1;
+    }
+
+    private void clear() {
+        Priority priority = QUEUES.get(random.nextInt(QUEUES.size()));
+        if (clears.stream().filter(one -> one.priority() == priority).count() == Lane.CLEARS_KEPT) {
+            return;
+        }
+        Map<Integer, Long> ends = new TreeMap<>();
+        logs.forEach((id, log) -> {
+            if (id.priority() == priority) {
+                ends.put(id.number(), (long) log.size());
+            }
+        });
+        ClearQueue command = new ClearQueue("clear-" + clears.size(), priority, ends, now);
+        clears.add(command);
+        clearsMissing.put(
+                command.commandId(),
+                ends.entrySet().stream()
+                        .filter(entry -> entry.getValue() > 0)
+                        .map(entry -> new Id(priority, entry.getKey()))
+                        .collect(Collectors.toCollection(LinkedHashSet::new)));
+        coordinators.forEach(coordinator -> coordinator.lane.clear(command));
+    }
+
+    private void cancel() {
+        any(List.copyOf(tasks.values())).ifPresent(state -> {
+            if (!state.hasEnded()) {
+                if (state.status.equals("assigned")) {
+                    agents.get(state.agentId).inflight.remove(state.task.taskId());
+                }
+                state.end("cancelled");
+                coordinators.forEach(coordinator -> {
+                    if (random.nextInt(4) > 0) {
+                        coordinator.lane.cancelled(Set.of(state.task.taskId()));
+                    }
+                });
+            }
+        });
+    }
+
+    // Coordinators and the partitions they own
+
+    private void startCoordinator() {
+        Coordinator coordinator = new Coordinator();
+        coordinators.add(coordinator);
+        clears.forEach(coordinator.lane::clear);
+        settleOwnership();
+    }
+
+    /** Every partition belongs to somebody who lives, and everybody knows what is theirs. */
+    private void settleOwnership() {
+        for (Id id : logs.keySet()) {
+            Coordinator owner = owners.get(id);
+            if (owner == null || !coordinators.contains(owner)) {
+                any(coordinators).ifPresent(next -> give(id, next));
+            }
+        }
+        coordinators.forEach(Coordinator::noticeLosses);
+    }
+
+    private void rebalance() {
+        if (coordinators.isEmpty()) {
+            return;
+        }
+        for (Id id : logs.keySet()) {
+            if (random.nextBoolean()) {
+                Coordinator from = owners.get(id);
+                Coordinator to = any(coordinators).orElseThrow();
+                if (from != to && from != null && coordinators.contains(from) && random.nextInt(3) > 0) {
+                    from.handOver(id);
+                }
+                give(id, to);
+            }
+        }
+        // The others go on, and find out later that a partition is theirs no more.
+    }
+
+    private void give(Id id, Coordinator to) {
+        Coordinator from = owners.put(id, to);
+        if (from != to) {
+            to.gain(id);
+        }
+    }
+
+    private final class Coordinator implements Lane.Outside {
+        final Matcher matcher = new Matcher(
+                HEALTH, Duration.ofSeconds(60), LoadBalancingStrategy.LEAST_CONNECTIONS, new Random(random.nextLong()));
+        final Lane lane = new Lane(matcher, this, WINDOW, 5);
+        final Map<Id, Long> positions = new LinkedHashMap<>();
+        boolean dead;
+
+        Coordinator() {
+            refreshView();
+        }
+
+        void gain(Id id) {
+            if (positions.containsKey(id)) {
+                lose(id);
+            }
+            Commit commit = commits.getOrDefault(id, new Commit(0, ""));
+            positions.put(id, commit.offset());
+            lane.gained(id, commit.offset(), commit.metadata(), logs.get(id).size());
+        }
+
+        /** As told by the group, with the last commit made. */
+        void handOver(Id id) {
+            if (random.nextBoolean()) {
+                List<Effect> mine =
+                        effects.stream().filter(effect -> effect.owner == this).toList();
+                effects.removeAll(mine);
+                mine.forEach(Effect::runAndAnswer);
+            }
+            commit();
+            lose(id);
+        }
+
+        void noticeLosses() {
+            for (Id id : List.copyOf(positions.keySet())) {
+                if (owners.get(id) != this) {
+                    lose(id);
+                }
+            }
+        }
+
+        private void lose(Id id) {
+            positions.remove(id);
+            lane.lost(Set.of(id));
+        }
+
+        void poll() {
+            if (!calm && random.nextInt(6) == 0) {
+                noticeLosses();
+            }
+            for (Id id : List.copyOf(positions.keySet())) {
+                for (int read = random.nextInt(4); read > 0 && !lane.isFull(id); read--) {
+                    long offset = positions.get(id);
+                    List<Entry> log = logs.get(id);
+                    if (offset >= log.size()) {
+                        break;
+                    }
+                    positions.put(id, offset + 1);
+                    Position position = new Position(id.priority(), id.number(), offset);
+                    if (lane.received(position)) {
+                        Entry entry = log.get((int) offset);
+                        lane.waits(
+                                new WaitingTask(entry.task, position, entry.origin, entry.task.submittedAt(), 100),
+                                now);
+                    }
+                }
+            }
+            lane.round(now);
+            if (calm || random.nextInt(3) == 0) {
+                commit();
+            }
+        }
+
+        private void commit() {
+            Map<Id, Commit> changed = lane.commits();
+            if (!calm && random.nextInt(5) == 0) {
+                lane.commitFailed();
+                return;
+            }
+            changed.forEach((id, commit) -> {
+                // Of one that has lost the partition and does not know, the broker takes no commit.
+                if (owners.get(id) == this) {
+                    Commit before = commits.put(id, commit);
+                    must(
+                            before == null || before.offset() <= commit.offset(),
+                            () -> "the committed offset of " + id + " went back from " + before + " to " + commit);
+                }
+            });
+        }
+
+        void crash() {
+            dead = true;
+            coordinators.remove(this);
+            for (Effect effect : List.copyOf(effects)) {
+                if (effect.owner == this) {
+                    effects.remove(effect);
+                    if (random.nextBoolean()) {
+                        effect.what.get();
+                    }
+                }
+            }
+        }
+
+        void refreshView() {
+            agents.values().forEach(agent -> {
+                if (agent.active) {
+                    matcher.agentChanged(agent.seen(), now);
+                } else {
+                    matcher.agentGone(agent.id);
+                }
+            });
+        }
+
+        @Override
+        public CompletableFuture<List<Verdict>> reserve(List<Placement> placements, Instant at) {
+            return effect(() ->
+                    placements.stream().map(placement -> judge(placement, at)).toList());
+        }
+
+        @Override
+        public CompletableFuture<List<Boolean>> endWaiting(
+                List<WaitingTask> ending, String status, String clearId, Instant at) {
+            return effect(() ->
+                    ending.stream().map(task -> end(task, status, clearId)).toList());
+        }
+
+        @Override
+        public CompletableFuture<Void> publish(Verdict verdict) {
+            return effect(() -> {
+                agents.get(verdict.agentId())
+                        .topic
+                        .add(verdict.placement().waiting().task());
+                return null;
+            });
+        }
+
+        @Override
+        public CompletableFuture<Void> putOff(WaitingTask task) {
+            return effect(() -> {
+                append(Id.of(task.position()), task.task(), task.origin());
+                return null;
+            });
+        }
+
+        @Override
+        public void noteQueued(List<WaitingTask> waiting) {
+            // Nobody asks.
+        }
+
+        @Override
+        public Map<Id, Long> ends(Set<Id> partitions) {
+            return partitions.stream().collect(Collectors.toMap(id -> id, id ->
+                    (long) logs.get(id).size()));
+        }
+
+        @Override
+        public long position(Id partition) {
+            return positions.get(partition);
+        }
+
+        @Override
+        public void report(QueueCleared cleared) {
+            Id id = new Id(cleared.priority(), cleared.partition());
+            coordinators.forEach(coordinator -> coordinator.lane.cleared(cleared));
+            clearsMissing.get(cleared.commandId()).remove(id);
+            checkCleared(cleared.commandId(), id);
+        }
+
+        private <T> CompletableFuture<T> effect(Supplier<T> what) {
+            CompletableFuture<T> answer = new CompletableFuture<>();
+            Effect effect = new Effect(this, what, answer);
+            effects.add(effect);
+            return answer;
+        }
+    }
+
+    /** Something that was asked of Kafka or Redis and has not happened yet. */
+    private final class Effect {
+        final Coordinator owner;
+        final Supplier<?> what;
+        private final CompletableFuture<?> answer;
+
+        <T> Effect(Coordinator owner, Supplier<T> what, CompletableFuture<T> answer) {
+            this.owner = owner;
+            this.what = what;
+            this.answer = answer;
+        }
+
+        @SuppressWarnings("unchecked")
+        void runAndAnswer() {
+            ((CompletableFuture<Object>) answer).complete(what.get());
+        }
+
+        void failAndAnswer() {
+            answer.completeExceptionally(new IllegalStateException("simulated"));
+        }
+    }
+
+    private void runEffect() {
+        if (effects.isEmpty()) {
+            return;
+        }
+        Effect effect = effects.remove(random.nextInt(effects.size()));
+        int dice = calm ? 9 : random.nextInt(10);
+        if (dice == 0) {
+            effect.failAndAnswer();
+        } else if (dice == 1) {
+            effect.what.get();
+            effect.failAndAnswer();
+        } else {
+            effect.runAndAnswer();
+        }
+    }
+
+    // The reservation store, as the scripts have it
+
+    private Verdict judge(Placement placement, Instant at) {
+        Task task = placement.waiting().task();
+        State state = tasks.get(task.taskId());
+        SimulatedAgent agent = agents.get(placement.agentId());
+        int held = agent == null ? 0 : agent.inflight.size();
+        if (state.hasEnded()
+                || state.status.equals("known") && task.attempt() < state.attempt
+                || state.status.equals("assigned") && task.attempt() < state.attempt) {
+            return new Verdict(placement, Ruling.ENDED, "", held, at);
+        }
+        if (state.status.equals("assigned") && task.attempt() == state.attempt) {
+            return new Verdict(placement, Ruling.LIVE, state.agentId, held, at);
+        }
+        if (agent == null || !agent.active) {
+            return new Verdict(placement, Ruling.UNAVAILABLE, "", held, at);
+        }
+        if (held >= agent.capacity) {
+            return new Verdict(placement, Ruling.FULL, "", held, at);
+        }
+        if (state.status.equals("assigned")) {
+            agents.get(state.agentId).inflight.remove(task.taskId());
+        }
+        state.status = "assigned";
+        state.attempt = task.attempt();
+        state.agentId = agent.id;
+        state.deadline = at.plus(TIMEOUT);
+        agent.inflight.add(task.taskId());
+        return new Verdict(placement, Ruling.GRANTED, agent.id, held + 1, at);
+    }
+
+    private boolean end(WaitingTask waiting, String status, String clearId) {
+        State state = tasks.get(waiting.id());
+        int attempt = waiting.task().attempt();
+        if (state.hasEnded() || !state.status.equals("") && attempt < state.attempt) {
+            return true;
+        }
+        if (state.status.equals("assigned") && attempt == state.attempt) {
+            return false;
+        }
+        if (state.status.equals("assigned")) {
+            agents.get(state.agentId).inflight.remove(waiting.id());
+        }
+        state.end(status);
+        if (!clearId.isEmpty()) {
+            clearCounts.merge(clearId, 1, Integer::sum);
+        }
+        return true;
+    }
+
+    // Agents, results, and what is given back
+
+    private void addAgent(String id, String capability, int capacity) {
+        agents.put(id, new SimulatedAgent(id, capability, capacity));
+    }
+
+    private final class SimulatedAgent {
+        final String id;
+        final String capability;
+        final int capacity;
+        final List<Task> topic = new ArrayList<>();
+        final Set<String> inflight = new HashSet<>();
+        final Set<String> seen = new HashSet<>();
+        final List<Task> inHand = new ArrayList<>();
+        int read;
+        boolean alive = true;
+        boolean active = true;
+
+        SimulatedAgent(String id, String capability, int capacity) {
+            this.id = id;
+            this.capability = capability;
+            this.capacity = capacity;
+        }
+
+        Agent seen() {
+            return AnAgent.named(id)
+                    .capabilities(capability)
+                    .capacity(capacity)
+                    .holds(inflight.size())
+                    .lastHeartbeat(now)
+                    .build();
+        }
+
+        void act() {
+            if (!alive) {
+                return;
+            }
+            while (read < topic.size()) {
+                Task task = topic.get(read++);
+                if (seen.add(task.taskId() + ":" + task.attempt())) {
+                    inHand.add(task);
+                }
+            }
+            if (!inHand.isEmpty() && (calm || random.nextInt(3) > 0)) {
+                Task task = inHand.remove(random.nextInt(inHand.size()));
+                int dice = calm ? 9 : random.nextInt(10);
+                if (dice > 0) {
+                    results.add(new Result(task, id, dice == 1 ? "rejected" : dice < 4 ? "failed" : "completed"));
+                }
+            }
+        }
+
+        void die() {
+            alive = false;
+            active = false;
+            inHand.clear();
+        }
+
+        void revive() {
+            alive = true;
+            active = true;
+        }
+    }
+
+    private void settleResults() {
+        int upTo = results.size();
+        int at = resultsSettled;
+        while (at < upTo) {
+            Result result = results.get(at++);
+            State state = tasks.get(result.task.taskId());
+            if (!state.isLive(result.task.attempt(), result.agentId)) {
+                continue;
+            }
+            if (result.outcome.equals("completed")) {
+                state.end("completed");
+                agents.get(result.agentId).inflight.remove(result.task.taskId());
+            } else {
+                giveBack(result.task, result.agentId, result.outcome.equals("rejected"));
+            }
+            if (!calm && random.nextInt(20) == 0) {
+                // A crash before the commit: all of it is read again.
+                return;
+            }
+        }
+        resultsSettled = upTo;
+    }
+
+    private void recover() {
+        for (State state : List.copyOf(tasks.values())) {
+            if (state.status.equals("assigned")
+                    && (state.deadline.isBefore(now) || !agents.get(state.agentId).active)) {
+                agents.get(state.agentId).topic.stream()
+                        .filter(task -> task.taskId().equals(state.task.taskId()) && task.attempt() == state.attempt)
+                        .findFirst()
+                        .ifPresent(task -> giveBack(task, state.agentId, false));
+            }
+        }
+    }
+
+    /** First the task is appended again, then its attempt ends; a crash may come in between. */
+    private void giveBack(Task task, String agentId, boolean rejected) {
+        State state = tasks.get(task.taskId());
+        int next = task.attempt() + 1;
+        boolean again = rejected || next <= task.maxAttempts();
+        if (again) {
+            Task basis = rejected ? task.rejected(agentId) : task;
+            append(
+                    new Id(
+                            QUEUES.get(Math.floorMod(task.taskId().hashCode(), QUEUES.size())),
+                            random.nextInt(PARTITIONS)),
+                    basis.attempt(next, now.plusSeconds(random.nextInt(3))),
+                    -1);
+        }
+        if (!calm && random.nextInt(6) == 0) {
+            return;
+        }
+        if (state.isLive(task.attempt(), agentId)) {
+            agents.get(agentId).inflight.remove(task.taskId());
+            if (again) {
+                state.status = "known";
+                state.attempt = next;
+            } else {
+                state.end("failed");
+            }
+        }
+    }
+
+    // What must hold
+
+    private void check() {
+        for (SimulatedAgent agent : agents.values()) {
+            must(
+                    agent.inflight.size() <= agent.capacity,
+                    () -> agent.id + " holds " + agent.inflight + ", more than " + agent.capacity);
+        }
+    }
+
+    /** One attempt is in one agent's topic only. */
+    private void checkTopics() {
+        Map<String, String> holders = new HashMap<>();
+        for (SimulatedAgent agent : agents.values()) {
+            for (Task task : agent.topic) {
+                String attempt = task.taskId() + ":" + task.attempt();
+                String other = holders.putIfAbsent(attempt, agent.id);
+                must(
+                        other == null || other.equals(agent.id),
+                        () -> attempt + " was given to " + other + " and to " + agent.id);
+            }
+        }
+    }
+
+    /** What a finished clear meant waits no more. */
+    private void checkCleared(String commandId, Id id) {
+        ClearQueue command = clears.stream()
+                .filter(one -> one.commandId().equals(commandId))
+                .findFirst()
+                .orElseThrow();
+        long end = command.endOffsets().get(id.number());
+        for (Entry entry : logs.get(id)) {
+            State state = tasks.get(entry.task.taskId());
+            boolean waits = !state.hasEnded()
+                    && !(state.status.equals("assigned") && state.attempt >= entry.task.attempt())
+                    && state.attempt <= entry.task.attempt();
+            must(
+                    entry.origin >= end || !waits,
+                    () -> commandId + " is finished in " + id + ", but " + entry.task.taskId() + " still waits");
+        }
+    }
+
+    private void checkEnd() {
+        checkTopics();
+        for (State state : tasks.values()) {
+            must(state.ends == 1, () -> state.task.taskId() + " ended " + state.ends + " times");
+        }
+        logs.forEach((id, log) -> must(
+                commits.get(id).offset() == log.size(),
+                () -> id + " is committed up to " + commits.get(id) + " of " + log.size()));
+        clearsMissing.forEach(
+                (commandId, missing) -> must(missing.isEmpty(), () -> commandId + " is not finished in " + missing));
+        long cancelledByClear =
+                clearCounts.values().stream().mapToInt(Integer::intValue).sum();
+        long cancelled = tasks.values().stream()
+                .filter(state -> state.status.equals("cancelled"))
+                .count();
+        must(cancelledByClear <= cancelled, () -> "clears counted " + cancelledByClear + " of " + cancelled);
+    }
+
+    private boolean isDone() {
+        return tasks.values().stream().allMatch(State::hasEnded)
+                && logs.entrySet().stream()
+                        .allMatch(log -> commits.containsKey(log.getKey())
+                                && commits.get(log.getKey()).offset()
+                                        == log.getValue().size())
+                && clearsMissing.values().stream().allMatch(Set::isEmpty);
+    }
+
+    private String leftOver() {
+        return tasks.values().stream()
+                        .filter(state -> !state.hasEnded())
+                        .map(state -> state.task.taskId() + " " + state.status + " " + state.attempt + " "
+                                + state.task.requirements().capabilities())
+                        .sorted(Comparator.naturalOrder())
+                        .toList()
+                + ", commits "
+                + logs.entrySet().stream()
+                        .map(log -> log.getKey() + ": " + commits.get(log.getKey()) + " of "
+                                + log.getValue().size())
+                        .toList()
+                + ", clears "
+                + clearsMissing;
+    }
+
+    private static void must(boolean holds, Supplier<String> otherwise) {
+        if (!holds) {
+            throw new AssertionError(otherwise.get());
+        }
+    }
+
+    private <T> Optional<T> any(List<T> list) {
+        return list.isEmpty() ? Optional.empty() : Optional.of(list.get(random.nextInt(list.size())));
+    }
+
+    /** A record of a task topic. */
+    private record Entry(Task task, long origin) {}
+
+    private record Result(Task task, String agentId, String outcome) {}
+
+    /** What the store knows of a task. */
+    private static final class State {
+        final Task task;
+        /** Empty while nothing is known, {@code known} between attempts, else as in Redis. */
+        String status = "";
+
+        int attempt = 0;
+        String agentId = "";
+        Instant deadline = Instant.EPOCH;
+        int ends;
+
+        State(Task task) {
+            this.task = task;
+        }
+
+        boolean hasEnded() {
+            return ends > 0;
+        }
+
+        boolean isLive(int attempt, String agentId) {
+            return status.equals("assigned") && this.attempt == attempt && this.agentId.equals(agentId);
+        }
+
+        void end(String status) {
+            this.status = status;
+            ends++;
+        }
+    }
+}
