@@ -57,7 +57,11 @@ public final class RunningCoordinator implements AutoCloseable {
                 "--server.address=127.0.0.1",
                 "--aitbc.topics.prefix=" + topicPrefix,
                 "--aitbc.topics.partitions=3"));
-        all.addAll(List.of(settings));
+        for (String setting : settings) {
+            // An argument that is given twice would count as a list.
+            all.removeIf(one -> one.startsWith(setting.substring(0, setting.indexOf('=') + 1)));
+            all.add(setting);
+        }
         this.context = SpringApplication.run(CoordinatorApplication.class, all.toArray(String[]::new));
         this.producer = new KafkaProducer<>(
                 Map.of(

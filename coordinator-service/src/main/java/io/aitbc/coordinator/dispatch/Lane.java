@@ -70,12 +70,12 @@ final class Lane {
     private static final Duration FIRST_PAUSE = Duration.ofMillis(100);
     private static final Duration LONGEST_PAUSE = Duration.ofSeconds(2);
     private static final Duration BETWEEN_PUBLICATIONS = Duration.ofSeconds(1);
-    private static final Duration PUT_OFF_EVERY = Duration.ofSeconds(1);
+    private static final Duration PUT_OFF_EVERY = Duration.ofMillis(100);
     /** Of more clears of one queue at a time the oldest are forgotten: what they mean, newer ones mean too. */
     static final int CLEARS_KEPT = 5;
-    /** Which share of a full partition's window is put off at once while there are records that were never looked at. */
+    /** Which share of a full partition's window may be put off at once, and in a second. */
     private static final int SHARE_PUT_OFF = 8;
-    /** How much slower it goes while only tasks come round again that were put off before. */
+    /** Which share of that, while only tasks come round again that were put off before. */
     private static final int SLOWER = 20;
 
     private final Matcher matcher;
@@ -419,8 +419,9 @@ final class Lane {
         if (partition == null || !partition.hasUnread(end)) {
             return;
         }
-        int share = Math.max(1, windowPerPartition / SHARE_PUT_OFF);
-        int left = partition.unseen(end) > 0 ? share : Math.max(1, share / SLOWER);
+        double perSecond = Math.max(1, windowPerPartition / SHARE_PUT_OFF);
+        int left =
+                partition.putOffAllowance(partition.unseen(end) > 0 ? perSecond : perSecond / SLOWER, perSecond, now);
         for (long offset : partition.unfinishedOffsets()) {
             if (left == 0) {
                 return;
@@ -428,6 +429,7 @@ final class Lane {
             WaitingTask task = matcher.backlog().at(new Position(id.priority(), id.number(), offset));
             if (task != null && matcher.backlog().isBlocked(task, now)) {
                 chosen.add(task);
+                partition.putOffChosen();
                 left--;
             }
         }

@@ -5,6 +5,8 @@ import io.aitbc.contracts.Priority;
 import io.aitbc.coordinator.intake.OffsetLedger;
 import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.match.WaitingTask;
+import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -33,6 +35,8 @@ final class OwnedPartition {
 
     private @Nullable Commit committed;
     private int openPutOffs;
+    private double allowance;
+    private @Nullable Instant filledAt;
     /** How many of the records that are still to be read were put off by this lane. */
     private long putOffAhead;
 
@@ -94,6 +98,27 @@ final class OwnedPartition {
 
     boolean hasUnread(long end) {
         return end > ledger.next();
+    }
+
+    /**
+     * How many tasks may be put off now: a bucket of tokens.
+     *
+     * @param perSecond how fast it fills
+     * @param most what it holds
+     */
+    int putOffAllowance(double perSecond, double most, Instant now) {
+        if (filledAt == null) {
+            allowance = most;
+        } else {
+            long passedMs = Math.max(0, Duration.between(filledAt, now).toMillis());
+            allowance = Math.min(most, allowance + passedMs / 1_000.0 * perSecond);
+        }
+        filledAt = now;
+        return (int) allowance;
+    }
+
+    void putOffChosen() {
+        allowance--;
     }
 
     void putOffStarted() {

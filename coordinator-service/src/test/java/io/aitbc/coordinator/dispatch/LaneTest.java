@@ -359,7 +359,7 @@ class LaneTest {
         read(NORMAL_0, 18);
         lane.round(now.plusMillis(999));
         assertThat(outside.putOff).hasSize(1);
-        lane.round(now.plusSeconds(1));
+        lane.round(now.plusMillis(1_100));
         assertThat(outside.putOff).containsExactly("NORMAL-0-10", "NORMAL-0-11");
     }
 

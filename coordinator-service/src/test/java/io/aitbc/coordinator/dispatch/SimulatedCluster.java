@@ -224,6 +224,12 @@ final class SimulatedCluster {
         coordinators.forEach(coordinator -> coordinator.lane.clear(command));
     }
 
+    private static boolean means(ClearQueue clear, WaitingTask task) {
+        Position position = task.position();
+        return clear.priority() == position.priority()
+                && task.origin() < clear.endOffsets().get(position.partition());
+    }
+
     private void cancel() {
         any(List.copyOf(tasks.values())).ifPresent(state -> {
             if (!state.hasEnded()) {
@@ -398,8 +404,17 @@ final class SimulatedCluster {
 
         @Override
         public CompletableFuture<List<Verdict>> reserve(List<Placement> placements, Instant at) {
-            return effect(() ->
-                    placements.stream().map(placement -> judge(placement, at)).toList());
+            List<ClearQueue> told = List.copyOf(clears);
+            return effect(() -> placements.stream()
+                    .map(placement -> {
+                        Verdict verdict = judge(placement, at);
+                        must(
+                                verdict.ruling() != Ruling.GRANTED
+                                        || told.stream().noneMatch(clear -> means(clear, placement.waiting())),
+                                () -> placement.waiting().id() + " was granted, though it had been cleared");
+                        return verdict;
+                    })
+                    .toList());
         }
 
         @Override
