@@ -4,6 +4,7 @@ import io.aitbc.coordinator.assign.AssignmentTopics;
 import io.aitbc.coordinator.dispatch.ClusterControl;
 import io.aitbc.coordinator.dispatch.Dispatcher;
 import io.aitbc.coordinator.dispatch.FiguresReport;
+import io.aitbc.coordinator.dispatch.WantsExchange;
 import io.aitbc.coordinator.kafka.TopicCatalog;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.registry.AgentView;
@@ -47,7 +48,8 @@ public final class Coordinator implements SmartLifecycle {
             Dispatcher dispatcher,
             AssignmentTopics assignments,
             Settlement settlement,
-            FiguresReport figures) {
+            FiguresReport figures,
+            WantsExchange wants) {
         this.topics = topics;
         this.redis = redis;
         this.assignments = assignments;
@@ -57,7 +59,8 @@ public final class Coordinator implements SmartLifecycle {
                 new Part(control::start, control),
                 new Part(dispatcher::start, dispatcher),
                 new Part(settlement::start, settlement),
-                new Part(figures::start, figures));
+                new Part(figures::start, figures),
+                new Part(wants::start, wants));
     }
 
     /** Whether Kafka and Redis were found and all threads run. */

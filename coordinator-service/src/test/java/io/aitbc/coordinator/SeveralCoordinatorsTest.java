@@ -55,6 +55,46 @@ class SeveralCoordinatorsTest {
         }
     }
 
+    /** Urgent tasks in one lane are not passed over by low ones in the other, once the lanes have heard of each other. */
+    @Test
+    void anAgentThatBecomesFreeGoesToTheMostUrgentTaskOfAnyLane() {
+        try (RunningCoordinator one = RunningCoordinator.start(LocalStack.shared(), "wants.", 11);
+                RunningCoordinator other = RunningCoordinator.start(LocalStack.shared(), "wants.", 11)) {
+            await().atMost(Duration.ofSeconds(60))
+                    .until(() -> partitions(one).size() == 2
+                            && partitions(one).stream().allMatch(count -> count >= 5));
+            one.register("only-agent", 1);
+            for (int i = 0; i < 60; i++) {
+                one.submit("{\"task_data\":{},\"priority\":\"low\"}");
+            }
+            one.awaitRecords("assignments.only-agent", 1);
+            for (int i = 0; i < 4; i++) {
+                // All in one partition, so in one lane.
+                one.publish("tasks.urgent", "one-key", "{\"task_data\":{},\"task_id\":\"wanted-" + i + "\"}");
+            }
+            await().atMost(Duration.ofSeconds(30))
+                    .until(() -> lanes(one).stream()
+                            .allMatch(
+                                    lane -> lane.path("yields_to").asString("").equals("urgent")
+                                            || lane.get("oldest").has("urgent")));
+            for (int i = 0; i < 4; i++) {
+                one.report(one.awaitRecords("assignments.only-agent", i + 1).get(i), "completed", null);
+            }
+            assertThat(one.awaitRecords("assignments.only-agent", 5).subList(1, 5))
+                    .extracting(assignment -> assignment.get("priority").asString())
+                    .containsOnly("urgent");
+        }
+    }
+
+    private static List<JsonNode> lanes(RunningCoordinator coordinator) {
+        return coordinator
+                .get("/coordinators")
+                .body()
+                .get("coordinators")
+                .valueStream()
+                .toList();
+    }
+
     /** How many each of the coordinators has. */
     private static List<Integer> partitions(RunningCoordinator coordinator) {
         List<Integer> counts = new ArrayList<>();

@@ -132,4 +132,9 @@ class DispatchConfiguration {
     FiguresReport figuresReport(Dispatcher dispatcher, Redis redis, Clock clock) {
         return new FiguresReport(TaskIds.next(), dispatcher, redis, clock);
     }
+
+    @Bean(destroyMethod = "")
+    WantsExchange wantsExchange(Dispatcher dispatcher, Redis redis, Clock clock) {
+        return new WantsExchange(TaskIds.next(), dispatcher, redis, clock);
+    }
 }

@@ -72,7 +72,7 @@ public final class Dispatcher implements AutoCloseable {
 
     private volatile boolean closing;
     private volatile boolean polling;
-    private volatile LaneFigures figures = new LaneFigures(Instant.EPOCH, 0, 0, Map.of(), Map.of(), Map.of());
+    private volatile LaneFigures figures = new LaneFigures(Instant.EPOCH, 0, 0, null, Map.of(), Map.of(), Map.of());
 
     private final Rates received = new Rates();
     private final Rates assigned = new Rates();
@@ -233,6 +233,7 @@ public final class Dispatcher implements AutoCloseable {
                 now,
                 consumer.assignment().size(),
                 matcher.backlog().size(),
+                lane.yieldsTo(now),
                 oldest,
                 received.roll(seconds),
                 assigned.roll(seconds));

@@ -9,12 +9,14 @@ import io.aitbc.coordinator.match.Matcher;
 import io.aitbc.coordinator.match.Placement;
 import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.match.WaitingTask;
+import io.aitbc.coordinator.match.Want;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Collections;
+import java.util.Comparator;
 import java.util.Deque;
 import java.util.EnumMap;
 import java.util.EnumSet;
@@ -25,6 +27,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -64,6 +67,11 @@ final class Lane {
 
     private static final Logger log = LoggerFactory.getLogger(Lane.class);
 
+    /** What another lane said of its wants. */
+    private record Heard(List<Want> wants, Instant at) {}
+
+    private static final Duration HEARD_FOR = Duration.ofSeconds(1);
+
     /** Batches that may be with Redis at once: enough to keep it busy, few enough that views stay fresh. */
     private static final int MAX_OPEN_BATCHES = 4;
 
@@ -90,6 +98,7 @@ final class Lane {
 
     private final Set<Priority> pausedQueues = EnumSet.noneOf(Priority.class);
     private final Set<String> cancelled = new HashSet<>();
+    private final Map<String, Heard> heard = new HashMap<>();
     private List<WaitingTask> fresh = new ArrayList<>();
     /** Tasks of which it is not known whether an agent has them; they are in no backlog. */
     private final List<WaitingTask> unsure = new ArrayList<>();
@@ -328,8 +337,28 @@ final class Lane {
         });
     }
 
+    /** What the lane of another coordinator waits for, as it said just now. */
+    void heard(String coordinatorId, List<Want> wants, Instant at) {
+        heard.put(coordinatorId, new Heard(wants, at));
+    }
+
+    /** The priority of the most urgent task elsewhere to which agents are left; absent when there is none. */
+    @Nullable
+    Priority yieldsTo(Instant at) {
+        return wantsElsewhere(at).stream()
+                .min(Comparator.comparingInt(Want::level))
+                .map(want -> Priority.values()[want.level()])
+                .orElse(null);
+    }
+
+    private List<Want> wantsElsewhere(Instant at) {
+        heard.values().removeIf(one -> one.at.plus(HEARD_FOR).isBefore(at));
+        return heard.values().stream().flatMap(one -> one.wants.stream()).toList();
+    }
+
     private void assign() {
         if (openBatches < MAX_OPEN_BATCHES) {
+            matcher.leaveTo(heard.isEmpty() ? List.of() : wantsElsewhere(now));
             List<Placement> placements = matcher.match(now, batch);
             if (!placements.isEmpty()) {
                 reserve(placements);

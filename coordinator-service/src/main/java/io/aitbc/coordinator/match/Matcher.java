@@ -11,10 +11,12 @@ import io.aitbc.coordinator.balance.Selection;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.PriorityQueue;
 import java.util.Set;
 import java.util.random.RandomGenerator;
@@ -32,6 +34,7 @@ public final class Matcher {
     private final Map<String, Member> members = new HashMap<>();
     private LoadBalancingStrategy strategy;
     private Set<Priority> paused = Set.of();
+    private List<Want> wantsElsewhere = List.of();
     /** The time of the newest call, for what is opened in between. */
     private Instant now = Instant.EPOCH;
 
@@ -91,17 +94,63 @@ public final class Matcher {
         }
     }
 
+    /** The agent that the strategy wants next, but for those that are left to others. */
     private @Nullable Candidate choose(TaskGroup.Turn turn) {
         Selection open = turn.group().open;
+        List<Candidate> passedOver = new ArrayList<>(0);
+        Candidate rejecter = null;
         Candidate chosen = open.next();
-        if (chosen == null || !chosen.id().equals(turn.head().task().rejectedBy())) {
-            return chosen;
+        while (chosen != null) {
+            // Not straight back to the agent that rejected it, if there is another.
+            if (chosen.id().equals(turn.head().task().rejectedBy())) {
+                rejecter = chosen;
+            } else if (!isWantedMore(chosen, turn.level())) {
+                break;
+            }
+            passedOver.add(chosen);
+            open.remove(chosen);
+            chosen = open.next();
         }
-        // Not straight back to the agent that rejected it, if there is another.
-        open.remove(chosen);
-        Candidate other = open.next();
-        open.put(chosen);
-        return other == null ? chosen : other;
+        passedOver.forEach(open::put);
+        return chosen == null && rejecter != null && !isWantedMore(rejecter, turn.level()) ? rejecter : chosen;
+    }
+
+    private boolean isWantedMore(Candidate candidate, int level) {
+        for (Want want : wantsElsewhere) {
+            if (want.level() < level
+                    && Eligibility.suits(
+                            candidate.agent().registration(), want.requirements(), !strategy.prefersRegion())
+                    && Eligibility.fit(candidate.agent(), want.requirements(), now, health)) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    /** What waits in other lanes for agents that are full: as soon as they are not, they are left to tasks of higher priority. */
+    public void leaveTo(List<Want> elsewhere) {
+        wantsElsewhere = List.copyOf(elsewhere);
+    }
+
+    /** What waits here for agents that are full, the most urgent first; at most {@code limit}. */
+    public List<Want> wants(Instant now, int limit) {
+        Set<TaskGroup> groups = new LinkedHashSet<>();
+        for (Member member : members.values()) {
+            if (!member.candidate.hasRoom()) {
+                for (TaskGroup group : member.suited) {
+                    if (group.open.isEmpty()) {
+                        groups.add(group);
+                    }
+                }
+            }
+        }
+        return groups.stream()
+                .map(group -> group.turn(now, agingInterval, paused))
+                .filter(Objects::nonNull)
+                .map(turn -> new Want(turn.group().requirements, turn.level()))
+                .sorted(Comparator.comparingInt(Want::level))
+                .limit(limit)
+                .toList();
     }
 
     /** Tasks of these queues are not placed. */

@@ -17,6 +17,9 @@ public final class Keys {
     /** Channel: what changed about agents. */
     public static final String AGENT_EVENTS = "agent_events";
 
+    /** Channel: which tasks wait for agents that are full, from coordinator to coordinator. */
+    public static final String WANTS = "coordinator_wants";
+
     /** Set: ids of agents that are gone and may still hold assignments. */
     public static final String LOST_AGENTS = "agents:lost";
 

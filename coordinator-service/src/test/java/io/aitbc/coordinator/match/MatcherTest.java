@@ -14,6 +14,7 @@ import java.lang.ref.WeakReference;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import java.util.Set;
 import java.util.function.Consumer;
@@ -111,6 +112,52 @@ class MatcherTest {
         add(task("t").rejectedBy("a"));
 
         assertThat(match(matcher, NOW, 10)).extracting(Placement::agentId).containsExactly("a");
+    }
+
+    @Test
+    void agentsAreLeftToMoreUrgentTasksElsewhere() {
+        matcher.agentChanged(agent("gpu").capabilities("gpu").build(), NOW);
+        matcher.agentChanged(agent("plain").capacity(1).build(), NOW);
+        add(task("low-1").priority(Priority.LOW));
+        add(task("low-2").priority(Priority.LOW));
+        add(task("urgent").priority(Priority.URGENT));
+
+        matcher.leaveTo(List.of(new Want(Requirements.capabilities("gpu"), Priority.HIGH.ordinal())));
+        assertThat(match(matcher, NOW, 10))
+                .extracting(placement -> placement.waiting().id() + " to " + placement.agentId())
+                .containsExactly("urgent to gpu", "low-1 to plain");
+
+        matcher.leaveTo(List.of());
+        assertThat(placed()).containsExactly("low-2");
+    }
+
+    @Test
+    void anAgentThatIsNoUseElsewhereIsNotLeftIdle() {
+        matcher.agentChanged(agent("tired").load(0.8, 0.8).build(), NOW);
+        add(task("low").priority(Priority.LOW));
+
+        matcher.leaveTo(List.of(new Want(
+                new Requirements(null, List.of(), List.of(), List.of(), 0.99, null, null, null, Map.of()), 0)));
+
+        assertThat(placed()).containsExactly("low");
+    }
+
+    @Test
+    void whatWaitsForAFullAgentIsWanted() {
+        matcher.agentChanged(
+                agent("full").capabilities("gpu").capacity(1).holds(1).build(), NOW);
+        add(task("high").priority(Priority.HIGH).requires("gpu"));
+        add(task("urgent").priority(Priority.URGENT).requires("gpu"));
+        add(task("nobody").priority(Priority.URGENT).requires("absent"));
+        add(task("low").priority(Priority.LOW));
+
+        assertThat(matcher.wants(NOW, 10))
+                .containsExactly(
+                        new Want(Requirements.capabilities("gpu"), Priority.URGENT.ordinal()),
+                        new Want(Requirements.NONE, Priority.LOW.ordinal()));
+
+        matcher.agentHolds("full", 0);
+        assertThat(matcher.wants(NOW, 10)).isEmpty();
     }
 
     @Test

@@ -1,0 +1,112 @@
+package io.aitbc.coordinator.dispatch;
+
+import io.aitbc.contracts.Json;
+import io.aitbc.coordinator.match.Want;
+import io.aitbc.coordinator.redis.Keys;
+import io.aitbc.coordinator.redis.Redis;
+import io.lettuce.core.RedisException;
+import io.lettuce.core.pubsub.RedisPubSubAdapter;
+import io.lettuce.core.pubsub.StatefulRedisPubSubConnection;
+import java.time.Clock;
+import java.util.List;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Tells the other coordinators, a few times a second, which tasks wait here for agents that are full, and hears theirs: so that an
+ * agent that becomes free goes to the most urgent task, whichever lane it waits in. Says nothing while capacity is not short.
+ */
+public final class WantsExchange implements AutoCloseable {
+    private static final Logger log = LoggerFactory.getLogger(WantsExchange.class);
+    private static final long EVERY_MS = 250;
+    private static final int MOST = 20;
+
+    private final String coordinatorId;
+    private final Dispatcher dispatcher;
+    private final Redis redis;
+    private final Clock clock;
+    private final CountDownLatch closing = new CountDownLatch(1);
+    private final Thread thread = new Thread(this::run, "wants");
+    private @Nullable StatefulRedisPubSubConnection<String, String> subscription;
+
+    /** What goes over the channel. */
+    private record Message(String coordinator, List<Want> wants) {}
+
+    WantsExchange(String coordinatorId, Dispatcher dispatcher, Redis redis, Clock clock) {
+        this.coordinatorId = coordinatorId;
+        this.dispatcher = dispatcher;
+        this.redis = redis;
+        this.clock = clock;
+    }
+
+    public void start() {
+        thread.start();
+    }
+
+    @Override
+    public void close() {
+        closing.countDown();
+        try {
+            thread.join(TimeUnit.SECONDS.toMillis(5));
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    private void run() {
+        try {
+            while (!closing.await(EVERY_MS, TimeUnit.MILLISECONDS)) {
+                try {
+                    subscribe();
+                    dispatcher.tellLane(this::tell);
+                } catch (RedisException e) {
+                    log.atDebug().log("Wants not exchanged: {}", e.toString());
+                }
+            }
+        } catch (InterruptedException e) {
+            log.debug("Interrupted");
+        }
+        if (subscription != null) {
+            subscription.closeAsync();
+        }
+    }
+
+    private void subscribe() {
+        if (subscription == null) {
+            StatefulRedisPubSubConnection<String, String> opened = redis.openPubSub();
+            opened.addListener(new RedisPubSubAdapter<>() {
+                @Override
+                public void message(String channel, String text) {
+                    hear(text);
+                }
+            });
+            opened.sync().subscribe(Keys.WANTS);
+            subscription = opened;
+        }
+    }
+
+    private void tell(Lane lane) {
+        List<Want> wants = lane.matcher().wants(clock.instant(), MOST);
+        if (!wants.isEmpty()) {
+            try {
+                redis.async().publish(Keys.WANTS, Json.text(new Message(coordinatorId, wants)));
+            } catch (RedisException e) {
+                log.atDebug().log("Wants not told: {}", e.toString());
+            }
+        }
+    }
+
+    private void hear(String text) {
+        try {
+            Message message = Json.read(text, Message.class);
+            if (!message.coordinator().equals(coordinatorId)) {
+                dispatcher.tellLane(lane -> lane.heard(message.coordinator(), message.wants(), clock.instant()));
+            }
+        } catch (Json.MalformedMessageException e) {
+            log.atDebug().log("Wants not understood: {}", e.getMessage());
+        }
+    }
+}

@@ -1,0 +1,10 @@
+package io.aitbc.coordinator.match;
+
+import io.aitbc.contracts.Requirements;
+
+/**
+ * A task waits somewhere for an agent that could take it but is full.
+ *
+ * @param level its effective priority, 0 for urgent to 4 for low
+ */
+public record Want(Requirements requirements, int level) {}
