@@ -16,7 +16,7 @@ public final class Redis implements AutoCloseable {
     private final RedisClient client;
     private volatile @Nullable StatefulRedisConnection<String, String> connection;
 
-    Redis(RedisClient client) {
+    public Redis(RedisClient client) {
         this.client = client;
     }
 

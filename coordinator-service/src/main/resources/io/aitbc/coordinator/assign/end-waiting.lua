@@ -19,6 +19,7 @@ for i = 5, #ARGV, 4 do
     if status == 'assigned' then
       -- A record of a later attempt is proof that this one was given back.
       redis.call('HDEL', 'agent:' .. seen[3] .. ':inflight', ARGV[i])
+      redis.call('HINCRBY', 'stats:tasks', 'failed_attempts', 1)
       redis.call('ZREM', 'tasks:deadlines', ARGV[i])
     end
     redis.call('HSET', task, 'task_id', ARGV[i], 'status', ARGV[1], 'attempt', attempt, 'priority', ARGV[i + 2],

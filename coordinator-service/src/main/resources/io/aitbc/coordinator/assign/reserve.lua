@@ -9,7 +9,7 @@ local now_ms = tonumber(ARGV[1])
 local now = ARGV[2]
 local answer = {}
 local agents = {}
-local granted, waited_ms = 0, 0
+local granted, retried, waited_ms = 0, 0, 0
 
 local function agent_of(id)
   local known = agents[id]
@@ -52,8 +52,11 @@ for i = 3, #ARGV, 10 do
   else
     if status == 'assigned' then
       -- A record of a later attempt is proof that this one was given back.
-      if redis.call('HDEL', 'agent:' .. holder .. ':inflight', task_id) == 1 and agents[holder] then
-        agents[holder].held = agents[holder].held - 1
+      if redis.call('HDEL', 'agent:' .. holder .. ':inflight', task_id) == 1 then
+        retried = retried + 1
+        if agents[holder] then
+          agents[holder].held = agents[holder].held - 1
+        end
       end
     end
     redis.call('HSET', 'agent:' .. agent_id .. ':inflight', task_id,
@@ -69,6 +72,10 @@ for i = 3, #ARGV, 10 do
   end
 end
 
+if retried > 0 then
+  redis.call('HINCRBY', 'stats:tasks', 'retried', retried)
+  redis.call('HINCRBY', 'stats:tasks', 'failed_attempts', retried)
+end
 if granted > 0 then
   redis.call('HINCRBY', 'stats:tasks', 'distributed', granted)
   redis.call('HINCRBY', 'stats:tasks', 'distribution_ms', waited_ms)

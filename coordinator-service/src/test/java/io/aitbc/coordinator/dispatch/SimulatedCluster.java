@@ -37,8 +37,7 @@ import java.util.function.Supplier;
 import java.util.stream.Collectors;
 
 /**
- * Lanes in a world that is made up of a seed: logs, a reservation store that does what the Lua scripts do, agents, results and a
- * clock. First everything goes wrong that can: crashes between any two effects, partitions taken away noticed and unnoticed, answers
+ * Lanes in a world that is made up of a seed: logs, a reservation store, agents, results and a clock. First everything goes wrong that can: crashes between any two effects, partitions taken away noticed and unnoticed, answers
  * lost, views stale, results late. Then all is well until nothing moves. Whatever breaks a promise is an {@link AssertionError}.
  */
 final class SimulatedCluster {
@@ -62,7 +61,9 @@ final class SimulatedCluster {
     private final List<Coordinator> coordinators = new ArrayList<>();
     private final List<Effect> effects = new ArrayList<>();
     private final Map<String, SimulatedAgent> agents = new LinkedHashMap<>();
-    private final Map<String, State> tasks = new LinkedHashMap<>();
+    private final SimulatedStore store = new SimulatedStore();
+    private final Map<String, Task> tasks = new LinkedHashMap<>();
+    private final Map<String, Instant> deadlines = new HashMap<>();
     private final List<Result> results = new ArrayList<>();
     private int resultsSettled;
     private final List<ClearQueue> clears = new ArrayList<>();
@@ -187,7 +188,7 @@ final class SimulatedCluster {
                 1,
                 null,
                 Map.of());
-        tasks.put(id, new State(task));
+        tasks.put(id, task);
         Id partition = new Id(QUEUES.get(random.nextInt(QUEUES.size())), random.nextInt(PARTITIONS));
         append(partition, task, -1);
         if (random.nextInt(15) == 0) {
@@ -231,15 +232,13 @@ final class SimulatedCluster {
     }
 
     private void cancel() {
-        any(List.copyOf(tasks.values())).ifPresent(state -> {
-            if (!state.hasEnded()) {
-                if (state.status.equals("assigned")) {
-                    agents.get(state.agentId).inflight.remove(state.task.taskId());
-                }
-                state.end("cancelled");
+        any(List.copyOf(tasks.keySet())).ifPresent(taskId -> {
+            boolean ended = store.task(taskId).hasEnded();
+            store.cancel(taskId);
+            if (!ended && store.task(taskId).hasEnded()) {
                 coordinators.forEach(coordinator -> {
                     if (random.nextInt(4) > 0) {
-                        coordinator.lane.cancelled(Set.of(state.task.taskId()));
+                        coordinator.lane.cancelled(Set.of(taskId));
                     }
                 });
             }
@@ -394,7 +393,7 @@ final class SimulatedCluster {
 
         void refreshView() {
             agents.values().forEach(agent -> {
-                if (agent.active) {
+                if (agent.held.active) {
                     matcher.agentChanged(agent.seen(), now);
                 } else {
                     matcher.agentGone(agent.id);
@@ -407,7 +406,10 @@ final class SimulatedCluster {
             List<ClearQueue> told = List.copyOf(clears);
             return effect(() -> placements.stream()
                     .map(placement -> {
-                        Verdict verdict = judge(placement, at);
+                        Verdict verdict = store.judge(placement, at);
+                        if (verdict.ruling() == Ruling.GRANTED) {
+                            deadlines.put(placement.waiting().id(), at.plus(TIMEOUT));
+                        }
                         must(
                                 verdict.ruling() != Ruling.GRANTED
                                         || told.stream().noneMatch(clear -> means(clear, placement.waiting())),
@@ -512,55 +514,12 @@ final class SimulatedCluster {
         }
     }
 
-    // The reservation store, as the scripts have it
-
-    private Verdict judge(Placement placement, Instant at) {
-        Task task = placement.waiting().task();
-        State state = tasks.get(task.taskId());
-        SimulatedAgent agent = agents.get(placement.agentId());
-        int held = agent == null ? 0 : agent.inflight.size();
-        if (state.hasEnded()
-                || state.status.equals("known") && task.attempt() < state.attempt
-                || state.status.equals("assigned") && task.attempt() < state.attempt) {
-            return new Verdict(placement, Ruling.ENDED, "", held, at);
-        }
-        if (state.status.equals("assigned") && task.attempt() == state.attempt) {
-            return new Verdict(placement, Ruling.LIVE, state.agentId, held, at);
-        }
-        if (agent == null || !agent.active) {
-            return new Verdict(placement, Ruling.UNAVAILABLE, "", held, at);
-        }
-        if (held >= agent.capacity) {
-            return new Verdict(placement, Ruling.FULL, "", held, at);
-        }
-        if (state.status.equals("assigned")) {
-            agents.get(state.agentId).inflight.remove(task.taskId());
-        }
-        state.status = "assigned";
-        state.attempt = task.attempt();
-        state.agentId = agent.id;
-        state.deadline = at.plus(TIMEOUT);
-        agent.inflight.add(task.taskId());
-        return new Verdict(placement, Ruling.GRANTED, agent.id, held + 1, at);
-    }
-
     private boolean end(WaitingTask waiting, String status, String clearId) {
-        State state = tasks.get(waiting.id());
-        int attempt = waiting.task().attempt();
-        if (state.hasEnded() || !state.status.equals("") && attempt < state.attempt) {
-            return true;
-        }
-        if (state.status.equals("assigned") && attempt == state.attempt) {
-            return false;
-        }
-        if (state.status.equals("assigned")) {
-            agents.get(state.agentId).inflight.remove(waiting.id());
-        }
-        state.end(status);
-        if (!clearId.isEmpty()) {
+        String answer = store.endWaiting(waiting.id(), waiting.task().attempt(), status);
+        if (answer.equals("ended") && !clearId.isEmpty()) {
             clearCounts.merge(clearId, 1, Integer::sum);
         }
-        return true;
+        return !answer.equals("live");
     }
 
     // Agents, results, and what is given back
@@ -573,25 +532,25 @@ final class SimulatedCluster {
         final String id;
         final String capability;
         final int capacity;
+        final SimulatedStore.Agent held;
         final List<Task> topic = new ArrayList<>();
-        final Set<String> inflight = new HashSet<>();
         final Set<String> seen = new HashSet<>();
         final List<Task> inHand = new ArrayList<>();
         int read;
         boolean alive = true;
-        boolean active = true;
 
         SimulatedAgent(String id, String capability, int capacity) {
             this.id = id;
             this.capability = capability;
             this.capacity = capacity;
+            this.held = store.addAgent(id, capacity);
         }
 
         Agent seen() {
             return AnAgent.named(id)
                     .capabilities(capability)
                     .capacity(capacity)
-                    .holds(inflight.size())
+                    .holds(held.inflight.size())
                     .lastHeartbeat(now)
                     .build();
         }
@@ -617,13 +576,13 @@ final class SimulatedCluster {
 
         void die() {
             alive = false;
-            active = false;
+            held.active = false;
             inHand.clear();
         }
 
         void revive() {
             alive = true;
-            active = true;
+            held.active = true;
         }
     }
 
@@ -632,14 +591,8 @@ final class SimulatedCluster {
         int at = resultsSettled;
         while (at < upTo) {
             Result result = results.get(at++);
-            State state = tasks.get(result.task.taskId());
-            if (!state.isLive(result.task.attempt(), result.agentId)) {
-                continue;
-            }
-            if (result.outcome.equals("completed")) {
-                state.end("completed");
-                agents.get(result.agentId).inflight.remove(result.task.taskId());
-            } else {
+            String settled = store.settle(result.task.taskId(), result.task.attempt(), result.agentId, result.outcome);
+            if (settled.equals("give back")) {
                 giveBack(result.task, result.agentId, result.outcome.equals("rejected"));
             }
             if (!calm && random.nextInt(20) == 0) {
@@ -651,11 +604,11 @@ final class SimulatedCluster {
     }
 
     private void recover() {
-        for (State state : List.copyOf(tasks.values())) {
-            if (state.status.equals("assigned")
-                    && (state.deadline.isBefore(now) || !agents.get(state.agentId).active)) {
+        for (String taskId : tasks.keySet()) {
+            SimulatedStore.State state = store.task(taskId);
+            if (state.isAssigned() && (deadlines.get(taskId).isBefore(now) || !store.agent(state.agentId).active)) {
                 agents.get(state.agentId).topic.stream()
-                        .filter(task -> task.taskId().equals(state.task.taskId()) && task.attempt() == state.attempt)
+                        .filter(task -> task.taskId().equals(taskId) && task.attempt() == state.attempt)
                         .findFirst()
                         .ifPresent(task -> giveBack(task, state.agentId, false));
             }
@@ -664,7 +617,6 @@ final class SimulatedCluster {
 
     /** First the task is appended again, then its attempt ends; a crash may come in between. */
     private void giveBack(Task task, String agentId, boolean rejected) {
-        State state = tasks.get(task.taskId());
         int next = task.attempt() + 1;
         boolean again = rejected || next <= task.maxAttempts();
         if (again) {
@@ -679,15 +631,7 @@ final class SimulatedCluster {
         if (!calm && random.nextInt(6) == 0) {
             return;
         }
-        if (state.isLive(task.attempt(), agentId)) {
-            agents.get(agentId).inflight.remove(task.taskId());
-            if (again) {
-                state.status = "known";
-                state.attempt = next;
-            } else {
-                state.end("failed");
-            }
-        }
+        store.release(task.taskId(), task.attempt(), agentId, again ? next : 0);
     }
 
     // What must hold
@@ -695,8 +639,8 @@ final class SimulatedCluster {
     private void check() {
         for (SimulatedAgent agent : agents.values()) {
             must(
-                    agent.inflight.size() <= agent.capacity,
-                    () -> agent.id + " holds " + agent.inflight + ", more than " + agent.capacity);
+                    agent.held.inflight.size() <= agent.capacity,
+                    () -> agent.id + " holds " + agent.held.inflight + ", more than " + agent.capacity);
         }
     }
 
@@ -722,9 +666,9 @@ final class SimulatedCluster {
                 .orElseThrow();
         long end = command.endOffsets().get(id.number());
         for (Entry entry : logs.get(id)) {
-            State state = tasks.get(entry.task.taskId());
+            SimulatedStore.State state = store.task(entry.task.taskId());
             boolean waits = !state.hasEnded()
-                    && !(state.status.equals("assigned") && state.attempt >= entry.task.attempt())
+                    && !(state.isAssigned() && state.attempt >= entry.task.attempt())
                     && state.attempt <= entry.task.attempt();
             must(
                     entry.origin >= end || !waits,
@@ -734,8 +678,9 @@ final class SimulatedCluster {
 
     private void checkEnd() {
         checkTopics();
-        for (State state : tasks.values()) {
-            must(state.ends == 1, () -> state.task.taskId() + " ended " + state.ends + " times");
+        for (String taskId : tasks.keySet()) {
+            int ends = store.task(taskId).ends;
+            must(ends == 1, () -> taskId + " ended " + ends + " times");
         }
         logs.forEach((id, log) -> must(
                 commits.get(id).offset() == log.size(),
@@ -744,14 +689,14 @@ final class SimulatedCluster {
                 (commandId, missing) -> must(missing.isEmpty(), () -> commandId + " is not finished in " + missing));
         long cancelledByClear =
                 clearCounts.values().stream().mapToInt(Integer::intValue).sum();
-        long cancelled = tasks.values().stream()
+        long cancelled = store.tasks().values().stream()
                 .filter(state -> state.status.equals("cancelled"))
                 .count();
         must(cancelledByClear <= cancelled, () -> "clears counted " + cancelledByClear + " of " + cancelled);
     }
 
     private boolean isDone() {
-        return tasks.values().stream().allMatch(State::hasEnded)
+        return tasks.keySet().stream().allMatch(taskId -> store.task(taskId).hasEnded())
                 && logs.entrySet().stream()
                         .allMatch(log -> commits.containsKey(log.getKey())
                                 && commits.get(log.getKey()).offset()
@@ -760,10 +705,10 @@ final class SimulatedCluster {
     }
 
     private String leftOver() {
-        return tasks.values().stream()
-                        .filter(state -> !state.hasEnded())
-                        .map(state -> state.task.taskId() + " " + state.status + " " + state.attempt + " "
-                                + state.task.requirements().capabilities())
+        return tasks.keySet().stream()
+                        .filter(taskId -> !store.task(taskId).hasEnded())
+                        .map(taskId -> taskId + " " + store.task(taskId).status + " " + store.task(taskId).attempt + " "
+                                + tasks.get(taskId).requirements().capabilities())
                         .sorted(Comparator.naturalOrder())
                         .toList()
                 + ", commits "
@@ -789,33 +734,4 @@ final class SimulatedCluster {
     private record Entry(Task task, long origin) {}
 
     private record Result(Task task, String agentId, String outcome) {}
-
-    /** What the store knows of a task. */
-    private static final class State {
-        final Task task;
-        /** Empty while nothing is known, {@code known} between attempts, else as in Redis. */
-        String status = "";
-
-        int attempt = 0;
-        String agentId = "";
-        Instant deadline = Instant.EPOCH;
-        int ends;
-
-        State(Task task) {
-            this.task = task;
-        }
-
-        boolean hasEnded() {
-            return ends > 0;
-        }
-
-        boolean isLive(int attempt, String agentId) {
-            return status.equals("assigned") && this.attempt == attempt && this.agentId.equals(agentId);
-        }
-
-        void end(String status) {
-            this.status = status;
-            ends++;
-        }
-    }
 }

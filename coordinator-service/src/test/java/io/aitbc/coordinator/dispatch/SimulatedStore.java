@@ -1,0 +1,170 @@
+package io.aitbc.coordinator.dispatch;
+
+import io.aitbc.coordinator.assign.Verdict;
+import io.aitbc.coordinator.assign.Verdict.Ruling;
+import io.aitbc.coordinator.match.Placement;
+import java.time.Instant;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+
+/**
+ * What the Lua scripts make of Redis, in Java: for the simulation, which runs far more worlds than Redis could be asked for. {@link
+ * SimulatedStoreTest} holds it against the scripts.
+ */
+final class SimulatedStore {
+    private final Map<String, State> tasks = new LinkedHashMap<>();
+    private final Map<String, Agent> agents = new LinkedHashMap<>();
+
+    /** A task's hash. */
+    static final class State {
+        /** As in Redis; empty while there is no hash. */
+        String status = "";
+
+        int attempt;
+        String agentId = "";
+        int ends;
+
+        boolean isKnown() {
+            return !status.isEmpty();
+        }
+
+        boolean hasEnded() {
+            return ends > 0;
+        }
+
+        boolean isAssigned() {
+            return status.equals("assigned");
+        }
+
+        boolean isLive(int attempt, String agentId) {
+            return isAssigned() && this.attempt == attempt && this.agentId.equals(agentId);
+        }
+
+        private void end(String status, int attempt) {
+            this.status = status;
+            this.attempt = attempt;
+            ends++;
+        }
+    }
+
+    /** An agent's hash, and which tasks it holds. */
+    static final class Agent {
+        final int capacity;
+        final Set<String> inflight = new TreeSet<>();
+        boolean active = true;
+
+        Agent(int capacity) {
+            this.capacity = capacity;
+        }
+    }
+
+    State task(String id) {
+        return tasks.computeIfAbsent(id, unknown -> new State());
+    }
+
+    Map<String, State> tasks() {
+        return tasks;
+    }
+
+    Agent addAgent(String id, int capacity) {
+        Agent agent = new Agent(capacity);
+        agents.put(id, agent);
+        return agent;
+    }
+
+    Agent agent(String id) {
+        return agents.get(id);
+    }
+
+    /** reserve.lua */
+    Verdict judge(Placement placement, Instant now) {
+        String taskId = placement.waiting().id();
+        int attempt = placement.waiting().task().attempt();
+        State task = task(taskId);
+        Agent agent = agents.get(placement.agentId());
+        int held = agent == null ? 0 : agent.inflight.size();
+        if (task.hasEnded() || task.isKnown() && attempt < task.attempt) {
+            return new Verdict(placement, Ruling.ENDED, "", held, now);
+        }
+        if (task.isAssigned() && attempt == task.attempt) {
+            return new Verdict(placement, Ruling.LIVE, task.agentId, held, now);
+        }
+        if (agent == null || !agent.active) {
+            return new Verdict(placement, Ruling.UNAVAILABLE, "", held, now);
+        }
+        if (held >= agent.capacity) {
+            return new Verdict(placement, Ruling.FULL, "", held, now);
+        }
+        if (task.isAssigned()) {
+            agents.get(task.agentId).inflight.remove(taskId);
+        }
+        task.status = "assigned";
+        task.attempt = attempt;
+        task.agentId = placement.agentId();
+        agent.inflight.add(taskId);
+        return new Verdict(placement, Ruling.GRANTED, placement.agentId(), agent.inflight.size(), now);
+    }
+
+    /** end-waiting.lua: ended (now), before, or live. */
+    String endWaiting(String taskId, int attempt, String status) {
+        State task = task(taskId);
+        if (task.hasEnded() || task.isKnown() && attempt < task.attempt) {
+            return "before";
+        }
+        if (task.isAssigned() && attempt == task.attempt) {
+            return "live";
+        }
+        if (task.isAssigned()) {
+            agents.get(task.agentId).inflight.remove(taskId);
+        }
+        task.end(status, attempt);
+        return "ended";
+    }
+
+    /** settle.lua: completed, give back, or late. */
+    String settle(String taskId, int attempt, String agentId, String outcome) {
+        State task = task(taskId);
+        if (!task.isLive(attempt, agentId) && task.isKnown()) {
+            return "late";
+        }
+        if (!outcome.equals("completed")) {
+            return "give back";
+        }
+        task.end("completed", attempt);
+        task.agentId = agentId;
+        agents.get(agentId).inflight.remove(taskId);
+        return "completed";
+    }
+
+    /** release.lua: released or before. */
+    String release(String taskId, int attempt, String agentId, int nextAttempt) {
+        State task = task(taskId);
+        if (!task.isLive(attempt, agentId) && task.isKnown()) {
+            return "before";
+        }
+        if (nextAttempt > 0) {
+            task.status = "queued";
+            task.attempt = nextAttempt;
+            task.agentId = "";
+        } else {
+            task.end("failed", attempt);
+        }
+        agents.get(agentId).inflight.remove(taskId);
+        return "released";
+    }
+
+    /** cancel.lua: the status before. */
+    String cancel(String taskId) {
+        State task = task(taskId);
+        String before = task.isKnown() ? task.status : "unknown";
+        if (task.isKnown() && !task.hasEnded()) {
+            if (task.isAssigned()) {
+                agents.get(task.agentId).inflight.remove(taskId);
+            }
+            task.end("cancelled", task.attempt);
+        }
+        return before;
+    }
+}

@@ -1,0 +1,182 @@
+package io.aitbc.coordinator.dispatch;
+
+import static io.aitbc.coordinator.agent.AnAgent.NOW;
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.aitbc.coordinator.assign.Reservations;
+import io.aitbc.coordinator.assign.Verdict;
+import io.aitbc.coordinator.match.ATask;
+import io.aitbc.coordinator.match.Placement;
+import io.aitbc.coordinator.match.WaitingTask;
+import io.aitbc.coordinator.redis.Keys;
+import io.aitbc.coordinator.redis.Redis;
+import io.aitbc.coordinator.redis.Script;
+import io.aitbc.coordinator.settle.Settlement;
+import io.aitbc.localstack.LocalStack;
+import io.lettuce.core.RedisClient;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.TreeMap;
+import java.util.TreeSet;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+
+/** The scripts in a real Redis and the store of the simulation are asked the same, and answer the same. */
+class SimulatedStoreTest {
+    private static final int DATABASE = 12;
+    private static final List<String> AGENTS = List.of("a", "b", "c");
+    private static final Script SETTLE = Script.beside(Settlement.class, "settle");
+    private static final Script RELEASE = Script.beside(Settlement.class, "release");
+    private static final Script CANCEL = Script.beside(Reservations.class, "cancel");
+
+    private static RedisClient client;
+    private static Redis redis;
+
+    private final SimulatedStore store = new SimulatedStore();
+    private final Reservations reservations = new Reservations(redis, Duration.ofHours(1));
+    private final Random random = new Random(5);
+
+    @BeforeAll
+    static void connect() {
+        client = RedisClient.create(LocalStack.shared().redisUrl() + "/" + DATABASE);
+        redis = new Redis(client);
+        redis.sync().flushdb();
+    }
+
+    @AfterAll
+    static void disconnect() {
+        redis.close();
+        client.shutdown();
+    }
+
+    @Test
+    void theSimulatedStoreDoesWhatTheScriptsDo() {
+        for (String agent : AGENTS) {
+            int capacity = 1 + random.nextInt(3);
+            store.addAgent(agent, capacity);
+            redis.sync().hset(Keys.agent(agent), Map.of("status", "active", "capacity", String.valueOf(capacity)));
+        }
+        Map<String, Integer> asked = new TreeMap<>();
+        for (int i = 0; i < 6_000; i++) {
+            // New tasks all the time, because sooner or later each has ended.
+            int newest = 10 + i / 10;
+            asked.merge(ask(newest), 1, Integer::sum);
+            for (String agent : AGENTS) {
+                assertThat(new TreeSet<>(redis.sync().hkeys(Keys.inflight(agent))))
+                        .as("held by %s after step %d", agent, i)
+                        .isEqualTo(store.agent(agent).inflight);
+            }
+        }
+        assertThat(asked.keySet())
+                .contains("GRANTED", "LIVE", "ENDED", "FULL", "UNAVAILABLE", "completed", "late", "give back")
+                .contains("released", "before", "true", "false", "unknown", "queued", "assigned");
+    }
+
+    private String ask(int newest) {
+        String taskId = "t" + (newest - random.nextInt(10));
+        int attempt = 1 + random.nextInt(4);
+        String agent = AGENTS.get(random.nextInt(AGENTS.size()));
+        return switch (random.nextInt(8)) {
+            case 0, 1, 2 -> reserve(newest);
+            case 3 -> {
+                List<WaitingTask> tasks = List.of(waiting(taskId, attempt));
+                boolean ended = reservations
+                        .endWaiting(tasks, "expired", "", NOW)
+                        .join()
+                        .get(0);
+                assertThat(!store.endWaiting(taskId, attempt, "expired").equals("live"))
+                        .isEqualTo(ended);
+                yield String.valueOf(ended);
+            }
+            case 4, 5 -> {
+                SimulatedStore.State live = store.task(taskId);
+                boolean rightly = live.isAssigned() && random.nextInt(4) > 0;
+                int of = rightly ? live.attempt : attempt;
+                String by = rightly ? live.agentId : agent;
+                String outcome = random.nextInt(3) > 0 ? "completed" : "failed";
+                Object settled = SETTLE.runNow(
+                                redis,
+                                List.of(
+                                        ms(),
+                                        NOW.toString(),
+                                        "3600",
+                                        taskId,
+                                        String.valueOf(of),
+                                        by,
+                                        outcome,
+                                        "",
+                                        "",
+                                        ""))
+                        .get(0);
+                assertThat(store.settle(taskId, of, by, outcome)).isEqualTo(settled);
+                if (settled.equals("give back")) {
+                    release(taskId, of, by);
+                }
+                yield (String) settled;
+            }
+            case 6 -> release(taskId, attempt, agent);
+            default -> {
+                if (random.nextInt(4) > 0) {
+                    boolean active = random.nextBoolean();
+                    store.agent(agent).active = active;
+                    redis.sync().hset(Keys.agent(agent), "status", active ? "active" : "busy");
+                    yield "status";
+                }
+                List<String> held = List.copyOf(store.agent(agent).inflight);
+                String cancelled = held.isEmpty() || random.nextBoolean() ? taskId : held.get(0);
+                Object before = CANCEL.runNow(redis, List.of(cancelled, NOW.toString(), "3600"))
+                        .get(0);
+                assertThat(store.cancel(cancelled)).isEqualTo(before);
+                yield (String) before;
+            }
+        };
+    }
+
+    private String release(String taskId, int attempt, String agent) {
+        int next = random.nextInt(3) == 0 ? 0 : attempt + 1;
+        Object released = RELEASE.runNow(
+                        redis,
+                        List.of(
+                                taskId,
+                                String.valueOf(attempt),
+                                agent,
+                                String.valueOf(next),
+                                "\"why\"",
+                                NOW.toString(),
+                                "3600"))
+                .get(0);
+        assertThat(store.release(taskId, attempt, agent, next)).isEqualTo(released);
+        return (String) released;
+    }
+
+    private String reserve(int newest) {
+        List<Placement> placements = new ArrayList<>();
+        IntStream.range(0, 1 + random.nextInt(4)).forEach(i -> {
+            String agent = random.nextInt(10) == 0 ? "" : AGENTS.get(random.nextInt(AGENTS.size()));
+            placements.add(new Placement(waiting("t" + (newest - random.nextInt(10)), 1 + random.nextInt(4)), agent));
+        });
+        List<Verdict> verdicts = reservations.reserve(placements, NOW).join();
+        for (Verdict verdict : verdicts) {
+            Verdict expected = store.judge(verdict.placement(), NOW);
+            assertThat(verdict.ruling()).as("%s", verdict).isEqualTo(expected.ruling());
+            assertThat(verdict.agentId()).isEqualTo(expected.agentId());
+            assertThat(verdict.held()).isEqualTo(expected.held());
+        }
+        return verdicts.get(0).ruling().name();
+    }
+
+    private static WaitingTask waiting(String taskId, int attempt) {
+        WaitingTask task = ATask.named(taskId).build();
+        return new WaitingTask(
+                task.task().attempt(attempt, null), task.position(), task.origin(), task.waitingSince(), task.bytes());
+    }
+
+    private static String ms() {
+        return String.valueOf(NOW.toEpochMilli());
+    }
+}
