@@ -14,6 +14,7 @@ import org.springframework.validation.annotation.Validated;
  * @param agingInterval how long a task waits to rise by one priority; 0: never
  * @param strategy until another is set over REST
  * @param windowPerPartition how many unfinished tasks of a partition are held in memory; further ones stay in Kafka
+ * @param windowBytesPerPartition and how large these may be together
  * @param batch how many tasks are reserved in one call at most
  * @param maxTaskBytes a larger task on Kafka is set aside
  */
@@ -23,6 +24,7 @@ public record DispatchSettings(
         @DefaultValue("60s") Duration agingInterval,
         @DefaultValue("LEAST_CONNECTIONS") LoadBalancingStrategy strategy,
         @DefaultValue("4000") @Min(1) @Max(20_000) int windowPerPartition,
+        @DefaultValue("4194304") @Min(1) long windowBytesPerPartition,
         @DefaultValue("1000") @Min(1) @Max(10_000) int batch,
 
         @DefaultValue("1048576") @Min(1_000) @Max(10_000_000)

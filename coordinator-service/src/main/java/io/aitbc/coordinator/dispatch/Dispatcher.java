@@ -102,7 +102,12 @@ public final class Dispatcher implements AutoCloseable {
         this.queue = queue;
         this.reservations = reservations;
         this.assignments = assignments;
-        this.lane = new Lane(matcher, new Effects(), settings.windowPerPartition(), settings.batch());
+        this.lane = new Lane(
+                matcher,
+                new Effects(),
+                settings.windowPerPartition(),
+                settings.windowBytesPerPartition(),
+                settings.batch());
         this.clearReports = clearReports;
         this.clock = clock;
     }

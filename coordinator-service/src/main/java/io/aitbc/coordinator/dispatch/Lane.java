@@ -89,6 +89,7 @@ final class Lane {
     private final Matcher matcher;
     private final Outside outside;
     private final int windowPerPartition;
+    private final long windowBytesPerPartition;
     private final int batch;
     private final Map<OwnedPartition.Id, OwnedPartition> partitions = new HashMap<>();
     /** The newest clear commands of each queue, whichever coordinator was asked, the oldest first. */
@@ -114,12 +115,14 @@ final class Lane {
 
     /**
      * @param windowPerPartition how many unfinished tasks of a partition are held
+     * @param windowBytesPerPartition and how large they may be together, but for the last
      * @param batch how many tasks are reserved in one call at most
      */
-    Lane(Matcher matcher, Outside outside, int windowPerPartition, int batch) {
+    Lane(Matcher matcher, Outside outside, int windowPerPartition, long windowBytesPerPartition, int batch) {
         this.matcher = matcher;
         this.outside = outside;
         this.windowPerPartition = windowPerPartition;
+        this.windowBytesPerPartition = windowBytesPerPartition;
         this.batch = batch;
     }
 
@@ -162,7 +165,9 @@ final class Lane {
     /** Whether a partition has as many unfinished tasks as may be held. */
     boolean isFull(OwnedPartition.Id id) {
         OwnedPartition partition = partitions.get(id);
-        return partition != null && partition.unfinished() >= windowPerPartition && !partition.readsForClear();
+        return partition != null
+                && (partition.unfinished() >= windowPerPartition || partition.bytes() >= windowBytesPerPartition)
+                && !partition.readsForClear();
     }
 
     /** What stood at a position is dealt with. */

@@ -30,10 +30,13 @@ final class OwnedPartition {
     private final long inheritedBelow;
     /** Tasks that stood here before and were put off, and are not done: offset → the offset they had first. */
     private final Map<Long, Long> again = new HashMap<>();
+    /** Of the tasks that are held, the sizes by offset. */
+    private final Map<Long, Integer> sizes = new HashMap<>();
     /** The oldest first. */
     private final List<Clearing> clearings = new ArrayList<>();
 
     private @Nullable Commit committed;
+    private long bytes;
     private int openPutOffs;
     private double allowance;
     private @Nullable Instant filledAt;
@@ -69,6 +72,9 @@ final class OwnedPartition {
 
     /** Notes that what was read is a task that waits from now on, or again. */
     void waits(WaitingTask task) {
+        if (sizes.put(task.position().offset(), task.bytes()) == null) {
+            bytes += task.bytes();
+        }
         if (task.wasPutOff() && again.put(task.position().offset(), task.origin()) == null) {
             putOffAhead = Math.max(0, putOffAhead - 1);
         }
@@ -81,10 +87,17 @@ final class OwnedPartition {
     void finished(long offset) {
         ledger.finished(offset);
         again.remove(offset);
+        Integer size = sizes.remove(offset);
+        bytes -= size == null ? 0 : size;
     }
 
     long unfinished() {
         return ledger.unfinished();
+    }
+
+    /** How large the unfinished tasks are together. */
+    long bytes() {
+        return bytes;
     }
 
     Iterable<Long> unfinishedOffsets() {

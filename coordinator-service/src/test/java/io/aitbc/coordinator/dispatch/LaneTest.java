@@ -35,6 +35,7 @@ import org.junit.jupiter.api.Test;
 
 class LaneTest {
     private static final int WINDOW = 8;
+    private static final int WINDOW_BYTES = 2_000;
     private static final Id NORMAL_0 = new Id(Priority.NORMAL, 0);
     private static final Id NORMAL_1 = new Id(Priority.NORMAL, 1);
     private static final Id LOW_0 = new Id(Priority.LOW, 0);
@@ -45,7 +46,7 @@ class LaneTest {
             Duration.ofSeconds(60),
             LoadBalancingStrategy.LEAST_CONNECTIONS,
             new Random(1));
-    private final Lane lane = new Lane(matcher, outside, WINDOW, 100);
+    private final Lane lane = new Lane(matcher, outside, WINDOW, WINDOW_BYTES, 100);
     private Instant now = NOW;
 
     @BeforeEach
@@ -131,6 +132,19 @@ class LaneTest {
         assertThat(lane.isFull(LOW_0)).isFalse();
 
         finish(NORMAL_0, 12);
+
+        assertThat(lane.isFull(NORMAL_0)).isFalse();
+    }
+
+    @Test
+    void aPartitionIsFullWithLargeTasksToo() {
+        WaitingTask small = task(NORMAL_0, 10);
+        read(new WaitingTask(small.task(), small.position(), 10, small.waitingSince(), WINDOW_BYTES - 1));
+        assertThat(lane.isFull(NORMAL_0)).isFalse();
+        read(NORMAL_0, 11);
+        assertThat(lane.isFull(NORMAL_0)).isTrue();
+
+        finish(NORMAL_0, 10);
 
         assertThat(lane.isFull(NORMAL_0)).isFalse();
     }
