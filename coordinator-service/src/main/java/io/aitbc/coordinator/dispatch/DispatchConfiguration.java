@@ -122,6 +122,11 @@ class DispatchConfiguration {
             }
 
             @Override
+            public void unpublished(Set<String> taskIds) {
+                dispatcher.tellLane(lane -> lane.unpublished(taskIds));
+            }
+
+            @Override
             public void cancelled(Set<String> taskIds) {
                 dispatcher.tellLane(lane -> lane.cancelled(taskIds));
             }

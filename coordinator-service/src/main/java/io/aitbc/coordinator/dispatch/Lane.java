@@ -99,6 +99,7 @@ final class Lane {
 
     private final Set<Priority> pausedQueues = EnumSet.noneOf(Priority.class);
     private final Set<String> cancelled = new HashSet<>();
+    private final Set<String> unpublished = new HashSet<>();
     private final Map<String, Heard> heard = new HashMap<>();
     private List<WaitingTask> fresh = new ArrayList<>();
     /** Tasks of which it is not known whether an agent has them; they are in no backlog. */
@@ -190,6 +191,7 @@ final class Lane {
             // After the two above, so that nothing is assigned that was cleared, or had expired, before it was read.
             assign();
             makeVisible();
+            doubtUnpublished();
             makeSure();
         }
         putOff();
@@ -253,6 +255,11 @@ final class Lane {
             pausedQueues.remove(priority);
         }
         matcher.pause(pausedQueues);
+    }
+
+    /** An agent counts as holding these tasks, but never got them: if they wait here, they are to be published to it. */
+    void unpublished(Collection<String> taskIds) {
+        unpublished.addAll(taskIds);
     }
 
     /** Tasks have been cancelled, wherever they wait. */
@@ -526,6 +533,13 @@ final class Lane {
         if (partition != null) {
             partition.waits(task);
             matcher.backlog().add(task, now);
+        }
+    }
+
+    private void doubtUnpublished() {
+        if (!unpublished.isEmpty()) {
+            unsure.addAll(matcher.backlog().takeIf(task -> unpublished.contains(task.id())));
+            unpublished.clear();
         }
     }
 

@@ -17,6 +17,12 @@ import org.jspecify.annotations.Nullable;
 final class OwnedPartition {
     /** A partition of the topic of a priority. */
     record Id(Priority priority, int number) {
+        /** The same in every run, as an enum's own is not. */
+        @Override
+        public int hashCode() {
+            return 31 * number + priority.ordinal();
+        }
+
         static Id of(Position position) {
             return new Id(position.priority(), position.partition());
         }

@@ -9,6 +9,12 @@ public record Position(Priority priority, int partition, long offset) implements
             .thenComparing(Position::partition)
             .thenComparing(Position::offset);
 
+    /** The same in every run, as an enum's own is not: collections of positions are to be gone through in one order. */
+    @Override
+    public int hashCode() {
+        return 31 * (31 * Long.hashCode(offset) + partition) + priority.ordinal();
+    }
+
     @Override
     public int compareTo(Position other) {
         return ORDER.compare(this, other);

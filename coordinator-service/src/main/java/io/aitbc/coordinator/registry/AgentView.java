@@ -39,6 +39,9 @@ public final class AgentView implements AutoCloseable {
 
         /** Tasks have been cancelled that may still wait. */
         void cancelled(Set<String> taskIds);
+
+        /** Agents count as holding tasks that never stood in their topics. */
+        void unpublished(Set<String> taskIds);
     }
 
     private static final Logger log = LoggerFactory.getLogger(AgentView.class);
@@ -136,11 +139,13 @@ public final class AgentView implements AutoCloseable {
         Set<String> changed = new LinkedHashSet<>();
         Map<String, Integer> held = new HashMap<>();
         Set<String> cancelled = new HashSet<>();
+        Set<String> unpublished = new HashSet<>();
         for (String notice : batch) {
             try {
                 JsonNode json = Json.MAPPER.readTree(notice);
                 json.path("changed").forEach(id -> changed.add(id.asString()));
                 json.path("cancelled").forEach(id -> cancelled.add(id.asString()));
+                json.path("unpublished").forEach(id -> unpublished.add(id.asString()));
                 json.path("held").forEachEntry((id, count) -> held.put(id, count.asInt()));
             } catch (JacksonException e) {
                 log.atDebug().log("Notice not understood: {}", notice);
@@ -148,6 +153,9 @@ public final class AgentView implements AutoCloseable {
         }
         if (!cancelled.isEmpty()) {
             listener.cancelled(cancelled);
+        }
+        if (!unpublished.isEmpty()) {
+            listener.unpublished(unpublished);
         }
         held.forEach(listener::holds);
         Set<String> missing = new HashSet<>(changed);

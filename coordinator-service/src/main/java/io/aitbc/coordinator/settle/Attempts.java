@@ -89,6 +89,14 @@ final class Attempts {
                         String.valueOf(taskRetention.toSeconds())));
     }
 
+    /**
+     * Tells whoever has the records of tasks that these never reached the agents that count as holding them: the publisher has died
+     * after another had taken its place.
+     */
+    void tellUnpublished(Collection<String> taskIds) {
+        redis.sync().publish(Keys.AGENT_EVENTS, Json.text(Map.of("unpublished", taskIds)));
+    }
+
     /** Attempts whose deadline has passed, the longest overdue first. */
     List<Held> overdue(Instant now) {
         List<String> taskIds = redis.sync()

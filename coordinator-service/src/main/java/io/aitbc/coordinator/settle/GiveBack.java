@@ -80,6 +80,7 @@ final class GiveBack {
                 agentId, endings.stream().map(GiveBack::assignmentId).collect(Collectors.toSet()), since);
         Instant now = clock.instant();
         Map<Ended, Integer> nextAttempts = new HashMap<>();
+        List<String> unpublished = new ArrayList<>();
         List<CompletableFuture<Void>> appended = new ArrayList<>();
         for (Ended ended : endings) {
             Assignment payload = payloads.get(assignmentId(ended));
@@ -87,6 +88,8 @@ final class GiveBack {
                 if (ended.held().assignedAt().plus(PATIENCE).isBefore(now)) {
                     appended.add(deadLetters.payloadLost(ended.held().taskId(), topics.assignments(agentId)));
                     nextAttempts.put(ended, 0);
+                } else {
+                    unpublished.add(ended.held().taskId());
                 }
                 continue;
             }
@@ -102,6 +105,9 @@ final class GiveBack {
             CompletableFuture.allOf(appended.toArray(CompletableFuture[]::new)).join();
         } catch (CompletionException e) {
             throw e.getCause() instanceof RuntimeException cause ? cause : e;
+        }
+        if (!unpublished.isEmpty()) {
+            attempts.tellUnpublished(unpublished);
         }
         nextAttempts.forEach((ended, next) -> attempts.release(ended.held(), next, ended.error(), now));
         return nextAttempts.size() == endings.size();

@@ -256,6 +256,20 @@ class LaneTest {
         assertThat(outside.published).containsExactly("LOW-0-0", "NORMAL-0-10");
     }
 
+    /** Another, that had the partition without right, reserved it and died. */
+    @Test
+    void whatAnAgentNeverGotIsPublishedToIt() {
+        read(NORMAL_0, 10, 11);
+        lane.round(now);
+        outside.ruling = Ruling.LIVE;
+
+        lane.unpublished(Set.of("NORMAL-0-10", "unknown"));
+        lane.round(now);
+
+        assertThat(outside.published).containsExactly("NORMAL-0-10");
+        assertThat(waiting()).containsExactly("NORMAL-0-11");
+    }
+
     @Test
     void aCancelledTaskLeavesTheBacklog() {
         read(NORMAL_0, 10, 11);

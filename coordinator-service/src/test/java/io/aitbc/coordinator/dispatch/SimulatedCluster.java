@@ -610,7 +610,10 @@ final class SimulatedCluster {
                 agents.get(state.agentId).topic.stream()
                         .filter(task -> task.taskId().equals(taskId) && task.attempt() == state.attempt)
                         .findFirst()
-                        .ifPresent(task -> giveBack(task, state.agentId, false));
+                        .ifPresentOrElse(
+                                task -> giveBack(task, state.agentId, false),
+                                () -> coordinators.forEach(
+                                        coordinator -> coordinator.lane.unpublished(Set.of(taskId))));
             }
         }
     }
