@@ -483,6 +483,10 @@ final class Lane {
         outside.putOff(task).whenComplete((done, failure) -> {
             openPutOffs--;
             partition.putOffEnded(failure == null);
+            if (partition != partition(task)) {
+                // Lost meanwhile, and perhaps gained again: then it is read again, and a clear has to find it there.
+                return;
+            }
             if (failure == null) {
                 finished(task.position());
             } else {

@@ -413,6 +413,21 @@ class LaneTest {
         assertThat(waiting()).hasSize(WINDOW);
     }
 
+    /** A clear that begins in between must find it in its old place, for it does not know of the new one. */
+    @Test
+    void whatWasPutOffBeforeAPartitionWasLostIsNotFinishedWhenItIsGainedAgain() {
+        fill(NORMAL_0, 10);
+        outside.ends.put(NORMAL_0, 100L);
+        outside.appending = new CompletableFuture<>();
+        lane.round(now);
+        lane.lost(Set.of(NORMAL_0));
+        lane.gained(NORMAL_0, 10, "", 100);
+
+        outside.appending.complete(null);
+
+        assertThat(lane.received(position(NORMAL_0, 10))).isTrue();
+    }
+
     @Test
     void aPausedQueueIsNotShuffled() {
         fill(NORMAL_0, 10);
