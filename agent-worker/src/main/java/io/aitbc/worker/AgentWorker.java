@@ -362,14 +362,15 @@ public final class AgentWorker implements AutoCloseable {
         } catch (Handler.RejectedException e) {
             return inVain(assignment, TaskResult.Status.REJECTED, e, startedAt);
         } catch (InterruptedException e) {
-            return null;
-        } catch (Exception e) {
+            // Unless the agent ends: then the coordinator gives the task to another.
+            return handlers.isShutdown() ? null : inVain(assignment, TaskResult.Status.FAILED, e, startedAt);
+        } catch (Throwable e) {
             log.atInfo().addKeyValue("task_id", assignment.taskId()).log("Attempt failed: {}", e.toString());
             return inVain(assignment, TaskResult.Status.FAILED, e, startedAt);
         }
     }
 
-    private static TaskResult inVain(Assignment assignment, TaskResult.Status status, Exception e, Instant startedAt) {
+    private static TaskResult inVain(Assignment assignment, TaskResult.Status status, Throwable e, Instant startedAt) {
         String reason = e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage();
         return TaskResult.of(assignment, status, null, Json.tree(reason), startedAt, Instant.now());
     }

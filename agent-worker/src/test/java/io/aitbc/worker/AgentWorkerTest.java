@@ -85,6 +85,8 @@ class AgentWorkerTest {
         try (AgentWorker worker = start((assignment, progress) -> {
             switch (assignment.taskId()) {
                 case "fails" -> throw new IllegalStateException("no more disk");
+                case "breaks" -> throw new StackOverflowError("too deep");
+                case "interrupted" -> throw new InterruptedException("by a library");
                 case "rejected" -> throw new Handler.RejectedException("not now");
                 case "slow" -> progress.report(Json.object().put("percent", 50));
                 default -> {}
@@ -93,17 +95,21 @@ class AgentWorkerTest {
         })) {
             give("works");
             give("fails");
+            give("breaks");
+            give("interrupted");
             give("rejected");
             give("slow");
             producer.send(new ProducerRecord<>(topics.assignments(agentId), "bad", "nonsense".getBytes()));
             give("after-nonsense");
-            List<TaskResult> results = awaitResults(6);
+            List<TaskResult> results = awaitResults(8);
             assertThat(results)
                     .extracting(
                             result -> result.taskId() + " " + result.status().wireName())
                     .containsExactlyInAnyOrder(
                             "works completed",
                             "fails failed",
+                            "breaks failed",
+                            "interrupted failed",
                             "rejected rejected",
                             "slow progress",
                             "slow completed",
@@ -111,7 +117,7 @@ class AgentWorkerTest {
             assertThat(results)
                     .filteredOn(result -> result.error() != null)
                     .extracting(result -> result.error().asString())
-                    .containsExactlyInAnyOrder("no more disk", "not now");
+                    .containsExactlyInAnyOrder("no more disk", "too deep", "by a library", "not now");
         }
     }
 

@@ -4,7 +4,9 @@ import com.fasterxml.jackson.annotation.JsonAnyGetter;
 import com.fasterxml.jackson.annotation.JsonAnySetter;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import java.time.Instant;
+import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
@@ -36,6 +38,8 @@ public record Assignment(
         @JsonProperty("assigned_at") Instant assignedAt,
         @JsonProperty("deadline") Instant deadline,
         @JsonAnySetter @JsonAnyGetter Map<String, JsonNode> unknown) {
+
+    private static final Set<String> OWN_NAMES = Set.of("type", "assignment_id", "agent_id", "assigned_at", "deadline");
 
     public Assignment {
         Checks.id("task_id", taskId);
@@ -73,7 +77,17 @@ public record Assignment(
                 task.submittedAt(),
                 assignedAt,
                 assignedAt.plusSeconds(task.timeoutSeconds()),
-                task.unknown());
+                withoutOwnNames(task.unknown()));
+    }
+
+    /** A task's unknown field of a name that an assignment has, or that tells it from other messages, would be taken for that. */
+    private static Map<String, JsonNode> withoutOwnNames(Map<String, JsonNode> unknown) {
+        if (OWN_NAMES.stream().noneMatch(unknown::containsKey)) {
+            return unknown;
+        }
+        Map<String, JsonNode> passedOn = new LinkedHashMap<>(unknown);
+        passedOn.keySet().removeAll(OWN_NAMES);
+        return passedOn;
     }
 
     /** The task this is an attempt of, as it stood when it was assigned. */

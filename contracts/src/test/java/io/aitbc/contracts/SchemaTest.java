@@ -203,6 +203,18 @@ class SchemaTest {
     }
 
     @Test
+    void aFieldOfATaskIsNotTakenForOneOfTheAssignment() {
+        Task task = Json.read(
+                "{\"task_data\":{},\"task_id\":\"t\",\"type\":\"compute\",\"agent_id\":\"x\",\"deadline\":\"soon\"}",
+                Task.class);
+
+        String json = Json.text(Assignment.of(task.accepted("t", NOW), Priority.LOW, "agent-1", NOW));
+
+        assertThat(Json.MAPPER.readTree(json).has("type")).isFalse();
+        assertThat(Json.read(json, Assignment.class).agentId()).isEqualTo("agent-1");
+    }
+
+    @Test
     void unknownFieldsOfATaskReachTheAssignment() {
         Task task = Json.read("{\"task_data\":{},\"task_id\":\"t\",\"novel\":{\"x\":1}}", Task.class);
 

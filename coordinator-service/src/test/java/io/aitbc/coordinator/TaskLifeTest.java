@@ -62,6 +62,48 @@ class TaskLifeTest {
                         Instant.parse(task.get("finished_at").asString()));
     }
 
+    /** Times that no clock ever showed, and names that an assignment has for itself. */
+    @Test
+    void aStrangeTaskIsATask() {
+        coordinator.register("strange-agent", 5, "strange");
+        coordinator.publish(
+                "tasks.low",
+                null,
+                "{\"task_id\":\"strange\",\"task_data\":{},\"submitted_at\":\"-1000000000-01-01T00:00:00Z\","
+                        + "\"type\":\"compute\",\"agent_id\":\"x\",\"deadline\":\"soon\","
+                        + "\"requirements\":{\"capabilities\":[\"strange\"]}}");
+        JsonNode assignment =
+                coordinator.awaitRecords("assignments.strange-agent", 1).get(0);
+        assertThat(assignment.has("type")).isFalse();
+        assertThat(assignment.get("agent_id").asString()).isEqualTo("strange-agent");
+        coordinator.report(assignment, "completed", null);
+        coordinator.awaitTask("strange", "completed");
+    }
+
+    /** An agent that nobody knows, with a topic that nobody made, holds no other result up. */
+    @Test
+    void aMadeUpResultHoldsNobodyUp() {
+        coordinator.register("honest-agent", 1, "honest");
+        String id = coordinator.submit(requiring("honest"));
+        JsonNode assignment =
+                coordinator.awaitRecords("assignments.honest-agent", 1).get(0);
+        for (int i = 0; i < 12; i++) {
+            coordinator.publish(
+                    "tasks.results",
+                    "key-" + i,
+                    "{\"assignment_id\":\"made-up:1\",\"task_id\":\"made-up-" + i
+                            + "\",\"attempt\":1,\"agent_id\":\"made-up\",\"status\":\"failed\",\"error\":\"x\"}");
+        }
+        coordinator.report(assignment, "completed", null);
+        coordinator.awaitTask(id, "completed");
+    }
+
+    @Test
+    void poisonWithAKeyBeyondAllMeasureIsSetAside() {
+        coordinator.publish("tasks.low", "k".repeat(900_000), "nonsense");
+        assertThat(deadLetter("k".repeat(1_000) + "…")).containsEntry("reason", "malformed");
+    }
+
     @Test
     void moreUrgentTasksGoFirst() {
         for (String priority : List.of("low", "normal", "high", "critical", "urgent")) {

@@ -1,7 +1,6 @@
 package io.aitbc.coordinator.api;
 
 import io.aitbc.coordinator.intake.TaskStates;
-import io.lettuce.core.RedisException;
 import java.time.Duration;
 import java.util.HashSet;
 import java.util.Map;
@@ -78,7 +77,8 @@ final class TaskEnds implements AutoCloseable {
             while (!closing.await(LOOK_EVERY_MS, TimeUnit.MILLISECONDS)) {
                 try {
                     look();
-                } catch (RedisException e) {
+                } catch (RuntimeException e) {
+                    // Whatever it is, others wait too.
                     log.atDebug().log("Will look again: {}", e.toString());
                 }
             }

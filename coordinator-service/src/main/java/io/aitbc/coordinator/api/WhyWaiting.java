@@ -92,9 +92,10 @@ class WhyWaiting {
     Explanation explain(String taskId, Map<String, String> state) throws InterruptedException {
         Instant now = clock.instant();
         String status = state.get("status");
-        Waiting waiting = status.equals("queued") ? waiting(state, now) : null;
+        Waiting waiting = status.equals("queued") && state.containsKey("submitted_at") ? waiting(state, now) : null;
         String sentence = switch (status) {
-            case "queued" -> sentence(waiting, now);
+            case "queued" ->
+                waiting == null ? "it waits; what it waits for is not known any more" : sentence(waiting, now);
             case "assigned" ->
                 "agent " + state.get("agent_id") + " has had it since " + state.get("assigned_at")
                         + " and may take until " + state.get("deadline");

@@ -17,6 +17,7 @@ import io.aitbc.coordinator.match.WaitingTask;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.ArrayList;
 import java.util.Collection;
 import java.util.EnumMap;
 import java.util.HashMap;
@@ -51,6 +52,9 @@ import org.slf4j.LoggerFactory;
 public final class Dispatcher implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(Dispatcher.class);
 
+    /** How long a round may wait for an answer of Kafka. */
+    private static final Duration PATIENCE = Duration.ofSeconds(3);
+
     private static final Duration IDLE_POLL = Duration.ofMillis(100);
     private static final Duration COMMIT_EVERY = Duration.ofMillis(200);
     private static final Duration LOOK_AT_TIME_EVERY = Duration.ofSeconds(1);
@@ -77,6 +81,10 @@ public final class Dispatcher implements AutoCloseable {
     private final Rates received = new Rates();
     private final Rates assigned = new Rates();
     private final Set<TopicPartition> paused = new HashSet<>();
+    /** Partitions that are owned, and whose committed offsets are still to be read. */
+    private final Set<TopicPartition> gaining = new HashSet<>();
+
+    private final List<Runnable> notSetAside = new ArrayList<>();
     private Instant nextCommit = Instant.EPOCH;
     private Instant nextLook = Instant.EPOCH;
     private Instant lastLook = Instant.EPOCH;
@@ -173,6 +181,7 @@ public final class Dispatcher implements AutoCloseable {
 
     private void round() {
         handleMail();
+        loadGained();
         takeIn(poll());
         handleMail();
         Instant now = clock.instant();
@@ -213,7 +222,7 @@ public final class Dispatcher implements AutoCloseable {
                     if (failure == null) {
                         lane.finished(position);
                     } else {
-                        setAside(record, position, poison);
+                        notSetAside.add(() -> setAside(record, position, poison));
                     }
                 }));
     }
@@ -223,6 +232,9 @@ public final class Dispatcher implements AutoCloseable {
             return;
         }
         nextLook = now.plus(LOOK_AT_TIME_EVERY);
+        List<Runnable> again = List.copyOf(notSetAside);
+        notSetAside.clear();
+        again.forEach(Runnable::run);
         Matcher matcher = lane.matcher();
         matcher.timePassed(now);
         double seconds = Math.max(0.001, Duration.between(lastLook, now).toMillis() / 1000.0);
@@ -253,6 +265,27 @@ public final class Dispatcher implements AutoCloseable {
         } finally {
             polling = false;
         }
+    }
+
+    /** Takes over what the group has given, as it was committed; tried again in the next round if Kafka does not answer. */
+    private void loadGained() {
+        if (gaining.isEmpty()) {
+            return;
+        }
+        Set<TopicPartition> gained = Set.copyOf(gaining);
+        Map<TopicPartition, OffsetAndMetadata> committed = unwoken(() -> consumer.committed(gained, PATIENCE));
+        Map<TopicPartition, Long> ends = unwoken(() -> consumer.endOffsets(gained, PATIENCE));
+        for (TopicPartition partition : gained) {
+            OffsetAndMetadata offset = committed.get(partition);
+            lane.gained(
+                    lanePartition(partition),
+                    offset == null ? unwoken(() -> consumer.position(partition, PATIENCE)) : offset.offset(),
+                    offset == null ? "" : offset.metadata(),
+                    ends.getOrDefault(partition, 0L));
+            gaining.remove(partition);
+        }
+        consumer.resume(gained);
+        log.atInfo().addKeyValue("partitions", gained.size()).log("Partitions gained");
     }
 
     private void pauseIfFull(TopicPartition partition) {
@@ -385,8 +418,8 @@ public final class Dispatcher implements AutoCloseable {
         }
 
         @Override
-        public void noteQueued(List<WaitingTask> tasks) {
-            taskStates.noteQueued(tasks);
+        public CompletableFuture<List<Boolean>> noteQueued(List<WaitingTask> tasks) {
+            return posted(taskStates.noteQueued(tasks));
         }
 
         @Override
@@ -394,14 +427,18 @@ public final class Dispatcher implements AutoCloseable {
             Set<TopicPartition> wanted =
                     partitions.stream().map(Dispatcher.this::kafkaPartition).collect(Collectors.toSet());
             Map<OwnedPartition.Id, Long> ends = new HashMap<>();
-            unwoken(() -> consumer.endOffsets(wanted))
-                    .forEach((partition, end) -> ends.put(lanePartition(partition), end));
+            try {
+                unwoken(() -> consumer.endOffsets(wanted, PATIENCE))
+                        .forEach((partition, end) -> ends.put(lanePartition(partition), end));
+            } catch (RetriableException e) {
+                log.atDebug().log("Ends not known in this round: {}", e.toString());
+            }
             return ends;
         }
 
         @Override
         public long position(OwnedPartition.Id partition) {
-            return unwoken(() -> consumer.position(kafkaPartition(partition)));
+            return unwoken(() -> consumer.position(kafkaPartition(partition), PATIENCE));
         }
 
         @Override
@@ -426,22 +463,9 @@ public final class Dispatcher implements AutoCloseable {
     private final class Ownership implements ConsumerRebalanceListener {
         @Override
         public void onPartitionsAssigned(Collection<TopicPartition> partitions) {
-            if (partitions.isEmpty()) {
-                return;
-            }
-            polling = false;
-            Map<TopicPartition, OffsetAndMetadata> committed =
-                    unwoken(() -> consumer.committed(Set.copyOf(partitions)));
-            Map<TopicPartition, Long> ends = unwoken(() -> consumer.endOffsets(partitions));
-            for (TopicPartition partition : partitions) {
-                OffsetAndMetadata offset = committed.get(partition);
-                lane.gained(
-                        lanePartition(partition),
-                        offset == null ? unwoken(() -> consumer.position(partition)) : offset.offset(),
-                        offset == null ? "" : offset.metadata(),
-                        ends.getOrDefault(partition, 0L));
-            }
-            log.atInfo().addKeyValue("partitions", partitions.size()).log("Partitions gained");
+            // What Kafka is asked in here is not asked again should it fail: so later, and nothing is read until then.
+            consumer.pause(partitions);
+            gaining.addAll(partitions);
         }
 
         @Override
@@ -459,6 +483,7 @@ public final class Dispatcher implements AutoCloseable {
         public void onPartitionsLost(Collection<TopicPartition> partitions) {
             lane.lost(partitions.stream().map(Dispatcher.this::lanePartition).collect(Collectors.toSet()));
             paused.removeAll(partitions);
+            gaining.removeAll(partitions);
             log.atInfo().addKeyValue("partitions", partitions.size()).log("Partitions lost");
         }
     }

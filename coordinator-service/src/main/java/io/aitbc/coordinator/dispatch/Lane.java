@@ -53,10 +53,10 @@ final class Lane {
         /** Appends a task to the tail of its partition, as it was first accepted. */
         CompletableFuture<Void> putOff(WaitingTask task);
 
-        /** Makes waiting tasks visible to those who ask. */
-        void noteQueued(List<WaitingTask> tasks);
+        /** Makes waiting tasks visible to those who ask; true for those that have ended, for they were cancelled. */
+        CompletableFuture<List<Boolean>> noteQueued(List<WaitingTask> tasks);
 
-        /** Partition → the offset behind its last record. */
+        /** Partition → the offset behind its last record; partitions of which that is not known now are missing. */
         Map<OwnedPartition.Id, Long> ends(Set<OwnedPartition.Id> partitions);
 
         /** The next offset that will be read. */
@@ -166,9 +166,14 @@ final class Lane {
     /** Whether a partition has as many unfinished tasks as may be held. */
     boolean isFull(OwnedPartition.Id id) {
         OwnedPartition partition = partitions.get(id);
-        return partition != null
-                && (partition.unfinished() >= windowPerPartition || partition.bytes() >= windowBytesPerPartition)
-                && !partition.readsForClear();
+        if (partition == null) {
+            return false;
+        }
+        // What a clear means is taken out at once, so there is room to read on; but not without end while Redis is
+        // away.
+        int windows = partition.readsForClear() ? 2 : 1;
+        return partition.unfinished() >= (long) windows * windowPerPartition
+                || partition.bytes() >= windows * windowBytesPerPartition;
     }
 
     /** What stood at a position is dealt with. */
@@ -193,8 +198,8 @@ final class Lane {
             makeVisible();
             doubtUnpublished();
             makeSure();
+            putOff();
         }
-        putOff();
         reportClears();
     }
 
@@ -441,7 +446,7 @@ final class Lane {
         nextPutOff = now.plus(PUT_OFF_EVERY);
         Set<OwnedPartition.Id> full = new HashSet<>();
         partitions.forEach((id, partition) -> {
-            if (isFull(id) && !partition.isClearing() && !pausedQueues.contains(id.priority())) {
+            if ((isFull(id) || partition.isLedgerCut()) && !pausedQueues.contains(id.priority())) {
                 full.add(id);
             }
         });
@@ -457,21 +462,23 @@ final class Lane {
 
     private void choosePutOffs(OwnedPartition.Id id, long end, Set<WaitingTask> chosen) {
         OwnedPartition partition = partitions.get(id);
-        if (partition == null || !partition.hasUnread(end)) {
+        if (partition == null || !partition.hasUnread(end) && !partition.isLedgerCut()) {
             return;
         }
         double perSecond = Math.max(1, windowPerPartition / SHARE_PUT_OFF);
-        int left =
-                partition.putOffAllowance(partition.unseen(end) > 0 ? perSecond : perSecond / SLOWER, perSecond, now);
+        partition.fillAllowance(partition.unseen(end) > 0 ? perSecond : perSecond / SLOWER, perSecond, now);
+        // A task costs one, a large one as many as fit into the window in its place.
+        double bytesEach = (double) windowBytesPerPartition / windowPerPartition;
         for (long offset : partition.unfinishedOffsets()) {
-            if (left == 0) {
+            if (!partition.mayPutOff()) {
                 return;
             }
             WaitingTask task = matcher.backlog().at(new Position(id.priority(), id.number(), offset));
-            if (task != null && matcher.backlog().isBlocked(task, now)) {
+            if (task != null
+                    && partition.clearOf(task) == null
+                    && matcher.backlog().isBlocked(task, now)) {
                 chosen.add(task);
-                partition.putOffChosen();
-                left--;
+                partition.putOffChosen(Math.max(1, task.bytes() / bytesEach));
             }
         }
     }
@@ -510,10 +517,27 @@ final class Lane {
         if (!inherited.isEmpty()) {
             unsure.addAll(matcher.backlog().takeIf(inherited::contains));
         }
+        fresh.removeIf(inherited::contains);
         if (!fresh.isEmpty()) {
-            outside.noteQueued(fresh);
+            List<WaitingTask> noted = fresh;
             fresh = new ArrayList<>();
+            note(noted);
         }
+    }
+
+    private void note(List<WaitingTask> tasks) {
+        outside.noteQueued(tasks).whenComplete((ended, failure) -> {
+            if (failure != null) {
+                pauseAfter(failure);
+                tasks.stream().filter(this::isOwned).forEach(fresh::add);
+                return;
+            }
+            for (int i = 0; i < tasks.size(); i++) {
+                if (ended.get(i)) {
+                    cancelled.add(tasks.get(i).id());
+                }
+            }
+        });
     }
 
     /**
@@ -549,9 +573,13 @@ final class Lane {
 
     /** Lets it be asked whether an agent has a task. */
     private void doubt(WaitingTask task) {
-        if (partition(task) != null) {
+        if (isOwned(task)) {
             unsure.add(task);
         }
+    }
+
+    private boolean isOwned(WaitingTask task) {
+        return partition(task) != null;
     }
 
     private OwnedPartition partition(WaitingTask task) {

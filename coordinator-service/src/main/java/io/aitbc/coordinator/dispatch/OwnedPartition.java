@@ -120,12 +120,12 @@ final class OwnedPartition {
     }
 
     /**
-     * How many tasks may be put off now: a bucket of tokens.
+     * How many tasks may be put off: a bucket of tokens.
      *
      * @param perSecond how fast it fills
      * @param most what it holds
      */
-    int putOffAllowance(double perSecond, double most, Instant now) {
+    void fillAllowance(double perSecond, double most, Instant now) {
         if (filledAt == null) {
             allowance = most;
         } else {
@@ -133,11 +133,19 @@ final class OwnedPartition {
             allowance = Math.min(most, allowance + passedMs / 1_000.0 * perSecond);
         }
         filledAt = now;
-        return (int) allowance;
     }
 
-    void putOffChosen() {
-        allowance--;
+    boolean mayPutOff() {
+        return allowance >= 1;
+    }
+
+    void putOffChosen(double cost) {
+        allowance -= cost;
+    }
+
+    /** Whether the commit's metadata has not room for all that is done. */
+    boolean isLedgerCut() {
+        return ledger.isMetadataCut();
     }
 
     void putOffStarted() {

@@ -83,8 +83,14 @@ public final class WantsExchange implements AutoCloseable {
                     hear(text);
                 }
             });
-            opened.sync().subscribe(Keys.WANTS);
-            subscription = opened;
+            try {
+                opened.sync().subscribe(Keys.WANTS);
+                subscription = opened;
+            } finally {
+                if (subscription == null) {
+                    opened.closeAsync();
+                }
+            }
         }
     }
 

@@ -18,6 +18,8 @@ import org.slf4j.LoggerFactory;
 public final class DeadLetters {
     private static final Logger log = LoggerFactory.getLogger(DeadLetters.class);
 
+    private static final int LONGEST_TEXT = 1_000;
+
     private final Producer<String, byte[]> producer;
     private final Topics topics;
 
@@ -65,10 +67,16 @@ public final class DeadLetters {
     }
 
     private ProducerRecord<String, byte[]> letter(String key, byte[] value, String reason, String detail) {
-        ProducerRecord<String, byte[]> letter = new ProducerRecord<>(topics.deadLetter(), key, value);
+        ProducerRecord<String, byte[]> letter =
+                new ProducerRecord<>(topics.deadLetter(), key == null ? null : shortened(key), value);
         header(letter, DeadLetterHeaders.REASON, reason);
-        header(letter, DeadLetterHeaders.DETAIL, detail);
+        header(letter, DeadLetterHeaders.DETAIL, shortened(detail));
         return letter;
+    }
+
+    /** Whoever wrote what is set aside may have written any amount. */
+    private static String shortened(String text) {
+        return text.length() <= LONGEST_TEXT ? text : text.substring(0, LONGEST_TEXT) + "…";
     }
 
     private static void header(ProducerRecord<String, byte[]> letter, String name, String value) {

@@ -30,6 +30,7 @@ public final class OffsetLedger {
     private long next;
     private BitSet done = new BitSet();
     private long doneAbove;
+    private boolean metadataCut;
 
     /** A ledger of a partition of which all below an offset is done. */
     public OffsetLedger(long committed) {
@@ -147,40 +148,51 @@ public final class OffsetLedger {
             return "";
         }
         int from = Math.toIntExact(lowestUnfinished - origin);
-        ByteBuffer runs = encodeRuns(from);
-        ByteBuffer bitmap = encodeBitmap(from);
-        // Of two that had to be cut, the bitmap tells more offsets.
-        ByteBuffer shorter = runs.hasRemaining() && runs.position() <= bitmap.position() ? runs : bitmap;
-        byte[] bytes = new byte[shorter.position()];
-        shorter.flip().get(bytes);
+        Encoded runs = encodeRuns(from);
+        Encoded bitmap = encodeBitmap(from);
+        // The one that tells more; of equals the shorter.
+        boolean runsAreBetter =
+                runs.told == bitmap.told ? runs.buffer.position() <= bitmap.buffer.position() : runs.told > bitmap.told;
+        Encoded better = runsAreBetter ? runs : bitmap;
+        metadataCut = better.told < doneAbove;
+        byte[] bytes = new byte[better.buffer.position()];
+        better.buffer.flip().get(bytes);
         return VERSION + Base64.getEncoder().encodeToString(bytes);
     }
 
-    private ByteBuffer encodeRuns(int from) {
+    /** Whether the metadata had not room for all that is done, the last time it was asked for. */
+    public boolean isMetadataCut() {
+        return metadataCut && doneAbove > 0;
+    }
+
+    /** A form of metadata, and of how many done offsets it tells. */
+    private record Encoded(ByteBuffer buffer, long told) {}
+
+    private Encoded encodeRuns(int from) {
         ByteBuffer buffer = ByteBuffer.allocate(MAX_BYTES);
         writeVarint(buffer, doneAbove);
         buffer.put((byte) 'R');
         int start = from;
+        long told = 0;
         boolean runIsDone = false;
         while (start < done.length() && buffer.remaining() > 5) {
             int end = runIsDone ? done.nextClearBit(start) : done.nextSetBit(start);
             writeVarint(buffer, end - start);
+            told += runIsDone ? end - start : 0;
             start = end;
             runIsDone = !runIsDone;
         }
-        if (start < done.length()) {
-            buffer.position(buffer.limit());
-        }
-        return buffer;
+        return new Encoded(buffer, told);
     }
 
-    private ByteBuffer encodeBitmap(int from) {
+    private Encoded encodeBitmap(int from) {
         ByteBuffer buffer = ByteBuffer.allocate(MAX_BYTES);
         writeVarint(buffer, doneAbove);
         buffer.put((byte) 'B');
         int to = (int) Math.min(done.length(), from + 8L * buffer.remaining());
-        buffer.put(done.get(from, to).toByteArray());
-        return buffer;
+        BitSet told = done.get(from, to);
+        buffer.put(told.toByteArray());
+        return new Encoded(buffer, told.cardinality());
     }
 
     private static Above decode(String metadata) {

@@ -58,6 +58,7 @@ public final class Submissions {
     /** Puts tasks into their queues, each by itself; the outcomes stand in the same order. */
     public List<Outcome> submit(List<Task> tasks) throws InterruptedException {
         Map<String, Accepted> known = firstSubmissions(tasks);
+        long until = System.nanoTime() + TimeUnit.SECONDS.toNanos(WAIT_SECONDS);
         Map<Task, Priority> fresh = new IdentityHashMap<>();
         Map<String, CompletableFuture<Void>> sent = new HashMap<>();
         List<Task> inOrder = new ArrayList<>(tasks.size());
@@ -68,11 +69,15 @@ public final class Submissions {
             if (!known.containsKey(accepted.taskId())) {
                 Priority priority = task.priority() == null ? Priority.NORMAL : task.priority();
                 known.put(accepted.taskId(), new Accepted(accepted.taskId(), priority, accepted.submittedAt(), true));
-                sent.put(accepted.taskId(), queue.append(accepted, priority));
+                sent.put(
+                        accepted.taskId(),
+                        System.nanoTime() - until < 0
+                                ? queue.append(accepted, priority)
+                                : CompletableFuture.failedFuture(new TimeoutException()));
                 fresh.put(accepted, priority);
             }
         }
-        Map<String, NotTakenException> failures = awaitAll(sent);
+        Map<String, NotTakenException> failures = awaitAll(sent, until);
         fresh.keySet().removeIf(task -> failures.containsKey(task.taskId()));
         noteAccepted(fresh);
         List<Outcome> outcomes = new ArrayList<>(tasks.size());
@@ -117,9 +122,8 @@ public final class Submissions {
                 true);
     }
 
-    private static Map<String, NotTakenException> awaitAll(Map<String, CompletableFuture<Void>> sent)
+    private static Map<String, NotTakenException> awaitAll(Map<String, CompletableFuture<Void>> sent, long until)
             throws InterruptedException {
-        long until = System.nanoTime() + TimeUnit.SECONDS.toNanos(WAIT_SECONDS);
         Map<String, NotTakenException> failures = new HashMap<>();
         for (Map.Entry<String, CompletableFuture<Void>> one : sent.entrySet()) {
             try {

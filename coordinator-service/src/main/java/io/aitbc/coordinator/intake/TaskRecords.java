@@ -10,6 +10,7 @@ import java.nio.charset.StandardCharsets;
 import java.time.Instant;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.common.header.Header;
+import org.jspecify.annotations.Nullable;
 
 /** Reads tasks out of the records of {@code tasks.*}. */
 public final class TaskRecords {
@@ -41,14 +42,17 @@ public final class TaskRecords {
         try {
             Task task = Json.read(record.value(), Task.class);
             Instant received = Instant.ofEpochMilli(record.timestamp());
-            // A time of acceptance that is still to come would be a mistake or a trick to stay young.
-            Instant since =
-                    task.submittedAt() == null || task.submittedAt().isAfter(received) ? received : task.submittedAt();
+            Instant since = isCredible(task.submittedAt(), received) ? task.submittedAt() : received;
             String id = task.taskId() == null ? TaskIds.of(position, record.timestamp()) : task.taskId();
             return new WaitingTask(task.accepted(id, since), position, origin(record), since, record.value().length);
         } catch (Json.MalformedMessageException e) {
             throw new PoisonException("malformed", e.getMessage());
         }
+    }
+
+    /** A time of acceptance that is still to come would be a mistake or a trick to stay young; before 1970 there was no Kafka. */
+    private static boolean isCredible(@Nullable Instant submittedAt, Instant received) {
+        return submittedAt != null && !submittedAt.isAfter(received) && !submittedAt.isBefore(Instant.EPOCH);
     }
 
     private static long origin(ConsumerRecord<byte[], byte[]> record) throws PoisonException {

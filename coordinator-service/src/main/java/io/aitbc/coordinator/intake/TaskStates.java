@@ -58,12 +58,19 @@ public final class TaskStates {
         return field("submitted_at", taskIds).keySet();
     }
 
-    /** Makes waiting tasks visible to those who ask for them, unless more is known of them already. */
-    public CompletableFuture<?> noteQueued(Collection<WaitingTask> tasks) {
+    /**
+     * Makes waiting tasks visible to those who ask for them, unless more is known of them already.
+     *
+     * @return for each task whether it has ended, because it was cancelled before its record was read
+     */
+    public CompletableFuture<List<Boolean>> noteQueued(Collection<WaitingTask> tasks) {
         List<String> arguments = new ArrayList<>(tasks.size() * FIELDS_OF_A_NOTE);
         tasks.forEach(
                 waiting -> add(arguments, waiting.task(), waiting.position().priority()));
-        return NOTE_QUEUED.run(redis, arguments);
+        return NOTE_QUEUED
+                .run(redis, arguments)
+                .thenApply(answer ->
+                        answer.stream().map(ended -> (Long) ended == 1).toList());
     }
 
     /** The same for tasks that were just accepted, each with its queue; waits until it is done. */
@@ -108,7 +115,7 @@ public final class TaskStates {
         try {
             return answer.get(WAIT_SECONDS, TimeUnit.SECONDS);
         } catch (ExecutionException e) {
-            throw e.getCause() instanceof RuntimeException cause ? cause : new IllegalStateException(e.getCause());
+            throw Redis.failure(e.getCause());
         } catch (TimeoutException e) {
             throw new RedisCommandTimeoutException("Redis did not answer in " + WAIT_SECONDS + " s");
         } catch (InterruptedException e) {

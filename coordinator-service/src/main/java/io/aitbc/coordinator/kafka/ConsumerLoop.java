@@ -9,9 +9,11 @@ import java.util.function.Supplier;
 import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.consumer.ConsumerRecords;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.InterruptException;
 import org.apache.kafka.common.errors.WakeupException;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -62,13 +64,33 @@ public final class ConsumerLoop implements AutoCloseable {
     }
 
     private void run() {
-        try (Consumer<byte[], byte[]> consumer = newConsumer.get()) {
-            while (closing.getCount() > 0) {
-                runOnce(consumer);
+        try {
+            Consumer<byte[], byte[]> opened = open();
+            if (opened != null) {
+                try (opened) {
+                    while (closing.getCount() > 0) {
+                        runOnce(opened);
+                    }
+                }
             }
         } catch (InterruptException | InterruptedException e) {
             log.atDebug().addKeyValue("loop", name).log("Interrupted");
         }
+    }
+
+    /** Tries until Kafka answers; null when the loop is to end first. */
+    private @Nullable Consumer<byte[], byte[]> open() throws InterruptedException {
+        while (closing.getCount() > 0) {
+            try {
+                return newConsumer.get();
+            } catch (InterruptException e) {
+                throw e;
+            } catch (KafkaException e) {
+                log.atWarn().addKeyValue("loop", name).log("Not open yet, will try again: {}", e.toString());
+                closing.await(LONGEST_PAUSE_MS, TimeUnit.MILLISECONDS);
+            }
+        }
+        return null;
     }
 
     private void runOnce(Consumer<byte[], byte[]> consumer) throws InterruptedException {

@@ -17,6 +17,9 @@ import org.springframework.kafka.core.ProducerFactory;
 
 /** Makes Kafka clients: connection and security as Spring Boot configured them ({@code spring.kafka.*}), the rest as the use wants. */
 public final class KafkaClients {
+    /** Somebody waits for what they read. */
+    private static final int FREE_CONSUMERS_PATIENCE_MS = 10_000;
+
     private final Map<String, Object> consumerBase;
     private final Map<String, Object> producerBase;
 
@@ -41,6 +44,8 @@ public final class KafkaClients {
     public KafkaConsumer<byte[], byte[]> freeConsumer() {
         Map<String, Object> config = consumerConfig();
         config.remove(ConsumerConfig.GROUP_ID_CONFIG);
+        config.put(ConsumerConfig.DEFAULT_API_TIMEOUT_MS_CONFIG, FREE_CONSUMERS_PATIENCE_MS);
+        config.put(ConsumerConfig.REQUEST_TIMEOUT_MS_CONFIG, FREE_CONSUMERS_PATIENCE_MS);
         config.put(ConsumerConfig.AUTO_OFFSET_RESET_CONFIG, "earliest");
         return new KafkaConsumer<>(config, new ByteArrayDeserializer(), new ByteArrayDeserializer());
     }

@@ -1,6 +1,7 @@
 package io.aitbc.coordinator.redis;
 
 import io.lettuce.core.RedisClient;
+import io.lettuce.core.RedisException;
 import io.lettuce.core.api.StatefulRedisConnection;
 import io.lettuce.core.api.async.RedisAsyncCommands;
 import io.lettuce.core.api.sync.RedisCommands;
@@ -30,6 +31,11 @@ public final class Redis implements AutoCloseable {
 
     public StatefulRedisPubSubConnection<String, String> openPubSub() {
         return client.connectPubSub(StringCodec.UTF8);
+    }
+
+    /** What went wrong, as the failure of Redis that it is: a connection that is reset comes as an exception of the network. */
+    public static RedisException failure(Throwable cause) {
+        return cause instanceof RedisException known ? known : new RedisException(cause);
     }
 
     @Override

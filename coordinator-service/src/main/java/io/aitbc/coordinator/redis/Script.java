@@ -66,7 +66,7 @@ public final class Script {
         try {
             return run(redis, arguments).get(WAIT_SECONDS, TimeUnit.SECONDS);
         } catch (ExecutionException e) {
-            throw e.getCause() instanceof RuntimeException cause ? cause : new IllegalStateException(e.getCause());
+            throw Redis.failure(e.getCause());
         } catch (TimeoutException e) {
             throw new RedisCommandTimeoutException("Redis did not answer in " + WAIT_SECONDS + " s");
         } catch (InterruptedException e) {

@@ -130,8 +130,14 @@ public final class AgentView implements AutoCloseable {
                     notices.offer(message);
                 }
             });
-            opened.sync().subscribe(Keys.AGENT_EVENTS);
-            subscription = opened;
+            try {
+                opened.sync().subscribe(Keys.AGENT_EVENTS);
+                subscription = opened;
+            } finally {
+                if (subscription == null) {
+                    opened.closeAsync();
+                }
+            }
         }
     }
 

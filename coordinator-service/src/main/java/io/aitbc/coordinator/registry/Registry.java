@@ -168,7 +168,7 @@ public final class Registry {
             return future.orTimeout(Duration.ofSeconds(5).toMillis(), java.util.concurrent.TimeUnit.MILLISECONDS)
                     .join();
         } catch (CompletionException e) {
-            throw e.getCause() instanceof RuntimeException cause ? cause : e;
+            throw Redis.failure(e.getCause());
         }
     }
 }

@@ -27,6 +27,7 @@ final class AssignmentArchive implements AutoCloseable {
     /** The broker stamps a record a little after the coordinator wrote down when it assigned. */
     private static final Duration CLOCK_SLACK = Duration.ofMinutes(5);
 
+    private static final Duration PATIENCE = Duration.ofSeconds(10);
     private static final Duration POLL = Duration.ofMillis(500);
 
     private final Consumer<byte[], byte[]> consumer;
@@ -44,11 +45,15 @@ final class AssignmentArchive implements AutoCloseable {
      */
     Map<String, Assignment> find(String agentId, Set<String> assignmentIds, Instant since) {
         TopicPartition partition = new TopicPartition(topics.assignments(agentId), 0);
+        if (consumer.partitionsFor(partition.topic(), PATIENCE).isEmpty()) {
+            // Of an agent that somebody made up, or whose topic is gone.
+            return Map.of();
+        }
         consumer.assign(List.of(partition));
-        long end = consumer.endOffsets(List.of(partition)).getOrDefault(partition, 0L);
+        long end = consumer.endOffsets(List.of(partition), PATIENCE).getOrDefault(partition, 0L);
         long from = Math.max(0, since.minus(CLOCK_SLACK).toEpochMilli());
         OffsetAndTimestamp start =
-                consumer.offsetsForTimes(Map.of(partition, from)).get(partition);
+                consumer.offsetsForTimes(Map.of(partition, from), PATIENCE).get(partition);
         Map<String, Assignment> found = new HashMap<>();
         if (start == null) {
             return found;

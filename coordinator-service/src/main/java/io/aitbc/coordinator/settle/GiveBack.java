@@ -11,6 +11,7 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -21,8 +22,13 @@ import java.util.stream.Collectors;
 
 /** Gives the tasks of attempts that ended without success another attempt, or sets them aside when they have had their last. */
 final class GiveBack {
-    /** A reservation may be this much ahead of its publication, when Kafka was away in between. */
+    /**
+     * For how long an assignment is looked for, once Kafka answers that it is not there: a reservation may be ahead of its
+     * publication, and whoever has the record is told to publish it.
+     */
     private static final Duration PATIENCE = Duration.ofMinutes(15);
+
+    private static final int MOST_MISSING = 10_000;
 
     private final Attempts attempts;
     private final TaskQueue queue;
@@ -31,6 +37,13 @@ final class GiveBack {
     private final SettleSettings settings;
     private final Clock clock;
     private final RandomGenerator random;
+    /** Assignments that were not found: since when. The oldest are forgotten, and so looked for anew. */
+    private final Map<String, Instant> missingSince = new LinkedHashMap<>() {
+        @Override
+        protected boolean removeEldestEntry(Map.Entry<String, Instant> eldest) {
+            return size() > MOST_MISSING;
+        }
+    };
 
     GiveBack(
             Attempts attempts,
@@ -85,7 +98,9 @@ final class GiveBack {
         for (Ended ended : endings) {
             Assignment payload = payloads.get(assignmentId(ended));
             if (payload == null) {
-                if (ended.held().assignedAt().plus(PATIENCE).isBefore(now)) {
+                Instant missed = missingSince.computeIfAbsent(assignmentId(ended), id -> now);
+                if (missed.plus(PATIENCE).isBefore(now)) {
+                    missingSince.remove(assignmentId(ended));
                     appended.add(deadLetters.payloadLost(ended.held().taskId(), topics.assignments(agentId)));
                     nextAttempts.put(ended, 0);
                 } else {

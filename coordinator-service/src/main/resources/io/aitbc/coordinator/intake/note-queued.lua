@@ -2,7 +2,9 @@
 -- Guarantee: of a task of which something is known, at most what it waits for is changed, and only while it waits.
 -- ARGV   for each task eight: task_id, attempt, priority, submitted_at, max_attempts, then what it waits for, each as text or '':
 --        requirements as JSON, not_before, expires_at
--- Returns an empty list
+-- Returns for each task 1 if it has ended, as one that was cancelled before its record was read, else 0
+local answer = {}
+local ended = { completed = true, failed = true, cancelled = true, expired = true }
 for i = 1, #ARGV, 8 do
   local task = 'task:' .. ARGV[i]
   local status = redis.call('HGET', task, 'status')
@@ -10,6 +12,7 @@ for i = 1, #ARGV, 8 do
     redis.call('HSET', task, 'task_id', ARGV[i], 'status', 'queued', 'attempt', ARGV[i + 1], 'priority', ARGV[i + 2],
       'submitted_at', ARGV[i + 3], 'max_attempts', ARGV[i + 4])
   end
+  answer[#answer + 1] = ended[status] and tonumber(redis.call('HGET', task, 'attempt')) >= tonumber(ARGV[i + 1]) and 1 or 0
   if not status or status == 'queued' then
     for field, at in pairs({ requirements = 5, not_before = 6, expires_at = 7 }) do
       if ARGV[i + at] ~= '' then
@@ -20,4 +23,4 @@ for i = 1, #ARGV, 8 do
     end
   end
 end
-return {}
+return answer

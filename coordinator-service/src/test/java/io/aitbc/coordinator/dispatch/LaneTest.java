@@ -242,6 +242,30 @@ class LaneTest {
     }
 
     @Test
+    void whatCouldNotBeMadeVisibleIsNotForgotten() {
+        read(NORMAL_0, 10);
+        outside.noting = CompletableFuture.failedFuture(new IllegalStateException("away"));
+        lane.round(now);
+        outside.noting = null;
+
+        lane.round(now.plusMillis(100));
+
+        assertThat(outside.noted).containsExactly("NORMAL-0-10", "NORMAL-0-10");
+    }
+
+    @Test
+    void whatWasCancelledBeforeItWasReadDoesNotWait() {
+        outside.endedBefore = Set.of("NORMAL-0-10");
+        read(NORMAL_0, 10, 11);
+        lane.round(now);
+
+        lane.round(now);
+
+        assertThat(lane.commits().get(NORMAL_0).offset()).isEqualTo(11);
+        assertThat(waiting()).containsExactly("NORMAL-0-11");
+    }
+
+    @Test
     void aPausedQueueKeepsItsTasksUntilItIsResumed() {
         agent(3);
         read(NORMAL_0, 10);
@@ -413,6 +437,44 @@ class LaneTest {
         assertThat(waiting()).hasSize(WINDOW);
     }
 
+    @Test
+    void aLargeTaskCountsForManyWhenItIsPutOff() {
+        WaitingTask first = task(NORMAL_0, 10);
+        read(new WaitingTask(first.task(), first.position(), 10, first.waitingSince(), WINDOW_BYTES));
+        read(NORMAL_0, 11);
+        outside.ends.put(NORMAL_0, 100L);
+        lane.round(now);
+        assertThat(outside.putOff).containsExactly("NORMAL-0-10");
+
+        WaitingTask next = task(NORMAL_0, 12);
+        read(new WaitingTask(next.task(), next.position(), 12, next.waitingSince(), WINDOW_BYTES));
+        lane.round(now.plusSeconds(WINDOW - 1));
+        assertThat(outside.putOff).hasSize(1);
+        lane.round(now.plusSeconds(WINDOW));
+        assertThat(outside.putOff).containsExactly("NORMAL-0-10", "NORMAL-0-11");
+    }
+
+    /** Or what is done above would be forgotten with the next restart. */
+    @Test
+    void blockedTasksArePutOffWhenTheMetadataHasNoMoreRoom() {
+        lane.lost(Set.of(NORMAL_0));
+        lane.gained(NORMAL_0, 0, "", 0);
+        Random random = new Random(1);
+        read(NORMAL_0, 0);
+        for (int offset = 1; offset < 60_000; offset++) {
+            lane.received(position(NORMAL_0, offset));
+            if (random.nextBoolean() || offset > 59_990) {
+                finish(NORMAL_0, offset);
+            }
+        }
+        outside.ends.put(NORMAL_0, 60_000L);
+        lane.commits();
+
+        lane.round(now);
+
+        assertThat(outside.putOff).containsExactly("NORMAL-0-0");
+    }
+
     /** A clear that begins in between must find it in its old place, for it does not know of the new one. */
     @Test
     void whatWasPutOffBeforeAPartitionWasLostIsNotFinishedWhenItIsGainedAgain() {
@@ -498,6 +560,8 @@ class LaneTest {
         CompletableFuture<Void> publishing = CompletableFuture.completedFuture(null);
         CompletableFuture<Void> appending = CompletableFuture.completedFuture(null);
         CompletableFuture<List<Verdict>> reserving;
+        CompletableFuture<List<Boolean>> noting;
+        Set<String> endedBefore = Set.of();
 
         @Override
         public CompletableFuture<List<Verdict>> reserve(List<Placement> placements, Instant now) {
@@ -531,8 +595,13 @@ class LaneTest {
         }
 
         @Override
-        public void noteQueued(List<WaitingTask> tasks) {
+        public CompletableFuture<List<Boolean>> noteQueued(List<WaitingTask> tasks) {
             tasks.forEach(task -> noted.add(task.id()));
+            return noting != null
+                    ? noting
+                    : CompletableFuture.completedFuture(tasks.stream()
+                            .map(task -> endedBefore.contains(task.id()))
+                            .toList());
         }
 
         @Override

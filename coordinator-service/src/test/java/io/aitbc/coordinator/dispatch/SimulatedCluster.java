@@ -445,8 +445,9 @@ final class SimulatedCluster {
         }
 
         @Override
-        public void noteQueued(List<WaitingTask> waiting) {
-            // Nobody asks.
+        public CompletableFuture<List<Boolean>> noteQueued(List<WaitingTask> waiting) {
+            return effect(() ->
+                    waiting.stream().map(one -> store.task(one.id()).hasEnded()).toList());
         }
 
         @Override

@@ -65,6 +65,26 @@ class OffsetLedgerTest {
         assertThat(ledger.lowestUnfinished()).isEqualTo(20);
     }
 
+    /** Few blocked tasks among very many that are done: as in a queue in which some wait for days. */
+    @Test
+    void longRunsAreToldEvenIfNotAllCanBe() {
+        OffsetLedger ledger = new OffsetLedger(0);
+        for (int offset = 0; offset < 1_600_000; offset++) {
+            ledger.received(offset);
+            if (offset % 1_000 != 0) {
+                ledger.finished(offset);
+            }
+        }
+
+        OffsetLedger restored = OffsetLedger.restore(ledger.lowestUnfinished(), ledger.metadata());
+
+        assertThat(ledger.isMetadataCut()).isTrue();
+        assertThat(LongStream.range(0, 1_600_000).filter(restored::isDone).count())
+                .isGreaterThan(1_000_000);
+        assertThat(LongStream.range(0, 1_600).filter(i -> restored.isDone(i * 1_000)))
+                .isEmpty();
+    }
+
     /** As when a partition is lost and gained again while a reservation is under way. */
     @Test
     void whatIsDoneBeforeItIsReadDoesNotCountAsRead() {
