@@ -6,6 +6,7 @@ import static org.awaitility.Awaitility.await;
 import io.aitbc.localstack.LocalStack;
 import io.lettuce.core.RedisClient;
 import java.time.Duration;
+import java.util.List;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -35,6 +36,10 @@ class OutageTest {
         String id = coordinator.submit("{\"task_data\":{},\"task_id\":\"meanwhile\"}");
         assertUnhealthy("redis");
         assertThat(coordinator.get("/tasks/" + id).code()).isEqualTo(503);
+        assertThat(coordinator.get("/tasks/" + id + "?wait=1s").detail()).contains("Redis");
+        assertThat(coordinator.get("/tasks/" + id + "/explain").detail()).contains("Redis");
+        assertThat(coordinator.post("/tasks/" + id + "/cancel", "").detail()).contains("Redis");
+        assertThat(coordinator.get("/tasks/dead-letter").code()).isEqualTo(200);
         stack.startRedis();
         complete(1);
         coordinator.awaitTask(id, "completed");
@@ -66,6 +71,16 @@ class OutageTest {
         RunningCoordinator.Answer refused = coordinator.post("/tasks/submit", "{\"task_data\":{}}");
         assertThat(refused.code()).isEqualTo(503);
         assertThat(refused.detail()).contains("Kafka");
+        for (RunningCoordinator.Answer answer : List.of(
+                coordinator.post("/tasks/submit/batch", "[{\"task_data\":{}},{\"task_data\":{}},{\"task_data\":{}}]"),
+                coordinator.post("/tasks/queues/low/pause", ""),
+                coordinator.post("/tasks/queues/low/clear", ""),
+                coordinator.get("/tasks/queues/low"),
+                coordinator.get("/tasks/dead-letter"),
+                coordinator.post("/tasks/dead-letter/before/redrive", ""))) {
+            assertThat(answer.code()).as("%s", answer.body()).isEqualTo(503);
+            assertThat(answer.detail()).isNotEmpty();
+        }
         assertUnhealthy("kafka");
         stack.startKafka();
         coordinator.awaitHealthy();

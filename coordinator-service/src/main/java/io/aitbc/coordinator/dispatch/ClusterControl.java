@@ -78,7 +78,7 @@ public final class ClusterControl implements AutoCloseable {
     public void switchStrategy(LoadBalancingStrategy wanted) throws InterruptedException {
         CompletableFuture<Void> applied =
                 switches.computeIfAbsent(wanted.wireName(), name -> new CompletableFuture<>());
-        topic.send(new SwitchStrategy(wanted.wireName(), clock.instant()));
+        send(new SwitchStrategy(wanted.wireName(), clock.instant()), applied);
         await(applied, "the strategy was not switched in time");
     }
 
@@ -88,7 +88,7 @@ public final class ClusterControl implements AutoCloseable {
         CompletableFuture<Void> applied = new CompletableFuture<>();
         awaited.put(command.commandId(), applied);
         try {
-            topic.send(command);
+            send(command, applied);
             await(applied, "the queue was not " + (paused ? "paused" : "resumed") + " in time");
         } finally {
             awaited.remove(command.commandId());
@@ -119,7 +119,7 @@ public final class ClusterControl implements AutoCloseable {
         Clearing clearing = new Clearing(partitions, new CompletableFuture<>());
         clearings.put(command.commandId(), clearing);
         try {
-            topic.send(command);
+            send(command, clearing.done());
             await(clearing.done(), "not all of the queue was cleared in time; the rest follows");
         } finally {
             clearings.remove(command.commandId());
@@ -130,6 +130,14 @@ public final class ClusterControl implements AutoCloseable {
 
     void report(QueueCleared report) {
         topic.send(report);
+    }
+
+    /** What cannot be sent is not waited for. */
+    private void send(ControlMessage command, CompletableFuture<Void> done) {
+        topic.send(command).exceptionally(failure -> {
+            done.completeExceptionally(failure);
+            return null;
+        });
     }
 
     private void received(ControlMessage message) {

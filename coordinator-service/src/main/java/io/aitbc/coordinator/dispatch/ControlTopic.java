@@ -6,6 +6,7 @@ import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.kafka.ConsumerLoop;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
@@ -51,13 +52,19 @@ final class ControlTopic implements AutoCloseable {
         }
     }
 
-    void send(ControlMessage message) {
+    /** Fails if Kafka does not take it in time. */
+    CompletableFuture<Void> send(ControlMessage message) {
+        CompletableFuture<Void> sent = new CompletableFuture<>();
         producer.send(
                 new ProducerRecord<>(topics.control(), message.key(), Json.bytes(message)), (metadata, failure) -> {
-                    if (failure != null) {
+                    if (failure == null) {
+                        sent.complete(null);
+                    } else {
                         log.atWarn().addKeyValue("key", message.key()).log("Not sent: {}", failure.toString());
+                        sent.completeExceptionally(failure);
                     }
                 });
+        return sent;
     }
 
     @Override
