@@ -5,6 +5,7 @@ import io.aitbc.coordinator.dispatch.ClusterControl;
 import io.aitbc.coordinator.dispatch.Dispatcher;
 import io.aitbc.coordinator.dispatch.FiguresReport;
 import io.aitbc.coordinator.dispatch.WantsExchange;
+import io.aitbc.coordinator.intake.DoneTasks;
 import io.aitbc.coordinator.kafka.TopicCatalog;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.registry.AgentView;
@@ -49,7 +50,8 @@ public final class Coordinator implements SmartLifecycle {
             AssignmentTopics assignments,
             Settlement settlement,
             FiguresReport figures,
-            WantsExchange wants) {
+            WantsExchange wants,
+            DoneTasks doneTasks) {
         this.topics = topics;
         this.redis = redis;
         this.assignments = assignments;
@@ -60,7 +62,8 @@ public final class Coordinator implements SmartLifecycle {
                 new Part(dispatcher::start, dispatcher),
                 new Part(settlement::start, settlement),
                 new Part(figures::start, figures),
-                new Part(wants::start, wants));
+                new Part(wants::start, wants),
+                new Part(doneTasks::start, doneTasks));
     }
 
     /** Whether Kafka and Redis were found and all threads run. */

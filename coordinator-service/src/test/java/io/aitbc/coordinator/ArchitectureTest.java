@@ -42,7 +42,7 @@ class ArchitectureTest {
             settle     intake kafka redis registry
             dispatch   agent assign balance intake kafka match redis registry settle
             api        agent assign balance dispatch intake match redis registry start
-            start      assign dispatch kafka redis registry settle
+            start      assign dispatch intake kafka redis registry settle
             """;
 
     private static final JavaClasses CLASSES = new ClassFileImporter()

@@ -6,6 +6,7 @@ import io.aitbc.coordinator.assign.AssignmentTopics;
 import io.aitbc.coordinator.assign.Cancellations;
 import io.aitbc.coordinator.assign.Reservations;
 import io.aitbc.coordinator.intake.DeadLetters;
+import io.aitbc.coordinator.intake.DoneTasks;
 import io.aitbc.coordinator.intake.QueuePeek;
 import io.aitbc.coordinator.intake.QueueSizes;
 import io.aitbc.coordinator.intake.TaskIds;
@@ -13,6 +14,7 @@ import io.aitbc.coordinator.intake.TaskQueue;
 import io.aitbc.coordinator.intake.TaskRecords;
 import io.aitbc.coordinator.intake.TaskStates;
 import io.aitbc.coordinator.kafka.KafkaClients;
+import io.aitbc.coordinator.kafka.TopicSettings;
 import io.aitbc.coordinator.match.Matcher;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.registry.AgentView;
@@ -38,6 +40,11 @@ class DispatchConfiguration {
     @Bean
     QueueSizes queueSizes(Admin admin, Topics topics) {
         return new QueueSizes(admin, topics, topics.prefix() + GROUP);
+    }
+
+    @Bean(destroyMethod = "")
+    DoneTasks doneTasks(Admin admin, QueueSizes sizes, TopicSettings settings, Clock clock) {
+        return new DoneTasks(admin, sizes, settings.taskRetention(), clock);
     }
 
     @Bean

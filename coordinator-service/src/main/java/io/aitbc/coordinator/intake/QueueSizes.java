@@ -94,6 +94,22 @@ public final class QueueSizes {
                 .sum();
     }
 
+    /** Partition → the first offset that is unfinished or was appended at a time or later; only where records lie before it. */
+    Map<TopicPartition, Long> doneBefore(Instant time) throws InterruptedException {
+        Map<TopicPartition, Long> starts = offsets(topics.tasks(), OffsetSpec.earliest());
+        Map<TopicPartition, Long> firstAfter = offsets(topics.tasks(), OffsetSpec.forTimestamp(time.toEpochMilli()));
+        Map<TopicPartition, Long> done = new HashMap<>();
+        commits().forEach((partition, commit) -> {
+            long start = starts.getOrDefault(partition, Long.MAX_VALUE);
+            long bound = firstAfter.getOrDefault(partition, -1L);
+            long offset = bound < 0 ? commit.offset() : Math.min(bound, commit.offset());
+            if (offset > start) {
+                done.put(partition, offset);
+            }
+        });
+        return done;
+    }
+
     private Map<TopicPartition, Extent> extents(List<String> names) throws InterruptedException {
         Map<TopicPartition, Long> starts = offsets(names, OffsetSpec.earliest());
         Map<TopicPartition, OffsetAndMetadata> commits = commits();

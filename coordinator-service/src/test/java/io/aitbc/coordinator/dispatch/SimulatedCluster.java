@@ -51,6 +51,9 @@ final class SimulatedCluster {
     private static final Duration TIMEOUT = Duration.ofSeconds(20);
 
     private final Random random;
+    /** Whether a coordinator may go on with partitions that are no longer its own. */
+    private final boolean zombies;
+
     private Instant now = START;
     private boolean calm;
     private int submitted;
@@ -72,6 +75,7 @@ final class SimulatedCluster {
 
     SimulatedCluster(long seed) {
         random = new Random(seed);
+        zombies = random.nextBoolean();
         for (Priority priority : QUEUES) {
             for (int number = 0; number < PARTITIONS; number++) {
                 logs.put(new Id(priority, number), new ArrayList<>());
@@ -273,7 +277,7 @@ final class SimulatedCluster {
             if (random.nextBoolean()) {
                 Coordinator from = owners.get(id);
                 Coordinator to = any(coordinators).orElseThrow();
-                if (from != to && from != null && coordinators.contains(from) && random.nextInt(3) > 0) {
+                if (from != to && from != null && coordinators.contains(from) && (!zombies || random.nextInt(3) > 0)) {
                     from.handOver(id);
                 }
                 give(id, to);
@@ -311,14 +315,18 @@ final class SimulatedCluster {
 
         /** As told by the group, with the last commit made. */
         void handOver(Id id) {
-            if (random.nextBoolean()) {
-                List<Effect> mine =
-                        effects.stream().filter(effect -> effect.owner == this).toList();
+            List<Effect> mine = !zombies || random.nextBoolean() ? openEffects() : List.of();
+            while (!mine.isEmpty()) {
                 effects.removeAll(mine);
                 mine.forEach(Effect::runAndAnswer);
+                mine = openEffects();
             }
             commit();
             lose(id);
+        }
+
+        private List<Effect> openEffects() {
+            return effects.stream().filter(effect -> effect.owner == this).toList();
         }
 
         void noticeLosses() {
@@ -611,10 +619,12 @@ final class SimulatedCluster {
                 agents.get(state.agentId).topic.stream()
                         .filter(task -> task.taskId().equals(taskId) && task.attempt() == state.attempt)
                         .findFirst()
-                        .ifPresentOrElse(
-                                task -> giveBack(task, state.agentId, false),
-                                () -> coordinators.forEach(
-                                        coordinator -> coordinator.lane.unpublished(Set.of(taskId))));
+                        .ifPresentOrElse(task -> giveBack(task, state.agentId, false), () -> {
+                            must(
+                                    zombies || !calm,
+                                    () -> state.agentId + " never got " + taskId + ", and nobody asked in time");
+                            coordinators.forEach(coordinator -> coordinator.lane.unpublished(Set.of(taskId)));
+                        });
             }
         }
     }
