@@ -32,16 +32,17 @@ class ArchitectureTest {
     /** Exactly what each package uses besides contracts. Another use is a decision: to be made here first. */
     private static final String USES = """
             agent
+            background
             balance    agent
             match      agent balance
             kafka
             redis
-            intake     kafka match redis
+            intake     background kafka match redis
             assign     kafka match redis
             registry   agent intake kafka redis
-            settle     intake kafka redis registry
-            dispatch   agent assign balance intake kafka match redis registry settle
-            api        agent assign balance dispatch intake match redis registry start
+            settle     background intake kafka redis registry
+            dispatch   agent assign background balance intake kafka match redis registry settle
+            api        agent assign background balance dispatch intake match redis registry start
             start      assign dispatch intake kafka redis registry settle
             """;
 

@@ -1,17 +1,14 @@
 package io.aitbc.coordinator.api;
 
+import io.aitbc.coordinator.background.Recurring;
 import io.aitbc.coordinator.intake.TaskStates;
 import java.time.Duration;
 import java.util.HashSet;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ConcurrentLinkedQueue;
-import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Semaphore;
-import java.util.concurrent.TimeUnit;
 import java.util.function.Function;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 import org.springframework.http.HttpStatus;
 import org.springframework.stereotype.Component;
 import org.springframework.web.context.request.async.DeferredResult;
@@ -24,16 +21,14 @@ import tools.jackson.databind.node.ObjectNode;
  */
 @Component
 final class TaskEnds implements AutoCloseable {
-    private static final Logger log = LoggerFactory.getLogger(TaskEnds.class);
     private static final int MOST = 10_000;
-    private static final long LOOK_EVERY_MS = 50;
+    private static final Duration LOOK_EVERY = Duration.ofMillis(50);
     private static final long SPARE_MS = 10_000;
 
     private final TaskStates states;
     private final ConcurrentLinkedQueue<Waiting> waiting = new ConcurrentLinkedQueue<>();
     private final Semaphore places = new Semaphore(MOST);
-    private final CountDownLatch closing = new CountDownLatch(1);
-    private final Thread thread = new Thread(this::run, "task-ends");
+    private final Recurring looking = new Recurring("task-ends", LOOK_EVERY, this::look, () -> {});
 
     private record Waiting(
             String taskId,
@@ -43,13 +38,12 @@ final class TaskEnds implements AutoCloseable {
 
     TaskEnds(TaskStates states) {
         this.states = states;
-        thread.setDaemon(true);
-        thread.start();
+        looking.start();
     }
 
     @Override
     public void close() {
-        closing.countDown();
+        looking.close();
     }
 
     static DeferredResult<ObjectNode> at(ObjectNode answer) {
@@ -70,21 +64,6 @@ final class TaskEnds implements AutoCloseable {
         result.onCompletion(places::release);
         waiting.add(new Waiting(taskId, System.nanoTime() + time.toNanos(), present, result));
         return result;
-    }
-
-    private void run() {
-        try {
-            while (!closing.await(LOOK_EVERY_MS, TimeUnit.MILLISECONDS)) {
-                try {
-                    look();
-                } catch (RuntimeException e) {
-                    // Whatever it is, others wait too.
-                    log.atDebug().log("Will look again: {}", e.toString());
-                }
-            }
-        } catch (InterruptedException e) {
-            log.debug("Interrupted");
-        }
     }
 
     private void look() {

@@ -1,6 +1,7 @@
 package io.aitbc.coordinator.dispatch;
 
 import io.aitbc.contracts.Json;
+import io.aitbc.coordinator.background.Recurring;
 import io.aitbc.coordinator.match.Want;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
@@ -8,9 +9,8 @@ import io.lettuce.core.RedisException;
 import io.lettuce.core.pubsub.RedisPubSubAdapter;
 import io.lettuce.core.pubsub.StatefulRedisPubSubConnection;
 import java.time.Clock;
+import java.time.Duration;
 import java.util.List;
-import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -21,15 +21,14 @@ import org.slf4j.LoggerFactory;
  */
 public final class WantsExchange implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(WantsExchange.class);
-    private static final long EVERY_MS = 250;
+    private static final Duration EVERY = Duration.ofMillis(250);
     private static final int MOST = 20;
 
     private final String coordinatorId;
     private final Dispatcher dispatcher;
     private final Redis redis;
     private final Clock clock;
-    private final CountDownLatch closing = new CountDownLatch(1);
-    private final Thread thread = new Thread(this::run, "wants");
+    private final Recurring exchanging = new Recurring("wants", EVERY, this::exchange, this::unsubscribe);
     private @Nullable StatefulRedisPubSubConnection<String, String> subscription;
 
     /** What goes over the channel. */
@@ -43,32 +42,20 @@ public final class WantsExchange implements AutoCloseable {
     }
 
     public void start() {
-        thread.start();
+        exchanging.start();
     }
 
     @Override
     public void close() {
-        closing.countDown();
-        try {
-            thread.join(TimeUnit.SECONDS.toMillis(5));
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-        }
+        exchanging.close();
     }
 
-    private void run() {
-        try {
-            while (!closing.await(EVERY_MS, TimeUnit.MILLISECONDS)) {
-                try {
-                    subscribe();
-                    dispatcher.tellLane(this::tell);
-                } catch (RedisException e) {
-                    log.atDebug().log("Wants not exchanged: {}", e.toString());
-                }
-            }
-        } catch (InterruptedException e) {
-            log.debug("Interrupted");
-        }
+    private void exchange() {
+        subscribe();
+        dispatcher.tellLane(this::tell);
+    }
+
+    private void unsubscribe() {
         if (subscription != null) {
             subscription.closeAsync();
         }

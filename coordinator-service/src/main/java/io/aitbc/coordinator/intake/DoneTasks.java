@@ -1,11 +1,11 @@
 package io.aitbc.coordinator.intake;
 
+import io.aitbc.coordinator.background.Recurring;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.HashMap;
 import java.util.Map;
-import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
@@ -29,8 +29,7 @@ public final class DoneTasks implements AutoCloseable {
     private final QueueSizes sizes;
     private final Duration retention;
     private final Clock clock;
-    private final CountDownLatch closing = new CountDownLatch(1);
-    private final Thread thread = new Thread(this::run, "done-tasks");
+    private final Recurring deleting = new Recurring("done-tasks", EVERY, this::deleteOld, () -> {});
 
     /** @param retention how long a task is kept at least */
     public DoneTasks(Admin admin, QueueSizes sizes, Duration retention, Clock clock) {
@@ -41,31 +40,16 @@ public final class DoneTasks implements AutoCloseable {
     }
 
     public void start() {
-        thread.start();
+        deleting.start();
     }
 
     @Override
     public void close() {
-        closing.countDown();
-        try {
-            thread.join(TimeUnit.SECONDS.toMillis(5));
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-        }
+        deleting.close();
     }
 
-    private void run() {
-        try {
-            do {
-                try {
-                    deleteBefore(clock.instant().minus(retention));
-                } catch (RuntimeException | ExecutionException | TimeoutException e) {
-                    log.atWarn().log("Old tasks are kept until the next hour: {}", e.toString());
-                }
-            } while (!closing.await(EVERY.toMillis(), TimeUnit.MILLISECONDS));
-        } catch (InterruptedException e) {
-            log.debug("Interrupted");
-        }
+    private void deleteOld() throws Exception {
+        deleteBefore(clock.instant().minus(retention));
     }
 
     /** Deletes what is done and was appended before a time, as far as nothing unfinished stands before it. */

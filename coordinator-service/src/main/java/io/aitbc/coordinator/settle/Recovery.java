@@ -2,12 +2,11 @@ package io.aitbc.coordinator.settle;
 
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Topics;
+import io.aitbc.coordinator.background.Recurring;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import java.time.Clock;
 import java.time.Duration;
 import java.util.List;
-import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.TimeUnit;
 import java.util.function.Predicate;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -22,8 +21,7 @@ final class Recovery implements AutoCloseable {
     private final AssignmentArchive archive;
     private final Predicate<String> ownsAgent;
     private final Clock clock;
-    private final CountDownLatch closing = new CountDownLatch(1);
-    private final Thread thread = new Thread(this::run, "recovery");
+    private final Recurring recovering = new Recurring("recovery", EVERY, this::runOnce, this::closeArchive);
 
     /** @param ownsAgent whether it is on this coordinator to watch over an agent */
     Recovery(
@@ -41,31 +39,16 @@ final class Recovery implements AutoCloseable {
     }
 
     void start() {
-        thread.start();
+        recovering.start();
     }
 
     @Override
     public void close() {
-        closing.countDown();
-        try {
-            thread.join(TimeUnit.SECONDS.toMillis(5));
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-        }
+        recovering.close();
     }
 
-    private void run() {
-        try (archive) {
-            while (!closing.await(EVERY.toMillis(), TimeUnit.MILLISECONDS)) {
-                try {
-                    runOnce();
-                } catch (RuntimeException e) {
-                    log.atWarn().log("Will try again: {}", e.toString());
-                }
-            }
-        } catch (InterruptedException e) {
-            log.debug("Interrupted");
-        }
+    private void closeArchive() {
+        archive.close();
     }
 
     private void runOnce() {
