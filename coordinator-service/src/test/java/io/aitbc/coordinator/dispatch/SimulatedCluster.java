@@ -74,8 +74,9 @@ final class SimulatedCluster {
     private final Map<String, Set<Id>> clearsMissing = new HashMap<>();
 
     SimulatedCluster(long seed) {
-        random = new Random(seed);
-        zombies = random.nextBoolean();
+        // Small seeds next to each other would begin alike.
+        random = new Random(seed * 0x9E3779B97F4A7C15L);
+        zombies = seed % 2 == 0;
         for (Priority priority : QUEUES) {
             for (int number = 0; number < PARTITIONS; number++) {
                 logs.put(new Id(priority, number), new ArrayList<>());
