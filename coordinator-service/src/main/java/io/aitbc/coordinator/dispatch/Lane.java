@@ -81,10 +81,10 @@ final class Lane {
     private static final Duration PUT_OFF_EVERY = Duration.ofMillis(100);
     /** Of more clears of one queue at a time the oldest are forgotten: what they mean, newer ones mean too. */
     static final int CLEARS_KEPT = 5;
-    /** Which share of a full partition's window may be put off at once, and in a second. */
-    private static final int SHARE_PUT_OFF = 8;
-    /** Which share of that, while only tasks come round again that were put off before. */
-    private static final int SLOWER = 20;
+    /** Of all partitions together, each time: more would leave no time for anything else. */
+    private static final int MOST_PUT_OFF = 1_000;
+    /** How much slower than a window a second it goes while only tasks come round again that were put off before. */
+    private static final int SLOWER = 160;
 
     private final Matcher matcher;
     private final Outside outside;
@@ -454,23 +454,26 @@ final class Lane {
             return;
         }
         Set<WaitingTask> chosen = Collections.newSetFromMap(new IdentityHashMap<>());
-        outside.ends(full).forEach((id, end) -> choosePutOffs(id, end, chosen));
+        int most = Math.max(1, MOST_PUT_OFF / full.size());
+        outside.ends(full).forEach((id, end) -> choosePutOffs(id, end, most, chosen));
         for (WaitingTask task : matcher.backlog().takeIf(chosen::contains)) {
             putOff(task);
         }
     }
 
-    private void choosePutOffs(OwnedPartition.Id id, long end, Set<WaitingTask> chosen) {
+    private void choosePutOffs(OwnedPartition.Id id, long end, int most, Set<WaitingTask> chosen) {
         OwnedPartition partition = partitions.get(id);
         if (partition == null || !partition.hasUnread(end) && !partition.isLedgerCut()) {
             return;
         }
-        double perSecond = Math.max(1, windowPerPartition / SHARE_PUT_OFF);
-        partition.fillAllowance(partition.unseen(end) > 0 ? perSecond : perSecond / SLOWER, perSecond, now);
+        double perSecond = windowPerPartition;
+        partition.fillAllowance(
+                partition.unseen(end) > 0 ? perSecond : perSecond / SLOWER, Math.max(1, perSecond / 10), now);
+        int left = most;
         // A task costs one, a large one as many as fit into the window in its place.
         double bytesEach = (double) windowBytesPerPartition / windowPerPartition;
         for (long offset : partition.unfinishedOffsets()) {
-            if (!partition.mayPutOff()) {
+            if (left == 0 || !partition.mayPutOff()) {
                 return;
             }
             WaitingTask task = matcher.backlog().at(new Position(id.priority(), id.number(), offset));
@@ -479,6 +482,7 @@ final class Lane {
                     && matcher.backlog().isBlocked(task, now)) {
                 chosen.add(task);
                 partition.putOffChosen(Math.max(1, task.bytes() / bytesEach));
+                left--;
             }
         }
     }

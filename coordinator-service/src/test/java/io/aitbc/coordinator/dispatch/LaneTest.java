@@ -409,9 +409,9 @@ class LaneTest {
         assertThat(lane.commits().get(NORMAL_0).offset()).isEqualTo(11);
 
         read(NORMAL_0, 18);
-        lane.round(now.plusMillis(999));
+        lane.round(now.plusMillis(110));
         assertThat(outside.putOff).hasSize(1);
-        lane.round(now.plusMillis(1_100));
+        lane.round(now.plusMillis(220));
         assertThat(outside.putOff).containsExactly("NORMAL-0-10", "NORMAL-0-11");
     }
 
@@ -448,9 +448,9 @@ class LaneTest {
 
         WaitingTask next = task(NORMAL_0, 12);
         read(new WaitingTask(next.task(), next.position(), 12, next.waitingSince(), WINDOW_BYTES));
-        lane.round(now.plusSeconds(WINDOW - 1));
+        lane.round(now.plusMillis(880));
         assertThat(outside.putOff).hasSize(1);
-        lane.round(now.plusSeconds(WINDOW));
+        lane.round(now.plusMillis(1_100));
         assertThat(outside.putOff).containsExactly("NORMAL-0-10", "NORMAL-0-11");
     }
 
