@@ -87,51 +87,36 @@ public record Task(
 
     /** The same task with one more attempt, up to 100, for the one that an agent did not make use of. */
     public Task rejected(String agentId) {
+        return tried(Math.min(100, maxAttempts + 1), notBefore, expiresAt, attempt, agentId);
+    }
+
+    /** The same task from an attempt on, after it had failed for good. */
+    public Task again(int number, int maxAttempts) {
+        return tried(maxAttempts, null, null, number, null);
+    }
+
+    /** The same task for another try, not before a time. */
+    public Task attempt(int number, @Nullable Instant earliest) {
+        return tried(maxAttempts, earliest, expiresAt, number, rejectedBy);
+    }
+
+    private Task tried(
+            int maxAttempts,
+            @Nullable Instant notBefore,
+            @Nullable Instant expiresAt,
+            int attempt,
+            @Nullable String rejectedBy) {
         return new Task(
                 taskId,
                 taskData,
                 priority,
                 requirements,
-                Math.min(100, maxAttempts + 1),
+                maxAttempts,
                 timeoutSeconds,
                 notBefore,
                 expiresAt,
                 submittedAt,
                 attempt,
-                agentId,
-                unknown);
-    }
-
-    /** The same task from an attempt on, after it had failed for good. */
-    public Task again(int number, int maxAttempts) {
-        return new Task(
-                taskId,
-                taskData,
-                priority,
-                requirements,
-                maxAttempts,
-                timeoutSeconds,
-                null,
-                null,
-                submittedAt,
-                number,
-                null,
-                unknown);
-    }
-
-    /** The same task for another try, not before a time. */
-    public Task attempt(int number, @Nullable Instant earliest) {
-        return new Task(
-                taskId,
-                taskData,
-                priority,
-                requirements,
-                maxAttempts,
-                timeoutSeconds,
-                earliest,
-                expiresAt,
-                submittedAt,
-                number,
                 rejectedBy,
                 unknown);
     }

@@ -104,8 +104,12 @@ public final class Coordinator implements SmartLifecycle {
             if (await("Kafka", topics::createShared)
                     && await("Redis", () -> redis.sync().ping())) {
                 for (Part part : parts) {
-                    part.start().run();
+                    if (closing.getCount() == 0) {
+                        return;
+                    }
+                    // Counted first: one that is still starting has to be ended too.
                     started++;
+                    part.start().run();
                 }
                 log.info("Coordinator is at work");
             }

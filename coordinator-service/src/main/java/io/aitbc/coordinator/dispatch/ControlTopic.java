@@ -54,21 +54,17 @@ final class ControlTopic implements AutoCloseable {
 
     /** Fails if Kafka does not take it in time. */
     CompletableFuture<Void> send(ControlMessage message) {
-        CompletableFuture<Void> sent = new CompletableFuture<>();
-        producer.send(
-                new ProducerRecord<>(topics.control(), message.key(), Json.bytes(message)), (metadata, failure) -> {
-                    if (failure == null) {
-                        sent.complete(null);
-                    } else {
+        return KafkaClients.send(producer, new ProducerRecord<>(topics.control(), message.key(), Json.bytes(message)))
+                .whenComplete((done, failure) -> {
+                    if (failure != null) {
                         log.atWarn().addKeyValue("key", message.key()).log("Not sent: {}", failure.toString());
-                        sent.completeExceptionally(failure);
                     }
                 });
-        return sent;
     }
 
     @Override
     public void close() {
+        caughtUp.countDown();
         loop.close();
     }
 

@@ -536,10 +536,15 @@ final class Lane {
                 tasks.stream().filter(this::isOwned).forEach(fresh::add);
                 return;
             }
+            // Just these records: one of a later attempt, brought back meanwhile, may wait too.
+            Set<WaitingTask> done = Collections.newSetFromMap(new IdentityHashMap<>());
             for (int i = 0; i < tasks.size(); i++) {
                 if (ended.get(i)) {
-                    cancelled.add(tasks.get(i).id());
+                    done.add(tasks.get(i));
                 }
+            }
+            if (!done.isEmpty()) {
+                matcher.backlog().takeIf(done::contains).forEach(task -> finished(task.position()));
             }
         });
     }

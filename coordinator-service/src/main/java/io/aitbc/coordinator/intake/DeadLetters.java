@@ -5,6 +5,7 @@ import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Task;
 import io.aitbc.contracts.Topics;
+import io.aitbc.coordinator.kafka.KafkaClients;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.concurrent.CompletableFuture;
@@ -48,7 +49,7 @@ public final class DeadLetters {
         if (cut) {
             header(letter, DeadLetterHeaders.ORIGINAL_SIZE, String.valueOf(value.length));
         }
-        return TaskQueue.send(producer, letter);
+        return KafkaClients.send(producer, letter);
     }
 
     /** Sets a task aside that was tried as often as it may be. */
@@ -56,14 +57,14 @@ public final class DeadLetters {
         log.atInfo().addKeyValue("task_id", task.taskId()).log("Task failed for good: {}", detail);
         ProducerRecord<String, byte[]> letter = letter(task.taskId(), Json.bytes(task), "attempts_exhausted", detail);
         header(letter, DeadLetterHeaders.PRIORITY, priority.wireName());
-        return TaskQueue.send(producer, letter);
+        return KafkaClients.send(producer, letter);
     }
 
     /** Says of a task that it failed because its payload is gone. */
     public CompletableFuture<Void> payloadLost(String taskId, String topic) {
         String detail = "the task cannot be tried again: its assignment is not in " + topic + " any more";
         log.atError().addKeyValue("task_id", taskId).log("Task failed for good: {}", detail);
-        return TaskQueue.send(producer, letter(taskId, new byte[0], "payload_lost", detail));
+        return KafkaClients.send(producer, letter(taskId, new byte[0], "payload_lost", detail));
     }
 
     private ProducerRecord<String, byte[]> letter(String key, byte[] value, String reason, String detail) {

@@ -5,6 +5,7 @@ import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Task;
 import io.aitbc.contracts.TaskHeaders;
 import io.aitbc.contracts.Topics;
+import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.match.WaitingTask;
 import java.nio.charset.StandardCharsets;
@@ -24,7 +25,8 @@ public final class TaskQueue {
 
     /** Appends a task that has its id; done once all replicas have it. */
     public CompletableFuture<Void> append(Task task, Priority priority) {
-        return send(producer, new ProducerRecord<>(topics.tasks(priority), task.taskId(), Json.bytes(task)));
+        return KafkaClients.send(
+                producer, new ProducerRecord<>(topics.tasks(priority), task.taskId(), Json.bytes(task)));
     }
 
     /** Appends a waiting task to the tail of the partition in which it stands, as it was first accepted. */
@@ -34,22 +36,6 @@ public final class TaskQueue {
                 topics.tasks(position.priority()), position.partition(), waiting.id(), Json.bytes(waiting.task()));
         record.headers()
                 .add(TaskHeaders.ORIGIN_OFFSET, String.valueOf(waiting.origin()).getBytes(StandardCharsets.US_ASCII));
-        return send(producer, record);
-    }
-
-    static CompletableFuture<Void> send(Producer<String, byte[]> producer, ProducerRecord<String, byte[]> record) {
-        CompletableFuture<Void> sent = new CompletableFuture<>();
-        try {
-            producer.send(record, (metadata, failure) -> {
-                if (failure == null) {
-                    sent.complete(null);
-                } else {
-                    sent.completeExceptionally(failure);
-                }
-            });
-        } catch (RuntimeException e) {
-            sent.completeExceptionally(e);
-        }
-        return sent;
+        return KafkaClients.send(producer, record);
     }
 }

@@ -257,12 +257,27 @@ class LaneTest {
     void whatWasCancelledBeforeItWasReadDoesNotWait() {
         outside.endedBefore = Set.of("NORMAL-0-10");
         read(NORMAL_0, 10, 11);
-        lane.round(now);
 
         lane.round(now);
 
         assertThat(lane.commits().get(NORMAL_0).offset()).isEqualTo(11);
         assertThat(waiting()).containsExactly("NORMAL-0-11");
+    }
+
+    /** An old record of a task that failed is noted as ended; the one with which it was brought back is not meant. */
+    @Test
+    void whatWasBroughtBackIsNotTakenForItsOldRecord() {
+        outside.noting = new CompletableFuture<>();
+        read(NORMAL_0, 10);
+        lane.round(now);
+        read(ATask.named("NORMAL-0-10").priority(Priority.NORMAL).at(0, 11).build());
+
+        outside.noting.complete(List.of(true));
+        outside.noting = null;
+        lane.round(now);
+
+        assertThat(waiting()).containsExactly("NORMAL-0-10");
+        assertThat(lane.commits().get(NORMAL_0).offset()).isEqualTo(11);
     }
 
     @Test
