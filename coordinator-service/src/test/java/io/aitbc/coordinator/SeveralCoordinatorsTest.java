@@ -55,6 +55,37 @@ class SeveralCoordinatorsTest {
         }
     }
 
+    /** Paused at one, a queue is paused at all, and at those too that start later. */
+    @Test
+    void aQueueIsPausedForTheWholeCluster() {
+        try (RunningCoordinator asked = RunningCoordinator.start(LocalStack.shared(), "paused.", 13)) {
+            asked.register("paused-agent", 100);
+            assertThat(asked.post("/tasks/queues/low/pause", "").code()).isEqualTo(200);
+            try (RunningCoordinator later = RunningCoordinator.start(LocalStack.shared(), "paused.", 13)) {
+                await().atMost(Duration.ofSeconds(60))
+                        .until(() -> partitions(asked).size() == 2
+                                && partitions(asked).stream().allMatch(count -> count >= 5));
+                assertThat(later.get("/tasks/queues").body().get("paused").toString())
+                        .isEqualTo("[\"low\"]");
+                // Over all partitions, so in both lanes; what is not paused is assigned, and none of the rest.
+                for (int i = 0; i < 30; i++) {
+                    later.submit("{\"task_data\":{},\"priority\":\"low\"}");
+                }
+                for (int i = 0; i < 10; i++) {
+                    later.submit("{\"task_data\":{},\"priority\":\"normal\"}");
+                }
+                assertThat(asked.awaitRecords("assignments.paused-agent", 10))
+                        .extracting(assignment -> assignment.get("priority").asString())
+                        .containsOnly("normal");
+
+                assertThat(later.post("/tasks/queues/low/resume", "").code()).isEqualTo(200);
+
+                assertThat(asked.awaitRecords("assignments.paused-agent", 40)).hasSize(40);
+                assertThat(asked.get("/tasks/queues").body().get("paused")).isEmpty();
+            }
+        }
+    }
+
     /** Urgent tasks in one lane are not passed over by low ones in the other, once the lanes have heard of each other. */
     @Test
     void anAgentThatBecomesFreeGoesToTheMostUrgentTaskOfAnyLane() {

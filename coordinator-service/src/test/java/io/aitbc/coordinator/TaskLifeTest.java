@@ -4,6 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
 import io.aitbc.localstack.LocalStack;
+import io.lettuce.core.RedisClient;
+import io.lettuce.core.api.StatefulRedisConnection;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.time.Instant;
@@ -19,13 +21,15 @@ import tools.jackson.databind.JsonNode;
 
 /** What becomes of a task, from its record to its end, seen by those around the coordinator: producers, agents, REST clients. */
 class TaskLifeTest {
+    private static final int REDIS_DATABASE = 2;
     private static final Duration LONG = Duration.ofSeconds(30);
 
     private static RunningCoordinator coordinator;
 
     @BeforeAll
     static void start() {
-        coordinator = RunningCoordinator.start(LocalStack.shared(), "life.", 2, "--aitbc.settle.retry-backoff=50ms");
+        coordinator = RunningCoordinator.start(
+                LocalStack.shared(), "life.", REDIS_DATABASE, "--aitbc.settle.retry-backoff=50ms");
     }
 
     @AfterAll
@@ -60,6 +64,38 @@ class TaskLifeTest {
                 .isBetween(
                         Instant.parse(task.get("submitted_at").asString()),
                         Instant.parse(task.get("finished_at").asString()));
+    }
+
+    /** Somebody made an agent the holder of a task and died before it was published: the agent is full of what it never got. */
+    @Test
+    void whatAnAgentNeverGotReachesItAfterTheDeadline() {
+        coordinator.register("haunted-agent", 1, "haunted");
+        String past = Instant.now().minusSeconds(5).toString();
+        try (RedisClient client = RedisClient.create(LocalStack.shared().redisUrl() + "/" + REDIS_DATABASE);
+                StatefulRedisConnection<String, String> redis = client.connect()) {
+            redis.sync()
+                    .hset(
+                            "task:ghost",
+                            Map.of(
+                                    "task_id", "ghost",
+                                    "status", "assigned",
+                                    "attempt", "1",
+                                    "agent_id", "haunted-agent",
+                                    "assigned_at", past,
+                                    "timeout_seconds", "1"));
+            redis.sync().hset("agent:haunted-agent:inflight", "ghost", "{}");
+            coordinator.publish(
+                    "tasks.normal",
+                    "ghost",
+                    "{\"task_id\":\"ghost\",\"task_data\":{},\"requirements\":{\"capabilities\":[\"haunted\"]}}");
+            redis.sync().zadd("tasks:deadlines", 1, "ghost");
+        }
+        List<JsonNode> given = coordinator.awaitRecords("assignments.haunted-agent", 2);
+        assertThat(given)
+                .extracting(assignment -> assignment.get("assignment_id").asString())
+                .startsWith("ghost:1", "ghost:2");
+        coordinator.report(given.get(1), "completed", null);
+        coordinator.awaitTask("ghost", "completed");
     }
 
     /** Times that no clock ever showed, and names that an assignment has for itself. */
