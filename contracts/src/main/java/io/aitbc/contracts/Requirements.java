@@ -12,13 +12,14 @@ import tools.jackson.databind.JsonNode;
  * What a task asks of the agent that runs it. Whatever is absent is not asked.
  *
  * @param agentType the agent's type, exactly
- * @param capabilities the agent has all of them
+ * @param capabilities the agent has all of them; {@code name>=version} asks for a {@link Capability} of at least that
  * @param services the agent offers all of them
  * @param tags the agent carries all of them
  * @param minHealthScore 0.0 to 1.0
  * @param region the agent's region, exactly, unless the strategy is GEOGRAPHIC, which prefers it
  * @param location where the work is wanted, for GEOGRAPHIC
  * @param agentId this agent and no other
+ * @param affinityKey tasks of the same key go to the same agent while it can take them, for CONSISTENT_HASH
  * @param unknown fields that this version does not know, passed on as they came
  */
 public record Requirements(
@@ -30,14 +31,16 @@ public record Requirements(
         @JsonProperty("region") @Nullable String region,
         @JsonProperty("location") @Nullable Location location,
         @JsonProperty("agent_id") @Nullable String agentId,
+        @JsonProperty("affinity_key") @Nullable String affinityKey,
         @JsonAnySetter @JsonAnyGetter Map<String, JsonNode> unknown) {
 
     public static final Requirements NONE =
-            new Requirements(null, List.of(), List.of(), List.of(), null, null, null, null, Map.of());
+            new Requirements(null, List.of(), List.of(), List.of(), null, null, null, null, null, Map.of());
 
     public Requirements {
         agentType = Checks.optionalText("requirements.agent_type", agentType);
         capabilities = Checks.texts("requirements.capabilities", capabilities);
+        capabilities.forEach(Capability::checkDemand);
         services = Checks.texts("requirements.services", services);
         tags = Checks.texts("requirements.tags", tags);
         if (minHealthScore != null) {
@@ -47,18 +50,23 @@ public record Requirements(
         if (agentId != null) {
             Checks.id("requirements.agent_id", agentId);
         }
+        affinityKey = Checks.optionalText("requirements.affinity_key", affinityKey);
         unknown = Checks.unknown(unknown);
     }
 
-    /** The same without unknown fields: two tasks whose known requirements are equal can be served by the same agents. */
-    public Requirements known() {
-        return unknown.isEmpty()
+    /**
+     * What of this decides which agents may serve a task: two tasks of equal conditions may be served by the same agents, though one
+     * agent may be a better choice for the one and another for the other.
+     */
+    public Requirements conditions() {
+        return location == null && affinityKey == null && unknown.isEmpty()
                 ? this
                 : new Requirements(
-                        agentType, capabilities, services, tags, minHealthScore, region, location, agentId, Map.of());
+                        agentType, capabilities, services, tags, minHealthScore, region, null, agentId, null, Map.of());
     }
 
     public static Requirements capabilities(String... capabilities) {
-        return new Requirements(null, List.of(capabilities), List.of(), List.of(), null, null, null, null, Map.of());
+        return new Requirements(
+                null, List.of(capabilities), List.of(), List.of(), null, null, null, null, null, Map.of());
     }
 }

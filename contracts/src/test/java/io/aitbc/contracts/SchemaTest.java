@@ -18,6 +18,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -36,14 +37,15 @@ class SchemaTest {
 
     private static final Requirements REQUIREMENTS = new Requirements(
             "worker",
-            List.of("hash"),
+            List.of("hash", "gpu>=2", "cuda>=12.4"),
             List.of("s"),
             List.of("t"),
             0.7,
             "eu",
             new Location(50.1, 8.7),
             "agent-1",
-            Map.of("affinity_key", Json.tree("k")));
+            "k",
+            Map.of("wish_of_tomorrow", Json.tree("w")));
     private static final Task TASK = new Task(
             "t-1",
             Json.object().put("task_type", "echo"),
@@ -92,8 +94,10 @@ class SchemaTest {
                 Arguments.of("registration", Registration.of("a", "worker", List.of(), 1)),
                 Arguments.of(
                         "heartbeat",
-                        new Heartbeat("agent-1", AgentStatus.ACTIVE, Map.of("cpu_usage", 0.5), NOW, REGISTRATION)),
-                Arguments.of("heartbeat", new Heartbeat("agent-1", null, null, null, null)),
+                        new Heartbeat(
+                                "agent-1", AgentStatus.ACTIVE, Map.of("cpu_usage", 0.5), NOW, "i-1", REGISTRATION)),
+                Arguments.of("heartbeat", Heartbeat.of(REGISTRATION)),
+                Arguments.of("heartbeat", new Heartbeat("agent-1", null, null, null, null, null)),
                 Arguments.of("control", new ControlMessage.ClearQueue("c", Priority.LOW, Map.of(0, 7L), NOW)),
                 Arguments.of("control", new ControlMessage.QueueCleared("c", Priority.LOW, 3)),
                 Arguments.of("cancellation", Cancellation.of("t-1", 2, "agent-1", NOW)),
@@ -142,6 +146,18 @@ class SchemaTest {
                         "{\"task_data\":{},\"requirements\":{\"min_health_score\":2}}",
                         "requirements.min_health_score must be from 0.0 to 1.0"),
                 Arguments.of(
+                        "task",
+                        Task.class,
+                        "{\"task_data\":{},\"requirements\":{\"capabilities\":[\"cuda>=new\"]}}",
+                        "\"cuda>=new\" in requirements.capabilities must be a name, >= and a number"),
+                Arguments.of(
+                        "requirements", Requirements.class, "{\"capabilities\":[\">=1\"]}", "must be a name, >= and"),
+                Arguments.of(
+                        "requirements",
+                        Requirements.class,
+                        "{\"affinity_key\":7}",
+                        "affinity_key has the wrong type or form (expected a string)"),
+                Arguments.of(
                         "cancellation",
                         Cancellation.class,
                         "{\"type\":\"x\",\"assignment_id\":\"t:1\",\"task_id\":\"t\",\"attempt\":1,\"agent_id\":\"a\"}",
@@ -167,6 +183,25 @@ class SchemaTest {
                         Heartbeat.class,
                         "{\"agent_id\":\"a\",\"load_metrics\":{\"cpu\":\"NaN\"}}",
                         "load_metrics.cpu"),
+                Arguments.of(
+                        "heartbeat",
+                        Heartbeat.class,
+                        "{\"agent_id\":\"a\",\"load_metrics\":{\"cpu\":1e16}}",
+                        "load_metrics.cpu must be a number from 0 to 1e15"),
+                Arguments.of(
+                        "heartbeat",
+                        Heartbeat.class,
+                        "{\"agent_id\":\"a\",\"load_metrics\":{"
+                                + IntStream.rangeClosed(0, 200)
+                                        .mapToObj(i -> "\"m" + i + "\":1")
+                                        .collect(Collectors.joining(","))
+                                + "}}",
+                        "load_metrics must have at most 200 entries"),
+                Arguments.of(
+                        "heartbeat",
+                        Heartbeat.class,
+                        "{\"agent_id\":\"a\",\"instance_id\":\"two words\"}",
+                        "instance_id must be"),
                 Arguments.of(
                         "result",
                         TaskResult.class,

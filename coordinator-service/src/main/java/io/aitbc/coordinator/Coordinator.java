@@ -10,6 +10,7 @@ import io.aitbc.coordinator.kafka.TopicCatalog;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.registry.AgentView;
 import io.aitbc.coordinator.registry.HeartbeatLoop;
+import io.aitbc.coordinator.registry.TopicRemoval;
 import io.aitbc.coordinator.settle.Settlement;
 import java.util.List;
 import java.util.concurrent.CountDownLatch;
@@ -45,6 +46,7 @@ public final class Coordinator implements SmartLifecycle {
             Redis redis,
             AgentView agents,
             HeartbeatLoop heartbeats,
+            TopicRemoval topicRemoval,
             ClusterControl control,
             Dispatcher dispatcher,
             AssignmentTopics assignments,
@@ -58,6 +60,7 @@ public final class Coordinator implements SmartLifecycle {
         this.parts = List.of(
                 new Part(agents::start, agents),
                 new Part(heartbeats::start, heartbeats),
+                new Part(topicRemoval::start, topicRemoval),
                 new Part(control::start, control),
                 new Part(dispatcher::start, dispatcher),
                 new Part(settlement::start, settlement),

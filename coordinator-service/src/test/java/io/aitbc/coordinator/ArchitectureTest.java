@@ -39,7 +39,7 @@ class ArchitectureTest {
             redis
             intake     background kafka match redis
             assign     kafka match redis
-            registry   agent intake kafka redis
+            registry   agent background intake kafka redis
             settle     background intake kafka redis registry
             dispatch   agent assign background balance intake kafka match redis registry settle
             api        agent assign background balance dispatch intake match redis registry start

@@ -8,7 +8,7 @@ import io.aitbc.contracts.Registration;
 import io.aitbc.coordinator.Coordinator;
 import io.aitbc.coordinator.CoordinatorApplication;
 import io.aitbc.coordinator.agent.Agent;
-import io.aitbc.coordinator.registry.Registry;
+import io.aitbc.coordinator.registry.AgentView;
 import io.aitbc.localstack.LocalKafka;
 import io.aitbc.localstack.LocalRedis;
 import io.aitbc.worker.AgentWorker;
@@ -158,11 +158,11 @@ public final class Quickstart implements AutoCloseable {
 
     private static void awaitReady(ConfigurableApplicationContext context, List<AgentWorker> agents) {
         Coordinator coordinator = context.getBean(Coordinator.class);
-        Registry registry = context.getBean(Registry.class);
+        AgentView view = context.getBean(AgentView.class);
         Set<String> wanted = agents.stream().map(AgentWorker::agentId).collect(Collectors.toSet());
         try {
             while (context.isRunning()
-                    && !(coordinator.isStarted() && active(registry).containsAll(wanted))) {
+                    && !(coordinator.isStarted() && active(view).containsAll(wanted))) {
                 MILLISECONDS.sleep(200);
             }
         } catch (InterruptedException e) {
@@ -170,8 +170,8 @@ public final class Quickstart implements AutoCloseable {
         }
     }
 
-    private static Set<String> active(Registry registry) {
-        return registry.active().stream().map(Agent::id).collect(Collectors.toSet());
+    private static Set<String> active(AgentView view) {
+        return view.active().stream().map(Agent::id).collect(Collectors.toSet());
     }
 
     private void sayWhatNext(String kafka, String redis, List<AgentWorker> agents) {

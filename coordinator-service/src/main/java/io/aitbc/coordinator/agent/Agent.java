@@ -8,8 +8,9 @@ import java.util.Map;
 /**
  * An agent as the registry last saw it.
  *
+ * @param lastHeartbeat when it was received, by the clocks of Kafka and the coordinators
  * @param loadMetrics as the agent sent them
- * @param failureShare which share of its recent results were failures, 0.0 to 1.0, as of {@code failureShareAt}
+ * @param sender what is known of the process that sends the heartbeats
  * @param inflight how many unsettled assignments it holds
  */
 public record Agent(
@@ -18,8 +19,8 @@ public record Agent(
         Instant registeredAt,
         Instant lastHeartbeat,
         Map<String, Double> loadMetrics,
-        double failureShare,
-        Instant failureShareAt,
+        TrackRecord track,
+        Sender sender,
         int inflight) {
 
     public String id() {
@@ -32,16 +33,47 @@ public record Agent(
 
     /** The share of the processor in use, 0.0 to 1.0; 0 when the agent does not say. */
     public double cpu() {
-        return fraction("cpu_usage", "cpu");
+        return cpu(loadMetrics);
     }
 
     /** The share of memory in use, 0.0 to 1.0; 0 when the agent does not say. */
     public double memory() {
-        return fraction("memory_usage", "memory");
+        return memory(loadMetrics);
     }
 
-    private double fraction(String name, String shortName) {
-        double value = loadMetrics.getOrDefault(name, loadMetrics.getOrDefault(shortName, 0.0));
+    /** The share of the processor or of memory in use, whichever is higher. */
+    public static double load(Map<String, Double> metrics) {
+        return Math.max(cpu(metrics), memory(metrics));
+    }
+
+    /** The same agent after another heartbeat. */
+    public Agent heard(Instant at, Map<String, Double> metrics) {
+        return new Agent(registration, status, registeredAt, at, metrics, track, sender, inflight);
+    }
+
+    /** The same agent after more results. */
+    public Agent tracked(TrackRecord newer) {
+        return new Agent(registration, status, registeredAt, lastHeartbeat, loadMetrics, newer, sender, inflight);
+    }
+
+    /** The same agent with another number of unsettled assignments. */
+    public Agent holding(int count) {
+        return new Agent(registration, status, registeredAt, lastHeartbeat, loadMetrics, track, sender, count);
+    }
+
+    private static double cpu(Map<String, Double> metrics) {
+        return fraction(metrics, "cpu_usage", "cpu");
+    }
+
+    private static double memory(Map<String, Double> metrics) {
+        return fraction(metrics, "memory_usage", "memory");
+    }
+
+    private static double fraction(Map<String, Double> metrics, String name, String shortName) {
+        Double value = metrics.get(name);
+        if (value == null) {
+            value = metrics.getOrDefault(shortName, 0.0);
+        }
         return Math.min(1.0, value > 1 ? value / 100 : value);
     }
 }

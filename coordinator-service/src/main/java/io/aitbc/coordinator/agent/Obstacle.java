@@ -1,6 +1,7 @@
 package io.aitbc.coordinator.agent;
 
 import io.aitbc.contracts.AgentStatus;
+import io.aitbc.contracts.Capability;
 import io.aitbc.contracts.Requirements;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -44,7 +45,11 @@ public record Obstacle(Kind kind, String detail) {
         if (task.agentType() != null && !task.agentType().equals(offers.agentType())) {
             found.add(new Obstacle(Kind.WRONG_TYPE, "it is a " + offers.agentType() + ", not a " + task.agentType()));
         }
-        addMissing(found, Kind.MISSING_CAPABILITY, "capability", task.capabilities(), offers.capabilities());
+        for (String demand : task.capabilities()) {
+            if (!Capability.meets(offers.capabilities(), demand)) {
+                found.add(new Obstacle(Kind.MISSING_CAPABILITY, "it has no capability " + demand));
+            }
+        }
         addMissing(found, Kind.MISSING_SERVICE, "service", task.services(), offers.services());
         addMissing(found, Kind.MISSING_TAG, "tag", task.tags(), offers.tags());
         if (regionBinds && task.region() != null && !task.region().equals(offers.region())) {

@@ -2,21 +2,23 @@ package io.aitbc.coordinator.api;
 
 import com.fasterxml.jackson.annotation.JsonProperty;
 import io.aitbc.contracts.AgentStatus;
+import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.Heartbeat;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Registration;
 import io.aitbc.coordinator.agent.Agent;
 import io.aitbc.coordinator.agent.Health;
+import io.aitbc.coordinator.agent.Sender;
 import io.aitbc.coordinator.registry.Registry;
 import io.swagger.v3.oas.annotations.Operation;
 import io.swagger.v3.oas.annotations.tags.Tag;
 import jakarta.validation.constraints.Max;
 import jakarta.validation.constraints.Min;
 import java.time.Clock;
+import java.time.Duration;
 import java.time.Instant;
 import java.util.Comparator;
 import java.util.List;
-import java.util.Map;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.springframework.web.bind.annotation.DeleteMapping;
@@ -34,6 +36,8 @@ import tools.jackson.databind.node.ObjectNode;
 @RequestMapping({"/agents", "/v1/agents"})
 @Tag(name = "agents", description = "Who is there, and how they are")
 class AgentController {
+    private static final Duration CONTEST_COUNTS_FOR = Duration.ofMinutes(5);
+
     private final Registry registry;
     private final Clock clock;
 
@@ -52,7 +56,7 @@ class AgentController {
     @Operation(summary = "Register an agent, or update it in place; its topic is made")
     Registered register(@RequestBody Registration registration) throws InterruptedException {
         String id = registration.agentId();
-        registry.note(List.of(new Heartbeat(id, null, null, null, registration)), clock.instant());
+        note(Heartbeat.of(registration));
         Instant registeredAt = registry.find(id).map(Agent::registeredAt).orElseGet(clock::instant);
         return new Registered("success", "Agent " + id + " registered successfully", id, registeredAt);
     }
@@ -90,7 +94,7 @@ class AgentController {
     OneAgent get(@PathVariable("agent_id") @Id String agentId) {
         Instant now = clock.instant();
         Agent agent = registry.find(agentId).orElseThrow(Problems::agentNotFound);
-        return new OneAgent("success", new Seen(agent, registry.health(agent, now)).json(), now);
+        return new OneAgent("success", seen(agent, now).json(), now);
     }
 
     record StatusChanged(
@@ -141,10 +145,44 @@ class AgentController {
     @DeleteMapping("/{agent_id}")
     @Operation(summary = "Deregister an agent; what it has not settled goes to others")
     Deregistered deregister(@PathVariable("agent_id") @Id String agentId) {
-        if (!registry.deregister(agentId)) {
+        if (!registry.deregister(agentId, clock.instant())) {
             throw Problems.agentNotFound();
         }
         return new Deregistered("success", "Agent " + agentId + " deregistered", agentId, clock.instant());
+    }
+
+    record Held(
+            @JsonProperty("assignment_id") String assignmentId,
+            @JsonProperty("task_id") String taskId,
+            @JsonProperty("attempt") int attempt,
+            @JsonProperty("assigned_at") Instant assignedAt,
+            @JsonProperty("deadline") Instant deadline) {}
+
+    record HeldPage(
+            @JsonProperty("status") String status,
+            @JsonProperty("agent_id") String agentId,
+            @JsonProperty("assignments") List<Held> assignments,
+            @JsonProperty("count") int count,
+            @JsonProperty("total") int total,
+            @JsonProperty("timestamp") Instant timestamp) {}
+
+    @GetMapping("/{agent_id}/assignments")
+    @Operation(summary = "What an agent holds now, the next to be due first; `total` counts all")
+    HeldPage assignments(
+            @PathVariable("agent_id") @Id String agentId,
+            @RequestParam(defaultValue = "100") @Min(1) @Max(10_000) int limit) {
+        registry.find(agentId).orElseThrow(Problems::agentNotFound);
+        List<Registry.HeldAssignment> all = registry.heldBy(agentId);
+        List<Held> page = all.stream()
+                .limit(limit)
+                .map(held -> new Held(
+                        Assignment.id(held.taskId(), held.attempt()),
+                        held.taskId(),
+                        held.attempt(),
+                        held.assignedAt(),
+                        held.deadline()))
+                .toList();
+        return new HeldPage("success", agentId, page, page.size(), all.size(), clock.instant());
     }
 
     record AgentPage(
@@ -176,7 +214,7 @@ class AgentController {
         return new AgentPage("success", page, page.size(), found.size(), now);
     }
 
-    private record Seen(Agent agent, Health health) {
+    private record Seen(Agent agent, Health health, List<String> costs, boolean contested) {
         String id() {
             return agent.id();
         }
@@ -188,15 +226,38 @@ class AgentController {
             json.set("last_heartbeat", Json.tree(agent.lastHeartbeat()));
             json.set("load_metrics", Json.tree(agent.loadMetrics()));
             json.put("health_score", rounded(health.score()));
-            json.set(
-                    "health",
-                    Json.tree(Map.of(
-                            "regularity", rounded(health.regularity()),
-                            "load", rounded(health.load()),
-                            "results", rounded(health.results()),
-                            "status", health.status())));
+            json.putObject("health")
+                    .put("regularity", rounded(health.regularity()))
+                    .put("load", rounded(health.load()))
+                    .put("results", rounded(health.results()))
+                    .put("status", health.status())
+                    .set("costs", Json.tree(costs));
             json.put("inflight", agent.inflight());
+            if (agent.status() == AgentStatus.MAINTENANCE) {
+                json.put("drained", agent.inflight() == 0);
+            }
+            if (agent.track().responseMs() > 0) {
+                json.put("response_seconds", rounded(agent.track().responseMs() / 1_000));
+            }
+            addSender(json, agent.sender());
             return json;
+        }
+
+        private void addSender(ObjectNode json, Sender sender) {
+            if (sender.clockAhead() != null) {
+                json.put("clock_ahead_seconds", rounded(sender.clockAhead().toMillis() / 1_000.0));
+            }
+            if (sender.instanceId() != null) {
+                json.put("instance_id", sender.instanceId());
+            }
+            if (contested) {
+                json.putObject("contested")
+                        .put(
+                                "detail",
+                                "two processes go by this id: each gets a part of the work, until one of them ends")
+                        .put("other_instance_id", sender.rivalId())
+                        .set("last_seen", Json.tree(sender.rivalSeenAt()));
+            }
         }
 
         private static double rounded(double score) {
@@ -204,9 +265,17 @@ class AgentController {
         }
     }
 
+    private Seen seen(Agent agent, Instant now) {
+        return new Seen(
+                agent,
+                registry.health(agent, now),
+                Health.costs(agent, now, registry.healthPolicy()),
+                agent.sender().isContested(now, CONTEST_COUNTS_FOR));
+    }
+
     private Stream<Seen> select(AgentQuery wanted, Instant now, Comparator<Seen> order) {
         return registry.all().stream()
-                .map(agent -> new Seen(agent, registry.health(agent, now)))
+                .map(agent -> seen(agent, now))
                 .filter(seen -> wanted.matches(seen.agent(), seen.health().score()))
                 .sorted(order);
     }
@@ -217,9 +286,12 @@ class AgentController {
 
     private Instant note(Heartbeat heartbeat) throws InterruptedException {
         Instant now = clock.instant();
-        if (!registry.note(List.of(heartbeat), now).get(0)) {
-            throw Problems.agentNotFound();
-        }
-        return now;
+        return switch (registry.note(heartbeat, now)) {
+            case KNOWN, CONTESTED -> now;
+            case UNKNOWN -> throw Problems.agentNotFound();
+            case LEAVING ->
+                throw Problems.conflict("the topic of the agent that deregistered under this id is being removed: try"
+                        + " again in a second");
+        };
     }
 }

@@ -2,6 +2,7 @@ package io.aitbc.coordinator.api;
 
 import com.fasterxml.jackson.annotation.JsonProperty;
 import io.aitbc.contracts.AgentStatus;
+import io.aitbc.contracts.Capability;
 import io.aitbc.contracts.Registration;
 import io.aitbc.coordinator.agent.Agent;
 import java.util.List;
@@ -41,7 +42,7 @@ record AgentQuery(
         Registration registration = agent.registration();
         return (status == null || status == agent.status())
                 && (agentType == null || agentType.equals(registration.agentType()))
-                && registration.capabilities().containsAll(capabilities)
+                && Capability.meetsAll(registration.capabilities(), capabilities)
                 && registration.services().containsAll(services)
                 && registration.tags().containsAll(tags)
                 && (minHealthScore == null || healthScore >= minHealthScore)

@@ -10,6 +10,7 @@ import io.aitbc.coordinator.dispatch.LaneFigures;
 import io.aitbc.coordinator.intake.QueueSizes;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
+import io.aitbc.coordinator.registry.AgentView;
 import io.aitbc.coordinator.registry.Registry;
 import java.time.Duration;
 import java.time.Instant;
@@ -29,13 +30,21 @@ import org.springframework.stereotype.Component;
 class Figures {
     private final Redis redis;
     private final Registry registry;
+    private final AgentView view;
     private final QueueSizes sizes;
     private final ClusterControl control;
     private final FiguresReport report;
 
-    Figures(Redis redis, Registry registry, QueueSizes sizes, ClusterControl control, FiguresReport report) {
+    Figures(
+            Redis redis,
+            Registry registry,
+            AgentView view,
+            QueueSizes sizes,
+            ClusterControl control,
+            FiguresReport report) {
         this.redis = redis;
         this.registry = registry;
+        this.view = view;
         this.sizes = sizes;
         this.control = control;
         this.report = report;
@@ -82,6 +91,7 @@ class Figures {
             @JsonProperty("received_per_second") double receivedPerSecond,
             @JsonProperty("assigned_per_second") double assignedPerSecond) {}
 
+    /** @param unknownHeartbeats how many came of agents that were not registered, and were ignored */
     record Agents(
             @JsonProperty("total_agents") int total,
             @JsonProperty("active_agents") long active,
@@ -90,7 +100,8 @@ class Figures {
             @JsonProperty("service_count") int serviceCount,
             @JsonProperty("capability_count") int capabilityCount,
             @JsonProperty("services") Map<String, Long> services,
-            @JsonProperty("capabilities") Map<String, Long> capabilities) {}
+            @JsonProperty("capabilities") Map<String, Long> capabilities,
+            @JsonProperty("unknown_heartbeats") long unknownHeartbeats) {}
 
     Tasks tasks(boolean withQueueSizes) throws InterruptedException {
         Map<String, String> counted = redis.sync().hgetall(Keys.TASK_STATS);
@@ -143,11 +154,12 @@ class Figures {
                 services.size(),
                 capabilities.size(),
                 services,
-                capabilities);
+                capabilities,
+                registry.unknownHeartbeats());
     }
 
     private Balance balance(Map<String, String> counted) {
-        List<Agent> active = registry.active();
+        Collection<Agent> active = view.active();
         long successful = count(counted, "completed");
         long failed = count(counted, "failed_attempts");
         return new Balance(

@@ -46,6 +46,9 @@ class TaskController {
     private static final Duration LONGEST_WAIT = Duration.ofSeconds(60);
 
     private static final Set<String> NUMBERS = Set.of("attempt", "max_attempts", "timeout_seconds");
+    /** What only the scripts use. */
+    private static final Set<String> INTERNAL = Set.of("assigned_ms");
+
     private static final Set<String> DOCUMENTS = Set.of("result", "error", "progress", "requirements");
 
     private final Submissions submissions;
@@ -190,9 +193,9 @@ class TaskController {
         state.forEach((field, value) -> {
             if (NUMBERS.contains(field)) {
                 task.put(field, Long.parseLong(value));
-            } else if (!DOCUMENTS.contains(field)) {
+            } else if (!DOCUMENTS.contains(field) && !INTERNAL.contains(field)) {
                 task.put(field, value);
-            } else if (!value.isEmpty()) {
+            } else if (DOCUMENTS.contains(field) && !value.isEmpty()) {
                 task.set(field, Json.MAPPER.readTree(value));
             }
         });

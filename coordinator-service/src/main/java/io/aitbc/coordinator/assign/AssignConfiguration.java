@@ -2,6 +2,7 @@ package io.aitbc.coordinator.assign;
 
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.kafka.KafkaClients;
+import io.aitbc.coordinator.kafka.TopicCatalog;
 import java.time.Duration;
 import java.util.Map;
 import org.apache.kafka.clients.producer.ProducerConfig;
@@ -13,13 +14,21 @@ class AssignConfiguration {
     /** Nobody waits for an assignment but its agent: better late than given up. */
     private static final Duration NEVER_GIVE_UP = Duration.ofDays(20);
 
+    /** By default the producer forgets a topic after five idle minutes, and the next send waits for it. */
+    private static final Duration REMEMBER_TOPICS_FOR = Duration.ofDays(1);
+
     @Bean(destroyMethod = "")
-    AssignmentTopics assignmentTopics(KafkaClients clients, Topics topics) {
+    AssignmentTopics assignmentTopics(KafkaClients clients, TopicCatalog catalog, Topics topics) {
         return new AssignmentTopics(
                 clients.producer(
                         Duration.ofMillis(1),
                         NEVER_GIVE_UP,
-                        Map.of(ProducerConfig.BUFFER_MEMORY_CONFIG, 64L * 1024 * 1024)),
+                        Map.of(
+                                ProducerConfig.BUFFER_MEMORY_CONFIG,
+                                64L * 1024 * 1024,
+                                ProducerConfig.METADATA_MAX_IDLE_CONFIG,
+                                REMEMBER_TOPICS_FOR.toMillis())),
+                catalog,
                 topics);
     }
 }

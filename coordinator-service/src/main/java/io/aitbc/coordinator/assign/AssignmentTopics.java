@@ -5,18 +5,44 @@ import io.aitbc.contracts.Cancellation;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.kafka.KafkaClients;
+import io.aitbc.coordinator.kafka.TopicCatalog;
 import java.time.Duration;
+import java.util.ArrayDeque;
+import java.util.List;
+import java.util.Map;
+import java.util.Queue;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.KafkaException;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
-/** Puts assignments into their agents' topics. */
+/**
+ * Puts assignments into their agents' topics, in the order in which they are given for each. Whoever publishes never waits: a topic
+ * that is used for the first time is looked for by threads of its own, and made if it is not there.
+ */
 public final class AssignmentTopics implements AutoCloseable {
-    private final Producer<String, byte[]> producer;
-    private final Topics topics;
+    private static final Logger log = LoggerFactory.getLogger(AssignmentTopics.class);
+    private static final int FINDERS = 8;
 
-    public AssignmentTopics(Producer<String, byte[]> producer, Topics topics) {
+    private final Producer<String, byte[]> producer;
+    private final TopicCatalog catalog;
+    private final Topics topics;
+    private final Map<String, Entrance> entrances = new ConcurrentHashMap<>();
+    private final ExecutorService finders = Executors.newFixedThreadPool(FINDERS, task -> {
+        Thread thread = new Thread(task, "topic-finder");
+        thread.setDaemon(true);
+        return thread;
+    });
+
+    public AssignmentTopics(Producer<String, byte[]> producer, TopicCatalog catalog, Topics topics) {
         this.producer = producer;
+        this.catalog = catalog;
         this.topics = topics;
     }
 
@@ -34,11 +60,83 @@ public final class AssignmentTopics implements AutoCloseable {
     }
 
     private CompletableFuture<Void> send(String agentId, String taskId, byte[] value) {
-        return KafkaClients.send(producer, new ProducerRecord<>(topics.assignments(agentId), taskId, value));
+        Entrance entrance = entrances.computeIfAbsent(agentId, this::open);
+        return entrance.pass(new ProducerRecord<>(topics.assignments(agentId), taskId, value))
+                .whenComplete((done, failure) -> {
+                    if (failure != null) {
+                        // Its topic may be gone: look for it again.
+                        entrances.remove(agentId, entrance);
+                    }
+                });
+    }
+
+    private Entrance open(String agentId) {
+        Entrance entrance = new Entrance();
+        finders.execute(() -> {
+            try {
+                find(agentId);
+                entrance.opens(null);
+            } catch (InterruptedException e) {
+                entrance.opens(new KafkaException("interrupted"));
+            } catch (RuntimeException e) {
+                entrance.opens(e);
+            }
+        });
+        return entrance;
+    }
+
+    /** Returns once the producer knows the topic, for while it does not, each send would wait for it. */
+    private void find(String agentId) throws InterruptedException {
+        String topic = topics.assignments(agentId);
+        try {
+            producer.partitionsFor(topic);
+        } catch (org.apache.kafka.common.errors.TimeoutException e) {
+            log.atWarn().addKeyValue("agent_id", agentId).log("The agent's topic is not there: it is made");
+            catalog.createForAgents(List.of(agentId));
+            producer.partitionsFor(topic);
+        }
     }
 
     @Override
     public void close() {
+        finders.shutdownNow();
         producer.close(Duration.ofSeconds(2));
+    }
+
+    /** What is to go into a topic waits here, in order, until the topic is found. */
+    private final class Entrance {
+        private record Waiting(ProducerRecord<String, byte[]> record, CompletableFuture<Void> sent) {}
+
+        private final Queue<Waiting> waiting = new ArrayDeque<>();
+        private boolean open;
+        private @Nullable RuntimeException closedFor;
+
+        synchronized CompletableFuture<Void> pass(ProducerRecord<String, byte[]> record) {
+            if (open) {
+                return KafkaClients.send(producer, record);
+            }
+            if (closedFor != null) {
+                return CompletableFuture.failedFuture(closedFor);
+            }
+            Waiting one = new Waiting(record, new CompletableFuture<>());
+            waiting.add(one);
+            return one.sent;
+        }
+
+        synchronized void opens(@Nullable RuntimeException failure) {
+            open = failure == null;
+            closedFor = failure;
+            for (Waiting one = waiting.poll(); one != null; one = waiting.poll()) {
+                CompletableFuture<Void> sent = one.sent;
+                (open ? KafkaClients.send(producer, one.record) : CompletableFuture.<Void>failedFuture(failure))
+                        .whenComplete((done, e) -> {
+                            if (e == null) {
+                                sent.complete(null);
+                            } else {
+                                sent.completeExceptionally(e);
+                            }
+                        });
+            }
+        }
     }
 }

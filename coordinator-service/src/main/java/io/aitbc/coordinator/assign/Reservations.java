@@ -21,19 +21,25 @@ public final class Reservations {
     private static final int FIELDS_OF_A_VERDICT = 4;
 
     private final Redis redis;
+    private final String coordinatorId;
     private final Duration taskRetention;
 
-    /** @param taskRetention how long the state of an ended task can be asked for */
-    public Reservations(Redis redis, Duration taskRetention) {
+    /**
+     * @param coordinatorId under which the others hear of what was granted
+     * @param taskRetention how long the state of an ended task can be asked for
+     */
+    public Reservations(Redis redis, String coordinatorId, Duration taskRetention) {
         this.redis = redis;
+        this.coordinatorId = coordinatorId;
         this.taskRetention = taskRetention;
     }
 
     /** Judges placements; the verdicts stand in the same order. */
     public CompletableFuture<List<Verdict>> reserve(List<Placement> placements, Instant now) {
-        List<String> arguments = new ArrayList<>(2 + placements.size() * 8);
+        List<String> arguments = new ArrayList<>(3 + placements.size() * 10);
         arguments.add(ms(now));
         arguments.add(now.toString());
+        arguments.add(coordinatorId);
         for (Placement placement : placements) {
             Task task = placement.waiting().task();
             Instant deadline = now.plusSeconds(task.timeoutSeconds());

@@ -38,6 +38,11 @@ public final class Candidate {
         counted = newer.inflight();
     }
 
+    /** Takes over newer facts, but for the count of what it holds. */
+    public void note(Agent newer) {
+        agent = newer;
+    }
+
     /** A placement on this agent goes to the registry. */
     public void placed() {
         unanswered++;

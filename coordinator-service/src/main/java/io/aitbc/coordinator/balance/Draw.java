@@ -1,25 +1,51 @@
 package io.aitbc.coordinator.balance;
 
+import io.aitbc.contracts.Task;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.ToDoubleFunction;
 import java.util.random.RandomGenerator;
 import org.jspecify.annotations.Nullable;
 
-/** Agents in no order, one drawn at random; each operation takes constant time. */
+/**
+ * One or two agents drawn at random, of two the one of the lower rank: which is nearly as even as always taking the lowest, and does
+ * not send all coordinators to the same agent (Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing", 2001). Each
+ * operation takes constant time.
+ */
 final class Draw implements Selection {
     private final RandomGenerator random;
+    private final @Nullable ToDoubleFunction<Candidate> rank;
     private final List<Candidate> candidates = new ArrayList<>();
     private final Map<String, Integer> indexes = new HashMap<>();
 
-    Draw(RandomGenerator random) {
+    private Draw(RandomGenerator random, @Nullable ToDoubleFunction<Candidate> rank) {
         this.random = random;
+        this.rank = rank;
+    }
+
+    static Draw any(RandomGenerator random) {
+        return new Draw(random, null);
+    }
+
+    static Draw betterOfTwo(RandomGenerator random, ToDoubleFunction<Candidate> rank) {
+        return new Draw(random, rank);
     }
 
     @Override
-    public @Nullable Candidate next() {
-        return candidates.isEmpty() ? null : candidates.get(random.nextInt(candidates.size()));
+    public @Nullable Candidate next(Task task) {
+        if (candidates.isEmpty()) {
+            return null;
+        }
+        int size = candidates.size();
+        int drawn = random.nextInt(size);
+        Candidate one = candidates.get(drawn);
+        if (rank == null || size == 1) {
+            return one;
+        }
+        Candidate other = candidates.get((drawn + 1 + random.nextInt(size - 1)) % size);
+        return rank.applyAsDouble(other) < rank.applyAsDouble(one) ? other : one;
     }
 
     @Override

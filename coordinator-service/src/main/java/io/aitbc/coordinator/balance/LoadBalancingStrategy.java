@@ -1,29 +1,40 @@
 package io.aitbc.coordinator.balance;
 
-import io.aitbc.contracts.Requirements;
+import java.util.Arrays;
 import java.util.Locale;
+import java.util.function.Function;
 import java.util.random.RandomGenerator;
+import java.util.stream.Collectors;
 
-/** A way of choosing among eligible agents. The names are part of the published REST interface. */
+/**
+ * A way of choosing among eligible agents. The names are part of the published REST interface. A further one is a class, either a rank
+ * or a {@link Selection}, and its name here.
+ */
 public enum LoadBalancingStrategy {
-    /**
-     * The agent that holds the fewest unsettled assignments; of equals, the one with the smallest share of its capacity in use.
-     * The rule is known from load balancers such as nginx ({@code least_conn}).
-     */
-    LEAST_CONNECTIONS,
-    /** Each in turn. */
-    ROUND_ROBIN,
-    /**
-     * Each in turn, as often as its weight says, evenly spread: stride scheduling (Waldspurger and Weihl, 1995), where each choice
-     * moves an agent on by the inverse of its weight and the one least advanced is next.
-     */
-    WEIGHTED_ROUND_ROBIN,
-    /** The agent with the most left, by processor, memory and capacity. */
-    RESOURCE_BASED,
-    /** The nearest, an agent of the wanted region before all others; by great-circle distance (haversine). */
-    GEOGRAPHIC,
-    /** Any, all equally likely. */
-    RANDOM;
+    /** The agent that holds the fewest unsettled assignments: {@link LeastConnections}. */
+    LEAST_CONNECTIONS(random -> new Ranking(new LeastConnections())),
+    /** Each in turn; the one that had its turn longest ago is next. */
+    ROUND_ROBIN(random -> new Ranking(candidate -> 0)),
+    /** Each in turn, as often as its weight says: {@link WeightedTurns}. */
+    WEIGHTED_ROUND_ROBIN(random -> new WeightedTurns()),
+    /** The agent with the most left, by processor, memory and capacity: {@link ResourcesUsed}. */
+    RESOURCE_BASED(random -> new Ranking(new ResourcesUsed())),
+    /** The nearest, an agent of the wanted region before all others: {@link Nearest}. */
+    GEOGRAPHIC(random -> new Nearest()),
+    /** Any, all equally likely: {@link Draw}. */
+    RANDOM(Draw::any),
+    /** Of two drawn at random the one that holds less: {@link Draw}. */
+    POWER_OF_TWO_CHOICES(random -> Draw.betterOfTwo(random, new LeastConnections())),
+    /** The agent that is expected to be done first: {@link ResponseTime}. */
+    LEAST_RESPONSE_TIME(random -> new Ranking(new ResponseTime())),
+    /** The same agent for the same {@code affinity_key}, within bounds: {@link HashRing}. */
+    CONSISTENT_HASH(random -> new HashRing());
+
+    private final Function<RandomGenerator, Selection> selection;
+
+    LoadBalancingStrategy(Function<RandomGenerator, Selection> selection) {
+        this.selection = selection;
+    }
 
     /** @throws IllegalArgumentException naming the known strategies */
     public static LoadBalancingStrategy parse(String text) {
@@ -33,11 +44,7 @@ public enum LoadBalancingStrategy {
             }
         }
         throw new IllegalArgumentException("Invalid strategy: " + text + " (one of "
-                + String.join(
-                        ", ",
-                        java.util.Arrays.stream(values())
-                                .map(LoadBalancingStrategy::wireName)
-                                .toList()) + ")");
+                + Arrays.stream(values()).map(LoadBalancingStrategy::wireName).collect(Collectors.joining(", ")) + ")");
     }
 
     public String wireName() {
@@ -49,23 +56,8 @@ public enum LoadBalancingStrategy {
         return this == GEOGRAPHIC;
     }
 
-    /** An empty selection for tasks with the same requirements. */
-    public Selection select(Requirements requirements, RandomGenerator random) {
-        return switch (this) {
-            case LEAST_CONNECTIONS ->
-                Ranking.by(candidate -> candidate.held()
-                        + (double) candidate.held() / (candidate.agent().capacity() + 1.0));
-            case ROUND_ROBIN -> Ranking.inTurn(candidate -> 1.0);
-            case WEIGHTED_ROUND_ROBIN ->
-                Ranking.inTurn(candidate -> candidate.agent().registration().weight());
-            case RESOURCE_BASED -> Ranking.by(LoadBalancingStrategy::resourcesUsed);
-            case GEOGRAPHIC -> Ranking.by(new Proximity(requirements));
-            case RANDOM -> new Draw(random);
-        };
-    }
-
-    private static double resourcesUsed(Candidate candidate) {
-        double capacityUsed = (double) candidate.held() / candidate.agent().capacity();
-        return 0.4 * candidate.agent().cpu() + 0.3 * candidate.agent().memory() + 0.3 * capacityUsed;
+    /** An empty selection, for tasks that the same agents may serve. */
+    public Selection select(RandomGenerator random) {
+        return selection.apply(random);
     }
 }

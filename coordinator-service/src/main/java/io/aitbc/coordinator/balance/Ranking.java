@@ -1,67 +1,61 @@
 package io.aitbc.coordinator.balance;
 
+import io.aitbc.contracts.Task;
 import java.util.HashMap;
 import java.util.Map;
-import java.util.TreeSet;
 import java.util.function.ToDoubleFunction;
 import org.jspecify.annotations.Nullable;
 
-/** Agents ordered by a rank, the lowest first. A choice and a change cost O(log n) of the number of agents. */
+/**
+ * Agents by a rank that is the same for every task, the lowest first. Of equals the one that was chosen, or came, longest ago: so
+ * agents of one rank take turns.
+ */
 final class Ranking implements Selection {
-    private record Place(double rank, String agentId, Candidate candidate) implements Comparable<Place> {
-        @Override
-        public int compareTo(Place other) {
-            int byRank = Double.compare(rank, other.rank);
-            return byRank != 0 ? byRank : agentId.compareTo(other.agentId);
-        }
-    }
+    private final ToDoubleFunction<Candidate> rank;
+    private final Order order = new Order();
+    private final Map<String, Order.Place> places = new HashMap<>();
+    private long turns;
 
-    /** What an agent's rank is when it is put. */
-    private interface Rank {
-        double of(Candidate candidate);
-
-        default void chosen(Candidate candidate) {}
-    }
-
-    private final Rank rank;
-    private final TreeSet<Place> order = new TreeSet<>();
-    private final Map<String, Place> places = new HashMap<>();
-
-    private Ranking(Rank rank) {
+    Ranking(ToDoubleFunction<Candidate> rank) {
         this.rank = rank;
     }
 
-    static Ranking by(ToDoubleFunction<Candidate> rank) {
-        return new Ranking(rank::applyAsDouble);
+    @Override
+    public @Nullable Candidate next(Task task) {
+        return first();
     }
 
-    /** Each choice moves an agent back by the inverse of its weight. */
-    static Ranking inTurn(ToDoubleFunction<Candidate> weight) {
-        return new Ranking(new Turns(weight));
+    @Nullable
+    Candidate first() {
+        Order.Place first = order.first();
+        return first == null ? null : first.candidate;
     }
 
     @Override
-    public @Nullable Candidate next() {
-        if (order.isEmpty()) {
-            return null;
-        }
-        Candidate chosen = order.first().candidate();
-        rank.chosen(chosen);
-        put(chosen);
-        return chosen;
+    public void chosen(Candidate candidate) {
+        Order.Place place = places.get(candidate.id());
+        turns++;
+        place.turn = turns;
+        order.moved(place);
     }
 
     @Override
     public void put(Candidate candidate) {
-        remove(candidate);
-        Place place = new Place(rank.of(candidate), candidate.id(), candidate);
-        places.put(candidate.id(), place);
-        order.add(place);
+        Order.Place place = places.get(candidate.id());
+        double now = rank.applyAsDouble(candidate);
+        if (place == null) {
+            place = new Order.Place(candidate, now, turns);
+            places.put(candidate.id(), place);
+            order.add(place);
+        } else if (place.rank != now) {
+            place.rank = now;
+            order.moved(place);
+        }
     }
 
     @Override
     public void remove(Candidate candidate) {
-        Place place = places.remove(candidate.id());
+        Order.Place place = places.remove(candidate.id());
         if (place != null) {
             order.remove(place);
         }
@@ -70,31 +64,5 @@ final class Ranking implements Selection {
     @Override
     public boolean isEmpty() {
         return order.isEmpty();
-    }
-
-    private static final class Turns implements Rank {
-        private final ToDoubleFunction<Candidate> weight;
-        private final Map<String, Double> advanced = new HashMap<>();
-        private double now;
-
-        Turns(ToDoubleFunction<Candidate> weight) {
-            this.weight = weight;
-        }
-
-        @Override
-        public double of(Candidate candidate) {
-            // One that was away does not catch up on the turns it missed.
-            return Math.max(now, advanced.computeIfAbsent(candidate.id(), id -> now + stride(candidate)));
-        }
-
-        @Override
-        public void chosen(Candidate candidate) {
-            now = of(candidate);
-            advanced.put(candidate.id(), now + stride(candidate));
-        }
-
-        private double stride(Candidate candidate) {
-            return 1 / weight.applyAsDouble(candidate);
-        }
     }
 }

@@ -21,6 +21,7 @@ import io.aitbc.coordinator.registry.AgentView;
 import io.aitbc.coordinator.registry.Registry;
 import io.aitbc.coordinator.settle.SettleSettings;
 import java.time.Clock;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.random.RandomGenerator;
@@ -36,6 +37,11 @@ import org.springframework.context.annotation.Configuration;
 @EnableConfigurationProperties(DispatchSettings.class)
 class DispatchConfiguration {
     private static final String GROUP = "agent-coordinator";
+
+    @Bean
+    CoordinatorId coordinatorId() {
+        return new CoordinatorId(TaskIds.next());
+    }
 
     @Bean
     QueueSizes queueSizes(Admin admin, Topics topics) {
@@ -64,6 +70,7 @@ class DispatchConfiguration {
 
     @Bean(destroyMethod = "")
     Dispatcher dispatcher(
+            CoordinatorId id,
             KafkaClients clients,
             Topics topics,
             TaskRecords records,
@@ -85,7 +92,7 @@ class DispatchConfiguration {
                 deadLetters,
                 taskStates,
                 queue,
-                new Reservations(redis, settleSettings.taskRetention()),
+                new Reservations(redis, id.text(), settleSettings.taskRetention()),
                 assignments,
                 new Matcher(
                         registry.healthPolicy(),
@@ -111,21 +118,26 @@ class DispatchConfiguration {
     }
 
     @Bean(destroyMethod = "")
-    AgentView agentView(Redis redis, Registry registry, Dispatcher dispatcher, Clock clock) {
-        return new AgentView(redis, registry, new AgentView.Listener() {
+    AgentView agentView(CoordinatorId id, Redis redis, Registry registry, Dispatcher dispatcher, Clock clock) {
+        return new AgentView(redis, registry, id.text(), new AgentView.Listener() {
             @Override
-            public void changed(Agent agent) {
-                dispatcher.tell(matcher -> matcher.agentChanged(agent, clock.instant()));
+            public void changed(List<Agent> agents) {
+                dispatcher.tell(matcher -> agents.forEach(agent -> matcher.agentChanged(agent, clock.instant())));
             }
 
             @Override
-            public void gone(String agentId) {
-                dispatcher.tell(matcher -> matcher.agentGone(agentId));
+            public void heard(List<Agent> agents) {
+                dispatcher.tell(matcher -> agents.forEach(agent -> matcher.agentHeard(agent, clock.instant())));
             }
 
             @Override
-            public void holds(String agentId, int count) {
-                dispatcher.tell(matcher -> matcher.agentHolds(agentId, count));
+            public void gone(Set<String> agentIds) {
+                dispatcher.tell(matcher -> agentIds.forEach(matcher::agentGone));
+            }
+
+            @Override
+            public void holds(Map<String, Integer> counts) {
+                dispatcher.tell(matcher -> counts.forEach(matcher::agentHolds));
             }
 
             @Override
@@ -141,12 +153,12 @@ class DispatchConfiguration {
     }
 
     @Bean(destroyMethod = "")
-    FiguresReport figuresReport(Dispatcher dispatcher, Redis redis, Clock clock) {
-        return new FiguresReport(TaskIds.next(), dispatcher, redis, clock);
+    FiguresReport figuresReport(CoordinatorId id, Dispatcher dispatcher, Redis redis, Clock clock) {
+        return new FiguresReport(id.text(), dispatcher, redis, clock);
     }
 
     @Bean(destroyMethod = "")
-    WantsExchange wantsExchange(Dispatcher dispatcher, Redis redis, Clock clock) {
-        return new WantsExchange(TaskIds.next(), dispatcher, redis, clock);
+    WantsExchange wantsExchange(CoordinatorId id, Dispatcher dispatcher, Redis redis, Clock clock) {
+        return new WantsExchange(id.text(), dispatcher, redis, clock);
     }
 }

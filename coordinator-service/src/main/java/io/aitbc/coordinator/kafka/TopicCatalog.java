@@ -16,6 +16,7 @@ import org.apache.kafka.common.KafkaFuture;
 import org.apache.kafka.common.config.TopicConfig;
 import org.apache.kafka.common.errors.InvalidTopicException;
 import org.apache.kafka.common.errors.TopicExistsException;
+import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
 
 /** Makes the topics that are missing. Broker auto-creation is not relied on. May be used by any thread. */
 public final class TopicCatalog {
@@ -43,9 +44,13 @@ public final class TopicCatalog {
                             TopicConfig.RETENTION_MS_CONFIG, "-1",
                             TopicConfig.MESSAGE_TIMESTAMP_TYPE_CONFIG, "LogAppendTime"))));
         }
-        wanted.add(topic(topics.results(), settings.partitions()).configs(configs(Map.of())));
+        // Nor must agents' clocks count: Kafka would refuse a result from the future, and delete one from the past.
+        wanted.add(topic(topics.results(), settings.partitions())
+                .configs(configs(Map.of(TopicConfig.MESSAGE_TIMESTAMP_TYPE_CONFIG, "LogAppendTime"))));
         wanted.add(topic(topics.heartbeats(), settings.partitions())
                 .configs(configs(Map.of(
+                        TopicConfig.MESSAGE_TIMESTAMP_TYPE_CONFIG,
+                        "LogAppendTime",
                         TopicConfig.CLEANUP_POLICY_CONFIG,
                         "compact,delete",
                         TopicConfig.RETENTION_MS_CONFIG,
@@ -69,6 +74,17 @@ public final class TopicCatalog {
                 .toList());
     }
 
+    /** Removes the topic of an agent, if it is there. */
+    public void removeOfAgent(String agentId) throws InterruptedException {
+        try {
+            admin.deleteTopics(List.of(topics.assignments(agentId))).all().get();
+        } catch (ExecutionException e) {
+            if (!(e.getCause() instanceof UnknownTopicOrPartitionException)) {
+                throw failure(e);
+            }
+        }
+    }
+
     private NewTopic topic(String name, int partitions) {
         Optional<Short> replication =
                 settings.replication() == 0 ? Optional.empty() : Optional.of(settings.replication());
@@ -87,15 +103,15 @@ public final class TopicCatalog {
             try {
                 created.get();
             } catch (ExecutionException e) {
-                if (e.getCause() instanceof TopicExistsException) {
-                    continue;
+                if (!(e.getCause() instanceof TopicExistsException)) {
+                    throw failure(e);
                 }
-                if (e.getCause() instanceof RuntimeException cause) {
-                    throw cause;
-                }
-                throw new IllegalStateException(e.getCause());
             }
         }
+    }
+
+    private static RuntimeException failure(ExecutionException e) {
+        return e.getCause() instanceof RuntimeException cause ? cause : new IllegalStateException(e.getCause());
     }
 
     private static String ms(Duration duration) {

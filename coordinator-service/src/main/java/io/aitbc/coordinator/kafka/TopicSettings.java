@@ -15,6 +15,7 @@ import org.springframework.validation.annotation.Validated;
  * @param replication 0: as the broker does by default
  * @param taskRetention how long tasks that are done are kept in their topics; one that is not done is kept for as long as it takes
  * @param assignmentRetention how long assignments are kept in an agent's topic; longer than any attempt may take
+ * @param departedAgentRetention how long the topic of an agent is kept after it has deregistered
  */
 @Validated
 @ConfigurationProperties("aitbc.topics")
@@ -23,4 +24,5 @@ public record TopicSettings(
         @DefaultValue("12") @Min(1) @Max(1000) int partitions,
         @DefaultValue("0") @Min(0) @Max(10) short replication,
         @DefaultValue("7d") Duration taskRetention,
-        @DefaultValue("7d") Duration assignmentRetention) {}
+        @DefaultValue("7d") Duration assignmentRetention,
+        @DefaultValue("24h") Duration departedAgentRetention) {}

@@ -88,7 +88,7 @@ public final class Backlog {
 
     /** Whether no agent can take a task now, or its time has not come. */
     public boolean isBlocked(WaitingTask task, Instant now) {
-        TaskGroup group = groups.get(task.task().requirements().known());
+        TaskGroup group = groups.get(task.task().requirements().conditions());
         return task.startsAfter(now) || group == null || group.open.isEmpty();
     }
 
@@ -129,7 +129,7 @@ public final class Backlog {
     }
 
     private void enqueue(WaitingTask task) {
-        Requirements requirements = task.task().requirements().known();
+        Requirements requirements = task.task().requirements().conditions();
         if (groups.size() > MAX_GROUPS_KEPT && !groups.containsKey(requirements)) {
             forgetIdleGroups();
         }

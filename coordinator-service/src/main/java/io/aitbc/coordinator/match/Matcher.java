@@ -1,9 +1,12 @@
 package io.aitbc.coordinator.match;
 
 import io.aitbc.contracts.Priority;
+import io.aitbc.contracts.Registration;
 import io.aitbc.contracts.Requirements;
+import io.aitbc.contracts.Task;
 import io.aitbc.coordinator.agent.Agent;
 import io.aitbc.coordinator.agent.Eligibility;
+import io.aitbc.coordinator.agent.Health;
 import io.aitbc.coordinator.agent.HealthPolicy;
 import io.aitbc.coordinator.balance.Candidate;
 import io.aitbc.coordinator.balance.LoadBalancingStrategy;
@@ -27,11 +30,17 @@ import org.jspecify.annotations.Nullable;
  * chooses. A group of tasks that no agent can take costs nothing until an agent changes that could.
  */
 public final class Matcher {
+    /** While an agent's health moves with time. */
+    private static final Duration LOOK_AGAIN_AFTER = Duration.ofSeconds(1);
+
     private final HealthPolicy health;
     private final Duration agingInterval;
     private final RandomGenerator random;
     private final Backlog backlog = new Backlog(this::open, this::forget);
     private final Map<String, Member> members = new HashMap<>();
+    /** When agents are to be looked at again because time alone can change them. */
+    private final PriorityQueue<Look> looks = new PriorityQueue<>(Comparator.comparing(Look::at));
+
     private LoadBalancingStrategy strategy;
     private Set<Priority> paused = Set.of();
     private List<Want> wantsElsewhere = List.of();
@@ -42,11 +51,17 @@ public final class Matcher {
     private static final class Member {
         final Candidate candidate;
         final Set<TaskGroup> suited = new LinkedHashSet<>();
+        /** Its health when it was last looked at; below any that a task may ask for while it takes none at all. */
+        double score;
+
+        Instant nextLook = Instant.MAX;
 
         Member(Candidate candidate) {
             this.candidate = candidate;
         }
     }
+
+    private record Look(Instant at, Member member) {}
 
     /** @param agingInterval how long a task waits to rise by one priority; zero: it never rises */
     public Matcher(
@@ -79,6 +94,7 @@ public final class Matcher {
                 continue;
             }
             backlog.take(turn);
+            turn.group().open.chosen(chosen);
             chosen.placed();
             reorder(members.get(chosen.id()));
             placements.add(new Placement(turn.head(), chosen.id()));
@@ -97,19 +113,20 @@ public final class Matcher {
     /** The agent that the strategy wants next, but for those that are left to others. */
     private @Nullable Candidate choose(TaskGroup.Turn turn) {
         Selection open = turn.group().open;
+        Task task = turn.head().task();
         List<Candidate> passedOver = new ArrayList<>(0);
         Candidate rejecter = null;
-        Candidate chosen = open.next();
+        Candidate chosen = open.next(task);
         while (chosen != null) {
             // Not straight back to the agent that rejected it, if there is another.
-            if (chosen.id().equals(turn.head().task().rejectedBy())) {
+            if (chosen.id().equals(task.rejectedBy())) {
                 rejecter = chosen;
             } else if (!isWantedMore(chosen, turn.level())) {
                 break;
             }
             passedOver.add(chosen);
             open.remove(chosen);
-            chosen = open.next();
+            chosen = open.next(task);
         }
         passedOver.forEach(open::put);
         return chosen == null && rejecter != null && !isWantedMore(rejecter, turn.level()) ? rejecter : chosen;
@@ -120,7 +137,7 @@ public final class Matcher {
             if (want.level() < level
                     && Eligibility.suits(
                             candidate.agent().registration(), want.requirements(), !strategy.prefersRegion())
-                    && Eligibility.fit(candidate.agent(), want.requirements(), now, health)) {
+                    && isFit(members.get(candidate.id()), want.requirements())) {
                 return true;
             }
         }
@@ -186,14 +203,23 @@ public final class Matcher {
             members.put(agent.id(), member);
             findSuited(member);
         } else {
-            boolean anotherKind = !member.candidate.agent().registration().equals(agent.registration());
+            Agent before = member.candidate.agent();
             member.candidate.update(agent);
-            if (anotherKind) {
-                leaveAll(member);
-                findSuited(member);
-            }
+            kindMayHaveChanged(member, before);
         }
-        reorder(member);
+        lookAt(member);
+    }
+
+    /** An agent, if it is one of these, was heard of: as it is now, but for the count of what it holds. */
+    public void agentHeard(Agent agent, Instant now) {
+        this.now = now;
+        Member member = members.get(agent.id());
+        if (member != null) {
+            Agent before = member.candidate.agent();
+            member.candidate.note(agent);
+            kindMayHaveChanged(member, before);
+            lookAt(member);
+        }
     }
 
     public void agentGone(String agentId) {
@@ -212,24 +238,48 @@ public final class Matcher {
         }
     }
 
-    /** Looks at all agents again, because time alone can make one unfit. */
+    /** Looks again at the agents that time alone may have changed. */
     public void timePassed(Instant now) {
         this.now = now;
-        members.values().forEach(this::reorder);
+        while (!looks.isEmpty() && !looks.peek().at().isAfter(now)) {
+            Look look = looks.poll();
+            Member member = look.member();
+            if (member.nextLook.equals(look.at()) && members.get(member.candidate.id()) == member) {
+                member.nextLook = Instant.MAX;
+                lookAt(member);
+            }
+        }
+    }
+
+    private void lookAt(Member member) {
+        Agent agent = member.candidate.agent();
+        member.score =
+                Eligibility.ready(agent, health) ? Health.of(agent, now, health).score() : -1;
+        reorder(member);
+        Instant steadyUntil = Health.steadyUntil(agent, now, health);
+        Instant at = steadyUntil.isAfter(now) ? steadyUntil : now.plus(LOOK_AGAIN_AFTER);
+        if (at.isBefore(member.nextLook)) {
+            member.nextLook = at;
+            looks.add(new Look(at, member));
+        }
+    }
+
+    private boolean isFit(Member member, Requirements requirements) {
+        return member.score >= Eligibility.minHealth(requirements, health);
     }
 
     public void switchStrategy(LoadBalancingStrategy strategy) {
         this.strategy = strategy;
         members.values().forEach(member -> member.suited.clear());
         for (TaskGroup group : backlog.groups()) {
-            group.open = strategy.select(group.requirements, random);
-            members.values().forEach(member -> join(member, group));
+            group.open = strategy.select(random);
+            joinAll(group);
         }
     }
 
     private TaskGroup open(Requirements requirements) {
-        TaskGroup group = new TaskGroup(requirements, strategy.select(requirements, random));
-        members.values().forEach(member -> join(member, group));
+        TaskGroup group = new TaskGroup(requirements, strategy.select(random));
+        joinAll(group);
         return group;
     }
 
@@ -237,31 +287,48 @@ public final class Matcher {
         members.values().forEach(member -> member.suited.remove(group));
     }
 
+    private void kindMayHaveChanged(Member member, Agent before) {
+        Registration is = member.candidate.agent().registration();
+        if (is != before.registration() && !is.equals(before.registration())) {
+            leaveAll(member);
+            findSuited(member);
+        }
+    }
+
     private void findSuited(Member member) {
         backlog.groups().forEach(group -> join(member, group));
+    }
+
+    private void joinAll(TaskGroup group) {
+        String onlyAgent = group.requirements.agentId();
+        if (onlyAgent == null) {
+            members.values().forEach(member -> join(member, group));
+        } else if (members.containsKey(onlyAgent)) {
+            join(members.get(onlyAgent), group);
+        }
     }
 
     private void join(Member member, TaskGroup group) {
         if (Eligibility.suits(member.candidate.agent().registration(), group.requirements, !strategy.prefersRegion())) {
             member.suited.add(group);
-            place(member.candidate, group);
+            place(member, group);
         }
     }
 
     private void leaveAll(Member member) {
-        member.suited.forEach(group -> group.open.remove(member.candidate));
+        member.suited.forEach(group -> group.open.forget(member.candidate));
         member.suited.clear();
     }
 
     private void reorder(Member member) {
-        member.suited.forEach(group -> place(member.candidate, group));
+        member.suited.forEach(group -> place(member, group));
     }
 
-    private void place(Candidate candidate, TaskGroup group) {
-        if (candidate.hasRoom() && Eligibility.fit(candidate.agent(), group.requirements, now, health)) {
-            group.open.put(candidate);
+    private void place(Member member, TaskGroup group) {
+        if (member.candidate.hasRoom() && isFit(member, group.requirements)) {
+            group.open.put(member.candidate);
         } else {
-            group.open.remove(candidate);
+            group.open.remove(member.candidate);
         }
     }
 }

@@ -13,7 +13,7 @@ import java.util.Set;
 import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
-/** Waiting tasks with equal requirements: any agent that can take one of them can take each. */
+/** Waiting tasks of equal conditions: any agent that can take one of them can take each. */
 final class TaskGroup {
     private static final Comparator<WaitingTask> BY_TURN = Comparator.comparing(WaitingTask::waitingSince)
             .thenComparing(waiting -> waiting.position().partition())

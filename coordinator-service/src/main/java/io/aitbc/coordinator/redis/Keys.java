@@ -16,12 +16,17 @@ public final class Keys {
     public static final String COORDINATORS = "stats:coordinators";
     /** Channel: what changed about agents. */
     public static final String AGENT_EVENTS = "agent_events";
-
     /** Channel: which tasks wait for agents that are full, from coordinator to coordinator. */
     public static final String WANTS = "coordinator_wants";
 
     /** Set: ids of agents that are gone and may still hold assignments. */
     public static final String LOST_AGENTS = "agents:lost";
+    /** Sorted set: agent id by when it deregistered in ms, for those whose topic is still there. */
+    public static final String DEPARTED_AGENTS = "agents:departed";
+    /** Number: how many notices have been given on {@link #AGENT_EVENTS}. */
+    public static final String AGENT_EVENT_COUNT = "agents:events";
+    /** Hash: counters about agents. */
+    public static final String AGENT_STATS = "stats:agents";
 
     private Keys() {}
 

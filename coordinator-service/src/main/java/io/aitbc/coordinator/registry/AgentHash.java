@@ -5,9 +5,11 @@ import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Location;
 import io.aitbc.contracts.Registration;
 import io.aitbc.coordinator.agent.Agent;
+import io.aitbc.coordinator.agent.Sender;
+import io.aitbc.coordinator.agent.TrackRecord;
+import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
@@ -19,11 +21,14 @@ final class AgentHash {
     private static final TypeReference<List<String>> TEXTS = new TypeReference<>() {};
     private static final TypeReference<Map<String, Double>> METRICS = new TypeReference<>() {};
 
+    /** How many fields a registration has. */
+    static final int REGISTRATION_FIELDS = 14;
+
     private AgentHash() {}
 
     /** Field, value, field, value, … of what an agent says of itself; an absent field is empty. */
     static List<String> fields(Registration agent) {
-        List<String> fields = new ArrayList<>(28);
+        List<String> fields = new ArrayList<>(2 * REGISTRATION_FIELDS);
         put(fields, "agent_id", agent.agentId());
         put(fields, "agent_type", agent.agentType());
         put(fields, "capabilities", Json.text(agent.capabilities()));
@@ -57,16 +62,34 @@ final class AgentHash {
                 textOrNull(hash, "location") == null ? null : Json.read(hash.get("location"), Location.class),
                 textOrNull(hash, "chain_id"),
                 textOrNull(hash, "island_id"));
-        Instant lastHeartbeat = time(hash, "last_heartbeat");
         return new Agent(
                 registration,
                 AgentStatus.parse(hash.getOrDefault("status", "active")),
                 time(hash, "registration_time"),
-                lastHeartbeat,
-                new HashMap<>(Json.MAPPER.readValue(hash.getOrDefault("load_metrics", "{}"), METRICS)),
-                Double.parseDouble(hash.getOrDefault("failure_share", "0")),
-                Instant.ofEpochMilli(Long.parseLong(hash.getOrDefault("failure_share_at", "0"))),
+                time(hash, "last_heartbeat"),
+                metrics(hash.getOrDefault("load_metrics", "{}")),
+                new TrackRecord(
+                        Double.parseDouble(hash.getOrDefault("failure_share", "0")),
+                        Double.parseDouble(hash.getOrDefault("response_ms", "0")),
+                        Instant.ofEpochMilli(Long.parseLong(hash.getOrDefault("results_at", "0")))),
+                sender(hash),
                 inflight);
+    }
+
+    static Map<String, Double> metrics(String json) {
+        return Json.MAPPER.readValue(json, METRICS);
+    }
+
+    private static Sender sender(Map<String, String> hash) {
+        String aheadMs = hash.get("clock_ahead_ms");
+        String instanceId = hash.get("instance_id");
+        return aheadMs == null && instanceId == null
+                ? Sender.UNKNOWN
+                : new Sender(
+                        aheadMs == null ? null : Duration.ofMillis(Long.parseLong(aheadMs)),
+                        instanceId,
+                        hash.get("rival_instance"),
+                        hash.containsKey("rival_seen_at") ? time(hash, "rival_seen_at") : null);
     }
 
     private static void put(List<String> fields, String name, String value) {

@@ -3,21 +3,27 @@ package io.aitbc.coordinator.registry;
 import io.aitbc.contracts.AgentStatus;
 import io.aitbc.contracts.Json;
 import io.aitbc.coordinator.agent.Agent;
+import io.aitbc.coordinator.agent.TrackRecord;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
 import io.lettuce.core.pubsub.RedisPubSubAdapter;
 import io.lettuce.core.pubsub.StatefulRedisPubSubConnection;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
+import java.util.function.UnaryOperator;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -25,17 +31,23 @@ import tools.jackson.core.JacksonException;
 import tools.jackson.databind.JsonNode;
 
 /**
- * Follows which agents are active and how much they hold, and tells a listener: from change notices at once, and from Redis as a whole
- * every few seconds, which repairs whatever notices were missed. One thread, {@code agent-view}, owns it.
+ * Follows which agents are active, how they are and how much they hold, and tells a listener. Notices in Redis say what changed; they
+ * are numbered, so a view that has missed some finds out, by the next or within two seconds, and reads all agents anew. One thread,
+ * {@code agent-view}, owns it; anyone may read it.
  */
 public final class AgentView implements AutoCloseable {
-    /** Told on the view's thread. */
+    /** Told on the view's thread, of many agents at once. */
     public interface Listener {
-        void changed(Agent agent);
+        /** Agents are new, or anything about them may have changed. */
+        void changed(List<Agent> agents);
 
-        void gone(String agentId);
+        /** Agents were heard of; nothing is known anew of how much they hold. */
+        void heard(List<Agent> agents);
 
-        void holds(String agentId, int count);
+        void gone(Set<String> agentIds);
+
+        /** How much agents hold was counted anew, but for what this coordinator reserved, who knows of that already. */
+        void holds(Map<String, Integer> counts);
 
         /** Tasks have been cancelled that may still wait. */
         void cancelled(Set<String> taskIds);
@@ -45,21 +57,40 @@ public final class AgentView implements AutoCloseable {
     }
 
     private static final Logger log = LoggerFactory.getLogger(AgentView.class);
-    private static final Duration REFRESH_EVERY = Duration.ofSeconds(3);
+    private static final Duration CHECK_EVERY = Duration.ofSeconds(1);
+    /** For what people change in Redis by hand. */
+    private static final Duration REFRESH_EVERY = Duration.ofMinutes(1);
+
+    /** However much is missed. */
+    private static final Duration BETWEEN_REFRESHES = Duration.ofSeconds(1);
+
     private static final int MAX_NOTICES = 10_000;
 
     private final Redis redis;
     private final Registry registry;
+    private final String coordinatorId;
     private final Listener listener;
     private final BlockingQueue<String> notices = new LinkedBlockingQueue<>(MAX_NOTICES);
     private final Thread thread = new Thread(this::run, "agent-view");
-    private final Set<String> told = new HashSet<>();
+    /** The active ones; written by the view's thread. */
+    private final Map<String, Agent> agents = new ConcurrentHashMap<>();
+
     private volatile boolean closing;
     private @Nullable StatefulRedisPubSubConnection<String, String> subscription;
+    /** The number of the last notice whose news is in the view. */
+    private long newest;
+    /** How many notices had been given when that was looked up last. */
+    private long given;
 
-    public AgentView(Redis redis, Registry registry, Listener listener) {
+    private boolean missed = true;
+    private boolean failing;
+    private long lastRefresh = System.nanoTime() - REFRESH_EVERY.toNanos();
+
+    /** @param coordinatorId the name under which this coordinator reserves */
+    public AgentView(Redis redis, Registry registry, String coordinatorId, Listener listener) {
         this.redis = redis;
         this.registry = registry;
+        this.coordinatorId = coordinatorId;
         this.listener = listener;
     }
 
@@ -78,19 +109,28 @@ public final class AgentView implements AutoCloseable {
         }
     }
 
+    /** All active agents, as the last notice left them. */
+    public Collection<Agent> active() {
+        return agents.values();
+    }
+
     private void run() {
-        long nextRefresh = System.nanoTime();
+        long nextCheck = System.nanoTime();
         while (!closing) {
             try {
-                if (System.nanoTime() - nextRefresh >= 0) {
-                    refresh();
-                    nextRefresh = System.nanoTime() + REFRESH_EVERY.toNanos();
+                if (System.nanoTime() - nextCheck >= 0) {
+                    nextCheck = System.nanoTime() + CHECK_EVERY.toNanos();
+                    check();
+                    failing = false;
                 }
-                String notice = notices.poll(nextRefresh - System.nanoTime(), TimeUnit.NANOSECONDS);
+                if (missed && !failing && isDue(BETWEEN_REFRESHES)) {
+                    refresh();
+                }
+                String notice = notices.poll(nextCheck - System.nanoTime(), TimeUnit.NANOSECONDS);
                 if (notice != null) {
                     List<String> batch = new ArrayList<>(List.of(notice));
                     notices.drainTo(batch);
-                    follow(batch);
+                    new News().follow(batch);
                 }
             } catch (InterruptedException e) {
                 break;
@@ -98,7 +138,9 @@ public final class AgentView implements AutoCloseable {
                 if (!closing) {
                     log.atWarn().log("The view of agents is not fresh, Redis: {}", e.toString());
                 }
-                nextRefresh = System.nanoTime() + REFRESH_EVERY.toNanos();
+                // Until the next check.
+                failing = true;
+                missed = true;
             }
         }
         if (subscription != null) {
@@ -106,18 +148,33 @@ public final class AgentView implements AutoCloseable {
         }
     }
 
-    private void refresh() {
+    /** A notice that was given before the last check has come by now, or it never will. */
+    private void check() {
         subscribe();
-        Set<String> active = new HashSet<>();
-        for (Agent agent : registry.active()) {
-            active.add(agent.id());
-            tell(agent);
+        long now = registry.noticesGiven();
+        missed |= newest < given || now < newest || isDue(REFRESH_EVERY);
+        given = now;
+    }
+
+    private boolean isDue(Duration since) {
+        return System.nanoTime() - lastRefresh >= since.toNanos();
+    }
+
+    private void refresh() {
+        // Read first: what is given meanwhile is followed afterwards, for a second time perhaps.
+        newest = registry.noticesGiven();
+        given = newest;
+        List<Agent> active = registry.active();
+        Set<String> gone = new HashSet<>(agents.keySet());
+        for (Agent agent : active) {
+            agents.put(agent.id(), agent);
+            gone.remove(agent.id());
         }
-        for (String agentId : Set.copyOf(told)) {
-            if (!active.contains(agentId)) {
-                tellGone(agentId);
-            }
-        }
+        agents.keySet().removeAll(gone);
+        listener.changed(active);
+        listener.gone(gone);
+        missed = false;
+        lastRefresh = System.nanoTime();
     }
 
     private void subscribe() {
@@ -126,7 +183,7 @@ public final class AgentView implements AutoCloseable {
             opened.addListener(new RedisPubSubAdapter<>() {
                 @Override
                 public void message(String channel, String message) {
-                    // When the queue is full the next refresh makes up for what is dropped.
+                    // When the queue is full the numbers tell that something is missing.
                     notices.offer(message);
                 }
             });
@@ -141,49 +198,103 @@ public final class AgentView implements AutoCloseable {
         }
     }
 
-    private void follow(List<String> batch) {
-        Set<String> changed = new LinkedHashSet<>();
-        Map<String, Integer> held = new HashMap<>();
-        Set<String> cancelled = new HashSet<>();
-        Set<String> unpublished = new HashSet<>();
-        for (String notice : batch) {
-            try {
-                JsonNode json = Json.MAPPER.readTree(notice);
-                json.path("changed").forEach(id -> changed.add(id.asString()));
-                json.path("cancelled").forEach(id -> cancelled.add(id.asString()));
-                json.path("unpublished").forEach(id -> unpublished.add(id.asString()));
-                json.path("held").forEachEntry((id, count) -> held.put(id, count.asInt()));
-            } catch (JacksonException e) {
-                log.atDebug().log("Notice not understood: {}", notice);
+    /** What some notices say, put together. */
+    private final class News {
+        private final Set<String> changed = new LinkedHashSet<>();
+        private final Map<String, Agent> heard = new LinkedHashMap<>();
+        private final Map<String, Integer> held = new HashMap<>();
+        private final Set<String> cancelled = new HashSet<>();
+        private final Set<String> unpublished = new HashSet<>();
+
+        void follow(List<String> batch) {
+            for (String notice : batch) {
+                try {
+                    take(Json.MAPPER.readTree(notice));
+                } catch (JacksonException e) {
+                    log.atDebug().log("Notice not understood: {}", notice);
+                }
+            }
+            if (!cancelled.isEmpty()) {
+                listener.cancelled(cancelled);
+            }
+            if (!unpublished.isEmpty()) {
+                listener.unpublished(unpublished);
+            }
+            if (!held.isEmpty()) {
+                listener.holds(held);
+            }
+            heard.keySet().removeAll(changed);
+            if (!heard.isEmpty()) {
+                listener.heard(List.copyOf(heard.values()));
+            }
+            if (!changed.isEmpty()) {
+                look(changed);
             }
         }
-        if (!cancelled.isEmpty()) {
-            listener.cancelled(cancelled);
+
+        private void take(JsonNode notice) {
+            notice.path("cancelled").forEach(id -> cancelled.add(id.asString()));
+            notice.path("unpublished").forEach(id -> unpublished.add(id.asString()));
+            if (notice.has("seq")) {
+                long number = notice.get("seq").asLong();
+                if (number <= newest) {
+                    // From before all agents were read.
+                    return;
+                }
+                missed |= number > newest + 1;
+                newest = number;
+            }
+            notice.path("changed").forEach(id -> changed.add(id.asString()));
+            notice.path("heard").forEachEntry((id, heartbeat) -> update(id, agent -> heard(agent, heartbeat)));
+            Instant at = Instant.ofEpochMilli(notice.path("at").asLong(0));
+            notice.path("tracks")
+                    .forEachEntry((id, track) -> update(
+                            id,
+                            agent -> agent.tracked(new TrackRecord(
+                                    track.get(0).asDouble(), track.get(1).asDouble(), at))));
+            boolean own = coordinatorId.equals(notice.path("by").asString(""));
+            notice.path("held").forEachEntry((id, count) -> {
+                agents.computeIfPresent(id, (same, agent) -> agent.holding(count.asInt()));
+                if (own) {
+                    held.remove(id);
+                } else {
+                    held.put(id, count.asInt());
+                }
+            });
         }
-        if (!unpublished.isEmpty()) {
-            listener.unpublished(unpublished);
+
+        private void update(String agentId, UnaryOperator<Agent> change) {
+            Agent agent = agents.computeIfPresent(agentId, (id, before) -> change.apply(before));
+            if (agent != null) {
+                heard.put(agentId, agent);
+            }
         }
-        held.forEach(listener::holds);
-        Set<String> missing = new HashSet<>(changed);
-        for (Agent agent : registry.fetch(changed)) {
-            missing.remove(agent.id());
+
+        /** @param heartbeat when it came in ms, and its metrics or null */
+        private static Agent heard(Agent agent, JsonNode heartbeat) {
+            Map<String, Double> load = agent.loadMetrics();
+            if (heartbeat.get(1).isObject()) {
+                load = new HashMap<>();
+                for (Map.Entry<String, JsonNode> metric : heartbeat.get(1).properties()) {
+                    load.put(metric.getKey(), metric.getValue().asDouble());
+                }
+            }
+            return agent.heard(Instant.ofEpochMilli(heartbeat.get(0).asLong()), load);
+        }
+    }
+
+    private void look(Set<String> agentIds) {
+        List<Agent> active = new ArrayList<>();
+        Set<String> gone = new HashSet<>(agentIds);
+        for (Agent agent : registry.fetch(agentIds)) {
             if (agent.status() == AgentStatus.ACTIVE) {
-                tell(agent);
-            } else {
-                tellGone(agent.id());
+                active.add(agent);
+                agents.put(agent.id(), agent);
+                gone.remove(agent.id());
             }
         }
-        missing.forEach(this::tellGone);
-    }
-
-    private void tell(Agent agent) {
-        told.add(agent.id());
-        listener.changed(agent);
-    }
-
-    private void tellGone(String agentId) {
-        if (told.remove(agentId)) {
-            listener.gone(agentId);
-        }
+        agents.keySet().removeAll(gone);
+        listener.changed(active);
+        listener.gone(gone);
     }
 }

@@ -3,6 +3,7 @@ package io.aitbc.coordinator.registry;
 import io.aitbc.contracts.Heartbeat;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Topics;
+import io.aitbc.coordinator.agent.HealthPolicy;
 import io.aitbc.coordinator.intake.DeadLetters;
 import io.aitbc.coordinator.kafka.ConsumerLoop;
 import io.aitbc.coordinator.kafka.KafkaClients;
@@ -10,19 +11,21 @@ import java.nio.charset.StandardCharsets;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
-import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.stream.Collectors;
 import org.apache.kafka.clients.consumer.Consumer;
+import org.apache.kafka.clients.consumer.ConsumerConfig;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.ConsumerRecords;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.InvalidTopicException;
+import org.apache.kafka.common.record.TimestampType;
 import org.apache.kafka.common.utils.Utils;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -37,6 +40,10 @@ public final class HeartbeatLoop implements AutoCloseable {
     private final int partitions;
     private final Clock clock;
     private final ConsumerLoop loop;
+    private final RareWarning unknown =
+            new RareWarning(log, "{} heartbeats ignored, of agents that are not registered: {}");
+    private final RareWarning contested = new RareWarning(
+            log, "{} heartbeats by which two processes go by one agent id, so that each gets half the work: {}");
     private volatile Set<Integer> owned = Set.of();
     private Consumer<byte[], byte[]> consumer;
     private Instant nextLook = Instant.EPOCH;
@@ -73,8 +80,10 @@ public final class HeartbeatLoop implements AutoCloseable {
     }
 
     private Consumer<byte[], byte[]> open(KafkaClients clients) {
-        KafkaConsumer<byte[], byte[]> opened =
-                clients.groupConsumer(topics.prefix() + "agent-coordinator.heartbeats", Map.of());
+        KafkaConsumer<byte[], byte[]> opened = clients.groupConsumer(
+                topics.prefix() + "agent-coordinator.heartbeats",
+                // Many at once cost much less, and nobody notices when a heartbeat counts a little later.
+                Map.of(ConsumerConfig.FETCH_MIN_BYTES_CONFIG, 64 * 1024, ConsumerConfig.FETCH_MAX_WAIT_MS_CONFIG, 100));
         opened.subscribe(List.of(topics.heartbeats()));
         consumer = opened;
         return opened;
@@ -89,65 +98,92 @@ public final class HeartbeatLoop implements AutoCloseable {
         if (!now.isBefore(nextLook)) {
             nextLook = now.plus(LOOK_FOR_SILENT_EVERY);
             findSilent(now);
+            unknown.say(now);
+            contested.say(now);
         }
     }
 
     private void note(ConsumerRecords<byte[], byte[]> records, Instant now) throws InterruptedException {
-        Map<String, ConsumerRecord<byte[], byte[]>> origins = new LinkedHashMap<>();
-        Map<String, Heartbeat> newest = new LinkedHashMap<>();
+        Map<Speaker, Spoken> newest = new LinkedHashMap<>();
         for (ConsumerRecord<byte[], byte[]> record : records) {
-            if (isOld(record, now)) {
+            Instant at = receivedAt(record, now);
+            if (isOld(at, now)) {
                 continue;
             }
             try {
                 Heartbeat heartbeat = Json.read(record.value() == null ? new byte[0] : record.value(), Heartbeat.class);
-                newest.merge(heartbeat.agentId(), heartbeat, HeartbeatLoop::merged);
-                origins.put(heartbeat.agentId(), record);
+                newest.merge(
+                        new Speaker(heartbeat.agentId(), heartbeat.instanceId()),
+                        new Spoken(heartbeat, at, record),
+                        Spoken::after);
             } catch (Json.MalformedMessageException e) {
                 deadLetters.poison(record, "malformed", e.getMessage()).join();
             }
         }
-        List<Heartbeat> heartbeats = new ArrayList<>(newest.values());
+        List<Spoken> spoken = List.copyOf(newest.values());
         try {
-            report(heartbeats, registry.note(heartbeats, now));
+            note(spoken, now);
         } catch (InvalidTopicException e) {
             // One of them has a name that Kafka does not take: find out which.
-            for (Heartbeat heartbeat : heartbeats) {
+            for (Spoken one : spoken) {
                 try {
-                    registry.note(List.of(heartbeat), now);
+                    note(List.of(one), now);
                 } catch (InvalidTopicException refused) {
                     deadLetters
-                            .poison(origins.get(heartbeat.agentId()), "malformed", refused.getMessage())
+                            .poison(one.record, "malformed", refused.getMessage())
                             .join();
                 }
             }
         }
     }
 
-    /** Heartbeats that waited while no coordinator ran say nothing of now. */
-    private boolean isOld(ConsumerRecord<byte[], byte[]> record, Instant now) {
-        return Duration.between(Instant.ofEpochMilli(record.timestamp()), now)
-                        .compareTo(registry.healthPolicy().heartbeatTimeout())
-                > 0;
-    }
-
-    /** Of two heartbeats the newer counts, but what only the older said is kept. */
-    private static Heartbeat merged(Heartbeat older, Heartbeat newer) {
-        return new Heartbeat(
-                newer.agentId(),
-                newer.status() == null ? older.status() : newer.status(),
-                newer.loadMetrics() == null ? older.loadMetrics() : newer.loadMetrics(),
-                newer.sentAt(),
-                newer.registration() == null ? older.registration() : newer.registration());
-    }
-
-    private static void report(List<Heartbeat> heartbeats, List<Boolean> known) {
-        for (int i = 0; i < heartbeats.size(); i++) {
-            if (!known.get(i)) {
-                log.atDebug()
-                        .addKeyValue("agent_id", heartbeats.get(i).agentId())
-                        .log("Heartbeat of an agent that is not registered");
+    private void note(List<Spoken> spoken, Instant now) throws InterruptedException {
+        List<Registry.Noted> noted =
+                registry.note(spoken.stream().map(Spoken::received).toList(), now);
+        for (int i = 0; i < spoken.size(); i++) {
+            String agentId = spoken.get(i).heartbeat.agentId();
+            switch (noted.get(i)) {
+                case UNKNOWN -> unknown.about(agentId);
+                case CONTESTED -> contested.about(agentId);
+                case KNOWN, LEAVING ->
+                    log.atTrace().addKeyValue("agent_id", agentId).log("Heartbeat");
             }
+        }
+    }
+
+    /** Kafka's clock, not the agent's; where Kafka was told to keep the agent's, the time at which it is read. */
+    private static Instant receivedAt(ConsumerRecord<byte[], byte[]> record, Instant now) {
+        Instant appended = Instant.ofEpochMilli(record.timestamp());
+        return record.timestampType() == TimestampType.LOG_APPEND_TIME && appended.isBefore(now) ? appended : now;
+    }
+
+    /** Heartbeats that waited while no coordinator ran say nothing of now. */
+    private boolean isOld(Instant at, Instant now) {
+        HealthPolicy policy = registry.healthPolicy();
+        return policy.expectsHeartbeats() && Duration.between(at, now).compareTo(policy.heartbeatTimeout()) > 0;
+    }
+
+    /** One process of an agent. */
+    private record Speaker(String agentId, @Nullable String instanceId) {}
+
+    private record Spoken(Heartbeat heartbeat, Instant at, ConsumerRecord<byte[], byte[]> record) {
+        Registry.Received received() {
+            return new Registry.Received(heartbeat, at);
+        }
+
+        /** Of two heartbeats the newer counts, but what only the older said is kept. */
+        Spoken after(Spoken newer) {
+            Heartbeat said = newer.heartbeat;
+            return new Spoken(
+                    new Heartbeat(
+                            said.agentId(),
+                            said.status() == null ? heartbeat.status() : said.status(),
+                            said.loadMetrics() == null ? heartbeat.loadMetrics() : said.loadMetrics(),
+                            said.sentAt(),
+                            said.instanceId(),
+                            said.registration() == null ? heartbeat.registration() : said.registration()),
+                    newer.at,
+                    newer.record);
         }
     }
 

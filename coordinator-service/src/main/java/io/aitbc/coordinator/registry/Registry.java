@@ -1,9 +1,9 @@
 package io.aitbc.coordinator.registry;
 
+import com.fasterxml.jackson.annotation.JsonProperty;
 import io.aitbc.contracts.AgentStatus;
 import io.aitbc.contracts.Heartbeat;
 import io.aitbc.contracts.Json;
-import io.aitbc.contracts.Registration;
 import io.aitbc.coordinator.agent.Agent;
 import io.aitbc.coordinator.agent.Health;
 import io.aitbc.coordinator.agent.HealthPolicy;
@@ -11,32 +11,45 @@ import io.aitbc.coordinator.kafka.TopicCatalog;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.redis.Script;
+import io.lettuce.core.Limit;
+import io.lettuce.core.Range;
 import io.lettuce.core.RedisFuture;
+import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Collection;
-import java.util.Collections;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
+import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
-import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.IntStream;
 
 /** The agents, kept in Redis. May be used by any thread; every change of an agent is one atomic step. */
 public final class Registry {
     private static final Script HEARTBEAT = Script.beside(Registry.class, "heartbeat");
     private static final Script DEREGISTER = Script.beside(Registry.class, "deregister");
     private static final Script MARK_STALE = Script.beside(Registry.class, "mark-stale");
-    private static final int MAX_REMEMBERED_TOPICS = 100_000;
+    private static final Script BEGIN_REMOVAL = Script.beside(Registry.class, "begin-removal");
+    private static final Script END_REMOVAL = Script.beside(Registry.class, "end-removal");
+
+    /** Of a script that runs, Redis serves nobody else. */
+    private static final int MOST_AT_ONCE = 250;
+
+    /** Whoever removes a topic and is not done by then has died. */
+    static final Duration REMOVAL_LASTS_AT_MOST = Duration.ofSeconds(60);
+
+    private static final long FARTHEST_CLOCK_SECONDS = 1_000_000_000_000L;
+    private static final Duration HASH_OUTLIVES_TOPIC = Duration.ofDays(30);
+    private static final Duration PATIENCE = Duration.ofSeconds(5);
 
     private final Redis redis;
     private final TopicCatalog topics;
     private final HealthPolicy health;
-    /** Agents whose topic is known to exist, so that their heartbeats need not ask Kafka. */
-    private final Set<String> withTopic = ConcurrentHashMap.newKeySet();
 
     public Registry(Redis redis, TopicCatalog topics, HealthPolicy health) {
         this.redis = redis;
@@ -44,51 +57,131 @@ public final class Registry {
         this.health = health;
     }
 
+    /** A heartbeat, and when it was received. */
+    record Received(Heartbeat heartbeat, Instant at) {}
+
+    /** What came of a heartbeat. */
+    public enum Noted {
+        KNOWN,
+        /** Known, and two processes go by the same id. */
+        CONTESTED,
+        /** Of an agent that never registered, or was deregistered, and does not register with it: ignored. */
+        UNKNOWN,
+        /** The topic of the agent's earlier life is being removed: it can register when that is done, in a moment. */
+        LEAVING
+    }
+
     public HealthPolicy healthPolicy() {
         return health;
     }
 
-    /**
-     * Takes note of heartbeats; one that holds a registration registers its agent, whose topic is made first.
-     *
-     * @return for each whether the agent is known, in the same order
-     */
-    public List<Boolean> note(List<Heartbeat> heartbeats, Instant now) throws InterruptedException {
-        makeTopics(heartbeats.stream()
-                .filter(heartbeat -> heartbeat.registration() != null)
-                .map(Heartbeat::agentId)
-                .toList());
-        List<CompletableFuture<List<Object>>> answers = heartbeats.stream()
-                .map(heartbeat -> HEARTBEAT.run(redis, arguments(heartbeat, now)))
+    /** Takes note of a heartbeat that is received now; one that holds a registration registers its agent, whose topic is made first. */
+    public Noted note(Heartbeat heartbeat, Instant now) throws InterruptedException {
+        return note(List.of(new Received(heartbeat, now)), now).get(0);
+    }
+
+    /** Takes note of heartbeats; the outcomes stand in the same order. */
+    List<Noted> note(List<Received> heartbeats, Instant now) throws InterruptedException {
+        List<String> answers = new ArrayList<>(beat(heartbeats, false, now));
+        List<Integer> newcomers = IntStream.range(0, heartbeats.size())
+                .filter(i -> answers.get(i).equals("register"))
+                .boxed()
                 .toList();
+        if (!newcomers.isEmpty()) {
+            List<Received> registering = newcomers.stream().map(heartbeats::get).toList();
+            topics.createForAgents(registering.stream()
+                    .map(received -> received.heartbeat().agentId())
+                    .distinct()
+                    .toList());
+            List<String> registered = beat(registering, true, now);
+            IntStream.range(0, newcomers.size()).forEach(i -> answers.set(newcomers.get(i), registered.get(i)));
+        }
+        return answers.stream().map(Registry::noted).toList();
+    }
+
+    private List<String> beat(List<Received> heartbeats, boolean topicsAreMade, Instant now) {
+        List<CompletableFuture<List<Object>>> answers = new ArrayList<>();
+        for (int from = 0; from < heartbeats.size(); from += MOST_AT_ONCE) {
+            List<String> arguments = new ArrayList<>();
+            arguments.add(ms(now));
+            arguments.add(String.valueOf(REMOVAL_LASTS_AT_MOST.toMillis()));
+            arguments.add(String.valueOf(AgentHash.REGISTRATION_FIELDS));
+            heartbeats
+                    .subList(from, Math.min(heartbeats.size(), from + MOST_AT_ONCE))
+                    .forEach(received -> addTo(arguments, received, topicsAreMade));
+            answers.add(HEARTBEAT.run(redis, arguments));
+        }
         return answers.stream()
-                .map(answer -> join(answer).get(0).equals("known"))
+                .flatMap(answer -> join(answer).stream().map(String.class::cast))
                 .toList();
     }
 
+    private static void addTo(List<String> arguments, Received received, boolean topicIsMade) {
+        Heartbeat heartbeat = received.heartbeat();
+        List<String> fields = heartbeat.registration() == null ? List.of() : AgentHash.fields(heartbeat.registration());
+        Map<String, Double> metrics = heartbeat.loadMetrics();
+        arguments.add(heartbeat.agentId());
+        arguments.add(ms(received.at()));
+        arguments.add(received.at().toString());
+        arguments.add(heartbeat.status() == null ? "" : heartbeat.status().wireName());
+        arguments.add(metrics == null ? "" : Json.text(metrics));
+        arguments.add(metrics == null ? "" : String.valueOf(Health.loadFactor(Agent.load(metrics))));
+        arguments.add(heartbeat.instanceId() == null ? "" : heartbeat.instanceId());
+        arguments.add(heartbeat.sentAt() == null ? "" : clockAheadMs(received.at(), heartbeat.sentAt()));
+        arguments.add(fields.isEmpty() ? "" : digest(fields));
+        arguments.add(topicIsMade ? "1" : "0");
+        if (topicIsMade) {
+            arguments.addAll(fields);
+        }
+    }
+
+    /** Some clocks are so wrong that the difference is beyond all numbers. */
+    private static String clockAheadMs(Instant received, Instant sent) {
+        Duration ahead = Duration.between(received, sent);
+        return String.valueOf(
+                Math.max(-FARTHEST_CLOCK_SECONDS, Math.min(FARTHEST_CLOCK_SECONDS, ahead.toSeconds())) * 1_000
+                        + ahead.toMillisPart());
+    }
+
+    /** Tells one registration of an agent from another, so that one that is repeated need not be written again. */
+    private static String digest(List<String> fields) {
+        return UUID.nameUUIDFromBytes(String.join("\0", fields).getBytes(StandardCharsets.UTF_8))
+                .toString();
+    }
+
+    private static Noted noted(String code) {
+        return switch (code) {
+            case "known" -> Noted.KNOWN;
+            case "contested" -> Noted.CONTESTED;
+            case "unknown" -> Noted.UNKNOWN;
+            case "leaving" -> Noted.LEAVING;
+            default -> throw new IllegalStateException("heartbeat.lua answered " + code);
+        };
+    }
+
     /** Takes an agent out of service; false if it is not known. Its unsettled assignments are given back. */
-    public boolean deregister(String agentId) {
-        return DEREGISTER.runNow(redis, List.of(agentId)).get(0).equals("known");
+    public boolean deregister(String agentId, Instant now) {
+        return DEREGISTER.runNow(redis, List.of(agentId, ms(now))).get(0).equals("known");
     }
 
     public Optional<Agent> find(String agentId) {
         return fetch(List.of(agentId)).stream().findFirst();
     }
 
-    /** All agents that ever registered, whatever their status. */
+    /** All agents, whatever their status; those that deregistered for as long as they have a topic. */
     public List<Agent> all() {
         return fetch(redis.sync().smembers(Keys.KNOWN_AGENTS));
     }
 
     /** All agents whose status is active. */
-    public List<Agent> active() {
+    List<Agent> active() {
         return fetch(redis.sync().smembers(Keys.ACTIVE_AGENTS)).stream()
                 .filter(agent -> agent.status() == AgentStatus.ACTIVE)
                 .toList();
     }
 
     /** The agents of some ids, without those that are not known. */
-    public List<Agent> fetch(Collection<String> agentIds) {
+    List<Agent> fetch(Collection<String> agentIds) {
         record Parts(RedisFuture<Map<String, String>> hash, RedisFuture<Long> inflight) {}
         List<Parts> parts = agentIds.stream()
                 .map(id -> new Parts(
@@ -97,76 +190,114 @@ public final class Registry {
         List<Agent> agents = new ArrayList<>(parts.size());
         for (Parts part : parts) {
             Map<String, String> hash = join(part.hash().toCompletableFuture());
+            int inflight = join(part.inflight().toCompletableFuture()).intValue();
             if (hash.containsKey("agent_id")) {
-                agents.add(AgentHash.read(
-                        hash, join(part.inflight().toCompletableFuture()).intValue()));
+                agents.add(AgentHash.read(hash, inflight));
             }
         }
         return agents;
+    }
+
+    /** An unsettled assignment of an agent, and when it is taken back. */
+    public record HeldAssignment(String taskId, int attempt, Instant assignedAt, Instant deadline) {}
+
+    /** What an agent holds, the next to be due first. */
+    public List<HeldAssignment> heldBy(String agentId) {
+        List<Map.Entry<String, String>> inflight =
+                List.copyOf(redis.sync().hgetall(Keys.inflight(agentId)).entrySet());
+        if (inflight.isEmpty()) {
+            return List.of();
+        }
+        // What the agent reports of its progress moves the deadline there.
+        List<Double> deadlines = redis.sync()
+                .zmscore(
+                        Keys.DEADLINES, inflight.stream().map(Map.Entry::getKey).toArray(String[]::new));
+        record Reservation(
+                @JsonProperty("attempt") int attempt,
+                @JsonProperty("assigned_at") Instant assignedAt,
+                @JsonProperty("deadline") Instant deadline) {}
+        return IntStream.range(0, inflight.size())
+                .mapToObj(i -> {
+                    Reservation made = Json.read(inflight.get(i).getValue(), Reservation.class);
+                    Double deadlineMs = deadlines.get(i);
+                    return new HeldAssignment(
+                            inflight.get(i).getKey(),
+                            made.attempt(),
+                            made.assignedAt(),
+                            deadlineMs == null ? made.deadline() : Instant.ofEpochMilli(deadlineMs.longValue()));
+                })
+                .sorted(Comparator.comparing(HeldAssignment::deadline).thenComparing(HeldAssignment::taskId))
+                .toList();
+    }
+
+    /** How many heartbeats came of agents that are not registered. */
+    public long unknownHeartbeats() {
+        String count = redis.sync().hget(Keys.AGENT_STATS, "unknown_heartbeats");
+        return count == null ? 0 : Long.parseLong(count);
     }
 
     public Health health(Agent agent, Instant now) {
         return Health.of(agent, now, health);
     }
 
+    /** How many notices about agents have been given; less than before once Redis has lost what it had. */
+    long noticesGiven() {
+        String count = redis.sync().get(Keys.AGENT_EVENT_COUNT);
+        return count == null ? 0 : Long.parseLong(count);
+    }
+
     /** Agents that were last heard of longer ago than the timeout. */
     List<String> silent(Instant now) {
+        if (!health.expectsHeartbeats()) {
+            return List.of();
+        }
         double limit = now.minus(health.heartbeatTimeout()).toEpochMilli();
-        return redis.sync()
-                .zrangebyscore(
-                        Keys.HEARTBEATS,
-                        io.lettuce.core.Range.create(0.0, limit),
-                        io.lettuce.core.Limit.create(0, 1_000));
+        return redis.sync().zrangebyscore(Keys.HEARTBEATS, Range.create(0.0, limit), Limit.create(0, 1_000));
     }
 
     /** Makes an agent stale, unless it spoke meanwhile; true if it is stale now. */
     boolean markStale(String agentId, Instant now) {
-        String limit = String.valueOf(now.minus(health.heartbeatTimeout()).toEpochMilli());
-        return MARK_STALE.runNow(redis, List.of(agentId, limit)).get(0).equals("stale");
+        return MARK_STALE
+                .runNow(redis, List.of(agentId, ms(now.minus(health.heartbeatTimeout()))))
+                .get(0)
+                .equals("stale");
     }
 
-    private void makeTopics(List<String> agentIds) throws InterruptedException {
-        List<String> missing = agentIds.stream()
-                .filter(id -> !withTopic.contains(id))
-                .distinct()
-                .toList();
-        if (missing.isEmpty()) {
-            return;
+    /** Agents that deregistered before a time and whose topics are still there, the longest gone first. */
+    List<String> departedBefore(Instant limit, int most) {
+        return redis.sync()
+                .zrangebyscore(
+                        Keys.DEPARTED_AGENTS, Range.create(0.0, (double) limit.toEpochMilli()), Limit.create(0, most));
+    }
+
+    /**
+     * Removes the topic of an agent that has deregistered, unless it has work that is not settled.
+     *
+     * @return whether it is removed
+     */
+    boolean removeTopic(String agentId, Instant now) throws InterruptedException {
+        if (!BEGIN_REMOVAL.runNow(redis, List.of(agentId, ms(now))).get(0).equals("remove")) {
+            return false;
         }
-        topics.createForAgents(missing);
-        if (withTopic.size() > MAX_REMEMBERED_TOPICS) {
-            withTopic.clear();
+        topics.removeOfAgent(agentId);
+        boolean gone = END_REMOVAL
+                .runNow(redis, List.of(agentId, ms(now), String.valueOf(HASH_OUTLIVES_TOPIC.toSeconds())))
+                .get(0)
+                .equals("removed");
+        if (!gone) {
+            // It took so long that the agent has registered anew meanwhile.
+            topics.createForAgents(List.of(agentId));
         }
-        withTopic.addAll(missing);
+        return gone;
     }
 
-    private List<String> arguments(Heartbeat heartbeat, Instant now) {
-        Registration registration = heartbeat.registration();
-        List<String> arguments = new ArrayList<>(34);
-        arguments.add(heartbeat.agentId());
-        arguments.add(String.valueOf(now.toEpochMilli()));
-        arguments.add(now.toString());
-        arguments.add(heartbeat.status() == null ? "" : heartbeat.status().wireName());
-        arguments.add(heartbeat.loadMetrics() == null ? "" : Json.text(heartbeat.loadMetrics()));
-        arguments.add(heartbeat.loadMetrics() == null ? "" : String.valueOf(loadFactor(heartbeat, now)));
-        arguments.addAll(registration == null ? List.of() : AgentHash.fields(registration));
-        return arguments;
-    }
-
-    /** The part of the health score that the heartbeat alone decides. */
-    private double loadFactor(Heartbeat heartbeat, Instant now) {
-        Registration anyone = Registration.of(heartbeat.agentId(), "any", Collections.emptyList(), 1);
-        return Health.of(
-                        new Agent(anyone, AgentStatus.ACTIVE, now, now, heartbeat.loadMetrics(), 0, now, 0),
-                        now,
-                        health)
-                .load();
+    private static String ms(Instant time) {
+        return String.valueOf(time.toEpochMilli());
     }
 
     private static <T> T join(CompletableFuture<T> future) {
         try {
-            return future.orTimeout(Duration.ofSeconds(5).toMillis(), java.util.concurrent.TimeUnit.MILLISECONDS)
-                    .join();
+            return future.orTimeout(PATIENCE.toMillis(), TimeUnit.MILLISECONDS).join();
         } catch (CompletionException e) {
             throw Redis.failure(e.getCause());
         }

@@ -29,4 +29,9 @@ class RegistryConfiguration {
             Clock clock) {
         return new HeartbeatLoop(clients, topics, topicSettings.partitions(), registry, deadLetters, clock);
     }
+
+    @Bean(destroyMethod = "")
+    TopicRemoval topicRemoval(Registry registry, TopicSettings topicSettings, HeartbeatLoop heartbeats, Clock clock) {
+        return new TopicRemoval(registry, topicSettings.departedAgentRetention(), heartbeats::owns, clock);
+    }
 }

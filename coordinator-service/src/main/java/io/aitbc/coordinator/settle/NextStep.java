@@ -39,13 +39,13 @@ record NextStep(@Nullable Task again) {
                                 ? null
                                 : task.rejected(attempt.agentId())
                                         .attempt(next, now.plus(backoff(1, settings, random))));
-            case FAILED, OVERDUE ->
+            // Of a lost agent too: one that crashes at each start, or a task that makes agents crash, is not to burn
+            // attempts.
+            case FAILED, OVERDUE, AGENT_LOST ->
                 new NextStep(
                         next > attempt.maxAttempts()
                                 ? null
                                 : task.attempt(next, now.plus(backoff(attempt.attempt(), settings, random))));
-            // Not the task's fault, most likely: another agent may have it at once.
-            case AGENT_LOST -> new NextStep(next > attempt.maxAttempts() ? null : task.attempt(next, null));
         };
     }
 

@@ -20,6 +20,6 @@ if status == 'queued' or status == 'assigned' then
     redis.call('HINCRBY', 'stats:tasks', 'failed_attempts', 1)
     held = ',"held":{"' .. agent_id .. '":' .. redis.call('HLEN', 'agent:' .. agent_id .. ':inflight') .. '}'
   end
-  redis.call('PUBLISH', 'agent_events', '{"cancelled":["' .. task_id .. '"]' .. held .. '}')
+  redis.call('PUBLISH', 'agent_events', '{"seq":' .. redis.call('INCR', 'agents:events') .. ',"cancelled":["' .. task_id .. '"]' .. held .. '}')
 end
 return { status, attempt, agent_id }

@@ -5,6 +5,7 @@
 -- Returns for each task: 'ended' (now), 'before' (it had ended, or a later attempt exists), 'live' (an agent has this attempt)
 local answer = {}
 local count = 0
+local held = {}
 local ended = { completed = true, failed = true, cancelled = true, expired = true }
 for i = 5, #ARGV, 4 do
   local task = 'task:' .. ARGV[i]
@@ -19,6 +20,7 @@ for i = 5, #ARGV, 4 do
     if status == 'assigned' then
       -- A record of a later attempt is proof that this one was given back.
       redis.call('HDEL', 'agent:' .. seen[3] .. ':inflight', ARGV[i])
+      held[#held + 1] = '"' .. seen[3] .. '":' .. redis.call('HLEN', 'agent:' .. seen[3] .. ':inflight')
       redis.call('HINCRBY', 'stats:tasks', 'failed_attempts', 1)
       redis.call('ZREM', 'tasks:deadlines', ARGV[i])
     end
@@ -35,5 +37,9 @@ if count > 0 then
     redis.call('HINCRBY', 'clear:' .. ARGV[2], 'count', count)
     redis.call('EXPIRE', 'clear:' .. ARGV[2], 86400)
   end
+end
+if #held > 0 then
+  redis.call('PUBLISH', 'agent_events',
+    '{"seq":' .. redis.call('INCR', 'agents:events') .. ',"held":{' .. table.concat(held, ',') .. '}}')
 end
 return answer

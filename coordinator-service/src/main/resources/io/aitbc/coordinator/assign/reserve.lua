@@ -1,7 +1,7 @@
 -- Makes agents the holders of attempts.
 -- Guarantee: at most one attempt of a task is live; an agent never holds more than its capacity; a repeated call changes nothing.
 -- KEYS   none: names are built from ids, see Keys.java (no Redis Cluster)
--- ARGV   1 now in ms, 2 now as ISO 8601, then for each placement ten:
+-- ARGV   1 now in ms, 2 now as ISO 8601, 3 who asks, for those who listen, then for each placement ten:
 --        task_id, attempt, agent_id, priority, submitted_at, submitted_at in ms, max_attempts, timeout_seconds,
 --        deadline in ms, deadline as ISO 8601
 -- Returns for each placement four: ruling, id of the agent that holds the attempt, number held by the placement's agent, assigned_at
@@ -35,7 +35,7 @@ end
 
 local ended = { completed = true, failed = true, cancelled = true, expired = true }
 
-for i = 3, #ARGV, 10 do
+for i = 4, #ARGV, 10 do
   local task_id, attempt, agent_id = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2]
   local task = 'task:' .. task_id
   local seen = redis.call('HMGET', task, 'status', 'attempt', 'agent_id', 'assigned_at')
@@ -56,16 +56,20 @@ for i = 3, #ARGV, 10 do
         retried = retried + 1
         if agents[holder] then
           agents[holder].held = agents[holder].held - 1
+        else
+          agent_of(holder)
         end
+        agents[holder].changed = true
       end
     end
     redis.call('HSET', 'agent:' .. agent_id .. ':inflight', task_id,
       '{"attempt":' .. attempt .. ',"assigned_at":"' .. now .. '","deadline":"' .. ARGV[i + 9] .. '"}')
     redis.call('HSET', task, 'task_id', task_id, 'status', 'assigned', 'attempt', attempt, 'agent_id', agent_id,
-      'priority', ARGV[i + 3], 'submitted_at', ARGV[i + 4], 'assigned_at', now, 'deadline', ARGV[i + 9],
+      'priority', ARGV[i + 3], 'submitted_at', ARGV[i + 4], 'assigned_at', now, 'assigned_ms', ARGV[1], 'deadline', ARGV[i + 9],
       'max_attempts', ARGV[i + 6], 'timeout_seconds', ARGV[i + 7])
     redis.call('ZADD', 'tasks:deadlines', ARGV[i + 8], task_id)
     agent.held = agent.held + 1
+    agent.changed = true
     granted = granted + 1
     waited_ms = waited_ms + math.max(0, now_ms - tonumber(ARGV[i + 5]))
     say('granted', agent_id, agent.held, now)
@@ -79,5 +83,15 @@ end
 if granted > 0 then
   redis.call('HINCRBY', 'stats:tasks', 'distributed', granted)
   redis.call('HINCRBY', 'stats:tasks', 'distribution_ms', waited_ms)
+end
+if granted + retried > 0 then
+  local held = {}
+  for id, agent in pairs(agents) do
+    if agent.changed then
+      held[#held + 1] = '"' .. id .. '":' .. agent.held
+    end
+  end
+  redis.call('PUBLISH', 'agent_events', '{"seq":' .. redis.call('INCR', 'agents:events')
+    .. ',"by":"' .. ARGV[3] .. '","held":{' .. table.concat(held, ',') .. '}}')
 end
 return answer

@@ -1,51 +1,128 @@
--- Takes note of a heartbeat, and registers the agent if the heartbeat says what the agent is.
--- Guarantee: the agent's hash, agents:active, agents:known, agents:heartbeats and agents:lost agree afterwards.
--- ARGV   1 agent_id, 2 now in ms, 3 now as ISO 8601, 4 status or '', 5 load_metrics as JSON or '', 6 load factor of health or '',
---        then field and value for each field of a registration, or nothing
--- Returns 'known', or 'unknown' when an agent that never registered, or was deregistered, sends no registration
-local id, now_ms, now, status, metrics = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local agent = 'agent:' .. id
-local registers = #ARGV > 6
-local before = redis.call('HMGET', agent, 'status', 'registration_time', 'failure_share', 'failure_share_at')
-local old_status = before[1]
+-- Takes note of heartbeats, and registers the agents of those that say what the agent is.
+-- Guarantee: an agent's hash, agents:active, agents:known, agents:heartbeats, agents:lost and agents:departed agree afterwards; an
+--        agent is registered only once its topic has been made, and not while its topic of an earlier life is being removed.
+-- ARGV   1 now in ms, 2 for how many ms the removal of a topic counts, 3 how many fields a registration has, then for each heartbeat ten:
+--        agent_id, received in ms, received as ISO 8601, status or '', load_metrics as JSON or '', load factor of health or '',
+--        instance_id or '', by how many ms the agent's clock is ahead or '', digest of its registration or '',
+--        1 if its topic is made and as many fields and values follow, else 0
+-- Returns for each heartbeat 'known'; 'contested' if known, and two processes go by this id; 'unknown' when an agent that never
+--        registered, or was deregistered, sends no registration; 'register' when it sends one that is new here, to be called again
+--        once the topic is made; 'leaving' while its topic is being removed
+local now_ms, removal_ms, registration_fields = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local status_factor = { active = 1, busy = 0.9, maintenance = 0.8 }
+local longest_rivalry_ms = 600000
+local answer, changed, heard = {}, {}, {}
+local unknown = 0
 
-if not registers and (not old_status or old_status == 'inactive') then
-  return { 'unknown' }
+-- An instance that speaks again after another took its place did not make way for it: both run.
+local function note_instance(agent, instance, at, at_ms)
+  local seen = redis.call('HMGET', agent, 'instance_id', 'former_instances')
+  if seen[1] == instance then
+    return false
+  end
+  local former, kept, contested = cjson.decode(seen[2] or '{}'), {}, false
+  for id, when in pairs(former) do
+    if id == instance then
+      contested = at_ms - when < longest_rivalry_ms
+    elseif at_ms - when < longest_rivalry_ms then
+      kept[id] = when
+    end
+  end
+  if seen[1] then
+    kept[seen[1]] = at_ms
+  end
+  redis.call('HSET', agent, 'instance_id', instance, 'former_instances', cjson.encode(kept))
+  if contested then
+    redis.call('HSET', agent, 'rival_instance', seen[1], 'rival_seen_at', at)
+  end
+  return contested
 end
 
-if registers then
-  redis.call('HSET', agent, unpack(ARGV, 7))
-  redis.call('SADD', 'agents:known', id)
-  if not before[2] then
-    redis.call('HSET', agent, 'registration_time', now, 'load_metrics', '{}', 'health_score', '1.0')
+local i = 4
+while i <= #ARGV do
+  local id, at_ms, at, status, metrics = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
+  local instance, skew, digest, registers = ARGV[i + 6], ARGV[i + 7], ARGV[i + 8], ARGV[i + 9] == '1'
+  local load_factor, fields = ARGV[i + 5], i + 10
+  i = fields
+  if registers then
+    i = i + registration_fields * 2
+  end
+  local agent = 'agent:' .. id
+  local before = redis.call('HMGET', agent, 'status', 'registration_time', 'failure_share', 'results_at', 'digest', 'topic')
+  local old_status, topic = before[1], before[6]
+  local leaving_since = topic and tonumber(string.match(topic, '^removing (%d+)$'))
+
+  if leaving_since and now_ms - leaving_since < removal_ms then
+    answer[#answer + 1] = digest == '' and 'unknown' or 'leaving'
+  elseif digest == '' and (not old_status or old_status == 'inactive') then
+    unknown = unknown + 1
+    answer[#answer + 1] = 'unknown'
+  elseif digest ~= '' and not registers and (before[5] ~= digest or topic ~= 'made') then
+    answer[#answer + 1] = 'register'
+  else
+    if registers then
+      redis.call('HSET', agent, 'digest', digest, 'topic', 'made', unpack(ARGV, fields, i - 1))
+      if not before[2] then
+        redis.call('HSET', agent, 'registration_time', at, 'load_metrics', '{}')
+      end
+    end
+    if digest ~= '' then
+      redis.call('SADD', 'agents:known', id)
+      redis.call('PERSIST', agent)
+    end
+    if status == '' then
+      status = old_status
+      if not status or status == 'inactive' or status == 'stale' then
+        status = 'active'
+      end
+    end
+    redis.call('HSET', agent, 'status', status, 'last_heartbeat', at)
+    if metrics ~= '' then
+      redis.call('HSET', agent, 'load_metrics', metrics, 'load_factor', load_factor)
+    else
+      load_factor = redis.call('HGET', agent, 'load_factor') or '1'
+    end
+    if skew ~= '' then
+      redis.call('HSET', agent, 'clock_ahead_ms', skew)
+    end
+    local share = tonumber(before[3]) or 0
+    if share > 0 then
+      share = share * 0.5 ^ ((at_ms - tonumber(before[4])) / 60000)
+    end
+    redis.call('HSET', agent, 'health_score',
+      string.format('%.3f', tonumber(load_factor) * (1 - 0.4 * share) * (status_factor[status] or 0)))
+    local contested = instance ~= '' and note_instance(agent, instance, at, at_ms)
+
+    if status == 'active' then
+      redis.call('SADD', 'agents:active', id)
+    else
+      redis.call('SREM', 'agents:active', id)
+    end
+    if status_factor[status] then
+      redis.call('ZADD', 'agents:heartbeats', at_ms, id)
+    else
+      redis.call('ZREM', 'agents:heartbeats', id)
+      redis.call('SADD', 'agents:lost', id)
+    end
+    if status == 'inactive' then
+      redis.call('ZADD', 'agents:departed', 'NX', at_ms, id)
+    elseif not old_status or old_status == 'inactive' then
+      redis.call('ZREM', 'agents:departed', id)
+    end
+    if registers or status ~= old_status then
+      changed[#changed + 1] = '"' .. id .. '"'
+    else
+      heard[#heard + 1] = '"' .. id .. '":[' .. ARGV[fields - 9] .. ',' .. (metrics ~= '' and metrics or 'null') .. ']'
+    end
+    answer[#answer + 1] = contested and 'contested' or 'known'
   end
 end
-if status == '' then
-  status = old_status
-  if not status or status == 'inactive' or status == 'stale' then
-    status = 'active'
-  end
-end
-redis.call('HSET', agent, 'status', status, 'last_heartbeat', now)
-if metrics ~= '' then
-  local share = tonumber(before[3]) or 0
-  if share > 0 then
-    share = share * 0.5 ^ ((tonumber(now_ms) - tonumber(before[4])) / 60000)
-  end
-  redis.call('HSET', agent, 'load_metrics', metrics, 'health_score',
-    string.format('%.3f', tonumber(ARGV[6]) * (1 - 0.4 * share)))
-end
 
-if status == 'active' then
-  redis.call('SADD', 'agents:active', id)
-else
-  redis.call('SREM', 'agents:active', id)
+if unknown > 0 then
+  redis.call('HINCRBY', 'stats:agents', 'unknown_heartbeats', unknown)
 end
-if status == 'active' or status == 'busy' or status == 'maintenance' then
-  redis.call('ZADD', 'agents:heartbeats', now_ms, id)
-else
-  redis.call('ZREM', 'agents:heartbeats', id)
-  redis.call('SADD', 'agents:lost', id)
+if #changed + #heard > 0 then
+  redis.call('PUBLISH', 'agent_events', '{"seq":' .. redis.call('INCR', 'agents:events') 
+    .. ',"changed":[' .. table.concat(changed, ',') .. '],"heard":{' .. table.concat(heard, ',') .. '}}')
 end
-redis.call('PUBLISH', 'agent_events', '{"changed":["' .. id .. '"]}')
-return { 'known' }
+return answer

@@ -7,9 +7,9 @@ local last = redis.call('ZSCORE', 'agents:heartbeats', id)
 if not last or tonumber(last) > tonumber(ARGV[2]) then
   return { 'alive' }
 end
-redis.call('HSET', 'agent:' .. id, 'status', 'stale')
+redis.call('HSET', 'agent:' .. id, 'status', 'stale', 'health_score', '0.000')
 redis.call('SREM', 'agents:active', id)
 redis.call('ZREM', 'agents:heartbeats', id)
 redis.call('SADD', 'agents:lost', id)
-redis.call('PUBLISH', 'agent_events', '{"changed":["' .. id .. '"]}')
+redis.call('PUBLISH', 'agent_events', '{"seq":' .. redis.call('INCR', 'agents:events') .. ',"changed":["' .. id .. '"]}')
 return { 'stale' }

@@ -8,23 +8,41 @@ local answer = {}
 local held = {}
 local completed, late = 0, 0
 
+-- What is known of how agents have done, as it was before this batch and as it becomes.
+local tracks = {}
+
+local function track_of(agent_id)
+  local track = tracks[agent_id]
+  if not track then
+    local seen = redis.call('HMGET', 'agent:' .. agent_id, 'failure_share', 'response_ms', 'results_at')
+    track = { share = tonumber(seen[1]) or 0, response = tonumber(seen[2]) or 0 }
+    local age_ms = math.max(0, now_ms - (tonumber(seen[3]) or now_ms))
+    track.share = track.share * 0.5 ^ (age_ms / 60000)
+    track.kept = math.exp(-age_ms / 60000)
+    track.longest = 0
+    tracks[agent_id] = track
+  end
+  return track
+end
+
 -- The share of failures among recent results: halves every minute, and each result counts a tenth.
 local function note_outcome(agent_id, failed)
-  local agent = 'agent:' .. agent_id
-  local seen = redis.call('HMGET', agent, 'failure_share', 'failure_share_at')
-  local share = tonumber(seen[1]) or 0
-  if share == 0 and failed == 0 then
-    return
+  local track = track_of(agent_id)
+  track.share = track.share + 0.1 * (failed - track.share)
+end
+
+-- The time from assignment to result. Of a batch the longest counts; see TrackRecord.java
+local function note_response(agent_id, assigned_ms)
+  local track = track_of(agent_id)
+  if assigned_ms then
+    track.longest = math.max(track.longest, 1, now_ms - assigned_ms)
   end
-  share = share * 0.5 ^ ((now_ms - (tonumber(seen[2]) or now_ms)) / 60000)
-  share = share + 0.1 * (failed - share)
-  redis.call('HSET', agent, 'failure_share', string.format('%.4f', share), 'failure_share_at', ARGV[1])
 end
 
 for i = 4, #ARGV, 7 do
   local task_id, attempt, agent_id, outcome = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2], ARGV[i + 3]
   local task = 'task:' .. task_id
-  local seen = redis.call('HMGET', task, 'status', 'attempt', 'agent_id', 'timeout_seconds')
+  local seen = redis.call('HMGET', task, 'status', 'attempt', 'agent_id', 'timeout_seconds', 'assigned_ms')
   local status = seen[1]
   local live = status == 'assigned' and tonumber(seen[2]) == attempt and seen[3] == agent_id
   -- Of a task that Redis knows nothing of, the result is the best that is known: Redis lost what it had.
@@ -44,6 +62,7 @@ for i = 4, #ARGV, 7 do
     redis.call('HDEL', 'agent:' .. agent_id .. ':inflight', task_id)
     redis.call('ZREM', 'tasks:deadlines', task_id)
     note_outcome(agent_id, 0)
+    note_response(agent_id, live and tonumber(seen[5]))
     held[agent_id] = true
     completed = completed + 1
     answer[#answer + 1] = 'completed'
@@ -64,11 +83,26 @@ end
 
 if completed > 0 then redis.call('HINCRBY', 'stats:tasks', 'completed', completed) end
 if late > 0 then redis.call('HINCRBY', 'stats:tasks', 'late_results', late) end
-local counts = {}
+local counts, news = {}, {}
 for agent_id, _ in pairs(held) do
   counts[#counts + 1] = '"' .. agent_id .. '":' .. redis.call('HLEN', 'agent:' .. agent_id .. ':inflight')
 end
-if #counts > 0 then
-  redis.call('PUBLISH', 'agent_events', '{"held":{' .. table.concat(counts, ',') .. '}}')
+for agent_id, track in pairs(tracks) do
+  local agent = 'agent:' .. agent_id
+  -- Results of an agent that somebody made up make no agent.
+  if redis.call('EXISTS', agent) == 1 then
+    local response = track.longest
+    if response <= track.response then
+      response = track.response * track.kept + track.longest * (1 - track.kept)
+    end
+    local share = string.format('%.4f', track.share)
+    response = string.format('%.1f', response)
+    redis.call('HSET', agent, 'failure_share', share, 'response_ms', response, 'results_at', ARGV[1])
+    news[#news + 1] = '"' .. agent_id .. '":[' .. share .. ',' .. response .. ']'
+  end
+end
+if #counts + #news > 0 then
+  redis.call('PUBLISH', 'agent_events', '{"seq":' .. redis.call('INCR', 'agents:events') .. ',"at":' .. ARGV[1]
+    .. ',"held":{' .. table.concat(counts, ',') .. '},"tracks":{' .. table.concat(news, ',') .. '}}')
 end
 return answer

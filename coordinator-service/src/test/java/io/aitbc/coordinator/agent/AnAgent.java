@@ -25,8 +25,7 @@ public final class AnAgent {
     private AgentStatus status = AgentStatus.ACTIVE;
     private Instant lastHeartbeat = NOW;
     private Map<String, Double> load = Map.of();
-    private double failureShare;
-    private Instant failureShareAt = NOW;
+    private TrackRecord track = TrackRecord.NONE;
     private int inflight;
 
     private AnAgent(String id) {
@@ -101,8 +100,12 @@ public final class AnAgent {
     }
 
     public AnAgent failures(double share, long secondsAgo) {
-        this.failureShare = share;
-        this.failureShareAt = NOW.minusSeconds(secondsAgo);
+        this.track = new TrackRecord(share, 0, NOW.minusSeconds(secondsAgo));
+        return this;
+    }
+
+    public AnAgent responds(double seconds, long secondsAgo) {
+        this.track = new TrackRecord(0, seconds * 1_000, NOW.minusSeconds(secondsAgo));
         return this;
     }
 
@@ -130,6 +133,6 @@ public final class AnAgent {
     }
 
     public Agent build() {
-        return new Agent(registration(), status, NOW, lastHeartbeat, load, failureShare, failureShareAt, inflight);
+        return new Agent(registration(), status, NOW, lastHeartbeat, load, track, Sender.UNKNOWN, inflight);
     }
 }

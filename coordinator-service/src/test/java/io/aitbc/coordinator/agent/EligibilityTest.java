@@ -41,6 +41,7 @@ class EligibilityTest {
         "{\"region\":\"west\"}, true",
         "{\"region\":\"east\"}, false",
         "'{\"capabilities\":[\"hash\"],\"tags\":[\"tpu\"]}', false",
+        "{\"affinity_key\":\"k\"}, true", // a wish too
         "'{\"location\":{\"lat\":1.5,\"lon\":2.5}}', true", // a wish, never a condition
         "{\"min_health_score\":1.0}, true", // about its state, not its kind
         "{\"made_up\":1}, true"
@@ -64,7 +65,7 @@ class EligibilityTest {
     void onlyActiveAgentsAreFit(AgentStatus status) {
         Agent agent = AnAgent.named("a").status(status).build();
 
-        assertThat(Eligibility.fit(agent, Requirements.NONE, NOW, POLICY)).isEqualTo(status == AgentStatus.ACTIVE);
+        assertThat(fit(agent, Requirements.NONE)).isEqualTo(status == AgentStatus.ACTIVE);
     }
 
     @ParameterizedTest(name = "cpu {0}, memory {1}: {2}")
@@ -72,7 +73,7 @@ class EligibilityTest {
     void loadMustBeBelowTheLimits(double cpu, double memory, boolean expected) {
         Agent agent = AnAgent.named("a").load(cpu, memory).build();
 
-        assertThat(Eligibility.fit(agent, Requirements.NONE, NOW, POLICY)).isEqualTo(expected);
+        assertThat(fit(agent, Requirements.NONE)).isEqualTo(expected);
     }
 
     @ParameterizedTest(name = "silent for {0} s, wanted {1}: {2}")
@@ -81,7 +82,12 @@ class EligibilityTest {
         Agent agent = AnAgent.named("a").silentFor(silence).build();
         Requirements task = read("{\"min_health_score\":" + wanted + "}");
 
-        assertThat(Eligibility.fit(agent, task, NOW, POLICY)).isEqualTo(expected);
+        assertThat(fit(agent, task)).isEqualTo(expected);
+    }
+
+    private static boolean fit(Agent agent, Requirements task) {
+        return Eligibility.ready(agent, POLICY)
+                && Health.of(agent, NOW, POLICY).score() >= Eligibility.minHealth(task, POLICY);
     }
 
     private static Requirements read(String json) {

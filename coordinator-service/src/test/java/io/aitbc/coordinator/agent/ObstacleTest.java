@@ -59,7 +59,8 @@ class ObstacleTest {
             Requirements task = requirements(random);
             boolean regionBinds = random.nextBoolean();
             boolean may = Eligibility.suits(agent.registration(), task, regionBinds)
-                    && Eligibility.fit(agent, task, NOW, POLICY)
+                    && Eligibility.ready(agent, POLICY)
+                    && Health.of(agent, NOW, POLICY).score() >= Eligibility.minHealth(task, POLICY)
                     && agent.inflight() < agent.capacity();
             eligible += may ? 1 : 0;
             assertThat(Obstacle.between(agent, task, NOW, POLICY, regionBinds).isEmpty())
@@ -72,7 +73,7 @@ class ObstacleTest {
     private static Agent agent(Random random) {
         AnAgent agent = AnAgent.named(random.nextBoolean() ? "a" : "b")
                 .type(random.nextInt(5) == 0 ? "other" : "worker")
-                .capabilities(random.nextBoolean() ? new String[] {"x", "y"} : new String[] {"x"})
+                .capabilities(random.nextBoolean() ? new String[] {"x", "y"} : new String[] {"x", "gpu:2"})
                 .capacity(3)
                 .holds(random.nextInt(5))
                 .load(Map.of("cpu_usage", random.nextDouble(), "memory_usage", random.nextDouble() * 0.9));
@@ -88,13 +89,16 @@ class ObstacleTest {
     private static Requirements requirements(Random random) {
         return new Requirements(
                 random.nextInt(3) == 0 ? "worker" : null,
-                random.nextBoolean() ? List.of() : List.of(random.nextBoolean() ? "x" : "y"),
+                random.nextBoolean()
+                        ? List.of()
+                        : List.of(List.of("x", "y", "gpu>=2").get(random.nextInt(3))),
                 List.of(),
                 List.of(),
                 random.nextInt(3) == 0 ? random.nextDouble() : null,
                 random.nextInt(3) == 0 ? "eu" : null,
                 null,
                 random.nextInt(4) == 0 ? "a" : null,
+                null,
                 Map.of());
     }
 

@@ -38,7 +38,7 @@ class SimulatedStoreTest {
     private static Redis redis;
 
     private final SimulatedStore store = new SimulatedStore();
-    private final Reservations reservations = new Reservations(redis, Duration.ofHours(1));
+    private final Reservations reservations = new Reservations(redis, "me", Duration.ofHours(1));
     private final Random random = new Random(5);
 
     @BeforeAll

@@ -62,7 +62,8 @@ public final class ATask {
     }
 
     public ATask inRegion(String region) {
-        return requires(new Requirements(null, List.of(), List.of(), List.of(), null, region, null, null, Map.of()));
+        return requires(
+                new Requirements(null, List.of(), List.of(), List.of(), null, region, null, null, null, Map.of()));
     }
 
     public ATask notBefore(@Nullable Instant at) {

@@ -16,7 +16,6 @@ import java.util.Random;
 import java.util.random.RandomGenerator;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
-import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -61,6 +60,8 @@ class NextStepTest {
         "FAILED, 2, 1500, 2500",
         "FAILED, 5, 12000, 20000",
         "OVERDUE, 3, 3000, 5000",
+        "AGENT_LOST, 1, 750, 1250", // an agent that crashes at each start burns attempts no faster than one that fails
+        "AGENT_LOST, 3, 3000, 5000",
         "FAILED, 9, 180000, 300000", // never longer than the longest, jitter included
         "FAILED, 90, 180000, 300000",
         "REJECTED, 1, 750, 1250",
@@ -78,13 +79,6 @@ class NextStepTest {
 
         assertThat(waits[0]).isBetween(leastMs, leastMs + (mostMs - leastMs) / 20);
         assertThat(waits[999]).isBetween(mostMs - (mostMs - leastMs) / 20, mostMs);
-    }
-
-    @Test
-    void aTaskWhoseAgentIsLostMayStartAtOnce() {
-        assertThat(after(attempt(1, 3), Ending.AGENT_LOST, new Random(1)).again())
-                .extracting(Task::notBefore)
-                .isNull();
     }
 
     @ParameterizedTest

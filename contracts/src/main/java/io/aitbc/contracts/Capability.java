@@ -1,0 +1,69 @@
+package io.aitbc.contracts;
+
+import java.util.List;
+import java.util.regex.Pattern;
+
+/**
+ * What an agent can do, and how a task asks for it. A capability is a text, and one that is asked for is found by the same text. An
+ * agent may say how much of it it has, or in which version, as {@code gpu:4} or {@code cuda:12.4}; a task may then ask for at least
+ * so much, as {@code gpu>=2} or {@code cuda>=12}. Nothing is used up: two tasks that ask for {@code gpu>=4} may be with the agent at
+ * the same time, if its capacity allows it.
+ */
+public final class Capability {
+    private static final String AT_LEAST = ">=";
+    private static final Pattern VERSION = Pattern.compile("\\d{1,9}(\\.\\d{1,9}){0,7}");
+
+    private Capability() {}
+
+    /** Whether an agent with some capabilities has one that is asked for. */
+    public static boolean meets(List<String> offered, String demand) {
+        int operator = demand.indexOf(AT_LEAST);
+        if (operator < 0) {
+            return offered.contains(demand);
+        }
+        String name = demand.substring(0, operator) + ":";
+        String least = demand.substring(operator + AT_LEAST.length());
+        return offered.stream().anyMatch(one -> one.startsWith(name) && isAtLeast(one.substring(name.length()), least));
+    }
+
+    /** Whether an agent with some capabilities has all that are asked for. */
+    public static boolean meetsAll(List<String> offered, List<String> demands) {
+        for (String demand : demands) {
+            if (!meets(offered, demand)) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    static void checkDemand(String demand) {
+        int operator = demand.indexOf(AT_LEAST);
+        if (operator == 0
+                || operator > 0
+                        && !VERSION.matcher(demand.substring(operator + AT_LEAST.length()))
+                                .matches()) {
+            throw new IllegalArgumentException("\"" + demand
+                    + "\" in requirements.capabilities must be a name, >= and a number or version, such as cuda>=12.4");
+        }
+    }
+
+    /** Compares number by number, those that are missing as 0: 12 is at least 12.0, and 12.10 at least 12.9. */
+    private static boolean isAtLeast(String version, String least) {
+        if (!VERSION.matcher(version).matches()) {
+            return false;
+        }
+        String[] has = version.split("\\.");
+        String[] wants = least.split("\\.");
+        for (int i = 0; i < Math.max(has.length, wants.length); i++) {
+            int byNumber = Integer.compare(number(has, i), number(wants, i));
+            if (byNumber != 0) {
+                return byNumber > 0;
+            }
+        }
+        return true;
+    }
+
+    private static int number(String[] version, int place) {
+        return place < version.length ? Integer.parseInt(version[place]) : 0;
+    }
+}

@@ -1,0 +1,141 @@
+package io.aitbc.coordinator.balance;
+
+import io.aitbc.contracts.Task;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Each in turn, as often as its weight says, evenly spread: the smooth weighted round robin of nginx (Maxim Dounin, 2012). With each
+ * choice every agent's credit grows by its weight, the one with the most is chosen, and its credit falls by the sum of all weights;
+ * weights 5, 1, 1 give a a b a c a a. The credit of one that is away stands still.
+ *
+ * <p>Not agent by agent: agents of equal weight gain alike, so a shelf of them keeps its order, and a choice costs a look at each
+ * shelf, of which there are as many as there are different weights.
+ */
+final class WeightedTurns implements Selection {
+    /** Weights count in thousandths, their smallest step, so that sums are exact. */
+    private static final double STEPS = 1_000;
+
+    /** Before credits grow too large to be exact. */
+    private static final long LARGEST_GAIN = 1L << 50;
+
+    private final Map<Long, Shelf> shelves = new LinkedHashMap<>();
+    private final Map<String, Seat> seats = new HashMap<>();
+    private long total;
+    private long arrivals;
+
+    /** Agents of one weight, the one with the most credit first. */
+    private static final class Shelf {
+        final long weight;
+        final Order order = new Order();
+        /** What each of them has gained here, beside what its place says. */
+        long gained;
+
+        Shelf(long weight) {
+            this.weight = weight;
+        }
+    }
+
+    /** What is known of an agent, in or away. */
+    private static final class Seat {
+        final Order.Place place;
+        /** Where it is in; null while it is away, when its rank is its whole credit. */
+        @Nullable
+        Shelf shelf;
+
+        Seat(Order.Place place) {
+            this.place = place;
+        }
+    }
+
+    @Override
+    public @Nullable Candidate next(Task task) {
+        Order.Place best = null;
+        long most = 0;
+        for (Shelf shelf : shelves.values()) {
+            Order.Place first = shelf.order.first();
+            if (first != null) {
+                long credit = shelf.gained + shelf.weight - (long) first.rank;
+                if (best == null || credit > most || credit == most && first.turn < best.turn) {
+                    best = first;
+                    most = credit;
+                }
+            }
+        }
+        return best == null ? null : best.candidate;
+    }
+
+    @Override
+    public void chosen(Candidate candidate) {
+        for (Shelf shelf : shelves.values()) {
+            shelf.gained += shelf.weight;
+            if (shelf.gained > LARGEST_GAIN) {
+                settle(shelf);
+            }
+        }
+        Seat seat = seats.get(candidate.id());
+        // The lowest rank is first: a rank is a debt.
+        seat.place.rank += total;
+        seat.shelf.order.moved(seat.place);
+    }
+
+    @Override
+    public void put(Candidate candidate) {
+        long weight = Math.max(1, Math.round(candidate.agent().registration().weight() * STEPS));
+        Seat seat = seats.computeIfAbsent(candidate.id(), id -> new Seat(new Order.Place(candidate, 0, arrivals++)));
+        if (seat.shelf != null && seat.shelf.weight == weight) {
+            return;
+        }
+        leave(seat);
+        Shelf shelf = shelves.computeIfAbsent(weight, Shelf::new);
+        seat.place.rank += shelf.gained;
+        seat.shelf = shelf;
+        shelf.order.add(seat.place);
+        total += weight;
+    }
+
+    @Override
+    public void remove(Candidate candidate) {
+        Seat seat = seats.get(candidate.id());
+        if (seat != null) {
+            leave(seat);
+        }
+    }
+
+    @Override
+    public void forget(Candidate candidate) {
+        Seat seat = seats.remove(candidate.id());
+        if (seat != null) {
+            leave(seat);
+        }
+    }
+
+    @Override
+    public boolean isEmpty() {
+        return total == 0;
+    }
+
+    private void leave(Seat seat) {
+        Shelf shelf = seat.shelf;
+        if (shelf != null) {
+            shelf.order.remove(seat.place);
+            seat.place.rank -= shelf.gained;
+            seat.shelf = null;
+            total -= shelf.weight;
+            if (shelf.order.isEmpty()) {
+                shelves.remove(shelf.weight);
+            }
+        }
+    }
+
+    private void settle(Shelf shelf) {
+        for (Seat seat : seats.values()) {
+            if (seat.shelf == shelf) {
+                seat.place.rank -= shelf.gained;
+            }
+        }
+        shelf.gained = 0;
+    }
+}
