@@ -8,6 +8,7 @@ import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Registration;
 import io.aitbc.contracts.TaskResult;
 import io.aitbc.contracts.Topics;
+import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.Collection;
@@ -15,6 +16,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Properties;
+import java.util.UUID;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.CountDownLatch;
@@ -68,12 +70,15 @@ public final class AgentWorker implements AutoCloseable {
     private final Topics topics;
     private final Duration heartbeatInterval;
     private final Duration drainTimeout;
+    private final Clock clock;
     private final KafkaProducer<String, byte[]> producer;
     private final KafkaConsumer<String, byte[]> consumer;
     private final ExecutorService handlers;
     private final Thread consuming;
     private final Thread beating;
+    private final String instanceId = UUID.randomUUID().toString();
     private final CountDownLatch draining = new CountDownLatch(1);
+    private final CountDownLatch ended = new CountDownLatch(1);
     private final ConcurrentLinkedQueue<Long> reported = new ConcurrentLinkedQueue<>();
     private final AtomicInteger running = new AtomicInteger();
     private final Map<String, Run> runs = new ConcurrentHashMap<>();
@@ -82,6 +87,9 @@ public final class AgentWorker implements AutoCloseable {
     private final Map<String, Object> readerConfig;
     private final OpenOffsets offsets = new OpenOffsets();
     private final RecentIds seen = new RecentIds();
+    /** By how much the clock of Kafka is ahead of this machine's. */
+    private volatile long kafkaAheadMs;
+
     private @Nullable Instant drainUntil;
     private Instant quietSince = Instant.EPOCH;
 
@@ -91,6 +99,7 @@ public final class AgentWorker implements AutoCloseable {
         this.topics = builder.topics;
         this.heartbeatInterval = builder.heartbeatInterval;
         this.drainTimeout = builder.drainTimeout;
+        this.clock = builder.clock;
         this.producer = new KafkaProducer<>(producerConfig(builder), new StringSerializer(), new ByteArraySerializer());
         this.readerConfig = readerConfig(builder);
         this.consumer = new KafkaConsumer<>(memberConfig(), new StringDeserializer(), new ByteArrayDeserializer());
@@ -142,27 +151,41 @@ public final class AgentWorker implements AutoCloseable {
 
     private void beat() {
         try {
-            AgentStatus status = AgentStatus.ACTIVE;
-            do {
-                send(status);
-                // Later ones leave the status to whoever changes it.
-                status = null;
-            } while (!draining.await(heartbeatInterval.toMillis(), TimeUnit.MILLISECONDS));
-            send(AgentStatus.MAINTENANCE);
+            beatUntil(draining, AgentStatus.ACTIVE);
+            // What it finishes may take longer than a silent agent is waited for.
+            beatUntil(ended, AgentStatus.MAINTENANCE);
         } catch (InterruptedException | KafkaException e) {
             log.debug("No more heartbeats: {}", e.toString());
         }
     }
 
+    private void beatUntil(CountDownLatch end, AgentStatus status) throws InterruptedException {
+        send(status);
+        while (!end.await(heartbeatInterval.toMillis(), TimeUnit.MILLISECONDS)) {
+            // The status is left to whoever changes it.
+            send(null);
+        }
+    }
+
     private void send(@Nullable AgentStatus status) {
+        Instant now = clock.instant();
         Heartbeat heartbeat = new Heartbeat(
-                agentId(), status, load.metrics(running.get(), registration.capacity()), Instant.now(), registration);
+                agentId(), status, load.metrics(running.get(), registration.capacity()), now, instanceId, registration);
         producer.send(
-                new ProducerRecord<>(topics.heartbeats(), agentId(), Json.bytes(heartbeat)), (metadata, failure) -> {
+                new ProducerRecord<>(topics.heartbeats(), null, now.toEpochMilli(), agentId(), Json.bytes(heartbeat)),
+                (metadata, failure) -> {
                     if (failure != null) {
                         log.warn("Heartbeat of {} not sent: {}", agentId(), failure.toString());
+                    } else if (metadata.timestamp() != now.toEpochMilli()) {
+                        // Kafka has put its own time in the place of ours.
+                        kafkaAheadMs = metadata.timestamp() - clock.millis();
                     }
                 });
+    }
+
+    /** By the clock of Kafka, as far as it is known: deadlines are not by that of this machine, which may be wrong. */
+    private Instant now() {
+        return clock.instant().plusMillis(kafkaAheadMs);
     }
 
     private void consume() {
@@ -182,6 +205,7 @@ public final class AgentWorker implements AutoCloseable {
             log.error("Agent {} ends: {}", agentId(), e.toString());
         } finally {
             draining.countDown();
+            ended.countDown();
             handlers.shutdownNow();
             leaveGroup();
             if (!fenced) {
@@ -280,7 +304,7 @@ public final class AgentWorker implements AutoCloseable {
             return;
         }
         boolean repeated = !seen.add(assignment.assignmentId());
-        if (repeated || assignment.deadline().isBefore(Instant.now())) {
+        if (repeated || assignment.deadline().isBefore(now())) {
             log.debug("{} is {}, dropped", assignment.assignmentId(), repeated ? "repeated" : "past its deadline");
             offsets.reported(record.offset());
             return;
@@ -352,13 +376,13 @@ public final class AgentWorker implements AutoCloseable {
 
     /** Null when the drain timeout has passed: the coordinator gives the task to another agent. */
     private @Nullable TaskResult outcome(Assignment assignment) {
-        Instant startedAt = Instant.now();
+        Instant startedAt = clock.instant();
         try {
             JsonNode value = handler.handle(
                     assignment,
                     soFar -> report(
                             TaskResult.of(assignment, TaskResult.Status.PROGRESS, soFar, null, startedAt, null), -1));
-            return TaskResult.of(assignment, TaskResult.Status.COMPLETED, value, null, startedAt, Instant.now());
+            return TaskResult.of(assignment, TaskResult.Status.COMPLETED, value, null, startedAt, clock.instant());
         } catch (Handler.RejectedException e) {
             return inVain(assignment, TaskResult.Status.REJECTED, e, startedAt);
         } catch (InterruptedException e) {
@@ -370,9 +394,9 @@ public final class AgentWorker implements AutoCloseable {
         }
     }
 
-    private static TaskResult inVain(Assignment assignment, TaskResult.Status status, Throwable e, Instant startedAt) {
+    private TaskResult inVain(Assignment assignment, TaskResult.Status status, Throwable e, Instant startedAt) {
         String reason = e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage();
-        return TaskResult.of(assignment, status, null, Json.tree(reason), startedAt, Instant.now());
+        return TaskResult.of(assignment, status, null, Json.tree(reason), startedAt, clock.instant());
     }
 
     /** @param offset which record is done with that, or -1 */
@@ -530,6 +554,7 @@ public final class AgentWorker implements AutoCloseable {
         private Duration heartbeatInterval = Duration.ofSeconds(10);
         private Duration drainTimeout = Duration.ofSeconds(30);
         private Map<String, Object> kafka = Map.of();
+        private Clock clock = Clock.systemUTC();
 
         private Builder(String bootstrapServers, Registration registration, Handler handler) {
             this.bootstrapServers = bootstrapServers;
@@ -558,6 +583,12 @@ public final class AgentWorker implements AutoCloseable {
                 throw new IllegalArgumentException("the time to drain must not be negative");
             }
             this.drainTimeout = timeout;
+            return this;
+        }
+
+        /** For tests: the machine's clock, right or wrong. */
+        Builder clock(Clock clock) {
+            this.clock = clock;
             return this;
         }
 

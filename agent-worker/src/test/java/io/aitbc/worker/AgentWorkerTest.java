@@ -17,6 +17,7 @@ import io.aitbc.contracts.Topics;
 import io.aitbc.localstack.LocalStack;
 import java.net.InetAddress;
 import java.net.ServerSocket;
+import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -55,7 +56,11 @@ class AgentWorkerTest {
     void makeTopics() throws Exception {
         try (Admin admin = Admin.create(servers)) {
             admin.createTopics(List.of(topics.assignments(agentId), topics.results(), topics.heartbeats()).stream()
-                            .map(name -> new NewTopic(name, Optional.of(1), Optional.empty()))
+                            // As coordinators make them, as far as it matters here.
+                            .map(name -> new NewTopic(name, Optional.of(1), Optional.empty())
+                                    .configs(Map.of(
+                                            "message.timestamp.type",
+                                            name.equals(topics.assignments(agentId)) ? "CreateTime" : "LogAppendTime")))
                             .toList())
                     .all()
                     .get();
@@ -204,21 +209,50 @@ class AgentWorkerTest {
     void whatIsRunningIsFinishedBeforeItEnds() {
         Semaphore started = new Semaphore(0);
         Semaphore leave = new Semaphore(0);
-        AgentWorker worker = start((assignment, progress) -> {
-            started.release();
-            leave.acquire();
-            return null;
-        });
+        AgentWorker worker = builder((assignment, progress) -> {
+                    started.release();
+                    leave.acquire();
+                    return null;
+                })
+                .heartbeatInterval(Duration.ofMillis(100))
+                .start();
         give("running");
         await().until(() -> started.availablePermits() == 1);
         Thread closing = new Thread(worker::close);
         closing.start();
+        // It is heard of all the while: silent for too long, it would lose what it is finishing.
         await().until(() -> read(topics.heartbeats(), Heartbeat.class).stream()
-                .anyMatch(heartbeat -> heartbeat.status() == AgentStatus.MAINTENANCE));
+                        .dropWhile(heartbeat -> heartbeat.status() != AgentStatus.MAINTENANCE)
+                        .count()
+                >= 4);
         assertThat(closing.isAlive()).isTrue();
         leave.release();
         await().atMost(Duration.ofSeconds(30)).until(() -> !closing.isAlive());
         assertThat(awaitResults(1)).extracting(TaskResult::taskId).containsExactly("running");
+    }
+
+    @Test
+    void allHeartbeatsOfAProcessHaveOneInstanceIdAndOfAnotherAnother() {
+        for (int processes = 0; processes < 2; processes++) {
+            start((assignment, progress) -> null).close();
+        }
+        assertThat(read(topics.heartbeats(), Heartbeat.class).stream()
+                        .map(Heartbeat::instanceId)
+                        .distinct())
+                .hasSize(2)
+                .doesNotContainNull();
+    }
+
+    /** By the clock of this machine every deadline has passed long ago. */
+    @Test
+    void aWrongClockDropsNoAssignment() {
+        Clock ahead = Clock.offset(Clock.systemUTC(), Duration.ofDays(2));
+        try (AgentWorker worker =
+                builder((assignment, progress) -> null).clock(ahead).start()) {
+            await().until(() -> !read(topics.heartbeats(), Heartbeat.class).isEmpty());
+            give("in-time");
+            assertThat(awaitResults(1)).extracting(TaskResult::taskId).containsExactly("in-time");
+        }
     }
 
     /** The worst way to be away: connections are accepted, and nothing is ever answered. */
@@ -236,12 +270,15 @@ class AgentWorkerTest {
     }
 
     private AgentWorker start(Handler handler) {
+        return builder(handler).start();
+    }
+
+    private AgentWorker.Builder builder(Handler handler) {
         return AgentWorker.builder(
                         STACK.bootstrapServers(),
                         Registration.of(agentId, "worker", List.of("test"), CAPACITY),
                         handler)
-                .topics(topics)
-                .start();
+                .topics(topics);
     }
 
     private void cancel(String taskId) {
