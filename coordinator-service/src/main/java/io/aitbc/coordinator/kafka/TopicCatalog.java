@@ -9,7 +9,11 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutionException;
+import java.util.concurrent.locks.ReentrantLock;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.common.KafkaFuture;
@@ -26,6 +30,10 @@ public final class TopicCatalog {
     private final Admin admin;
     private final Topics topics;
     private final TopicSettings settings;
+    /** Agents whose topics are to be made, or are being made, each with those who wait for it. */
+    private final Map<String, CompletableFuture<Void>> wanted = new ConcurrentHashMap<>();
+
+    private final ReentrantLock creating = new ReentrantLock();
 
     public TopicCatalog(Admin admin, Topics topics, TopicSettings settings) {
         this.admin = admin;
@@ -63,15 +71,51 @@ public final class TopicCatalog {
     }
 
     /**
-     * Makes the topics of agents.
+     * Makes the topics of agents; what several callers want at the same time is asked of Kafka in one call.
      *
      * @throws InvalidTopicException if Kafka does not accept a name, such as one that differs from another only in "." and "_"
      */
     public void createForAgents(Collection<String> agentIds) throws InterruptedException {
-        create(agentIds.stream()
-                .map(id -> topic(topics.assignments(id), 1)
-                        .configs(configs(Map.of(TopicConfig.RETENTION_MS_CONFIG, ms(settings.assignmentRetention())))))
-                .toList());
+        Map<String, CompletableFuture<Void>> mine = new HashMap<>();
+        for (String id : agentIds) {
+            mine.put(id, wanted.computeIfAbsent(id, wantedFirst -> new CompletableFuture<>()));
+        }
+        CompletableFuture<Void> all = CompletableFuture.allOf(mine.values().toArray(CompletableFuture[]::new));
+        creating.lockInterruptibly();
+        try {
+            if (!all.isDone()) {
+                createWanted();
+            }
+        } finally {
+            creating.unlock();
+        }
+        try {
+            all.join();
+        } catch (CompletionException e) {
+            throw failure(e);
+        }
+    }
+
+    private void createWanted() throws InterruptedException {
+        Map<String, CompletableFuture<Void>> now = Map.copyOf(wanted);
+        Map<String, KafkaFuture<Void>> created = admin.createTopics(
+                        now.keySet().stream().map(this::topicOfAgent).toList())
+                .values();
+        for (Map.Entry<String, CompletableFuture<Void>> one : now.entrySet()) {
+            try {
+                await(created.get(topics.assignments(one.getKey())));
+                one.getValue().complete(null);
+            } catch (RuntimeException e) {
+                one.getValue().completeExceptionally(e);
+            } finally {
+                wanted.remove(one.getKey());
+            }
+        }
+    }
+
+    private NewTopic topicOfAgent(String agentId) {
+        return topic(topics.assignments(agentId), 1)
+                .configs(configs(Map.of(TopicConfig.RETENTION_MS_CONFIG, ms(settings.assignmentRetention()))));
     }
 
     /** Removes the topic of an agent, if it is there. */
@@ -98,19 +142,24 @@ public final class TopicCatalog {
         return configs;
     }
 
-    private void create(Collection<NewTopic> wanted) throws InterruptedException {
-        for (KafkaFuture<Void> created : admin.createTopics(wanted).values().values()) {
-            try {
-                created.get();
-            } catch (ExecutionException e) {
-                if (!(e.getCause() instanceof TopicExistsException)) {
-                    throw failure(e);
-                }
+    private void create(Collection<NewTopic> newTopics) throws InterruptedException {
+        for (KafkaFuture<Void> created : admin.createTopics(newTopics).values().values()) {
+            await(created);
+        }
+    }
+
+    /** Returns once a topic is there, made now or before. */
+    private static void await(KafkaFuture<Void> created) throws InterruptedException {
+        try {
+            created.get();
+        } catch (ExecutionException e) {
+            if (!(e.getCause() instanceof TopicExistsException)) {
+                throw failure(e);
             }
         }
     }
 
-    private static RuntimeException failure(ExecutionException e) {
+    private static RuntimeException failure(Exception e) {
         return e.getCause() instanceof RuntimeException cause ? cause : new IllegalStateException(e.getCause());
     }
 

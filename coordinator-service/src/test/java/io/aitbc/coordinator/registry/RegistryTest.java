@@ -1,0 +1,509 @@
+package io.aitbc.coordinator.registry;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+import static org.awaitility.Awaitility.await;
+
+import io.aitbc.coordinator.RunningCoordinator;
+import io.aitbc.coordinator.RunningCoordinator.Answer;
+import io.aitbc.localstack.LocalStack;
+import io.lettuce.core.KillArgs;
+import io.lettuce.core.RedisClient;
+import io.lettuce.core.api.sync.RedisCommands;
+import java.time.Duration;
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.function.Predicate;
+import java.util.stream.IntStream;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.serialization.StringSerializer;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
+import org.springframework.boot.test.system.CapturedOutput;
+import org.springframework.boot.test.system.OutputCaptureExtension;
+import tools.jackson.databind.JsonNode;
+
+/** Who is there and how they are, as agents, operators at redis-cli and REST clients see it, on a real Kafka and a real Redis. */
+@ExtendWith(OutputCaptureExtension.class)
+class RegistryTest {
+    private static final int DATABASE = 9;
+    private static final String PREFIX = "registry.";
+    private static final Duration LONG = Duration.ofSeconds(30);
+
+    private static final Map<String, Object> KAFKA =
+            Map.of("bootstrap.servers", LocalStack.shared().bootstrapServers());
+
+    private static RunningCoordinator coordinator;
+    private static RedisClient client;
+    private static RedisCommands<String, String> redis;
+
+    @BeforeAll
+    static void start() {
+        coordinator = RunningCoordinator.start(
+                LocalStack.shared(), PREFIX, DATABASE, "--aitbc.topics.departed-agent-retention=1s");
+        client = RedisClient.create(LocalStack.shared().redisUrl() + "/" + DATABASE);
+        redis = client.connect().sync();
+    }
+
+    @AfterAll
+    static void end() {
+        client.shutdown();
+        coordinator.close();
+    }
+
+    @Test
+    void anAgentIsReadableInRedis() {
+        heartbeat(
+                "readable",
+                "\"load_metrics\":{\"cpu_usage\":0.5},\"registration\":{\"agent_id\":\"readable\",\"agent_type\":\"worker\","
+                        + "\"capabilities\":[\"hash\",\"gpu:2\"],\"metadata\":{\"owner\":\"me\"},\"tags\":[\"spot\"]}");
+        await().atMost(LONG).until(() -> redis.sismember("agents:active", "readable"));
+        Map<String, String> hash = redis.hgetall("agent:readable");
+        assertThat(hash)
+                .containsEntry("agent_id", "readable")
+                .containsEntry("agent_type", "worker")
+                .containsEntry("status", "active")
+                .containsEntry("capabilities", "[\"hash\",\"gpu:2\"]")
+                .containsEntry("services", "[]")
+                .containsEntry("endpoints", "{}")
+                .containsEntry("metadata", "{\"owner\":\"me\"}")
+                .containsEntry("tags", "[\"spot\"]")
+                .containsEntry("load_metrics", "{\"cpu_usage\":0.5}")
+                .containsEntry("health_score", "1.000")
+                .containsEntry("version", "1.0.0");
+        assertThat(Instant.parse(hash.get("last_heartbeat")))
+                .isEqualTo(Instant.parse(hash.get("registration_time")))
+                .isCloseTo(Instant.now(), within(30, ChronoUnit.SECONDS));
+        assertThat(redis.zscore("agents:heartbeats", "readable"))
+                .isEqualTo(Instant.parse(hash.get("last_heartbeat")).toEpochMilli());
+    }
+
+    /** The same agent speaks by Kafka and by REST in turn: what either says is there, and nothing that was said is lost. */
+    @Test
+    void bothWaysOfSpeakingComeToTheSame() {
+        String registration = "\"registration\":{\"agent_id\":\"both\",\"agent_type\":\"worker\",\"capacity\":";
+        heartbeat("both", registration + "7}");
+        awaitAgent("both", agent -> agent.path("capacity").asInt() == 7);
+        coordinator.post("/agents/both/heartbeat", "{\"load_metrics\":{\"cpu_usage\":0.8}}");
+        assertThat(agent("both").at("/load_metrics/cpu_usage").asDouble()).isEqualTo(0.8);
+        heartbeat("both", "\"status\":\"busy\"");
+        awaitAgent("both", agent -> agent.get("status").asString().equals("busy"));
+        assertThat(redis.sismember("agents:active", "both")).isFalse();
+        heartbeat("both", registration + "9}");
+        awaitAgent("both", agent -> agent.get("capacity").asInt() == 9);
+        assertThat(agent("both").get("status").asString()).isEqualTo("busy");
+        assertThat(agent("both").at("/load_metrics/cpu_usage").asDouble()).isEqualTo(0.8);
+        coordinator.send("PUT", "/agents/both/status", "{\"status\":\"active\"}");
+        assertThat(redis.sismember("agents:active", "both")).isTrue();
+    }
+
+    @Test
+    void healthSaysWhatItCosts() {
+        coordinator.register("tired", 4);
+        coordinator.send(
+                "PUT",
+                "/agents/tired/status",
+                "{\"status\":\"busy\",\"load_metrics\":{\"cpu_usage\":85,\"memory_usage\":0.2}}");
+        JsonNode agent = agent("tired");
+        assertThat(agent.get("health_score").asDouble()).isEqualTo(0.675);
+        assertThat(agent.at("/health/load").asDouble()).isEqualTo(0.75);
+        assertThat(agent.at("/health/status").asDouble()).isEqualTo(0.9);
+        assertThat(agent.at("/health/costs"))
+                .extracting(JsonNode::asString)
+                .containsExactly(
+                        "85 % of the processor and 20 % of the memory are in use, which costs health from 70 % on",
+                        "its status is busy");
+        assertThat(redis.hget("agent:tired", "health_score")).isEqualTo("0.675");
+    }
+
+    @Test
+    void anUnknownAgentIsCountedNamedAndIgnored(CapturedOutput output) {
+        long before = unknownHeartbeats();
+        for (int i = 0; i < 5; i++) {
+            heartbeat("nobody-" + i % 2, "\"load_metrics\":{}");
+        }
+        await().atMost(LONG).until(() -> unknownHeartbeats() == before + 5 || unknownHeartbeats() == before + 2);
+        assertThat(coordinator.get("/agents/nobody-1").code()).isEqualTo(404);
+        await().atMost(LONG)
+                .untilAsserted(() -> assertThat(output.getOut())
+                        .contains("heartbeats ignored, of agents that are not registered: ")
+                        .contains("nobody-1"));
+    }
+
+    @Test
+    void absurdLoadIsSetAsideWithASentence() {
+        coordinator.register("absurd", 1);
+        heartbeat("absurd", "\"load_metrics\":{\"cpu_usage\":1e300}");
+        heartbeat("absurd", "\"load_metrics\":{\"cpu_usage\":\"NaN\"}");
+        heartbeat("absurd", "\"load_metrics\":{\"cpu_usage\":0.3}");
+        awaitAgent("absurd", agent -> agent.at("/load_metrics/cpu_usage").asDouble() == 0.3);
+        assertThat(coordinator.awaitRaw("tasks.dead-letter", 2))
+                .extracting(record ->
+                        new String(record.headers().lastHeader("detail").value()))
+                .contains(
+                        "load_metrics.cpu_usage must be a number from 0 to 1e15 but was 1.0E300",
+                        "load_metrics.cpu_usage must be a number from 0 to 1e15 but was NaN");
+    }
+
+    /** Its heartbeats are stamped by its own clock in two ways, and neither keeps it from being heard. */
+    @Test
+    void aWrongClockIsShownAndDoesNoHarm() throws Exception {
+        coordinator.register("late-clock", 1);
+        Instant wrong = Instant.now().minus(Duration.ofDays(3));
+        try (KafkaProducer<String, String> producer =
+                new KafkaProducer<>(KAFKA, new StringSerializer(), new StringSerializer())) {
+            producer.send(new ProducerRecord<>(
+                            PREFIX + "agents.heartbeat",
+                            null,
+                            wrong.toEpochMilli(),
+                            "late-clock",
+                            "{\"agent_id\":\"late-clock\",\"sent_at\":\"" + wrong + "\"}"))
+                    .get();
+        }
+        JsonNode agent = awaitAgent("late-clock", one -> one.has("clock_ahead_seconds"));
+        assertThat(agent.get("clock_ahead_seconds").asDouble()).isCloseTo(-3 * 86_400, within(60.0));
+        assertThat(Instant.parse(agent.get("last_heartbeat").asString()))
+                .isCloseTo(Instant.now(), within(60, ChronoUnit.SECONDS));
+        coordinator.post("/agents/late-clock/heartbeat", "{\"sent_at\":\"+1000000000-12-31T23:59:59Z\"}");
+        assertThat(agent("late-clock").get("clock_ahead_seconds").asDouble()).isGreaterThan(1e11);
+    }
+
+    @Test
+    void aRestartIsNoContestButTwoAtOnceAre() {
+        coordinator.register("twin", 1);
+        instanceSpeaks("twin", "first");
+        instanceSpeaks("twin", "second");
+        instanceSpeaks("twin", "second");
+        assertThat(agent("twin").get("instance_id").asString()).isEqualTo("second");
+        assertThat(agent("twin").has("contested")).isFalse();
+        instanceSpeaks("twin", "first");
+        JsonNode contested = agent("twin").get("contested");
+        assertThat(contested.get("detail").asString()).contains("two processes go by this id");
+        assertThat(contested.get("other_instance_id").asString()).isEqualTo("second");
+        assertThat(contested.has("last_seen")).isTrue();
+    }
+
+    @Test
+    void twoAtOnceAreWarnedAbout(CapturedOutput output) {
+        coordinator.register("rivals", 1);
+        for (String instance : List.of("a", "b", "a")) {
+            heartbeat("rivals", "\"instance_id\":\"" + instance + "\"");
+            awaitAgent("rivals", agent -> agent.path("instance_id").asString("").equals(instance));
+        }
+        await().atMost(LONG)
+                .untilAsserted(() -> assertThat(output.getOut())
+                        .contains("two processes go by one agent id")
+                        .contains("rivals"));
+    }
+
+    @Test
+    void maintenanceDrains() {
+        coordinator.register("draining", 2, "drain");
+        String first = coordinator.submit(requiring("drain"));
+        JsonNode held = coordinator.awaitRecords("assignments.draining", 1).get(0);
+        coordinator.send("PUT", "/agents/draining/status", "{\"status\":\"maintenance\"}");
+        assertThat(agent("draining").get("drained").asBoolean()).isFalse();
+        String second = coordinator.submit(requiring("drain"));
+        coordinator.awaitTask(second, "queued");
+        coordinator.report(held, "completed", null);
+        coordinator.awaitTask(first, "completed");
+        assertThat(agent("draining").get("drained").asBoolean()).isTrue();
+        // A heartbeat without a status leaves it as it is.
+        coordinator.post("/agents/draining/heartbeat", "{}");
+        assertThat(agent("draining").get("status").asString()).isEqualTo("maintenance");
+        assertThat(coordinator
+                        .get("/tasks/" + second + "/explain")
+                        .body()
+                        .get("explanation")
+                        .asString())
+                .contains("its status is maintenance");
+        coordinator.send("PUT", "/agents/draining/status", "{\"status\":\"active\"}");
+        coordinator.awaitTask(second, "assigned");
+    }
+
+    @Test
+    void whatAnAgentHoldsIsListed() {
+        coordinator.register("holder", 3, "hold");
+        List<String> ids = IntStream.range(0, 3)
+                .mapToObj(i -> coordinator.submit("{\"task_data\":{},\"timeout_seconds\":" + (600 - i)
+                        + ",\"requirements\":{\"capabilities\":[\"hold\"]}}"))
+                .toList();
+        List<JsonNode> given = coordinator.awaitRecords("assignments.holder", 3);
+        JsonNode page = coordinator.get("/agents/holder/assignments?limit=2").body();
+        assertThat(page.get("total").asInt()).isEqualTo(3);
+        assertThat(page.get("assignments"))
+                .extracting(one -> one.get("assignment_id").asString())
+                .containsExactly(ids.get(2) + ":1", ids.get(1) + ":1");
+        JsonNode first = given.stream()
+                .filter(one -> one.get("task_id").asString().equals(ids.get(2)))
+                .findFirst()
+                .orElseThrow();
+        assertThat(page.at("/assignments/0/deadline")).isEqualTo(first.get("deadline"));
+        assertThat(page.at("/assignments/0/assigned_at")).isEqualTo(first.get("assigned_at"));
+        // Progress moves the deadline.
+        coordinator.report(first, "progress", null);
+        await().atMost(LONG)
+                .until(() -> Instant.parse(coordinator
+                                .get("/agents/holder/assignments")
+                                .body()
+                                .at("/assignments/0/deadline")
+                                .asString())
+                        .isAfter(Instant.parse(first.get("deadline").asString())));
+        given.forEach(assignment -> coordinator.report(assignment, "completed", null));
+        await().atMost(LONG)
+                .until(() -> coordinator
+                                .get("/agents/holder/assignments")
+                                .body()
+                                .get("total")
+                                .asInt()
+                        == 0);
+        assertThat(coordinator.get("/agents/nobody/assignments").code()).isEqualTo(404);
+        assertThat(coordinator.get("/agents/holder/assignments?limit=0").code()).isEqualTo(422);
+        assertThat(agent("holder").get("response_seconds").asDouble()).isGreaterThan(0);
+    }
+
+    @Test
+    void capabilitiesAreFoundByQuantityAndVersion() {
+        coordinator.register("small-gpu", 5, "gpu:1", "cuda:11.8");
+        coordinator.register("large-gpu", 5, "gpu:4", "cuda:12.4");
+        String id = coordinator.submit(requiring("gpu>=2\",\"cuda>=12"));
+        assertThat(coordinator.awaitTask(id, "assigned").get("agent_id").asString())
+                .isEqualTo("large-gpu");
+        String tooMuch = coordinator.submit(requiring("gpu>=8"));
+        coordinator.awaitTask(tooMuch, "queued");
+        assertThat(coordinator.get("/tasks/" + tooMuch + "/explain").body().toString())
+                .contains("it has no capability gpu>=8");
+        assertThat(coordinator
+                        .post("/agents/discover", "{\"capabilities\":[\"gpu>=2\"]}")
+                        .body()
+                        .at("/agents/0/agent_id")
+                        .asString())
+                .isEqualTo("large-gpu");
+    }
+
+    /** A notice is lost: the view finds out by the numbers of the notices, and the matcher gets the news. */
+    @Test
+    void aViewThatMissedANoticeRepairsItself() {
+        coordinator.register("missed", 1, "missed");
+        List<String> ids = IntStream.range(0, 3)
+                .mapToObj(i -> coordinator.submit(requiring("missed")))
+                .toList();
+        coordinator.awaitRecords("assignments.missed", 1);
+        redis.hset("agent:missed", "capacity", "3");
+        redis.incr("agents:events");
+        ids.forEach(id -> coordinator.awaitTask(id, "assigned"));
+    }
+
+    @Test
+    void aViewWhoseConnectionBreaksRepairsItself() {
+        coordinator.register("cut", 1, "cut");
+        String id = coordinator.submit(requiring("cut"));
+        coordinator.awaitRecords("assignments.cut", 1);
+        String second = coordinator.submit(requiring("cut"));
+        coordinator.awaitTask(second, "queued");
+        redis.clientKill(KillArgs.Builder.typePubsub());
+        coordinator.register("cut-2", 1, "cut");
+        coordinator.awaitTask(second, "assigned");
+        assertThat(id).isNotEqualTo(second);
+    }
+
+    @Test
+    void anAgentsTopicIsRemovedOnceItHasDeparted() throws Exception {
+        coordinator.register("departing", 2, "depart");
+        String id = coordinator.submit(requiring("depart"));
+        JsonNode held = coordinator.awaitRecords("assignments.departing", 1).get(0);
+        assertThat(topics()).contains(PREFIX + "assignments.departing");
+        coordinator.send("DELETE", "/agents/departing", null);
+        coordinator.register("staying", 2, "depart");
+        // Its work goes to the other first: until then the topic is needed.
+        coordinator.awaitRecords("assignments.staying", 1);
+        await().atMost(LONG).until(() -> !topics().contains(PREFIX + "assignments.departing"));
+        assertThat(agent("departing").get("status").asString()).isEqualTo("inactive");
+        assertThat(redis.sismember("agents:known", "departing")).isFalse();
+        assertThat(redis.zscore("agents:departed", "departing")).isNull();
+        coordinator.report(held, "completed", null);
+        // And when it comes back, so does its topic.
+        coordinator.register("departing", 2, "depart-again");
+        String again = coordinator.submit(requiring("depart-again"));
+        assertThat(coordinator
+                        .awaitRecords("assignments.departing", 1)
+                        .get(0)
+                        .get("task_id")
+                        .asString())
+                .isEqualTo(again);
+        assertThat(redis.ttl("agent:departing")).isEqualTo(-1);
+        assertThat(id).isNotEqualTo(again);
+    }
+
+    @Test
+    void aTopicWithUnsettledWorkIsNotRemoved() throws Exception {
+        coordinator.register("indebted", 2);
+        redis.hset("agent:indebted:inflight", "a-task", "{}");
+        coordinator.send("DELETE", "/agents/indebted", null);
+        coordinator.register("debtless", 2);
+        coordinator.send("DELETE", "/agents/debtless", null);
+        // Which left later, so that the other has been looked at by then.
+        await().atMost(LONG).until(() -> !topics().contains(PREFIX + "assignments.debtless"));
+        assertThat(topics()).contains(PREFIX + "assignments.indebted");
+        redis.del("agent:indebted:inflight");
+        await().atMost(LONG).until(() -> !topics().contains(PREFIX + "assignments.indebted"));
+    }
+
+    @Test
+    void anAgentCannotRegisterWhileItsTopicIsBeingRemoved() {
+        coordinator.register("returning", 1);
+        coordinator.send("DELETE", "/agents/returning", null);
+        redis.zrem("agents:departed", "returning");
+        redis.hset("agent:returning", "topic", "removing " + Instant.now().toEpochMilli());
+        Answer answer = coordinator.post("/agents/register", "{\"agent_id\":\"returning\",\"agent_type\":\"worker\"}");
+        assertThat(answer.code()).isEqualTo(409);
+        assertThat(answer.detail()).contains("try again in a second");
+        // Whoever was removing it has died.
+        redis.hset(
+                "agent:returning",
+                "topic",
+                "removing " + Instant.now().minusSeconds(61).toEpochMilli());
+        coordinator.register("returning", 1);
+        assertThat(agent("returning").get("status").asString()).isEqualTo("active");
+    }
+
+    /** Somebody has deleted it; nobody waits for it, and the task arrives. */
+    @Test
+    void aTopicThatIsGoneIsMadeAgain() throws Exception {
+        coordinator.register("bereft", 1, "bereft");
+        try (Admin admin = Admin.create(KAFKA)) {
+            admin.deleteTopics(List.of(PREFIX + "assignments.bereft")).all().get();
+        }
+        String id = coordinator.submit(requiring("bereft"));
+        coordinator.register("beside", 1, "beside");
+        String other = coordinator.submit(requiring("beside"));
+        coordinator.report(coordinator.awaitRecords("assignments.beside", 1).get(0), "completed", null);
+        coordinator.awaitTask(other, "completed");
+        coordinator.report(coordinator.awaitRecords("assignments.bereft", 1).get(0), "completed", null);
+        coordinator.awaitTask(id, "completed");
+    }
+
+    @Test
+    void aThousandAgentsRegisterAtOnce() throws Exception {
+        ExecutorService agents = Executors.newFixedThreadPool(100);
+        Instant start = Instant.now();
+        try {
+            List<Callable<Answer>> calls = IntStream.range(0, 1_000)
+                    .<Callable<Answer>>mapToObj(i -> () -> coordinator.post(
+                            "/agents/register", "{\"agent_id\":\"crowd-" + i % 900 + "\",\"agent_type\":\"crowd\"}"))
+                    .toList();
+            for (Future<Answer> answer : agents.invokeAll(calls)) {
+                assertThat(answer.get().code()).as("%s", answer.get().body()).isEqualTo(200);
+            }
+        } finally {
+            agents.shutdown();
+        }
+        assertThat(Duration.between(start, Instant.now())).isLessThan(Duration.ofSeconds(30));
+        assertThat(coordinator
+                        .get("/agents?agent_type=crowd&limit=1")
+                        .body()
+                        .get("total")
+                        .asInt())
+                .isEqualTo(900);
+        await().atMost(LONG)
+                .until(() -> topics().stream()
+                                .filter(name -> name.startsWith(PREFIX + "assignments.crowd-"))
+                                .count()
+                        == 900);
+    }
+
+    @Test
+    void aStaleAgentLosesItsWorkAndComesBack() {
+        try (RunningCoordinator watching = RunningCoordinator.start(
+                LocalStack.shared(),
+                "stale.",
+                14,
+                "--aitbc.registry.heartbeat-interval=1s",
+                "--aitbc.registry.heartbeat-timeout=3s",
+                "--aitbc.settle.retry-backoff=50ms")) {
+            watching.register("silent", 1, "work");
+            String id = watching.submit(requiring("work"));
+            JsonNode first = watching.awaitRecords("assignments.silent", 1).get(0);
+            await().atMost(LONG)
+                    .until(() -> watching.get("/agents/silent")
+                            .body()
+                            .at("/agent/status")
+                            .asString()
+                            .equals("stale"));
+            assertThat(watching.get("/agents/silent")
+                            .body()
+                            .at("/agent/health_score")
+                            .asDouble())
+                    .isZero();
+            watching.register("loud", 1, "work");
+            JsonNode second = watching.awaitRecords("assignments.loud", 1).get(0);
+            assertThat(second.get("assignment_id").asString()).isEqualTo(id + ":2");
+            watching.report(first, "completed", null);
+            await().atMost(LONG)
+                    .until(() -> watching.get("/tasks/status")
+                                    .body()
+                                    .at("/stats/late_results")
+                                    .asLong()
+                            == 1);
+            watching.report(second, "completed", null);
+            assertThat(watching.awaitTask(id, "completed").get("agent_id").asString())
+                    .isEqualTo("loud");
+            watching.send("DELETE", "/agents/loud", null);
+            watching.post("/agents/silent/heartbeat", "{}");
+            assertThat(watching.get("/agents/silent").body().at("/agent/status").asString())
+                    .isEqualTo("active");
+            String next = watching.submit(requiring("work"));
+            assertThat(watching.awaitRecords("assignments.silent", 2)
+                            .get(1)
+                            .get("task_id")
+                            .asString())
+                    .isEqualTo(next);
+        }
+    }
+
+    private static void instanceSpeaks(String agentId, String instance) {
+        Answer answer = coordinator.post("/agents/" + agentId + "/heartbeat", "{\"instance_id\":\"" + instance + "\"}");
+        assertThat(answer.code()).isEqualTo(200);
+    }
+
+    private static void heartbeat(String agentId, String rest) {
+        coordinator.publish("agents.heartbeat", agentId, "{\"agent_id\":\"" + agentId + "\"," + rest + "}");
+    }
+
+    private static JsonNode agent(String agentId) {
+        return coordinator.get("/agents/" + agentId).body().path("agent");
+    }
+
+    private static JsonNode awaitAgent(String agentId, Predicate<JsonNode> state) {
+        return await().atMost(LONG).until(() -> agent(agentId), state);
+    }
+
+    private static long unknownHeartbeats() {
+        return coordinator
+                .get("/registry/stats")
+                .body()
+                .at("/stats/unknown_heartbeats")
+                .asLong();
+    }
+
+    private static Set<String> topics() throws Exception {
+        try (Admin admin = Admin.create(KAFKA)) {
+            return admin.listTopics().names().get();
+        }
+    }
+
+    private static String requiring(String capability) {
+        return "{\"task_data\":{},\"requirements\":{\"capabilities\":[\"" + capability + "\"]}}";
+    }
+}
