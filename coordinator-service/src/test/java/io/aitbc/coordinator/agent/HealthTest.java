@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.within;
 
 import io.aitbc.contracts.AgentStatus;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -95,6 +96,53 @@ class HealthTest {
         assertThat(shortNames.memory()).isEqualTo(0.6);
         assertThat(bothNames.cpu()).isEqualTo(0.2);
         assertThat(bothNames.memory()).isZero();
+    }
+
+    @Test
+    void silenceCostsNothingWhereNobodyListens() {
+        HealthPolicy never = new HealthPolicy(Duration.ofSeconds(30), Duration.ZERO, 0.5, 0.9, 0.9);
+        Agent agent = AnAgent.named("a").silentFor(1_000_000).build();
+
+        assertThat(Health.of(agent, NOW, never).score()).isEqualTo(1);
+        assertThat(Health.steadyUntil(agent, NOW, never)).isEqualTo(Instant.MAX);
+    }
+
+    @ParameterizedTest(name = "silent for {0} s, failures {1} {2} s ago: steady until {3} s from now")
+    @CsvSource({
+        "0, 0, 0, 30",
+        "20, 0, 0, 10",
+        "100, 0, 0, -70", // moving already
+        "0, 0.5, 0, 0", // and so it is while failures are forgotten
+        "0, 0.5, 240, 0",
+        "0, 0.5, 400, 30", // half of a hundredth by now: none
+        "0, 0.009, 0, 30"
+    })
+    void theScoreIsSteadyUntilSilenceCountsOrWhileFailuresDo(
+            long silence, double share, long secondsAgo, long steadySeconds) {
+        Agent agent = AnAgent.named("a")
+                .silentFor(silence)
+                .failures(share, secondsAgo)
+                .build();
+
+        assertThat(Health.steadyUntil(agent, NOW, POLICY)).isEqualTo(NOW.plusSeconds(steadySeconds));
+    }
+
+    @Test
+    void whatCostsHealthIsSaid() {
+        Agent agent = AnAgent.named("a")
+                .silentFor(57)
+                .load(0.85, 0.5)
+                .failures(0.5, 0)
+                .status(AgentStatus.MAINTENANCE)
+                .build();
+
+        assertThat(Health.costs(agent, NOW, POLICY))
+                .containsExactly(
+                        "it has been silent for 57 s, which costs health from 30 s on",
+                        "85 % of the processor and 50 % of the memory are in use, which costs health from 70 % on",
+                        "50 % of its recent results were failures",
+                        "its status is maintenance");
+        assertThat(Health.costs(AnAgent.named("a").build(), NOW, POLICY)).isEmpty();
     }
 
     @Test

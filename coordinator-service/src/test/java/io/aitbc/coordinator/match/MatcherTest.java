@@ -18,6 +18,7 @@ import java.util.Map;
 import java.util.Random;
 import java.util.Set;
 import java.util.function.Consumer;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -272,6 +273,18 @@ class MatcherTest {
                         m -> change(m, able().load(0.95, 0)),
                         m -> change(m, able().load(0.5, 0))),
                 wakes(
+                        "a heartbeat says that its load has fallen",
+                        m -> change(m, able().load(0.95, 0)),
+                        m -> m.agentHeard(able().load(0.5, 0).build(), NOW)),
+                wakes(
+                        "a silent agent is heard",
+                        m -> {
+                            change(m, able());
+                            m.timePassed(NOW.plusSeconds(200));
+                        },
+                        m -> m.agentHeard(
+                                able().lastHeartbeat(NOW.plusSeconds(200)).build(), NOW.plusSeconds(200))),
+                wakes(
                         "an agent is there again",
                         m -> {
                             change(m, able());
@@ -334,6 +347,65 @@ class MatcherTest {
         event.accept(matcher);
 
         assertThat(placed()).isEmpty();
+    }
+
+    @Test
+    void aHeartbeatSaysNothingOfWhatAnAgentHolds() {
+        change(matcher, full());
+        add(task("t").requires("hash"));
+
+        matcher.agentHeard(full().holds(0).build(), NOW);
+        assertThat(placed()).isEmpty();
+
+        matcher.agentHolds("a", 0);
+        assertThat(placed()).containsExactly("t");
+    }
+
+    @Test
+    void whoIsHeardButNotThereIsNotThere() {
+        matcher.agentHeard(able().build(), NOW);
+        add(task("t").requires("hash"));
+
+        assertThat(placed()).isEmpty();
+    }
+
+    /** Health falls step by step: who wants a better agent than this is left waiting earlier. */
+    @Test
+    void timeIsLookedAtForAsLongAsItChangesSomething() {
+        change(matcher, able().capacity(100));
+        Requirements healthy = Json.read("{\"min_health_score\":0.9}".getBytes(), Requirements.class);
+
+        matcher.timePassed(NOW.plusSeconds(57));
+        add(task("still-healthy").requires(healthy));
+        assertThat(match(matcher, NOW.plusSeconds(57), 9)).hasSize(1);
+
+        matcher.timePassed(NOW.plusSeconds(58));
+        add(task("too-late").requires(healthy));
+        assertThat(match(matcher, NOW.plusSeconds(58), 9)).isEmpty();
+        add(task("content"));
+        assertThat(match(matcher, NOW.plusSeconds(58), 9)).hasSize(1);
+    }
+
+    /** Keys and places are wishes: tasks that differ in nothing else are one group, and go by the strategy's choice for each. */
+    @Test
+    void tasksOfOneKeyGoToOneAgent() {
+        matcher.switchStrategy(LoadBalancingStrategy.CONSISTENT_HASH);
+        for (int i = 0; i < 10; i++) {
+            matcher.agentChanged(agent("a" + i).holds(50).build(), NOW);
+        }
+        for (int i = 0; i < 12; i++) {
+            add(task("t" + i).requires(Json.read("{\"affinity_key\":\"k" + i % 2 + "\"}", Requirements.class)));
+        }
+
+        Map<String, Set<String>> agentsOfKey = match(matcher, NOW, 12).stream()
+                .collect(Collectors.groupingBy(
+                        placement -> placement.waiting().task().requirements().affinityKey(),
+                        Collectors.mapping(Placement::agentId, Collectors.toSet())));
+
+        assertThat(agentsOfKey)
+                .hasSize(2)
+                .allSatisfy((key, agents) -> assertThat(agents).hasSize(1));
+        assertThat(matcher.backlog().groups()).hasSize(1);
     }
 
     @Test
