@@ -127,7 +127,7 @@ class DispatchConfiguration {
 
             @Override
             public void heard(List<Agent> agents) {
-                dispatcher.tell(matcher -> agents.forEach(agent -> matcher.agentHeard(agent, clock.instant())));
+                dispatcher.mention(matcher -> agents.forEach(agent -> matcher.agentHeard(agent, clock.instant())));
             }
 
             @Override

@@ -129,6 +129,11 @@ public final class Dispatcher implements AutoCloseable {
         post(() -> change.accept(lane.matcher()));
     }
 
+    /** Lets the dispatching thread do something with the matcher in its next round, for which it is not woken. */
+    void mention(Consumer<Matcher> change) {
+        mailbox.add(() -> change.accept(lane.matcher()));
+    }
+
     /** Lets the dispatching thread do something with its lane, soon. */
     void tellLane(Consumer<Lane> change) {
         post(() -> change.accept(lane));

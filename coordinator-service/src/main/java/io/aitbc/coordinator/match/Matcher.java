@@ -23,6 +23,7 @@ import java.util.Objects;
 import java.util.PriorityQueue;
 import java.util.Set;
 import java.util.random.RandomGenerator;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -151,17 +152,23 @@ public final class Matcher {
 
     /** What waits here for agents that are full, the most urgent first; at most {@code limit}. */
     public List<Want> wants(Instant now, int limit) {
-        Set<TaskGroup> groups = new LinkedHashSet<>();
+        Set<TaskGroup> blocked = backlog.groups().stream()
+                .filter(group -> !group.isEmpty() && group.open.isEmpty())
+                .collect(Collectors.toCollection(LinkedHashSet::new));
+        if (blocked.isEmpty()) {
+            return List.of();
+        }
+        Set<TaskGroup> wanting = new LinkedHashSet<>();
         for (Member member : members.values()) {
             if (!member.candidate.hasRoom()) {
                 for (TaskGroup group : member.suited) {
-                    if (group.open.isEmpty()) {
-                        groups.add(group);
+                    if (blocked.contains(group)) {
+                        wanting.add(group);
                     }
                 }
             }
         }
-        return groups.stream()
+        return wanting.stream()
                 .map(group -> group.turn(now, agingInterval, paused))
                 .filter(Objects::nonNull)
                 .map(turn -> new Want(turn.group().requirements, turn.level()))

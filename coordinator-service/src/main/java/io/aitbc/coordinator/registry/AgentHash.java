@@ -81,7 +81,7 @@ final class AgentHash {
     }
 
     private static Sender sender(Map<String, String> hash) {
-        String aheadMs = hash.get("clock_ahead_ms");
+        String aheadMs = textOrNull(hash, "clock_ahead_ms");
         String instanceId = hash.get("instance_id");
         return aheadMs == null && instanceId == null
                 ? Sender.UNKNOWN

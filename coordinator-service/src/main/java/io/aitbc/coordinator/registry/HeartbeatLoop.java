@@ -60,7 +60,7 @@ public final class HeartbeatLoop implements AutoCloseable {
         this.topics = topics;
         this.partitions = partitions;
         this.clock = clock;
-        this.loop = new ConsumerLoop("heartbeats", () -> open(clients), this::handle, true);
+        this.loop = new ConsumerLoop("heartbeats", () -> open(clients), this::handle, false);
     }
 
     public void start() {

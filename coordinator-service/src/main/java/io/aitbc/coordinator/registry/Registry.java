@@ -4,6 +4,7 @@ import com.fasterxml.jackson.annotation.JsonProperty;
 import io.aitbc.contracts.AgentStatus;
 import io.aitbc.contracts.Heartbeat;
 import io.aitbc.contracts.Json;
+import io.aitbc.contracts.Registration;
 import io.aitbc.coordinator.agent.Agent;
 import io.aitbc.coordinator.agent.Health;
 import io.aitbc.coordinator.agent.HealthPolicy;
@@ -20,14 +21,15 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Comparator;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.IntStream;
+import org.apache.kafka.common.utils.Utils;
 
 /** The agents, kept in Redis. May be used by any thread; every change of an agent is one atomic step. */
 public final class Registry {
@@ -45,6 +47,7 @@ public final class Registry {
 
     private static final long FARTHEST_CLOCK_SECONDS = 1_000_000_000_000L;
     private static final Duration HASH_OUTLIVES_TOPIC = Duration.ofDays(30);
+    private static final HexFormat HEX = HexFormat.of();
     private static final Duration PATIENCE = Duration.ofSeconds(5);
 
     private final Redis redis;
@@ -118,7 +121,6 @@ public final class Registry {
 
     private static void addTo(List<String> arguments, Received received, boolean topicIsMade) {
         Heartbeat heartbeat = received.heartbeat();
-        List<String> fields = heartbeat.registration() == null ? List.of() : AgentHash.fields(heartbeat.registration());
         Map<String, Double> metrics = heartbeat.loadMetrics();
         arguments.add(heartbeat.agentId());
         arguments.add(ms(received.at()));
@@ -128,10 +130,10 @@ public final class Registry {
         arguments.add(metrics == null ? "" : String.valueOf(Health.loadFactor(Agent.load(metrics))));
         arguments.add(heartbeat.instanceId() == null ? "" : heartbeat.instanceId());
         arguments.add(heartbeat.sentAt() == null ? "" : clockAheadMs(received.at(), heartbeat.sentAt()));
-        arguments.add(fields.isEmpty() ? "" : digest(fields));
+        arguments.add(heartbeat.registration() == null ? "" : digest(heartbeat.registration()));
         arguments.add(topicIsMade ? "1" : "0");
         if (topicIsMade) {
-            arguments.addAll(fields);
+            arguments.addAll(AgentHash.fields(heartbeat.registration()));
         }
     }
 
@@ -144,9 +146,9 @@ public final class Registry {
     }
 
     /** Tells one registration of an agent from another, so that one that is repeated need not be written again. */
-    private static String digest(List<String> fields) {
-        return UUID.nameUUIDFromBytes(String.join("\0", fields).getBytes(StandardCharsets.UTF_8))
-                .toString();
+    private static String digest(Registration registration) {
+        String text = registration.toString();
+        return HEX.toHexDigits(text.hashCode()) + HEX.toHexDigits(Utils.murmur2(text.getBytes(StandardCharsets.UTF_8)));
     }
 
     private static Noted noted(String code) {

@@ -15,12 +15,9 @@ local answer, changed, heard = {}, {}, {}
 local unknown = 0
 
 -- An instance that speaks again after another took its place did not make way for it: both run.
-local function note_instance(agent, instance, at, at_ms)
-  local seen = redis.call('HMGET', agent, 'instance_id', 'former_instances')
-  if seen[1] == instance then
-    return false
-  end
-  local former, kept, contested = cjson.decode(seen[2] or '{}'), {}, false
+local function note_instance(agent, instance, before, at, at_ms)
+  local former_json = redis.call('HGET', agent, 'former_instances')
+  local former, kept, contested = cjson.decode(former_json or '{}'), {}, false
   for id, when in pairs(former) do
     if id == instance then
       contested = at_ms - when < longest_rivalry_ms
@@ -28,12 +25,12 @@ local function note_instance(agent, instance, at, at_ms)
       kept[id] = when
     end
   end
-  if seen[1] then
-    kept[seen[1]] = at_ms
+  if before then
+    kept[before] = at_ms
   end
   redis.call('HSET', agent, 'instance_id', instance, 'former_instances', cjson.encode(kept))
   if contested then
-    redis.call('HSET', agent, 'rival_instance', seen[1], 'rival_seen_at', at)
+    redis.call('HSET', agent, 'rival_instance', before, 'rival_seen_at', at)
   end
   return contested
 end
@@ -48,27 +45,22 @@ while i <= #ARGV do
     i = i + registration_fields * 2
   end
   local agent = 'agent:' .. id
-  local before = redis.call('HMGET', agent, 'status', 'registration_time', 'failure_share', 'results_at', 'digest', 'topic')
-  local old_status, topic = before[1], before[6]
-  local leaving_since = topic and tonumber(string.match(topic, '^removing (%d+)$'))
+  -- No more than every heartbeat needs.
+  local before = redis.call('HMGET', agent, 'status', 'failure_share', 'results_at', 'digest', 'topic', 'instance_id')
+  local old_status, topic = before[1], before[5]
+  local leaving_since = topic and topic ~= 'made' and tonumber(string.match(topic, '^removing (%d+)$'))
 
   if leaving_since and now_ms - leaving_since < removal_ms then
     answer[#answer + 1] = digest == '' and 'unknown' or 'leaving'
   elseif digest == '' and (not old_status or old_status == 'inactive') then
     unknown = unknown + 1
     answer[#answer + 1] = 'unknown'
-  elseif digest ~= '' and not registers and (before[5] ~= digest or topic ~= 'made') then
+  elseif digest ~= '' and not registers and (before[4] ~= digest or topic ~= 'made') then
     answer[#answer + 1] = 'register'
   else
     if registers then
       redis.call('HSET', agent, 'digest', digest, 'topic', 'made', unpack(ARGV, fields, i - 1))
-      if not before[2] then
-        redis.call('HSET', agent, 'registration_time', at, 'load_metrics', '{}')
-      end
-    end
-    if digest ~= '' then
-      redis.call('SADD', 'agents:known', id)
-      redis.call('PERSIST', agent)
+      redis.call('HSETNX', agent, 'registration_time', at)
     end
     if status == '' then
       status = old_status
@@ -76,33 +68,32 @@ while i <= #ARGV do
         status = 'active'
       end
     end
-    redis.call('HSET', agent, 'status', status, 'last_heartbeat', at)
-    if metrics ~= '' then
-      redis.call('HSET', agent, 'load_metrics', metrics, 'load_factor', load_factor)
-    else
-      load_factor = redis.call('HGET', agent, 'load_factor') or '1'
+    if metrics == '' then
+      local said = redis.call('HMGET', agent, 'load_metrics', 'load_factor')
+      metrics, load_factor = said[1] or '{}', said[2] or '1'
     end
-    if skew ~= '' then
-      redis.call('HSET', agent, 'clock_ahead_ms', skew)
-    end
-    local share = tonumber(before[3]) or 0
+    local share = tonumber(before[2]) or 0
     if share > 0 then
-      share = share * 0.5 ^ ((at_ms - tonumber(before[4])) / 60000)
+      share = share * 0.5 ^ ((at_ms - tonumber(before[3])) / 60000)
     end
-    redis.call('HSET', agent, 'health_score',
-      string.format('%.3f', tonumber(load_factor) * (1 - 0.4 * share) * (status_factor[status] or 0)))
-    local contested = instance ~= '' and note_instance(agent, instance, at, at_ms)
+    local health = tonumber(load_factor) * (1 - 0.4 * share) * (status_factor[status] or 0)
+    redis.call('HSET', agent, 'status', status, 'last_heartbeat', at, 'load_metrics', metrics, 'load_factor', load_factor,
+      'health_score', string.format('%.3f', health), skew ~= '' and 'clock_ahead_ms' or 'status', skew ~= '' and skew or status)
+    local contested = instance ~= '' and instance ~= before[6] and note_instance(agent, instance, before[6], at, at_ms)
 
-    if status == 'active' then
-      redis.call('SADD', 'agents:active', id)
-    else
-      redis.call('SREM', 'agents:active', id)
-    end
     if status_factor[status] then
       redis.call('ZADD', 'agents:heartbeats', at_ms, id)
-    else
-      redis.call('ZREM', 'agents:heartbeats', id)
-      redis.call('SADD', 'agents:lost', id)
+    end
+    if registers or status ~= old_status then
+      if registers or old_status == 'inactive' then
+        redis.call('SADD', 'agents:known', id)
+        redis.call('PERSIST', agent)
+      end
+      redis.call(status == 'active' and 'SADD' or 'SREM', 'agents:active', id)
+      if not status_factor[status] then
+        redis.call('ZREM', 'agents:heartbeats', id)
+        redis.call('SADD', 'agents:lost', id)
+      end
     end
     if status == 'inactive' then
       redis.call('ZADD', 'agents:departed', 'NX', at_ms, id)
@@ -112,7 +103,7 @@ while i <= #ARGV do
     if registers or status ~= old_status then
       changed[#changed + 1] = '"' .. id .. '"'
     else
-      heard[#heard + 1] = '"' .. id .. '":[' .. ARGV[fields - 9] .. ',' .. (metrics ~= '' and metrics or 'null') .. ']'
+      heard[#heard + 1] = '"' .. id .. '":[' .. ARGV[fields - 9] .. ',' .. metrics .. ']'
     end
     answer[#answer + 1] = contested and 'contested' or 'known'
   end
@@ -122,7 +113,7 @@ if unknown > 0 then
   redis.call('HINCRBY', 'stats:agents', 'unknown_heartbeats', unknown)
 end
 if #changed + #heard > 0 then
-  redis.call('PUBLISH', 'agent_events', '{"seq":' .. redis.call('INCR', 'agents:events') 
+  redis.call('PUBLISH', 'agent_events', '{"seq":' .. redis.call('INCR', 'agents:events')
     .. ',"changed":[' .. table.concat(changed, ',') .. '],"heard":{' .. table.concat(heard, ',') .. '}}')
 end
 return answer

@@ -1,0 +1,60 @@
+package io.aitbc.benchmarks;
+
+import io.lettuce.core.RedisClient;
+import io.lettuce.core.RedisFuture;
+import io.lettuce.core.api.StatefulRedisConnection;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.IntStream;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.ConsumerRecords;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.serialization.StringDeserializer;
+
+/**
+ * What heartbeats cost at the least: bare clients that read the topic and put each value into a hash of its agent. No JSON, no
+ * registry, no health, nobody told.
+ */
+final class RawHeartbeats {
+    /** Where it leaves how much processor time it took, from the first record on. */
+    static final String CPU_MS = "raw-cpu-ms";
+
+    private RawHeartbeats() {}
+
+    /** Ends after so many records. */
+    static void run(String bootstrapServers, String redisUrl, long count) {
+        try (RedisClient client = RedisClient.create(redisUrl);
+                StatefulRedisConnection<String, String> redis = client.connect();
+                KafkaConsumer<String, String> consumer = new KafkaConsumer<>(
+                        Map.of("bootstrap.servers", bootstrapServers, "auto.offset.reset", "earliest"),
+                        new StringDeserializer(),
+                        new StringDeserializer())) {
+            List<TopicPartition> partitions = IntStream.range(
+                            0, consumer.partitionsFor("agents.heartbeat").size())
+                    .mapToObj(i -> new TopicPartition("agents.heartbeat", i))
+                    .toList();
+            consumer.assign(partitions);
+            consumer.seekToBeginning(partitions);
+            ConsumerRecords<String, String> records = consumer.poll(Duration.ofSeconds(30));
+            long before = cpuMs();
+            for (long done = 0; done < count; records = consumer.poll(Duration.ofMillis(200))) {
+                List<RedisFuture<Long>> written = new ArrayList<>();
+                for (ConsumerRecord<String, String> record : records) {
+                    written.add(redis.async().hset("raw:" + record.key(), Map.of("heartbeat", record.value())));
+                }
+                for (RedisFuture<Long> one : written) {
+                    one.toCompletableFuture().join();
+                }
+                done += written.size();
+            }
+            redis.sync().set(CPU_MS, String.valueOf(cpuMs() - before));
+        }
+    }
+
+    private static long cpuMs() {
+        return Cluster.cpu(ProcessHandle.current()).toMillis();
+    }
+}

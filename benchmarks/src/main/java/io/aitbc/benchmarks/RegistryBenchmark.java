@@ -1,0 +1,274 @@
+package io.aitbc.benchmarks;
+
+import io.aitbc.contracts.AgentStatus;
+import io.aitbc.contracts.Heartbeat;
+import io.aitbc.contracts.Json;
+import io.aitbc.contracts.Location;
+import io.aitbc.contracts.Registration;
+import io.lettuce.core.RedisClient;
+import io.lettuce.core.api.StatefulRedisConnection;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.serialization.ByteArraySerializer;
+import org.apache.kafka.common.serialization.StringSerializer;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/** What agents cost that are there and say so. */
+@Command(name = "registry", description = "What agents cost: heartbeats, memory, finding one.")
+final class RegistryBenchmark implements Callable<Integer> {
+    private static final Duration LONG = Duration.ofMinutes(5);
+    private static final Duration HEARTBEAT_EVERY = Duration.ofSeconds(10);
+    /** Until what the burst left to compile and to collect is done. */
+    private static final Duration SETTLE = Duration.ofSeconds(15);
+
+    private static final int FINDS = 2_000;
+    private static final int CHANGES = 100;
+
+    @Option(names = "--agents", split = ",", defaultValue = "100,1000,10000", description = "How many agents")
+    private List<Integer> sizes = List.of();
+
+    @Option(names = "--seconds", defaultValue = "40", description = "How long heartbeats come at their usual pace")
+    private int seconds;
+
+    @Option(names = "--burst", defaultValue = "200000", description = "How many heartbeats come as fast as can be")
+    private int burst;
+
+    @Option(names = "--json", description = "A file for the table as JSON")
+    private @Nullable Path json;
+
+    @Override
+    public Integer call() {
+        Report report = new Report(
+                "Registry: each agent sends a heartbeat with its registration every 10 s",
+                "agents",
+                "all registered after",
+                "coordinator, % of a core, above idle",
+                "Redis, % of a core, above idle",
+                "heartbeats/s per core",
+                "bare clients",
+                "ratio",
+                "Redis, bytes/agent",
+                "coordinator, bytes/agent",
+                "find one: p50, p99",
+                "HGETALL: p50",
+                "view told: p50, p99");
+        sizes.forEach(agents -> measure(agents, report));
+        report.publish(json);
+        return 0;
+    }
+
+    private void measure(int agents, Report report) {
+        // The silence while doing nothing is measured must not cost the agents health, which would have to be followed.
+        try (Cluster cluster = new Cluster("--aitbc.registry.heartbeat-interval=150s");
+                RedisClient client = RedisClient.create(cluster.redisUrl());
+                StatefulRedisConnection<String, String> redis = client.connect();
+                KafkaProducer<String, byte[]> producer = new KafkaProducer<>(
+                        Map.of("bootstrap.servers", cluster.bootstrapServers(), "linger.ms", 5),
+                        new StringSerializer(),
+                        new ByteArraySerializer())) {
+            long redisBefore = usedMemory(redis);
+            long heapBefore = cluster.coordinatorHeapBytes();
+
+            long start = System.nanoTime();
+            for (int i = 0; i < agents; i++) {
+                beat(producer, i, 0);
+            }
+            Cluster.await("all agents", LONG, () -> redis.sync().scard("agents:active") == agents);
+            Duration registered = Duration.ofNanos(System.nanoTime() - start);
+            say("%d agents registered", agents);
+
+            long redisBytes = (usedMemory(redis) - redisBefore) / agents;
+            long heapBytes = (cluster.coordinatorHeapBytes() - heapBefore) / agents;
+
+            // First, because it warms up what the usual pace is measured with.
+            double perCore = burst(cluster, redis, producer, agents);
+            double raw = raw(cluster, redis, agents + (long) burst);
+            say("%.0f heartbeats/s per core, bare clients %.0f", perCore, raw);
+
+            Cluster.pause(SETTLE);
+            Usage idle = usage(cluster, () -> Cluster.pause(Duration.ofSeconds(seconds / 2)));
+            Usage beating = usage(cluster, () -> beatSteadily(producer, agents));
+            say("idle %s, beating %s", idle, beating);
+
+            long[] finds = times(FINDS, i -> cluster.get("/agents/" + id(i * 7919 % agents)));
+            long[] hashes = times(FINDS, i -> redis.sync().hgetall("agent:" + id(i * 7919 % agents)));
+            long[] changes =
+                    times(CHANGES, i -> change(cluster, id(0), i % 2 == 0 ? "busy" : "active", agents - 1 + i % 2));
+
+            report.row(
+                    agents,
+                    text("%.1f s", registered.toMillis() / 1_000.0),
+                    text("%.1f", beating.coordinator - idle.coordinator),
+                    text("%.1f", beating.redis - idle.redis),
+                    text("%.0f", perCore),
+                    text("%.0f", raw),
+                    text("%.2f", perCore / raw),
+                    redisBytes,
+                    heapBytes,
+                    text("%.2f, %.2f ms", ms(finds, 0.5), ms(finds, 0.99)),
+                    text("%.2f ms", ms(hashes, 0.5)),
+                    text("%.1f, %.1f ms", ms(changes, 0.5), ms(changes, 0.99)));
+        }
+    }
+
+    /** Processor time used in percent of one core. */
+    private record Usage(double coordinator, double redis) {}
+
+    private static Usage usage(Cluster cluster, Runnable meanwhile) {
+        Duration coordinatorBefore = cluster.coordinatorCpu();
+        Duration redisBefore = cluster.redisCpu();
+        long start = System.nanoTime();
+        meanwhile.run();
+        double seconds = (System.nanoTime() - start) / 1e9;
+        return new Usage(
+                cluster.coordinatorCpu().minus(coordinatorBefore).toMillis() / 10.0 / seconds,
+                cluster.redisCpu().minus(redisBefore).toMillis() / 10.0 / seconds);
+    }
+
+    private int beats() {
+        return (int) (seconds / HEARTBEAT_EVERY.toSeconds());
+    }
+
+    /** Every agent in turn, evenly over the time between two heartbeats. */
+    private void beatSteadily(KafkaProducer<String, byte[]> producer, int agents) {
+        long start = System.nanoTime();
+        for (int round = 0; round < beats(); round++) {
+            for (int i = 0; i < agents; i++) {
+                long due = start
+                        + HEARTBEAT_EVERY.toNanos() * round
+                        + (long) (HEARTBEAT_EVERY.toNanos() * ((double) i / agents));
+                long early = due - System.nanoTime();
+                if (early > 1_000_000) {
+                    Cluster.pause(Duration.ofNanos(early));
+                }
+                beat(producer, i, round + 1);
+            }
+        }
+        long left = start + HEARTBEAT_EVERY.toNanos() * beats() - System.nanoTime();
+        Cluster.pause(Duration.ofNanos(Math.max(0, left)));
+    }
+
+    /** As fast as can be; heartbeats for each second of processor time that the coordinator takes. */
+    private double burst(
+            Cluster cluster,
+            StatefulRedisConnection<String, String> redis,
+            KafkaProducer<String, byte[]> producer,
+            int agents) {
+        Duration before = cluster.coordinatorCpu();
+        for (int i = 0; i < burst; i++) {
+            beat(producer, i % agents, 1_000 + i / agents);
+        }
+        // Of the last agent, what it said last.
+        int last = (burst - 1) % agents;
+        String marker = "\"round\":" + (double) (1_000 + (burst - 1) / agents);
+        Cluster.await("all heartbeats", LONG, () -> {
+            String metrics = redis.sync().hget("agent:" + id(last), "load_metrics");
+            return metrics != null && metrics.contains(marker);
+        });
+        Cluster.pause(Duration.ofSeconds(1));
+        return burst / (cluster.coordinatorCpu().minus(before).toMillis() / 1_000.0);
+    }
+
+    private static double raw(Cluster cluster, StatefulRedisConnection<String, String> redis, long count) {
+        try {
+            Cluster.java("role:raw-heartbeats", cluster.bootstrapServers(), cluster.redisUrl(), "" + count)
+                    .waitFor();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        } catch (InterruptedException e) {
+            throw new IllegalStateException(e);
+        }
+        return count / (Long.parseLong(redis.sync().get(RawHeartbeats.CPU_MS)) / 1_000.0);
+    }
+
+    /** Until the coordinator's live view shows it. */
+    private static void change(Cluster cluster, String agentId, String status, int active) {
+        cluster.put("/agents/" + agentId + "/status", "{\"status\":\"" + status + "\"}");
+        Cluster.await(
+                "the view",
+                LONG,
+                () -> cluster.get("/load-balancer/stats")
+                                .at("/stats/active_agents")
+                                .asInt()
+                        == active);
+    }
+
+    private interface Step {
+        void run(int number);
+    }
+
+    private static long[] times(int count, Step step) {
+        long[] nanos = new long[count];
+        for (int i = 0; i < count; i++) {
+            long start = System.nanoTime();
+            step.run(i);
+            nanos[i] = System.nanoTime() - start;
+        }
+        Arrays.sort(nanos);
+        return nanos;
+    }
+
+    private static double ms(long[] sortedNanos, double share) {
+        return sortedNanos[(int) (share * (sortedNanos.length - 1))] / 1e6;
+    }
+
+    private static void beat(KafkaProducer<String, byte[]> producer, int number, int round) {
+        String id = id(number);
+        Registration registration = new Registration(
+                id,
+                "worker",
+                List.of("echo", "hash", "http", "sleep", "gpu:2"),
+                List.of("text", "image"),
+                Json.object().put("http", "http://10.0.0.7:8080"),
+                Json.object().put("owner", "team-a").put("zone", "b"),
+                List.of("spot", "amd64"),
+                "2.1.0",
+                16,
+                1.0,
+                "eu-west",
+                new Location(52.37, 4.89),
+                null,
+                null);
+        Map<String, Double> load = Map.of(
+                "cpu_usage", 0.31, "memory_usage", 0.42, "active_tasks", 3.0, "capacity_usage", 0.2, "round", (double)
+                        round);
+        Heartbeat heartbeat = new Heartbeat(
+                id, round == 0 ? AgentStatus.ACTIVE : null, load, Instant.now(), "process-1", registration);
+        producer.send(new ProducerRecord<>("agents.heartbeat", id, Json.bytes(heartbeat)));
+    }
+
+    private static String id(int number) {
+        return "worker-" + number;
+    }
+
+    private static long usedMemory(StatefulRedisConnection<String, String> redis) {
+        return redis.sync()
+                .info("memory")
+                .lines()
+                .filter(line -> line.startsWith("used_memory:"))
+                .mapToLong(line ->
+                        Long.parseLong(line.substring("used_memory:".length()).trim()))
+                .findFirst()
+                .orElseThrow();
+    }
+
+    private static void say(String format, Object... values) {
+        System.out.println(text(format, values));
+    }
+
+    private static String text(String format, Object... values) {
+        return String.format(Locale.ROOT, format, values);
+    }
+}
