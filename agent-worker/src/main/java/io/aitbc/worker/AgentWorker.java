@@ -90,6 +90,8 @@ public final class AgentWorker implements AutoCloseable {
     /** By how much the clock of Kafka is ahead of this machine's. */
     private volatile long kafkaAheadMs;
 
+    private volatile boolean fenced;
+
     private @Nullable Instant drainUntil;
     private Instant quietSince = Instant.EPOCH;
 
@@ -160,6 +162,10 @@ public final class AgentWorker implements AutoCloseable {
     }
 
     private void beatUntil(CountDownLatch end, AgentStatus status) throws InterruptedException {
+        if (fenced) {
+            // The agent is another process by now, of which this one has nothing to say.
+            return;
+        }
         send(status);
         while (!end.await(heartbeatInterval.toMillis(), TimeUnit.MILLISECONDS)) {
             // The status is left to whoever changes it.
@@ -189,7 +195,6 @@ public final class AgentWorker implements AutoCloseable {
     }
 
     private void consume() {
-        boolean fenced = false;
         try {
             if (awaitTopic()) {
                 consumer.subscribe(List.of(topic()), new StartAfterLastCommit());

@@ -243,6 +243,24 @@ class AgentWorkerTest {
                 .doesNotContainNull();
     }
 
+    /** The one that started later works; the other must not put it out of service with its last words. */
+    @Test
+    void whoLosesItsIdToAnotherHasNoLastWords() {
+        AgentWorker earlier = start((assignment, progress) -> null);
+        give("first");
+        awaitResults(1);
+        String instance = read(topics.heartbeats(), Heartbeat.class).get(0).instanceId();
+        try (AgentWorker later = start((assignment, progress) -> null)) {
+            await().atMost(Duration.ofSeconds(60)).until(() -> !earlier.isRunning());
+            give("second");
+            awaitResults(2);
+            assertThat(read(topics.heartbeats(), Heartbeat.class).stream()
+                            .filter(heartbeat -> instance.equals(heartbeat.instanceId()))
+                            .map(Heartbeat::status))
+                    .doesNotContain(AgentStatus.MAINTENANCE, AgentStatus.INACTIVE);
+        }
+    }
+
     /** By the clock of this machine every deadline has passed long ago. */
     @Test
     void aWrongClockDropsNoAssignment() {

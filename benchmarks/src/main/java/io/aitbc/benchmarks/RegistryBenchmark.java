@@ -31,7 +31,7 @@ final class RegistryBenchmark implements Callable<Integer> {
     private static final Duration LONG = Duration.ofMinutes(5);
     private static final Duration HEARTBEAT_EVERY = Duration.ofSeconds(10);
     /** Until what the burst left to compile and to collect is done. */
-    private static final Duration SETTLE = Duration.ofSeconds(15);
+    private static final Duration SETTLE = Duration.ofSeconds(20);
 
     private static final int FINDS = 2_000;
     private static final int CHANGES = 100;
@@ -54,8 +54,8 @@ final class RegistryBenchmark implements Callable<Integer> {
                 "Registry: each agent sends a heartbeat with its registration every 10 s",
                 "agents",
                 "all registered after",
-                "coordinator, % of a core, above idle",
-                "Redis, % of a core, above idle",
+                "coordinator, % of a core: idle, with heartbeats",
+                "Redis, % of a core",
                 "heartbeats/s per core",
                 "bare clients",
                 "ratio",
@@ -98,7 +98,7 @@ final class RegistryBenchmark implements Callable<Integer> {
             say("%.0f heartbeats/s per core, bare clients %.0f", perCore, raw);
 
             Cluster.pause(SETTLE);
-            Usage idle = usage(cluster, () -> Cluster.pause(Duration.ofSeconds(seconds / 2)));
+            Usage idle = usage(cluster, () -> Cluster.pause(Duration.ofSeconds(seconds)));
             Usage beating = usage(cluster, () -> beatSteadily(producer, agents));
             say("idle %s, beating %s", idle, beating);
 
@@ -110,8 +110,8 @@ final class RegistryBenchmark implements Callable<Integer> {
             report.row(
                     agents,
                     text("%.1f s", registered.toMillis() / 1_000.0),
-                    text("%.1f", beating.coordinator - idle.coordinator),
-                    text("%.1f", beating.redis - idle.redis),
+                    text("%.1f, %.1f", idle.coordinator, beating.coordinator),
+                    text("%.1f, %.1f", idle.redis, beating.redis),
                     text("%.0f", perCore),
                     text("%.0f", raw),
                     text("%.2f", perCore / raw),

@@ -2,6 +2,7 @@ package io.aitbc.contracts;
 
 import java.util.List;
 import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What an agent can do, and how a task asks for it. A capability is a text, and one that is asked for is found by the same text. An
@@ -18,7 +19,7 @@ public final class Capability {
     /** Whether an agent with some capabilities has one that is asked for. */
     public static boolean meets(List<String> offered, String demand) {
         int operator = demand.indexOf(AT_LEAST);
-        if (operator < 0) {
+        if (operator < 0 || offered.contains(demand)) {
             return offered.contains(demand);
         }
         String name = demand.substring(0, operator) + ":";
@@ -36,14 +37,18 @@ public final class Capability {
         return true;
     }
 
-    static void checkDemand(String demand) {
+    /** @throws IllegalArgumentException if a task, or anyone who looks for agents, cannot ask for that */
+    public static void checkDemand(@Nullable String demand) {
+        if (demand == null || demand.isBlank()) {
+            throw new IllegalArgumentException("each of capabilities is required");
+        }
         int operator = demand.indexOf(AT_LEAST);
         if (operator == 0
                 || operator > 0
                         && !VERSION.matcher(demand.substring(operator + AT_LEAST.length()))
                                 .matches()) {
             throw new IllegalArgumentException("\"" + demand
-                    + "\" in requirements.capabilities must be a name, >= and a number or version, such as cuda>=12.4");
+                    + "\" in capabilities must be a name, >= and a number or version, such as cuda>=12.4");
         }
     }
 

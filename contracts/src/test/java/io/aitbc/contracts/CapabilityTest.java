@@ -30,6 +30,7 @@ class CapabilityTest {
             cuda>=12.4.1 | cuda:12.4          | false
             cuda>=9      | cuda:10            | true
             a:b>=2       | a:b:3              | true
+            py>=3        | py>=3              | true
             """)
     void aDemandIsMetByTheSameTextOrByAtLeastTheVersion(String demand, String offered, boolean met) {
         assertThat(Capability.meets(List.of(offered.split(" ")), demand)).isEqualTo(met);

@@ -149,7 +149,7 @@ class SchemaTest {
                         "task",
                         Task.class,
                         "{\"task_data\":{},\"requirements\":{\"capabilities\":[\"cuda>=new\"]}}",
-                        "\"cuda>=new\" in requirements.capabilities must be a name, >= and a number"),
+                        "\"cuda>=new\" in capabilities must be a name, >= and a number"),
                 Arguments.of(
                         "requirements", Requirements.class, "{\"capabilities\":[\">=1\"]}", "must be a name, >= and"),
                 Arguments.of(

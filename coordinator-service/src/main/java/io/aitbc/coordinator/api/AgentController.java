@@ -206,8 +206,13 @@ class AgentController {
             @RequestParam(defaultValue = "100") @Min(1) @Max(10_000) int limit,
             @RequestParam(defaultValue = "0") @Min(0) int offset) {
         Instant now = clock.instant();
-        AgentQuery wanted = new AgentQuery(
-                status, agentType, capabilities, services, tags, minHealthScore, chainId, islandId, limit);
+        AgentQuery wanted;
+        try {
+            wanted = new AgentQuery(
+                    status, agentType, capabilities, services, tags, minHealthScore, chainId, islandId, limit);
+        } catch (IllegalArgumentException e) {
+            throw Problems.unprocessable(e.getMessage());
+        }
         List<Seen> found = select(wanted, now, Comparator.comparing(Seen::id)).toList();
         List<ObjectNode> page =
                 found.stream().skip(offset).limit(limit).map(Seen::json).toList();

@@ -6,6 +6,8 @@ import io.aitbc.contracts.Capability;
 import io.aitbc.contracts.Registration;
 import io.aitbc.coordinator.agent.Agent;
 import java.util.List;
+import java.util.Objects;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -30,6 +32,10 @@ record AgentQuery(
         capabilities = capabilities == null ? List.of() : capabilities;
         services = services == null ? List.of() : services;
         tags = tags == null ? List.of() : tags;
+        capabilities.forEach(Capability::checkDemand);
+        if (Stream.concat(services.stream(), tags.stream()).anyMatch(Objects::isNull)) {
+            throw new IllegalArgumentException("each of services and tags is required");
+        }
         if (minHealthScore != null && !(minHealthScore >= 0 && minHealthScore <= 1)) {
             throw new IllegalArgumentException("min_health_score must be from 0.0 to 1.0 but was " + minHealthScore);
         }

@@ -17,6 +17,9 @@ class AssignConfiguration {
     /** By default the producer forgets a topic after five idle minutes, and the next send waits for it. */
     private static final Duration REMEMBER_TOPICS_FOR = Duration.ofDays(1);
 
+    /** For a topic that vanished, or a full buffer: then what could not be sent is asked about again. */
+    private static final Duration BLOCK_AT_MOST = Duration.ofMillis(250);
+
     @Bean(destroyMethod = "")
     AssignmentTopics assignmentTopics(KafkaClients clients, TopicCatalog catalog, Topics topics) {
         return new AssignmentTopics(
@@ -27,7 +30,9 @@ class AssignConfiguration {
                                 ProducerConfig.BUFFER_MEMORY_CONFIG,
                                 64L * 1024 * 1024,
                                 ProducerConfig.METADATA_MAX_IDLE_CONFIG,
-                                REMEMBER_TOPICS_FOR.toMillis())),
+                                REMEMBER_TOPICS_FOR.toMillis(),
+                                ProducerConfig.MAX_BLOCK_MS_CONFIG,
+                                BLOCK_AT_MOST.toMillis())),
                 catalog,
                 topics);
     }

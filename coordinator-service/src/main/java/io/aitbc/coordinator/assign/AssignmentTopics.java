@@ -18,6 +18,7 @@ import java.util.concurrent.Executors;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.KafkaException;
+import org.apache.kafka.common.errors.TimeoutException;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -29,6 +30,9 @@ import org.slf4j.LoggerFactory;
 public final class AssignmentTopics implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(AssignmentTopics.class);
     private static final int FINDERS = 8;
+    private static final int MOST_ENTRANCES = 50_000;
+    /** Each lasts as long as the producer may block. */
+    private static final int LOOKS = 10;
 
     private final Producer<String, byte[]> producer;
     private final TopicCatalog catalog;
@@ -60,6 +64,10 @@ public final class AssignmentTopics implements AutoCloseable {
     }
 
     private CompletableFuture<Void> send(String agentId, String taskId, byte[] value) {
+        if (entrances.size() > MOST_ENTRANCES) {
+            // Of agents that left, for the most part; those of others are found again at once.
+            entrances.values().removeIf(Entrance::isOpen);
+        }
         Entrance entrance = entrances.computeIfAbsent(agentId, this::open);
         return entrance.pass(new ProducerRecord<>(topics.assignments(agentId), taskId, value))
                 .whenComplete((done, failure) -> {
@@ -87,14 +95,25 @@ public final class AssignmentTopics implements AutoCloseable {
 
     /** Returns once the producer knows the topic, for while it does not, each send would wait for it. */
     private void find(String agentId) throws InterruptedException {
-        String topic = topics.assignments(agentId);
-        try {
-            producer.partitionsFor(topic);
-        } catch (org.apache.kafka.common.errors.TimeoutException e) {
+        if (!isThere(agentId)) {
             log.atWarn().addKeyValue("agent_id", agentId).log("The agent's topic is not there: it is made");
             catalog.createForAgents(List.of(agentId));
-            producer.partitionsFor(topic);
+            if (!isThere(agentId)) {
+                throw new TimeoutException("the topic of agent " + agentId + " is made, but not there");
+            }
         }
+    }
+
+    private boolean isThere(String agentId) {
+        for (int i = 0; i < LOOKS; i++) {
+            try {
+                producer.partitionsFor(topics.assignments(agentId));
+                return true;
+            } catch (TimeoutException e) {
+                log.atTrace().addKeyValue("agent_id", agentId).log("Not there yet");
+            }
+        }
+        return false;
     }
 
     @Override
@@ -121,6 +140,10 @@ public final class AssignmentTopics implements AutoCloseable {
             Waiting one = new Waiting(record, new CompletableFuture<>());
             waiting.add(one);
             return one.sent;
+        }
+
+        synchronized boolean isOpen() {
+            return open;
         }
 
         synchronized void opens(@Nullable RuntimeException failure) {

@@ -71,7 +71,7 @@ public final class WantsExchange implements AutoCloseable {
                 }
             });
             try {
-                opened.sync().subscribe(Keys.WANTS);
+                opened.sync().subscribe(redis.channel(Keys.WANTS));
                 subscription = opened;
             } finally {
                 if (subscription == null) {
@@ -85,7 +85,7 @@ public final class WantsExchange implements AutoCloseable {
         List<Want> wants = lane.matcher().wants(clock.instant(), MOST);
         if (!wants.isEmpty()) {
             try {
-                redis.async().publish(Keys.WANTS, Json.text(new Message(coordinatorId, wants)));
+                redis.async().publish(redis.channel(Keys.WANTS), Json.text(new Message(coordinatorId, wants)));
             } catch (RedisException e) {
                 log.atDebug().log("Wants not told: {}", e.toString());
             }

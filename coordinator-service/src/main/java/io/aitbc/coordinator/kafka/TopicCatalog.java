@@ -16,6 +16,7 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.locks.ReentrantLock;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewTopic;
+import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.KafkaFuture;
 import org.apache.kafka.common.config.TopicConfig;
 import org.apache.kafka.common.errors.InvalidTopicException;
@@ -108,6 +109,8 @@ public final class TopicCatalog {
             } catch (RuntimeException e) {
                 one.getValue().completeExceptionally(e);
             } finally {
+                // Whoever waits for it has to hear of an interrupt too.
+                one.getValue().completeExceptionally(new KafkaException("interrupted while topics were made"));
                 wanted.remove(one.getKey());
             }
         }

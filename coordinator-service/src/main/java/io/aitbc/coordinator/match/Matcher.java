@@ -217,11 +217,13 @@ public final class Matcher {
         lookAt(member);
     }
 
-    /** An agent, if it is one of these, was heard of: as it is now, but for the count of what it holds. */
+    /** An agent was heard of: as it is now, but for the count of what it holds, unless it was unknown here. */
     public void agentHeard(Agent agent, Instant now) {
         this.now = now;
         Member member = members.get(agent.id());
-        if (member != null) {
+        if (member == null) {
+            agentChanged(agent, now);
+        } else {
             Agent before = member.candidate.agent();
             member.candidate.note(agent);
             kindMayHaveChanged(member, before);

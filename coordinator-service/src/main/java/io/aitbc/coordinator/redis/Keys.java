@@ -14,13 +14,13 @@ public final class Keys {
     public static final String TASK_STATS = "stats:tasks";
     /** Hash: coordinator id → what it last said of its lane, as JSON. */
     public static final String COORDINATORS = "stats:coordinators";
-    /** Channel: what changed about agents. */
+    /** Channel, see {@link Redis#channel}: what changed about agents. */
     public static final String AGENT_EVENTS = "agent_events";
-    /** Channel: which tasks wait for agents that are full, from coordinator to coordinator. */
+    /** Channel, see {@link Redis#channel}: which tasks wait for agents that are full, from coordinator to coordinator. */
     public static final String WANTS = "coordinator_wants";
 
-    /** Set: ids of agents that are gone and may still hold assignments. */
-    public static final String LOST_AGENTS = "agents:lost";
+    /** Sorted set: agent id by when it was lost in ms, for those that may still hold assignments from before. */
+    public static final String GONE_AGENTS = "agents:gone";
     /** Sorted set: agent id by when it deregistered in ms, for those whose topic is still there. */
     public static final String DEPARTED_AGENTS = "agents:departed";
     /** Number: how many notices have been given on {@link #AGENT_EVENTS}. */

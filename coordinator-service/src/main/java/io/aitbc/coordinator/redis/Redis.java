@@ -15,10 +15,13 @@ import org.jspecify.annotations.Nullable;
  */
 public final class Redis implements AutoCloseable {
     private final RedisClient client;
+    private final int database;
     private volatile @Nullable StatefulRedisConnection<String, String> connection;
 
-    public Redis(RedisClient client) {
+    /** @param database the number of the one that the client connects to */
+    public Redis(RedisClient client, int database) {
         this.client = client;
+        this.database = database;
     }
 
     public RedisAsyncCommands<String, String> async() {
@@ -31,6 +34,11 @@ public final class Redis implements AutoCloseable {
 
     public StatefulRedisPubSubConnection<String, String> openPubSub() {
         return client.connectPubSub(StringCodec.UTF8);
+    }
+
+    /** A channel of this database's own: Redis does not keep those of different databases apart. */
+    public String channel(String name) {
+        return database == 0 ? name : name + ":" + database;
     }
 
     /** What went wrong, as the failure of Redis that it is: a connection that is reset comes as an exception of the network. */

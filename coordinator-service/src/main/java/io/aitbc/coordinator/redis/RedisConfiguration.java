@@ -16,6 +16,6 @@ class RedisConfiguration {
 
     @Bean
     Redis redis(LettuceConnectionFactory factory) {
-        return new Redis((RedisClient) factory.getRequiredNativeClient());
+        return new Redis((RedisClient) factory.getRequiredNativeClient(), factory.getDatabase());
     }
 }

@@ -16,9 +16,11 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 
-/** A Lua script that runs in Redis as one atomic step and answers with a flat list of texts and numbers. */
+/**
+ * A Lua script that runs in Redis as one atomic step and answers with a flat list of texts and numbers. Its one key is the channel on
+ * which it may give notice of what it did.
+ */
 public final class Script {
-    private static final String[] NO_KEYS = {};
     private static final long WAIT_SECONDS = 5;
 
     private final String text;
@@ -43,11 +45,12 @@ public final class Script {
 
     /** Runs the script; the future fails if Redis is away or the script is at fault. */
     public CompletableFuture<List<Object>> run(Redis redis, List<String> arguments) {
+        String[] keys = {redis.channel(Keys.AGENT_EVENTS)};
         String[] values = arguments.toArray(String[]::new);
         CompletableFuture<List<Object>> first;
         try {
             first = redis.async()
-                    .<List<Object>>evalsha(digest, ScriptOutputType.MULTI, NO_KEYS, values)
+                    .<List<Object>>evalsha(digest, ScriptOutputType.MULTI, keys, values)
                     .toCompletableFuture();
         } catch (RuntimeException e) {
             return CompletableFuture.failedFuture(e);
@@ -56,7 +59,7 @@ public final class Script {
             Throwable cause = failure instanceof CompletionException ? failure.getCause() : failure;
             // Redis forgets scripts when it restarts.
             return cause instanceof RedisNoScriptException
-                    ? redis.async().<List<Object>>eval(text, ScriptOutputType.MULTI, NO_KEYS, values)
+                    ? redis.async().<List<Object>>eval(text, ScriptOutputType.MULTI, keys, values)
                     : CompletableFuture.failedFuture(cause);
         });
     }

@@ -76,6 +76,7 @@ public final class AgentView implements AutoCloseable {
     private final Map<String, Agent> agents = new ConcurrentHashMap<>();
 
     private volatile boolean closing;
+    private volatile boolean resubscribed;
     private @Nullable StatefulRedisPubSubConnection<String, String> subscription;
     /** The number of the last notice whose news is in the view. */
     private long newest;
@@ -122,6 +123,10 @@ public final class AgentView implements AutoCloseable {
                     nextCheck = System.nanoTime() + CHECK_EVERY.toNanos();
                     check();
                     failing = false;
+                }
+                if (resubscribed) {
+                    resubscribed = false;
+                    missed = true;
                 }
                 if (missed && !failing && isDue(BETWEEN_REFRESHES)) {
                     refresh();
@@ -186,9 +191,15 @@ public final class AgentView implements AutoCloseable {
                     // When the queue is full the numbers tell that something is missing.
                     notices.offer(message);
                 }
+
+                @Override
+                public void subscribed(String channel, long count) {
+                    // For the first time, or after the connection was lost and with it whatever was said.
+                    resubscribed = true;
+                }
             });
             try {
-                opened.sync().subscribe(Keys.AGENT_EVENTS);
+                opened.sync().subscribe(redis.channel(Keys.AGENT_EVENTS));
                 subscription = opened;
             } finally {
                 if (subscription == null) {
@@ -252,15 +263,19 @@ public final class AgentView implements AutoCloseable {
                             id,
                             agent -> agent.tracked(new TrackRecord(
                                     track.get(0).asDouble(), track.get(1).asDouble(), at))));
+            notice.path("freed").forEachEntry((id, count) -> holds(id, count.asInt()));
             boolean own = coordinatorId.equals(notice.path("by").asString(""));
             notice.path("held").forEachEntry((id, count) -> {
-                agents.computeIfPresent(id, (same, agent) -> agent.holding(count.asInt()));
+                holds(id, count.asInt());
                 if (own) {
                     held.remove(id);
-                } else {
-                    held.put(id, count.asInt());
                 }
             });
+        }
+
+        private void holds(String agentId, int count) {
+            agents.computeIfPresent(agentId, (id, agent) -> agent.holding(count));
+            held.put(agentId, count);
         }
 
         private void update(String agentId, UnaryOperator<Agent> change) {

@@ -11,6 +11,8 @@ import java.nio.charset.StandardCharsets;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -21,8 +23,10 @@ import org.apache.kafka.clients.consumer.ConsumerConfig;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.ConsumerRecords;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.InvalidTopicException;
+import org.apache.kafka.common.errors.RetriableException;
 import org.apache.kafka.common.record.TimestampType;
 import org.apache.kafka.common.utils.Utils;
 import org.jspecify.annotations.Nullable;
@@ -40,6 +44,11 @@ public final class HeartbeatLoop implements AutoCloseable {
     private final int partitions;
     private final Clock clock;
     private final ConsumerLoop loop;
+    /** How far each partition went when it became this coordinator's, for those that have not been read so far. */
+    private final Map<TopicPartition, Long> unheard = new HashMap<>();
+
+    private final RareWarning refused =
+            new RareWarning(log, "{} heartbeats of agents whose topics Kafka does not let us make: {}");
     private final RareWarning unknown =
             new RareWarning(log, "{} heartbeats ignored, of agents that are not registered: {}");
     private final RareWarning contested = new RareWarning(
@@ -82,28 +91,61 @@ public final class HeartbeatLoop implements AutoCloseable {
     private Consumer<byte[], byte[]> open(KafkaClients clients) {
         KafkaConsumer<byte[], byte[]> opened = clients.groupConsumer(
                 topics.prefix() + "agent-coordinator.heartbeats",
-                // Many at once cost much less, and nobody notices when a heartbeat counts a little later.
-                Map.of(ConsumerConfig.FETCH_MIN_BYTES_CONFIG, 64 * 1024, ConsumerConfig.FETCH_MAX_WAIT_MS_CONFIG, 100));
+                // Many at once cost much less, and nobody notices when a heartbeat counts a little later. One that is
+                // read
+                // again, because it was not committed yet, is known by its time.
+                Map.of(
+                        ConsumerConfig.ENABLE_AUTO_COMMIT_CONFIG,
+                        true,
+                        ConsumerConfig.AUTO_COMMIT_INTERVAL_MS_CONFIG,
+                        1_000,
+                        ConsumerConfig.FETCH_MIN_BYTES_CONFIG,
+                        256 * 1024,
+                        ConsumerConfig.FETCH_MAX_WAIT_MS_CONFIG,
+                        250));
         opened.subscribe(List.of(topics.heartbeats()));
         consumer = opened;
         return opened;
     }
 
     private void handle(ConsumerRecords<byte[], byte[]> records) throws InterruptedException {
-        owned = consumer.assignment().stream().map(TopicPartition::partition).collect(Collectors.toSet());
-        Instant now = clock.instant();
-        if (!records.isEmpty()) {
-            note(records, now);
-        }
-        if (!now.isBefore(nextLook)) {
-            nextLook = now.plus(LOOK_FOR_SILENT_EVERY);
-            findSilent(now);
-            unknown.say(now);
-            contested.say(now);
+        try {
+            Instant now = clock.instant();
+            own(consumer.assignment());
+            if (!records.isEmpty()) {
+                note(records, now);
+            }
+            if (!now.isBefore(nextLook) && hasCaughtUp()) {
+                nextLook = now.plus(LOOK_FOR_SILENT_EVERY);
+                findSilent(now);
+                refused.say(now);
+                unknown.say(now);
+                contested.say(now);
+            }
+        } catch (RuntimeException e) {
+            // What came meanwhile has to be heard before anyone counts as silent.
+            owned = Set.of();
+            throw e;
         }
     }
 
+    private void own(Set<TopicPartition> assigned) {
+        Set<Integer> now = assigned.stream().map(TopicPartition::partition).collect(Collectors.toSet());
+        if (!now.equals(owned)) {
+            unheard.clear();
+            unheard.putAll(consumer.endOffsets(assigned));
+            owned = now;
+        }
+    }
+
+    /** Whether all has been heard that had been said when the partitions became this coordinator's. */
+    private boolean hasCaughtUp() {
+        unheard.entrySet().removeIf(end -> consumer.position(end.getKey()) >= end.getValue());
+        return unheard.isEmpty();
+    }
+
     private void note(ConsumerRecords<byte[], byte[]> records, Instant now) throws InterruptedException {
+        List<Spoken> spoken = new ArrayList<>();
         Map<Speaker, Spoken> newest = new LinkedHashMap<>();
         for (ConsumerRecord<byte[], byte[]> record : records) {
             Instant at = receivedAt(record, now);
@@ -112,28 +154,43 @@ public final class HeartbeatLoop implements AutoCloseable {
             }
             try {
                 Heartbeat heartbeat = Json.read(record.value() == null ? new byte[0] : record.value(), Heartbeat.class);
-                newest.merge(
-                        new Speaker(heartbeat.agentId(), heartbeat.instanceId()),
-                        new Spoken(heartbeat, at, record),
-                        Spoken::after);
+                Speaker speaker = new Speaker(heartbeat.agentId(), heartbeat.instanceId());
+                Spoken one = new Spoken(heartbeat, at, record);
+                Spoken before = newest.remove(speaker);
+                if (before != null && before.heartbeat.status() != null) {
+                    // It may have left and come back.
+                    spoken.add(before);
+                } else if (before != null) {
+                    one = before.after(one);
+                }
+                newest.put(speaker, one);
             } catch (Json.MalformedMessageException e) {
                 deadLetters.poison(record, "malformed", e.getMessage()).join();
             }
         }
-        List<Spoken> spoken = List.copyOf(newest.values());
+        spoken.addAll(newest.values());
         try {
             note(spoken, now);
-        } catch (InvalidTopicException e) {
-            // One of them has a name that Kafka does not take: find out which.
+        } catch (RetriableException e) {
+            throw e;
+        } catch (KafkaException e) {
+            // The topic of one of them cannot be made: find out which, for all the others.
             for (Spoken one : spoken) {
-                try {
-                    note(List.of(one), now);
-                } catch (InvalidTopicException refused) {
-                    deadLetters
-                            .poison(one.record, "malformed", refused.getMessage())
-                            .join();
-                }
+                noteAlone(one, now);
             }
+        }
+    }
+
+    private void noteAlone(Spoken one, Instant now) throws InterruptedException {
+        try {
+            note(List.of(one), now);
+        } catch (InvalidTopicException e) {
+            deadLetters.poison(one.record, "malformed", e.getMessage()).join();
+        } catch (RetriableException e) {
+            throw e;
+        } catch (KafkaException e) {
+            log.atDebug().addKeyValue("agent_id", one.heartbeat.agentId()).log("Not registered: {}", e.toString());
+            refused.about(one.heartbeat.agentId());
         }
     }
 
@@ -171,13 +228,13 @@ public final class HeartbeatLoop implements AutoCloseable {
             return new Registry.Received(heartbeat, at);
         }
 
-        /** Of two heartbeats the newer counts, but what only the older said is kept. */
+        /** Of two heartbeats the newer counts, but what only the older said, which said nothing of its status, is kept. */
         Spoken after(Spoken newer) {
             Heartbeat said = newer.heartbeat;
             return new Spoken(
                     new Heartbeat(
                             said.agentId(),
-                            said.status() == null ? heartbeat.status() : said.status(),
+                            said.status(),
                             said.loadMetrics() == null ? heartbeat.loadMetrics() : said.loadMetrics(),
                             said.sentAt(),
                             said.instanceId(),

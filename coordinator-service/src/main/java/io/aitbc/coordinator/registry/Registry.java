@@ -30,9 +30,12 @@ import java.util.concurrent.CompletionException;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.IntStream;
 import org.apache.kafka.common.utils.Utils;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /** The agents, kept in Redis. May be used by any thread; every change of an agent is one atomic step. */
 public final class Registry {
+    private static final Logger log = LoggerFactory.getLogger(Registry.class);
     private static final Script HEARTBEAT = Script.beside(Registry.class, "heartbeat");
     private static final Script DEREGISTER = Script.beside(Registry.class, "deregister");
     private static final Script MARK_STALE = Script.beside(Registry.class, "mark-stale");
@@ -194,7 +197,14 @@ public final class Registry {
             Map<String, String> hash = join(part.hash().toCompletableFuture());
             int inflight = join(part.inflight().toCompletableFuture()).intValue();
             if (hash.containsKey("agent_id")) {
-                agents.add(AgentHash.read(hash, inflight));
+                try {
+                    agents.add(AgentHash.read(hash, inflight));
+                } catch (RuntimeException e) {
+                    // Somebody has written into it by hand: the others are not to suffer from it.
+                    log.atWarn()
+                            .addKeyValue("agent_id", hash.get("agent_id"))
+                            .log("The agent's hash in Redis cannot be read: {}", e.getMessage());
+                }
             }
         }
         return agents;
@@ -260,7 +270,7 @@ public final class Registry {
     /** Makes an agent stale, unless it spoke meanwhile; true if it is stale now. */
     boolean markStale(String agentId, Instant now) {
         return MARK_STALE
-                .runNow(redis, List.of(agentId, ms(now.minus(health.heartbeatTimeout()))))
+                .runNow(redis, List.of(agentId, ms(now.minus(health.heartbeatTimeout())), ms(now)))
                 .get(0)
                 .equals("stale");
     }
@@ -278,7 +288,10 @@ public final class Registry {
      * @return whether it is removed
      */
     boolean removeTopic(String agentId, Instant now) throws InterruptedException {
-        if (!BEGIN_REMOVAL.runNow(redis, List.of(agentId, ms(now))).get(0).equals("remove")) {
+        if (!BEGIN_REMOVAL
+                .runNow(redis, List.of(agentId, ms(now), String.valueOf(REMOVAL_LASTS_AT_MOST.toMillis())))
+                .get(0)
+                .equals("remove")) {
             return false;
         }
         topics.removeOfAgent(agentId);

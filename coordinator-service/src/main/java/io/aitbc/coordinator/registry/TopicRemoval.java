@@ -5,6 +5,7 @@ import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.function.Predicate;
+import org.apache.kafka.common.KafkaException;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -46,9 +47,20 @@ public final class TopicRemoval implements AutoCloseable {
     private void remove() throws InterruptedException {
         Instant limit = clock.instant().minus(retention);
         for (String agentId : registry.departedBefore(limit, MOST_AT_ONCE)) {
-            if (ownsAgent.test(agentId) && registry.removeTopic(agentId, clock.instant())) {
+            if (ownsAgent.test(agentId)) {
+                remove(agentId);
+            }
+        }
+    }
+
+    private void remove(String agentId) throws InterruptedException {
+        try {
+            if (registry.removeTopic(agentId, clock.instant())) {
                 log.atInfo().addKeyValue("agent_id", agentId).log("Topic of a departed agent removed");
             }
+        } catch (KafkaException e) {
+            // One that cannot be removed is not to keep the others.
+            log.atWarn().addKeyValue("agent_id", agentId).log("Topic not removed, will try again: {}", e.toString());
         }
     }
 }

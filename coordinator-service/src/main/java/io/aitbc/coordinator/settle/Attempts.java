@@ -11,14 +11,15 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 
 /** The live attempts in Redis, from the side of those who end them. May be used by any thread. */
 final class Attempts {
     private static final Script SETTLE = Script.beside(Attempts.class, "settle");
     private static final Script RELEASE = Script.beside(Attempts.class, "release");
+    private static final Script NO_LONGER_GONE = Script.beside(Attempts.class, "no-longer-gone");
     private static final int MAX_OVERDUE_AT_ONCE = 500;
 
     private final Redis redis;
@@ -94,7 +95,7 @@ final class Attempts {
      * after another had taken its place.
      */
     void tellUnpublished(Collection<String> taskIds) {
-        redis.sync().publish(Keys.AGENT_EVENTS, Json.text(Map.of("unpublished", taskIds)));
+        redis.sync().publish(redis.channel(Keys.AGENT_EVENTS), Json.text(Map.of("unpublished", taskIds)));
     }
 
     /** Attempts whose deadline has passed, the longest overdue first. */
@@ -111,18 +112,26 @@ final class Attempts {
         return time == null ? Instant.EPOCH : Instant.parse(time);
     }
 
-    Set<String> lostAgents() {
-        return redis.sync().smembers(Keys.LOST_AGENTS);
+    /** Agents that were lost and may hold something from before, and when that was. */
+    Map<String, Instant> lostAgents() {
+        Map<String, Instant> lost = new HashMap<>();
+        redis.sync()
+                .zrangeWithScores(Keys.GONE_AGENTS, 0, -1)
+                .forEach(one -> lost.put(one.getValue(), Instant.ofEpochMilli((long) one.getScore())));
+        return lost;
     }
 
-    List<Held> heldBy(String agentId) {
+    /** What an agent was given before a time and has not settled. What came after its return is its own again. */
+    List<Held> heldSince(String agentId, Instant lostAt) {
         return live(redis.sync().hkeys(Keys.inflight(agentId))).stream()
-                .filter(held -> held.agentId().equals(agentId))
+                .filter(held ->
+                        held.agentId().equals(agentId) && !held.assignedAt().isAfter(lostAt))
                 .toList();
     }
 
-    void noLongerLost(String agentId) {
-        redis.sync().srem(Keys.LOST_AGENTS, agentId);
+    /** All that an agent held when it was lost is given back. */
+    void noLongerLost(String agentId, Instant lostAt) {
+        NO_LONGER_GONE.runNow(redis, List.of(agentId, String.valueOf(lostAt.toEpochMilli())));
     }
 
     private List<Held> live(Collection<String> taskIds) {

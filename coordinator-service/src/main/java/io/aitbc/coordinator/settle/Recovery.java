@@ -6,7 +6,9 @@ import io.aitbc.coordinator.background.Recurring;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import java.time.Clock;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.List;
+import java.util.Map;
 import java.util.function.Predicate;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -56,11 +58,12 @@ final class Recovery implements AutoCloseable {
                 .filter(held -> ownsAgent.test(held.agentId()))
                 .toList();
         giveBack(overdue, NextStep.Ending.OVERDUE, "no result came before the deadline");
-        for (String agentId : attempts.lostAgents()) {
+        for (Map.Entry<String, Instant> lost : attempts.lostAgents().entrySet()) {
+            String agentId = lost.getKey();
             if (ownsAgent.test(agentId)) {
-                List<Attempts.Held> held = attempts.heldBy(agentId);
+                List<Attempts.Held> held = attempts.heldSince(agentId, lost.getValue());
                 if (giveBack(held, NextStep.Ending.AGENT_LOST, "agent " + agentId + " was lost")) {
-                    attempts.noLongerLost(agentId);
+                    attempts.noLongerLost(agentId, lost.getValue());
                 }
             }
         }

@@ -1,5 +1,6 @@
 -- Cancels a task, whether it waits or an agent has it.
 -- Guarantee: an ended task is left as it is; a cancelled one is never assigned, and no result of it counts.
+-- KEYS   1 the channel of notices
 -- ARGV   1 task_id, 2 now as ISO 8601, 3 retention in s
 -- Returns its status before ('unknown' when there is no such task), its attempt, and the agent that had or has it or ''
 local task_id = ARGV[1]
@@ -20,6 +21,6 @@ if status == 'queued' or status == 'assigned' then
     redis.call('HINCRBY', 'stats:tasks', 'failed_attempts', 1)
     held = ',"held":{"' .. agent_id .. '":' .. redis.call('HLEN', 'agent:' .. agent_id .. ':inflight') .. '}'
   end
-  redis.call('PUBLISH', 'agent_events', '{"seq":' .. redis.call('INCR', 'agents:events') .. ',"cancelled":["' .. task_id .. '"]' .. held .. '}')
+  redis.call('PUBLISH', KEYS[1], '{"seq":' .. redis.call('INCR', 'agents:events') .. ',"cancelled":["' .. task_id .. '"]' .. held .. '}')
 end
 return { status, attempt, agent_id }

@@ -1,5 +1,6 @@
 -- Ends tasks that no agent has.
 -- Guarantee: a live or ended task is left as it is; a task is counted for a clear command once, however often this is repeated.
+-- KEYS   1 the channel of notices
 -- ARGV   1 new status, 2 id of the clear command or '', 3 now as ISO 8601, 4 retention in s, then for each task four:
 --        task_id, attempt, priority, submitted_at
 -- Returns for each task: 'ended' (now), 'before' (it had ended, or a later attempt exists), 'live' (an agent has this attempt)
@@ -39,7 +40,7 @@ if count > 0 then
   end
 end
 if #held > 0 then
-  redis.call('PUBLISH', 'agent_events',
+  redis.call('PUBLISH', KEYS[1],
     '{"seq":' .. redis.call('INCR', 'agents:events') .. ',"held":{' .. table.concat(held, ',') .. '}}')
 end
 return answer

@@ -1,6 +1,6 @@
 -- Makes agents the holders of attempts.
 -- Guarantee: at most one attempt of a task is live; an agent never holds more than its capacity; a repeated call changes nothing.
--- KEYS   none: names are built from ids, see Keys.java (no Redis Cluster)
+-- KEYS   1 the channel of notices; other names are built from ids, see Keys.java (no Redis Cluster)
 -- ARGV   1 now in ms, 2 now as ISO 8601, 3 who asks, for those who listen, then for each placement ten:
 --        task_id, attempt, agent_id, priority, submitted_at, submitted_at in ms, max_attempts, timeout_seconds,
 --        deadline in ms, deadline as ISO 8601
@@ -59,7 +59,7 @@ for i = 4, #ARGV, 10 do
         else
           agent_of(holder)
         end
-        agents[holder].changed = true
+        agents[holder].freed = true
       end
     end
     redis.call('HSET', 'agent:' .. agent_id .. ':inflight', task_id,
@@ -85,13 +85,14 @@ if granted > 0 then
   redis.call('HINCRBY', 'stats:tasks', 'distribution_ms', waited_ms)
 end
 if granted + retried > 0 then
-  local held = {}
+  local held, freed = {}, {}
   for id, agent in pairs(agents) do
-    if agent.changed then
-      held[#held + 1] = '"' .. id .. '":' .. agent.held
+    if agent.changed or agent.freed then
+      local news = agent.freed and freed or held
+      news[#news + 1] = '"' .. id .. '":' .. agent.held
     end
   end
-  redis.call('PUBLISH', 'agent_events', '{"seq":' .. redis.call('INCR', 'agents:events')
-    .. ',"by":"' .. ARGV[3] .. '","held":{' .. table.concat(held, ',') .. '}}')
+  redis.call('PUBLISH', KEYS[1], '{"seq":' .. redis.call('INCR', 'agents:events')
+    .. ',"by":"' .. ARGV[3] .. '","held":{' .. table.concat(held, ',') .. '},"freed":{' .. table.concat(freed, ',') .. '}}')
 end
 return answer

@@ -1,6 +1,6 @@
 -- Decides that an agent's topic may be removed, and keeps the agent from registering while it is.
 -- Guarantee: it may not while the agent is registered, holds an unsettled assignment, or something of it is still to be given back.
--- ARGV   1 agent_id, 2 now in ms
+-- ARGV   1 agent_id, 2 now in ms, 3 for how many ms a removal counts
 -- Returns 'remove', 'not yet', or 'not at all' when it is no departed agent any more
 local id = ARGV[1]
 local agent = 'agent:' .. id
@@ -8,7 +8,11 @@ if redis.call('HGET', agent, 'status') ~= 'inactive' then
   redis.call('ZREM', 'agents:departed', id)
   return { 'not at all' }
 end
-if redis.call('EXISTS', agent .. ':inflight') == 1 or redis.call('SISMEMBER', 'agents:lost', id) == 1 then
+if redis.call('EXISTS', agent .. ':inflight') == 1 or redis.call('ZSCORE', 'agents:gone', id) then
+  return { 'not yet' }
+end
+local since = tonumber(string.match(redis.call('HGET', agent, 'topic') or '', '^removing (%d+)$'))
+if since and tonumber(ARGV[2]) - since < tonumber(ARGV[3]) then
   return { 'not yet' }
 end
 redis.call('HSET', agent, 'topic', 'removing ' .. ARGV[2])

@@ -1,4 +1,5 @@
 -- Takes an agent out of service. Its hash stays, as inactive; what it holds is left to be given back.
+-- KEYS   1 the channel of notices
 -- ARGV   1 agent_id, 2 now in ms
 -- Returns 'known', or 'unknown' when no such agent ever registered
 local id = ARGV[1]
@@ -6,10 +7,10 @@ local agent = 'agent:' .. id
 if redis.call('EXISTS', agent) == 0 then
   return { 'unknown' }
 end
-redis.call('HSET', agent, 'status', 'inactive', 'health_score', '0.000')
+redis.call('HSET', agent, 'status', 'inactive', 'health_score', '0.000', 'heard_ms', ARGV[2])
 redis.call('SREM', 'agents:active', id)
 redis.call('ZREM', 'agents:heartbeats', id)
-redis.call('SADD', 'agents:lost', id)
+redis.call('ZADD', 'agents:gone', 'GT', ARGV[2], id)
 redis.call('ZADD', 'agents:departed', 'NX', ARGV[2], id)
-redis.call('PUBLISH', 'agent_events', '{"seq":' .. redis.call('INCR', 'agents:events') .. ',"changed":["' .. id .. '"]}')
+redis.call('PUBLISH', KEYS[1], '{"seq":' .. redis.call('INCR', 'agents:events') .. ',"changed":["' .. id .. '"]}')
 return { 'known' }

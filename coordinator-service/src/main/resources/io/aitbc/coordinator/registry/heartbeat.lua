@@ -1,6 +1,8 @@
 -- Takes note of heartbeats, and registers the agents of those that say what the agent is.
--- Guarantee: an agent's hash, agents:active, agents:known, agents:heartbeats, agents:lost and agents:departed agree afterwards; an
---        agent is registered only once its topic has been made, and not while its topic of an earlier life is being removed.
+-- Guarantee: an agent's hash, agents:active, agents:known, agents:heartbeats, agents:gone and agents:departed agree afterwards; an
+--        agent is registered only once its topic has been made, and not while its topic of an earlier life is being removed; one
+--        that comes again after newer ones changes nothing.
+-- KEYS   1 the channel of notices
 -- ARGV   1 now in ms, 2 for how many ms the removal of a topic counts, 3 how many fields a registration has, then for each heartbeat ten:
 --        agent_id, received in ms, received as ISO 8601, status or '', load_metrics as JSON or '', load factor of health or '',
 --        instance_id or '', by how many ms the agent's clock is ahead or '', digest of its registration or '',
@@ -20,7 +22,7 @@ local function note_instance(agent, instance, before, at, at_ms)
   local former, kept, contested = cjson.decode(former_json or '{}'), {}, false
   for id, when in pairs(former) do
     if id == instance then
-      contested = at_ms - when < longest_rivalry_ms
+      contested = at_ms > when and at_ms - when < longest_rivalry_ms
     elseif at_ms - when < longest_rivalry_ms then
       kept[id] = when
     end
@@ -46,12 +48,14 @@ while i <= #ARGV do
   end
   local agent = 'agent:' .. id
   -- No more than every heartbeat needs.
-  local before = redis.call('HMGET', agent, 'status', 'failure_share', 'results_at', 'digest', 'topic', 'instance_id')
+  local before = redis.call('HMGET', agent, 'status', 'failure_share', 'results_at', 'digest', 'topic', 'instance_id', 'heard_ms')
   local old_status, topic = before[1], before[5]
   local leaving_since = topic and topic ~= 'made' and tonumber(string.match(topic, '^removing (%d+)$'))
 
   if leaving_since and now_ms - leaving_since < removal_ms then
     answer[#answer + 1] = digest == '' and 'unknown' or 'leaving'
+  elseif before[7] and at_ms < tonumber(before[7]) then
+    answer[#answer + 1] = old_status == 'inactive' and 'unknown' or 'known'
   elseif digest == '' and (not old_status or old_status == 'inactive') then
     unknown = unknown + 1
     answer[#answer + 1] = 'unknown'
@@ -74,10 +78,11 @@ while i <= #ARGV do
     end
     local share = tonumber(before[2]) or 0
     if share > 0 then
-      share = share * 0.5 ^ ((at_ms - tonumber(before[3])) / 60000)
+      share = share * 0.5 ^ (math.max(0, at_ms - (tonumber(before[3]) or at_ms)) / 60000)
     end
     local health = tonumber(load_factor) * (1 - 0.4 * share) * (status_factor[status] or 0)
-    redis.call('HSET', agent, 'status', status, 'last_heartbeat', at, 'load_metrics', metrics, 'load_factor', load_factor,
+    redis.call('HSET', agent, 'status', status, 'last_heartbeat', at, 'heard_ms', ARGV[fields - 9],
+      'load_metrics', metrics, 'load_factor', load_factor,
       'health_score', string.format('%.3f', health), skew ~= '' and 'clock_ahead_ms' or 'status', skew ~= '' and skew or status)
     local contested = instance ~= '' and instance ~= before[6] and note_instance(agent, instance, before[6], at, at_ms)
 
@@ -92,7 +97,7 @@ while i <= #ARGV do
       redis.call(status == 'active' and 'SADD' or 'SREM', 'agents:active', id)
       if not status_factor[status] then
         redis.call('ZREM', 'agents:heartbeats', id)
-        redis.call('SADD', 'agents:lost', id)
+        redis.call('ZADD', 'agents:gone', 'GT', at_ms, id)
       end
     end
     if status == 'inactive' then
@@ -113,7 +118,7 @@ if unknown > 0 then
   redis.call('HINCRBY', 'stats:agents', 'unknown_heartbeats', unknown)
 end
 if #changed + #heard > 0 then
-  redis.call('PUBLISH', 'agent_events', '{"seq":' .. redis.call('INCR', 'agents:events')
+  redis.call('PUBLISH', KEYS[1], '{"seq":' .. redis.call('INCR', 'agents:events')
     .. ',"changed":[' .. table.concat(changed, ',') .. '],"heard":{' .. table.concat(heard, ',') .. '}}')
 end
 return answer

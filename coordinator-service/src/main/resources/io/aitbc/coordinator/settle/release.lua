@@ -1,5 +1,6 @@
 -- Ends an attempt in vain: its task waits again, or has failed for good.
 -- Guarantee: an attempt that is not live any more changes nothing but the agent's count.
+-- KEYS   1 the channel of notices
 -- ARGV   1 task_id, 2 attempt, 3 agent_id, 4 next attempt or 0, 5 error as JSON, 6 now as ISO 8601, 7 retention in s
 -- Returns 'released', or 'before' when the attempt was not live
 local task_id, attempt, agent_id, next_attempt = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
@@ -23,6 +24,6 @@ if live or not status then
   redis.call('HINCRBY', 'stats:tasks', 'failed_attempts', 1)
   answer = 'released'
 end
-redis.call('PUBLISH', 'agent_events',
+redis.call('PUBLISH', KEYS[1],
   '{"seq":' .. redis.call('INCR', 'agents:events') .. ',"held":{"' .. agent_id .. '":' .. redis.call('HLEN', 'agent:' .. agent_id .. ':inflight') .. '}}')
 return { answer }

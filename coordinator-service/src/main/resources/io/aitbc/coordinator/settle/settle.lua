@@ -1,5 +1,6 @@
 -- Settles results.
 -- Guarantee: a task is completed once; a result of an attempt that is not live changes nothing but a counter.
+-- KEYS   1 the channel of notices
 -- ARGV   1 now in ms, 2 now as ISO 8601, 3 retention in s, then for each result seven:
 --        task_id, attempt, agent_id, status, result as JSON or '', started_at or '', finished_at or ''
 -- Returns for each result 'completed', 'progressed', 'give back' (nothing changed yet) or 'late'
@@ -31,11 +32,15 @@ local function note_outcome(agent_id, failed)
   track.share = track.share + 0.1 * (failed - track.share)
 end
 
--- The time from assignment to result. Of a batch the longest counts; see TrackRecord.java
-local function note_response(agent_id, assigned_ms)
+-- The time from assignment to result. Of a batch the longest counts; see TrackRecord.java. One in vain counts as much longer: else the
+-- agent that fails at once would be the fastest of all.
+local function note_response(agent_id, assigned_ms, in_vain)
   local track = track_of(agent_id)
   if assigned_ms then
     track.longest = math.max(track.longest, 1, now_ms - assigned_ms)
+  end
+  if in_vain then
+    track.longest = math.max(track.longest, 10 * track.response, 10000)
   end
 end
 
@@ -62,7 +67,7 @@ for i = 4, #ARGV, 7 do
     redis.call('HDEL', 'agent:' .. agent_id .. ':inflight', task_id)
     redis.call('ZREM', 'tasks:deadlines', task_id)
     note_outcome(agent_id, 0)
-    note_response(agent_id, live and tonumber(seen[5]))
+    note_response(agent_id, live and tonumber(seen[5]), false)
     held[agent_id] = true
     completed = completed + 1
     answer[#answer + 1] = 'completed'
@@ -77,6 +82,7 @@ for i = 4, #ARGV, 7 do
     if outcome == 'failed' then
       note_outcome(agent_id, 1)
     end
+    note_response(agent_id, nil, true)
     answer[#answer + 1] = 'give back'
   end
 end
@@ -102,7 +108,7 @@ for agent_id, track in pairs(tracks) do
   end
 end
 if #counts + #news > 0 then
-  redis.call('PUBLISH', 'agent_events', '{"seq":' .. redis.call('INCR', 'agents:events') .. ',"at":' .. ARGV[1]
+  redis.call('PUBLISH', KEYS[1], '{"seq":' .. redis.call('INCR', 'agents:events') .. ',"at":' .. ARGV[1]
     .. ',"held":{' .. table.concat(counts, ',') .. '},"tracks":{' .. table.concat(news, ',') .. '}}')
 end
 return answer

@@ -110,6 +110,14 @@ class ApiTest {
             POST   | /agents/discover              | {"status":"gone"}                                 | 422 | Invalid status: gone
             POST   | /agents/discover              | {"min_health_score":2}                            | 422 | min_health_score must be
             POST   | /agents/discover              | {"limit":"x"}                                     | 422 | limit has the wrong type
+            POST   | /agents/discover              | {"capabilities":["gpu>=many"]}                    | 422 | "gpu>=many" in capabilities must be a name, >= and
+            POST   | /agents/discover              | {"capabilities":[null]}                           | 422 | each of capabilities is required
+            POST   | /agents/discover              | {"tags":[null]}                                   | 422 | each of services and tags is required
+            GET    | /agents?capability=gpu%3E%3D99999999999 |                                         | 422 | in capabilities must be a name, >= and
+            GET    | /agents/nobody/assignments    |                                                   | 404 | Agent not found
+            GET    | /agents/known/assignments?limit=x |                                               | 422 | limit: a number is needed
+            POST   | /agents/known/heartbeat       | {"instance_id":"a b"}                             | 422 | instance_id must be
+            POST   | /tasks/submit                 | {"task_data":{},"requirements":{"capabilities":["a>=b"]}} | 422 | "a>=b" in capabilities must be
             GET    | /agents/nobody                |                                                   | 404 | Agent not found
             GET    | /agents/no:body               |                                                   | 422 | agent_id must be
             PUT    | /agents/nobody/status         | {"status":"busy"}                                 | 404 | Agent not found

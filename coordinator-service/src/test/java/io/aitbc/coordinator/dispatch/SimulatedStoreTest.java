@@ -44,7 +44,7 @@ class SimulatedStoreTest {
     @BeforeAll
     static void connect() {
         client = RedisClient.create(LocalStack.shared().redisUrl() + "/" + DATABASE);
-        redis = new Redis(client);
+        redis = new Redis(client, DATABASE);
         redis.sync().flushdb();
     }
 

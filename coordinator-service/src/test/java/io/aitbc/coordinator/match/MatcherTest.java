@@ -362,11 +362,11 @@ class MatcherTest {
     }
 
     @Test
-    void whoIsHeardButNotThereIsNotThere() {
+    void whoIsHeardAndUnknownIsThere() {
         matcher.agentHeard(able().build(), NOW);
         add(task("t").requires("hash"));
 
-        assertThat(placed()).isEmpty();
+        assertThat(placed()).containsExactly("t");
     }
 
     /** Health falls step by step: who wants a better agent than this is left waiting earlier. */

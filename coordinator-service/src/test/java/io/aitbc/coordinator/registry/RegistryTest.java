@@ -4,8 +4,15 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 import static org.awaitility.Awaitility.await;
 
+import io.aitbc.contracts.AgentStatus;
+import io.aitbc.contracts.Heartbeat;
+import io.aitbc.contracts.Registration;
 import io.aitbc.coordinator.RunningCoordinator;
 import io.aitbc.coordinator.RunningCoordinator.Answer;
+import io.aitbc.coordinator.agent.HealthPolicy;
+import io.aitbc.coordinator.kafka.TopicCatalog;
+import io.aitbc.coordinator.kafka.TopicSettings;
+import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.localstack.LocalStack;
 import io.lettuce.core.KillArgs;
 import io.lettuce.core.RedisClient;
@@ -44,6 +51,8 @@ class RegistryTest {
     private static final Map<String, Object> KAFKA =
             Map.of("bootstrap.servers", LocalStack.shared().bootstrapServers());
 
+    private static final Admin ADMIN = Admin.create(KAFKA);
+
     private static RunningCoordinator coordinator;
     private static RedisClient client;
     private static RedisCommands<String, String> redis;
@@ -60,6 +69,7 @@ class RegistryTest {
     static void end() {
         client.shutdown();
         coordinator.close();
+        ADMIN.close();
     }
 
     @Test
@@ -382,9 +392,7 @@ class RegistryTest {
     @Test
     void aTopicThatIsGoneIsMadeAgain() throws Exception {
         coordinator.register("bereft", 1, "bereft");
-        try (Admin admin = Admin.create(KAFKA)) {
-            admin.deleteTopics(List.of(PREFIX + "assignments.bereft")).all().get();
-        }
+        ADMIN.deleteTopics(List.of(PREFIX + "assignments.bereft")).all().get();
         String id = coordinator.submit(requiring("bereft"));
         coordinator.register("beside", 1, "beside");
         String other = coordinator.submit(requiring("beside"));
@@ -472,6 +480,141 @@ class RegistryTest {
         }
     }
 
+    /** Read again after a crash, what an agent said before it said something else is no news. */
+    @Test
+    void whatIsHeardAgainChangesNothing() throws Exception {
+        Registry registry = registry();
+        Instant then = Instant.now();
+        Registration registration = Registration.of("heard", "worker", List.of(), 3);
+        List<Registry.Received> received = List.of(
+                new Registry.Received(new Heartbeat("heard", null, null, null, "first", registration), then),
+                new Registry.Received(
+                        new Heartbeat("heard", AgentStatus.INACTIVE, null, null, "first", null), then.plusMillis(1)),
+                new Registry.Received(
+                        new Heartbeat("heard", AgentStatus.ACTIVE, null, null, "second", registration),
+                        then.plusMillis(2)));
+        registry.note(received, then.plusMillis(2));
+        redis.zrem("agents:gone", "heard");
+
+        assertThat(registry.note(received, then.plusMillis(2))).doesNotContain(Registry.Noted.CONTESTED);
+
+        assertThat(agent("heard").get("status").asString()).isEqualTo("active");
+        assertThat(agent("heard").get("instance_id").asString()).isEqualTo("second");
+        assertThat(redis.zscore("agents:gone", "heard")).isNull();
+        registry.deregister("heard", then.plusMillis(5));
+        registry.note(received, then.plusMillis(6));
+        assertThat(agent("heard").get("status").asString()).isEqualTo("inactive");
+    }
+
+    @Test
+    void silenceIsNothingWhereNobodyListens() {
+        Registry registry = new Registry(
+                new Redis(client, DATABASE),
+                catalog(),
+                new HealthPolicy(Duration.ofSeconds(30), Duration.ZERO, 0.5, 0.98, 0.98));
+        coordinator.register("hermit", 1);
+
+        assertThat(registry.silent(Instant.now().plus(Duration.ofDays(1_000)))).isEmpty();
+        assertThat(registry().silent(Instant.now().plus(Duration.ofDays(1_000))))
+                .contains("hermit");
+    }
+
+    /** It was lost, and is back before what it held is given back: what it got since is its own. */
+    @Test
+    void anAgentThatIsBackKeepsWhatItGotSince() {
+        coordinator.register("back", 2, "back");
+        String id = coordinator.submit(requiring("back"));
+        coordinator.awaitRecords("assignments.back", 1);
+        double before = Instant.now().minusSeconds(60).toEpochMilli();
+        redis.zadd("agents:gone", before, "back");
+        await().atMost(LONG).until(() -> redis.zscore("agents:gone", "back") == null);
+        assertThat(coordinator.get("/tasks/" + id).body().get("status").asString())
+                .isEqualTo("assigned");
+        redis.zadd("agents:gone", Instant.now().toEpochMilli(), "back");
+        assertThat(coordinator
+                        .awaitRecords("assignments.back", 2)
+                        .get(1)
+                        .get("assignment_id")
+                        .asString())
+                .isEqualTo(id + ":2");
+    }
+
+    /** The agent that fails at once is not the fastest. */
+    @Test
+    void failingCountsAsSlow() {
+        coordinator.register("flaky", 1, "flaky");
+        coordinator.submit("{\"task_data\":{},\"max_attempts\":1,\"requirements\":{\"capabilities\":[\"flaky\"]}}");
+        coordinator.report(coordinator.awaitRecords("assignments.flaky", 1).get(0), "failed", "always");
+        assertThat(awaitAgent("flaky", agent -> agent.has("response_seconds"))
+                        .get("response_seconds")
+                        .asDouble())
+                .isGreaterThanOrEqualTo(10);
+    }
+
+    @Test
+    void aHashThatSomebodyBrokeHidesNoOtherAgent() {
+        coordinator.register("broken", 1);
+        coordinator.register("whole", 1, "whole");
+        redis.hset("agent:broken", "capacity", "lots");
+        try {
+            assertThat(coordinator
+                            .get("/agents?capability=whole")
+                            .body()
+                            .get("total")
+                            .asInt())
+                    .isEqualTo(1);
+            assertThat(coordinator.get("/agents/broken").code()).isEqualTo(404);
+        } finally {
+            redis.hset("agent:broken", "capacity", "1");
+        }
+    }
+
+    /** Heartbeats that came while nobody read them are read before anyone counts as silent. */
+    @Test
+    void nobodyIsStaleBeforeAllHasBeenHeard() {
+        String heartbeat = "{\"agent_id\":\"patient\",\"load_metrics\":{\"cpu_usage\":0.2}}";
+        try (RedisClient other = RedisClient.create(LocalStack.shared().redisUrl() + "/15")) {
+            RedisCommands<String, String> store = other.connect().sync();
+            try (RunningCoordinator first = RunningCoordinator.start(LocalStack.shared(), "outage.", 15)) {
+                first.register("patient", 1);
+                first.publish("agents.heartbeat", "patient", heartbeat);
+                await().atMost(LONG)
+                        .until(() -> first.get("/agents/patient")
+                                        .body()
+                                        .at("/agent/load_metrics/cpu_usage")
+                                        .asDouble()
+                                == 0.2);
+                first.publish("agents.heartbeat", "patient", heartbeat.replace("0.2", "0.3"));
+            }
+            store.zadd("agents:heartbeats", 1, "patient");
+            store.hset("agent:patient", "heard_ms", "1");
+            try (RunningCoordinator second = RunningCoordinator.start(LocalStack.shared(), "outage.", 15)) {
+                second.publish("agents.heartbeat", "patient", heartbeat.replace("0.2", "0.4"));
+                await().atMost(LONG)
+                        .until(() -> second.get("/agents/patient")
+                                        .body()
+                                        .at("/agent/load_metrics/cpu_usage")
+                                        .asDouble()
+                                == 0.4);
+                assertThat(store.zscore("agents:gone", "patient")).isNull();
+            }
+        }
+    }
+
+    private static Registry registry() {
+        return new Registry(
+                new Redis(client, DATABASE),
+                catalog(),
+                new HealthPolicy(Duration.ofSeconds(30), Duration.ofSeconds(300), 0.5, 0.98, 0.98));
+    }
+
+    private static TopicCatalog catalog() {
+        return new TopicCatalog(
+                ADMIN,
+                coordinator.topics(),
+                new TopicSettings(PREFIX, 3, (short) 0, Duration.ofDays(7), Duration.ofDays(7), Duration.ofDays(1)));
+    }
+
     private static void instanceSpeaks(String agentId, String instance) {
         Answer answer = coordinator.post("/agents/" + agentId + "/heartbeat", "{\"instance_id\":\"" + instance + "\"}");
         assertThat(answer.code()).isEqualTo(200);
@@ -498,9 +641,7 @@ class RegistryTest {
     }
 
     private static Set<String> topics() throws Exception {
-        try (Admin admin = Admin.create(KAFKA)) {
-            return admin.listTopics().names().get();
-        }
+        return ADMIN.listTopics().names().get();
     }
 
     private static String requiring(String capability) {
