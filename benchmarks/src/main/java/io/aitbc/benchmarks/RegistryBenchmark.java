@@ -99,6 +99,8 @@ final class RegistryBenchmark implements Callable<Integer> {
 
             Cluster.pause(SETTLE);
             Usage idle = usage(cluster, () -> Cluster.pause(Duration.ofSeconds(seconds)));
+            // Once to warm up: what comes seldom is compiled late.
+            beatSteadily(producer, agents);
             Usage beating = usage(cluster, () -> beatSteadily(producer, agents));
             say("idle %s, beating %s", idle, beating);
 

@@ -46,9 +46,15 @@ public record Agent(
         return Math.max(cpu(metrics), memory(metrics));
     }
 
-    /** The same agent after another heartbeat. */
-    public Agent heard(Instant at, Map<String, Double> metrics) {
-        return new Agent(registration, status, registeredAt, at, metrics, track, sender, inflight);
+    /** The same agent after another heartbeat that said nothing of its load. */
+    public Agent heard(Instant at) {
+        return new Agent(registration, status, registeredAt, at, loadMetrics, track, sender, inflight);
+    }
+
+    /** The same agent after another heartbeat, with what is known of its load. */
+    public Agent heard(Instant at, double cpu, double memory) {
+        Map<String, Double> load = Map.of("cpu_usage", cpu, "memory_usage", memory);
+        return new Agent(registration, status, registeredAt, at, load, track, sender, inflight);
     }
 
     /** The same agent after more results. */
@@ -61,11 +67,13 @@ public record Agent(
         return new Agent(registration, status, registeredAt, lastHeartbeat, loadMetrics, track, sender, count);
     }
 
-    private static double cpu(Map<String, Double> metrics) {
+    /** The share of the processor that metrics tell of, 0.0 to 1.0. */
+    public static double cpu(Map<String, Double> metrics) {
         return fraction(metrics, "cpu_usage", "cpu");
     }
 
-    private static double memory(Map<String, Double> metrics) {
+    /** The share of memory that metrics tell of, 0.0 to 1.0. */
+    public static double memory(Map<String, Double> metrics) {
         return fraction(metrics, "memory_usage", "memory");
     }
 

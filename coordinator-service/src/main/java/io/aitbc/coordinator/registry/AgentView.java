@@ -285,16 +285,13 @@ public final class AgentView implements AutoCloseable {
             }
         }
 
-        /** @param heartbeat when it came in ms, and its metrics or null */
+        /** @param heartbeat when it came in ms, and the shares of processor and memory if it told */
         private static Agent heard(Agent agent, JsonNode heartbeat) {
-            Map<String, Double> load = agent.loadMetrics();
-            if (heartbeat.get(1).isObject()) {
-                load = new HashMap<>();
-                for (Map.Entry<String, JsonNode> metric : heartbeat.get(1).properties()) {
-                    load.put(metric.getKey(), metric.getValue().asDouble());
-                }
-            }
-            return agent.heard(Instant.ofEpochMilli(heartbeat.get(0).asLong()), load);
+            Instant at = Instant.ofEpochMilli(heartbeat.get(0).asLong());
+            return heartbeat.size() < 3
+                    ? agent.heard(at)
+                    : agent.heard(
+                            at, heartbeat.get(1).asDouble(), heartbeat.get(2).asDouble());
         }
     }
 

@@ -131,6 +131,7 @@ public final class Registry {
         arguments.add(heartbeat.status() == null ? "" : heartbeat.status().wireName());
         arguments.add(metrics == null ? "" : Json.text(metrics));
         arguments.add(metrics == null ? "" : String.valueOf(Health.loadFactor(Agent.load(metrics))));
+        arguments.add(metrics == null ? "" : Agent.cpu(metrics) + "," + Agent.memory(metrics));
         arguments.add(heartbeat.instanceId() == null ? "" : heartbeat.instanceId());
         arguments.add(heartbeat.sentAt() == null ? "" : clockAheadMs(received.at(), heartbeat.sentAt()));
         arguments.add(heartbeat.registration() == null ? "" : digest(heartbeat.registration()));

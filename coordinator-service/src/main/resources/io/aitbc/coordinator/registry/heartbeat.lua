@@ -3,8 +3,9 @@
 --        agent is registered only once its topic has been made, and not while its topic of an earlier life is being removed; one
 --        that comes again after newer ones changes nothing.
 -- KEYS   1 the channel of notices
--- ARGV   1 now in ms, 2 for how many ms the removal of a topic counts, 3 how many fields a registration has, then for each heartbeat ten:
+-- ARGV   1 now in ms, 2 for how many ms the removal of a topic counts, 3 how many fields a registration has, then for each heartbeat eleven:
 --        agent_id, received in ms, received as ISO 8601, status or '', load_metrics as JSON or '', load factor of health or '',
+--        shares of processor and memory as 'number,number' or '',
 --        instance_id or '', by how many ms the agent's clock is ahead or '', digest of its registration or '',
 --        1 if its topic is made and as many fields and values follow, else 0
 -- Returns for each heartbeat 'known'; 'contested' if known, and two processes go by this id; 'unknown' when an agent that never
@@ -40,8 +41,8 @@ end
 local i = 4
 while i <= #ARGV do
   local id, at_ms, at, status, metrics = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
-  local instance, skew, digest, registers = ARGV[i + 6], ARGV[i + 7], ARGV[i + 8], ARGV[i + 9] == '1'
-  local load_factor, fields = ARGV[i + 5], i + 10
+  local load_factor, shares, instance, skew = ARGV[i + 5], ARGV[i + 6], ARGV[i + 7], ARGV[i + 8]
+  local digest, registers, fields = ARGV[i + 9], ARGV[i + 10] == '1', i + 11
   i = fields
   if registers then
     i = i + registration_fields * 2
@@ -81,7 +82,7 @@ while i <= #ARGV do
       share = share * 0.5 ^ (math.max(0, at_ms - (tonumber(before[3]) or at_ms)) / 60000)
     end
     local health = tonumber(load_factor) * (1 - 0.4 * share) * (status_factor[status] or 0)
-    redis.call('HSET', agent, 'status', status, 'last_heartbeat', at, 'heard_ms', ARGV[fields - 9],
+    redis.call('HSET', agent, 'status', status, 'last_heartbeat', at, 'heard_ms', ARGV[fields - 10],
       'load_metrics', metrics, 'load_factor', load_factor,
       'health_score', string.format('%.3f', health), skew ~= '' and 'clock_ahead_ms' or 'status', skew ~= '' and skew or status)
     local contested = instance ~= '' and instance ~= before[6] and note_instance(agent, instance, before[6], at, at_ms)
@@ -108,7 +109,7 @@ while i <= #ARGV do
     if registers or status ~= old_status then
       changed[#changed + 1] = '"' .. id .. '"'
     else
-      heard[#heard + 1] = '"' .. id .. '":[' .. ARGV[fields - 9] .. ',' .. metrics .. ']'
+      heard[#heard + 1] = '"' .. id .. '":[' .. ARGV[fields - 10] .. (shares ~= '' and ',' .. shares or '') .. ']'
     end
     answer[#answer + 1] = contested and 'contested' or 'known'
   end
