@@ -525,7 +525,7 @@ public final class AgentWorker implements AutoCloseable {
 
     private Map<String, Object> memberConfig() {
         Map<String, Object> config = new HashMap<>(readerConfig);
-        config.put(ConsumerConfig.GROUP_ID_CONFIG, topics.prefix() + "agent." + registration.agentId());
+        config.put(ConsumerConfig.GROUP_ID_CONFIG, topics.agentGroup(registration.agentId()));
         // Static membership: a restarted agent goes on at once, and of two with the same id the later wins.
         config.put(ConsumerConfig.GROUP_INSTANCE_ID_CONFIG, registration.agentId());
         config.put(ConsumerConfig.MAX_POLL_RECORDS_CONFIG, Math.min(500, registration.capacity()));

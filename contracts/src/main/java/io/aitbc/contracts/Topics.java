@@ -42,6 +42,11 @@ public record Topics(String prefix) {
         return prefix + "assignments." + agentId;
     }
 
+    /** The consumer group with which an agent reads its assignments. */
+    public String agentGroup(String agentId) {
+        return prefix + "agent." + agentId;
+    }
+
     public String results() {
         return prefix + "tasks.results";
     }

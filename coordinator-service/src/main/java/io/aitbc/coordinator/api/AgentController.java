@@ -9,6 +9,7 @@ import io.aitbc.contracts.Registration;
 import io.aitbc.coordinator.agent.Agent;
 import io.aitbc.coordinator.agent.Health;
 import io.aitbc.coordinator.agent.Sender;
+import io.aitbc.coordinator.registry.Registrations;
 import io.aitbc.coordinator.registry.Registry;
 import io.swagger.v3.oas.annotations.Operation;
 import io.swagger.v3.oas.annotations.tags.Tag;
@@ -39,10 +40,12 @@ class AgentController {
     private static final Duration CONTEST_COUNTS_FOR = Duration.ofMinutes(5);
 
     private final Registry registry;
+    private final Registrations registrations;
     private final Clock clock;
 
-    AgentController(Registry registry, Clock clock) {
+    AgentController(Registry registry, Registrations registrations, Clock clock) {
         this.registry = registry;
+        this.registrations = registrations;
         this.clock = clock;
     }
 
@@ -57,6 +60,7 @@ class AgentController {
     Registered register(@RequestBody Registration registration) throws InterruptedException {
         String id = registration.agentId();
         note(Heartbeat.of(registration));
+        registrations.announce(registration);
         Instant registeredAt = registry.find(id).map(Agent::registeredAt).orElseGet(clock::instant);
         return new Registered("success", "Agent " + id + " registered successfully", id, registeredAt);
     }

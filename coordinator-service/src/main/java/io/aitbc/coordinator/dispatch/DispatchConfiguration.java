@@ -146,6 +146,11 @@ class DispatchConfiguration {
             }
 
             @Override
+            public void rebuilt() {
+                dispatcher.tellLane(Lane::noteAgain);
+            }
+
+            @Override
             public void cancelled(Set<String> taskIds) {
                 dispatcher.tellLane(lane -> lane.cancelled(taskIds));
             }

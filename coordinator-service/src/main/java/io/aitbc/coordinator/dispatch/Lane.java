@@ -267,6 +267,12 @@ final class Lane {
         unpublished.addAll(taskIds);
     }
 
+    /** What waits is to be made visible again. */
+    void noteAgain() {
+        fresh.clear();
+        fresh.addAll(matcher.backlog().all());
+    }
+
     /** Tasks have been cancelled, wherever they wait. */
     void cancelled(Collection<String> taskIds) {
         cancelled.addAll(taskIds);
@@ -408,9 +414,13 @@ final class Lane {
             case ENDED -> finished(waiting.position());
             case FULL -> await(waiting);
             case UNAVAILABLE -> {
-                // Nobody's, if the placement named no agent. Else the live view will say what it is now; until then it
-                // gets nothing.
-                matcher.agentGone(verdict.placement().agentId());
+                if (verdict.placement().agentId().isEmpty()) {
+                    // Nobody has it. Perhaps nothing is known of it any more.
+                    fresh.add(waiting);
+                } else {
+                    // The live view will say what the agent is now; until then it gets nothing.
+                    matcher.agentGone(verdict.placement().agentId());
+                }
                 await(waiting);
             }
         }

@@ -92,6 +92,11 @@ public final class Backlog {
         return task.startsAfter(now) || group == null || group.open.isEmpty();
     }
 
+    /** All that wait, in no order. */
+    public Collection<WaitingTask> all() {
+        return List.copyOf(waiting.values());
+    }
+
     public int size() {
         return waiting.size();
     }

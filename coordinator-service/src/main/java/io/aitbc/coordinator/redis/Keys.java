@@ -25,6 +25,10 @@ public final class Keys {
     public static final String DEPARTED_AGENTS = "agents:departed";
     /** Number: how many notices have been given on {@link #AGENT_EVENTS}. */
     public static final String AGENT_EVENT_COUNT = "agents:events";
+    /** Text: since when Redis holds all that it should; missing once it has been emptied. */
+    public static final String INDEX_COMPLETE = "index:complete";
+    /** Text: since when a coordinator fills it again; expires. */
+    public static final String INDEX_REBUILDING = "index:rebuilding";
     /** Hash: counters about agents. */
     public static final String AGENT_STATS = "stats:agents";
 

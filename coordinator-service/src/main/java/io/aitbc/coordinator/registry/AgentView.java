@@ -54,6 +54,9 @@ public final class AgentView implements AutoCloseable {
 
         /** Agents count as holding tasks that never stood in their topics. */
         void unpublished(Set<String> taskIds);
+
+        /** Redis had been emptied, and knows nothing of tasks that wait. */
+        void rebuilt();
     }
 
     private static final Logger log = LoggerFactory.getLogger(AgentView.class);
@@ -216,6 +219,7 @@ public final class AgentView implements AutoCloseable {
         private final Map<String, Integer> held = new HashMap<>();
         private final Set<String> cancelled = new HashSet<>();
         private final Set<String> unpublished = new HashSet<>();
+        private boolean rebuilt;
 
         void follow(List<String> batch) {
             for (String notice : batch) {
@@ -231,6 +235,10 @@ public final class AgentView implements AutoCloseable {
             if (!unpublished.isEmpty()) {
                 listener.unpublished(unpublished);
             }
+            if (rebuilt) {
+                missed = true;
+                listener.rebuilt();
+            }
             if (!held.isEmpty()) {
                 listener.holds(held);
             }
@@ -244,6 +252,7 @@ public final class AgentView implements AutoCloseable {
         }
 
         private void take(JsonNode notice) {
+            rebuilt |= notice.path("rebuilt").asBoolean(false);
             notice.path("cancelled").forEach(id -> cancelled.add(id.asString()));
             notice.path("unpublished").forEach(id -> unpublished.add(id.asString()));
             if (notice.has("seq")) {

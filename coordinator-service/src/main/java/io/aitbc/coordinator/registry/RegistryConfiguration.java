@@ -7,6 +7,7 @@ import io.aitbc.coordinator.kafka.TopicCatalog;
 import io.aitbc.coordinator.kafka.TopicSettings;
 import io.aitbc.coordinator.redis.Redis;
 import java.time.Clock;
+import org.apache.kafka.clients.producer.Producer;
 import org.springframework.boot.context.properties.EnableConfigurationProperties;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
@@ -28,6 +29,16 @@ class RegistryConfiguration {
             DeadLetters deadLetters,
             Clock clock) {
         return new HeartbeatLoop(clients, topics, topicSettings.partitions(), registry, deadLetters, clock);
+    }
+
+    @Bean
+    Registrations registrations(Producer<String, byte[]> producer, Topics topics) {
+        return new Registrations(producer, topics);
+    }
+
+    @Bean
+    HeartbeatArchive heartbeatArchive(KafkaClients clients, Topics topics, Registry registry) {
+        return new HeartbeatArchive(clients, topics, registry);
     }
 
     @Bean(destroyMethod = "")

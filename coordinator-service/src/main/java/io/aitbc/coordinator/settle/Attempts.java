@@ -1,5 +1,6 @@
 package io.aitbc.coordinator.settle;
 
+import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.TaskResult;
 import io.aitbc.coordinator.redis.Keys;
@@ -19,6 +20,8 @@ import java.util.Map;
 final class Attempts {
     private static final Script SETTLE = Script.beside(Attempts.class, "settle");
     private static final Script RELEASE = Script.beside(Attempts.class, "release");
+    private static final Script RESTORE = Script.beside(Attempts.class, "restore");
+    private static final int MAX_RESTORED_AT_ONCE = 250;
     private static final Script NO_LONGER_GONE = Script.beside(Attempts.class, "no-longer-gone");
     private static final int MAX_OVERDUE_AT_ONCE = 500;
 
@@ -96,6 +99,35 @@ final class Attempts {
      */
     void tellUnpublished(Collection<String> taskIds) {
         redis.sync().publish(redis.channel(Keys.AGENT_EVENTS), Json.text(Map.of("unpublished", taskIds)));
+    }
+
+    /** Makes agents the holders of what they have, as Kafka tells, where nothing newer is known; how many were. */
+    int restore(Collection<Assignment> assignments, Instant now) {
+        int restored = 0;
+        List<Assignment> left = List.copyOf(assignments);
+        for (int from = 0; from < left.size(); from += MAX_RESTORED_AT_ONCE) {
+            List<String> arguments = new ArrayList<>();
+            arguments.add(String.valueOf(now.toEpochMilli()));
+            for (Assignment one : left.subList(from, Math.min(left.size(), from + MAX_RESTORED_AT_ONCE))) {
+                arguments.add(one.taskId());
+                arguments.add(one.attempt().toString());
+                arguments.add(one.agentId());
+                arguments.add(one.priority().wireName());
+                arguments.add(one.submittedAt().toString());
+                arguments.add(one.assignedAt().toString());
+                arguments.add(String.valueOf(one.assignedAt().toEpochMilli()));
+                arguments.add(one.maxAttempts().toString());
+                arguments.add(one.timeoutSeconds().toString());
+                arguments.add(now.plusSeconds(one.timeoutSeconds()).toString());
+            }
+            restored += ((Long) RESTORE.runNow(redis, arguments).get(0)).intValue();
+        }
+        return restored;
+    }
+
+    /** Tells everyone that Redis has been filled anew, and knows nothing of what waits. */
+    void tellRebuilt() {
+        redis.sync().publish(redis.channel(Keys.AGENT_EVENTS), "{\"rebuilt\":true}");
     }
 
     /** Attempts whose deadline has passed, the longest overdue first. */

@@ -5,9 +5,11 @@ import io.aitbc.coordinator.intake.DeadLetters;
 import io.aitbc.coordinator.intake.TaskQueue;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.redis.Redis;
+import io.aitbc.coordinator.registry.HeartbeatArchive;
 import io.aitbc.coordinator.registry.HeartbeatLoop;
 import java.time.Clock;
 import java.util.random.RandomGenerator;
+import org.apache.kafka.clients.admin.Admin;
 import org.springframework.boot.context.properties.EnableConfigurationProperties;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
@@ -23,6 +25,8 @@ class SettleConfiguration {
             DeadLetters deadLetters,
             Redis redis,
             HeartbeatLoop heartbeats,
+            HeartbeatArchive heartbeatArchive,
+            Admin admin,
             SettleSettings settings,
             Clock clock) {
         Attempts attempts = new Attempts(redis, settings.taskRetention());
@@ -32,6 +36,7 @@ class SettleConfiguration {
         GiveBack ofRecovery =
                 new GiveBack(attempts, queue, deadLetters, topics, settings, clock, RandomGenerator.getDefault());
         return new Settlement(
+                new IndexRebuild(redis, heartbeatArchive, new InFlight(clients, admin, topics), attempts, clock),
                 new ResultLoop(clients, topics, attempts, ofResults, deadLetters, clock),
                 new Recovery(clients, topics, attempts, ofRecovery, heartbeats::owns, clock));
     }

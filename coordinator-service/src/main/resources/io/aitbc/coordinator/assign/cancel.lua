@@ -1,8 +1,11 @@
 -- Cancels a task, whether it waits or an agent has it.
--- Guarantee: an ended task is left as it is; a cancelled one is never assigned, and no result of it counts.
+-- Guarantee: fails while it is not known what agents hold; an ended task is left as it is; a cancelled one is never assigned, and no result of it counts.
 -- KEYS   1 the channel of notices
 -- ARGV   1 task_id, 2 now as ISO 8601, 3 retention in s
 -- Returns its status before ('unknown' when there is no such task), its attempt, and the agent that had or has it or ''
+if redis.call('EXISTS', 'index:complete') == 0 then
+  return redis.error_reply('REBUILDING what agents hold is being read from Kafka')
+end
 local task_id = ARGV[1]
 local task = 'task:' .. task_id
 local seen = redis.call('HMGET', task, 'status', 'attempt', 'agent_id')

@@ -1,9 +1,12 @@
 -- Ends tasks that no agent has.
--- Guarantee: a live or ended task is left as it is; a task is counted for a clear command once, however often this is repeated.
+-- Guarantee: fails while it is not known what agents hold; a live or ended task is left as it is; a task is counted for a clear command once, however often this is repeated.
 -- KEYS   1 the channel of notices
 -- ARGV   1 new status, 2 id of the clear command or '', 3 now as ISO 8601, 4 retention in s, then for each task four:
 --        task_id, attempt, priority, submitted_at
 -- Returns for each task: 'ended' (now), 'before' (it had ended, or a later attempt exists), 'live' (an agent has this attempt)
+if redis.call('EXISTS', 'index:complete') == 0 then
+  return redis.error_reply('REBUILDING what agents hold is being read from Kafka')
+end
 local answer = {}
 local count = 0
 local held = {}

@@ -1,10 +1,14 @@
 -- Makes agents the holders of attempts.
--- Guarantee: at most one attempt of a task is live; an agent never holds more than its capacity; a repeated call changes nothing.
+-- Guarantee: at most one attempt of a task is live; an agent never holds more than its capacity; a repeated call changes nothing; while
+--        it is not known what agents hold nothing is granted, and the call fails.
 -- KEYS   1 the channel of notices; other names are built from ids, see Keys.java (no Redis Cluster)
 -- ARGV   1 now in ms, 2 now as ISO 8601, 3 who asks, for those who listen, then for each placement ten:
 --        task_id, attempt, agent_id, priority, submitted_at, submitted_at in ms, max_attempts, timeout_seconds,
 --        deadline in ms, deadline as ISO 8601
 -- Returns for each placement four: ruling, id of the agent that holds the attempt, number held by the placement's agent, assigned_at
+if redis.call('EXISTS', 'index:complete') == 0 then
+  return redis.error_reply('REBUILDING what agents hold is being read from Kafka')
+end
 local now_ms = tonumber(ARGV[1])
 local now = ARGV[2]
 local answer = {}

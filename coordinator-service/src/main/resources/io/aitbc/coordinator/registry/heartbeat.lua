@@ -55,7 +55,7 @@ while i <= #ARGV do
 
   if leaving_since and now_ms - leaving_since < removal_ms then
     answer[#answer + 1] = digest == '' and 'unknown' or 'leaving'
-  elseif before[7] and at_ms < tonumber(before[7]) then
+  elseif before[7] and (at_ms < tonumber(before[7]) or at_ms == tonumber(before[7]) and old_status == 'inactive') then
     answer[#answer + 1] = old_status == 'inactive' and 'unknown' or 'known'
   elseif digest == '' and (not old_status or old_status == 'inactive') then
     unknown = unknown + 1

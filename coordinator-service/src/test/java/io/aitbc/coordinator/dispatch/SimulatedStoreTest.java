@@ -46,6 +46,7 @@ class SimulatedStoreTest {
         client = RedisClient.create(LocalStack.shared().redisUrl() + "/" + DATABASE);
         redis = new Redis(client, DATABASE);
         redis.sync().flushdb();
+        redis.sync().set(Keys.INDEX_COMPLETE, NOW.toString());
     }
 
     @AfterAll

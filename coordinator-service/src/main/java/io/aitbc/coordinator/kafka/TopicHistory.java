@@ -1,0 +1,64 @@
+package io.aitbc.coordinator.kafka;
+
+import java.time.Duration;
+import java.time.Instant;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.function.Consumer;
+import java.util.stream.Collectors;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.consumer.OffsetAndTimestamp;
+import org.apache.kafka.common.TopicPartition;
+
+/** Reads again what topics hold, up to now. Owned by one thread. */
+public final class TopicHistory implements AutoCloseable {
+    private static final Duration PATIENCE = Duration.ofSeconds(20);
+    private static final Duration POLL = Duration.ofMillis(500);
+
+    private final KafkaConsumer<byte[], byte[]> consumer;
+
+    public TopicHistory(KafkaClients clients) {
+        this.consumer = clients.freeConsumer();
+    }
+
+    public Set<TopicPartition> partitions(String topic) {
+        return consumer.partitionsFor(topic, PATIENCE).stream()
+                .map(info -> new TopicPartition(info.topic(), info.partition()))
+                .collect(Collectors.toSet());
+    }
+
+    /** Partition → its first offset of a time or later; those that hold nothing so new are missing. */
+    public Map<TopicPartition, Long> since(Set<TopicPartition> partitions, Instant time) {
+        Map<TopicPartition, Long> times = new HashMap<>();
+        partitions.forEach(partition -> times.put(partition, Math.max(0, time.toEpochMilli())));
+        Map<TopicPartition, Long> starts = new HashMap<>();
+        for (Map.Entry<TopicPartition, OffsetAndTimestamp> found :
+                consumer.offsetsForTimes(times, PATIENCE).entrySet()) {
+            if (found.getValue() != null) {
+                starts.put(found.getKey(), found.getValue().offset());
+            }
+        }
+        return starts;
+    }
+
+    /** Passes on all records from some offsets to what is the end now. */
+    public void read(Map<TopicPartition, Long> starts, Consumer<ConsumerRecord<byte[], byte[]>> each) {
+        consumer.assign(starts.keySet());
+        Map<TopicPartition, Long> unread = new HashMap<>(consumer.endOffsets(starts.keySet(), PATIENCE));
+        starts.forEach(consumer::seek);
+        unread.entrySet().removeIf(end -> starts.get(end.getKey()) >= end.getValue());
+        while (!unread.isEmpty()) {
+            consumer.poll(POLL).forEach(each);
+            unread.entrySet().removeIf(end -> consumer.position(end.getKey(), PATIENCE) >= end.getValue());
+        }
+        consumer.assign(List.of());
+    }
+
+    @Override
+    public void close() {
+        consumer.close();
+    }
+}

@@ -1,0 +1,85 @@
+package io.aitbc.coordinator.registry;
+
+import io.aitbc.contracts.AgentStatus;
+import io.aitbc.contracts.Heartbeat;
+import io.aitbc.contracts.Json;
+import io.aitbc.contracts.Registration;
+import io.aitbc.contracts.Topics;
+import io.aitbc.coordinator.kafka.KafkaClients;
+import io.aitbc.coordinator.kafka.TopicHistory;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** What agents said lately, noted again from {@code agents.heartbeat} when the registry has been lost. */
+public final class HeartbeatArchive {
+    private static final Logger log = LoggerFactory.getLogger(HeartbeatArchive.class);
+
+    /** Where silence makes no agent stale. */
+    private static final Duration OTHERWISE = Duration.ofHours(1);
+
+    private final KafkaClients clients;
+    private final Topics topics;
+    private final Registry registry;
+
+    HeartbeatArchive(KafkaClients clients, Topics topics, Registry registry) {
+        this.clients = clients;
+        this.topics = topics;
+        this.registry = registry;
+    }
+
+    /**
+     * Registers again whoever said what it is, and has not said goodbye, in the time after which a silent agent is stale.
+     *
+     * @return how many
+     */
+    public int noteAgain(Instant now) throws InterruptedException {
+        Duration span = registry.healthPolicy().expectsHeartbeats()
+                ? registry.healthPolicy().heartbeatTimeout()
+                : OTHERWISE;
+        Map<String, Registry.Received> newest = new HashMap<>();
+        try (TopicHistory history = new TopicHistory(clients)) {
+            history.read(
+                    history.since(history.partitions(topics.heartbeats()), now.minus(span)),
+                    record -> take(record, newest));
+        }
+        List<Registry.Received> there = newest.values().stream()
+                .filter(last -> last.heartbeat().registration() != null
+                        && last.heartbeat().status() != AgentStatus.INACTIVE)
+                .toList();
+        registry.note(there, now);
+        return there.size();
+    }
+
+    private static void take(ConsumerRecord<byte[], byte[]> record, Map<String, Registry.Received> newest) {
+        try {
+            Heartbeat heartbeat = Json.read(record.value() == null ? new byte[0] : record.value(), Heartbeat.class);
+            Instant at = Instant.ofEpochMilli(record.timestamp());
+            newest.merge(
+                    heartbeat.agentId(),
+                    new Registry.Received(heartbeat, at),
+                    (before, last) -> new Registry.Received(together(before.heartbeat(), last.heartbeat()), last.at()));
+        } catch (Json.MalformedMessageException e) {
+            log.atTrace().log("Set aside when it came: {}", e.getMessage());
+        }
+    }
+
+    /** What was said last of each thing. A registration brings one back that had gone. */
+    private static Heartbeat together(Heartbeat before, Heartbeat last) {
+        boolean returns = before.status() == AgentStatus.INACTIVE && last.registration() != null;
+        AgentStatus status = last.status() != null ? last.status() : returns ? null : before.status();
+        Registration registration = last.registration() != null ? last.registration() : before.registration();
+        return new Heartbeat(
+                last.agentId(),
+                status,
+                last.loadMetrics() != null ? last.loadMetrics() : before.loadMetrics(),
+                last.sentAt(),
+                last.instanceId(),
+                registration);
+    }
+}

@@ -1,0 +1,212 @@
+package io.aitbc.coordinator;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+import io.aitbc.contracts.Assignment;
+import io.aitbc.contracts.Json;
+import io.aitbc.contracts.TaskResult;
+import io.aitbc.localstack.LocalStack;
+import io.lettuce.core.RedisClient;
+import io.lettuce.core.api.sync.RedisCommands;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.IntStream;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.serialization.ByteArrayDeserializer;
+import org.apache.kafka.common.serialization.ByteArraySerializer;
+import org.apache.kafka.common.serialization.StringSerializer;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import tools.jackson.databind.JsonNode;
+
+/** Redis is emptied while much is under way: it is filled again from Kafka, and nobody gets more than it may, or loses what it has. */
+class RebuildTest {
+    private static final Duration LONG = Duration.ofMinutes(2);
+    private static final int AGENTS = 50;
+    private static final int CAPACITY = 200;
+
+    private LocalStack stack;
+    private RunningCoordinator coordinator;
+    private RedisClient client;
+    private RedisCommands<String, String> redis;
+    private KafkaProducer<String, byte[]> producer;
+
+    @BeforeEach
+    void start() {
+        stack = LocalStack.start();
+        coordinator = RunningCoordinator.start(stack, "", 0);
+        client = RedisClient.create(stack.redisUrl());
+        redis = client.connect().sync();
+        producer = new KafkaProducer<>(
+                Map.of("bootstrap.servers", stack.bootstrapServers()),
+                new StringSerializer(),
+                new ByteArraySerializer());
+    }
+
+    @AfterEach
+    void end() {
+        producer.close();
+        client.shutdown();
+        coordinator.close();
+        stack.close();
+    }
+
+    @Test
+    void tenThousandTasksInFlightAreFoundAgain() {
+        IntStream.range(0, AGENTS).forEach(i -> send("agents.heartbeat", "agent-" + i, """
+                {"agent_id":"agent-%d","registration":{"agent_id":"agent-%d","agent_type":"worker","capacity":%d}}
+                """.formatted(i, i, CAPACITY)));
+        await().atMost(LONG).until(() -> redis.scard("agents:active") == AGENTS);
+        int tasks = AGENTS * CAPACITY + 500;
+        IntStream.range(0, tasks)
+                .forEach(i -> send("tasks.normal", "t-" + i, "{\"task_id\":\"t-" + i + "\",\"task_data\":{}}"));
+        await().atMost(LONG).until(() -> inflight() == AGENTS * CAPACITY && size() == 500);
+        Map<String, Assignment> first = assignments();
+
+        redis.flushall();
+
+        await().atMost(Duration.ofSeconds(30)).until(() -> inflight() == AGENTS * CAPACITY);
+        assertThat(redis.scard("agents:active")).isEqualTo(AGENTS);
+        // What waits has no room yet; it is known to those who ask.
+        await().atMost(LONG).until(() -> redis.exists("index:complete") == 1 && size() == 500);
+        assertThat(assignments()).isEqualTo(first);
+        String waiting = IntStream.range(0, tasks)
+                .mapToObj(i -> "t-" + i)
+                .filter(id ->
+                        first.values().stream().noneMatch(one -> one.taskId().equals(id)))
+                .findFirst()
+                .orElseThrow();
+        coordinator.awaitTask(waiting, "queued");
+
+        first.values().forEach(this::complete);
+        await().atMost(LONG).until(() -> assignments().size() == tasks);
+        Map<String, Assignment> all = assignments();
+        all.keySet().removeAll(first.keySet());
+        all.values().forEach(this::complete);
+        await().atMost(LONG)
+                .until(() -> coordinator
+                                .get("/tasks/status")
+                                .body()
+                                .at("/stats/tasks_completed")
+                                .asInt()
+                        == tasks);
+        assertThat(inflight()).isZero();
+        assertThat(assignments().values()).allMatch(assignment -> assignment.attempt() == 1);
+    }
+
+    /** Reported already, or given back already: that is not in flight. */
+    @Test
+    void whatHasAResultIsNotFoundAgain() {
+        coordinator.register("agent", 5);
+        String done = coordinator.submit("{\"task_data\":{},\"task_id\":\"done\"}");
+        coordinator.report(coordinator.awaitRecords("assignments.agent", 1).get(0), "completed", null);
+        coordinator.awaitTask(done, "completed");
+        String failed = coordinator.submit("{\"task_data\":{},\"task_id\":\"fails\",\"max_attempts\":2}");
+        coordinator.report(coordinator.awaitRecords("assignments.agent", 2).get(1), "failed", "once");
+        JsonNode second = coordinator.awaitRecords("assignments.agent", 3).get(2);
+        assertThat(second.get("assignment_id").asString()).isEqualTo("fails:2");
+
+        redis.flushall();
+
+        await().atMost(LONG).until(() -> redis.exists("index:complete") == 1);
+        assertThat(redis.hkeys("agent:agent:inflight")).containsExactly("fails");
+        assertThat(coordinator.get("/tasks/done").code()).isEqualTo(404);
+        assertThat(coordinator.awaitTask(failed, "assigned").get("attempt").asInt())
+                .isEqualTo(2);
+        assertThat(coordinator.get("/agents/agent").body().at("/agent/capacity").asInt())
+                .isEqualTo(5);
+    }
+
+    /** An agent that died before: its silence is noticed as if nothing had been lost. */
+    @Test
+    void workOfAnAgentThatDoesNotComeBackIsGivenToAnother() {
+        coordinator.close();
+        coordinator = RunningCoordinator.start(
+                stack, "", 0, "--aitbc.registry.heartbeat-interval=1s", "--aitbc.registry.heartbeat-timeout=4s");
+        coordinator.register("dead", 1);
+        String id = coordinator.submit("{\"task_data\":{}}");
+        coordinator.awaitRecords("assignments.dead", 1);
+
+        redis.flushall();
+
+        await().atMost(LONG).until(() -> redis.exists("index:complete") == 1);
+        await().atMost(LONG).until(() -> "stale".equals(redis.hget("agent:dead", "status")));
+        coordinator.register("living", 1);
+        JsonNode again = coordinator.awaitRecords("assignments.living", 1).get(0);
+        assertThat(again.get("assignment_id").asString()).isEqualTo(id + ":2");
+        coordinator.report(again, "completed", null);
+        coordinator.awaitTask(id, "completed");
+    }
+
+    @Test
+    void meanwhileNothingIsReservedAndNothingCancelled() {
+        coordinator.register("agent", 5);
+        String held = coordinator.submit("{\"task_data\":{}}");
+        coordinator.awaitTask(held, "assigned");
+        // Somebody else is at it, and does not get on.
+        redis.set("index:rebuilding", "long ago");
+        redis.del("index:complete");
+        String id = coordinator.submit("{\"task_data\":{}}");
+        RunningCoordinator.Answer refused = coordinator.post("/tasks/" + held + "/cancel", "");
+        assertThat(refused.code()).isEqualTo(503);
+        assertThat(refused.detail()).contains("what agents hold is being read from Kafka");
+        assertThat(redis.hkeys("agent:agent:inflight")).containsExactly(held);
+        redis.del("index:rebuilding");
+        coordinator.awaitTask(id, "assigned");
+        assertThat(coordinator.post("/tasks/" + held + "/cancel", "").code()).isEqualTo(200);
+    }
+
+    private void send(String topic, String key, String value) {
+        producer.send(new ProducerRecord<>(topic, key, value.getBytes()));
+    }
+
+    private void complete(Assignment assignment) {
+        producer.send(new ProducerRecord<>(
+                "tasks.results",
+                assignment.taskId(),
+                Json.bytes(TaskResult.of(assignment, TaskResult.Status.COMPLETED, null, null, null, null))));
+    }
+
+    private long inflight() {
+        return IntStream.range(0, AGENTS)
+                .mapToLong(i -> redis.hlen("agent:agent-" + i + ":inflight"))
+                .sum();
+    }
+
+    private int size() {
+        return coordinator.get("/tasks/queues").body().at("/queue_sizes/normal").asInt();
+    }
+
+    /** All that agents ever got, by assignment id; none may have more than its capacity unreported, none may come twice. */
+    private Map<String, Assignment> assignments() {
+        try (KafkaConsumer<byte[], byte[]> consumer = new KafkaConsumer<>(
+                Map.of("bootstrap.servers", stack.bootstrapServers()),
+                new ByteArrayDeserializer(),
+                new ByteArrayDeserializer())) {
+            List<TopicPartition> partitions = IntStream.range(0, AGENTS)
+                    .mapToObj(i -> new TopicPartition("assignments.agent-" + i, 0))
+                    .toList();
+            consumer.assign(partitions);
+            consumer.seekToBeginning(partitions);
+            Map<TopicPartition, Long> ends = consumer.endOffsets(partitions);
+            Map<String, Assignment> found = new HashMap<>();
+            List<TopicPartition> open = new ArrayList<>(partitions);
+            while (!open.isEmpty()) {
+                consumer.poll(Duration.ofMillis(200)).forEach(record -> {
+                    Assignment one = Json.read(record.value(), Assignment.class);
+                    found.put(one.assignmentId(), one);
+                });
+                open.removeIf(partition -> consumer.position(partition) >= ends.get(partition));
+            }
+            return found;
+        }
+    }
+}
