@@ -159,6 +159,9 @@ class RebuildTest {
         assertThat(refused.code()).isEqualTo(503);
         assertThat(refused.detail()).contains("what agents hold is being read from Kafka");
         assertThat(redis.hkeys("agent:agent:inflight")).containsExactly(held);
+        assertThat(coordinator.get("/health").code()).isEqualTo(503);
+        assertThat(coordinator.get("/health").body().at("/dispatch/detail").asString())
+                .contains("known from Kafka what agents hold");
         redis.del("index:rebuilding");
         coordinator.awaitTask(id, "assigned");
         assertThat(coordinator.post("/tasks/" + held + "/cancel", "").code()).isEqualTo(200);

@@ -4,6 +4,7 @@ import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import io.aitbc.coordinator.Coordinator;
 import io.aitbc.coordinator.dispatch.Dispatcher;
+import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
 import io.lettuce.core.RedisException;
 import io.swagger.v3.oas.annotations.Operation;
@@ -88,7 +89,7 @@ class ServiceController {
     ResponseEntity<HealthNow> health() throws InterruptedException {
         State ofKafka = kafkaState();
         State ofRedis = redisState();
-        State ofDispatch = dispatchState();
+        State ofDispatch = dispatchState(ofRedis);
         boolean healthy = ofKafka.up() && ofRedis.up() && ofDispatch.up();
         return ResponseEntity.status(healthy ? HttpStatus.OK : HttpStatus.SERVICE_UNAVAILABLE)
                 .body(new HealthNow(
@@ -149,10 +150,16 @@ class ServiceController {
         }
     }
 
-    private State dispatchState() {
+    /** @param ofRedis without it nothing can be said of what it holds */
+    private State dispatchState(State ofRedis) {
         if (!coordinator.isStarted()) {
             return State.down("not started yet");
         }
-        return dispatcher.isRunning() ? State.UP : State.down("stopped; the log says why");
+        if (!dispatcher.isRunning()) {
+            return State.down("stopped; the log says why");
+        }
+        return !ofRedis.up() || redis.sync().exists(Keys.INDEX_COMPLETE) == 1
+                ? State.UP
+                : State.down("waits until it is known from Kafka what agents hold, because Redis was empty");
     }
 }
