@@ -106,6 +106,8 @@ class RebuildTest {
     @Test
     void whatHasAResultIsNotFoundAgain() {
         coordinator.register("agent", 5);
+        coordinator.register("drained", 5);
+        coordinator.send("PUT", "/agents/drained/status", "{\"status\":\"maintenance\"}");
         String done = coordinator.submit("{\"task_data\":{},\"task_id\":\"done\"}");
         coordinator.report(coordinator.awaitRecords("assignments.agent", 1).get(0), "completed", null);
         coordinator.awaitTask(done, "completed");
@@ -123,6 +125,8 @@ class RebuildTest {
                 .isEqualTo(2);
         assertThat(coordinator.get("/agents/agent").body().at("/agent/capacity").asInt())
                 .isEqualTo(5);
+        assertThat(coordinator.get("/agents/drained").body().at("/agent/status").asString())
+                .isEqualTo("maintenance");
     }
 
     /** An agent that died before: its silence is noticed as if nothing had been lost. */

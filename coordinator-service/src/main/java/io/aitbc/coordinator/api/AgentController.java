@@ -9,7 +9,7 @@ import io.aitbc.contracts.Registration;
 import io.aitbc.coordinator.agent.Agent;
 import io.aitbc.coordinator.agent.Health;
 import io.aitbc.coordinator.agent.Sender;
-import io.aitbc.coordinator.registry.Registrations;
+import io.aitbc.coordinator.registry.HeartbeatTopic;
 import io.aitbc.coordinator.registry.Registry;
 import io.swagger.v3.oas.annotations.Operation;
 import io.swagger.v3.oas.annotations.tags.Tag;
@@ -40,12 +40,12 @@ class AgentController {
     private static final Duration CONTEST_COUNTS_FOR = Duration.ofMinutes(5);
 
     private final Registry registry;
-    private final Registrations registrations;
+    private final HeartbeatTopic topic;
     private final Clock clock;
 
-    AgentController(Registry registry, Registrations registrations, Clock clock) {
+    AgentController(Registry registry, HeartbeatTopic topic, Clock clock) {
         this.registry = registry;
-        this.registrations = registrations;
+        this.topic = topic;
         this.clock = clock;
     }
 
@@ -60,7 +60,7 @@ class AgentController {
     Registered register(@RequestBody Registration registration) throws InterruptedException {
         String id = registration.agentId();
         note(Heartbeat.of(registration));
-        registrations.announce(registration);
+        topic.append(Heartbeat.of(registration));
         Instant registeredAt = registry.find(id).map(Agent::registeredAt).orElseGet(clock::instant);
         return new Registered("success", "Agent " + id + " registered successfully", id, registeredAt);
     }
@@ -117,6 +117,7 @@ class AgentController {
             throw Problems.unprocessable("status is required");
         }
         Instant now = note(heartbeat);
+        topic.append(heartbeat);
         return new StatusChanged(
                 "success",
                 "Agent " + agentId + " is " + heartbeat.status().wireName(),

@@ -32,8 +32,8 @@ class RegistryConfiguration {
     }
 
     @Bean
-    Registrations registrations(Producer<String, byte[]> producer, Topics topics) {
-        return new Registrations(producer, topics);
+    HeartbeatTopic heartbeatTopic(Producer<String, byte[]> producer, Topics topics) {
+        return new HeartbeatTopic(producer, topics);
     }
 
     @Bean
