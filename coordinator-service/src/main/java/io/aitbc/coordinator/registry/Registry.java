@@ -83,12 +83,17 @@ public final class Registry {
 
     /** Takes note of a heartbeat that is received now; one that holds a registration registers its agent, whose topic is made first. */
     public Noted note(Heartbeat heartbeat, Instant now) throws InterruptedException {
-        return note(List.of(new Received(heartbeat, now)), now).get(0);
+        // However the clocks of coordinators and Kafka differ, what somebody asks for now is newer than what was heard.
+        return note(List.of(new Received(heartbeat, now)), true, now).get(0);
     }
 
     /** Takes note of heartbeats; the outcomes stand in the same order. */
     List<Noted> note(List<Received> heartbeats, Instant now) throws InterruptedException {
-        List<String> answers = new ArrayList<>(beat(heartbeats, false, now));
+        return note(heartbeats, false, now);
+    }
+
+    private List<Noted> note(List<Received> heartbeats, boolean saidNow, Instant now) throws InterruptedException {
+        List<String> answers = new ArrayList<>(beat(heartbeats, saidNow, false, now));
         List<Integer> newcomers = IntStream.range(0, heartbeats.size())
                 .filter(i -> answers.get(i).equals("register"))
                 .boxed()
@@ -99,19 +104,20 @@ public final class Registry {
                     .map(received -> received.heartbeat().agentId())
                     .distinct()
                     .toList());
-            List<String> registered = beat(registering, true, now);
+            List<String> registered = beat(registering, saidNow, true, now);
             IntStream.range(0, newcomers.size()).forEach(i -> answers.set(newcomers.get(i), registered.get(i)));
         }
         return answers.stream().map(Registry::noted).toList();
     }
 
-    private List<String> beat(List<Received> heartbeats, boolean topicsAreMade, Instant now) {
+    private List<String> beat(List<Received> heartbeats, boolean saidNow, boolean topicsAreMade, Instant now) {
         List<CompletableFuture<List<Object>>> answers = new ArrayList<>();
         for (int from = 0; from < heartbeats.size(); from += MOST_AT_ONCE) {
             List<String> arguments = new ArrayList<>();
             arguments.add(ms(now));
             arguments.add(String.valueOf(REMOVAL_LASTS_AT_MOST.toMillis()));
             arguments.add(String.valueOf(AgentHash.REGISTRATION_FIELDS));
+            arguments.add(saidNow ? "1" : "0");
             heartbeats
                     .subList(from, Math.min(heartbeats.size(), from + MOST_AT_ONCE))
                     .forEach(received -> addTo(arguments, received, topicsAreMade));

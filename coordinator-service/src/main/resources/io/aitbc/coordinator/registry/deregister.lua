@@ -7,7 +7,12 @@ local agent = 'agent:' .. id
 if redis.call('EXISTS', agent) == 0 then
   return { 'unknown' }
 end
-redis.call('HSET', agent, 'status', 'inactive', 'health_score', '0.000', 'heard_ms', ARGV[2])
+-- By whichever clock is ahead: what the agent said before is not to bring it back.
+local heard_ms = redis.call('HGET', agent, 'heard_ms')
+if not heard_ms or tonumber(heard_ms) < tonumber(ARGV[2]) then
+  heard_ms = ARGV[2]
+end
+redis.call('HSET', agent, 'status', 'inactive', 'health_score', '0.000', 'heard_ms', heard_ms)
 redis.call('SREM', 'agents:active', id)
 redis.call('ZREM', 'agents:heartbeats', id)
 redis.call('ZADD', 'agents:gone', 'GT', ARGV[2], id)

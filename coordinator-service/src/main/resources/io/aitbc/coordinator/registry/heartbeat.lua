@@ -1,9 +1,10 @@
 -- Takes note of heartbeats, and registers the agents of those that say what the agent is.
 -- Guarantee: an agent's hash, agents:active, agents:known, agents:heartbeats, agents:gone and agents:departed agree afterwards; an
 --        agent is registered only once its topic has been made, and not while its topic of an earlier life is being removed; one
---        that comes again after newer ones changes nothing.
+--        that comes again after newer ones changes nothing, and one that cannot be a repetition always counts.
 -- KEYS   1 the channel of notices
--- ARGV   1 now in ms, 2 for how many ms the removal of a topic counts, 3 how many fields a registration has, then for each heartbeat eleven:
+-- ARGV   1 now in ms, 2 for how many ms the removal of a topic counts, 3 how many fields a registration has, 4 1 if none of them can
+--        be a repetition, then for each heartbeat eleven:
 --        agent_id, received in ms, received as ISO 8601, status or '', load_metrics as JSON or '', load factor of health or '',
 --        shares of processor and memory as 'number,number' or '',
 --        instance_id or '', by how many ms the agent's clock is ahead or '', digest of its registration or '',
@@ -12,6 +13,7 @@
 --        registered, or was deregistered, sends no registration; 'register' when it sends one that is new here, to be called again
 --        once the topic is made; 'leaving' while its topic is being removed
 local now_ms, removal_ms, registration_fields = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local said_now = ARGV[4] == '1'
 local status_factor = { active = 1, busy = 0.9, maintenance = 0.8 }
 local longest_rivalry_ms = 600000
 local answer, changed, heard = {}, {}, {}
@@ -38,7 +40,7 @@ local function note_instance(agent, instance, before, at, at_ms)
   return contested
 end
 
-local i = 4
+local i = 5
 while i <= #ARGV do
   local id, at_ms, at, status, metrics = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
   local load_factor, shares, instance, skew = ARGV[i + 5], ARGV[i + 6], ARGV[i + 7], ARGV[i + 8]
@@ -50,12 +52,12 @@ while i <= #ARGV do
   local agent = 'agent:' .. id
   -- No more than every heartbeat needs.
   local before = redis.call('HMGET', agent, 'status', 'failure_share', 'results_at', 'digest', 'topic', 'instance_id', 'heard_ms')
-  local old_status, topic = before[1], before[5]
+  local old_status, topic, heard_ms = before[1], before[5], tonumber(before[7]) or 0
   local leaving_since = topic and topic ~= 'made' and tonumber(string.match(topic, '^removing (%d+)$'))
 
   if leaving_since and now_ms - leaving_since < removal_ms then
     answer[#answer + 1] = digest == '' and 'unknown' or 'leaving'
-  elseif before[7] and (at_ms < tonumber(before[7]) or at_ms == tonumber(before[7]) and old_status == 'inactive') then
+  elseif not said_now and (at_ms < heard_ms or at_ms == heard_ms and old_status == 'inactive') then
     answer[#answer + 1] = old_status == 'inactive' and 'unknown' or 'known'
   elseif digest == '' and (not old_status or old_status == 'inactive') then
     unknown = unknown + 1
@@ -82,7 +84,7 @@ while i <= #ARGV do
       share = share * 0.5 ^ (math.max(0, at_ms - (tonumber(before[3]) or at_ms)) / 60000)
     end
     local health = tonumber(load_factor) * (1 - 0.4 * share) * (status_factor[status] or 0)
-    redis.call('HSET', agent, 'status', status, 'last_heartbeat', at, 'heard_ms', ARGV[fields - 10],
+    redis.call('HSET', agent, 'status', status, 'last_heartbeat', at, 'heard_ms', at_ms < heard_ms and before[7] or ARGV[fields - 10],
       'load_metrics', metrics, 'load_factor', load_factor,
       'health_score', string.format('%.3f', health), skew ~= '' and 'clock_ahead_ms' or 'status', skew ~= '' and skew or status)
     local contested = instance ~= '' and instance ~= before[6] and note_instance(agent, instance, before[6], at, at_ms)

@@ -501,6 +501,9 @@ class RegistryTest {
         assertThat(agent("heard").get("status").asString()).isEqualTo("active");
         assertThat(agent("heard").get("instance_id").asString()).isEqualTo("second");
         assertThat(redis.zscore("agents:gone", "heard")).isNull();
+        // What is asked for now counts, though the clock of whoever heard the agent last is ahead.
+        registry.note(new Heartbeat("heard", AgentStatus.BUSY, null, null, null, null), then.minusSeconds(9));
+        assertThat(agent("heard").get("status").asString()).isEqualTo("busy");
         registry.deregister("heard", then.plusMillis(5));
         registry.note(received, then.plusMillis(6));
         assertThat(agent("heard").get("status").asString()).isEqualTo("inactive");
