@@ -129,6 +129,33 @@ class RebuildTest {
                 .isEqualTo("maintenance");
     }
 
+    /** The topic of an agent that died holds what others have done since, or what nobody is to do any more. */
+    @Test
+    void whatOthersHaveDoneSinceOrWasCancelledIsNotFoundAgain() {
+        coordinator.register("died", 5);
+        String moved = coordinator.submit("{\"task_data\":{},\"task_id\":\"moved\"}");
+        String cancelled = coordinator.submit("{\"task_data\":{},\"task_id\":\"cancelled\"}");
+        coordinator.awaitRecords("assignments.died", 2);
+        assertThat(coordinator.post("/tasks/" + cancelled + "/cancel", "").code())
+                .isEqualTo(200);
+        coordinator.awaitRecords("assignments.died", 3);
+        coordinator.send("DELETE", "/agents/died", null);
+        coordinator.register("heir", 5);
+        JsonNode again = coordinator.awaitRecords("assignments.heir", 1).get(0);
+        assertThat(again.get("assignment_id").asString()).isEqualTo("moved:2");
+        coordinator.report(again, "completed", null);
+        coordinator.awaitTask(moved, "completed");
+        String still = coordinator.submit("{\"task_data\":{},\"task_id\":\"still\"}");
+        coordinator.awaitTask(still, "assigned");
+
+        redis.flushall();
+
+        await().atMost(LONG).until(() -> redis.exists("index:complete") == 1);
+        assertThat(redis.hkeys("agent:died:inflight")).isEmpty();
+        assertThat(redis.hkeys("agent:heir:inflight")).containsExactly("still");
+        assertThat(coordinator.get("/agents/died").code()).isEqualTo(404);
+    }
+
     /** An agent that died before: its silence is noticed as if nothing had been lost. */
     @Test
     void workOfAnAgentThatDoesNotComeBackIsGivenToAnother() {

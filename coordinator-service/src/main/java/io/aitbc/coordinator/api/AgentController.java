@@ -20,6 +20,7 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.Comparator;
 import java.util.List;
+import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.springframework.web.bind.annotation.DeleteMapping;
@@ -37,6 +38,7 @@ import tools.jackson.databind.node.ObjectNode;
 @RequestMapping({"/agents", "/v1/agents"})
 @Tag(name = "agents", description = "Who is there, and how they are")
 class AgentController {
+    private static final long WAIT_SECONDS = 2;
     private static final Duration CONTEST_COUNTS_FOR = Duration.ofMinutes(5);
 
     private final Registry registry;
@@ -150,6 +152,11 @@ class AgentController {
     @DeleteMapping("/{agent_id}")
     @Operation(summary = "Deregister an agent; what it has not settled goes to others")
     Deregistered deregister(@PathVariable("agent_id") @Id String agentId) {
+        registry.find(agentId).orElseThrow(Problems::agentNotFound);
+        // First: read later, it must not end the next life of the agent.
+        topic.append(new Heartbeat(agentId, AgentStatus.INACTIVE, null, null, null, null))
+                .completeOnTimeout(null, WAIT_SECONDS, TimeUnit.SECONDS)
+                .join();
         if (!registry.deregister(agentId, clock.instant())) {
             throw Problems.agentNotFound();
         }

@@ -13,7 +13,7 @@ import java.util.stream.Collectors;
 public enum LoadBalancingStrategy {
     /** The agent that holds the fewest unsettled assignments: {@link LeastConnections}. */
     LEAST_CONNECTIONS(random -> new Ranking(new LeastConnections())),
-    /** Each in turn; the one that had its turn longest ago is next. */
+    /** Each in turn; the one that had its turn longest ago is next. As nginx does by default, and time-sharing since the 1960s. */
     ROUND_ROBIN(random -> new Ranking(candidate -> 0)),
     /** Each in turn, as often as its weight says: {@link WeightedTurns}. */
     WEIGHTED_ROUND_ROBIN(random -> new WeightedTurns()),

@@ -4,6 +4,7 @@ import io.aitbc.contracts.Heartbeat;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.kafka.KafkaClients;
+import java.util.concurrent.CompletableFuture;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.slf4j.Logger;
@@ -21,9 +22,9 @@ public final class HeartbeatTopic {
         this.topics = topics;
     }
 
-    /** Returns at once: it is noted already. */
-    public void append(Heartbeat heartbeat) {
-        KafkaClients.send(
+    /** Done once Kafka has it, or it is known that it has not, which is logged. Nobody need wait: it is noted already. */
+    public CompletableFuture<Void> append(Heartbeat heartbeat) {
+        return KafkaClients.send(
                         producer, new ProducerRecord<>(topics.heartbeats(), heartbeat.agentId(), Json.bytes(heartbeat)))
                 .exceptionally(failure -> {
                     log.atWarn()

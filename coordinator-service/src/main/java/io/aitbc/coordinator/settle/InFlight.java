@@ -1,6 +1,7 @@
 package io.aitbc.coordinator.settle;
 
 import io.aitbc.contracts.Assignment;
+import io.aitbc.contracts.Cancellation;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.TaskResult;
 import io.aitbc.contracts.Topics;
@@ -24,6 +25,7 @@ import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+import tools.jackson.databind.JsonNode;
 
 /**
  * Which assignments are out, as Kafka alone tells: what stands in agents' topics behind what they have committed, and has no result.
@@ -48,14 +50,16 @@ final class InFlight {
         this.topics = topics;
     }
 
-    /** The newest unsettled attempt of each task. */
+    /** The newest attempt of each task, unless it has been reported, or a later one has, or it was cancelled. */
     Collection<Assignment> find(Instant now) throws InterruptedException {
         Map<String, Assignment> newest = new HashMap<>();
+        Set<String> cancelled = new HashSet<>();
         try (TopicHistory history = new TopicHistory(clients)) {
             Map<TopicPartition, Long> committed = committedByAgents();
             Map<TopicPartition, Long> starts = history.since(committed.keySet(), now.minus(OLDEST));
             starts.replaceAll((partition, start) -> Math.max(start, committed.get(partition)));
-            history.read(starts, record -> keepNewest(record, newest));
+            history.read(starts, record -> take(record, newest, cancelled));
+            newest.values().removeIf(assignment -> cancelled.contains(assignment.assignmentId()));
             if (!newest.isEmpty()) {
                 forgetReported(history, newest);
             }
@@ -63,13 +67,19 @@ final class InFlight {
         return newest.values();
     }
 
-    private static void keepNewest(ConsumerRecord<byte[], byte[]> record, Map<String, Assignment> newest) {
+    private static void take(
+            ConsumerRecord<byte[], byte[]> record, Map<String, Assignment> newest, Set<String> cancelled) {
         try {
-            Assignment assignment = Json.read(record.value() == null ? new byte[0] : record.value(), Assignment.class);
+            JsonNode message = Json.read(record.value() == null ? new byte[0] : record.value(), JsonNode.class);
+            if (message.path("type").asString("").equals(Cancellation.TYPE)) {
+                cancelled.add(Json.read(message, Cancellation.class).assignmentId());
+                return;
+            }
+            Assignment assignment = Json.read(message, Assignment.class);
             newest.merge(
                     assignment.taskId(), assignment, (one, other) -> one.attempt() >= other.attempt() ? one : other);
         } catch (Json.MalformedMessageException e) {
-            log.atTrace().log("A cancellation, or something that someone else wrote: {}", e.getMessage());
+            log.atTrace().log("Something that someone else wrote: {}", e.getMessage());
         }
     }
 
@@ -78,18 +88,19 @@ final class InFlight {
                 .map(Assignment::assignedAt)
                 .min(Instant::compareTo)
                 .orElseThrow();
-        Set<String> reported = new HashSet<>();
+        // Of an agent that died long ago the topic still holds what others have done since.
+        Map<String, Integer> reported = new HashMap<>();
         history.read(history.since(history.partitions(topics.results()), since.minus(CLOCK_SLACK)), record -> {
             try {
                 TaskResult result = Json.read(record.value() == null ? new byte[0] : record.value(), TaskResult.class);
                 if (result.status() != TaskResult.Status.PROGRESS) {
-                    reported.add(Assignment.id(result.taskId(), result.attempt()));
+                    reported.merge(result.taskId(), result.attempt(), Math::max);
                 }
             } catch (Json.MalformedMessageException e) {
                 log.atTrace().log("Set aside by whoever settles results: {}", e.getMessage());
             }
         });
-        newest.values().removeIf(assignment -> reported.contains(assignment.assignmentId()));
+        newest.values().removeIf(assignment -> reported.getOrDefault(assignment.taskId(), 0) >= assignment.attempt());
     }
 
     /** The partition of each agent, and what its group has committed there; 0 when it has not. */
