@@ -102,6 +102,7 @@ public final class AssignmentTopics implements AutoCloseable {
                 throw new TimeoutException("the topic of agent " + agentId + " is made, but not there");
             }
         }
+        catalog.awaitOfAgent(agentId);
     }
 
     private boolean isThere(String agentId) {

@@ -16,8 +16,10 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.locks.ReentrantLock;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewTopic;
+import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.KafkaFuture;
+import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.config.TopicConfig;
 import org.apache.kafka.common.errors.InvalidTopicException;
 import org.apache.kafka.common.errors.TopicExistsException;
@@ -119,6 +121,20 @@ public final class TopicCatalog {
     private NewTopic topicOfAgent(String agentId) {
         return topic(topics.assignments(agentId), 1)
                 .configs(configs(Map.of(TopicConfig.RETENTION_MS_CONFIG, ms(settings.assignmentRetention()))));
+    }
+
+    /**
+     * Returns once the topic of an agent, which exists, can be written to. Brokers tell of a topic before they have made its log. A
+     * producer whose first batch comes too early and whose second does not is out of order with the broker from then on.
+     */
+    public void awaitOfAgent(String agentId) throws InterruptedException {
+        try {
+            admin.listOffsets(Map.of(new TopicPartition(topics.assignments(agentId), 0), OffsetSpec.latest()))
+                    .all()
+                    .get();
+        } catch (ExecutionException e) {
+            throw failure(e);
+        }
     }
 
     /** Removes the topic of an agent, if it is there. */
