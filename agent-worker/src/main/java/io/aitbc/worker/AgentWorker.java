@@ -591,8 +591,8 @@ public final class AgentWorker implements AutoCloseable {
             return this;
         }
 
-        /** For tests: the machine's clock, right or wrong. */
-        Builder clock(Clock clock) {
+        /** The machine's by default. It may be wrong: what counts is Kafka's, as far as it is known. */
+        public Builder clock(Clock clock) {
             this.clock = clock;
             return this;
         }

@@ -1,11 +1,11 @@
 package io.aitbc.benchmarks;
 
 import io.aitbc.contracts.Json;
+import io.aitbc.localstack.JavaProcess;
 import io.aitbc.localstack.LocalRedis;
+import io.aitbc.localstack.LocalStack;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.net.InetAddress;
-import java.net.ServerSocket;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
@@ -31,14 +31,14 @@ final class Cluster implements AutoCloseable {
     private final Process kafka;
     private final LocalRedis redis;
     private final Process coordinator;
-    private final int kafkaPort = freePort();
-    private final int restPort = freePort();
+    private final int kafkaPort = LocalStack.freePort();
+    private final int restPort = LocalStack.freePort();
 
     Cluster(String... coordinatorSettings) {
         try {
             folder = Files.createTempDirectory("benchmark");
-            kafka = java("role:kafka", folder.resolve("kafka").toString(), "" + kafkaPort, "" + freePort());
-            redis = LocalRedis.start(folder.resolve("redis"), freePort());
+            kafka = java("role:kafka", folder.resolve("kafka").toString(), "" + kafkaPort, "" + LocalStack.freePort());
+            redis = LocalRedis.start(folder.resolve("redis"), LocalStack.freePort());
             List<String> arguments = new ArrayList<>(List.of(
                     "role:coordinator",
                     "--aitbc.kafka.bootstrap-servers=" + bootstrapServers(),
@@ -75,12 +75,7 @@ final class Cluster implements AutoCloseable {
     }
 
     Duration redisCpu() {
-        return ProcessHandle.current()
-                .descendants()
-                .filter(process -> process.info().command().orElse("").contains("redis-server"))
-                .map(Cluster::cpu)
-                .findFirst()
-                .orElseThrow();
+        return cpu(redis.process());
     }
 
     static Duration cpu(ProcessHandle process) {
@@ -89,20 +84,7 @@ final class Cluster implements AutoCloseable {
 
     /** What is alive on the coordinator's heap, after a full collection. */
     long coordinatorHeapBytes() {
-        try {
-            Process histogram = new ProcessBuilder(bin("jcmd"), "" + coordinator.pid(), "GC.class_histogram")
-                    .redirectErrorStream(true)
-                    .start();
-            String total = histogram
-                    .inputReader()
-                    .lines()
-                    .filter(line -> line.startsWith("Total"))
-                    .findFirst()
-                    .orElseThrow();
-            return Long.parseLong(total.trim().split(" +")[2]);
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        }
+        return JavaProcess.liveHeapBytes(coordinator.pid());
     }
 
     JsonNode get(String path) {
@@ -136,21 +118,10 @@ final class Cluster implements AutoCloseable {
 
     /** Another process from the same jar or class path. */
     static Process java(String... arguments) throws IOException {
-        String classPath = System.getProperty("java.class.path");
-        List<String> command = new ArrayList<>(List.of(bin("java"), "-Xmx4g"));
-        command.addAll(
-                classPath.endsWith(".jar") && !classPath.contains(System.getProperty("path.separator"))
-                        ? List.of("-jar", classPath)
-                        : List.of("-cp", classPath, Benchmarks.class.getName()));
-        command.addAll(Arrays.asList(arguments));
-        return new ProcessBuilder(command)
+        return JavaProcess.of(Benchmarks.class, List.of("-Xmx4g"), List.of(arguments))
                 .redirectOutput(ProcessBuilder.Redirect.DISCARD)
                 .redirectError(ProcessBuilder.Redirect.INHERIT)
                 .start();
-    }
-
-    private static String bin(String name) {
-        return Path.of(System.getProperty("java.home"), "bin", name).toString();
     }
 
     static void await(String what, Duration atMost, BooleanSupplier condition) {
@@ -169,14 +140,6 @@ final class Cluster implements AutoCloseable {
             TimeUnit.NANOSECONDS.sleep(duration.toNanos());
         } catch (InterruptedException e) {
             throw new IllegalStateException(e);
-        }
-    }
-
-    private static int freePort() {
-        try (ServerSocket socket = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
-            return socket.getLocalPort();
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
         }
     }
 

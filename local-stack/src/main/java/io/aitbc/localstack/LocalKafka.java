@@ -8,6 +8,7 @@ import java.io.Writer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Map;
 import java.util.Properties;
 import kafka.server.KafkaConfig;
 import kafka.server.KafkaRaftServer;
@@ -35,7 +36,22 @@ public final class LocalKafka implements AutoCloseable {
      * @throws IllegalStateException if the folder cannot be formatted
      */
     public static LocalKafka start(Path folder, int port, int controllerPort) {
+        return start(folder, port, controllerPort, Map.of());
+    }
+
+    /**
+     * As {@link #start(Path, int, int)}, with more ways in, for clients that are to come through a proxy.
+     *
+     * @param proxied ports on which it listens too, each with that of the proxy, which is the one that clients are told
+     */
+    public static LocalKafka start(Path folder, int port, int controllerPort, Map<Integer, Integer> proxied) {
         Properties properties = properties(folder, port, controllerPort);
+        proxied.forEach((own, told) -> {
+            String name = "PROXIED" + own;
+            properties.merge("listeners", "," + name + "://" + HOST + ":" + own, LocalKafka::joined);
+            properties.merge("advertised.listeners", "," + name + "://" + HOST + ":" + told, LocalKafka::joined);
+            properties.merge("listener.security.protocol.map", "," + name + ":PLAINTEXT", LocalKafka::joined);
+        });
         format(folder, properties);
         KafkaRaftServer server = new KafkaRaftServer(KafkaConfig.fromProps(properties, false), Time.SYSTEM);
         server.startup();
@@ -50,6 +66,10 @@ public final class LocalKafka implements AutoCloseable {
     public void close() {
         server.shutdown();
         server.awaitShutdown();
+    }
+
+    private static Object joined(Object one, Object other) {
+        return one + "" + other;
     }
 
     private static Properties properties(Path folder, int port, int controllerPort) {

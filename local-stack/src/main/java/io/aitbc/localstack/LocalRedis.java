@@ -4,6 +4,8 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Set;
+import java.util.stream.Collectors;
 import redis.embedded.RedisServer;
 
 /** One Redis server, a child process of this JVM, on the loopback interface. */
@@ -12,10 +14,12 @@ public final class LocalRedis implements AutoCloseable {
 
     private final int port;
     private final RedisServer server;
+    private final ProcessHandle process;
 
-    private LocalRedis(int port, RedisServer server) {
+    private LocalRedis(int port, RedisServer server, ProcessHandle process) {
         this.port = port;
         this.server = server;
+        this.process = process;
     }
 
     /** Starts a server that keeps an append-only file in a folder, and goes on from what an earlier run left there. */
@@ -29,8 +33,15 @@ public final class LocalRedis implements AutoCloseable {
                     .setting("appendonly yes")
                     .setting("save \"\"")
                     .build();
+            Set<ProcessHandle> before = ProcessHandle.current().children().collect(Collectors.toSet());
             server.start();
-            return new LocalRedis(port, server);
+            ProcessHandle process = ProcessHandle.current()
+                    .children()
+                    .filter(child -> !before.contains(child))
+                    .filter(child -> child.info().command().orElse("").contains("redis-server"))
+                    .findFirst()
+                    .orElseThrow();
+            return new LocalRedis(port, server, process);
         } catch (IOException e) {
             throw new UncheckedIOException("Redis cannot be started on " + folder, e);
         }
@@ -38,6 +49,11 @@ public final class LocalRedis implements AutoCloseable {
 
     public String url() {
         return "redis://" + HOST + ":" + port;
+    }
+
+    /** The server itself: what it costs is measured there, and it can be killed. */
+    public ProcessHandle process() {
+        return process;
     }
 
     @Override

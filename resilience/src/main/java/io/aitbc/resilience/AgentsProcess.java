@@ -1,0 +1,96 @@
+package io.aitbc.resilience;
+
+import io.aitbc.contracts.Assignment;
+import io.aitbc.contracts.Json;
+import io.aitbc.contracts.Registration;
+import io.aitbc.worker.AgentWorker;
+import io.aitbc.worker.Handler;
+import java.nio.file.Path;
+import java.time.Clock;
+import java.time.Duration;
+import java.time.Instant;
+import java.time.ZoneId;
+import java.time.ZoneOffset;
+import java.util.List;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ThreadLocalRandom;
+import java.util.stream.IntStream;
+import org.jspecify.annotations.Nullable;
+import tools.jackson.databind.JsonNode;
+
+/** Several agents in one process, each with books of its own in one ledger. */
+final class AgentsProcess {
+    /** How often an agent is heard. */
+    private static final Duration HEARTBEAT = Duration.ofSeconds(1);
+
+    private AgentsProcess() {}
+
+    /** What agents are like. */
+    enum Kind {
+        /** It does what it is asked to. */
+        USUAL,
+        /** It takes tasks, and is never heard of them again. */
+        MUTE,
+        /** Its clock jumps by up to three days, either way, every moment. */
+        CONFUSED
+    }
+
+    /**
+     * Runs until the process is ended.
+     *
+     * @param args where Kafka is, the ledger, a name, how many agents, the capacity of each, and their kind
+     */
+    static void main(String[] args) throws InterruptedException {
+        String kafka = args[0];
+        Ledger ledger = new Ledger(Path.of(args[1]));
+        int capacity = Integer.parseInt(args[4]);
+        Kind kind = Kind.valueOf(args[5]);
+        List<AgentWorker> agents = IntStream.range(0, Integer.parseInt(args[3]))
+                .mapToObj(i -> Registration.of(args[2] + "-" + i, "worker", List.of(), capacity))
+                .map(registration -> AgentWorker.builder(
+                                kafka, registration, (assignment, progress) -> work(assignment, progress, kind, ledger))
+                        .heartbeatInterval(HEARTBEAT)
+                        .clock(kind == Kind.CONFUSED ? new JumpingClock() : Clock.systemUTC())
+                        .start())
+                .toList();
+        Runtime.getRuntime()
+                .addShutdownHook(
+                        new Thread(() -> agents.parallelStream().forEach(AgentWorker::close), "closing-agents"));
+        new CountDownLatch(1).await();
+    }
+
+    private static @Nullable JsonNode work(Assignment assignment, Handler.Progress progress, Kind kind, Ledger ledger)
+            throws InterruptedException {
+        ledger.write(Ledger.What.STARTED, assignment.taskId(), assignment.attempt(), assignment.agentId());
+        if (kind == Kind.MUTE) {
+            new CountDownLatch(1).await();
+        }
+        Thread.sleep(assignment.taskData().path("work_ms").asInt(0));
+        if (assignment.attempt() <= assignment.taskData().path("fails").asInt(0)) {
+            throw new IllegalStateException("this one was to fail");
+        }
+        ledger.write(Ledger.What.FINISHED, assignment.taskId(), assignment.attempt(), assignment.agentId());
+        return Json.object().put("done", true);
+    }
+
+    private static final class JumpingClock extends Clock {
+        @Override
+        public Instant instant() {
+            return Instant.now()
+                    .plusSeconds(ThreadLocalRandom.current()
+                            .nextLong(
+                                    -Duration.ofDays(3).toSeconds(),
+                                    Duration.ofDays(3).toSeconds()));
+        }
+
+        @Override
+        public ZoneId getZone() {
+            return ZoneOffset.UTC;
+        }
+
+        @Override
+        public Clock withZone(ZoneId zone) {
+            return this;
+        }
+    }
+}

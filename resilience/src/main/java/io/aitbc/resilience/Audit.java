@@ -1,0 +1,260 @@
+package io.aitbc.resilience;
+
+import io.aitbc.contracts.TaskResult;
+import io.aitbc.resilience.Evidence.Beat;
+import io.aitbc.resilience.Evidence.Given;
+import io.aitbc.resilience.Evidence.Said;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.stream.Collectors;
+
+/** Holds the evidence of a run against the promises. Pure. */
+final class Audit {
+    /** Stale is found out within a second or so, and heartbeats come each second. */
+    private static final long SLACK_MS = 2_000;
+
+    private final Evidence evidence;
+    private final long heartbeatTimeoutMs;
+    private final Map<String, Map<Integer, List<Given>>> givenByTask = new HashMap<>();
+    private final Map<String, Map<Integer, List<Said>>> endsByTask = new HashMap<>();
+    private final Map<String, TreeMap<Integer, Long>> queuedByTask = new HashMap<>();
+    private final Map<String, List<Beat>> beatsByAgent;
+    private final Map<String, Long> setAside = new HashMap<>();
+
+    /**
+     * What came out.
+     *
+     * @param tasks how many were accepted
+     * @param lost accepted, never done, and not set aside either
+     * @param twice done more than once though no agent had died, fallen silent, or missed a deadline
+     * @param again done more than once for one of these reasons, which nobody can prevent
+     * @param twoLive attempts that were live at two agents at once
+     * @param overCapacity agents that were given more than they can hold
+     * @param longestPauseMs without any assignment though tasks waited
+     * @param longestWaitMs of one task, from acceptance to its first assignment
+     */
+    record Findings(
+            int tasks,
+            List<String> lost,
+            List<String> twice,
+            List<String> again,
+            List<String> twoLive,
+            List<String> overCapacity,
+            long longestPauseMs,
+            long longestWaitMs) {
+        boolean areClean() {
+            return lost.isEmpty() && twice.isEmpty() && twoLive.isEmpty() && overCapacity.isEmpty();
+        }
+    }
+
+    private Audit(Evidence evidence, long heartbeatTimeoutMs) {
+        this.evidence = evidence;
+        this.heartbeatTimeoutMs = heartbeatTimeoutMs;
+        evidence.given()
+                .forEach(one -> givenByTask
+                        .computeIfAbsent(one.taskId(), id -> new TreeMap<>())
+                        .computeIfAbsent(one.attempt(), attempt -> new ArrayList<>())
+                        .add(one));
+        evidence.said().stream()
+                .filter(one -> one.status() != TaskResult.Status.PROGRESS)
+                .forEach(one -> endsByTask
+                        .computeIfAbsent(one.taskId(), id -> new HashMap<>())
+                        .computeIfAbsent(one.attempt(), attempt -> new ArrayList<>())
+                        .add(one));
+        evidence.queued()
+                .forEach(one -> queuedByTask
+                        .computeIfAbsent(one.taskId(), id -> new TreeMap<>())
+                        .merge(one.attempt(), one.at(), Math::min));
+        evidence.setAside().forEach(one -> setAside.merge(one.taskId(), one.at(), Math::min));
+        beatsByAgent = evidence.beats().stream()
+                .sorted(Comparator.comparingLong(Beat::at))
+                .collect(Collectors.groupingBy(Beat::agentId));
+    }
+
+    static Findings of(Evidence evidence, long heartbeatTimeoutMs) {
+        return new Audit(evidence, heartbeatTimeoutMs).findings();
+    }
+
+    private Findings findings() {
+        Set<String> accepted = tasks(Ledger.What.ACKED);
+        Set<String> done = tasks(Ledger.What.FINISHED);
+        List<String> lost = accepted.stream()
+                .filter(id -> !done.contains(id) && !setAside.containsKey(id))
+                .sorted()
+                .toList();
+        List<String> twoLive = twoLive();
+        List<String> twice = new ArrayList<>();
+        List<String> again = new ArrayList<>();
+        repeated(new HashSet<>(twoLive), twice, again);
+        return new Findings(
+                accepted.size(), lost, twice, again, twoLive, overCapacity(), longestPauseMs(), longestWaitMs());
+    }
+
+    private Set<String> tasks(Ledger.What what) {
+        return evidence.ledger().stream()
+                .filter(line -> line.what() == what)
+                .map(Ledger.Line::taskId)
+                .collect(Collectors.toSet());
+    }
+
+    /** Tasks of which a next attempt was made though the one before had not ended, or one attempt was given to two agents. */
+    private List<String> twoLive() {
+        List<String> found = new ArrayList<>();
+        givenByTask.forEach((taskId, attempts) -> {
+            boolean shared = attempts.values().stream()
+                    .anyMatch(given ->
+                            given.stream().map(Given::agentId).distinct().count() > 1);
+            boolean early = attempts.keySet().stream().anyMatch(attempt -> !mayBeMade(taskId, attempt));
+            if (shared || early) {
+                found.add(taskId);
+            }
+        });
+        return found;
+    }
+
+    /** Whether each attempt before had ended, its agent had gone, or its time was over. */
+    private boolean mayBeMade(String taskId, int attempt) {
+        if (attempt == 1) {
+            return true;
+        }
+        List<Given> before = givenByTask.get(taskId).getOrDefault(attempt - 1, List.of());
+        long queuedAt = queuedByTask.getOrDefault(taskId, new TreeMap<>()).getOrDefault(attempt, 0L);
+        return before.stream().allMatch(given -> hasEnded(given, queuedAt));
+    }
+
+    private boolean hasEnded(Given given, long at) {
+        return endsOf(given).stream().anyMatch(end -> end.at() <= at)
+                || at >= given.at() + given.timeoutSeconds() * 1_000L
+                || wasGone(given.agentId(), given.at(), at);
+    }
+
+    private List<Said> endsOf(Given given) {
+        return endsByTask.getOrDefault(given.taskId(), Map.of()).getOrDefault(given.attempt(), List.of()).stream()
+                .filter(end -> end.agentId().equals(given.agentId()))
+                .toList();
+    }
+
+    /** Whether an agent left, or was silent for too long, at some time between two. */
+    private boolean wasGone(String agentId, long from, long to) {
+        long heard = Long.MIN_VALUE;
+        for (Beat beat : beatsByAgent.getOrDefault(agentId, List.of())) {
+            if (beat.at() > to) {
+                break;
+            }
+            if (beat.at() >= from && (beat.leaves() || wasSilent(heard, beat.at()))) {
+                return true;
+            }
+            heard = beat.at();
+        }
+        return wasSilent(heard, to);
+    }
+
+    private boolean wasSilent(long heard, long until) {
+        return heard != Long.MIN_VALUE && until - heard >= heartbeatTimeoutMs - SLACK_MS;
+    }
+
+    private void repeated(Set<String> wronglyMade, List<String> twice, List<String> again) {
+        Map<String, List<Ledger.Line>> finished = evidence.ledger().stream()
+                .filter(line -> line.what() == Ledger.What.FINISHED)
+                .collect(Collectors.groupingBy(Ledger.Line::taskId, LinkedHashMap::new, Collectors.toList()));
+        finished.forEach((taskId, lines) -> {
+            if (lines.size() > 1) {
+                boolean sameProcess = lines.stream()
+                                .map(line -> line.attempt() + " " + line.by() + " " + line.process())
+                                .distinct()
+                                .count()
+                        < lines.size();
+                (sameProcess || wronglyMade.contains(taskId) ? twice : again).add(taskId);
+            }
+        });
+    }
+
+    /** Agents that held more than their capacity: given, and neither reported nor given to others. */
+    private List<String> overCapacity() {
+        record Change(long at, int by) {}
+        Map<String, List<Change>> changes = new HashMap<>();
+        givenByTask.forEach((taskId, attempts) -> attempts.forEach((attempt, given) -> {
+            Given first = given.get(0);
+            List<Change> ofAgent = changes.computeIfAbsent(first.agentId(), id -> new ArrayList<>());
+            ofAgent.add(new Change(first.at(), 1));
+            long end = endsOf(first).stream().mapToLong(Said::at).min().orElse(Long.MAX_VALUE);
+            end = Math.min(
+                    end, queuedByTask.getOrDefault(taskId, new TreeMap<>()).getOrDefault(attempt + 1, Long.MAX_VALUE));
+            end = Math.min(end, setAside.getOrDefault(taskId, Long.MAX_VALUE));
+            if (end != Long.MAX_VALUE) {
+                ofAgent.add(new Change(end, -1));
+            }
+        }));
+        List<String> found = new ArrayList<>();
+        changes.forEach((agentId, ofAgent) -> {
+            int capacity = beatsByAgent.getOrDefault(agentId, List.of()).stream()
+                    .mapToInt(Beat::capacity)
+                    .max()
+                    .orElse(0);
+            ofAgent.sort(Comparator.comparingLong(Change::at).thenComparingInt(Change::by));
+            int held = 0;
+            int most = 0;
+            for (Change change : ofAgent) {
+                held += change.by();
+                most = Math.max(most, held);
+            }
+            if (most > capacity) {
+                found.add(agentId + " held " + most + " of " + capacity);
+            }
+        });
+        return found;
+    }
+
+    /** The longest time in which something waited that had never been given to anyone, and nothing was given to anyone. */
+    private long longestPauseMs() {
+        record Moment(long at, int waiting, boolean given) {}
+        List<Moment> moments = new ArrayList<>();
+        queuedByTask.forEach((taskId, attempts) -> {
+            Long queuedAt = attempts.get(1);
+            Long givenAt = firstGivenAt(taskId);
+            if (queuedAt != null && givenAt != null) {
+                moments.add(new Moment(queuedAt, 1, false));
+                moments.add(new Moment(Math.max(queuedAt, givenAt), -1, true));
+            }
+        });
+        evidence.given().forEach(given -> moments.add(new Moment(given.at(), 0, true)));
+        moments.sort(Comparator.comparingLong(Moment::at).thenComparing(Moment::given));
+        long longest = 0;
+        long since = 0;
+        int waiting = 0;
+        for (Moment moment : moments) {
+            if (waiting > 0) {
+                longest = Math.max(longest, moment.at() - since);
+            }
+            if (moment.given() || waiting == 0) {
+                since = moment.at();
+            }
+            waiting += moment.waiting();
+        }
+        return longest;
+    }
+
+    private long longestWaitMs() {
+        return queuedByTask.entrySet().stream()
+                .filter(entry -> entry.getValue().containsKey(1) && firstGivenAt(entry.getKey()) != null)
+                .mapToLong(
+                        entry -> firstGivenAt(entry.getKey()) - entry.getValue().get(1))
+                .max()
+                .orElse(0);
+    }
+
+    private Long firstGivenAt(String taskId) {
+        return givenByTask.getOrDefault(taskId, Map.of()).values().stream()
+                .flatMap(List::stream)
+                .map(Given::at)
+                .min(Long::compare)
+                .orElse(null);
+    }
+}

@@ -1,0 +1,133 @@
+package io.aitbc.resilience;
+
+import io.aitbc.contracts.Assignment;
+import io.aitbc.contracts.Heartbeat;
+import io.aitbc.contracts.Json;
+import io.aitbc.contracts.Task;
+import io.aitbc.contracts.TaskResult;
+import io.aitbc.contracts.Topics;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.stream.Collectors;
+import org.apache.kafka.clients.CommonClientConfigs;
+import org.apache.kafka.clients.consumer.ConsumerConfig;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.serialization.ByteArrayDeserializer;
+
+/**
+ * What is known of a run: the ledgers of the clients, and what stands in the topics, which is what clients were given and have said.
+ * Times are in ms since 1970, those of topics by the broker's clock, those of assignments by a coordinator's; all run on one machine.
+ */
+record Evidence(
+        List<Ledger.Line> ledger,
+        List<Queued> queued,
+        List<Given> given,
+        List<Said> said,
+        List<SetAside> setAside,
+        List<Beat> beats) {
+
+    /** A task stands in its queue, for an attempt. */
+    record Queued(String taskId, int attempt, long at) {}
+
+    /** An assignment stands in an agent's topic. */
+    record Given(String taskId, int attempt, String agentId, long at, int timeoutSeconds) {}
+
+    /** An agent has reported. */
+    record Said(String taskId, int attempt, String agentId, TaskResult.Status status, long at) {}
+
+    /** A task stands among the dead letters. */
+    record SetAside(String taskId, long at) {}
+
+    /** A heartbeat. @param leaves whether it says that the agent takes nothing any more @param capacity 0 if it does not say */
+    record Beat(String agentId, long at, boolean leaves, int capacity) {}
+
+    private static final Topics TOPICS = Topics.unprefixed();
+
+    static Evidence collect(String bootstrapServers, Path ledgers) {
+        Evidence evidence = new Evidence(
+                Ledger.readAll(ledgers),
+                new ArrayList<>(),
+                new ArrayList<>(),
+                new ArrayList<>(),
+                new ArrayList<>(),
+                new ArrayList<>());
+        try (KafkaConsumer<byte[], byte[]> consumer = new KafkaConsumer<>(
+                Map.of(
+                        CommonClientConfigs.BOOTSTRAP_SERVERS_CONFIG,
+                        bootstrapServers,
+                        ConsumerConfig.MAX_POLL_RECORDS_CONFIG,
+                        5_000),
+                new ByteArrayDeserializer(),
+                new ByteArrayDeserializer())) {
+            Set<TopicPartition> partitions = consumer.listTopics().values().stream()
+                    .flatMap(List::stream)
+                    .filter(partition -> !partition.topic().startsWith("__"))
+                    .map(partition -> new TopicPartition(partition.topic(), partition.partition()))
+                    .collect(Collectors.toSet());
+            consumer.assign(partitions);
+            consumer.seekToBeginning(partitions);
+            Map<TopicPartition, Long> left = new HashMap<>(consumer.endOffsets(partitions));
+            while (!left.isEmpty()) {
+                consumer.poll(Duration.ofMillis(200)).forEach(evidence::take);
+                left.entrySet().removeIf(end -> consumer.position(end.getKey()) >= end.getValue());
+            }
+        }
+        return evidence;
+    }
+
+    private void take(ConsumerRecord<byte[], byte[]> record) {
+        String topic = record.topic();
+        try {
+            if (topic.equals(TOPICS.deadLetter())) {
+                // Poison has no task's id.
+                if (record.key() != null) {
+                    setAside.add(new SetAside(new String(record.key()), record.timestamp()));
+                }
+            } else if (topic.equals(TOPICS.results())) {
+                TaskResult result = Json.read(value(record), TaskResult.class);
+                said.add(new Said(
+                        result.taskId(), result.attempt(), result.agentId(), result.status(), record.timestamp()));
+            } else if (topic.equals(TOPICS.heartbeats())) {
+                take(Json.read(value(record), Heartbeat.class), record.timestamp());
+            } else if (topic.startsWith(TOPICS.assignments(""))) {
+                Assignment one = Json.read(value(record), Assignment.class);
+                given.add(new Given(
+                        one.taskId(),
+                        one.attempt(),
+                        topic.substring(TOPICS.assignments("").length()),
+                        one.assignedAt().toEpochMilli(),
+                        one.timeoutSeconds()));
+            } else if (TOPICS.tasks().contains(topic)) {
+                Task task = Json.read(value(record), Task.class);
+                if (task.taskId() != null) {
+                    queued.add(new Queued(task.taskId(), task.attempt(), record.timestamp()));
+                }
+            }
+        } catch (Json.MalformedMessageException e) {
+            // A cancellation, or what was put there to be refused.
+        }
+    }
+
+    private void take(Heartbeat heartbeat, long at) {
+        boolean leaves = heartbeat.status() != null
+                && !heartbeat.status().wireName().equals("active")
+                && !heartbeat.status().wireName().equals("busy")
+                && !heartbeat.status().wireName().equals("maintenance");
+        beats.add(new Beat(
+                heartbeat.agentId(),
+                at,
+                leaves,
+                heartbeat.registration() == null ? 0 : heartbeat.registration().capacity()));
+    }
+
+    private static byte[] value(ConsumerRecord<byte[], byte[]> record) {
+        return record.value() == null ? new byte[0] : record.value();
+    }
+}

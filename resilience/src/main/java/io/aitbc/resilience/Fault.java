@@ -1,0 +1,241 @@
+package io.aitbc.resilience;
+
+import static io.aitbc.resilience.Pauses.pause;
+
+import io.aitbc.resilience.Cluster.Coordinator;
+import io.lettuce.core.RedisClient;
+import java.util.List;
+import java.util.Locale;
+import java.util.Random;
+import org.netcrusher.tcp.TcpCrusher;
+
+/** What happens to a cluster. Each leaves it as whole as it was. */
+enum Fault {
+    NONE("nothing at all") {
+        @Override
+        void inject(Run run, Random random) {
+            pause(random, 5, 6);
+        }
+    },
+    COORDINATOR_KILLED("a coordinator is killed, and started again after a while") {
+        @Override
+        void inject(Run run, Random random) {
+            Member member = any(run.cluster().coordinators(), random).member();
+            run.during("kill -9 " + member.name(), () -> {
+                member.kill();
+                pause(random, 1, 12);
+            });
+            member.start();
+        }
+    },
+    COORDINATOR_PAUSED("a coordinator stands still for 4 to 25 s, and then goes on as if nothing had been") {
+        @Override
+        void inject(Run run, Random random) {
+            Member member = any(run.cluster().coordinators(), random).member();
+            run.during("pause " + member.name(), () -> {
+                member.pause();
+                pause(random, 4, 25);
+                member.resume();
+            });
+        }
+    },
+    ROLLING_RESTART("all coordinators are restarted, one after the other") {
+        @Override
+        void inject(Run run, Random random) {
+            for (Coordinator coordinator : run.cluster().coordinators()) {
+                run.during("restart " + coordinator.member().name(), () -> {
+                    coordinator.member().terminate();
+                    coordinator.member().start();
+                    run.cluster().awaitHealthy(coordinator);
+                });
+                pause(random, 1, 3);
+            }
+        }
+    },
+    AGENTS_KILLED("half of the agents are killed, and started again after a while") {
+        @Override
+        void inject(Run run, Random random) {
+            Member member = any(run.agents(), random);
+            run.during("kill -9 " + member.name(), () -> {
+                member.kill();
+                pause(random, 1, 14);
+            });
+            member.start();
+        }
+    },
+    AGENTS_PAUSED("half of the agents stand still until others have their work, and then go on with it") {
+        @Override
+        void inject(Run run, Random random) {
+            Member member = any(run.agents(), random);
+            run.during("pause " + member.name(), () -> {
+                member.pause();
+                pause(random, 10, 14);
+                member.resume();
+            });
+        }
+    },
+    AGENT_MUTE("an agent takes tasks, and is never heard of them again") {
+        @Override
+        void prepare(Run run) {
+            run.useShortTimeouts();
+        }
+
+        @Override
+        void inject(Run run, Random random) {
+            Member mute = run.cluster().agents("mute-" + random.nextInt(1_000_000), 1, 8, AgentsProcess.Kind.MUTE);
+            run.during("mute agent", () -> pause(random, 10, 15));
+            mute.kill();
+        }
+    },
+    AGENT_CLOCK_JUMPS("the clocks of some agents jump by days, to and fro") {
+        @Override
+        void inject(Run run, Random random) {
+            Member confused =
+                    run.cluster().agents("confused-" + random.nextInt(1_000_000), 3, 4, AgentsProcess.Kind.CONFUSED);
+            run.during("jumping clocks", () -> pause(random, 10, 15));
+            confused.terminate();
+        }
+    },
+    BROKER_KILLED("the broker is killed, and started again after a while") {
+        @Override
+        void inject(Run run, Random random) {
+            Member broker = run.cluster().kafka();
+            run.during("kill -9 broker", () -> {
+                broker.kill();
+                pause(random, 0, 4);
+                broker.start();
+                run.awaitBroker();
+            });
+        }
+    },
+    BROKER_DISK_FULL("the disk of the broker is full, which ends it, until somebody makes room") {
+        @Override
+        void prepare(Run run) {
+            run.limitDisk();
+        }
+
+        @Override
+        void inject(Run run, Random random) {
+            run.during("disk full", () -> {
+                run.fillDisk();
+                pause(random, 3, 6);
+                run.emptyDisk();
+                if (!run.cluster().kafka().isAlive()) {
+                    run.cluster().kafka().start();
+                }
+                run.awaitBroker();
+            });
+        }
+    },
+    REDIS_KILLED("Redis is killed, and started again with its file") {
+        @Override
+        void inject(Run run, Random random) {
+            Member redis = run.cluster().redis();
+            run.during("kill -9 redis", () -> {
+                redis.kill();
+                pause(random, 0, 6);
+                redis.start();
+            });
+        }
+    },
+    REDIS_EMPTIED("all that Redis holds is deleted") {
+        @Override
+        boolean forgetsCounts() {
+            return true;
+        }
+
+        @Override
+        void inject(Run run, Random random) {
+            run.during("FLUSHALL", () -> {
+                try (RedisClient client = RedisClient.create(run.cluster().redisUrl())) {
+                    client.connect().sync().flushall();
+                }
+            });
+            pause(random, 5, 8);
+        }
+    },
+    REDIS_PAUSED("Redis answers nothing for 10 s") {
+        @Override
+        void inject(Run run, Random random) {
+            Member redis = run.cluster().redis();
+            run.during("pause redis", () -> {
+                redis.pause();
+                pause(random, 10, 10);
+                redis.resume();
+            });
+        }
+    },
+    REDIS_UNREACHABLE("a coordinator is cut off from Redis: refused, or no answer") {
+        @Override
+        void inject(Run run, Random random) {
+            Coordinator coordinator = any(run.cluster().coordinators(), random);
+            cut(run, coordinator.toRedis(), coordinator.member().name() + " from redis", random);
+        }
+    },
+    BROKER_UNREACHABLE("a coordinator is cut off from the broker: refused, or no answer") {
+        @Override
+        void inject(Run run, Random random) {
+            Coordinator coordinator = any(run.cluster().coordinators(), random);
+            cut(run, coordinator.toKafka(), coordinator.member().name() + " from the broker", random);
+        }
+    },
+    POISON("thousands of records that are not what their topics hold") {
+        @Override
+        void inject(Run run, Random random) {
+            run.during("poison", () -> run.publishGarbage(3_000, random));
+        }
+    },
+    FLOOD("a producer ten times as fast as the usual one") {
+        @Override
+        void inject(Run run, Random random) {
+            Member flood = run.cluster()
+                    .producer("flood-" + random.nextInt(1_000_000), Run.TASKS_PER_SECOND * 10, 600, random.nextLong());
+            run.during("flood", () -> pause(random, 8, 12));
+            flood.terminate();
+        }
+    };
+
+    private final String description;
+
+    Fault(String description) {
+        this.description = description;
+    }
+
+    String description() {
+        return description;
+    }
+
+    String wireName() {
+        return name().toLowerCase(Locale.ROOT).replace('_', '-');
+    }
+
+    /** Whatever a cluster needs before it is started. */
+    void prepare(Run run) {}
+
+    abstract void inject(Run run, Random random);
+
+    /** Whether counters and the states of ended tasks are lost, as is promised. */
+    boolean forgetsCounts() {
+        return false;
+    }
+
+    private static <T> T any(List<T> all, Random random) {
+        return all.get(random.nextInt(all.size()));
+    }
+
+    private static void cut(Run run, TcpCrusher way, String what, Random random) {
+        if (random.nextBoolean()) {
+            run.during("cut off " + what, () -> {
+                way.close();
+                pause(random, 3, 14);
+                way.open();
+            });
+        } else {
+            run.during("no answer to " + what, () -> {
+                way.freeze();
+                pause(random, 3, 14);
+                way.unfreeze();
+            });
+        }
+    }
+}

@@ -1,0 +1,318 @@
+package io.aitbc.resilience;
+
+import static io.aitbc.resilience.Pauses.pause;
+import static org.awaitility.Awaitility.await;
+
+import io.aitbc.contracts.Topics;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.net.InetSocketAddress;
+import java.net.Socket;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Random;
+import java.util.Set;
+import java.util.function.Consumer;
+import java.util.stream.Collectors;
+import org.apache.kafka.clients.CommonClientConfigs;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.serialization.ByteArraySerializer;
+import org.awaitility.core.ConditionTimeoutException;
+import tools.jackson.databind.JsonNode;
+
+/** One run: a cluster of its own under a steady load, faults as a seed says, and the audit once all is done. */
+final class Run {
+    static final int TASKS_PER_SECOND = 150;
+
+    private static final int AGENTS_PER_PROCESS = 5;
+    private static final int CAPACITY = 8;
+    private static final int DISK_MIB = 256;
+    private static final Duration ENDS_WITHIN = Duration.ofMinutes(4);
+
+    private final List<Fault> faults;
+    private final long seed;
+    private final Duration load;
+    private final int coordinatorCount;
+    private final Path folder;
+    private final List<String> settings;
+    private final Consumer<Cluster> watching;
+    private final Timeline timeline = new Timeline();
+    private final List<Member> agents = new ArrayList<>();
+    private int timeoutSeconds = 60;
+    private boolean diskIsLimited;
+    private Cluster cluster;
+
+    /**
+     * How a run went.
+     *
+     * @param wrongCounts sentences
+     * @param drainMs from the last submission until all was done
+     */
+    record Outcome(
+            List<Fault> faults,
+            long seed,
+            int coordinators,
+            long loadMs,
+            Audit.Findings findings,
+            List<String> wrongCounts,
+            long drainMs,
+            List<Timeline.Event> events) {
+        boolean isClean() {
+            return findings.areClean() && wrongCounts.isEmpty();
+        }
+    }
+
+    /** @param load for how long tasks are submitted and faults injected */
+    Run(List<Fault> faults, long seed, Duration load, int coordinatorCount, Path folder) {
+        this(faults, seed, load, coordinatorCount, folder, List.of(), cluster -> {});
+    }
+
+    /**
+     * As above.
+     *
+     * @param settings more for the coordinators
+     * @param watching called between faults
+     */
+    Run(
+            List<Fault> faults,
+            long seed,
+            Duration load,
+            int coordinatorCount,
+            Path folder,
+            List<String> settings,
+            Consumer<Cluster> watching) {
+        this.faults = faults;
+        this.seed = seed;
+        this.load = load;
+        this.coordinatorCount = coordinatorCount;
+        this.folder = folder;
+        this.settings = settings;
+        this.watching = watching;
+    }
+
+    Cluster cluster() {
+        return cluster;
+    }
+
+    List<Member> agents() {
+        return agents;
+    }
+
+    void during(String what, Runnable action) {
+        timeline.during(what, action);
+    }
+
+    /** Deadlines that can pass within the run. */
+    void useShortTimeouts() {
+        timeoutSeconds = 5;
+    }
+
+    /** @throws UnsupportedOperationException if this machine does not allow it */
+    void limitDisk() {
+        Path disk = folder.resolve("data").resolve("kafka");
+        try {
+            Files.createDirectories(disk);
+            if (run("mount", "-t", "tmpfs", "-o", "size=" + DISK_MIB + "m", "tmpfs", disk.toString()) != 0) {
+                throw new UnsupportedOperationException("a file system of limited size cannot be mounted here");
+            }
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+        diskIsLimited = true;
+    }
+
+    void fillDisk() {
+        run("dd", "if=/dev/zero", "of=" + ballast(), "bs=64k", "status=none");
+    }
+
+    void emptyDisk() {
+        try {
+            Files.deleteIfExists(ballast());
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    private Path ballast() {
+        return cluster.data("kafka").resolve("ballast");
+    }
+
+    private static int run(String... command) {
+        try {
+            return new ProcessBuilder(command)
+                    .redirectErrorStream(true)
+                    .redirectOutput(ProcessBuilder.Redirect.DISCARD)
+                    .start()
+                    .waitFor();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        } catch (InterruptedException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    void awaitBroker() {
+        String[] address = cluster.bootstrapServers().split(":");
+        await("the broker").atMost(Duration.ofMinutes(1)).until(() -> {
+            try (Socket socket = new Socket()) {
+                socket.connect(new InetSocketAddress(address[0], Integer.parseInt(address[1])), 1_000);
+                return true;
+            } catch (IOException e) {
+                return false;
+            }
+        });
+    }
+
+    /** Puts records that nobody can read into every topic that coordinators read. */
+    void publishGarbage(int count, Random random) {
+        Topics topics = Topics.unprefixed();
+        List<String> targets = new ArrayList<>(topics.tasks());
+        targets.addAll(List.of(topics.results(), topics.heartbeats(), topics.control()));
+        try (KafkaProducer<byte[], byte[]> producer = new KafkaProducer<>(
+                Map.of(CommonClientConfigs.BOOTSTRAP_SERVERS_CONFIG, cluster.bootstrapServers()),
+                new ByteArraySerializer(),
+                new ByteArraySerializer())) {
+            for (int i = 0; i < count; i++) {
+                byte[] value = new byte[random.nextInt(300)];
+                random.nextBytes(value);
+                byte[] text = ("{\"task_id\": \"poison-" + i + "\", \"task_data\": [" + random.nextInt())
+                        .getBytes(StandardCharsets.UTF_8);
+                producer.send(new ProducerRecord<>(
+                        targets.get(random.nextInt(targets.size())), random.nextBoolean() ? value : text));
+            }
+        }
+    }
+
+    /** @throws UnsupportedOperationException if this machine does not allow one of the faults */
+    Outcome play() {
+        try {
+            Files.createDirectories(folder);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+        faults.forEach(fault -> fault.prepare(this));
+        try {
+            try (Cluster started = new Cluster(folder, coordinatorCount, settings)) {
+                cluster = started;
+                Outcome outcome = playOnCluster();
+                Picture.draw(outcome, Evidence.collect(cluster.bootstrapServers(), cluster.ledgers()), folder);
+                return outcome;
+            }
+        } finally {
+            if (diskIsLimited) {
+                run("umount", folder.resolve("data").resolve("kafka").toString());
+            }
+        }
+    }
+
+    private Outcome playOnCluster() {
+        Random random = new Random(seed);
+        agents.add(cluster.agents("agents-0", AGENTS_PER_PROCESS, CAPACITY, AgentsProcess.Kind.USUAL));
+        agents.add(cluster.agents("agents-1", AGENTS_PER_PROCESS, CAPACITY, AgentsProcess.Kind.USUAL));
+        await("agents to be registered")
+                .atMost(Duration.ofMinutes(1))
+                .until(() -> any("/registry/stats")
+                                .map(stats -> stats.at("/stats/active_agents").asInt())
+                                .orElse(0)
+                        == 2 * AGENTS_PER_PROCESS);
+        long start = System.nanoTime();
+        Member producer = cluster.producer("producer", TASKS_PER_SECOND, timeoutSeconds, seed);
+        pause(random, 3, 4);
+        while (System.nanoTime() - start < load.toNanos()) {
+            faults.get(random.nextInt(faults.size())).inject(this, random);
+            pause(random, 2, 4);
+            watching.accept(cluster);
+        }
+        producer.terminate();
+        long loadMs = (System.nanoTime() - start) / 1_000_000;
+        long drainFrom = System.nanoTime();
+        try {
+            await("all tasks to be done")
+                    .atMost(ENDS_WITHIN)
+                    .pollInterval(Duration.ofMillis(500))
+                    .until(() -> undone().isEmpty());
+        } catch (ConditionTimeoutException e) {
+            System.out.println("  not done: " + undone().stream().limit(10).toList());
+        }
+        long drainMs = (System.nanoTime() - drainFrom) / 1_000_000;
+        List<String> wrongCounts = wrongCounts();
+        Evidence evidence = Evidence.collect(cluster.bootstrapServers(), cluster.ledgers());
+        return new Outcome(
+                faults,
+                seed,
+                coordinatorCount,
+                loadMs,
+                Audit.of(evidence, Cluster.HEARTBEAT_TIMEOUT.toMillis()),
+                wrongCounts,
+                drainMs,
+                timeline.events());
+    }
+
+    /** Accepted, and not done by anyone so far. */
+    private Set<String> undone() {
+        List<Ledger.Line> lines = Ledger.readAll(cluster.ledgers());
+        Set<String> open = tasks(lines, Ledger.What.ACKED);
+        open.removeAll(tasks(lines, Ledger.What.FINISHED));
+        return open;
+    }
+
+    private static Set<String> tasks(List<Ledger.Line> lines, Ledger.What what) {
+        return lines.stream()
+                .filter(line -> line.what() == what)
+                .map(Ledger.Line::taskId)
+                .collect(Collectors.toCollection(HashSet::new));
+    }
+
+    /** What any coordinator says differently from the clients, once it has had the time to settle. */
+    private List<String> wrongCounts() {
+        List<String> wrong = new ArrayList<>();
+        for (Cluster.Coordinator coordinator : cluster.coordinators()) {
+            try {
+                await().atMost(Duration.ofSeconds(60))
+                        .until(() -> wrongCounts(coordinator).isEmpty());
+            } catch (ConditionTimeoutException e) {
+                wrong.addAll(wrongCounts(coordinator));
+            }
+        }
+        return wrong;
+    }
+
+    private List<String> wrongCounts(Cluster.Coordinator coordinator) {
+        String name = coordinator.member().name();
+        Optional<JsonNode> health = cluster.get(coordinator, "/health");
+        Optional<JsonNode> status = cluster.get(coordinator, "/tasks/status");
+        Optional<JsonNode> queues = cluster.get(coordinator, "/tasks/queues");
+        if (health.isEmpty() || status.isEmpty() || queues.isEmpty()) {
+            return List.of(name + " is not healthy");
+        }
+        List<String> wrong = new ArrayList<>();
+        queues.get().get("queue_sizes").properties().forEach(size -> {
+            if (size.getValue().asInt() != 0) {
+                wrong.add(name + " says that " + size.getValue() + " wait as " + size.getKey());
+            }
+        });
+        int done =
+                tasks(Ledger.readAll(cluster.ledgers()), Ledger.What.FINISHED).size();
+        int completed = status.get().at("/stats/tasks_completed").asInt();
+        if (completed != done && faults.stream().noneMatch(Fault::forgetsCounts)) {
+            wrong.add(name + " says that " + completed + " are completed, agents that " + done + " are");
+        }
+        return wrong;
+    }
+
+    private Optional<JsonNode> any(String path) {
+        return cluster.get(cluster.coordinators().get(0), path);
+    }
+
+    void deleteData() {
+        cluster.deleteData();
+    }
+}

@@ -1,0 +1,135 @@
+package io.aitbc.resilience;
+
+import io.aitbc.contracts.Json;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.concurrent.Callable;
+import java.util.function.ToIntFunction;
+import java.util.function.ToLongFunction;
+import java.util.stream.Collectors;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+@Command(
+        name = "runs",
+        mixinStandardHelpOptions = true,
+        description = "Plays runs, each with a fault and a seed, and prints a table of what came out.")
+final class RunsCommand implements Callable<Integer> {
+    @Option(
+            names = "--faults",
+            split = ",",
+            description = "Which, with commas between; all by default. One of: ${COMPLETION-CANDIDATES}")
+    private List<Fault> faults = Arrays.asList(Fault.values());
+
+    @Option(names = "--mixed", description = "All the faults in each run, instead of one run for each.")
+    private boolean mixed;
+
+    @Option(names = "--runs", description = "How many of each; ${DEFAULT-VALUE} by default.")
+    private int runs = 1;
+
+    @Option(names = "--seed", description = "Of the first of them, the next has the next; ${DEFAULT-VALUE} by default.")
+    private long seed = 1;
+
+    @Option(names = "--seconds", description = "How long tasks are submitted; ${DEFAULT-VALUE} by default.")
+    private int seconds = 30;
+
+    @Option(names = "--coordinators", description = "${DEFAULT-VALUE} by default.")
+    private int coordinators = 2;
+
+    @Option(names = "--folder", description = "For ledgers, logs, pictures, reports; ${DEFAULT-VALUE} by default.")
+    private Path folder = Path.of("target", "resilience");
+
+    @Override
+    public Integer call() {
+        List<List<Fault>> kinds =
+                mixed ? List.of(faults) : faults.stream().map(List::of).toList();
+        List<Run.Outcome> outcomes = new ArrayList<>();
+        for (int i = 0; i < runs; i++) {
+            for (List<Fault> kind : kinds) {
+                play(kind, seed + i, outcomes);
+            }
+        }
+        System.out.println();
+        System.out.print(table(outcomes));
+        write(folder.resolve("report.md"), table(outcomes).getBytes(StandardCharsets.UTF_8));
+        return outcomes.stream().allMatch(Run.Outcome::isClean) ? 0 : 1;
+    }
+
+    private void play(List<Fault> kind, long runSeed, List<Run.Outcome> outcomes) {
+        String name = mixed ? "mixed" : kind.get(0).wireName();
+        Path ofRun = folder.resolve(name + "-" + runSeed);
+        System.out.println(name + ", seed " + runSeed);
+        Run run = new Run(kind, runSeed, Duration.ofSeconds(seconds), coordinators, ofRun);
+        try {
+            Run.Outcome outcome = run.play();
+            outcomes.add(outcome);
+            write(ofRun.resolve("report.json"), Json.bytes(outcome));
+            if (outcome.isClean()) {
+                run.deleteData();
+            } else {
+                System.out.println("  NOT CLEAN, seed " + runSeed + ", all of it is kept in " + ofRun + ": "
+                        + Json.text(outcome.findings()) + " " + outcome.wrongCounts());
+            }
+        } catch (UnsupportedOperationException e) {
+            System.out.println("  skipped: " + e.getMessage());
+        }
+    }
+
+    /** A row for each kind of run. */
+    static String table(List<Run.Outcome> outcomes) {
+        Map<String, List<Run.Outcome>> rows = outcomes.stream()
+                .collect(Collectors.groupingBy(
+                        outcome -> outcome.faults().size() == 1
+                                ? outcome.faults().get(0).ordinal() + 100 + " "
+                                        + outcome.faults().get(0).description()
+                                : "999 all of these, as they come",
+                        TreeMap::new,
+                        Collectors.toList()));
+        StringBuilder table = new StringBuilder("| fault | runs | tasks | lost | executed twice | two live attempts |"
+                + " over capacity | wrong counts | again, as it must be | longest pause | longest wait |\n"
+                + "|---|---|---|---|---|---|---|---|---|---|---|\n");
+        rows.forEach((name, all) -> table.append("| ")
+                .append(name.substring(4))
+                .append(" | ")
+                .append(all.size())
+                .append(sum(all, Audit.Findings::tasks))
+                .append(sum(all, findings -> findings.lost().size()))
+                .append(sum(all, findings -> findings.twice().size()))
+                .append(sum(all, findings -> findings.twoLive().size()))
+                .append(sum(all, findings -> findings.overCapacity().size()))
+                .append(" | ")
+                .append(all.stream().mapToInt(one -> one.wrongCounts().size()).sum())
+                .append(sum(all, findings -> findings.again().size()))
+                .append(longest(all, Audit.Findings::longestPauseMs))
+                .append(longest(all, Audit.Findings::longestWaitMs))
+                .append(" |\n"));
+        return table.toString();
+    }
+
+    private static String sum(List<Run.Outcome> all, ToIntFunction<Audit.Findings> count) {
+        return " | " + all.stream().map(Run.Outcome::findings).mapToInt(count).sum();
+    }
+
+    private static String longest(List<Run.Outcome> all, ToLongFunction<Audit.Findings> ms) {
+        return String.format(
+                " | %.1f s",
+                all.stream().map(Run.Outcome::findings).mapToLong(ms).max().orElse(0) / 1_000.0);
+    }
+
+    private static void write(Path file, byte[] content) {
+        try {
+            Files.write(file, content);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+}

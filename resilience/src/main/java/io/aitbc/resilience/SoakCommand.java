@@ -1,0 +1,138 @@
+package io.aitbc.resilience;
+
+import io.aitbc.contracts.Json;
+import io.aitbc.localstack.JavaProcess;
+import io.lettuce.core.RedisClient;
+import java.io.File;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.concurrent.Callable;
+import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+import tools.jackson.databind.JsonNode;
+
+@Command(
+        name = "soak",
+        mixinStandardHelpOptions = true,
+        description =
+                "A steady load for a long time: what coordinators and Redis need must not grow. Needs Linux's /proc.")
+final class SoakCommand implements Callable<Integer> {
+    /** What ended longer ago is forgotten, so that Redis can be steady at all within the time. */
+    private static final String TASK_RETENTION = "--aitbc.settle.task-retention=60s";
+
+    /** Of the second quarter of the time to its last, as medians. */
+    private static final double MOST_GROWTH = 1.15;
+
+    @Option(names = "--minutes", description = "${DEFAULT-VALUE} by default.")
+    private int minutes = 20;
+
+    @Option(names = "--folder", description = "For logs, the picture and the report; ${DEFAULT-VALUE} by default.")
+    private Path folder = Path.of("target", "soak");
+
+    private final long start = System.nanoTime();
+    private final List<Double> seconds = new ArrayList<>();
+    private final TreeMap<String, List<Double>> samples = new TreeMap<>();
+    private @Nullable String lastTaskId;
+
+    @Override
+    public Integer call() throws IOException {
+        Run.Outcome outcome = new Run(
+                        List.of(Fault.NONE),
+                        1,
+                        Duration.ofMinutes(minutes),
+                        2,
+                        folder,
+                        List.of(TASK_RETENTION),
+                        this::sample)
+                .play();
+        Picture.draw(
+                minutes + " minutes of " + Run.TASKS_PER_SECOND + " tasks per second",
+                seconds,
+                samples,
+                folder.resolve("soak"));
+        Map<String, Double> growth = samples.entrySet().stream()
+                .collect(Collectors.toMap(
+                        Map.Entry::getKey, entry -> growth(entry.getValue()), (one, other) -> one, TreeMap::new));
+        Files.write(
+                folder.resolve("soak.json"),
+                Json.bytes(Map.of("seconds", seconds, "samples", samples, "growth", growth, "outcome", outcome)));
+        System.out.println("| | median of the second quarter | of the last | |");
+        System.out.println("|---|---|---|---|");
+        samples.forEach((name, values) -> System.out.printf(
+                "| %s | %.0f | %.0f | %.2f |%n", name, quarter(values, 1), quarter(values, 3), growth.get(name)));
+        System.out.println("tasks " + outcome.findings().tasks() + ", lost "
+                + outcome.findings().lost().size()
+                + ", executed twice " + outcome.findings().twice().size() + ", wrong counts "
+                + outcome.wrongCounts());
+        return outcome.isClean() && growth.values().stream().allMatch(factor -> factor <= MOST_GROWTH) ? 0 : 1;
+    }
+
+    private void sample(Cluster cluster) {
+        seconds.add((System.nanoTime() - start) / 1e9);
+        for (Cluster.Coordinator coordinator : cluster.coordinators()) {
+            ask(cluster, coordinator);
+            String name = coordinator.member().name();
+            long pid = coordinator.member().process().pid();
+            note(name + ", heap in MiB", JavaProcess.liveHeapBytes(pid) / 1024.0 / 1024);
+            note(name + ", threads", entries("/proc/" + pid + "/task"));
+            note(name + ", file handles", entries("/proc/" + pid + "/fd"));
+        }
+        try (RedisClient client = RedisClient.create(cluster.redisUrl())) {
+            String used = client.connect()
+                    .sync()
+                    .info("memory")
+                    .lines()
+                    .filter(line -> line.startsWith("used_memory:"))
+                    .findFirst()
+                    .orElseThrow();
+            note("redis, memory in MiB", Long.parseLong(used.split(":")[1].trim()) / 1024.0 / 1024);
+        }
+    }
+
+    /** What people and dashboards ask for all the time. */
+    private void ask(Cluster cluster, Cluster.Coordinator coordinator) {
+        for (String path : List.of(
+                "/tasks/queues", "/agents", "/load-balancer/stats", "/tasks/queues/low", "/tasks/dead-letter")) {
+            cluster.get(coordinator, path);
+        }
+        List<JsonNode> waiting = cluster.get(coordinator, "/tasks/queues/low").stream()
+                .flatMap(queue -> queue.path("tasks").valueStream())
+                .toList();
+        if (!waiting.isEmpty()) {
+            lastTaskId = waiting.get(0).path("task_id").asString();
+        }
+        if (lastTaskId != null) {
+            cluster.get(coordinator, "/tasks/" + lastTaskId + "/explain");
+            cluster.get(coordinator, "/tasks/" + lastTaskId + "?wait=1s");
+        }
+    }
+
+    private void note(String what, double value) {
+        samples.computeIfAbsent(what, name -> new ArrayList<>()).add(value);
+    }
+
+    private static int entries(String directory) {
+        String[] names = new File(directory).list();
+        return names == null ? 0 : names.length;
+    }
+
+    private static double growth(List<Double> values) {
+        return quarter(values, 3) / Math.max(1, quarter(values, 1));
+    }
+
+    /** The median of a quarter of the time, from 0. */
+    private static double quarter(List<Double> values, int number) {
+        List<Double> part = values.subList(values.size() * number / 4, values.size() * (number + 1) / 4).stream()
+                .sorted()
+                .toList();
+        return part.isEmpty() ? 0 : part.get(part.size() / 2);
+    }
+}

@@ -1,0 +1,194 @@
+package io.aitbc.resilience;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.aitbc.contracts.TaskResult;
+import io.aitbc.resilience.Evidence.Beat;
+import io.aitbc.resilience.Evidence.Given;
+import io.aitbc.resilience.Evidence.Queued;
+import io.aitbc.resilience.Evidence.Said;
+import io.aitbc.resilience.Evidence.SetAside;
+import java.util.ArrayList;
+import org.junit.jupiter.api.Test;
+
+/** The audit finds each thing that can go wrong, and nothing where nothing did. */
+class AuditTest {
+    private static final long TIMEOUT_MS = 8_000;
+
+    private final Evidence evidence = new Evidence(
+            new ArrayList<>(),
+            new ArrayList<>(),
+            new ArrayList<>(),
+            new ArrayList<>(),
+            new ArrayList<>(),
+            new ArrayList<>());
+
+    @Test
+    void aTaskThatWentWellIsClean() {
+        beats("a", 0, 10_000);
+        accepted("t", 0);
+        given("t", 1, "a", 100);
+        done("t", 1, "a", "process-1", 200);
+
+        assertThat(audit().areClean()).isTrue();
+        assertThat(audit().tasks()).isEqualTo(1);
+        assertThat(audit().longestWaitMs()).isEqualTo(100);
+    }
+
+    @Test
+    void anAcceptedTaskThatNobodyDidIsLost() {
+        accepted("t", 0);
+        assertThat(audit().lost()).containsExactly("t");
+    }
+
+    @Test
+    void aDeadLetterIsAnEnd() {
+        accepted("t", 0);
+        evidence.setAside().add(new SetAside("t", 500));
+        assertThat(audit().lost()).isEmpty();
+    }
+
+    @Test
+    void oneAttemptInTwoTopicsIsLiveTwice() {
+        beats("a", 0, 1_000);
+        beats("b", 0, 1_000);
+        accepted("t", 0);
+        given("t", 1, "a", 100);
+        given("t", 1, "b", 110);
+        done("t", 1, "a", "process-1", 200);
+        done("t", 1, "b", "process-2", 200);
+
+        assertThat(audit().twoLive()).containsExactly("t");
+        assertThat(audit().twice()).containsExactly("t");
+    }
+
+    @Test
+    void theSameAssignmentAgainForTheSameAgentIsNone() {
+        beats("a", 0, 1_000);
+        accepted("t", 0);
+        given("t", 1, "a", 100);
+        given("t", 1, "a", 100);
+        done("t", 1, "a", "process-1", 200);
+
+        assertThat(audit().areClean()).isTrue();
+    }
+
+    @Test
+    void aNextAttemptBesideALiveOneIsFound() {
+        beats("a", 0, 10_000);
+        beats("b", 0, 10_000);
+        accepted("t", 0);
+        given("t", 1, "a", 100);
+        queued("t", 2, 5_000);
+        given("t", 2, "b", 5_100);
+        done("t", 1, "a", "process-1", 6_000);
+        done("t", 2, "b", "process-2", 6_000);
+
+        assertThat(audit().twoLive()).containsExactly("t");
+        assertThat(audit().twice()).containsExactly("t");
+    }
+
+    @Test
+    void aNextAttemptIsRightAfterAFailure() {
+        beats("a", 0, 10_000);
+        accepted("t", 0);
+        given("t", 1, "a", 100);
+        evidence.said().add(new Said("t", 1, "a", TaskResult.Status.FAILED, 300));
+        queued("t", 2, 301);
+        given("t", 2, "a", 1_400);
+        done("t", 2, "a", "process-1", 1_500);
+
+        assertThat(audit().areClean()).isTrue();
+    }
+
+    @Test
+    void aNextAttemptIsRightAfterASilenceOrADeadline() {
+        beats("silent", 0, 2_000);
+        beats("slow", 0, 80_000);
+        accepted("t", 0);
+        accepted("u", 0);
+        given("t", 1, "silent", 100);
+        queued("t", 2, 10_500);
+        given("t", 2, "slow", 10_600);
+        given("u", 1, "slow", 100);
+        queued("u", 2, 60_200);
+        given("u", 2, "slow", 60_300);
+        done("t", 1, "silent", "process-1", 11_000);
+        done("t", 2, "slow", "process-2", 11_000);
+        done("u", 2, "slow", "process-2", 61_000);
+
+        assertThat(audit().twoLive()).isEmpty();
+        assertThat(audit().twice()).isEmpty();
+        assertThat(audit().again()).containsExactly("t");
+    }
+
+    @Test
+    void oneProcessThatDoesAnAttemptTwiceIsFoundAndARestartedOneIsNot() {
+        beats("a", 0, 2_000);
+        accepted("t", 0);
+        accepted("u", 0);
+        given("t", 1, "a", 100);
+        given("u", 1, "a", 100);
+        done("t", 1, "a", "process-1", 200);
+        done("t", 1, "a", "process-1", 300);
+        done("u", 1, "a", "process-1", 200);
+        done("u", 1, "a", "process-2", 300);
+
+        assertThat(audit().twice()).containsExactly("t");
+        assertThat(audit().again()).containsExactly("u");
+    }
+
+    @Test
+    void moreThanAnAgentCanHoldIsFound() {
+        beats("a", 0, 2_000);
+        for (int i = 0; i < 3; i++) {
+            accepted("t" + i, 0);
+            given("t" + i, 1, "a", 100 + i);
+        }
+        done("t0", 1, "a", "process-1", 500);
+        assertThat(audit().overCapacity()).containsExactly("a held 3 of 2");
+    }
+
+    @Test
+    void aPauseIsWhenSomethingWaitsAndNothingIsGiven() {
+        beats("a", 0, 20_000);
+        accepted("t", 0);
+        given("t", 1, "a", 100);
+        done("t", 1, "a", "process-1", 200);
+        accepted("u", 5_000);
+        given("u", 1, "a", 8_000);
+        done("u", 1, "a", "process-1", 8_100);
+
+        assertThat(audit().longestPauseMs()).isEqualTo(3_000);
+        assertThat(audit().longestWaitMs()).isEqualTo(3_000);
+    }
+
+    private Audit.Findings audit() {
+        return Audit.of(evidence, TIMEOUT_MS);
+    }
+
+    private void accepted(String taskId, long at) {
+        evidence.ledger().add(new Ledger.Line(at, Ledger.What.ACKED, taskId, 0, "kafka", "producer"));
+        queued(taskId, 1, at);
+    }
+
+    private void queued(String taskId, int attempt, long at) {
+        evidence.queued().add(new Queued(taskId, attempt, at));
+    }
+
+    private void given(String taskId, int attempt, String agentId, long at) {
+        evidence.given().add(new Given(taskId, attempt, agentId, at, 60));
+    }
+
+    private void done(String taskId, int attempt, String agentId, String process, long at) {
+        evidence.ledger().add(new Ledger.Line(at, Ledger.What.FINISHED, taskId, attempt, agentId, process));
+        evidence.said().add(new Said(taskId, attempt, agentId, TaskResult.Status.COMPLETED, at));
+    }
+
+    /** One each second, of an agent with a capacity of two. */
+    private void beats(String agentId, long from, long to) {
+        for (long at = from; at <= to; at += 1_000) {
+            evidence.beats().add(new Beat(agentId, at, false, 2));
+        }
+    }
+}
