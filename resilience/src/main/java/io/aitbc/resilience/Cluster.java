@@ -219,7 +219,10 @@ final class Cluster implements AutoCloseable {
 
     private ProcessHandle java(String name, String heap, List<String> arguments) {
         try {
-            return JavaProcess.of(Resilience.class, List.of(heap, "-XX:+UseSerialGC"), arguments)
+            // Processes that live for a minute are not worth compiling well, least of all while others start beside
+            // them.
+            List<String> options = List.of(heap, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1");
+            return JavaProcess.of(Resilience.class, options, arguments)
                     .redirectErrorStream(true)
                     .redirectOutput(ProcessBuilder.Redirect.appendTo(
                             folder.resolve("logs").resolve(name + ".log").toFile()))

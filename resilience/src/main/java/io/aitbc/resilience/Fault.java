@@ -185,13 +185,19 @@ enum Fault {
             run.during("poison", () -> run.publishGarbage(3_000, random));
         }
     },
-    FLOOD("a producer ten times as fast as the usual one") {
+    FLOOD("for a minute, ten times as many tasks as the agents can do; then more agents come") {
+        @Override
+        void prepare(Run run) {
+            run.useSmallAgents();
+        }
+
         @Override
         void inject(Run run, Random random) {
-            Member flood = run.cluster()
-                    .producer("flood-" + random.nextInt(1_000_000), Run.TASKS_PER_SECOND * 10, 600, random.nextLong());
-            run.during("flood", () -> pause(random, 8, 12));
+            Member flood =
+                    run.cluster().producer("flood-" + random.nextInt(1_000_000), 1_100, 3_600, random.nextLong());
+            run.during("flood", () -> pause(random, 60, 60));
             flood.terminate();
+            run.cluster().agents("more-" + random.nextInt(1_000_000), 10, 60, AgentsProcess.Kind.USUAL);
         }
     };
 

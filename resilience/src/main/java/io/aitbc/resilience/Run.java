@@ -33,7 +33,7 @@ final class Run {
     static final int TASKS_PER_SECOND = 150;
 
     private static final int AGENTS_PER_PROCESS = 5;
-    private static final int CAPACITY = 8;
+    private static final int USUAL_CAPACITY = 8;
     private static final int DISK_MIB = 256;
     private static final Duration ENDS_WITHIN = Duration.ofMinutes(4);
 
@@ -47,6 +47,7 @@ final class Run {
     private final Timeline timeline = new Timeline();
     private final List<Member> agents = new ArrayList<>();
     private int timeoutSeconds = 60;
+    private int capacity = USUAL_CAPACITY;
     private boolean diskIsLimited;
     private Cluster cluster;
 
@@ -113,6 +114,11 @@ final class Run {
     /** Deadlines that can pass within the run. */
     void useShortTimeouts() {
         timeoutSeconds = 5;
+    }
+
+    /** Agents that do some hundred tasks per second together. */
+    void useSmallAgents() {
+        capacity = 1;
     }
 
     /** @throws UnsupportedOperationException if this machine does not allow it */
@@ -215,8 +221,8 @@ final class Run {
 
     private Outcome playOnCluster() {
         Random random = new Random(seed);
-        agents.add(cluster.agents("agents-0", AGENTS_PER_PROCESS, CAPACITY, AgentsProcess.Kind.USUAL));
-        agents.add(cluster.agents("agents-1", AGENTS_PER_PROCESS, CAPACITY, AgentsProcess.Kind.USUAL));
+        agents.add(cluster.agents("agents-0", AGENTS_PER_PROCESS, capacity, AgentsProcess.Kind.USUAL));
+        agents.add(cluster.agents("agents-1", AGENTS_PER_PROCESS, capacity, AgentsProcess.Kind.USUAL));
         await("agents to be registered")
                 .atMost(Duration.ofMinutes(1))
                 .until(() -> any("/registry/stats")

@@ -2,6 +2,10 @@ package io.aitbc.coordinator.redis;
 
 import io.lettuce.core.ClientOptions;
 import io.lettuce.core.RedisClient;
+import io.lettuce.core.resource.Delay;
+import java.time.Duration;
+import java.util.concurrent.TimeUnit;
+import org.springframework.boot.data.redis.autoconfigure.ClientResourcesBuilderCustomizer;
 import org.springframework.boot.data.redis.autoconfigure.LettuceClientOptionsBuilderCustomizer;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
@@ -9,9 +13,18 @@ import org.springframework.data.redis.connection.lettuce.LettuceConnectionFactor
 
 @Configuration(proxyBeanMethods = false)
 class RedisConfiguration {
+    static final Duration LONGEST_TIME_BETWEEN_TRIES = Duration.ofMillis(500);
+
     @Bean
     LettuceClientOptionsBuilderCustomizer failAtOnceWhileRedisIsAway() {
         return options -> options.disconnectedBehavior(ClientOptions.DisconnectedBehavior.REJECT_COMMANDS);
+    }
+
+    /** By default the time between tries grows to half a minute, and dispatch would wait as long after Redis is back. */
+    @Bean
+    ClientResourcesBuilderCustomizer tryAgainSoonWhileRedisIsAway() {
+        return resources -> resources.reconnectDelay(
+                () -> Delay.exponential(Duration.ofMillis(10), LONGEST_TIME_BETWEEN_TRIES, 2, TimeUnit.MILLISECONDS));
     }
 
     @Bean

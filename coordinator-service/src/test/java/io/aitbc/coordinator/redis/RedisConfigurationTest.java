@@ -1,0 +1,22 @@
+package io.aitbc.coordinator.redis;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.lettuce.core.resource.ClientResources;
+import org.junit.jupiter.api.Test;
+
+class RedisConfigurationTest {
+    /** Found by killing Redis again and again: it was back for ten seconds before anyone tried. */
+    @Test
+    void howeverLongRedisWasAwayItIsTriedSoon() {
+        ClientResources.Builder builder = ClientResources.builder();
+        new RedisConfiguration().tryAgainSoonWhileRedisIsAway().customize(builder);
+        ClientResources resources = builder.build();
+        try {
+            assertThat(resources.reconnectDelay().createDelay(1_000))
+                    .isLessThanOrEqualTo(RedisConfiguration.LONGEST_TIME_BETWEEN_TRIES);
+        } finally {
+            resources.shutdown();
+        }
+    }
+}
