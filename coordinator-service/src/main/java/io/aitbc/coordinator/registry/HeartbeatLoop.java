@@ -37,6 +37,7 @@ import org.slf4j.LoggerFactory;
 public final class HeartbeatLoop implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(HeartbeatLoop.class);
     private static final Duration LOOK_FOR_SILENT_EVERY = Duration.ofSeconds(1);
+    private static final Duration PATIENCE = Duration.ofSeconds(2);
 
     private final Registry registry;
     private final DeadLetters deadLetters;
@@ -44,7 +45,7 @@ public final class HeartbeatLoop implements AutoCloseable {
     private final int partitions;
     private final Clock clock;
     private final ConsumerLoop loop;
-    /** How far each partition went when it became this coordinator's, for those that have not been read so far. */
+    /** How far each partition went at the last look for silent agents, for those that have not been read so far. */
     private final Map<TopicPartition, Long> unheard = new HashMap<>();
 
     private final RareWarning refused =
@@ -56,6 +57,10 @@ public final class HeartbeatLoop implements AutoCloseable {
     private volatile Set<Integer> owned = Set.of();
     private Consumer<byte[], byte[]> consumer;
     private Instant nextLook = Instant.EPOCH;
+    /** When the look began whose outcome depends on what is unheard. */
+    private @Nullable Instant lookingSince;
+    /** Since when Kafka answers, and agents can be heard. */
+    private @Nullable Instant hearingSince;
 
     public HeartbeatLoop(
             KafkaClients clients,
@@ -115,13 +120,7 @@ public final class HeartbeatLoop implements AutoCloseable {
             if (!records.isEmpty()) {
                 note(records, now);
             }
-            if (!now.isBefore(nextLook) && hasCaughtUp()) {
-                nextLook = now.plus(LOOK_FOR_SILENT_EVERY);
-                findSilent(now);
-                refused.say(now);
-                unknown.say(now);
-                contested.say(now);
-            }
+            lookForSilent(now);
         } catch (RuntimeException e) {
             // What came meanwhile has to be heard before anyone counts as silent.
             owned = Set.of();
@@ -133,15 +132,37 @@ public final class HeartbeatLoop implements AutoCloseable {
         Set<Integer> now = assigned.stream().map(TopicPartition::partition).collect(Collectors.toSet());
         if (!now.equals(owned)) {
             unheard.clear();
-            unheard.putAll(consumer.endOffsets(assigned));
+            lookingSince = null;
             owned = now;
         }
     }
 
-    /** Whether all has been heard that had been said when the partitions became this coordinator's. */
-    private boolean hasCaughtUp() {
+    /**
+     * An agent is silent if it is once all has been read that Kafka had at the time: this coordinator may have stood still, or its
+     * partitions been another's. And if Kafka itself was away, agents get the time to speak again.
+     */
+    private void lookForSilent(Instant now) {
+        if (lookingSince == null && !now.isBefore(nextLook)) {
+            nextLook = now.plus(LOOK_FOR_SILENT_EVERY);
+            try {
+                unheard.putAll(consumer.endOffsets(consumer.assignment(), PATIENCE));
+                lookingSince = now;
+                hearingSince = hearingSince == null ? clock.instant() : hearingSince;
+            } catch (RetriableException e) {
+                log.atDebug().log("Kafka does not answer: {}", e.toString());
+                hearingSince = null;
+            }
+            refused.say(now);
+            unknown.say(now);
+            contested.say(now);
+        }
         unheard.entrySet().removeIf(end -> consumer.position(end.getKey()) >= end.getValue());
-        return unheard.isEmpty();
+        if (lookingSince != null && unheard.isEmpty()) {
+            if (!lookingSince.isBefore(hearingSince.plus(registry.healthPolicy().heartbeatInterval()))) {
+                findSilent(lookingSince);
+            }
+            lookingSince = null;
+        }
     }
 
     private void note(ConsumerRecords<byte[], byte[]> records, Instant now) throws InterruptedException {
@@ -244,9 +265,9 @@ public final class HeartbeatLoop implements AutoCloseable {
         }
     }
 
-    private void findSilent(Instant now) {
-        for (String agentId : registry.silent(now)) {
-            if (owns(agentId) && registry.markStale(agentId, now)) {
+    private void findSilent(Instant heardUntil) {
+        for (String agentId : registry.silent(heardUntil)) {
+            if (owns(agentId) && registry.markStale(agentId, heardUntil, clock.instant())) {
                 log.atInfo().addKeyValue("agent_id", agentId).log("Agent is stale");
             }
         }

@@ -274,10 +274,14 @@ public final class Registry {
         return redis.sync().zrangebyscore(Keys.HEARTBEATS, Range.create(0.0, limit), Limit.create(0, 1_000));
     }
 
-    /** Makes an agent stale, unless it spoke meanwhile; true if it is stale now. */
-    boolean markStale(String agentId, Instant now) {
+    /**
+     * Makes an agent stale, unless it spoke meanwhile; true if it is stale now.
+     *
+     * @param heardUntil what agents said before has all been noted
+     */
+    boolean markStale(String agentId, Instant heardUntil, Instant now) {
         return MARK_STALE
-                .runNow(redis, List.of(agentId, ms(now.minus(health.heartbeatTimeout())), ms(now)))
+                .runNow(redis, List.of(agentId, ms(heardUntil.minus(health.heartbeatTimeout())), ms(now)))
                 .get(0)
                 .equals("stale");
     }
