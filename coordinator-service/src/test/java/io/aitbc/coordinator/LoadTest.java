@@ -5,9 +5,6 @@ import static org.awaitility.Awaitility.await;
 
 import io.aitbc.contracts.Priority;
 import io.aitbc.localstack.LocalStack;
-import java.io.IOException;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashSet;
@@ -24,7 +21,6 @@ import org.apache.kafka.clients.producer.ProducerConfig;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.serialization.StringSerializer;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -33,48 +29,6 @@ class LoadTest {
     private static final Logger log = LoggerFactory.getLogger(LoadTest.class);
     private static final Duration LONG = Duration.ofMinutes(3);
     private static final LocalStack STACK = LocalStack.shared();
-
-    @TempDir
-    private Path folder;
-
-    /** Two coordinators in processes of their own, one of them killed half-way. */
-    @Test
-    void aKilledCoordinatorLosesNothingAndRepeatsNothing() throws Exception {
-        int count = 100_000;
-        // The one in this process has no part in it but to answer; it starts last and takes its share as any other.
-        Process killed = coordinatorProcess("killed", "kill.", 8);
-        Process staying = coordinatorProcess("staying", "kill.", 8);
-        try (RunningCoordinator asked = RunningCoordinator.start(STACK, "kill.", 8);
-                LoadedAgents agents = LoadedAgents.start(asked, STACK.bootstrapServers(), 20, 200, "kill")) {
-            await().atMost(LONG)
-                    .until(() -> asked.get("/coordinators").body().path("count").asInt() == 3);
-            submit(asked, "kill", 0, count, "kill", Priority.values());
-            await().atMost(LONG).until(() -> agents.executed().size() > count / 2);
-            killed.destroyForcibly().waitFor();
-            int before = agents.executed().size();
-            await().atMost(LONG).until(() -> completed(asked) == count);
-
-            assertThat(before).isLessThan(count);
-            assertThat(agents.executed()).hasSize(count);
-            assertThat(agents.heldByTwo()).isEmpty();
-            assertThat(agents.assignments()).as("one attempt each").isEqualTo(count);
-            assertThat(asked.get("/tasks/status")
-                            .body()
-                            .at("/stats/tasks_distributed")
-                            .asInt())
-                    .isEqualTo(count);
-            await().atMost(LONG)
-                    .until(() -> asked.get("/tasks/queues")
-                            .body()
-                            .get("queue_sizes")
-                            .valueStream()
-                            .allMatch(size -> size.asInt() == 0));
-        } finally {
-            killed.destroyForcibly();
-            staying.destroy();
-            assertThat(staying.waitFor(20, TimeUnit.SECONDS)).isTrue();
-        }
-    }
 
     @Test
     void tasksThatNobodyCanTakeHoldNobodyUp() {
@@ -215,23 +169,5 @@ class LoadTest {
                 .body()
                 .at("/queue_sizes/" + priority)
                 .asInt();
-    }
-
-    private Process coordinatorProcess(String name, String topicPrefix, int redisDatabase) throws IOException {
-        Path output = Files.createFile(folder.resolve(name + ".log"));
-        return new ProcessBuilder(
-                        Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                        "-cp",
-                        System.getProperty("java.class.path"),
-                        CoordinatorApplication.class.getName(),
-                        "--aitbc.kafka.bootstrap-servers=" + STACK.bootstrapServers(),
-                        "--aitbc.redis.url=" + STACK.redisUrl() + "/" + redisDatabase,
-                        "--aitbc.coordinator.port=0",
-                        "--server.address=127.0.0.1",
-                        "--aitbc.topics.prefix=" + topicPrefix,
-                        "--aitbc.topics.partitions=3")
-                .redirectErrorStream(true)
-                .redirectOutput(output.toFile())
-                .start();
     }
 }

@@ -3,7 +3,7 @@ package io.aitbc.coordinator;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Topics;
 import java.time.Duration;
-import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -24,7 +24,7 @@ import tools.jackson.databind.JsonNode;
 
 /**
  * Many agents in one thread: each reads its own topic, drops what it has seen, and completes the rest at once. Keeps the books that
- * a test audits: which assignment stood in whose topic, and which tasks were executed.
+ * a test audits: which tasks were executed.
  */
 final class LoadedAgents implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(LoadedAgents.class);
@@ -32,7 +32,7 @@ final class LoadedAgents implements AutoCloseable {
     private final Topics topics;
     private final KafkaConsumer<String, String> consumer;
     private final KafkaProducer<String, String> producer;
-    private final Map<String, Set<String>> holders = new ConcurrentHashMap<>();
+    private final Set<String> seen = new HashSet<>();
     private final Set<String> executed = ConcurrentHashMap.newKeySet();
     private final Thread thread = new Thread(this::run, "agents");
     private volatile boolean closing;
@@ -75,22 +75,6 @@ final class LoadedAgents implements AutoCloseable {
         return executed;
     }
 
-    /** Assignments that stood in the topics of more than one agent. */
-    List<String> heldByTwo() {
-        List<String> found = new ArrayList<>();
-        holders.forEach((assignment, agents) -> {
-            if (agents.size() > 1) {
-                found.add(assignment + " in " + agents);
-            }
-        });
-        return found;
-    }
-
-    /** How many assignments there were, repeated ones once. */
-    int assignments() {
-        return holders.size();
-    }
-
     @Override
     public void close() {
         closing = true;
@@ -106,7 +90,7 @@ final class LoadedAgents implements AutoCloseable {
         try (consumer) {
             while (!closing) {
                 for (ConsumerRecord<String, String> record : consumer.poll(Duration.ofMillis(100))) {
-                    take(record.topic(), Json.MAPPER.readTree(record.value()));
+                    take(Json.MAPPER.readTree(record.value()));
                 }
             }
         } catch (RuntimeException e) {
@@ -114,10 +98,8 @@ final class LoadedAgents implements AutoCloseable {
         }
     }
 
-    private void take(String topic, JsonNode assignment) {
-        Set<String> agents = holders.computeIfAbsent(
-                assignment.get("assignment_id").asString(), id -> ConcurrentHashMap.newKeySet());
-        if (agents.add(topic)) {
+    private void take(JsonNode assignment) {
+        if (seen.add(assignment.get("assignment_id").asString())) {
             String taskId = assignment.get("task_id").asString();
             executed.add(taskId);
             producer.send(new ProducerRecord<>(

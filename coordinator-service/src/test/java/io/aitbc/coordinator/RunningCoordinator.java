@@ -95,6 +95,11 @@ public final class RunningCoordinator implements AutoCloseable {
         return Integer.parseInt(context.getEnvironment().getRequiredProperty("local.server.port"));
     }
 
+    /** Something inside of it, to make it fail as nothing from outside does. */
+    public <T> T part(Class<T> type) {
+        return context.getBean(type);
+    }
+
     public Topics topics() {
         return topics;
     }

@@ -3,6 +3,7 @@ package io.aitbc.coordinator;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
+import io.aitbc.coordinator.dispatch.Dispatcher;
 import io.aitbc.localstack.LocalStack;
 import io.lettuce.core.RedisClient;
 import io.lettuce.core.api.StatefulRedisConnection;
@@ -35,6 +36,28 @@ class TaskLifeTest {
     @AfterAll
     static void end() {
         coordinator.close();
+    }
+
+    /** Not even a mistake of our own stops dispatch for good. */
+    @Test
+    void aFailureThatNobodyThoughtOfIsSurvived() {
+        coordinator.part(Dispatcher.class).tell(matcher -> {
+            throw new IllegalStateException("on purpose");
+        });
+        await().atMost(Duration.ofSeconds(10)).until(() -> !dispatchIsUp());
+        coordinator.register("after-failure", 1, "after-failure");
+        String id = coordinator.submit("{\"task_data\":{},\"requirements\":{\"capabilities\":[\"after-failure\"]}}");
+        coordinator.awaitTask(id, "assigned");
+        assertThat(dispatchIsUp()).isTrue();
+    }
+
+    private static boolean dispatchIsUp() {
+        return coordinator
+                .get("/health")
+                .body()
+                .at("/dispatch/state")
+                .asString()
+                .equals("up");
     }
 
     @Test

@@ -12,7 +12,10 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Collections;
+import java.util.Deque;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
@@ -71,7 +74,7 @@ final class Run {
         }
     }
 
-    /** @param load for how long tasks are submitted and faults injected */
+    /** @param load for how long tasks are submitted and faults injected, at least; each fault comes once at least */
     Run(List<Fault> faults, long seed, Duration load, int coordinatorCount, Path folder) {
         this(faults, seed, load, coordinatorCount, folder, List.of(), cluster -> {});
     }
@@ -232,8 +235,12 @@ final class Run {
         long start = System.nanoTime();
         Member producer = cluster.producer("producer", TASKS_PER_SECOND, timeoutSeconds, seed);
         pause(random, 3, 4);
-        while (System.nanoTime() - start < load.toNanos()) {
-            faults.get(random.nextInt(faults.size())).inject(this, random);
+        Deque<Fault> next = new ArrayDeque<>(shuffled(random));
+        while (!next.isEmpty() || System.nanoTime() - start < load.toNanos()) {
+            if (next.isEmpty()) {
+                next.addAll(shuffled(random));
+            }
+            next.remove().inject(this, random);
             pause(random, 2, 4);
             watching.accept(cluster);
         }
@@ -260,6 +267,12 @@ final class Run {
                 wrongCounts,
                 drainMs,
                 timeline.events());
+    }
+
+    private List<Fault> shuffled(Random random) {
+        List<Fault> order = new ArrayList<>(faults);
+        Collections.shuffle(order, random);
+        return order;
     }
 
     /** Accepted, and not done by anyone so far. */

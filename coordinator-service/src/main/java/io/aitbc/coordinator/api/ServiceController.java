@@ -156,7 +156,7 @@ class ServiceController {
             return State.down("not started yet");
         }
         if (!dispatcher.isRunning()) {
-            return State.down("stopped; the log says why");
+            return State.down("begins anew after a failure; the log says which");
         }
         return !ofRedis.up() || redis.sync().exists(Keys.INDEX_COMPLETE) == 1
                 ? State.UP

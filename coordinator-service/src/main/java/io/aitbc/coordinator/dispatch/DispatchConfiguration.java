@@ -85,7 +85,7 @@ class DispatchConfiguration {
             ObjectProvider<ClusterControl> control,
             Clock clock) {
         return new Dispatcher(
-                clients.groupConsumer(
+                () -> clients.groupConsumer(
                         topics.prefix() + GROUP, Map.of(ConsumerConfig.MAX_POLL_RECORDS_CONFIG, settings.batch())),
                 topics,
                 records,

@@ -27,6 +27,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
@@ -58,9 +59,10 @@ public final class Dispatcher implements AutoCloseable {
     private static final Duration IDLE_POLL = Duration.ofMillis(100);
     private static final Duration COMMIT_EVERY = Duration.ofMillis(200);
     private static final Duration LOOK_AT_TIME_EVERY = Duration.ofSeconds(1);
+    private static final Duration BEFORE_ANEW = Duration.ofSeconds(2);
     private static final Duration OPEN_WORK_LIMIT = Duration.ofSeconds(2);
 
-    private final KafkaConsumer<byte[], byte[]> consumer;
+    private final Supplier<KafkaConsumer<byte[], byte[]>> newConsumer;
     private final Topics topics;
     private final TaskRecords records;
     private final DeadLetters deadLetters;
@@ -74,7 +76,9 @@ public final class Dispatcher implements AutoCloseable {
     private final BlockingQueue<Runnable> mailbox = new LinkedBlockingQueue<>();
     private final Thread thread = new Thread(this::run, "dispatcher");
 
-    private volatile boolean closing;
+    private final CountDownLatch closing = new CountDownLatch(1);
+    private volatile KafkaConsumer<byte[], byte[]> consumer;
+    private volatile boolean failing;
     private volatile boolean polling;
     private volatile LaneFigures figures = new LaneFigures(Instant.EPOCH, 0, 0, null, Map.of(), Map.of(), Map.of());
 
@@ -90,7 +94,7 @@ public final class Dispatcher implements AutoCloseable {
     private Instant lastLook = Instant.EPOCH;
 
     Dispatcher(
-            KafkaConsumer<byte[], byte[]> consumer,
+            Supplier<KafkaConsumer<byte[], byte[]>> newConsumer,
             Topics topics,
             TaskRecords records,
             DeadLetters deadLetters,
@@ -102,7 +106,8 @@ public final class Dispatcher implements AutoCloseable {
             DispatchSettings settings,
             Consumer<QueueCleared> clearReports,
             Clock clock) {
-        this.consumer = consumer;
+        this.newConsumer = newConsumer;
+        this.consumer = newConsumer.get();
         this.topics = topics;
         this.records = records;
         this.deadLetters = deadLetters;
@@ -145,7 +150,7 @@ public final class Dispatcher implements AutoCloseable {
 
     @Override
     public void close() {
-        closing = true;
+        closing.countDown();
         consumer.wakeup();
         try {
             thread.join(TimeUnit.SECONDS.toMillis(5));
@@ -155,23 +160,49 @@ public final class Dispatcher implements AutoCloseable {
     }
 
     private void run() {
-        try (consumer) {
-            consumer.subscribe(topics.tasks(), new Ownership());
-            while (!closing) {
+        try {
+            while (!isClosing()) {
+                dispatch();
+            }
+        } catch (InterruptException | InterruptedException e) {
+            log.debug("Interrupted");
+        }
+    }
+
+    /** Until closed, or until something happens that nobody thought of: then everything is read again, by whoever gets the partitions. */
+    private void dispatch() throws InterruptedException {
+        try (KafkaConsumer<byte[], byte[]> opened = consumer) {
+            opened.subscribe(topics.tasks(), new Ownership());
+            while (!isClosing()) {
                 runRound();
+                failing = false;
             }
             finishOpenWork();
             commitNow();
         } catch (InterruptException e) {
-            log.debug("Interrupted");
+            throw e;
         } catch (RuntimeException e) {
-            log.error("The dispatcher has stopped: this coordinator assigns nothing any more", e);
+            failing = true;
+            log.atError()
+                    .addKeyValue("pause_ms", BEFORE_ANEW.toMillis())
+                    .setCause(e)
+                    .log("Dispatch begins anew, after a failure that no one thought of");
+            lane.lostAll();
+            paused.clear();
+            gaining.clear();
+            if (!closing.await(BEFORE_ANEW.toMillis(), TimeUnit.MILLISECONDS)) {
+                consumer = newConsumer.get();
+            }
         }
     }
 
-    /** Whether the thread is at work; once it is not, only a new start of the coordinator helps. */
+    private boolean isClosing() {
+        return closing.getCount() == 0;
+    }
+
+    /** Whether tasks are dispatched; not for a moment after a failure that nobody thought of. */
     public boolean isRunning() {
-        return thread.isAlive();
+        return thread.isAlive() && !failing;
     }
 
     private void runRound() {

@@ -148,6 +148,11 @@ final class Lane {
         matcher.backlog().takeIf(task -> ids.contains(OwnedPartition.Id.of(task.position())));
     }
 
+    /** Nothing is owned any more. */
+    void lostAll() {
+        lost(Set.copyOf(partitions.keySet()));
+    }
+
     // What is read
 
     /** Notes that a record was read; false if it is done already, or not this lane's, and is to be skipped. */

@@ -1,0 +1,49 @@
+package io.aitbc.resilience;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.aitbc.contracts.Json;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+
+/** A short set of runs; many more with the command {@code resilience runs}. What a run that fails leaves is kept, its seed is in the name. */
+class ResilienceTest {
+    private static final long SEED = Long.getLong("resilience.seed", 1);
+
+    /** Each of these once, in an order that the seed decides. */
+    @Test
+    void whateverIsKilledNothingIsLostOrDoneTwice() {
+        Run.Outcome outcome = play(
+                "killed",
+                Fault.COORDINATOR_KILLED,
+                Fault.COORDINATOR_PAUSED,
+                Fault.AGENTS_KILLED,
+                Fault.BROKER_KILLED,
+                Fault.REDIS_KILLED);
+        assertClean(outcome);
+    }
+
+    @Test
+    void anEmptiedRedisAndARollingRestartLoseNothing() {
+        assertClean(play("emptied", Fault.REDIS_EMPTIED, Fault.ROLLING_RESTART));
+    }
+
+    private static Run.Outcome play(String name, Fault... faults) {
+        Path folder = Path.of("target", "resilience", name + "-" + SEED);
+        Run run = new Run(List.of(faults), SEED, Duration.ZERO, 2, folder);
+        Run.Outcome outcome = run.play();
+        if (outcome.isClean()) {
+            run.deleteData();
+        }
+        return outcome;
+    }
+
+    private static void assertClean(Run.Outcome outcome) {
+        assertThat(outcome.findings().tasks()).isGreaterThan(1_000);
+        assertThat(outcome.isClean())
+                .as("seed %s: %s %s", SEED, Json.text(outcome.findings()), outcome.wrongCounts())
+                .isTrue();
+    }
+}
