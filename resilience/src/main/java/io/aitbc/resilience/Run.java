@@ -3,6 +3,7 @@ package io.aitbc.resilience;
 import static io.aitbc.resilience.Pauses.pause;
 import static org.awaitility.Awaitility.await;
 
+import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Topics;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -204,17 +205,13 @@ final class Run {
     Outcome play() {
         try {
             Files.createDirectories(folder);
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        }
-        faults.forEach(fault -> fault.prepare(this));
-        try {
+            faults.forEach(fault -> fault.prepare(this));
             try (Cluster started = new Cluster(folder, coordinatorCount, settings)) {
                 cluster = started;
-                Outcome outcome = playOnCluster();
-                Picture.draw(outcome, Evidence.collect(cluster.bootstrapServers(), cluster.ledgers()), folder);
-                return outcome;
+                return playOnCluster();
             }
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
         } finally {
             if (diskIsLimited) {
                 run("umount", folder.resolve("data").resolve("kafka").toString());
@@ -222,7 +219,7 @@ final class Run {
         }
     }
 
-    private Outcome playOnCluster() {
+    private Outcome playOnCluster() throws IOException {
         Random random = new Random(seed);
         agents.add(cluster.agents("agents-0", AGENTS_PER_PROCESS, capacity, AgentsProcess.Kind.USUAL));
         agents.add(cluster.agents("agents-1", AGENTS_PER_PROCESS, capacity, AgentsProcess.Kind.USUAL));
@@ -258,7 +255,7 @@ final class Run {
         long drainMs = (System.nanoTime() - drainFrom) / 1_000_000;
         List<String> wrongCounts = wrongCounts();
         Evidence evidence = Evidence.collect(cluster.bootstrapServers(), cluster.ledgers());
-        return new Outcome(
+        Outcome outcome = new Outcome(
                 faults,
                 seed,
                 coordinatorCount,
@@ -267,6 +264,9 @@ final class Run {
                 wrongCounts,
                 drainMs,
                 timeline.events());
+        Picture.draw(outcome, evidence, folder);
+        Files.write(folder.resolve("report.json"), Json.bytes(outcome));
+        return outcome;
     }
 
     private List<Fault> shuffled(Random random) {

@@ -72,7 +72,6 @@ final class RunsCommand implements Callable<Integer> {
         try {
             Run.Outcome outcome = run.play();
             outcomes.add(outcome);
-            write(ofRun.resolve("report.json"), Json.bytes(outcome));
             if (outcome.isClean()) {
                 run.deleteData();
             } else {
