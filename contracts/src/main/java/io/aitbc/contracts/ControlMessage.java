@@ -30,6 +30,13 @@ public sealed interface ControlMessage {
             @JsonProperty("end_offsets") Map<Integer, Long> endOffsets,
             @JsonProperty("issued_at") Instant issuedAt)
             implements ControlMessage {
+        public ClearQueue {
+            Checks.required("command_id", commandId);
+            Checks.required("priority", priority);
+            Checks.required("end_offsets", endOffsets)
+                    .forEach((partition, end) -> Checks.required("each of end_offsets", end));
+        }
+
         @Override
         public String key() {
             return "clear." + priority.wireName();
@@ -42,6 +49,12 @@ public sealed interface ControlMessage {
             @JsonProperty("priority") Priority priority,
             @JsonProperty("partition") Integer partition)
             implements ControlMessage {
+        public QueueCleared {
+            Checks.required("command_id", commandId);
+            Checks.required("priority", priority);
+            Checks.required("partition", partition);
+        }
+
         @Override
         public String key() {
             return "cleared." + priority.wireName() + "." + partition;
@@ -59,6 +72,12 @@ public sealed interface ControlMessage {
             @JsonProperty("paused") Boolean paused,
             @JsonProperty("issued_at") Instant issuedAt)
             implements ControlMessage {
+        public PauseQueue {
+            Checks.required("command_id", commandId);
+            Checks.required("priority", priority);
+            Checks.required("paused", paused);
+        }
+
         @Override
         public String key() {
             return "pause." + priority.wireName();
@@ -69,6 +88,10 @@ public sealed interface ControlMessage {
     record SwitchStrategy(
             @JsonProperty("strategy") String strategy,
             @JsonProperty("issued_at") Instant issuedAt) implements ControlMessage {
+        public SwitchStrategy {
+            Checks.required("strategy", strategy);
+        }
+
         @Override
         public String key() {
             return "strategy";

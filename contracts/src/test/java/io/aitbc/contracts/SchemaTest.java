@@ -23,6 +23,7 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import tools.jackson.databind.JsonNode;
 
@@ -228,6 +229,20 @@ class SchemaTest {
                     .message()
                     .doesNotContain("\n");
         }
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', quoteCharacter = '`', textBlock = """
+            {"type":"clear_queue","command_id":"c","priority":"low"}                         | end_offsets is required
+            {"type":"clear_queue","command_id":"c","priority":"low","end_offsets":{"0":null}} | each of end_offsets is required
+            {"type":"queue_cleared","command_id":"c","partition":1}                           | priority is required
+            {"type":"pause_queue","command_id":"c","priority":"low"}                          | paused is required
+            {"type":"switch_strategy"}                                                        | strategy is required
+            """)
+    void controlMessageThatSaysTooLittleIsRefused(String json, String sentence) {
+        assertThatThrownBy(() -> Json.read(json, ControlMessage.class))
+                .isInstanceOf(Json.MalformedMessageException.class)
+                .hasMessage(sentence);
     }
 
     @Test
