@@ -80,12 +80,13 @@ final class ControlTopic implements AutoCloseable {
         return consumer;
     }
 
-    private void handle(ConsumerRecords<byte[], byte[]> records) {
+    void handle(ConsumerRecords<byte[], byte[]> records) {
         for (ConsumerRecord<byte[], byte[]> record : records) {
             try {
                 listener.accept(Json.read(record.value() == null ? new byte[0] : record.value(), ControlMessage.class));
-            } catch (Json.MalformedMessageException e) {
-                // Perhaps of a newer version; there is nobody to whom it would be of use elsewhere.
+            } catch (RuntimeException e) {
+                // Perhaps of a newer version, as a strategy that is not known here: those behind it are to be heard all
+                // the same.
                 log.atWarn().addKeyValue("offset", record.offset()).log("Control message ignored: {}", e.getMessage());
             }
             if (record.offset() >= newest) {
