@@ -11,6 +11,7 @@ import io.lettuce.core.pubsub.StatefulRedisPubSubConnection;
 import java.time.Clock;
 import java.time.Duration;
 import java.util.List;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -32,7 +33,13 @@ public final class WantsExchange implements AutoCloseable {
     private @Nullable StatefulRedisPubSubConnection<String, String> subscription;
 
     /** What goes over the channel. */
-    private record Message(String coordinator, List<Want> wants) {}
+    record Message(String coordinator, List<Want> wants) {
+        Message {
+            if (coordinator == null || wants == null || wants.stream().anyMatch(Objects::isNull)) {
+                throw new IllegalArgumentException("coordinator and wants are required");
+            }
+        }
+    }
 
     WantsExchange(String coordinatorId, Dispatcher dispatcher, Redis redis, Clock clock) {
         this.coordinatorId = coordinatorId;

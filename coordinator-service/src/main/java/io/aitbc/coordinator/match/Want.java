@@ -1,5 +1,6 @@
 package io.aitbc.coordinator.match;
 
+import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Requirements;
 
 /**
@@ -7,4 +8,11 @@ import io.aitbc.contracts.Requirements;
  *
  * @param level its effective priority, 0 for urgent to 4 for low
  */
-public record Want(Requirements requirements, int level) {}
+public record Want(Requirements requirements, int level) {
+    public Want {
+        requirements = requirements == null ? Requirements.NONE : requirements;
+        if (level < 0 || level >= Priority.values().length) {
+            throw new IllegalArgumentException("level must be that of a priority but was " + level);
+        }
+    }
+}
