@@ -9,9 +9,12 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.HashMap;
 import java.util.Map;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /** Tells the cluster once a second what this coordinator's lane looks like, and reads what the others told. */
 public final class FiguresReport implements AutoCloseable {
+    private static final Logger log = LoggerFactory.getLogger(FiguresReport.class);
     private static final Duration EVERY = Duration.ofSeconds(1);
     private static final Duration CURRENT = Duration.ofSeconds(10);
     private static final Duration FORGOTTEN = Duration.ofHours(1);
@@ -43,12 +46,17 @@ public final class FiguresReport implements AutoCloseable {
         Instant now = clock.instant();
         Map<String, LaneFigures> current = new HashMap<>();
         redis.sync().hgetall(Keys.COORDINATORS).forEach((id, json) -> {
-            LaneFigures figures = Json.read(json, LaneFigures.class);
-            Duration age = Duration.between(figures.at(), now);
-            if (age.compareTo(CURRENT) <= 0) {
-                current.put(id, figures);
-            } else if (age.compareTo(FORGOTTEN) > 0) {
-                redis.async().hdel(Keys.COORDINATORS, id);
+            try {
+                LaneFigures figures = Json.read(json, LaneFigures.class);
+                Duration age = Duration.between(figures.at(), now);
+                if (age.compareTo(CURRENT) <= 0) {
+                    current.put(id, figures);
+                } else if (age.compareTo(FORGOTTEN) > 0) {
+                    redis.async().hdel(Keys.COORDINATORS, id);
+                }
+            } catch (Json.MalformedMessageException e) {
+                // Perhaps of a newer version: those of the others are told all the same.
+                log.atDebug().addKeyValue("coordinator", id).log("Figures not understood: {}", e.getMessage());
             }
         });
         return current;
