@@ -110,7 +110,7 @@ public final class Registry {
         return answers.stream().map(Registry::noted).toList();
     }
 
-    private List<String> beat(List<Received> heartbeats, boolean saidNow, boolean topicsAreMade, Instant now) {
+    List<String> beat(List<Received> heartbeats, boolean saidNow, boolean topicsAreMade, Instant now) {
         List<CompletableFuture<List<Object>>> answers = new ArrayList<>();
         for (int from = 0; from < heartbeats.size(); from += MOST_AT_ONCE) {
             List<String> arguments = new ArrayList<>();

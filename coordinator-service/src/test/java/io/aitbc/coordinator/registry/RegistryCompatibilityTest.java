@@ -1,0 +1,327 @@
+package io.aitbc.coordinator.registry;
+
+import static io.aitbc.coordinator.Samples.missing;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+import io.aitbc.contracts.AgentStatus;
+import io.aitbc.contracts.Heartbeat;
+import io.aitbc.contracts.Json;
+import io.aitbc.contracts.Location;
+import io.aitbc.contracts.Registration;
+import io.aitbc.coordinator.OverheardRedis;
+import io.aitbc.coordinator.Samples;
+import io.aitbc.coordinator.agent.Agent;
+import io.aitbc.coordinator.agent.HealthPolicy;
+import io.aitbc.coordinator.agent.Sender;
+import io.aitbc.coordinator.agent.TrackRecord;
+import io.aitbc.coordinator.redis.Keys;
+import io.aitbc.coordinator.redis.Redis;
+import io.aitbc.coordinator.redis.Script;
+import io.aitbc.coordinator.settle.Settlement;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.function.UnaryOperator;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.ObjectNode;
+
+/** What coordinators of different versions know of agents: their hashes in Redis, and the notices of what has changed. */
+class RegistryCompatibilityTest {
+    private static final Instant NOW = Instant.parse("2026-11-01T12:00:00Z");
+    private static final Script SETTLE = Script.beside(Settlement.class, "settle");
+    private static final Script BEGIN_REMOVAL = Script.beside(Registry.class, "begin-removal");
+    private static final HealthPolicy HEALTH =
+            new HealthPolicy(Duration.ofSeconds(30), Duration.ofSeconds(300), 0.5, 0.98, 0.98);
+
+    private static final Registration PLAIN = Registration.of("agent-1", "worker", List.of(), 10);
+    private static final Registration FULL = new Registration(
+            "agent-1",
+            "worker",
+            List.of("hash", "gpu:2"),
+            List.of("storage"),
+            Json.object().put("http", "http://localhost:1"),
+            Json.object().put("owner", "me"),
+            List.of("spot"),
+            "1.2.3",
+            5,
+            2.0,
+            "eu",
+            new Location(50.1, 8.7),
+            "chain-1",
+            "island-1");
+
+    private static final Map<String, Double> LOAD = Map.of("cpu_usage", 0.5, "memory_usage", 0.75);
+
+    /** By the name of its hash. */
+    private static final Map<String, Agent> AGENTS = Map.of(
+            "registered",
+            new Agent(PLAIN, AgentStatus.ACTIVE, NOW, NOW, Map.of(), TrackRecord.NONE, Sender.UNKNOWN, 3),
+            "much seen",
+            new Agent(
+                    FULL,
+                    AgentStatus.BUSY,
+                    NOW,
+                    NOW.plusSeconds(4),
+                    LOAD,
+                    new TrackRecord(0.1, 10_000, NOW.plusSeconds(5)),
+                    new Sender(Duration.ofMillis(-1_500), "instance-1", "instance-2", NOW.plusSeconds(4)),
+                    3),
+            "stale",
+            new Agent(PLAIN, AgentStatus.STALE, NOW, NOW, Map.of(), TrackRecord.NONE, Sender.UNKNOWN, 3),
+            "leaving",
+            new Agent(PLAIN, AgentStatus.INACTIVE, NOW, NOW, Map.of(), TrackRecord.NONE, Sender.UNKNOWN, 3));
+
+    /** What a view tells of each notice. */
+    private static final Map<String, String> TOLD = Map.ofEntries(
+            Map.entry("registered", "changed agent-1"),
+            Map.entry("heard", "heard agent-1 of 2026-11-01T12:00:01Z, cpu 0.0, response 0.0"),
+            Map.entry("heard with load", "heard agent-1 of 2026-11-01T12:00:02Z, cpu 0.5, response 0.0"),
+            Map.entry("stale", "changed agent-1"),
+            Map.entry("deregistered", "changed agent-1"),
+            Map.entry("reserved", "holds {agent-1=1}"),
+            Map.entry("settled", "holds {agent-1=0}, heard agent-1 of 2026-11-01T12:00:00Z, cpu 0.0, response 1000.0"),
+            Map.entry("given back", "holds {agent-1=0}"),
+            Map.entry("reserved elsewhere", "holds {agent-1=0, agent-2=1}"),
+            Map.entry("cancelled", "cancelled [task-4]"),
+            Map.entry("cancelled at an agent", "cancelled [task-3], holds {agent-2=0}"),
+            Map.entry("expired", "holds {agent-1=0}"),
+            Map.entry("restored", "holds {agent-1=1}"),
+            Map.entry("unpublished", "unpublished [task-1]"),
+            Map.entry("rebuilt", "rebuilt, changed agent-1"));
+
+    @TempDir
+    private Path folder;
+
+    private OverheardRedis overheard;
+    private Redis redis;
+    private Registry registry;
+
+    static Stream<Samples> versions() {
+        return Samples.versions();
+    }
+
+    @BeforeEach
+    void start() {
+        overheard = new OverheardRedis(folder);
+        redis = overheard.redis();
+        registry = new Registry(redis, null, HEALTH);
+    }
+
+    @AfterEach
+    void end() {
+        overheard.close();
+    }
+
+    @ParameterizedTest
+    @MethodSource("versions")
+    void agentsAreReadAsTheyWereWritten(Samples version) {
+        version.read("agents").forEachEntry((name, hash) -> {
+            assertThat(AgentHash.read(fields(hash), 3)).as(name).isEqualTo(AGENTS.get(name));
+            Map<String, String> newer = fields(hash);
+            newer.put("field_of_tomorrow", "f");
+            assertThat(AgentHash.read(newer, 3)).as(name).isEqualTo(AGENTS.get(name));
+        });
+    }
+
+    @ParameterizedTest
+    @MethodSource("versions")
+    void agentsGoOnFromWhereTheyWereLeft(Samples version) throws InterruptedException {
+        JsonNode agents = version.read("agents");
+
+        Heartbeat bare = new Heartbeat("agent-1", null, null, null, null, null);
+        for (String known : List.of("registered", "much seen", "stale")) {
+            put(agents.get(known));
+            assertThat(registry.note(List.of(new Registry.Received(bare, NOW.plusSeconds(9))), NOW.plusSeconds(9)))
+                    .as(known)
+                    .containsExactly(Registry.Noted.KNOWN);
+            assertThat(registry.find("agent-1").orElseThrow().lastHeartbeat()).isEqualTo(NOW.plusSeconds(9));
+        }
+        put(agents.get("much seen"));
+        Heartbeat rival = new Heartbeat("agent-1", null, null, null, "instance-2", null);
+        assertThat(registry.note(List.of(new Registry.Received(rival, NOW.plusSeconds(9))), NOW.plusSeconds(9)))
+                .containsExactly(Registry.Noted.CONTESTED);
+        put(agents.get("leaving"));
+        Heartbeat back = Heartbeat.of(PLAIN);
+        assertThat(registry.note(List.of(new Registry.Received(back, NOW.plusSeconds(21))), NOW.plusSeconds(21)))
+                .containsExactly(Registry.Noted.LEAVING);
+    }
+
+    @ParameterizedTest
+    @MethodSource("versions")
+    void agentsAreWrittenAsBefore(Samples version) throws InterruptedException {
+        ObjectNode hashes = Json.object();
+        ObjectNode notices = Json.object();
+        write(hashes, notices);
+        // Each version may tell one registration from another as it likes.
+        hashes.forEach(hash -> hash.asObject().put("digest", "d"));
+        JsonNode stored = version.read("agents");
+        stored.forEach(hash -> hash.asObject().put("digest", "d"));
+
+        assertThat(missing(stored, hashes)).isEmpty();
+        assertThat(missing(version.read("notices-of-agents"), notices)).isEmpty();
+    }
+
+    @ParameterizedTest
+    @MethodSource("versions")
+    void noticesAreFollowed(Samples version) {
+        follow(version, UnaryOperator.identity());
+    }
+
+    @ParameterizedTest
+    @MethodSource("versions")
+    void whatANewerVersionAddsToNoticesIsPassedOver(Samples version) {
+        follow(version, Samples::ofANewerVersion);
+    }
+
+    /** Lets a view hear each notice, numbered anew and after one of a kind that no version knows. */
+    private void follow(Samples version, UnaryOperator<JsonNode> changed) {
+        put(version.read("agents").get("registered"));
+        redis.sync().sadd(Keys.ACTIVE_AGENTS, "agent-1");
+        Told listener = new Told();
+        try (AgentView view = new AgentView(redis, registry, "coordinator-2", listener)) {
+            view.start();
+            await().until(() -> !listener.lines.isEmpty());
+            ObjectNode notices = version.read("notices-of-agents");
+            notices.setAll(version.read("notices-of-tasks"));
+            notices.forEachEntry((name, notice) -> await().alias(name)
+                    // A view that has just begun may read all agents anew at any time, and tells of that instead.
+                    .ignoreExceptions()
+                    .until(() -> tells(listener, changed.apply(notice), TOLD.get(name))));
+        }
+    }
+
+    private boolean tells(Told listener, JsonNode notice, String expected) {
+        listener.lines.clear();
+        say(Json.object().put("seq", 0).set("moved", Json.tree(List.of("agent-1"))));
+        say(notice);
+        await().atMost(Duration.ofSeconds(2))
+                .untilAsserted(
+                        () -> assertThat(String.join(", ", listener.lines)).isEqualTo(expected));
+        return true;
+    }
+
+    private void say(JsonNode notice) {
+        ObjectNode said = notice.asObject();
+        if (said.has("seq")) {
+            said.put("seq", redis.sync().incr(Keys.AGENT_EVENT_COUNT));
+        }
+        redis.sync().publish(redis.channel(Keys.AGENT_EVENTS), said.toString());
+    }
+
+    /** What a view has told, as text. */
+    private static final class Told implements AgentView.Listener {
+        final List<String> lines = new CopyOnWriteArrayList<>();
+
+        @Override
+        public void changed(List<Agent> agents) {
+            agents.forEach(agent -> lines.add("changed " + agent.id()));
+        }
+
+        @Override
+        public void heard(List<Agent> agents) {
+            agents.forEach(agent -> lines.add("heard " + agent.id() + " of " + agent.lastHeartbeat() + ", cpu "
+                    + agent.cpu() + ", response " + agent.track().responseMs()));
+        }
+
+        @Override
+        public void gone(Set<String> agentIds) {
+            agentIds.forEach(id -> lines.add("gone " + id));
+        }
+
+        @Override
+        public void holds(Map<String, Integer> counts) {
+            lines.add("holds " + new TreeMap<>(counts));
+        }
+
+        @Override
+        public void cancelled(Set<String> taskIds) {
+            lines.add("cancelled " + taskIds);
+        }
+
+        @Override
+        public void unpublished(Set<String> taskIds) {
+            lines.add("unpublished " + taskIds);
+        }
+
+        @Override
+        public void rebuilt() {
+            lines.add("rebuilt");
+        }
+    }
+
+    /** Lets today's code do all that it does to an agent. */
+    private void write(ObjectNode hashes, ObjectNode notices) throws InterruptedException {
+        register(PLAIN, null);
+        notices.set("registered", overheard.notice());
+        hashes.set("registered", hash());
+        beat(1, null, null, null);
+        notices.set("heard", overheard.notice());
+        beat(2, null, LOAD, null);
+        notices.set("heard with load", overheard.notice());
+        redis.sync().flushall();
+
+        register(PLAIN, null);
+        overheard.notice();
+        registry.markStale("agent-1", NOW.plusSeconds(1_000));
+        notices.set("stale", overheard.notice());
+        hashes.set("stale", hash());
+        registry.deregister("agent-1", NOW.plusSeconds(10));
+        notices.set("deregistered", overheard.notice());
+        redis.sync().del(Keys.GONE_AGENTS);
+        BEGIN_REMOVAL.runNow(redis, List.of("agent-1", ms(20), "60000"));
+        hashes.set("leaving", hash());
+        redis.sync().flushall();
+
+        register(FULL, "instance-1");
+        beat(3, null, null, "instance-2");
+        beat(4, AgentStatus.BUSY, LOAD, "instance-1");
+        SETTLE.runNow(redis, List.of(ms(5), NOW.toString(), "3600", "task-9", "1", "agent-1", "failed", "", "", ""));
+        hashes.set("much seen", hash());
+    }
+
+    private void register(Registration registration, String instance) {
+        Heartbeat heartbeat =
+                new Heartbeat("agent-1", null, null, instance == null ? null : NOW, instance, registration);
+        registry.beat(List.of(new Registry.Received(heartbeat, NOW)), false, true, NOW);
+    }
+
+    private void beat(int second, AgentStatus status, Map<String, Double> load, String instance)
+            throws InterruptedException {
+        Instant at = NOW.plusSeconds(second);
+        Heartbeat heartbeat =
+                new Heartbeat("agent-1", status, load, instance == null ? null : at.minusMillis(1_500), instance, null);
+        registry.note(List.of(new Registry.Received(heartbeat, at)), at);
+    }
+
+    private JsonNode hash() {
+        return Json.tree(new TreeMap<>(redis.sync().hgetall(Keys.agent("agent-1"))));
+    }
+
+    private void put(JsonNode hash) {
+        redis.sync().flushall();
+        redis.sync().hset(Keys.agent("agent-1"), fields(hash));
+    }
+
+    private static Map<String, String> fields(JsonNode hash) {
+        Map<String, String> fields = new HashMap<>();
+        hash.forEachEntry((field, value) -> fields.put(field, value.asString()));
+        return fields;
+    }
+
+    private static String ms(int second) {
+        return String.valueOf(NOW.plusSeconds(second).toEpochMilli());
+    }
+}

@@ -1,0 +1,282 @@
+package io.aitbc.coordinator.settle;
+
+import static io.aitbc.coordinator.Samples.missing;
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.aitbc.contracts.Assignment;
+import io.aitbc.contracts.Json;
+import io.aitbc.contracts.Priority;
+import io.aitbc.contracts.Requirements;
+import io.aitbc.contracts.Task;
+import io.aitbc.contracts.TaskResult;
+import io.aitbc.coordinator.OverheardRedis;
+import io.aitbc.coordinator.Samples;
+import io.aitbc.coordinator.agent.HealthPolicy;
+import io.aitbc.coordinator.assign.Reservations;
+import io.aitbc.coordinator.assign.Verdict;
+import io.aitbc.coordinator.intake.TaskStates;
+import io.aitbc.coordinator.match.ATask;
+import io.aitbc.coordinator.match.Placement;
+import io.aitbc.coordinator.match.Position;
+import io.aitbc.coordinator.match.WaitingTask;
+import io.aitbc.coordinator.redis.Keys;
+import io.aitbc.coordinator.redis.Redis;
+import io.aitbc.coordinator.redis.Script;
+import io.aitbc.coordinator.registry.Registry;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.ObjectNode;
+
+/** What coordinators of different versions know of tasks: their hashes in Redis, what agents hold, and the notices of both. */
+class SettleCompatibilityTest {
+    private static final Instant NOW = Instant.parse("2026-11-01T12:00:00Z");
+    private static final Script CANCEL = Script.beside(Reservations.class, "cancel");
+    private static final Script REDRIVE = Script.beside(TaskStates.class, "redrive");
+    private static final HealthPolicy HEALTH =
+            new HealthPolicy(Duration.ofSeconds(30), Duration.ofSeconds(300), 0.5, 0.98, 0.98);
+    private static final Requirements REQUIREMENTS = Requirements.capabilities("gpu>=2");
+
+    @TempDir
+    private Path folder;
+
+    private OverheardRedis overheard;
+    private Redis redis;
+    private Reservations reservations;
+    private Attempts attempts;
+    private TaskStates states;
+
+    static Stream<Samples> versions() {
+        return Samples.versions();
+    }
+
+    @BeforeEach
+    void start() {
+        overheard = new OverheardRedis(folder);
+        redis = overheard.redis();
+        reservations = new Reservations(redis, "coordinator-1", Duration.ofHours(1));
+        attempts = new Attempts(redis, Duration.ofHours(1));
+        states = new TaskStates(redis);
+        empty();
+    }
+
+    @AfterEach
+    void end() {
+        overheard.close();
+    }
+
+    @ParameterizedTest
+    @MethodSource("versions")
+    void tasksAreWrittenAsBefore(Samples version) {
+        ObjectNode hashes = Json.object();
+        ObjectNode notices = Json.object();
+        write(hashes, notices);
+
+        assertThat(missing(version.read("tasks"), hashes)).isEmpty();
+        assertThat(missing(version.read("notices-of-tasks"), notices)).isEmpty();
+    }
+
+    @ParameterizedTest
+    @MethodSource("versions")
+    void attemptsGoOnFromWhereTheyWereLeft(Samples version) {
+        for (String assigned : List.of("assigned", "in progress", "restored")) {
+            put(version, assigned);
+            Attempts.Held held = new Attempts.Held("task-1", 1, "agent-1", NOW);
+            assertThat(attempts.overdue(NOW.plusSeconds(9_999))).as(assigned).containsExactly(held);
+            assertThat(attempts.heldSince("agent-1", NOW)).as(assigned).containsExactly(held);
+            assertThat(attempts.assignedAt("task-1")).as(assigned).isEqualTo(NOW);
+            assertThat(reserve("task-1", 1, "agent-2"))
+                    .as(assigned)
+                    .extracting(Verdict::ruling, Verdict::agentId, Verdict::assignedAt)
+                    .containsExactly(Verdict.Ruling.LIVE, "agent-1", NOW);
+            assertThat(new Registry(redis, null, HEALTH).heldBy("agent-1"))
+                    .as(assigned)
+                    .containsExactly(new Registry.HeldAssignment("task-1", 1, NOW, NOW.plusSeconds(600)));
+            assertThat(settle("task-1", 1, TaskResult.Status.COMPLETED))
+                    .as(assigned)
+                    .isEqualTo(Attempts.Settlement.COMPLETED);
+            put(version, assigned);
+            attempts.release(held, 2, "\"e\"", NOW);
+            assertThat(reserve("task-1", 2, "agent-2").ruling()).as(assigned).isEqualTo(Verdict.Ruling.GRANTED);
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("versions")
+    void waitingTasksGoOnFromWhereTheyWereLeft(Samples version) {
+        Map.of("queued", 1, "given back", 2, "redriven", 2).forEach((queued, attempt) -> {
+            put(version, queued);
+            assertThat(reserve("task-1", attempt, "agent-2").ruling())
+                    .as(queued)
+                    .isEqualTo(Verdict.Ruling.GRANTED);
+            put(version, queued);
+            assertThat(cancel("task-1")).as(queued).isEqualTo("queued");
+        });
+        put(version, "queued");
+        Map<String, String> queued = states.find("task-1").orElseThrow();
+        assertThat(Json.read(queued.get("requirements"), Requirements.class)).isEqualTo(REQUIREMENTS);
+        assertThat(Priority.parse(queued.get("priority"))).isEqualTo(Priority.HIGH);
+        assertThat(List.of(queued.get("submitted_at"), queued.get("not_before"), queued.get("expires_at")))
+                .extracting(Instant::parse)
+                .containsExactly(NOW, NOW.plusSeconds(1), NOW.plusSeconds(2));
+    }
+
+    @ParameterizedTest
+    @MethodSource("versions")
+    void endedTasksStayAsTheyAre(Samples version) {
+        for (String ended : List.of("completed", "failed", "cancelled", "expired")) {
+            put(version, ended);
+            assertThat(TaskStates.hasEnded(states.statuses(List.of("task-1")).get("task-1")))
+                    .as(ended)
+                    .isTrue();
+            assertThat(reserve("task-1", 1, "agent-2").ruling()).as(ended).isEqualTo(Verdict.Ruling.ENDED);
+            assertThat(settle("task-1", 1, TaskResult.Status.COMPLETED))
+                    .as(ended)
+                    .isEqualTo(Attempts.Settlement.LATE);
+            assertThat(cancel("task-1")).as(ended).isEqualTo(ended);
+        }
+    }
+
+    /** Lets today's code do all that it does to a task. */
+    private void write(ObjectNode hashes, ObjectNode notices) {
+        WaitingTask waiting = ATask.named("task-1")
+                .priority(Priority.HIGH)
+                .since(NOW)
+                .requires(REQUIREMENTS)
+                .notBefore(NOW.plusSeconds(1))
+                .expiresAt(NOW.plusSeconds(2))
+                .build();
+        states.noteQueued(List.of(waiting)).join();
+        hashes.set("queued", hash("task-1"));
+        empty();
+
+        reserve("task-1", 1, "agent-1");
+        notices.set("reserved", overheard.notice());
+        hashes.set("assigned", hash("task-1"));
+        hashes.set("inflight", Json.tree(redis.sync().hgetall(Keys.inflight("agent-1"))));
+        settle("task-1", 1, TaskResult.Status.PROGRESS);
+        hashes.set("in progress", hash("task-1"));
+        settle("task-1", 1, TaskResult.Status.COMPLETED);
+        notices.set("settled", overheard.notice());
+        hashes.set("completed", hash("task-1"));
+        empty();
+
+        reserve("task-1", 1, "agent-1");
+        overheard.notice();
+        attempts.release(new Attempts.Held("task-1", 1, "agent-1", NOW), 2, "\"out of memory\"", NOW);
+        notices.set("given back", overheard.notice());
+        hashes.set("given back", hash("task-1"));
+        empty();
+
+        reserve("task-1", 1, "agent-1");
+        overheard.notice();
+        attempts.release(new Attempts.Held("task-1", 1, "agent-1", NOW), 0, "\"out of memory\"", NOW);
+        overheard.notice();
+        hashes.set("failed", hash("task-1"));
+        REDRIVE.runNow(redis, List.of("task-1", "1", "high", NOW.toString(), "3"));
+        hashes.set("redriven", hash("task-1"));
+        empty();
+
+        reserve("task-3", 1, "agent-1");
+        overheard.notice();
+        reserve("task-3", 2, "agent-2");
+        notices.set("reserved elsewhere", overheard.notice());
+        cancel("task-3");
+        notices.set("cancelled at an agent", overheard.notice());
+        empty();
+
+        reserve("task-1", 1, "agent-1");
+        overheard.notice();
+        cancel("task-1");
+        overheard.notice();
+        hashes.set("cancelled", hash("task-1"));
+        states.noteQueued(List.of(waiting("task-4", 1))).join();
+        cancel("task-4");
+        notices.set("cancelled", overheard.notice());
+        empty();
+
+        reserve("task-1", 1, "agent-1");
+        overheard.notice();
+        reservations
+                .endWaiting(List.of(waiting("task-1", 2)), "expired", "", NOW)
+                .join();
+        notices.set("expired", overheard.notice());
+        hashes.set("expired", hash("task-1"));
+        empty();
+
+        attempts.restore(List.of(Assignment.of(waiting("task-1", 1).task(), Priority.HIGH, "agent-1", NOW)), NOW);
+        notices.set("restored", overheard.notice());
+        hashes.set("restored", hash("task-1"));
+        attempts.tellUnpublished(List.of("task-1"));
+        notices.set("unpublished", overheard.notice());
+        attempts.tellRebuilt();
+        notices.set("rebuilt", overheard.notice());
+    }
+
+    private Verdict reserve(String taskId, int attempt, String agentId) {
+        return reservations
+                .reserve(List.of(new Placement(waiting(taskId, attempt), agentId)), NOW)
+                .join()
+                .get(0);
+    }
+
+    private Attempts.Settlement settle(String taskId, int attempt, TaskResult.Status status) {
+        Instant now = NOW.plusSeconds(1);
+        TaskResult result = new TaskResult(
+                null, taskId, attempt, "agent-1", status, Json.object().put("said", "hello"), null, NOW, now);
+        return attempts.settle(List.of(result), now).get(0);
+    }
+
+    private Object cancel(String taskId) {
+        return CANCEL.runNow(redis, List.of(taskId, NOW.toString(), "3600")).get(0);
+    }
+
+    private static WaitingTask waiting(String taskId, int attempt) {
+        Task task = Task.of(taskId, Json.object(), Requirements.NONE)
+                .accepted(taskId, NOW)
+                .attempt(attempt, null);
+        return new WaitingTask(task, new Position(Priority.HIGH, 0, 1), 1, NOW, 100);
+    }
+
+    /** Leaves two agents that hold nothing. */
+    private void empty() {
+        redis.sync().flushall();
+        redis.sync().set(Keys.INDEX_COMPLETE, NOW.toString());
+        for (String agent : List.of("agent-1", "agent-2")) {
+            redis.sync().hset(Keys.agent(agent), Map.of("status", "active", "capacity", "10"));
+        }
+    }
+
+    /** Leaves the task as a version left it, with what no version knows. */
+    private void put(Samples version, String name) {
+        empty();
+        JsonNode tasks = version.read("tasks");
+        redis.sync().hset(Keys.task("task-1"), fields(tasks.get(name)));
+        redis.sync().hset(Keys.task("task-1"), "field_of_tomorrow", "f");
+        if (tasks.get(name).get("status").asString().equals("assigned")) {
+            redis.sync().zadd(Keys.DEADLINES, NOW.plusSeconds(600).toEpochMilli(), "task-1");
+            redis.sync().hset(Keys.inflight("agent-1"), fields(tasks.get("inflight")));
+        }
+    }
+
+    private JsonNode hash(String taskId) {
+        return Json.tree(new TreeMap<>(redis.sync().hgetall(Keys.task(taskId))));
+    }
+
+    private static Map<String, String> fields(JsonNode hash) {
+        Map<String, String> fields = new HashMap<>();
+        hash.forEachEntry((field, value) -> fields.put(field, value.asString()));
+        return fields;
+    }
+}
