@@ -1,5 +1,6 @@
 package io.aitbc.contracts;
 
+import java.util.regex.Pattern;
 import tools.jackson.core.JacksonException;
 import tools.jackson.core.StreamReadConstraints;
 import tools.jackson.core.json.JsonFactory;
@@ -19,6 +20,9 @@ import tools.jackson.databind.type.LogicalType;
 public final class Json {
     /** Deeper documents are refused: nothing that people write by hand or for a task comes near. */
     private static final int MAX_DEPTH = 200;
+
+    private static final int LONGEST_SENTENCE = 500;
+    private static final Pattern UNPRINTABLE = Pattern.compile("[\\p{Cc}\\p{Cs}]");
 
     public static final JsonMapper MAPPER = JsonMapper.builder(JsonFactory.builder()
                     .streamReadConstraints(StreamReadConstraints.builder()
@@ -87,6 +91,12 @@ public final class Json {
         return value;
     }
 
+    /** A text for people in one line of a length that they read, whatever it quotes of what was sent. */
+    public static String sentence(String text) {
+        String cut = text.length() <= LONGEST_SENTENCE ? text : text.substring(0, LONGEST_SENTENCE) + "…";
+        return UNPRINTABLE.matcher(cut).replaceAll("\uFFFD");
+    }
+
     /** One sentence for people about what Jackson found wrong, with the path to the place where there is one. */
     public static String reason(JacksonException e) {
         if (e instanceof ValueInstantiationException && e.getCause() instanceof IllegalArgumentException cause) {
@@ -153,7 +163,7 @@ public final class Json {
     /** Bytes that are not the message they should be; the text says why in one sentence. */
     public static final class MalformedMessageException extends RuntimeException {
         MalformedMessageException(String message, Throwable cause) {
-            super(message, cause);
+            super(sentence(message), cause);
         }
     }
 }

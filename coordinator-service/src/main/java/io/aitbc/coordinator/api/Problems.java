@@ -7,12 +7,14 @@ import io.aitbc.coordinator.intake.QueueSizes.KafkaUnavailableException;
 import io.aitbc.coordinator.intake.Redrive;
 import io.aitbc.coordinator.intake.Submissions.NotTakenException;
 import io.lettuce.core.RedisException;
+import java.net.URI;
 import java.util.Optional;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.errors.InvalidTopicException;
 import org.apache.kafka.common.errors.RecordTooLargeException;
+import org.apache.tomcat.util.http.InvalidParameterException;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -24,12 +26,14 @@ import org.springframework.http.HttpStatusCode;
 import org.springframework.http.ProblemDetail;
 import org.springframework.http.ResponseEntity;
 import org.springframework.http.converter.HttpMessageNotReadableException;
+import org.springframework.web.ErrorResponse;
 import org.springframework.web.HttpMediaTypeNotSupportedException;
 import org.springframework.web.bind.MissingServletRequestParameterException;
 import org.springframework.web.bind.annotation.ExceptionHandler;
 import org.springframework.web.bind.annotation.PathVariable;
 import org.springframework.web.bind.annotation.RequestParam;
 import org.springframework.web.bind.annotation.RestControllerAdvice;
+import org.springframework.web.context.request.ServletWebRequest;
 import org.springframework.web.context.request.WebRequest;
 import org.springframework.web.method.annotation.HandlerMethodValidationException;
 import org.springframework.web.server.ResponseStatusException;
@@ -65,50 +69,50 @@ class Problems extends ResponseEntityExceptionHandler {
 
     @ExceptionHandler
     ProblemDetail invalidName(InvalidTopicException e) {
-        return ProblemDetail.forStatusAndDetail(
-                HttpStatus.UNPROCESSABLE_CONTENT, "Kafka does not take a topic of this name: " + e.getMessage());
+        return problem(HttpStatus.UNPROCESSABLE_CONTENT, "Kafka does not take a topic of this name: " + e.getMessage());
     }
 
     @ExceptionHandler
     ProblemDetail invalidPriority(InvalidPriorityException e) {
-        return ProblemDetail.forStatusAndDetail(HttpStatus.BAD_REQUEST, e.getMessage());
+        return problem(HttpStatus.BAD_REQUEST, e.getMessage());
     }
 
     @ExceptionHandler
     ProblemDetail notTaken(NotTakenException e) {
         return e.getCause() instanceof RecordTooLargeException
-                ? ProblemDetail.forStatusAndDetail(
-                        HttpStatus.CONTENT_TOO_LARGE, "the task is larger than its topic takes")
-                : ProblemDetail.forStatusAndDetail(HttpStatus.SERVICE_UNAVAILABLE, e.getMessage());
+                ? problem(HttpStatus.CONTENT_TOO_LARGE, "the task is larger than its topic takes")
+                : problem(HttpStatus.SERVICE_UNAVAILABLE, e.getMessage());
     }
 
     @ExceptionHandler
     ProblemDetail notPossible(Redrive.NotPossibleException e) {
-        return ProblemDetail.forStatusAndDetail(
-                e.isUnknown() ? HttpStatus.NOT_FOUND : HttpStatus.CONFLICT, e.getMessage());
+        return problem(e.isUnknown() ? HttpStatus.NOT_FOUND : HttpStatus.CONFLICT, e.getMessage());
     }
 
     @ExceptionHandler({KafkaUnavailableException.class, UnfinishedException.class})
     ProblemDetail unavailable(RuntimeException e) {
-        return ProblemDetail.forStatusAndDetail(HttpStatus.SERVICE_UNAVAILABLE, e.getMessage());
+        return problem(HttpStatus.SERVICE_UNAVAILABLE, e.getMessage());
     }
 
     @ExceptionHandler
     ProblemDetail kafkaFailed(KafkaException e) {
-        return ProblemDetail.forStatusAndDetail(
-                HttpStatus.SERVICE_UNAVAILABLE, "Kafka does not answer: " + e.getMessage());
+        return problem(HttpStatus.SERVICE_UNAVAILABLE, "Kafka does not answer: " + e.getMessage());
     }
 
     @ExceptionHandler
     ProblemDetail redisFailed(RedisException e) {
-        return ProblemDetail.forStatusAndDetail(
-                HttpStatus.SERVICE_UNAVAILABLE, "Redis does not answer: " + e.getMessage());
+        return problem(HttpStatus.SERVICE_UNAVAILABLE, "Redis does not answer: " + e.getMessage());
+    }
+
+    @ExceptionHandler
+    ProblemDetail unreadableParameters(InvalidParameterException e) {
+        return problem(HttpStatus.BAD_REQUEST, "the query is not UTF-8 that is percent-encoded as it should be");
     }
 
     @ExceptionHandler
     ProblemDetail bug(Exception e) {
         log.error("A request failed for a reason that no one thought of", e);
-        return ProblemDetail.forStatusAndDetail(
+        return problem(
                 HttpStatus.INTERNAL_SERVER_ERROR, "something went wrong that should not have; the log says what");
     }
 
@@ -157,13 +161,25 @@ class Problems extends ResponseEntityExceptionHandler {
         return answer(e, headers, request, problem(status, "there is nothing at /" + e.getResourcePath()));
     }
 
+    /** Spring takes the address for a URI, which one such as {@code //} is not. */
+    @Override
+    protected @Nullable ResponseEntity<Object> handleExceptionInternal(
+            Exception e, @Nullable Object body, HttpHeaders headers, HttpStatusCode status, WebRequest request) {
+        Object answer = body == null && e instanceof ErrorResponse response ? response.getBody() : body;
+        if (answer instanceof ProblemDetail problem && request instanceof ServletWebRequest web) {
+            problem.setDetail(Json.sentence(String.valueOf(problem.getDetail())));
+            problem.setInstance(URI.create(web.getRequest().getRequestURI().replaceFirst("^/+", "/")));
+        }
+        return super.handleExceptionInternal(e, answer, headers, status, request);
+    }
+
     private @Nullable ResponseEntity<Object> answer(
             Exception e, HttpHeaders headers, WebRequest request, ProblemDetail problem) {
         return handleExceptionInternal(e, problem, headers, HttpStatusCode.valueOf(problem.getStatus()), request);
     }
 
     private static ProblemDetail problem(HttpStatusCode status, String detail) {
-        return ProblemDetail.forStatusAndDetail(status, detail);
+        return ProblemDetail.forStatusAndDetail(status, Json.sentence(detail));
     }
 
     private static ProblemDetail badInput(Exception e) {

@@ -15,6 +15,7 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import tools.jackson.databind.JsonNode;
 
 /** The published REST interface, spoken to over HTTP: paths, fields and codes, good input and bad. */
@@ -141,6 +142,9 @@ class ApiTest {
             POST   | /tasks/queues/soon/clear      |                                                   | 400 | Invalid priority: soon
             PUT    | /load-balancer/strategy       | {"strategy":"best"}                               | 400 | Invalid strategy: best
             PUT    | /load-balancer/strategy       | {}                                                | 400 | strategy is required
+            GET    | /agents?limit=%ff             |                                                   | 400 | percent-encoded
+            GET    | /agents?status=%0Aodd         |                                                   | 422 | Invalid status: �odd
+            POST   | //                            |                                                   | 404 | there is nothing at /
             PATCH  | /tasks/submit                 | {}                                                | 405 | not supported
             GET    | /nothing                      |                                                   | 404 | there is nothing at /nothing
             """)
@@ -151,14 +155,35 @@ class ApiTest {
         assertThat(answer.detail()).contains(detail).doesNotContain("\n", "Exception", "tools.jackson");
     }
 
-    @Test
-    void otherMediaTypesAreRefused() {
+    @ParameterizedTest
+    @ValueSource(strings = {"application/x-www-form-urlencoded", "multipart/form-data", "text/*", "*/*"})
+    void otherMediaTypesAreRefused(String type) {
         Answer answer = coordinator.send(
                 HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + coordinator.port() + "/tasks/submit"))
                         .POST(HttpRequest.BodyPublishers.ofString("task_data=1"))
-                        .header("Content-Type", "application/x-www-form-urlencoded"));
+                        .header("Content-Type", type));
         assertThat(answer.code()).isEqualTo(415);
         assertThat(answer.detail()).contains("application/json");
+    }
+
+    /** Whatever form the caller asks for, and whether or not the application has seen the request. */
+    @ParameterizedTest
+    @CsvSource({"POST, application/xml, 404", "POST, application/xml;q=x, 404", "TRACE, */*, 405"})
+    void aProblemIsAlwaysAProblemDocument(String method, String accepted, int code) {
+        Answer answer = coordinator.send(
+                HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + coordinator.port() + "/tasks/unknown/cancel"))
+                        .method(method, HttpRequest.BodyPublishers.noBody())
+                        .header("Accept", accepted));
+        assertThat(answer.code()).isEqualTo(code);
+        assertThat(answer.detail()).isNotEmpty();
+    }
+
+    @Test
+    void aProblemQuotesNoMoreThanOneReads() {
+        Answer answer =
+                coordinator.post("/tasks/submit", "{\"task_data\":{},\"priority\":\"" + "x".repeat(100_000) + "\"}");
+        assertThat(answer.code()).isEqualTo(400);
+        assertThat(answer.detail()).startsWith("Invalid priority: xxx").hasSizeLessThan(1_000);
     }
 
     @Test
