@@ -207,7 +207,29 @@ class SchemaTest {
                         "result",
                         TaskResult.class,
                         "{\"task_id\":\"t\",\"attempt\":1,\"agent_id\":\"a\",\"status\":\"done\"}",
-                        "Invalid result status: done"));
+                        "Invalid result status: done"),
+                Arguments.of(
+                        "control",
+                        ControlMessage.class,
+                        "{\"type\":\"clear_queue\",\"command_id\":\"c\",\"priority\":\"low\"}",
+                        "end_offsets is required"),
+                Arguments.of(
+                        "control",
+                        ControlMessage.class,
+                        "{\"type\":\"clear_queue\",\"command_id\":\"c\",\"priority\":\"low\",\"end_offsets\":{\"0\":null}}",
+                        "each of end_offsets is required"),
+                Arguments.of(
+                        "control",
+                        ControlMessage.class,
+                        "{\"type\":\"queue_cleared\",\"command_id\":\"c\",\"priority\":\"low\"}",
+                        "partition is required"),
+                Arguments.of(
+                        "control",
+                        ControlMessage.class,
+                        "{\"type\":\"pause_queue\",\"command_id\":\"c\",\"priority\":\"low\"}",
+                        "paused is required"),
+                Arguments.of(
+                        "control", ControlMessage.class, "{\"type\":\"switch_strategy\"}", "strategy is required"));
     }
 
     @ParameterizedTest
