@@ -244,7 +244,7 @@ class SchemaTest {
 
     @Test
     void textThatIsNotJsonIsRefusedInOneSentence() {
-        for (String text : List.of("", "nope", "{", "[1]", "null", "{} {}")) {
+        for (String text : List.of("", "nope", "{", "[1]", "null", "{} {}", "{\"task_data\":{\"\\ud800\":1}}")) {
             assertThatThrownBy(() -> Json.read(text, Task.class))
                     .as(text)
                     .isInstanceOf(Json.MalformedMessageException.class)
