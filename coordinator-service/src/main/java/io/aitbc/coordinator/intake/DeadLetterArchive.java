@@ -36,7 +36,7 @@ public final class DeadLetterArchive {
         /** A header's text, see {@link DeadLetterHeaders}. */
         public @Nullable String header(String name) {
             Header header = record.headers().lastHeader(name);
-            return header == null ? null : new String(header.value(), StandardCharsets.UTF_8);
+            return header == null || header.value() == null ? null : new String(header.value(), StandardCharsets.UTF_8);
         }
     }
 

@@ -8,6 +8,7 @@ import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.match.WaitingTask;
 import java.nio.charset.StandardCharsets;
 import java.time.Instant;
+import java.util.regex.Pattern;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.common.header.Header;
 import org.jspecify.annotations.Nullable;
@@ -16,6 +17,8 @@ import org.jspecify.annotations.Nullable;
 public final class TaskRecords {
     /** A task of the largest size grows a little when a coordinator appends it again. */
     private static final int ROOM_FOR_RETRY_FIELDS = 4_096;
+
+    private static final Pattern OFFSET = Pattern.compile("[0-9]{1,18}");
 
     private final Topics topics;
     private final int maxBytes;
@@ -60,11 +63,12 @@ public final class TaskRecords {
         if (header == null) {
             return record.offset();
         }
-        try {
-            return Long.parseUnsignedLong(new String(header.value(), StandardCharsets.US_ASCII));
-        } catch (NumberFormatException e) {
+        String text = header.value() == null ? "" : new String(header.value(), StandardCharsets.US_ASCII);
+        if (!OFFSET.matcher(text).matches()) {
             throw new PoisonException("malformed", "the header " + TaskHeaders.ORIGIN_OFFSET + " must be an offset");
         }
+        // A later one is from before the topic was copied.
+        return Math.min(Long.parseLong(text), record.offset());
     }
 
     /** A record that cannot be what its topic holds, with the reason in one word and in one sentence. */
