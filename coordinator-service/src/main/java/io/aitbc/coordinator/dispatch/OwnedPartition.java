@@ -51,7 +51,7 @@ final class OwnedPartition {
 
     private static final class Clearing {
         final ClearQueue command;
-        final long end;
+        long end;
         /** Where what was put off before the command ends; null until that is known. */
         @Nullable
         Long readUntil;
@@ -196,6 +196,8 @@ final class OwnedPartition {
         for (Clearing clearing : clearings) {
             if (clearing.readUntil == null) {
                 clearing.readUntil = end;
+                // What is still to come was not meant, whatever the command says.
+                clearing.end = Math.min(clearing.end, end);
             }
         }
     }

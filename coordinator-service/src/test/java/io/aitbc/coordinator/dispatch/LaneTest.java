@@ -350,6 +350,21 @@ class LaneTest {
         assertThat(outside.reports).hasSize(1);
     }
 
+    @Test
+    void aClearMeansNothingThatIsStillToCome() {
+        outside.ends.put(NORMAL_0, 12L);
+        lane.clear(clear("c", Priority.NORMAL, Map.of(0, Long.MAX_VALUE)));
+        read(NORMAL_0, 10, 11);
+        lane.round(now);
+        assertThat(outside.ended).isEqualTo(Map.of("c", List.of("NORMAL-0-10", "NORMAL-0-11")));
+        assertThat(outside.reports).hasSize(1);
+
+        read(NORMAL_0, 12);
+        lane.round(now);
+
+        assertThat(waiting()).containsExactly("NORMAL-0-12");
+    }
+
     /** A task that was put off before the command stands behind the command's end, and is meant all the same. */
     @Test
     void aClearMeansWhatWasPutOffBefore() {
@@ -399,6 +414,7 @@ class LaneTest {
 
     @Test
     void aClearGoesOnInAPartitionThatIsGainedLaterUnlessItIsFinishedThere() {
+        outside.ends.put(NORMAL_1, 8L);
         lane.clear(clear("c", Priority.NORMAL, Map.of(0, 12L, 1, 7L)));
         lane.cleared(new QueueCleared("c", Priority.NORMAL, 0));
         lane.lost(Set.of(NORMAL_0));
