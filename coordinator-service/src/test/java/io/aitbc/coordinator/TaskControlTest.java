@@ -32,6 +32,24 @@ class TaskControlTest {
         coordinator.close();
     }
 
+    /** Of a newer version perhaps, or of nobody's: what comes behind it is heard all the same. */
+    @Test
+    void aControlMessageThatMeansNothingIsIgnored() {
+        for (String message : List.of(
+                "{\"type\":\"switch_strategy\",\"strategy\":\"best\"}",
+                "{\"type\":\"switch_strategy\"}",
+                "{\"type\":\"pause_queue\",\"command_id\":\"c\",\"priority\":\"low\"}",
+                "{\"type\":\"clear_queue\",\"command_id\":\"c\",\"priority\":\"low\",\"end_offsets\":{\"0\":null}}")) {
+            coordinator.publish("coordinator.control", "odd", message);
+        }
+
+        assertThat(coordinator
+                        .send("PUT", "/load-balancer/strategy", "{\"strategy\":\"least_connections\"}")
+                        .code())
+                .isEqualTo(200);
+        assertThat(coordinator.get("/health").code()).isEqualTo(200);
+    }
+
     @Test
     void aTaskCancelledWhileItWaitsIsNeverAssigned() {
         String cancelled = coordinator.submit(requiring("cancel-waiting"));

@@ -51,7 +51,7 @@ public final class ClusterControl implements AutoCloseable {
             Redis redis,
             LoadBalancingStrategy initialStrategy,
             Clock clock) {
-        this.topic = new ControlTopic(clients, producer, topics, this::received);
+        this.topic = new ControlTopic(clients, producer, topics, this::received, clock);
         this.dispatcher = dispatcher;
         this.sizes = sizes;
         this.redis = redis;

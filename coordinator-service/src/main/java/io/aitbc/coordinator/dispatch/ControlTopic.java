@@ -3,8 +3,10 @@ package io.aitbc.coordinator.dispatch;
 import io.aitbc.contracts.ControlMessage;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Topics;
+import io.aitbc.coordinator.background.RareWarning;
 import io.aitbc.coordinator.kafka.ConsumerLoop;
 import io.aitbc.coordinator.kafka.KafkaClients;
+import java.time.Clock;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
@@ -31,16 +33,24 @@ final class ControlTopic implements AutoCloseable {
     private final Producer<String, byte[]> producer;
     private final Topics topics;
     private final Consumer<ControlMessage> listener;
+    private final Clock clock;
     private final ConsumerLoop loop;
     private final CountDownLatch caughtUp = new CountDownLatch(1);
     /** The offset of the last message at the start; used by the control thread only. */
     private long newest;
 
+    private final RareWarning ignored = new RareWarning(log, "{} control messages ignored: {}");
+
     ControlTopic(
-            KafkaClients clients, Producer<String, byte[]> producer, Topics topics, Consumer<ControlMessage> listener) {
+            KafkaClients clients,
+            Producer<String, byte[]> producer,
+            Topics topics,
+            Consumer<ControlMessage> listener,
+            Clock clock) {
         this.producer = producer;
         this.topics = topics;
         this.listener = listener;
+        this.clock = clock;
         this.loop = new ConsumerLoop("control", () -> open(clients), this::handle, false);
     }
 
@@ -87,11 +97,12 @@ final class ControlTopic implements AutoCloseable {
             } catch (RuntimeException e) {
                 // Perhaps of a newer version, as a strategy that is not known here: those behind it are to be heard all
                 // the same.
-                log.atWarn().addKeyValue("offset", record.offset()).log("Control message ignored: {}", e.getMessage());
+                ignored.about("@" + record.offset() + " (" + Json.sentence(String.valueOf(e.getMessage())) + ")");
             }
             if (record.offset() >= newest) {
                 caughtUp.countDown();
             }
         }
+        ignored.say(clock.instant());
     }
 }

@@ -271,6 +271,7 @@ public final class Dispatcher implements AutoCloseable {
         List<Runnable> again = List.copyOf(notSetAside);
         notSetAside.clear();
         again.forEach(Runnable::run);
+        deadLetters.say(now);
         Matcher matcher = lane.matcher();
         matcher.timePassed(now);
         double seconds = Math.max(0.001, Duration.between(lastLook, now).toMillis() / 1000.0);

@@ -5,8 +5,10 @@ import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Task;
 import io.aitbc.contracts.Topics;
+import io.aitbc.coordinator.background.RareWarning;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import java.nio.charset.StandardCharsets;
+import java.time.Instant;
 import java.util.Arrays;
 import java.util.concurrent.CompletableFuture;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
@@ -24,6 +26,8 @@ public final class DeadLetters {
     private final Producer<String, byte[]> producer;
     private final Topics topics;
 
+    private final RareWarning poison = new RareWarning(log, "{} records set aside: {}");
+
     public DeadLetters(Producer<String, byte[]> producer, Topics topics) {
         this.producer = producer;
         this.topics = topics;
@@ -31,11 +35,7 @@ public final class DeadLetters {
 
     /** Sets a record aside that is not what its topic should hold. */
     public CompletableFuture<Void> poison(ConsumerRecord<byte[], byte[]> record, String reason, String detail) {
-        log.atWarn()
-                .addKeyValue("topic", record.topic())
-                .addKeyValue("partition", record.partition())
-                .addKeyValue("offset", record.offset())
-                .log("Record set aside: {}", detail);
+        poison.about(record.topic() + "-" + record.partition() + "@" + record.offset() + " (" + detail + ")");
         byte[] value = record.value() == null ? new byte[0] : record.value();
         boolean cut = value.length > DeadLetterHeaders.TRUNCATED_BYTES;
         ProducerRecord<String, byte[]> letter = letter(
@@ -50,6 +50,11 @@ public final class DeadLetters {
             header(letter, DeadLetterHeaders.ORIGINAL_SIZE, String.valueOf(value.length));
         }
         return KafkaClients.send(producer, letter);
+    }
+
+    /** Tells the log of what was set aside, if the last time is long enough ago. To be called now and then. */
+    public void say(Instant now) {
+        poison.say(now);
     }
 
     /** Sets a task aside that was tried as often as it may be. */

@@ -1,0 +1,43 @@
+package io.aitbc.coordinator.background;
+
+import java.time.Duration;
+import java.time.Instant;
+import java.util.LinkedHashSet;
+import java.util.Set;
+import org.slf4j.Logger;
+
+/** A warning that may be due many times a second, and is given once in a while, with some examples. May be used by any thread. */
+public final class RareWarning {
+    private static final Duration EVERY = Duration.ofSeconds(30);
+    private static final int MOST_EXAMPLES = 10;
+
+    private final Logger log;
+    private final String message;
+    private final Set<String> examples = new LinkedHashSet<>();
+    private long times;
+    private Instant next = Instant.EPOCH;
+
+    /** @param message with a place for how often, and one for the examples */
+    public RareWarning(Logger log, String message) {
+        this.log = log;
+        this.message = message;
+    }
+
+    public synchronized void about(String example) {
+        times++;
+        if (examples.size() < MOST_EXAMPLES) {
+            examples.add(example);
+        }
+    }
+
+    /** Says what there is to say, if the last time is long enough ago. */
+    public synchronized void say(Instant now) {
+        if (times == 0 || now.isBefore(next)) {
+            return;
+        }
+        log.warn(message, times, String.join(", ", examples));
+        examples.clear();
+        times = 0;
+        next = now.plus(EVERY);
+    }
+}
