@@ -296,6 +296,14 @@ class SchemaTest {
     }
 
     @Test
+    void numbersArePassedOnAsTheyCame() {
+        String numbers = "[0.1234567890123456789,1.0,1E+400,1E+6,12345678901234567890123]";
+        Task task = Json.read("{\"task_data\":{\"x\":" + numbers + "}}", Task.class);
+
+        assertThat(Json.text(task.taskData().get("x"))).isEqualTo(numbers);
+    }
+
+    @Test
     void taskIdIsAlsoReadFromTaskData() {
         Task task = Json.read("{\"task_data\":{\"task_id\":\"inner\"}}", Task.class);
 
