@@ -34,7 +34,7 @@ import tools.jackson.databind.node.ObjectNode;
  */
 class RestFuzzTest {
     private static final long SEED = Long.getLong("fuzz.seed", 1);
-    private static final long COUNT = Long.getLong("fuzz.count", 2_500);
+    private static final long COUNT = Long.getLong("fuzz.count", 2_000);
     private static final int THREADS = 8;
     private static final int MOST_SHOWN = 5;
     private static final Duration LONGEST = Duration.ofSeconds(20);

@@ -41,7 +41,7 @@ import tools.jackson.databind.node.ObjectNode;
  */
 class TopicFuzzTest {
     private static final long SEED = Long.getLong("fuzz.seed", 1);
-    private static final long COUNT = Long.getLong("fuzz.count", 6_000);
+    private static final long COUNT = Long.getLong("fuzz.count", 4_000);
     private static final Topics TOPICS = new Topics("fuzz-topics.");
     private static final Duration LONG = Duration.ofSeconds(30);
     private static final long MOST_KEPT_BYTES = 64L << 20;
