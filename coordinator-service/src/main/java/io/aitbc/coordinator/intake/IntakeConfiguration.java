@@ -47,7 +47,7 @@ class IntakeConfiguration {
     }
 
     @Bean
-    Submissions submissions(TaskQueue queue, TaskStates states, Clock clock) {
-        return new Submissions(queue, states, clock);
+    Submissions submissions(TaskQueue queue, TaskRecords records, TaskStates states, Clock clock) {
+        return new Submissions(queue, records, states, clock);
     }
 }

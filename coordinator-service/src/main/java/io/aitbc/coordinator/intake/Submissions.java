@@ -1,5 +1,6 @@
 package io.aitbc.coordinator.intake;
 
+import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Task;
 import io.lettuce.core.RedisException;
@@ -15,6 +16,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import org.apache.kafka.common.errors.RecordTooLargeException;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -25,11 +27,13 @@ public final class Submissions {
     private static final long WAIT_SECONDS = 10;
 
     private final TaskQueue queue;
+    private final TaskRecords records;
     private final TaskStates states;
     private final Clock clock;
 
-    public Submissions(TaskQueue queue, TaskStates states, Clock clock) {
+    public Submissions(TaskQueue queue, TaskRecords records, TaskStates states, Clock clock) {
         this.queue = queue;
+        this.records = records;
         this.states = states;
         this.clock = clock;
     }
@@ -72,7 +76,7 @@ public final class Submissions {
                 sent.put(
                         accepted.taskId(),
                         System.nanoTime() - until < 0
-                                ? queue.append(accepted, priority)
+                                ? append(accepted, priority)
                                 : CompletableFuture.failedFuture(new TimeoutException()));
                 fresh.put(accepted, priority);
             }
@@ -96,6 +100,15 @@ public final class Submissions {
                                     null));
         }
         return outcomes;
+    }
+
+    /** What would be set aside when it is read must not be accepted: a task may be longer written than it came. */
+    private CompletableFuture<Void> append(Task task, Priority priority) {
+        byte[] bytes = Json.bytes(task);
+        return records.takes(bytes.length)
+                ? queue.append(task.taskId(), bytes, priority)
+                : CompletableFuture.failedFuture(
+                        new RecordTooLargeException("it would have " + bytes.length + " bytes there"));
     }
 
     private Map<String, Accepted> firstSubmissions(List<Task> tasks) {

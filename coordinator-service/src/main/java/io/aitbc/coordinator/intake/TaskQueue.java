@@ -25,8 +25,12 @@ public final class TaskQueue {
 
     /** Appends a task that has its id; done once all replicas have it. */
     public CompletableFuture<Void> append(Task task, Priority priority) {
-        return KafkaClients.send(
-                producer, new ProducerRecord<>(topics.tasks(priority), task.taskId(), Json.bytes(task)));
+        return append(task.taskId(), Json.bytes(task), priority);
+    }
+
+    /** The same for a task that has been written already. */
+    CompletableFuture<Void> append(String taskId, byte[] task, Priority priority) {
+        return KafkaClients.send(producer, new ProducerRecord<>(topics.tasks(priority), taskId, task));
     }
 
     /** Appends a waiting task to the tail of the partition in which it stands, as it was first accepted. */

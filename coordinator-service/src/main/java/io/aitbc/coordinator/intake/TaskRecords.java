@@ -32,13 +32,18 @@ public final class TaskRecords {
         return new Position(topics.priorityOf(record.topic()), record.partition(), record.offset());
     }
 
+    /** Whether a record of a size would not be set aside. */
+    boolean takes(int bytes) {
+        return bytes <= maxBytes + ROOM_FOR_RETRY_FIELDS;
+    }
+
     /** @throws PoisonException if the record holds no task */
     public WaitingTask read(ConsumerRecord<byte[], byte[]> record) throws PoisonException {
         Position position = position(record);
         if (record.value() == null) {
             throw new PoisonException("malformed", "the record has no value");
         }
-        if (record.value().length > maxBytes + ROOM_FOR_RETRY_FIELDS) {
+        if (!takes(record.value().length)) {
             throw new PoisonException(
                     "oversized", "the task has " + record.value().length + " bytes, more than " + maxBytes);
         }

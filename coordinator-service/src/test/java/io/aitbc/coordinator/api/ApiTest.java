@@ -200,6 +200,14 @@ class ApiTest {
         }
     }
 
+    /** Kafka gets each number as 1E+6. */
+    @Test
+    void aTaskThatIsTooLargeOnlyOnceItIsWrittenIsRefused() {
+        Answer answer = coordinator.post("/tasks/submit", "{\"task_data\":{\"x\":[" + "1e6,".repeat(250_000) + "1]}}");
+        assertThat(answer.code()).as("%s", answer.body()).isEqualTo(413);
+        assertThat(answer.detail()).isEqualTo("the task is larger than its topic takes");
+    }
+
     @Test
     void aTaskJustBelowTheLimitIsTaken() {
         String id = coordinator.submit("{\"task_data\":{\"x\":\"" + "x".repeat(1_040_000)
