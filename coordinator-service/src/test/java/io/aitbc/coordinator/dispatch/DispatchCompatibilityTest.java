@@ -148,12 +148,17 @@ class DispatchCompatibilityTest {
     void aControlMessageThatIsNotUnderstoodDoesNotHideThoseBehindIt() {
         PauseQueue pause = new PauseQueue("command-1", Priority.LOW, true, NOW);
         List<ControlMessage> followed = new ArrayList<>();
-        ControlTopic topic = new ControlTopic(null, null, Topics.unprefixed(), message -> {
-            if (message instanceof SwitchStrategy command) {
-                LoadBalancingStrategy.parse(command.strategy());
-            }
-            followed.add(message);
-        });
+        ControlTopic topic = new ControlTopic(
+                null,
+                null,
+                Topics.unprefixed(),
+                message -> {
+                    if (message instanceof SwitchStrategy command) {
+                        LoadBalancingStrategy.parse(command.strategy());
+                    }
+                    followed.add(message);
+                },
+                Clock.systemUTC());
 
         topic.handle(records(
                 "{\"type\":\"kind_of_tomorrow\",\"priority\":\"low\"}",

@@ -275,7 +275,7 @@ class RegistryCompatibilityTest {
 
         register(PLAIN, null);
         overheard.notice();
-        registry.markStale("agent-1", NOW.plusSeconds(1_000));
+        registry.markStale("agent-1", NOW.plusSeconds(1_000), NOW.plusSeconds(1_000));
         notices.set("stale", overheard.notice());
         hashes.set("stale", hash());
         registry.deregister("agent-1", NOW.plusSeconds(10));
