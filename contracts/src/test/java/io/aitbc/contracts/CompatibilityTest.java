@@ -10,6 +10,7 @@ import com.networknt.schema.SchemaRegistry;
 import com.networknt.schema.SpecificationVersion;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.math.BigDecimal;
 import java.net.URISyntaxException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -36,7 +37,7 @@ class CompatibilityTest {
     /** What no version knows. */
     private static final JsonNode UNKNOWN = Json.object()
             .put("text_of_tomorrow", "t")
-            .put("number_of_tomorrow", 1.5)
+            .put("number_of_tomorrow", new BigDecimal("1.5"))
             .putNull("nothing_of_tomorrow")
             .set("object_of_tomorrow", Json.object().set("list", Json.tree(List.of(1, true))));
 
@@ -112,7 +113,8 @@ class CompatibilityTest {
                 TaskResult.of(assignment, TaskResult.Status.REJECTED, null, Json.tree("draining"), null, null));
         messages.put(
                 "result.progress",
-                TaskResult.of(assignment, TaskResult.Status.PROGRESS, Json.tree(0.25), null, NOW, null));
+                TaskResult.of(
+                        assignment, TaskResult.Status.PROGRESS, Json.tree(new BigDecimal("0.25")), null, NOW, null));
         messages.put("registration.minimal", Registration.of("agent-1", "worker", List.of(), 1));
         messages.put("registration.full", registration);
         messages.put("heartbeat.bare", new Heartbeat("agent-1", null, null, null, null, null));
