@@ -35,7 +35,7 @@ class ArchitectureTest {
             background
             balance    agent
             match      agent balance
-            kafka
+            kafka      background
             redis
             intake     background kafka match redis
             assign     kafka match redis

@@ -22,6 +22,7 @@ final class Audit {
 
     private final Evidence evidence;
     private final long heartbeatTimeoutMs;
+    private final long from;
     private final Map<String, Map<Integer, List<Given>>> givenByTask = new HashMap<>();
     private final Map<String, Map<Integer, List<Said>>> endsByTask = new HashMap<>();
     private final Map<String, TreeMap<Integer, Long>> queuedByTask = new HashMap<>();
@@ -37,8 +38,8 @@ final class Audit {
      * @param again done more than once for one of these reasons, which nobody can prevent
      * @param twoLive attempts that were live at two agents at once
      * @param overCapacity agents that were given more than they can hold
-     * @param longestPauseMs without any assignment though tasks waited
-     * @param longestWaitMs of one task, from acceptance to its first assignment
+     * @param longestPauseMs without any assignment though tasks waited, once all was warm
+     * @param longestWaitMs of one task, from acceptance to its first assignment, likewise
      */
     record Findings(
             int tasks,
@@ -54,9 +55,10 @@ final class Audit {
         }
     }
 
-    private Audit(Evidence evidence, long heartbeatTimeoutMs) {
+    private Audit(Evidence evidence, long heartbeatTimeoutMs, long from) {
         this.evidence = evidence;
         this.heartbeatTimeoutMs = heartbeatTimeoutMs;
+        this.from = from;
         evidence.given()
                 .forEach(one -> givenByTask
                         .computeIfAbsent(one.taskId(), id -> new TreeMap<>())
@@ -78,8 +80,9 @@ final class Audit {
                 .collect(Collectors.groupingBy(Beat::agentId));
     }
 
-    static Findings of(Evidence evidence, long heartbeatTimeoutMs) {
-        return new Audit(evidence, heartbeatTimeoutMs).findings();
+    /** @param from what was accepted before does not count for pauses and waits, in ms since 1970 */
+    static Findings of(Evidence evidence, long heartbeatTimeoutMs, long from) {
+        return new Audit(evidence, heartbeatTimeoutMs, from).findings();
     }
 
     private Findings findings() {
@@ -219,7 +222,7 @@ final class Audit {
         queuedByTask.forEach((taskId, attempts) -> {
             Long queuedAt = attempts.get(1);
             Long givenAt = firstGivenAt(taskId);
-            if (queuedAt != null && givenAt != null) {
+            if (queuedAt != null && queuedAt >= from && givenAt != null) {
                 moments.add(new Moment(queuedAt, 1, false));
                 moments.add(new Moment(Math.max(queuedAt, givenAt), -1, true));
             }
@@ -243,7 +246,7 @@ final class Audit {
 
     private long longestWaitMs() {
         return queuedByTask.entrySet().stream()
-                .filter(entry -> entry.getValue().containsKey(1) && firstGivenAt(entry.getKey()) != null)
+                .filter(entry -> entry.getValue().getOrDefault(1, -1L) >= from && firstGivenAt(entry.getKey()) != null)
                 .mapToLong(
                         entry -> firstGivenAt(entry.getKey()) - entry.getValue().get(1))
                 .max()

@@ -231,7 +231,8 @@ final class Run {
                         == 2 * AGENTS_PER_PROCESS);
         long start = System.nanoTime();
         Member producer = cluster.producer("producer", TASKS_PER_SECOND, timeoutSeconds, seed);
-        pause(random, 3, 4);
+        pause(random, 5, 6);
+        long warmAt = System.currentTimeMillis();
         Deque<Fault> next = new ArrayDeque<>(shuffled(random));
         while (!next.isEmpty() || System.nanoTime() - start < load.toNanos()) {
             if (next.isEmpty()) {
@@ -260,7 +261,7 @@ final class Run {
                 seed,
                 coordinatorCount,
                 loadMs,
-                Audit.of(evidence, Cluster.HEARTBEAT_TIMEOUT.toMillis()),
+                Audit.of(evidence, Cluster.HEARTBEAT_TIMEOUT.toMillis(), warmAt),
                 wrongCounts,
                 drainMs,
                 timeline.events());

@@ -164,7 +164,7 @@ class AuditTest {
     }
 
     private Audit.Findings audit() {
-        return Audit.of(evidence, TIMEOUT_MS);
+        return Audit.of(evidence, TIMEOUT_MS, 0);
     }
 
     private void accepted(String taskId, long at) {

@@ -24,7 +24,7 @@ public final class Recurring implements AutoCloseable {
     private final Runnable last;
     private final CountDownLatch closing = new CountDownLatch(1);
     private final Thread thread;
-    private boolean failing;
+    private final FailuresInARow failures = new FailuresInARow(log);
 
     /**
      * @param name of the thread
@@ -69,12 +69,11 @@ public final class Recurring implements AutoCloseable {
     private void runOnce() throws InterruptedException {
         try {
             action.run();
-            failing = false;
+            failures.end();
         } catch (InterruptedException e) {
             throw e;
         } catch (Exception e) {
-            (failing ? log.atDebug() : log.atWarn()).log("{} will try again: {}", thread.getName(), e.toString());
-            failing = true;
+            failures.next().log("{} will try again: {}", thread.getName(), e.toString());
         }
     }
 }

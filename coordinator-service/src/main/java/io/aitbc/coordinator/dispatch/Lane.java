@@ -4,6 +4,8 @@ import io.aitbc.contracts.ControlMessage.ClearQueue;
 import io.aitbc.contracts.ControlMessage.QueueCleared;
 import io.aitbc.contracts.Priority;
 import io.aitbc.coordinator.assign.Verdict;
+import io.aitbc.coordinator.background.FailuresInARow;
+import io.aitbc.coordinator.background.RareWarning;
 import io.aitbc.coordinator.dispatch.OwnedPartition.Commit;
 import io.aitbc.coordinator.match.Matcher;
 import io.aitbc.coordinator.match.Placement;
@@ -111,6 +113,8 @@ final class Lane {
     private Instant now = Instant.EPOCH;
     private Instant pausedUntil = Instant.EPOCH;
     private Duration pause = FIRST_PAUSE;
+    private final FailuresInARow failures = new FailuresInARow(log);
+    private final RareWarning notPublished = new RareWarning(log, "{} times an assignment could not be published: {}");
     private Instant nextPutOff = Instant.EPOCH;
     private Instant nextMakeSure = Instant.EPOCH;
 
@@ -194,6 +198,7 @@ final class Lane {
     /** Does what can be done now. */
     void round(Instant now) {
         this.now = now;
+        notPublished.say(now);
         finishCancelled();
         if (!now.isBefore(pausedUntil)) {
             cancelCleared();
@@ -400,6 +405,7 @@ final class Lane {
             openBatches--;
             if (failure == null) {
                 pause = FIRST_PAUSE;
+                failures.end();
                 verdicts.forEach(this::judged);
             } else {
                 pauseAfter(failure);
@@ -440,10 +446,7 @@ final class Lane {
                 finished(waiting.position());
             } else {
                 // Reserved but not published: when asked again, the reservation answers LIVE, and it is published then.
-                log.atWarn()
-                        .addKeyValue("task_id", waiting.id())
-                        .addKeyValue("agent_id", verdict.agentId())
-                        .log("Assignment not published, will try again: {}", failure.toString());
+                notPublished.about(waiting.id() + " to " + verdict.agentId() + " (" + failure + ")");
                 doubt(waiting);
                 nextMakeSure = now.plus(BETWEEN_PUBLICATIONS);
             }
@@ -612,7 +615,7 @@ final class Lane {
 
     private void pauseAfter(Throwable failure) {
         if (!now.isBefore(pausedUntil)) {
-            log.atWarn()
+            failures.next()
                     .addKeyValue("pause_ms", pause.toMillis())
                     .log("Dispatch pauses, Redis: {}", failure.toString());
             pausedUntil = now.plus(pause);

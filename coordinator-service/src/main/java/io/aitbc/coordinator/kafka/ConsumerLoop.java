@@ -1,5 +1,6 @@
 package io.aitbc.coordinator.kafka;
 
+import io.aitbc.coordinator.background.FailuresInARow;
 import java.time.Duration;
 import java.util.HashMap;
 import java.util.Map;
@@ -38,6 +39,7 @@ public final class ConsumerLoop implements AutoCloseable {
     private final boolean commits;
     private final Thread thread;
     private final CountDownLatch closing = new CountDownLatch(1);
+    private final FailuresInARow failures = new FailuresInARow(log);
     private long pauseMs = FIRST_PAUSE_MS;
 
     /** @param newConsumer makes a consumer that is subscribed or assigned already */
@@ -86,7 +88,7 @@ public final class ConsumerLoop implements AutoCloseable {
             } catch (InterruptException e) {
                 throw e;
             } catch (KafkaException e) {
-                log.atWarn().addKeyValue("loop", name).log("Not open yet, will try again: {}", e.toString());
+                failures.next().addKeyValue("loop", name).log("Not open yet, will try again: {}", e.toString());
                 closing.await(LONGEST_PAUSE_MS, TimeUnit.MILLISECONDS);
             }
         }
@@ -102,10 +104,11 @@ public final class ConsumerLoop implements AutoCloseable {
                 consumer.commitSync(after(records));
             }
             pauseMs = FIRST_PAUSE_MS;
+            failures.end();
         } catch (WakeupException | InterruptException e) {
             throw e;
         } catch (RuntimeException e) {
-            log.atWarn()
+            failures.next()
                     .addKeyValue("loop", name)
                     .addKeyValue("pause_ms", pauseMs)
                     .setCause(log.isDebugEnabled() ? e : null)

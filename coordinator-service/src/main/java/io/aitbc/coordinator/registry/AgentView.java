@@ -4,6 +4,7 @@ import io.aitbc.contracts.AgentStatus;
 import io.aitbc.contracts.Json;
 import io.aitbc.coordinator.agent.Agent;
 import io.aitbc.coordinator.agent.TrackRecord;
+import io.aitbc.coordinator.background.FailuresInARow;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
 import io.lettuce.core.pubsub.RedisPubSubAdapter;
@@ -88,6 +89,7 @@ public final class AgentView implements AutoCloseable {
 
     private boolean missed = true;
     private boolean failing;
+    private final FailuresInARow failures = new FailuresInARow(log);
     private long lastRefresh = System.nanoTime() - REFRESH_EVERY.toNanos();
 
     /** @param coordinatorId the name under which this coordinator reserves */
@@ -126,6 +128,7 @@ public final class AgentView implements AutoCloseable {
                     nextCheck = System.nanoTime() + CHECK_EVERY.toNanos();
                     check();
                     failing = false;
+                    failures.end();
                 }
                 if (resubscribed) {
                     resubscribed = false;
@@ -144,7 +147,7 @@ public final class AgentView implements AutoCloseable {
                 break;
             } catch (RuntimeException e) {
                 if (!closing) {
-                    log.atWarn().log("The view of agents is not fresh, Redis: {}", e.toString());
+                    failures.next().log("The view of agents is not fresh, Redis: {}", e.toString());
                 }
                 // Until the next check.
                 failing = true;
