@@ -80,9 +80,9 @@ final class Picture {
                 .xAxisTitle("seconds")
                 .yAxisTitle(ordinate)
                 .build();
-        chart.getStyler().setLegendPosition(Styler.LegendPosition.OutsideS);
+        chart.getStyler().setLegendPosition(Styler.LegendPosition.OutsideE);
         chart.getStyler().setAnnotationLineColor(Color.LIGHT_GRAY);
-        chart.getStyler().setLegendLayout(Styler.LegendLayout.Horizontal);
+        chart.getStyler().setLegendLayout(Styler.LegendLayout.Vertical);
         return chart;
     }
 

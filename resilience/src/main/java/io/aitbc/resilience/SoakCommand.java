@@ -44,15 +44,12 @@ final class SoakCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
-        Run.Outcome outcome = new Run(
-                        List.of(Fault.NONE),
-                        1,
-                        Duration.ofMinutes(minutes),
-                        2,
-                        folder,
-                        List.of(TASK_RETENTION),
-                        this::sample)
-                .play();
+        Run run = new Run(
+                List.of(Fault.NONE), 1, Duration.ofMinutes(minutes), 2, folder, List.of(TASK_RETENTION), this::sample);
+        Run.Outcome outcome = run.play();
+        if (outcome.isClean()) {
+            run.deleteData();
+        }
         Picture.draw(
                 minutes + " minutes of " + Run.TASKS_PER_SECOND + " tasks per second",
                 seconds,
