@@ -16,7 +16,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.IntFunction;
@@ -25,6 +24,7 @@ import java.util.stream.Stream;
 import org.netcrusher.core.reactor.NioReactor;
 import org.netcrusher.tcp.TcpCrusher;
 import org.netcrusher.tcp.TcpCrusherBuilder;
+import org.springframework.util.FileSystemUtils;
 import tools.jackson.databind.JsonNode;
 
 /**
@@ -34,6 +34,9 @@ import tools.jackson.databind.JsonNode;
 final class Cluster implements AutoCloseable {
     /** A silent agent is given up after this long; the default is five minutes, for which no run has the time. */
     static final Duration HEARTBEAT_TIMEOUT = Duration.ofSeconds(8);
+
+    /** What stands in the folder of a run. */
+    static final List<String> FOLDERS = List.of("ledgers", "logs", "data");
 
     private static final String HOST = "127.0.0.1";
     private static final Duration STARTS_WITHIN = Duration.ofSeconds(90);
@@ -55,7 +58,7 @@ final class Cluster implements AutoCloseable {
     Cluster(Path folder, int coordinatorCount, List<String> settings) {
         this.folder = folder;
         try {
-            for (String name : List.of("ledgers", "logs", "data")) {
+            for (String name : FOLDERS) {
                 Files.createDirectories(folder.resolve(name));
             }
             reactor = new NioReactor();
@@ -222,12 +225,15 @@ final class Cluster implements AutoCloseable {
             // Processes that live for a minute are not worth compiling well, least of all while others start beside
             // them.
             List<String> options = List.of(heap, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1");
-            return JavaProcess.of(Resilience.class, options, arguments)
+            ProcessHandle process = JavaProcess.of(Resilience.class, options, arguments)
                     .redirectErrorStream(true)
                     .redirectOutput(ProcessBuilder.Redirect.appendTo(
                             folder.resolve("logs").resolve(name + ".log").toFile()))
                     .start()
                     .toHandle();
+            // However this one ends, none of the others goes on.
+            Runtime.getRuntime().addShutdownHook(new Thread(process::destroyForcibly));
+            return process;
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
@@ -235,9 +241,8 @@ final class Cluster implements AutoCloseable {
 
     /** Deletes what the broker and Redis keep. */
     void deleteData() {
-        try (Stream<Path> paths = Files.walk(folder.resolve("data"))) {
-            paths.sorted(Comparator.reverseOrder())
-                    .forEach(path -> path.toFile().delete());
+        try {
+            FileSystemUtils.deleteRecursively(folder.resolve("data"));
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }

@@ -30,6 +30,7 @@ import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.awaitility.core.ConditionTimeoutException;
+import org.springframework.util.FileSystemUtils;
 import tools.jackson.databind.JsonNode;
 
 /** One run: a cluster of its own under a steady load, faults as a seed says, and the audit once all is done. */
@@ -204,6 +205,10 @@ final class Run {
     /** @throws UnsupportedOperationException if this machine does not allow one of the faults */
     Outcome play() {
         try {
+            // A ledger or a topic of an earlier run in this folder would count as this one's.
+            for (String name : Cluster.FOLDERS) {
+                FileSystemUtils.deleteRecursively(folder.resolve(name));
+            }
             Files.createDirectories(folder);
             faults.forEach(fault -> fault.prepare(this));
             try (Cluster started = new Cluster(folder, coordinatorCount, settings)) {
