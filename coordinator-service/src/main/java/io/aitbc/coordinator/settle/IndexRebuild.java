@@ -22,6 +22,9 @@ final class IndexRebuild implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(IndexRebuild.class);
     private static final Duration LOOK_EVERY = Duration.ofMillis(500);
 
+    /** What was granted just before may take so long to the agents' topics. */
+    private static final Duration ON_ITS_WAY = Duration.ofSeconds(2);
+
     /** Whoever rebuilds and has not finished by then has died. */
     private static final Duration LASTS_AT_MOST = Duration.ofMinutes(2);
 
@@ -57,8 +60,9 @@ final class IndexRebuild implements AutoCloseable {
         }
         Instant now = clock.instant();
         if (missingSince == null) {
-            // What was granted just before is still on its way to the agents' topics.
             missingSince = now;
+        }
+        if (now.isBefore(missingSince.plus(ON_ITS_WAY))) {
             return;
         }
         if ("OK"
