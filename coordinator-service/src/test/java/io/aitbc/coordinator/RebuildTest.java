@@ -42,7 +42,8 @@ class RebuildTest {
     @BeforeEach
     void start() {
         stack = LocalStack.start();
-        coordinator = RunningCoordinator.start(stack, "", 0);
+        // Agents of these tests speak once, however long it takes.
+        coordinator = RunningCoordinator.start(stack, "", 0, "--aitbc.registry.heartbeat-timeout=10m");
         client = RedisClient.create(stack.redisUrl());
         redis = client.connect().sync();
         producer = new KafkaProducer<>(
@@ -154,6 +155,24 @@ class RebuildTest {
         assertThat(redis.hkeys("agent:died:inflight")).isEmpty();
         assertThat(redis.hkeys("agent:heir:inflight")).containsExactly("still");
         assertThat(coordinator.get("/agents/died").code()).isEqualTo(404);
+    }
+
+    /** A coordinator that stood still was allowed to give something out before, and did it after all had been read. */
+    @Test
+    void whatComesToAnAgentTooLateToBeReadIsFoundAfterAll() {
+        coordinator.register("agent", 5);
+        String first = coordinator.submit("{\"task_data\":{},\"task_id\":\"first\"}");
+        JsonNode given = coordinator.awaitRecords("assignments.agent", 1).get(0);
+
+        redis.flushall();
+
+        await().atMost(LONG).until(() -> redis.exists("index:complete") == 1);
+        send("assignments.agent", "late", given.toString().replace(first, "late"));
+        await().atMost(LONG).until(() -> redis.hexists("agent:agent:inflight", "late"));
+        assertThat(redis.hkeys("agent:agent:inflight")).containsExactlyInAnyOrder("first", "late");
+        coordinator.report(coordinator.awaitRecords("assignments.agent", 2).get(1), "completed", null);
+        coordinator.awaitTask("late", "completed");
+        assertThat(redis.hkeys("agent:agent:inflight")).containsExactly("first");
     }
 
     /** An agent that died before: its silence is noticed as if nothing had been lost. */

@@ -35,6 +35,8 @@ public final class TopicHistory implements AutoCloseable {
         Map<TopicPartition, Long> times = new HashMap<>();
         partitions.forEach(partition -> times.put(partition, Math.max(0, time.toEpochMilli())));
         Map<TopicPartition, Long> starts = new HashMap<>();
+        // Kafka's client warns about each partition that is asked for and not assigned.
+        consumer.assign(partitions);
         for (Map.Entry<TopicPartition, OffsetAndTimestamp> found :
                 consumer.offsetsForTimes(times, PATIENCE).entrySet()) {
             if (found.getValue() != null) {

@@ -21,6 +21,7 @@ final class Attempts {
     private static final Script SETTLE = Script.beside(Attempts.class, "settle");
     private static final Script RELEASE = Script.beside(Attempts.class, "release");
     private static final Script RESTORE = Script.beside(Attempts.class, "restore");
+    private static final Script END_TURN = Script.beside(Attempts.class, "end-turn");
     private static final int MAX_RESTORED_AT_ONCE = 250;
     private static final Script NO_LONGER_GONE = Script.beside(Attempts.class, "no-longer-gone");
     private static final int MAX_OVERDUE_AT_ONCE = 500;
@@ -101,13 +102,18 @@ final class Attempts {
         redis.sync().publish(redis.channel(Keys.AGENT_EVENTS), Json.text(Map.of("unpublished", taskIds)));
     }
 
-    /** Makes agents the holders of what they have, as Kafka tells, where nothing newer is known; how many were. */
-    int restore(Collection<Assignment> assignments, Instant now) {
+    /**
+     * Makes agents the holders of what they have, as Kafka tells, where nothing newer is known; fails when it is not one's turn any more.
+     *
+     * @return how many it was
+     */
+    int restore(String turn, Collection<Assignment> assignments, Instant now) {
         int restored = 0;
         List<Assignment> left = List.copyOf(assignments);
         for (int from = 0; from < left.size(); from += MAX_RESTORED_AT_ONCE) {
             List<String> arguments = new ArrayList<>();
             arguments.add(String.valueOf(now.toEpochMilli()));
+            arguments.add(turn);
             for (Assignment one : left.subList(from, Math.min(left.size(), from + MAX_RESTORED_AT_ONCE))) {
                 arguments.add(one.taskId());
                 arguments.add(one.attempt().toString());
@@ -123,6 +129,16 @@ final class Attempts {
             restored += ((Long) RESTORE.runNow(redis, arguments).get(0)).intValue();
         }
         return restored;
+    }
+
+    /** Marks that Redis holds what it should, at the end of a turn; fails when it was not one's turn any more. */
+    void indexIsComplete(String turn, Instant now) {
+        END_TURN.runNow(redis, List.of(turn, now.toString()));
+    }
+
+    /** Lets others have their turn, if it still is one's own. */
+    void endTurn(String turn) {
+        END_TURN.runNow(redis, List.of(turn, ""));
     }
 
     /** Tells everyone that Redis has been filled anew, and knows nothing of what waits. */

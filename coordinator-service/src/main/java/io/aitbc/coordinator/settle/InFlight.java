@@ -50,6 +50,15 @@ final class InFlight {
         this.topics = topics;
     }
 
+    /** Whether an agent could have been given anything at all. */
+    boolean isPossible() throws InterruptedException {
+        try {
+            return !agentsWithTopics().isEmpty();
+        } catch (ExecutionException e) {
+            throw new KafkaException(e.getCause());
+        }
+    }
+
     /** The newest attempt of each task, unless it has been reported, or a later one has, or it was cancelled. */
     Collection<Assignment> find(Instant now) throws InterruptedException {
         Map<String, Assignment> newest = new HashMap<>();
@@ -105,12 +114,8 @@ final class InFlight {
 
     /** The partition of each agent, and what its group has committed there; 0 when it has not. */
     private Map<TopicPartition, Long> committedByAgents() throws InterruptedException {
-        String start = topics.assignments("");
         try {
-            Set<String> agentIds = admin.listTopics().names().get().stream()
-                    .filter(name -> name.startsWith(start))
-                    .map(name -> name.substring(start.length()))
-                    .collect(Collectors.toSet());
+            Set<String> agentIds = agentsWithTopics();
             Map<String, ListConsumerGroupOffsetsSpec> groups = new HashMap<>();
             agentIds.forEach(id -> groups.put(
                     topics.agentGroup(id), new ListConsumerGroupOffsetsSpec().topicPartitions(Set.of(partition(id)))));
@@ -123,6 +128,14 @@ final class InFlight {
         } catch (ExecutionException e) {
             throw new KafkaException(e.getCause());
         }
+    }
+
+    private Set<String> agentsWithTopics() throws InterruptedException, ExecutionException {
+        String start = topics.assignments("");
+        return admin.listTopics().names().get().stream()
+                .filter(name -> name.startsWith(start))
+                .map(name -> name.substring(start.length()))
+                .collect(Collectors.toSet());
     }
 
     private long committed(ListConsumerGroupOffsetsResult listed, String agentId) throws InterruptedException {

@@ -1,6 +1,5 @@
 package io.aitbc.coordinator.settle;
 
-import io.aitbc.contracts.Assignment;
 import io.aitbc.coordinator.background.Recurring;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
@@ -9,14 +8,15 @@ import io.lettuce.core.SetArgs;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
-import java.util.Collection;
+import java.util.UUID;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
  * Redis is an index of what Kafka holds. When it comes back empty, which the missing mark tells, one coordinator fills it again: agents
- * from their heartbeats, what they hold from their topics and the results. Until then nothing is reserved, by anyone.
+ * from their heartbeats, what they hold from their topics and the results. Until then nothing is reserved, by anyone. Should Redis be
+ * emptied once more meanwhile, what was read is thrown away, for it may have ended since.
  */
 final class IndexRebuild implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(IndexRebuild.class);
@@ -24,6 +24,9 @@ final class IndexRebuild implements AutoCloseable {
 
     /** What was granted just before may take so long to the agents' topics. */
     private static final Duration ON_ITS_WAY = Duration.ofSeconds(2);
+
+    /** What took longer, because a coordinator stood still, is looked for once more. */
+    private static final Duration LATECOMERS_AFTER = Duration.ofSeconds(10);
 
     /** Whoever rebuilds and has not finished by then has died. */
     private static final Duration LASTS_AT_MOST = Duration.ofMinutes(2);
@@ -35,6 +38,11 @@ final class IndexRebuild implements AutoCloseable {
     private final Clock clock;
     private final Recurring looking = new Recurring("index", LOOK_EVERY, this::look, () -> {});
     private @Nullable Instant missingSince;
+    private @Nullable Instant latecomersAt;
+
+    private interface Step {
+        void run(String turn, Instant now) throws InterruptedException;
+    }
 
     IndexRebuild(Redis redis, HeartbeatArchive heartbeats, InFlight inFlight, Attempts attempts, Clock clock) {
         this.redis = redis;
@@ -54,41 +62,64 @@ final class IndexRebuild implements AutoCloseable {
     }
 
     private void look() throws InterruptedException {
-        if (redis.sync().exists(Keys.INDEX_COMPLETE) == 1) {
+        Instant now = clock.instant();
+        if (isComplete()) {
             missingSince = null;
+            if (latecomersAt != null && !now.isBefore(latecomersAt)) {
+                alone(now, this::lookForLatecomers);
+            }
             return;
         }
-        Instant now = clock.instant();
         if (missingSince == null) {
             missingSince = now;
         }
-        if (now.isBefore(missingSince.plus(ON_ITS_WAY))) {
-            return;
+        if (!now.isBefore(missingSince.plus(ON_ITS_WAY)) || !inFlight.isPossible()) {
+            alone(now, this::rebuild);
         }
-        if ("OK"
-                .equals(redis.sync()
-                        .set(
-                                Keys.INDEX_REBUILDING,
-                                now.toString(),
-                                SetArgs.Builder.nx().px(LASTS_AT_MOST.toMillis())))) {
+    }
+
+    private boolean isComplete() {
+        return redis.sync().exists(Keys.INDEX_COMPLETE) == 1;
+    }
+
+    /** One coordinator at a time; whose turn it is stands in Redis, and is gone when that is emptied. */
+    private void alone(Instant now, Step step) throws InterruptedException {
+        String turn = now + " " + UUID.randomUUID();
+        SetArgs ifNobodyElse = SetArgs.Builder.nx().px(LASTS_AT_MOST.toMillis());
+        if ("OK".equals(redis.sync().set(Keys.INDEX_REBUILDING, turn, ifNobodyElse))) {
             try {
-                rebuild(now);
+                step.run(turn, now);
             } finally {
-                redis.sync().del(Keys.INDEX_REBUILDING);
+                attempts.endTurn(turn);
             }
         }
     }
 
-    private void rebuild(Instant now) throws InterruptedException {
+    private void rebuild(String turn, Instant now) throws InterruptedException {
+        if (isComplete()) {
+            // Another has done it since this one looked.
+            return;
+        }
+        // Should this fail, because Kafka is away, then what is on its way may be held up as well: it gets its time
+        // again.
+        missingSince = null;
         int agents = heartbeats.noteAgain(now);
-        Collection<Assignment> out = inFlight.find(now);
-        int restored = attempts.restore(out, now);
-        redis.sync().set(Keys.INDEX_COMPLETE, clock.instant().toString());
+        int restored = attempts.restore(turn, inFlight.find(now), now);
+        attempts.indexIsComplete(turn, clock.instant());
         attempts.tellRebuilt();
+        latecomersAt = now.plus(LATECOMERS_AFTER);
         log.atInfo()
                 .addKeyValue("agents", agents)
                 .addKeyValue("in_flight", restored)
                 .addKeyValue("ms", Duration.between(now, clock.instant()).toMillis())
                 .log("The index in Redis is filled from Kafka");
+    }
+
+    private void lookForLatecomers(String turn, Instant now) throws InterruptedException {
+        int restored = attempts.restore(turn, inFlight.find(now), now);
+        latecomersAt = null;
+        if (restored > 0) {
+            log.atInfo().addKeyValue("in_flight", restored).log("What came to agents late is in the index too");
+        }
     }
 }

@@ -1,14 +1,18 @@
 -- Makes agents the holders of attempts again that Redis has lost, as their topics tell.
 -- Guarantee: a task of which anything is known but that it waits for this attempt, or an earlier one, is left as it is; an attempt that
---        is restored has its whole time again, because what it reported of its progress is lost.
+--        is restored has its whole time again, because what it reported of its progress is lost. Changes nothing once Redis was
+--        emptied again since the turn began: what was read then may have ended.
 -- KEYS   1 the channel of notices
--- ARGV   1 now in ms, then for each attempt ten:
+-- ARGV   1 now in ms, 2 whose turn it is, then for each attempt ten:
 --        task_id, attempt, agent_id, priority, submitted_at, assigned_at, assigned_at in ms, max_attempts, timeout_seconds,
 --        new deadline as ISO 8601
 -- Returns how many were restored
+if redis.call('GET', 'index:rebuilding') ~= ARGV[2] then
+  return redis.error_reply('SUPERSEDED Redis was emptied once more, or it took too long')
+end
 local now_ms = tonumber(ARGV[1])
 local restored, held = 0, {}
-for i = 2, #ARGV, 10 do
+for i = 3, #ARGV, 10 do
   local task_id, attempt, agent_id = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2]
   local task = 'task:' .. task_id
   local seen = redis.call('HMGET', task, 'status', 'attempt')

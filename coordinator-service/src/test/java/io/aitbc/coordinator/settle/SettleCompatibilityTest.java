@@ -215,7 +215,9 @@ class SettleCompatibilityTest {
         hashes.set("expired", hash("task-1"));
         empty();
 
-        attempts.restore(List.of(Assignment.of(waiting("task-1", 1).task(), Priority.HIGH, "agent-1", NOW)), NOW);
+        redis.sync().set(Keys.INDEX_REBUILDING, "a turn");
+        attempts.restore(
+                "a turn", List.of(Assignment.of(waiting("task-1", 1).task(), Priority.HIGH, "agent-1", NOW)), NOW);
         notices.set("restored", overheard.notice());
         hashes.set("restored", hash("task-1"));
         attempts.tellUnpublished(List.of("task-1"));

@@ -1,0 +1,76 @@
+package io.aitbc.coordinator.settle;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.aitbc.contracts.Assignment;
+import io.aitbc.contracts.Json;
+import io.aitbc.coordinator.OverheardRedis;
+import io.aitbc.coordinator.redis.Keys;
+import io.aitbc.coordinator.redis.Redis;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.List;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** What was read from Kafka for an index that was emptied once more since is not written: it may have ended. */
+class TurnTest {
+    private static final Instant NOW = Instant.parse("2026-01-01T00:00:00Z");
+    private static final Assignment HELD = Json.read("""
+            {"assignment_id":"t:1","task_id":"t","attempt":1,"agent_id":"a","priority":"normal","task_data":{},"max_attempts":3,
+            "timeout_seconds":60,"submitted_at":"2026-01-01T00:00:00Z","assigned_at":"2026-01-01T00:00:00Z",
+            "deadline":"2026-01-01T00:01:00Z"}
+            """, Assignment.class);
+
+    @TempDir
+    private Path folder;
+
+    private OverheardRedis overheard;
+    private Redis redis;
+    private Attempts attempts;
+
+    @BeforeEach
+    void start() {
+        overheard = new OverheardRedis(folder);
+        redis = overheard.redis();
+        attempts = new Attempts(redis, Duration.ofHours(1));
+        redis.sync().flushall();
+        redis.sync().set(Keys.INDEX_REBUILDING, "mine");
+    }
+
+    @AfterEach
+    void end() {
+        overheard.close();
+    }
+
+    @Test
+    void whatIsReadInOnesTurnIsRestored() {
+        assertThat(attempts.restore("mine", List.of(HELD), NOW)).isEqualTo(1);
+        attempts.indexIsComplete("mine", NOW);
+        assertThat(redis.sync().hkeys(Keys.inflight("a"))).containsExactly("t");
+        assertThat(redis.sync().get(Keys.INDEX_COMPLETE)).isEqualTo(NOW.toString());
+        assertThat(redis.sync().exists(Keys.INDEX_REBUILDING)).isZero();
+    }
+
+    @Test
+    void onceEmptiedAgainNothingIsRestoredAndTheIndexIsNotComplete() {
+        redis.sync().flushall();
+        assertThatThrownBy(() -> attempts.restore("mine", List.of(HELD), NOW))
+                .hasMessageContaining("emptied once more");
+        assertThatThrownBy(() -> attempts.indexIsComplete("mine", NOW)).hasMessageContaining("emptied once more");
+        assertThat(redis.sync().keys("*")).isEmpty();
+    }
+
+    @Test
+    void anothersTurnIsNotEnded() {
+        redis.sync().set(Keys.INDEX_REBUILDING, "another's");
+        attempts.endTurn("mine");
+        assertThatThrownBy(() -> attempts.indexIsComplete("mine", NOW)).hasMessageContaining("SUPERSEDED");
+        assertThat(redis.sync().get(Keys.INDEX_REBUILDING)).isEqualTo("another's");
+        assertThat(redis.sync().exists(Keys.INDEX_COMPLETE)).isZero();
+    }
+}
