@@ -13,7 +13,19 @@ import picocli.CommandLine.Command;
         name = "benchmarks",
         mixinStandardHelpOptions = true,
         description = "Measures what things cost on this machine, beside the raw limit.",
-        subcommands = {RegistryBenchmark.class, StrategyBenchmark.class, ChoiceBenchmark.class})
+        subcommands = {
+            RegistryBenchmark.class,
+            StrategyBenchmark.class,
+            MatchingBenchmark.class,
+            ThroughputBenchmark.class,
+            LatencyBenchmark.class,
+            UrgentBenchmark.class,
+            GrowthBenchmark.class,
+            RestBenchmark.class,
+            MemoryBenchmark.class,
+            PeersBenchmark.class,
+            AllBenchmark.class
+        })
 public final class Benchmarks {
     private Benchmarks() {}
 
@@ -34,6 +46,11 @@ public final class Benchmarks {
                 new CountDownLatch(1).await();
             }
             case "role:coordinator" -> CoordinatorApplication.main(args);
+            case "role:agents" -> BareAgents.play(args);
+            case "role:submitter" -> Submitter.play(args);
+            case "role:relay" -> RawRelay.play(args);
+            case "role:rabbit-agents" -> RabbitAgents.play(args);
+            case "role:rabbit-submitter" -> RabbitAgents.submit(args);
             case "role:raw-heartbeats" -> RawHeartbeats.run(args[0], args[1], Long.parseLong(args[2]));
             default -> throw new IllegalArgumentException(role);
         }

@@ -30,30 +30,48 @@ final class Cluster implements AutoCloseable {
     private final Path folder;
     private final Process kafka;
     private final LocalRedis redis;
-    private final Process coordinator;
+    private final List<Process> coordinators = new ArrayList<>();
     private final int kafkaPort = LocalStack.freePort();
-    private final int restPort = LocalStack.freePort();
+    private final List<Integer> restPorts = new ArrayList<>();
 
     Cluster(String... coordinatorSettings) {
+        this(1, List.of("-Xmx4g"), coordinatorSettings);
+    }
+
+    /** @param options of the coordinators' JVMs */
+    Cluster(int coordinatorCount, List<String> options, String... coordinatorSettings) {
         try {
             folder = Files.createTempDirectory("benchmark");
             kafka = java("role:kafka", folder.resolve("kafka").toString(), "" + kafkaPort, "" + LocalStack.freePort());
             redis = LocalRedis.start(folder.resolve("redis"), LocalStack.freePort());
-            List<String> arguments = new ArrayList<>(List.of(
-                    "role:coordinator",
-                    "--aitbc.kafka.bootstrap-servers=" + bootstrapServers(),
-                    "--aitbc.redis.url=" + redisUrl(),
-                    "--aitbc.coordinator.port=" + restPort,
-                    "--server.address=127.0.0.1",
-                    "--aitbc.log.level=WARN"));
-            arguments.addAll(Arrays.asList(coordinatorSettings));
-            coordinator = java(arguments.toArray(String[]::new));
+            for (int i = 0; i < coordinatorCount; i++) {
+                coordinators.add(coordinator(options, coordinatorSettings));
+            }
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
-        Runtime.getRuntime()
-                .addShutdownHook(new Thread(() -> List.of(coordinator, kafka).forEach(Process::destroy)));
-        await("a healthy coordinator", Duration.ofSeconds(60), this::isHealthy);
+        Runtime.getRuntime().addShutdownHook(new Thread(() -> {
+            coordinators.forEach(Process::destroy);
+            kafka.destroy();
+        }));
+        await(
+                "healthy coordinators",
+                Duration.ofSeconds(60),
+                () -> restPorts.stream().allMatch(this::isHealthy));
+    }
+
+    private Process coordinator(List<String> options, String... settings) throws IOException {
+        int port = LocalStack.freePort();
+        restPorts.add(port);
+        List<String> arguments = new ArrayList<>(List.of(
+                "role:coordinator",
+                "--aitbc.kafka.bootstrap-servers=" + bootstrapServers(),
+                "--aitbc.redis.url=" + redisUrl(),
+                "--aitbc.coordinator.port=" + port,
+                "--server.address=127.0.0.1",
+                "--aitbc.log.level=WARN"));
+        arguments.addAll(Arrays.asList(settings));
+        return quiet(JavaProcess.of(Benchmarks.class, options, arguments));
     }
 
     String bootstrapServers() {
@@ -71,7 +89,11 @@ final class Cluster implements AutoCloseable {
 
     /** Processor time that the coordinator has used. */
     Duration coordinatorCpu() {
-        return cpu(coordinator.toHandle());
+        return coordinators.stream().map(one -> cpu(one.toHandle())).reduce(Duration.ZERO, Duration::plus);
+    }
+
+    Duration kafkaCpu() {
+        return cpu(kafka.toHandle());
     }
 
     Duration redisCpu() {
@@ -82,9 +104,18 @@ final class Cluster implements AutoCloseable {
         return process.info().totalCpuDuration().orElseThrow();
     }
 
-    /** What is alive on the coordinator's heap, after a full collection. */
+    /** What is alive on the first coordinator's heap, after a full collection. */
     long coordinatorHeapBytes() {
-        return JavaProcess.liveHeapBytes(coordinator.pid());
+        return JavaProcess.liveHeapBytes(coordinators.get(0).pid());
+    }
+
+    long coordinatorPid() {
+        return coordinators.get(0).pid();
+    }
+
+    /** Where the first coordinator answers. */
+    String restUrl() {
+        return "http://127.0.0.1:" + restPorts.get(0);
     }
 
     JsonNode get(String path) {
@@ -95,10 +126,18 @@ final class Cluster implements AutoCloseable {
         return send("PUT", path, body).orElseThrow();
     }
 
+    JsonNode post(String path, String body) {
+        return send("POST", path, body).orElseThrow();
+    }
+
     private Optional<JsonNode> send(String method, String path, String body) {
+        return send(restPorts.get(0), method, path, body);
+    }
+
+    private static Optional<JsonNode> send(int port, String method, String path, String body) {
         try {
             HttpResponse<byte[]> answer = HTTP.send(
-                    HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + restPort + path))
+                    HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + port + path))
                             .method(method, HttpRequest.BodyPublishers.ofString(body))
                             .header("Content-Type", "application/json")
                             .timeout(Duration.ofSeconds(60))
@@ -112,14 +151,21 @@ final class Cluster implements AutoCloseable {
         }
     }
 
-    private boolean isHealthy() {
-        return send("GET", "/health", "").isPresent();
+    private boolean isHealthy(int port) {
+        return send(port, "GET", "/health", "").isPresent();
     }
 
     /** Another process from the same jar or class path. */
     static Process java(String... arguments) throws IOException {
-        return JavaProcess.of(Benchmarks.class, List.of("-Xmx4g"), List.of(arguments))
-                .redirectOutput(ProcessBuilder.Redirect.DISCARD)
+        return quiet(javaBuilder(arguments));
+    }
+
+    static ProcessBuilder javaBuilder(String... arguments) {
+        return JavaProcess.of(Benchmarks.class, List.of("-Xmx4g"), List.of(arguments));
+    }
+
+    private static Process quiet(ProcessBuilder builder) throws IOException {
+        return builder.redirectOutput(ProcessBuilder.Redirect.DISCARD)
                 .redirectError(ProcessBuilder.Redirect.INHERIT)
                 .start();
     }
@@ -145,7 +191,7 @@ final class Cluster implements AutoCloseable {
 
     @Override
     public void close() {
-        end(coordinator);
+        coordinators.forEach(Cluster::end);
         redis.close();
         end(kafka);
         try (Stream<Path> paths = Files.walk(folder)) {

@@ -9,25 +9,22 @@ import io.lettuce.core.RedisClient;
 import io.lettuce.core.api.StatefulRedisConnection;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.concurrent.Callable;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.apache.kafka.common.serialization.StringSerializer;
-import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
 /** What agents cost that are there and say so. */
 @Command(name = "registry", description = "What agents cost: heartbeats, memory, finding one.")
-final class RegistryBenchmark implements Callable<Integer> {
+final class RegistryBenchmark extends Benchmark {
     private static final Duration LONG = Duration.ofMinutes(5);
     private static final Duration HEARTBEAT_EVERY = Duration.ofSeconds(10);
     /** Until what the burst left to compile and to collect is done. */
@@ -45,11 +42,8 @@ final class RegistryBenchmark implements Callable<Integer> {
     @Option(names = "--burst", defaultValue = "200000", description = "How many heartbeats come as fast as can be")
     private int burst;
 
-    @Option(names = "--json", description = "A file for the table as JSON")
-    private @Nullable Path json;
-
     @Override
-    public Integer call() {
+    List<Report> measure() {
         Report report = new Report(
                 "Registry: each agent sends a heartbeat with its registration every 10 s",
                 "agents",
@@ -65,8 +59,7 @@ final class RegistryBenchmark implements Callable<Integer> {
                 "HGETALL: p50",
                 "view told: p50, p99");
         sizes.forEach(agents -> measure(agents, report));
-        report.publish(json);
-        return 0;
+        return List.of(report);
     }
 
     private void measure(int agents, Report report) {

@@ -12,12 +12,18 @@ import java.util.List;
 import java.util.Map;
 import org.apache.kafka.common.utils.AppInfoParser;
 import org.jspecify.annotations.Nullable;
+import org.knowm.xchart.BitmapEncoder;
+import org.knowm.xchart.XYChart;
+import org.knowm.xchart.XYChartBuilder;
 
-/** A table for people, and the same as JSON. */
+/** A table for people, the same as JSON, and curves if there are any. */
 final class Report {
     private final String title;
     private final List<String> columns;
     private final List<List<String>> rows = new ArrayList<>();
+    private final Map<String, Map<Double, Double>> curves = new LinkedHashMap<>();
+    private String across = "";
+    private String upwards = "";
 
     Report(String title, String... columns) {
         this.title = title;
@@ -28,27 +34,73 @@ final class Report {
         rows.add(Arrays.stream(values).map(String::valueOf).toList());
     }
 
-    /** Prints the table, and writes it into a file if one is given. */
-    void publish(@Nullable Path jsonFile) {
+    /** Lets there be a picture. */
+    void axes(String horizontal, String vertical) {
+        across = horizontal;
+        upwards = vertical;
+    }
+
+    /** A point of a curve, from left to right. */
+    void point(String curve, double x, double y) {
+        curves.computeIfAbsent(curve, name -> new LinkedHashMap<>()).put(x, y);
+    }
+
+    /** Prints tables, and writes them into a file, with their pictures beside it, if one is given. */
+    static void publish(List<Report> reports, @Nullable Path jsonFile) {
         System.out.println();
-        System.out.println(title);
         System.out.println(machine());
-        System.out.println();
-        print(columns);
-        print(columns.stream().map(column -> "---").toList());
-        rows.forEach(Report::print);
+        reports.forEach(Report::print);
         if (jsonFile != null) {
             Map<String, Object> json = new LinkedHashMap<>();
-            json.put("title", title);
             json.put("machine", machine());
-            json.put("columns", columns);
-            json.put("rows", rows);
+            json.put("tables", reports.stream().map(Report::json).toList());
             try {
+                Files.createDirectories(jsonFile.toAbsolutePath().getParent());
                 Files.write(jsonFile, Json.bytes(json));
+                for (Report report : reports) {
+                    report.draw(jsonFile);
+                }
             } catch (IOException e) {
                 throw new UncheckedIOException(e);
             }
         }
+    }
+
+    private Map<String, Object> json() {
+        Map<String, Object> json = new LinkedHashMap<>();
+        json.put("title", title);
+        json.put("columns", columns);
+        json.put("rows", rows);
+        return json;
+    }
+
+    private void draw(Path jsonFile) throws IOException {
+        if (curves.isEmpty()) {
+            return;
+        }
+        XYChart chart = new XYChartBuilder()
+                .width(900)
+                .height(450)
+                .title(title)
+                .xAxisTitle(across)
+                .yAxisTitle(upwards)
+                .build();
+        chart.getStyler().setXAxisLogarithmic(true).setYAxisMin(0.0);
+        curves.forEach(
+                (name, points) -> chart.addSeries(name, List.copyOf(points.keySet()), List.copyOf(points.values())));
+        String file = title.replaceAll("[:,;].*", "")
+                .toLowerCase(java.util.Locale.ROOT)
+                .replaceAll("[^a-z0-9]+", "-");
+        BitmapEncoder.saveBitmap(chart, jsonFile.resolveSibling(file).toString(), BitmapEncoder.BitmapFormat.PNG);
+    }
+
+    private void print() {
+        System.out.println();
+        System.out.println(title);
+        System.out.println();
+        print(columns);
+        print(columns.stream().map(column -> "---").toList());
+        rows.forEach(Report::print);
     }
 
     private static void print(List<String> cells) {

@@ -8,25 +8,22 @@ import io.aitbc.contracts.Requirements;
 import io.aitbc.contracts.Task;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.balance.LoadBalancingStrategy;
-import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
-import java.util.concurrent.Callable;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.apache.kafka.common.serialization.StringSerializer;
-import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
 /** Who gets how much: the same tasks for the same unequal agents, by each strategy in turn. */
 @Command(name = "strategies", description = "Who gets how many of the same tasks, by strategy.")
-final class StrategyBenchmark implements Callable<Integer> {
+final class StrategyBenchmark extends Benchmark {
     private static final Duration LONG = Duration.ofMinutes(2);
     private static final List<Location> CITIES =
             List.of(new Location(52.37, 4.89), new Location(1.35, 103.82), new Location(38.95, -77.45));
@@ -37,11 +34,8 @@ final class StrategyBenchmark implements Callable<Integer> {
     @Option(names = "--per-second", defaultValue = "250", description = "How fast they come")
     private int perSecond;
 
-    @Option(names = "--json", description = "A file for the table as JSON")
-    private @Nullable Path json;
-
     @Override
-    public Integer call() {
+    List<Report> measure() {
         Map<LoadBalancingStrategy, Map<String, Integer>> counts = new LinkedHashMap<>();
         List<PlainAgents.Traits> agents = agents();
         try (Cluster cluster = new Cluster("--aitbc.registry.min-health-score=0");
@@ -65,11 +59,10 @@ final class StrategyBenchmark implements Callable<Integer> {
                 System.out.println(strategy.wireName() + " " + got);
             }
         }
-        publish(agents, counts);
-        return 0;
+        return List.of(table(agents, counts));
     }
 
-    private void publish(List<PlainAgents.Traits> agents, Map<LoadBalancingStrategy, Map<String, Integer>> counts) {
+    private Report table(List<PlainAgents.Traits> agents, Map<LoadBalancingStrategy, Map<String, Integer>> counts) {
         List<String> columns = new ArrayList<>(List.of("agent", "capacity", "weight", "takes, ms", "cpu", "near city"));
         counts.keySet().forEach(strategy -> columns.add(strategy.wireName()));
         Report report = new Report(
@@ -88,7 +81,7 @@ final class StrategyBenchmark implements Callable<Integer> {
             counts.values().forEach(ofAgents -> row.add(ofAgents.get(is.agentId())));
             report.row(row.toArray());
         }
-        report.publish(json);
+        return report;
     }
 
     private static List<PlainAgents.Traits> agents() {

@@ -1,0 +1,33 @@
+package io.aitbc.benchmarks;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.Supplier;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+
+/** Every table, one after the other. */
+@Command(name = "all", description = "All that is measured, as it is by default; takes about an hour.")
+final class AllBenchmark extends Benchmark {
+    private static final List<Supplier<Benchmark>> ALL = List.of(
+            ThroughputBenchmark::new,
+            LatencyBenchmark::new,
+            UrgentBenchmark::new,
+            GrowthBenchmark::new,
+            RestBenchmark::new,
+            MemoryBenchmark::new,
+            MatchingBenchmark::new,
+            PeersBenchmark::new);
+
+    @Override
+    List<Report> measure() {
+        List<Report> reports = new ArrayList<>();
+        for (Supplier<Benchmark> one : ALL) {
+            Benchmark benchmark = one.get();
+            new CommandLine(benchmark).parseArgs();
+            System.out.println(new CommandLine(benchmark).getCommandName());
+            reports.addAll(benchmark.measure());
+        }
+        return reports;
+    }
+}

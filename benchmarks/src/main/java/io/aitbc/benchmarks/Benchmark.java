@@ -1,0 +1,22 @@
+package io.aitbc.benchmarks;
+
+import java.nio.file.Path;
+import java.util.List;
+import java.util.concurrent.Callable;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Option;
+
+/** Something that is measured, alone or with all others. */
+abstract class Benchmark implements Callable<Integer> {
+    @Option(names = "--json", description = "A file for the tables as JSON; pictures stand beside it")
+    private @Nullable Path json;
+
+    /** Takes minutes. */
+    abstract List<Report> measure();
+
+    @Override
+    public Integer call() {
+        Report.publish(measure(), json);
+        return 0;
+    }
+}

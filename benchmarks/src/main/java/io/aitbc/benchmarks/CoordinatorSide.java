@@ -1,0 +1,114 @@
+package io.aitbc.benchmarks;
+
+import io.aitbc.contracts.Priority;
+import io.lettuce.core.LettuceFutures;
+import io.lettuce.core.RedisClient;
+import io.lettuce.core.RedisFuture;
+import io.lettuce.core.ScanArgs;
+import io.lettuce.core.ScanIterator;
+import io.lettuce.core.api.StatefulRedisConnection;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.concurrent.TimeUnit;
+import org.HdrHistogram.Histogram;
+
+/** The coordinator with its Redis. */
+final class CoordinatorSide extends Side {
+    private static final int ASKED_AT_ONCE = 10_000;
+
+    private final Cluster cluster;
+    private final RedisClient client;
+    private final StatefulRedisConnection<String, String> redis;
+    private long settledBefore;
+
+    CoordinatorSide(Cluster cluster, int agentCount, int capacity) {
+        super(cluster, "", agentCount, capacity);
+        this.cluster = cluster;
+        client = RedisClient.create(cluster.redisUrl());
+        redis = client.connect();
+        agents.ask("register");
+        Cluster.await("all agents", Duration.ofMinutes(10), () -> redis.sync().scard("agents:active") == agentCount);
+    }
+
+    /** From now on agents do what they are given. */
+    CoordinatorSide working() {
+        agents.ask("work");
+        return this;
+    }
+
+    StatefulRedisConnection<String, String> redis() {
+        return redis;
+    }
+
+    @Override
+    long settled() {
+        return settledEver() - settledBefore;
+    }
+
+    private long settledEver() {
+        String count = redis.sync().hget("stats:tasks", "completed");
+        return count == null ? 0 : Long.parseLong(count);
+    }
+
+    @Override
+    void reset() {
+        settledBefore = settledEver();
+        agents.ask("reset");
+    }
+
+    @Override
+    void pause() {
+        queues("pause");
+    }
+
+    @Override
+    void resume() {
+        queues("resume");
+    }
+
+    private void queues(String what) {
+        for (Priority priority : Priority.values()) {
+            cluster.post("/tasks/queues/" + priority.wireName() + "/" + what, "");
+        }
+    }
+
+    /** The time at which a batch of results was settled is taken before Redis is asked to, so one round trip of it is not counted. */
+    @Override
+    Histogram untilSettled(String run) {
+        Histogram latencies = Moments.histogram();
+        Map<String, RedisFuture<String>> asked = new HashMap<>();
+        ScanIterator<String> keys = ScanIterator.scan(
+                redis.sync(), ScanArgs.Builder.matches("task:" + run + "-*").limit(1_000));
+        while (keys.hasNext()) {
+            String key = keys.next();
+            asked.put(key, redis.async().hget(key, "finished_at"));
+            if (asked.size() == ASKED_AT_ONCE) {
+                note(asked, latencies);
+            }
+        }
+        note(asked, latencies);
+        return latencies;
+    }
+
+    private static void note(Map<String, RedisFuture<String>> asked, Histogram latencies) {
+        LettuceFutures.awaitAll(1, TimeUnit.MINUTES, asked.values().toArray(RedisFuture[]::new));
+        asked.forEach((key, finished) -> Moments.record(
+                latencies,
+                Moments.of(Instant.parse(finished.toCompletableFuture().join())) - Moments.submittedAt(key)));
+        asked.clear();
+    }
+
+    @Override
+    Duration cpu() {
+        return cluster.coordinatorCpu().plus(cluster.redisCpu());
+    }
+
+    @Override
+    public void close() {
+        super.close();
+        redis.close();
+        client.shutdown();
+    }
+}

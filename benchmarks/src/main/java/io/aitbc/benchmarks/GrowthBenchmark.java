@@ -1,0 +1,118 @@
+package io.aitbc.benchmarks;
+
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.function.IntConsumer;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/** What a task costs when there is more of something. */
+@Command(
+        name = "growth",
+        description =
+                "What a task costs with more that waits, more that is blocked, more requirements, more coordinators.")
+final class GrowthBenchmark extends Benchmark {
+    private static final int AGENTS = 100;
+    private static final int CAPACITY = 100;
+
+    @Option(names = "--backlogs", split = ",", defaultValue = "1000,10000,100000,1000000", description = "That wait")
+    private List<Integer> backlogs = List.of();
+
+    @Option(names = "--groups", split = ",", defaultValue = "1,100,1000", description = "Different requirements")
+    private List<Integer> groups = List.of();
+
+    @Option(names = "--blocked", split = ",", defaultValue = "0,20000,200000", description = "That no agent can take")
+    private List<Integer> blocked = List.of();
+
+    @Option(names = "--coordinators", split = ",", defaultValue = "1,2", description = "How many")
+    private List<Integer> coordinators = List.of();
+
+    @Option(names = "--tasks", defaultValue = "100000", description = "How many are measured each time")
+    private int tasks;
+
+    @Option(names = "--times", defaultValue = "5", description = "How often")
+    private int times;
+
+    @Override
+    List<Report> measure() {
+        List<Report> reports = new ArrayList<>();
+        try (Cluster cluster = new Cluster();
+                CoordinatorSide side = new CoordinatorSide(cluster, AGENTS, CAPACITY).working()) {
+            side.flood("warm", 2 * tasks, 0);
+            Curve byBacklog = new Curve("Growth by backlog", "tasks that wait");
+            for (int backlog : backlogs) {
+                // So many small ones that together they are as long as the others.
+                int rounds = Math.max(1, tasks / backlog);
+                int often = backlog > tasks ? Math.max(1, times / 2) : times;
+                byBacklog.measure(backlog, side, (double) rounds * backlog, often, run -> {
+                    for (int i = 0; i < rounds; i++) {
+                        side.drain("backlog" + backlog + "-" + run + "-" + i, backlog, "all");
+                    }
+                });
+            }
+            reports.add(byBacklog.report);
+            Curve byGroups = new Curve("Growth by requirements", "different requirements");
+            for (int count : groups) {
+                byGroups.measure(
+                        count, side, tasks, times, run -> side.flood("groups" + count + "-" + run, tasks, count));
+            }
+            reports.add(byGroups.report);
+            Curve byBlocked = new Curve("Growth by blocked tasks", "tasks that no agent can take");
+            int already = 0;
+            for (int count : blocked) {
+                side.submit(new Submitter.Order("blocked" + count, count - already, 0, "all", -1));
+                already = count;
+                byBlocked.measure(
+                        Math.max(1, count),
+                        side,
+                        tasks,
+                        times,
+                        run -> side.flood("beside" + count + "-" + run, tasks, 0));
+            }
+            reports.add(byBlocked.report);
+        }
+        reports.add(byCoordinators());
+        return reports;
+    }
+
+    private Report byCoordinators() {
+        Curve curve = new Curve("Growth by coordinators", "coordinators");
+        for (int count : coordinators) {
+            try (Cluster cluster = new Cluster(count, List.of("-Xmx2g"));
+                    CoordinatorSide side = new CoordinatorSide(cluster, AGENTS, CAPACITY).working()) {
+                side.flood("warm", 2 * tasks, 0);
+                curve.measure(count, side, tasks, times, run -> side.flood("flood" + run, tasks, 0));
+            }
+        }
+        return curve.report;
+    }
+
+    private static final class Curve {
+        final Report report;
+
+        Curve(String title, String across) {
+            report = new Report(title, across, "tasks/s", "coordinator and Redis, processor µs/task");
+            report.axes(across, "processor µs per task");
+        }
+
+        void measure(int at, CoordinatorSide side, double count, int times, IntConsumer run) {
+            List<Double> us = new ArrayList<>();
+            List<Double> rates = new ArrayList<>();
+            for (int i = 0; i < times; i++) {
+                Duration before = side.cpu();
+                long start = System.nanoTime();
+                run.accept(i);
+                us.add(side.cpu().minus(before).toNanos() / 1e3 / count);
+                rates.add(count * 1e9 / (System.nanoTime() - start));
+            }
+            report.row(
+                    at,
+                    String.format(Locale.ROOT, "%.0f", Medians.of(rates)),
+                    String.format(Locale.ROOT, "%.0f", Medians.of(us)));
+            report.point("µs", at, Medians.of(us));
+            System.out.printf(Locale.ROOT, "  %d: %.0f µs%n", at, Medians.of(us));
+        }
+    }
+}

@@ -1,0 +1,78 @@
+package io.aitbc.benchmarks;
+
+import io.aitbc.coordinator.balance.LoadBalancingStrategy;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collection;
+import java.util.List;
+import java.util.Locale;
+import org.openjdk.jmh.profile.GCProfiler;
+import org.openjdk.jmh.results.RunResult;
+import org.openjdk.jmh.runner.Runner;
+import org.openjdk.jmh.runner.RunnerException;
+import org.openjdk.jmh.runner.options.OptionsBuilder;
+import org.openjdk.jmh.runner.options.TimeValue;
+import org.openjdk.jmh.runner.options.VerboseMode;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/** The matching core alone, with JMH: placements on one core, and what they allocate. */
+@Command(name = "matching", description = "Placements per second on one core, by strategy and number of agents.")
+final class MatchingBenchmark extends Benchmark {
+    @Option(names = "--agents", split = ",", defaultValue = "10,100,1000,10000", description = "How many agents")
+    private List<Integer> sizes = List.of();
+
+    @Option(names = "--strategies", split = ",", description = "Which; all by default")
+    private List<LoadBalancingStrategy> strategies = Arrays.asList(LoadBalancingStrategy.values());
+
+    @Option(names = "--times", defaultValue = "5", description = "Measurements of a second each")
+    private int times;
+
+    @Override
+    List<Report> measure() {
+        List<String> columns = new ArrayList<>(List.of("strategy"));
+        sizes.forEach(size -> columns.add(size + " agents: ns, bytes"));
+        sizes.forEach(size -> columns.add("placements/s, " + size + " agents"));
+        Report report = new Report(
+                "Matching: one task that comes, is placed and answered, and frees its agent (JMH)",
+                columns.toArray(String[]::new));
+        for (LoadBalancingStrategy strategy : strategies) {
+            List<Object> row = new ArrayList<>(List.of(strategy.wireName()));
+            List<String> rates = new ArrayList<>();
+            for (int size : sizes) {
+                RunResult result = run(strategy, size);
+                double ns = result.getPrimaryResult().getScore();
+                double bytes =
+                        result.getSecondaryResults().get("gc.alloc.rate.norm").getScore();
+                row.add(String.format(Locale.ROOT, "%.0f, %.0f", ns, bytes));
+                rates.add(String.format(Locale.ROOT, "%.1f million", 1_000 / ns));
+            }
+            row.addAll(rates);
+            report.row(row.toArray());
+        }
+        return List.of(report);
+    }
+
+    private RunResult run(LoadBalancingStrategy strategy, int agents) {
+        try {
+            // Not forked: a jar that holds jars is no class path for another JVM. Each strategy has its own profile
+            // anyway.
+            Collection<RunResult> results = new Runner(new OptionsBuilder()
+                            .include(Placements.class.getName())
+                            .param("strategy", strategy.name())
+                            .param("agents", "" + agents)
+                            .addProfiler(GCProfiler.class)
+                            .forks(0)
+                            .verbosity(VerboseMode.SILENT)
+                            .warmupIterations(3)
+                            .warmupTime(TimeValue.seconds(1))
+                            .measurementIterations(times)
+                            .measurementTime(TimeValue.seconds(1))
+                            .build())
+                    .run();
+            return results.iterator().next();
+        } catch (RunnerException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+}

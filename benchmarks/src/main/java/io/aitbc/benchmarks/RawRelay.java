@@ -1,0 +1,160 @@
+package io.aitbc.benchmarks;
+
+import io.aitbc.contracts.Topics;
+import java.io.IOException;
+import java.time.Duration;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.atomic.AtomicLong;
+import org.HdrHistogram.Histogram;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.ConsumerRecords;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.serialization.ByteArrayDeserializer;
+import org.apache.kafka.common.serialization.ByteArraySerializer;
+import org.apache.kafka.common.serialization.StringDeserializer;
+import org.apache.kafka.common.serialization.StringSerializer;
+
+/**
+ * What Kafka alone allows: copies each record from the task topics to an agent's topic, the next in turn, and reads the results. No
+ * registry, no choice, no fence. Records grow to the size of an assignment, for that is what agents get.
+ */
+final class RawRelay implements AutoCloseable {
+    private static final int ASSIGNMENT_BYTES = 560;
+
+    private final Topics topics;
+    private final List<String> agents;
+    private final Map<String, Object> base;
+    private final KafkaProducer<String, byte[]> producer;
+    private final Thread relaying = new Thread(this::relay, "relay");
+    private final Thread settling = new Thread(this::settle, "results");
+    private final AtomicLong settled = new AtomicLong();
+    private Histogram latencies = Moments.histogram();
+    private volatile boolean paused;
+    private volatile boolean closing;
+
+    private RawRelay(String bootstrapServers, String prefix, int agentCount, Map<String, Object> producerSettings) {
+        this.topics = new Topics(prefix);
+        this.agents = BareAgents.ids(agentCount);
+        this.base = Map.of(
+                "bootstrap.servers",
+                bootstrapServers,
+                "auto.offset.reset",
+                "earliest",
+                "enable.auto.commit",
+                "false",
+                "group.protocol",
+                "consumer");
+        Map<String, Object> config = new HashMap<>(producerSettings);
+        config.put("bootstrap.servers", bootstrapServers);
+        config.put("acks", "all");
+        this.producer = new KafkaProducer<>(config, new StringSerializer(), new ByteArraySerializer());
+    }
+
+    /** @param args bootstrap servers, prefix, number of agents, then settings of the producer as {@code name=value} */
+    static void play(String[] args) throws IOException {
+        Map<String, Object> settings = new HashMap<>();
+        Arrays.stream(args).skip(3).map(arg -> arg.split("=", 2)).forEach(pair -> settings.put(pair[0], pair[1]));
+        try (RawRelay relay = new RawRelay(args[0], args[1], Integer.parseInt(args[2]), settings)) {
+            relay.relaying.start();
+            relay.settling.start();
+            Player.listen(order -> relay.obey(order.get(0)));
+        }
+    }
+
+    private Object obey(String order) {
+        switch (order) {
+            case "pause" -> paused = true;
+            case "resume" -> paused = false;
+            case "reset" -> reset();
+            case "settled" -> {
+                return Map.of("settled", settled.get());
+            }
+            case "latencies" -> {
+                return encodedLatencies();
+            }
+            default -> throw new IllegalArgumentException(order);
+        }
+        return Map.of();
+    }
+
+    private synchronized void reset() {
+        latencies = Moments.histogram();
+        settled.set(0);
+    }
+
+    private synchronized Object encodedLatencies() {
+        return Map.of("latencies", Moments.encode(latencies));
+    }
+
+    private KafkaConsumer<String, byte[]> consumer(String group, List<String> from, int mostRecords) {
+        Map<String, Object> config = new HashMap<>(base);
+        config.put("group.id", topics.prefix() + group);
+        config.put("max.poll.records", mostRecords);
+        KafkaConsumer<String, byte[]> consumer =
+                new KafkaConsumer<>(config, new StringDeserializer(), new ByteArrayDeserializer());
+        consumer.subscribe(from);
+        return consumer;
+    }
+
+    private void relay() {
+        int next = 0;
+        long nextCommit = System.nanoTime();
+        try (KafkaConsumer<String, byte[]> consumer = consumer("relay", topics.tasks(), 2_000)) {
+            while (!closing) {
+                if (paused) {
+                    consumer.pause(consumer.assignment());
+                } else {
+                    consumer.resume(consumer.paused());
+                }
+                for (ConsumerRecord<String, byte[]> record : consumer.poll(Duration.ofMillis(100))) {
+                    String agent = agents.get(next++ % agents.size());
+                    producer.send(new ProducerRecord<>(
+                            topics.assignments(agent),
+                            record.key(),
+                            Arrays.copyOf(record.value(), Math.max(ASSIGNMENT_BYTES, record.value().length))));
+                }
+                if (System.nanoTime() >= nextCommit) {
+                    consumer.commitAsync();
+                    nextCommit = System.nanoTime() + 200_000_000;
+                }
+            }
+        }
+    }
+
+    private void settle() {
+        try (KafkaConsumer<String, byte[]> consumer = consumer("results", List.of(topics.results()), 2_000)) {
+            while (!closing) {
+                ConsumerRecords<String, byte[]> records = consumer.poll(Duration.ofMillis(100));
+                if (!records.isEmpty()) {
+                    note(records);
+                    consumer.commitSync();
+                }
+            }
+        }
+    }
+
+    private synchronized void note(ConsumerRecords<String, byte[]> records) {
+        long now = Moments.now();
+        for (ConsumerRecord<String, byte[]> record : records) {
+            Moments.record(latencies, now - Moments.submittedAt(record.key()));
+        }
+        settled.addAndGet(records.count());
+    }
+
+    @Override
+    public void close() {
+        closing = true;
+        try {
+            relaying.join();
+            settling.join();
+        } catch (InterruptedException e) {
+            throw new IllegalStateException(e);
+        }
+        producer.close(Duration.ofSeconds(2));
+    }
+}

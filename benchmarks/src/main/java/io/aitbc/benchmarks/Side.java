@@ -1,0 +1,79 @@
+package io.aitbc.benchmarks;
+
+import java.time.Duration;
+import org.HdrHistogram.Histogram;
+
+/** One of those that bring tasks from who submits to agents, and their results back, with an own set of topics, clients and agents. */
+abstract sealed class Side implements AutoCloseable permits CoordinatorSide, RawSide {
+    private static final Duration LONG = Duration.ofMinutes(10);
+
+    final Player agents;
+    private final Player submitter;
+
+    Side(Cluster cluster, String prefix, int agentCount, int capacity) {
+        agents = new Player("agents", cluster.bootstrapServers(), prefix, agentCount, capacity);
+        submitter = new Player("submitter", cluster.bootstrapServers(), prefix);
+    }
+
+    /** How many tasks are settled since the last reset. */
+    abstract long settled();
+
+    abstract void reset();
+
+    abstract void pause();
+
+    abstract void resume();
+
+    /** From when each task of a run was to be submitted until it was settled. */
+    abstract Histogram untilSettled(String run);
+
+    /** Processor time of what is between the clients. */
+    abstract Duration cpu();
+
+    /** Submits, and waits until Kafka has it. */
+    void submit(Submitter.Order order) {
+        submitter.ask(order.words());
+    }
+
+    /** Tasks per second, from the first that is submitted to the last that is settled. */
+    double flood(String run, int count, int groups) {
+        reset();
+        long first = Moments.now();
+        submit(new Submitter.Order(run, count, 0, "all", groups));
+        awaitSettled(count);
+        return count * 1e6 / (Moments.now() - first);
+    }
+
+    /** Tasks per second, of tasks that all wait already, from when they may go. */
+    double drain(String run, int count, String priority) {
+        reset();
+        pause();
+        submit(new Submitter.Order(run, count, 0, priority, 0));
+        // Until windows are full and everything is quiet.
+        Cluster.pause(Duration.ofSeconds(3));
+        long start = Moments.now();
+        resume();
+        awaitSettled(count);
+        return count * 1e6 / (Moments.now() - start);
+    }
+
+    void awaitSettled(long count) {
+        Cluster.await(count + " settled tasks", LONG, () -> settled() >= count);
+    }
+
+    /** From when each task was to be submitted until an agent had it, since the last reset. */
+    Histogram untilReached() {
+        return Moments.decode(agents.ask("figures").get("reached").asString());
+    }
+
+    /** The same of urgent tasks. */
+    Histogram urgentUntilReached() {
+        return Moments.decode(agents.ask("figures").get("urgent").asString());
+    }
+
+    @Override
+    public void close() {
+        submitter.close();
+        agents.close();
+    }
+}

@@ -1,0 +1,66 @@
+package io.aitbc.benchmarks;
+
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import org.HdrHistogram.Histogram;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/** How soon an urgent task begins while very many others are waiting, and are being done. */
+@Command(name = "urgent", description = "Time until an agent has an urgent task, behind many low ones.")
+final class UrgentBenchmark extends Benchmark {
+    private static final int PER_SECOND = 20;
+
+    @Option(names = "--backlogs", split = ",", defaultValue = "0,1000000", description = "Low tasks that wait")
+    private List<Integer> backlogs = List.of();
+
+    @Option(names = "--seconds", defaultValue = "10", description = "How long urgent ones come, 20 a second")
+    private int seconds;
+
+    @Option(names = "--times", defaultValue = "5", description = "How often; all together are counted")
+    private int times;
+
+    @Override
+    List<Report> measure() {
+        Report report = new Report(
+                "Urgent tasks, ms from when they were to be submitted until an agent has them, while agents are busy with low ones",
+                "low tasks that wait",
+                "p50",
+                "p99",
+                "most",
+                "low tasks left at the end, at least");
+        try (Cluster cluster = new Cluster();
+                CoordinatorSide side = new CoordinatorSide(cluster, 100, 100).working()) {
+            side.flood("warm", 200_000, 0);
+            for (int backlog : backlogs) {
+                measure(report, side, backlog);
+            }
+        }
+        return List.of(report);
+    }
+
+    private void measure(Report report, CoordinatorSide side, int backlog) {
+        Histogram all = Moments.histogram();
+        List<Double> left = new ArrayList<>();
+        for (int i = 0; i < times; i++) {
+            side.reset();
+            side.pause();
+            side.submit(new Submitter.Order("low" + backlog + "-" + i, backlog, 0, "low", 0));
+            Cluster.pause(Duration.ofSeconds(3));
+            side.resume();
+            int urgent = PER_SECOND * seconds;
+            side.submit(new Submitter.Order(Submitter.URGENT + backlog + "-" + i, urgent, PER_SECOND, "urgent", 0));
+            left.add((double) Math.max(0, backlog + urgent - side.settled()));
+            side.awaitSettled(backlog + urgent);
+            all.add(side.urgentUntilReached());
+        }
+        report.row(
+                backlog, ms(all, 50), ms(all, 99), ms(all, 100), String.format(Locale.ROOT, "%.0f", Medians.of(left)));
+    }
+
+    private static String ms(Histogram histogram, double percentile) {
+        return String.format(Locale.ROOT, "%.1f", histogram.getValueAtPercentile(percentile) / 1e3);
+    }
+}
