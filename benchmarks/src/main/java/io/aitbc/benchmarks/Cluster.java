@@ -109,10 +109,6 @@ final class Cluster implements AutoCloseable {
         return JavaProcess.liveHeapBytes(coordinators.get(0).pid());
     }
 
-    long coordinatorPid() {
-        return coordinators.get(0).pid();
-    }
-
     /** Where the first coordinator answers. */
     String restUrl() {
         return "http://127.0.0.1:" + restPorts.get(0);

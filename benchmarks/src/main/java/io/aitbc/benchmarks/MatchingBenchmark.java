@@ -10,6 +10,7 @@ import org.openjdk.jmh.profile.GCProfiler;
 import org.openjdk.jmh.results.RunResult;
 import org.openjdk.jmh.runner.Runner;
 import org.openjdk.jmh.runner.RunnerException;
+import org.openjdk.jmh.runner.options.ChainedOptionsBuilder;
 import org.openjdk.jmh.runner.options.OptionsBuilder;
 import org.openjdk.jmh.runner.options.TimeValue;
 import org.openjdk.jmh.runner.options.VerboseMode;
@@ -40,28 +41,42 @@ final class MatchingBenchmark extends Benchmark {
             List<Object> row = new ArrayList<>(List.of(strategy.wireName()));
             List<String> rates = new ArrayList<>();
             for (int size : sizes) {
-                RunResult result = run(strategy, size);
+                RunResult result = run(new OptionsBuilder()
+                                .include(Placements.class.getName())
+                                .param("strategy", strategy.name())
+                                .param("agents", "" + size))
+                        .iterator()
+                        .next();
                 double ns = result.getPrimaryResult().getScore();
-                double bytes =
-                        result.getSecondaryResults().get("gc.alloc.rate.norm").getScore();
-                row.add(String.format(Locale.ROOT, "%.0f, %.0f", ns, bytes));
+                row.add(String.format(Locale.ROOT, "%.0f, %.0f", ns, allocated(result)));
                 rates.add(String.format(Locale.ROOT, "%.1f million", 1_000 / ns));
             }
             row.addAll(rates);
             report.row(row.toArray());
         }
-        return List.of(report);
+        return List.of(report, messages());
     }
 
-    private RunResult run(LoadBalancingStrategy strategy, int agents) {
+    private Report messages() {
+        Report report = new Report("Messages of 250 bytes, as they are read and written (JMH)", "what", "ns", "bytes");
+        for (RunResult result : run(new OptionsBuilder().include(Messages.class.getName()))) {
+            report.row(
+                    result.getPrimaryResult().getLabel(),
+                    String.format(Locale.ROOT, "%.0f", result.getPrimaryResult().getScore()),
+                    String.format(Locale.ROOT, "%.0f", allocated(result)));
+        }
+        return report;
+    }
+
+    private static double allocated(RunResult result) {
+        return result.getSecondaryResults().get("gc.alloc.rate.norm").getScore();
+    }
+
+    private Collection<RunResult> run(ChainedOptionsBuilder what) {
         try {
             // Not forked: a jar that holds jars is no class path for another JVM. Each strategy has its own profile
             // anyway.
-            Collection<RunResult> results = new Runner(new OptionsBuilder()
-                            .include(Placements.class.getName())
-                            .param("strategy", strategy.name())
-                            .param("agents", "" + agents)
-                            .addProfiler(GCProfiler.class)
+            return new Runner(what.addProfiler(GCProfiler.class)
                             .forks(0)
                             .verbosity(VerboseMode.SILENT)
                             .warmupIterations(3)
@@ -70,7 +85,6 @@ final class MatchingBenchmark extends Benchmark {
                             .measurementTime(TimeValue.seconds(1))
                             .build())
                     .run();
-            return results.iterator().next();
         } catch (RunnerException e) {
             throw new IllegalStateException(e);
         }

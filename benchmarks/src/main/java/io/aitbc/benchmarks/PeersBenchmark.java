@@ -153,8 +153,9 @@ final class PeersBenchmark extends Benchmark {
                     .start();
             try {
                 int fewer = Math.max(1_000, tasks / 10);
-                IntToDoubleFunction flood = i ->
-                        rate(withRedis(new ProcessBuilder("/usr/bin/python3", "celery_submit.py", "" + fewer), port), folder);
+                IntToDoubleFunction flood = i -> rate(
+                        withRedis(new ProcessBuilder("/usr/bin/python3", "celery_submit.py", "" + fewer), port),
+                        folder);
                 flood.applyAsDouble(0);
                 report.row(
                         "Celery on Redis",

@@ -4,7 +4,6 @@ import io.aitbc.contracts.Json;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStreamReader;
-import java.io.PrintStream;
 import java.io.UncheckedIOException;
 import java.io.Writer;
 import java.time.Duration;
@@ -17,6 +16,9 @@ import tools.jackson.databind.JsonNode;
 
 /** A process with a role in a benchmark. It is told what to do in lines, and answers each with a line of JSON. */
 final class Player implements AutoCloseable {
+    /** Other lines are what libraries have to say. */
+    private static final String ANSWER = "> ";
+
     private final String role;
     private final Process process;
     private final BufferedReader answers;
@@ -40,10 +42,9 @@ final class Player implements AutoCloseable {
 
     /** What a player does with the lines that it is given, until there are no more. */
     static void listen(Function<List<String>, Object> play) throws IOException {
-        PrintStream answers = new PrintStream(System.out, true);
         BufferedReader orders = new BufferedReader(new InputStreamReader(System.in));
         for (String line = orders.readLine(); line != null; line = orders.readLine()) {
-            answers.println(Json.text(play.apply(List.of(line.split(" ")))));
+            System.out.println(ANSWER + Json.text(play.apply(List.of(line.split(" ")))));
         }
     }
 
@@ -52,11 +53,13 @@ final class Player implements AutoCloseable {
             orders.write(
                     String.join(" ", Arrays.stream(order).map(String::valueOf).toList()) + "\n");
             orders.flush();
-            String answer = answers.readLine();
-            if (answer == null) {
-                throw new IllegalStateException(role + " has ended");
+            for (String line = answers.readLine(); line != null; line = answers.readLine()) {
+                if (line.startsWith(ANSWER)) {
+                    return Json.MAPPER.readTree(line.substring(ANSWER.length()));
+                }
+                System.err.println(role + ": " + line);
             }
-            return Json.MAPPER.readTree(answer);
+            throw new IllegalStateException(role + " has ended");
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }

@@ -6,6 +6,7 @@ import static org.awaitility.Awaitility.await;
 import io.aitbc.localstack.LocalStack;
 import io.lettuce.core.RedisClient;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.function.Supplier;
@@ -95,6 +96,28 @@ class OutageTest {
         coordinator.awaitTask("before", "completed");
         String after = coordinator.submit("{\"task_data\":{},\"task_id\":\"after\"}");
         coordinator.awaitTask(after, "assigned");
+    }
+
+    /** Nobody can be heard while Kafka is away, so nobody was silent: agents have time to speak first. */
+    @Test
+    void noAgentIsSilentBecauseKafkaWasAway() {
+        coordinator.close();
+        coordinator = RunningCoordinator.start(
+                stack, "", 0, "--aitbc.registry.heartbeat-interval=3s", "--aitbc.registry.heartbeat-timeout=5s");
+        coordinator.register("agent", 5);
+        coordinator.submit("{\"task_data\":{},\"task_id\":\"held\"}");
+        coordinator.awaitRecords("assignments.agent", 1);
+        stack.stopKafka();
+        Instant longer = Instant.now().plusSeconds(7);
+        await().atMost(Duration.ofMinutes(1)).until(() -> Instant.now().isAfter(longer));
+        stack.startKafka();
+        coordinator.awaitHealthy();
+        coordinator.publish("agents.heartbeat", "agent", "{\"agent_id\":\"agent\"}");
+        complete(1);
+        assertThat(coordinator.awaitTask("held", "completed").get("attempt").asInt())
+                .isEqualTo(1);
+        assertThat(coordinator.get("/agents/agent").body().at("/agent/status").asString())
+                .isEqualTo("active");
     }
 
     private void complete(int number) {

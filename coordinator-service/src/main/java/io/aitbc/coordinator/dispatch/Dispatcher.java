@@ -61,6 +61,8 @@ public final class Dispatcher implements AutoCloseable {
     private static final Duration LOOK_AT_TIME_EVERY = Duration.ofSeconds(1);
     private static final Duration BEFORE_ANEW = Duration.ofSeconds(2);
     private static final Duration OPEN_WORK_LIMIT = Duration.ofSeconds(2);
+    /** Of the heap, for tasks that wait; what else there is needs about 100 MiB. */
+    private static final long SHARE_FOR_TASKS = 3;
 
     private final Supplier<KafkaConsumer<byte[], byte[]>> newConsumer;
     private final Topics topics;
@@ -120,6 +122,7 @@ public final class Dispatcher implements AutoCloseable {
                 new Effects(),
                 settings.windowPerPartition(),
                 settings.windowBytesPerPartition(),
+                Runtime.getRuntime().maxMemory() / SHARE_FOR_TASKS,
                 settings.batch());
         this.clearReports = clearReports;
         this.clock = clock;

@@ -92,6 +92,7 @@ final class Lane {
     private final Outside outside;
     private final int windowPerPartition;
     private final long windowBytesPerPartition;
+    private final long memory;
     private final int batch;
     private final Map<OwnedPartition.Id, OwnedPartition> partitions = new HashMap<>();
     /** The newest clear commands of each queue, whichever coordinator was asked, the oldest first. */
@@ -121,13 +122,21 @@ final class Lane {
     /**
      * @param windowPerPartition how many unfinished tasks of a partition are held
      * @param windowBytesPerPartition and how large they may be together, but for the last
+     * @param memory what the tasks of all partitions together may take, in bytes: each owned partition has an equal share
      * @param batch how many tasks are reserved in one call at most
      */
-    Lane(Matcher matcher, Outside outside, int windowPerPartition, long windowBytesPerPartition, int batch) {
+    Lane(
+            Matcher matcher,
+            Outside outside,
+            int windowPerPartition,
+            long windowBytesPerPartition,
+            long memory,
+            int batch) {
         this.matcher = matcher;
         this.outside = outside;
         this.windowPerPartition = windowPerPartition;
         this.windowBytesPerPartition = windowBytesPerPartition;
+        this.memory = memory;
         this.batch = batch;
     }
 
@@ -182,7 +191,8 @@ final class Lane {
         // away.
         int windows = partition.readsForClear() ? 2 : 1;
         return partition.unfinished() >= (long) windows * windowPerPartition
-                || partition.bytes() >= windows * windowBytesPerPartition;
+                || partition.bytes() >= windows * windowBytesPerPartition
+                || partition.memory() / windows >= memory / partitions.size();
     }
 
     /** What stood at a position is dealt with. */

@@ -62,7 +62,7 @@ public final class Redis implements AutoCloseable {
     private synchronized StatefulRedisConnection<String, String> open() {
         StatefulRedisConnection<String, String> open = connection;
         if (open == null) {
-            open = client.connect(StringCodec.UTF8);
+            open = client.connect(new Utf8());
             connection = open;
         }
         return open;

@@ -46,7 +46,7 @@ class LaneTest {
             Duration.ofSeconds(60),
             LoadBalancingStrategy.LEAST_CONNECTIONS,
             new Random(1));
-    private final Lane lane = new Lane(matcher, outside, WINDOW, WINDOW_BYTES, 100);
+    private final Lane lane = new Lane(matcher, outside, WINDOW, WINDOW_BYTES, Long.MAX_VALUE, 100);
     private Instant now = NOW;
 
     @BeforeEach
@@ -147,6 +147,30 @@ class LaneTest {
         finish(NORMAL_0, 10);
 
         assertThat(lane.isFull(NORMAL_0)).isFalse();
+    }
+
+    /** Of a small heap each partition has its share, so fewer when another coordinator takes some. */
+    @Test
+    void allPartitionsTogetherTakeNoMoreMemoryThanThereIs() {
+        Lane small = new Lane(matcher, outside, WINDOW, WINDOW_BYTES, 6_000, 100);
+        small.gained(NORMAL_0, 10, "", 0);
+        small.gained(LOW_0, 0, "", 0);
+        wait(small, NORMAL_0, 10, 11);
+        assertThat(small.isFull(NORMAL_0)).isFalse();
+        wait(small, NORMAL_0, 12);
+        assertThat(small.isFull(NORMAL_0)).isTrue();
+        assertThat(small.isFull(LOW_0)).isFalse();
+
+        small.lost(Set.of(LOW_0));
+
+        assertThat(small.isFull(NORMAL_0)).isFalse();
+    }
+
+    private void wait(Lane one, Id partition, long... offsets) {
+        for (long offset : offsets) {
+            one.received(new Position(partition.priority(), partition.number(), offset));
+            one.waits(task(partition, offset), now);
+        }
     }
 
     @Test

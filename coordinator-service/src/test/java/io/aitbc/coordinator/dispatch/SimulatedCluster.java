@@ -297,7 +297,7 @@ final class SimulatedCluster {
     private final class Coordinator implements Lane.Outside {
         final Matcher matcher = new Matcher(
                 HEALTH, Duration.ofSeconds(60), LoadBalancingStrategy.LEAST_CONNECTIONS, new Random(random.nextLong()));
-        final Lane lane = new Lane(matcher, this, WINDOW, 1_000_000, 5);
+        final Lane lane = new Lane(matcher, this, WINDOW, 1_000_000, Long.MAX_VALUE, 5);
         final Map<Id, Long> positions = new LinkedHashMap<>();
         boolean dead;
 
