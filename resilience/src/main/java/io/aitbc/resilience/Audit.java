@@ -186,7 +186,8 @@ final class Audit {
         givenByTask.forEach((taskId, attempts) -> attempts.forEach((attempt, given) -> {
             Given first = given.get(0);
             List<Change> ofAgent = changes.computeIfAbsent(first.agentId(), id -> new ArrayList<>());
-            ofAgent.add(new Change(first.at(), 1));
+            // Not since it was assigned: a result may have come after that round began, and made the room in it.
+            ofAgent.add(new Change(first.publishedAt(), 1));
             long end = endsOf(first).stream().mapToLong(Said::at).min().orElse(Long.MAX_VALUE);
             end = Math.min(
                     end, queuedByTask.getOrDefault(taskId, new TreeMap<>()).getOrDefault(attempt + 1, Long.MAX_VALUE));

@@ -36,8 +36,13 @@ record Evidence(
     /** A task stands in its queue, for an attempt. */
     record Queued(String taskId, int attempt, long at) {}
 
-    /** An assignment stands in an agent's topic. */
-    record Given(String taskId, int attempt, String agentId, long at, int timeoutSeconds) {}
+    /**
+     * An assignment stands in an agent's topic.
+     *
+     * @param at when it was assigned, which is when the round began in which it was
+     * @param publishedAt when it was sent, once it had been granted
+     */
+    record Given(String taskId, int attempt, String agentId, long at, long publishedAt, int timeoutSeconds) {}
 
     /** An agent has reported. */
     record Said(String taskId, int attempt, String agentId, TaskResult.Status status, long at) {}
@@ -103,6 +108,7 @@ record Evidence(
                         one.attempt(),
                         topic.substring(TOPICS.assignments("").length()),
                         one.assignedAt().toEpochMilli(),
+                        record.timestamp(),
                         one.timeoutSeconds()));
             } else if (TOPICS.tasks().contains(topic)) {
                 Task task = Json.read(value(record), Task.class);

@@ -150,6 +150,19 @@ class AuditTest {
     }
 
     @Test
+    void aResultMakesRoomInTheRoundThatHasBegun() {
+        beats("a", 0, 20_000);
+        for (int i = 0; i < 3; i++) {
+            accepted("t" + i, 0);
+        }
+        given("t0", 1, "a", 100);
+        given("t1", 1, "a", 100);
+        done("t0", 1, "a", "process-1", 501);
+        evidence.given().add(new Given("t2", 1, "a", 499, 502, 60));
+        assertThat(audit().overCapacity()).isEmpty();
+    }
+
+    @Test
     void aPauseIsWhenSomethingWaitsAndNothingIsGiven() {
         beats("a", 0, 20_000);
         accepted("t", 0);
@@ -177,7 +190,7 @@ class AuditTest {
     }
 
     private void given(String taskId, int attempt, String agentId, long at) {
-        evidence.given().add(new Given(taskId, attempt, agentId, at, 60));
+        evidence.given().add(new Given(taskId, attempt, agentId, at, at + 1, 60));
     }
 
     private void done(String taskId, int attempt, String agentId, String process, long at) {
