@@ -4,12 +4,14 @@ import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.kafka.KafkaClients;
+import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.stream.Collectors;
 import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.ConsumerRecords;
@@ -24,7 +26,7 @@ import org.slf4j.LoggerFactory;
 final class AssignmentArchive implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(AssignmentArchive.class);
 
-    /** The broker stamps a record a little after the coordinator wrote down when it assigned. */
+    /** Where broker and coordinators do not agree on the time. */
     private static final Duration CLOCK_SLACK = Duration.ofMinutes(5);
 
     private static final Duration PATIENCE = Duration.ofSeconds(10);
@@ -51,21 +53,35 @@ final class AssignmentArchive implements AutoCloseable {
         }
         consumer.assign(List.of(partition));
         long end = consumer.endOffsets(List.of(partition), PATIENCE).getOrDefault(partition, 0L);
-        long from = Math.max(0, since.minus(CLOCK_SLACK).toEpochMilli());
-        OffsetAndTimestamp start =
-                consumer.offsetsForTimes(Map.of(partition, from), PATIENCE).get(partition);
         Map<String, Assignment> found = new HashMap<>();
-        if (start == null) {
-            return found;
-        }
-        consumer.seek(partition, start.offset());
-        while (found.size() < assignmentIds.size() && consumer.position(partition) < end) {
-            ConsumerRecords<byte[], byte[]> records = consumer.poll(POLL);
-            for (ConsumerRecord<byte[], byte[]> record : records) {
-                keep(record, assignmentIds, found);
-            }
+        // A record is sent once it is assigned, so as a rule it is found at once; what an agent got in the minutes
+        // before may be a lot.
+        read(partition, since, end, assignmentIds, found);
+        if (found.size() < assignmentIds.size()) {
+            read(partition, since.minus(CLOCK_SLACK), end, assignmentIds, found);
         }
         return found;
+    }
+
+    private void read(
+            TopicPartition partition, Instant from, long end, Set<String> wanted, Map<String, Assignment> found) {
+        long fromMs = Math.max(0, from.toEpochMilli());
+        OffsetAndTimestamp start =
+                consumer.offsetsForTimes(Map.of(partition, fromMs), PATIENCE).get(partition);
+        if (start == null) {
+            return;
+        }
+        consumer.seek(partition, start.offset());
+        Set<String> taskIds =
+                wanted.stream().map(id -> id.substring(0, id.lastIndexOf(':'))).collect(Collectors.toSet());
+        while (found.size() < wanted.size() && consumer.position(partition) < end) {
+            ConsumerRecords<byte[], byte[]> records = consumer.poll(POLL);
+            for (ConsumerRecord<byte[], byte[]> record : records) {
+                if (record.key() != null && taskIds.contains(new String(record.key(), StandardCharsets.UTF_8))) {
+                    keep(record, wanted, found);
+                }
+            }
+        }
     }
 
     @Override
