@@ -89,7 +89,7 @@ public final class Backlog {
     /** Whether no agent can take a task now, or its time has not come. */
     public boolean isBlocked(WaitingTask task, Instant now) {
         TaskGroup group = groups.get(task.task().requirements().conditions());
-        return task.startsAfter(now) || group == null || group.open.isEmpty();
+        return task.startsAfter(now) || group == null || group.pool.open.isEmpty();
     }
 
     /** All that wait, in no order. */

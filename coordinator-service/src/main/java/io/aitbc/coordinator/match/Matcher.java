@@ -14,6 +14,7 @@ import io.aitbc.coordinator.balance.Selection;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.LinkedHashSet;
@@ -37,7 +38,8 @@ public final class Matcher {
     private final HealthPolicy health;
     private final Duration agingInterval;
     private final RandomGenerator random;
-    private final Backlog backlog = new Backlog(this::open, this::forget);
+    private final Pools pools = new Pools(this::suits, this::newSelection);
+    private final Backlog backlog = new Backlog(this::open, pools::leave);
     private final Map<String, Member> members = new HashMap<>();
     /** When agents are to be looked at again because time alone can change them. */
     private final PriorityQueue<Look> looks = new PriorityQueue<>(Comparator.comparing(Look::at));
@@ -47,20 +49,6 @@ public final class Matcher {
     private List<Want> wantsElsewhere = List.of();
     /** The time of the newest call, for what is opened in between. */
     private Instant now = Instant.EPOCH;
-
-    /** An agent and the groups whose requirements it suits, whatever state it is in. */
-    private static final class Member {
-        final Candidate candidate;
-        final Set<TaskGroup> suited = new LinkedHashSet<>();
-        /** Its health when it was last looked at; below any that a task may ask for while it takes none at all. */
-        double score;
-
-        Instant nextLook = Instant.MAX;
-
-        Member(Candidate candidate) {
-            this.candidate = candidate;
-        }
-    }
 
     private record Look(Instant at, Member member) {}
 
@@ -95,7 +83,7 @@ public final class Matcher {
                 continue;
             }
             backlog.take(turn);
-            turn.group().open.chosen(chosen);
+            turn.group().pool.open.chosen(chosen);
             chosen.placed();
             reorder(members.get(chosen.id()));
             placements.add(new Placement(turn.head(), chosen.id()));
@@ -113,7 +101,7 @@ public final class Matcher {
 
     /** The agent that the strategy wants next, but for those that are left to others. */
     private @Nullable Candidate choose(TaskGroup.Turn turn) {
-        Selection open = turn.group().open;
+        Selection open = turn.group().pool.open;
         Task task = turn.head().task();
         List<Candidate> passedOver = new ArrayList<>(0);
         Candidate rejecter = null;
@@ -153,7 +141,7 @@ public final class Matcher {
     /** What waits here for agents that are full, the most urgent first; at most {@code limit}. */
     public List<Want> wants(Instant now, int limit) {
         Set<TaskGroup> blocked = backlog.groups().stream()
-                .filter(group -> !group.isEmpty() && group.open.isEmpty())
+                .filter(group -> !group.isEmpty() && group.pool.open.isEmpty())
                 .collect(Collectors.toCollection(LinkedHashSet::new));
         if (blocked.isEmpty()) {
             return List.of();
@@ -161,9 +149,11 @@ public final class Matcher {
         Set<TaskGroup> wanting = new LinkedHashSet<>();
         for (Member member : members.values()) {
             if (!member.candidate.hasRoom()) {
-                for (TaskGroup group : member.suited) {
-                    if (blocked.contains(group)) {
-                        wanting.add(group);
+                for (Pool pool : member.pools) {
+                    for (TaskGroup group : pool.groups) {
+                        if (blocked.contains(group)) {
+                            wanting.add(group);
+                        }
                     }
                 }
             }
@@ -208,7 +198,7 @@ public final class Matcher {
         if (member == null) {
             member = new Member(new Candidate(agent));
             members.put(agent.id(), member);
-            findSuited(member);
+            pools.join(member);
         } else {
             Agent before = member.candidate.agent();
             member.candidate.update(agent);
@@ -234,7 +224,7 @@ public final class Matcher {
     public void agentGone(String agentId) {
         Member member = members.remove(agentId);
         if (member != null) {
-            leaveAll(member);
+            pools.leave(member);
         }
     }
 
@@ -279,65 +269,50 @@ public final class Matcher {
 
     public void switchStrategy(LoadBalancingStrategy strategy) {
         this.strategy = strategy;
-        members.values().forEach(member -> member.suited.clear());
-        for (TaskGroup group : backlog.groups()) {
-            group.open = strategy.select(random);
-            joinAll(group);
-        }
+        pools.clear();
+        backlog.groups().forEach(this::findPool);
     }
 
     private TaskGroup open(Requirements requirements) {
-        TaskGroup group = new TaskGroup(requirements, strategy.select(random));
-        joinAll(group);
+        TaskGroup group = new TaskGroup(requirements);
+        findPool(group);
         return group;
     }
 
-    private void forget(TaskGroup group) {
-        members.values().forEach(member -> member.suited.remove(group));
+    private void findPool(TaskGroup group) {
+        Set<Member> suited = new LinkedHashSet<>();
+        String onlyAgent = group.requirements.agentId();
+        Collection<Member> asked = onlyAgent == null
+                ? members.values()
+                : members.containsKey(onlyAgent) ? List.of(members.get(onlyAgent)) : List.of();
+        for (Member member : asked) {
+            if (suits(member, group)) {
+                suited.add(member);
+            }
+        }
+        pools.join(group, Eligibility.minHealth(group.requirements, health), suited);
+    }
+
+    private boolean suits(Member member, TaskGroup group) {
+        return Eligibility.suits(
+                member.candidate.agent().registration(), group.requirements, !strategy.prefersRegion());
+    }
+
+    private Selection newSelection() {
+        return strategy.select(random);
     }
 
     private void kindMayHaveChanged(Member member, Agent before) {
         Registration is = member.candidate.agent().registration();
         if (is != before.registration() && !is.equals(before.registration())) {
-            leaveAll(member);
-            findSuited(member);
+            pools.leave(member);
+            pools.join(member);
         }
     }
 
-    private void findSuited(Member member) {
-        backlog.groups().forEach(group -> join(member, group));
-    }
-
-    private void joinAll(TaskGroup group) {
-        String onlyAgent = group.requirements.agentId();
-        if (onlyAgent == null) {
-            members.values().forEach(member -> join(member, group));
-        } else if (members.containsKey(onlyAgent)) {
-            join(members.get(onlyAgent), group);
-        }
-    }
-
-    private void join(Member member, TaskGroup group) {
-        if (Eligibility.suits(member.candidate.agent().registration(), group.requirements, !strategy.prefersRegion())) {
-            member.suited.add(group);
-            place(member, group);
-        }
-    }
-
-    private void leaveAll(Member member) {
-        member.suited.forEach(group -> group.open.forget(member.candidate));
-        member.suited.clear();
-    }
-
-    private void reorder(Member member) {
-        member.suited.forEach(group -> place(member, group));
-    }
-
-    private void place(Member member, TaskGroup group) {
-        if (member.candidate.hasRoom() && isFit(member, group.requirements)) {
-            group.open.put(member.candidate);
-        } else {
-            group.open.remove(member.candidate);
+    private static void reorder(Member member) {
+        for (Pool pool : member.pools) {
+            pool.place(member);
         }
     }
 }

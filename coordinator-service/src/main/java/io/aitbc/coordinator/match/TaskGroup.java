@@ -2,7 +2,6 @@ package io.aitbc.coordinator.match;
 
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Requirements;
-import io.aitbc.coordinator.balance.Selection;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -20,15 +19,14 @@ final class TaskGroup {
             .thenComparing(waiting -> waiting.position().offset());
 
     final Requirements requirements;
-    /** The agents that can take a task of this group right now; set by the matcher. */
-    Selection open;
+    /** The agents that suit it; found by {@link Pools}. */
+    Pool pool;
 
     private final List<PriorityQueue<WaitingTask>> queues = new ArrayList<>();
     private int size;
 
-    TaskGroup(Requirements requirements, Selection open) {
+    TaskGroup(Requirements requirements) {
         this.requirements = requirements;
-        this.open = open;
         for (int level = 0; level < Priority.values().length; level++) {
             queues.add(new PriorityQueue<>(BY_TURN));
         }
@@ -45,7 +43,7 @@ final class TaskGroup {
 
     /** Has tasks, and agents for them. */
     boolean isReady() {
-        return size > 0 && !open.isEmpty();
+        return size > 0 && !pool.open.isEmpty();
     }
 
     /** Whose turn it is: the head of one of the five queues, by effective level and then by time of waiting; null if none may. */
