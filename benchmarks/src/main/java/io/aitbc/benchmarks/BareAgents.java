@@ -30,6 +30,9 @@ import org.apache.kafka.common.serialization.StringSerializer;
  * those who submit and them. The same for both sides, so nothing is read of what an assignment says but its key.
  */
 final class BareAgents implements AutoCloseable {
+    /** Of the best agent; the others have less and less. */
+    static final int MOST_MEMORY = 1_000;
+
     private static final Duration HEARTBEAT_EVERY = Duration.ofSeconds(20);
 
     private final Topics topics;
@@ -68,8 +71,7 @@ final class BareAgents implements AutoCloseable {
     private synchronized Object obey(String order) {
         switch (order) {
             case "register" ->
-                heart.scheduleAtFixedRate(
-                        () -> ids.forEach(this::beat), 0, HEARTBEAT_EVERY.toMillis(), TimeUnit.MILLISECONDS);
+                heart.scheduleAtFixedRate(this::beatAll, 0, HEARTBEAT_EVERY.toMillis(), TimeUnit.MILLISECONDS);
             case "work" -> reading.start();
             case "reset" -> {
                 reached = Moments.histogram();
@@ -83,7 +85,13 @@ final class BareAgents implements AutoCloseable {
         return Map.of();
     }
 
-    private void beat(String id) {
+    private void beatAll() {
+        for (int i = 0; i < ids.size(); i++) {
+            beat(ids.get(i), MOST_MEMORY * (i + 1) / ids.size());
+        }
+    }
+
+    private void beat(String id, int memory) {
         producer.send(new ProducerRecord<>(
                 topics.heartbeats(),
                 id,
@@ -96,7 +104,7 @@ final class BareAgents implements AutoCloseable {
                         new Registration(
                                 id,
                                 "worker",
-                                List.of("hash"),
+                                List.of("hash", "memory:" + memory),
                                 List.of(),
                                 Json.object(),
                                 Json.object(),

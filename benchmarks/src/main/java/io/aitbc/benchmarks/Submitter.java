@@ -28,7 +28,7 @@ final class Submitter implements AutoCloseable {
      *
      * @param perSecond 0: as fast as it goes
      * @param priority over all five in turn, if it is no priority's name
-     * @param groups of tasks that ask for different things; 0: nothing is asked for; below 0: what no agent has
+     * @param groups of tasks that ask for different amounts of memory, which fewer and fewer agents have; 0: nothing is asked for; below 0: what no agent has
      */
     record Order(String run, int count, double perSecond, String priority, int groups) {
         static Order of(List<String> words) {
@@ -94,7 +94,8 @@ final class Submitter implements AutoCloseable {
                 ? ""
                 : groups < 0
                         ? ",\"requirements\":{\"capabilities\":[\"of-nobody\"]}"
-                        : ",\"requirements\":{\"min_health_score\":" + (number % groups) / 10_000.0 + "}";
+                        : ",\"requirements\":{\"capabilities\":[\"memory>="
+                                + (1 + number % groups) * BareAgents.MOST_MEMORY / groups + "\"]}";
         String start = "{\"task_id\":\"" + id + "\"" + requirements + ",\"task_data\":{\"text\":\"";
         String end = "\"}}";
         return (start + "x".repeat(Math.max(0, BYTES - start.length() - end.length())) + end)

@@ -8,8 +8,8 @@ import java.time.Instant;
  *
  * @param failureShare which share of its recent results were failures, 0.0 to 1.0, as of {@code at}; each result counts a tenth
  * @param responseMs how long it takes from assignment to result, as of {@code at}: an average that forgets with {@link
- *     #RESPONSE_DECAY} and takes over at once what is longer, and what was in vain as ten times as long, ten seconds at least; 0
- *     while nothing is known
+ *     #RESPONSE_DECAY} and takes over at once what is longer, and what was in vain as ten times as long, from ten seconds to
+ *     a minute, or as long as it takes anyway; 0 while nothing is known
  * @param at when the last result came
  */
 public record TrackRecord(double failureShare, double responseMs, Instant at) {

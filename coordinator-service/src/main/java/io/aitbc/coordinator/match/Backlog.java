@@ -24,6 +24,9 @@ public final class Backlog {
     private static final int MAX_GROUPS_KEPT = 256;
 
     private final Map<Requirements, TaskGroup> groups = new HashMap<>();
+    /** Most tasks require what the one before did, or nothing: then it need not be looked up. */
+    private @Nullable TaskGroup last;
+
     private final Map<Position, WaitingTask> waiting = new HashMap<>();
     private final PriorityQueue<WaitingTask> notYet =
             new PriorityQueue<>(Comparator.comparing(task -> task.task().notBefore()));
@@ -135,13 +138,17 @@ public final class Backlog {
 
     private void enqueue(WaitingTask task) {
         Requirements requirements = task.task().requirements().conditions();
-        if (groups.size() > MAX_GROUPS_KEPT && !groups.containsKey(requirements)) {
-            forgetIdleGroups();
+        if (last == null || last.requirements != requirements) {
+            if (groups.size() > MAX_GROUPS_KEPT && !groups.containsKey(requirements)) {
+                forgetIdleGroups();
+            }
+            last = groups.computeIfAbsent(requirements, newGroup);
         }
-        groups.computeIfAbsent(requirements, newGroup).add(task);
+        last.add(task);
     }
 
     private void forgetIdleGroups() {
+        last = null;
         groups.values().removeIf(group -> {
             if (group.isEmpty()) {
                 forgotten.accept(group);

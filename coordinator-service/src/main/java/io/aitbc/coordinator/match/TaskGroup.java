@@ -14,9 +14,7 @@ import org.jspecify.annotations.Nullable;
 
 /** Waiting tasks of equal conditions: any agent that can take one of them can take each. */
 final class TaskGroup {
-    private static final Comparator<WaitingTask> BY_TURN = Comparator.comparing(WaitingTask::waitingSince)
-            .thenComparing(waiting -> waiting.position().partition())
-            .thenComparing(waiting -> waiting.position().offset());
+    private static final Comparator<WaitingTask> BY_TURN = TaskGroup::byTurn;
 
     final Requirements requirements;
     /** The agents that suit it; found by {@link Pools}. */
@@ -30,6 +28,19 @@ final class TaskGroup {
         for (int level = 0; level < Priority.values().length; level++) {
             queues.add(new PriorityQueue<>(BY_TURN));
         }
+    }
+
+    /** Not put together from parts, for it is asked many times for each task. */
+    private static int byTurn(WaitingTask one, WaitingTask other) {
+        int byTime = one.waitingSince().compareTo(other.waitingSince());
+        if (byTime != 0) {
+            return byTime;
+        }
+        int byPartition =
+                Integer.compare(one.position().partition(), other.position().partition());
+        return byPartition != 0
+                ? byPartition
+                : Long.compare(one.position().offset(), other.position().offset());
     }
 
     void add(WaitingTask waiting) {

@@ -70,7 +70,7 @@ final class AgentHash {
                 metrics(hash.getOrDefault("load_metrics", "{}")),
                 new TrackRecord(
                         Double.parseDouble(hash.getOrDefault("failure_share", "0")),
-                        Double.parseDouble(hash.getOrDefault("response_ms", "0")),
+                        responseMs(hash.getOrDefault("response_ms", "0")),
                         Instant.ofEpochMilli(Long.parseLong(hash.getOrDefault("results_at", "0")))),
                 sender(hash),
                 inflight);
@@ -78,6 +78,11 @@ final class AgentHash {
 
     static Map<String, Double> metrics(String json) {
         return Json.MAPPER.readValue(json, METRICS);
+    }
+
+    /** A version let it grow until Redis wrote it in a way that is no number here; then nothing is known. */
+    private static double responseMs(String text) {
+        return text.equals("inf") ? 0 : Double.parseDouble(text);
     }
 
     private static Sender sender(Map<String, String> hash) {

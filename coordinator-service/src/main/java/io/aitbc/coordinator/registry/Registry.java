@@ -8,6 +8,7 @@ import io.aitbc.contracts.Registration;
 import io.aitbc.coordinator.agent.Agent;
 import io.aitbc.coordinator.agent.Health;
 import io.aitbc.coordinator.agent.HealthPolicy;
+import io.aitbc.coordinator.background.RareWarning;
 import io.aitbc.coordinator.kafka.TopicCatalog;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
@@ -56,6 +57,8 @@ public final class Registry {
     private final Redis redis;
     private final TopicCatalog topics;
     private final HealthPolicy health;
+    private final RareWarning unreadable =
+            new RareWarning(log, "{} times an agent's hash in Redis could not be read: {}");
 
     public Registry(Redis redis, TopicCatalog topics, HealthPolicy health) {
         this.redis = redis;
@@ -192,6 +195,11 @@ public final class Registry {
                 .toList();
     }
 
+    /** Says what there is to say about hashes that cannot be read. */
+    void say(Instant now) {
+        unreadable.say(now);
+    }
+
     /** The agents of some ids, without those that are not known. */
     List<Agent> fetch(Collection<String> agentIds) {
         record Parts(RedisFuture<Map<String, String>> hash, RedisFuture<Long> inflight) {}
@@ -208,9 +216,7 @@ public final class Registry {
                     agents.add(AgentHash.read(hash, inflight));
                 } catch (RuntimeException e) {
                     // Somebody has written into it by hand: the others are not to suffer from it.
-                    log.atWarn()
-                            .addKeyValue("agent_id", hash.get("agent_id"))
-                            .log("The agent's hash in Redis cannot be read: {}", e.getMessage());
+                    unreadable.about(hash.get("agent_id") + " (" + e.getMessage() + ")");
                 }
             }
         }

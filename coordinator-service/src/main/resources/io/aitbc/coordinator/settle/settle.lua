@@ -9,6 +9,9 @@ local answer = {}
 local held = {}
 local completed, late = 0, 0
 
+-- Three days. What is more was written by a version that let it grow without end.
+local longest_attempt_ms = 259200000
+
 -- What is known of how agents have done, as it was before this batch and as it becomes.
 local tracks = {}
 
@@ -16,7 +19,7 @@ local function track_of(agent_id)
   local track = tracks[agent_id]
   if not track then
     local seen = redis.call('HMGET', 'agent:' .. agent_id, 'failure_share', 'response_ms', 'results_at')
-    track = { share = tonumber(seen[1]) or 0, response = tonumber(seen[2]) or 0 }
+    track = { share = tonumber(seen[1]) or 0, response = math.min(tonumber(seen[2]) or 0, longest_attempt_ms) }
     local age_ms = math.max(0, now_ms - (tonumber(seen[3]) or now_ms))
     track.share = track.share * 0.5 ^ (age_ms / 60000)
     track.kept = math.exp(-age_ms / 60000)
@@ -33,14 +36,15 @@ local function note_outcome(agent_id, failed)
 end
 
 -- The time from assignment to result. Of a batch the longest counts; see TrackRecord.java. One in vain counts as much longer: else the
--- agent that fails at once would be the fastest of all.
+-- agent that fails at once would be the fastest of all. But not again and again, ten times what was ten times before: up to a minute,
+-- or as long as it takes anyway.
 local function note_response(agent_id, assigned_ms, in_vain)
   local track = track_of(agent_id)
   if assigned_ms then
     track.longest = math.max(track.longest, 1, now_ms - assigned_ms)
   end
   if in_vain then
-    track.longest = math.max(track.longest, 10 * track.response, 10000)
+    track.longest = math.max(track.longest, math.min(10 * track.response, math.max(track.response, 60000)), 10000)
   end
 end
 
