@@ -57,6 +57,7 @@ public final class Dispatcher implements AutoCloseable {
     private static final Duration PATIENCE = Duration.ofSeconds(3);
 
     private static final Duration IDLE_POLL = Duration.ofMillis(100);
+    private static final Duration BETWEEN_IDLE_POLLS = Duration.ofMillis(10);
     private static final Duration COMMIT_EVERY = Duration.ofMillis(200);
     private static final Duration LOOK_AT_TIME_EVERY = Duration.ofSeconds(1);
     private static final Duration BEFORE_ANEW = Duration.ofSeconds(2);
@@ -91,9 +92,12 @@ public final class Dispatcher implements AutoCloseable {
     private final Set<TopicPartition> gaining = new HashSet<>();
 
     private final List<Runnable> notSetAside = new ArrayList<>();
+    private Instant nextPoll = Instant.EPOCH;
     private Instant nextCommit = Instant.EPOCH;
     private Instant nextLook = Instant.EPOCH;
     private Instant lastLook = Instant.EPOCH;
+    /** Whether the last round left something that can be done at once. */
+    private boolean moreToDo;
 
     Dispatcher(
             Supplier<KafkaConsumer<byte[], byte[]>> newConsumer,
@@ -225,7 +229,7 @@ public final class Dispatcher implements AutoCloseable {
         handleMail();
         Instant now = clock.instant();
         lookAtTime(now);
-        lane.round(now);
+        moreToDo = lane.round(now);
         if (!now.isBefore(nextCommit)) {
             commitSoon();
             nextCommit = now.plus(COMMIT_EVERY);
@@ -298,12 +302,33 @@ public final class Dispatcher implements AutoCloseable {
 
     private ConsumerRecords<byte[], byte[]> poll() {
         resumeWithRoom();
+        if (isReadingNothing() && clock.instant().isBefore(nextPoll)) {
+            awaitMail();
+            return ConsumerRecords.empty();
+        }
+        nextPoll = clock.instant().plus(BETWEEN_IDLE_POLLS);
         polling = true;
         try {
             // Whatever is posted from here on wakes the poll.
-            return mailbox.isEmpty() ? consumer.poll(IDLE_POLL) : consumer.poll(Duration.ZERO);
+            return mailbox.isEmpty() && !moreToDo ? consumer.poll(IDLE_POLL) : consumer.poll(Duration.ZERO);
         } finally {
             polling = false;
+        }
+    }
+
+    /** Whether all that is owned is paused: then a poll goes through all that was fetched already, and gives none of it. */
+    private boolean isReadingNothing() {
+        return !paused.isEmpty() && paused.size() == consumer.assignment().size();
+    }
+
+    private void awaitMail() {
+        try {
+            Runnable mail = moreToDo ? null : mailbox.poll(BETWEEN_IDLE_POLLS.toMillis(), TimeUnit.MILLISECONDS);
+            if (mail != null) {
+                mail.run();
+            }
+        } catch (InterruptedException e) {
+            throw new InterruptException(e);
         }
     }
 

@@ -205,8 +205,13 @@ final class Lane {
 
     // What is done about it
 
-    /** Does what can be done now. */
-    void round(Instant now) {
+    /**
+     * Does what can be done now.
+     *
+     * @return whether there is more of it
+     */
+    boolean round(Instant now) {
+        boolean more = false;
         this.now = now;
         notPublished.say(now);
         finishCancelled();
@@ -214,13 +219,14 @@ final class Lane {
             cancelCleared();
             endExpired();
             // After the two above, so that nothing is assigned that was cleared, or had expired, before it was read.
-            assign();
+            more = assign();
             makeVisible();
             doubtUnpublished();
             makeSure();
             putOff();
         }
         reportClears();
+        return more;
     }
 
     /** What changed since the last call, to be committed. */
@@ -399,14 +405,16 @@ final class Lane {
         return heard.values().stream().flatMap(one -> one.wants.stream()).toList();
     }
 
-    private void assign() {
-        if (openBatches < MAX_OPEN_BATCHES) {
-            matcher.leaveTo(heard.isEmpty() ? List.of() : wantsElsewhere(now));
-            List<Placement> placements = matcher.match(now, batch);
-            if (!placements.isEmpty()) {
-                reserve(placements);
-            }
+    private boolean assign() {
+        if (openBatches >= MAX_OPEN_BATCHES) {
+            return false;
         }
+        matcher.leaveTo(heard.isEmpty() ? List.of() : wantsElsewhere(now));
+        List<Placement> placements = matcher.match(now, batch);
+        if (!placements.isEmpty()) {
+            reserve(placements);
+        }
+        return placements.size() == batch && openBatches < MAX_OPEN_BATCHES;
     }
 
     private void reserve(List<Placement> placements) {
@@ -478,7 +486,7 @@ final class Lane {
                 full.add(id);
             }
         });
-        if (full.isEmpty()) {
+        if (full.isEmpty() || !matcher.backlog().hasBlocked(now)) {
             return;
         }
         Set<WaitingTask> chosen = Collections.newSetFromMap(new IdentityHashMap<>());

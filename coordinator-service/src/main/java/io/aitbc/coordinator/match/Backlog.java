@@ -89,10 +89,19 @@ public final class Backlog {
         return waiting.get(position);
     }
 
-    /** Whether no agent can take a task now, or its time has not come. */
+    /** Whether no agent could take a task for a while, or its time has not come. */
     public boolean isBlocked(WaitingTask task, Instant now) {
+        if (task.startsAfter(now)) {
+            return true;
+        }
         TaskGroup group = groups.get(task.task().requirements().conditions());
-        return task.startsAfter(now) || group == null || group.pool.open.isEmpty();
+        return group == null || group.isBlocked(now);
+    }
+
+    /** Whether any task is blocked. */
+    public boolean hasBlocked(Instant now) {
+        return !notYet.isEmpty()
+                || groups.values().stream().anyMatch(group -> !group.isEmpty() && group.isBlocked(now));
     }
 
     /** All that wait, in no order. */

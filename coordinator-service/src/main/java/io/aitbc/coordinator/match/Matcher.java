@@ -93,7 +93,7 @@ public final class Matcher {
     }
 
     private void addTurn(TaskGroup group, PriorityQueue<TaskGroup.Turn> turns) {
-        TaskGroup.Turn turn = group.isReady() ? group.turn(now, agingInterval, paused) : null;
+        TaskGroup.Turn turn = group.isReady(now) ? group.turn(now, agingInterval, paused) : null;
         if (turn != null) {
             turns.add(turn);
         }

@@ -14,6 +14,8 @@ import org.jspecify.annotations.Nullable;
 
 /** Waiting tasks of equal conditions: any agent that can take one of them can take each. */
 final class TaskGroup {
+    private static final Duration BUSY_FOR = Duration.ofSeconds(1);
+
     private static final Comparator<WaitingTask> BY_TURN = TaskGroup::byTurn;
 
     final Requirements requirements;
@@ -22,6 +24,8 @@ final class TaskGroup {
 
     private final List<PriorityQueue<WaitingTask>> queues = new ArrayList<>();
     private int size;
+    /** When agents were open to it last. */
+    private Instant openAt = Instant.EPOCH;
 
     TaskGroup(Requirements requirements) {
         this.requirements = requirements;
@@ -53,8 +57,17 @@ final class TaskGroup {
     }
 
     /** Has tasks, and agents for them. */
-    boolean isReady() {
-        return size > 0 && !pool.open.isEmpty();
+    boolean isReady(Instant now) {
+        if (pool.open.isEmpty()) {
+            return false;
+        }
+        openAt = now;
+        return size > 0;
+    }
+
+    /** Whether no agent could take its tasks for a while: where agents are merely busy, one is open again and again. */
+    boolean isBlocked(Instant now) {
+        return pool.open.isEmpty() && !now.isBefore(openAt.plus(BUSY_FOR));
     }
 
     /** Whose turn it is: the head of one of the five queues, by effective level and then by time of waiting; null if none may. */
