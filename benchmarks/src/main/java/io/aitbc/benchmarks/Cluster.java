@@ -92,10 +92,6 @@ final class Cluster implements AutoCloseable {
         return coordinators.stream().map(one -> cpu(one.toHandle())).reduce(Duration.ZERO, Duration::plus);
     }
 
-    Duration kafkaCpu() {
-        return cpu(kafka.toHandle());
-    }
-
     Duration redisCpu() {
         return cpu(redis.process());
     }

@@ -12,6 +12,8 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import java.util.function.IntToDoubleFunction;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -113,7 +115,7 @@ final class PeersBenchmark extends Benchmark {
         try {
             RabbitAgents.connect(port).close();
             return true;
-        } catch (IOException | java.util.concurrent.TimeoutException e) {
+        } catch (IOException | TimeoutException e) {
             return false;
         }
     }
@@ -208,7 +210,7 @@ final class PeersBenchmark extends Benchmark {
     private static void end(Process process) throws InterruptedException {
         List<ProcessHandle> all = new ArrayList<>(process.descendants().toList());
         process.destroy();
-        process.waitFor(20, java.util.concurrent.TimeUnit.SECONDS);
+        process.waitFor(20, TimeUnit.SECONDS);
         all.forEach(ProcessHandle::destroy);
     }
 }

@@ -9,6 +9,7 @@ import com.rabbitmq.client.Envelope;
 import com.rabbitmq.client.MessageProperties;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.Arrays;
 import java.util.Map;
@@ -129,7 +130,7 @@ final class RabbitAgents {
         } catch (IOException | InterruptedException e) {
             throw new IllegalStateException(e);
         }
-        Cluster.await("results", java.time.Duration.ofMinutes(5), () -> settled.get() >= count);
+        Cluster.await("results", Duration.ofMinutes(5), () -> settled.get() >= count);
         return Map.of("perSecond", count * 1e9 / (System.nanoTime() - start));
     }
 }

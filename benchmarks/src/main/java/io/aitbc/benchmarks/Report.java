@@ -9,6 +9,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import org.apache.kafka.common.utils.AppInfoParser;
 import org.jspecify.annotations.Nullable;
@@ -88,9 +89,7 @@ final class Report {
         chart.getStyler().setXAxisLogarithmic(true).setYAxisMin(0.0);
         curves.forEach(
                 (name, points) -> chart.addSeries(name, List.copyOf(points.keySet()), List.copyOf(points.values())));
-        String file = title.replaceAll("[:,;].*", "")
-                .toLowerCase(java.util.Locale.ROOT)
-                .replaceAll("[^a-z0-9]+", "-");
+        String file = title.replaceAll("[:,;].*", "").toLowerCase(Locale.ROOT).replaceAll("[^a-z0-9]+", "-");
         BitmapEncoder.saveBitmap(chart, jsonFile.resolveSibling(file).toString(), BitmapEncoder.BitmapFormat.PNG);
     }
 
