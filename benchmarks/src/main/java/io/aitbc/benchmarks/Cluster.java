@@ -56,7 +56,7 @@ final class Cluster implements AutoCloseable {
         }));
         await(
                 "healthy coordinators",
-                Duration.ofSeconds(60),
+                Duration.ofMinutes(3),
                 () -> restPorts.stream().allMatch(this::isHealthy));
     }
 

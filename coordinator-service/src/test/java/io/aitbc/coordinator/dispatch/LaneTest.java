@@ -470,6 +470,25 @@ class LaneTest {
         assertThat(outside.putOff).containsExactly("NORMAL-0-10", "NORMAL-0-11");
     }
 
+    /** In a flood all agents are full most of the time; that is no reason to write everything anew. */
+    @Test
+    void whereAgentsAreMerelyBusyNothingIsPutOffForASecond() {
+        agent(1);
+        read(NORMAL_0, 10);
+        lane.round(now);
+        assertThat(outside.published).containsExactly("NORMAL-0-10");
+        fill(NORMAL_0, 11);
+        outside.ends.put(NORMAL_0, 100L);
+
+        for (int ms = 110; ms < 1_000; ms += 110) {
+            lane.round(now.plusMillis(ms));
+        }
+        assertThat(outside.putOff).isEmpty();
+
+        lane.round(now.plusMillis(1_100));
+        assertThat(outside.putOff).containsExactly("NORMAL-0-11");
+    }
+
     @Test
     void nothingIsPutOffWhereNothingStandsBehind() {
         fill(NORMAL_0, 10);
