@@ -101,21 +101,7 @@ final class BareAgents implements AutoCloseable {
                         Map.of("cpu_usage", 0.2, "memory_usage", 0.3),
                         null,
                         null,
-                        new Registration(
-                                id,
-                                "worker",
-                                List.of("hash", "memory:" + memory),
-                                List.of(),
-                                Json.object(),
-                                Json.object(),
-                                List.of(),
-                                "1.0.0",
-                                capacity,
-                                1.0,
-                                null,
-                                null,
-                                null,
-                                null)))));
+                        Registration.of(id, "worker", List.of("hash", "memory:" + memory), capacity)))));
     }
 
     private void read() {
