@@ -4,6 +4,7 @@ import io.aitbc.contracts.Json;
 import io.aitbc.localstack.JavaProcess;
 import io.aitbc.localstack.LocalRedis;
 import io.aitbc.localstack.LocalStack;
+import java.io.File;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.URI;
@@ -42,22 +43,36 @@ final class Cluster implements AutoCloseable {
     Cluster(int coordinatorCount, List<String> options, String... coordinatorSettings) {
         try {
             folder = Files.createTempDirectory("benchmark");
+            redis = redis(folder.resolve("redis"), LocalStack.freePort());
             kafka = java("role:kafka", folder.resolve("kafka").toString(), "" + kafkaPort, "" + LocalStack.freePort());
-            redis = LocalRedis.start(folder.resolve("redis"), LocalStack.freePort());
+            Runtime.getRuntime().addShutdownHook(new Thread(() -> {
+                coordinators.forEach(Process::destroy);
+                kafka.destroy();
+            }));
             for (int i = 0; i < coordinatorCount; i++) {
                 coordinators.add(coordinator(options, coordinatorSettings));
             }
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
-        Runtime.getRuntime().addShutdownHook(new Thread(() -> {
-            coordinators.forEach(Process::destroy);
-            kafka.destroy();
-        }));
         await(
                 "healthy coordinators",
                 Duration.ofMinutes(3),
                 () -> restPorts.stream().allMatch(this::isHealthy));
+    }
+
+    /** With the server that is installed, or the slower one that comes with the local stack. */
+    static LocalRedis redis(Path folder, int port) {
+        return installedRedis()
+                .map(executable -> LocalRedis.start(folder, port, executable))
+                .orElseGet(() -> LocalRedis.start(folder, port));
+    }
+
+    static Optional<Path> installedRedis() {
+        return Arrays.stream(System.getenv("PATH").split(File.pathSeparator))
+                .map(directory -> Path.of(directory, "redis-server"))
+                .filter(Files::isExecutable)
+                .findFirst();
     }
 
     private Process coordinator(List<String> options, String... settings) throws IOException {

@@ -106,6 +106,11 @@ final class CoordinatorSide extends Side {
     }
 
     @Override
+    Duration redisCpu() {
+        return cluster.redisCpu();
+    }
+
+    @Override
     public void close() {
         super.close();
         redis.close();

@@ -124,7 +124,7 @@ final class PeersBenchmark extends Benchmark {
         copy("bullmq.mjs", folder);
         run(new ProcessBuilder("npm", "install", "--no-audit", "--no-fund", "bullmq"), folder);
         int port = LocalStack.freePort();
-        try (LocalRedis ignored = LocalRedis.start(folder.resolve("redis"), port)) {
+        try (LocalRedis ignored = Cluster.redis(folder.resolve("redis"), port)) {
             Process workers = quiet(new ProcessBuilder("node", "bullmq.mjs", "agents", "" + port, "" + agents)
                             .directory(folder.toFile()))
                     .start();
@@ -146,7 +146,7 @@ final class PeersBenchmark extends Benchmark {
         copy("celery_agents.py", folder);
         copy("celery_submit.py", folder);
         int port = LocalStack.freePort();
-        try (LocalRedis ignored = LocalRedis.start(folder.resolve("redis"), port)) {
+        try (LocalRedis ignored = Cluster.redis(folder.resolve("redis"), port)) {
             // Prefork, one process for each core, as it does by default.
             Process workers = quiet(withRedis(
                                     new ProcessBuilder("celery", "-A", "celery_agents", "worker", "--without-mingle"),

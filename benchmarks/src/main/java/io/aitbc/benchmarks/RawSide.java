@@ -75,6 +75,11 @@ final class RawSide extends Side {
     }
 
     @Override
+    Duration redisCpu() {
+        return Duration.ZERO;
+    }
+
+    @Override
     public void close() {
         super.close();
         relay.close();

@@ -106,9 +106,21 @@ final class Report {
         System.out.println("| " + String.join(" | ", cells) + " |");
     }
 
+    private static String version(Path executable) {
+        try {
+            Process process = new ProcessBuilder(executable.toString(), "--version").start();
+            String said = process.inputReader().readLine();
+            return said.replaceAll(" sha=.*", "");
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
     private static String machine() {
         return Runtime.getRuntime().availableProcessors() + " cores, JDK " + Runtime.version() + ", Kafka "
-                + AppInfoParser.getVersion() + ", " + System.getProperty("os.name") + " "
+                + AppInfoParser.getVersion() + ", "
+                + Cluster.installedRedis().map(Report::version).orElse("the local stack's Redis") + ", "
+                + System.getProperty("os.name") + " "
                 + System.getProperty("os.version");
     }
 }

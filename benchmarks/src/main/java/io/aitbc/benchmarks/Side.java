@@ -30,6 +30,9 @@ abstract sealed class Side implements AutoCloseable permits CoordinatorSide, Raw
     /** Processor time of what is between the clients. */
     abstract Duration cpu();
 
+    /** Of that the part of Redis. */
+    abstract Duration redisCpu();
+
     /** Submits, and waits until Kafka has it. */
     void submit(Submitter.Order order) {
         submitter.ask(order.words());

@@ -38,6 +38,7 @@ final class ThroughputBenchmark extends Benchmark {
                 "raw relay, tasks/s",
                 "share of raw",
                 "coordinator and Redis, processor µs/task",
+                "of that Redis",
                 "raw relay, µs/task");
         sizes.forEach(agents -> measure(agents, report));
         return List.of(report);
@@ -76,11 +77,14 @@ final class ThroughputBenchmark extends Benchmark {
         private final List<Double> raw = new ArrayList<>();
         private final List<Double> shares = new ArrayList<>();
         private final List<Double> coordinatorUs = new ArrayList<>();
+        private final List<Double> redisUs = new ArrayList<>();
         private final List<Double> rawUs = new ArrayList<>();
 
         void add(RawSide rawSide, CoordinatorSide coordinatorSide, int tasks, Measurement measurement) {
             double rawRate = measure(rawSide, tasks, measurement, rawUs);
+            Duration before = coordinatorSide.redisCpu();
             double rate = measure(coordinatorSide, tasks, measurement, coordinatorUs);
+            redisUs.add(coordinatorSide.redisCpu().minus(before).toNanos() / 1e3 / tasks);
             coordinator.add(rate);
             raw.add(rawRate);
             shares.add(rate / rawRate);
@@ -102,6 +106,7 @@ final class ThroughputBenchmark extends Benchmark {
                     format("%.0f", raw),
                     String.format(Locale.ROOT, "%.0f %%", 100 * Medians.of(shares)),
                     format("%.0f", coordinatorUs),
+                    format("%.0f", redisUs),
                     format("%.0f", rawUs));
         }
 

@@ -2,13 +2,12 @@ package io.aitbc.contracts;
 
 import java.util.List;
 import java.util.Map;
-import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 
 /** The bounds that several messages share. Each method returns the value, or throws with one sentence about it. */
 final class Checks {
-    private static final Pattern ID = Pattern.compile("[A-Za-z0-9._-]{1,200}");
+    private static final int MAX_ID = 200;
     private static final int MAX_LIST = 1_000;
     private static final int MAX_TEXT = 500;
     private static final int MAX_METRICS = 200;
@@ -19,11 +18,15 @@ final class Checks {
         if (value == null) {
             throw new IllegalArgumentException(field + " is required");
         }
-        if (!ID.matcher(value).matches()) {
+        if (value.isEmpty() || value.length() > MAX_ID || !value.chars().allMatch(Checks::mayStandInId)) {
             throw new IllegalArgumentException(
                     field + " must be 1 to 200 characters of A-Z a-z 0-9 . _ - but was \"" + shortened(value) + "\"");
         }
         return value;
+    }
+
+    private static boolean mayStandInId(int c) {
+        return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' || c == '_' || c == '-';
     }
 
     static <T> T required(String field, @Nullable T value) {

@@ -1,5 +1,6 @@
 package io.aitbc.coordinator.assign;
 
+import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Task;
 import io.aitbc.coordinator.match.Placement;
 import io.aitbc.coordinator.match.WaitingTask;
@@ -8,7 +9,9 @@ import io.aitbc.coordinator.redis.Script;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 
 /**
@@ -36,13 +39,13 @@ public final class Reservations {
 
     /** Judges placements; the verdicts stand in the same order. */
     public CompletableFuture<List<Verdict>> reserve(List<Placement> placements, Instant now) {
-        List<String> arguments = new ArrayList<>(3 + placements.size() * 10);
+        List<String> arguments = new ArrayList<>(4 + placements.size() * 8);
         arguments.add(ms(now));
         arguments.add(now.toString());
         arguments.add(coordinatorId);
+        arguments.add(Json.text(deadlines(placements, now)));
         for (Placement placement : placements) {
             Task task = placement.waiting().task();
-            Instant deadline = now.plusSeconds(task.timeoutSeconds());
             arguments.add(task.taskId());
             arguments.add(task.attempt().toString());
             arguments.add(placement.agentId());
@@ -51,8 +54,6 @@ public final class Reservations {
             arguments.add(ms(task.submittedAt()));
             arguments.add(task.maxAttempts().toString());
             arguments.add(task.timeoutSeconds().toString());
-            arguments.add(ms(deadline));
-            arguments.add(deadline.toString());
         }
         return RESERVE.run(redis, arguments).thenApply(answer -> verdicts(placements, answer));
     }
@@ -81,6 +82,15 @@ public final class Reservations {
                 .run(redis, arguments)
                 .thenApply(answer ->
                         answer.stream().map(code -> !code.equals("live")).toList());
+    }
+
+    /** By the seconds until then; tasks of one batch mostly have the same. */
+    private static Map<Integer, Instant> deadlines(List<Placement> placements, Instant now) {
+        Map<Integer, Instant> deadlines = new HashMap<>();
+        for (Placement placement : placements) {
+            deadlines.computeIfAbsent(placement.waiting().task().timeoutSeconds(), now::plusSeconds);
+        }
+        return deadlines;
     }
 
     private static List<Verdict> verdicts(List<Placement> placements, List<Object> answer) {

@@ -57,7 +57,9 @@ public final class Dispatcher implements AutoCloseable {
     private static final Duration PATIENCE = Duration.ofSeconds(3);
 
     private static final Duration IDLE_POLL = Duration.ofMillis(100);
-    private static final Duration BETWEEN_IDLE_POLLS = Duration.ofMillis(10);
+    /** While partitions are paused: each poll goes through all that was fetched of them, and gives none of it. */
+    private static final Duration BETWEEN_DEAR_POLLS = Duration.ofMillis(10);
+
     private static final Duration COMMIT_EVERY = Duration.ofMillis(200);
     private static final Duration LOOK_AT_TIME_EVERY = Duration.ofSeconds(1);
     private static final Duration BEFORE_ANEW = Duration.ofSeconds(2);
@@ -302,11 +304,11 @@ public final class Dispatcher implements AutoCloseable {
 
     private ConsumerRecords<byte[], byte[]> poll() {
         resumeWithRoom();
-        if (isReadingNothing() && clock.instant().isBefore(nextPoll)) {
+        if (!paused.isEmpty() && clock.instant().isBefore(nextPoll)) {
             awaitMail();
             return ConsumerRecords.empty();
         }
-        nextPoll = clock.instant().plus(BETWEEN_IDLE_POLLS);
+        nextPoll = clock.instant().plus(BETWEEN_DEAR_POLLS);
         polling = true;
         try {
             // Whatever is posted from here on wakes the poll.
@@ -316,14 +318,9 @@ public final class Dispatcher implements AutoCloseable {
         }
     }
 
-    /** Whether all that is owned is paused: then a poll goes through all that was fetched already, and gives none of it. */
-    private boolean isReadingNothing() {
-        return !paused.isEmpty() && paused.size() == consumer.assignment().size();
-    }
-
     private void awaitMail() {
         try {
-            Runnable mail = moreToDo ? null : mailbox.poll(BETWEEN_IDLE_POLLS.toMillis(), TimeUnit.MILLISECONDS);
+            Runnable mail = moreToDo ? null : mailbox.poll(BETWEEN_DEAR_POLLS.toMillis(), TimeUnit.MILLISECONDS);
             if (mail != null) {
                 mail.run();
             }

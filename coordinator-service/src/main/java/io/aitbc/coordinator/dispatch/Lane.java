@@ -80,6 +80,10 @@ final class Lane {
     private static final Duration FIRST_PAUSE = Duration.ofMillis(100);
     private static final Duration LONGEST_PAUSE = Duration.ofSeconds(2);
     private static final Duration BETWEEN_PUBLICATIONS = Duration.ofSeconds(1);
+    private static final Duration NOTE_EVERY = Duration.ofMillis(100);
+    /** How many, each time, while tasks are assigned. */
+    private static final int NOTED_BESIDE_OTHERS = 200;
+
     private static final Duration PUT_OFF_EVERY = Duration.ofMillis(100);
     /** Of more clears of one queue at a time the oldest are forgotten: what they mean, newer ones mean too. */
     static final int CLEARS_KEPT = 5;
@@ -104,10 +108,16 @@ final class Lane {
     private final Set<String> cancelled = new HashSet<>();
     private final Set<String> unpublished = new HashSet<>();
     private final Map<String, Heard> heard = new HashMap<>();
-    private List<WaitingTask> fresh = new ArrayList<>();
+    /** Where tasks stand that may not be visible yet; some of them wait no more. */
+    private final Deque<Position> fresh = new ArrayDeque<>();
+    /** Read just now, and perhaps an agent has them already. */
+    private final Set<WaitingTask> inherited = Collections.newSetFromMap(new IdentityHashMap<>());
     /** Tasks of which it is not known whether an agent has them; they are in no backlog. */
     private final List<WaitingTask> unsure = new ArrayList<>();
 
+    private boolean noting;
+    private Instant nextNote = Instant.EPOCH;
+    private Instant lastPlaced = Instant.EPOCH;
     private int openBatches;
     private int openPublications;
     private int openPutOffs;
@@ -156,7 +166,8 @@ final class Lane {
 
     void lost(Set<OwnedPartition.Id> ids) {
         partitions.keySet().removeAll(ids);
-        fresh.removeIf(task -> ids.contains(OwnedPartition.Id.of(task.position())));
+        fresh.removeIf(position -> ids.contains(OwnedPartition.Id.of(position)));
+        inherited.removeIf(task -> ids.contains(OwnedPartition.Id.of(task.position())));
         unsure.removeIf(task -> ids.contains(OwnedPartition.Id.of(task.position())));
         matcher.backlog().takeIf(task -> ids.contains(OwnedPartition.Id.of(task.position())));
     }
@@ -177,7 +188,13 @@ final class Lane {
     /** A task was read, and waits. */
     void waits(WaitingTask task, Instant now) {
         this.now = now;
-        fresh.add(task);
+        if (!isOwned(task)) {
+            return;
+        }
+        fresh.add(task.position());
+        if (partition(task).isInherited(task.position().offset())) {
+            inherited.add(task);
+        }
         await(task);
     }
 
@@ -220,6 +237,7 @@ final class Lane {
             endExpired();
             // After the two above, so that nothing is assigned that was cleared, or had expired, before it was read.
             more = assign();
+            doubtInherited();
             makeVisible();
             doubtUnpublished();
             makeSure();
@@ -296,7 +314,7 @@ final class Lane {
     /** What waits is to be made visible again. */
     void noteAgain() {
         fresh.clear();
-        fresh.addAll(matcher.backlog().all());
+        matcher.backlog().all().forEach(task -> fresh.add(task.position()));
     }
 
     /** Tasks have been cancelled, wherever they wait. */
@@ -412,6 +430,7 @@ final class Lane {
         matcher.leaveTo(heard.isEmpty() ? List.of() : wantsElsewhere(now));
         List<Placement> placements = matcher.match(now, batch);
         if (!placements.isEmpty()) {
+            lastPlaced = now;
             reserve(placements);
         }
         return placements.size() == batch && openBatches < MAX_OPEN_BATCHES;
@@ -445,7 +464,7 @@ final class Lane {
             case UNAVAILABLE -> {
                 if (verdict.placement().agentId().isEmpty()) {
                     // Nobody has it. Perhaps nothing is known of it any more.
-                    fresh.add(waiting);
+                    fresh.add(waiting.position());
                 } else {
                     // The live view will say what the agent is now; until then it gets nothing.
                     matcher.agentGone(verdict.placement().agentId());
@@ -542,34 +561,43 @@ final class Lane {
         });
     }
 
-    /** Tasks that are assigned in the round they come in never cost a note. */
-    private void makeVisible() {
-        if (fresh.isEmpty()) {
-            return;
-        }
-        fresh.removeIf(task -> matcher.backlog().at(task.position()) == null);
-        Set<WaitingTask> inherited = Collections.newSetFromMap(new IdentityHashMap<>());
-        for (WaitingTask task : fresh) {
-            if (partition(task).isInherited(task.position().offset())) {
-                inherited.add(task);
-            }
-        }
+    private void doubtInherited() {
         if (!inherited.isEmpty()) {
             unsure.addAll(matcher.backlog().takeIf(inherited::contains));
+            inherited.clear();
         }
-        fresh.removeIf(inherited::contains);
-        if (!fresh.isEmpty()) {
-            List<WaitingTask> noted = fresh;
-            fresh = new ArrayList<>();
+    }
+
+    /** To be seen is worth less than to be assigned: while there is that to do, most are assigned before it is their turn here. */
+    private void makeVisible() {
+        if (noting || now.isBefore(nextNote)) {
+            return;
+        }
+        if (fresh.size() > batch + 2 * matcher.backlog().size()) {
+            fresh.removeIf(position -> matcher.backlog().at(position) == null);
+        }
+        boolean besideOthers = now.isBefore(lastPlaced.plus(NOTE_EVERY));
+        int most = besideOthers ? Math.min(batch, NOTED_BESIDE_OTHERS) : batch;
+        List<WaitingTask> noted = new ArrayList<>();
+        while (noted.size() < most && !fresh.isEmpty()) {
+            WaitingTask task = matcher.backlog().at(fresh.remove());
+            if (task != null) {
+                noted.add(task);
+            }
+        }
+        if (!noted.isEmpty()) {
+            nextNote = besideOthers ? now.plus(NOTE_EVERY) : now;
             note(noted);
         }
     }
 
     private void note(List<WaitingTask> tasks) {
+        noting = true;
         outside.noteQueued(tasks).whenComplete((ended, failure) -> {
+            noting = false;
             if (failure != null) {
                 pauseAfter(failure);
-                tasks.stream().filter(this::isOwned).forEach(fresh::add);
+                tasks.stream().filter(this::isOwned).forEach(task -> fresh.add(task.position()));
                 return;
             }
             // Just these records: one of a later attempt, brought back meanwhile, may wait too.

@@ -2,17 +2,21 @@
 -- Guarantee: at most one attempt of a task is live; an agent never holds more than its capacity; a repeated call changes nothing; while
 --        it is not known what agents hold nothing is granted, and the call fails.
 -- KEYS   1 the channel of notices; other names are built from ids, see Keys.java (no Redis Cluster)
--- ARGV   1 now in ms, 2 now as ISO 8601, 3 who asks, for those who listen, then for each placement ten:
---        task_id, attempt, agent_id, priority, submitted_at, submitted_at in ms, max_attempts, timeout_seconds,
---        deadline in ms, deadline as ISO 8601
+-- ARGV   1 now in ms, 2 now as ISO 8601, 3 who asks, for those who listen, 4 an object: timeout_seconds -> deadline as ISO 8601,
+--        then for each placement eight:
+--        task_id, attempt, agent_id, priority, submitted_at, submitted_at in ms, max_attempts, timeout_seconds
 -- Returns for each placement four: ruling, id of the agent that holds the attempt, number held by the placement's agent, assigned_at
 if redis.call('EXISTS', 'index:complete') == 0 then
   return redis.error_reply('REBUILDING what agents hold is being read from Kafka')
 end
 local now_ms = tonumber(ARGV[1])
 local now = ARGV[2]
+local deadline_of = cjson.decode(ARGV[4])
 local answer = {}
 local agents = {}
+-- What is added to the set of deadlines at the end: one call for many costs half.
+local deadlines = {}
+local most_at_once = 1000
 local granted, retried, waited_ms = 0, 0, 0
 
 local function agent_of(id)
@@ -23,10 +27,26 @@ local function agent_of(id)
       status = fields[1],
       capacity = tonumber(fields[2]) or 0,
       held = redis.call('HLEN', 'agent:' .. id .. ':inflight'),
+      grants = {},
     }
     agents[id] = known
   end
   return known
+end
+
+-- Writes down what an agent has been granted so far.
+local function write_grants(id, agent)
+  if #agent.grants > 0 then
+    redis.call('HSET', 'agent:' .. id .. ':inflight', unpack(agent.grants))
+    agent.grants = {}
+  end
+end
+
+local function write_deadlines()
+  if #deadlines > 0 then
+    redis.call('ZADD', 'tasks:deadlines', unpack(deadlines))
+    deadlines = {}
+  end
 end
 
 local function say(ruling, holder, held, assigned_at)
@@ -39,7 +59,7 @@ end
 
 local ended = { completed = true, failed = true, cancelled = true, expired = true }
 
-for i = 4, #ARGV, 10 do
+for i = 5, #ARGV, 8 do
   local task_id, attempt, agent_id = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2]
   local task = 'task:' .. task_id
   local seen = redis.call('HMGET', task, 'status', 'attempt', 'agent_id', 'assigned_at')
@@ -56,6 +76,9 @@ for i = 4, #ARGV, 10 do
   else
     if status == 'assigned' then
       -- A record of a later attempt is proof that this one was given back.
+      if agents[holder] then
+        write_grants(holder, agents[holder])
+      end
       if redis.call('HDEL', 'agent:' .. holder .. ':inflight', task_id) == 1 then
         retried = retried + 1
         if agents[holder] then
@@ -66,12 +89,23 @@ for i = 4, #ARGV, 10 do
         agents[holder].freed = true
       end
     end
-    redis.call('HSET', 'agent:' .. agent_id .. ':inflight', task_id,
-      '{"attempt":' .. attempt .. ',"assigned_at":"' .. now .. '","deadline":"' .. ARGV[i + 9] .. '"}')
+    local timeout = ARGV[i + 7]
+    local deadline = deadline_of[timeout]
+    local n = #agent.grants
+    agent.grants[n + 1] = task_id
+    agent.grants[n + 2] = '{"attempt":' .. attempt .. ',"assigned_at":"' .. now .. '","deadline":"' .. deadline .. '"}'
+    if n >= most_at_once then
+      write_grants(agent_id, agent)
+    end
     redis.call('HSET', task, 'task_id', task_id, 'status', 'assigned', 'attempt', attempt, 'agent_id', agent_id,
-      'priority', ARGV[i + 3], 'submitted_at', ARGV[i + 4], 'assigned_at', now, 'assigned_ms', ARGV[1], 'deadline', ARGV[i + 9],
-      'max_attempts', ARGV[i + 6], 'timeout_seconds', ARGV[i + 7])
-    redis.call('ZADD', 'tasks:deadlines', ARGV[i + 8], task_id)
+      'priority', ARGV[i + 3], 'submitted_at', ARGV[i + 4], 'assigned_at', now, 'assigned_ms', ARGV[1], 'deadline', deadline,
+      'max_attempts', ARGV[i + 6], 'timeout_seconds', timeout)
+    local d = #deadlines
+    deadlines[d + 1] = now_ms + timeout * 1000
+    deadlines[d + 2] = task_id
+    if d >= most_at_once then
+      write_deadlines()
+    end
     agent.held = agent.held + 1
     agent.changed = true
     granted = granted + 1
@@ -79,6 +113,11 @@ for i = 4, #ARGV, 10 do
     say('granted', agent_id, agent.held, now)
   end
 end
+
+for id, agent in pairs(agents) do
+  write_grants(id, agent)
+end
+write_deadlines()
 
 if retried > 0 then
   redis.call('HINCRBY', 'stats:tasks', 'retried', retried)

@@ -6,8 +6,16 @@
 -- Returns for each result 'completed', 'progressed', 'give back' (nothing changed yet) or 'late'
 local now_ms, now, retention = tonumber(ARGV[1]), ARGV[2], ARGV[3]
 local answer = {}
-local held = {}
 local completed, late = 0, 0
+-- What is taken out at the end, for many in one call: by agent, and of the set of deadlines.
+local done_by, done = {}, {}
+local most_at_once = 1000
+
+local function take_out(key, how, ids)
+  for from = 1, #ids, most_at_once do
+    redis.call(how, key, unpack(ids, from, math.min(#ids, from + most_at_once - 1)))
+  end
+end
 
 -- Three days. What is more was written by a version that let it grow without end.
 local longest_attempt_ms = 259200000
@@ -59,8 +67,10 @@ for i = 4, #ARGV, 7 do
     late = late + 1
     answer[#answer + 1] = 'late'
   elseif outcome == 'completed' then
-    redis.call('HSET', task, 'task_id', task_id, 'status', 'completed', 'attempt', attempt, 'agent_id', agent_id,
-      'finished_at', now, 'result', ARGV[i + 4])
+    redis.call('HSET', task, 'status', 'completed', 'finished_at', now, 'result', ARGV[i + 4])
+    if not live then
+      redis.call('HSET', task, 'task_id', task_id, 'attempt', attempt, 'agent_id', agent_id)
+    end
     if ARGV[i + 5] ~= '' then
       redis.call('HSET', task, 'agent_started_at', ARGV[i + 5])
     end
@@ -68,11 +78,12 @@ for i = 4, #ARGV, 7 do
       redis.call('HSET', task, 'agent_finished_at', ARGV[i + 6])
     end
     redis.call('EXPIRE', task, retention)
-    redis.call('HDEL', 'agent:' .. agent_id .. ':inflight', task_id)
-    redis.call('ZREM', 'tasks:deadlines', task_id)
+    done[#done + 1] = task_id
+    local by = done_by[agent_id] or {}
+    done_by[agent_id] = by
+    by[#by + 1] = task_id
     note_outcome(agent_id, 0)
     note_response(agent_id, live and tonumber(seen[5]), false)
-    held[agent_id] = true
     completed = completed + 1
     answer[#answer + 1] = 'completed'
   elseif outcome == 'progress' then
@@ -94,7 +105,9 @@ end
 if completed > 0 then redis.call('HINCRBY', 'stats:tasks', 'completed', completed) end
 if late > 0 then redis.call('HINCRBY', 'stats:tasks', 'late_results', late) end
 local counts, news = {}, {}
-for agent_id, _ in pairs(held) do
+take_out('tasks:deadlines', 'ZREM', done)
+for agent_id, ids in pairs(done_by) do
+  take_out('agent:' .. agent_id .. ':inflight', 'HDEL', ids)
   counts[#counts + 1] = '"' .. agent_id .. '":' .. redis.call('HLEN', 'agent:' .. agent_id .. ':inflight')
 end
 for agent_id, track in pairs(tracks) do
