@@ -21,7 +21,6 @@ import java.util.concurrent.CompletableFuture;
 public final class Reservations {
     private static final Script RESERVE = Script.beside(Reservations.class, "reserve");
     private static final Script END_WAITING = Script.beside(Reservations.class, "end-waiting");
-    private static final int FIELDS_OF_A_VERDICT = 4;
 
     private final Redis redis;
     private final String coordinatorId;
@@ -39,23 +38,27 @@ public final class Reservations {
 
     /** Judges placements; the verdicts stand in the same order. */
     public CompletableFuture<List<Verdict>> reserve(List<Placement> placements, Instant now) {
-        List<String> arguments = new ArrayList<>(4 + placements.size() * 8);
-        arguments.add(ms(now));
-        arguments.add(now.toString());
-        arguments.add(coordinatorId);
-        arguments.add(Json.text(deadlines(placements, now)));
-        for (Placement placement : placements) {
-            Task task = placement.waiting().task();
-            arguments.add(task.taskId());
-            arguments.add(task.attempt().toString());
-            arguments.add(placement.agentId());
-            arguments.add(placement.waiting().position().priority().wireName());
-            arguments.add(task.submittedAt().toString());
-            arguments.add(ms(task.submittedAt()));
-            arguments.add(task.maxAttempts().toString());
-            arguments.add(task.timeoutSeconds().toString());
-        }
-        return RESERVE.run(redis, arguments).thenApply(answer -> verdicts(placements, answer));
+        List<String> arguments = List.of(
+                ms(now),
+                now.toString(),
+                coordinatorId,
+                Json.text(deadlines(placements, now)),
+                Json.text(placements.stream().map(Reservations::words).toList()));
+        return RESERVE.run(redis, arguments).thenApply(answer -> verdicts(placements, answer, now));
+    }
+
+    private static String[] words(Placement placement) {
+        Task task = placement.waiting().task();
+        return new String[] {
+            task.taskId(),
+            task.attempt().toString(),
+            placement.agentId(),
+            placement.waiting().position().priority().wireName(),
+            task.submittedAt().toString(),
+            ms(task.submittedAt()),
+            task.maxAttempts().toString(),
+            task.timeoutSeconds().toString()
+        };
     }
 
     /**
@@ -93,29 +96,37 @@ public final class Reservations {
         return deadlines;
     }
 
-    private static List<Verdict> verdicts(List<Placement> placements, List<Object> answer) {
+    private static List<Verdict> verdicts(List<Placement> placements, List<Object> answer, Instant now) {
+        String rulings = (String) answer.get(0);
+        String[] held = ((String) answer.get(1)).split(",");
         List<Verdict> verdicts = new ArrayList<>(placements.size());
+        int live = 2;
         for (int i = 0; i < placements.size(); i++) {
-            int at = i * FIELDS_OF_A_VERDICT;
-            String assignedAt = (String) answer.get(at + 3);
-            verdicts.add(new Verdict(
-                    placements.get(i),
-                    ruling((String) answer.get(at)),
-                    (String) answer.get(at + 1),
-                    ((Long) answer.get(at + 2)).intValue(),
-                    assignedAt.isEmpty() ? Instant.EPOCH : Instant.parse(assignedAt)));
+            Placement placement = placements.get(i);
+            Verdict.Ruling ruling = ruling(rulings.charAt(i));
+            String holder = "";
+            Instant assignedAt = Instant.EPOCH;
+            if (ruling == Verdict.Ruling.GRANTED) {
+                holder = placement.agentId();
+                assignedAt = now;
+            } else if (ruling == Verdict.Ruling.LIVE) {
+                holder = (String) answer.get(live);
+                assignedAt = Instant.parse((String) answer.get(live + 1));
+                live += 2;
+            }
+            verdicts.add(new Verdict(placement, ruling, holder, Integer.parseInt(held[i]), assignedAt));
         }
         return verdicts;
     }
 
-    private static Verdict.Ruling ruling(String code) {
-        return switch (code) {
-            case "granted" -> Verdict.Ruling.GRANTED;
-            case "live" -> Verdict.Ruling.LIVE;
-            case "ended" -> Verdict.Ruling.ENDED;
-            case "full" -> Verdict.Ruling.FULL;
-            case "unavailable" -> Verdict.Ruling.UNAVAILABLE;
-            default -> throw new IllegalStateException("reserve.lua answered " + code);
+    private static Verdict.Ruling ruling(char letter) {
+        return switch (letter) {
+            case 'g' -> Verdict.Ruling.GRANTED;
+            case 'l' -> Verdict.Ruling.LIVE;
+            case 'e' -> Verdict.Ruling.ENDED;
+            case 'f' -> Verdict.Ruling.FULL;
+            case 'u' -> Verdict.Ruling.UNAVAILABLE;
+            default -> throw new IllegalStateException("reserve.lua answered " + letter);
         };
     }
 

@@ -24,9 +24,11 @@ import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Queue;
 import java.util.Set;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
@@ -57,8 +59,8 @@ public final class Dispatcher implements AutoCloseable {
     private static final Duration PATIENCE = Duration.ofSeconds(3);
 
     private static final Duration IDLE_POLL = Duration.ofMillis(100);
-    /** While partitions are paused: each poll goes through all that was fetched of them, and gives none of it. */
-    private static final Duration BETWEEN_DEAR_POLLS = Duration.ofMillis(10);
+    /** While there is enough to do: each poll costs as much as some tasks, and goes through what was fetched of paused partitions. */
+    private static final Duration BETWEEN_POLLS_BESIDE_WORK = Duration.ofMillis(5);
 
     private static final Duration COMMIT_EVERY = Duration.ofMillis(200);
     private static final Duration LOOK_AT_TIME_EVERY = Duration.ofSeconds(1);
@@ -76,9 +78,13 @@ public final class Dispatcher implements AutoCloseable {
     private final Reservations reservations;
     private final AssignmentTopics assignments;
     private final Lane lane;
+    private final int batch;
     private final Consumer<QueueCleared> clearReports;
     private final Clock clock;
     private final BlockingQueue<Runnable> mailbox = new LinkedBlockingQueue<>();
+    /** What can wait until the next round: to be woken for each of many costs more than what is in them. */
+    private final Queue<Runnable> slowMail = new ConcurrentLinkedQueue<>();
+
     private final Thread thread = new Thread(this::run, "dispatcher");
 
     private final CountDownLatch closing = new CountDownLatch(1);
@@ -123,13 +129,14 @@ public final class Dispatcher implements AutoCloseable {
         this.queue = queue;
         this.reservations = reservations;
         this.assignments = assignments;
+        this.batch = settings.batch();
         this.lane = new Lane(
                 matcher,
                 new Effects(),
                 settings.windowPerPartition(),
                 settings.windowBytesPerPartition(),
                 Runtime.getRuntime().maxMemory() / SHARE_FOR_TASKS,
-                settings.batch());
+                batch);
         this.clearReports = clearReports;
         this.clock = clock;
     }
@@ -145,7 +152,7 @@ public final class Dispatcher implements AutoCloseable {
 
     /** Lets the dispatching thread do something with the matcher in its next round, for which it is not woken. */
     void mention(Consumer<Matcher> change) {
-        mailbox.add(() -> change.accept(lane.matcher()));
+        slowMail.add(() -> change.accept(lane.matcher()));
     }
 
     /** Lets the dispatching thread do something with its lane, soon. */
@@ -304,11 +311,11 @@ public final class Dispatcher implements AutoCloseable {
 
     private ConsumerRecords<byte[], byte[]> poll() {
         resumeWithRoom();
-        if (!paused.isEmpty() && clock.instant().isBefore(nextPoll)) {
+        if (hasEnoughToDo() && clock.instant().isBefore(nextPoll)) {
             awaitMail();
             return ConsumerRecords.empty();
         }
-        nextPoll = clock.instant().plus(BETWEEN_DEAR_POLLS);
+        nextPoll = clock.instant().plus(BETWEEN_POLLS_BESIDE_WORK);
         polling = true;
         try {
             // Whatever is posted from here on wakes the poll.
@@ -318,9 +325,13 @@ public final class Dispatcher implements AutoCloseable {
         }
     }
 
+    private boolean hasEnoughToDo() {
+        return !paused.isEmpty() || lane.matcher().backlog().size() >= batch;
+    }
+
     private void awaitMail() {
         try {
-            Runnable mail = moreToDo ? null : mailbox.poll(BETWEEN_DEAR_POLLS.toMillis(), TimeUnit.MILLISECONDS);
+            Runnable mail = moreToDo ? null : mailbox.poll(BETWEEN_POLLS_BESIDE_WORK.toMillis(), TimeUnit.MILLISECONDS);
             if (mail != null) {
                 mail.run();
             }
@@ -409,12 +420,14 @@ public final class Dispatcher implements AutoCloseable {
         Instant limit = clock.instant().plus(OPEN_WORK_LIMIT);
         try {
             while (lane.hasOpenWork()) {
-                long leftMs = Duration.between(clock.instant(), limit).toMillis();
-                Runnable mail = mailbox.poll(Math.max(0, leftMs), TimeUnit.MILLISECONDS);
-                if (mail == null) {
+                Runnable mail = mailbox.poll(1, TimeUnit.MILLISECONDS);
+                if (mail != null) {
+                    mail.run();
+                }
+                handleMail();
+                if (!clock.instant().isBefore(limit)) {
                     return;
                 }
-                mail.run();
             }
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
@@ -433,7 +446,12 @@ public final class Dispatcher implements AutoCloseable {
     }
 
     private void handleMail() {
-        for (Runnable mail = mailbox.poll(); mail != null; mail = mailbox.poll()) {
+        handle(mailbox);
+        handle(slowMail);
+    }
+
+    private static void handle(Queue<Runnable> mails) {
+        for (Runnable mail = mails.poll(); mail != null; mail = mails.poll()) {
             mail.run();
         }
     }
@@ -471,7 +489,7 @@ public final class Dispatcher implements AutoCloseable {
             if (verdict.ruling() == Verdict.Ruling.GRANTED) {
                 assigned.count(verdict.placement().waiting().position().priority());
             }
-            return posted(assignments.publish(verdict));
+            return posted(assignments.publish(verdict), slowMail::add);
         }
 
         @Override
@@ -509,8 +527,12 @@ public final class Dispatcher implements AutoCloseable {
         }
 
         private <T> CompletableFuture<T> posted(CompletableFuture<T> outcome) {
+            return posted(outcome, Dispatcher.this::post);
+        }
+
+        private <T> CompletableFuture<T> posted(CompletableFuture<T> outcome, Consumer<Runnable> mail) {
             CompletableFuture<T> here = new CompletableFuture<>();
-            outcome.whenComplete((value, failure) -> post(() -> {
+            outcome.whenComplete((value, failure) -> mail.accept(() -> {
                 if (failure == null) {
                     here.complete(value);
                 } else {

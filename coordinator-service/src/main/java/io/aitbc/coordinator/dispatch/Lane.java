@@ -119,6 +119,9 @@ final class Lane {
     private Instant nextNote = Instant.EPOCH;
     private Instant lastPlaced = Instant.EPOCH;
     private int openBatches;
+    /** Whether the last batch was as large as may be, so that there may be more to place. */
+    private boolean full;
+
     private int openPublications;
     private int openPutOffs;
     private Instant now = Instant.EPOCH;
@@ -424,7 +427,9 @@ final class Lane {
     }
 
     private boolean assign() {
-        if (openBatches >= MAX_OPEN_BATCHES) {
+        // Small batches one after the other: what comes while one is with Redis makes the next one larger, and all of
+        // it cheaper.
+        if (openBatches >= (full ? MAX_OPEN_BATCHES : 1)) {
             return false;
         }
         matcher.leaveTo(heard.isEmpty() ? List.of() : wantsElsewhere(now));
@@ -433,7 +438,8 @@ final class Lane {
             lastPlaced = now;
             reserve(placements);
         }
-        return placements.size() == batch && openBatches < MAX_OPEN_BATCHES;
+        full = placements.size() == batch;
+        return full && openBatches < MAX_OPEN_BATCHES;
     }
 
     private void reserve(List<Placement> placements) {

@@ -17,6 +17,11 @@ import org.jspecify.annotations.Nullable;
 final class OwnedPartition {
     /** A partition of the topic of a priority. */
     record Id(Priority priority, int number) {
+        @Override
+        public boolean equals(Object other) {
+            return other instanceof Id id && id.number == number && id.priority == priority;
+        }
+
         /** The same in every run, as an enum's own is not. */
         @Override
         public int hashCode() {

@@ -29,7 +29,6 @@ public final class TaskStates {
     private static final Script NOTE_QUEUED = Script.beside(TaskStates.class, "note-queued");
     private static final Set<String> ENDED = Set.of("completed", "failed", "cancelled", "expired");
     private static final long WAIT_SECONDS = 2;
-    private static final int FIELDS_OF_A_NOTE = 8;
 
     private final Redis redis;
 
@@ -64,31 +63,35 @@ public final class TaskStates {
      * @return for each task whether it has ended, because it was cancelled before its record was read
      */
     public CompletableFuture<List<Boolean>> noteQueued(Collection<WaitingTask> tasks) {
-        List<String> arguments = new ArrayList<>(tasks.size() * FIELDS_OF_A_NOTE);
-        tasks.forEach(
-                waiting -> add(arguments, waiting.task(), waiting.position().priority()));
+        List<String[]> all = tasks.stream()
+                .map(waiting -> words(waiting.task(), waiting.position().priority()))
+                .toList();
         return NOTE_QUEUED
-                .run(redis, arguments)
-                .thenApply(answer ->
-                        answer.stream().map(ended -> (Long) ended == 1).toList());
+                .run(redis, List.of(Json.text(all)))
+                .thenApply(answer -> ((String) answer.get(0))
+                        .chars()
+                        .mapToObj(ended -> ended == '1')
+                        .toList());
     }
 
     /** The same for tasks that were just accepted, each with its queue; waits until it is done. */
     void noteAccepted(Map<Task, Priority> tasks) {
-        List<String> arguments = new ArrayList<>(tasks.size() * FIELDS_OF_A_NOTE);
-        tasks.forEach((task, priority) -> add(arguments, task, priority));
-        NOTE_QUEUED.runNow(redis, arguments);
+        List<String[]> all = new ArrayList<>(tasks.size());
+        tasks.forEach((task, priority) -> all.add(words(task, priority)));
+        NOTE_QUEUED.runNow(redis, List.of(Json.text(all)));
     }
 
-    private static void add(List<String> arguments, Task task, Priority priority) {
-        arguments.add(task.taskId());
-        arguments.add(task.attempt().toString());
-        arguments.add(priority.wireName());
-        arguments.add(task.submittedAt().toString());
-        arguments.add(task.maxAttempts().toString());
-        arguments.add(task.requirements().equals(Requirements.NONE) ? "" : Json.text(task.requirements()));
-        arguments.add(text(task.notBefore()));
-        arguments.add(text(task.expiresAt()));
+    private static String[] words(Task task, Priority priority) {
+        return new String[] {
+            task.taskId(),
+            task.attempt().toString(),
+            priority.wireName(),
+            task.submittedAt().toString(),
+            task.maxAttempts().toString(),
+            task.requirements().equals(Requirements.NONE) ? "" : Json.text(task.requirements()),
+            text(task.notBefore()),
+            text(task.expiresAt())
+        };
     }
 
     private static String text(@Nullable Instant time) {

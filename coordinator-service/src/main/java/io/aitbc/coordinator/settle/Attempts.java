@@ -51,28 +51,35 @@ final class Attempts {
 
     /** Settles results; the outcomes stand in the same order. */
     List<Settlement> settle(List<TaskResult> results, Instant now) {
-        List<String> arguments = new ArrayList<>(3 + results.size() * 7);
-        arguments.add(String.valueOf(now.toEpochMilli()));
-        arguments.add(now.toString());
-        arguments.add(String.valueOf(taskRetention.toSeconds()));
-        for (TaskResult result : results) {
-            arguments.add(result.taskId());
-            arguments.add(result.attempt().toString());
-            arguments.add(result.agentId());
-            arguments.add(result.status().wireName());
-            arguments.add(result.result() == null ? "" : Json.text(result.result()));
-            arguments.add(result.startedAt() == null ? "" : result.startedAt().toString());
-            arguments.add(result.finishedAt() == null ? "" : result.finishedAt().toString());
-        }
-        return SETTLE.runNow(redis, arguments).stream()
-                .map(code -> switch ((String) code) {
-                    case "completed" -> Settlement.COMPLETED;
-                    case "progressed" -> Settlement.PROGRESSED;
-                    case "give back" -> Settlement.TO_GIVE_BACK;
-                    case "late" -> Settlement.LATE;
-                    default -> throw new IllegalStateException("settle.lua answered " + code);
-                })
-                .toList();
+        List<String> arguments = List.of(
+                String.valueOf(now.toEpochMilli()),
+                now.toString(),
+                String.valueOf(taskRetention.toSeconds()),
+                Json.text(results.stream().map(Attempts::words).toList()));
+        String letters = (String) SETTLE.runNow(redis, arguments).get(0);
+        return letters.chars().mapToObj(letter -> settlement((char) letter)).toList();
+    }
+
+    private static String[] words(TaskResult result) {
+        return new String[] {
+            result.taskId(),
+            result.attempt().toString(),
+            result.agentId(),
+            result.status().wireName(),
+            result.result() == null ? "" : Json.text(result.result()),
+            result.startedAt() == null ? "" : result.startedAt().toString(),
+            result.finishedAt() == null ? "" : result.finishedAt().toString()
+        };
+    }
+
+    private static Settlement settlement(char letter) {
+        return switch (letter) {
+            case 'c' -> Settlement.COMPLETED;
+            case 'p' -> Settlement.PROGRESSED;
+            case 'g' -> Settlement.TO_GIVE_BACK;
+            case 'l' -> Settlement.LATE;
+            default -> throw new IllegalStateException("settle.lua answered " + letter);
+        };
     }
 
     /**

@@ -1,9 +1,9 @@
 -- Settles results.
 -- Guarantee: a task is completed once; a result of an attempt that is not live changes nothing but a counter.
 -- KEYS   1 the channel of notices
--- ARGV   1 now in ms, 2 now as ISO 8601, 3 retention in s, then for each result seven:
+-- ARGV   1 now in ms, 2 now as ISO 8601, 3 retention in s, 4 the results, as JSON, each a list of texts:
 --        task_id, attempt, agent_id, status, result as JSON or '', started_at or '', finished_at or ''
--- Returns for each result 'completed', 'progressed', 'give back' (nothing changed yet) or 'late'
+-- Returns one text with a letter for each result: completed, progressed, give back (nothing changed yet) or late
 local now_ms, now, retention = tonumber(ARGV[1]), ARGV[2], ARGV[3]
 local answer = {}
 local completed, late = 0, 0
@@ -56,8 +56,8 @@ local function note_response(agent_id, assigned_ms, in_vain)
   end
 end
 
-for i = 4, #ARGV, 7 do
-  local task_id, attempt, agent_id, outcome = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2], ARGV[i + 3]
+for i, report in ipairs(cjson.decode(ARGV[4])) do
+  local task_id, attempt, agent_id, outcome = report[1], tonumber(report[2]), report[3], report[4]
   local task = 'task:' .. task_id
   local seen = redis.call('HMGET', task, 'status', 'attempt', 'agent_id', 'timeout_seconds', 'assigned_ms')
   local status = seen[1]
@@ -65,17 +65,17 @@ for i = 4, #ARGV, 7 do
   -- Of a task that Redis knows nothing of, the result is the best that is known: Redis lost what it had.
   if not live and status then
     late = late + 1
-    answer[#answer + 1] = 'late'
+    answer[i] = 'l'
   elseif outcome == 'completed' then
-    redis.call('HSET', task, 'status', 'completed', 'finished_at', now, 'result', ARGV[i + 4])
+    redis.call('HSET', task, 'status', 'completed', 'finished_at', now, 'result', report[5])
     if not live then
       redis.call('HSET', task, 'task_id', task_id, 'attempt', attempt, 'agent_id', agent_id)
     end
-    if ARGV[i + 5] ~= '' then
-      redis.call('HSET', task, 'agent_started_at', ARGV[i + 5])
+    if report[6] ~= '' then
+      redis.call('HSET', task, 'agent_started_at', report[6])
     end
-    if ARGV[i + 6] ~= '' then
-      redis.call('HSET', task, 'agent_finished_at', ARGV[i + 6])
+    if report[7] ~= '' then
+      redis.call('HSET', task, 'agent_finished_at', report[7])
     end
     redis.call('EXPIRE', task, retention)
     done[#done + 1] = task_id
@@ -85,20 +85,20 @@ for i = 4, #ARGV, 7 do
     note_outcome(agent_id, 0)
     note_response(agent_id, live and tonumber(seen[5]), false)
     completed = completed + 1
-    answer[#answer + 1] = 'completed'
+    answer[i] = 'c'
   elseif outcome == 'progress' then
     if live then
       local timeout_ms = (tonumber(seen[4]) or 600) * 1000
       redis.call('ZADD', 'tasks:deadlines', now_ms + timeout_ms, task_id)
-      redis.call('HSET', task, 'progress', ARGV[i + 4], 'progress_at', now)
+      redis.call('HSET', task, 'progress', report[5], 'progress_at', now)
     end
-    answer[#answer + 1] = 'progressed'
+    answer[i] = 'p'
   else
     if outcome == 'failed' then
       note_outcome(agent_id, 1)
     end
     note_response(agent_id, nil, true)
-    answer[#answer + 1] = 'give back'
+    answer[i] = 'g'
   end
 end
 
@@ -128,4 +128,4 @@ if #counts + #news > 0 then
   redis.call('PUBLISH', KEYS[1], '{"seq":' .. redis.call('INCR', 'agents:events') .. ',"at":' .. ARGV[1]
     .. ',"held":{' .. table.concat(counts, ',') .. '},"tracks":{' .. table.concat(news, ',') .. '}}')
 end
-return answer
+return { table.concat(answer) }

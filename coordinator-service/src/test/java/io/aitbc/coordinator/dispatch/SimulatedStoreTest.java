@@ -3,6 +3,7 @@ package io.aitbc.coordinator.dispatch;
 import static io.aitbc.coordinator.agent.AnAgent.NOW;
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.aitbc.contracts.Json;
 import io.aitbc.coordinator.assign.Reservations;
 import io.aitbc.coordinator.assign.Verdict;
 import io.aitbc.coordinator.match.ATask;
@@ -100,25 +101,15 @@ class SimulatedStoreTest {
                 int of = rightly ? live.attempt : attempt;
                 String by = rightly ? live.agentId : agent;
                 String outcome = random.nextInt(3) > 0 ? "completed" : "failed";
-                Object settled = SETTLE.runNow(
-                                redis,
-                                List.of(
-                                        ms(),
-                                        NOW.toString(),
-                                        "3600",
-                                        taskId,
-                                        String.valueOf(of),
-                                        by,
-                                        outcome,
-                                        "",
-                                        "",
-                                        ""))
+                String report = Json.text(List.of(List.of(taskId, String.valueOf(of), by, outcome, "", "", "")));
+                Object letter = SETTLE.runNow(redis, List.of(ms(), NOW.toString(), "3600", report))
                         .get(0);
-                assertThat(store.settle(taskId, of, by, outcome)).isEqualTo(settled);
+                String settled = store.settle(taskId, of, by, outcome);
+                assertThat(letter).isEqualTo(settled.substring(0, 1));
                 if (settled.equals("give back")) {
                     release(taskId, of, by);
                 }
-                yield (String) settled;
+                yield settled;
             }
             case 6 -> release(taskId, attempt, agent);
             default -> {

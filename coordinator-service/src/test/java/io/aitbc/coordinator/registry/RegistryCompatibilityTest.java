@@ -288,7 +288,8 @@ class RegistryCompatibilityTest {
         register(FULL, "instance-1");
         beat(3, null, null, "instance-2");
         beat(4, AgentStatus.BUSY, LOAD, "instance-1");
-        SETTLE.runNow(redis, List.of(ms(5), NOW.toString(), "3600", "task-9", "1", "agent-1", "failed", "", "", ""));
+        String report = Json.text(List.of(List.of("task-9", "1", "agent-1", "failed", "", "", "")));
+        SETTLE.runNow(redis, List.of(ms(5), NOW.toString(), "3600", report));
         hashes.set("much seen", hash());
     }
 
