@@ -40,13 +40,15 @@ class LaneTest {
     private static final Id NORMAL_1 = new Id(Priority.NORMAL, 1);
     private static final Id LOW_0 = new Id(Priority.LOW, 0);
 
+    private static final int BATCH = 100;
+
     private final Asked outside = new Asked();
     private final Matcher matcher = new Matcher(
             new HealthPolicy(Duration.ofSeconds(30), Duration.ofSeconds(300), 0.5, 0.9, 0.9),
             Duration.ofSeconds(60),
             LoadBalancingStrategy.LEAST_CONNECTIONS,
             new Random(1));
-    private final Lane lane = new Lane(matcher, outside, WINDOW, WINDOW_BYTES, Long.MAX_VALUE, 100);
+    private final Lane lane = new Lane(matcher, outside, WINDOW, WINDOW_BYTES, Long.MAX_VALUE, BATCH);
     private Instant now = NOW;
 
     @BeforeEach
@@ -263,6 +265,58 @@ class LaneTest {
 
         assertThat(outside.published).containsExactly("NORMAL-0-10");
         assertThat(outside.noted).containsExactly("NORMAL-0-11");
+    }
+
+    @Test
+    void whileTasksAreAssignedTheOthersAreMadeVisibleLittleByLittle() {
+        agent(1);
+        read(NORMAL_0, LongStream.range(10, 10 + 2 * BATCH).toArray());
+
+        lane.round(now);
+        lane.round(now);
+        assertThat(outside.noted).hasSize(BATCH).doesNotContain("NORMAL-0-10");
+
+        lane.round(now.plusMillis(100));
+        assertThat(outside.noted).hasSize(2 * BATCH - 1).doesNotHaveDuplicates();
+    }
+
+    @Test
+    void whatIsNotAssignedAnyMoreIsMadeVisibleAtOnce() {
+        read(NORMAL_0, LongStream.range(10, 10 + 2 * BATCH).toArray());
+
+        lane.round(now);
+        lane.round(now);
+
+        assertThat(outside.noted).hasSize(2 * BATCH).doesNotHaveDuplicates();
+    }
+
+    @Test
+    void aSmallBatchWaitsForTheOneBeforeIt() {
+        agent(10);
+        outside.reserving = new CompletableFuture<>();
+        read(NORMAL_0, 10);
+        lane.round(now);
+        read(NORMAL_0, 11, 12);
+        lane.round(now);
+        assertThat(outside.batches).containsExactly(1);
+
+        outside.reserving.completeExceptionally(new IllegalStateException("away"));
+        outside.reserving = null;
+        outside.batches.clear();
+        lane.round(now.plusSeconds(1));
+        assertThat(outside.batches).startsWith(2);
+    }
+
+    @Test
+    void fullBatchesDoNotWaitForEachOther() {
+        agent(3 * BATCH);
+        outside.reserving = new CompletableFuture<>();
+        read(NORMAL_0, LongStream.range(10, 10 + 3 * BATCH).toArray());
+
+        lane.round(now);
+        lane.round(now);
+
+        assertThat(outside.batches).containsExactly(BATCH, BATCH);
     }
 
     @Test
@@ -624,6 +678,9 @@ class LaneTest {
     /** What the lane asked for, answered at once. */
     private static final class Asked implements Lane.Outside {
         final List<String> published = new ArrayList<>();
+        /** How many placements each was that was to be reserved. */
+        final List<Integer> batches = new ArrayList<>();
+
         final List<String> putOff = new ArrayList<>();
         final List<String> noted = new ArrayList<>();
         final Map<String, List<String>> ended = new HashMap<>();
@@ -639,6 +696,7 @@ class LaneTest {
 
         @Override
         public CompletableFuture<List<Verdict>> reserve(List<Placement> placements, Instant now) {
+            batches.add(placements.size());
             return reserving != null
                     ? reserving
                     : CompletableFuture.completedFuture(placements.stream()
