@@ -4,9 +4,11 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
 /** Something that is measured, alone or with all others. */
+@Command(mixinStandardHelpOptions = true)
 abstract class Benchmark implements Callable<Integer> {
     @Option(names = "--json", description = "A file for the tables as JSON; pictures stand beside it")
     private @Nullable Path json;

@@ -122,7 +122,7 @@ final class PeersBenchmark extends Benchmark {
 
     private void bull(Report report, Path folder) throws IOException, InterruptedException {
         copy("bullmq.mjs", folder);
-        run(new ProcessBuilder("npm", "install", "--no-audit", "--no-fund", "bullmq"), folder);
+        run(new ProcessBuilder("npm", "install", "--no-audit", "--no-fund", "bullmq", "ioredis"), folder);
         int port = LocalStack.freePort();
         try (LocalRedis ignored = Cluster.redis(folder.resolve("redis"), port)) {
             Process workers = quiet(new ProcessBuilder("node", "bullmq.mjs", "agents", "" + port, "" + agents)
