@@ -57,7 +57,7 @@ final class PeersBenchmark extends Benchmark {
         try {
             folder = Files.createTempDirectory("peer");
             peer.measure(report, folder);
-        } catch (IOException | IllegalStateException e) {
+        } catch (IOException | UncheckedIOException | IllegalStateException e) {
             report.row(name, "not measured: " + e.getMessage(), "needs " + needs);
         } catch (InterruptedException e) {
             throw new IllegalStateException(e);
@@ -76,6 +76,7 @@ final class PeersBenchmark extends Benchmark {
         List<Double> rates = new ArrayList<>();
         for (int i = 0; i < times; i++) {
             rates.add(run.applyAsDouble(i));
+            System.out.printf(Locale.ROOT, "  %.0f tasks/s%n", rates.get(i));
         }
         return String.format(Locale.ROOT, "%.0f", Medians.of(rates));
     }
@@ -97,14 +98,16 @@ final class PeersBenchmark extends Benchmark {
         Process server = quiet(builder).start();
         try {
             Cluster.await("RabbitMQ", Duration.ofMinutes(1), () -> answers("" + port));
-            try (Player workers = new Player("rabbit-agents", port, agents);
-                    Player submitter = new Player("rabbit-submitter", port)) {
+            try (Player workers = new Player("rabbit-agents", port, agents)) {
+                // They make the queues.
                 workers.ask("ready");
-                submitter.ask(tasks);
-                report.row(
-                        "RabbitMQ, priority queue",
-                        median(i -> submitter.ask(tasks).get("perSecond").asDouble()),
-                        "choice of agent, requirements, capacity across agents, one live attempt, retry with backoff");
+                try (Player submitter = new Player("rabbit-submitter", port)) {
+                    submitter.ask(tasks);
+                    report.row(
+                            "RabbitMQ, priority queue",
+                            median(i -> submitter.ask(tasks).get("perSecond").asDouble()),
+                            "choice of agent, requirements, capacity across agents, one live attempt, retry with backoff");
+                }
             }
         } finally {
             end(server);
