@@ -152,7 +152,14 @@ final class PeersBenchmark extends Benchmark {
         try (LocalRedis ignored = Cluster.redis(folder.resolve("redis"), port)) {
             // Prefork, one process for each core, as it does by default.
             Process workers = quiet(withRedis(
-                                    new ProcessBuilder("celery", "-A", "celery_agents", "worker", "--without-mingle"),
+                                    new ProcessBuilder(
+                                            "/usr/bin/python3",
+                                            "-m",
+                                            "celery",
+                                            "-A",
+                                            "celery_agents",
+                                            "worker",
+                                            "--without-mingle"),
                                     port)
                             .directory(folder.toFile()))
                     .start();

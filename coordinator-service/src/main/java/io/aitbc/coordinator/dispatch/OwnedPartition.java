@@ -33,7 +33,7 @@ final class OwnedPartition {
         }
     }
 
-    /** A task of 250 bytes takes about 1,700, as {@code benchmarks memory} tells. */
+    /** With what follows a task of 250 bytes counts as 1,700: {@code benchmarks memory} tells of 1,000 to 1,700. */
     private static final long HEAP_PER_TASK = 1_200;
 
     /** A text is kept as it came, small things in it as objects. */
