@@ -6,6 +6,7 @@ import io.aitbc.contracts.Cancellation;
 import io.aitbc.contracts.Heartbeat;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Registration;
+import io.aitbc.contracts.TaskHeaders;
 import io.aitbc.contracts.TaskResult;
 import io.aitbc.contracts.Topics;
 import java.time.Clock;
@@ -39,6 +40,7 @@ import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.FencedInstanceIdException;
 import org.apache.kafka.common.errors.RecordTooLargeException;
 import org.apache.kafka.common.errors.RetriableException;
+import org.apache.kafka.common.header.Header;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.apache.kafka.common.serialization.StringDeserializer;
@@ -310,12 +312,15 @@ public final class AgentWorker implements AutoCloseable {
         }
         boolean repeated = !seen.add(assignment.assignmentId());
         if (repeated || assignment.deadline().isBefore(now())) {
-            log.debug("{} is {}, dropped", assignment.assignmentId(), repeated ? "repeated" : "past its deadline");
+            log.atDebug()
+                    .addKeyValue("task_id", assignment.taskId())
+                    .log("{} is {}, dropped", assignment.assignmentId(), repeated ? "repeated" : "past its deadline");
             offsets.reported(record.offset());
             return;
         }
         running.incrementAndGet();
-        Run run = new Run(assignment.assignmentId(), record.offset());
+        Run run = new Run(
+                assignment.assignmentId(), record.offset(), record.headers().lastHeader(TaskHeaders.TRACEPARENT));
         runs.put(run.assignmentId, run);
         handlers.execute(() -> run(assignment, run));
     }
@@ -324,12 +329,14 @@ public final class AgentWorker implements AutoCloseable {
     private static final class Run {
         final String assignmentId;
         final long offset;
+        final @Nullable Header trace;
         private @Nullable Thread thread;
         private boolean cancelled;
 
-        Run(String assignmentId, long offset) {
+        Run(String assignmentId, long offset, @Nullable Header trace) {
             this.assignmentId = assignmentId;
             this.offset = offset;
+            this.trace = trace;
         }
 
         /** False if there is no need to any more. */
@@ -362,31 +369,33 @@ public final class AgentWorker implements AutoCloseable {
         seen.add(cancellation.assignmentId());
         Run run = runs.get(cancellation.assignmentId());
         if (run != null) {
-            log.info("Cancelled: {}", run.assignmentId);
+            log.atInfo().addKeyValue("task_id", cancellation.taskId()).log("Cancelled: {}", run.assignmentId);
             run.cancel();
         }
     }
 
     private void run(Assignment assignment, Run run) {
-        TaskResult result = run.begins() ? outcome(assignment) : null;
+        TaskResult result = run.begins() ? outcome(assignment, run.trace) : null;
         boolean cancelled = run.ends();
         runs.remove(run.assignmentId);
         running.decrementAndGet();
         if (cancelled) {
             reported.add(run.offset);
         } else if (result != null) {
-            report(result, run.offset);
+            report(result, run.trace, run.offset);
         }
     }
 
     /** Null when the drain timeout has passed: the coordinator gives the task to another agent. */
-    private @Nullable TaskResult outcome(Assignment assignment) {
+    private @Nullable TaskResult outcome(Assignment assignment, @Nullable Header trace) {
         Instant startedAt = clock.instant();
         try {
             JsonNode value = handler.handle(
                     assignment,
                     soFar -> report(
-                            TaskResult.of(assignment, TaskResult.Status.PROGRESS, soFar, null, startedAt, null), -1));
+                            TaskResult.of(assignment, TaskResult.Status.PROGRESS, soFar, null, startedAt, null),
+                            trace,
+                            -1));
             return TaskResult.of(assignment, TaskResult.Status.COMPLETED, value, null, startedAt, clock.instant());
         } catch (Handler.RejectedException e) {
             return inVain(assignment, TaskResult.Status.REJECTED, e, startedAt);
@@ -404,20 +413,29 @@ public final class AgentWorker implements AutoCloseable {
         return TaskResult.of(assignment, status, null, Json.tree(reason), startedAt, clock.instant());
     }
 
-    /** @param offset which record is done with that, or -1 */
-    private void report(TaskResult result, long offset) {
-        producer.send(
-                new ProducerRecord<>(topics.results(), result.taskId(), Json.bytes(result)), (metadata, failure) -> {
-                    if (failure == null) {
-                        if (offset >= 0) {
-                            reported.add(offset);
-                        }
-                    } else if (failure instanceof RecordTooLargeException && offset >= 0) {
-                        report(tooLarge(result), offset);
-                    } else {
-                        log.error("Result of {} not sent: {}", result.assignmentId(), failure.toString());
-                    }
-                });
+    /**
+     * @param trace the header of the assignment, passed on
+     * @param offset which record is done with that, or -1
+     */
+    private void report(TaskResult result, @Nullable Header trace, long offset) {
+        ProducerRecord<String, byte[]> record =
+                new ProducerRecord<>(topics.results(), result.taskId(), Json.bytes(result));
+        if (trace != null) {
+            record.headers().add(trace);
+        }
+        producer.send(record, (metadata, failure) -> {
+            if (failure == null) {
+                if (offset >= 0) {
+                    reported.add(offset);
+                }
+            } else if (failure instanceof RecordTooLargeException && offset >= 0) {
+                report(tooLarge(result), trace, offset);
+            } else {
+                log.atError()
+                        .addKeyValue("task_id", result.taskId())
+                        .log("Result of {} not sent: {}", result.assignmentId(), failure.toString());
+            }
+        });
     }
 
     private static TaskResult tooLarge(TaskResult result) {

@@ -140,11 +140,11 @@ final class BareAgents implements AutoCloseable {
     public void close() {
         closing = true;
         heart.shutdownNow();
-        producer.close(Duration.ofSeconds(2));
         try {
             reading.join();
         } catch (InterruptedException e) {
             throw new IllegalStateException(e);
         }
+        producer.close(Duration.ofSeconds(2));
     }
 }

@@ -63,6 +63,21 @@ final class CoordinatorSide extends Side {
         queues("pause");
     }
 
+    /** Lets tasks wait until there are so many. */
+    void fill(String run, int count) {
+        pause();
+        Cluster.pause(Duration.ofSeconds(3));
+        long waiting =
+                cluster.get("/tasks/queues").path("queue_sizes").path("low").asLong();
+        holdUp(new Submitter.Order(run, (int) (count - waiting), 0, "low", 0));
+    }
+
+    /** Lets what waits go until so many are settled. */
+    void release(int count) {
+        resume();
+        awaitSettled(count);
+    }
+
     @Override
     void resume() {
         queues("resume");

@@ -17,6 +17,9 @@ final class GrowthBenchmark extends Benchmark {
     private static final int AGENTS = 100;
     private static final int CAPACITY = 100;
 
+    @Option(names = "--agents", split = ",", defaultValue = "10,100,1000,5000", description = "How many")
+    private List<Integer> agents = List.of();
+
     @Option(names = "--backlogs", split = ",", defaultValue = "1000,10000,100000,1000000", description = "That wait")
     private List<Integer> backlogs = List.of();
 
@@ -38,21 +41,11 @@ final class GrowthBenchmark extends Benchmark {
     @Override
     List<Report> measure() {
         List<Report> reports = new ArrayList<>();
+        reports.add(byAgents());
+        reports.add(byBacklog());
         try (Cluster cluster = new Cluster();
                 CoordinatorSide side = new CoordinatorSide(cluster, AGENTS, CAPACITY).working()) {
             side.flood("warm", 2 * tasks, 0);
-            Curve byBacklog = new Curve("Growth by backlog", "tasks that wait");
-            for (int backlog : backlogs) {
-                // So many small ones that together they are as long as the others.
-                int rounds = Math.max(1, tasks / backlog);
-                int often = backlog > tasks ? Math.max(1, times / 2) : times;
-                byBacklog.measure(backlog, side, (double) rounds * backlog, often, run -> {
-                    for (int i = 0; i < rounds; i++) {
-                        side.drain("backlog" + backlog + "-" + run + "-" + i, backlog, "all");
-                    }
-                });
-            }
-            reports.add(byBacklog.report);
             Curve byGroups = new Curve("Growth by requirements", "different requirements");
             for (int count : groups) {
                 byGroups.measure(
@@ -77,6 +70,38 @@ final class GrowthBenchmark extends Benchmark {
         return reports;
     }
 
+    private Report byAgents() {
+        Curve curve = new Curve("Growth by agents", "agents");
+        for (int count : agents) {
+            try (Cluster cluster = new Cluster();
+                    CoordinatorSide side = new CoordinatorSide(cluster, count, AGENTS * CAPACITY / count).working()) {
+                side.flood("warm", 2 * tasks, 0);
+                curve.measure(count, side, tasks, times, run -> side.flood("flood" + run, tasks, 0));
+            }
+        }
+        return curve.report;
+    }
+
+    /** What it costs to bring some tasks through while so many others wait all the time. */
+    private Report byBacklog() {
+        Curve curve = new Curve("Growth by backlog", "tasks that wait");
+        try (Cluster cluster = new Cluster();
+                CoordinatorSide side = new CoordinatorSide(cluster, AGENTS, CAPACITY).working()) {
+            side.flood("warm", 2 * tasks, 0);
+            for (int backlog : backlogs) {
+                String name = "backlog" + backlog + "-";
+                curve.measure(
+                        backlog,
+                        side,
+                        tasks,
+                        times,
+                        run -> side.fill(name + run, backlog + tasks),
+                        run -> side.release(tasks));
+            }
+        }
+        return curve.report;
+    }
+
     private Report byCoordinators() {
         Curve curve = new Curve("Growth by coordinators", "coordinators");
         for (int count : coordinators) {
@@ -98,13 +123,19 @@ final class GrowthBenchmark extends Benchmark {
         }
 
         void measure(int at, CoordinatorSide side, double count, int times, IntConsumer run) {
+            measure(at, side, count, times, i -> {}, run);
+        }
+
+        /** @param before what is not measured, each time */
+        void measure(int at, CoordinatorSide side, double count, int times, IntConsumer before, IntConsumer run) {
             List<Double> us = new ArrayList<>();
             List<Double> rates = new ArrayList<>();
             for (int i = 0; i < times; i++) {
-                Duration before = side.cpu();
+                before.accept(i);
+                Duration cpu = side.cpu();
                 long start = System.nanoTime();
                 run.accept(i);
-                us.add(side.cpu().minus(before).toNanos() / 1e3 / count);
+                us.add(side.cpu().minus(cpu).toNanos() / 1e3 / count);
                 rates.add(count * 1e9 / (System.nanoTime() - start));
             }
             report.row(

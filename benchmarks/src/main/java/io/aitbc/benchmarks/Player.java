@@ -9,6 +9,8 @@ import java.io.Writer;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.List;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Function;
 import java.util.stream.Stream;
@@ -19,9 +21,12 @@ final class Player implements AutoCloseable {
     /** Other lines are what libraries have to say. */
     private static final String ANSWER = "> ";
 
+    private static final String END = "";
+    private static final int LONGEST_SHOWN = 300;
+
     private final String role;
     private final Process process;
-    private final BufferedReader answers;
+    private final BlockingQueue<String> answers = new LinkedBlockingQueue<>();
     private final Writer orders;
 
     Player(String role, Object... arguments) {
@@ -33,11 +38,29 @@ final class Player implements AutoCloseable {
             process = Cluster.javaBuilder(all.toArray(String[]::new))
                     .redirectError(ProcessBuilder.Redirect.INHERIT)
                     .start();
-            answers = process.inputReader();
             orders = process.outputWriter();
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
+        Thread listening = new Thread(this::hear, role);
+        listening.setDaemon(true);
+        listening.start();
+    }
+
+    /** All the time: whoever is not read comes to a standstill when there is no more room for what it says. */
+    private void hear() {
+        try (BufferedReader said = process.inputReader()) {
+            for (String line = said.readLine(); line != null; line = said.readLine()) {
+                if (line.startsWith(ANSWER)) {
+                    answers.add(line.substring(ANSWER.length()));
+                } else {
+                    System.err.println(role + ": " + line.substring(0, Math.min(LONGEST_SHOWN, line.length())));
+                }
+            }
+        } catch (IOException e) {
+            System.err.println(role + " is not heard any more: " + e);
+        }
+        answers.add(END);
     }
 
     /** What a player does with the lines that it is given, until there are no more. */
@@ -53,15 +76,15 @@ final class Player implements AutoCloseable {
             orders.write(
                     String.join(" ", Arrays.stream(order).map(String::valueOf).toList()) + "\n");
             orders.flush();
-            for (String line = answers.readLine(); line != null; line = answers.readLine()) {
-                if (line.startsWith(ANSWER)) {
-                    return Json.MAPPER.readTree(line.substring(ANSWER.length()));
-                }
-                System.err.println(role + ": " + line);
+            String answer = answers.take();
+            if (answer.equals(END)) {
+                throw new IllegalStateException(role + " has ended");
             }
-            throw new IllegalStateException(role + " has ended");
+            return Json.MAPPER.readTree(answer);
         } catch (IOException e) {
             throw new UncheckedIOException(e);
+        } catch (InterruptedException e) {
+            throw new IllegalStateException(e);
         }
     }
 

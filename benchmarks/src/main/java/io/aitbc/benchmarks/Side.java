@@ -49,15 +49,19 @@ abstract sealed class Side implements AutoCloseable permits CoordinatorSide, Raw
 
     /** Tasks per second, of tasks that all wait already, from when they may go. */
     double drain(String run, int count, String priority) {
-        reset();
-        pause();
-        submit(new Submitter.Order(run, count, 0, priority, 0));
-        // Until windows are full and everything is quiet.
-        Cluster.pause(Duration.ofSeconds(3));
+        holdUp(new Submitter.Order(run, count, 0, priority, 0));
         long start = Moments.now();
         resume();
         awaitSettled(count);
         return count * 1e6 / (Moments.now() - start);
+    }
+
+    /** Lets tasks wait, until windows are full and everything is quiet. */
+    void holdUp(Submitter.Order order) {
+        pause();
+        submit(order);
+        Cluster.pause(Duration.ofSeconds(3));
+        reset();
     }
 
     void awaitSettled(long count) {

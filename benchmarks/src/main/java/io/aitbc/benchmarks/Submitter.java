@@ -95,7 +95,7 @@ final class Submitter implements AutoCloseable {
                 : groups < 0
                         ? ",\"requirements\":{\"capabilities\":[\"of-nobody\"]}"
                         : ",\"requirements\":{\"capabilities\":[\"memory>="
-                                + (1 + number % groups) * BareAgents.MOST_MEMORY / groups + "\"]}";
+                                + number % groups * BareAgents.MOST_MEMORY / groups + "\"]}";
         String start = "{\"task_id\":\"" + id + "\"" + requirements + ",\"task_data\":{\"text\":\"";
         String end = "\"}}";
         return (start + "x".repeat(Math.max(0, BYTES - start.length() - end.length())) + end)

@@ -3,6 +3,7 @@ package io.aitbc.coordinator;
 import io.lettuce.core.RedisURI;
 import java.net.InetSocketAddress;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -25,10 +26,12 @@ public final class StartupSettings implements EnvironmentPostProcessor {
 
     @Override
     public void postProcessEnvironment(ConfigurableEnvironment environment, SpringApplication application) {
-        String level = value(environment, "log.level");
-        environment
-                .getPropertySources()
-                .addLast(new MapPropertySource("aitbc-log-level", Map.of("logging.level.root", logLevel(level))));
+        Map<String, Object> logging = new HashMap<>();
+        logging.put("logging.level.root", logLevel(value(environment, "log.level")));
+        if (isJson(value(environment, "log.format"))) {
+            logging.put("logging.structured.format.console", "ecs");
+        }
+        environment.getPropertySources().addLast(new MapPropertySource("aitbc-log", logging));
         checkPort(value(environment, "coordinator.port"));
         checkRedis(value(environment, "redis.url"));
         awaitNames(servers(value(environment, "kafka.bootstrap-servers")));
@@ -45,6 +48,14 @@ public final class StartupSettings implements EnvironmentPostProcessor {
             throw new InvalidSettingException("log.level", "must be one of TRACE, DEBUG, INFO, WARN, ERROR, OFF", text);
         }
         return level;
+    }
+
+    private static boolean isJson(String format) {
+        return switch (format.toLowerCase(Locale.ROOT)) {
+            case "text" -> false;
+            case "ecs" -> true;
+            default -> throw new InvalidSettingException("log.format", "must be text or ecs", format);
+        };
     }
 
     private static void checkPort(String text) {

@@ -33,16 +33,19 @@ class ArchitectureTest {
     private static final String USES = """
             agent
             background
+            trace
             balance    agent
             match      agent balance
             kafka      background
             redis
-            intake     background kafka match redis
-            assign     kafka match redis
+            intake     background kafka match redis trace
+            assign     kafka match redis trace
             registry   agent background intake kafka redis
-            settle     background intake kafka redis registry
+            settle     background intake kafka redis registry trace
             dispatch   agent assign background balance intake kafka match redis registry settle
-            api        agent assign background balance dispatch intake match redis registry start
+            api        agent assign background balance dispatch intake match redis registry start trace
+            live       agent api background dispatch intake registry start
+            metrics    agent api balance dispatch live registry
             start      assign dispatch intake kafka redis registry settle
             """;
 

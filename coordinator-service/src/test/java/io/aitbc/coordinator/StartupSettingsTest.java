@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.util.HashMap;
 import java.util.Map;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.springframework.boot.SpringApplication;
@@ -17,7 +18,8 @@ class StartupSettingsTest {
             "aitbc.redis.url", "redis://localhost:6379",
             "aitbc.kafka.bootstrap-servers", "127.0.0.1:9092",
             "aitbc.coordinator.port", "9001",
-            "aitbc.log.level", "INFO");
+            "aitbc.log.level", "INFO",
+            "aitbc.log.format", "text");
 
     private static ConfigurableEnvironment with(String name, String value) {
         Map<String, Object> all = new HashMap<>(GOOD);
@@ -32,6 +34,14 @@ class StartupSettingsTest {
     @CsvSource({"info,INFO", "WARNING,WARN", "critical,ERROR", "Debug,DEBUG"})
     void levelsOfOtherImplementationsAreKnown(String given, String level) {
         assertThat(with("log.level", given).getProperty("logging.level.root")).isEqualTo(level);
+    }
+
+    @Test
+    void theLogIsJsonOnDemand() {
+        assertThat(with("log.format", "ECS").getProperty("logging.structured.format.console"))
+                .isEqualTo("ecs");
+        assertThat(with("log.format", "text").getProperty("logging.structured.format.console"))
+                .isNull();
     }
 
     @ParameterizedTest
@@ -51,6 +61,7 @@ class StartupSettingsTest {
     @ParameterizedTest
     @CsvSource(delimiter = '|', textBlock = """
                     log.level               | LOUD              | AITBC_LOG_LEVEL) must be one of TRACE, DEBUG, INFO, WARN, ERROR, OFF but was "LOUD".
+                    log.format              | xml               | AITBC_LOG_FORMAT) must be text or ecs but was "xml".
                     coordinator.port        | 65536             | AITBC_COORDINATOR_PORT) must be a port, 1 to 65535 but was "65536".
                     coordinator.port        | -1                | must be a port
                     coordinator.port        | http              | must be a port

@@ -27,7 +27,7 @@ import org.springframework.stereotype.Component;
 
 /** Cluster-wide figures as the published interface shapes them. */
 @Component
-class Figures {
+public final class Figures {
     private final Redis redis;
     private final Registry registry;
     private final AgentView view;
@@ -54,7 +54,7 @@ class Figures {
      * @param avgDistributionTime seconds from acceptance to assignment
      * @param failedAttempts attempts that ended in vain, most of which were followed by another
      */
-    record Tasks(
+    public record Tasks(
             @JsonProperty("tasks_distributed") long distributed,
             @JsonProperty("tasks_completed") long completed,
             @JsonProperty("tasks_failed") long failed,
@@ -74,7 +74,7 @@ class Figures {
      * @param successRate of those that ended, 0.0 to 1.0; 0 while none has
      * @param avgAgentLoad the mean share of capacity in use over active agents, 0.0 to 1.0
      */
-    record Balance(
+    public record Balance(
             @JsonProperty("strategy") String strategy,
             @JsonProperty("total_assignments") long total,
             @JsonProperty("successful_assignments") long successful,
@@ -85,7 +85,7 @@ class Figures {
             @JsonProperty("avg_agent_load") double avgAgentLoad) {}
 
     /** @param oldestAgeSeconds how long the longest waiting task has waited; null when none waits */
-    record Queue(
+    public record Queue(
             @JsonProperty("size") long size,
             @JsonProperty("oldest_age_seconds") @Nullable Double oldestAgeSeconds,
             @JsonProperty("received_per_second") double receivedPerSecond,
@@ -103,7 +103,7 @@ class Figures {
             @JsonProperty("capabilities") Map<String, Long> capabilities,
             @JsonProperty("unknown_heartbeats") long unknownHeartbeats) {}
 
-    Tasks tasks(boolean withQueueSizes) throws InterruptedException {
+    public Tasks tasks(boolean withQueueSizes) throws InterruptedException {
         Map<String, String> counted = redis.sync().hgetall(Keys.TASK_STATS);
         long distributed = count(counted, "distributed");
         return new Tasks(
@@ -123,11 +123,11 @@ class Figures {
         return balance(redis.sync().hgetall(Keys.TASK_STATS));
     }
 
-    Map<Priority, Long> queueSizes() throws InterruptedException {
+    public Map<Priority, Long> queueSizes() throws InterruptedException {
         return sizes.read();
     }
 
-    Map<Priority, Queue> queues(Map<Priority, Long> queueSizes, Instant now) {
+    public Map<Priority, Queue> queues(Map<Priority, Long> queueSizes, Instant now) {
         Collection<LaneFigures> lanes = report.all().values();
         Map<Priority, Queue> queues = new EnumMap<>(Priority.class);
         queueSizes.forEach((priority, size) -> queues.put(

@@ -106,14 +106,16 @@ class ServiceController {
             @JsonProperty("service") String service,
             @JsonProperty("version") String version,
             @JsonProperty("docs") String docs,
+            @JsonProperty("dashboard") String dashboard,
+            @JsonProperty("live") String live,
             @JsonProperty("endpoints") List<String> endpoints) {}
 
     @GetMapping({"/", "/v1"})
     @Operation(summary = "What is served here")
     Index index() {
         List<String> endpoints = mappings.getObject().getHandlerMethods().entrySet().stream()
-                .filter(entry -> entry.getValue().getBeanType().getPackage()
-                        == getClass().getPackage())
+                .filter(entry ->
+                        entry.getValue().getBeanType().getPackageName().startsWith(Coordinator.class.getPackageName()))
                 .flatMap(entry -> entry.getKey().getPatternValues().stream()
                         .filter(path -> !path.startsWith("/v1"))
                         .map(path -> entry.getKey()
@@ -123,7 +125,7 @@ class ServiceController {
                                         .next() + " " + path))
                 .sorted()
                 .toList();
-        return new Index(NAME, version, "/docs", endpoints);
+        return new Index(NAME, version, "/docs", "/dashboard", "/ws", endpoints);
     }
 
     private State kafkaState() throws InterruptedException {

@@ -5,9 +5,11 @@ import com.fasterxml.jackson.annotation.JsonProperty;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Task;
+import io.aitbc.contracts.TaskHeaders;
 import io.aitbc.coordinator.assign.Cancellations;
 import io.aitbc.coordinator.intake.Submissions;
 import io.aitbc.coordinator.intake.TaskStates;
+import io.aitbc.coordinator.trace.TraceHeader;
 import io.swagger.v3.oas.annotations.Operation;
 import io.swagger.v3.oas.annotations.Parameter;
 import io.swagger.v3.oas.annotations.media.ArraySchema;
@@ -22,7 +24,6 @@ import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
-import java.util.Set;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -32,6 +33,7 @@ import org.springframework.web.bind.annotation.GetMapping;
 import org.springframework.web.bind.annotation.PathVariable;
 import org.springframework.web.bind.annotation.PostMapping;
 import org.springframework.web.bind.annotation.RequestBody;
+import org.springframework.web.bind.annotation.RequestHeader;
 import org.springframework.web.bind.annotation.RequestMapping;
 import org.springframework.web.bind.annotation.RequestParam;
 import org.springframework.web.bind.annotation.RestController;
@@ -44,12 +46,6 @@ import tools.jackson.databind.node.ObjectNode;
 class TaskController {
     private static final Logger log = LoggerFactory.getLogger(TaskController.class);
     private static final Duration LONGEST_WAIT = Duration.ofSeconds(60);
-
-    private static final Set<String> NUMBERS = Set.of("attempt", "max_attempts", "timeout_seconds");
-    /** What only the scripts use. */
-    private static final Set<String> INTERNAL = Set.of("assigned_ms");
-
-    private static final Set<String> DOCUMENTS = Set.of("result", "error", "progress", "requirements");
 
     private final Submissions submissions;
     private final TaskStates states;
@@ -85,12 +81,16 @@ class TaskController {
 
     @PostMapping("/submit")
     @Operation(summary = "Submit a task; the same task_id again is answered with the first submission")
-    Submitted submit(@RequestBody Task task) throws InterruptedException {
+    Submitted submit(
+            @RequestBody Task task,
+            @Parameter(hidden = true) @RequestHeader(name = TaskHeaders.TRACEPARENT, required = false) @Nullable
+                    String trace)
+            throws InterruptedException {
         String error = TaskBatch.errorOfId(task);
         if (error != null) {
             throw Problems.unprocessable(error);
         }
-        Submissions.Accepted accepted = submissions.submit(task);
+        Submissions.Accepted accepted = submissions.submit(task, TraceHeader.checked(trace));
         return new Submitted(
                 "success",
                 accepted.repeated() ? "Task was submitted before" : "Task submitted",
@@ -129,14 +129,16 @@ class TaskController {
             @io.swagger.v3.oas.annotations.parameters.RequestBody(
                             content = @Content(array = @ArraySchema(schema = @Schema(implementation = Task.class))))
                     @RequestBody
-                    byte[] body)
+                    byte[] body,
+            @Parameter(hidden = true) @RequestHeader(name = TaskHeaders.TRACEPARENT, required = false) @Nullable
+                    String trace)
             throws InterruptedException {
         List<TaskBatch.Item> items = TaskBatch.read(body);
         List<Task> tasks = items.stream()
                 .map(TaskBatch.Item::task)
                 .filter(Objects::nonNull)
                 .toList();
-        List<Submissions.Outcome> submitted = submissions.submit(tasks);
+        List<Submissions.Outcome> submitted = submissions.submit(tasks, TraceHeader.checked(trace));
         if (!submitted.isEmpty() && submitted.stream().allMatch(outcome -> outcome.failure() != null)) {
             throw submitted.get(0).failure();
         }
@@ -189,18 +191,7 @@ class TaskController {
     }
 
     private ObjectNode present(Map<String, String> state) {
-        ObjectNode task = Json.object();
-        state.forEach((field, value) -> {
-            if (NUMBERS.contains(field)) {
-                task.put(field, Long.parseLong(value));
-            } else if (!DOCUMENTS.contains(field) && !INTERNAL.contains(field)) {
-                task.put(field, value);
-            } else if (DOCUMENTS.contains(field) && !value.isEmpty()) {
-                task.set(field, Json.MAPPER.readTree(value));
-            }
-        });
-        task.set("timestamp", Json.tree(clock.instant()));
-        return task;
+        return TaskJson.of(state).set("timestamp", Json.tree(clock.instant()));
     }
 
     @GetMapping("/{task_id}/explain")

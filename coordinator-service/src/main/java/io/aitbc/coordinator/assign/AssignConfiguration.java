@@ -3,6 +3,7 @@ package io.aitbc.coordinator.assign;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.kafka.TopicCatalog;
+import io.aitbc.coordinator.trace.Traces;
 import java.time.Duration;
 import java.util.Map;
 import org.apache.kafka.clients.producer.ProducerConfig;
@@ -21,9 +22,10 @@ class AssignConfiguration {
     private static final Duration BLOCK_AT_MOST = Duration.ofMillis(250);
 
     @Bean(destroyMethod = "")
-    AssignmentTopics assignmentTopics(KafkaClients clients, TopicCatalog catalog, Topics topics) {
+    AssignmentTopics assignmentTopics(KafkaClients clients, TopicCatalog catalog, Topics topics, Traces traces) {
         return new AssignmentTopics(
                 clients.producer(
+                        "assignments",
                         Duration.ofMillis(1),
                         NEVER_GIVE_UP,
                         Map.of(
@@ -34,6 +36,7 @@ class AssignConfiguration {
                                 ProducerConfig.MAX_BLOCK_MS_CONFIG,
                                 BLOCK_AT_MOST.toMillis())),
                 catalog,
-                topics);
+                topics,
+                traces);
     }
 }

@@ -6,6 +6,10 @@ import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.kafka.TopicCatalog;
+import io.aitbc.coordinator.trace.Step;
+import io.aitbc.coordinator.trace.TraceHeader;
+import io.aitbc.coordinator.trace.Traces;
+import io.opentelemetry.api.trace.SpanKind;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.List;
@@ -37,6 +41,7 @@ public final class AssignmentTopics implements AutoCloseable {
     private final Producer<String, byte[]> producer;
     private final TopicCatalog catalog;
     private final Topics topics;
+    private final Traces traces;
     private final Map<String, Entrance> entrances = new ConcurrentHashMap<>();
     private final ExecutorService finders = Executors.newFixedThreadPool(FINDERS, task -> {
         Thread thread = new Thread(task, "topic-finder");
@@ -44,7 +49,8 @@ public final class AssignmentTopics implements AutoCloseable {
         return thread;
     });
 
-    public AssignmentTopics(Producer<String, byte[]> producer, TopicCatalog catalog, Topics topics) {
+    public AssignmentTopics(Producer<String, byte[]> producer, TopicCatalog catalog, Topics topics, Traces traces) {
+        this.traces = traces;
         this.producer = producer;
         this.catalog = catalog;
         this.topics = topics;
@@ -55,27 +61,31 @@ public final class AssignmentTopics implements AutoCloseable {
         var waiting = verdict.placement().waiting();
         Assignment assignment =
                 Assignment.of(waiting.task(), waiting.position().priority(), verdict.agentId(), verdict.assignedAt());
-        return send(verdict.agentId(), assignment.taskId(), Json.bytes(assignment));
+        Step step = traces.begin("assign", SpanKind.PRODUCER, waiting.id(), waiting.trace(), waiting.waitingSince())
+                .with("agent_id", verdict.agentId());
+        return send(verdict.agentId(), assignment.taskId(), Json.bytes(assignment), step.trace())
+                .whenComplete((done, failure) -> step.end(failure));
     }
 
     /** Tells an agent that it need not go on. */
     CompletableFuture<Void> publish(Cancellation cancellation) {
-        return send(cancellation.agentId(), cancellation.taskId(), Json.bytes(cancellation));
+        return send(cancellation.agentId(), cancellation.taskId(), Json.bytes(cancellation), null);
     }
 
-    private CompletableFuture<Void> send(String agentId, String taskId, byte[] value) {
+    private CompletableFuture<Void> send(String agentId, String taskId, byte[] value, @Nullable String trace) {
         if (entrances.size() > MOST_ENTRANCES) {
             // Of agents that left, for the most part; those of others are found again at once.
             entrances.values().removeIf(Entrance::isOpen);
         }
         Entrance entrance = entrances.computeIfAbsent(agentId, this::open);
-        return entrance.pass(new ProducerRecord<>(topics.assignments(agentId), taskId, value))
-                .whenComplete((done, failure) -> {
-                    if (failure != null) {
-                        // Its topic may be gone: look for it again.
-                        entrances.remove(agentId, entrance);
-                    }
-                });
+        ProducerRecord<String, byte[]> record = new ProducerRecord<>(topics.assignments(agentId), taskId, value);
+        TraceHeader.add(record, trace);
+        return entrance.pass(record).whenComplete((done, failure) -> {
+            if (failure != null) {
+                // Its topic may be gone: look for it again.
+                entrances.remove(agentId, entrance);
+            }
+        });
     }
 
     private Entrance open(String agentId) {

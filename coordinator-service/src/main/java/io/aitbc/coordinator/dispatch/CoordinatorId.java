@@ -1,4 +1,4 @@
 package io.aitbc.coordinator.dispatch;
 
 /** The name of this process among the coordinators, made anew at each start. */
-record CoordinatorId(String text) {}
+public record CoordinatorId(String text) {}

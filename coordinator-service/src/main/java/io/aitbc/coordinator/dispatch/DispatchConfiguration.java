@@ -20,6 +20,7 @@ import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.registry.AgentView;
 import io.aitbc.coordinator.registry.Registry;
 import io.aitbc.coordinator.settle.SettleSettings;
+import io.micrometer.core.instrument.MeterRegistry;
 import java.time.Clock;
 import java.util.List;
 import java.util.Map;
@@ -83,6 +84,7 @@ class DispatchConfiguration {
             DispatchSettings settings,
             SettleSettings settleSettings,
             ObjectProvider<ClusterControl> control,
+            MeterRegistry meters,
             Clock clock) {
         return new Dispatcher(
                 () -> clients.groupConsumer(
@@ -101,6 +103,7 @@ class DispatchConfiguration {
                         RandomGenerator.getDefault()),
                 settings,
                 report -> control.getObject().report(report),
+                new DispatchMeters(meters),
                 clock);
     }
 

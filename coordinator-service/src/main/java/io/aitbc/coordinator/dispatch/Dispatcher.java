@@ -80,6 +80,7 @@ public final class Dispatcher implements AutoCloseable {
     private final Lane lane;
     private final int batch;
     private final Consumer<QueueCleared> clearReports;
+    private final DispatchMeters meters;
     private final Clock clock;
     private final BlockingQueue<Runnable> mailbox = new LinkedBlockingQueue<>();
     /** What can wait until the next round: to be woken for each of many costs more than what is in them. */
@@ -119,6 +120,7 @@ public final class Dispatcher implements AutoCloseable {
             Matcher matcher,
             DispatchSettings settings,
             Consumer<QueueCleared> clearReports,
+            DispatchMeters meters,
             Clock clock) {
         this.newConsumer = newConsumer;
         this.consumer = newConsumer.get();
@@ -138,6 +140,7 @@ public final class Dispatcher implements AutoCloseable {
                 Runtime.getRuntime().maxMemory() / SHARE_FOR_TASKS,
                 batch);
         this.clearReports = clearReports;
+        this.meters = meters;
         this.clock = clock;
     }
 
@@ -232,6 +235,7 @@ public final class Dispatcher implements AutoCloseable {
     }
 
     private void round() {
+        meters.round();
         handleMail();
         loadGained();
         takeIn(poll());
@@ -255,6 +259,7 @@ public final class Dispatcher implements AutoCloseable {
                     lane.waits(task, now);
                     if (!task.wasPutOff()) {
                         received.count(position.priority());
+                        meters.received(position.priority());
                     }
                 } catch (TaskRecords.PoisonException poison) {
                     setAside(record, position, poison);
@@ -358,6 +363,7 @@ public final class Dispatcher implements AutoCloseable {
             gaining.remove(partition);
         }
         consumer.resume(gained);
+        meters.gained(gained.size());
         log.atInfo().addKeyValue("partitions", gained.size()).log("Partitions gained");
     }
 
@@ -475,7 +481,7 @@ public final class Dispatcher implements AutoCloseable {
     private final class Effects implements Lane.Outside {
         @Override
         public CompletableFuture<List<Verdict>> reserve(List<Placement> placements, Instant now) {
-            return posted(reservations.reserve(placements, now));
+            return posted(reservations.reserve(placements, now).thenApply(meters::judged));
         }
 
         @Override
@@ -488,6 +494,7 @@ public final class Dispatcher implements AutoCloseable {
         public CompletableFuture<Void> publish(Verdict verdict) {
             if (verdict.ruling() == Verdict.Ruling.GRANTED) {
                 assigned.count(verdict.placement().waiting().position().priority());
+                meters.distributed(verdict);
             }
             return posted(assignments.publish(verdict), slowMail::add);
         }
@@ -568,6 +575,7 @@ public final class Dispatcher implements AutoCloseable {
             lane.lost(partitions.stream().map(Dispatcher.this::lanePartition).collect(Collectors.toSet()));
             paused.removeAll(partitions);
             gaining.removeAll(partitions);
+            meters.lost(partitions.size());
             log.atInfo().addKeyValue("partitions", partitions.size()).log("Partitions lost");
         }
     }

@@ -7,10 +7,15 @@ import io.aitbc.contracts.Task;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.background.RareWarning;
 import io.aitbc.coordinator.kafka.KafkaClients;
+import io.micrometer.core.instrument.Counter;
+import io.micrometer.core.instrument.MeterRegistry;
 import java.nio.charset.StandardCharsets;
 import java.time.Instant;
 import java.util.Arrays;
+import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
+import java.util.stream.Collectors;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerRecord;
@@ -22,13 +27,22 @@ public final class DeadLetters {
     private static final Logger log = LoggerFactory.getLogger(DeadLetters.class);
 
     private static final int LONGEST_TEXT = 1_000;
+    private static final Set<String> REASONS = Set.of("malformed", "oversized", "attempts_exhausted", "payload_lost");
 
     private final Producer<String, byte[]> producer;
     private final Topics topics;
+    private final Map<String, Counter> counters;
 
     private final RareWarning poison = new RareWarning(log, "{} records set aside: {}");
 
-    public DeadLetters(Producer<String, byte[]> producer, Topics topics) {
+    public DeadLetters(Producer<String, byte[]> producer, Topics topics, MeterRegistry meters) {
+        this.counters = REASONS.stream()
+                .collect(Collectors.toMap(
+                        reason -> reason,
+                        reason -> Counter.builder("coordinator.dead.letters")
+                                .description("Records set aside on the topic of dead letters")
+                                .tag("reason", reason)
+                                .register(meters)));
         this.producer = producer;
         this.topics = topics;
     }
@@ -76,6 +90,7 @@ public final class DeadLetters {
         ProducerRecord<String, byte[]> letter =
                 new ProducerRecord<>(topics.deadLetter(), key == null ? null : shortened(key), value);
         header(letter, DeadLetterHeaders.REASON, reason);
+        counters.get(reason).increment();
         header(letter, DeadLetterHeaders.DETAIL, shortened(detail));
         return letter;
     }

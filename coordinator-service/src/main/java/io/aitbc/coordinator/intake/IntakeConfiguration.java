@@ -3,6 +3,8 @@ package io.aitbc.coordinator.intake;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.redis.Redis;
+import io.aitbc.coordinator.trace.Traces;
+import io.micrometer.core.instrument.MeterRegistry;
 import java.time.Clock;
 import java.time.Duration;
 import java.util.Map;
@@ -18,7 +20,7 @@ class IntakeConfiguration {
     /** For everything but assignments. */
     @Bean
     Producer<String, byte[]> producer(KafkaClients clients) {
-        return clients.producer(Duration.ZERO, GIVE_UP, Map.of());
+        return clients.producer("tasks", Duration.ZERO, GIVE_UP, Map.of());
     }
 
     @Bean
@@ -27,8 +29,8 @@ class IntakeConfiguration {
     }
 
     @Bean
-    DeadLetters deadLetters(Producer<String, byte[]> producer, Topics topics) {
-        return new DeadLetters(producer, topics);
+    DeadLetters deadLetters(Producer<String, byte[]> producer, Topics topics, MeterRegistry meters) {
+        return new DeadLetters(producer, topics, meters);
     }
 
     @Bean
@@ -47,7 +49,7 @@ class IntakeConfiguration {
     }
 
     @Bean
-    Submissions submissions(TaskQueue queue, TaskRecords records, TaskStates states, Clock clock) {
-        return new Submissions(queue, records, states, clock);
+    Submissions submissions(TaskQueue queue, TaskRecords records, TaskStates states, Traces traces, Clock clock) {
+        return new Submissions(queue, records, states, traces, clock);
     }
 }

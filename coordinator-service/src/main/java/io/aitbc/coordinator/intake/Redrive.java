@@ -84,7 +84,7 @@ public final class Redrive {
 
     private void append(Task task, Priority priority) throws InterruptedException {
         try {
-            queue.append(task, priority).get(WAIT_SECONDS, TimeUnit.SECONDS);
+            queue.append(task, priority, null).get(WAIT_SECONDS, TimeUnit.SECONDS);
         } catch (ExecutionException e) {
             throw new Submissions.NotTakenException(e.getCause());
         } catch (TimeoutException e) {

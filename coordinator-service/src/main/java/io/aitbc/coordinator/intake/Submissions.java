@@ -3,7 +3,10 @@ package io.aitbc.coordinator.intake;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Task;
+import io.aitbc.coordinator.trace.Step;
+import io.aitbc.coordinator.trace.Traces;
 import io.lettuce.core.RedisException;
+import io.opentelemetry.api.trace.SpanKind;
 import java.time.Clock;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -29,9 +32,11 @@ public final class Submissions {
     private final TaskQueue queue;
     private final TaskRecords records;
     private final TaskStates states;
+    private final Traces traces;
     private final Clock clock;
 
-    public Submissions(TaskQueue queue, TaskRecords records, TaskStates states, Clock clock) {
+    public Submissions(TaskQueue queue, TaskRecords records, TaskStates states, Traces traces, Clock clock) {
+        this.traces = traces;
         this.queue = queue;
         this.records = records;
         this.states = states;
@@ -45,10 +50,11 @@ public final class Submissions {
      * Puts a task into its queue. A task whose id is known already is not queued again: the first submission is the answer. Without
      * Redis that cannot be told, and the task is queued; the reservation keeps it from running twice.
      *
+     * @param trace to which the submission belongs; null if it belongs to none
      * @throws NotTakenException if Kafka does not confirm the task in time
      */
-    public Accepted submit(Task task) throws InterruptedException {
-        Outcome outcome = submit(List.of(task)).get(0);
+    public Accepted submit(Task task, @Nullable String trace) throws InterruptedException {
+        Outcome outcome = submit(List.of(task), trace).get(0);
         if (outcome.failure() != null) {
             throw outcome.failure();
         }
@@ -60,7 +66,7 @@ public final class Submissions {
             @Nullable Accepted accepted, @Nullable NotTakenException failure) {}
 
     /** Puts tasks into their queues, each by itself; the outcomes stand in the same order. */
-    public List<Outcome> submit(List<Task> tasks) throws InterruptedException {
+    public List<Outcome> submit(List<Task> tasks, @Nullable String trace) throws InterruptedException {
         Map<String, Accepted> known = firstSubmissions(tasks);
         long until = System.nanoTime() + TimeUnit.SECONDS.toNanos(WAIT_SECONDS);
         Map<Task, Priority> fresh = new IdentityHashMap<>();
@@ -76,7 +82,7 @@ public final class Submissions {
                 sent.put(
                         accepted.taskId(),
                         System.nanoTime() - until < 0
-                                ? append(accepted, priority)
+                                ? append(accepted, priority, trace)
                                 : CompletableFuture.failedFuture(new TimeoutException()));
                 fresh.put(accepted, priority);
             }
@@ -103,12 +109,15 @@ public final class Submissions {
     }
 
     /** What would be set aside when it is read must not be accepted: a task may be longer written than it came. */
-    private CompletableFuture<Void> append(Task task, Priority priority) {
+    private CompletableFuture<Void> append(Task task, Priority priority, @Nullable String trace) {
         byte[] bytes = Json.bytes(task);
-        return records.takes(bytes.length)
-                ? queue.append(task.taskId(), bytes, priority)
-                : CompletableFuture.failedFuture(
-                        new RecordTooLargeException("it would have " + bytes.length + " bytes there"));
+        if (!records.takes(bytes.length)) {
+            return CompletableFuture.failedFuture(
+                    new RecordTooLargeException("it would have " + bytes.length + " bytes there"));
+        }
+        Step step = traces.begin("submit", SpanKind.PRODUCER, task.taskId(), trace);
+        return queue.append(task.taskId(), bytes, priority, step.trace())
+                .whenComplete((done, failure) -> step.end(failure));
     }
 
     private Map<String, Accepted> firstSubmissions(List<Task> tasks) {

@@ -6,6 +6,7 @@ import io.aitbc.contracts.TaskHeaders;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.match.WaitingTask;
+import io.aitbc.coordinator.trace.TraceHeader;
 import java.nio.charset.StandardCharsets;
 import java.time.Instant;
 import java.util.regex.Pattern;
@@ -52,7 +53,13 @@ public final class TaskRecords {
             Instant received = Instant.ofEpochMilli(record.timestamp());
             Instant since = isCredible(task.submittedAt(), received) ? task.submittedAt() : received;
             String id = task.taskId() == null ? TaskIds.of(position, record.timestamp()) : task.taskId();
-            return new WaitingTask(task.accepted(id, since), position, origin(record), since, record.value().length);
+            return new WaitingTask(
+                    task.accepted(id, since),
+                    position,
+                    origin(record),
+                    since,
+                    record.value().length,
+                    TraceHeader.of(record));
         } catch (Json.MalformedMessageException e) {
             throw new PoisonException("malformed", e.getMessage());
         }

@@ -47,6 +47,22 @@ public final class TaskStates {
         return hash.isEmpty() ? Optional.empty() : Optional.of(hash);
     }
 
+    /** The fields of the hashes of tasks, by id; tasks of which nothing is known are missing. */
+    public Map<String, Map<String, String>> findAll(Collection<String> taskIds) {
+        Map<String, CompletableFuture<Map<String, String>>> asked = new HashMap<>();
+        for (String taskId : taskIds) {
+            asked.put(taskId, redis.async().hgetall(Keys.task(taskId)).toCompletableFuture());
+        }
+        Map<String, Map<String, String>> hashes = new HashMap<>();
+        asked.forEach((taskId, answer) -> {
+            Map<String, String> hash = await(answer);
+            if (hash != null && !hash.isEmpty()) {
+                hashes.put(taskId, hash);
+            }
+        });
+        return hashes;
+    }
+
     /** The statuses of tasks by id; tasks of which nothing is known are missing. */
     public Map<String, String> statuses(Collection<String> taskIds) {
         return field("status", taskIds);

@@ -1,9 +1,13 @@
 package io.aitbc.coordinator.kafka;
 
+import io.micrometer.core.instrument.MeterRegistry;
+import io.micrometer.core.instrument.Tags;
+import io.micrometer.core.instrument.binder.kafka.KafkaClientMetrics;
 import java.time.Duration;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentHashMap;
 import org.apache.kafka.clients.CommonClientConfigs;
 import org.apache.kafka.clients.consumer.ConsumerConfig;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
@@ -18,16 +22,25 @@ import org.springframework.kafka.core.ConsumerFactory;
 import org.springframework.kafka.core.ProducerFactory;
 
 /** Makes Kafka clients: connection and security as Spring Boot configured them ({@code spring.kafka.*}), the rest as the use wants. */
-public final class KafkaClients {
+public final class KafkaClients implements AutoCloseable {
     /** Somebody waits for what they read. */
     private static final int FREE_CONSUMERS_PATIENCE_MS = 10_000;
 
     private final Map<String, Object> consumerBase;
     private final Map<String, Object> producerBase;
+    private final MeterRegistry meters;
+    /** By the name of the client: one that is opened anew takes the place of the one before. */
+    private final Map<String, KafkaClientMetrics> measured = new ConcurrentHashMap<>();
 
-    public KafkaClients(ConsumerFactory<?, ?> consumers, ProducerFactory<?, ?> producers) {
+    public KafkaClients(ConsumerFactory<?, ?> consumers, ProducerFactory<?, ?> producers, MeterRegistry meters) {
+        this.meters = meters;
         this.consumerBase = consumers.getConfigurationProperties();
         this.producerBase = producers.getConfigurationProperties();
+    }
+
+    @Override
+    public void close() {
+        measured.values().forEach(KafkaClientMetrics::close);
     }
 
     /** A consumer that shares a group's partitions with the other coordinators, range by range, so that topics stay aligned. */
@@ -39,7 +52,10 @@ public final class KafkaClients {
         config.put(ConsumerConfig.ISOLATION_LEVEL_CONFIG, "read_committed");
         config.put(ConsumerConfig.AUTO_OFFSET_RESET_CONFIG, "earliest");
         config.putAll(extra);
-        return new KafkaConsumer<>(config, new ByteArrayDeserializer(), new ByteArrayDeserializer());
+        KafkaConsumer<byte[], byte[]> consumer =
+                new KafkaConsumer<>(config, new ByteArrayDeserializer(), new ByteArrayDeserializer());
+        measure(group, new KafkaClientMetrics(consumer, Tags.of("client", group)));
+        return consumer;
     }
 
     /** A consumer of partitions that it assigns itself, without a group. */
@@ -55,9 +71,11 @@ public final class KafkaClients {
     /**
      * An idempotent producer that waits for all replicas.
      *
+     * @param name by which its measurements are told from others'
      * @param giveUpAfter how long a record may take before its send fails
      */
-    public Producer<String, byte[]> producer(Duration linger, Duration giveUpAfter, Map<String, Object> extra) {
+    public Producer<String, byte[]> producer(
+            String name, Duration linger, Duration giveUpAfter, Map<String, Object> extra) {
         Map<String, Object> config = new HashMap<>(producerBase);
         config.remove(ProducerConfig.KEY_SERIALIZER_CLASS_CONFIG);
         config.remove(ProducerConfig.VALUE_SERIALIZER_CLASS_CONFIG);
@@ -71,7 +89,18 @@ public final class KafkaClients {
         config.put(ProducerConfig.MAX_REQUEST_SIZE_CONFIG, TopicCatalog.MAX_MESSAGE_BYTES);
         config.put(CommonClientConfigs.RECONNECT_BACKOFF_MAX_MS_CONFIG, 1_000);
         config.putAll(extra);
-        return new KafkaProducer<>(config, new StringSerializer(), new ByteArraySerializer());
+        Producer<String, byte[]> producer =
+                new KafkaProducer<>(config, new StringSerializer(), new ByteArraySerializer());
+        measure(name, new KafkaClientMetrics(producer, Tags.of("client", name)));
+        return producer;
+    }
+
+    private void measure(String name, KafkaClientMetrics metrics) {
+        KafkaClientMetrics before = measured.put(name, metrics);
+        if (before != null) {
+            before.close();
+        }
+        metrics.bindTo(meters);
     }
 
     /** Sends a record; done once all replicas have it. Fails, and never throws, if Kafka does not take it. */

@@ -1,6 +1,7 @@
 package io.aitbc.coordinator.kafka;
 
 import io.aitbc.contracts.Topics;
+import io.micrometer.core.instrument.MeterRegistry;
 import java.util.HashMap;
 import java.util.Map;
 import org.apache.kafka.clients.CommonClientConfigs;
@@ -22,8 +23,8 @@ class KafkaConfiguration {
     }
 
     @Bean
-    KafkaClients kafkaClients(ConsumerFactory<?, ?> consumers, ProducerFactory<?, ?> producers) {
-        return new KafkaClients(consumers, producers);
+    KafkaClients kafkaClients(ConsumerFactory<?, ?> consumers, ProducerFactory<?, ?> producers, MeterRegistry meters) {
+        return new KafkaClients(consumers, producers, meters);
     }
 
     @Bean

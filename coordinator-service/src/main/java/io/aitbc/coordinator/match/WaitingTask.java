@@ -4,6 +4,7 @@ import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Task;
 import java.time.Duration;
 import java.time.Instant;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A task that no agent has yet.
@@ -11,8 +12,20 @@ import java.time.Instant;
  * @param origin the offset at which it stood in its partition first; another than its position's after it was put off
  * @param waitingSince when it was accepted first, which decides its turn and its aging
  * @param bytes its size in Kafka, for the bound on memory
+ * @param trace to which it belongs, as in the header of its record; null if it belongs to none
  */
-public record WaitingTask(Task task, Position position, long origin, Instant waitingSince, int bytes) {
+public record WaitingTask(
+        Task task,
+        Position position,
+        long origin,
+        Instant waitingSince,
+        int bytes,
+        @Nullable String trace) {
+
+    /** One that belongs to no trace. */
+    public WaitingTask(Task task, Position position, long origin, Instant waitingSince, int bytes) {
+        this(task, position, origin, waitingSince, bytes, null);
+    }
 
     public String id() {
         return task.taskId();

@@ -8,6 +8,8 @@ import io.aitbc.coordinator.background.RareWarning;
 import io.aitbc.coordinator.intake.DeadLetters;
 import io.aitbc.coordinator.kafka.ConsumerLoop;
 import io.aitbc.coordinator.kafka.KafkaClients;
+import io.micrometer.core.instrument.Counter;
+import io.micrometer.core.instrument.MeterRegistry;
 import java.nio.charset.StandardCharsets;
 import java.time.Clock;
 import java.time.Duration;
@@ -44,6 +46,7 @@ public final class HeartbeatLoop implements AutoCloseable {
     private final DeadLetters deadLetters;
     private final Topics topics;
     private final int partitions;
+    private final Counter lost;
     private final Clock clock;
     private final ConsumerLoop loop;
     /** How far each partition went at the last look for silent agents, for those that have not been read so far. */
@@ -69,9 +72,13 @@ public final class HeartbeatLoop implements AutoCloseable {
             int partitions,
             Registry registry,
             DeadLetters deadLetters,
+            MeterRegistry meters,
             Clock clock) {
         this.registry = registry;
         this.deadLetters = deadLetters;
+        this.lost = Counter.builder("coordinator.agents.lost")
+                .description("Agents that went silent for longer than the timeout, and became stale")
+                .register(meters);
         this.topics = topics;
         this.partitions = partitions;
         this.clock = clock;
@@ -270,6 +277,7 @@ public final class HeartbeatLoop implements AutoCloseable {
     private void findSilent(Instant heardUntil) {
         for (String agentId : registry.silent(heardUntil)) {
             if (owns(agentId) && registry.markStale(agentId, heardUntil, clock.instant())) {
+                lost.increment();
                 log.atInfo().addKeyValue("agent_id", agentId).log("Agent is stale");
             }
         }

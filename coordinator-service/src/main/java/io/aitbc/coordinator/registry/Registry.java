@@ -201,7 +201,7 @@ public final class Registry {
     }
 
     /** The agents of some ids, without those that are not known. */
-    List<Agent> fetch(Collection<String> agentIds) {
+    public List<Agent> fetch(Collection<String> agentIds) {
         record Parts(RedisFuture<Map<String, String>> hash, RedisFuture<Long> inflight) {}
         List<Parts> parts = agentIds.stream()
                 .map(id -> new Parts(

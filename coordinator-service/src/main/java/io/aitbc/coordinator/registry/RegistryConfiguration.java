@@ -6,6 +6,7 @@ import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.kafka.TopicCatalog;
 import io.aitbc.coordinator.kafka.TopicSettings;
 import io.aitbc.coordinator.redis.Redis;
+import io.micrometer.core.instrument.MeterRegistry;
 import java.time.Clock;
 import org.apache.kafka.clients.producer.Producer;
 import org.springframework.boot.context.properties.EnableConfigurationProperties;
@@ -27,8 +28,9 @@ class RegistryConfiguration {
             TopicSettings topicSettings,
             Registry registry,
             DeadLetters deadLetters,
+            MeterRegistry meters,
             Clock clock) {
-        return new HeartbeatLoop(clients, topics, topicSettings.partitions(), registry, deadLetters, clock);
+        return new HeartbeatLoop(clients, topics, topicSettings.partitions(), registry, deadLetters, meters, clock);
     }
 
     @Bean

@@ -4,6 +4,7 @@ import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.kafka.KafkaClients;
+import io.aitbc.coordinator.trace.TraceHeader;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.time.Instant;
@@ -17,6 +18,7 @@ import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.ConsumerRecords;
 import org.apache.kafka.clients.consumer.OffsetAndTimestamp;
 import org.apache.kafka.common.TopicPartition;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -40,12 +42,15 @@ final class AssignmentArchive implements AutoCloseable {
         this.topics = topics;
     }
 
+    /** An assignment, and the trace that it belongs to. */
+    record Archived(Assignment assignment, @Nullable String trace) {}
+
     /**
      * Finds assignments by id in an agent's topic; those that are not there any more are missing from the answer.
      *
      * @param since none of them was assigned before
      */
-    Map<String, Assignment> find(String agentId, Set<String> assignmentIds, Instant since) {
+    Map<String, Archived> find(String agentId, Set<String> assignmentIds, Instant since) {
         TopicPartition partition = new TopicPartition(topics.assignments(agentId), 0);
         if (consumer.partitionsFor(partition.topic(), PATIENCE).isEmpty()) {
             // Of an agent that somebody made up, or whose topic is gone.
@@ -53,7 +58,7 @@ final class AssignmentArchive implements AutoCloseable {
         }
         consumer.assign(List.of(partition));
         long end = consumer.endOffsets(List.of(partition), PATIENCE).getOrDefault(partition, 0L);
-        Map<String, Assignment> found = new HashMap<>();
+        Map<String, Archived> found = new HashMap<>();
         // A record is sent once it is assigned, so as a rule it is found at once; what an agent got in the minutes
         // before may be a lot.
         read(partition, since, end, assignmentIds, found);
@@ -64,7 +69,7 @@ final class AssignmentArchive implements AutoCloseable {
     }
 
     private void read(
-            TopicPartition partition, Instant from, long end, Set<String> wanted, Map<String, Assignment> found) {
+            TopicPartition partition, Instant from, long end, Set<String> wanted, Map<String, Archived> found) {
         long fromMs = Math.max(0, from.toEpochMilli());
         OffsetAndTimestamp start =
                 consumer.offsetsForTimes(Map.of(partition, fromMs), PATIENCE).get(partition);
@@ -89,11 +94,11 @@ final class AssignmentArchive implements AutoCloseable {
         consumer.close();
     }
 
-    private static void keep(ConsumerRecord<byte[], byte[]> record, Set<String> wanted, Map<String, Assignment> found) {
+    private static void keep(ConsumerRecord<byte[], byte[]> record, Set<String> wanted, Map<String, Archived> found) {
         try {
             Assignment assignment = Json.read(record.value(), Assignment.class);
             if (wanted.contains(assignment.assignmentId())) {
-                found.put(assignment.assignmentId(), assignment);
+                found.put(assignment.assignmentId(), new Archived(assignment, TraceHeader.of(record)));
             }
         } catch (Json.MalformedMessageException e) {
             // A cancellation, or something that someone else wrote: none that is wanted.

@@ -35,6 +35,7 @@ final class GiveBack {
     private final DeadLetters deadLetters;
     private final Topics topics;
     private final SettleSettings settings;
+    private final SettleMeters meters;
     private final Clock clock;
     private final RandomGenerator random;
     /** Assignments that were not found: since when. The oldest are forgotten, and so looked for anew. */
@@ -51,6 +52,7 @@ final class GiveBack {
             DeadLetters deadLetters,
             Topics topics,
             SettleSettings settings,
+            SettleMeters meters,
             Clock clock,
             RandomGenerator random) {
         this.attempts = attempts;
@@ -58,6 +60,7 @@ final class GiveBack {
         this.deadLetters = deadLetters;
         this.topics = topics;
         this.settings = settings;
+        this.meters = meters;
         this.clock = clock;
         this.random = random;
     }
@@ -89,15 +92,15 @@ final class GiveBack {
                 .map(ended -> ended.held().assignedAt())
                 .min(Instant::compareTo)
                 .orElseThrow();
-        Map<String, Assignment> payloads = archive.find(
+        Map<String, AssignmentArchive.Archived> archived = archive.find(
                 agentId, endings.stream().map(GiveBack::assignmentId).collect(Collectors.toSet()), since);
         Instant now = clock.instant();
         Map<Ended, Integer> nextAttempts = new HashMap<>();
         List<String> unpublished = new ArrayList<>();
         List<CompletableFuture<Void>> appended = new ArrayList<>();
         for (Ended ended : endings) {
-            Assignment payload = payloads.get(assignmentId(ended));
-            if (payload == null) {
+            AssignmentArchive.Archived found = archived.get(assignmentId(ended));
+            if (found == null) {
                 Instant missed = missingSince.computeIfAbsent(assignmentId(ended), id -> now);
                 if (missed.plus(PATIENCE).isBefore(now)) {
                     missingSince.remove(assignmentId(ended));
@@ -108,13 +111,14 @@ final class GiveBack {
                 }
                 continue;
             }
+            Assignment payload = found.assignment();
             Task again = NextStep.after(payload, ended.ending(), now, settings, random)
                     .again();
             nextAttempts.put(ended, again == null ? 0 : again.attempt());
             appended.add(
                     again == null
                             ? deadLetters.exhausted(payload.task(), payload.priority(), sentence(ended, payload))
-                            : queue.append(again, payload.priority()));
+                            : queue.append(again, payload.priority(), found.trace()));
         }
         try {
             CompletableFuture.allOf(appended.toArray(CompletableFuture[]::new)).join();
@@ -124,7 +128,10 @@ final class GiveBack {
         if (!unpublished.isEmpty()) {
             attempts.tellUnpublished(unpublished);
         }
-        nextAttempts.forEach((ended, next) -> attempts.release(ended.held(), next, ended.error(), now));
+        nextAttempts.forEach((ended, next) -> {
+            attempts.release(ended.held(), next, ended.error(), now);
+            meters.givenBack(ended.ending(), next > 0);
+        });
         return nextAttempts.size() == endings.size();
     }
 

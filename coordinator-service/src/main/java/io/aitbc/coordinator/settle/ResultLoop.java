@@ -6,6 +6,10 @@ import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.intake.DeadLetters;
 import io.aitbc.coordinator.kafka.ConsumerLoop;
 import io.aitbc.coordinator.kafka.KafkaClients;
+import io.aitbc.coordinator.trace.Step;
+import io.aitbc.coordinator.trace.TraceHeader;
+import io.aitbc.coordinator.trace.Traces;
+import io.opentelemetry.api.trace.SpanKind;
 import java.time.Clock;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -16,6 +20,7 @@ import org.apache.kafka.clients.consumer.ConsumerConfig;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.ConsumerRecords;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.jspecify.annotations.Nullable;
 
 /** Reads {@code tasks.results} and settles what agents report. */
 final class ResultLoop implements AutoCloseable {
@@ -23,6 +28,8 @@ final class ResultLoop implements AutoCloseable {
     private final GiveBack giveBack;
     private final AssignmentArchive archive;
     private final DeadLetters deadLetters;
+    private final SettleMeters meters;
+    private final Traces traces;
     private final Clock clock;
     private final ConsumerLoop loop;
 
@@ -32,11 +39,15 @@ final class ResultLoop implements AutoCloseable {
             Attempts attempts,
             GiveBack giveBack,
             DeadLetters deadLetters,
+            SettleMeters meters,
+            Traces traces,
             Clock clock) {
         this.attempts = attempts;
         this.giveBack = giveBack;
         this.archive = new AssignmentArchive(clients, topics);
         this.deadLetters = deadLetters;
+        this.meters = meters;
+        this.traces = traces;
         this.clock = clock;
         this.loop = new ConsumerLoop("results", () -> open(clients, topics), this::handle, true);
     }
@@ -60,16 +71,29 @@ final class ResultLoop implements AutoCloseable {
 
     private void handle(ConsumerRecords<byte[], byte[]> records) {
         List<TaskResult> results = new ArrayList<>(records.count());
+        List<Step> steps = new ArrayList<>(records.count());
         for (ConsumerRecord<byte[], byte[]> record : records) {
             try {
-                results.add(Json.read(record.value() == null ? new byte[0] : record.value(), TaskResult.class));
+                TaskResult result = Json.read(record.value() == null ? new byte[0] : record.value(), TaskResult.class);
+                results.add(result);
+                steps.add(begin(result, TraceHeader.of(record)));
             } catch (Json.MalformedMessageException e) {
                 deadLetters.poison(record, "malformed", e.getMessage()).join();
             }
         }
         if (!results.isEmpty()) {
             settle(results);
+            steps.forEach(step -> step.end(null));
         }
+    }
+
+    /** What agents did is told for them: they need not know of traces, but for passing on the header. */
+    private Step begin(TaskResult result, @Nullable String trace) {
+        if (result.startedAt() != null && result.finishedAt() != null) {
+            traces.did("execute", result.taskId(), trace, result.startedAt(), result.finishedAt(), result.agentId());
+        }
+        return traces.begin("settle", SpanKind.CONSUMER, result.taskId(), trace)
+                .with("status", result.status().wireName());
     }
 
     private void settle(List<TaskResult> results) {
@@ -77,6 +101,7 @@ final class ResultLoop implements AutoCloseable {
         List<Attempts.Settlement> settlements = attempts.settle(results, now);
         List<GiveBack.Ended> inVain = new ArrayList<>();
         for (int i = 0; i < results.size(); i++) {
+            meters.settled(results.get(i), settlements.get(i));
             if (settlements.get(i) == Attempts.Settlement.TO_GIVE_BACK) {
                 inVain.add(ended(results.get(i)));
             }

@@ -7,6 +7,8 @@ import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.registry.HeartbeatArchive;
 import io.aitbc.coordinator.registry.HeartbeatLoop;
+import io.aitbc.coordinator.trace.Traces;
+import io.micrometer.core.instrument.MeterRegistry;
 import java.time.Clock;
 import java.util.random.RandomGenerator;
 import org.apache.kafka.clients.admin.Admin;
@@ -28,16 +30,19 @@ class SettleConfiguration {
             HeartbeatArchive heartbeatArchive,
             Admin admin,
             SettleSettings settings,
+            MeterRegistry registry,
+            Traces traces,
             Clock clock) {
+        SettleMeters meters = new SettleMeters(registry);
         Attempts attempts = new Attempts(redis, settings.taskRetention());
         // Two threads give back; RandomGenerator.getDefault() is not for sharing, so each has its own.
-        GiveBack ofResults =
-                new GiveBack(attempts, queue, deadLetters, topics, settings, clock, RandomGenerator.getDefault());
-        GiveBack ofRecovery =
-                new GiveBack(attempts, queue, deadLetters, topics, settings, clock, RandomGenerator.getDefault());
+        GiveBack ofResults = new GiveBack(
+                attempts, queue, deadLetters, topics, settings, meters, clock, RandomGenerator.getDefault());
+        GiveBack ofRecovery = new GiveBack(
+                attempts, queue, deadLetters, topics, settings, meters, clock, RandomGenerator.getDefault());
         return new Settlement(
                 new IndexRebuild(redis, heartbeatArchive, new InFlight(clients, admin, topics), attempts, clock),
-                new ResultLoop(clients, topics, attempts, ofResults, deadLetters, clock),
+                new ResultLoop(clients, topics, attempts, ofResults, deadLetters, meters, traces, clock),
                 new Recovery(clients, topics, attempts, ofRecovery, heartbeats::owns, clock));
     }
 }

@@ -12,6 +12,7 @@ import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.Samples;
 import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.match.WaitingTask;
+import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import java.nio.charset.StandardCharsets;
 import java.time.Instant;
 import java.util.Map;
@@ -200,7 +201,7 @@ class IntakeCompatibilityTest {
     private static ObjectNode taskRecords() {
         WaitingTask waiting = new WaitingTask(TASK, new Position(Priority.HIGH, 3, OFFSET), 7, NOW, 100);
         ObjectNode records = Json.object();
-        records.set("appended", sent(producer -> new TaskQueue(producer, TOPICS).append(TASK, Priority.HIGH)));
+        records.set("appended", sent(producer -> new TaskQueue(producer, TOPICS).append(TASK, Priority.HIGH, null)));
         records.set("put off", sent(producer -> new TaskQueue(producer, TOPICS).putOff(waiting)));
         return records;
     }
@@ -215,7 +216,7 @@ class IntakeCompatibilityTest {
     }
 
     private static ObjectNode letter(Consumer<DeadLetters> write) {
-        return sent(producer -> write.accept(new DeadLetters(producer, TOPICS)));
+        return sent(producer -> write.accept(new DeadLetters(producer, TOPICS, new SimpleMeterRegistry())));
     }
 
     private static ConsumerRecord<byte[], byte[]> poison(int size) {

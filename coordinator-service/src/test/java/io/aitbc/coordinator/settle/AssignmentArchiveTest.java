@@ -10,6 +10,7 @@ import io.aitbc.contracts.Task;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.localstack.LocalStack;
+import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
@@ -38,8 +39,10 @@ class AssignmentArchiveTest {
         stack = LocalStack.start();
         Map<String, Object> servers = Map.of("bootstrap.servers", stack.bootstrapServers());
         clients = new KafkaClients(
-                new DefaultKafkaConsumerFactory<>(servers), new DefaultKafkaProducerFactory<>(servers));
-        producer = clients.producer(Duration.ZERO, Duration.ofMinutes(1), Map.of());
+                new DefaultKafkaConsumerFactory<>(servers),
+                new DefaultKafkaProducerFactory<>(servers),
+                new SimpleMeterRegistry());
+        producer = clients.producer("test", Duration.ZERO, Duration.ofMinutes(1), Map.of());
         try (Admin admin = Admin.create(servers)) {
             admin.createTopics(List.of(new NewTopic(TOPICS.assignments("agent"), 1, (short) 1)))
                     .all()
@@ -74,11 +77,11 @@ class AssignmentArchiveTest {
         assertThat(findAt("made-up", "soon:1")).isEmpty();
     }
 
-    private static Map<String, Assignment> find(String... ids) {
+    private static Map<String, AssignmentArchive.Archived> find(String... ids) {
         return findAt("agent", ids);
     }
 
-    private static Map<String, Assignment> findAt(String agentId, String... ids) {
+    private static Map<String, AssignmentArchive.Archived> findAt(String agentId, String... ids) {
         try (AssignmentArchive archive = new AssignmentArchive(clients, TOPICS)) {
             return archive.find(agentId, Set.of(ids), ASSIGNED_AT);
         }

@@ -1,0 +1,103 @@
+package io.aitbc.coordinator.dispatch;
+
+import io.aitbc.contracts.Priority;
+import io.aitbc.coordinator.assign.Verdict;
+import io.micrometer.core.instrument.Counter;
+import io.micrometer.core.instrument.MeterRegistry;
+import io.micrometer.core.instrument.Timer;
+import java.time.Duration;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+
+/** Counts what this coordinator's lane does. */
+final class DispatchMeters {
+    private static final Duration[] BOUNDS = {
+        Duration.ofMillis(10),
+        Duration.ofMillis(25),
+        Duration.ofMillis(50),
+        Duration.ofMillis(100),
+        Duration.ofMillis(250),
+        Duration.ofMillis(500),
+        Duration.ofSeconds(1),
+        Duration.ofSeconds(5),
+        Duration.ofSeconds(30),
+        Duration.ofMinutes(2),
+        Duration.ofMinutes(10)
+    };
+
+    private final Counter rounds;
+    private final Counter gained;
+    private final Counter lost;
+    private final Map<Priority, Counter> received = new EnumMap<>(Priority.class);
+    private final Map<Priority, Timer> distributed = new EnumMap<>(Priority.class);
+    private final Map<Verdict.Ruling, Counter> rulings = new EnumMap<>(Verdict.Ruling.class);
+
+    DispatchMeters(MeterRegistry registry) {
+        rounds = Counter.builder("coordinator.rounds")
+                .description("Rounds of the dispatch loop")
+                .register(registry);
+        gained = rebalance(registry, "gained");
+        lost = rebalance(registry, "lost");
+        for (Priority priority : Priority.values()) {
+            received.put(
+                    priority,
+                    Counter.builder("coordinator.tasks.received")
+                            .description("Tasks read from the queues, those put off counted once")
+                            .tag("priority", priority.wireName())
+                            .register(registry));
+            distributed.put(
+                    priority,
+                    Timer.builder("coordinator.task.distribution")
+                            .description("From the acceptance of a task to each of its assignments")
+                            .tag("priority", priority.wireName())
+                            .serviceLevelObjectives(BOUNDS)
+                            .register(registry));
+        }
+        for (Verdict.Ruling ruling : Verdict.Ruling.values()) {
+            rulings.put(
+                    ruling,
+                    Counter.builder("coordinator.reservations")
+                            .description("What Redis said of placements; all but granted and live are refusals")
+                            .tag("ruling", ruling.name().toLowerCase(Locale.ROOT))
+                            .register(registry));
+        }
+    }
+
+    private static Counter rebalance(MeterRegistry registry, String change) {
+        return Counter.builder("coordinator.rebalanced.partitions")
+                .description("Partitions of task topics that came to this coordinator or left it")
+                .tag("change", change)
+                .register(registry);
+    }
+
+    void round() {
+        rounds.increment();
+    }
+
+    void gained(int partitions) {
+        gained.increment(partitions);
+    }
+
+    void lost(int partitions) {
+        lost.increment(partitions);
+    }
+
+    void received(Priority priority) {
+        received.get(priority).increment();
+    }
+
+    List<Verdict> judged(List<Verdict> verdicts) {
+        for (Verdict verdict : verdicts) {
+            rulings.get(verdict.ruling()).increment();
+        }
+        return verdicts;
+    }
+
+    void distributed(Verdict granted) {
+        distributed
+                .get(granted.placement().waiting().position().priority())
+                .record(Duration.between(granted.placement().waiting().waitingSince(), granted.assignedAt()));
+    }
+}

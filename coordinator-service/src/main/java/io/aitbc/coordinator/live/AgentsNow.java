@@ -1,0 +1,138 @@
+package io.aitbc.coordinator.live;
+
+import com.fasterxml.jackson.annotation.JsonInclude;
+import com.fasterxml.jackson.annotation.JsonProperty;
+import io.aitbc.contracts.AgentStatus;
+import io.aitbc.contracts.Json;
+import io.aitbc.coordinator.agent.Agent;
+import io.aitbc.coordinator.agent.Health;
+import io.aitbc.coordinator.registry.AgentView;
+import io.aitbc.coordinator.registry.Registry;
+import java.time.Clock;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
+import org.springframework.stereotype.Component;
+
+/**
+ * All agents as they are now. Those that are active come from the view that this coordinator has anyway, all others from Redis, every
+ * few seconds. Belongs to one thread.
+ */
+@Component
+final class AgentsNow {
+    private static final Duration READ_ALL_EVERY = Duration.ofSeconds(10);
+
+    private final Registry registry;
+    private final AgentView view;
+    private final Clock clock;
+    private final Map<String, Agent> all = new HashMap<>();
+    private Map<String, Row> told = new HashMap<>();
+    private Instant nextRead = Instant.EPOCH;
+
+    AgentsNow(Registry registry, AgentView view, Clock clock) {
+        this.registry = registry;
+        this.view = view;
+        this.clock = clock;
+    }
+
+    /**
+     * An agent, in short.
+     *
+     * @param health from 0.0 to 1.0, and the factors that it is the product of
+     * @param cpu the share of the processor in use, 0.0 to 1.0; memory likewise
+     */
+    @JsonInclude(JsonInclude.Include.NON_NULL)
+    record Row(
+            @JsonProperty("agent_id") String id,
+            @JsonProperty("agent_type") String type,
+            @JsonProperty("status") AgentStatus status,
+            @JsonProperty("health") double health,
+            @JsonProperty("regularity") double regularity,
+            @JsonProperty("load") double load,
+            @JsonProperty("results") double results,
+            @JsonProperty("inflight") int inflight,
+            @JsonProperty("capacity") int capacity,
+            @JsonProperty("cpu") double cpu,
+            @JsonProperty("memory") double memory,
+            @JsonProperty("region") @Nullable String region,
+            @JsonProperty("last_heartbeat") Instant lastHeartbeat) {}
+
+    private record Whole(@JsonProperty("agents") Collection<Row> agents) {}
+
+    private record Change(
+            @JsonProperty("changed") List<Row> changed,
+            @JsonProperty("gone") Set<String> gone) {}
+
+    void look(Channel channel) {
+        Instant now = clock.instant();
+        if (!now.isBefore(nextRead)) {
+            all.clear();
+            registry.all().forEach(agent -> all.put(agent.id(), agent));
+            nextRead = now.plus(READ_ALL_EVERY);
+        }
+        registry.fetch(toLookAtAgain()).forEach(agent -> all.put(agent.id(), agent));
+        view.active().forEach(agent -> all.put(agent.id(), agent));
+        Map<String, Row> rows = all.values().stream().collect(Collectors.toMap(Agent::id, agent -> row(agent, now)));
+        List<Row> changed = new ArrayList<>();
+        rows.forEach((id, row) -> {
+            if (!row.equals(told.get(id))) {
+                changed.add(row);
+            }
+        });
+        Set<String> gone = new TreeSet<>(told.keySet());
+        gone.removeAll(rows.keySet());
+        if (channel.isForgotten() || !changed.isEmpty() || !gone.isEmpty()) {
+            channel.publish(Json.tree(new Whole(rows.values())), Json.tree(new Change(changed, gone)), now);
+        }
+        told = rows;
+    }
+
+    /** Those that are active no more, and those that still work on something that the view does not follow. */
+    private Set<String> toLookAtAgain() {
+        Set<String> active = view.active().stream().map(Agent::id).collect(Collectors.toSet());
+        return all.values().stream()
+                .filter(agent -> switch (agent.status()) {
+                    case ACTIVE -> !active.contains(agent.id());
+                    case BUSY, MAINTENANCE -> true;
+                    case INACTIVE, STALE, ERROR -> false;
+                })
+                .map(Agent::id)
+                .collect(Collectors.toSet());
+    }
+
+    void forget() {
+        all.clear();
+        told = new HashMap<>();
+        nextRead = Instant.EPOCH;
+    }
+
+    private Row row(Agent agent, Instant now) {
+        Health health = registry.health(agent, now);
+        return new Row(
+                agent.id(),
+                agent.registration().agentType(),
+                agent.status(),
+                rounded(health.score()),
+                rounded(health.regularity()),
+                rounded(health.load()),
+                rounded(health.results()),
+                agent.inflight(),
+                agent.capacity(),
+                rounded(agent.cpu()),
+                rounded(agent.memory()),
+                agent.registration().region(),
+                agent.lastHeartbeat());
+    }
+
+    private static double rounded(double share) {
+        return Math.round(share * 100) / 100.0;
+    }
+}

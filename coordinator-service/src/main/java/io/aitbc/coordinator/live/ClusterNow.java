@@ -1,0 +1,192 @@
+package io.aitbc.coordinator.live;
+
+import com.fasterxml.jackson.annotation.JsonProperty;
+import com.fasterxml.jackson.annotation.JsonUnwrapped;
+import io.aitbc.contracts.Json;
+import io.aitbc.contracts.Priority;
+import io.aitbc.coordinator.Coordinator;
+import io.aitbc.coordinator.api.Figures;
+import io.aitbc.coordinator.dispatch.ClusterControl;
+import io.aitbc.coordinator.dispatch.CoordinatorId;
+import io.aitbc.coordinator.dispatch.FiguresReport;
+import io.aitbc.coordinator.dispatch.LaneFigures;
+import java.time.Clock;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+import org.springframework.stereotype.Component;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.ObjectNode;
+
+/** The whole cluster as it was a moment ago, and how that went in the last quarter of an hour. One thread looks, any may read. */
+@Component
+public final class ClusterNow {
+    private static final Duration REMEMBER_EVERY = Duration.ofSeconds(5);
+    private static final int REMEMBERED = 180;
+    private static final Duration KNOWN_FOR = Duration.ofSeconds(20);
+
+    private final Figures figures;
+    private final ClusterControl control;
+    private final FiguresReport report;
+    private final Coordinator coordinator;
+    private final String coordinatorId;
+    private final Clock clock;
+    private final Deque<Point> points = new ArrayDeque<>();
+    private volatile @Nullable Seen newest;
+    private Instant nextPoint = Instant.EPOCH;
+    private boolean remembered;
+    private volatile boolean kafkaAnswers;
+    private volatile boolean redisAnswers;
+
+    ClusterNow(
+            Figures figures,
+            ClusterControl control,
+            FiguresReport report,
+            Coordinator coordinator,
+            CoordinatorId coordinatorId,
+            Clock clock) {
+        this.figures = figures;
+        this.control = control;
+        this.report = report;
+        this.coordinator = coordinator;
+        this.coordinatorId = coordinatorId.text();
+        this.clock = clock;
+    }
+
+    /** What was seen at one time. */
+    public record Seen(
+            Instant at, Map<Priority, Queue> queues, Figures.Tasks tasks, Map<String, LaneFigures> coordinators) {}
+
+    /** A queue, and whether it is paused. */
+    public record Queue(
+            @JsonUnwrapped Figures.Queue figures,
+            @JsonProperty("paused") boolean paused) {}
+
+    /** @param ended by how they ended, how many since the coordinators' counters began */
+    private record Point(
+            @JsonProperty("at") Instant at,
+            @JsonProperty("size") Map<Priority, Long> size,
+            @JsonProperty("received_per_second") double received,
+            @JsonProperty("assigned_per_second") double assigned,
+            @JsonProperty("completed") long completed,
+            @JsonProperty("failed") long failed) {}
+
+    /** What is known, unless that is too long ago to count. */
+    public @Nullable Seen newest() {
+        Seen seen = newest;
+        return seen == null || seen.at().plus(KNOWN_FOR).isBefore(clock.instant()) ? null : seen;
+    }
+
+    public boolean kafkaAnswers() {
+        return kafkaAnswers;
+    }
+
+    public boolean redisAnswers() {
+        return redisAnswers;
+    }
+
+    /**
+     * Looks, if it is time to.
+     *
+     * @param watched whether somebody wants to know by the second
+     * @return whether there is something new
+     */
+    boolean look(boolean watched) throws InterruptedException {
+        Instant now = clock.instant();
+        boolean due = !now.isBefore(nextPoint);
+        if (!coordinator.isStarted() || !(watched || due)) {
+            return false;
+        }
+        Map<Priority, Queue> queues = new EnumMap<>(Priority.class);
+        Figures.Tasks tasks = tasks();
+        Map<Priority, Long> sizes = sizes();
+        figures.queues(sizes, now)
+                .forEach((priority, queue) -> queues.put(
+                        priority, new Queue(queue, control.pausedQueues().contains(priority))));
+        newest = new Seen(now, queues, tasks, report.all());
+        remembered = due;
+        if (due) {
+            nextPoint = now.plus(REMEMBER_EVERY);
+            remember(newest);
+        }
+        return true;
+    }
+
+    private Figures.Tasks tasks() throws InterruptedException {
+        try {
+            Figures.Tasks tasks = figures.tasks(false);
+            redisAnswers = true;
+            return tasks;
+        } catch (RuntimeException e) {
+            redisAnswers = false;
+            throw e;
+        }
+    }
+
+    private Map<Priority, Long> sizes() throws InterruptedException {
+        try {
+            Map<Priority, Long> sizes = figures.queueSizes();
+            kafkaAnswers = true;
+            return sizes;
+        } catch (RuntimeException e) {
+            kafkaAnswers = false;
+            throw e;
+        }
+    }
+
+    private void remember(Seen seen) {
+        Map<Priority, Long> sizes = new EnumMap<>(Priority.class);
+        double received = 0;
+        double assigned = 0;
+        for (Map.Entry<Priority, Queue> queue : seen.queues().entrySet()) {
+            sizes.put(queue.getKey(), queue.getValue().figures().size());
+            received += queue.getValue().figures().receivedPerSecond();
+            assigned += queue.getValue().figures().assignedPerSecond();
+        }
+        points.addLast(new Point(
+                seen.at(),
+                sizes,
+                received,
+                assigned,
+                seen.tasks().completed(),
+                seen.tasks().failed()));
+        if (points.size() > REMEMBERED) {
+            points.removeFirst();
+        }
+    }
+
+    JsonNode queues() {
+        return Json.object().set("queues", Json.tree(newest.queues()));
+    }
+
+    JsonNode stats() {
+        ObjectNode stats = Json.object();
+        ObjectNode tasks = (ObjectNode) Json.tree(newest.tasks());
+        // One for each agent: who wants that asks for agents.
+        ObjectNode balance = ((ObjectNode) tasks.remove("load_balancer_stats")).without("agent_weights");
+        stats.set("tasks", tasks);
+        stats.set("load_balancer", balance);
+        stats.set("coordinators", Json.tree(newest.coordinators()));
+        stats.put("told_by", coordinatorId);
+        return stats;
+    }
+
+    JsonNode history() {
+        return history(points);
+    }
+
+    /** What the last look added to the history; null if it did not. */
+    @Nullable
+    JsonNode newInHistory() {
+        return remembered ? history(List.of(points.getLast())) : null;
+    }
+
+    private static JsonNode history(Iterable<Point> points) {
+        return Json.object().set("points", Json.tree(points));
+    }
+}

@@ -1,0 +1,139 @@
+package io.aitbc.coordinator.live;
+
+import io.aitbc.contracts.Json;
+import jakarta.websocket.Session;
+import java.net.URI;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentHashMap;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import org.springframework.stereotype.Component;
+import org.springframework.web.socket.CloseStatus;
+import org.springframework.web.socket.TextMessage;
+import org.springframework.web.socket.WebSocketSession;
+import org.springframework.web.socket.adapter.NativeWebSocketSession;
+import org.springframework.web.socket.handler.TextWebSocketHandler;
+import org.springframework.web.util.UriComponentsBuilder;
+
+/** {@code /ws}: a client says what it wants to be told of, in the address or later. */
+@Component
+final class LiveSocket extends TextWebSocketHandler {
+    private static final Logger log = LoggerFactory.getLogger(LiveSocket.class);
+    static final int MOST_CLIENTS = 2_000;
+    /** A client that takes nothing for so long is gone. */
+    private static final long SEND_WITHIN_MS = 30_000;
+
+    private static final CloseStatus TRY_AGAIN_LATER = new CloseStatus(1013, "too many clients of this coordinator");
+
+    private final LiveTopics topics;
+    private final Map<String, Subscriber> subscribers = new ConcurrentHashMap<>();
+
+    LiveSocket(LiveTopics topics) {
+        this.topics = topics;
+    }
+
+    /** What a client says. */
+    record Wish(@Nullable List<String> subscribe, @Nullable List<String> unsubscribe) {}
+
+    @Override
+    public void afterConnectionEstablished(WebSocketSession session) throws Exception {
+        if (subscribers.size() >= MOST_CLIENTS) {
+            session.close(TRY_AGAIN_LATER);
+            return;
+        }
+        Session connection = ((NativeWebSocketSession) session).getNativeSession(Session.class);
+        connection.getAsyncRemote().setSendTimeout(SEND_WITHIN_MS);
+        Subscriber subscriber = new Subscriber(message -> send(connection, message), () -> end(session));
+        subscribers.put(session.getId(), subscriber);
+        topics.join(subscriber);
+        subscribe(subscriber, inAddress(session.getUri()));
+    }
+
+    @Override
+    protected void handleTextMessage(WebSocketSession session, TextMessage message) {
+        Subscriber subscriber = subscribers.get(session.getId());
+        if (subscriber == null) {
+            return;
+        }
+        try {
+            Wish wish = Json.read(message.getPayload(), Wish.class);
+            if (wish.subscribe() == null && wish.unsubscribe() == null) {
+                subscriber.tell(refusal("say {\"subscribe\": [topics]} or {\"unsubscribe\": [topics]}"));
+            }
+            if (wish.unsubscribe() != null) {
+                wish.unsubscribe().forEach(topic -> topics.unsubscribe(subscriber, String.valueOf(topic)));
+            }
+            if (wish.subscribe() != null) {
+                subscribe(subscriber, wish.subscribe());
+            }
+        } catch (Json.MalformedMessageException e) {
+            subscriber.tell(refusal(e.getMessage()));
+        }
+    }
+
+    private void subscribe(Subscriber subscriber, List<String> wanted) {
+        for (String topic : wanted) {
+            try {
+                topics.subscribe(subscriber, String.valueOf(topic));
+            } catch (IllegalArgumentException e) {
+                subscriber.tell(refusal(e.getMessage()));
+            }
+        }
+    }
+
+    @Override
+    public void handleTransportError(WebSocketSession session, Throwable exception) {
+        log.debug("A live client is lost: {}", exception.toString());
+    }
+
+    @Override
+    public void afterConnectionClosed(WebSocketSession session, CloseStatus status) {
+        Subscriber subscriber = subscribers.remove(session.getId());
+        if (subscriber != null) {
+            topics.leave(subscriber);
+        }
+    }
+
+    private static CompletableFuture<Void> send(Session connection, String message) {
+        CompletableFuture<Void> sent = new CompletableFuture<>();
+        try {
+            connection.getAsyncRemote().sendText(message, result -> {
+                if (result.isOK()) {
+                    sent.complete(null);
+                } else {
+                    sent.completeExceptionally(result.getException());
+                }
+            });
+        } catch (RuntimeException e) {
+            // It has just been closed.
+            sent.completeExceptionally(e);
+        }
+        return sent;
+    }
+
+    private void end(WebSocketSession session) {
+        try {
+            session.close(CloseStatus.SESSION_NOT_RELIABLE);
+        } catch (Exception e) {
+            log.debug("A live client could not be told that it is not served any more: {}", e.toString());
+        }
+    }
+
+    private static List<String> inAddress(@Nullable URI address) {
+        String all = address == null
+                ? null
+                : UriComponentsBuilder.fromUri(address).build().getQueryParams().getFirst("topics");
+        return all == null || all.isEmpty() ? List.of() : List.of(all.split(","));
+    }
+
+    static String refusal(String why) {
+        return Json.object()
+                .put("v", Channel.VERSION)
+                .put("kind", "refused")
+                .put("detail", why)
+                .toString();
+    }
+}

@@ -1,0 +1,205 @@
+package io.aitbc.coordinator.live;
+
+import io.aitbc.contracts.Json;
+import io.aitbc.coordinator.background.Recurring;
+import java.time.Clock;
+import java.time.Duration;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.stream.Collectors;
+import org.springframework.context.SmartLifecycle;
+import org.springframework.core.NestedExceptionUtils;
+import org.springframework.stereotype.Component;
+import tools.jackson.databind.JsonNode;
+
+/** The topics, and who listens to which. */
+@Component
+final class LiveTopics implements SmartLifecycle {
+    static final String TASK = "tasks/";
+    static final int MOST_TASKS_PER_CLIENT = 100;
+    private static final int MOST_TASKS = 5_000;
+
+    private static final Duration LOOK_AT_CLUSTER_EVERY = Duration.ofSeconds(1);
+    private static final Duration LOOK_AT_AGENTS_EVERY = Duration.ofSeconds(2);
+    private static final Duration LOOK_AT_TASKS_EVERY = Duration.ofMillis(500);
+    /** So that both sides find out when the other is gone. */
+    private static final Duration SIGN_OF_LIFE_EVERY = Duration.ofSeconds(10);
+
+    private final ClusterNow cluster;
+    private final AgentsNow agents;
+    private final TasksNow tasks;
+    private final Clock clock;
+    private final Channel queues = new Channel("queues");
+    private final Channel stats = new Channel("stats");
+    private final Channel history = new Channel("history");
+    private final Channel agentList = new Channel("agents");
+    private final Map<String, Channel> fixed =
+            Map.of("queues", queues, "stats", stats, "history", history, "agents", agentList);
+    /** By task id; those that somebody listens to. */
+    private final Map<String, Channel> taskChannels = new ConcurrentHashMap<>();
+
+    private final Set<Subscriber> subscribers = ConcurrentHashMap.newKeySet();
+    private final List<Recurring> looking;
+    private volatile boolean running;
+
+    LiveTopics(ClusterNow cluster, AgentsNow agents, TasksNow tasks, Clock clock) {
+        this.cluster = cluster;
+        this.agents = agents;
+        this.tasks = tasks;
+        this.clock = clock;
+        this.looking = List.of(
+                new Recurring("live-cluster", LOOK_AT_CLUSTER_EVERY, this::lookAtCluster, () -> {}),
+                new Recurring("live-agents", LOOK_AT_AGENTS_EVERY, this::lookAtAgents, () -> {}),
+                new Recurring("live-tasks", LOOK_AT_TASKS_EVERY, this::lookAtTasks, () -> {}),
+                new Recurring("live-signs", SIGN_OF_LIFE_EVERY, this::giveSignOfLife, () -> {}));
+    }
+
+    @Override
+    public void start() {
+        running = true;
+        looking.forEach(Recurring::start);
+    }
+
+    /** Before the web server, which waits for connections to end. */
+    @Override
+    public void stop() {
+        running = false;
+        subscribers.forEach(Subscriber::end);
+        looking.forEach(Recurring::close);
+    }
+
+    @Override
+    public boolean isRunning() {
+        return running;
+    }
+
+    void join(Subscriber subscriber) {
+        subscribers.add(subscriber);
+    }
+
+    synchronized void leave(Subscriber subscriber) {
+        subscribers.remove(subscriber);
+        subscriber.close();
+        removeUnheardTasks();
+    }
+
+    int listeners() {
+        return subscribers.size();
+    }
+
+    /**
+     * Lets a client have a topic from now on; what is known of it is sent at once.
+     *
+     * @throws IllegalArgumentException if there is no such topic, or too much is wanted
+     */
+    void subscribe(Subscriber subscriber, String topic) {
+        subscriber.want(channel(subscriber, topic));
+        subscriber.pump();
+    }
+
+    synchronized void unsubscribe(Subscriber subscriber, String topic) {
+        Channel channel = fixed.get(topic);
+        if (channel == null && topic.startsWith(TASK)) {
+            channel = taskChannels.get(topic.substring(TASK.length()));
+        }
+        if (channel != null) {
+            subscriber.noLongerWant(channel);
+            removeUnheardTasks();
+        }
+    }
+
+    private synchronized Channel channel(Subscriber subscriber, String topic) {
+        Channel known = fixed.get(topic);
+        if (known != null) {
+            return known;
+        }
+        String taskId = topic.startsWith(TASK) ? topic.substring(TASK.length()) : "";
+        if (taskId.isEmpty() || taskId.length() > 200) {
+            throw new IllegalArgumentException(
+                    "there is no topic " + topic + ": there are queues, agents, stats, history and tasks/{task_id}");
+        }
+        if (subscriber.wanted().stream()
+                        .filter(one -> !fixed.containsValue(one))
+                        .count()
+                >= MOST_TASKS_PER_CLIENT) {
+            throw new IllegalArgumentException("at most " + MOST_TASKS_PER_CLIENT + " tasks are told of at once");
+        }
+        if (taskChannels.size() >= MOST_TASKS && !taskChannels.containsKey(taskId)) {
+            throw new IllegalArgumentException(
+                    "clients of this coordinator listen to " + MOST_TASKS + " tasks already: try again later");
+        }
+        Channel channel = taskChannels.computeIfAbsent(taskId, id -> new Channel(TASK + id));
+        // In here, or it would be removed as one that nobody listens to.
+        subscriber.want(channel);
+        return channel;
+    }
+
+    private void removeUnheardTasks() {
+        taskChannels.values().retainAll(wanted());
+    }
+
+    private Set<Channel> wanted() {
+        return subscribers.stream()
+                .flatMap(subscriber -> subscriber.wanted().stream())
+                .collect(Collectors.toSet());
+    }
+
+    private void lookAtCluster() throws Exception {
+        Set<Channel> wanted = new HashSet<>(wanted());
+        wanted.retainAll(Set.of(queues, stats, history));
+        look(List.of(queues, stats, history), () -> {
+            if (cluster.look(!wanted.isEmpty())) {
+                queues.publish(cluster.queues(), clock.instant());
+                stats.publish(cluster.stats(), clock.instant());
+                JsonNode news = cluster.newInHistory();
+                if (news != null || history.isForgotten()) {
+                    history.publish(cluster.history(), news, clock.instant());
+                }
+            }
+        });
+    }
+
+    private void lookAtAgents() throws Exception {
+        if (wanted().contains(agentList)) {
+            look(List.of(agentList), () -> agents.look(agentList));
+        } else {
+            agents.forget();
+            agentList.forget();
+        }
+    }
+
+    private void lookAtTasks() throws Exception {
+        Map<String, Channel> listened = Map.copyOf(taskChannels);
+        if (!listened.isEmpty()) {
+            look(listened.values(), () -> {
+                Map<String, JsonNode> found = tasks.look(listened.keySet());
+                listened.forEach((id, channel) -> channel.publish(found.get(id), clock.instant()));
+            });
+        }
+    }
+
+    private void giveSignOfLife() {
+        String sign = Json.object()
+                .put("v", Channel.VERSION)
+                .put("kind", "alive")
+                .put("at", clock.instant().toString())
+                .toString();
+        subscribers.forEach(subscriber -> subscriber.tell(sign));
+    }
+
+    private void look(Iterable<Channel> channels, Recurring.Action action) throws Exception {
+        try {
+            action.run();
+        } catch (RuntimeException e) {
+            String why =
+                    String.valueOf(NestedExceptionUtils.getMostSpecificCause(e).getMessage());
+            channels.forEach(channel -> channel.unavailable(why, clock.instant()));
+            throw e;
+        } finally {
+            subscribers.forEach(Subscriber::pump);
+        }
+    }
+}

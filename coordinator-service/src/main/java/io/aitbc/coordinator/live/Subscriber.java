@@ -1,0 +1,113 @@
+package io.aitbc.coordinator.live;
+
+import java.util.Iterator;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.function.Function;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One client: what it wants and what it has. It is sent one message at a time; whatever comes meanwhile, it gets the newest of it
+ * afterwards. May be used by any thread.
+ */
+final class Subscriber {
+    private final Function<String, CompletableFuture<Void>> outlet;
+    private final Runnable end;
+    /** The number of the edition that it has of each channel; the one that was served last stands last. */
+    private final Map<Channel, Long> had = new LinkedHashMap<>();
+
+    private @Nullable String notice;
+    private boolean sending;
+    private boolean closed;
+
+    /**
+     * @param outlet sends a message; done when the next may be sent
+     * @param end closes the connection
+     */
+    Subscriber(Function<String, CompletableFuture<Void>> outlet, Runnable end) {
+        this.outlet = outlet;
+        this.end = end;
+    }
+
+    synchronized void want(Channel channel) {
+        had.putIfAbsent(channel, 0L);
+    }
+
+    synchronized void noLongerWant(Channel channel) {
+        had.remove(channel);
+    }
+
+    synchronized Set<Channel> wanted() {
+        return Set.copyOf(had.keySet());
+    }
+
+    /** Sends something that belongs to no topic, before all else; of several that could not be sent yet, only the last. */
+    void tell(String message) {
+        synchronized (this) {
+            notice = message;
+        }
+        pump();
+    }
+
+    /** Sends nothing any more. */
+    synchronized void close() {
+        closed = true;
+    }
+
+    void end() {
+        close();
+        end.run();
+    }
+
+    /** Sends what is new, as far as that goes without waiting. */
+    void pump() {
+        for (String message = next(); message != null; message = next()) {
+            CompletableFuture<Void> sent = outlet.apply(message);
+            if (!sent.isDone() || sent.isCompletedExceptionally()) {
+                sent.whenComplete((done, failure) -> sent(failure));
+                return;
+            }
+            synchronized (this) {
+                sending = false;
+            }
+        }
+    }
+
+    private void sent(@Nullable Throwable failure) {
+        synchronized (this) {
+            sending = false;
+            closed |= failure != null;
+        }
+        if (failure == null) {
+            pump();
+        } else {
+            end.run();
+        }
+    }
+
+    private synchronized @Nullable String next() {
+        if (sending || closed) {
+            return null;
+        }
+        String message = notice == null ? newest() : notice;
+        notice = null;
+        sending = message != null;
+        return message;
+    }
+
+    private @Nullable String newest() {
+        for (Iterator<Map.Entry<Channel, Long>> all = had.entrySet().iterator(); all.hasNext(); ) {
+            Map.Entry<Channel, Long> one = all.next();
+            Channel.Edition newest = one.getKey().newest();
+            if (newest.whole() != null && newest.number() > one.getValue()) {
+                boolean hasTheOneBefore = one.getValue() > 0 && one.getValue() == newest.number() - 1;
+                all.remove();
+                had.put(one.getKey(), newest.number());
+                return newest.change() != null && hasTheOneBefore ? newest.change() : newest.whole();
+            }
+        }
+        return null;
+    }
+}

@@ -1,0 +1,181 @@
+package io.aitbc.coordinator.metrics;
+
+import io.aitbc.contracts.Priority;
+import io.aitbc.coordinator.agent.Agent;
+import io.aitbc.coordinator.api.Figures;
+import io.aitbc.coordinator.balance.LoadBalancingStrategy;
+import io.aitbc.coordinator.dispatch.ClusterControl;
+import io.aitbc.coordinator.dispatch.Dispatcher;
+import io.aitbc.coordinator.live.ClusterNow;
+import io.aitbc.coordinator.registry.AgentView;
+import io.micrometer.core.instrument.FunctionCounter;
+import io.micrometer.core.instrument.Gauge;
+import io.micrometer.core.instrument.MeterRegistry;
+import io.micrometer.core.instrument.TimeGauge;
+import io.micrometer.core.instrument.binder.MeterBinder;
+import java.util.Map;
+import java.util.concurrent.TimeUnit;
+import java.util.function.ToDoubleFunction;
+import java.util.function.ToLongFunction;
+import org.jspecify.annotations.Nullable;
+import org.springframework.stereotype.Component;
+
+/** The figures of the whole cluster, as this coordinator saw them last, and the state of its own lane. What is not known is NaN. */
+@Component
+class ClusterMeters implements MeterBinder {
+    private final ClusterNow cluster;
+    private final AgentView agents;
+    private final ClusterControl control;
+    private final Dispatcher dispatcher;
+
+    ClusterMeters(ClusterNow cluster, AgentView agents, ClusterControl control, Dispatcher dispatcher) {
+        this.cluster = cluster;
+        this.agents = agents;
+        this.control = control;
+        this.dispatcher = dispatcher;
+    }
+
+    @Override
+    public void bindTo(MeterRegistry registry) {
+        bindQueues(registry);
+        bindTasks(registry);
+        bindAgents(registry);
+        bindThisOne(registry);
+    }
+
+    private void bindQueues(MeterRegistry registry) {
+        for (Priority priority : Priority.values()) {
+            Gauge.builder(
+                            "cluster.queue.size",
+                            () -> queue(priority, queue -> queue.figures().size()))
+                    .description("Tasks that no agent has")
+                    .tag("priority", priority.wireName())
+                    .register(registry);
+            TimeGauge.builder(
+                            "cluster.queue.oldest",
+                            () -> queue(
+                                    priority, queue -> orZero(queue.figures().oldestAgeSeconds())),
+                            TimeUnit.SECONDS)
+                    .description("How long the longest waiting task has waited; 0 where none waits")
+                    .tag("priority", priority.wireName())
+                    .register(registry);
+            Gauge.builder("cluster.queue.paused", () -> queue(priority, queue -> queue.paused() ? 1 : 0))
+                    .description("1 while nothing of the queue is assigned")
+                    .tag("priority", priority.wireName())
+                    .register(registry);
+        }
+    }
+
+    private void bindTasks(MeterRegistry registry) {
+        Map<String, ToLongFunction<Figures.Tasks>> events = Map.of(
+                "distributed", Figures.Tasks::distributed,
+                "completed", Figures.Tasks::completed,
+                "failed", Figures.Tasks::failed,
+                "cancelled", Figures.Tasks::cancelled,
+                "expired", Figures.Tasks::expired,
+                "retried", Figures.Tasks::retried);
+        events.forEach((event, count) -> FunctionCounter.builder(
+                        "cluster.tasks", cluster, now -> tasks(tasks -> count.applyAsLong(tasks)))
+                .description("Tasks by what happened to them; a task that is tried again is distributed again")
+                .tag("event", event)
+                .register(registry));
+        Gauge.builder(
+                        "cluster.load.balancer.success.ratio",
+                        () -> tasks(tasks -> tasks.balance().successRate()))
+                .description("The share of attempts that ended as completed, 0 to 1")
+                .register(registry);
+        for (LoadBalancingStrategy strategy : LoadBalancingStrategy.values()) {
+            Gauge.builder("cluster.load.balancer.strategy", () -> control.strategy() == strategy ? 1 : 0)
+                    .description("1 for the strategy in force")
+                    .tag("strategy", strategy.wireName())
+                    .register(registry);
+        }
+        Gauge.builder("cluster.coordinators", () -> {
+                    ClusterNow.Seen seen = cluster.newest();
+                    return seen == null ? Double.NaN : seen.coordinators().size();
+                })
+                .description("Coordinators at work")
+                .register(registry);
+    }
+
+    private void bindAgents(MeterRegistry registry) {
+        Gauge.builder("cluster.agents.active", () -> agents.active().size())
+                .description("Agents whose status is active")
+                .register(registry);
+        for (Load load : Load.values()) {
+            Gauge.builder(
+                            "cluster.agents.load",
+                            () -> agents.active().stream()
+                                    .filter(agent -> Load.of(agent) == load)
+                                    .count())
+                    .description("Active agents by the share of their capacity that is in use")
+                    .tag("load", load.label)
+                    .register(registry);
+        }
+        Gauge.builder(
+                        "cluster.agents.load.mean.ratio",
+                        () -> agents.active().stream()
+                                .mapToDouble(Load::share)
+                                .average()
+                                .orElse(0))
+                .description("The mean share of capacity in use over active agents, 0 to 1")
+                .register(registry);
+    }
+
+    private void bindThisOne(MeterRegistry registry) {
+        Gauge.builder("coordinator.partitions", () -> dispatcher.figures().partitions())
+                .description("Partitions of task topics that this coordinator owns")
+                .register(registry);
+        Gauge.builder("coordinator.lane.waiting", () -> dispatcher.figures().waiting())
+                .description("Tasks that this coordinator has read and no agent has")
+                .register(registry);
+        Gauge.builder("coordinator.dispatching", () -> dispatcher.isRunning() ? 1 : 0)
+                .description("0 while dispatch begins anew after a failure")
+                .register(registry);
+        Gauge.builder("coordinator.kafka.up", () -> cluster.kafkaAnswers() ? 1 : 0)
+                .description("Whether Kafka answered this coordinator's last question")
+                .register(registry);
+        Gauge.builder("coordinator.redis.up", () -> cluster.redisAnswers() ? 1 : 0)
+                .description("Whether Redis answered this coordinator's last question")
+                .register(registry);
+    }
+
+    private double queue(Priority priority, ToDoubleFunction<ClusterNow.Queue> figure) {
+        ClusterNow.Seen seen = cluster.newest();
+        return seen == null ? Double.NaN : figure.applyAsDouble(seen.queues().get(priority));
+    }
+
+    private double tasks(ToDoubleFunction<Figures.Tasks> figure) {
+        ClusterNow.Seen seen = cluster.newest();
+        return seen == null ? Double.NaN : figure.applyAsDouble(seen.tasks());
+    }
+
+    private static double orZero(@Nullable Double value) {
+        return value == null ? 0 : value;
+    }
+
+    private enum Load {
+        IDLE("none"),
+        LIGHT("below half"),
+        HEAVY("half or more"),
+        FULL("full");
+
+        private final String label;
+
+        Load(String label) {
+            this.label = label;
+        }
+
+        static double share(Agent agent) {
+            return (double) agent.inflight() / agent.capacity();
+        }
+
+        static Load of(Agent agent) {
+            double share = share(agent);
+            if (share == 0) {
+                return IDLE;
+            }
+            return share < 0.5 ? LIGHT : share < 1 ? HEAVY : FULL;
+        }
+    }
+}

@@ -1,0 +1,27 @@
+package io.aitbc.coordinator.metrics;
+
+import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
+import io.swagger.v3.oas.annotations.Operation;
+import io.swagger.v3.oas.annotations.tags.Tag;
+import org.springframework.http.HttpHeaders;
+import org.springframework.http.ResponseEntity;
+import org.springframework.web.bind.annotation.GetMapping;
+import org.springframework.web.bind.annotation.RestController;
+
+@RestController
+@Tag(name = "service", description = "This coordinator")
+class MetricsController {
+    private static final String TEXT = "text/plain; version=0.0.4; charset=utf-8";
+
+    private final PrometheusMeterRegistry registry;
+
+    MetricsController(PrometheusMeterRegistry registry) {
+        this.registry = registry;
+    }
+
+    @GetMapping({"/metrics", "/v1/metrics"})
+    @Operation(summary = "For Prometheus")
+    ResponseEntity<String> metrics() {
+        return ResponseEntity.ok().header(HttpHeaders.CONTENT_TYPE, TEXT).body(registry.scrape(TEXT));
+    }
+}

@@ -1,0 +1,72 @@
+package io.aitbc.coordinator.settle;
+
+import io.aitbc.contracts.TaskResult;
+import io.micrometer.core.instrument.Counter;
+import io.micrometer.core.instrument.MeterRegistry;
+import io.micrometer.core.instrument.Timer;
+import java.time.Duration;
+import java.util.EnumMap;
+import java.util.Locale;
+import java.util.Map;
+
+/** Counts how attempts end that this coordinator settles. */
+final class SettleMeters {
+    private static final Duration[] BOUNDS = {
+        Duration.ofMillis(10),
+        Duration.ofMillis(100),
+        Duration.ofSeconds(1),
+        Duration.ofSeconds(10),
+        Duration.ofMinutes(1),
+        Duration.ofMinutes(10)
+    };
+
+    private final Counter completed;
+    private final Counter late;
+    private final Counter retries;
+    private final Map<NextStep.Ending, Counter> inVain = new EnumMap<>(NextStep.Ending.class);
+    private final Timer execution;
+
+    SettleMeters(MeterRegistry registry) {
+        completed = ended(registry, "completed");
+        for (NextStep.Ending ending : NextStep.Ending.values()) {
+            inVain.put(ending, ended(registry, ending.name().toLowerCase(Locale.ROOT)));
+        }
+        late = Counter.builder("coordinator.late.results")
+                .description("Results of attempts that were not live any more, and were ignored")
+                .register(registry);
+        retries = Counter.builder("coordinator.retries")
+                .description("Tasks put back into their queue for another attempt")
+                .register(registry);
+        execution = Timer.builder("coordinator.task.execution")
+                .description("How long agents say completed attempts took, of those that say")
+                .serviceLevelObjectives(BOUNDS)
+                .register(registry);
+    }
+
+    private static Counter ended(MeterRegistry registry, String ending) {
+        return Counter.builder("coordinator.attempts.ended")
+                .description("Attempts by how they ended")
+                .tag("ending", ending)
+                .register(registry);
+    }
+
+    void settled(TaskResult result, Attempts.Settlement settlement) {
+        switch (settlement) {
+            case COMPLETED -> {
+                completed.increment();
+                if (result.startedAt() != null && result.finishedAt() != null) {
+                    execution.record(Duration.between(result.startedAt(), result.finishedAt()));
+                }
+            }
+            case LATE -> late.increment();
+            case PROGRESSED, TO_GIVE_BACK -> {}
+        }
+    }
+
+    void givenBack(NextStep.Ending ending, boolean again) {
+        inVain.get(ending).increment();
+        if (again) {
+            retries.increment();
+        }
+    }
+}

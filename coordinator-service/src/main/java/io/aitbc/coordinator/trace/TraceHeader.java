@@ -1,0 +1,45 @@
+package io.aitbc.coordinator.trace;
+
+import io.aitbc.contracts.TaskHeaders;
+import java.nio.charset.StandardCharsets;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.header.Header;
+import org.jspecify.annotations.Nullable;
+
+/** The trace that a record belongs to. */
+public final class TraceHeader {
+    /** Longer ones are of a version that is yet to come, or of nobody. */
+    private static final int LENGTH = 55;
+
+    private TraceHeader() {}
+
+    /** As it stands there; null if there is none that makes sense. */
+    public static @Nullable String of(ConsumerRecord<?, ?> record) {
+        Header header = record.headers().lastHeader(TaskHeaders.TRACEPARENT);
+        return header == null || header.value() == null
+                ? null
+                : checked(new String(header.value(), StandardCharsets.US_ASCII));
+    }
+
+    /** The same text, or null if it is no trace's. */
+    public static @Nullable String checked(@Nullable String text) {
+        if (text == null || text.length() != LENGTH) {
+            return null;
+        }
+        for (int i = 0; i < LENGTH; i++) {
+            char one = text.charAt(i);
+            boolean dash = i == 2 || i == 35 || i == 52;
+            if (dash ? one != '-' : (one < '0' || one > '9') && (one < 'a' || one > 'f')) {
+                return null;
+            }
+        }
+        return text;
+    }
+
+    public static void add(ProducerRecord<?, ?> record, @Nullable String trace) {
+        if (trace != null) {
+            record.headers().add(TaskHeaders.TRACEPARENT, trace.getBytes(StandardCharsets.US_ASCII));
+        }
+    }
+}

@@ -1,0 +1,107 @@
+package io.aitbc.coordinator.trace;
+
+import io.aitbc.contracts.TaskHeaders;
+import io.opentelemetry.api.trace.Span;
+import io.opentelemetry.api.trace.SpanKind;
+import io.opentelemetry.api.trace.Tracer;
+import io.opentelemetry.api.trace.propagation.W3CTraceContextPropagator;
+import io.opentelemetry.context.Context;
+import io.opentelemetry.context.propagation.TextMapGetter;
+import io.opentelemetry.sdk.OpenTelemetrySdk;
+import io.opentelemetry.sdk.autoconfigure.AutoConfiguredOpenTelemetrySdk;
+import java.time.Instant;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Tells a collector of traces (OpenTelemetry) what is done with tasks; without one, nothing is done and nothing costs. May be used by
+ * any thread, and never waits: what the collector does not take in time is dropped.
+ */
+public final class Traces implements AutoCloseable {
+    private static final W3CTraceContextPropagator W3C = W3CTraceContextPropagator.getInstance();
+
+    private static final TextMapGetter<String> OF_TEXT = new TextMapGetter<>() {
+        @Override
+        public Iterable<String> keys(String trace) {
+            return List.of(TaskHeaders.TRACEPARENT);
+        }
+
+        @Override
+        public @Nullable String get(@Nullable String trace, String name) {
+            return name.equals(TaskHeaders.TRACEPARENT) ? trace : null;
+        }
+    };
+
+    private final @Nullable OpenTelemetrySdk telemetry;
+    private final @Nullable Tracer tracer;
+
+    private Traces(@Nullable OpenTelemetrySdk telemetry) {
+        this.telemetry = telemetry;
+        this.tracer = telemetry == null ? null : telemetry.getTracer("io.aitbc.coordinator");
+    }
+
+    /** Tells nobody. */
+    public static Traces none() {
+        return new Traces(null);
+    }
+
+    /**
+     * Tells a collector over OTLP. All else is as the variables say that OpenTelemetry has for it, such as {@code OTEL_TRACES_SAMPLER}.
+     *
+     * @param endpoint such as {@code http://collector:4318}
+     */
+    static Traces toldTo(String endpoint) {
+        Map<String, String> defaults = Map.of(
+                "otel.service.name", "agent-coordinator",
+                "otel.exporter.otlp.endpoint", endpoint,
+                "otel.exporter.otlp.protocol", "http/protobuf",
+                "otel.metrics.exporter", "none",
+                "otel.logs.exporter", "none");
+        return new Traces(AutoConfiguredOpenTelemetrySdk.builder()
+                .addPropertiesSupplier(() -> defaults)
+                .disableShutdownHook()
+                .build()
+                .getOpenTelemetrySdk());
+    }
+
+    @Override
+    public void close() {
+        if (telemetry != null) {
+            telemetry.close();
+        }
+    }
+
+    /** Something begins now. @param trace to which it belongs; null: to one of its own */
+    public Step begin(String name, SpanKind kind, String taskId, @Nullable String trace) {
+        return begin(name, kind, taskId, trace, null);
+    }
+
+    /** Something began a while ago. */
+    public Step begin(String name, SpanKind kind, String taskId, @Nullable String trace, @Nullable Instant at) {
+        if (tracer == null) {
+            return new Step(null, trace);
+        }
+        var span = tracer.spanBuilder(name)
+                .setSpanKind(kind)
+                .setAttribute("task_id", taskId)
+                .setParent(W3C.extract(Context.root(), trace, OF_TEXT));
+        if (at != null) {
+            span.setStartTimestamp(at);
+        }
+        Span begun = span.startSpan();
+        Map<String, String> headers = new HashMap<>();
+        W3C.inject(Context.root().with(begun), headers, Map::put);
+        return new Step(begun, headers.get(TaskHeaders.TRACEPARENT));
+    }
+
+    /** Something that somebody else did. */
+    public void did(String name, String taskId, @Nullable String trace, Instant from, Instant to, String agentId) {
+        if (trace != null) {
+            begin(name, SpanKind.CONSUMER, taskId, trace, from)
+                    .with("agent_id", agentId)
+                    .end(to);
+        }
+    }
+}

@@ -1,0 +1,56 @@
+import { onConnection } from "./live.js";
+import { notify } from "./commands.js";
+import { queuesView } from "./queues.js";
+import { agentsView, agentView } from "./agents.js";
+import { tasksView, taskView } from "./tasks.js";
+import { deadLettersView } from "./dead-letters.js";
+import { clusterView } from "./cluster.js";
+import { h } from "./dom.js";
+
+const VIEWS = [
+  [/^\/queues$/, queuesView],
+  [/^\/agents$/, agentsView],
+  [/^\/agents\/(.+)$/, agentView],
+  [/^\/tasks$/, tasksView],
+  [/^\/tasks\/(.+)$/, taskView],
+  [/^\/dead-letters$/, deadLettersView],
+  [/^\/cluster$/, clusterView],
+];
+
+const main = document.getElementById("main");
+const connection = document.getElementById("connection");
+let end = () => {};
+
+/** A view is a title, elements, and what to do when it is left. */
+function show() {
+  const path = location.hash.slice(1) || "/queues";
+  if (!path.startsWith("/")) {
+    return;
+  }
+  end();
+  notify("");
+  const found = VIEWS.map(([pattern, view]) => [pattern.exec(path), view]).find(([match]) => match);
+  const view = found
+    ? found[1](...found[0].slice(1).map(decodeURIComponent))
+    : { title: "There is no such view", elements: [h("p", {}, h("a", { href: "#/queues" }, "To the queues"))], end: () => {} };
+  end = view.end;
+  document.title = view.title + " – Agent Coordinator";
+  main.replaceChildren(h("h1", {}, view.title), ...view.elements);
+  document.querySelectorAll("nav a").forEach((link) => {
+    const here = path === link.hash.slice(1) || path.startsWith(link.hash.slice(1) + "/");
+    here ? link.setAttribute("aria-current", "page") : link.removeAttribute("aria-current");
+  });
+  window.scrollTo(0, 0);
+}
+
+onConnection((connected) => {
+  connection.textContent = connected === null ? "Connecting…" : connected ? "Live" : "Connection lost: what is shown is from before. Trying again…";
+  connection.classList.toggle("lost", connected === false);
+  main.classList.toggle("stale", connected === false);
+});
+
+window.addEventListener("hashchange", () => {
+  show();
+  main.focus();
+});
+show();

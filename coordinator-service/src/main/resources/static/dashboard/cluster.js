@@ -1,0 +1,74 @@
+import { listen } from "./live.js";
+import { command } from "./commands.js";
+import { bars, chart } from "./charts.js";
+import { count, duration, h, percent, rate, setText, since, table } from "./dom.js";
+
+const STRATEGIES = ["least_connections", "round_robin", "weighted_round_robin", "resource_based", "geographic", "random",
+  "power_of_two_choices", "least_response_time", "consistent_hash"];
+
+export function clusterView() {
+  const facts = h("dl");
+  const strategy = h("select", { id: "strategy" }, STRATEGIES.map((one) => h("option", { value: one }, one.replaceAll("_", " "))));
+  const change = h("button", { onclick: () => command(change, "PUT", "/load-balancer/strategy", { strategy: strategy.value }) }, "Balance so");
+  const load = chart("Agents by the share of their capacity that is in use, in tenths", [{ label: "agents", color: "normal", paths: bars, bars: true }],
+    { scales: { x: { time: false, range: [-5, 105] }, y: { range: (u, min, max) => [0, Math.max(1, max * 1.05)] } }, legend: { show: false }, steps: [10] });
+  const body = h("tbody");
+  const empty = h("p", { class: "empty", role: "status" }, "Waiting for figures…");
+  let inForce = null;
+  const ends = [
+    listen("stats", ({ data, error }) => {
+      if (error) {
+        setText(empty, "It cannot be told how coordinators are: " + error);
+      }
+      if (!data) {
+        return;
+      }
+      const balance = data.load_balancer;
+      if (balance.strategy !== inForce) {
+        inForce = balance.strategy;
+        strategy.value = inForce;
+      }
+      facts.replaceChildren(...[
+        ["In force", inForce.replaceAll("_", " ")],
+        ["Active agents", count(balance.active_agents)],
+        ["Mean share of capacity in use", percent(balance.avg_agent_load)],
+        ["Attempts that succeeded", percent(balance.success_rate)],
+        ["From acceptance to assignment, on average", duration(data.tasks.avg_distribution_time)],
+        ["Tasks", ["distributed", "completed", "failed", "cancelled", "expired", "retried"].map((one) => count(data.tasks["tasks_" + one]) + " " + one).join(", ")],
+      ].flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
+      const coordinators = Object.entries(data.coordinators).sort(([a], [b]) => (a < b ? -1 : 1));
+      body.replaceChildren(...coordinators.map(([id, lane]) => coordinatorRow(id, lane, id === data.told_by)));
+      setText(empty, coordinators.length === 0 ? "No coordinator has told how it is in the last ten seconds." : "");
+    }),
+    listen("agents", ({ data }) => {
+      if (data) {
+        const tenths = Array(11).fill(0);
+        data.agents.forEach((agent) => {
+          if (agent.status === "active") {
+            tenths[Math.min(10, Math.floor((10 * agent.inflight) / agent.capacity))]++;
+          }
+        });
+        load.show([tenths.map((_, i) => i * 10), tenths], tenths.map((number, i) => `${number} at ${i * 10} %`).filter((text) => !text.startsWith("0 ")).join(", "));
+      }
+    }),
+  ];
+  return {
+    title: "Cluster",
+    elements: [
+      h("section", {}, h("h2", {}, "Load balancer"), h("div", { class: "fields" }, h("label", {}, "Strategy ", strategy), change), facts,
+        h("h3", {}, "Active agents by share of capacity in use, %"), load.box),
+      h("section", {}, h("h2", {}, "Coordinators"), empty, table("Coordinators", ["Coordinator", { name: "Partitions", number: true },
+        { name: "Waiting", number: true }, { name: "In, per s", number: true }, { name: "Assigned, per s", number: true }, "Yields to",
+        { name: "Heard", number: true }], body)),
+    ],
+    end: () => [...ends, load.end].forEach((one) => one()),
+  };
+}
+
+function coordinatorRow(id, lane, tells) {
+  const sum = (rates) => Object.values(rates).reduce((a, b) => a + b, 0);
+  return h("tr", {}, h("th", { scope: "row" }, id, tells ? h("span", { class: "soft" }, " (tells this)") : ""), h("td", { class: "number" }, lane.partitions),
+    h("td", { class: "number" }, count(lane.waiting)), h("td", { class: "number" }, rate(sum(lane.received_per_second))),
+    h("td", { class: "number" }, rate(sum(lane.assigned_per_second))), h("td", {}, lane.yields_to ? lane.yields_to + " of others" : "nobody"),
+    h("td", { class: "number" }, duration(Math.round(since(lane.at))) + " ago"));
+}

@@ -1,0 +1,177 @@
+import { listen } from "./live.js";
+import { call, command, confirm, notify } from "./commands.js";
+import { chart } from "./charts.js";
+import { clock, count, duration, h, rate, setText, since, table } from "./dom.js";
+
+export const PRIORITIES = ["urgent", "critical", "high", "normal", "low"];
+const MOVING = 0.05;
+const LONG_SECONDS = 300;
+/** A task that comes may need a moment. */
+const A_MOMENT_SECONDS = 10;
+
+export function queuesView() {
+  const verdict = h("section", { class: "verdict", "aria-live": "polite" }, h("p", {}, "Waiting for figures…"));
+  const rows = Object.fromEntries(PRIORITIES.map((priority) => [priority, row(priority)]));
+  const size = chart("Tasks that wait, by priority, in the last quarter of an hour",
+    PRIORITIES.map((priority) => ({ label: priority, color: priority, width: 2 })));
+  const flow = chart("Tasks per second that come in and are assigned, in the last quarter of an hour",
+    [{ label: "in, per second", color: "normal", width: 2 }, { label: "assigned, per second", color: "good", width: 2 }]);
+  const front = frontOfQueue();
+  let queues = null;
+  let stats = null;
+  let history = null;
+  const judge = () => showVerdict(verdict, queues, stats, history);
+  const ends = [
+    listen("queues", (state) => {
+      queues = state;
+      if (state.data) {
+        PRIORITIES.forEach((priority) => rows[priority].show(state.data.queues[priority]));
+      }
+      judge();
+    }),
+    listen("stats", (state) => { stats = state; judge(); }),
+    listen("history", (state) => {
+      history = state.data?.points ?? [];
+      const times = history.map((point) => Date.parse(point.at) / 1000);
+      const last = history.at(-1);
+      size.show([times, ...PRIORITIES.map((priority) => history.map((point) => point.size[priority] ?? 0))],
+        last && PRIORITIES.map((priority) => priority + " " + count(last.size[priority])).join(", "));
+      flow.show([times, history.map((point) => point.received_per_second), history.map((point) => point.assigned_per_second)],
+        last && rate(last.received_per_second) + " in, " + rate(last.assigned_per_second) + " assigned");
+      judge();
+    }),
+  ];
+  return {
+    title: "Queues",
+    elements: [
+      verdict,
+      h("section", {}, h("h2", {}, "By priority"),
+        table("Queues by priority", ["Queue", { name: "Waiting", number: true }, { name: "Oldest", number: true },
+          { name: "In, per s", number: true, secondary: true }, { name: "Assigned, per s", number: true, secondary: true }, "Do"],
+        h("tbody", {}, PRIORITIES.map((priority) => rows[priority].element)))),
+      h("section", {}, h("h2", {}, "The last quarter of an hour"), h("div", { class: "charts" },
+        h("div", {}, h("h3", {}, "Waiting"), size.box), h("div", {}, h("h3", {}, "Flow"), flow.box))),
+      front,
+    ],
+    end: () => [...ends, size.end, flow.end].forEach((one) => one()),
+  };
+}
+
+function row(priority) {
+  const cells = Object.fromEntries([["size", ""], ["oldest", ""], ["in", " secondary"], ["out", " secondary"]].map(([name, more]) =>
+    [name, h("td", { class: "number" + more }, "–")]));
+  const state = h("span", { class: "warn-text" });
+  let now = null;
+  const pause = h("button", { onclick: () => command(pause, "POST", `/tasks/queues/${priority}/${now?.paused ? "resume" : "pause"}`) }, "Pause");
+  const clear = h("button", { class: "danger", onclick: () => askToClear(priority, clear) }, "Clear…");
+  return {
+    element: h("tr", { id: "queue-" + priority },
+      h("th", { scope: "row" }, h("span", { class: "priority " + priority }, priority), " ", state),
+      cells.size, cells.oldest, cells.in, cells.out, h("td", {}, h("div", { class: "actions" }, pause, clear))),
+    show(queue) {
+      now = queue;
+      setText(cells.size, count(queue.size));
+      setText(cells.oldest, queue.oldest_age_seconds === null ? "–" : duration(queue.oldest_age_seconds));
+      setText(cells.in, rate(queue.received_per_second));
+      setText(cells.out, rate(queue.assigned_per_second));
+      setText(state, queue.paused ? "paused" : "");
+      setText(pause, queue.paused ? "Resume" : "Pause");
+      pause.setAttribute("aria-label", (queue.paused ? "Resume" : "Pause") + " the " + priority + " queue");
+      clear.setAttribute("aria-label", "Clear the " + priority + " queue…");
+    },
+  };
+}
+
+/** The number is asked for anew: what is on the screen may be a second old. */
+async function askToClear(priority, button) {
+  try {
+    const size = (await call("GET", "/tasks/queues")).queue_sizes[priority];
+    if (size === 0) {
+      notify("The " + priority + " queue is empty.");
+      return;
+    }
+    const tasks = count(size) + (size === 1 ? " task" : " tasks");
+    if (await confirm(`Cancel all that is in the ${priority} queue, ${tasks} now? They will never be executed.`, "Clear " + tasks, "Keep them")) {
+      await command(button, "POST", `/tasks/queues/${priority}/clear`);
+    }
+  } catch (failure) {
+    notify(failure.message, true);
+  }
+}
+
+function showVerdict(section, queues, stats, history) {
+  const { text, kind } = judgement(queues, stats, history ?? []);
+  section.className = "verdict " + kind;
+  setText(section.firstChild, text);
+}
+
+/** Is it stuck, where, since when. */
+function judgement(queues, stats, history) {
+  const error = queues?.error ?? stats?.error;
+  if (error) {
+    return { kind: "bad", text: "It cannot be told how things are: " + error };
+  }
+  if (!queues?.data || !stats?.data) {
+    return { kind: "", text: "Waiting for figures…" };
+  }
+  const waiting = PRIORITIES.map((priority) => ({ priority, ...queues.data.queues[priority] })).filter((queue) => queue.size > 0);
+  const total = waiting.reduce((sum, queue) => sum + queue.size, 0);
+  const active = stats.data.load_balancer.active_agents;
+  if (total === 0) {
+    return { kind: active === 0 ? "warn" : "", text: "Nothing waits. " + (active === 0 ? "No agent is active." : count(active) + " agents are active.") };
+  }
+  const tasks = count(total) + (total === 1 ? " task waits" : " tasks wait");
+  const assigned = waiting.reduce((sum, queue) => sum + queue.assigned_per_second, 0);
+  const open = waiting.filter((queue) => !queue.paused);
+  if (open.length === 0) {
+    return { kind: "warn", text: `${tasks}, all in paused queues: ${waiting.map((queue) => queue.priority).join(", ")}.` };
+  }
+  if (active === 0) {
+    return { kind: "bad", text: `Stuck: ${tasks} and no agent is active.` };
+  }
+  const oldest = open.reduce((a, b) => ((a.oldest_age_seconds ?? 0) >= (b.oldest_age_seconds ?? 0) ? a : b));
+  const age = oldest.oldest_age_seconds;
+  if (assigned < MOVING && (age ?? 0) > A_MOMENT_SECONDS) {
+    const last = history.findLast((point) => point.assigned_per_second >= MOVING);
+    return {
+      kind: "bad",
+      text: `Stuck: ${tasks} and nothing is assigned` + (last ? ", the last at about " + clock(last.at) : "") +
+        `. The longest waiting one, in ${oldest.priority}, waits for ${duration(age)}. See below what waits, and why.`,
+    };
+  }
+  const slow = (age ?? 0) > LONG_SECONDS;
+  return {
+    kind: slow ? "warn" : "",
+    text: `${tasks}, ${rate(assigned)} a second are assigned.` + (slow ? ` The longest waiting one, in ${oldest.priority}, waits for ${duration(age)}.` : ""),
+  };
+}
+
+function frontOfQueue() {
+  const body = h("tbody");
+  const empty = h("p", { class: "empty", role: "status" }, "Choose a queue to see what waits longest in it.");
+  const select = h("select", { id: "front-of", onchange: look }, h("option", { value: "" }, "choose"), PRIORITIES.map((one) => h("option", { value: one }, one)));
+  const list = table("What waits longest", ["Task", { name: "Waits", number: true }, { name: "Attempt", number: true }, "Asks for", "Why"], body);
+  list.hidden = true;
+  async function look() {
+    body.replaceChildren();
+    list.hidden = true;
+    if (!select.value) {
+      return;
+    }
+    try {
+      const front = await call("GET", `/tasks/queues/${select.value}?limit=20`);
+      list.hidden = front.tasks.length === 0;
+      empty.textContent = front.tasks.length === 0 ? "Nothing waits in it." : `${count(front.tasks.length)} of ${count(front.size)}, the longest waiting first.`;
+      body.append(...front.tasks.map((task) => {
+        const link = "#/tasks/" + encodeURIComponent(task.task_id);
+        return h("tr", {}, h("td", {}, h("a", { href: link }, task.task_id)), h("td", { class: "number" }, duration(since(task.submitted_at))),
+          h("td", { class: "number" }, task.attempt), h("td", { class: "text" }, task.requirements ? JSON.stringify(task.requirements) : "nothing"),
+          h("td", {}, h("a", { href: link, "aria-label": "Why " + task.task_id + " waits" }, "Why is it waiting?")));
+      }));
+    } catch (failure) {
+      empty.textContent = failure.message;
+    }
+  }
+  return h("section", {}, h("h2", {}, "What waits longest"),
+    h("div", { class: "fields" }, h("label", {}, "Queue ", select), h("button", { onclick: look }, "Look again")), empty, list);
+}

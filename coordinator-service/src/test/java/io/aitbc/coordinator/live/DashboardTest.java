@@ -1,0 +1,348 @@
+package io.aitbc.coordinator.live;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import com.deque.html.axecore.results.Rule;
+import com.deque.html.axecore.selenium.AxeBuilder;
+import io.aitbc.coordinator.RunningCoordinator;
+import io.aitbc.localstack.LocalStack;
+import java.io.IOException;
+import java.net.ServerSocket;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+import org.openqa.selenium.By;
+import org.openqa.selenium.Dimension;
+import org.openqa.selenium.Keys;
+import org.openqa.selenium.OutputType;
+import org.openqa.selenium.WebElement;
+import org.openqa.selenium.chrome.ChromeDriver;
+import org.openqa.selenium.chrome.ChromeDriverService;
+import org.openqa.selenium.chrome.ChromeOptions;
+import org.openqa.selenium.support.ui.Select;
+
+/** The dashboard as somebody uses it, in a browser. What each view looks like is kept in the build's output. */
+class DashboardTest {
+    private static final Duration LONG = Duration.ofSeconds(30);
+    private static final Path SCREENSHOTS = Path.of("target", "screenshots");
+    private static final String CAPABILITIES = "[\"dashboard\"]";
+
+    private static RunningCoordinator coordinator;
+    private static ChromeDriver browser;
+
+    @BeforeAll
+    static void start() throws IOException {
+        Path chromium = onPath("chromium", "google-chrome", "chrome");
+        Path driver = onPath("chromedriver");
+        assumeTrue(chromium != null && driver != null, "no Chromium with a ChromeDriver is installed");
+        Files.createDirectories(SCREENSHOTS);
+        coordinator = RunningCoordinator.start(LocalStack.shared(), "dashboard.", 6);
+        browser = new ChromeDriver(
+                new ChromeDriverService.Builder()
+                        .usingDriverExecutable(driver.toFile())
+                        .build(),
+                new ChromeOptions()
+                        .setBinary(chromium.toFile())
+                        .addArguments(
+                                "--headless=new",
+                                "--no-sandbox",
+                                "--disable-gpu",
+                                "--disable-dev-shm-usage",
+                                "--lang=en"));
+        browser.manage().window().setSize(new Dimension(1280, 1000));
+    }
+
+    @AfterAll
+    static void end() {
+        if (browser != null) {
+            browser.quit();
+        }
+        if (coordinator != null) {
+            coordinator.close();
+        }
+    }
+
+    @AfterEach
+    void nothingWentWrongInThePage() {
+        assertThat(browser.manage().logs().get("browser").getAll())
+                .filteredOn(entry -> !entry.getMessage().contains("net::ERR_CONNECTION_REFUSED"))
+                .filteredOn(entry -> !entry.getMessage().contains("WebSocket connection"))
+                .isEmpty();
+    }
+
+    private static Path onPath(String... names) {
+        return Stream.of(names)
+                .flatMap(name -> Stream.of(System.getenv("PATH").split(":")).map(folder -> Path.of(folder, name)))
+                .filter(Files::isExecutable)
+                .findFirst()
+                .orElse(null);
+    }
+
+    @Test
+    void aTaskMovesThroughItsLifeBeforeOnesEyes() {
+        String id = coordinator.submit(
+                "{\"task_id\":\"seen\",\"task_data\":{},\"requirements\":{\"capabilities\":[\"seen\"]}}");
+        open("/tasks/" + id);
+        awaitText(By.id("task-status"), "queued");
+        awaitText(By.cssSelector("#why .explanation"), "agent");
+
+        coordinator.register("seen-agent", 1, "seen");
+        awaitText(By.id("task-status"), "assigned");
+        coordinator.report(coordinator.awaitRecords("assignments.seen-agent", 1).get(0), "completed", null);
+        awaitText(By.id("task-status"), "completed");
+
+        assertThat(browser.findElements(By.cssSelector(".timeline li")))
+                .extracting(WebElement::getText)
+                .hasSize(3)
+                .satisfies(steps -> assertThat(steps.get(1)).contains("Attempt 1 of 3 given to seen-agent"));
+    }
+
+    @Test
+    void aQueueIsPausedFilledAndCleared() {
+        open("/queues");
+        WebElement row = awaitShown(By.id("queue-low"));
+        button(row, "Pause").click();
+        awaitText(By.id("queue-low"), "paused");
+
+        for (int i = 0; i < 3; i++) {
+            coordinator.submit("{\"task_data\":{},\"priority\":\"low\"}");
+        }
+        await().atMost(LONG)
+                .until(() -> row.findElement(By.tagName("td")).getText().equals("3"));
+        awaitText(By.className("verdict"), "3 tasks wait, all in paused queues: low.");
+
+        button(row, "Clear…").click();
+        awaitText(By.id("question-text"), "3 tasks now");
+        button(browser.findElement(By.id("question")), "Keep them").click();
+        assertThat(coordinator
+                        .get("/tasks/queues")
+                        .body()
+                        .at("/queue_sizes/low")
+                        .asInt())
+                .isEqualTo(3);
+        button(row, "Clear…").click();
+        awaitText(By.id("question-text"), "3 tasks now");
+        button(browser.findElement(By.id("question")), "Clear 3 tasks").click();
+        awaitText(By.id("notice"), "Cleared 3 tasks from the low queue.");
+        await().atMost(LONG)
+                .until(() -> row.findElement(By.tagName("td")).getText().equals("0"));
+
+        button(row, "Resume").click();
+        await().atMost(LONG).until(() -> !row.getText().contains("paused"));
+    }
+
+    @Test
+    void itIsExplainedWhyATaskWaits() {
+        coordinator.register("small-agent", 1, "explained", "memory:8");
+        String id = coordinator.submit(
+                "{\"task_data\":{},\"requirements\":{\"capabilities\":[\"explained\",\"memory>=64\"]}}");
+        open("/tasks/" + id);
+
+        awaitText(By.cssSelector("#why .explanation"), "the closest is small-agent");
+        assertThat(browser.findElement(By.id("why")).getText()).contains("memory");
+
+        button(browser.findElement(By.id("main")), "Cancel…").click();
+        button(browser.findElement(By.id("question")), "Cancel the task").click();
+        awaitText(By.id("task-status"), "cancelled");
+    }
+
+    @Test
+    void agentsAreFoundSortedAndDrained() {
+        coordinator.register("drain-b", 7, "drain");
+        coordinator.register("drain-a", 3, "drain");
+        open("/agents");
+        browser.findElement(By.id("agent-search")).sendKeys("drain-");
+        await().atMost(LONG).until(() -> shownAgents().equals(List.of("drain-a", "drain-b")));
+        browser.findElement(By.xpath("//th/button[text()='Agent']")).click();
+        await().atMost(LONG).until(() -> shownAgents().equals(List.of("drain-b", "drain-a")));
+
+        browser.findElement(By.cssSelector("[aria-label='Give no new work to drain-a']"))
+                .click();
+        awaitText(By.id("notice"), "Agent drain-a is maintenance.");
+        await().atMost(LONG)
+                .until(() -> browser.findElement(By.tagName("tbody")).getText().contains("maintenance"));
+        new Select(browser.findElement(By.id("agent-status"))).selectByValue("maintenance");
+        await().atMost(LONG).until(() -> shownAgents().equals(List.of("drain-a")));
+
+        browser.findElement(By.linkText("drain-a")).click();
+        awaitText(By.tagName("dl"), "its status is maintenance");
+    }
+
+    @Test
+    void aTaskThatFailedIsRedriven() {
+        coordinator.register("fails-agent", 1, "fails");
+        String id = coordinator.submit(
+                "{\"task_id\":\"failed-1\",\"task_data\":{},\"max_attempts\":1,\"requirements\":{\"capabilities\":[\"fails\"]}}");
+        coordinator.report(
+                coordinator.awaitRecords("assignments.fails-agent", 1).get(0), "failed", "no luck");
+        coordinator.awaitTask(id, "failed");
+        open("/dead-letters");
+        awaitText(By.tagName("tbody"), "no luck");
+
+        browser.findElement(By.cssSelector("[aria-label='Redrive failed-1']")).click();
+        awaitText(By.id("notice"), "Task waits again.");
+        coordinator.report(
+                coordinator.awaitRecords("assignments.fails-agent", 2).get(1), "completed", null);
+        browser.findElement(By.linkText("failed-1")).click();
+        awaitText(By.id("task-status"), "completed");
+    }
+
+    @Test
+    void theStrategyIsSwitched() {
+        open("/cluster");
+        awaitText(By.tagName("dl"), "least connections");
+        new Select(browser.findElement(By.id("strategy"))).selectByValue("random");
+        button(browser.findElement(By.id("main")), "Balance so").click();
+        awaitText(By.id("notice"), "Tasks are balanced by random.");
+        awaitText(By.tagName("dl"), "random");
+        coordinator.send("PUT", "/load-balancer/strategy", "{\"strategy\":\"least_connections\"}");
+    }
+
+    @Test
+    void itIsUsedByKeyboard() {
+        open("/queues");
+        awaitShown(By.id("queue-low"));
+        browser.executeScript("document.activeElement.blur()");
+        browser.findElement(By.tagName("body")).sendKeys(Keys.TAB);
+        assertThat(browser.switchTo().activeElement().getText()).isEqualTo("To the content");
+        browser.switchTo().activeElement().sendKeys(Keys.TAB, Keys.TAB);
+        browser.switchTo().activeElement().sendKeys(Keys.TAB);
+        WebElement link = browser.findElement(By.linkText("Agents"));
+        link.sendKeys(Keys.ENTER);
+        awaitText(By.tagName("h1"), "Agents");
+        assertThat(link.getDomAttribute("aria-current")).isEqualTo("page");
+        assertThat(browser.switchTo().activeElement().getDomAttribute("id")).isEqualTo("main");
+    }
+
+    /** It says that what it shows is old, and goes on by itself. */
+    @Test
+    void aRestartOfTheCoordinatorIsSurvived() throws IOException {
+        int port = freePort();
+        RunningCoordinator first =
+                RunningCoordinator.start(LocalStack.shared(), "restarted.", 6, "--aitbc.coordinator.port=" + port);
+        try (first) {
+            browser.get("http://127.0.0.1:" + port + "/dashboard#/queues");
+            awaitText(By.id("connection"), "Live");
+        }
+        awaitText(By.id("connection"), "Connection lost");
+        try (RunningCoordinator second =
+                RunningCoordinator.start(LocalStack.shared(), "restarted.", 6, "--aitbc.coordinator.port=" + port)) {
+            awaitText(By.id("connection"), "Live");
+            second.post("/tasks/queues/high/pause", "");
+            awaitText(By.id("queue-high"), "paused");
+        }
+        browser.get("about:blank");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"light", "dark", "phone"})
+    void everyViewIsAccessible(String look) throws IOException {
+        coordinator.register("shown-agent", 4, "shown");
+        String waiting = coordinator.submit(
+                "{\"task_id\":\"shown-" + look
+                        + "\",\"task_data\":{},\"priority\":\"high\",\"requirements\":{\"capabilities\":[\"nobody-has-this\"]}}");
+        look(look);
+        try {
+            for (String view : List.of(
+                    "/queues",
+                    "/agents",
+                    "/agents/shown-agent",
+                    "/tasks",
+                    "/tasks/" + waiting,
+                    "/dead-letters",
+                    "/cluster")) {
+                open(view);
+                awaitText(By.id("connection"), "Live");
+                awaitNothingPending();
+                Files.write(
+                        SCREENSHOTS.resolve(
+                                view.substring(1)
+                                                .replaceAll("/.*-agent", "-one")
+                                                .replaceAll("/shown.*", "-one") + "-" + look + ".png"),
+                        browser.getScreenshotAs(OutputType.BYTES));
+                assertThat(new AxeBuilder().analyze(browser).getViolations())
+                        .as(view)
+                        .extracting(Rule::toString)
+                        .isEmpty();
+                assertThat((Long) browser.executeScript(
+                                "return document.documentElement.scrollWidth - document.documentElement.clientWidth"))
+                        .as("%s is no wider than its window", view)
+                        .isLessThanOrEqualTo(0);
+            }
+        } finally {
+            look("light");
+            coordinator.post("/tasks/" + waiting + "/cancel", "");
+        }
+    }
+
+    private static void look(String look) {
+        browser.executeCdpCommand(
+                "Emulation.setEmulatedMedia",
+                Map.of(
+                        "features",
+                        List.of(Map.of(
+                                "name", "prefers-color-scheme", "value", look.equals("dark") ? "dark" : "light"))));
+        browser.executeCdpCommand(
+                "Emulation.setDeviceMetricsOverride",
+                look.equals("phone")
+                        ? Map.of("width", 390, "height", 844, "deviceScaleFactor", 2, "mobile", true)
+                        : Map.of("width", 1280, "height", 1000, "deviceScaleFactor", 1, "mobile", false));
+    }
+
+    private static int freePort() throws IOException {
+        try (ServerSocket socket = new ServerSocket(0)) {
+            return socket.getLocalPort();
+        }
+    }
+
+    private static void open(String view) {
+        browser.get("http://127.0.0.1:" + coordinator.port() + "/dashboard/?" + System.nanoTime() + "#" + view);
+    }
+
+    private static WebElement awaitShown(By element) {
+        return await().atMost(LONG)
+                .ignoreExceptions()
+                .until(() -> browser.findElement(element), WebElement::isDisplayed);
+    }
+
+    private static void awaitText(By element, String text) {
+        await().atMost(LONG)
+                .ignoreExceptions()
+                .untilAsserted(
+                        () -> assertThat(browser.findElement(element).getText()).contains(text));
+    }
+
+    /** Until nothing of the view says any more that it is waiting for something. */
+    private static void awaitNothingPending() {
+        await().atMost(LONG)
+                .ignoreExceptions()
+                .untilAsserted(
+                        () -> assertThat(browser.findElement(By.id("main")).getText())
+                                .doesNotContain("Waiting for")
+                                .doesNotContain("Looking…"));
+    }
+
+    private static WebElement button(WebElement within, String text) {
+        return within.findElements(By.tagName("button")).stream()
+                .filter(one -> one.getText().equals(text))
+                .findFirst()
+                .orElseThrow(() -> new AssertionError("no button " + text + " in " + within.getText()));
+    }
+
+    private static List<String> shownAgents() {
+        return browser.findElements(By.cssSelector("tbody th")).stream()
+                .map(WebElement::getText)
+                .toList();
+    }
+}

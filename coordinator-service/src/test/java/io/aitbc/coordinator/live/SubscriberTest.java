@@ -1,0 +1,156 @@
+package io.aitbc.coordinator.live;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.aitbc.contracts.Json;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import org.junit.jupiter.api.Test;
+import tools.jackson.databind.JsonNode;
+
+/** Clients that are as slow as the test wants. */
+class SubscriberTest {
+    private static final Instant NOW = Instant.parse("2026-01-01T00:00:00Z");
+
+    private final Channel queues = new Channel("queues");
+    private final Channel agents = new Channel("agents");
+    private final List<JsonNode> sent = new ArrayList<>();
+    private CompletableFuture<Void> taken = new CompletableFuture<>();
+    private boolean ended;
+    private final Subscriber subscriber = new Subscriber(
+            message -> {
+                sent.add(Json.MAPPER.readTree(message));
+                return taken;
+            },
+            () -> ended = true);
+
+    @Test
+    void whoIsSlowGetsTheNewestAndNothingBetween() {
+        subscriber.want(queues);
+        say(queues, 1);
+        for (int i = 2; i <= 1_000; i++) {
+            say(queues, i);
+        }
+        assertThat(sent).hasSize(1);
+
+        take();
+
+        assertThat(sent).extracting(message -> message.get("data").asInt()).containsExactly(1, 1_000);
+    }
+
+    @Test
+    void whoHasTheEditionBeforeGetsOnlyTheChange() {
+        subscriber.want(agents);
+        change(agents, 1);
+        take();
+        change(agents, 2);
+        take();
+        change(agents, 3);
+        change(agents, 4);
+        take();
+
+        assertThat(sent)
+                .extracting(message -> message.get("kind").asString())
+                .containsExactly("whole", "change", "change", "change");
+        assertThat(sent).extracting(message -> message.get("data").asInt()).containsExactly(1, -2, -3, -4);
+    }
+
+    @Test
+    void whoMissedAnEditionGetsTheWhole() {
+        subscriber.want(agents);
+        change(agents, 1);
+        change(agents, 2);
+        change(agents, 3);
+        take();
+
+        assertThat(sent).extracting(message -> message.get("data").asInt()).containsExactly(1, 3);
+    }
+
+    @Test
+    void noTopicKeepsAnotherWaiting() {
+        subscriber.want(queues);
+        subscriber.want(agents);
+        say(queues, 1);
+        say(agents, 1);
+        say(queues, 2);
+        take();
+        say(queues, 3);
+        take();
+
+        assertThat(sent)
+                .extracting(message -> message.get("topic").asString())
+                .containsExactly("queues", "agents", "queues");
+    }
+
+    @Test
+    void thatItIsNotKnownHowThingsAreIsSaidOnce() {
+        subscriber.want(queues);
+        taken.complete(null);
+        say(queues, 1);
+        queues.unavailable("Redis is away", NOW);
+        subscriber.pump();
+        queues.unavailable("Redis is away", NOW);
+        subscriber.pump();
+        say(queues, 1);
+
+        assertThat(sent)
+                .extracting(message -> message.get("kind").asString())
+                .containsExactly("whole", "unavailable", "whole");
+    }
+
+    @Test
+    void whatIsAsItWasIsNotSaidAgain() {
+        subscriber.want(queues);
+        taken.complete(null);
+        say(queues, 1);
+        say(queues, 1);
+
+        assertThat(sent).hasSize(1);
+    }
+
+    @Test
+    void whoCannotBeReachedIsLetGo() {
+        subscriber.want(queues);
+        say(queues, 1);
+        taken.completeExceptionally(new IllegalStateException("broken pipe"));
+        say(queues, 2);
+
+        assertThat(ended).isTrue();
+        assertThat(sent).hasSize(1);
+    }
+
+    /** As deep as there are topics, were each message sent from within the one before. */
+    @Test
+    void aClientOfManyTopicsThatTakesAllAtOnceGetsAll() {
+        taken.complete(null);
+        List<Channel> many = new ArrayList<>();
+        for (int i = 0; i < 20_000; i++) {
+            Channel channel = new Channel("tasks/" + i);
+            channel.publish(Json.tree(i), NOW);
+            subscriber.want(channel);
+            many.add(channel);
+        }
+        subscriber.pump();
+
+        assertThat(sent).hasSize(many.size());
+    }
+
+    private void say(Channel channel, int value) {
+        channel.publish(Json.tree(value), NOW);
+        subscriber.pump();
+    }
+
+    private void change(Channel channel, int value) {
+        channel.publish(Json.tree(value), Json.tree(-value), NOW);
+        subscriber.pump();
+    }
+
+    /** The client has taken what it was sent. */
+    private void take() {
+        CompletableFuture<Void> before = taken;
+        taken = new CompletableFuture<>();
+        before.complete(null);
+    }
+}
