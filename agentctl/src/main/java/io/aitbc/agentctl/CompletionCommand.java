@@ -1,0 +1,46 @@
+package io.aitbc.agentctl;
+
+import java.util.Locale;
+import java.util.concurrent.Callable;
+import picocli.AutoComplete;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+
+@Command(
+        name = "completion",
+        description = "Prints what makes a shell complete commands and options: `source <(agentctl completion bash)`.")
+final class CompletionCommand implements Callable<Integer> {
+    private final Agentctl agentctl;
+
+    @Spec
+    private CommandSpec spec;
+
+    @Parameters(paramLabel = "SHELL", description = "${COMPLETION-CANDIDATES}")
+    private Shell shell = Shell.BASH;
+
+    CompletionCommand(Agentctl agentctl) {
+        this.agentctl = agentctl;
+    }
+
+    /** One script serves both: it asks by which it is read. */
+    enum Shell {
+        BASH,
+        ZSH;
+
+        @Override
+        public String toString() {
+            return name().toLowerCase(Locale.ROOT);
+        }
+    }
+
+    @Override
+    public Integer call() {
+        agentctl.terminal()
+                .out()
+                .print(AutoComplete.bash("agentctl", spec.root().commandLine()));
+        agentctl.terminal().out().flush();
+        return 0;
+    }
+}

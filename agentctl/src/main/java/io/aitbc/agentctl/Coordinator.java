@@ -1,0 +1,144 @@
+package io.aitbc.agentctl;
+
+import io.aitbc.contracts.Json;
+import java.io.IOException;
+import java.net.ConnectException;
+import java.net.URI;
+import java.net.URLEncoder;
+import java.net.http.HttpClient;
+import java.net.http.HttpConnectTimeoutException;
+import java.net.http.HttpRequest;
+import java.net.http.HttpRequest.BodyPublishers;
+import java.net.http.HttpResponse;
+import java.net.http.HttpResponse.BodyHandlers;
+import java.net.http.HttpTimeoutException;
+import java.nio.channels.UnresolvedAddressException;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import tools.jackson.databind.JsonNode;
+
+/** The REST interface of a coordinator. Can be called by several threads at once. */
+final class Coordinator {
+    private static final Duration CONNECT = Duration.ofSeconds(5);
+    private static final Duration ANSWER = Duration.ofSeconds(30);
+    private static final String JSON = "application/json";
+
+    private final HttpClient http = HttpClient.newBuilder()
+            .version(HttpClient.Version.HTTP_1_1)
+            .connectTimeout(CONNECT)
+            .build();
+    private final String url;
+
+    /** It answered that it will not; the message is the reason that it gave. */
+    static final class RefusedException extends CommandFailedException {
+        private final int status;
+
+        RefusedException(int status, String detail) {
+            super(detail);
+            this.status = status;
+        }
+
+        int status() {
+            return status;
+        }
+    }
+
+    /** @throws IllegalArgumentException if the URL is not one of http or https with a host */
+    Coordinator(String url) {
+        URI parsed = URI.create(url);
+        if (parsed.getHost() == null || !("http".equals(parsed.getScheme()) || "https".equals(parsed.getScheme()))) {
+            throw new IllegalArgumentException("http:// or https:// and a host is needed");
+        }
+        this.url = url.replaceFirst("/+$", "");
+    }
+
+    JsonNode get(String path) {
+        return call(request(path));
+    }
+
+    JsonNode post(String path) {
+        return call(request(path).POST(BodyPublishers.noBody()));
+    }
+
+    JsonNode post(String path, JsonNode body) {
+        return send("POST", path, JSON, Json.bytes(body));
+    }
+
+    JsonNode put(String path, JsonNode body) {
+        return send("PUT", path, JSON, Json.bytes(body));
+    }
+
+    /** @param lines a task in each */
+    JsonNode submitLines(String lines) {
+        return send("POST", "/tasks/submit/batch", "application/x-ndjson", lines.getBytes(StandardCharsets.UTF_8));
+    }
+
+    /** A task once it has ended, or as it is when the time is over. */
+    TaskState task(String id, Duration wait) {
+        TaskState task = new TaskState(call(request("/tasks/" + segment(id) + "?wait=" + wait.toMillis() + "ms")
+                .timeout(ANSWER.plus(wait))));
+        if (task.status().isEmpty() || task.id().isEmpty()) {
+            // What is found under a word such as "queues" is no task.
+            throw new RefusedException(404, "Task not found");
+        }
+        return task;
+    }
+
+    /** A text as a part of a path. */
+    static String segment(String text) {
+        return URLEncoder.encode(text, StandardCharsets.UTF_8).replace("+", "%20");
+    }
+
+    private JsonNode send(String method, String path, String type, byte[] body) {
+        return call(
+                request(path).method(method, BodyPublishers.ofByteArray(body)).header("Content-Type", type));
+    }
+
+    private HttpRequest.Builder request(String path) {
+        return HttpRequest.newBuilder(URI.create(url + path)).timeout(ANSWER).header("Accept", JSON);
+    }
+
+    private JsonNode call(HttpRequest.Builder request) {
+        try {
+            HttpResponse<byte[]> response = http.send(request.build(), BodyHandlers.ofByteArray());
+            return answer(response.statusCode(), response.body());
+        } catch (IOException e) {
+            throw new CommandFailedException(unreachable(e));
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new CommandFailedException("Interrupted while waiting for " + url);
+        }
+    }
+
+    private JsonNode answer(int status, byte[] body) {
+        JsonNode json;
+        try {
+            json = Json.read(body, JsonNode.class);
+        } catch (Json.MalformedMessageException e) {
+            json = Json.object();
+        }
+        String detail = json.path("detail").asString("");
+        if (!detail.isEmpty() && status >= 400) {
+            throw new RefusedException(status, Json.sentence(detail));
+        }
+        if (status != 200 || json.isEmpty()) {
+            throw new CommandFailedException("What answers at " + url + " is no coordinator: it said " + status
+                    + " to a call that coordinators know.");
+        }
+        return json;
+    }
+
+    private String unreachable(IOException e) {
+        if (e.getCause() instanceof UnresolvedAddressException
+                || e.getCause() != null && e.getCause().getCause() instanceof UnresolvedAddressException) {
+            return "The host of " + url + " is not known; --url or AGENTCTL_URL says where the coordinator is.";
+        }
+        if (e instanceof ConnectException || e instanceof HttpConnectTimeoutException) {
+            return "No coordinator can be reached at " + url + "; --url or AGENTCTL_URL says where it is.";
+        }
+        return e instanceof HttpTimeoutException
+                ? "The coordinator at " + url + " did not answer in time."
+                : "The connection to the coordinator at " + url + " broke: "
+                        + Json.sentence(String.valueOf(e.getMessage())) + ".";
+    }
+}

@@ -1,0 +1,106 @@
+package io.aitbc.agentctl;
+
+import io.aitbc.contracts.AgentStatus;
+import io.aitbc.contracts.Json;
+import java.time.Duration;
+import java.util.concurrent.Callable;
+import java.util.concurrent.TimeUnit;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.ObjectNode;
+
+@Command(
+        name = "drain",
+        description = "Gives an agent no new tasks, and waits until it holds none: then it can be stopped.",
+        sortOptions = false)
+final class DrainCommand implements Callable<Integer> {
+    private static final Duration LOOK_EVERY = Duration.ofMillis(500);
+
+    private final Agentctl agentctl;
+
+    @Spec
+    private CommandSpec spec;
+
+    @Parameters(paramLabel = "ID", description = "The agent")
+    private String id = "";
+
+    @Option(names = "--no-wait", description = "Does not wait for what the agent holds")
+    private boolean noWait;
+
+    @Option(names = "--undo", description = "Gives it tasks again")
+    private boolean undo;
+
+    DrainCommand(Agentctl agentctl) {
+        this.agentctl = agentctl;
+    }
+
+    @Override
+    public Integer call() throws InterruptedException {
+        if (undo && noWait) {
+            throw new ParameterException(spec.commandLine(), "--undo waits for nothing: --no-wait has no meaning.");
+        }
+        Coordinator coordinator = agentctl.coordinator();
+        String path = "/agents/" + Coordinator.segment(id);
+        change(coordinator, path, undo ? AgentStatus.ACTIVE : AgentStatus.MAINTENANCE);
+        JsonNode agent = coordinator.get(path).path("agent");
+        if (!undo && !noWait) {
+            agent = awaitDrained(coordinator, path, agent);
+        }
+        agentctl.write(summary(agent), sentence(agent));
+        return 0;
+    }
+
+    private static void change(Coordinator coordinator, String path, AgentStatus status) {
+        coordinator.put(path + "/status", Json.object().put("status", status.wireName()));
+    }
+
+    private JsonNode awaitDrained(Coordinator coordinator, String path, JsonNode first) throws InterruptedException {
+        JsonNode agent = first;
+        int most = held(first);
+        try (Progress progress = most == 0 ? Progress.none() : Progress.of(agentctl.terminal(), "Draining", most)) {
+            while (held(agent) > 0) {
+                requireDraining(agent);
+                TimeUnit.MILLISECONDS.sleep(LOOK_EVERY.toMillis());
+                agent = coordinator.get(path).path("agent");
+                progress.to(Math.max(0, most - held(agent)));
+            }
+        }
+        return agent;
+    }
+
+    /** Someone else may want it otherwise, and then it would never be empty. */
+    private void requireDraining(JsonNode agent) {
+        String status = agent.path("status").asString("");
+        if (status.equals(AgentStatus.ACTIVE.wireName())) {
+            throw new CommandFailedException("Agent " + id + " is active again: somebody has ended the drain.");
+        }
+    }
+
+    private static ObjectNode summary(JsonNode agent) {
+        return Json.object()
+                .put("agent_id", agent.path("agent_id").asString(""))
+                .put("status", agent.path("status").asString(""))
+                .put("inflight", held(agent))
+                .put("drained", agent.path("drained").asBoolean(false));
+    }
+
+    private String sentence(JsonNode agent) {
+        int held = held(agent);
+        String tasks = held + (held == 1 ? " task" : " tasks");
+        if (undo) {
+            return "Agent " + id + " takes tasks again.";
+        }
+        return held == 0
+                ? "Agent " + id + " takes no new tasks and holds none."
+                : "Agent " + id + " takes no new tasks and holds " + tasks + ".";
+    }
+
+    private static int held(JsonNode agent) {
+        return agent.path("inflight").asInt();
+    }
+}

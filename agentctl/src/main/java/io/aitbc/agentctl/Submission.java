@@ -1,0 +1,107 @@
+package io.aitbc.agentctl;
+
+import com.fasterxml.jackson.annotation.JsonProperty;
+import io.aitbc.agentctl.TaskFile.Line;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Locale;
+import java.util.Set;
+import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
+import tools.jackson.databind.JsonNode;
+
+/** Submits the tasks of a file, batch by batch, and keeps what the coordinator said to each. */
+final class Submission {
+    private final Coordinator coordinator;
+    private final Set<String> ids = new LinkedHashSet<>();
+    private final List<Refusal> refusals = new ArrayList<>();
+    private long accepted;
+    private long repeated;
+
+    record Refusal(
+            @JsonProperty("line") int line,
+            @JsonProperty("detail") String detail) {
+        String sentence() {
+            return "Line " + line + " was refused: " + detail;
+        }
+    }
+
+    Submission(Coordinator coordinator) {
+        this.coordinator = coordinator;
+    }
+
+    void submit(TaskFile file, Progress progress) throws IOException {
+        for (List<Line> batch = file.nextBatch(); !batch.isEmpty(); batch = file.nextBatch()) {
+            submit(batch);
+            progress.by(batch.size());
+        }
+    }
+
+    private void submit(List<Line> batch) {
+        try {
+            coordinator
+                    .submitLines(batch.stream().map(Line::text).collect(Collectors.joining("\n")))
+                    .path("results")
+                    .forEach(result -> note(batch, result));
+        } catch (CommandFailedException e) {
+            String refusal = ofOneTask(e, batch);
+            if (refusal == null) {
+                throw broken(e, batch.get(0));
+            }
+            refusals.add(new Refusal(batch.get(0).number(), refusal));
+        }
+    }
+
+    private void note(List<Line> batch, JsonNode result) {
+        String status = result.path("status").asString("");
+        if (status.equals("refused")) {
+            int line = batch.get(result.path("index").asInt()).number();
+            refusals.add(new Refusal(line, result.path("detail").asString("")));
+        } else {
+            ids.add(result.path("task_id").asString());
+            if (status.equals("repeated")) {
+                repeated++;
+            } else {
+                accepted++;
+            }
+        }
+    }
+
+    /** Those that are known to the coordinator, whether from now or from before. */
+    Set<String> ids() {
+        return ids;
+    }
+
+    long accepted() {
+        return accepted;
+    }
+
+    long repeated() {
+        return repeated;
+    }
+
+    List<Refusal> refusals() {
+        return refusals;
+    }
+
+    String sentence() {
+        return String.format(Locale.ROOT, "%,d %s accepted", accepted, accepted == 1 ? "task" : "tasks")
+                + (repeated == 0 ? "" : String.format(Locale.ROOT, ", %,d submitted before", repeated))
+                + (refusals.isEmpty() ? "" : String.format(Locale.ROOT, ", %,d refused", refusals.size()));
+    }
+
+    /** Why a task that is too large for any batch was refused; null if it is about more than this task. */
+    private static @Nullable String ofOneTask(CommandFailedException e, List<Line> batch) {
+        return batch.size() == 1 && e instanceof Coordinator.RefusedException refused && refused.status() < 500
+                ? refused.getMessage()
+                : null;
+    }
+
+    private CommandFailedException broken(CommandFailedException e, Line from) {
+        return new CommandFailedException(e.getMessage() + System.lineSeparator() + sentence()
+                + " until then: submit again from line " + from.number()
+                + ", or the whole file if each task has a task_id.");
+    }
+}

@@ -1,0 +1,248 @@
+package io.aitbc.agentctl;
+
+import io.aitbc.contracts.Json;
+import io.aitbc.contracts.Priority;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.Set;
+import java.util.concurrent.Callable;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Model.OptionSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.ObjectNode;
+
+@Command(name = "submit", description = "Submits one task (--data), or all of a file (--file).", sortOptions = false)
+final class SubmitCommand implements Callable<Integer> {
+    private static final Duration LOOK_EVERY = Duration.ofSeconds(30);
+    private static final int SENTENCES_SHOWN = 20;
+    private static final Set<String> BESIDE_FILE = Set.of("--file", "--wait", "--url", "--output");
+
+    private final Agentctl agentctl;
+
+    @Spec
+    private CommandSpec spec;
+
+    @Option(names = "--data", paramLabel = "JSON", description = "What the agent gets to read: task_data")
+    private @Nullable String data;
+
+    @Option(names = "--id", paramLabel = "ID", description = "Names the task; the same id again makes no second task")
+    private @Nullable String id;
+
+    @Option(
+            names = "--priority",
+            paramLabel = "PRIORITY",
+            completionCandidates = Words.Priorities.class,
+            description = "${COMPLETION-CANDIDATES}; normal when absent")
+    private @Nullable Priority priority;
+
+    @Option(
+            names = "--capability",
+            paramLabel = "NAME",
+            description = "What the agent has to be capable of, such as hash or hash>=2.1; may be repeated")
+    private List<String> capabilities = List.of();
+
+    @Option(names = "--agent-type", paramLabel = "TYPE", description = "The type of the agent")
+    private @Nullable String agentType;
+
+    @Option(names = "--region", paramLabel = "REGION", description = "The region of the agent")
+    private @Nullable String region;
+
+    @Option(names = "--agent", paramLabel = "ID", description = "This agent and no other")
+    private @Nullable String agentId;
+
+    @Option(names = "--max-attempts", paramLabel = "N", description = "How often it may be tried; 3 when absent")
+    private @Nullable Integer maxAttempts;
+
+    @Option(
+            names = "--timeout-seconds",
+            paramLabel = "N",
+            description = "How long one attempt may take; 600 when absent")
+    private @Nullable Integer timeoutSeconds;
+
+    @Option(
+            names = "--file",
+            paramLabel = "FILE",
+            description = "Tasks as the body of POST /tasks/submit has them, one per line; - for standard input")
+    private @Nullable Path file;
+
+    @Option(
+            names = "--wait",
+            description = "Waits until all have ended; exit code 1 if one did not complete, or was refused")
+    private boolean wait;
+
+    SubmitCommand(Agentctl agentctl) {
+        this.agentctl = agentctl;
+    }
+
+    @Override
+    public Integer call() throws InterruptedException {
+        if (file != null) {
+            submitAll(file);
+        } else if (data != null) {
+            submitOne(data);
+        } else {
+            throw misunderstood("--data says what the task is, or --file where tasks are.");
+        }
+        return 0;
+    }
+
+    private void submitOne(String taskData) {
+        Coordinator coordinator = agentctl.coordinator();
+        JsonNode answer = coordinator.post("/tasks/submit", task(taskData));
+        String taskId = answer.path("task_id").asString("");
+        if (!wait) {
+            agentctl.write(
+                    answer,
+                    answer.path("message").asString("") + ": " + taskId + ", "
+                            + answer.path("priority").asString(""));
+            return;
+        }
+        TaskState task = awaitEnd(coordinator, taskId);
+        agentctl.write(task.json(), TasksCommand.table(task)::print);
+        task.requireCompleted();
+    }
+
+    private static TaskState awaitEnd(Coordinator coordinator, String taskId) {
+        try {
+            TaskState task = coordinator.task(taskId, LOOK_EVERY);
+            while (!task.hasEnded()) {
+                task = coordinator.task(taskId, LOOK_EVERY);
+            }
+            return task;
+        } catch (CommandFailedException e) {
+            throw new CommandFailedException(
+                    e.getMessage() + System.lineSeparator() + "Task " + taskId + " was accepted before, and goes on.");
+        }
+    }
+
+    private ObjectNode task(String taskData) {
+        ObjectNode task = Json.object();
+        try {
+            task.set("task_data", Json.read(taskData, ObjectNode.class));
+        } catch (Json.MalformedMessageException e) {
+            throw misunderstood("--data must be a JSON object: " + e.getMessage());
+        }
+        ObjectNode requirements = Json.object();
+        put(requirements, "capabilities", capabilities.isEmpty() ? null : capabilities);
+        put(requirements, "agent_type", agentType);
+        put(requirements, "region", region);
+        put(requirements, "agent_id", agentId);
+        put(task, "task_id", id);
+        put(task, "priority", priority);
+        put(task, "max_attempts", maxAttempts);
+        put(task, "timeout_seconds", timeoutSeconds);
+        put(task, "requirements", requirements.isEmpty() ? null : requirements);
+        return task;
+    }
+
+    private static void put(ObjectNode json, String field, @Nullable Object value) {
+        if (value != null) {
+            json.set(field, Json.tree(value));
+        }
+    }
+
+    private void submitAll(Path tasks) throws InterruptedException {
+        refuseBesideFile();
+        Coordinator coordinator = agentctl.coordinator();
+        Submission submission = new Submission(coordinator);
+        try (TaskFile lines = open(tasks);
+                Progress progress = Progress.of(agentctl.terminal(), "Submitting", lines.count())) {
+            submission.submit(lines, progress);
+        } catch (IOException e) {
+            throw new CommandFailedException(tasks + " cannot be read: " + e.getMessage());
+        }
+        Endings endings = new Endings(coordinator);
+        try {
+            if (wait) {
+                await(endings, submission);
+            }
+        } finally {
+            agentctl.write(json(submission, endings), out -> print(submission, endings, out));
+        }
+        requireAllWell(submission, endings);
+    }
+
+    private void await(Endings endings, Submission submission) throws InterruptedException {
+        try (Progress progress =
+                Progress.of(agentctl.terminal(), "Waiting", submission.ids().size())) {
+            endings.await(submission.ids(), progress);
+        }
+    }
+
+    private static void print(Submission submission, Endings endings, PrintWriter out) {
+        out.println(submission.sentence());
+        if (!endings.counts().isEmpty()) {
+            Table table = new Table(Table.left("ENDED AS"), Table.right("TASKS"));
+            endings.counts().forEach(table::row);
+            table.print(out);
+        }
+    }
+
+    private ObjectNode json(Submission submission, Endings endings) {
+        ObjectNode json = Json.object()
+                .put("accepted", submission.accepted())
+                .put("repeated", submission.repeated())
+                .put("refused", submission.refusals().size());
+        json.set("refusals", Json.tree(submission.refusals()));
+        json.set("task_ids", Json.tree(submission.ids()));
+        if (wait) {
+            json.set("ended", Json.tree(endings.counts()));
+            json.set(
+                    "not_completed",
+                    Json.tree(
+                            endings.notCompleted().stream().map(TaskState::json).toList()));
+        }
+        return json;
+    }
+
+    private static void requireAllWell(Submission submission, Endings endings) {
+        List<String> sentences = Stream.concat(
+                        submission.refusals().stream().map(Submission.Refusal::sentence),
+                        endings.notCompleted().stream().map(TaskState::end))
+                .toList();
+        if (!sentences.isEmpty()) {
+            int more = sentences.size() - SENTENCES_SHOWN;
+            throw new CommandFailedException(String.join(
+                            System.lineSeparator(), sentences.subList(0, Math.min(SENTENCES_SHOWN, sentences.size())))
+                    + (more > 0 ? System.lineSeparator() + "and " + more + " more" : ""));
+        }
+    }
+
+    /** What describes one task says nothing about those of a file. */
+    private void refuseBesideFile() {
+        String ofOne = spec.commandLine().getParseResult().matchedOptions().stream()
+                .map(OptionSpec::longestName)
+                .filter(option -> !BESIDE_FILE.contains(option))
+                .distinct()
+                .collect(Collectors.joining(", "));
+        if (!ofOne.isEmpty()) {
+            throw misunderstood(
+                    "--file takes tasks as they stand in the file: " + ofOne + " cannot be said beside it.");
+        }
+    }
+
+    private TaskFile open(Path tasks) throws IOException {
+        if (tasks.toString().equals("-")) {
+            return TaskFile.of(agentctl.terminal().in());
+        }
+        if (!Files.isReadable(tasks) || Files.isDirectory(tasks)) {
+            throw misunderstood(tasks + " is no file that can be read.");
+        }
+        return TaskFile.of(tasks);
+    }
+
+    private ParameterException misunderstood(String sentence) {
+        return new ParameterException(spec.commandLine(), sentence);
+    }
+}

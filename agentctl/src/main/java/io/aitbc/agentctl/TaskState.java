@@ -1,0 +1,53 @@
+package io.aitbc.agentctl;
+
+import io.aitbc.contracts.Json;
+import java.util.Set;
+import tools.jackson.databind.JsonNode;
+
+/** How a task stood when the coordinator was asked. */
+record TaskState(JsonNode json) {
+    private static final Set<String> ENDED = Set.of("completed", "failed", "cancelled", "expired");
+
+    String id() {
+        return text("task_id");
+    }
+
+    String status() {
+        return text("status");
+    }
+
+    boolean hasEnded() {
+        return ENDED.contains(status());
+    }
+
+    boolean isCompleted() {
+        return status().equals("completed");
+    }
+
+    /** A field as a text without quotes, or as JSON if it is no text; empty if it is absent. */
+    String text(String field) {
+        return text(json.path(field));
+    }
+
+    static String text(JsonNode value) {
+        return value.isMissingNode() || value.isNull() ? "" : value.isString() ? value.asString() : Json.text(value);
+    }
+
+    /** In one sentence. */
+    String end() {
+        String error = text("error");
+        String how = switch (status()) {
+            case "cancelled" -> "was cancelled";
+            case "completed" -> "is completed";
+            default -> "has " + status();
+        };
+        return Json.sentence("Task " + id() + " " + how + (isCompleted() || error.isEmpty() ? "" : ": " + error));
+    }
+
+    /** @throws CommandFailedException if it has ended in another way than it should */
+    void requireCompleted() {
+        if (!isCompleted()) {
+            throw new CommandFailedException(end());
+        }
+    }
+}

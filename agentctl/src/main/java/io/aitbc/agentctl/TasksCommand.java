@@ -1,0 +1,191 @@
+package io.aitbc.agentctl;
+
+import static io.aitbc.agentctl.Table.left;
+import static io.aitbc.agentctl.Table.right;
+
+import io.aitbc.contracts.Json;
+import java.io.PrintWriter;
+import java.time.Duration;
+import java.time.Instant;
+import java.time.format.DateTimeParseException;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.stream.Collectors;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Parameters;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.ObjectNode;
+
+@Command(
+        name = "tasks",
+        description = "Submits tasks, shows how one stands, follows it, tells why it waits, and cancels it.")
+final class TasksCommand {
+    /** The coordinator answers when a task ends, but not when anything else changes: so often one looks. */
+    private static final Duration LOOK_EVERY = Duration.ofSeconds(1);
+
+    /** These first, in this order. */
+    private static final List<String> FIELDS = List.of(
+            "task_id",
+            "status",
+            "priority",
+            "attempt",
+            "max_attempts",
+            "agent_id",
+            "submitted_at",
+            "not_before",
+            "assigned_at",
+            "deadline",
+            "finished_at",
+            "requirements",
+            "progress",
+            "result",
+            "error");
+
+    private final Agentctl agentctl;
+
+    TasksCommand(Agentctl agentctl) {
+        this.agentctl = agentctl;
+    }
+
+    @Command(description = "Shows how a task stands.")
+    int get(@Parameters(paramLabel = "ID", description = "The task") String id) {
+        TaskState task = agentctl.coordinator().task(id, Duration.ZERO);
+        agentctl.write(task.json(), table(task)::print);
+        return 0;
+    }
+
+    @Command(
+            description = "Shows each change of a task until it has ended. What lasts for less than a second may not be"
+                    + " seen. Exit code 0 if the task completed.")
+    int watch(@Parameters(paramLabel = "ID", description = "The task") String id) {
+        Coordinator coordinator = agentctl.coordinator();
+        TaskState task = coordinator.task(id, Duration.ZERO);
+        agentctl.write(task.json(), change(task));
+        while (!task.hasEnded()) {
+            String before = change(task);
+            task = coordinator.task(id, LOOK_EVERY);
+            if (!change(task).equals(before)) {
+                agentctl.write(task.json(), change(task));
+            }
+        }
+        task.requireCompleted();
+        return 0;
+    }
+
+    @Command(description = "Tells why a task waits: what rules each agent out.")
+    int explain(@Parameters(paramLabel = "ID", description = "The task") String id) {
+        JsonNode answer = agentctl.coordinator().get("/tasks/" + Coordinator.segment(id) + "/explain");
+        agentctl.write(answer, out -> printExplanation(answer, out));
+        return 0;
+    }
+
+    @Command(description = "Cancels a task: if it waits it is never assigned, if an agent has it the agent is told.")
+    int cancel(@Parameters(paramLabel = "ID", description = "The task") String id) {
+        JsonNode answer = agentctl.coordinator().post("/tasks/" + Coordinator.segment(id) + "/cancel");
+        agentctl.write(answer, answer.path("message").asString(""));
+        return 0;
+    }
+
+    static Table table(TaskState task) {
+        Instant now = Instant.parse(task.text("timestamp"));
+        Set<String> fields = new LinkedHashSet<>(FIELDS);
+        fields.addAll(task.json().propertyNames());
+        fields.remove("timestamp");
+        Table table = Table.ofOne();
+        fields.stream()
+                .filter(task.json()::has)
+                .forEach(field -> table.row(
+                        field.replace('_', ' '),
+                        field.equals("requirements")
+                                ? asked(task.json().path(field))
+                                : withAge(task.text(field), now)));
+        return table;
+    }
+
+    /** All that a watcher is told of a state; two states with the same are no change. */
+    private static String change(TaskState task) {
+        String status = String.format("%-9s", task.status());
+        String attempt = "  attempt " + task.text("attempt")
+                + (task.text("max_attempts").isEmpty() ? "" : " of " + task.text("max_attempts"));
+        String agent = task.text("agent_id");
+        String more = switch (task.status()) {
+            case "assigned" -> said(" by " + agent, task.text("progress"));
+            case "completed" -> said(" by " + agent, task.text("result"));
+            default -> said("", task.text("error"));
+        };
+        return Json.sentence(status + attempt + more);
+    }
+
+    private static String said(String by, String what) {
+        return by + (what.isEmpty() ? "" : ": " + what);
+    }
+
+    private static void printExplanation(JsonNode answer, PrintWriter out) {
+        out.println(Json.sentence(answer.path("task_status").asString("") + ": "
+                + answer.path("explanation").asString("")));
+        JsonNode waiting = answer.path("waiting");
+        if (waiting.isObject()) {
+            out.println();
+            Table.ofOne()
+                    .row("waiting for", Ages.of(Duration.ofSeconds((long)
+                            waiting.path("waiting_seconds").asDouble())))
+                    .row(
+                            "queue",
+                            waiting.path("priority").asString("") + ", place "
+                                    + waiting.path("place_in_queue").asLong() + " of "
+                                    + waiting.path("queue_size").asLong()
+                                    + (waiting.path("queue_paused").asBoolean() ? ", paused" : ""))
+                    .row("counts as", waiting.path("effective_priority").asString(""))
+                    .row("requirements", asked(waiting.path("requirements")))
+                    .row(
+                            "agents",
+                            waiting.path("agents").path("eligible").asLong() + " of "
+                                    + waiting.path("agents").path("total").asLong() + " can take it")
+                    .print(out);
+            printAgents(waiting.path("agents"), out);
+        }
+    }
+
+    private static void printAgents(JsonNode agents, PrintWriter out) {
+        if (!agents.path("ruled_out").isEmpty()) {
+            Table reasons = new Table(left("RULED OUT BY"), right("AGENTS"));
+            agents.path("ruled_out")
+                    .properties()
+                    .forEach(reason -> reasons.row(
+                            reason.getKey().replace('_', ' '), reason.getValue().asLong()));
+            out.println();
+            reasons.print(out);
+        }
+        if (!agents.path("closest").isEmpty()) {
+            Table closest = new Table(left("CLOSEST AGENTS"), left("WHY NOT"));
+            agents.path("closest")
+                    .forEach(agent -> closest.row(
+                            agent.path("agent_id").asString(""),
+                            agent.path("obstacles")
+                                    .valueStream()
+                                    .map(obstacle -> obstacle.path("detail").asString(""))
+                                    .collect(Collectors.joining("; "))));
+            out.println();
+            closest.print(out);
+        }
+    }
+
+    /** Requirements without all that is not asked. */
+    private static String asked(JsonNode requirements) {
+        ObjectNode asked = Json.object();
+        requirements.properties().stream()
+                .filter(one -> !one.getValue().isNull()
+                        && !(one.getValue().isContainer() && one.getValue().isEmpty()))
+                .forEach(one -> asked.set(one.getKey(), one.getValue()));
+        return asked.isEmpty() ? "" : Json.text(asked);
+    }
+
+    private static String withAge(String text, Instant now) {
+        try {
+            return text + " (" + Ages.between(Instant.parse(text), now) + ")";
+        } catch (DateTimeParseException e) {
+            return text;
+        }
+    }
+}

@@ -1,0 +1,519 @@
+package io.aitbc.agentctl;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+import com.sun.net.httpserver.HttpServer;
+import io.aitbc.contracts.Json;
+import io.aitbc.localstack.LocalStack;
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.StringReader;
+import java.io.StringWriter;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+import tools.jackson.databind.JsonNode;
+
+/** Each command as operators type it, against a coordinator, a broker and a Redis that are real. */
+class AgentctlTest {
+    private static final Duration LONG = Duration.ofSeconds(30);
+    private static final String ECHO = "{\"task_type\": \"echo\", \"x\": 1}";
+    private static final String HOLD = "{\"task_type\": \"hold\"}";
+    private static final String FAIL = "{\"task_type\": \"fail\"}";
+
+    private static LiveCluster cluster;
+
+    @TempDir
+    Path folder;
+
+    @BeforeAll
+    static void start() {
+        cluster = new LiveCluster();
+    }
+
+    @AfterAll
+    static void end() {
+        cluster.close();
+    }
+
+    @Test
+    void aQueueIsPausedShownClearedAndResumed() {
+        assertThat(run("queues", "pause", "low").said()).isEqualTo("The low queue is paused");
+        submit("low-1", ECHO, "--priority", "low");
+        submit("low-2", ECHO, "--priority", "LOW");
+        await().atMost(LONG).until(() -> row(run("queues"), "low").matches("low 2 \\d+s \\d+\\.\\d 0\\.0 paused"));
+        assertThat(run("queues").out().lines().findFirst())
+                .hasValueSatisfying(
+                        header -> assertThat(words(header)).isEqualTo("QUEUE WAITING OLDEST IN/S OUT/S STATE"));
+        assertThat(row(run("queues"), "critical")).isEqualTo("critical 0 - 0.0 0.0 open");
+        JsonNode low = run("queues", "--output", "json").json().at("/queues/low");
+        assertThat(low.get("size").asInt()).isEqualTo(2);
+        assertThat(low.get("paused").asBoolean()).isTrue();
+
+        Said unasked = run("queues", "clear", "low");
+        assertThat(unasked.code()).isEqualTo(2);
+        assertThat(unasked.err().lines().findFirst())
+                .hasValue("There is nobody to ask whether to cancel 2 tasks in the low queue: --yes asks nobody.");
+        Said declined = answering("\n", "queues", "clear", "low");
+        assertThat(declined.code()).isEqualTo(1);
+        assertThat(declined.err()).isEqualTo("Cancel 2 tasks in the low queue? [y/N] Nothing was cancelled.\n");
+        assertThat(answering("yes\n", "queues", "clear", "low").said()).isEqualTo("Cleared 2 tasks from the low queue");
+        assertThat(run("queues", "clear", "low", "--yes").said()).isEqualTo("Cleared 0 tasks from the low queue");
+        JsonNode resumed = run("queues", "resume", "low", "--output", "json").json();
+        assertThat(resumed.get("paused").asBoolean()).isFalse();
+    }
+
+    @Test
+    void agentsAreShownFilteredAndSorted() {
+        Said all = run("agents");
+        assertThat(all.code()).isZero();
+        assertThat(all.out().lines())
+                .hasSize(3)
+                .element(0)
+                .isEqualTo("AGENT  TYPE      STATUS       HEALTH   LOAD  REGION   HEARTBEAT");
+        assertThat(row(all, "ada")).matches("ada provider maintenance 0\\.80 0/4 eu-west (\\d+m )?\\d+s ago");
+        assertThat(row(all, "grace")).matches("grace worker active [01]\\.\\d\\d 0/200 - (\\d+m )?\\d+s ago");
+        assertThat(run("agents", "--sort", "type").out().lines().skip(1).map(line -> line.split(" ")[0]))
+                .containsExactly("ada", "grace");
+        assertThat(run("agents", "--status", "ACTIVE").out().lines()).hasSize(2);
+        assertThat(run("agents", "--status", "busy").out().lines()).hasSize(1);
+        JsonNode json = run("agents", "--sort", "region", "--output", "json").json();
+        assertThat(json.get("agents")
+                        .valueStream()
+                        .map(agent -> agent.get("agent_id").asString()))
+                .containsExactly("grace", "ada");
+        assertThat(json.get("total").asInt()).isEqualTo(2);
+    }
+
+    @Test
+    void oneAgentIsShownWithWhatItHolds() {
+        run("drain", "ada", "--undo");
+        submit("held-by-ada", "{}", "--agent", "ada");
+        awaitStatus("held-by-ada", "assigned");
+        Said one = run("agents", "ada");
+        assertThat(one.code()).isZero();
+        assertThat(one.out().lines()).contains("load          1/4", "capabilities  analysis", "region        eu-west");
+        assertThat(row(one, "held-by-ada")).matches("held-by-ada 1 \\d+s ago in 9m \\d+s");
+        JsonNode json = run("agents", "ada", "--output", "json").json();
+        assertThat(json.at("/agent/inflight").asInt()).isEqualTo(1);
+        assertThat(json.at("/assignments/0/task_id").asString()).isEqualTo("held-by-ada");
+        assertThat(run("tasks", "cancel", "held-by-ada").said()).isEqualTo("Task cancelled, agent ada is told");
+        assertThat(run("drain", "ada").said()).isEqualTo("Agent ada takes no new tasks and holds none.");
+    }
+
+    @Test
+    void aTaskIsSubmittedOnce() {
+        assertThat(run("tasks", "submit", "--data", ECHO, "--id", "once", "--priority", "high")
+                        .said())
+                .isEqualTo("Task submitted: once, high");
+        assertThat(run("tasks", "submit", "--data", ECHO, "--id", "once").said())
+                .startsWith("Task was submitted before: once, ");
+        JsonNode json =
+                run("tasks", "submit", "--data", ECHO, "--output", "json").json();
+        assertThat(json.get("message").asString()).isEqualTo("Task submitted");
+        assertThat(json.get("task_id").asString()).isNotEmpty();
+    }
+
+    @Test
+    void anAwaitedTaskIsShownOnceItHasEnded() {
+        Said completed = run(
+                "tasks",
+                "submit",
+                "--data",
+                ECHO,
+                "--id",
+                "awaited",
+                "--capability",
+                "echo",
+                "--agent",
+                "grace",
+                "--wait");
+        assertThat(completed.code()).isZero();
+        assertThat(completed.out().lines())
+                .contains(
+                        "task id            awaited",
+                        "status             completed",
+                        "priority           normal",
+                        "attempt            1",
+                        "max attempts       3",
+                        "agent id           grace",
+                        "requirements       {\"capabilities\":[\"echo\"],\"agent_id\":\"grace\"}",
+                        "result             {\"task_type\":\"echo\",\"x\":1}");
+        Said failed = run("tasks", "submit", "--data", FAIL, "--id", "burnt", "--max-attempts", "1", "--wait");
+        assertThat(failed.code()).isEqualTo(1);
+        assertThat(failed.err()).isEqualTo("Task burnt has failed: disk on fire\n");
+        Said json = run("tasks", "submit", "--data", ECHO, "--id", "awaited-2", "--wait", "--output", "json");
+        assertThat(json.json().get("status").asString()).isEqualTo("completed");
+    }
+
+    @Test
+    void aTaskIsShown() {
+        run("tasks", "submit", "--data", ECHO, "--id", "shown", "--wait");
+        assertThat(run("tasks", "get", "shown").out().lines()).contains("status             completed");
+        assertThat(run("tasks", "get", "shown", "--output", "json")
+                        .json()
+                        .at("/result/x")
+                        .asInt())
+                .isEqualTo(1);
+    }
+
+    @Test
+    void eachChangeOfATaskIsShownUntilItEnds() {
+        assertThat(run("queues", "pause", "urgent").code()).isZero();
+        submit("watched", HOLD, "--priority", "urgent");
+        Typed watching = new Typed("", false);
+        CompletableFuture<Said> watched =
+                CompletableFuture.supplyAsync(() -> watching.run(cluster.url(), "tasks", "watch", "watched"));
+        await().atMost(LONG).until(() -> watching.out().contains("queued"));
+        run("queues", "resume", "urgent");
+        await().atMost(LONG).until(() -> watching.out().contains("assigned"));
+        assertThat(watched).isNotDone();
+        cluster.letGo();
+        assertThat(watched.join().code()).isZero();
+        assertThat(watched.join().out().lines())
+                .containsExactly(
+                        "queued     attempt 1 of 3",
+                        "assigned   attempt 1 of 3 by grace",
+                        "completed  attempt 1 of 3 by grace: {\"held\":true}");
+        Said ended = run("tasks", "watch", "watched", "--output", "json");
+        assertThat(ended.out().lines()).hasSize(1);
+        assertThat(ended.json().get("status").asString()).isEqualTo("completed");
+    }
+
+    @Test
+    void whyATaskWaitsIsToldAndThenItIsCancelled() {
+        submit("unwanted", "{}", "--capability", "nobody-has-this");
+        Said why = run("tasks", "explain", "unwanted");
+        assertThat(why.code()).isZero();
+        assertThat(why.out()
+                        .lines()
+                        .map(AgentctlTest::words)
+                        .filter(line -> !line.startsWith("waiting for") && !line.startsWith("queue ")))
+                .containsExactly(
+                        "queued: none of 2 agents can take it; the closest is grace: it has no capability"
+                                + " nobody-has-this",
+                        "",
+                        "counts as normal",
+                        "requirements {\"capabilities\":[\"nobody-has-this\"]}",
+                        "agents 0 of 2 can take it",
+                        "",
+                        "RULED OUT BY AGENTS",
+                        "missing capability 2",
+                        "not active 1",
+                        "",
+                        "CLOSEST AGENTS WHY NOT",
+                        "grace it has no capability nobody-has-this",
+                        "ada it has no capability nobody-has-this; its status is maintenance");
+        JsonNode json = run("tasks", "explain", "unwanted", "--output", "json").json();
+        assertThat(json.at("/waiting/agents/ruled_out/missing_capability").asInt())
+                .isEqualTo(2);
+        assertThat(run("tasks", "cancel", "unwanted", "--output", "json")
+                        .json()
+                        .get("message")
+                        .asString())
+                .isEqualTo("Task cancelled before an agent had it");
+        assertThat(run("tasks", "explain", "unwanted").said()).isEqualTo("cancelled: it has ended as cancelled");
+        Said watched = run("tasks", "watch", "unwanted");
+        assertThat(watched.code()).isEqualTo(1);
+        assertThat(watched.err()).isEqualTo("Task unwanted was cancelled\n");
+    }
+
+    @Test
+    void aTaskThatHasEndedIsNotCancelled() {
+        run("tasks", "submit", "--data", ECHO, "--id", "too-late", "--wait");
+        Said refused = run("tasks", "cancel", "too-late");
+        assertThat(refused.code()).isEqualTo(1);
+        assertThat(refused.out()).isEmpty();
+        assertThat(refused.err()).isEqualTo("the task has ended as completed already\n");
+    }
+
+    @Test
+    void anAgentIsDrainedOnceItHoldsNothing() {
+        submit("drained", HOLD, "--agent", "grace");
+        awaitStatus("drained", "assigned");
+        CompletableFuture<Said> draining = CompletableFuture.supplyAsync(() -> run("drain", "grace"));
+        await().atMost(LONG).until(() -> row(run("agents"), "grace").startsWith("grace worker maintenance"));
+        assertThat(run("drain", "grace", "--no-wait").said())
+                .isEqualTo("Agent grace takes no new tasks and holds 1 task.");
+        assertThat(draining).isNotDone();
+        cluster.letGo();
+        assertThat(draining.join().said()).isEqualTo("Agent grace takes no new tasks and holds none.");
+        assertThat(run("drain", "grace", "--output", "json").out())
+                .isEqualTo("{\"agent_id\":\"grace\",\"status\":\"maintenance\",\"inflight\":0,\"drained\":true}\n");
+        assertThat(run("drain", "grace", "--undo").said()).isEqualTo("Agent grace takes tasks again.");
+    }
+
+    @Test
+    void aDrainThatSomeoneEndsFails() {
+        submit("not-drained", HOLD, "--agent", "grace");
+        awaitStatus("not-drained", "assigned");
+        CompletableFuture<Said> draining = CompletableFuture.supplyAsync(() -> run("drain", "grace"));
+        await().atMost(LONG).until(() -> row(run("agents"), "grace").startsWith("grace worker maintenance"));
+        run("drain", "grace", "--undo");
+        assertThat(draining.join().err()).isEqualTo("Agent grace is active again: somebody has ended the drain.\n");
+        cluster.letGo();
+        awaitStatus("not-drained", "completed");
+    }
+
+    @Test
+    void theTasksOfAFileAreSubmittedInBatchesAndAwaited() throws IOException {
+        List<String> lines = new ArrayList<>();
+        for (int i = 1; i <= 1_010; i++) {
+            lines.add("{\"task_id\": \"batch-" + i + "\", \"task_data\": " + ECHO + "}");
+        }
+        Said all = run("tasks", "submit", "--file", file(lines), "--wait");
+        assertThat(all.err()).isEmpty();
+        assertThat(all.code()).isZero();
+        assertThat(all.out()).isEqualTo("""
+                1,010 tasks accepted
+                ENDED AS   TASKS
+                completed   1010
+                """);
+        Said again = run("tasks", "submit", "--file", file(lines));
+        assertThat(again.said()).isEqualTo("0 tasks accepted, 1,010 submitted before");
+    }
+
+    @Test
+    void ofAFileEachTaskThatDoesNotCompleteIsNamed() throws IOException {
+        List<String> lines = List.of(
+                "{\"task_id\": \"mixed-1\", \"task_data\": " + ECHO + "}",
+                "",
+                "{\"task_data\": 3}",
+                "{\"task_id\": \"mixed-2\", \"max_attempts\": 1, \"task_data\": " + FAIL + "}");
+        Said some = answering(String.join("\n", lines), "tasks", "submit", "--file", "-", "--wait");
+        assertThat(some.code()).isEqualTo(1);
+        assertThat(some.out()).isEqualTo("""
+                2 tasks accepted, 1 refused
+                ENDED AS   TASKS
+                completed      1
+                failed         1
+                """);
+        assertThat(some.err()).isEqualTo("""
+                Line 3 was refused: task_data has the wrong type or form (expected an object)
+                Task mixed-2 has failed: disk on fire
+                """);
+        Said json = run("tasks", "submit", "--file", file(lines), "--wait", "--output", "json");
+        assertThat(json.code()).isEqualTo(1);
+        assertThat(json.json().get("repeated").asInt()).isEqualTo(2);
+        assertThat(json.json().at("/refusals/0/line").asInt()).isEqualTo(3);
+        assertThat(json.json().at("/task_ids").toString()).isEqualTo("[\"mixed-1\",\"mixed-2\"]");
+        assertThat(json.json().at("/ended").toString()).isEqualTo("{\"completed\":1,\"failed\":1}");
+        assertThat(json.json().at("/not_completed/0/error").asString()).isEqualTo("disk on fire");
+    }
+
+    @Test
+    void aTaskThatIsLargerThanABodyMayBeDoesNotSpoilTheOthers() throws IOException {
+        Said some = run(
+                "tasks",
+                "submit",
+                "--file",
+                file(List.of(
+                        "{\"task_data\": " + ECHO + "}",
+                        "{\"task_data\": {\"x\": \"" + "x".repeat(1_100_000) + "\"}}",
+                        "{\"task_data\": " + ECHO + "}")));
+        assertThat(some.out()).isEqualTo("2 tasks accepted, 1 refused\n");
+        assertThat(some.err()).isEqualTo("Line 2 was refused: the body has more than 1048576 bytes\n");
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "tasks get nobody",
+                "tasks watch nobody",
+                "tasks explain nobody",
+                "tasks cancel nobody",
+                "tasks get queues"
+            })
+    void anUnknownTaskIsNotFound(String command) {
+        Said said = run(command.split(" "));
+        assertThat(said.code()).isEqualTo(1);
+        assertThat(said.out()).isEmpty();
+        assertThat(said.err()).isEqualTo("Task not found\n");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"agents nobody", "drain nobody"})
+    void anUnknownAgentIsNotFound(String command) {
+        assertThat(run(command.split(" ")).err()).isEqualTo("Agent not found\n");
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', quoteCharacter = '~', textBlock = """
+            queues pause soon                         | Invalid value for positional parameter at index 0 (PRIORITY): Invalid priority: soon (one of urgent, critical, high, normal, low)
+            tasks submit --data {} --priority soon    | Invalid value for option '--priority': Invalid priority: soon (one of urgent, critical, high, normal, low)
+            tasks submit --data []                    | --data must be a JSON object: the message must be a JSON object
+            tasks submit                              | --data says what the task is, or --file where tasks are.
+            tasks submit --file no-such-file          | no-such-file is no file that can be read.
+            tasks submit --file - --priority low      | --file takes tasks as they stand in the file: --priority cannot be said beside it.
+            tasks                                     | Missing required subcommand
+            agents --status asleep                    | Invalid value for option '--status': Invalid status: asleep (one of active, busy, maintenance, inactive, stale, error)
+            agents ada --sort load                    | --status and --sort are for all agents, not for one.
+            drain ada --undo --no-wait                | --undo waits for nothing: --no-wait has no meaning.
+            queues --url localhost:9001               | "localhost:9001" is not the URL of a coordinator: http:// or https:// and a host is needed
+            """)
+    void whatCannotBeMeantIsSaidInASentence(String command, String sentence) {
+        Said said = new Typed("", false).run(null, command.split(" "));
+        assertThat(said.err().lines().findFirst()).hasValue(sentence);
+        assertThat(said.code()).isEqualTo(2);
+        assertThat(said.out()).isEmpty();
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"queues", "agents", "tasks get x", "tasks submit --data {}", "drain ada --output json"})
+    void thatNoCoordinatorIsThereIsSaidWithTheUrl(String command) {
+        String url = "http://127.0.0.1:" + LocalStack.freePort();
+        Said said = new Typed("", false).run(url, command.split(" "));
+        assertThat(said.code()).isEqualTo(1);
+        assertThat(said.out()).isEmpty();
+        assertThat(said.err())
+                .isEqualTo("No coordinator can be reached at " + url + "; --url or AGENTCTL_URL says where it is.\n");
+    }
+
+    @Test
+    void howFarAFileCameIsSaidWhenTheCoordinatorGoesAway() throws IOException {
+        String url = "http://127.0.0.1:" + LocalStack.freePort();
+        Said said = new Typed("{\"task_data\": {}}", false).run(url, "tasks", "submit", "--file", "-");
+        assertThat(said.code()).isEqualTo(1);
+        assertThat(said.err().lines().skip(1))
+                .containsExactly("0 tasks accepted until then: submit again from line 1, or the whole file if each task"
+                        + " has a task_id.");
+    }
+
+    @Test
+    void anotherServerIsNoCoordinator() throws IOException {
+        HttpServer other = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
+        other.start();
+        try {
+            String url = "http://127.0.0.1:" + other.getAddress().getPort();
+            assertThat(new Typed("", false).run(url, "queues").err())
+                    .isEqualTo("What answers at " + url + " is no coordinator: it said 404 to a call that coordinators"
+                            + " know.\n");
+        } finally {
+            other.stop(0);
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"bash", "zsh"})
+    void aShellLearnsTheCommands(String shell) {
+        Said script = run("completion", shell);
+        assertThat(script.code()).isZero();
+        assertThat(script.out())
+                .contains("complete -F _complete_agentctl", "queues agents tasks drain completion")
+                .contains("urgent", "maintenance", "heartbeat", "table");
+    }
+
+    @Test
+    void helpNamesEachCommandAndTheExitCodes() {
+        Said help = new Typed("", false).run(null, "--help");
+        assertThat(help.code()).isZero();
+        assertThat(help.out())
+                .contains("queues", "agents", "tasks", "drain", "completion", "--url", "--output", "Exit codes:");
+        assertThat(new Typed("", false).run(null, "tasks", "submit", "--help").out())
+                .contains("--file", "--wait", "--url");
+        assertThat(new Typed("", false).run(null, "queues", "pause", "--help").out())
+                .contains("Usage: agentctl queues pause", "until it is resumed");
+        assertThat(new Typed("", false)
+                        .run(null, "queues", "pause", "--version")
+                        .out())
+                .isEqualTo("agentctl 0.1.0\n");
+    }
+
+    private record Said(int code, String out, String err) {
+        /** Its only line, if it did what it was told. */
+        String said() {
+            assertThat(code).as(err).isZero();
+            assertThat(out.lines()).hasSize(1);
+            return out.strip();
+        }
+
+        JsonNode json() {
+            assertThat(out.lines()).hasSize(1);
+            return Json.MAPPER.readTree(out);
+        }
+    }
+
+    /** Someone at a terminal, or a script where there is none. */
+    private static final class Typed {
+        private final String input;
+        private final boolean someoneIsThere;
+        private final StringWriter out = new StringWriter();
+        private final StringWriter err = new StringWriter();
+
+        Typed(String input, boolean someoneIsThere) {
+            this.input = input;
+            this.someoneIsThere = someoneIsThere;
+        }
+
+        Said run(@Nullable String url, String... args) {
+            Terminal terminal = new Terminal(
+                    new BufferedReader(new StringReader(input)),
+                    new PrintWriter(out, true),
+                    new PrintWriter(err, true),
+                    () -> someoneIsThere,
+                    () -> false);
+            String[] all = url == null
+                    ? args
+                    : Stream.concat(Stream.of("--url", url), Stream.of(args)).toArray(String[]::new);
+            int code = Agentctl.commandLine(terminal).execute(all);
+            return new Said(code, out(), err.toString());
+        }
+
+        String out() {
+            return out.toString();
+        }
+    }
+
+    private static Said run(String... args) {
+        return new Typed("", false).run(cluster.url(), args);
+    }
+
+    private static Said answering(String input, String... args) {
+        return new Typed(input, true).run(cluster.url(), args);
+    }
+
+    private static void submit(String id, String data, String... more) {
+        String[] args = Stream.concat(Stream.of("tasks", "submit", "--id", id, "--data", data), Stream.of(more))
+                .toArray(String[]::new);
+        assertThat(run(args).said()).startsWith("Task submitted: " + id);
+    }
+
+    private static void awaitStatus(String id, String status) {
+        await().atMost(LONG)
+                .until(() -> cluster.rest().task(id, Duration.ZERO).status().equals(status));
+    }
+
+    /** The row that begins with a word, with one space between its cells. */
+    private static String row(Said said, String first) {
+        return said.out()
+                .lines()
+                .map(AgentctlTest::words)
+                .filter(line -> line.startsWith(first + " "))
+                .findFirst()
+                .orElse("");
+    }
+
+    private static String words(String line) {
+        return line.strip().replaceAll(" +", " ");
+    }
+
+    private String file(List<String> lines) throws IOException {
+        return Files.write(folder.resolve("tasks.ndjson"), lines).toString();
+    }
+}

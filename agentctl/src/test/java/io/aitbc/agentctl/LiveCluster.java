@@ -1,0 +1,106 @@
+package io.aitbc.agentctl;
+
+import static org.awaitility.Awaitility.await;
+
+import io.aitbc.contracts.Assignment;
+import io.aitbc.contracts.Json;
+import io.aitbc.contracts.Registration;
+import io.aitbc.coordinator.CoordinatorApplication;
+import io.aitbc.localstack.LocalStack;
+import io.aitbc.worker.AgentWorker;
+import io.aitbc.worker.Handler;
+import io.aitbc.worker.handlers.Echo;
+import io.aitbc.worker.handlers.TaskTypes;
+import java.io.IOException;
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.Semaphore;
+import org.springframework.boot.SpringApplication;
+import org.springframework.context.ConfigurableApplicationContext;
+import tools.jackson.databind.JsonNode;
+
+/**
+ * A coordinator with two agents: grace works, and holds what she is asked to hold until someone lets go; ada is in maintenance, and
+ * never takes anything off her topic.
+ */
+final class LiveCluster implements AutoCloseable {
+    private static final Duration LONG = Duration.ofSeconds(30);
+
+    private final Semaphore letGo = new Semaphore(0);
+    private final LocalStack stack = LocalStack.shared();
+    private final ConfigurableApplicationContext context;
+    private final Coordinator rest;
+    private final AgentWorker grace;
+
+    LiveCluster() {
+        context = SpringApplication.run(
+                CoordinatorApplication.class,
+                "--aitbc.kafka.bootstrap-servers=" + stack.bootstrapServers(),
+                "--aitbc.redis.url=" + stack.redisUrl(),
+                "--aitbc.coordinator.port=0",
+                "--server.address=127.0.0.1",
+                "--aitbc.topics.partitions=1",
+                "--aitbc.log.level=WARN",
+                // The agent shares a process with the broker, whose load it reports as its own.
+                "--aitbc.registry.max-cpu=2",
+                "--aitbc.registry.min-health-score=0.2");
+        rest = new Coordinator(url());
+        await().atMost(LONG).until(this::isHealthy);
+        Map<String, Handler> handlers = Map.of("echo", new Echo(), "fail", this::fail, "hold", this::hold);
+        grace = AgentWorker.builder(
+                        stack.bootstrapServers(),
+                        Registration.of("grace", "worker", List.of("echo", "fail", "hold"), 200),
+                        new TaskTypes(handlers))
+                .drainTimeout(Duration.ZERO)
+                .start();
+        rest.post("/agents/register", Json.read("""
+                        {"agent_id": "ada", "agent_type": "provider", "capabilities": ["analysis"], "capacity": 4,
+                         "region": "eu-west"}""", JsonNode.class));
+        rest.put("/agents/ada/status", Json.object().put("status", "maintenance"));
+        await().atMost(LONG)
+                .until(() -> rest.get("/agents?status=active").path("total").asInt() == 1);
+    }
+
+    String url() {
+        return "http://127.0.0.1:" + context.getEnvironment().getRequiredProperty("local.server.port");
+    }
+
+    Coordinator rest() {
+        return rest;
+    }
+
+    /** Grace completes one of the tasks that she holds. */
+    void letGo() {
+        letGo.release();
+    }
+
+    @Override
+    public void close() {
+        grace.close();
+        context.close();
+    }
+
+    private boolean isHealthy() throws IOException, InterruptedException {
+        return HttpClient.newHttpClient()
+                        .send(
+                                HttpRequest.newBuilder(URI.create(url() + "/health"))
+                                        .build(),
+                                HttpResponse.BodyHandlers.discarding())
+                        .statusCode()
+                == 200;
+    }
+
+    private JsonNode fail(Assignment assignment, Handler.Progress progress) {
+        throw new IllegalStateException("disk on fire");
+    }
+
+    private JsonNode hold(Assignment assignment, Handler.Progress progress) throws InterruptedException {
+        letGo.acquire();
+        return Json.object().put("held", true);
+    }
+}
