@@ -1,19 +1,19 @@
 import { listen } from "./live.js";
 import { call, command, notify } from "./commands.js";
-import { clock, count, duration, h, percent, setText, since, table } from "./dom.js";
+import { classOf, clock, count, duration, h, percent, setText, since, table } from "./dom.js";
 
 const PAGE = 50;
 const STATUS_CLASS = { active: "good", busy: "warn-text", maintenance: "warn-text", stale: "bad-text", error: "bad-text", inactive: "soft" };
 
 const COLUMNS = [
   { name: "Agent", value: (agent) => agent.agent_id },
-  { name: "Type", value: (agent) => agent.agent_type },
+  { name: "Type", value: (agent) => agent.agent_type, secondary: true },
   { name: "Status", value: (agent) => agent.status },
   { name: "Health", value: (agent) => agent.health },
   { name: "Load", value: (agent) => agent.inflight / agent.capacity },
-  { name: "Processor", value: (agent) => agent.cpu, number: true },
-  { name: "Memory", value: (agent) => agent.memory, number: true },
-  { name: "Region", value: (agent) => agent.region ?? "" },
+  { name: "Processor", value: (agent) => agent.cpu, number: true, secondary: true },
+  { name: "Memory", value: (agent) => agent.memory, number: true, secondary: true },
+  { name: "Region", value: (agent) => agent.region ?? "", secondary: true },
   { name: "Heard", value: (agent) => -Date.parse(agent.last_heartbeat), number: true },
 ];
 
@@ -27,7 +27,7 @@ export function agentsView() {
   const search = h("input", { type: "search", id: "agent-search", placeholder: "id, type or region", oninput: () => { page = 0; show(); } });
   const status = h("select", { id: "agent-status", onchange: () => { page = 0; show(); } },
     h("option", { value: "" }, "any"), Object.keys(STATUS_CLASS).map((one) => h("option", { value: one }, one)));
-  const headers = COLUMNS.map((column) => h("th", { scope: "col", class: column.number ? "number" : null },
+  const headers = COLUMNS.map((column) => h("th", { scope: "col", class: classOf(column) },
     h("button", { onclick: () => { sort = { column, descending: sort.column === column && !sort.descending }; show(); } }, column.name)));
   const body = h("tbody");
   const back = h("button", { onclick: () => { page--; show(); } }, "Before");
@@ -107,8 +107,7 @@ function countByStatus(agents) {
 }
 
 function agentRow(id) {
-  const cell = (number) => h("td", { class: number ? "number" : null });
-  const type = cell(), region = cell(), cpu = cell(true), memory = cell(true), heard = cell(true);
+  const [, type, , , , cpu, memory, region, heard] = COLUMNS.map((column) => h("td", { class: classOf(column) }));
   const status = h("span", { class: "tag" });
   const health = h("meter", { min: 0, max: 1, low: 0.5, high: 0.8, optimum: 1, "aria-label": "health" });
   const healthText = h("span");

@@ -51,11 +51,14 @@ export function duration(seconds) {
 export const since = (instant) => Math.max(0, (Date.now() - Date.parse(instant)) / 1000);
 export const clock = (instant) => new Date(instant).toLocaleString(undefined, { dateStyle: "short", timeStyle: "medium" });
 
+/** How a column looks: numbers to the right; what is secondary is left out on a phone. */
+export const classOf = (column) => [column.number && "number", column.secondary && "secondary"].filter(Boolean).join(" ") || null;
+
 /** A table that scrolls by itself where it is too wide, also by keyboard. */
 export function table(label, columns, body) {
   return h("div", { class: "wide", tabindex: "0", role: "region", "aria-label": label },
     h("table", {},
       h("thead", {}, h("tr", {}, columns.map((column) =>
-        column instanceof Node ? column : h("th", { scope: "col", class: [column.number && "number", column.secondary && "secondary"].filter(Boolean).join(" ") || null }, column.name ?? column)))),
+        column instanceof Node ? column : h("th", { scope: "col", class: classOf(column) }, column.name ?? column)))),
       body));
 }

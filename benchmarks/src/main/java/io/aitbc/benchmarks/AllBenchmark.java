@@ -17,7 +17,8 @@ final class AllBenchmark extends Benchmark {
             RestBenchmark::new,
             MemoryBenchmark::new,
             MatchingBenchmark::new,
-            PeersBenchmark::new);
+            PeersBenchmark::new,
+            LiveBenchmark::new);
 
     @Override
     List<Report> measure() {

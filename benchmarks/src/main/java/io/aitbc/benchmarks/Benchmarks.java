@@ -24,6 +24,7 @@ import picocli.CommandLine.Command;
             RestBenchmark.class,
             MemoryBenchmark.class,
             PeersBenchmark.class,
+            LiveBenchmark.class,
             AllBenchmark.class
         })
 public final class Benchmarks {
@@ -48,6 +49,7 @@ public final class Benchmarks {
             case "role:coordinator" -> CoordinatorApplication.main(args);
             case "role:agents" -> BareAgents.play(args);
             case "role:submitter" -> Submitter.play(args);
+            case "role:watchers" -> Watchers.play(args);
             case "role:relay" -> RawRelay.play(args);
             case "role:rabbit-agents" -> RabbitAgents.play(args);
             case "role:rabbit-submitter" -> RabbitAgents.submit(args);

@@ -1,0 +1,85 @@
+package io.aitbc.benchmarks;
+
+import java.time.Duration;
+import java.util.List;
+import java.util.Locale;
+import org.HdrHistogram.Histogram;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+import tools.jackson.databind.JsonNode;
+
+/** What it costs a coordinator that many look at what changes. */
+@Command(name = "live", description = "What clients of live updates cost, and how old is what they hear.")
+final class LiveBenchmark extends Benchmark {
+    @Option(names = "--agents", defaultValue = "5000", description = "How many agents there are")
+    private int agents;
+
+    @Option(names = "--clients", split = ",", defaultValue = "0,1,100,500", description = "How many listen")
+    private List<Integer> clients = List.of();
+
+    @Option(
+            names = "--topics",
+            split = ";",
+            defaultValue = "queues,stats;agents",
+            description = "To what, with ; between")
+    private List<String> topics = List.of();
+
+    @Option(names = "--rate", defaultValue = "200", description = "Tasks a second meanwhile")
+    private int rate;
+
+    @Option(names = "--seconds", defaultValue = "20", description = "How long each time")
+    private int seconds;
+
+    @Override
+    List<Report> measure() {
+        Report report = new Report(
+                "Live updates: " + agents + " agents, " + rate + " tasks/s meanwhile",
+                "topics",
+                "clients",
+                "coordinator, share of a core",
+                "messages/s to each",
+                "kB/s to each",
+                "age when heard: p50, ms",
+                "p99, ms");
+        try (Cluster cluster = new Cluster();
+                CoordinatorSide side = new CoordinatorSide(cluster, agents, 2).working();
+                Player watchers = new Player("watchers", cluster.restUrl().replaceFirst("http", "ws") + "/ws")) {
+            side.flood("warm", 50_000, 0);
+            for (String topic : topics) {
+                for (int count : clients) {
+                    watchers.ask("watch", count, topic);
+                    // The first message is the whole of everything.
+                    Cluster.pause(Duration.ofSeconds(5));
+                    measure(report, cluster, side, watchers, topic, count);
+                    watchers.ask("leave");
+                }
+            }
+        }
+        return List.of(report);
+    }
+
+    private void measure(
+            Report report, Cluster cluster, CoordinatorSide side, Player watchers, String topic, int count) {
+        watchers.ask("reset");
+        Duration before = cluster.coordinatorCpu();
+        side.reset();
+        side.submit(new Submitter.Order("live-" + topic.hashCode() + "-" + count, rate * seconds, rate, "all", 0));
+        double share = cluster.coordinatorCpu().minus(before).toMillis() / 1e3 / seconds;
+        JsonNode heard = watchers.ask("figures");
+        Histogram ages = Moments.decode(heard.get("ages").asString());
+        double each = Math.max(1, count) * seconds;
+        report.row(
+                topic,
+                count,
+                text("%.2f", share),
+                text("%.2f", heard.get("messages").asLong() / each),
+                text("%.1f", heard.get("bytes").asLong() / 1e3 / each),
+                text("%.0f", ages.getValueAtPercentile(50) / 1e3),
+                text("%.0f", ages.getValueAtPercentile(99) / 1e3));
+        side.awaitSettled((long) rate * seconds);
+    }
+
+    private static String text(String format, double value) {
+        return String.format(Locale.ROOT, format, value);
+    }
+}
