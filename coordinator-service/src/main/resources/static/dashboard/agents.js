@@ -22,6 +22,7 @@ export function agentsView() {
   let sort = { column: COLUMNS[0], descending: false };
   let page = 0;
   let scheduled = false;
+  let sorted = null;
   const rows = new Map();
   const summary = h("p", { class: "empty", role: "status" }, "Waiting for agents…");
   const search = h("input", { type: "search", id: "agent-search", placeholder: "id, type or region", oninput: () => { page = 0; show(); } });
@@ -47,6 +48,17 @@ export function agentsView() {
     return sort.descending ? -order : order;
   }
 
+  /** While somebody is at the rows they stay where they are: whoever aims at one shall not hit another. */
+  function inOrder(found) {
+    if (sorted !== null && body.matches(":hover, :focus-within")) {
+      const place = new Map(sorted.map((id, i) => [id, i]));
+      return found.sort((a, b) => (place.get(a.agent_id) ?? Infinity) - (place.get(b.agent_id) ?? Infinity) || compare(a, b));
+    }
+    found.sort(compare);
+    sorted = found.map((agent) => agent.agent_id);
+    return found;
+  }
+
   function show() {
     scheduled = false;
     headers.forEach((header, i) => header.setAttribute("aria-sort", COLUMNS[i] !== sort.column ? "none" : sort.descending ? "descending" : "ascending"));
@@ -57,7 +69,7 @@ export function agentsView() {
       return;
     }
     const all = [...state.data.agents.values()];
-    const found = all.filter(wanted).sort(compare);
+    const found = inOrder(all.filter(wanted));
     page = Math.max(0, Math.min(page, Math.ceil(found.length / PAGE) - 1));
     const shown = found.slice(page * PAGE, (page + 1) * PAGE);
     if (!state.error) {

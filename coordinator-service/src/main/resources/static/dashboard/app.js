@@ -31,7 +31,7 @@ function show() {
   notify("");
   const found = VIEWS.map(([pattern, view]) => [pattern.exec(path), view]).find(([match]) => match);
   const view = found
-    ? found[1](...found[0].slice(1).map(decodeURIComponent))
+    ? found[1](...found[0].slice(1).map(decoded))
     : { title: "There is no such view", elements: [h("p", {}, h("a", { href: "#/queues" }, "To the queues"))], end: () => {} };
   end = view.end;
   document.title = view.title + " – Agent Coordinator";
@@ -41,6 +41,14 @@ function show() {
     here ? link.setAttribute("aria-current", "page") : link.removeAttribute("aria-current");
   });
   window.scrollTo(0, 0);
+}
+
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 onConnection((connected) => {

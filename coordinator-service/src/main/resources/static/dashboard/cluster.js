@@ -15,6 +15,8 @@ export function clusterView() {
   const body = h("tbody");
   const empty = h("p", { class: "empty", role: "status" }, "Waiting for figures…");
   let inForce = null;
+  let shownIds = null;
+  let rows = [];
   const ends = [
     listen("stats", ({ data, error }) => {
       if (error) {
@@ -37,7 +39,13 @@ export function clusterView() {
         ["Tasks", ["distributed", "completed", "failed", "cancelled", "expired", "retried"].map((one) => count(data.tasks["tasks_" + one]) + " " + one).join(", ")],
       ].flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
       const coordinators = Object.entries(data.coordinators).sort(([a], [b]) => (a < b ? -1 : 1));
-      body.replaceChildren(...coordinators.map(([id, lane]) => coordinatorRow(id, lane, id === data.told_by)));
+      const ids = coordinators.map(([id]) => id).join();
+      if (ids !== shownIds) {
+        shownIds = ids;
+        rows = coordinators.map(([id]) => coordinatorRow(id, id === data.told_by));
+        body.replaceChildren(...rows.map((row) => row.element));
+      }
+      coordinators.forEach(([, lane], i) => rows[i].show(lane));
       setText(empty, coordinators.length === 0 ? "No coordinator has told how it is in the last ten seconds." : "");
     }),
     listen("agents", ({ data }) => {
@@ -65,10 +73,15 @@ export function clusterView() {
   };
 }
 
-function coordinatorRow(id, lane, tells) {
+function coordinatorRow(id, tells) {
   const sum = (rates) => Object.values(rates).reduce((a, b) => a + b, 0);
-  return h("tr", {}, h("th", { scope: "row" }, id, tells ? h("span", { class: "soft" }, " (tells this)") : ""), h("td", { class: "number" }, lane.partitions),
-    h("td", { class: "number" }, count(lane.waiting)), h("td", { class: "number" }, rate(sum(lane.received_per_second))),
-    h("td", { class: "number" }, rate(sum(lane.assigned_per_second))), h("td", {}, lane.yields_to ? lane.yields_to + " of others" : "nobody"),
-    h("td", { class: "number" }, duration(Math.round(since(lane.at))) + " ago"));
+  const cells = [true, true, true, true, false, true].map((number) => h("td", { class: number ? "number" : null }));
+  return {
+    element: h("tr", {}, h("th", { scope: "row" }, id, tells ? h("span", { class: "soft" }, " (tells this)") : ""), cells),
+    show(lane) {
+      [lane.partitions, count(lane.waiting), rate(sum(lane.received_per_second)), rate(sum(lane.assigned_per_second)),
+        lane.yields_to ? lane.yields_to + " of others" : "nobody", duration(Math.round(since(lane.at))) + " ago"]
+        .forEach((text, i) => setText(cells[i], text));
+    },
+  };
 }

@@ -27,6 +27,9 @@ export async function call(method, path, body) {
 
 /** Does something and says what came of it. */
 export async function command(button, method, path, body) {
+  if (button.getAttribute("aria-disabled")) {
+    return null;
+  }
   button.setAttribute("aria-disabled", "true");
   try {
     const answer = await call(method, path, body);

@@ -12,9 +12,14 @@ export function deadLettersView() {
   let oldest = null;
   let failed = null;
 
+  let asked = 0;
   async function look(anew) {
+    const number = ++asked;
     try {
       const page = await call("GET", `/tasks/dead-letter?limit=${PAGE}` + (anew || oldest === null ? "" : "&before=" + oldest));
+      if (number !== asked) {
+        return;
+      }
       if (anew) {
         body.replaceChildren();
       }

@@ -41,14 +41,21 @@ export function duration(seconds) {
   }
   const minutes = Math.floor(seconds / 60);
   if (minutes < 60) {
-    return minutes + " min " + Math.round(seconds % 60) + " s";
+    return minutes + " min " + Math.floor(seconds % 60) + " s";
   }
   return minutes < 48 * 60
     ? Math.floor(minutes / 60) + " h " + (minutes % 60) + " min"
     : Math.floor(minutes / 1440) + " days";
 }
 
-export const since = (instant) => Math.max(0, (Date.now() - Date.parse(instant)) / 1000);
+let aheadMs = 0;
+
+/** Ages are by the clock of the coordinator: that of this machine may be wrong. */
+export function setClock(instant) {
+  aheadMs = Date.parse(instant) - Date.now();
+}
+
+export const since = (instant) => Math.max(0, (Date.now() + aheadMs - Date.parse(instant)) / 1000);
 export const clock = (instant) => new Date(instant).toLocaleString(undefined, { dateStyle: "short", timeStyle: "medium" });
 
 /** How a column looks: numbers to the right; what is secondary is left out on a phone. */

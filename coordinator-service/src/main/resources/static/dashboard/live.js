@@ -2,6 +2,8 @@
  * What changes, over /ws; where that does not open, over server-sent events. Nothing is shown as current that may not be: listeners
  * hear when the connection is lost, and get everything anew when it is back.
  */
+import { setClock } from "./dom.js";
+
 const SILENCE_MS = 25_000;
 const topics = new Map();
 const statusListeners = new Set();
@@ -9,6 +11,7 @@ let socket = null;
 let source = null;
 let failures = 0;
 let everOpened = false;
+let usesEvents = false;
 let lastHeard = Date.now();
 let connected = null;
 
@@ -34,6 +37,9 @@ export function listen(name, listener) {
     one.listeners.delete(listener);
     if (one.listeners.size === 0) {
       topics.delete(name);
+      if (usesEvents) {
+        ask();
+      }
       if (socket?.readyState === WebSocket.OPEN) {
         socket.send(JSON.stringify({ unsubscribe: [name] }));
       }
@@ -62,8 +68,7 @@ function ask() {
       asking = false;
       if (socket?.readyState === WebSocket.OPEN) {
         socket.send(JSON.stringify({ subscribe: [...topics.keys()] }));
-      } else if (source) {
-        source.close();
+      } else if (usesEvents) {
         openEvents();
       }
     });
@@ -72,13 +77,23 @@ function ask() {
 
 function received(text) {
   lastHeard = Date.now();
+  failures = 0;
   tell(true);
   const message = JSON.parse(text);
-  const one = topics.get(message.topic);
-  if (message.kind === "refused") {
-    console.warn(message.detail);
+  if (message.at) {
+    setClock(message.at);
   }
+  const one = topics.get(message.topic);
   if (!one) {
+    return;
+  }
+  if (message.kind === "refused") {
+    one.state = { ...one.state, error: message.detail };
+    one.listeners.forEach((listener) => listener(one.state));
+    return;
+  }
+  if (message.kind === "change" && one.state.data === null) {
+    // Of the time before this page asked anew: the whole follows.
     return;
   }
   if (message.kind === "unavailable") {
@@ -110,9 +125,7 @@ function open() {
   socket = opened;
   lastHeard = Date.now();
   opened.onopen = () => {
-    failures = 0;
     everOpened = true;
-    tell(true);
     ask();
   };
   opened.onmessage = (event) => received(event.data);
@@ -127,25 +140,42 @@ function again() {
   tell(false);
   socket = null;
   failures++;
-  const useEvents = !everOpened && failures >= 3;
-  setTimeout(useEvents ? openEvents : open, useEvents ? 0 : Math.min(5_000, 250 * 2 ** failures));
+  usesEvents = !everOpened && failures >= 3;
+  setTimeout(usesEvents ? openEvents : open, Math.min(5_000, 250 * 2 ** failures));
 }
 
+/** For other topics another is opened. */
 function openEvents() {
+  source?.close();
   source = null;
   if (topics.size > 0) {
-    source = new EventSource("/events?topics=" + [...topics.keys()].map(encodeURIComponent).join(","));
-    source.onmessage = (event) => received(event.data);
-    source.onerror = () => tell(false);
+    const opened = new EventSource("/events?topics=" + [...topics.keys()].map(encodeURIComponent).join(","));
+    source = opened;
+    lastHeard = Date.now();
+    opened.onmessage = (event) => received(event.data);
+    opened.onerror = () => {
+      tell(false);
+      if (source === opened && opened.readyState === EventSource.CLOSED) {
+        source = null;
+        failures++;
+        setTimeout(openEvents, Math.min(10_000, 500 * 2 ** failures));
+      }
+    };
   }
 }
 
 setInterval(() => {
-  if (Date.now() - lastHeard > SILENCE_MS && socket) {
-    const silent = socket;
-    socket = null;
-    silent.close();
-    again();
+  if (Date.now() - lastHeard > SILENCE_MS && (socket || source)) {
+    lastHeard = Date.now();
+    if (source) {
+      tell(false);
+      openEvents();
+    } else {
+      const silent = socket;
+      socket = null;
+      silent.close();
+      again();
+    }
   }
 }, 1_000);
 

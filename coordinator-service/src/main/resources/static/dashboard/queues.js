@@ -4,13 +4,12 @@ import { chart } from "./charts.js";
 import { clock, count, duration, h, rate, setText, since, table } from "./dom.js";
 
 export const PRIORITIES = ["urgent", "critical", "high", "normal", "low"];
-const MOVING = 0.05;
 const LONG_SECONDS = 300;
 /** A task that comes may need a moment. */
 const A_MOMENT_SECONDS = 10;
 
 export function queuesView() {
-  const verdict = h("section", { class: "verdict", "aria-live": "polite" }, h("p", {}, "Waiting for figures…"));
+  const verdict = h("section", { class: "verdict" }, h("p", {}, "Waiting for figures…"), h("p", { class: "unseen", role: "status" }));
   const rows = Object.fromEntries(PRIORITIES.map((priority) => [priority, row(priority)]));
   const size = chart("Tasks that wait, by priority, in the last quarter of an hour",
     PRIORITIES.map((priority) => ({ label: priority, color: priority, width: 2 })));
@@ -103,6 +102,8 @@ function showVerdict(section, queues, stats, history) {
   const { text, kind } = judgement(queues, stats, history ?? []);
   section.className = "verdict " + kind;
   setText(section.firstChild, text);
+  // Rates and ages change each second, which nobody wants to be read to.
+  setText(section.lastChild, { "": "Nothing is wrong with the queues.", warn: "The queues need a look.", bad: "Something is wrong with the queues." }[kind]);
 }
 
 /** Is it stuck, where, since when. */
@@ -123,6 +124,7 @@ function judgement(queues, stats, history) {
   const tasks = count(total) + (total === 1 ? " task waits" : " tasks wait");
   const assigned = waiting.reduce((sum, queue) => sum + queue.assigned_per_second, 0);
   const open = waiting.filter((queue) => !queue.paused);
+  const full = stats.data.load_balancer.avg_agent_load >= 0.999;
   if (open.length === 0) {
     return { kind: "warn", text: `${tasks}, all in paused queues: ${waiting.map((queue) => queue.priority).join(", ")}.` };
   }
@@ -131,15 +133,21 @@ function judgement(queues, stats, history) {
   }
   const oldest = open.reduce((a, b) => ((a.oldest_age_seconds ?? 0) >= (b.oldest_age_seconds ?? 0) ? a : b));
   const age = oldest.oldest_age_seconds;
-  if (assigned < MOVING && (age ?? 0) > A_MOMENT_SECONDS) {
-    const last = history.findLast((point) => point.assigned_per_second >= MOVING);
+  if (age === null) {
+    return { kind: "", text: `${tasks}, all for a time that is still to come.` };
+  }
+  if (assigned === 0 && full) {
+    return { kind: "warn", text: `${tasks}: all agents have as much as they can do. The longest waiting one, in ${oldest.priority}, waits for ${duration(age)}.` };
+  }
+  if (assigned === 0 && age > A_MOMENT_SECONDS) {
+    const last = history.findLast((point) => point.assigned_per_second > 0);
     return {
       kind: "bad",
       text: `Stuck: ${tasks} and nothing is assigned` + (last ? ", the last at about " + clock(last.at) : "") +
         `. The longest waiting one, in ${oldest.priority}, waits for ${duration(age)}. See below what waits, and why.`,
     };
   }
-  const slow = (age ?? 0) > LONG_SECONDS;
+  const slow = age > LONG_SECONDS;
   return {
     kind: slow ? "warn" : "",
     text: `${tasks}, ${rate(assigned)} a second are assigned.` + (slow ? ` The longest waiting one, in ${oldest.priority}, waits for ${duration(age)}.` : ""),
@@ -152,17 +160,21 @@ function frontOfQueue() {
   const select = h("select", { id: "front-of", onchange: look }, h("option", { value: "" }, "choose"), PRIORITIES.map((one) => h("option", { value: one }, one)));
   const list = table("What waits longest", ["Task", { name: "Waits", number: true }, { name: "Attempt", number: true }, "Asks for", "Why"], body);
   list.hidden = true;
+  let asked = 0;
   async function look() {
-    body.replaceChildren();
+    const number = ++asked;
     list.hidden = true;
     if (!select.value) {
       return;
     }
     try {
       const front = await call("GET", `/tasks/queues/${select.value}?limit=20`);
+      if (number !== asked) {
+        return;
+      }
       list.hidden = front.tasks.length === 0;
       empty.textContent = front.tasks.length === 0 ? "Nothing waits in it." : `${count(front.tasks.length)} of ${count(front.size)}, the longest waiting first.`;
-      body.append(...front.tasks.map((task) => {
+      body.replaceChildren(...front.tasks.map((task) => {
         const link = "#/tasks/" + encodeURIComponent(task.task_id);
         return h("tr", {}, h("td", {}, h("a", { href: link }, task.task_id)), h("td", { class: "number" }, duration(since(task.submitted_at))),
           h("td", { class: "number" }, task.attempt), h("td", { class: "text" }, task.requirements ? JSON.stringify(task.requirements) : "nothing"),

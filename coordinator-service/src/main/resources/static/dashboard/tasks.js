@@ -2,7 +2,7 @@ import { listen } from "./live.js";
 import { call, command, confirm } from "./commands.js";
 import { clock, count, duration, h, setText, table } from "./dom.js";
 
-const STATUS_CLASS = { completed: "good", failed: "bad-text", cancelled: "soft", expired: "bad-text", queued: "warn-text", assigned: "", unknown: "soft" };
+const STATUS_CLASS = { completed: "good", failed: "bad-text", cancelled: "soft", expired: "bad-text", queued: "warn-text", assigned: "", unknown: "soft", unreadable: "bad-text" };
 const SEEN = "agent-coordinator.tasks-seen";
 const ENDED = ["completed", "failed", "cancelled", "expired"];
 
@@ -83,8 +83,8 @@ function timeline(task) {
   if (task.agent_id && task.assigned_at) {
     steps.push(step(task.assigned_at, [`Attempt ${task.attempt} of ${task.max_attempts ?? "?"} given to `, agent()]));
   }
-  if (task.started_at) {
-    steps.push(step(task.started_at, ["Started, says the agent"]));
+  if (task.agent_started_at) {
+    steps.push(step(task.agent_started_at, ["Started, says the agent"]));
   }
   if (ENDED.includes(task.status)) {
     steps.push(step(task.finished_at, ["Ended as " + task.status], task.status === "completed" ? "" : "bad"));

@@ -44,7 +44,7 @@ class ArchitectureTest {
             settle     background intake kafka redis registry trace
             dispatch   agent assign background balance intake kafka match redis registry settle
             api        agent assign background balance dispatch intake match redis registry start trace
-            live       agent api background dispatch intake registry start
+            live       agent api background dispatch intake redis registry start
             metrics    agent api balance dispatch live registry
             start      assign dispatch intake kafka redis registry settle
             """;

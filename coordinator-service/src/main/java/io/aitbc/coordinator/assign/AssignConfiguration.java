@@ -24,8 +24,8 @@ class AssignConfiguration {
     @Bean(destroyMethod = "")
     AssignmentTopics assignmentTopics(KafkaClients clients, TopicCatalog catalog, Topics topics, Traces traces) {
         return new AssignmentTopics(
-                clients.producer(
-                        "assignments",
+                number -> clients.producer(
+                        "assignments-" + (1 + number),
                         Duration.ofMillis(1),
                         NEVER_GIVE_UP,
                         Map.of(

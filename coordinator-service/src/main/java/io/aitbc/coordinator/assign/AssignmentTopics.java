@@ -12,6 +12,7 @@ import io.aitbc.coordinator.trace.Traces;
 import io.opentelemetry.api.trace.SpanKind;
 import java.time.Duration;
 import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Queue;
@@ -19,6 +20,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.function.IntFunction;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.KafkaException;
@@ -35,10 +37,19 @@ public final class AssignmentTopics implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(AssignmentTopics.class);
     private static final int FINDERS = 8;
     private static final int MOST_ENTRANCES = 50_000;
+    /**
+     * Whatever a producer sends, it looks through all topics that it has ever sent to, some 50 ns for each. Fewer for each would mean more
+     * requests.
+     */
+    private static final int AGENTS_PER_PRODUCER = 500;
     /** Each lasts as long as the producer may block. */
     private static final int LOOKS = 10;
 
-    private final Producer<String, byte[]> producer;
+    private final IntFunction<Producer<String, byte[]>> newProducer;
+    private final List<Producer<String, byte[]>> producers = new ArrayList<>();
+    /** By agent, and always the same, or its assignments would not stay in order. */
+    private final Map<String, Producer<String, byte[]>> producerOf = new ConcurrentHashMap<>();
+
     private final TopicCatalog catalog;
     private final Topics topics;
     private final Traces traces;
@@ -49,9 +60,11 @@ public final class AssignmentTopics implements AutoCloseable {
         return thread;
     });
 
-    public AssignmentTopics(Producer<String, byte[]> producer, TopicCatalog catalog, Topics topics, Traces traces) {
+    /** @param newProducer makes a producer for some of the agents, given how many there are already */
+    public AssignmentTopics(
+            IntFunction<Producer<String, byte[]>> newProducer, TopicCatalog catalog, Topics topics, Traces traces) {
         this.traces = traces;
-        this.producer = producer;
+        this.newProducer = newProducer;
         this.catalog = catalog;
         this.topics = topics;
     }
@@ -88,8 +101,23 @@ public final class AssignmentTopics implements AutoCloseable {
         });
     }
 
+    private Producer<String, byte[]> producerOf(String agentId) {
+        Producer<String, byte[]> known = producerOf.get(agentId);
+        return known != null ? known : chooseProducer(agentId);
+    }
+
+    private synchronized Producer<String, byte[]> chooseProducer(String agentId) {
+        return producerOf.computeIfAbsent(agentId, id -> {
+            int wanted = producerOf.size() / AGENTS_PER_PRODUCER;
+            while (producers.size() <= wanted) {
+                producers.add(newProducer.apply(producers.size()));
+            }
+            return producers.get(wanted);
+        });
+    }
+
     private Entrance open(String agentId) {
-        Entrance entrance = new Entrance();
+        Entrance entrance = new Entrance(producerOf(agentId));
         finders.execute(() -> {
             try {
                 find(agentId);
@@ -118,7 +146,7 @@ public final class AssignmentTopics implements AutoCloseable {
     private boolean isThere(String agentId) {
         for (int i = 0; i < LOOKS; i++) {
             try {
-                producer.partitionsFor(topics.assignments(agentId));
+                producerOf(agentId).partitionsFor(topics.assignments(agentId));
                 return true;
             } catch (TimeoutException e) {
                 log.atTrace().addKeyValue("agent_id", agentId).log("Not there yet");
@@ -128,18 +156,24 @@ public final class AssignmentTopics implements AutoCloseable {
     }
 
     @Override
-    public void close() {
+    public synchronized void close() {
         finders.shutdownNow();
-        producer.close(Duration.ofSeconds(2));
+        // One after the other they would take as long as all together, if Kafka is away.
+        producers.parallelStream().forEach(producer -> producer.close(Duration.ofSeconds(2)));
     }
 
     /** What is to go into a topic waits here, in order, until the topic is found. */
-    private final class Entrance {
+    private static final class Entrance {
         private record Waiting(ProducerRecord<String, byte[]> record, CompletableFuture<Void> sent) {}
 
+        private final Producer<String, byte[]> producer;
         private final Queue<Waiting> waiting = new ArrayDeque<>();
         private boolean open;
         private @Nullable RuntimeException closedFor;
+
+        Entrance(Producer<String, byte[]> producer) {
+            this.producer = producer;
+        }
 
         synchronized CompletableFuture<Void> pass(ProducerRecord<String, byte[]> record) {
             if (open) {

@@ -7,6 +7,7 @@ import io.aitbc.contracts.Task;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.background.RareWarning;
 import io.aitbc.coordinator.kafka.KafkaClients;
+import io.aitbc.coordinator.trace.TraceHeader;
 import io.micrometer.core.instrument.Counter;
 import io.micrometer.core.instrument.MeterRegistry;
 import java.nio.charset.StandardCharsets;
@@ -19,6 +20,7 @@ import java.util.stream.Collectors;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerRecord;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -27,7 +29,9 @@ public final class DeadLetters {
     private static final Logger log = LoggerFactory.getLogger(DeadLetters.class);
 
     private static final int LONGEST_TEXT = 1_000;
-    private static final Set<String> REASONS = Set.of("malformed", "oversized", "attempts_exhausted", "payload_lost");
+    private static final String EXHAUSTED = "attempts_exhausted";
+    private static final String PAYLOAD_LOST = "payload_lost";
+    private static final Set<String> REASONS = Set.of("malformed", "oversized", EXHAUSTED, PAYLOAD_LOST);
 
     private final Producer<String, byte[]> producer;
     private final Topics topics;
@@ -63,7 +67,7 @@ public final class DeadLetters {
         if (cut) {
             header(letter, DeadLetterHeaders.ORIGINAL_SIZE, String.valueOf(value.length));
         }
-        return KafkaClients.send(producer, letter);
+        return send(letter, reason);
     }
 
     /** Tells the log of what was set aside, if the last time is long enough ago. To be called now and then. */
@@ -72,25 +76,30 @@ public final class DeadLetters {
     }
 
     /** Sets a task aside that was tried as often as it may be. */
-    public CompletableFuture<Void> exhausted(Task task, Priority priority, String detail) {
+    public CompletableFuture<Void> exhausted(Task task, Priority priority, String detail, @Nullable String trace) {
         log.atInfo().addKeyValue("task_id", task.taskId()).log("Task failed for good: {}", detail);
-        ProducerRecord<String, byte[]> letter = letter(task.taskId(), Json.bytes(task), "attempts_exhausted", detail);
+        ProducerRecord<String, byte[]> letter = letter(task.taskId(), Json.bytes(task), EXHAUSTED, detail);
         header(letter, DeadLetterHeaders.PRIORITY, priority.wireName());
-        return KafkaClients.send(producer, letter);
+        TraceHeader.add(letter, trace);
+        return send(letter, EXHAUSTED);
     }
 
     /** Says of a task that it failed because its payload is gone. */
     public CompletableFuture<Void> payloadLost(String taskId, String topic) {
         String detail = "the task cannot be tried again: its assignment is not in " + topic + " any more";
         log.atError().addKeyValue("task_id", taskId).log("Task failed for good: {}", detail);
-        return KafkaClients.send(producer, letter(taskId, new byte[0], "payload_lost", detail));
+        return send(letter(taskId, new byte[0], PAYLOAD_LOST, detail), PAYLOAD_LOST);
+    }
+
+    private CompletableFuture<Void> send(ProducerRecord<String, byte[]> letter, String reason) {
+        return KafkaClients.send(producer, letter)
+                .thenRun(() -> counters.get(reason).increment());
     }
 
     private ProducerRecord<String, byte[]> letter(String key, byte[] value, String reason, String detail) {
         ProducerRecord<String, byte[]> letter =
                 new ProducerRecord<>(topics.deadLetter(), key == null ? null : shortened(key), value);
         header(letter, DeadLetterHeaders.REASON, reason);
-        counters.get(reason).increment();
         header(letter, DeadLetterHeaders.DETAIL, shortened(detail));
         return letter;
     }

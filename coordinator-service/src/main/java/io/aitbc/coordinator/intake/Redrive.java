@@ -4,12 +4,15 @@ import io.aitbc.contracts.DeadLetterHeaders;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Task;
+import io.aitbc.contracts.TaskHeaders;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.redis.Script;
+import io.aitbc.coordinator.trace.TraceHeader;
 import java.util.List;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import org.jspecify.annotations.Nullable;
 
 /** Brings tasks back that have failed for good. May be used by any thread. */
 public final class Redrive {
@@ -78,13 +81,16 @@ public final class Redrive {
             throw new NotPossibleException(
                     false, "only a failed task can be tried again, and this one is " + answer.get(0));
         }
-        append(task.again(attempt, Math.min(MAX_ATTEMPTS_EVER, attempt - 1 + again)), priority);
+        append(
+                task.again(attempt, Math.min(MAX_ATTEMPTS_EVER, attempt - 1 + again)),
+                priority,
+                TraceHeader.checked(letter.header(TaskHeaders.TRACEPARENT)));
         return new Redriven(taskId, attempt, priority);
     }
 
-    private void append(Task task, Priority priority) throws InterruptedException {
+    private void append(Task task, Priority priority, @Nullable String trace) throws InterruptedException {
         try {
-            queue.append(task, priority, null).get(WAIT_SECONDS, TimeUnit.SECONDS);
+            queue.append(task, priority, trace).get(WAIT_SECONDS, TimeUnit.SECONDS);
         } catch (ExecutionException e) {
             throw new Submissions.NotTakenException(e.getCause());
         } catch (TimeoutException e) {

@@ -1,13 +1,13 @@
 package io.aitbc.coordinator.kafka;
 
+import io.micrometer.core.instrument.Gauge;
 import io.micrometer.core.instrument.MeterRegistry;
-import io.micrometer.core.instrument.Tags;
-import io.micrometer.core.instrument.binder.kafka.KafkaClientMetrics;
 import java.time.Duration;
+import java.util.Collection;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.ConcurrentHashMap;
 import org.apache.kafka.clients.CommonClientConfigs;
 import org.apache.kafka.clients.consumer.ConsumerConfig;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
@@ -15,6 +15,7 @@ import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerConfig;
 import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.Metric;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.apache.kafka.common.serialization.StringSerializer;
@@ -22,25 +23,30 @@ import org.springframework.kafka.core.ConsumerFactory;
 import org.springframework.kafka.core.ProducerFactory;
 
 /** Makes Kafka clients: connection and security as Spring Boot configured them ({@code spring.kafka.*}), the rest as the use wants. */
-public final class KafkaClients implements AutoCloseable {
+public final class KafkaClients {
     /** Somebody waits for what they read. */
     private static final int FREE_CONSUMERS_PATIENCE_MS = 10_000;
+
+    private static final Set<String> WANTED = Set.of(
+            "connection-count",
+            "request-latency-avg",
+            "records-lag-max",
+            "last-poll-seconds-ago",
+            "last-heartbeat-seconds-ago",
+            "commit-latency-avg",
+            "record-error-rate",
+            "record-retry-rate",
+            "record-queue-time-avg",
+            "buffer-available-bytes");
 
     private final Map<String, Object> consumerBase;
     private final Map<String, Object> producerBase;
     private final MeterRegistry meters;
-    /** By the name of the client: one that is opened anew takes the place of the one before. */
-    private final Map<String, KafkaClientMetrics> measured = new ConcurrentHashMap<>();
 
     public KafkaClients(ConsumerFactory<?, ?> consumers, ProducerFactory<?, ?> producers, MeterRegistry meters) {
         this.meters = meters;
         this.consumerBase = consumers.getConfigurationProperties();
         this.producerBase = producers.getConfigurationProperties();
-    }
-
-    @Override
-    public void close() {
-        measured.values().forEach(KafkaClientMetrics::close);
     }
 
     /** A consumer that shares a group's partitions with the other coordinators, range by range, so that topics stay aligned. */
@@ -54,7 +60,7 @@ public final class KafkaClients implements AutoCloseable {
         config.putAll(extra);
         KafkaConsumer<byte[], byte[]> consumer =
                 new KafkaConsumer<>(config, new ByteArrayDeserializer(), new ByteArrayDeserializer());
-        measure(group, new KafkaClientMetrics(consumer, Tags.of("client", group)));
+        measure(group, consumer.metrics().values());
         return consumer;
     }
 
@@ -91,16 +97,31 @@ public final class KafkaClients implements AutoCloseable {
         config.putAll(extra);
         Producer<String, byte[]> producer =
                 new KafkaProducer<>(config, new StringSerializer(), new ByteArraySerializer());
-        measure(name, new KafkaClientMetrics(producer, Tags.of("client", name)));
+        measure(name, producer.metrics().values());
         return producer;
     }
 
-    private void measure(String name, KafkaClientMetrics metrics) {
-        KafkaClientMetrics before = measured.put(name, metrics);
-        if (before != null) {
-            before.close();
-        }
-        metrics.bindTo(meters);
+    /** Only what tells whether a client is well: they measure each topic and each broker too, and an agent is a topic. */
+    private void measure(String client, Collection<? extends Metric> all) {
+        all.stream()
+                .filter(metric -> WANTED.contains(metric.metricName().name())
+                        && metric.metricName().tags().keySet().equals(Set.of("client-id")))
+                .forEach(metric -> measure(client, metric));
+    }
+
+    private void measure(String client, Metric metric) {
+        // To Prometheus a count is a part of a histogram.
+        String name = "coordinator.kafka."
+                + metric.metricName().name().replaceFirst("-count$", "s").replace('-', '.');
+        // Of a client before of the same name.
+        meters.find(name).tag("client", client).meters().forEach(meters::remove);
+        Gauge.builder(
+                        name,
+                        metric,
+                        one -> one.metricValue() instanceof Number number ? number.doubleValue() : Double.NaN)
+                .description(metric.metricName().description())
+                .tag("client", client)
+                .register(meters);
     }
 
     /** Sends a record; done once all replicas have it. Fails, and never throws, if Kafka does not take it. */

@@ -49,12 +49,14 @@ final class Channel {
 
     /** Says how things are, and what of that is new. */
     void publish(JsonNode data, @Nullable JsonNode change, Instant at) {
+        // Who has heard nothing but that it was not known has nothing that could change.
+        boolean hasBase = !isForgotten();
         unavailable = false;
         long number = newest.number() + 1;
         newest = new Edition(
                 number,
                 message("whole", number, at).set("data", data).toString(),
-                change == null
+                change == null || !hasBase
                         ? null
                         : message("change", number, at).set("data", change).toString());
     }

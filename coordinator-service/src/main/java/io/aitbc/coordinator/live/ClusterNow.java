@@ -40,8 +40,8 @@ public final class ClusterNow {
     private volatile @Nullable Seen newest;
     private Instant nextPoint = Instant.EPOCH;
     private boolean remembered;
-    private volatile boolean kafkaAnswers;
-    private volatile boolean redisAnswers;
+    private volatile @Nullable Boolean kafkaAnswers;
+    private volatile @Nullable Boolean redisAnswers;
 
     ClusterNow(
             Figures figures,
@@ -82,12 +82,23 @@ public final class ClusterNow {
         return seen == null || seen.at().plus(KNOWN_FOR).isBefore(clock.instant()) ? null : seen;
     }
 
-    public boolean kafkaAnswers() {
+    /** Whether Kafka answered the last question; null before there was one. */
+    public @Nullable Boolean kafkaAnswers() {
         return kafkaAnswers;
     }
 
-    public boolean redisAnswers() {
+    /** The same of Redis. */
+    public @Nullable Boolean redisAnswers() {
         return redisAnswers;
+    }
+
+    boolean isStarted() {
+        return coordinator.isStarted();
+    }
+
+    /** What was seen last, however long ago. */
+    public @Nullable Seen last() {
+        return newest;
     }
 
     /**
@@ -99,12 +110,22 @@ public final class ClusterNow {
     boolean look(boolean watched) throws InterruptedException {
         Instant now = clock.instant();
         boolean due = !now.isBefore(nextPoint);
-        if (!coordinator.isStarted() || !(watched || due)) {
+        if (!watched && !due) {
             return false;
         }
         Map<Priority, Queue> queues = new EnumMap<>(Priority.class);
-        Figures.Tasks tasks = tasks();
+        Figures.Tasks tasks = null;
+        RuntimeException failure = null;
+        try {
+            tasks = tasks();
+        } catch (RuntimeException e) {
+            // Whether Kafka answers is asked all the same.
+            failure = e;
+        }
         Map<Priority, Long> sizes = sizes();
+        if (failure != null) {
+            throw failure;
+        }
         figures.queues(sizes, now)
                 .forEach((priority, queue) -> queues.put(
                         priority, new Queue(queue, control.pausedQueues().contains(priority))));

@@ -8,10 +8,13 @@ import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.ExecutorService;
+import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.SynchronousQueue;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 import org.springframework.http.HttpStatus;
 import org.springframework.http.MediaType;
 import org.springframework.web.bind.annotation.GetMapping;
@@ -29,10 +32,13 @@ final class LiveController implements AutoCloseable {
     /** Each occupies a thread while it is written to, as long as its client takes. */
     private static final int MOST_CLIENTS = 200;
 
+    private static final Logger log = LoggerFactory.getLogger(LiveController.class);
+
     private final LiveTopics topics;
     private final AtomicInteger clients = new AtomicInteger();
     private final ExecutorService writers =
-            new ThreadPoolExecutor(0, MOST_CLIENTS, 30, TimeUnit.SECONDS, new SynchronousQueue<>());
+            // The next message of a client is given to a thread before the one before has quite ended.
+            new ThreadPoolExecutor(0, 2 * MOST_CLIENTS, 30, TimeUnit.SECONDS, new SynchronousQueue<>());
 
     LiveController(LiveTopics topics) {
         this.topics = topics;
@@ -54,13 +60,15 @@ final class LiveController implements AutoCloseable {
                     MOST_CLIENTS + " clients listen already: try again later, or use /ws");
         }
         SseEmitter emitter = new SseEmitter(0L);
-        Subscriber subscriber = new Subscriber(message -> send(emitter, message), emitter::complete);
-        topics.join(subscriber);
+        Subscriber subscriber = new Subscriber(message -> send(emitter, message), () -> end(emitter));
         try {
+            topics.join(subscriber);
             wanted.forEach(topic -> topics.subscribe(subscriber, topic));
-        } catch (IllegalArgumentException e) {
+        } catch (RuntimeException e) {
             leave(subscriber);
-            throw new ResponseStatusException(HttpStatus.UNPROCESSABLE_CONTENT, e.getMessage());
+            throw e instanceof IllegalArgumentException
+                    ? new ResponseStatusException(HttpStatus.UNPROCESSABLE_CONTENT, e.getMessage())
+                    : e;
         }
         emitter.onCompletion(() -> leave(subscriber));
         return emitter;
@@ -71,15 +79,28 @@ final class LiveController implements AutoCloseable {
         topics.leave(subscriber);
     }
 
+    /** By a thread of its own: it waits for what is being written. */
+    private void end(SseEmitter emitter) {
+        try {
+            writers.execute(emitter::complete);
+        } catch (RejectedExecutionException e) {
+            log.debug("A client of events is left to itself: {}", e.toString());
+        }
+    }
+
     private CompletableFuture<Void> send(SseEmitter emitter, String message) {
-        return CompletableFuture.runAsync(
-                () -> {
-                    try {
-                        emitter.send(SseEmitter.event().data(message, MediaType.TEXT_PLAIN));
-                    } catch (IOException | IllegalStateException e) {
-                        throw new CompletionException(e);
-                    }
-                },
-                writers);
+        try {
+            return CompletableFuture.runAsync(() -> write(emitter, message), writers);
+        } catch (RejectedExecutionException e) {
+            return CompletableFuture.failedFuture(e);
+        }
+    }
+
+    private static void write(SseEmitter emitter, String message) {
+        try {
+            emitter.send(SseEmitter.event().data(message, MediaType.TEXT_PLAIN));
+        } catch (IOException | IllegalStateException e) {
+            throw new CompletionException(e);
+        }
     }
 }

@@ -3,6 +3,8 @@ package io.aitbc.coordinator.live;
 import io.aitbc.contracts.Json;
 import jakarta.websocket.Session;
 import java.net.URI;
+import java.net.URLDecoder;
+import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
@@ -47,8 +49,8 @@ final class LiveSocket extends TextWebSocketHandler {
         Session connection = ((NativeWebSocketSession) session).getNativeSession(Session.class);
         connection.getAsyncRemote().setSendTimeout(SEND_WITHIN_MS);
         Subscriber subscriber = new Subscriber(message -> send(connection, message), () -> end(session));
-        subscribers.put(session.getId(), subscriber);
         topics.join(subscriber);
+        subscribers.put(session.getId(), subscriber);
         subscribe(subscriber, inAddress(session.getUri()));
     }
 
@@ -79,7 +81,12 @@ final class LiveSocket extends TextWebSocketHandler {
             try {
                 topics.subscribe(subscriber, String.valueOf(topic));
             } catch (IllegalArgumentException e) {
-                subscriber.tell(refusal(e.getMessage()));
+                subscriber.tell(Json.object()
+                        .put("v", Channel.VERSION)
+                        .put("kind", "refused")
+                        .put("topic", topic)
+                        .put("detail", e.getMessage())
+                        .toString());
             }
         }
     }
@@ -126,10 +133,12 @@ final class LiveSocket extends TextWebSocketHandler {
         String all = address == null
                 ? null
                 : UriComponentsBuilder.fromUri(address).build().getQueryParams().getFirst("topics");
-        return all == null || all.isEmpty() ? List.of() : List.of(all.split(","));
+        return all == null || all.isEmpty()
+                ? List.of()
+                : List.of(URLDecoder.decode(all, StandardCharsets.UTF_8).split(","));
     }
 
-    static String refusal(String why) {
+    private static String refusal(String why) {
         return Json.object()
                 .put("v", Channel.VERSION)
                 .put("kind", "refused")

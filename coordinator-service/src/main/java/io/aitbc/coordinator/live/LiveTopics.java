@@ -68,7 +68,8 @@ final class LiveTopics implements SmartLifecycle {
     public void stop() {
         running = false;
         subscribers.forEach(Subscriber::end);
-        looking.forEach(Recurring::close);
+        // Each may be waiting for Kafka.
+        looking.parallelStream().forEach(Recurring::close);
     }
 
     @Override
@@ -76,7 +77,11 @@ final class LiveTopics implements SmartLifecycle {
         return running;
     }
 
+    /** @throws IllegalStateException if this coordinator ends */
     void join(Subscriber subscriber) {
+        if (!running) {
+            throw new IllegalStateException("this coordinator ends: another will be there");
+        }
         subscribers.add(subscriber);
     }
 
@@ -84,10 +89,6 @@ final class LiveTopics implements SmartLifecycle {
         subscribers.remove(subscriber);
         subscriber.close();
         removeUnheardTasks();
-    }
-
-    int listeners() {
-        return subscribers.size();
     }
 
     /**
@@ -121,10 +122,9 @@ final class LiveTopics implements SmartLifecycle {
             throw new IllegalArgumentException(
                     "there is no topic " + topic + ": there are queues, agents, stats, history and tasks/{task_id}");
         }
-        if (subscriber.wanted().stream()
-                        .filter(one -> !fixed.containsValue(one))
-                        .count()
-                >= MOST_TASKS_PER_CLIENT) {
+        Set<Channel> wanted = new HashSet<>(subscriber.wanted());
+        wanted.removeAll(fixed.values());
+        if (wanted.size() >= MOST_TASKS_PER_CLIENT && !wanted.contains(taskChannels.get(taskId))) {
             throw new IllegalArgumentException("at most " + MOST_TASKS_PER_CLIENT + " tasks are told of at once");
         }
         if (taskChannels.size() >= MOST_TASKS && !taskChannels.containsKey(taskId)) {
@@ -150,7 +150,13 @@ final class LiveTopics implements SmartLifecycle {
     private void lookAtCluster() throws Exception {
         Set<Channel> wanted = new HashSet<>(wanted());
         wanted.retainAll(Set.of(queues, stats, history));
-        look(List.of(queues, stats, history), () -> {
+        List<Channel> all = List.of(queues, stats, history);
+        if (!cluster.isStarted()) {
+            all.forEach(channel -> channel.unavailable("this coordinator waits for Kafka and Redis", clock.instant()));
+            subscribers.forEach(Subscriber::pump);
+            return;
+        }
+        look(all, () -> {
             if (cluster.look(!wanted.isEmpty())) {
                 queues.publish(cluster.queues(), clock.instant());
                 stats.publish(cluster.stats(), clock.instant());
@@ -175,8 +181,8 @@ final class LiveTopics implements SmartLifecycle {
         Map<String, Channel> listened = Map.copyOf(taskChannels);
         if (!listened.isEmpty()) {
             look(listened.values(), () -> {
-                Map<String, JsonNode> found = tasks.look(listened.keySet());
-                listened.forEach((id, channel) -> channel.publish(found.get(id), clock.instant()));
+                tasks.look(listened.keySet())
+                        .forEach((id, task) -> listened.get(id).publish(task, clock.instant()));
             });
         }
     }
@@ -187,7 +193,7 @@ final class LiveTopics implements SmartLifecycle {
                 .put("kind", "alive")
                 .put("at", clock.instant().toString())
                 .toString();
-        subscribers.forEach(subscriber -> subscriber.tell(sign));
+        subscribers.forEach(subscriber -> subscriber.mention(sign));
     }
 
     private void look(Iterable<Channel> channels, Recurring.Action action) throws Exception {

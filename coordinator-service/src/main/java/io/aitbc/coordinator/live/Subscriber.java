@@ -51,6 +51,16 @@ final class Subscriber {
         pump();
     }
 
+    /** The same for what need not be said while there is something else. */
+    void mention(String message) {
+        synchronized (this) {
+            if (notice == null) {
+                notice = message;
+            }
+        }
+        pump();
+    }
+
     /** Sends nothing any more. */
     synchronized void close() {
         closed = true;
@@ -64,7 +74,7 @@ final class Subscriber {
     /** Sends what is new, as far as that goes without waiting. */
     void pump() {
         for (String message = next(); message != null; message = next()) {
-            CompletableFuture<Void> sent = outlet.apply(message);
+            CompletableFuture<Void> sent = send(message);
             if (!sent.isDone() || sent.isCompletedExceptionally()) {
                 sent.whenComplete((done, failure) -> sent(failure));
                 return;
@@ -72,6 +82,14 @@ final class Subscriber {
             synchronized (this) {
                 sending = false;
             }
+        }
+    }
+
+    private CompletableFuture<Void> send(String message) {
+        try {
+            return outlet.apply(message);
+        } catch (RuntimeException e) {
+            return CompletableFuture.failedFuture(e);
         }
     }
 

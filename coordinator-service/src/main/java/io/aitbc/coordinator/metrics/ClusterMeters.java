@@ -13,6 +13,7 @@ import io.micrometer.core.instrument.Gauge;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.TimeGauge;
 import io.micrometer.core.instrument.binder.MeterBinder;
+import java.util.Collection;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import java.util.function.ToDoubleFunction;
@@ -70,12 +71,12 @@ class ClusterMeters implements MeterBinder {
         Map<String, ToLongFunction<Figures.Tasks>> events = Map.of(
                 "distributed", Figures.Tasks::distributed,
                 "completed", Figures.Tasks::completed,
-                "failed", Figures.Tasks::failed,
+                // Those that were brought back too: it never falls.
+                "failed", tasks -> tasks.failed() + tasks.redriven(),
                 "cancelled", Figures.Tasks::cancelled,
                 "expired", Figures.Tasks::expired,
                 "retried", Figures.Tasks::retried);
-        events.forEach((event, count) -> FunctionCounter.builder(
-                        "cluster.tasks", cluster, now -> tasks(tasks -> count.applyAsLong(tasks)))
+        events.forEach((event, count) -> FunctionCounter.builder("cluster.tasks", cluster, now -> counted(count))
                 .description("Tasks by what happened to them; a task that is tried again is distributed again")
                 .tag("event", event)
                 .register(registry));
@@ -99,25 +100,25 @@ class ClusterMeters implements MeterBinder {
     }
 
     private void bindAgents(MeterRegistry registry) {
-        Gauge.builder("cluster.agents.active", () -> agents.active().size())
+        Gauge.builder("cluster.agents.active", () -> agents(Collection::size))
                 .description("Agents whose status is active")
                 .register(registry);
         for (Load load : Load.values()) {
             Gauge.builder(
                             "cluster.agents.load",
-                            () -> agents.active().stream()
+                            () -> agents(active -> active.stream()
                                     .filter(agent -> Load.of(agent) == load)
-                                    .count())
+                                    .count()))
                     .description("Active agents by the share of their capacity that is in use")
                     .tag("load", load.label)
                     .register(registry);
         }
         Gauge.builder(
                         "cluster.agents.load.mean.ratio",
-                        () -> agents.active().stream()
+                        () -> agents(active -> active.stream()
                                 .mapToDouble(Load::share)
                                 .average()
-                                .orElse(0))
+                                .orElse(0)))
                 .description("The mean share of capacity in use over active agents, 0 to 1")
                 .register(registry);
     }
@@ -132,10 +133,10 @@ class ClusterMeters implements MeterBinder {
         Gauge.builder("coordinator.dispatching", () -> dispatcher.isRunning() ? 1 : 0)
                 .description("0 while dispatch begins anew after a failure")
                 .register(registry);
-        Gauge.builder("coordinator.kafka.up", () -> cluster.kafkaAnswers() ? 1 : 0)
+        Gauge.builder("coordinator.kafka.up", () -> known(cluster.kafkaAnswers()))
                 .description("Whether Kafka answered this coordinator's last question")
                 .register(registry);
-        Gauge.builder("coordinator.redis.up", () -> cluster.redisAnswers() ? 1 : 0)
+        Gauge.builder("coordinator.redis.up", () -> known(cluster.redisAnswers()))
                 .description("Whether Redis answered this coordinator's last question")
                 .register(registry);
     }
@@ -148,6 +149,24 @@ class ClusterMeters implements MeterBinder {
     private double tasks(ToDoubleFunction<Figures.Tasks> figure) {
         ClusterNow.Seen seen = cluster.newest();
         return seen == null ? Double.NaN : figure.applyAsDouble(seen.tasks());
+    }
+
+    private static double known(@Nullable Boolean answers) {
+        if (answers == null) {
+            return Double.NaN;
+        }
+        return answers ? 1 : 0;
+    }
+
+    /** A figure of the agents, unless these may be others by now. */
+    private double agents(ToDoubleFunction<Collection<Agent>> figure) {
+        return cluster.newest() == null ? Double.NaN : figure.applyAsDouble(agents.active());
+    }
+
+    /** A counter stands still while it is not known. */
+    private double counted(ToLongFunction<Figures.Tasks> count) {
+        ClusterNow.Seen last = cluster.last();
+        return last == null ? 0 : Math.max(0, count.applyAsLong(last.tasks()));
     }
 
     private static double orZero(@Nullable Double value) {

@@ -32,6 +32,11 @@ public final class Redis implements AutoCloseable {
         return connection().sync();
     }
 
+    /** The same Redis over a connection of its own; whoever asks for it closes it. */
+    public Redis another() {
+        return new Redis(client, database);
+    }
+
     public StatefulRedisPubSubConnection<String, String> openPubSub() {
         return client.connectPubSub(StringCodec.UTF8);
     }

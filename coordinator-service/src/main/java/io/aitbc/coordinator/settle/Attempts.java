@@ -87,9 +87,10 @@ final class Attempts {
      *
      * @param nextAttempt 0 when there is none: the task has failed for good
      * @param error why, as JSON
+     * @return false if the attempt was not live any more
      */
-    void release(Held held, int nextAttempt, String error, Instant now) {
-        RELEASE.runNow(
+    boolean release(Held held, int nextAttempt, String error, Instant now) {
+        List<Object> answer = RELEASE.runNow(
                 redis,
                 List.of(
                         held.taskId(),
@@ -99,6 +100,7 @@ final class Attempts {
                         error,
                         now.toString(),
                         String.valueOf(taskRetention.toSeconds())));
+        return answer.get(0).equals("released");
     }
 
     /**

@@ -117,7 +117,8 @@ final class GiveBack {
             nextAttempts.put(ended, again == null ? 0 : again.attempt());
             appended.add(
                     again == null
-                            ? deadLetters.exhausted(payload.task(), payload.priority(), sentence(ended, payload))
+                            ? deadLetters.exhausted(
+                                    payload.task(), payload.priority(), sentence(ended, payload), found.trace())
                             : queue.append(again, payload.priority(), found.trace()));
         }
         try {
@@ -129,8 +130,9 @@ final class GiveBack {
             attempts.tellUnpublished(unpublished);
         }
         nextAttempts.forEach((ended, next) -> {
-            attempts.release(ended.held(), next, ended.error(), now);
-            meters.givenBack(ended.ending(), next > 0);
+            if (attempts.release(ended.held(), next, ended.error(), now)) {
+                meters.givenBack(ended.ending(), next > 0);
+            }
         });
         return nextAttempts.size() == endings.size();
     }

@@ -82,16 +82,31 @@ final class ResultLoop implements AutoCloseable {
             }
         }
         if (!results.isEmpty()) {
-            settle(results);
-            steps.forEach(step -> step.end(null));
+            settle(results, steps);
+            for (int i = 0; i < results.size(); i++) {
+                tellOfExecution(results.get(i), steps.get(i).parent());
+            }
         }
     }
 
+    private void settle(List<TaskResult> results, List<Step> steps) {
+        try {
+            settle(results);
+        } catch (RuntimeException e) {
+            steps.forEach(step -> step.end(e));
+            throw e;
+        }
+        steps.forEach(step -> step.end(null));
+    }
+
     /** What agents did is told for them: they need not know of traces, but for passing on the header. */
-    private Step begin(TaskResult result, @Nullable String trace) {
+    private void tellOfExecution(TaskResult result, @Nullable String trace) {
         if (result.startedAt() != null && result.finishedAt() != null) {
             traces.did("execute", result.taskId(), trace, result.startedAt(), result.finishedAt(), result.agentId());
         }
+    }
+
+    private Step begin(TaskResult result, @Nullable String trace) {
         return traces.begin("settle", SpanKind.CONSUMER, result.taskId(), trace)
                 .with("status", result.status().wireName());
     }

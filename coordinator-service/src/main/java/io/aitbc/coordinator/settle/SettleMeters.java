@@ -20,6 +20,9 @@ final class SettleMeters {
         Duration.ofMinutes(10)
     };
 
+    /** Agents say what they like. */
+    private static final Duration LONGEST_CREDIBLE = Duration.ofDays(30);
+
     private final Counter completed;
     private final Counter late;
     private final Counter retries;
@@ -55,7 +58,10 @@ final class SettleMeters {
             case COMPLETED -> {
                 completed.increment();
                 if (result.startedAt() != null && result.finishedAt() != null) {
-                    execution.record(Duration.between(result.startedAt(), result.finishedAt()));
+                    Duration took = Duration.between(result.startedAt(), result.finishedAt());
+                    if (!took.isNegative() && took.compareTo(LONGEST_CREDIBLE) <= 0) {
+                        execution.record(took);
+                    }
                 }
             }
             case LATE -> late.increment();

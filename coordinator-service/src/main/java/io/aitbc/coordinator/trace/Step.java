@@ -8,11 +8,18 @@ import org.jspecify.annotations.Nullable;
 /** Something that is done with a task, and takes its time. */
 public final class Step {
     private final @Nullable Span span;
+    private final @Nullable String parent;
     private final @Nullable String trace;
 
-    Step(@Nullable Span span, @Nullable String trace) {
+    Step(@Nullable Span span, @Nullable String parent, @Nullable String trace) {
         this.span = span;
+        this.parent = parent;
         this.trace = trace;
+    }
+
+    /** What it follows from; null if that belonged to no trace. */
+    public @Nullable String parent() {
+        return parent;
     }
 
     /** What follows from it belongs to this trace; null if there is none. */

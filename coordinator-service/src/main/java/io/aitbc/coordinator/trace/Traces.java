@@ -81,7 +81,7 @@ public final class Traces implements AutoCloseable {
     /** Something began a while ago. */
     public Step begin(String name, SpanKind kind, String taskId, @Nullable String trace, @Nullable Instant at) {
         if (tracer == null) {
-            return new Step(null, trace);
+            return new Step(null, trace, trace);
         }
         var span = tracer.spanBuilder(name)
                 .setSpanKind(kind)
@@ -93,12 +93,12 @@ public final class Traces implements AutoCloseable {
         Span begun = span.startSpan();
         Map<String, String> headers = new HashMap<>();
         W3C.inject(Context.root().with(begun), headers, Map::put);
-        return new Step(begun, headers.get(TaskHeaders.TRACEPARENT));
+        return new Step(begun, trace, headers.get(TaskHeaders.TRACEPARENT));
     }
 
     /** Something that somebody else did. */
     public void did(String name, String taskId, @Nullable String trace, Instant from, Instant to, String agentId) {
-        if (trace != null) {
+        if (tracer != null && trace != null) {
             begin(name, SpanKind.CONSUMER, taskId, trace, from)
                     .with("agent_id", agentId)
                     .end(to);

@@ -18,6 +18,6 @@ redis.call('HDEL', task, 'finished_at', 'agent_id', 'assigned_at', 'assigned_ms'
 redis.call('PERSIST', task)
 if status == 'failed' then
   redis.call('HINCRBY', 'stats:tasks', 'failed', -1)
+  redis.call('HINCRBY', 'stats:tasks', 'redriven', 1)
 end
-redis.call('HINCRBY', 'stats:tasks', 'redriven', 1)
 return { status, next_attempt }

@@ -210,7 +210,8 @@ class IntakeCompatibilityTest {
         ObjectNode sent = Json.object();
         sent.set("malformed", letter(letters -> letters.poison(poison(0), "malformed", "the record has no value")));
         sent.set("oversized", letter(letters -> letters.poison(poison(2_000_000), "oversized", "it is too large")));
-        sent.set("attempts_exhausted", letter(letters -> letters.exhausted(TASK, Priority.HIGH, "out of memory")));
+        sent.set(
+                "attempts_exhausted", letter(letters -> letters.exhausted(TASK, Priority.HIGH, "out of memory", null)));
         sent.set("payload_lost", letter(letters -> letters.payloadLost("task-1", "assignments.agent-1")));
         return sent;
     }

@@ -19,8 +19,12 @@ class SubscriberTest {
     private final List<JsonNode> sent = new ArrayList<>();
     private CompletableFuture<Void> taken = new CompletableFuture<>();
     private boolean ended;
+    private RuntimeException broken;
     private final Subscriber subscriber = new Subscriber(
             message -> {
+                if (broken != null) {
+                    throw broken;
+                }
                 sent.add(Json.MAPPER.readTree(message));
                 return taken;
             },
@@ -66,6 +70,19 @@ class SubscriberTest {
         take();
 
         assertThat(sent).extracting(message -> message.get("data").asInt()).containsExactly(1, 3);
+    }
+
+    /** Somebody opens the page while Redis is away: what changes afterwards is no use without the rest. */
+    @Test
+    void whoHeardOnlyThatItIsNotKnownGetsTheWhole() {
+        taken.complete(null);
+        change(agents, 1);
+        agents.unavailable("Redis is away", NOW);
+        subscriber.want(agents);
+        subscriber.pump();
+        change(agents, 2);
+
+        assertThat(sent).extracting(message -> message.get("kind").asString()).containsExactly("unavailable", "whole");
     }
 
     @Test
@@ -119,6 +136,26 @@ class SubscriberTest {
 
         assertThat(ended).isTrue();
         assertThat(sent).hasSize(1);
+    }
+
+    @Test
+    void aConnectionThatFailsAtOnceIsLetGo() {
+        broken = new IllegalStateException("no thread is free");
+        subscriber.want(queues);
+        say(queues, 1);
+
+        assertThat(ended).isTrue();
+    }
+
+    @Test
+    void aSignOfLifeDoesNotTakeTheNotice() {
+        subscriber.want(queues);
+        say(queues, 1);
+        subscriber.tell("{\"kind\":\"refused\"}");
+        subscriber.mention("{\"kind\":\"alive\"}");
+        take();
+
+        assertThat(sent).extracting(message -> message.get("kind").asString()).containsExactly("whole", "refused");
     }
 
     /** As deep as there are topics, were each message sent from within the one before. */

@@ -43,7 +43,7 @@ class MetricsTest {
 
     @BeforeAll
     static void start() {
-        coordinator = RunningCoordinator.start(LocalStack.shared(), "metrics.", 8);
+        coordinator = RunningCoordinator.start(LocalStack.shared(), "metrics.", 0);
     }
 
     @AfterAll
