@@ -82,9 +82,17 @@ final class LiveController implements AutoCloseable {
     /** By a thread of its own: it waits for what is being written. */
     private void end(SseEmitter emitter) {
         try {
-            writers.execute(emitter::complete);
+            writers.execute(() -> complete(emitter));
         } catch (RejectedExecutionException e) {
             log.debug("A client of events is left to itself: {}", e.toString());
+        }
+    }
+
+    private static void complete(SseEmitter emitter) {
+        try {
+            emitter.complete();
+        } catch (IllegalStateException e) {
+            log.debug("The server has ended it already: {}", e.toString());
         }
     }
 
