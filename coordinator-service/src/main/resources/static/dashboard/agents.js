@@ -141,7 +141,8 @@ function agentRow(id) {
       setText(cpu, percent(agent.cpu));
       setText(memory, percent(agent.memory));
       setText(region, agent.region ?? "–");
-      setText(heard, duration(Math.floor(since(agent.last_heartbeat))) + " ago");
+      const silent = Math.floor(since(agent.last_heartbeat));
+      setText(heard, silent === 0 ? "now" : duration(silent) + " ago");
       drain.show(agent);
     },
   };

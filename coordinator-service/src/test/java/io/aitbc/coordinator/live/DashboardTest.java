@@ -225,6 +225,33 @@ class DashboardTest {
         assertThat(browser.switchTo().activeElement().getDomAttribute("id")).isEqualTo("main");
     }
 
+    /** As behind a proxy that knows no WebSockets. */
+    @Test
+    void withoutAWebSocketItIsLiveAllTheSame() {
+        Object script = browser.executeCdpCommand(
+                        "Page.addScriptToEvaluateOnNewDocument", Map.of("source", """
+                                window.WebSocket = class {
+                                  constructor() { setTimeout(() => this.onclose(), 0); }
+                                };
+                                """))
+                .get("identifier");
+        try {
+            open("/tasks");
+            awaitText(By.id("connection"), "Connection lost");
+            browser.executeScript("location.hash = '#/tasks/by-events'");
+            awaitText(By.id("task-status"), "unknown");
+            coordinator.submit(
+                    "{\"task_id\":\"by-events\",\"task_data\":{},\"requirements\":{\"capabilities\":[\"by-events\"]}}");
+            awaitText(By.id("task-status"), "queued");
+            browser.executeScript("location.hash = '#/queues'");
+            awaitText(By.id("queue-normal"), "normal 1");
+            awaitText(By.id("connection"), "Live");
+        } finally {
+            coordinator.post("/tasks/by-events/cancel", "");
+            browser.executeCdpCommand("Page.removeScriptToEvaluateOnNewDocument", Map.of("identifier", script));
+        }
+    }
+
     /** It says that what it shows is old, and goes on by itself. */
     @Test
     void aRestartOfTheCoordinatorIsSurvived() throws IOException {
