@@ -58,10 +58,10 @@ abstract sealed class Side implements AutoCloseable permits CoordinatorSide, Raw
 
     /** Lets tasks wait, until windows are full and everything is quiet. */
     void holdUp(Submitter.Order order) {
+        reset();
         pause();
         submit(order);
         Cluster.pause(Duration.ofSeconds(3));
-        reset();
     }
 
     void awaitSettled(long count) {

@@ -2,7 +2,7 @@ package io.aitbc.coordinator.balance;
 
 import io.aitbc.contracts.Task;
 import java.util.ArrayList;
-import java.util.HashMap;
+import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.ToDoubleFunction;
@@ -18,7 +18,7 @@ final class Draw implements Selection {
     private final RandomGenerator random;
     private final @Nullable ToDoubleFunction<Candidate> rank;
     private final List<Candidate> candidates = new ArrayList<>();
-    private final Map<String, Integer> indexes = new HashMap<>();
+    private final Map<Candidate, Integer> indexes = new IdentityHashMap<>();
 
     private Draw(RandomGenerator random, @Nullable ToDoubleFunction<Candidate> rank) {
         this.random = random;
@@ -50,21 +50,21 @@ final class Draw implements Selection {
 
     @Override
     public void put(Candidate candidate) {
-        if (indexes.putIfAbsent(candidate.id(), candidates.size()) == null) {
+        if (indexes.putIfAbsent(candidate, candidates.size()) == null) {
             candidates.add(candidate);
         }
     }
 
     @Override
     public void remove(Candidate candidate) {
-        Integer index = indexes.remove(candidate.id());
+        Integer index = indexes.remove(candidate);
         if (index == null) {
             return;
         }
         Candidate last = candidates.remove(candidates.size() - 1);
         if (index < candidates.size()) {
             candidates.set(index, last);
-            indexes.put(last.id(), index);
+            indexes.put(last, index);
         }
     }
 

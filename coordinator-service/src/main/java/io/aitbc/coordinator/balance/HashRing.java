@@ -1,9 +1,11 @@
 package io.aitbc.coordinator.balance;
 
 import io.aitbc.contracts.Task;
-import java.util.HashMap;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.IdentityHashMap;
+import java.util.List;
 import java.util.Map;
-import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -19,14 +21,22 @@ final class HashRing implements Selection {
     /** Few, because the bound evens out what chance does not. */
     private static final int POINTS_EACH = 20;
 
-    private final TreeMap<Long, Spot> ring = new TreeMap<>(Long::compareUnsigned);
-    private final Map<String, Spot> spots = new HashMap<>();
+    private final Map<Candidate, Spot> spots = new IdentityHashMap<>();
+    /** The points of all that are known, also of those that are away, in order; anew when one has come or gone for good. */
+    private long[] points = {};
+
+    private Spot[] owners = {};
+    private final List<Spot> newcomers = new ArrayList<>();
+    private boolean complete = true;
+    private int present;
     private long held;
     private long capacity;
 
     /** An agent, and what it adds to the sums. */
     private static final class Spot {
         final Candidate candidate;
+        boolean away = true;
+        boolean isGone;
         int held;
         int capacity;
 
@@ -37,57 +47,117 @@ final class HashRing implements Selection {
 
     @Override
     public @Nullable Candidate next(Task task) {
-        if (ring.isEmpty()) {
+        if (present == 0) {
             return null;
         }
+        if (!complete) {
+            arrange();
+        }
         String key = task.requirements().affinityKey();
-        long point = hash(key == null ? String.valueOf(task.taskId()) : key);
-        Candidate found = first(ring.tailMap(point));
-        if (found == null) {
-            found = first(ring.headMap(point));
-        }
-        if (found == null) {
-            throw new IllegalStateException("all of " + spots.size() + " agents hold more than their share");
-        }
-        return found;
-    }
-
-    private @Nullable Candidate first(Map<Long, Spot> stretch) {
-        for (Spot spot : stretch.values()) {
-            if (spot.held < Math.ceil(BOUND * spot.capacity * (held + 1) / capacity)) {
+        int start = Arrays.binarySearch(points, ordered(hash(key == null ? String.valueOf(task.taskId()) : key)));
+        int from = start < 0 ? -start - 1 : start;
+        for (int i = 0; i < points.length; i++) {
+            int index = from + i < points.length ? from + i : from + i - points.length;
+            Spot spot = owners[index];
+            if (!spot.away && spot.held < Math.ceil(BOUND * spot.capacity * (held + 1) / capacity)) {
                 return spot.candidate;
             }
         }
-        return null;
+        throw new IllegalStateException("all of " + present + " agents hold more than their share");
     }
 
     @Override
     public void put(Candidate candidate) {
-        Spot spot = spots.get(candidate.id());
+        Spot spot = spots.get(candidate);
         if (spot == null) {
             spot = new Spot(candidate);
-            spots.put(candidate.id(), spot);
-            for (int i = 0; i < POINTS_EACH; i++) {
-                ring.putIfAbsent(point(candidate, i), spot);
-            }
+            spots.put(candidate, spot);
+            newcomers.add(spot);
+            complete = false;
+        }
+        if (spot.away) {
+            spot.away = false;
+            present++;
         }
         count(spot, candidate.held(), candidate.agent().capacity());
     }
 
     @Override
     public void remove(Candidate candidate) {
-        Spot spot = spots.remove(candidate.id());
-        if (spot != null) {
+        Spot spot = spots.get(candidate);
+        if (spot != null && !spot.away) {
+            spot.away = true;
+            present--;
             count(spot, 0, 0);
-            for (int i = 0; i < POINTS_EACH; i++) {
-                ring.remove(point(candidate, i), spot);
-            }
+        }
+    }
+
+    @Override
+    public void forget(Candidate candidate) {
+        remove(candidate);
+        Spot spot = spots.remove(candidate);
+        if (spot != null) {
+            spot.isGone = true;
+            // It may have come since the ring was arranged last.
+            newcomers.remove(spot);
+            complete = false;
         }
     }
 
     @Override
     public boolean isEmpty() {
-        return spots.isEmpty();
+        return present == 0;
+    }
+
+    /** Those that came are sorted, the others are in order already: one pass over all. */
+    private void arrange() {
+        List<Point> came = new ArrayList<>(newcomers.size() * POINTS_EACH);
+        for (Spot spot : newcomers) {
+            for (int i = 0; i < POINTS_EACH; i++) {
+                came.add(new Point(ordered(hash(spot.candidate.id() + "#" + i)), spot));
+            }
+        }
+        came.sort(Point::compareTo);
+        newcomers.clear();
+        long[] allPoints = new long[points.length + came.size()];
+        Spot[] allOwners = new Spot[allPoints.length];
+        int size = 0;
+        int next = 0;
+        for (int i = 0; i < points.length; i++) {
+            if (owners[i].isGone) {
+                continue;
+            }
+            while (next < came.size() && came.get(next).isBefore(points[i], owners[i])) {
+                allPoints[size] = came.get(next).at;
+                allOwners[size++] = came.get(next++).owner;
+            }
+            allPoints[size] = points[i];
+            allOwners[size++] = owners[i];
+        }
+        for (; next < came.size(); next++) {
+            allPoints[size] = came.get(next).at;
+            allOwners[size++] = came.get(next).owner;
+        }
+        points = Arrays.copyOf(allPoints, size);
+        owners = Arrays.copyOf(allOwners, size);
+        complete = true;
+    }
+
+    /** Of two that fall together the one of the lower id is first, so that all coordinators see the same ring. */
+    private record Point(long at, Spot owner) implements Comparable<Point> {
+        @Override
+        public int compareTo(Point other) {
+            return isBefore(other.at, other.owner) ? -1 : other.isBefore(at, owner) ? 1 : 0;
+        }
+
+        boolean isBefore(long otherAt, Spot other) {
+            return at < otherAt || at == otherAt && owner.candidate.id().compareTo(other.candidate.id()) < 0;
+        }
+    }
+
+    /** So that the order of unsigned numbers is that of signed ones. */
+    private static long ordered(long hash) {
+        return hash ^ Long.MIN_VALUE;
     }
 
     private void count(Spot spot, int nowHeld, int nowCapacity) {
@@ -95,10 +165,6 @@ final class HashRing implements Selection {
         capacity += nowCapacity - spot.capacity;
         spot.held = nowHeld;
         spot.capacity = nowCapacity;
-    }
-
-    private static long point(Candidate candidate, int number) {
-        return hash(candidate.id() + "#" + number);
     }
 
     /** 64 bits by FNV-1a, well mixed by the last steps of MurmurHash3, so that similar texts lie far apart. */

@@ -1,10 +1,10 @@
 package io.aitbc.coordinator.balance;
 
 import io.aitbc.contracts.Location;
-import io.aitbc.contracts.Requirements;
 import io.aitbc.contracts.Task;
+import java.util.Arrays;
 import java.util.HashMap;
-import java.util.LinkedHashMap;
+import java.util.IdentityHashMap;
 import java.util.Map;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
@@ -23,8 +23,23 @@ final class Nearest implements Selection {
 
     private static final double OUTSIDE_THE_REGION = 10;
 
-    private final Map<Site, Shelf> shelves = new LinkedHashMap<>();
-    private final Map<String, Shelf> shelfOf = new HashMap<>();
+    private static final int NO_REGION = -1;
+    private static final int MOST_POINTS_KEPT = 4_096;
+
+    private final Map<Site, Shelf> shelves = new HashMap<>();
+    private final Map<Candidate, Shelf> shelfOf = new IdentityHashMap<>();
+    /** Numbers are compared faster than names, and each choice compares them with that of each place. */
+    private final Map<String, Integer> regions = new HashMap<>();
+    /** Where tasks were wanted: many are wanted at few places, and a sine costs as much as ten places. */
+    private final Map<Location, Point> points = new HashMap<>();
+
+    // The shelves in a row, and where they are: each choice goes through all. The order decides nothing.
+    private Shelf[] row = new Shelf[8];
+    private double[] xs = new double[8];
+    private double[] ys = new double[8];
+    private double[] zs = new double[8];
+    private int[] regionOf = new int[8];
+    private int size;
 
     private record Site(@Nullable String region, @Nullable Location location) {}
 
@@ -34,37 +49,40 @@ final class Nearest implements Selection {
             double lon = Math.toRadians(location.lon());
             return new Point(Math.cos(lat) * Math.cos(lon), Math.cos(lat) * Math.sin(lon), Math.sin(lat));
         }
-
-        double chordSquared(Point other) {
-            double dx = x - other.x;
-            double dy = y - other.y;
-            double dz = z - other.z;
-            return dx * dx + dy * dy + dz * dz;
-        }
     }
 
     /** The agents of one place, the least loaded first. */
     private static final class Shelf {
         final Site site;
-        final @Nullable Point point;
         final Ranking byLoad = new Ranking(Nearest::load);
+        int index;
 
-        Shelf(Site site) {
+        Shelf(Site site, int index) {
             this.site = site;
-            this.point = site.location() == null ? null : Point.of(site.location());
+            this.index = index;
         }
     }
 
     @Override
     public @Nullable Candidate next(Task task) {
-        Requirements wanted = task.requirements();
-        Point here = wanted.location() == null ? null : Point.of(wanted.location());
+        String region = task.requirements().region();
+        int wanted = region == null ? NO_REGION : regions.getOrDefault(region, Integer.MAX_VALUE);
+        Location location = task.requirements().location();
+        Point here = location == null ? null : point(location);
         Candidate nearest = null;
         double least = 0;
-        for (Shelf shelf : shelves.values()) {
-            double distance = distance(shelf, wanted.region(), here);
+        for (int i = 0; i < size; i++) {
+            double distance = wanted == NO_REGION || wanted == regionOf[i] ? 0 : OUTSIDE_THE_REGION;
+            if (here != null) {
+                double dx = here.x - xs[i];
+                double dy = here.y - ys[i];
+                double dz = here.z - zs[i];
+                double chord = dx * dx + dy * dy + dz * dz;
+                // That of a shelf which is nowhere is no number.
+                distance += chord >= 0 ? chord : NOWHERE;
+            }
             if (nearest == null || distance <= least) {
-                Candidate first = shelf.byLoad.first();
+                Candidate first = row[i].byLoad.first();
                 if (nearest == null || distance < least || load(first) < load(nearest)) {
                     nearest = first;
                     least = distance;
@@ -74,12 +92,16 @@ final class Nearest implements Selection {
         return nearest;
     }
 
-    private static double distance(Shelf shelf, @Nullable String region, @Nullable Point here) {
-        double outside = region == null || region.equals(shelf.site.region()) ? 0 : OUTSIDE_THE_REGION;
-        if (here == null) {
-            return outside;
+    private Point point(Location location) {
+        Point known = points.get(location);
+        if (known == null) {
+            if (points.size() == MOST_POINTS_KEPT) {
+                points.clear();
+            }
+            known = Point.of(location);
+            points.put(location, known);
         }
-        return outside + (shelf.point == null ? NOWHERE : shelf.point.chordSquared(here));
+        return known;
     }
 
     private static double load(Candidate candidate) {
@@ -88,23 +110,55 @@ final class Nearest implements Selection {
 
     @Override
     public void chosen(Candidate candidate) {
-        shelfOf.get(candidate.id()).byLoad.chosen(candidate);
+        shelfOf.get(candidate).byLoad.chosen(candidate);
     }
 
     @Override
     public void put(Candidate candidate) {
         var agent = candidate.agent().registration();
-        Shelf old = shelfOf.get(candidate.id());
+        Shelf old = shelfOf.get(candidate);
         if (old != null && !isAt(old.site, agent.region(), agent.location())) {
             remove(candidate);
             old = null;
         }
         Shelf shelf = old;
         if (shelf == null) {
-            shelf = shelves.computeIfAbsent(new Site(agent.region(), agent.location()), Shelf::new);
-            shelfOf.put(candidate.id(), shelf);
+            shelf = shelves.computeIfAbsent(new Site(agent.region(), agent.location()), this::open);
+            shelfOf.put(candidate, shelf);
         }
         shelf.byLoad.put(candidate);
+    }
+
+    private Shelf open(Site site) {
+        if (size == row.length) {
+            row = Arrays.copyOf(row, 2 * size);
+            xs = Arrays.copyOf(xs, 2 * size);
+            ys = Arrays.copyOf(ys, 2 * size);
+            zs = Arrays.copyOf(zs, 2 * size);
+            regionOf = Arrays.copyOf(regionOf, 2 * size);
+        }
+        Point at = site.location() == null ? null : Point.of(site.location());
+        row[size] = new Shelf(site, size);
+        xs[size] = at == null ? Double.NaN : at.x;
+        ys[size] = at == null ? Double.NaN : at.y;
+        zs[size] = at == null ? Double.NaN : at.z;
+        regionOf[size] =
+                site.region() == null ? NO_REGION : regions.computeIfAbsent(site.region(), r -> regions.size());
+        return row[size++];
+    }
+
+    /** The last in the row takes its place. */
+    private void close(Shelf shelf) {
+        shelves.remove(shelf.site);
+        size--;
+        int gap = shelf.index;
+        row[gap] = row[size];
+        row[gap].index = gap;
+        xs[gap] = xs[size];
+        ys[gap] = ys[size];
+        zs[gap] = zs[size];
+        regionOf[gap] = regionOf[size];
+        row[size] = null;
     }
 
     private static boolean isAt(Site site, @Nullable String region, @Nullable Location location) {
@@ -113,11 +167,11 @@ final class Nearest implements Selection {
 
     @Override
     public void remove(Candidate candidate) {
-        Shelf shelf = shelfOf.remove(candidate.id());
+        Shelf shelf = shelfOf.remove(candidate);
         if (shelf != null) {
             shelf.byLoad.remove(candidate);
             if (shelf.byLoad.isEmpty()) {
-                shelves.remove(shelf.site);
+                close(shelf);
             }
         }
     }

@@ -1,7 +1,7 @@
 package io.aitbc.coordinator.balance;
 
 import io.aitbc.contracts.Task;
-import java.util.HashMap;
+import java.util.IdentityHashMap;
 import java.util.Map;
 import java.util.function.ToDoubleFunction;
 import org.jspecify.annotations.Nullable;
@@ -13,7 +13,7 @@ import org.jspecify.annotations.Nullable;
 final class Ranking implements Selection {
     private final ToDoubleFunction<Candidate> rank;
     private final Order order = new Order();
-    private final Map<String, Order.Place> places = new HashMap<>();
+    private final Map<Candidate, Order.Place> places = new IdentityHashMap<>();
     private long turns;
 
     Ranking(ToDoubleFunction<Candidate> rank) {
@@ -33,21 +33,20 @@ final class Ranking implements Selection {
 
     @Override
     public void chosen(Candidate candidate) {
-        Order.Place place = places.get(candidate.id());
         turns++;
-        place.turn = turns;
-        order.moved(place);
+        // It moves when it is put or removed, which follows at once.
+        places.get(candidate).turn = turns;
     }
 
     @Override
     public void put(Candidate candidate) {
-        Order.Place place = places.get(candidate.id());
+        Order.Place place = places.get(candidate);
         double now = rank.applyAsDouble(candidate);
         if (place == null) {
             place = new Order.Place(candidate, now, turns);
-            places.put(candidate.id(), place);
+            places.put(candidate, place);
             order.add(place);
-        } else if (place.rank != now) {
+        } else if (place.rank != now || place.turn == turns) {
             place.rank = now;
             order.moved(place);
         }
@@ -55,7 +54,7 @@ final class Ranking implements Selection {
 
     @Override
     public void remove(Candidate candidate) {
-        Order.Place place = places.remove(candidate.id());
+        Order.Place place = places.remove(candidate);
         if (place != null) {
             order.remove(place);
         }

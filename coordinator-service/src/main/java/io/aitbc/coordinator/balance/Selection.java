@@ -13,7 +13,10 @@ public interface Selection {
     @Nullable
     Candidate next(Task task);
 
-    /** The agent, which is in, gets a task: where the strategy takes turns, it has had its turn. */
+    /**
+     * The agent, which is in, gets a task: where the strategy takes turns, it has had its turn. {@link #put} or {@link #remove} follows
+     * before anything else.
+     */
     default void chosen(Candidate candidate) {}
 
     /** Adds an agent, or finds it a new place after a change. It must have room. */

@@ -1,7 +1,7 @@
 package io.aitbc.coordinator.balance;
 
 import io.aitbc.contracts.Task;
-import java.util.HashMap;
+import java.util.IdentityHashMap;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
@@ -22,7 +22,7 @@ final class WeightedTurns implements Selection {
     private static final long LARGEST_GAIN = 1L << 50;
 
     private final Map<Long, Shelf> shelves = new LinkedHashMap<>();
-    private final Map<String, Seat> seats = new HashMap<>();
+    private final Map<Candidate, Seat> seats = new IdentityHashMap<>();
     private long total;
     private long arrivals;
 
@@ -75,7 +75,7 @@ final class WeightedTurns implements Selection {
                 settle(shelf);
             }
         }
-        Seat seat = seats.get(candidate.id());
+        Seat seat = seats.get(candidate);
         // The lowest rank is first: a rank is a debt.
         seat.place.rank += total;
         seat.shelf.order.moved(seat.place);
@@ -84,7 +84,7 @@ final class WeightedTurns implements Selection {
     @Override
     public void put(Candidate candidate) {
         long weight = Math.max(1, Math.round(candidate.agent().registration().weight() * STEPS));
-        Seat seat = seats.computeIfAbsent(candidate.id(), id -> new Seat(new Order.Place(candidate, 0, arrivals++)));
+        Seat seat = seats.computeIfAbsent(candidate, one -> new Seat(new Order.Place(one, 0, arrivals++)));
         if (seat.shelf != null && seat.shelf.weight == weight) {
             return;
         }
@@ -98,7 +98,7 @@ final class WeightedTurns implements Selection {
 
     @Override
     public void remove(Candidate candidate) {
-        Seat seat = seats.get(candidate.id());
+        Seat seat = seats.get(candidate);
         if (seat != null) {
             leave(seat);
         }
@@ -106,7 +106,7 @@ final class WeightedTurns implements Selection {
 
     @Override
     public void forget(Candidate candidate) {
-        Seat seat = seats.remove(candidate.id());
+        Seat seat = seats.remove(candidate);
         if (seat != null) {
             leave(seat);
         }

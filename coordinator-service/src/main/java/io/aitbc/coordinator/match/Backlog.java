@@ -23,8 +23,10 @@ public final class Backlog {
     /** Beyond this many groups, those without tasks are forgotten. */
     private static final int MAX_GROUPS_KEPT = 256;
 
-    private final Map<Requirements, TaskGroup> groups = new HashMap<>();
+    private final Map<Conditions, TaskGroup> groups = new HashMap<>();
     /** Most tasks require what the one before did, or nothing: then it need not be looked up. */
+    private @Nullable Requirements lastRequired;
+
     private @Nullable TaskGroup last;
 
     private final Map<Position, WaitingTask> waiting = new HashMap<>();
@@ -94,7 +96,7 @@ public final class Backlog {
         if (task.startsAfter(now)) {
             return true;
         }
-        TaskGroup group = groups.get(task.task().requirements().conditions());
+        TaskGroup group = groups.get(Conditions.of(task.task().requirements()));
         return group == null || group.isBlocked(now);
     }
 
@@ -145,13 +147,36 @@ public final class Backlog {
         return groups.values();
     }
 
+    /** Which agents may serve a task, as {@link Requirements#conditions} has it, without checking again what has been checked. */
+    private record Conditions(
+            @Nullable String agentType,
+            List<String> capabilities,
+            List<String> services,
+            List<String> tags,
+            @Nullable Double minHealthScore,
+            @Nullable String region,
+            @Nullable String agentId) {
+        static Conditions of(Requirements requirements) {
+            return new Conditions(
+                    requirements.agentType(),
+                    requirements.capabilities(),
+                    requirements.services(),
+                    requirements.tags(),
+                    requirements.minHealthScore(),
+                    requirements.region(),
+                    requirements.agentId());
+        }
+    }
+
     private void enqueue(WaitingTask task) {
-        Requirements requirements = task.task().requirements().conditions();
-        if (last == null || last.requirements != requirements) {
-            if (groups.size() > MAX_GROUPS_KEPT && !groups.containsKey(requirements)) {
+        Requirements requirements = task.task().requirements();
+        if (last == null || lastRequired != requirements) {
+            Conditions conditions = Conditions.of(requirements);
+            if (groups.size() > MAX_GROUPS_KEPT && !groups.containsKey(conditions)) {
                 forgetIdleGroups();
             }
-            last = groups.computeIfAbsent(requirements, newGroup);
+            last = groups.computeIfAbsent(conditions, unknown -> newGroup.apply(requirements.conditions()));
+            lastRequired = requirements;
         }
         last.add(task);
     }

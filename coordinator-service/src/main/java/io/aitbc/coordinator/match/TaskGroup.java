@@ -73,17 +73,19 @@ final class TaskGroup {
     /** Whose turn it is: the head of one of the five queues, by effective level and then by time of waiting; null if none may. */
     @Nullable
     Turn turn(Instant now, Duration agingInterval, Set<Priority> paused) {
-        Turn first = null;
+        WaitingTask first = null;
+        int least = 0;
         for (PriorityQueue<WaitingTask> queue : queues) {
             WaitingTask head = queue.peek();
             if (head != null && !paused.contains(head.position().priority())) {
-                Turn turn = new Turn(this, head, head.effectiveLevel(now, agingInterval));
-                if (first == null || turn.compareTo(first) < 0) {
-                    first = turn;
+                int level = head.effectiveLevel(now, agingInterval);
+                if (first == null || level < least || level == least && BY_TURN.compare(head, first) < 0) {
+                    first = head;
+                    least = level;
                 }
             }
         }
-        return first;
+        return first == null ? null : new Turn(this, first, least);
     }
 
     void take(Turn turn) {

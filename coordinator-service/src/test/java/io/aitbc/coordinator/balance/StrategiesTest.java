@@ -332,11 +332,12 @@ class StrategiesTest {
     @Test
     void randomIsUniform() {
         Selection selection = RANDOM.select(new Random(42));
-        IntStream.range(0, 12)
+        List<Candidate> candidates = IntStream.range(0, 12)
                 .mapToObj(i -> new Candidate(agent("a" + i).build()))
-                .forEach(selection::put);
-        selection.remove(new Candidate(agent("a3").build()));
-        selection.remove(new Candidate(agent("a11").build()));
+                .toList();
+        candidates.forEach(selection::put);
+        selection.remove(candidates.get(3));
+        selection.remove(candidates.get(11));
 
         Map<String, Long> counts = counts(choices(selection, 10_000));
 
@@ -746,6 +747,7 @@ class StrategiesTest {
         for (int i = 0; i < count; i++) {
             Candidate chosen = selection.next(ANY);
             selection.chosen(chosen);
+            selection.put(chosen);
             ids.add(chosen.id());
         }
         return ids;

@@ -228,8 +228,7 @@ class DashboardTest {
     /** As behind a proxy that knows no WebSockets. */
     @Test
     void withoutAWebSocketItIsLiveAllTheSame() {
-        Object script = browser.executeCdpCommand(
-                        "Page.addScriptToEvaluateOnNewDocument", Map.of("source", """
+        Object script = browser.executeCdpCommand("Page.addScriptToEvaluateOnNewDocument", Map.of("source", """
                                 window.WebSocket = class {
                                   constructor() { setTimeout(() => this.onclose(), 0); }
                                 };
