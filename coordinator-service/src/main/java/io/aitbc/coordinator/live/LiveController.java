@@ -64,11 +64,12 @@ final class LiveController implements AutoCloseable {
         try {
             topics.join(subscriber);
             wanted.forEach(topic -> topics.subscribe(subscriber, topic));
-        } catch (RuntimeException e) {
+        } catch (IllegalArgumentException e) {
             leave(subscriber);
-            throw e instanceof IllegalArgumentException
-                    ? new ResponseStatusException(HttpStatus.UNPROCESSABLE_CONTENT, e.getMessage())
-                    : e;
+            throw new ResponseStatusException(HttpStatus.UNPROCESSABLE_CONTENT, e.getMessage());
+        } catch (IllegalStateException e) {
+            leave(subscriber);
+            throw new ResponseStatusException(HttpStatus.SERVICE_UNAVAILABLE, e.getMessage());
         }
         emitter.onCompletion(() -> leave(subscriber));
         return emitter;
