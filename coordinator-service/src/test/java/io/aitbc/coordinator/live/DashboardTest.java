@@ -230,6 +230,7 @@ class DashboardTest {
     void withoutAWebSocketItIsLiveAllTheSame() {
         Object script = browser.executeCdpCommand("Page.addScriptToEvaluateOnNewDocument", Map.of("source", """
                                 window.WebSocket = class {
+                                  static OPEN = 1;
                                   constructor() { setTimeout(() => this.onclose(), 0); }
                                 };
                                 """))
