@@ -41,7 +41,7 @@ public final class AssignmentTopics implements AutoCloseable {
      * Whatever a producer sends, it looks through all topics that it has ever sent to, some 50 ns for each. Fewer for each would mean more
      * requests.
      */
-    private static final int AGENTS_PER_PRODUCER = 500;
+    static final int AGENTS_PER_PRODUCER = 500;
     /** Each lasts as long as the producer may block. */
     private static final int LOOKS = 10;
 
