@@ -42,6 +42,8 @@ public final class AssignmentTopics implements AutoCloseable {
      * requests.
      */
     static final int AGENTS_PER_PRODUCER = 500;
+    /** However many agents come and go: from then on each has more. */
+    private static final int MOST_PRODUCERS = 20;
     /** Each lasts as long as the producer may block. */
     private static final int LOOKS = 10;
 
@@ -107,8 +109,12 @@ public final class AssignmentTopics implements AutoCloseable {
     }
 
     private synchronized Producer<String, byte[]> chooseProducer(String agentId) {
+        if (producerOf.size() >= MOST_ENTRANCES) {
+            // All producers are there by now, so this stays the same without being kept.
+            return producers.get(Math.floorMod(agentId.hashCode(), producers.size()));
+        }
         return producerOf.computeIfAbsent(agentId, id -> {
-            int wanted = producerOf.size() / AGENTS_PER_PRODUCER;
+            int wanted = producerOf.size() / AGENTS_PER_PRODUCER % MOST_PRODUCERS;
             while (producers.size() <= wanted) {
                 producers.add(newProducer.apply(producers.size()));
             }

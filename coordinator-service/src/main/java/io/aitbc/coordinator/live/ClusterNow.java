@@ -67,7 +67,7 @@ public final class ClusterNow {
             @JsonUnwrapped Figures.Queue figures,
             @JsonProperty("paused") boolean paused) {}
 
-    /** @param ended by how they ended, how many since the coordinators' counters began */
+    /** What is remembered of one time; how many tasks had completed and failed until then. */
     private record Point(
             @JsonProperty("at") Instant at,
             @JsonProperty("size") Map<Priority, Long> size,

@@ -24,7 +24,7 @@ import org.springframework.web.util.UriComponentsBuilder;
 @Component
 final class LiveSocket extends TextWebSocketHandler {
     private static final Logger log = LoggerFactory.getLogger(LiveSocket.class);
-    static final int MOST_CLIENTS = 2_000;
+    private static final int MOST_CLIENTS = 2_000;
     /** A client that takes nothing for so long is gone. */
     private static final long SEND_WITHIN_MS = 30_000;
 

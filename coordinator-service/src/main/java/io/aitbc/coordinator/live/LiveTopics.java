@@ -148,16 +148,15 @@ final class LiveTopics implements SmartLifecycle {
     }
 
     private void lookAtCluster() throws Exception {
-        Set<Channel> wanted = new HashSet<>(wanted());
-        wanted.retainAll(Set.of(queues, stats, history));
         List<Channel> all = List.of(queues, stats, history);
+        boolean watched = all.stream().anyMatch(wanted()::contains);
         if (!cluster.isStarted()) {
             all.forEach(channel -> channel.unavailable("this coordinator waits for Kafka and Redis", clock.instant()));
             subscribers.forEach(Subscriber::pump);
             return;
         }
         look(all, () -> {
-            if (cluster.look(!wanted.isEmpty())) {
+            if (cluster.look(watched)) {
                 queues.publish(cluster.queues(), clock.instant());
                 stats.publish(cluster.stats(), clock.instant());
                 JsonNode news = cluster.newInHistory();
