@@ -18,10 +18,11 @@ import org.jspecify.annotations.Nullable;
  * chord is the root), so squares of chords are compared, and nothing but multiplications is needed for each place.
  */
 final class Nearest implements Selection {
-    /** More than the square of any chord. */
-    private static final double NOWHERE = 5;
+    /** Farther from each place than any two places are from each other, and the same for all whose place is not known. */
+    private static final Point NOWHERE = new Point(100, 100, 100);
 
-    private static final double OUTSIDE_THE_REGION = 10;
+    /** More than the square of the way to nowhere. */
+    private static final double OUTSIDE_THE_REGION = 100_000;
 
     private static final int NO_REGION = -1;
     private static final int MOST_POINTS_KEPT = 4_096;
@@ -39,6 +40,9 @@ final class Nearest implements Selection {
     private double[] ys = new double[8];
     private double[] zs = new double[8];
     private int[] regionOf = new int[8];
+    /** How far each is from where the task at hand is wanted. */
+    private double[] distances = new double[8];
+
     private int size;
 
     private record Site(@Nullable String region, @Nullable Location location) {}
@@ -69,27 +73,40 @@ final class Nearest implements Selection {
         int wanted = region == null ? NO_REGION : regions.getOrDefault(region, Integer.MAX_VALUE);
         Location location = task.requirements().location();
         Point here = location == null ? null : point(location);
+        measure(here);
         Candidate nearest = null;
-        double least = 0;
+        double least = Double.MAX_VALUE;
         for (int i = 0; i < size; i++) {
-            double distance = wanted == NO_REGION || wanted == regionOf[i] ? 0 : OUTSIDE_THE_REGION;
-            if (here != null) {
-                double dx = here.x - xs[i];
-                double dy = here.y - ys[i];
-                double dz = here.z - zs[i];
-                double chord = dx * dx + dy * dy + dz * dz;
-                // That of a shelf which is nowhere is no number.
-                distance += chord >= 0 ? chord : NOWHERE;
+            double distance = distances[i];
+            if (wanted != NO_REGION && wanted != regionOf[i]) {
+                distance += OUTSIDE_THE_REGION;
             }
-            if (nearest == null || distance <= least) {
+            if (distance <= least) {
                 Candidate first = row[i].byLoad.first();
-                if (nearest == null || distance < least || load(first) < load(nearest)) {
+                if (distance < least || load(first) < load(nearest)) {
                     nearest = first;
                     least = distance;
                 }
             }
         }
         return nearest;
+    }
+
+    /** In a loop that does nothing else, for of such a one the compiler does several steps at once. */
+    private void measure(@Nullable Point here) {
+        if (here == null) {
+            Arrays.fill(distances, 0, size, 0);
+            return;
+        }
+        double x = here.x;
+        double y = here.y;
+        double z = here.z;
+        for (int i = 0; i < size; i++) {
+            double dx = x - xs[i];
+            double dy = y - ys[i];
+            double dz = z - zs[i];
+            distances[i] = dx * dx + dy * dy + dz * dz;
+        }
     }
 
     private Point point(Location location) {
@@ -136,12 +153,13 @@ final class Nearest implements Selection {
             ys = Arrays.copyOf(ys, 2 * size);
             zs = Arrays.copyOf(zs, 2 * size);
             regionOf = Arrays.copyOf(regionOf, 2 * size);
+            distances = new double[2 * size];
         }
-        Point at = site.location() == null ? null : Point.of(site.location());
+        Point at = site.location() == null ? NOWHERE : Point.of(site.location());
         row[size] = new Shelf(site, size);
-        xs[size] = at == null ? Double.NaN : at.x;
-        ys[size] = at == null ? Double.NaN : at.y;
-        zs[size] = at == null ? Double.NaN : at.z;
+        xs[size] = at.x;
+        ys[size] = at.y;
+        zs[size] = at.z;
         regionOf[size] =
                 site.region() == null ? NO_REGION : regions.computeIfAbsent(site.region(), r -> regions.size());
         return row[size++];

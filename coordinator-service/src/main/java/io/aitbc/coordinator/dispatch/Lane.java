@@ -89,6 +89,8 @@ final class Lane {
     static final int CLEARS_KEPT = 5;
     /** Of all partitions together, each time: more would leave no time for anything else. */
     private static final int MOST_PUT_OFF = 1_000;
+    /** As long as more than this of what is held moves on by itself, there will be room: to put off would cost and gain nothing. */
+    private static final double SHARE_THAT_MOVES = 1 / 8.0;
     /** How much slower than a window a second it goes while only tasks come round again that were put off before. */
     private static final int SLOWER = 160;
 
@@ -524,7 +526,7 @@ final class Lane {
 
     private void choosePutOffs(OwnedPartition.Id id, long end, int most, Set<WaitingTask> chosen) {
         OwnedPartition partition = partitions.get(id);
-        if (partition == null || !partition.hasUnread(end) && !partition.isLedgerCut()) {
+        if (partition == null || !partition.isLedgerCut() && !(partition.hasUnread(end) && isStuck(id, partition))) {
             return;
         }
         double perSecond = windowPerPartition;
@@ -546,6 +548,12 @@ final class Lane {
                 left--;
             }
         }
+    }
+
+    /** Whether nearly all that is held of a partition can go nowhere. */
+    private boolean isStuck(OwnedPartition.Id id, OwnedPartition partition) {
+        return matcher.backlog().blockedIn(id.priority(), id.number(), now)
+                >= (1 - SHARE_THAT_MOVES) * partition.unfinished();
     }
 
     private void putOff(WaitingTask task) {

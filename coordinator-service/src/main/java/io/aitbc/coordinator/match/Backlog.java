@@ -32,6 +32,7 @@ public final class Backlog {
     private final Map<Position, WaitingTask> waiting = new HashMap<>();
     private final PriorityQueue<WaitingTask> notYet =
             new PriorityQueue<>(Comparator.comparing(task -> task.task().notBefore()));
+    private final Census notYetIn = new Census();
     /** Of those that wait, the ones that will expire. */
     private final TreeSet<WaitingTask> byExpiry = new TreeSet<>(
             Comparator.comparing((WaitingTask task) -> task.task().expiresAt()).thenComparing(WaitingTask::position));
@@ -57,6 +58,7 @@ public final class Backlog {
         }
         if (task.startsAfter(now)) {
             notYet.add(task);
+            notYetIn.add(task.position());
         } else {
             enqueue(task);
         }
@@ -79,7 +81,7 @@ public final class Backlog {
         List<WaitingTask> taken = waiting.values().stream().filter(condition).toList();
         if (!taken.isEmpty()) {
             taken.forEach(task -> waiting.remove(task.position()));
-            notYet.removeIf(condition);
+            notYet.removeIf(notYetIn.without(condition));
             byExpiry.removeIf(condition);
             groups.values().forEach(group -> group.removeIf(condition));
         }
@@ -106,6 +108,17 @@ public final class Backlog {
                 || groups.values().stream().anyMatch(group -> !group.isEmpty() && group.isBlocked(now));
     }
 
+    /** How many tasks of a partition no agent could take for a while, or have to wait for their time. */
+    public int blockedIn(Priority priority, int partition, Instant now) {
+        int blocked = notYetIn.of(priority, partition);
+        for (TaskGroup group : groups.values()) {
+            if (group.isBlocked(now)) {
+                blocked += group.waitingIn(priority, partition);
+            }
+        }
+        return blocked;
+    }
+
     /** All that wait, in no order. */
     public Collection<WaitingTask> all() {
         return List.copyOf(waiting.values());
@@ -130,7 +143,9 @@ public final class Backlog {
     /** Lets the tasks in whose time has come. */
     void admitDue(Instant now) {
         while (!notYet.isEmpty() && !notYet.peek().startsAfter(now)) {
-            enqueue(notYet.poll());
+            WaitingTask due = notYet.poll();
+            notYetIn.remove(due.position());
+            enqueue(due);
         }
     }
 

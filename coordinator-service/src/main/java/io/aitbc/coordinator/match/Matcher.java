@@ -176,9 +176,13 @@ public final class Matcher {
     public void answered(Placement placement, int held) {
         Member member = members.get(placement.agentId());
         if (member != null) {
+            int before = member.candidate.held();
             member.candidate.answered();
             member.candidate.counted(held);
-            reorder(member);
+            // Nearly always the placement counts from now on where it was expected to.
+            if (member.candidate.held() != before) {
+                reorder(member);
+            }
         }
     }
 

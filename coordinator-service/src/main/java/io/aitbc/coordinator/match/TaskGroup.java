@@ -23,6 +23,7 @@ final class TaskGroup {
     Pool pool;
 
     private final List<PriorityQueue<WaitingTask>> queues = new ArrayList<>();
+    private final Census census = new Census();
     private int size;
     /** When agents were open to it last. */
     private Instant openAt = Instant.EPOCH;
@@ -49,6 +50,7 @@ final class TaskGroup {
 
     void add(WaitingTask waiting) {
         queues.get(waiting.position().priority().ordinal()).add(waiting);
+        census.add(waiting.position());
         size++;
     }
 
@@ -90,13 +92,19 @@ final class TaskGroup {
 
     void take(Turn turn) {
         queues.get(turn.head.position().priority().ordinal()).poll();
+        census.remove(turn.head.position());
         size--;
+    }
+
+    /** How many of its tasks stand in a partition. */
+    int waitingIn(Priority priority, int partition) {
+        return census.of(priority, partition);
     }
 
     void removeIf(Predicate<WaitingTask> condition) {
         size = 0;
         for (PriorityQueue<WaitingTask> queue : queues) {
-            queue.removeIf(condition);
+            queue.removeIf(census.without(condition));
             size += queue.size();
         }
     }

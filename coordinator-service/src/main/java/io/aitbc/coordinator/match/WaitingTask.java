@@ -49,8 +49,12 @@ public record WaitingTask(
         if (agingInterval.isZero()) {
             return priority.ordinal();
         }
-        long waitedMs = Math.max(0, now.toEpochMilli() - waitingSince.toEpochMilli());
-        return (int) Math.max(0, priority.ordinal() - waitedMs / agingInterval.toMillis());
+        long waitedMs = now.toEpochMilli() - waitingSince.toEpochMilli();
+        long intervalMs = agingInterval.toMillis();
+        // Asked many times for each task, of which most have not waited long.
+        return waitedMs < intervalMs
+                ? priority.ordinal()
+                : (int) Math.max(0, priority.ordinal() - waitedMs / intervalMs);
     }
 
     boolean startsAfter(Instant now) {

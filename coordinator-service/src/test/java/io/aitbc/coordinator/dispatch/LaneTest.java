@@ -543,6 +543,27 @@ class LaneTest {
         assertThat(outside.putOff).containsExactly("NORMAL-0-11");
     }
 
+    /** There will be room by itself, and each task that is put off is written anew. */
+    @Test
+    void nothingIsPutOffWhileEnoughOfAFullPartitionMovesOn() {
+        agent(2);
+        outside.publishing = new CompletableFuture<>();
+        readForNobody(NORMAL_0, 10, 11, 12, 13, 14, 15);
+        read(NORMAL_0, 16, 17);
+        outside.ends.put(NORMAL_0, 100L);
+        assertThat(lane.isFull(NORMAL_0)).isTrue();
+
+        lane.round(now);
+        assertThat(outside.published).containsExactly("NORMAL-0-16", "NORMAL-0-17");
+        assertThat(outside.putOff).isEmpty();
+
+        outside.publishing.complete(null);
+        readForNobody(NORMAL_0, 18, 19);
+        assertThat(lane.isFull(NORMAL_0)).isTrue();
+        lane.round(now.plusMillis(110));
+        assertThat(outside.putOff).containsExactly("NORMAL-0-10");
+    }
+
     @Test
     void nothingIsPutOffWhereNothingStandsBehind() {
         fill(NORMAL_0, 10);
@@ -637,6 +658,11 @@ class LaneTest {
         LongStream.of(offsets).forEach(offset -> read(task(partition, offset)));
     }
 
+    private void readForNobody(Id partition, long... offsets) {
+        Requirements unknownHere = Requirements.capabilities("of-nobody");
+        LongStream.of(offsets).forEach(offset -> read(task(partition, offset, unknownHere)));
+    }
+
     private void read(WaitingTask task) {
         assertThat(lane.received(task.position())).isTrue();
         outside.positions.put(Id.of(task.position()), task.position().offset() + 1);
@@ -658,10 +684,14 @@ class LaneTest {
     }
 
     private static WaitingTask task(Id partition, long offset) {
+        return task(partition, offset, Requirements.NONE);
+    }
+
+    private static WaitingTask task(Id partition, long offset, Requirements requirements) {
         return ATask.named(partition.priority() + "-" + partition.number() + "-" + offset)
                 .priority(partition.priority())
                 .at(partition.number(), offset)
-                .requires(Requirements.NONE)
+                .requires(requirements)
                 .build();
     }
 

@@ -422,6 +422,36 @@ class MatcherTest {
     }
 
     @Test
+    void whatIsBlockedIsCountedByPartitionWhateverBecomesOfIt() {
+        matcher.agentChanged(AnAgent.named("agent").capacity(10).build(), NOW);
+        WaitingTask placed = task("placed").at(1, 0).build();
+        WaitingTask forNobody =
+                task("for-nobody").at(1, 1).requires("of-nobody").build();
+        WaitingTask taken = task("taken").at(1, 2).requires("of-nobody").build();
+        WaitingTask later =
+                task("later").at(1, 3).notBefore(NOW.plusSeconds(60)).build();
+        WaitingTask laterTaken =
+                task("later-taken").at(1, 4).notBefore(NOW.plusSeconds(60)).build();
+        WaitingTask elsewhere = task("elsewhere").at(2, 0).requires("of-nobody").build();
+        for (WaitingTask task : List.of(placed, forNobody, taken, later, laterTaken, elsewhere)) {
+            matcher.backlog().add(task, NOW);
+        }
+        assertThat(matcher.match(NOW, 10)).hasSize(1);
+        assertThat(blockedInPartition1(NOW)).isEqualTo(4);
+        assertThat(matcher.backlog().blockedIn(Priority.HIGH, 1, NOW)).isZero();
+
+        matcher.backlog().takeIf(task -> task == taken || task == laterTaken);
+        assertThat(blockedInPartition1(NOW)).isEqualTo(2);
+
+        assertThat(matcher.match(NOW.plusSeconds(60), 10)).hasSize(1);
+        assertThat(blockedInPartition1(NOW.plusSeconds(60))).isEqualTo(1);
+    }
+
+    private int blockedInPartition1(Instant now) {
+        return matcher.backlog().blockedIn(Priority.NORMAL, 1, now);
+    }
+
+    @Test
     void unknownRequirementsDoNotMakeAnotherGroup() {
         add(task("a").requires(Json.read("{\"colour\":\"red\"}".getBytes(), Requirements.class)));
         add(task("b"));
