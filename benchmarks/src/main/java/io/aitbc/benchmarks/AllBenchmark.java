@@ -12,12 +12,12 @@ final class AllBenchmark extends Benchmark {
     private static final List<Supplier<Benchmark>> ALL = List.of(
             ThroughputBenchmark::new,
             LatencyBenchmark::new,
-            UrgentBenchmark::new,
+            PeersBenchmark::new,
             GrowthBenchmark::new,
+            UrgentBenchmark::new,
             RestBenchmark::new,
             MemoryBenchmark::new,
             MatchingBenchmark::new,
-            PeersBenchmark::new,
             LiveBenchmark::new);
 
     @Override
@@ -27,7 +27,11 @@ final class AllBenchmark extends Benchmark {
             Benchmark benchmark = one.get();
             new CommandLine(benchmark).parseArgs();
             System.out.println(new CommandLine(benchmark).getCommandName());
-            reports.addAll(benchmark.measure());
+            List<Report> some = benchmark.measure();
+            // It takes long enough for something to come in between.
+            Report.printAll(some);
+            reports.addAll(some);
+            write(reports);
         }
         return reports;
     }

@@ -44,6 +44,7 @@ final class BareAgents implements AutoCloseable {
     private final Thread reading = new Thread(this::read, "agents");
     private Histogram reached = Moments.histogram();
     private Histogram urgentReached = Moments.histogram();
+    private volatile boolean resting;
     private volatile boolean closing;
 
     private BareAgents(String bootstrapServers, String prefix, int count, int capacity) {
@@ -72,7 +73,8 @@ final class BareAgents implements AutoCloseable {
         switch (order) {
             case "register" ->
                 heart.scheduleAtFixedRate(this::beatAll, 0, HEARTBEAT_EVERY.toMillis(), TimeUnit.MILLISECONDS);
-            case "work" -> reading.start();
+            case "work" -> work();
+            case "rest" -> resting = true;
             case "reset" -> {
                 reached = Moments.histogram();
                 urgentReached = Moments.histogram();
@@ -83,6 +85,13 @@ final class BareAgents implements AutoCloseable {
             default -> throw new IllegalArgumentException(order);
         }
         return Map.of();
+    }
+
+    private void work() {
+        resting = false;
+        if (!reading.isAlive()) {
+            reading.start();
+        }
     }
 
     private void beatAll() {
@@ -113,6 +122,11 @@ final class BareAgents implements AutoCloseable {
                     .map(id -> new TopicPartition(topics.assignments(id), 0))
                     .toList());
             while (!closing) {
+                if (resting) {
+                    consumer.pause(consumer.assignment());
+                } else {
+                    consumer.resume(consumer.paused());
+                }
                 take(consumer.poll(Duration.ofMillis(100)));
             }
         }

@@ -18,7 +18,13 @@ abstract class Benchmark implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        Report.publish(measure(), json);
+        List<Report> reports = measure();
+        Report.printAll(reports);
+        write(reports);
         return 0;
+    }
+
+    final void write(List<Report> reports) {
+        Report.write(reports, json);
     }
 }

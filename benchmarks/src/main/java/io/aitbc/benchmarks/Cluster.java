@@ -111,6 +111,10 @@ final class Cluster implements AutoCloseable {
         return cpu(redis.process());
     }
 
+    Duration kafkaCpu() {
+        return cpu(kafka.toHandle());
+    }
+
     static Duration cpu(ProcessHandle process) {
         return process.info().totalCpuDuration().orElseThrow();
     }

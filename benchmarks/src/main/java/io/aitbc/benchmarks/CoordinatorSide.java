@@ -10,6 +10,7 @@ import io.lettuce.core.api.StatefulRedisConnection;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import org.HdrHistogram.Histogram;
@@ -36,6 +37,11 @@ final class CoordinatorSide extends Side {
     CoordinatorSide working() {
         agents.ask("work");
         return this;
+    }
+
+    /** From now on agents do nothing with what they are given. */
+    void resting() {
+        agents.ask("rest");
     }
 
     StatefulRedisConnection<String, String> redis() {
@@ -67,11 +73,14 @@ final class CoordinatorSide extends Side {
     void fill(String run, int count) {
         pause();
         Cluster.pause(Duration.ofSeconds(3));
-        long waiting =
-                cluster.get("/tasks/queues").path("queue_sizes").path("low").asLong();
-        holdUp(new Submitter.Order(run, (int) (count - waiting), 0, "low", 0));
+        holdUp(new Submitter.Order(run, (int) (count - waiting("low")), 0, "low", 0));
         // What agents had before is settled by now, and does not count.
         reset();
+    }
+
+    /** How many tasks of a priority wait. */
+    long waiting(String priority) {
+        return cluster.get("/tasks/queues").path("queue_sizes").path(priority).asLong();
     }
 
     /** Lets what waits go until so many are settled. */
@@ -118,13 +127,11 @@ final class CoordinatorSide extends Side {
     }
 
     @Override
-    Duration cpu() {
-        return cluster.coordinatorCpu().plus(cluster.redisCpu());
-    }
-
-    @Override
-    Duration redisCpu() {
-        return cluster.redisCpu();
+    Map<String, Duration> between() {
+        Map<String, Duration> between = new LinkedHashMap<>();
+        between.put("coordinator", cluster.coordinatorCpu());
+        between.put("Redis", cluster.redisCpu());
+        return between;
     }
 
     @Override

@@ -32,7 +32,7 @@ final class GrowthBenchmark extends Benchmark {
     @Option(names = "--coordinators", split = ",", defaultValue = "1,2", description = "How many")
     private List<Integer> coordinators = List.of();
 
-    @Option(names = "--tasks", defaultValue = "100000", description = "How many are measured each time")
+    @Option(names = "--tasks", defaultValue = "60000", description = "How many are measured each time")
     private int tasks;
 
     @Option(names = "--times", defaultValue = "5", description = "How often")

@@ -17,7 +17,7 @@ final class LatencyBenchmark extends Benchmark {
     @Option(names = "--agents", defaultValue = "100", description = "How many agents")
     private int agents;
 
-    @Option(names = "--seconds", defaultValue = "20", description = "How long each time")
+    @Option(names = "--seconds", defaultValue = "10", description = "How long each time")
     private int seconds;
 
     @Option(
@@ -43,7 +43,7 @@ final class LatencyBenchmark extends Benchmark {
                 "p99.9");
         try (Cluster cluster = new Cluster();
                 CoordinatorSide coordinator = new CoordinatorSide(cluster, agents, 100).working();
-                RawSide raw = new RawSide(cluster, agents)) {
+                RawSide raw = RawSide.bare(cluster, agents)) {
             coordinator.flood("warm", warmUp, 0);
             raw.flood("warm", warmUp, 0);
             for (int rate : rates) {

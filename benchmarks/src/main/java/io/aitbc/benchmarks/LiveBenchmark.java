@@ -14,7 +14,7 @@ final class LiveBenchmark extends Benchmark {
     @Option(names = "--agents", defaultValue = "5000", description = "How many agents there are")
     private int agents;
 
-    @Option(names = "--clients", split = ",", defaultValue = "0,1,100,500", description = "How many listen")
+    @Option(names = "--clients", split = ",", defaultValue = "0,500", description = "How many listen")
     private List<Integer> clients = List.of();
 
     @Option(

@@ -2,7 +2,10 @@ package io.aitbc.benchmarks;
 
 import io.lettuce.core.api.StatefulRedisConnection;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
+import java.util.stream.Stream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
@@ -15,31 +18,51 @@ final class MemoryBenchmark extends Benchmark {
     @Option(names = "--tasks", defaultValue = "100000", description = "How many")
     private int tasks;
 
+    @Option(names = "--times", defaultValue = "5", description = "How often")
+    private int times;
+
     @Override
     List<Report> measure() {
-        Report report = new Report("Memory, bytes per task", "state", "coordinator", "Redis");
+        List<Usage> waiting = new ArrayList<>();
+        List<Usage> held = new ArrayList<>();
+        List<Usage> finished = new ArrayList<>();
         try (Cluster cluster = new Cluster();
-                CoordinatorSide side = new CoordinatorSide(cluster, AGENTS, tasks / AGENTS)) {
+                CoordinatorSide side = new CoordinatorSide(cluster, AGENTS, tasks / AGENTS).working()) {
             // What is made once, with the first tasks, belongs to none.
-            side.submit(new Submitter.Order("first", 1_000, 0, "all", 0));
-            Cluster.await("the first", LONG, () -> deadlines(side) == 1_000);
-            Usage empty = Usage.of(cluster, side);
-            side.pause();
-            side.submit(new Submitter.Order("waiting", tasks - 1_000, 0, "all", 0));
-            Cluster.await("all to be known", LONG, () -> keys(side) >= tasks);
-            Usage waiting = Usage.of(cluster, side);
-            waiting.report(report, "waiting", empty, tasks - 1_000);
-            side.resume();
-            Cluster.await("all to be given", LONG, () -> deadlines(side) == tasks);
-            Usage held = Usage.of(cluster, side);
-            held.report(report, "in flight", empty, tasks - 1_000);
-            side.reset();
-            side.working();
-            side.awaitSettled(tasks);
-            Usage done = Usage.of(cluster, side);
-            done.report(report, "finished, as long as it is kept", empty, tasks - 1_000);
+            side.flood("warm", tasks, 0);
+            for (int i = 0; i < times; i++) {
+                side.resting();
+                Usage empty = Usage.of(cluster, side);
+                long known = keys(side);
+                side.reset();
+                side.pause();
+                side.submit(new Submitter.Order("waiting" + i, tasks, 0, "all", 0));
+                Cluster.await("all to be known", LONG, () -> keys(side) >= known + tasks);
+                waiting.add(Usage.of(cluster, side).minus(empty));
+                side.resume();
+                Cluster.await("all to be given", LONG, () -> deadlines(side) == tasks);
+                held.add(Usage.of(cluster, side).minus(empty));
+                side.working();
+                side.awaitSettled(tasks);
+                finished.add(Usage.of(cluster, side).minus(empty));
+            }
         }
+        Report report = new Report("Memory, bytes per task, median of " + times, "state", "coordinator", "Redis");
+        report(report, "waiting", waiting);
+        report(report, "in flight", held);
+        report(report, "finished, as long as it is kept", finished);
         return List.of(report);
+    }
+
+    private void report(Report report, String state, List<Usage> usages) {
+        report.row(
+                state,
+                perTask(usages.stream().map(usage -> (double) usage.heap)),
+                perTask(usages.stream().map(usage -> (double) usage.redis)));
+    }
+
+    private String perTask(Stream<Double> bytes) {
+        return String.format(Locale.ROOT, "%.0f", Medians.of(bytes.toList()) / tasks);
     }
 
     private static long deadlines(CoordinatorSide side) {
@@ -55,8 +78,8 @@ final class MemoryBenchmark extends Benchmark {
             return new Usage(cluster.coordinatorHeapBytes(), usedMemory(side.redis()));
         }
 
-        void report(Report report, String state, Usage before, int count) {
-            report.row(state, (heap - before.heap) / count, (redis - before.redis) / count);
+        Usage minus(Usage before) {
+            return new Usage(heap - before.heap, redis - before.redis);
         }
 
         private static long usedMemory(StatefulRedisConnection<String, String> redis) {

@@ -3,10 +3,14 @@ package io.aitbc.benchmarks;
 import io.aitbc.contracts.Topics;
 import java.io.IOException;
 import java.time.Duration;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Deque;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.atomic.AtomicLong;
 import org.HdrHistogram.Histogram;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
@@ -18,26 +22,41 @@ import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.apache.kafka.common.serialization.StringDeserializer;
 import org.apache.kafka.common.serialization.StringSerializer;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What Kafka alone allows: copies each record from the task topics to an agent's topic, the next in turn, and reads the results. No
- * registry, no choice, no fence. Records grow to the size of an assignment, for that is what agents get.
+ * registry, no choice, no fence, unless it is given one. Records grow to the size of an assignment, for that is what agents get.
  */
 final class RawRelay implements AutoCloseable {
     private static final int ASSIGNMENT_BYTES = 560;
+    private static final int MOST_OPEN = 2;
 
     private final Topics topics;
     private final List<String> agents;
     private final Map<String, Object> base;
+    private final @Nullable Fence fence;
     private final KafkaProducer<String, byte[]> producer;
     private final Thread relaying = new Thread(this::relay, "relay");
     private final Thread settling = new Thread(this::settle, "results");
     private final AtomicLong settled = new AtomicLong();
     private Histogram latencies = Moments.histogram();
+    /** Whose turn it is. */
+    private int next;
+
     private volatile boolean paused;
     private volatile boolean closing;
 
-    private RawRelay(String bootstrapServers, String prefix, int agentCount, Map<String, Object> producerSettings) {
+    /** What was read, and is given out once the fence knows of it. */
+    private record Batch(List<ConsumerRecord<String, byte[]>> tasks, CompletableFuture<?> granted) {}
+
+    private RawRelay(
+            String bootstrapServers,
+            String prefix,
+            int agentCount,
+            @Nullable Fence fence,
+            Map<String, Object> producerSettings) {
+        this.fence = fence;
         this.topics = new Topics(prefix);
         this.agents = BareAgents.ids(agentCount);
         this.base = Map.of(
@@ -55,11 +74,12 @@ final class RawRelay implements AutoCloseable {
         this.producer = new KafkaProducer<>(config, new StringSerializer(), new ByteArraySerializer());
     }
 
-    /** @param args bootstrap servers, prefix, number of agents, then settings of the producer as {@code name=value} */
+    /** @param args bootstrap servers, prefix, number of agents, Redis for a fence or "bare", then settings of the producer as {@code name=value} */
     static void play(String[] args) throws IOException {
         Map<String, Object> settings = new HashMap<>();
-        Arrays.stream(args).skip(3).map(arg -> arg.split("=", 2)).forEach(pair -> settings.put(pair[0], pair[1]));
-        try (RawRelay relay = new RawRelay(args[0], args[1], Integer.parseInt(args[2]), settings)) {
+        Arrays.stream(args).skip(4).map(arg -> arg.split("=", 2)).forEach(pair -> settings.put(pair[0], pair[1]));
+        Fence fence = args[3].equals("bare") ? null : new Fence(args[3]);
+        try (RawRelay relay = new RawRelay(args[0], args[1], Integer.parseInt(args[2]), fence, settings)) {
             relay.relaying.start();
             relay.settling.start();
             Player.listen(order -> relay.obey(order.get(0)));
@@ -102,7 +122,7 @@ final class RawRelay implements AutoCloseable {
     }
 
     private void relay() {
-        int next = 0;
+        Deque<Batch> open = new ArrayDeque<>();
         long nextCommit = System.nanoTime();
         try (KafkaConsumer<String, byte[]> consumer = consumer("relay", topics.tasks(), 2_000)) {
             while (!closing) {
@@ -111,12 +131,19 @@ final class RawRelay implements AutoCloseable {
                 } else {
                     consumer.resume(consumer.paused());
                 }
-                for (ConsumerRecord<String, byte[]> record : consumer.poll(Duration.ofMillis(100))) {
-                    String agent = agents.get(next++ % agents.size());
-                    producer.send(new ProducerRecord<>(
-                            topics.assignments(agent),
-                            record.key(),
-                            Arrays.copyOf(record.value(), Math.max(ASSIGNMENT_BYTES, record.value().length))));
+                ConsumerRecords<String, byte[]> polled =
+                        consumer.poll(open.isEmpty() ? Duration.ofMillis(100) : Duration.ZERO);
+                if (fence == null) {
+                    polled.forEach(this::giveOut);
+                } else if (!polled.isEmpty()) {
+                    List<ConsumerRecord<String, byte[]>> tasks = list(polled);
+                    open.add(new Batch(tasks, fence.grant(tasks)));
+                }
+                // While Redis has one batch the one before is given out.
+                while (open.size() > MOST_OPEN || polled.isEmpty() && !open.isEmpty()) {
+                    Batch batch = open.remove();
+                    batch.granted.join();
+                    batch.tasks.forEach(this::giveOut);
                 }
                 if (System.nanoTime() >= nextCommit) {
                     consumer.commitAsync();
@@ -126,11 +153,28 @@ final class RawRelay implements AutoCloseable {
         }
     }
 
+    private void giveOut(ConsumerRecord<String, byte[]> task) {
+        String agent = agents.get(next++ % agents.size());
+        producer.send(new ProducerRecord<>(
+                topics.assignments(agent),
+                task.key(),
+                Arrays.copyOf(task.value(), Math.max(ASSIGNMENT_BYTES, task.value().length))));
+    }
+
+    private static List<ConsumerRecord<String, byte[]>> list(ConsumerRecords<String, byte[]> records) {
+        List<ConsumerRecord<String, byte[]>> list = new ArrayList<>(records.count());
+        records.forEach(list::add);
+        return list;
+    }
+
     private void settle() {
         try (KafkaConsumer<String, byte[]> consumer = consumer("results", List.of(topics.results()), 2_000)) {
             while (!closing) {
                 ConsumerRecords<String, byte[]> records = consumer.poll(Duration.ofMillis(100));
                 if (!records.isEmpty()) {
+                    if (fence != null) {
+                        fence.settle(list(records)).join();
+                    }
                     note(records);
                     consumer.commitSync();
                 }
@@ -156,5 +200,8 @@ final class RawRelay implements AutoCloseable {
             throw new IllegalStateException(e);
         }
         producer.close(Duration.ofSeconds(2));
+        if (fence != null) {
+            fence.close();
+        }
     }
 }

@@ -12,21 +12,39 @@ import org.apache.kafka.clients.admin.NewTopic;
 
 /** The same topics and clients with a bare copy in between. */
 final class RawSide extends Side {
-    private static final String PREFIX = "raw.";
     private static final int PARTITIONS = 12;
     private static final int MADE_AT_ONCE = 500;
 
+    private final Cluster cluster;
+    private final boolean fenced;
     private final Player relay;
 
-    RawSide(Cluster cluster, int agentCount) {
-        super(makeTopics(cluster, agentCount), PREFIX, agentCount, 1);
+    static RawSide bare(Cluster cluster, int agentCount) {
+        return new RawSide(cluster, "raw.", agentCount, false);
+    }
+
+    /** With a {@link Fence}. */
+    static RawSide fenced(Cluster cluster, int agentCount) {
+        return new RawSide(cluster, "fenced.", agentCount, true);
+    }
+
+    private RawSide(Cluster cluster, String prefix, int agentCount, boolean fenced) {
+        super(makeTopics(cluster, prefix, agentCount), prefix, agentCount, 1);
+        this.cluster = cluster;
+        this.fenced = fenced;
         relay = new Player(
-                "relay", cluster.bootstrapServers(), PREFIX, agentCount, "linger.ms=1", "buffer.memory=67108864");
+                "relay",
+                cluster.bootstrapServers(),
+                prefix,
+                agentCount,
+                fenced ? cluster.redisUrl() : "bare",
+                "linger.ms=1",
+                "buffer.memory=67108864");
         agents.ask("work");
     }
 
-    private static Cluster makeTopics(Cluster cluster, int agentCount) {
-        Topics topics = new Topics(PREFIX);
+    private static Cluster makeTopics(Cluster cluster, String prefix, int agentCount) {
+        Topics topics = new Topics(prefix);
         List<NewTopic> wanted = new ArrayList<>();
         topics.tasks().forEach(name -> wanted.add(new NewTopic(name, PARTITIONS, (short) 1)));
         wanted.add(new NewTopic(topics.results(), PARTITIONS, (short) 1));
@@ -70,13 +88,8 @@ final class RawSide extends Side {
     }
 
     @Override
-    Duration cpu() {
-        return relay.cpu();
-    }
-
-    @Override
-    Duration redisCpu() {
-        return Duration.ZERO;
+    Map<String, Duration> between() {
+        return fenced ? Map.of("relay", relay.cpu(), "Redis", cluster.redisCpu()) : Map.of("relay", relay.cpu());
     }
 
     @Override

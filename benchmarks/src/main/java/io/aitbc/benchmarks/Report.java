@@ -46,11 +46,15 @@ final class Report {
         curves.computeIfAbsent(curve, name -> new LinkedHashMap<>()).put(x, y);
     }
 
-    /** Prints tables, and writes them into a file, with their pictures beside it, if one is given. */
-    static void publish(List<Report> reports, @Nullable Path jsonFile) {
+    /** Prints tables, and of what machine they tell. */
+    static void printAll(List<Report> reports) {
         System.out.println();
         System.out.println(machine());
         reports.forEach(Report::print);
+    }
+
+    /** Writes tables into a file, with their pictures beside it, if one is given. */
+    static void write(List<Report> reports, @Nullable Path jsonFile) {
         if (jsonFile != null) {
             Map<String, Object> json = new LinkedHashMap<>();
             json.put("machine", machine());

@@ -1,6 +1,8 @@
 package io.aitbc.benchmarks;
 
 import java.time.Duration;
+import java.util.LinkedHashMap;
+import java.util.Map;
 import org.HdrHistogram.Histogram;
 
 /** One of those that bring tasks from who submits to agents, and their results back, with an own set of topics, clients and agents. */
@@ -9,8 +11,10 @@ abstract sealed class Side implements AutoCloseable permits CoordinatorSide, Raw
 
     final Player agents;
     private final Player submitter;
+    private final Cluster cluster;
 
     Side(Cluster cluster, String prefix, int agentCount, int capacity) {
+        this.cluster = cluster;
         agents = new Player("agents", cluster.bootstrapServers(), prefix, agentCount, capacity);
         submitter = new Player("submitter", cluster.bootstrapServers(), prefix);
     }
@@ -27,11 +31,23 @@ abstract sealed class Side implements AutoCloseable permits CoordinatorSide, Raw
     /** From when each task of a run was to be submitted until it was settled. */
     abstract Histogram untilSettled(String run);
 
-    /** Processor time of what is between the clients. */
-    abstract Duration cpu();
+    /** Processor time of each process that stands between the clients, besides Kafka. */
+    abstract Map<String, Duration> between();
 
-    /** Of that the part of Redis. */
-    abstract Duration redisCpu();
+    /** Their sum. */
+    Duration cpu() {
+        return between().values().stream().reduce(Duration.ZERO, Duration::plus);
+    }
+
+    /** Processor time of each process that takes part. */
+    Map<String, Duration> everyone() {
+        Map<String, Duration> all = new LinkedHashMap<>();
+        all.put("who submits", submitter.cpu());
+        all.put("Kafka", cluster.kafkaCpu());
+        all.putAll(between());
+        all.put("agents", agents.cpu());
+        return all;
+    }
 
     /** Submits, and waits until Kafka has it. */
     void submit(Submitter.Order order) {

@@ -2,8 +2,11 @@ package io.aitbc.benchmarks;
 
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
+import java.util.stream.Stream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
@@ -21,10 +24,13 @@ final class ThroughputBenchmark extends Benchmark {
     @Option(names = "--drain", defaultValue = "500000", description = "How many that wait already; 0: not measured")
     private int waiting;
 
+    @Option(names = "--drain-agents", defaultValue = "100", description = "With how many agents that is measured")
+    private int drainAgents;
+
     @Option(names = "--times", defaultValue = "5", description = "How often, each side in turn")
     private int times;
 
-    @Option(names = "--warm-up", defaultValue = "200000", description = "How many tasks before")
+    @Option(names = "--warm-up", defaultValue = "300000", description = "How many tasks before")
     private int warmUp;
 
     @Override
@@ -37,32 +43,44 @@ final class ThroughputBenchmark extends Benchmark {
                 "coordinator, tasks/s",
                 "raw relay, tasks/s",
                 "share of raw",
-                "coordinator and Redis, processor µs/task",
-                "of that Redis",
-                "raw relay, µs/task");
-        sizes.forEach(agents -> measure(agents, report));
-        return List.of(report);
+                "raw relay with a fence in Redis, tasks/s",
+                "share of raw");
+        Report costs = new Report(
+                "Processor time by process, µs a task, median of " + times,
+                "agents",
+                "what",
+                "side",
+                "who submits",
+                "Kafka",
+                "coordinator or relay",
+                "Redis",
+                "agents",
+                "all");
+        sizes.forEach(agents -> measure(agents, report, costs));
+        return List.of(report, costs);
     }
 
-    private void measure(int agents, Report report) {
+    private void measure(int agents, Report report, Report costs) {
         try (Cluster cluster = new Cluster();
                 CoordinatorSide coordinator = new CoordinatorSide(cluster, agents, IN_FLIGHT / agents).working();
-                RawSide raw = new RawSide(cluster, agents)) {
+                RawSide raw = RawSide.bare(cluster, agents);
+                RawSide fenced = RawSide.fenced(cluster, agents)) {
             coordinator.flood("warm", warmUp, 0);
             raw.flood("warm", warmUp, 0);
-            Pairs floods = new Pairs();
+            fenced.flood("warm", warmUp, 0);
+            Turns floods = new Turns();
             for (int i = 0; i < times; i++) {
                 String run = "flood" + i;
-                floods.add(raw, coordinator, tasks, side -> side.flood(run, tasks, 0));
+                floods.add(raw, fenced, coordinator, tasks, side -> side.flood(run, tasks, 0));
             }
-            floods.report(report, agents, "submitted as fast as can be");
-            if (waiting > 0) {
-                Pairs drains = new Pairs();
-                for (int i = 0; i < Math.max(1, times / 2); i++) {
+            floods.report(report, costs, agents, "submitted as fast as can be");
+            if (waiting > 0 && agents == drainAgents) {
+                Turns drains = new Turns();
+                for (int i = 0; i < times; i++) {
                     String run = "drain" + i;
-                    drains.add(raw, coordinator, waiting, side -> side.drain(run, waiting, "all"));
+                    drains.add(raw, fenced, coordinator, waiting, side -> side.drain(run, waiting, "all"));
                 }
-                drains.report(report, agents, waiting + " that wait");
+                drains.report(report, costs, agents, waiting + " that wait");
             }
         }
     }
@@ -71,47 +89,88 @@ final class ThroughputBenchmark extends Benchmark {
         double perSecond(Side side);
     }
 
-    /** The same on both sides, one after the other, several times. */
-    private static final class Pairs {
-        private final List<Double> coordinator = new ArrayList<>();
-        private final List<Double> raw = new ArrayList<>();
+    /** The same on all sides, one after the other, several times. */
+    private static final class Turns {
+        private final Measured coordinator = new Measured("coordinator");
+        private final Measured raw = new Measured("raw relay");
+        private final Measured fenced = new Measured("with a fence");
         private final List<Double> shares = new ArrayList<>();
-        private final List<Double> coordinatorUs = new ArrayList<>();
-        private final List<Double> redisUs = new ArrayList<>();
-        private final List<Double> rawUs = new ArrayList<>();
+        private final List<Double> fencedShares = new ArrayList<>();
 
-        void add(RawSide rawSide, CoordinatorSide coordinatorSide, int tasks, Measurement measurement) {
-            double rawRate = measure(rawSide, tasks, measurement, rawUs);
-            Duration before = coordinatorSide.redisCpu();
-            double rate = measure(coordinatorSide, tasks, measurement, coordinatorUs);
-            redisUs.add(coordinatorSide.redisCpu().minus(before).toNanos() / 1e3 / tasks);
-            coordinator.add(rate);
-            raw.add(rawRate);
+        void add(
+                RawSide rawSide,
+                RawSide fencedSide,
+                CoordinatorSide coordinatorSide,
+                int tasks,
+                Measurement measurement) {
+            double rawRate = raw.add(rawSide, tasks, measurement);
+            double fencedRate = fenced.add(fencedSide, tasks, measurement);
+            double rate = coordinator.add(coordinatorSide, tasks, measurement);
             shares.add(rate / rawRate);
-            System.out.printf(Locale.ROOT, "  %.0f tasks/s, raw %.0f%n", rate, rawRate);
+            fencedShares.add(fencedRate / rawRate);
+            System.out.printf(Locale.ROOT, "  %.0f tasks/s, raw %.0f, fenced %.0f%n", rate, rawRate, fencedRate);
         }
 
-        private static double measure(Side side, int tasks, Measurement measurement, List<Double> us) {
-            Duration before = side.cpu();
-            double rate = measurement.perSecond(side);
-            us.add(side.cpu().minus(before).toNanos() / 1e3 / tasks);
-            return rate;
-        }
-
-        void report(Report report, int agents, String what) {
+        void report(Report report, Report costs, int agents, String what) {
             report.row(
                     agents,
                     what,
-                    format("%.0f", coordinator),
-                    format("%.0f", raw),
-                    String.format(Locale.ROOT, "%.0f %%", 100 * Medians.of(shares)),
-                    format("%.0f", coordinatorUs),
-                    format("%.0f", redisUs),
-                    format("%.0f", rawUs));
+                    rounded(coordinator.rates),
+                    rounded(raw.rates),
+                    percent(shares),
+                    rounded(fenced.rates),
+                    percent(fencedShares));
+            coordinator.report(costs, agents, what);
+            raw.report(costs, agents, what);
+            fenced.report(costs, agents, what);
         }
 
-        private static String format(String format, List<Double> values) {
-            return String.format(Locale.ROOT, format, Medians.of(values));
+        private static String rounded(List<Double> values) {
+            return String.format(Locale.ROOT, "%.0f", Medians.of(values));
+        }
+
+        private static String percent(List<Double> shares) {
+            return String.format(Locale.ROOT, "%.0f %%", 100 * Medians.of(shares));
+        }
+    }
+
+    /** One side, several times. */
+    private static final class Measured {
+        private final String side;
+        private final List<Double> rates = new ArrayList<>();
+        private final Map<String, List<Double>> us = new HashMap<>();
+
+        Measured(String side) {
+            this.side = side;
+        }
+
+        double add(Side measured, int tasks, Measurement measurement) {
+            Map<String, Duration> before = measured.everyone();
+            double rate = measurement.perSecond(measured);
+            rates.add(rate);
+            Map<String, Double> spent = new HashMap<>();
+            measured.everyone()
+                    .forEach((who, time) ->
+                            spent.put(who, time.minus(before.get(who)).toNanos() / 1e3 / tasks));
+            spent.put(
+                    "all",
+                    spent.values().stream().mapToDouble(Double::doubleValue).sum());
+            spent.forEach((who, one) ->
+                    us.computeIfAbsent(who, name -> new ArrayList<>()).add(one));
+            return rate;
+        }
+
+        void report(Report costs, int agents, String what) {
+            String between = us.containsKey("relay") ? "relay" : "coordinator";
+            costs.row(Stream.concat(
+                            Stream.of(agents, what, side),
+                            Stream.of("who submits", "Kafka", between, "Redis", "agents", "all")
+                                    .map(this::median))
+                    .toArray());
+        }
+
+        private String median(String who) {
+            return us.containsKey(who) ? String.format(Locale.ROOT, "%.1f", Medians.of(us.get(who))) : "";
         }
     }
 }
