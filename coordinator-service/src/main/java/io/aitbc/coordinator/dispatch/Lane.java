@@ -91,6 +91,8 @@ final class Lane {
     private static final int MOST_PUT_OFF = 1_000;
     /** As long as more than this of what is held moves on by itself, there will be room: to put off would cost and gain nothing. */
     private static final double SHARE_THAT_MOVES = 1 / 8.0;
+
+    private static final Duration LONGEST_STANDSTILL = Duration.ofSeconds(5);
     /** How much slower than a window a second it goes while only tasks come round again that were put off before. */
     private static final int SLOWER = 160;
 
@@ -488,7 +490,7 @@ final class Lane {
         outside.publish(verdict).whenComplete((done, failure) -> {
             openPublications--;
             if (failure == null) {
-                finished(waiting.position());
+                handedOut(waiting.position());
             } else {
                 // Reserved but not published: when asked again, the reservation answers LIVE, and it is published then.
                 notPublished.about(waiting.id() + " to " + verdict.agentId() + " (" + failure + ")");
@@ -496,6 +498,14 @@ final class Lane {
                 nextMakeSure = now.plus(BETWEEN_PUBLICATIONS);
             }
         });
+    }
+
+    private void handedOut(Position position) {
+        OwnedPartition partition = partitions.get(OwnedPartition.Id.of(position));
+        if (partition != null) {
+            partition.finished(position.offset());
+            partition.moved(now);
+        }
     }
 
     /**
@@ -550,10 +560,11 @@ final class Lane {
         }
     }
 
-    /** Whether nearly all that is held of a partition can go nowhere. */
+    /** Whether nearly all that is held of a partition can go nowhere, or nothing of it goes, because more urgent tasks take its agents. */
     private boolean isStuck(OwnedPartition.Id id, OwnedPartition partition) {
-        return matcher.backlog().blockedIn(id.priority(), id.number(), now)
-                >= (1 - SHARE_THAT_MOVES) * partition.unfinished();
+        return partition.hasStoodStillFor(LONGEST_STANDSTILL, now)
+                || matcher.backlog().blockedIn(id.priority(), id.number(), now)
+                        >= (1 - SHARE_THAT_MOVES) * partition.unfinished();
     }
 
     private void putOff(WaitingTask task) {

@@ -57,6 +57,8 @@ final class OwnedPartition {
     private int openPutOffs;
     private double allowance;
     private @Nullable Instant filledAt;
+    /** When something of it was handed out last, or it was asked for first. */
+    private @Nullable Instant stillSince;
     /** How many of the records that are still to be read were put off by this lane. */
     private long putOffAhead;
 
@@ -149,6 +151,19 @@ final class OwnedPartition {
             allowance = Math.min(most, allowance + passedMs / 1_000.0 * perSecond);
         }
         filledAt = now;
+    }
+
+    /** Something of it has been handed out. */
+    void moved(Instant now) {
+        stillSince = now;
+    }
+
+    /** Whether nothing of it has been handed out for so long, reckoned from the first time that this is asked. */
+    boolean hasStoodStillFor(Duration duration, Instant now) {
+        if (stillSince == null) {
+            stillSince = now;
+        }
+        return !now.isBefore(stillSince.plus(duration));
     }
 
     boolean mayPutOff() {

@@ -564,6 +564,24 @@ class LaneTest {
         assertThat(outside.putOff).containsExactly("NORMAL-0-10");
     }
 
+    /** As when more urgent tasks elsewhere take all the agents of those that could move: others may stand behind, with agents of their own. */
+    @Test
+    void whereNothingHasMovedForLongBlockedTasksArePutOffAllTheSame() {
+        agent(2);
+        outside.publishing = new CompletableFuture<>();
+        readForNobody(NORMAL_0, 10, 11, 12, 13, 14, 15);
+        read(NORMAL_0, 16, 17);
+        outside.ends.put(NORMAL_0, 100L);
+
+        for (int ms = 0; ms < 5_000; ms += 110) {
+            lane.round(now.plusMillis(ms));
+        }
+        assertThat(outside.putOff).isEmpty();
+
+        lane.round(now.plusMillis(5_100));
+        assertThat(outside.putOff).containsExactly("NORMAL-0-10");
+    }
+
     @Test
     void nothingIsPutOffWhereNothingStandsBehind() {
         fill(NORMAL_0, 10);
