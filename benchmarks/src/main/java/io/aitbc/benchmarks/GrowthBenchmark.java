@@ -2,8 +2,10 @@ package io.aitbc.benchmarks;
 
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.EnumSet;
 import java.util.List;
 import java.util.Locale;
+import java.util.Set;
 import java.util.function.IntConsumer;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -16,6 +18,19 @@ import picocli.CommandLine.Option;
 final class GrowthBenchmark extends Benchmark {
     private static final int AGENTS = 100;
     private static final int CAPACITY = 100;
+    private static final int WARM_UP = 300_000;
+
+    /** More of what. */
+    private enum Curves {
+        AGENTS,
+        BACKLOG,
+        REQUIREMENTS,
+        BLOCKED,
+        COORDINATORS
+    }
+
+    @Option(names = "--curves", split = ",", description = "Which: ${COMPLETION-CANDIDATES}; all by default")
+    private Set<Curves> curves = EnumSet.allOf(Curves.class);
 
     @Option(names = "--agents", split = ",", defaultValue = "10,100,1000,5000", description = "How many")
     private List<Integer> agents = List.of();
@@ -41,33 +56,59 @@ final class GrowthBenchmark extends Benchmark {
     @Override
     List<Report> measure() {
         List<Report> reports = new ArrayList<>();
-        reports.add(byAgents());
-        reports.add(byBacklog());
+        for (Curves curve : curves) {
+            reports.add(
+                    switch (curve) {
+                        case AGENTS -> byAgents();
+                        case BACKLOG -> byBacklog();
+                        case REQUIREMENTS -> byRequirements();
+                        case BLOCKED -> byBlocked();
+                        case COORDINATORS -> byCoordinators();
+                    });
+        }
+        return reports;
+    }
+
+    private Report byRequirements() {
+        Curve curve = new Curve("Growth by requirements", "different requirements");
         try (Cluster cluster = new Cluster();
                 CoordinatorSide side = new CoordinatorSide(cluster, AGENTS, CAPACITY).working()) {
-            side.flood("warm", 2 * tasks, 0);
-            Curve byGroups = new Curve("Growth by requirements", "different requirements");
+            side.flood("warm", WARM_UP, 0);
             for (int count : groups) {
-                byGroups.measure(
-                        count, side, tasks, times, run -> side.flood("groups" + count + "-" + run, tasks, count));
+                curve.measure(count, side, tasks, times, run -> side.flood("groups" + count + "-" + run, tasks, count));
             }
-            reports.add(byGroups.report);
-            Curve byBlocked = new Curve("Growth by blocked tasks", "tasks that no agent can take");
+        }
+        return curve.report;
+    }
+
+    private Report byBlocked() {
+        Curve curve = new Curve("Growth by blocked tasks", "tasks that no agent can take");
+        try (Cluster cluster = new Cluster();
+                CoordinatorSide side = new CoordinatorSide(cluster, AGENTS, CAPACITY).working()) {
+            side.flood("warm", WARM_UP, 0);
             int already = 0;
             for (int count : blocked) {
                 side.submit(new Submitter.Order("blocked" + count, count - already, 0, "all", -1));
                 already = count;
-                byBlocked.measure(
+                awaitQuiet(side);
+                curve.measure(
                         Math.max(1, count),
                         side,
                         tasks,
                         times,
                         run -> side.flood("beside" + count + "-" + run, tasks, 0));
             }
-            reports.add(byBlocked.report);
         }
-        reports.add(byCoordinators());
-        return reports;
+        return curve.report;
+    }
+
+    /** Until what is new has been read and noted, which is no cost of what is measured. */
+    private static void awaitQuiet(CoordinatorSide side) {
+        long before;
+        do {
+            before = side.redis().sync().dbsize();
+            Cluster.pause(Duration.ofSeconds(1));
+        } while (side.redis().sync().dbsize() != before);
     }
 
     private Report byAgents() {
@@ -75,7 +116,7 @@ final class GrowthBenchmark extends Benchmark {
         for (int count : agents) {
             try (Cluster cluster = new Cluster();
                     CoordinatorSide side = new CoordinatorSide(cluster, count, AGENTS * CAPACITY / count).working()) {
-                side.flood("warm", 2 * tasks, 0);
+                side.flood("warm", WARM_UP, 0);
                 curve.measure(count, side, tasks, times, run -> side.flood("flood" + run, tasks, 0));
             }
         }
@@ -87,7 +128,7 @@ final class GrowthBenchmark extends Benchmark {
         Curve curve = new Curve("Growth by backlog", "tasks that wait");
         try (Cluster cluster = new Cluster();
                 CoordinatorSide side = new CoordinatorSide(cluster, AGENTS, CAPACITY).working()) {
-            side.flood("warm", 2 * tasks, 0);
+            side.flood("warm", WARM_UP, 0);
             for (int backlog : backlogs) {
                 String name = "backlog" + backlog + "-";
                 curve.measure(
@@ -107,7 +148,7 @@ final class GrowthBenchmark extends Benchmark {
         for (int count : coordinators) {
             try (Cluster cluster = new Cluster(count, List.of("-Xmx2g"));
                     CoordinatorSide side = new CoordinatorSide(cluster, AGENTS, CAPACITY).working()) {
-                side.flood("warm", 2 * tasks, 0);
+                side.flood("warm", WARM_UP, 0);
                 curve.measure(count, side, tasks, times, run -> side.flood("flood" + run, tasks, 0));
             }
         }

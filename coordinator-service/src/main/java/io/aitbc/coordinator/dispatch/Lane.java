@@ -521,6 +521,8 @@ final class Lane {
         partitions.forEach((id, partition) -> {
             if ((isFull(id) || partition.isLedgerCut()) && !pausedQueues.contains(id.priority())) {
                 full.add(id);
+            } else {
+                partition.moved(now);
             }
         });
         if (full.isEmpty() || !matcher.backlog().hasBlocked(now)) {

@@ -57,8 +57,8 @@ final class OwnedPartition {
     private int openPutOffs;
     private double allowance;
     private @Nullable Instant filledAt;
-    /** When something of it was handed out last, or it was asked for first. */
-    private @Nullable Instant stillSince;
+    /** When something of it was handed out last, or it had room. */
+    private Instant movedAt = Instant.EPOCH;
     /** How many of the records that are still to be read were put off by this lane. */
     private long putOffAhead;
 
@@ -153,17 +153,13 @@ final class OwnedPartition {
         filledAt = now;
     }
 
-    /** Something of it has been handed out. */
+    /** Something of it has been handed out, or it has room. */
     void moved(Instant now) {
-        stillSince = now;
+        movedAt = now;
     }
 
-    /** Whether nothing of it has been handed out for so long, reckoned from the first time that this is asked. */
     boolean hasStoodStillFor(Duration duration, Instant now) {
-        if (stillSince == null) {
-            stillSince = now;
-        }
-        return !now.isBefore(stillSince.plus(duration));
+        return !now.isBefore(movedAt.plus(duration));
     }
 
     boolean mayPutOff() {

@@ -549,6 +549,7 @@ class LaneTest {
         agent(2);
         outside.publishing = new CompletableFuture<>();
         readForNobody(NORMAL_0, 10, 11, 12, 13, 14, 15);
+        lane.round(now.minusSeconds(1));
         read(NORMAL_0, 16, 17);
         outside.ends.put(NORMAL_0, 100L);
         assertThat(lane.isFull(NORMAL_0)).isTrue();
@@ -570,15 +571,16 @@ class LaneTest {
         agent(2);
         outside.publishing = new CompletableFuture<>();
         readForNobody(NORMAL_0, 10, 11, 12, 13, 14, 15);
+        lane.round(now.minusMillis(110));
         read(NORMAL_0, 16, 17);
         outside.ends.put(NORMAL_0, 100L);
 
-        for (int ms = 0; ms < 5_000; ms += 110) {
+        for (int ms = 0; ms < 4_800; ms += 110) {
             lane.round(now.plusMillis(ms));
         }
         assertThat(outside.putOff).isEmpty();
 
-        lane.round(now.plusMillis(5_100));
+        lane.round(now.plusMillis(5_000));
         assertThat(outside.putOff).containsExactly("NORMAL-0-10");
     }
 
