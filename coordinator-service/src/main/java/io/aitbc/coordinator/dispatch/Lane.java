@@ -92,9 +92,10 @@ final class Lane {
     /** As long as more than this of what is held moves on by itself, there will be room: to put off would cost and gain nothing. */
     private static final double SHARE_THAT_MOVES = 1 / 8.0;
 
+    /** When more urgent tasks take all agents, nothing moves either; who stands behind may have agents of their own. */
     private static final Duration LONGEST_STANDSTILL = Duration.ofSeconds(5);
-    /** How much slower than a window a second it goes while only tasks come round again that were put off before. */
-    private static final int SLOWER = 160;
+    /** How much slower than a window a second it goes then, and while only tasks come round again that were put off before. */
+    private static final double SLOWER = 160;
 
     private final Matcher matcher;
     private final Outside outside;
@@ -528,22 +529,25 @@ final class Lane {
         if (full.isEmpty() || !matcher.backlog().hasBlocked(now)) {
             return;
         }
-        Set<WaitingTask> chosen = Collections.newSetFromMap(new IdentityHashMap<>());
+        List<WaitingTask> chosen = new ArrayList<>();
         int most = Math.max(1, MOST_PUT_OFF / full.size());
         outside.ends(full).forEach((id, end) -> choosePutOffs(id, end, most, chosen));
-        for (WaitingTask task : matcher.backlog().takeIf(chosen::contains)) {
-            putOff(task);
-        }
+        matcher.backlog().take(chosen, now);
+        chosen.forEach(this::putOff);
     }
 
-    private void choosePutOffs(OwnedPartition.Id id, long end, int most, Set<WaitingTask> chosen) {
+    private void choosePutOffs(OwnedPartition.Id id, long end, int most, List<WaitingTask> chosen) {
         OwnedPartition partition = partitions.get(id);
-        if (partition == null || !partition.isLedgerCut() && !(partition.hasUnread(end) && isStuck(id, partition))) {
+        if (partition == null) {
             return;
         }
-        double perSecond = windowPerPartition;
-        partition.fillAllowance(
-                partition.unseen(end) > 0 ? perSecond : perSecond / SLOWER, Math.max(1, perSecond / 10), now);
+        boolean hasTo = partition.isLedgerCut() || partition.hasUnread(end) && isStuck(id, partition);
+        if (!hasTo && !(partition.hasUnread(end) && partition.hasStoodStillFor(LONGEST_STANDSTILL, now))) {
+            return;
+        }
+        double perSecond = hasTo && partition.unseen(end) > 0 ? windowPerPartition : windowPerPartition / SLOWER;
+        double atOnce = hasTo ? windowPerPartition / 10.0 : perSecond / 10;
+        partition.fillAllowance(perSecond, Math.max(1, atOnce), now);
         int left = most;
         // A task costs one, a large one as many as fit into the window in its place.
         double bytesEach = (double) windowBytesPerPartition / windowPerPartition;
@@ -562,11 +566,10 @@ final class Lane {
         }
     }
 
-    /** Whether nearly all that is held of a partition can go nowhere, or nothing of it goes, because more urgent tasks take its agents. */
+    /** Whether nearly all that is held of a partition can go nowhere. */
     private boolean isStuck(OwnedPartition.Id id, OwnedPartition partition) {
-        return partition.hasStoodStillFor(LONGEST_STANDSTILL, now)
-                || matcher.backlog().blockedIn(id.priority(), id.number(), now)
-                        >= (1 - SHARE_THAT_MOVES) * partition.unfinished();
+        return matcher.backlog().blockedIn(id.priority(), id.number(), now)
+                >= (1 - SHARE_THAT_MOVES) * partition.unfinished();
     }
 
     private void putOff(WaitingTask task) {

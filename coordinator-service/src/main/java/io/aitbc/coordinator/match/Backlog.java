@@ -88,6 +88,27 @@ public final class Backlog {
         return taken;
     }
 
+    /** Takes out tasks that wait, at a cost that grows with these only, but for those whose time has not come. */
+    public void take(Collection<WaitingTask> tasks, Instant now) {
+        // From here on it is clear who stands where.
+        admitDue(now);
+        Set<WaitingTask> notYetDue = Collections.newSetFromMap(new IdentityHashMap<>());
+        for (WaitingTask task : tasks) {
+            waiting.remove(task.position());
+            if (task.task().expiresAt() != null) {
+                byExpiry.remove(task);
+            }
+            if (task.startsAfter(now)) {
+                notYetDue.add(task);
+            } else {
+                groups.get(Conditions.of(task.task().requirements())).takeOut(task);
+            }
+        }
+        if (!notYetDue.isEmpty()) {
+            notYet.removeIf(notYetIn.without(notYetDue::contains));
+        }
+    }
+
     /** The task that waits from a position, if one does. */
     public @Nullable WaitingTask at(Position position) {
         return waiting.get(position);

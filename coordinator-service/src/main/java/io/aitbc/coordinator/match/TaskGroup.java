@@ -5,7 +5,9 @@ import io.aitbc.contracts.Requirements;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.Comparator;
+import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.PriorityQueue;
 import java.util.Set;
@@ -24,6 +26,9 @@ final class TaskGroup {
 
     private final List<PriorityQueue<WaitingTask>> queues = new ArrayList<>();
     private final Census census = new Census();
+    /** Taken out, but still in their queues: to find one in there costs as much as the queue is long. */
+    private final Set<WaitingTask> ghosts = Collections.newSetFromMap(new IdentityHashMap<>());
+
     private int size;
     /** When agents were open to it last. */
     private Instant openAt = Instant.EPOCH;
@@ -49,7 +54,9 @@ final class TaskGroup {
     }
 
     void add(WaitingTask waiting) {
-        queues.get(waiting.position().priority().ordinal()).add(waiting);
+        if (!ghosts.remove(waiting)) {
+            queues.get(waiting.position().priority().ordinal()).add(waiting);
+        }
         census.add(waiting.position());
         size++;
     }
@@ -78,7 +85,7 @@ final class TaskGroup {
         WaitingTask first = null;
         int least = 0;
         for (PriorityQueue<WaitingTask> queue : queues) {
-            WaitingTask head = queue.peek();
+            WaitingTask head = first(queue);
             if (head != null && !paused.contains(head.position().priority())) {
                 int level = head.effectiveLevel(now, agingInterval);
                 if (first == null || level < least || level == least && BY_TURN.compare(head, first) < 0) {
@@ -96,12 +103,38 @@ final class TaskGroup {
         size--;
     }
 
+    /** Takes out one that is in, wherever it stands. */
+    void takeOut(WaitingTask task) {
+        ghosts.add(task);
+        census.remove(task.position());
+        size--;
+        // Seldom enough to cost each of them little.
+        if (ghosts.size() > size) {
+            bury();
+        }
+    }
+
+    private void bury() {
+        if (!ghosts.isEmpty()) {
+            queues.forEach(queue -> queue.removeIf(ghosts::contains));
+            ghosts.clear();
+        }
+    }
+
+    private @Nullable WaitingTask first(PriorityQueue<WaitingTask> queue) {
+        while (!queue.isEmpty() && ghosts.remove(queue.peek())) {
+            queue.poll();
+        }
+        return queue.peek();
+    }
+
     /** How many of its tasks stand in a partition. */
     int waitingIn(Priority priority, int partition) {
         return census.of(priority, partition);
     }
 
     void removeIf(Predicate<WaitingTask> condition) {
+        bury();
         size = 0;
         for (PriorityQueue<WaitingTask> queue : queues) {
             queue.removeIf(census.without(condition));
@@ -111,7 +144,7 @@ final class TaskGroup {
 
     @Nullable
     WaitingTask head(Priority priority) {
-        return queues.get(priority.ordinal()).peek();
+        return first(queues.get(priority.ordinal()));
     }
 
     /** The head of a group, with the effective level it has in this round. */

@@ -440,11 +440,34 @@ class MatcherTest {
         assertThat(blockedInPartition1(NOW)).isEqualTo(4);
         assertThat(matcher.backlog().blockedIn(Priority.HIGH, 1, NOW)).isZero();
 
-        matcher.backlog().takeIf(task -> task == taken || task == laterTaken);
+        matcher.backlog().take(List.of(taken, laterTaken), NOW);
+        assertThat(blockedInPartition1(NOW)).isEqualTo(2);
+        matcher.backlog().add(taken, NOW);
+        assertThat(blockedInPartition1(NOW)).isEqualTo(3);
+        matcher.backlog().takeIf(task -> task == taken);
         assertThat(blockedInPartition1(NOW)).isEqualTo(2);
 
         assertThat(matcher.match(NOW.plusSeconds(60), 10)).hasSize(1);
         assertThat(blockedInPartition1(NOW.plusSeconds(60))).isEqualTo(1);
+    }
+
+    @Test
+    void whatWasTakenOutIsNotPlacedAndWhatCameBackIsOnce() {
+        List<WaitingTask> tasks = IntStream.range(0, 10)
+                .mapToObj(i -> task("task-" + i).at(0, i).build())
+                .toList();
+        tasks.forEach(task -> matcher.backlog().add(task, NOW));
+        matcher.backlog().take(tasks.subList(0, 4), NOW);
+        matcher.backlog().add(tasks.get(1), NOW);
+        matcher.backlog().take(tasks.subList(5, 9), NOW);
+        assertThat(matcher.backlog().size()).isEqualTo(3);
+
+        matcher.agentChanged(AnAgent.named("agent").capacity(100).build(), NOW);
+
+        assertThat(matcher.match(NOW, 100).stream()
+                        .map(placement -> placement.waiting().id()))
+                .containsExactly("task-1", "task-4", "task-9");
+        assertThat(matcher.match(NOW, 100)).isEmpty();
     }
 
     private int blockedInPartition1(Instant now) {
