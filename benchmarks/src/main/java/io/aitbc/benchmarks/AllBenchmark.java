@@ -7,7 +7,7 @@ import picocli.CommandLine;
 import picocli.CommandLine.Command;
 
 /** Every table, one after the other. */
-@Command(name = "all", description = "All that is measured, as it is by default; takes about an hour.")
+@Command(name = "all", description = "All that is measured, as it is by default; takes about an hour and a half.")
 final class AllBenchmark extends Benchmark {
     private static final List<Supplier<Benchmark>> ALL = List.of(
             ThroughputBenchmark::new,
