@@ -6,6 +6,7 @@ import java.util.EnumSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Set;
+import java.util.function.Consumer;
 import java.util.function.IntConsumer;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -71,21 +72,16 @@ final class GrowthBenchmark extends Benchmark {
 
     private Report byRequirements() {
         Curve curve = new Curve("Growth by requirements", "different requirements");
-        try (Cluster cluster = new Cluster();
-                CoordinatorSide side = new CoordinatorSide(cluster, AGENTS, CAPACITY).working()) {
-            side.flood("warm", WARM_UP, 0);
+        return onOneCluster(curve, side -> {
             for (int count : groups) {
                 curve.measure(count, side, tasks, times, run -> side.flood("groups" + count + "-" + run, tasks, count));
             }
-        }
-        return curve.report;
+        });
     }
 
     private Report byBlocked() {
         Curve curve = new Curve("Growth by blocked tasks", "tasks that no agent can take");
-        try (Cluster cluster = new Cluster();
-                CoordinatorSide side = new CoordinatorSide(cluster, AGENTS, CAPACITY).working()) {
-            side.flood("warm", WARM_UP, 0);
+        return onOneCluster(curve, side -> {
             int already = 0;
             for (int count : blocked) {
                 side.submit(new Submitter.Order("blocked" + count, count - already, 0, "all", -1));
@@ -98,6 +94,14 @@ final class GrowthBenchmark extends Benchmark {
                         times,
                         run -> side.flood("beside" + count + "-" + run, tasks, 0));
             }
+        });
+    }
+
+    private static Report onOneCluster(Curve curve, Consumer<CoordinatorSide> measurements) {
+        try (Cluster cluster = new Cluster();
+                CoordinatorSide side = new CoordinatorSide(cluster, AGENTS, CAPACITY).working()) {
+            side.flood("warm", WARM_UP, 0);
+            measurements.accept(side);
         }
         return curve.report;
     }
@@ -126,9 +130,7 @@ final class GrowthBenchmark extends Benchmark {
     /** What it costs to bring some tasks through while so many others wait all the time. */
     private Report byBacklog() {
         Curve curve = new Curve("Growth by backlog", "tasks that wait");
-        try (Cluster cluster = new Cluster();
-                CoordinatorSide side = new CoordinatorSide(cluster, AGENTS, CAPACITY).working()) {
-            side.flood("warm", WARM_UP, 0);
+        return onOneCluster(curve, side -> {
             for (int backlog : backlogs) {
                 String name = "backlog" + backlog + "-";
                 curve.measure(
@@ -139,8 +141,7 @@ final class GrowthBenchmark extends Benchmark {
                         run -> side.fill(name + run, backlog + tasks),
                         run -> side.release(tasks));
             }
-        }
-        return curve.report;
+        });
     }
 
     private Report byCoordinators() {

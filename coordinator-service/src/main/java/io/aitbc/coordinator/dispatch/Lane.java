@@ -532,7 +532,7 @@ final class Lane {
         List<WaitingTask> chosen = new ArrayList<>();
         int most = Math.max(1, MOST_PUT_OFF / full.size());
         outside.ends(full).forEach((id, end) -> choosePutOffs(id, end, most, chosen));
-        matcher.backlog().take(chosen, now);
+        matcher.backlog().take(chosen);
         chosen.forEach(this::putOff);
     }
 
@@ -541,12 +541,14 @@ final class Lane {
         if (partition == null) {
             return;
         }
-        boolean hasTo = partition.isLedgerCut() || partition.hasUnread(end) && isStuck(id, partition);
-        if (!hasTo && !(partition.hasUnread(end) && partition.hasStoodStillFor(LONGEST_STANDSTILL, now))) {
+        boolean more = partition.hasUnread(end);
+        boolean stuck = partition.isLedgerCut() || more && isStuck(id, partition);
+        if (!stuck && !(more && partition.hasStoodStillFor(LONGEST_STANDSTILL, now))) {
             return;
         }
-        double perSecond = hasTo && partition.unseen(end) > 0 ? windowPerPartition : windowPerPartition / SLOWER;
-        double atOnce = hasTo ? windowPerPartition / 10.0 : perSecond / 10;
+        double slowly = windowPerPartition / SLOWER;
+        double perSecond = stuck && partition.unseen(end) > 0 ? windowPerPartition : slowly;
+        double atOnce = (stuck ? windowPerPartition : slowly) / 10;
         partition.fillAllowance(perSecond, Math.max(1, atOnce), now);
         int left = most;
         // A task costs one, a large one as many as fit into the window in its place.

@@ -88,24 +88,22 @@ public final class Backlog {
         return taken;
     }
 
-    /** Takes out tasks that wait, at a cost that grows with these only, but for those whose time has not come. */
-    public void take(Collection<WaitingTask> tasks, Instant now) {
-        // From here on it is clear who stands where.
-        admitDue(now);
-        Set<WaitingTask> notYetDue = Collections.newSetFromMap(new IdentityHashMap<>());
+    /** Takes out tasks that wait, at a cost that grows with these only, unless some of them were to wait for their time. */
+    public void take(Collection<WaitingTask> tasks) {
+        Set<WaitingTask> timed = Collections.newSetFromMap(new IdentityHashMap<>());
+        tasks.stream().filter(task -> task.task().notBefore() != null).forEach(timed::add);
+        if (!timed.isEmpty()) {
+            // What stands here is struck off; of the rest the time has come.
+            notYet.removeIf(notYetIn.without(timed::remove));
+        }
         for (WaitingTask task : tasks) {
             waiting.remove(task.position());
             if (task.task().expiresAt() != null) {
                 byExpiry.remove(task);
             }
-            if (task.startsAfter(now)) {
-                notYetDue.add(task);
-            } else {
+            if (task.task().notBefore() == null || timed.contains(task)) {
                 groups.get(Conditions.of(task.task().requirements())).takeOut(task);
             }
-        }
-        if (!notYetDue.isEmpty()) {
-            notYet.removeIf(notYetIn.without(notYetDue::contains));
         }
     }
 

@@ -546,13 +546,7 @@ class LaneTest {
     /** There will be room by itself, and each task that is put off is written anew. */
     @Test
     void nothingIsPutOffWhileEnoughOfAFullPartitionMovesOn() {
-        agent(2);
-        outside.publishing = new CompletableFuture<>();
-        readForNobody(NORMAL_0, 10, 11, 12, 13, 14, 15);
-        lane.round(now.minusSeconds(1));
-        read(NORMAL_0, 16, 17);
-        outside.ends.put(NORMAL_0, 100L);
-        assertThat(lane.isFull(NORMAL_0)).isTrue();
+        fillWithSixForNobodyAndTwoOnTheirWay();
 
         lane.round(now);
         assertThat(outside.published).containsExactly("NORMAL-0-16", "NORMAL-0-17");
@@ -568,12 +562,7 @@ class LaneTest {
     /** As when more urgent tasks elsewhere take all the agents of those that could move: others may stand behind, with agents of their own. */
     @Test
     void whereNothingHasMovedForLongBlockedTasksArePutOffAllTheSame() {
-        agent(2);
-        outside.publishing = new CompletableFuture<>();
-        readForNobody(NORMAL_0, 10, 11, 12, 13, 14, 15);
-        lane.round(now.minusMillis(110));
-        read(NORMAL_0, 16, 17);
-        outside.ends.put(NORMAL_0, 100L);
+        fillWithSixForNobodyAndTwoOnTheirWay();
 
         for (int ms = 0; ms < 4_800; ms += 110) {
             lane.round(now.plusMillis(ms));
@@ -676,6 +665,16 @@ class LaneTest {
 
     private void read(Id partition, long... offsets) {
         LongStream.of(offsets).forEach(offset -> read(task(partition, offset)));
+    }
+
+    private void fillWithSixForNobodyAndTwoOnTheirWay() {
+        agent(2);
+        outside.publishing = new CompletableFuture<>();
+        readForNobody(NORMAL_0, 10, 11, 12, 13, 14, 15);
+        lane.round(now.minusMillis(110));
+        read(NORMAL_0, 16, 17);
+        outside.ends.put(NORMAL_0, 100L);
+        assertThat(lane.isFull(NORMAL_0)).isTrue();
     }
 
     private void readForNobody(Id partition, long... offsets) {

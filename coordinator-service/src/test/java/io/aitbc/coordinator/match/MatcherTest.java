@@ -440,7 +440,7 @@ class MatcherTest {
         assertThat(blockedInPartition1(NOW)).isEqualTo(4);
         assertThat(matcher.backlog().blockedIn(Priority.HIGH, 1, NOW)).isZero();
 
-        matcher.backlog().take(List.of(taken, laterTaken), NOW);
+        matcher.backlog().take(List.of(taken, laterTaken));
         assertThat(blockedInPartition1(NOW)).isEqualTo(2);
         matcher.backlog().add(taken, NOW);
         assertThat(blockedInPartition1(NOW)).isEqualTo(3);
@@ -457,9 +457,9 @@ class MatcherTest {
                 .mapToObj(i -> task("task-" + i).at(0, i).build())
                 .toList();
         tasks.forEach(task -> matcher.backlog().add(task, NOW));
-        matcher.backlog().take(tasks.subList(0, 4), NOW);
+        matcher.backlog().take(tasks.subList(0, 4));
         matcher.backlog().add(tasks.get(1), NOW);
-        matcher.backlog().take(tasks.subList(5, 9), NOW);
+        matcher.backlog().take(tasks.subList(5, 9));
         assertThat(matcher.backlog().size()).isEqualTo(3);
 
         matcher.agentChanged(AnAgent.named("agent").capacity(100).build(), NOW);
@@ -468,6 +468,22 @@ class MatcherTest {
                         .map(placement -> placement.waiting().id()))
                 .containsExactly("task-1", "task-4", "task-9");
         assertThat(matcher.match(NOW, 100)).isEmpty();
+    }
+
+    /** The clock may be set back in between. */
+    @Test
+    void whatWasAdmittedIsTakenOutWhateverTheTime() {
+        WaitingTask admitted =
+                task("admitted").at(1, 0).notBefore(NOW.plusSeconds(60)).build();
+        matcher.backlog().add(admitted, NOW);
+        matcher.match(NOW.plusSeconds(60), 10);
+        assertThat(blockedInPartition1(NOW)).isEqualTo(1);
+
+        matcher.backlog().take(List.of(admitted));
+
+        assertThat(blockedInPartition1(NOW)).isZero();
+        matcher.agentChanged(AnAgent.named("agent").build(), NOW);
+        assertThat(matcher.match(NOW.plusSeconds(60), 10)).isEmpty();
     }
 
     private int blockedInPartition1(Instant now) {
