@@ -316,11 +316,17 @@ public final class Dispatcher implements AutoCloseable {
 
     private ConsumerRecords<byte[], byte[]> poll() {
         resumeWithRoom();
-        if (hasEnoughToDo() && clock.instant().isBefore(nextPoll)) {
-            awaitMail();
-            return ConsumerRecords.empty();
+        if (hasEnoughToDo()) {
+            Instant now = clock.instant();
+            if (now.isBefore(nextPoll)) {
+                awaitMail();
+                return ConsumerRecords.empty();
+            }
+            nextPoll = now.plus(BETWEEN_POLLS_BESIDE_WORK);
+            // Never longer: while something is fetched of a paused partition, a consumer that is to wait goes round and
+            // round.
+            return consumer.poll(Duration.ZERO);
         }
-        nextPoll = clock.instant().plus(BETWEEN_POLLS_BESIDE_WORK);
         polling = true;
         try {
             // Whatever is posted from here on wakes the poll.
