@@ -23,4 +23,9 @@ public record Verdict(Placement placement, Ruling ruling, String agentId, int he
         /** The agent is not there, or not active, any more. */
         UNAVAILABLE
     }
+
+    /** Whether an agent has the attempt, and is to hear of it. */
+    public boolean isHeld() {
+        return ruling == Ruling.GRANTED || ruling == Ruling.LIVE;
+    }
 }

@@ -15,7 +15,7 @@ import org.springframework.validation.annotation.Validated;
  * @param strategy until another is set over REST
  * @param windowPerPartition how many unfinished tasks of a partition are held in memory; further ones stay in Kafka
  * @param windowBytesPerPartition and how large these may be together
- * @param batch how many tasks are reserved in one call at most
+ * @param batch how many tasks are reserved in one call at most; with more agents than a quarter of it, four for each, up to four times as many
  * @param maxTaskBytes a larger task on Kafka is set aside
  */
 @Validated

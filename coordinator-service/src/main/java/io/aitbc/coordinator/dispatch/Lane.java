@@ -25,6 +25,7 @@ import java.util.EnumSet;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.IdentityHashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -76,6 +77,12 @@ final class Lane {
 
     /** Batches that may be with Redis at once: enough to keep it busy, few enough that views stay fresh. */
     private static final int MAX_OPEN_BATCHES = 4;
+
+    /**
+     * A large batch has so many tasks for each agent, if it may: what is done once for each agent, in Redis, Kafka and at the others, is
+     * most of the cost when it is done for a single task.
+     */
+    private static final int TASKS_PER_AGENT = 4;
 
     private static final Duration FIRST_PAUSE = Duration.ofMillis(100);
     private static final Duration LONGEST_PAUSE = Duration.ofSeconds(2);
@@ -141,7 +148,7 @@ final class Lane {
      * @param windowPerPartition how many unfinished tasks of a partition are held
      * @param windowBytesPerPartition and how large they may be together, but for the last
      * @param memory what the tasks of all partitions together may take, in bytes: each owned partition has an equal share
-     * @param batch how many tasks are reserved in one call at most
+     * @param batch how many tasks are reserved in one call at most; four times as many when there are as many agents
      */
     Lane(
             Matcher matcher,
@@ -438,12 +445,13 @@ final class Lane {
             return false;
         }
         matcher.leaveTo(heard.isEmpty() ? List.of() : wantsElsewhere(now));
-        List<Placement> placements = matcher.match(now, batch);
+        int most = Math.max(batch, TASKS_PER_AGENT * Math.min(batch, matcher.agentCount()));
+        List<Placement> placements = matcher.match(now, most);
         if (!placements.isEmpty()) {
             lastPlaced = now;
             reserve(placements);
         }
-        full = placements.size() == batch;
+        full = placements.size() == most;
         return full && openBatches < MAX_OPEN_BATCHES;
     }
 
@@ -455,6 +463,7 @@ final class Lane {
                 pause = FIRST_PAUSE;
                 failures.end();
                 verdicts.forEach(this::judged);
+                byAgent(verdicts).forEach(this::publish);
             } else {
                 pauseAfter(failure);
                 for (Placement placement : placements) {
@@ -465,11 +474,25 @@ final class Lane {
         });
     }
 
+    /** What goes to an agent one after the other, in the order that it has: Kafka then gets fewer batches, and larger ones. */
+    private static List<Verdict> byAgent(List<Verdict> verdicts) {
+        Map<String, List<Verdict>> byAgent = new LinkedHashMap<>();
+        for (Verdict verdict : verdicts) {
+            if (verdict.isHeld()) {
+                byAgent.computeIfAbsent(verdict.agentId(), id -> new ArrayList<>())
+                        .add(verdict);
+            }
+        }
+        return byAgent.values().stream().flatMap(List::stream).toList();
+    }
+
     private void judged(Verdict verdict) {
         matcher.answered(verdict.placement(), verdict.held());
         WaitingTask waiting = verdict.placement().waiting();
         switch (verdict.ruling()) {
-            case GRANTED, LIVE -> publish(verdict);
+            case GRANTED, LIVE -> {
+                // Published together with what else goes to its agent.
+            }
             case ENDED -> finished(waiting.position());
             case FULL -> await(waiting);
             case UNAVAILABLE -> {

@@ -69,6 +69,11 @@ public final class Matcher {
         return strategy;
     }
 
+    /** How many agents are known, whatever their state. */
+    public int agentCount() {
+        return members.size();
+    }
+
     /** Places at most {@code limit} tasks. Each placement counts on its agent until {@link #answered}. */
     public List<Placement> match(Instant now, int limit) {
         this.now = now;

@@ -320,6 +320,38 @@ class LaneTest {
     }
 
     @Test
+    void withManyAgentsABatchHasSeveralTasksForEach() {
+        for (int i = 0; i < BATCH / 2; i++) {
+            matcher.agentChanged(AnAgent.named("agent-" + i).capacity(100).build(), NOW);
+        }
+        outside.reserving = new CompletableFuture<>();
+        read(NORMAL_0, LongStream.range(10, 10 + 6 * BATCH).toArray());
+
+        lane.round(now);
+        assertThat(outside.batches).containsExactly(2 * BATCH);
+
+        for (int i = 0; i < 10 * BATCH; i++) {
+            matcher.agentChanged(AnAgent.named("further-" + i).capacity(100).build(), NOW);
+        }
+        lane.round(now);
+        assertThat(outside.batches).as("at most four times as many").containsExactly(2 * BATCH, 4 * BATCH);
+    }
+
+    @Test
+    void whatGoesToAnAgentIsPublishedTogetherAndInOrder() {
+        matcher.agentChanged(AnAgent.named("a").capacity(2).build(), NOW);
+        matcher.agentChanged(AnAgent.named("b").capacity(2).build(), NOW);
+        read(NORMAL_0, 10, 11, 12, 13);
+
+        lane.round(now);
+
+        assertThat(outside.publishedTo).hasSize(4).containsSubsequence("a", "a").containsSubsequence("b", "b");
+        assertThat(outside.publishedTo.get(0)).isEqualTo(outside.publishedTo.get(1));
+        assertThat(outside.published.subList(0, 2)).isSorted();
+        assertThat(outside.published.subList(2, 4)).isSorted();
+    }
+
+    @Test
     void whatCouldNotBeMadeVisibleIsNotForgotten() {
         read(NORMAL_0, 10);
         outside.noting = CompletableFuture.failedFuture(new IllegalStateException("away"));
@@ -727,6 +759,7 @@ class LaneTest {
     /** What the lane asked for, answered at once. */
     private static final class Asked implements Lane.Outside {
         final List<String> published = new ArrayList<>();
+        final List<String> publishedTo = new ArrayList<>();
         /** How many placements each was that was to be reserved. */
         final List<Integer> batches = new ArrayList<>();
 
@@ -766,6 +799,7 @@ class LaneTest {
         @Override
         public CompletableFuture<Void> publish(Verdict verdict) {
             published.add(verdict.placement().waiting().id());
+            publishedTo.add(verdict.agentId());
             return publishing;
         }
 
