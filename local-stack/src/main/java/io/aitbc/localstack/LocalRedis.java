@@ -48,6 +48,10 @@ public final class LocalRedis implements AutoCloseable {
                     .setting("dir " + folder.toAbsolutePath())
                     .setting("appendonly yes")
                     .setting("save \"\"")
+                    // As in docker-compose.yml: the file is written anew less often, which takes as long as the tasks
+                    // of some seconds.
+                    .setting("auto-aof-rewrite-percentage 300")
+                    .setting("auto-aof-rewrite-min-size 256mb")
                     .build();
             Set<ProcessHandle> before = ProcessHandle.current().children().collect(Collectors.toSet());
             server.start();
