@@ -27,6 +27,11 @@ import tools.jackson.databind.JsonNode;
 /** A broker, a Redis and a coordinator, each a process of its own, on free ports of the loopback interface, with data that is deleted. */
 final class Cluster implements AutoCloseable {
     private static final HttpClient HTTP = HttpClient.newHttpClient();
+    /** What a heap takes of the machine while it grows would be counted as the work's. */
+    private static final List<String> COORDINATOR = List.of("-Xms2g", "-Xmx2g", "-XX:+AlwaysPreTouch");
+
+    private static final List<String> BROKER = List.of("-Xms1g", "-Xmx4g", "-XX:+AlwaysPreTouch");
+    private static final List<String> CLIENT = List.of("-Xms512m", "-Xmx512m", "-XX:+AlwaysPreTouch");
 
     private final Path folder;
     private final Process kafka;
@@ -36,21 +41,25 @@ final class Cluster implements AutoCloseable {
     private final List<Integer> restPorts = new ArrayList<>();
 
     Cluster(String... coordinatorSettings) {
-        this(1, List.of("-Xmx4g"), coordinatorSettings);
+        this(1, coordinatorSettings);
     }
 
-    /** @param options of the coordinators' JVMs */
-    Cluster(int coordinatorCount, List<String> options, String... coordinatorSettings) {
+    Cluster(int coordinatorCount, String... coordinatorSettings) {
         try {
             folder = Files.createTempDirectory("benchmark");
             redis = redis(folder.resolve("redis"), LocalStack.freePort());
-            kafka = java("role:kafka", folder.resolve("kafka").toString(), "" + kafkaPort, "" + LocalStack.freePort());
+            kafka = quiet(java(
+                    BROKER,
+                    "role:kafka",
+                    folder.resolve("kafka").toString(),
+                    "" + kafkaPort,
+                    "" + LocalStack.freePort()));
             Runtime.getRuntime().addShutdownHook(new Thread(() -> {
                 coordinators.forEach(Process::destroy);
                 kafka.destroy();
             }));
             for (int i = 0; i < coordinatorCount; i++) {
-                coordinators.add(coordinator(options, coordinatorSettings));
+                coordinators.add(coordinator(coordinatorSettings));
             }
         } catch (IOException e) {
             throw new UncheckedIOException(e);
@@ -75,7 +84,7 @@ final class Cluster implements AutoCloseable {
                 .findFirst();
     }
 
-    private Process coordinator(List<String> options, String... settings) throws IOException {
+    private Process coordinator(String... settings) throws IOException {
         int port = LocalStack.freePort();
         restPorts.add(port);
         List<String> arguments = new ArrayList<>(List.of(
@@ -86,7 +95,7 @@ final class Cluster implements AutoCloseable {
                 "--server.address=127.0.0.1",
                 "--aitbc.log.level=WARN"));
         arguments.addAll(Arrays.asList(settings));
-        return quiet(JavaProcess.of(Benchmarks.class, options, arguments));
+        return quiet(JavaProcess.of(Benchmarks.class, COORDINATOR, arguments));
     }
 
     String bootstrapServers() {
@@ -172,7 +181,11 @@ final class Cluster implements AutoCloseable {
     }
 
     static ProcessBuilder javaBuilder(String... arguments) {
-        return JavaProcess.of(Benchmarks.class, List.of("-Xmx4g"), List.of(arguments));
+        return java(CLIENT, arguments);
+    }
+
+    private static ProcessBuilder java(List<String> options, String... arguments) {
+        return JavaProcess.of(Benchmarks.class, options, List.of(arguments));
     }
 
     private static Process quiet(ProcessBuilder builder) throws IOException {

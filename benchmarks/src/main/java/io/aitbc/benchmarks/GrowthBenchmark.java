@@ -147,7 +147,7 @@ final class GrowthBenchmark extends Benchmark {
     private Report byCoordinators() {
         Curve curve = new Curve("Growth by coordinators", "coordinators");
         for (int count : coordinators) {
-            try (Cluster cluster = new Cluster(count, List.of("-Xmx2g"));
+            try (Cluster cluster = new Cluster(count);
                     CoordinatorSide side = new CoordinatorSide(cluster, AGENTS, CAPACITY).working()) {
                 side.flood("warm", WARM_UP, 0);
                 curve.measure(count, side, tasks, times, run -> side.flood("flood" + run, tasks, 0));

@@ -34,6 +34,20 @@ final class PeersBenchmark extends Benchmark {
     @Option(names = "--times", defaultValue = "5", description = "How often")
     private int times;
 
+    @Option(
+            names = "--whom",
+            split = ",",
+            defaultValue = "COORDINATOR,RABBITMQ,BULLMQ,CELERY",
+            description = "Who is measured: ${COMPLETION-CANDIDATES}")
+    private List<Whom> whom = List.of();
+
+    private enum Whom {
+        COORDINATOR,
+        RABBITMQ,
+        BULLMQ,
+        CELERY
+    }
+
     @Override
     List<Report> measure() {
         Report report = new Report(
@@ -41,10 +55,20 @@ final class PeersBenchmark extends Benchmark {
                 "what",
                 "tasks/s",
                 "what it lacks");
-        coordinator(report);
-        attempt(report, "RabbitMQ, priority queue", "apt-get install rabbitmq-server", this::rabbit);
-        attempt(report, "BullMQ on Redis", "node and npm", this::bull);
-        attempt(report, "Celery on Redis", "apt-get install python3-celery python3-redis celery", this::celery);
+        for (Whom one : whom) {
+            switch (one) {
+                case COORDINATOR -> coordinator(report);
+                case RABBITMQ ->
+                    attempt(report, "RabbitMQ, priority queue", "apt-get install rabbitmq-server", this::rabbit);
+                case BULLMQ -> attempt(report, "BullMQ on Redis", "node and npm", this::bull);
+                case CELERY ->
+                    attempt(
+                            report,
+                            "Celery on Redis",
+                            "apt-get install python3-celery python3-redis celery",
+                            this::celery);
+            }
+        }
         return List.of(report);
     }
 
