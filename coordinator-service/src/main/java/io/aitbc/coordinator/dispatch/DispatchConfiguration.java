@@ -39,6 +39,9 @@ import org.springframework.context.annotation.Configuration;
 class DispatchConfiguration {
     private static final String GROUP = "agent-coordinator";
 
+    /** A partition that has room again is not asked for before the fetch that is under way has come back. */
+    private static final int LONGEST_FETCH_MS = 50;
+
     @Bean
     CoordinatorId coordinatorId() {
         return new CoordinatorId(TaskIds.next());
@@ -88,7 +91,12 @@ class DispatchConfiguration {
             Clock clock) {
         return new Dispatcher(
                 () -> clients.groupConsumer(
-                        topics.prefix() + GROUP, Map.of(ConsumerConfig.MAX_POLL_RECORDS_CONFIG, settings.batch())),
+                        topics.prefix() + GROUP,
+                        Map.of(
+                                ConsumerConfig.MAX_POLL_RECORDS_CONFIG,
+                                settings.batch(),
+                                ConsumerConfig.FETCH_MAX_WAIT_MS_CONFIG,
+                                LONGEST_FETCH_MS)),
                 topics,
                 records,
                 deadLetters,
