@@ -136,8 +136,11 @@ final class BareAgents implements AutoCloseable {
         long now = Moments.now();
         for (ConsumerRecord<String, byte[]> record : records) {
             String taskId = record.key();
-            Moments.record(
-                    taskId.startsWith(Submitter.URGENT) ? urgentReached : reached, now - Moments.submittedAt(taskId));
+            if (Moments.tells(taskId)) {
+                Moments.record(
+                        taskId.startsWith(Submitter.URGENT) ? urgentReached : reached,
+                        now - Moments.submittedAt(taskId));
+            }
             String agentId = record.topic().substring(topics.assignments("").length());
             producer.send(new ProducerRecord<>(topics.results(), taskId, done(taskId, agentId)));
         }

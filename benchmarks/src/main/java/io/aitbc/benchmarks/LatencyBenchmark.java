@@ -32,15 +32,16 @@ final class LatencyBenchmark extends Benchmark {
     @Override
     List<Report> measure() {
         Report report = new Report(
-                "Latency in ms, from when a task was to be submitted, whatever was late; " + agents + " agents",
-                "tasks/s",
-                "side",
-                "in an agent's hands: p50",
-                "p99",
-                "p99.9",
-                "settled: p50",
-                "p99",
-                "p99.9");
+                        "Latency in ms, from when a task was to be submitted, whatever was late; " + agents + " agents",
+                        "tasks/s",
+                        "side",
+                        "in an agent's hands: p50",
+                        "p99",
+                        "p99.9",
+                        "settled: p50",
+                        "p99",
+                        "p99.9")
+                .bars("ms until it is in an agent's hands", 2, 3, 4);
         try (Cluster cluster = new Cluster();
                 CoordinatorSide coordinator = new CoordinatorSide(cluster, agents, 100).working();
                 RawSide raw = RawSide.bare(cluster, agents)) {

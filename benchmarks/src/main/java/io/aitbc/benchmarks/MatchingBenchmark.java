@@ -37,6 +37,7 @@ final class MatchingBenchmark extends Benchmark {
         Report report = new Report(
                 "Matching: one task that comes, is placed and answered, and frees its agent (JMH)",
                 columns.toArray(String[]::new));
+        report.axes("agents", "ns");
         for (LoadBalancingStrategy strategy : strategies) {
             List<Object> row = new ArrayList<>(List.of(strategy.wireName()));
             List<String> rates = new ArrayList<>();
@@ -48,6 +49,7 @@ final class MatchingBenchmark extends Benchmark {
                         .iterator()
                         .next();
                 double ns = median(result);
+                report.point(strategy.wireName(), size, ns);
                 row.add(String.format(Locale.ROOT, "%.0f, %.0f", ns, allocated(result)));
                 rates.add(String.format(Locale.ROOT, "%.1f million", 1_000 / ns));
             }

@@ -47,7 +47,8 @@ final class MemoryBenchmark extends Benchmark {
                 finished.add(Usage.of(cluster, side).minus(empty));
             }
         }
-        Report report = new Report("Memory, bytes per task, median of " + times, "state", "coordinator", "Redis");
+        Report report = new Report("Memory, bytes per task, median of " + times, "state", "coordinator", "Redis")
+                .bars("bytes", 1, 2);
         report(report, "waiting", waiting);
         report(report, "in flight", held);
         report(report, "finished, as long as it is kept", finished);

@@ -12,6 +12,8 @@ import org.HdrHistogram.Histogram;
 final class Moments {
     private static final long LONGEST_US = 3_600_000_000L;
     private static final int DIGITS = 3;
+    /** Until the year 2286. */
+    private static final int DIGITS_OF_NOW = 16;
 
     private Moments() {}
 
@@ -26,6 +28,11 @@ final class Moments {
     /** The id of a task that tells when it was to be submitted. */
     static String taskId(String run, long number, long at) {
         return run + "-" + number + "-" + at;
+    }
+
+    /** Whether an id tells that; one that a coordinator made ends in twelve hexadecimal digits. */
+    static boolean tells(String taskId) {
+        return taskId.length() - taskId.lastIndexOf('-') - 1 == DIGITS_OF_NOW;
     }
 
     /** When a task was to be submitted, by its id. */

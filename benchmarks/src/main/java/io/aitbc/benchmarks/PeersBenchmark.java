@@ -54,10 +54,11 @@ final class PeersBenchmark extends Benchmark {
     @Override
     List<Report> measure() {
         Report report = new Report(
-                "Peers: tasks from submission to result, " + agents + " agents, median of " + times,
-                "what",
-                "tasks/s",
-                "what it lacks");
+                        "Peers: tasks from submission to result, " + agents + " agents, median of " + times,
+                        "what",
+                        "tasks/s",
+                        "what it lacks")
+                .bars("tasks/s", 1);
         for (Whom one : whom) {
             switch (one) {
                 case COORDINATOR -> coordinator(report);

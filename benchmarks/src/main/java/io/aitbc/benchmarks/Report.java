@@ -14,15 +14,20 @@ import java.util.Map;
 import org.apache.kafka.common.utils.AppInfoParser;
 import org.jspecify.annotations.Nullable;
 import org.knowm.xchart.BitmapEncoder;
+import org.knowm.xchart.CategoryChart;
+import org.knowm.xchart.CategoryChartBuilder;
 import org.knowm.xchart.XYChart;
 import org.knowm.xchart.XYChartBuilder;
+import org.knowm.xchart.internal.chartpart.Chart;
 
-/** A table for people, the same as JSON, and curves if there are any. */
+/** A table for people, the same as JSON, and as a picture of curves or bars if it is wanted. */
 final class Report {
     private final String title;
     private final List<String> columns;
     private final List<List<String>> rows = new ArrayList<>();
     private final Map<String, Map<Double, Double>> curves = new LinkedHashMap<>();
+    private List<Integer> bars = List.of();
+    private boolean stacked;
     private String across = "";
     private String upwards = "";
 
@@ -35,7 +40,23 @@ final class Report {
         rows.add(Arrays.stream(values).map(String::valueOf).toList());
     }
 
-    /** Lets there be a picture. */
+    /**
+     * Lets there be a picture of bars, for each row as many as columns are named, which are of one unit; what stands before them in the row
+     * says what they are of.
+     */
+    Report bars(String vertical, Integer... ofColumns) {
+        upwards = vertical;
+        bars = List.of(ofColumns);
+        return this;
+    }
+
+    /** The same, one upon the other. */
+    Report stackedBars(String vertical, Integer... ofColumns) {
+        stacked = true;
+        return bars(vertical, ofColumns);
+    }
+
+    /** Lets there be a picture of curves. */
     void axes(String horizontal, String vertical) {
         across = horizontal;
         upwards = vertical;
@@ -80,9 +101,17 @@ final class Report {
     }
 
     private void draw(Path jsonFile) throws IOException {
-        if (curves.isEmpty()) {
+        if (curves.isEmpty() && bars.isEmpty()) {
             return;
         }
+        String file = title.replaceAll("[:,;].*", "").toLowerCase(Locale.ROOT).replaceAll("[^a-z0-9]+", "-");
+        BitmapEncoder.saveBitmap(
+                bars.isEmpty() ? curveChart() : barChart(),
+                jsonFile.resolveSibling(file).toString(),
+                BitmapEncoder.BitmapFormat.PNG);
+    }
+
+    private Chart<?, ?> curveChart() {
         XYChart chart = new XYChartBuilder()
                 .width(900)
                 .height(450)
@@ -93,8 +122,36 @@ final class Report {
         chart.getStyler().setXAxisLogarithmic(true).setYAxisMin(0.0);
         curves.forEach(
                 (name, points) -> chart.addSeries(name, List.copyOf(points.keySet()), List.copyOf(points.values())));
-        String file = title.replaceAll("[:,;].*", "").toLowerCase(Locale.ROOT).replaceAll("[^a-z0-9]+", "-");
-        BitmapEncoder.saveBitmap(chart, jsonFile.resolveSibling(file).toString(), BitmapEncoder.BitmapFormat.PNG);
+        return chart;
+    }
+
+    private Chart<?, ?> barChart() {
+        CategoryChart chart = new CategoryChartBuilder()
+                .width(1_200)
+                .height(600)
+                .title(title.replaceAll("[:;].*", ""))
+                .yAxisTitle(upwards)
+                .build();
+        chart.getStyler().setStacked(stacked).setXAxisLabelRotation(45).setYAxisDecimalPattern("#,###");
+        List<String> labels = rows.stream()
+                .map(row -> String.join(", ", row.subList(0, bars.get(0))))
+                .toList();
+        for (int column : bars) {
+            chart.addSeries(
+                    columns.get(column),
+                    labels,
+                    rows.stream().map(row -> number(row.get(column))).toList());
+        }
+        return chart;
+    }
+
+    /** No bar where there is no number. */
+    private static double number(String cell) {
+        try {
+            return Double.parseDouble(cell);
+        } catch (NumberFormatException e) {
+            return 0;
+        }
     }
 
     private void print() {

@@ -34,12 +34,13 @@ final class RestBenchmark extends Benchmark {
     @Override
     List<Report> measure() {
         Report report = new Report(
-                "REST: wrk with " + connections + " connections, median of " + times,
-                "request",
-                "requests/s",
-                "tasks/s",
-                "p99, ms",
-                "answers other than 2xx");
+                        "REST: wrk with " + connections + " connections, median of " + times,
+                        "request",
+                        "requests/s",
+                        "tasks/s",
+                        "p99, ms",
+                        "answers other than 2xx")
+                .bars("tasks/s", 2);
         String task = "{\"task_data\":{\"text\":\"" + "x".repeat(190) + "\"},\"priority\":\"normal\"}";
         try (Cluster cluster = new Cluster();
                 CoordinatorSide side = new CoordinatorSide(cluster, 100, 100).working()) {

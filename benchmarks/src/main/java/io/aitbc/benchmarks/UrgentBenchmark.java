@@ -31,13 +31,14 @@ final class UrgentBenchmark extends Benchmark {
     @Override
     List<Report> measure() {
         Report report = new Report(
-                "Urgent tasks, ms from when they were to be submitted until an agent has them, while agents are busy with low ones",
-                "capacity of each agent",
-                "low tasks that wait",
-                "p50",
-                "p99",
-                "most",
-                "low tasks left at the end");
+                        "Urgent tasks, ms from when they were to be submitted until an agent has them, while agents are busy with low ones",
+                        "capacity of each agent",
+                        "low tasks that wait",
+                        "p50",
+                        "p99",
+                        "most",
+                        "low tasks left at the end")
+                .bars("ms", 2, 3);
         for (int capacity : capacities) {
             try (Cluster cluster = new Cluster();
                     CoordinatorSide side = new CoordinatorSide(cluster, AGENTS, capacity).working()) {
