@@ -75,14 +75,14 @@ final class ThroughputBenchmark extends Benchmark {
                 String run = "flood" + i;
                 floods.add(raw, fenced, coordinator, tasks, side -> side.flood(run, tasks, 0));
             }
-            floods.report(report, costs, agents, "submitted as fast as can be");
+            floods.report(report, costs, agents, "flood");
             if (waiting > 0 && agents == drainAgents) {
                 Turns drains = new Turns();
                 for (int i = 0; i < times; i++) {
                     String run = "drain" + i;
                     drains.add(raw, fenced, coordinator, waiting, side -> side.drain(run, waiting, "all"));
                 }
-                drains.report(report, costs, agents, waiting + " that wait");
+                drains.report(report, costs, agents, "drain of " + waiting);
             }
         }
     }

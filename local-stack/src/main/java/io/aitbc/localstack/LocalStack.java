@@ -2,16 +2,22 @@ package io.aitbc.localstack;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.net.BindException;
 import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Comparator;
+import java.util.concurrent.ThreadLocalRandom;
 import java.util.stream.Stream;
 
 /** Kafka and Redis on free ports and in a folder that is deleted at the end: what a test needs. */
 public final class LocalStack implements AutoCloseable {
     private final Path folder;
+    private static final int LOWEST_PORT = 15_000;
+    /** On Linux; elsewhere it is higher. */
+    private static final int LOWEST_OF_CONNECTIONS = 32_768;
+
     private LocalKafka kafka;
     private LocalRedis redis;
     private final int kafkaPort = freePort();
@@ -75,11 +81,17 @@ public final class LocalStack implements AutoCloseable {
         }
     }
 
+    /** One that nobody listens on, of those that no outgoing connection is given meanwhile. */
     public static int freePort() {
-        try (ServerSocket socket = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
-            return socket.getLocalPort();
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
+        while (true) {
+            int port = ThreadLocalRandom.current().nextInt(LOWEST_PORT, LOWEST_OF_CONNECTIONS);
+            try (ServerSocket socket = new ServerSocket(port, 1, InetAddress.getLoopbackAddress())) {
+                return socket.getLocalPort();
+            } catch (BindException e) {
+                // Another, then.
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
         }
     }
 

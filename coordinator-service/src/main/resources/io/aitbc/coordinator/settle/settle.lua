@@ -26,14 +26,12 @@ local tracks = {}
 local function track_of(agent_id)
   local track = tracks[agent_id]
   if not track then
-    local seen = redis.call('HMGET', 'agent:' .. agent_id, 'failure_share', 'response_ms', 'results_at', 'status')
+    local seen = redis.call('HMGET', 'agent:' .. agent_id, 'failure_share', 'response_ms', 'results_at')
     track = { share = tonumber(seen[1]) or 0, response = math.min(tonumber(seen[2]) or 0, longest_attempt_ms) }
     local age_ms = math.max(0, now_ms - (tonumber(seen[3]) or now_ms))
     track.share = track.share * 0.5 ^ (age_ms / 60000)
     track.kept = math.exp(-age_ms / 60000)
     track.longest = 0
-    -- Results of an agent that somebody made up make no agent.
-    track.known = seen[4]
     tracks[agent_id] = track
   end
   return track
@@ -113,14 +111,16 @@ for agent_id, ids in pairs(done_by) do
   counts[#counts + 1] = '"' .. agent_id .. '":' .. redis.call('HLEN', 'agent:' .. agent_id .. ':inflight')
 end
 for agent_id, track in pairs(tracks) do
-  if track.known then
+  local agent = 'agent:' .. agent_id
+  -- Results of an agent that somebody made up make no agent.
+  if redis.call('EXISTS', agent) == 1 then
     local response = track.longest
     if response <= track.response then
       response = track.response * track.kept + track.longest * (1 - track.kept)
     end
     local share = string.format('%.4f', track.share)
     response = string.format('%.1f', response)
-    redis.call('HSET', 'agent:' .. agent_id, 'failure_share', share, 'response_ms', response, 'results_at', ARGV[1])
+    redis.call('HSET', agent, 'failure_share', share, 'response_ms', response, 'results_at', ARGV[1])
     news[#news + 1] = '"' .. agent_id .. '":[' .. share .. ',' .. response .. ']'
   end
 end
