@@ -48,8 +48,8 @@ public final class LocalRedis implements AutoCloseable {
                     .setting("dir " + folder.toAbsolutePath())
                     .setting("appendonly yes")
                     .setting("save \"\"")
-                    // As in docker-compose.yml: the file is written anew less often, which takes as long as the tasks
-                    // of some seconds.
+                    // As in docker-compose.yml: the file is written anew less often, for by default, in a
+                    // flood, that took a fifth of two cores.
                     .setting("auto-aof-rewrite-percentage 300")
                     .setting("auto-aof-rewrite-min-size 256mb")
                     .build();
