@@ -190,6 +190,10 @@ class RebuildTest {
         await().atMost(LONG).until(() -> redis.exists("index:complete") == 1);
         await().atMost(LONG).until(() -> "stale".equals(redis.hget("agent:dead", "status")));
         coordinator.register("living", 1);
+        await().atMost(LONG).until(() -> {
+            coordinator.post("/agents/living/heartbeat", "{}");
+            return redis.hexists("agent:living:inflight", id);
+        });
         JsonNode again = coordinator.awaitRecords("assignments.living", 1).get(0);
         assertThat(again.get("assignment_id").asString()).isEqualTo(id + ":2");
         coordinator.report(again, "completed", null);

@@ -23,8 +23,14 @@ for i = 3, #ARGV, 10 do
     redis.call('HSET', 'agent:' .. agent_id .. ':inflight', task_id,
       '{"attempt":' .. attempt .. ',"assigned_at":"' .. ARGV[i + 5] .. '","deadline":"' .. ARGV[i + 9] .. '"}')
     redis.call('ZADD', 'tasks:deadlines', string.format('%.0f', now_ms + tonumber(ARGV[i + 8]) * 1000), task_id)
-    -- One that does not speak again is found to be silent, and what it holds is given back.
-    redis.call('ZADD', 'agents:heartbeats', 'NX', ARGV[1], agent_id)
+    local status = redis.call('HGET', 'agent:' .. agent_id, 'status')
+    if status == 'stale' or status == 'inactive' then
+      -- It was found to be lost before it was known what it holds.
+      redis.call('ZADD', 'agents:gone', 'GT', ARGV[1], agent_id)
+    else
+      -- One that does not speak again is found to be silent, and what it holds is given back.
+      redis.call('ZADD', 'agents:heartbeats', 'NX', ARGV[1], agent_id)
+    end
     restored = restored + 1
     held[agent_id] = true
   end

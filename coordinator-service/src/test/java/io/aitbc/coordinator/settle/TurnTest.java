@@ -12,10 +12,13 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
+import java.util.Map;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** What was read from Kafka for an index that was emptied once more since is not written: it may have ended. */
 class TurnTest {
@@ -54,6 +57,26 @@ class TurnTest {
         assertThat(redis.sync().hkeys(Keys.inflight("a"))).containsExactly("t");
         assertThat(redis.sync().get(Keys.INDEX_COMPLETE)).isEqualTo(NOW.toString());
         assertThat(redis.sync().exists(Keys.INDEX_REBUILDING)).isZero();
+    }
+
+    @Test
+    void onlyAnAgentThatMayStillSpeakHasTimeToDoSo() {
+        attempts.restore("mine", List.of(HELD), NOW);
+        assertThat(redis.sync().zscore(Keys.HEARTBEATS, "a")).isEqualTo(NOW.toEpochMilli());
+        assertThat(attempts.lostAgents()).isEmpty();
+    }
+
+    /** Between the reading of heartbeats and of what agents hold. */
+    @ParameterizedTest
+    @ValueSource(strings = {"stale", "inactive"})
+    void whatAnAgentHoldsThatIsLostAlreadyIsGivenBackAtOnce(String status) {
+        redis.sync().hset(Keys.agent("a"), "status", status);
+        attempts.restore("mine", List.of(HELD), NOW);
+        assertThat(redis.sync().zscore(Keys.HEARTBEATS, "a")).isNull();
+        assertThat(attempts.lostAgents()).isEqualTo(Map.of("a", NOW));
+        assertThat(attempts.heldSince("a", NOW))
+                .extracting(Attempts.Held::taskId)
+                .containsExactly("t");
     }
 
     @Test
