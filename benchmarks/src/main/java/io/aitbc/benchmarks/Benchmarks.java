@@ -34,7 +34,9 @@ public final class Benchmarks {
         if (args.length > 0 && args[0].startsWith("role:")) {
             play(args[0], Arrays.copyOfRange(args, 1, args.length));
         } else {
-            System.exit(new CommandLine(new Benchmarks()).execute(args));
+            System.exit(new CommandLine(new Benchmarks())
+                    .setCaseInsensitiveEnumValuesAllowed(true)
+                    .execute(args));
         }
     }
 

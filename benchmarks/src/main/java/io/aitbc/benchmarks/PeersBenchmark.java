@@ -23,9 +23,6 @@ import picocli.CommandLine.Option;
         name = "peers",
         description = "Tasks per second, beside RabbitMQ, BullMQ and Celery; each needs to be installed.")
 final class PeersBenchmark extends Benchmark {
-    /** Until the compilers have done most of what they do. */
-    private static final int WARM_UP = 600_000;
-
     private static final String RABBIT = "/usr/lib/rabbitmq/bin/rabbitmq-server";
 
     @Option(names = "--tasks", defaultValue = "100000", description = "How many tasks each time; Celery gets a tenth")
@@ -36,6 +33,13 @@ final class PeersBenchmark extends Benchmark {
 
     @Option(names = "--times", defaultValue = "5", description = "How often")
     private int times;
+
+    @Option(
+            names = "--warm-up",
+            defaultValue = "2000000",
+            description =
+                    "How many tasks the coordinator gets before, until the compilers have done what they do; the others get one time")
+    private int warmUp;
 
     @Option(
             names = "--whom",
@@ -95,7 +99,7 @@ final class PeersBenchmark extends Benchmark {
     private void coordinator(Report report) {
         try (Cluster cluster = new Cluster();
                 CoordinatorSide side = new CoordinatorSide(cluster, agents, 10_000 / agents).working()) {
-            side.flood("warm", WARM_UP, 0);
+            side.flood("warm", warmUp, 0);
             report.row("agent-coordinator", median(i -> side.flood("flood" + i, tasks, 0)), "");
         }
     }
