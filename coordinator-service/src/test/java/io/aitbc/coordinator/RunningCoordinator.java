@@ -47,7 +47,8 @@ public final class RunningCoordinator implements AutoCloseable {
         }
     }
 
-    private RunningCoordinator(LocalStack stack, String topicPrefix, int redisDatabase, String... settings) {
+    private RunningCoordinator(
+            Class<?>[] sources, LocalStack stack, String topicPrefix, int redisDatabase, String... settings) {
         this.stack = stack;
         this.topics = new Topics(topicPrefix);
         List<String> all = new ArrayList<>(List.of(
@@ -62,7 +63,7 @@ public final class RunningCoordinator implements AutoCloseable {
             all.removeIf(one -> one.startsWith(setting.substring(0, setting.indexOf('=') + 1)));
             all.add(setting);
         }
-        this.context = SpringApplication.run(CoordinatorApplication.class, all.toArray(String[]::new));
+        this.context = SpringApplication.run(sources, all.toArray(String[]::new));
         this.producer = new KafkaProducer<>(
                 Map.of(
                         ProducerConfig.BOOTSTRAP_SERVERS_CONFIG,
@@ -76,7 +77,19 @@ public final class RunningCoordinator implements AutoCloseable {
     /** Returns once it is healthy. The prefix and the database keep coordinators of different tests apart. */
     public static RunningCoordinator start(
             LocalStack stack, String topicPrefix, int redisDatabase, String... settings) {
-        RunningCoordinator started = new RunningCoordinator(stack, topicPrefix, redisDatabase, settings);
+        return startWith(new Class<?>[] {CoordinatorApplication.class}, stack, topicPrefix, redisDatabase, settings);
+    }
+
+    /** @param beans what takes the place of something inside, as no setting does */
+    public static RunningCoordinator startWith(
+            Class<?> beans, LocalStack stack, String topicPrefix, int redisDatabase, String... settings) {
+        return startWith(
+                new Class<?>[] {CoordinatorApplication.class, beans}, stack, topicPrefix, redisDatabase, settings);
+    }
+
+    private static RunningCoordinator startWith(
+            Class<?>[] sources, LocalStack stack, String topicPrefix, int redisDatabase, String... settings) {
+        RunningCoordinator started = new RunningCoordinator(sources, stack, topicPrefix, redisDatabase, settings);
         started.awaitHealthy();
         return started;
     }

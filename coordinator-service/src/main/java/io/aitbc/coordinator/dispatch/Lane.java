@@ -202,7 +202,7 @@ final class Lane {
 
     /** A task was read, and waits. */
     void waits(WaitingTask task, Instant now) {
-        this.now = now;
+        itIs(now);
         if (!isOwned(task)) {
             return;
         }
@@ -244,7 +244,7 @@ final class Lane {
      */
     boolean round(Instant now) {
         boolean more = false;
-        this.now = now;
+        itIs(now);
         notPublished.say(now);
         finishCancelled();
         if (!now.isBefore(pausedUntil)) {
@@ -260,6 +260,20 @@ final class Lane {
         }
         reportClears();
         return more;
+    }
+
+    /** Where the clock was set back, what was put off until later is not kept waiting until that time comes again. */
+    private void itIs(Instant time) {
+        if (time.isBefore(now)) {
+            pausedUntil = Instant.EPOCH;
+            nextNote = Instant.EPOCH;
+            nextPutOff = Instant.EPOCH;
+            nextMakeSure = Instant.EPOCH;
+            lastPlaced = Instant.EPOCH;
+            heard.clear();
+            partitions.values().forEach(partition -> partition.moved(time));
+        }
+        now = time;
     }
 
     /** What changed since the last call, to be committed. */

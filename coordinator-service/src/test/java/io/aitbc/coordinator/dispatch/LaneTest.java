@@ -219,6 +219,33 @@ class LaneTest {
         assertThat(outside.published).containsExactly("NORMAL-0-10");
     }
 
+    @Test
+    void aClockThatIsSetBackDoesNotProlongThePause() {
+        agent(1);
+        read(NORMAL_0, 10);
+        outside.reserving = CompletableFuture.failedFuture(new IllegalStateException("away"));
+        lane.round(now);
+        outside.reserving = null;
+
+        now = now.minus(Duration.ofHours(1));
+        lane.round(now);
+
+        assertThat(outside.published).containsExactly("NORMAL-0-10");
+    }
+
+    @Test
+    void aClockThatIsSetBackDoesNotKeepTasksInvisible() {
+        agent(1);
+        read(NORMAL_0, 10, 11);
+        lane.round(now);
+
+        now = now.minus(Duration.ofHours(1));
+        read(NORMAL_0, 12);
+        lane.round(now);
+
+        assertThat(outside.noted).containsExactly("NORMAL-0-11", "NORMAL-0-12");
+    }
+
     /** Whether or not the predecessor's agent has room, and whether or not there is any. */
     @Test
     void whatAPredecessorReservedIsPublishedAgain() {

@@ -1,0 +1,51 @@
+package io.aitbc.coordinator;
+
+import io.aitbc.localstack.LocalStack;
+import io.lettuce.core.RedisClient;
+import java.time.Clock;
+import java.time.Duration;
+import java.time.Instant;
+import java.time.InstantSource;
+import java.time.ZoneOffset;
+import org.junit.jupiter.api.Test;
+import org.springframework.context.annotation.Bean;
+import org.springframework.context.annotation.Primary;
+
+/** Somebody sets the machine's clock back while what cannot be placed fills a window. */
+class ClockSetBackTest {
+    private static final int REDIS_DATABASE = 12;
+    private static volatile Duration back = Duration.ZERO;
+
+    static class Beans {
+        @Bean
+        @Primary
+        Clock settable() {
+            InstantSource shifted = () -> Instant.now().minus(back);
+            return shifted.withZone(ZoneOffset.UTC);
+        }
+    }
+
+    @Test
+    void tasksAreReadOn() {
+        try (RedisClient client = RedisClient.create(LocalStack.shared().redisUrl() + "/" + REDIS_DATABASE)) {
+            client.connect().sync().flushdb();
+        }
+        try (RunningCoordinator coordinator = RunningCoordinator.startWith(
+                Beans.class,
+                LocalStack.shared(),
+                "clock.",
+                REDIS_DATABASE,
+                "--aitbc.dispatch.window-per-partition=1",
+                "--aitbc.topics.partitions=1")) {
+            String blocked = coordinator.submit(
+                    "{\"priority\":\"low\",\"task_data\":{},\"requirements\":{\"agent_type\":\"nobody\"}}");
+            coordinator.awaitTask(blocked, "queued");
+
+            back = Duration.ofHours(1);
+
+            coordinator.register("agent", 1);
+            String able = coordinator.submit("{\"task_data\":{}}");
+            coordinator.awaitTask(able, "assigned");
+        }
+    }
+}
