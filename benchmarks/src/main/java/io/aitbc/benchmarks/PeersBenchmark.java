@@ -36,7 +36,7 @@ final class PeersBenchmark extends Benchmark {
 
     @Option(
             names = "--warm-up",
-            defaultValue = "2000000",
+            defaultValue = "1300000",
             description =
                     "How many tasks the coordinator gets before, until the compilers have done what they do; the others get one time")
     private int warmUp;

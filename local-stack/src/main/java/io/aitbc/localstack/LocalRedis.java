@@ -52,6 +52,8 @@ public final class LocalRedis implements AutoCloseable {
                     // flood, that took a fifth of two cores.
                     .setting("auto-aof-rewrite-percentage 300")
                     .setting("auto-aof-rewrite-min-size 256mb")
+                    .setting("rdbcompression no")
+                    .setting("latency-tracking no")
                     .build();
             Set<ProcessHandle> before = ProcessHandle.current().children().collect(Collectors.toSet());
             server.start();
