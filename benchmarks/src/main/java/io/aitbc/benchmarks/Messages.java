@@ -20,7 +20,7 @@ import org.openjdk.jmh.annotations.State;
 @BenchmarkMode(Mode.AverageTime)
 @OutputTimeUnit(TimeUnit.NANOSECONDS)
 public class Messages {
-    private static final Instant NOW = Instant.parse("2026-01-01T00:00:00.123456Z");
+    private static final Instant NOW = Instant.parse("2026-01-01T00:00:00.123Z");
 
     private final byte[] task = ("{\"task_id\":\"flood1-77777-1764000000000000\",\"task_data\":{\"text\":\""
                     + "x".repeat(180) + "\"}}")
@@ -30,6 +30,7 @@ public class Messages {
                             + "\"agent_id\":\"worker-77\",\"status\":\"completed\",\"result\":{\"ok\":true}}")
                     .getBytes(StandardCharsets.UTF_8);
     private final Task read = Json.read(task, Task.class).accepted("flood1-77777-1764000000000000", NOW);
+    private final byte[] assignment = Json.bytes(Assignment.of(read, Priority.NORMAL, "worker-77", NOW));
 
     @Benchmark
     public Task readTask() {
@@ -39,6 +40,11 @@ public class Messages {
     @Benchmark
     public byte[] writeAssignment() {
         return Json.bytes(Assignment.of(read, Priority.NORMAL, "worker-77", NOW));
+    }
+
+    @Benchmark
+    public Assignment readAssignment() {
+        return Json.read(assignment, Assignment.class);
     }
 
     @Benchmark

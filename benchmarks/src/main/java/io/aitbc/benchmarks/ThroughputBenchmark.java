@@ -30,7 +30,7 @@ final class ThroughputBenchmark extends Benchmark {
     @Option(names = "--times", defaultValue = "5", description = "How often, each side in turn")
     private int times;
 
-    @Option(names = "--warm-up", defaultValue = "500000", description = "How many tasks before")
+    @Option(names = "--warm-up", defaultValue = "1300000", description = "How many tasks before")
     private int warmUp;
 
     @Override
