@@ -12,6 +12,7 @@ import io.aitbc.contracts.Topics;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
+import java.time.ZoneOffset;
 import java.util.Collection;
 import java.util.HashMap;
 import java.util.List;
@@ -577,7 +578,7 @@ public final class AgentWorker implements AutoCloseable {
         private Duration heartbeatInterval = Duration.ofSeconds(10);
         private Duration drainTimeout = Duration.ofSeconds(30);
         private Map<String, Object> kafka = Map.of();
-        private Clock clock = Clock.systemUTC();
+        private Clock clock = Clock.tickMillis(ZoneOffset.UTC);
 
         private Builder(String bootstrapServers, Registration registration, Handler handler) {
             this.bootstrapServers = bootstrapServers;

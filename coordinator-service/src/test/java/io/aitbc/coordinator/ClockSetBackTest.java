@@ -1,5 +1,7 @@
 package io.aitbc.coordinator;
 
+import static org.awaitility.Awaitility.await;
+
 import io.aitbc.localstack.LocalStack;
 import io.lettuce.core.RedisClient;
 import java.time.Clock;
@@ -37,9 +39,14 @@ class ClockSetBackTest {
                 REDIS_DATABASE,
                 "--aitbc.dispatch.window-per-partition=1",
                 "--aitbc.topics.partitions=1")) {
-            String blocked = coordinator.submit(
-                    "{\"priority\":\"low\",\"task_data\":{},\"requirements\":{\"agent_type\":\"nobody\"}}");
-            coordinator.awaitTask(blocked, "queued");
+            coordinator.submit("{\"priority\":\"low\",\"task_data\":{},\"requirements\":{\"agent_type\":\"nobody\"}}");
+            await().atMost(Duration.ofSeconds(30))
+                    .until(() -> coordinator
+                            .get("/coordinators")
+                            .body()
+                            .get("coordinators")
+                            .valueStream()
+                            .anyMatch(one -> one.path("waiting").asInt() == 1));
 
             back = Duration.ofHours(1);
 

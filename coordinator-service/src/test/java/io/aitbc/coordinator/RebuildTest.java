@@ -196,6 +196,7 @@ class RebuildTest {
         });
         JsonNode again = coordinator.awaitRecords("assignments.living", 1).get(0);
         assertThat(again.get("assignment_id").asString()).isEqualTo(id + ":2");
+        coordinator.post("/agents/living/heartbeat", "{}");
         coordinator.report(again, "completed", null);
         coordinator.awaitTask(id, "completed");
     }

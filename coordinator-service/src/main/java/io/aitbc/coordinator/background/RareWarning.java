@@ -30,9 +30,9 @@ public final class RareWarning {
         }
     }
 
-    /** Says what there is to say, if the last time is long enough ago. */
+    /** Says what there is to say, if the last time is long enough ago, or still to come, because the clock was set back. */
     public synchronized void say(Instant now) {
-        if (times == 0 || now.isBefore(next)) {
+        if (times == 0 || now.isBefore(next) && !now.isBefore(next.minus(EVERY))) {
             return;
         }
         log.warn(message, times, String.join(", ", examples));

@@ -6,6 +6,7 @@ import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.assign.AssignmentTopics;
 import io.aitbc.coordinator.assign.Reservations;
 import io.aitbc.coordinator.assign.Verdict;
+import io.aitbc.coordinator.background.Pace;
 import io.aitbc.coordinator.intake.DeadLetters;
 import io.aitbc.coordinator.intake.TaskQueue;
 import io.aitbc.coordinator.intake.TaskRecords;
@@ -101,10 +102,10 @@ public final class Dispatcher implements AutoCloseable {
     private final Set<TopicPartition> gaining = new HashSet<>();
 
     private final List<Runnable> notSetAside = new ArrayList<>();
-    private Instant nextPoll = Instant.EPOCH;
-    private Instant nextCommit = Instant.EPOCH;
-    private Instant nextLook = Instant.EPOCH;
-    private Instant lastLook = Instant.EPOCH;
+    private final Pace polls = new Pace(BETWEEN_POLLS_BESIDE_WORK);
+    private final Pace commits = new Pace(COMMIT_EVERY);
+    private final Pace looks = new Pace(LOOK_AT_TIME_EVERY);
+    private long lastLook = System.nanoTime();
     /** Whether the last round left something that can be done at once. */
     private boolean moreToDo;
 
@@ -243,9 +244,8 @@ public final class Dispatcher implements AutoCloseable {
         Instant now = clock.instant();
         lookAtTime(now);
         moreToDo = lane.round(now);
-        if (!now.isBefore(nextCommit)) {
+        if (commits.isDue()) {
             commitSoon();
-            nextCommit = now.plus(COMMIT_EVERY);
         }
     }
 
@@ -266,9 +266,7 @@ public final class Dispatcher implements AutoCloseable {
                 }
             }
         }
-        for (TopicPartition partition : polled.partitions()) {
-            pauseIfFull(partition);
-        }
+        pauseFull(polled.partitions());
     }
 
     private void setAside(
@@ -285,18 +283,18 @@ public final class Dispatcher implements AutoCloseable {
     }
 
     private void lookAtTime(Instant now) {
-        if (now.isBefore(nextLook)) {
+        if (!looks.isDue()) {
             return;
         }
-        nextLook = now.plus(LOOK_AT_TIME_EVERY);
         List<Runnable> again = List.copyOf(notSetAside);
         notSetAside.clear();
         again.forEach(Runnable::run);
         deadLetters.say(now);
         Matcher matcher = lane.matcher();
         matcher.timePassed(now);
-        double seconds = Math.max(0.001, Duration.between(lastLook, now).toMillis() / 1000.0);
-        lastLook = now;
+        long look = System.nanoTime();
+        double seconds = Math.max(0.001, (look - lastLook) / 1e9);
+        lastLook = look;
         Map<Priority, Instant> oldest = new EnumMap<>(Priority.class);
         for (Priority priority : Priority.values()) {
             WaitingTask first = matcher.backlog().oldest(priority);
@@ -317,12 +315,10 @@ public final class Dispatcher implements AutoCloseable {
     private ConsumerRecords<byte[], byte[]> poll() {
         resumeWithRoom();
         if (hasEnoughToDo()) {
-            Instant now = clock.instant();
-            if (now.isBefore(nextPoll)) {
+            if (!polls.isDue()) {
                 awaitMail();
                 return ConsumerRecords.empty();
             }
-            nextPoll = now.plus(BETWEEN_POLLS_BESIDE_WORK);
             // Never longer: while something is fetched of a paused partition, a consumer that is to wait goes round and
             // round.
             return consumer.poll(Duration.ZERO);
@@ -373,9 +369,13 @@ public final class Dispatcher implements AutoCloseable {
         log.atInfo().addKeyValue("partitions", gained.size()).log("Partitions gained");
     }
 
-    private void pauseIfFull(TopicPartition partition) {
-        if (lane.isFull(lanePartition(partition)) && paused.add(partition)) {
-            consumer.pause(Set.of(partition));
+    /** All in one call, for which the consumer's own thread is awaited. */
+    private void pauseFull(Set<TopicPartition> partitions) {
+        Set<TopicPartition> full = partitions.stream()
+                .filter(partition -> lane.isFull(lanePartition(partition)))
+                .collect(Collectors.toSet());
+        if (paused.addAll(full)) {
+            consumer.pause(full);
         }
     }
 
@@ -429,7 +429,7 @@ public final class Dispatcher implements AutoCloseable {
 
     /** Waits a little for what is with Redis and Kafka, so that it need not be done again by whoever comes next. */
     private void finishOpenWork() {
-        Instant limit = clock.instant().plus(OPEN_WORK_LIMIT);
+        long limit = System.nanoTime() + OPEN_WORK_LIMIT.toNanos();
         try {
             while (lane.hasOpenWork()) {
                 Runnable mail = mailbox.poll(1, TimeUnit.MILLISECONDS);
@@ -437,7 +437,7 @@ public final class Dispatcher implements AutoCloseable {
                     mail.run();
                 }
                 handleMail();
-                if (!clock.instant().isBefore(limit)) {
+                if (System.nanoTime() - limit >= 0) {
                     return;
                 }
             }

@@ -73,7 +73,8 @@ final class AgentsNow {
 
     void look(Channel channel) {
         Instant now = clock.instant();
-        if (!now.isBefore(nextRead)) {
+        // It is too far ahead where the clock was set back.
+        if (!now.isBefore(nextRead) || now.plus(READ_ALL_EVERY).isBefore(nextRead)) {
             all.clear();
             registry.all().forEach(agent -> all.put(agent.id(), agent));
             nextRead = now.plus(READ_ALL_EVERY);

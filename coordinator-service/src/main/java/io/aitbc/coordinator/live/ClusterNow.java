@@ -109,7 +109,8 @@ public final class ClusterNow {
      */
     boolean look(boolean watched) throws InterruptedException {
         Instant now = clock.instant();
-        boolean due = !now.isBefore(nextPoint);
+        // It is too far ahead where the clock was set back.
+        boolean due = !now.isBefore(nextPoint) || now.plus(REMEMBER_EVERY).isBefore(nextPoint);
         if (!watched && !due) {
             return false;
         }

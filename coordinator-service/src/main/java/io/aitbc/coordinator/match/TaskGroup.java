@@ -76,6 +76,10 @@ final class TaskGroup {
 
     /** Whether no agent could take its tasks for a while: where agents are merely busy, one is open again and again. */
     boolean isBlocked(Instant now) {
+        if (now.isBefore(openAt)) {
+            // The clock was set back.
+            openAt = now;
+        }
         return pool.open.isEmpty() && !now.isBefore(openAt.plus(BUSY_FOR));
     }
 

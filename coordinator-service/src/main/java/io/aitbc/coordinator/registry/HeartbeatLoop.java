@@ -4,6 +4,7 @@ import io.aitbc.contracts.Heartbeat;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.agent.HealthPolicy;
+import io.aitbc.coordinator.background.Pace;
 import io.aitbc.coordinator.background.RareWarning;
 import io.aitbc.coordinator.intake.DeadLetters;
 import io.aitbc.coordinator.kafka.ConsumerLoop;
@@ -60,7 +61,7 @@ public final class HeartbeatLoop implements AutoCloseable {
             log, "{} heartbeats by which two processes go by one agent id, so that each gets half the work: {}");
     private volatile Set<Integer> owned = Set.of();
     private Consumer<byte[], byte[]> consumer;
-    private Instant nextLook = Instant.EPOCH;
+    private final Pace looks = new Pace(LOOK_FOR_SILENT_EVERY);
     /** When the look began whose outcome depends on what is unheard. */
     private @Nullable Instant lookingSince;
     /** Since when Kafka answers, and agents can be heard. */
@@ -150,12 +151,11 @@ public final class HeartbeatLoop implements AutoCloseable {
      * partitions been another's. And if Kafka itself was away, agents get the time to speak again.
      */
     private void lookForSilent(Instant now) {
-        if (lookingSince == null && !now.isBefore(nextLook)) {
-            nextLook = now.plus(LOOK_FOR_SILENT_EVERY);
+        if (lookingSince == null && looks.isDue()) {
             try {
                 unheard.putAll(consumer.endOffsets(consumer.assignment(), PATIENCE));
                 lookingSince = now;
-                hearingSince = hearingSince == null ? clock.instant() : hearingSince;
+                hearingSince = hearingSince == null || now.isBefore(hearingSince) ? clock.instant() : hearingSince;
             } catch (RetriableException e) {
                 log.atDebug().log("Kafka does not answer: {}", e.toString());
                 hearingSince = null;

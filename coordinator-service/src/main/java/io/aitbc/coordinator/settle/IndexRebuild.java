@@ -37,8 +37,10 @@ final class IndexRebuild implements AutoCloseable {
     private final Attempts attempts;
     private final Clock clock;
     private final Recurring looking = new Recurring("index", LOOK_EVERY, this::look, () -> {});
-    private @Nullable Instant missingSince;
-    private @Nullable Instant latecomersAt;
+    /** As {@link System#nanoTime} tells, so that no clock that is set back keeps what is reserved for agents unknown. */
+    private @Nullable Long missingSince;
+
+    private @Nullable Long latecomersAt;
 
     private interface Step {
         void run(String turn, Instant now) throws InterruptedException;
@@ -62,19 +64,19 @@ final class IndexRebuild implements AutoCloseable {
     }
 
     private void look() throws InterruptedException {
-        Instant now = clock.instant();
+        long time = System.nanoTime();
         if (isComplete()) {
             missingSince = null;
-            if (latecomersAt != null && !now.isBefore(latecomersAt)) {
-                alone(now, this::lookForLatecomers);
+            if (latecomersAt != null && time - latecomersAt >= 0) {
+                alone(this::lookForLatecomers);
             }
             return;
         }
         if (missingSince == null) {
-            missingSince = now;
+            missingSince = time;
         }
-        if (!now.isBefore(missingSince.plus(ON_ITS_WAY)) || !inFlight.isPossible()) {
-            alone(now, this::rebuild);
+        if (time - missingSince >= ON_ITS_WAY.toNanos() || !inFlight.isPossible()) {
+            alone(this::rebuild);
         }
     }
 
@@ -83,7 +85,8 @@ final class IndexRebuild implements AutoCloseable {
     }
 
     /** One coordinator at a time; whose turn it is stands in Redis, and is gone when that is emptied. */
-    private void alone(Instant now, Step step) throws InterruptedException {
+    private void alone(Step step) throws InterruptedException {
+        Instant now = clock.instant();
         String turn = now + " " + UUID.randomUUID();
         SetArgs ifNobodyElse = SetArgs.Builder.nx().px(LASTS_AT_MOST.toMillis());
         if ("OK".equals(redis.sync().set(Keys.INDEX_REBUILDING, turn, ifNobodyElse))) {
@@ -107,7 +110,7 @@ final class IndexRebuild implements AutoCloseable {
         int restored = attempts.restore(turn, inFlight.find(now), now);
         attempts.indexIsComplete(turn, clock.instant());
         attempts.tellRebuilt();
-        latecomersAt = now.plus(LATECOMERS_AFTER);
+        latecomersAt = System.nanoTime() + LATECOMERS_AFTER.toNanos();
         log.atInfo()
                 .addKeyValue("agents", agents)
                 .addKeyValue("in_flight", restored)

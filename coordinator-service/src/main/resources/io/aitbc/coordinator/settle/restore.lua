@@ -12,6 +12,7 @@ if redis.call('GET', 'index:rebuilding') ~= ARGV[2] then
 end
 local now_ms = tonumber(ARGV[1])
 local restored, held = 0, {}
+local speaks = { active = true, busy = true, maintenance = true }
 for i = 3, #ARGV, 10 do
   local task_id, attempt, agent_id = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2]
   local task = 'task:' .. task_id
@@ -24,9 +25,9 @@ for i = 3, #ARGV, 10 do
       '{"attempt":' .. attempt .. ',"assigned_at":"' .. ARGV[i + 5] .. '","deadline":"' .. ARGV[i + 9] .. '"}')
     redis.call('ZADD', 'tasks:deadlines', string.format('%.0f', now_ms + tonumber(ARGV[i + 8]) * 1000), task_id)
     local status = redis.call('HGET', 'agent:' .. agent_id, 'status')
-    if status == 'stale' or status == 'inactive' then
-      -- It was found to be lost before it was known what it holds.
-      redis.call('ZADD', 'agents:gone', 'GT', ARGV[1], agent_id)
+    if status and not speaks[status] then
+      -- It was found to be lost before it was known what it holds; by whichever clock is ahead.
+      redis.call('ZADD', 'agents:gone', 'GT', math.max(now_ms, tonumber(ARGV[i + 6])), agent_id)
     else
       -- One that does not speak again is found to be silent, and what it holds is given back.
       redis.call('ZADD', 'agents:heartbeats', 'NX', ARGV[1], agent_id)

@@ -68,7 +68,7 @@ class TurnTest {
 
     /** Between the reading of heartbeats and of what agents hold. */
     @ParameterizedTest
-    @ValueSource(strings = {"stale", "inactive"})
+    @ValueSource(strings = {"stale", "inactive", "error"})
     void whatAnAgentHoldsThatIsLostAlreadyIsGivenBackAtOnce(String status) {
         redis.sync().hset(Keys.agent("a"), "status", status);
         attempts.restore("mine", List.of(HELD), NOW);
