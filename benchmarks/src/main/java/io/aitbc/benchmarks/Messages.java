@@ -23,11 +23,12 @@ public class Messages {
     private static final Instant NOW = Instant.parse("2026-01-01T00:00:00.123Z");
 
     private final byte[] task = ("{\"task_id\":\"flood1-77777-1764000000000000\",\"task_data\":{\"text\":\""
-                    + "x".repeat(180) + "\"}}")
+                    + "x".repeat(180) + "\"},\"submitted_at\":\"" + NOW + "\"}")
             .getBytes(StandardCharsets.UTF_8);
     private final byte[] result =
             ("{\"assignment_id\":\"flood1-77777-1764000000000000:1\",\"task_id\":\"flood1-77777-1764000000000000\",\"attempt\":1,"
-                            + "\"agent_id\":\"worker-77\",\"status\":\"completed\",\"result\":{\"ok\":true}}")
+                            + "\"agent_id\":\"worker-77\",\"status\":\"completed\",\"result\":{\"ok\":true},"
+                            + "\"started_at\":\"" + NOW + "\",\"finished_at\":\"" + NOW + "\"}")
                     .getBytes(StandardCharsets.UTF_8);
     private final Task read = Json.read(task, Task.class).accepted("flood1-77777-1764000000000000", NOW);
     private final byte[] assignment = Json.bytes(Assignment.of(read, Priority.NORMAL, "worker-77", NOW));

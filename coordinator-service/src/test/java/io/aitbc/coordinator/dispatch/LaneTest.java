@@ -602,6 +602,22 @@ class LaneTest {
         assertThat(outside.putOff).containsExactly("NORMAL-0-11");
     }
 
+    @Test
+    void aClockThatIsSetBackDoesNotMakeThemSeemBusyForLonger() {
+        agent(1);
+        read(NORMAL_0, 10);
+        lane.round(now);
+        fill(NORMAL_0, 11);
+        outside.ends.put(NORMAL_0, 100L);
+
+        now = now.minus(Duration.ofHours(1));
+        lane.round(now);
+        assertThat(outside.putOff).isEmpty();
+
+        lane.round(now.plusMillis(1_000));
+        assertThat(outside.putOff).containsExactly("NORMAL-0-11");
+    }
+
     /** There will be room by itself, and each task that is put off is written anew. */
     @Test
     void nothingIsPutOffWhileEnoughOfAFullPartitionMovesOn() {
