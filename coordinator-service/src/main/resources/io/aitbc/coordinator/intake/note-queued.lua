@@ -1,5 +1,6 @@
 -- Makes waiting tasks visible.
--- Guarantee: of a task of which something is known, at most what it waits for is changed, and only while it waits.
+-- Guarantee: of a task of which something is known, at most what it waits for is changed, while it waits, or added, when an agent was
+--        given this very attempt sooner than it was noted.
 -- ARGV   1 the tasks, as JSON, each a list of texts: task_id, attempt, priority, submitted_at, max_attempts, then what it waits for, or
 --        '': requirements as JSON, not_before, expires_at
 -- Returns one text, for each task 1 if it has ended, as one that was cancelled before its record was read, else 0
@@ -13,13 +14,20 @@ for i, one in ipairs(cjson.decode(ARGV[1])) do
     redis.call('HSET', task, 'task_id', one[1], 'status', 'queued', 'attempt', one[2], 'priority', one[3],
       'submitted_at', one[4], 'max_attempts', one[5])
   end
-  answer[i] = ended[status] and tonumber(redis.call('HGET', task, 'attempt')) >= tonumber(one[2]) and 1 or 0
+  local attempt = status and status ~= 'queued' and tonumber(redis.call('HGET', task, 'attempt'))
+  answer[i] = ended[status] and attempt >= tonumber(one[2]) and 1 or 0
   if status == 'queued' or not status and (one[6] ~= '' or one[7] ~= '' or one[8] ~= '') then
     for field, at in pairs(waits_for) do
       if one[at] ~= '' then
         redis.call('HSET', task, field, one[at])
       elseif status then
         redis.call('HDEL', task, field)
+      end
+    end
+  elseif attempt == tonumber(one[2]) then
+    for field, at in pairs(waits_for) do
+      if one[at] ~= '' then
+        redis.call('HSETNX', task, field, one[at])
       end
     end
   end
