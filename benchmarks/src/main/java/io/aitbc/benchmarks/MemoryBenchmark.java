@@ -40,7 +40,7 @@ final class MemoryBenchmark extends Benchmark {
                 Cluster.await("all to be known", LONG, () -> keys(side) >= known + tasks);
                 waiting.add(Usage.of(cluster, side).minus(empty));
                 side.resume();
-                Cluster.await("all to be given", LONG, () -> deadlines(side) == tasks);
+                Cluster.await("all to be given", LONG, () -> held(side) == tasks);
                 held.add(Usage.of(cluster, side).minus(empty));
                 side.working();
                 side.awaitSettled(tasks);
@@ -66,8 +66,10 @@ final class MemoryBenchmark extends Benchmark {
         return String.format(Locale.ROOT, "%.0f", Medians.of(bytes.toList()) / tasks);
     }
 
-    private static long deadlines(CoordinatorSide side) {
-        return side.redis().sync().zcard("tasks:deadlines");
+    private static long held(CoordinatorSide side) {
+        return side.redis().sync().keys("agent:*:inflight").stream()
+                .mapToLong(key -> side.redis().sync().hlen(key))
+                .sum();
     }
 
     private static long keys(CoordinatorSide side) {

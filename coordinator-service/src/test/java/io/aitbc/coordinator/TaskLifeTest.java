@@ -106,12 +106,16 @@ class TaskLifeTest {
                                     "agent_id", "haunted-agent",
                                     "assigned_at", past,
                                     "timeout_seconds", "1"));
-            redis.sync().hset("agent:haunted-agent:inflight", "ghost", "{}");
+            redis.sync()
+                    .hset(
+                            "agent:haunted-agent:inflight",
+                            "ghost",
+                            "{\"attempt\":1,\"assigned_at\":\"" + past + "\",\"deadline\":\"" + past + "\"}");
             coordinator.publish(
                     "tasks.normal",
                     "ghost",
                     "{\"task_id\":\"ghost\",\"task_data\":{},\"requirements\":{\"capabilities\":[\"haunted\"]}}");
-            redis.sync().zadd("tasks:deadlines", 1, "ghost");
+            redis.sync().zadd("agents:deadlines", 1, "haunted-agent");
         }
         List<JsonNode> given = coordinator.awaitRecords("assignments.haunted-agent", 2);
         assertThat(given)

@@ -10,6 +10,7 @@ import io.aitbc.coordinator.agent.Agent;
 import io.aitbc.coordinator.agent.Health;
 import io.aitbc.coordinator.agent.Sender;
 import io.aitbc.coordinator.registry.HeartbeatTopic;
+import io.aitbc.coordinator.registry.HeldAssignment;
 import io.aitbc.coordinator.registry.Registry;
 import io.swagger.v3.oas.annotations.Operation;
 import io.swagger.v3.oas.annotations.tags.Tag;
@@ -184,7 +185,7 @@ class AgentController {
             @PathVariable("agent_id") @Id String agentId,
             @RequestParam(defaultValue = "100") @Min(1) @Max(10_000) int limit) {
         registry.find(agentId).orElseThrow(Problems::agentNotFound);
-        List<Registry.HeldAssignment> all = registry.heldBy(agentId);
+        List<HeldAssignment> all = registry.heldBy(agentId);
         List<Held> page = all.stream()
                 .limit(limit)
                 .map(held -> new Held(

@@ -8,8 +8,8 @@ public final class Keys {
     public static final String KNOWN_AGENTS = "agents:known";
     /** Sorted set: agent id by time of last heartbeat in ms, for those that are expected to send more. */
     public static final String HEARTBEATS = "agents:heartbeats";
-    /** Sorted set: task id by deadline of its live attempt in ms. */
-    public static final String DEADLINES = "tasks:deadlines";
+    /** Sorted set: agent id by a time in ms that is no later than the first deadline of what the agent holds. */
+    public static final String DEADLINES = "agents:deadlines";
     /** Hash: cluster-wide counters. */
     public static final String TASK_STATS = "stats:tasks";
     /** Hash: coordinator id → what it last said of its lane, as JSON. */

@@ -1,6 +1,5 @@
 package io.aitbc.coordinator.registry;
 
-import com.fasterxml.jackson.annotation.JsonProperty;
 import io.aitbc.contracts.AgentStatus;
 import io.aitbc.contracts.Heartbeat;
 import io.aitbc.contracts.Json;
@@ -223,34 +222,16 @@ public final class Registry {
         return agents;
     }
 
-    /** An unsettled assignment of an agent, and when it is taken back. */
-    public record HeldAssignment(String taskId, int attempt, Instant assignedAt, Instant deadline) {}
-
     /** What an agent holds, the next to be due first. */
     public List<HeldAssignment> heldBy(String agentId) {
-        List<Map.Entry<String, String>> inflight =
-                List.copyOf(redis.sync().hgetall(Keys.inflight(agentId)).entrySet());
-        if (inflight.isEmpty()) {
-            return List.of();
-        }
-        // What the agent reports of its progress moves the deadline there.
-        List<Double> deadlines = redis.sync()
-                .zmscore(
-                        Keys.DEADLINES, inflight.stream().map(Map.Entry::getKey).toArray(String[]::new));
-        record Reservation(
-                @JsonProperty("attempt") int attempt,
-                @JsonProperty("assigned_at") Instant assignedAt,
-                @JsonProperty("deadline") Instant deadline) {}
-        return IntStream.range(0, inflight.size())
-                .mapToObj(i -> {
-                    Reservation made = Json.read(inflight.get(i).getValue(), Reservation.class);
-                    Double deadlineMs = deadlines.get(i);
-                    return new HeldAssignment(
-                            inflight.get(i).getKey(),
-                            made.attempt(),
-                            made.assignedAt(),
-                            deadlineMs == null ? made.deadline() : Instant.ofEpochMilli(deadlineMs.longValue()));
-                })
+        record Parts(HeldAssignment assignment, RedisFuture<Map<String, String>> task) {}
+        List<Parts> held = redis.sync().hgetall(Keys.inflight(agentId)).entrySet().stream()
+                .map(one -> new Parts(
+                        HeldAssignment.read(one.getKey(), one.getValue()),
+                        redis.async().hgetall(Keys.task(one.getKey()))))
+                .toList();
+        return held.stream()
+                .map(one -> one.assignment().afterProgress(join(one.task().toCompletableFuture())))
                 .sorted(Comparator.comparing(HeldAssignment::deadline).thenComparing(HeldAssignment::taskId))
                 .toList();
     }

@@ -6,8 +6,10 @@ import io.aitbc.contracts.TaskResult;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.redis.Script;
-import io.lettuce.core.Limit;
+import io.aitbc.coordinator.registry.HeldAssignment;
 import io.lettuce.core.Range;
+import io.lettuce.core.ScoredValue;
+import io.lettuce.core.ZAddArgs;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -15,6 +17,7 @@ import java.util.Collection;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 
 /** The live attempts in Redis, from the side of those who end them. May be used by any thread. */
 final class Attempts {
@@ -24,7 +27,8 @@ final class Attempts {
     private static final Script END_TURN = Script.beside(Attempts.class, "end-turn");
     private static final int MAX_RESTORED_AT_ONCE = 250;
     private static final Script NO_LONGER_GONE = Script.beside(Attempts.class, "no-longer-gone");
-    private static final int MAX_OVERDUE_AT_ONCE = 500;
+    private static final Script LOOK_AT_DEADLINES = Script.beside(Attempts.class, "look-at-deadlines");
+    private static final Duration LOOK_AGAIN = Duration.ofMinutes(1);
 
     private final Redis redis;
     private final Duration taskRetention;
@@ -155,12 +159,49 @@ final class Attempts {
         redis.sync().publish(redis.channel(Keys.AGENT_EVENTS), "{\"rebuilt\":true}");
     }
 
-    /** Attempts whose deadline has passed, the longest overdue first. */
-    List<Held> overdue(Instant now) {
-        List<String> taskIds = redis.sync()
-                .zrangebyscore(
-                        Keys.DEADLINES, Range.create(0, now.toEpochMilli()), Limit.create(0, MAX_OVERDUE_AT_ONCE));
-        return live(taskIds);
+    /** Agents that may hold something whose deadline has passed. */
+    List<String> agentsDue(Instant now) {
+        return redis.sync().zrangebyscore(Keys.DEADLINES, Range.create(0, now.toEpochMilli()));
+    }
+
+    /** Lets all agents be due, as what a coordinator of an earlier version gave them is not known to have deadlines. */
+    void letAllBeDue() {
+        Set<String> agentIds = redis.sync().smembers(Keys.KNOWN_AGENTS);
+        if (!agentIds.isEmpty()) {
+            redis.sync()
+                    .zadd(
+                            Keys.DEADLINES,
+                            ZAddArgs.Builder.lt(),
+                            agentIds.stream()
+                                    .map(id -> ScoredValue.just(0, id))
+                                    .<ScoredValue<String>>toArray(ScoredValue[]::new));
+        }
+    }
+
+    /** What an agent holds whose deadline has passed. The agent is due again when the next one passes, or in a minute. */
+    List<Held> overdue(String agentId, Instant now) {
+        List<Object> held = LOOK_AT_DEADLINES.runNow(
+                redis, List.of(agentId, String.valueOf(now.plus(LOOK_AGAIN).toEpochMilli())));
+        List<Held> overdue = new ArrayList<>();
+        Instant next = now.plus(LOOK_AGAIN);
+        for (int i = 0; i < held.size(); i += 2) {
+            HeldAssignment one = HeldAssignment.read((String) held.get(i), (String) held.get(i + 1));
+            if (!one.deadline().isAfter(now)) {
+                Map<String, String> task = redis.sync().hgetall(Keys.task(one.taskId()));
+                one = one.afterProgress(task);
+                if (!isLive(task) || !task.get("agent_id").equals(agentId)) {
+                    continue;
+                }
+                if (!one.deadline().isAfter(now)) {
+                    overdue.add(held(one.taskId(), task));
+                }
+            }
+            next = one.deadline().isBefore(next) ? one.deadline() : next;
+        }
+        if (!held.isEmpty()) {
+            redis.sync().zadd(Keys.DEADLINES, ZAddArgs.Builder.lt(), (double) next.toEpochMilli(), agentId);
+        }
+        return overdue;
     }
 
     /** When the live attempt of a task was given out; the epoch when that is not known. */
@@ -195,14 +236,22 @@ final class Attempts {
         List<Held> live = new ArrayList<>();
         for (String taskId : taskIds) {
             Map<String, String> task = redis.sync().hgetall(Keys.task(taskId));
-            if ("assigned".equals(task.get("status"))) {
-                live.add(new Held(
-                        taskId,
-                        Integer.parseInt(task.get("attempt")),
-                        task.get("agent_id"),
-                        Instant.parse(task.get("assigned_at"))));
+            if (isLive(task)) {
+                live.add(held(taskId, task));
             }
         }
         return live;
+    }
+
+    private static boolean isLive(Map<String, String> task) {
+        return "assigned".equals(task.get("status"));
+    }
+
+    private static Held held(String taskId, Map<String, String> task) {
+        return new Held(
+                taskId,
+                Integer.parseInt(task.get("attempt")),
+                task.get("agent_id"),
+                Instant.parse(task.get("assigned_at")));
     }
 }

@@ -23,6 +23,7 @@ final class Recovery implements AutoCloseable {
     private final AssignmentArchive archive;
     private final Predicate<String> ownsAgent;
     private final Clock clock;
+    private boolean knowsWhoIsDue;
     private final Recurring recovering = new Recurring("recovery", EVERY, this::runOnce, this::closeArchive);
 
     /** @param ownsAgent whether it is on this coordinator to watch over an agent */
@@ -54,10 +55,16 @@ final class Recovery implements AutoCloseable {
     }
 
     private void runOnce() {
-        List<Attempts.Held> overdue = attempts.overdue(clock.instant()).stream()
-                .filter(held -> ownsAgent.test(held.agentId()))
-                .toList();
-        giveBack(overdue, NextStep.Ending.OVERDUE, "no result came before the deadline");
+        if (!knowsWhoIsDue) {
+            attempts.letAllBeDue();
+            knowsWhoIsDue = true;
+        }
+        for (String agentId : attempts.agentsDue(clock.instant())) {
+            if (ownsAgent.test(agentId)) {
+                List<Attempts.Held> overdue = attempts.overdue(agentId, clock.instant());
+                giveBack(overdue, NextStep.Ending.OVERDUE, "no result came before the deadline");
+            }
+        }
         for (Map.Entry<String, Instant> lost : attempts.lostAgents().entrySet()) {
             String agentId = lost.getKey();
             if (ownsAgent.test(agentId)) {

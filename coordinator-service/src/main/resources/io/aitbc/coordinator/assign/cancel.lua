@@ -19,7 +19,6 @@ if status == 'queued' or status == 'assigned' then
   redis.call('HINCRBY', 'stats:tasks', 'cancelled', 1)
   local held = ''
   if status == 'assigned' then
-    redis.call('ZREM', 'tasks:deadlines', task_id)
     redis.call('HDEL', 'agent:' .. agent_id .. ':inflight', task_id)
     redis.call('HINCRBY', 'stats:tasks', 'failed_attempts', 1)
     held = ',"held":{"' .. agent_id .. '":' .. redis.call('HLEN', 'agent:' .. agent_id .. ':inflight') .. '}'

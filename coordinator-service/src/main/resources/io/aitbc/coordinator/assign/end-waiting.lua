@@ -26,7 +26,6 @@ for i = 5, #ARGV, 4 do
       redis.call('HDEL', 'agent:' .. seen[3] .. ':inflight', ARGV[i])
       held[#held + 1] = '"' .. seen[3] .. '":' .. redis.call('HLEN', 'agent:' .. seen[3] .. ':inflight')
       redis.call('HINCRBY', 'stats:tasks', 'failed_attempts', 1)
-      redis.call('ZREM', 'tasks:deadlines', ARGV[i])
     end
     redis.call('HSET', task, 'task_id', ARGV[i], 'status', ARGV[1], 'attempt', attempt, 'priority', ARGV[i + 2],
       'submitted_at', ARGV[i + 3], 'finished_at', ARGV[3])

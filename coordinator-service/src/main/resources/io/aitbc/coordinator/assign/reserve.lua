@@ -15,7 +15,7 @@ local now = ARGV[2]
 local deadline_of = cjson.decode(ARGV[4])
 local rulings, helds, answer = {}, {}, { '', '' }
 local agents = {}
--- What is added to the set of deadlines at the end: one call for many costs half.
+-- For each agent, when the first deadline of what it is given passes: written at the end, in one call for many.
 local deadlines = {}
 local most_at_once = 1000
 local granted, retried, waited_ms = 0, 0, 0
@@ -45,7 +45,7 @@ end
 
 local function write_deadlines()
   if #deadlines > 0 then
-    redis.call('ZADD', 'tasks:deadlines', unpack(deadlines))
+    redis.call('ZADD', 'agents:deadlines', 'LT', unpack(deadlines))
     deadlines = {}
   end
 end
@@ -95,12 +95,7 @@ for i, placement in ipairs(cjson.decode(ARGV[5])) do
     redis.call('HSET', task, 'task_id', task_id, 'status', 'assigned', 'attempt', attempt, 'agent_id', agent_id,
       'priority', placement[4], 'submitted_at', placement[5], 'assigned_at', now, 'assigned_ms', ARGV[1], 'deadline', deadline,
       'max_attempts', placement[7], 'timeout_seconds', timeout)
-    local d = #deadlines
-    deadlines[d + 1] = now_ms + timeout * 1000
-    deadlines[d + 2] = task_id
-    if d >= most_at_once then
-      write_deadlines()
-    end
+    agent.first_deadline = math.min(agent.first_deadline or math.huge, now_ms + timeout * 1000)
     agent.held = agent.held + 1
     agent.changed = true
     granted = granted + 1
@@ -112,6 +107,13 @@ end
 
 for id, agent in pairs(agents) do
   write_grants(id, agent)
+  if agent.first_deadline then
+    deadlines[#deadlines + 1] = agent.first_deadline
+    deadlines[#deadlines + 1] = id
+    if #deadlines >= most_at_once then
+      write_deadlines()
+    end
+  end
 end
 write_deadlines()
 

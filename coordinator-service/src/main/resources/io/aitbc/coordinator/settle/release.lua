@@ -19,7 +19,6 @@ if live or not status then
     redis.call('EXPIRE', task, ARGV[7])
     redis.call('HINCRBY', 'stats:tasks', 'failed', 1)
   end
-  redis.call('ZREM', 'tasks:deadlines', task_id)
   redis.call('HDEL', 'agent:' .. agent_id .. ':inflight', task_id)
   redis.call('HINCRBY', 'stats:tasks', 'failed_attempts', 1)
   answer = 'released'

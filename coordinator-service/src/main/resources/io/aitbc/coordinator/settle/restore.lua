@@ -23,7 +23,7 @@ for i = 3, #ARGV, 10 do
       'deadline', ARGV[i + 9], 'max_attempts', ARGV[i + 7], 'timeout_seconds', ARGV[i + 8])
     redis.call('HSET', 'agent:' .. agent_id .. ':inflight', task_id,
       '{"attempt":' .. attempt .. ',"assigned_at":"' .. ARGV[i + 5] .. '","deadline":"' .. ARGV[i + 9] .. '"}')
-    redis.call('ZADD', 'tasks:deadlines', string.format('%.0f', now_ms + tonumber(ARGV[i + 8]) * 1000), task_id)
+    redis.call('ZADD', 'agents:deadlines', 'LT', string.format('%.0f', now_ms + tonumber(ARGV[i + 8]) * 1000), agent_id)
     local status = redis.call('HGET', 'agent:' .. agent_id, 'status')
     if status and not speaks[status] then
       -- It was found to be lost before it was known what it holds; by whichever clock is ahead.

@@ -59,7 +59,7 @@ end
 for i, report in ipairs(cjson.decode(ARGV[4])) do
   local task_id, attempt, agent_id, outcome = report[1], tonumber(report[2]), report[3], report[4]
   local task = 'task:' .. task_id
-  local seen = redis.call('HMGET', task, 'status', 'attempt', 'agent_id', 'timeout_seconds', 'assigned_ms')
+  local seen = redis.call('HMGET', task, 'status', 'attempt', 'agent_id', 'assigned_ms')
   local status = seen[1]
   local live = status == 'assigned' and tonumber(seen[2]) == attempt and seen[3] == agent_id
   -- Of a task that Redis knows nothing of, the result is the best that is known: Redis lost what it had.
@@ -78,18 +78,16 @@ for i, report in ipairs(cjson.decode(ARGV[4])) do
       redis.call('HSET', task, 'agent_finished_at', report[7])
     end
     redis.call('EXPIRE', task, retention)
-    done[#done + 1] = task_id
     local by = done_by[agent_id] or {}
     done_by[agent_id] = by
     by[#by + 1] = task_id
     note_outcome(agent_id, 0)
-    note_response(agent_id, live and tonumber(seen[5]), false)
+    note_response(agent_id, live and tonumber(seen[4]), false)
     completed = completed + 1
     answer[i] = 'c'
   elseif outcome == 'progress' then
     if live then
-      local timeout_ms = (tonumber(seen[4]) or 600) * 1000
-      redis.call('ZADD', 'tasks:deadlines', now_ms + timeout_ms, task_id)
+      -- Its time begins anew, see HeldAssignment.java.
       redis.call('HSET', task, 'progress', report[5], 'progress_at', now)
     end
     answer[i] = 'p'
@@ -105,10 +103,12 @@ end
 if completed > 0 then redis.call('HINCRBY', 'stats:tasks', 'completed', completed) end
 if late > 0 then redis.call('HINCRBY', 'stats:tasks', 'late_results', late) end
 local counts, news = {}, {}
-take_out('tasks:deadlines', 'ZREM', done)
 for agent_id, ids in pairs(done_by) do
-  take_out('agent:' .. agent_id .. ':inflight', 'HDEL', ids)
-  counts[#counts + 1] = '"' .. agent_id .. '":' .. redis.call('HLEN', 'agent:' .. agent_id .. ':inflight')
+  local inflight = 'agent:' .. agent_id .. ':inflight'
+  for from = 1, #ids, most_at_once do
+    redis.call('HDEL', inflight, unpack(ids, from, math.min(#ids, from + most_at_once - 1)))
+  end
+  counts[#counts + 1] = '"' .. agent_id .. '":' .. redis.call('HLEN', inflight)
 end
 for agent_id, track in pairs(tracks) do
   local agent = 'agent:' .. agent_id

@@ -22,6 +22,7 @@ import io.aitbc.coordinator.match.WaitingTask;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.redis.Script;
+import io.aitbc.coordinator.registry.HeldAssignment;
 import io.aitbc.coordinator.registry.Registry;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -93,7 +94,11 @@ class SettleCompatibilityTest {
         for (String assigned : List.of("assigned", "in progress", "restored")) {
             put(version, assigned);
             Attempts.Held held = new Attempts.Held("task-1", 1, "agent-1", NOW);
-            assertThat(attempts.overdue(NOW.plusSeconds(9_999))).as(assigned).containsExactly(held);
+            attempts.letAllBeDue();
+            assertThat(attempts.agentsDue(NOW)).as(assigned).contains("agent-1");
+            assertThat(attempts.overdue("agent-1", NOW.plusSeconds(9_999)))
+                    .as(assigned)
+                    .containsExactly(held);
             assertThat(attempts.heldSince("agent-1", NOW)).as(assigned).containsExactly(held);
             assertThat(attempts.assignedAt("task-1")).as(assigned).isEqualTo(NOW);
             assertThat(reserve("task-1", 1, "agent-2"))
@@ -102,7 +107,8 @@ class SettleCompatibilityTest {
                     .containsExactly(Verdict.Ruling.LIVE, "agent-1", NOW);
             assertThat(new Registry(redis, null, HEALTH).heldBy("agent-1"))
                     .as(assigned)
-                    .containsExactly(new Registry.HeldAssignment("task-1", 1, NOW, NOW.plusSeconds(600)));
+                    .containsExactly(new HeldAssignment(
+                            "task-1", 1, NOW, NOW.plusSeconds(assigned.equals("in progress") ? 601 : 600)));
             assertThat(settle("task-1", 1, TaskResult.Status.COMPLETED))
                     .as(assigned)
                     .isEqualTo(Attempts.Settlement.COMPLETED);
@@ -267,7 +273,7 @@ class SettleCompatibilityTest {
         redis.sync().hset(Keys.task("task-1"), fields(tasks.get(name)));
         redis.sync().hset(Keys.task("task-1"), "field_of_tomorrow", "f");
         if (tasks.get(name).get("status").asString().equals("assigned")) {
-            redis.sync().zadd(Keys.DEADLINES, NOW.plusSeconds(600).toEpochMilli(), "task-1");
+            redis.sync().sadd(Keys.KNOWN_AGENTS, "agent-1");
             redis.sync().hset(Keys.inflight("agent-1"), fields(tasks.get("inflight")));
         }
     }

@@ -55,6 +55,8 @@ class TurnTest {
         assertThat(attempts.restore("mine", List.of(HELD), NOW)).isEqualTo(1);
         attempts.indexIsComplete("mine", NOW);
         assertThat(redis.sync().hkeys(Keys.inflight("a"))).containsExactly("t");
+        assertThat(attempts.agentsDue(NOW.plusMillis(59_999))).isEmpty();
+        assertThat(attempts.agentsDue(NOW.plusSeconds(60))).containsExactly("a");
         assertThat(redis.sync().get(Keys.INDEX_COMPLETE)).isEqualTo(NOW.toString());
         assertThat(redis.sync().exists(Keys.INDEX_REBUILDING)).isZero();
     }

@@ -1,0 +1,50 @@
+package io.aitbc.coordinator.registry;
+
+import com.fasterxml.jackson.annotation.JsonProperty;
+import io.aitbc.contracts.Json;
+import java.time.Instant;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** An unsettled assignment of an agent, and when it is taken back. */
+public record HeldAssignment(String taskId, int attempt, Instant assignedAt, Instant deadline) {
+    private static final Logger log = LoggerFactory.getLogger(HeldAssignment.class);
+
+    /**
+     * One that somebody has spoilt by hand counts as due, so that it is looked at.
+     *
+     * @param note what stands in Redis of what the agent holds, as JSON
+     */
+    public static HeldAssignment read(String taskId, String note) {
+        record Note(
+                @JsonProperty("attempt") int attempt,
+                @JsonProperty("assigned_at") @Nullable Instant assignedAt,
+                @JsonProperty("deadline") @Nullable Instant deadline) {}
+        try {
+            Note read = Json.read(note, Note.class);
+            if (read.assignedAt() != null && read.deadline() != null) {
+                return new HeldAssignment(taskId, read.attempt(), read.assignedAt(), read.deadline());
+            }
+        } catch (Json.MalformedMessageException e) {
+            log.atDebug().addKeyValue("task_id", taskId).log("What is held is noted as {}: {}", note, e.getMessage());
+        }
+        return new HeldAssignment(taskId, 0, Instant.EPOCH, Instant.EPOCH);
+    }
+
+    /**
+     * With the whole time again since the agent last told of its progress.
+     *
+     * @param task what stands in Redis of the task
+     */
+    public HeldAssignment afterProgress(Map<String, String> task) {
+        String progressAt = task.get("progress_at");
+        if (progressAt == null) {
+            return this;
+        }
+        Instant prolonged =
+                Instant.parse(progressAt).plusSeconds(Long.parseLong(task.getOrDefault("timeout_seconds", "600")));
+        return prolonged.isAfter(deadline) ? new HeldAssignment(taskId, attempt, assignedAt, prolonged) : this;
+    }
+}

@@ -1,0 +1,171 @@
+package io.aitbc.coordinator.settle;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.aitbc.contracts.Json;
+import io.aitbc.contracts.Priority;
+import io.aitbc.contracts.Task;
+import io.aitbc.contracts.TaskResult;
+import io.aitbc.coordinator.OverheardRedis;
+import io.aitbc.coordinator.assign.Reservations;
+import io.aitbc.coordinator.match.Placement;
+import io.aitbc.coordinator.match.Position;
+import io.aitbc.coordinator.match.WaitingTask;
+import io.aitbc.coordinator.redis.Keys;
+import io.aitbc.coordinator.redis.Redis;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Whose deadlines are looked at, and when. Two agents, of which one has tasks of a minute and more. */
+class DeadlinesTest {
+    private static final Instant NOW = Instant.parse("2026-01-01T00:00:00Z");
+    private static final Duration RETENTION = Duration.ofHours(1);
+
+    @TempDir
+    private Path folder;
+
+    private OverheardRedis overheard;
+    private Redis redis;
+    private Attempts attempts;
+    private Reservations reservations;
+
+    @BeforeEach
+    void start() {
+        overheard = new OverheardRedis(folder);
+        redis = overheard.redis();
+        attempts = new Attempts(redis, RETENTION);
+        reservations = new Reservations(redis, "coordinator-1", RETENTION);
+        redis.sync().set(Keys.INDEX_COMPLETE, NOW.toString());
+        for (String agent : List.of("a", "idle")) {
+            redis.sync().hset(Keys.agent(agent), Map.of("status", "active", "capacity", "10"));
+            redis.sync().sadd(Keys.KNOWN_AGENTS, agent);
+        }
+    }
+
+    @AfterEach
+    void end() {
+        overheard.close();
+    }
+
+    @Test
+    void anAgentIsDueWhenTheFirstOfItsDeadlinesPasses() {
+        reserve("long", 90, NOW);
+        reserve("short", 5, NOW);
+        reserve("middle", 30, NOW);
+        assertThat(attempts.agentsDue(after(4.999))).isEmpty();
+        assertThat(attempts.agentsDue(after(5))).containsExactly("a");
+        assertThat(overdue(5)).containsExactly("short");
+    }
+
+    /** As when what was published cannot be read back yet. */
+    @Test
+    void whatIsOverdueAndStaysIsFoundAgain() {
+        reserve("short", 5, NOW);
+        assertThat(overdue(6)).containsExactly("short");
+        assertThat(attempts.agentsDue(after(6))).containsExactly("a");
+        assertThat(overdue(7)).containsExactly("short");
+    }
+
+    @Test
+    void afterALookTheNextDeadlineCounts() {
+        reserve("short", 5, NOW);
+        reserve("middle", 30, NOW);
+        settle("short", TaskResult.Status.COMPLETED, after(1));
+        assertThat(overdue(5)).isEmpty();
+        assertThat(attempts.agentsDue(after(29.999))).isEmpty();
+        assertThat(attempts.agentsDue(after(30))).containsExactly("a");
+        assertThat(overdue(30)).containsExactly("middle");
+    }
+
+    @Test
+    void whatAnAgentIsGivenAfterALookCounts() {
+        reserve("long", 90, NOW);
+        assertThat(overdue(1)).isEmpty();
+        reserve("short", 5, after(2));
+        assertThat(attempts.agentsDue(after(6.999))).isEmpty();
+        assertThat(attempts.agentsDue(after(7))).containsExactly("a");
+    }
+
+    /** Whoever looked may have died before it noted the next deadline. */
+    @Test
+    void anAgentIsLookedAtEachMinuteWhileItHoldsAnything() {
+        reserve("long", 90, NOW);
+        assertThat(overdue(1)).isEmpty();
+        assertThat(attempts.agentsDue(after(60.999))).isEmpty();
+        assertThat(attempts.agentsDue(after(61))).containsExactly("a");
+        settle("long", TaskResult.Status.COMPLETED, after(62));
+        assertThat(overdue(63)).isEmpty();
+        assertThat(attempts.agentsDue(Instant.parse("2100-01-01T00:00:00Z"))).isEmpty();
+    }
+
+    @Test
+    void progressGivesATaskItsWholeTimeAgain() {
+        reserve("short", 5, NOW);
+        settle("short", TaskResult.Status.PROGRESS, after(4));
+        assertThat(overdue(8.999)).isEmpty();
+        assertThat(attempts.agentsDue(after(9))).containsExactly("a");
+        assertThat(overdue(9)).containsExactly("short");
+    }
+
+    @Test
+    void whatIsAnothersMeanwhileIsNotOverdueHere() {
+        reserve("short", 5, NOW);
+        redis.sync().hset(Keys.task("short"), "agent_id", "idle");
+        assertThat(overdue(6)).isEmpty();
+        assertThat(attempts.agentsDue(after(7))).isEmpty();
+    }
+
+    @Test
+    void whatSomebodyHasSpoiltIsLookedAt() {
+        for (String spoilt : List.of("{}", "no JSON", "{\"deadline\":5}")) {
+            reserve("short", 5, NOW);
+            redis.sync().hset(Keys.inflight("a"), "short", spoilt);
+            assertThat(overdue(1)).as(spoilt).containsExactly("short");
+        }
+    }
+
+    /** An earlier version did not say when they are due. */
+    @Test
+    void atTheStartAllAgentsAreLookedAt() {
+        reserve("short", 5, NOW);
+        redis.sync().del(Keys.DEADLINES);
+        attempts.letAllBeDue();
+        assertThat(attempts.agentsDue(NOW)).containsExactlyInAnyOrder("a", "idle");
+        assertThat(attempts.overdue("idle", NOW)).isEmpty();
+        assertThat(overdue(0)).isEmpty();
+        assertThat(attempts.agentsDue(after(4.999))).isEmpty();
+        assertThat(attempts.agentsDue(after(5))).containsExactly("a");
+    }
+
+    private static Instant after(double seconds) {
+        return NOW.plusMillis(Math.round(seconds * 1000));
+    }
+
+    private List<String> overdue(double afterSeconds) {
+        return attempts.overdue("a", after(afterSeconds)).stream()
+                .map(Attempts.Held::taskId)
+                .toList();
+    }
+
+    private void reserve(String taskId, int timeoutSeconds, Instant at) {
+        Task task = Json.read(
+                        "{\"task_id\":\"" + taskId + "\",\"task_data\":{},\"timeout_seconds\":" + timeoutSeconds + "}",
+                        Task.class)
+                .accepted(taskId, at)
+                .attempt(1, null);
+        WaitingTask waiting = new WaitingTask(task, new Position(Priority.NORMAL, 0, 1), 1, at, 100);
+        reservations.reserve(List.of(new Placement(waiting, "a")), at).join();
+        assertThat(redis.sync().hget(Keys.task(taskId), "status")).isEqualTo("assigned");
+    }
+
+    private void settle(String taskId, TaskResult.Status status, Instant at) {
+        attempts.settle(List.of(new TaskResult(null, taskId, 1, "a", status, Json.object(), null, at, at)), at);
+    }
+}
