@@ -1,20 +1,14 @@
 package io.aitbc.benchmarks;
 
-import io.aitbc.localstack.LocalRedis;
-import io.aitbc.localstack.LocalStack;
-import java.io.IOException;
-import java.io.InputStream;
 import java.io.UncheckedIOException;
-import java.nio.file.Files;
-import java.nio.file.Path;
-import java.time.Duration;
 import java.util.ArrayList;
+import java.util.EnumMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.concurrent.TimeUnit;
-import java.util.concurrent.TimeoutException;
-import java.util.function.IntToDoubleFunction;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
@@ -23,7 +17,8 @@ import picocli.CommandLine.Option;
         name = "peers",
         description = "Tasks per second, beside RabbitMQ, BullMQ and Celery; each needs to be installed.")
 final class PeersBenchmark extends Benchmark {
-    private static final String RABBIT = "/usr/lib/rabbitmq/bin/rabbitmq-server";
+    /** How many agents may hold together. */
+    private static final int IN_FLIGHT = 10_000;
 
     @Option(names = "--tasks", defaultValue = "100000", description = "How many tasks each time; Celery gets a tenth")
     private int tasks;
@@ -49,218 +44,132 @@ final class PeersBenchmark extends Benchmark {
     private List<Whom> whom = List.of();
 
     private enum Whom {
-        COORDINATOR,
-        RABBITMQ,
-        BULLMQ,
-        CELERY
+        COORDINATOR("agent-coordinator", "", "") {
+            @Override
+            Peer start(int agents) {
+                return new CoordinatorPeer(agents, IN_FLIGHT);
+            }
+        },
+        RABBITMQ(
+                "RabbitMQ, priority queue",
+                "apt-get install rabbitmq-server",
+                "choice of agent, requirements, capacity across agents, one live attempt, retry with backoff") {
+            @Override
+            Peer start(int agents) {
+                return new RabbitPeer(agents);
+            }
+        },
+        BULLMQ(
+                "BullMQ on Redis",
+                "node and npm",
+                "choice of agent, requirements, capacity of each agent; one Redis holds all there is") {
+            @Override
+            Peer start(int agents) {
+                return new BullPeer(agents);
+            }
+        },
+        CELERY(
+                "Celery on Redis",
+                "apt-get install python3-celery python3-redis celery",
+                "choice of agent, requirements, capacity across agents; one Redis holds all there is") {
+            @Override
+            Peer start(int agents) {
+                return new CeleryPeer();
+            }
+
+            @Override
+            int tasks(int ofOthers) {
+                return Math.max(1_000, ofOthers / 10);
+            }
+
+            @Override
+            int warmUp(int ofOthers) {
+                return 1;
+            }
+        };
+
+        private final String title;
+        private final String needs;
+        private final String lacks;
+
+        Whom(String title, String needs, String lacks) {
+            this.title = title;
+            this.needs = needs;
+            this.lacks = lacks;
+        }
+
+        /** With the clients that make it work. */
+        abstract Peer start(int agents);
+
+        /** How many each time. */
+        int tasks(int ofOthers) {
+            return ofOthers;
+        }
+
+        /** How many floods come before. */
+        int warmUp(int ofOthers) {
+            return ofOthers;
+        }
     }
 
     @Override
     List<Report> measure() {
         Report report = new Report(
-                        "Peers: tasks from submission to result, " + agents + " agents, median of " + times,
+                        "Peers: tasks from submission to result, " + agents + " agents, in turns, median of " + times,
                         "what",
                         "tasks/s",
+                        "share of the first",
+                        "each time",
                         "what it lacks")
                 .bars("tasks/s", 1);
-        for (Whom one : whom) {
-            switch (one) {
-                case COORDINATOR -> coordinator(report);
-                case RABBITMQ ->
-                    attempt(report, "RabbitMQ, priority queue", "apt-get install rabbitmq-server", this::rabbit);
-                case BULLMQ -> attempt(report, "BullMQ on Redis", "node and npm", this::bull);
-                case CELERY ->
-                    attempt(
-                            report,
-                            "Celery on Redis",
-                            "apt-get install python3-celery python3-redis celery",
-                            this::celery);
+        Map<Whom, Peer> peers = new LinkedHashMap<>();
+        Map<Whom, List<Double>> rates = new EnumMap<>(Whom.class);
+        try {
+            for (Whom one : whom) {
+                start(one, peers, report);
             }
+            for (int i = 0; i < times; i++) {
+                peers.forEach((one, peer) -> {
+                    double rate = peer.flood(one.tasks(tasks));
+                    System.out.printf(Locale.ROOT, "  %s: %.0f tasks/s%n", one.title, rate);
+                    rates.computeIfAbsent(one, none -> new ArrayList<>()).add(rate);
+                });
+            }
+        } finally {
+            peers.values().forEach(Peer::close);
         }
+        peers.keySet().forEach(one -> {
+            List<Double> own = rates.get(one);
+            List<Double> ofFirst = rates.get(peers.keySet().iterator().next());
+            List<Double> shares = IntStream.range(0, times)
+                    .mapToObj(i -> own.get(i) / ofFirst.get(i))
+                    .toList();
+            report.row(
+                    one.title,
+                    String.format(Locale.ROOT, "%.0f", Medians.of(own)),
+                    String.format(Locale.ROOT, "%.2f", Medians.of(shares)),
+                    own.stream()
+                            .map(rate -> String.format(Locale.ROOT, "%.0f", rate))
+                            .collect(Collectors.joining(", ")),
+                    one.lacks);
+        });
         return List.of(report);
     }
 
-    private interface Peer {
-        void measure(Report report, Path folder) throws IOException, InterruptedException;
-    }
-
-    private static void attempt(Report report, String name, String needs, Peer peer) {
-        Path folder = null;
+    /** So that all are ready before the first is measured: what the machine does otherwise comes to all of them. */
+    private void start(Whom one, Map<Whom, Peer> peers, Report report) {
         try {
-            folder = Files.createTempDirectory("peer");
-            peer.measure(report, folder);
-        } catch (IOException | UncheckedIOException | IllegalStateException e) {
-            report.row(name, "not measured: " + e.getMessage(), "needs " + needs);
-        } catch (InterruptedException e) {
-            throw new IllegalStateException(e);
-        }
-    }
-
-    private void coordinator(Report report) {
-        try (Cluster cluster = new Cluster();
-                CoordinatorSide side = new CoordinatorSide(cluster, agents, 10_000 / agents).working()) {
-            warmUp(i -> side.flood("warm" + i, tasks, 0));
-            report.row("agent-coordinator", median(i -> side.flood("flood" + i, tasks, 0)), "");
-        }
-    }
-
-    private void warmUp(IntToDoubleFunction run) {
-        for (int i = 0; i < (warmUp + tasks - 1) / tasks; i++) {
-            run.applyAsDouble(i);
-        }
-    }
-
-    private String median(IntToDoubleFunction run) {
-        List<Double> rates = new ArrayList<>();
-        for (int i = 0; i < times; i++) {
-            rates.add(run.applyAsDouble(i));
-            System.out.printf(Locale.ROOT, "  %.0f tasks/s%n", rates.get(i));
-        }
-        return String.format(Locale.ROOT, "%.0f", Medians.of(rates));
-    }
-
-    private void rabbit(Report report, Path folder) throws IOException, InterruptedException {
-        int port = LocalStack.freePort();
-        ProcessBuilder builder = new ProcessBuilder(RABBIT);
-        Map<String, String> environment = builder.environment();
-        environment.put("RABBITMQ_NODENAME", "benchmark" + port + "@localhost");
-        environment.put("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1");
-        environment.put("RABBITMQ_NODE_PORT", "" + port);
-        environment.put("RABBITMQ_DIST_PORT", "" + LocalStack.freePort());
-        environment.put("RABBITMQ_MNESIA_BASE", folder.toString());
-        environment.put("RABBITMQ_LOG_BASE", folder.toString());
-        environment.put("RABBITMQ_PID_FILE", folder.resolve("pid").toString());
-        environment.put(
-                "RABBITMQ_ENABLED_PLUGINS_FILE", folder.resolve("plugins").toString());
-        environment.put("HOME", folder.toString());
-        Process server = quiet(builder).start();
-        try {
-            Cluster.await("RabbitMQ", Duration.ofMinutes(1), () -> answers("" + port));
-            try (Player workers = new Player("rabbit-agents", port, agents)) {
-                // They make the queues.
-                workers.ask("ready");
-                try (Player submitter = new Player("rabbit-submitter", port)) {
-                    IntToDoubleFunction flood =
-                            i -> submitter.ask(tasks).get("perSecond").asDouble();
-                    warmUp(flood);
-                    report.row(
-                            "RabbitMQ, priority queue",
-                            median(flood),
-                            "choice of agent, requirements, capacity across agents, one live attempt, retry with backoff");
-                }
+            Peer peer = one.start(agents);
+            peers.put(one, peer);
+            int floods = one.warmUp((warmUp + tasks - 1) / tasks);
+            for (int i = 0; i < floods; i++) {
+                peer.flood(one.tasks(tasks));
             }
-        } finally {
-            end(server);
-        }
-    }
-
-    private static boolean answers(String port) {
-        try {
-            RabbitAgents.connect(port).close();
-            return true;
-        } catch (IOException | TimeoutException e) {
-            return false;
-        }
-    }
-
-    private void bull(Report report, Path folder) throws IOException, InterruptedException {
-        copy("bullmq.mjs", folder);
-        run(new ProcessBuilder("npm", "install", "--no-audit", "--no-fund", "bullmq", "ioredis"), folder);
-        int port = LocalStack.freePort();
-        try (LocalRedis ignored = Cluster.redis(folder.resolve("redis"), port)) {
-            Process workers = quiet(new ProcessBuilder("node", "bullmq.mjs", "agents", "" + port, "" + agents)
-                            .directory(folder.toFile()))
-                    .start();
-            try {
-                IntToDoubleFunction flood =
-                        i -> rate(new ProcessBuilder("node", "bullmq.mjs", "submit", "" + port, "" + tasks), folder);
-                warmUp(flood);
-                report.row(
-                        "BullMQ on Redis",
-                        median(flood),
-                        "choice of agent, requirements, capacity of each agent; one Redis holds all there is");
-            } finally {
-                end(workers);
+        } catch (UncheckedIOException | IllegalStateException e) {
+            if (one == Whom.COORDINATOR) {
+                throw e;
             }
+            report.row(one.title, "not measured: " + e.getMessage(), "", "", "needs " + one.needs);
         }
-    }
-
-    private void celery(Report report, Path folder) throws IOException, InterruptedException {
-        copy("celery_agents.py", folder);
-        copy("celery_submit.py", folder);
-        int port = LocalStack.freePort();
-        try (LocalRedis ignored = Cluster.redis(folder.resolve("redis"), port)) {
-            // Prefork, one process for each core, as it does by default.
-            Process workers = quiet(withRedis(
-                                    new ProcessBuilder(
-                                            "/usr/bin/python3",
-                                            "-m",
-                                            "celery",
-                                            "-A",
-                                            "celery_agents",
-                                            "worker",
-                                            "--without-mingle"),
-                                    port)
-                            .directory(folder.toFile()))
-                    .start();
-            try {
-                int fewer = Math.max(1_000, tasks / 10);
-                IntToDoubleFunction flood = i -> rate(
-                        withRedis(new ProcessBuilder("/usr/bin/python3", "celery_submit.py", "" + fewer), port),
-                        folder);
-                flood.applyAsDouble(0);
-                report.row(
-                        "Celery on Redis",
-                        median(flood),
-                        "choice of agent, requirements, capacity across agents; one Redis holds all there is");
-            } finally {
-                end(workers);
-            }
-        }
-    }
-
-    private static ProcessBuilder withRedis(ProcessBuilder builder, int port) {
-        builder.environment().put("REDIS", "redis://127.0.0.1:" + port + "/0");
-        return builder;
-    }
-
-    private static double rate(ProcessBuilder builder, Path folder) {
-        try {
-            return Double.parseDouble(run(builder, folder).strip());
-        } catch (IOException | InterruptedException e) {
-            throw new IllegalStateException(e);
-        }
-    }
-
-    /** What it prints. */
-    private static String run(ProcessBuilder builder, Path folder) throws IOException, InterruptedException {
-        Process process = builder.directory(folder.toFile())
-                .redirectError(ProcessBuilder.Redirect.INHERIT)
-                .start();
-        String said = new String(process.getInputStream().readAllBytes());
-        if (process.waitFor() != 0) {
-            throw new IllegalStateException(String.join(" ", builder.command()) + " failed");
-        }
-        return said;
-    }
-
-    private static void copy(String resource, Path folder) throws IOException {
-        try (InputStream in = PeersBenchmark.class.getResourceAsStream("/peers/" + resource)) {
-            Files.copy(in, folder.resolve(resource));
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        }
-    }
-
-    private static ProcessBuilder quiet(ProcessBuilder builder) {
-        return builder.redirectOutput(ProcessBuilder.Redirect.DISCARD).redirectError(ProcessBuilder.Redirect.DISCARD);
-    }
-
-    /** With all that it has started. */
-    private static void end(Process process) throws InterruptedException {
-        List<ProcessHandle> all = new ArrayList<>(process.descendants().toList());
-        process.destroy();
-        process.waitFor(20, TimeUnit.SECONDS);
-        all.forEach(ProcessHandle::destroy);
     }
 }

@@ -1,0 +1,34 @@
+package io.aitbc.benchmarks;
+
+import io.aitbc.localstack.LocalRedis;
+import io.aitbc.localstack.LocalStack;
+import java.nio.file.Path;
+
+/** BullMQ on a Redis of its own. */
+final class BullPeer implements Peer {
+    private static final String PROGRAM = "bullmq.mjs";
+
+    private final Path folder = Peer.folderWith(PROGRAM);
+    private final int port = LocalStack.freePort();
+    private final LocalRedis redis;
+    private final Process workers;
+
+    BullPeer(int agents) {
+        Peer.run(new ProcessBuilder("npm", "install", "--no-audit", "--no-fund", "bullmq", "ioredis"), folder);
+        redis = Cluster.redis(folder.resolve("redis"), port);
+        workers = Peer.start(
+                new ProcessBuilder("node", PROGRAM, "agents", "" + port, "" + agents).directory(folder.toFile()));
+    }
+
+    @Override
+    public double flood(int tasks) {
+        return Double.parseDouble(Peer.run(new ProcessBuilder("node", PROGRAM, "submit", "" + port, "" + tasks), folder)
+                .strip());
+    }
+
+    @Override
+    public void close() {
+        Peer.end(workers);
+        redis.close();
+    }
+}

@@ -1,0 +1,28 @@
+package io.aitbc.benchmarks;
+
+/** What this is all about. */
+final class CoordinatorPeer implements Peer {
+    private final Cluster cluster = new Cluster();
+    private final CoordinatorSide side;
+    private int floods;
+
+    CoordinatorPeer(int agents, int inFlight) {
+        try {
+            side = new CoordinatorSide(cluster, agents, inFlight / agents).working();
+        } catch (RuntimeException e) {
+            cluster.close();
+            throw e;
+        }
+    }
+
+    @Override
+    public double flood(int tasks) {
+        return side.flood("flood" + floods++, tasks, 0);
+    }
+
+    @Override
+    public void close() {
+        side.close();
+        cluster.close();
+    }
+}

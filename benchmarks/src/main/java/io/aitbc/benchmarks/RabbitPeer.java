@@ -1,0 +1,66 @@
+package io.aitbc.benchmarks;
+
+import io.aitbc.localstack.LocalStack;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.Map;
+import java.util.concurrent.TimeoutException;
+
+/** RabbitMQ with a priority queue. */
+final class RabbitPeer implements Peer {
+    private static final String SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server";
+
+    private final Process server;
+    private final Player workers;
+    private final Player submitter;
+
+    RabbitPeer(int agents) {
+        int port = LocalStack.freePort();
+        Path folder = Peer.folderWith();
+        ProcessBuilder builder = new ProcessBuilder(SERVER);
+        Map<String, String> environment = builder.environment();
+        environment.put("RABBITMQ_NODENAME", "benchmark" + port + "@localhost");
+        environment.put("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1");
+        environment.put("RABBITMQ_NODE_PORT", "" + port);
+        environment.put("RABBITMQ_DIST_PORT", "" + LocalStack.freePort());
+        environment.put("RABBITMQ_MNESIA_BASE", folder.toString());
+        environment.put("RABBITMQ_LOG_BASE", folder.toString());
+        environment.put("RABBITMQ_PID_FILE", folder.resolve("pid").toString());
+        environment.put(
+                "RABBITMQ_ENABLED_PLUGINS_FILE", folder.resolve("plugins").toString());
+        environment.put("HOME", folder.toString());
+        server = Peer.start(builder);
+        try {
+            Cluster.await("RabbitMQ", Duration.ofMinutes(1), () -> answers("" + port));
+            workers = new Player("rabbit-agents", port, agents);
+            // They make the queues.
+            workers.ask("ready");
+            submitter = new Player("rabbit-submitter", port);
+        } catch (RuntimeException e) {
+            Peer.end(server);
+            throw e;
+        }
+    }
+
+    private static boolean answers(String port) {
+        try {
+            RabbitAgents.connect(port).close();
+            return true;
+        } catch (IOException | TimeoutException e) {
+            return false;
+        }
+    }
+
+    @Override
+    public double flood(int tasks) {
+        return submitter.ask(tasks).get("perSecond").asDouble();
+    }
+
+    @Override
+    public void close() {
+        submitter.close();
+        workers.close();
+        Peer.end(server);
+    }
+}
