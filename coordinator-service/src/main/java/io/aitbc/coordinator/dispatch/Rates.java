@@ -1,6 +1,7 @@
 package io.aitbc.coordinator.dispatch;
 
 import io.aitbc.contracts.Priority;
+import java.util.Arrays;
 import java.util.EnumMap;
 import java.util.Map;
 
@@ -8,23 +9,25 @@ import java.util.Map;
 final class Rates {
     private static final double SECONDS_REMEMBERED = 10;
 
-    private final Map<Priority, Long> counted = new EnumMap<>(Priority.class);
+    /** By priority, in their order. */
+    private final long[] counted = new long[Priority.values().length];
+
     private final Map<Priority, Double> rates = new EnumMap<>(Priority.class);
 
     void count(Priority priority) {
-        counted.merge(priority, 1L, Long::sum);
+        counted[priority.ordinal()]++;
     }
 
     /** Closes an interval and gives the rates. */
     Map<Priority, Double> roll(double seconds) {
         double weight = 1 - Math.exp(-seconds / SECONDS_REMEMBERED);
         for (Priority priority : Priority.values()) {
-            double current = counted.getOrDefault(priority, 0L) / seconds;
+            double current = counted[priority.ordinal()] / seconds;
             double before = rates.getOrDefault(priority, 0.0);
             double rate = before + weight * (current - before);
             rates.put(priority, rate < 0.001 ? 0 : rate);
         }
-        counted.clear();
+        Arrays.fill(counted, 0);
         return new EnumMap<>(rates);
     }
 }

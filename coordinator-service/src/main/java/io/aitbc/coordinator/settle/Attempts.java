@@ -28,6 +28,8 @@ final class Attempts {
     private static final int MAX_RESTORED_AT_ONCE = 250;
     private static final Script NO_LONGER_GONE = Script.beside(Attempts.class, "no-longer-gone");
     private static final Script LOOK_AT_DEADLINES = Script.beside(Attempts.class, "look-at-deadlines");
+    private static final Script FORGET = Script.beside(Attempts.class, "forget");
+    private static final String FORGOTTEN_AT_ONCE = "1000";
     private static final Duration LOOK_AGAIN = Duration.ofMinutes(1);
 
     private final Redis redis;
@@ -202,6 +204,12 @@ final class Attempts {
             redis.sync().zadd(Keys.DEADLINES, ZAddArgs.Builder.lt(), (double) next.toEpochMilli(), agentId);
         }
         return overdue;
+    }
+
+    /** Forgets some of the tasks that were completed longer ago than is to be kept; false when there are none. */
+    boolean forget(Instant now) {
+        List<String> arguments = List.of(String.valueOf(now.toEpochMilli()), FORGOTTEN_AT_ONCE);
+        return (Long) FORGET.runNow(redis, arguments).get(0) > 0;
     }
 
     /** When the live attempt of a task was given out; the epoch when that is not known. */

@@ -43,6 +43,7 @@ class SettleConfiguration {
         return new Settlement(
                 new IndexRebuild(redis, heartbeatArchive, new InFlight(clients, admin, topics), attempts, clock),
                 new ResultLoop(clients, topics, attempts, ofResults, deadLetters, meters, traces, clock),
-                new Recovery(clients, topics, attempts, ofRecovery, heartbeats::owns, clock));
+                new Recovery(clients, topics, attempts, ofRecovery, heartbeats::owns, clock),
+                new Retention(attempts, clock));
     }
 }

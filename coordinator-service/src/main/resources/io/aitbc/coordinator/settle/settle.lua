@@ -7,15 +7,9 @@
 local now_ms, now, retention = tonumber(ARGV[1]), ARGV[2], ARGV[3]
 local answer = {}
 local completed, late = 0, 0
--- What is taken out at the end, for many in one call: by agent, and of the set of deadlines.
-local done_by, done = {}, {}
+-- What is completed, all and by agent: written down at the end, in one call for many.
+local done, done_by = {}, {}
 local most_at_once = 1000
-
-local function take_out(key, how, ids)
-  for from = 1, #ids, most_at_once do
-    redis.call(how, key, unpack(ids, from, math.min(#ids, from + most_at_once - 1)))
-  end
-end
 
 -- Three days. What is more was written by a version that let it grow without end.
 local longest_attempt_ms = 259200000
@@ -26,12 +20,14 @@ local tracks = {}
 local function track_of(agent_id)
   local track = tracks[agent_id]
   if not track then
-    local seen = redis.call('HMGET', 'agent:' .. agent_id, 'failure_share', 'response_ms', 'results_at')
+    local seen = redis.call('HMGET', 'agent:' .. agent_id, 'failure_share', 'response_ms', 'results_at', 'status')
     track = { share = tonumber(seen[1]) or 0, response = math.min(tonumber(seen[2]) or 0, longest_attempt_ms) }
     local age_ms = math.max(0, now_ms - (tonumber(seen[3]) or now_ms))
     track.share = track.share * 0.5 ^ (age_ms / 60000)
     track.kept = math.exp(-age_ms / 60000)
     track.longest = 0
+    -- Results of an agent that somebody made up make no agent.
+    track.known = seen[4]
     tracks[agent_id] = track
   end
   return track
@@ -77,7 +73,7 @@ for i, report in ipairs(cjson.decode(ARGV[4])) do
     if report[7] ~= '' then
       redis.call('HSET', task, 'agent_finished_at', report[7])
     end
-    redis.call('EXPIRE', task, retention)
+    done[#done + 1] = task_id
     local by = done_by[agent_id] or {}
     done_by[agent_id] = by
     by[#by + 1] = task_id
@@ -102,6 +98,9 @@ end
 
 if completed > 0 then redis.call('HINCRBY', 'stats:tasks', 'completed', completed) end
 if late > 0 then redis.call('HINCRBY', 'stats:tasks', 'late_results', late) end
+if #done > 0 then
+  redis.call('RPUSH', 'tasks:completed', string.format('%.0f ', now_ms + retention * 1000) .. table.concat(done, ' '))
+end
 local counts, news = {}, {}
 for agent_id, ids in pairs(done_by) do
   local inflight = 'agent:' .. agent_id .. ':inflight'
@@ -111,16 +110,14 @@ for agent_id, ids in pairs(done_by) do
   counts[#counts + 1] = '"' .. agent_id .. '":' .. redis.call('HLEN', inflight)
 end
 for agent_id, track in pairs(tracks) do
-  local agent = 'agent:' .. agent_id
-  -- Results of an agent that somebody made up make no agent.
-  if redis.call('EXISTS', agent) == 1 then
+  if track.known then
     local response = track.longest
     if response <= track.response then
       response = track.response * track.kept + track.longest * (1 - track.kept)
     end
     local share = string.format('%.4f', track.share)
     response = string.format('%.1f', response)
-    redis.call('HSET', agent, 'failure_share', share, 'response_ms', response, 'results_at', ARGV[1])
+    redis.call('HSET', 'agent:' .. agent_id, 'failure_share', share, 'response_ms', response, 'results_at', ARGV[1])
     news[#news + 1] = '"' .. agent_id .. '":[' .. share .. ',' .. response .. ']'
   end
 end
