@@ -3,6 +3,7 @@ package io.aitbc.benchmarks;
 import io.aitbc.localstack.LocalRedis;
 import io.aitbc.localstack.LocalStack;
 import java.nio.file.Path;
+import java.util.List;
 
 /** BullMQ on a Redis of its own. */
 final class BullPeer implements Peer {
@@ -16,8 +17,13 @@ final class BullPeer implements Peer {
     BullPeer(int agents) {
         Peer.run(new ProcessBuilder("npm", "install", "--no-audit", "--no-fund", "bullmq", "ioredis"), folder);
         redis = Cluster.redis(folder.resolve("redis"), port);
-        workers = Peer.start(
-                new ProcessBuilder("node", PROGRAM, "agents", "" + port, "" + agents).directory(folder.toFile()));
+        try {
+            workers = Peer.start(
+                    new ProcessBuilder("node", PROGRAM, "agents", "" + port, "" + agents).directory(folder.toFile()));
+        } catch (RuntimeException e) {
+            redis.close();
+            throw e;
+        }
     }
 
     @Override
@@ -28,7 +34,6 @@ final class BullPeer implements Peer {
 
     @Override
     public void close() {
-        Peer.end(workers);
-        redis.close();
+        Peer.closeAll(List.of(redis::close, () -> Peer.end(workers)));
     }
 }

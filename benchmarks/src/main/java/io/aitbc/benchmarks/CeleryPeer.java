@@ -3,6 +3,7 @@ package io.aitbc.benchmarks;
 import io.aitbc.localstack.LocalRedis;
 import io.aitbc.localstack.LocalStack;
 import java.nio.file.Path;
+import java.util.List;
 
 /** Celery on a Redis of its own; prefork, one process for each core, as it does by default. */
 final class CeleryPeer implements Peer {
@@ -11,9 +12,17 @@ final class CeleryPeer implements Peer {
     private final Path folder = Peer.folderWith("celery_agents.py", SUBMITTER);
     private final int port = LocalStack.freePort();
     private final LocalRedis redis = Cluster.redis(folder.resolve("redis"), port);
-    private final Process workers =
-            Peer.start(python("-m", "celery", "-A", "celery_agents", "worker", "--without-mingle")
+    private final Process workers;
+
+    CeleryPeer() {
+        try {
+            workers = Peer.start(python("-m", "celery", "-A", "celery_agents", "worker", "--without-mingle")
                     .directory(folder.toFile()));
+        } catch (RuntimeException e) {
+            redis.close();
+            throw e;
+        }
+    }
 
     private ProcessBuilder python(String... arguments) {
         ProcessBuilder builder = new ProcessBuilder(arguments);
@@ -30,7 +39,6 @@ final class CeleryPeer implements Peer {
 
     @Override
     public void close() {
-        Peer.end(workers);
-        redis.close();
+        Peer.closeAll(List.of(redis::close, () -> Peer.end(workers)));
     }
 }

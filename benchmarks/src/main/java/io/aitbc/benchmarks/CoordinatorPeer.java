@@ -1,5 +1,7 @@
 package io.aitbc.benchmarks;
 
+import java.util.List;
+
 /** What this is all about. */
 final class CoordinatorPeer implements Peer {
     private final Cluster cluster = new Cluster();
@@ -22,7 +24,6 @@ final class CoordinatorPeer implements Peer {
 
     @Override
     public void close() {
-        side.close();
-        cluster.close();
+        Peer.closeAll(List.of(cluster, side));
     }
 }

@@ -67,8 +67,8 @@ final class MemoryBenchmark extends Benchmark {
     }
 
     private static long held(CoordinatorSide side) {
-        return side.redis().sync().keys("agent:*:inflight").stream()
-                .mapToLong(key -> side.redis().sync().hlen(key))
+        return side.redis().sync().smembers("agents:known").stream()
+                .mapToLong(id -> side.redis().sync().hlen("agent:" + id + ":inflight"))
                 .sum();
     }
 

@@ -17,6 +17,17 @@ interface Peer extends AutoCloseable {
     @Override
     void close();
 
+    /** The last first, all of them, whichever of them fail. */
+    static void closeAll(List<AutoCloseable> parts) {
+        for (int i = parts.size() - 1; i >= 0; i--) {
+            try {
+                parts.get(i).close();
+            } catch (Exception e) {
+                System.err.println("Part of a peer did not end cleanly: " + e);
+            }
+        }
+    }
+
     /** What it prints. */
     static String run(ProcessBuilder builder, Path folder) {
         try {

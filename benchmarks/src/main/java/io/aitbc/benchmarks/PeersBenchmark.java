@@ -1,18 +1,21 @@
 package io.aitbc.benchmarks;
 
-import java.io.UncheckedIOException;
 import java.util.ArrayList;
 import java.util.EnumMap;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
-/** What else one could take, with the same number of tasks and agents, each with its usual durable settings, by small clients of ours. */
+/**
+ * What else one could take, with the same number of tasks and agents, each with its usual durable settings, by small clients of ours. All
+ * are there at once and take turns, so a machine with less than 16 GiB measures some of them at a time ({@code --whom}).
+ */
 @Command(
         name = "peers",
         description = "Tasks per second, beside RabbitMQ, BullMQ and Celery; each needs to be installed.")
@@ -41,7 +44,7 @@ final class PeersBenchmark extends Benchmark {
             split = ",",
             defaultValue = "COORDINATOR,RABBITMQ,BULLMQ,CELERY",
             description = "Who is measured: ${COMPLETION-CANDIDATES}")
-    private List<Whom> whom = List.of();
+    private Set<Whom> whom = Set.of();
 
     private enum Whom {
         COORDINATOR("agent-coordinator", "", "") {
@@ -118,58 +121,77 @@ final class PeersBenchmark extends Benchmark {
                         "Peers: tasks from submission to result, " + agents + " agents, in turns, median of " + times,
                         "what",
                         "tasks/s",
-                        "share of the first",
+                        "share of the coordinator's",
                         "each time",
                         "what it lacks")
                 .bars("tasks/s", 1);
-        Map<Whom, Peer> peers = new LinkedHashMap<>();
+        Map<Whom, Peer> peers = new EnumMap<>(Whom.class);
         Map<Whom, List<Double>> rates = new EnumMap<>(Whom.class);
         try {
+            // So that all are ready before the first is measured: what the machine does otherwise comes to all of them.
             for (Whom one : whom) {
-                start(one, peers, report);
-            }
-            for (int i = 0; i < times; i++) {
-                peers.forEach((one, peer) -> {
-                    double rate = peer.flood(one.tasks(tasks));
-                    System.out.printf(Locale.ROOT, "  %s: %.0f tasks/s%n", one.title, rate);
-                    rates.computeIfAbsent(one, none -> new ArrayList<>()).add(rate);
+                attempt(one, peers, report, () -> {
+                    peers.put(one, one.start(agents));
+                    warmUp(one, peers.get(one));
                 });
             }
+            for (int i = 0; i < times; i++) {
+                for (Whom one : List.copyOf(peers.keySet())) {
+                    attempt(one, peers, report, () -> {
+                        double rate = peers.get(one).flood(one.tasks(tasks));
+                        System.out.printf(Locale.ROOT, "  %s: %.0f tasks/s%n", one.title, rate);
+                        rates.computeIfAbsent(one, none -> new ArrayList<>()).add(rate);
+                    });
+                }
+            }
         } finally {
-            peers.values().forEach(Peer::close);
+            peers.keySet().forEach(one -> close(one, peers.get(one)));
         }
-        peers.keySet().forEach(one -> {
-            List<Double> own = rates.get(one);
-            List<Double> ofFirst = rates.get(peers.keySet().iterator().next());
-            List<Double> shares = IntStream.range(0, times)
-                    .mapToObj(i -> own.get(i) / ofFirst.get(i))
-                    .toList();
-            report.row(
-                    one.title,
-                    String.format(Locale.ROOT, "%.0f", Medians.of(own)),
-                    String.format(Locale.ROOT, "%.2f", Medians.of(shares)),
-                    own.stream()
-                            .map(rate -> String.format(Locale.ROOT, "%.0f", rate))
-                            .collect(Collectors.joining(", ")),
-                    one.lacks);
-        });
+        peers.keySet().forEach(one -> report(one, rates.get(one), rates.get(Whom.COORDINATOR), report));
         return List.of(report);
     }
 
-    /** So that all are ready before the first is measured: what the machine does otherwise comes to all of them. */
-    private void start(Whom one, Map<Whom, Peer> peers, Report report) {
-        try {
-            Peer peer = one.start(agents);
-            peers.put(one, peer);
-            int floods = one.warmUp((warmUp + tasks - 1) / tasks);
-            for (int i = 0; i < floods; i++) {
-                peer.flood(one.tasks(tasks));
-            }
-        } catch (UncheckedIOException | IllegalStateException e) {
-            if (one == Whom.COORDINATOR) {
-                throw e;
-            }
-            report.row(one.title, "not measured: " + e.getMessage(), "", "", "needs " + one.needs);
+    private void warmUp(Whom one, Peer peer) {
+        int floods = one.warmUp((warmUp + tasks - 1) / tasks);
+        for (int i = 0; i < floods; i++) {
+            peer.flood(one.tasks(tasks));
         }
+    }
+
+    /** One that is not installed, or fails, is left out from then on. */
+    private static void attempt(Whom one, Map<Whom, Peer> peers, Report report, Runnable action) {
+        try {
+            action.run();
+        } catch (RuntimeException e) {
+            report.row(one.title, "not measured: " + e.getMessage(), "", "", "needs " + one.needs);
+            Peer peer = peers.remove(one);
+            if (peer != null) {
+                close(one, peer);
+            }
+        }
+    }
+
+    private static void close(Whom one, Peer peer) {
+        try {
+            peer.close();
+        } catch (RuntimeException e) {
+            System.err.println(one.title + " did not end cleanly: " + e);
+        }
+    }
+
+    private static void report(Whom one, List<Double> own, @Nullable List<Double> coordinators, Report report) {
+        String share = coordinators == null || coordinators.size() < own.size()
+                ? ""
+                : rounded(
+                        "%.2f",
+                        Medians.of(IntStream.range(0, own.size())
+                                .mapToObj(i -> own.get(i) / coordinators.get(i))
+                                .toList()));
+        String all = own.stream().map(rate -> rounded("%.0f", rate)).collect(Collectors.joining(", "));
+        report.row(one.title, rounded("%.0f", Medians.of(own)), share, all, one.lacks);
+    }
+
+    private static String rounded(String form, double value) {
+        return String.format(Locale.ROOT, form, value);
     }
 }

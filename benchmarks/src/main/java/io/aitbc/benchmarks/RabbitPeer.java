@@ -4,6 +4,8 @@ import io.aitbc.localstack.LocalStack;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeoutException;
 
@@ -11,8 +13,7 @@ import java.util.concurrent.TimeoutException;
 final class RabbitPeer implements Peer {
     private static final String SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server";
 
-    private final Process server;
-    private final Player workers;
+    private final List<AutoCloseable> parts = new ArrayList<>();
     private final Player submitter;
 
     RabbitPeer(int agents) {
@@ -30,15 +31,18 @@ final class RabbitPeer implements Peer {
         environment.put(
                 "RABBITMQ_ENABLED_PLUGINS_FILE", folder.resolve("plugins").toString());
         environment.put("HOME", folder.toString());
-        server = Peer.start(builder);
+        Process server = Peer.start(builder);
+        parts.add(() -> Peer.end(server));
         try {
             Cluster.await("RabbitMQ", Duration.ofMinutes(1), () -> answers("" + port));
-            workers = new Player("rabbit-agents", port, agents);
+            Player workers = new Player("rabbit-agents", port, agents);
+            parts.add(workers);
             // They make the queues.
             workers.ask("ready");
             submitter = new Player("rabbit-submitter", port);
+            parts.add(submitter);
         } catch (RuntimeException e) {
-            Peer.end(server);
+            close();
             throw e;
         }
     }
@@ -59,8 +63,6 @@ final class RabbitPeer implements Peer {
 
     @Override
     public void close() {
-        submitter.close();
-        workers.close();
-        Peer.end(server);
+        Peer.closeAll(parts);
     }
 }

@@ -143,6 +143,21 @@ class TaskLifeTest {
         coordinator.awaitTask("strange", "completed");
     }
 
+    @Test
+    void aCompletedTaskIsForgottenAfterItsTime() {
+        coordinator.register("forgetful-agent", 1, "forgetful");
+        String id = coordinator.submit(requiring("forgetful"));
+        coordinator.report(
+                coordinator.awaitRecords("assignments.forgetful-agent", 1).get(0), "completed", null);
+        coordinator.awaitTask(id, "completed");
+        try (RedisClient client = RedisClient.create(LocalStack.shared().redisUrl() + "/" + REDIS_DATABASE);
+                StatefulRedisConnection<String, String> redis = client.connect()) {
+            redis.sync().lpush("tasks:completed", "0 " + id);
+        }
+        await().atMost(Duration.ofSeconds(30))
+                .until(() -> coordinator.get("/tasks/" + id).code() == 404);
+    }
+
     /** An agent that nobody knows, with a topic that nobody made, holds no other result up. */
     @Test
     void aMadeUpResultHoldsNobodyUp() {

@@ -8,8 +8,10 @@ public final class Keys {
     public static final String KNOWN_AGENTS = "agents:known";
     /** Sorted set: agent id by time of last heartbeat in ms, for those that are expected to send more. */
     public static final String HEARTBEATS = "agents:heartbeats";
-    /** Sorted set: agent id by a time in ms that is no later than the first deadline of what the agent holds. */
+    /** Sorted set: agent id by when it is looked at whether a deadline of what the agent holds has passed, in ms. */
     public static final String DEADLINES = "agents:deadlines";
+    /** List: when tasks were completed, in s, and their ids, those of a batch together; the oldest first. */
+    public static final String COMPLETED = "tasks:completed";
     /** Hash: cluster-wide counters. */
     public static final String TASK_STATS = "stats:tasks";
     /** Hash: coordinator id → what it last said of its lane, as JSON. */

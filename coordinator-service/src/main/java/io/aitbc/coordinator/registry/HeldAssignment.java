@@ -2,8 +2,8 @@ package io.aitbc.coordinator.registry;
 
 import com.fasterxml.jackson.annotation.JsonProperty;
 import io.aitbc.contracts.Json;
+import java.time.DateTimeException;
 import java.time.Instant;
-import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -33,18 +33,27 @@ public record HeldAssignment(String taskId, int attempt, Instant assignedAt, Ins
         return new HeldAssignment(taskId, 0, Instant.EPOCH, Instant.EPOCH);
     }
 
+    /** Whether nothing is known but that the agent holds it. */
+    public boolean isSpoilt() {
+        return attempt == 0;
+    }
+
     /**
      * With the whole time again since the agent last told of its progress.
      *
-     * @param task what stands in Redis of the task
+     * @param progressAt when that was, as it stands in Redis; null if it never did
+     * @param timeoutSeconds how long that is, as it stands in Redis
      */
-    public HeldAssignment afterProgress(Map<String, String> task) {
-        String progressAt = task.get("progress_at");
-        if (progressAt == null) {
+    public HeldAssignment afterProgress(@Nullable String progressAt, @Nullable String timeoutSeconds) {
+        if (progressAt == null || timeoutSeconds == null) {
             return this;
         }
-        Instant prolonged =
-                Instant.parse(progressAt).plusSeconds(Long.parseLong(task.getOrDefault("timeout_seconds", "600")));
-        return prolonged.isAfter(deadline) ? new HeldAssignment(taskId, attempt, assignedAt, prolonged) : this;
+        try {
+            Instant prolonged = Instant.parse(progressAt).plusSeconds(Long.parseLong(timeoutSeconds));
+            return prolonged.isAfter(deadline) ? new HeldAssignment(taskId, attempt, assignedAt, prolonged) : this;
+        } catch (DateTimeException | NumberFormatException e) {
+            log.atDebug().addKeyValue("task_id", taskId).log("Its progress cannot be read: {}", e.getMessage());
+            return this;
+        }
     }
 }

@@ -12,6 +12,7 @@ import io.aitbc.coordinator.kafka.TopicCatalog;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.redis.Script;
+import io.lettuce.core.KeyValue;
 import io.lettuce.core.Limit;
 import io.lettuce.core.Range;
 import io.lettuce.core.RedisFuture;
@@ -224,14 +225,20 @@ public final class Registry {
 
     /** What an agent holds, the next to be due first. */
     public List<HeldAssignment> heldBy(String agentId) {
-        record Parts(HeldAssignment assignment, RedisFuture<Map<String, String>> task) {}
+        record Parts(HeldAssignment assignment, RedisFuture<List<KeyValue<String, String>>> progress) {}
         List<Parts> held = redis.sync().hgetall(Keys.inflight(agentId)).entrySet().stream()
                 .map(one -> new Parts(
                         HeldAssignment.read(one.getKey(), one.getValue()),
-                        redis.async().hgetall(Keys.task(one.getKey()))))
+                        redis.async().hmget(Keys.task(one.getKey()), "progress_at", "timeout_seconds")))
                 .toList();
         return held.stream()
-                .map(one -> one.assignment().afterProgress(join(one.task().toCompletableFuture())))
+                .map(one -> {
+                    List<KeyValue<String, String>> told = join(one.progress().toCompletableFuture());
+                    return one.assignment()
+                            .afterProgress(
+                                    told.get(0).getValueOrElse(null),
+                                    told.get(1).getValueOrElse(null));
+                })
                 .sorted(Comparator.comparing(HeldAssignment::deadline).thenComparing(HeldAssignment::taskId))
                 .toList();
     }

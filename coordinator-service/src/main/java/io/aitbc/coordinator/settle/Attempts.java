@@ -17,10 +17,15 @@ import java.util.Collection;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /** The live attempts in Redis, from the side of those who end them. May be used by any thread. */
 final class Attempts {
+    private static final Logger log = LoggerFactory.getLogger(Attempts.class);
     private static final Script SETTLE = Script.beside(Attempts.class, "settle");
     private static final Script RELEASE = Script.beside(Attempts.class, "release");
     private static final Script RESTORE = Script.beside(Attempts.class, "restore");
@@ -30,6 +35,9 @@ final class Attempts {
     private static final Script LOOK_AT_DEADLINES = Script.beside(Attempts.class, "look-at-deadlines");
     private static final Script FORGET = Script.beside(Attempts.class, "forget");
     private static final String FORGOTTEN_AT_ONCE = "1000";
+    /** So many attempts of an agent are looked for at once: their payloads are read, and written, together. */
+    static final int MOST_AT_ONCE = 500;
+
     private static final Duration LOOK_AGAIN = Duration.ofMinutes(1);
 
     private final Redis redis;
@@ -60,7 +68,6 @@ final class Attempts {
         List<String> arguments = List.of(
                 String.valueOf(now.toEpochMilli()),
                 now.toString(),
-                String.valueOf(taskRetention.toSeconds()),
                 Json.text(results.stream().map(Attempts::words).toList()));
         String letters = (String) SETTLE.runNow(redis, arguments).get(0);
         return letters.chars().mapToObj(letter -> settlement((char) letter)).toList();
@@ -163,10 +170,14 @@ final class Attempts {
 
     /** Agents that may hold something whose deadline has passed. */
     List<String> agentsDue(Instant now) {
-        return redis.sync().zrangebyscore(Keys.DEADLINES, Range.create(0, now.toEpochMilli()));
+        Range<Long> past = Range.from(Range.Boundary.unbounded(), Range.Boundary.including(now.toEpochMilli()));
+        return redis.sync().zrangebyscore(Keys.DEADLINES, past);
     }
 
-    /** Lets all agents be due, as what a coordinator of an earlier version gave them is not known to have deadlines. */
+    /**
+     * Lets all agents be due. What a coordinator of an earlier version gave them is not known to have deadlines, nor what Redis got back
+     * from an old file.
+     */
     void letAllBeDue() {
         Set<String> agentIds = redis.sync().smembers(Keys.KNOWN_AGENTS);
         if (!agentIds.isEmpty()) {
@@ -180,35 +191,49 @@ final class Attempts {
         }
     }
 
-    /** What an agent holds whose deadline has passed. The agent is due again when the next one passes, or in a minute. */
+    /**
+     * What an agent holds whose deadline has passed, or some of it. The agent is due again as long as there is any, when the next
+     * deadline passes, or in a minute.
+     */
     List<Held> overdue(String agentId, Instant now) {
-        List<Object> held = LOOK_AT_DEADLINES.runNow(
-                redis, List.of(agentId, String.valueOf(now.plus(LOOK_AGAIN).toEpochMilli())));
-        List<Held> overdue = new ArrayList<>();
         Instant next = now.plus(LOOK_AGAIN);
-        for (int i = 0; i < held.size(); i += 2) {
-            HeldAssignment one = HeldAssignment.read((String) held.get(i), (String) held.get(i + 1));
+        Long count = (Long) LOOK_AT_DEADLINES
+                .runNow(redis, List.of(agentId, String.valueOf(next.toEpochMilli())))
+                .get(0);
+        if (count == 0) {
+            return List.of();
+        }
+        List<Held> overdue = new ArrayList<>();
+        for (Map.Entry<String, String> noted :
+                redis.sync().hgetall(Keys.inflight(agentId)).entrySet()) {
+            HeldAssignment one = HeldAssignment.read(noted.getKey(), noted.getValue());
             if (!one.deadline().isAfter(now)) {
                 Map<String, String> task = redis.sync().hgetall(Keys.task(one.taskId()));
-                one = one.afterProgress(task);
-                if (!isLive(task) || !task.get("agent_id").equals(agentId)) {
+                Held live = live(one.taskId(), task);
+                // A later attempt of the same agent has its own deadline.
+                if (live == null
+                        || !live.agentId().equals(agentId)
+                        || !one.isSpoilt() && live.attempt() != one.attempt()) {
                     continue;
                 }
+                one = one.afterProgress(task.get("progress_at"), task.get("timeout_seconds"));
                 if (!one.deadline().isAfter(now)) {
-                    overdue.add(held(one.taskId(), task));
+                    overdue.add(live);
+                    if (overdue.size() == MOST_AT_ONCE) {
+                        break;
+                    }
                 }
             }
             next = one.deadline().isBefore(next) ? one.deadline() : next;
         }
-        if (!held.isEmpty()) {
-            redis.sync().zadd(Keys.DEADLINES, ZAddArgs.Builder.lt(), (double) next.toEpochMilli(), agentId);
-        }
+        next = overdue.isEmpty() ? next : now;
+        redis.sync().zadd(Keys.DEADLINES, ZAddArgs.Builder.lt(), (double) next.toEpochMilli(), agentId);
         return overdue;
     }
 
     /** Forgets some of the tasks that were completed longer ago than is to be kept; false when there are none. */
-    boolean forget(Instant now) {
-        List<String> arguments = List.of(String.valueOf(now.toEpochMilli()), FORGOTTEN_AT_ONCE);
+    boolean forget() {
+        List<String> arguments = List.of(String.valueOf(taskRetention.toSeconds()), FORGOTTEN_AT_ONCE);
         return (Long) FORGET.runNow(redis, arguments).get(0) > 0;
     }
 
@@ -227,11 +252,17 @@ final class Attempts {
         return lost;
     }
 
-    /** What an agent was given before a time and has not settled. What came after its return is its own again. */
+    /**
+     * What an agent was given before a time and has not settled, {@value #MOST_AT_ONCE} of it at most. What came after its return is its
+     * own again.
+     */
     List<Held> heldSince(String agentId, Instant lostAt) {
-        return live(redis.sync().hkeys(Keys.inflight(agentId))).stream()
+        return redis.sync().hkeys(Keys.inflight(agentId)).stream()
+                .map(taskId -> live(taskId, redis.sync().hgetall(Keys.task(taskId))))
+                .filter(Objects::nonNull)
                 .filter(held ->
                         held.agentId().equals(agentId) && !held.assignedAt().isAfter(lostAt))
+                .limit(MOST_AT_ONCE)
                 .toList();
     }
 
@@ -240,26 +271,20 @@ final class Attempts {
         NO_LONGER_GONE.runNow(redis, List.of(agentId, String.valueOf(lostAt.toEpochMilli())));
     }
 
-    private List<Held> live(Collection<String> taskIds) {
-        List<Held> live = new ArrayList<>();
-        for (String taskId : taskIds) {
-            Map<String, String> task = redis.sync().hgetall(Keys.task(taskId));
-            if (isLive(task)) {
-                live.add(held(taskId, task));
-            }
+    /** The attempt that is live, as what stands in Redis of its task tells; null if there is none, or somebody has spoilt that. */
+    private static @Nullable Held live(String taskId, Map<String, String> task) {
+        if (!"assigned".equals(task.get("status"))) {
+            return null;
         }
-        return live;
-    }
-
-    private static boolean isLive(Map<String, String> task) {
-        return "assigned".equals(task.get("status"));
-    }
-
-    private static Held held(String taskId, Map<String, String> task) {
-        return new Held(
-                taskId,
-                Integer.parseInt(task.get("attempt")),
-                task.get("agent_id"),
-                Instant.parse(task.get("assigned_at")));
+        try {
+            return new Held(
+                    taskId,
+                    Integer.parseInt(task.get("attempt")),
+                    Objects.requireNonNull(task.get("agent_id")),
+                    Instant.parse(Objects.requireNonNull(task.get("assigned_at"))));
+        } catch (RuntimeException e) {
+            log.atDebug().addKeyValue("task_id", taskId).log("What is known of it cannot be read: {}", e.toString());
+            return null;
+        }
     }
 }

@@ -2,14 +2,19 @@ package io.aitbc.coordinator.settle;
 
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Topics;
+import io.aitbc.coordinator.background.Pace;
 import io.aitbc.coordinator.background.Recurring;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.ArrayList;
+import java.util.Collection;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Consumer;
 import java.util.function.Predicate;
+import org.apache.kafka.common.KafkaException;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -17,13 +22,14 @@ import org.slf4j.LoggerFactory;
 final class Recovery implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(Recovery.class);
     private static final Duration EVERY = Duration.ofSeconds(1);
+    private static final Duration LOOK_AT_ALL_EVERY = Duration.ofMinutes(10);
 
     private final Attempts attempts;
     private final GiveBack giveBack;
     private final AssignmentArchive archive;
     private final Predicate<String> ownsAgent;
     private final Clock clock;
-    private boolean knowsWhoIsDue;
+    private final Pace looksAtAll = new Pace(LOOK_AT_ALL_EVERY);
     private final Recurring recovering = new Recurring("recovery", EVERY, this::runOnce, this::closeArchive);
 
     /** @param ownsAgent whether it is on this coordinator to watch over an agent */
@@ -55,24 +61,41 @@ final class Recovery implements AutoCloseable {
     }
 
     private void runOnce() {
-        if (!knowsWhoIsDue) {
+        if (looksAtAll.isDue()) {
             attempts.letAllBeDue();
-            knowsWhoIsDue = true;
         }
-        for (String agentId : attempts.agentsDue(clock.instant())) {
-            if (ownsAgent.test(agentId)) {
-                List<Attempts.Held> overdue = attempts.overdue(agentId, clock.instant());
-                giveBack(overdue, NextStep.Ending.OVERDUE, "no result came before the deadline");
-            }
+        List<KafkaException> failures = new ArrayList<>();
+        forOwn(attempts.agentsDue(clock.instant()), failures, this::giveBackOverdue);
+        Map<String, Instant> lost = attempts.lostAgents();
+        forOwn(lost.keySet(), failures, agentId -> giveBackAll(agentId, lost.get(agentId)));
+        if (!failures.isEmpty()) {
+            throw failures.get(0);
         }
-        for (Map.Entry<String, Instant> lost : attempts.lostAgents().entrySet()) {
-            String agentId = lost.getKey();
+    }
+
+    /** One whose topic cannot be read is not to keep the others. */
+    private void forOwn(Collection<String> agentIds, List<KafkaException> failures, Consumer<String> action) {
+        for (String agentId : agentIds) {
             if (ownsAgent.test(agentId)) {
-                List<Attempts.Held> held = attempts.heldSince(agentId, lost.getValue());
-                if (giveBack(held, NextStep.Ending.AGENT_LOST, "agent " + agentId + " was lost")) {
-                    attempts.noLongerLost(agentId, lost.getValue());
+                try {
+                    action.accept(agentId);
+                } catch (KafkaException e) {
+                    failures.add(e);
                 }
             }
+        }
+    }
+
+    private void giveBackOverdue(String agentId) {
+        List<Attempts.Held> overdue = attempts.overdue(agentId, clock.instant());
+        giveBack(overdue, NextStep.Ending.OVERDUE, "no result came before the deadline");
+    }
+
+    private void giveBackAll(String agentId, Instant lostAt) {
+        List<Attempts.Held> held = attempts.heldSince(agentId, lostAt);
+        if (giveBack(held, NextStep.Ending.AGENT_LOST, "agent " + agentId + " was lost")
+                && held.size() < Attempts.MOST_AT_ONCE) {
+            attempts.noLongerLost(agentId, lostAt);
         }
     }
 

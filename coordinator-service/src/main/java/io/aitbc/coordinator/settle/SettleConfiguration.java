@@ -44,6 +44,6 @@ class SettleConfiguration {
                 new IndexRebuild(redis, heartbeatArchive, new InFlight(clients, admin, topics), attempts, clock),
                 new ResultLoop(clients, topics, attempts, ofResults, deadLetters, meters, traces, clock),
                 new Recovery(clients, topics, attempts, ofRecovery, heartbeats::owns, clock),
-                new Retention(attempts, clock));
+                new Retention(attempts));
     }
 }

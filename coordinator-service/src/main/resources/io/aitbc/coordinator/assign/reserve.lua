@@ -71,6 +71,7 @@ for i, placement in ipairs(cjson.decode(ARGV[5])) do
   else
     if status == 'assigned' then
       -- A record of a later attempt is proof that this one was given back.
+      redis.call('HDEL', task, 'progress', 'progress_at')
       if agents[holder] then
         write_grants(holder, agents[holder])
       end

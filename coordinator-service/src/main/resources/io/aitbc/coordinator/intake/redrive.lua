@@ -14,7 +14,7 @@ end
 local next_attempt = attempt + 1
 redis.call('HSET', task, 'task_id', ARGV[1], 'status', 'queued', 'attempt', next_attempt, 'redriven', next_attempt,
   'priority', ARGV[3], 'submitted_at', ARGV[4], 'max_attempts', attempt + tonumber(ARGV[5]))
-redis.call('HDEL', task, 'finished_at', 'agent_id', 'assigned_at', 'assigned_ms', 'deadline')
+redis.call('HDEL', task, 'finished_at', 'agent_id', 'assigned_at', 'assigned_ms', 'deadline', 'progress', 'progress_at')
 redis.call('PERSIST', task)
 if status == 'failed' then
   redis.call('HINCRBY', 'stats:tasks', 'failed', -1)

@@ -12,7 +12,7 @@ local answer = 'before'
 if live or not status then
   if next_attempt > 0 then
     redis.call('HSET', task, 'task_id', task_id, 'status', 'queued', 'attempt', next_attempt, 'error', ARGV[5])
-    redis.call('HDEL', task, 'agent_id', 'assigned_at', 'assigned_ms', 'deadline')
+    redis.call('HDEL', task, 'agent_id', 'assigned_at', 'assigned_ms', 'deadline', 'progress', 'progress_at')
     redis.call('HINCRBY', 'stats:tasks', 'retried', 1)
   else
     redis.call('HSET', task, 'task_id', task_id, 'status', 'failed', 'attempt', attempt, 'finished_at', ARGV[6], 'error', ARGV[5])

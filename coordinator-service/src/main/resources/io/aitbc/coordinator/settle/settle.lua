@@ -1,12 +1,12 @@
 -- Settles results.
 -- Guarantee: a task is completed once; a result of an attempt that is not live changes nothing but a counter.
 -- KEYS   1 the channel of notices
--- ARGV   1 now in ms, 2 now as ISO 8601, 3 retention in s, 4 the results, as JSON, each a list of texts:
+-- ARGV   1 now in ms, 2 now as ISO 8601, 3 the results, as JSON, each a list of texts:
 --        task_id, attempt, agent_id, status, result as JSON or '', started_at or '', finished_at or ''
 -- Returns one text with a letter for each result: completed, progressed, give back (nothing changed yet) or late
-local now_ms, now, retention = tonumber(ARGV[1]), ARGV[2], ARGV[3]
+local now_ms, now = tonumber(ARGV[1]), ARGV[2]
 local answer = {}
-local completed, late = 0, 0
+local late = 0
 -- What is completed, all and by agent: written down at the end, in one call for many.
 local done, done_by = {}, {}
 local most_at_once = 1000
@@ -20,14 +20,12 @@ local tracks = {}
 local function track_of(agent_id)
   local track = tracks[agent_id]
   if not track then
-    local seen = redis.call('HMGET', 'agent:' .. agent_id, 'failure_share', 'response_ms', 'results_at', 'status')
+    local seen = redis.call('HMGET', 'agent:' .. agent_id, 'failure_share', 'response_ms', 'results_at')
     track = { share = tonumber(seen[1]) or 0, response = math.min(tonumber(seen[2]) or 0, longest_attempt_ms) }
     local age_ms = math.max(0, now_ms - (tonumber(seen[3]) or now_ms))
     track.share = track.share * 0.5 ^ (age_ms / 60000)
     track.kept = math.exp(-age_ms / 60000)
     track.longest = 0
-    -- Results of an agent that somebody made up make no agent.
-    track.known = seen[4]
     tracks[agent_id] = track
   end
   return track
@@ -52,7 +50,7 @@ local function note_response(agent_id, assigned_ms, in_vain)
   end
 end
 
-for i, report in ipairs(cjson.decode(ARGV[4])) do
+for i, report in ipairs(cjson.decode(ARGV[3])) do
   local task_id, attempt, agent_id, outcome = report[1], tonumber(report[2]), report[3], report[4]
   local task = 'task:' .. task_id
   local seen = redis.call('HMGET', task, 'status', 'attempt', 'agent_id', 'assigned_ms')
@@ -79,7 +77,6 @@ for i, report in ipairs(cjson.decode(ARGV[4])) do
     by[#by + 1] = task_id
     note_outcome(agent_id, 0)
     note_response(agent_id, live and tonumber(seen[4]), false)
-    completed = completed + 1
     answer[i] = 'c'
   elseif outcome == 'progress' then
     if live then
@@ -96,11 +93,8 @@ for i, report in ipairs(cjson.decode(ARGV[4])) do
   end
 end
 
-if completed > 0 then redis.call('HINCRBY', 'stats:tasks', 'completed', completed) end
+if #done > 0 then redis.call('HINCRBY', 'stats:tasks', 'completed', #done) end
 if late > 0 then redis.call('HINCRBY', 'stats:tasks', 'late_results', late) end
-if #done > 0 then
-  redis.call('RPUSH', 'tasks:completed', string.format('%.0f ', now_ms + retention * 1000) .. table.concat(done, ' '))
-end
 local counts, news = {}, {}
 for agent_id, ids in pairs(done_by) do
   local inflight = 'agent:' .. agent_id .. ':inflight'
@@ -110,16 +104,22 @@ for agent_id, ids in pairs(done_by) do
   counts[#counts + 1] = '"' .. agent_id .. '":' .. redis.call('HLEN', inflight)
 end
 for agent_id, track in pairs(tracks) do
-  if track.known then
+  local agent = 'agent:' .. agent_id
+  -- Results of an agent that somebody made up make no agent.
+  if redis.call('EXISTS', agent) == 1 then
     local response = track.longest
     if response <= track.response then
       response = track.response * track.kept + track.longest * (1 - track.kept)
     end
     local share = string.format('%.4f', track.share)
     response = string.format('%.1f', response)
-    redis.call('HSET', 'agent:' .. agent_id, 'failure_share', share, 'response_ms', response, 'results_at', ARGV[1])
+    redis.call('HSET', agent, 'failure_share', share, 'response_ms', response, 'results_at', ARGV[1])
     news[#news + 1] = '"' .. agent_id .. '":[' .. share .. ',' .. response .. ']'
   end
+end
+if #done > 0 then
+  -- By Redis' own clock: a coordinator whose clock is wrong is not to decide what all others forget.
+  redis.call('RPUSH', 'tasks:completed', redis.call('TIME')[1] .. ' ' .. table.concat(done, ' '))
 end
 if #counts + #news > 0 then
   redis.call('PUBLISH', KEYS[1], '{"seq":' .. redis.call('INCR', 'agents:events') .. ',"at":' .. ARGV[1]

@@ -102,7 +102,7 @@ class SimulatedStoreTest {
                 String by = rightly ? live.agentId : agent;
                 String outcome = random.nextInt(3) > 0 ? "completed" : "failed";
                 String report = Json.text(List.of(List.of(taskId, String.valueOf(of), by, outcome, "", "", "")));
-                Object letter = SETTLE.runNow(redis, List.of(ms(), NOW.toString(), "3600", report))
+                Object letter = SETTLE.runNow(redis, List.of(ms(), NOW.toString(), report))
                         .get(0);
                 String settled = store.settle(taskId, of, by, outcome);
                 assertThat(letter).isEqualTo(settled.substring(0, 1));

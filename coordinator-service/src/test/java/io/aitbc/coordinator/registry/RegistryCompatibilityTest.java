@@ -289,7 +289,7 @@ class RegistryCompatibilityTest {
         beat(3, null, null, "instance-2");
         beat(4, AgentStatus.BUSY, LOAD, "instance-1");
         String report = Json.text(List.of(List.of("task-9", "1", "agent-1", "failed", "", "", "")));
-        SETTLE.runNow(redis, List.of(ms(5), NOW.toString(), "3600", report));
+        SETTLE.runNow(redis, List.of(ms(5), NOW.toString(), report));
         hashes.set("much seen", hash());
     }
 

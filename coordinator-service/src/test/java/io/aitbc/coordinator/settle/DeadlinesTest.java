@@ -16,6 +16,7 @@ import io.aitbc.coordinator.redis.Redis;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.AfterEach;
@@ -131,6 +132,74 @@ class DeadlinesTest {
         }
     }
 
+    @Test
+    void aSpoiltTaskDoesNotKeepTheOthers() {
+        reserve("short", 5, NOW);
+        reserve("spoilt", 5, NOW);
+        for (String field : List.of("attempt", "agent_id", "assigned_at")) {
+            String value = redis.sync().hget(Keys.task("spoilt"), field);
+            redis.sync().hdel(Keys.task("spoilt"), field);
+            assertThat(overdue(6)).as(field).containsExactly("short");
+            redis.sync().hset(Keys.task("spoilt"), field, value);
+        }
+        redis.sync().hset(Keys.task("spoilt"), "progress_at", "yesterday");
+        assertThat(overdue(6)).containsExactlyInAnyOrder("short", "spoilt");
+    }
+
+    /** What stands in the place of a deadline is not to keep the agent from being looked at for ever. */
+    @Test
+    void aStrangeDeadlineHasPassed() {
+        for (String strange : List.of("1960-01-01T00:00:00Z", "-999999999-01-01T00:00:00Z")) {
+            reserve("short", 5, NOW);
+            redis.sync()
+                    .hset(
+                            Keys.inflight("a"),
+                            "short",
+                            "{\"attempt\":1,\"assigned_at\":\"" + NOW + "\",\"deadline\":\"" + strange + "\"}");
+            assertThat(overdue(1)).as(strange).containsExactly("short");
+            assertThat(attempts.agentsDue(after(1))).as(strange).containsExactly("a");
+        }
+    }
+
+    /** The note was read, and the attempt failed, before the task was looked at. */
+    @Test
+    void aLaterAttemptOfTheSameAgentHasItsOwnDeadline() {
+        reserve("short", 5, NOW);
+        redis.sync().hset(Keys.task("short"), "attempt", "2");
+        assertThat(overdue(6)).isEmpty();
+    }
+
+    @Test
+    void progressOfAnEarlierAttemptDoesNotCount() {
+        reserve("short", 5, NOW);
+        settle("short", TaskResult.Status.PROGRESS, after(86_400));
+        attempts.release(new Attempts.Held("short", 1, "a", NOW), 2, "\"in vain\"", after(1));
+        reserve("short", 5, after(2), 2);
+        assertThat(overdue(8)).containsExactly("short");
+    }
+
+    @Test
+    void ofManyThatAreOverdueSomeAreFoundAtOnce() {
+        redis.sync().hset(Keys.agent("a"), "capacity", "1000");
+        for (int i = 0; i < 501; i++) {
+            reserve("short-" + i, 5, NOW);
+        }
+        assertThat(overdue(6)).hasSize(500);
+        assertThat(attempts.agentsDue(after(6))).containsExactly("a");
+        assertThat(attempts.heldSince("a", after(6))).hasSize(500);
+    }
+
+    @Test
+    void deadlinesOfManyAgentsAreWrittenInOneCall() {
+        List<Placement> placements = new ArrayList<>();
+        for (int i = 0; i < 1_201; i++) {
+            redis.sync().hset(Keys.agent("agent-" + i), Map.of("status", "active", "capacity", "1"));
+            placements.add(new Placement(waiting("task-" + i, 5, NOW, 1), "agent-" + i));
+        }
+        reservations.reserve(placements, NOW).join();
+        assertThat(attempts.agentsDue(after(5))).hasSize(1_201);
+    }
+
     /** An earlier version did not say when they are due. */
     @Test
     void atTheStartAllAgentsAreLookedAt() {
@@ -155,14 +224,23 @@ class DeadlinesTest {
     }
 
     private void reserve(String taskId, int timeoutSeconds, Instant at) {
+        reserve(taskId, timeoutSeconds, at, 1);
+    }
+
+    private void reserve(String taskId, int timeoutSeconds, Instant at, int attempt) {
+        reservations
+                .reserve(List.of(new Placement(waiting(taskId, timeoutSeconds, at, attempt), "a")), at)
+                .join();
+        assertThat(redis.sync().hget(Keys.task(taskId), "status")).isEqualTo("assigned");
+    }
+
+    private static WaitingTask waiting(String taskId, int timeoutSeconds, Instant at, int attempt) {
         Task task = Json.read(
                         "{\"task_id\":\"" + taskId + "\",\"task_data\":{},\"timeout_seconds\":" + timeoutSeconds + "}",
                         Task.class)
                 .accepted(taskId, at)
-                .attempt(1, null);
-        WaitingTask waiting = new WaitingTask(task, new Position(Priority.NORMAL, 0, 1), 1, at, 100);
-        reservations.reserve(List.of(new Placement(waiting, "a")), at).join();
-        assertThat(redis.sync().hget(Keys.task(taskId), "status")).isEqualTo("assigned");
+                .attempt(attempt, null);
+        return new WaitingTask(task, new Position(Priority.NORMAL, 0, 1), 1, at, 100);
     }
 
     private void settle(String taskId, TaskResult.Status status, Instant at) {

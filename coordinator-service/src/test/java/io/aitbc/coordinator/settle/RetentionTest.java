@@ -17,9 +17,8 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** How long it is known of tasks that they have ended: an hour here. */
+/** How long it is known of tasks that they have ended. */
 class RetentionTest {
-    private static final Instant NOW = Instant.parse("2026-01-01T00:00:00Z");
     private static final Duration HOUR = Duration.ofHours(1);
 
     @TempDir
@@ -27,13 +26,11 @@ class RetentionTest {
 
     private OverheardRedis overheard;
     private Redis redis;
-    private Attempts attempts;
 
     @BeforeEach
     void start() {
         overheard = new OverheardRedis(folder);
         redis = overheard.redis();
-        attempts = new Attempts(redis, HOUR);
     }
 
     @AfterEach
@@ -43,55 +40,76 @@ class RetentionTest {
 
     @Test
     void completedTasksAreForgottenAfterTheirTime() {
-        complete(NOW, "one", "two");
-        complete(NOW.plusSeconds(1), "three");
-        assertThat(attempts.forget(NOW.plus(HOUR).minusMillis(1))).isFalse();
+        complete("one", "two");
+        complete("three");
+        assertThat(kept(HOUR).forget()).isFalse();
         assertThat(known("one", "two", "three")).isEqualTo(3);
-        assertThat(attempts.forget(NOW.plus(HOUR))).isTrue();
-        assertThat(known("one", "two")).isZero();
-        assertThat(known("three")).isEqualTo(1);
-        assertThat(attempts.forget(NOW.plus(HOUR))).isFalse();
-        assertThat(attempts.forget(NOW.plus(HOUR).plusSeconds(1))).isTrue();
+        assertThat(kept(Duration.ZERO).forget()).isTrue();
         assertThat(redis.sync().keys("task*")).isEmpty();
+        assertThat(kept(Duration.ZERO).forget()).isFalse();
+    }
+
+    @Test
+    void eachBatchHasItsOwnTime() {
+        complete("one");
+        long aDayAgo = Instant.now().minus(Duration.ofDays(1)).getEpochSecond();
+        redis.sync().lpush(Keys.COMPLETED, aDayAgo + " two");
+        redis.sync().hset(Keys.task("two"), "status", "completed");
+        assertThat(kept(HOUR).forget()).isTrue();
+        assertThat(known("two")).isZero();
+        assertThat(known("one")).isEqualTo(1);
+        assertThat(kept(HOUR).forget()).isFalse();
+    }
+
+    /** One coordinator whose clock is wrong would have all others forget everything, or nothing. */
+    @Test
+    void theClocksOfCoordinatorsDoNotMatter() {
+        for (String wrong : List.of("2000-01-01T00:00:00Z", "2100-01-01T00:00:00Z")) {
+            settle(Instant.parse(wrong), wrong.substring(0, 4));
+            assertThat(kept(HOUR).forget()).as(wrong).isFalse();
+            assertThat(kept(Duration.ZERO).forget()).as(wrong).isTrue();
+        }
     }
 
     @Test
     void thoseThatEndOtherwiseExpire() {
-        attempts.release(new Attempts.Held("one", 3, "a", NOW), 0, "\"in vain\"", NOW);
+        kept(HOUR).release(new Attempts.Held("one", 3, "a", Instant.now()), 0, "\"in vain\"", Instant.now());
         assertThat(redis.sync().ttl(Keys.task("one"))).isBetween(1L, HOUR.toSeconds());
-        assertThat(attempts.forget(NOW.plus(HOUR))).isFalse();
+        assertThat(kept(Duration.ZERO).forget()).isFalse();
     }
 
-    /** Somebody has deleted what was known of it, and it came again. */
+    /** Somebody has deleted what was known of it, or put something else in its place, and it came again. */
     @Test
     void whatIsNotCompletedStays() {
-        complete(NOW, "one", "two");
+        complete("one", "two", "three", "four");
         redis.sync().hset(Keys.task("one"), "status", "assigned");
         redis.sync().del(Keys.task("two"));
-        complete(NOW.plus(HOUR), "three");
-        attempts.forget(NOW.plus(HOUR));
-        assertThat(redis.sync().hget(Keys.task("one"), "status")).isEqualTo("assigned");
-        assertThat(known("three")).isEqualTo(1);
-        assertThat(attempts.forget(NOW.plus(HOUR).plus(HOUR))).isTrue();
-        assertThat(known("three")).isZero();
+        redis.sync().set(Keys.task("three"), "no hash");
+        assertThat(kept(Duration.ZERO).forget()).isTrue();
+        assertThat(redis.sync().keys("task*")).containsExactlyInAnyOrder(Keys.task("one"), Keys.task("three"));
     }
 
     @Test
     void manyAreForgottenLittleByLittle() {
-        complete(NOW, ids("first", 1_500));
-        complete(NOW, ids("second", 1_500));
-        assertThat(attempts.forget(NOW.plus(HOUR))).isTrue();
+        complete(ids("first", 1_500));
+        redis.sync().del(redis.sync().keys("task:*").toArray(String[]::new));
+        complete(ids("second", 1_500));
+        assertThat(kept(Duration.ZERO).forget()).isTrue();
         assertThat(redis.sync().keys("task:*")).hasSize(1_500);
-        assertThat(attempts.forget(NOW.plus(HOUR))).isTrue();
+        assertThat(kept(Duration.ZERO).forget()).isTrue();
         assertThat(redis.sync().keys("task*")).isEmpty();
     }
 
     @Test
     void whatSomebodyHasSpoiltHoldsNothingUp() {
-        redis.sync().rpush("tasks:completed", "spoilt");
-        complete(NOW, "one");
-        assertThat(attempts.forget(NOW.plus(HOUR))).isTrue();
+        redis.sync().rpush(Keys.COMPLETED, "spoilt");
+        complete("one");
+        assertThat(kept(Duration.ZERO).forget()).isTrue();
         assertThat(redis.sync().keys("task*")).isEmpty();
+    }
+
+    private Attempts kept(Duration retention) {
+        return new Attempts(redis, retention);
     }
 
     private static String[] ids(String name, int count) {
@@ -102,13 +120,18 @@ class RetentionTest {
         return redis.sync().exists(List.of(taskIds).stream().map(Keys::task).toArray(String[]::new));
     }
 
+    private void complete(String... taskIds) {
+        settle(Instant.now(), taskIds);
+    }
+
     /** Redis knew nothing of them; that makes no difference. */
-    private void complete(Instant at, String... taskIds) {
-        attempts.settle(
-                List.of(taskIds).stream()
-                        .map(id -> new TaskResult(
-                                null, id, 1, "a", TaskResult.Status.COMPLETED, Json.object(), null, at, at))
-                        .toList(),
-                at);
+    private void settle(Instant at, String... taskIds) {
+        kept(HOUR)
+                .settle(
+                        List.of(taskIds).stream()
+                                .map(id -> new TaskResult(
+                                        null, id, 1, "a", TaskResult.Status.COMPLETED, Json.object(), null, at, at))
+                                .toList(),
+                        at);
     }
 }
