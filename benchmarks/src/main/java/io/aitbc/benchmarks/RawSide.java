@@ -1,6 +1,7 @@
 package io.aitbc.benchmarks;
 
 import io.aitbc.contracts.Topics;
+import io.aitbc.coordinator.kafka.TopicCatalog;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -9,6 +10,7 @@ import java.util.concurrent.ExecutionException;
 import org.HdrHistogram.Histogram;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewTopic;
+import org.apache.kafka.common.config.TopicConfig;
 
 /** The same topics and clients with a bare copy in between. */
 final class RawSide extends Side {
@@ -48,7 +50,10 @@ final class RawSide extends Side {
         List<NewTopic> wanted = new ArrayList<>();
         topics.tasks().forEach(name -> wanted.add(new NewTopic(name, PARTITIONS, (short) 1)));
         wanted.add(new NewTopic(topics.results(), PARTITIONS, (short) 1));
-        BareAgents.ids(agentCount).forEach(id -> wanted.add(new NewTopic(topics.assignments(id), 1, (short) 1)));
+        String indexBytes = String.valueOf(TopicCatalog.AGENT_TOPIC_INDEX_BYTES);
+        BareAgents.ids(agentCount)
+                .forEach(id -> wanted.add(new NewTopic(topics.assignments(id), 1, (short) 1)
+                        .configs(Map.of(TopicConfig.SEGMENT_INDEX_BYTES_CONFIG, indexBytes))));
         try (Admin admin = Admin.create(Map.of("bootstrap.servers", cluster.bootstrapServers()))) {
             for (int from = 0; from < wanted.size(); from += MADE_AT_ONCE) {
                 admin.createTopics(wanted.subList(from, Math.min(wanted.size(), from + MADE_AT_ONCE)))

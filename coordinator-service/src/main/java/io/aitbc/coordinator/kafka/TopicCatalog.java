@@ -30,6 +30,12 @@ public final class TopicCatalog {
     /** The largest record that any topic takes: twice the default limit of a task. */
     public static final int MAX_MESSAGE_BYTES = 2 * 1024 * 1024;
 
+    /**
+     * What a broker makes ready of each of the two indexes of a topic's newest segment, instead of 10 MiB: enough for 350 MB of records.
+     * Linux keeps as much of it in memory as it reads ahead, and there are as many topics as agents.
+     */
+    public static final int AGENT_TOPIC_INDEX_BYTES = 1024 * 1024;
+
     private final Admin admin;
     private final Topics topics;
     private final TopicSettings settings;
@@ -120,7 +126,11 @@ public final class TopicCatalog {
 
     private NewTopic topicOfAgent(String agentId) {
         return topic(topics.assignments(agentId), 1)
-                .configs(configs(Map.of(TopicConfig.RETENTION_MS_CONFIG, ms(settings.assignmentRetention()))));
+                .configs(configs(Map.of(
+                        TopicConfig.RETENTION_MS_CONFIG,
+                        ms(settings.assignmentRetention()),
+                        TopicConfig.SEGMENT_INDEX_BYTES_CONFIG,
+                        String.valueOf(AGENT_TOPIC_INDEX_BYTES))));
     }
 
     /**
