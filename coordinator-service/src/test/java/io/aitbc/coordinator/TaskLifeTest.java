@@ -143,6 +143,34 @@ class TaskLifeTest {
         coordinator.awaitTask("strange", "completed");
     }
 
+    /** What it holds is to be looked for in its topic, and Kafka allows no such name. */
+    @Test
+    void anAgentWhoseTopicCannotBeReadKeepsNoOther() {
+        coordinator.register("mute-agent", 1, "mute");
+        String past = Instant.now().minusSeconds(5).toString();
+        try (RedisClient client = RedisClient.create(LocalStack.shared().redisUrl() + "/" + REDIS_DATABASE);
+                StatefulRedisConnection<String, String> redis = client.connect()) {
+            Map<String, String> held =
+                    Map.of("status", "assigned", "attempt", "1", "agent_id", "no/topic", "assigned_at", past);
+            redis.sync().hset("task:unreachable", held);
+            redis.sync().hset("agent:no/topic:inflight", "unreachable", "{}");
+            redis.sync().zadd("agents:deadlines", 1, "no/topic");
+            try {
+                String id = coordinator.submit(requiring("mute"));
+                coordinator.awaitRecords("assignments.mute-agent", 1);
+                coordinator.send("DELETE", "/agents/mute-agent", null);
+                coordinator.register("heir-of-mute", 1, "mute");
+                assertThat(coordinator.awaitRecords("assignments.heir-of-mute", 1))
+                        .extracting(
+                                assignment -> assignment.get("assignment_id").asString())
+                        .containsExactly(id + ":2");
+                assertThat(redis.sync().zscore("agents:deadlines", "no/topic")).isNotNull();
+            } finally {
+                redis.sync().del("task:unreachable", "agent:no/topic:inflight");
+            }
+        }
+    }
+
     @Test
     void aCompletedTaskIsForgottenAfterItsTime() {
         coordinator.register("forgetful-agent", 1, "forgetful");
