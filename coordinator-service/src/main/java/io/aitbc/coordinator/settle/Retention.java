@@ -10,7 +10,7 @@ import java.time.Duration;
 final class Retention implements AutoCloseable {
     private static final Duration EVERY = Duration.ofSeconds(1);
 
-    /** So many thousand tasks a second are forgotten at most: the rest of Redis' time is for others. */
+    /** In a second, a thousand tasks each and a few more: the rest of Redis' time is for others. */
     private static final int MOST_CALLS = 50;
 
     private final Attempts attempts;
