@@ -15,6 +15,7 @@ import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerConfig;
 import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.IsolationLevel;
 import org.apache.kafka.common.Metric;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
@@ -64,12 +65,23 @@ public final class KafkaClients {
         return consumer;
     }
 
-    /** A consumer of partitions that it assigns itself, without a group. */
+    /** A consumer of partitions that it assigns itself, without a group. Reads what open and aborted transactions wrote, too. */
     public KafkaConsumer<byte[], byte[]> freeConsumer() {
+        return freeConsumer(IsolationLevel.READ_UNCOMMITTED);
+    }
+
+    /**
+     * A consumer of partitions that it assigns itself, without a group.
+     *
+     * @param isolation also decides what {@code endOffsets} answers: the last stable offset, which an open transaction holds back, or
+     *     the high watermark; a loop that reads to the end has to ask the same consumer for it
+     */
+    public KafkaConsumer<byte[], byte[]> freeConsumer(IsolationLevel isolation) {
         Map<String, Object> config = consumerConfig();
         config.remove(ConsumerConfig.GROUP_ID_CONFIG);
         config.put(ConsumerConfig.DEFAULT_API_TIMEOUT_MS_CONFIG, FREE_CONSUMERS_PATIENCE_MS);
         config.put(ConsumerConfig.REQUEST_TIMEOUT_MS_CONFIG, FREE_CONSUMERS_PATIENCE_MS);
+        config.put(ConsumerConfig.ISOLATION_LEVEL_CONFIG, isolation.toString());
         config.put(ConsumerConfig.AUTO_OFFSET_RESET_CONFIG, "earliest");
         return new KafkaConsumer<>(config, new ByteArrayDeserializer(), new ByteArrayDeserializer());
     }

@@ -11,6 +11,7 @@ import java.util.stream.Collectors;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.consumer.OffsetAndTimestamp;
+import org.apache.kafka.common.IsolationLevel;
 import org.apache.kafka.common.TopicPartition;
 
 /** Reads again what topics hold, up to now. Owned by one thread. */
@@ -20,8 +21,14 @@ public final class TopicHistory implements AutoCloseable {
 
     private final KafkaConsumer<byte[], byte[]> consumer;
 
+    /** A history that includes what open and aborted transactions wrote. */
     public TopicHistory(KafkaClients clients) {
-        this.consumer = clients.freeConsumer();
+        this(clients, IsolationLevel.READ_UNCOMMITTED);
+    }
+
+    /** @param isolation READ_COMMITTED ends at the last stable offset, before the first transaction that is still open */
+    public TopicHistory(KafkaClients clients, IsolationLevel isolation) {
+        this.consumer = clients.freeConsumer(isolation);
     }
 
     public Set<TopicPartition> partitions(String topic) {
