@@ -41,7 +41,7 @@ class ArchitectureTest {
             intake     background kafka match redis trace
             assign     kafka match redis trace
             registry   agent background intake kafka redis
-            settle     background intake kafka redis registry trace
+            settle     background intake kafka match redis registry trace
             dispatch   agent assign background balance intake kafka match redis registry settle
             api        agent assign background balance dispatch intake match redis registry start trace
             live       agent api background dispatch intake redis registry start

@@ -15,7 +15,9 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.IntStream;
+import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.TopicPartition;
@@ -121,7 +123,9 @@ class RebuildTest {
 
         await().atMost(LONG).until(() -> redis.exists("index:complete") == 1);
         assertThat(redis.hkeys("agent:agent:inflight")).containsExactly("fails");
-        assertThat(coordinator.get("/tasks/done").code()).isEqualTo(404);
+        JsonNode again = coordinator.get("/tasks/done").body();
+        assertThat(again.path("status").asString("")).isEqualTo("completed");
+        assertThat(again.at("/result/done").asBoolean()).isTrue();
         assertThat(coordinator.awaitTask(failed, "assigned").get("attempt").asInt())
                 .isEqualTo(2);
         assertThat(coordinator.get("/agents/agent").body().at("/agent/capacity").asInt())
@@ -201,6 +205,56 @@ class RebuildTest {
         coordinator.awaitTask(id, "completed");
     }
 
+    /** An aborted result was never reported: the attempt is live, fills its agent, and is given back with it. */
+    @Test
+    void anAttemptWhoseResultWasAbortedIsFoundAgain() {
+        coordinator.register("agent", 2);
+        coordinator.submit("{\"task_data\":{},\"task_id\":\"one\"}");
+        coordinator.submit("{\"task_data\":{},\"task_id\":\"two\"}");
+        Assignment one =
+                Json.read(coordinator.awaitRecords("assignments.agent", 2).get(0), Assignment.class);
+        try (KafkaProducer<String, byte[]> agent = new KafkaProducer<>(
+                Map.of("bootstrap.servers", stack.bootstrapServers(), "transactional.id", "agent"),
+                new StringSerializer(),
+                new ByteArraySerializer())) {
+            agent.initTransactions();
+            agent.beginTransaction();
+            agent.send(new ProducerRecord<>("tasks.results", one.taskId(), result(one)));
+            agent.flush();
+            agent.abortTransaction();
+        }
+
+        redis.flushall();
+
+        await().atMost(LONG).until(() -> redis.exists("index:complete") == 1);
+        assertThat(redis.hkeys("agent:agent:inflight")).containsExactlyInAnyOrder("one", "two");
+    }
+
+    /** Its agent has committed what it reported, and nobody has read the report: that is the only trace of it. */
+    @Test
+    void aResultThatNobodyHasReadCountsAfterwards() throws Exception {
+        coordinator.register("agent", 5);
+        String id = coordinator.submit("{\"task_data\":{},\"task_id\":\"unread\"}");
+        Assignment given =
+                Json.read(coordinator.awaitRecords("assignments.agent", 1).get(0), Assignment.class);
+        // As while Redis is empty: nothing is settled.
+        redis.set("index:rebuilding", "somebody else");
+        redis.del("index:complete");
+        send("tasks.results", id, new String(result(given)));
+        try (Admin admin = Admin.create(Map.of("bootstrap.servers", stack.bootstrapServers()))) {
+            admin.alterConsumerGroupOffsets(
+                            "agent.agent", Map.of(new TopicPartition("assignments.agent", 0), new OffsetAndMetadata(1)))
+                    .all()
+                    .get();
+        }
+
+        redis.flushall();
+
+        assertThat(coordinator.awaitTask(id, "completed").get("attempt").asInt())
+                .isEqualTo(1);
+        assertThat(redis.hkeys("agent:agent:inflight")).isEmpty();
+    }
+
     @Test
     void meanwhileNothingIsReservedAndNothingCancelled() {
         coordinator.register("agent", 5);
@@ -227,10 +281,11 @@ class RebuildTest {
     }
 
     private void complete(Assignment assignment) {
-        producer.send(new ProducerRecord<>(
-                "tasks.results",
-                assignment.taskId(),
-                Json.bytes(TaskResult.of(assignment, TaskResult.Status.COMPLETED, null, null, null, null))));
+        producer.send(new ProducerRecord<>("tasks.results", assignment.taskId(), result(assignment)));
+    }
+
+    private static byte[] result(Assignment assignment) {
+        return Json.bytes(TaskResult.of(assignment, TaskResult.Status.COMPLETED, null, null, null, null));
     }
 
     private long inflight() {

@@ -7,6 +7,7 @@ import io.aitbc.coordinator.dispatch.Dispatcher;
 import io.aitbc.localstack.LocalStack;
 import io.lettuce.core.RedisClient;
 import io.lettuce.core.api.StatefulRedisConnection;
+import io.micrometer.core.instrument.MeterRegistry;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.time.Instant;
@@ -87,6 +88,60 @@ class TaskLifeTest {
                 .isBetween(
                         Instant.parse(task.get("submitted_at").asString()),
                         Instant.parse(task.get("finished_at").asString()));
+    }
+
+    /** A stranger's result says nothing of a task that is yet to come. */
+    @Test
+    void aResultThatComesBeforeItsTaskDoesNotEndIt() {
+        double ignored = unknownResults();
+        coordinator.publish("tasks.results", "early", """
+                {"task_id":"early","assignment_id":"early:1","attempt":1,"agent_id":"stranger","status":"completed","result":{"by":"stranger"}}
+                """);
+        await().atMost(LONG).until(() -> unknownResults() == ignored + 1);
+        assertThat(coordinator.get("/tasks/early").code()).isEqualTo(404);
+
+        coordinator.register("early-agent", 1, "early");
+        coordinator.submit("""
+                {"task_id":"early","task_data":{},"requirements":{"capabilities":["early"]}}
+                """);
+
+        coordinator.report(
+                coordinator.awaitRecords("assignments.early-agent", 1).get(0), "completed", null);
+        assertThat(coordinator
+                        .awaitTask("early", "completed")
+                        .at("/result/done")
+                        .asBoolean())
+                .isTrue();
+    }
+
+    private static double unknownResults() {
+        return coordinator
+                .part(MeterRegistry.class)
+                .get("coordinator.unknown.results")
+                .counter()
+                .count();
+    }
+
+    /** Which of them counts is the coordinator's choice, but it makes one. */
+    @Test
+    void ofSeveralRecordsOfOneTaskItsAgentGetsOne() {
+        coordinator.send("POST", "/tasks/queues/critical/pause", "");
+        for (int i = 0; i < 4; i++) {
+            coordinator.publish("tasks.critical", "repeated", """
+                    {"task_id":"repeated","task_data":{"version":%d},"requirements":{"capabilities":["repeated"]}}
+                    """.formatted(i));
+        }
+        coordinator.register("repeated-agent", 10, "repeated");
+        coordinator.send("POST", "/tasks/queues/critical/resume", "");
+        await().atMost(LONG).until(() -> size("critical") == 0);
+
+        coordinator.submit("""
+                {"task_id":"after-repeated","priority":"critical","task_data":{},"requirements":{"capabilities":["repeated"]}}
+                """);
+
+        assertThat(coordinator.awaitRecords("assignments.repeated-agent", 2))
+                .extracting(assignment -> assignment.get("assignment_id").asString())
+                .containsExactly("repeated:1", "after-repeated:1");
     }
 
     /** Somebody made an agent the holder of a task and died before it was published: the agent is full of what it never got. */

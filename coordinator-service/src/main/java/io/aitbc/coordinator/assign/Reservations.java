@@ -57,7 +57,8 @@ public final class Reservations {
             task.submittedAt().toString(),
             ms(task.submittedAt()),
             task.maxAttempts().toString(),
-            task.timeoutSeconds().toString()
+            task.timeoutSeconds().toString(),
+            placement.waiting().position().toString()
         };
     }
 
@@ -123,6 +124,7 @@ public final class Reservations {
         return switch (letter) {
             case 'g' -> Verdict.Ruling.GRANTED;
             case 'l' -> Verdict.Ruling.LIVE;
+            case 'd' -> Verdict.Ruling.DUPLICATE;
             case 'e' -> Verdict.Ruling.ENDED;
             case 'f' -> Verdict.Ruling.FULL;
             case 'u' -> Verdict.Ruling.UNAVAILABLE;

@@ -16,6 +16,8 @@ public record Verdict(Placement placement, Ruling ruling, String agentId, int he
         GRANTED,
         /** An agent has had this very attempt since earlier: publish again, to that agent. */
         LIVE,
+        /** An agent has this attempt, granted for another record of the same task: nothing to do, that record is the one to publish. */
+        DUPLICATE,
         /** The task has ended, or a later attempt exists: nothing to do. */
         ENDED,
         /** The agent holds as much as it may. */

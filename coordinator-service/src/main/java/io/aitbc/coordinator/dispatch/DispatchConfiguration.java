@@ -9,6 +9,7 @@ import io.aitbc.coordinator.intake.DeadLetters;
 import io.aitbc.coordinator.intake.DoneTasks;
 import io.aitbc.coordinator.intake.QueuePeek;
 import io.aitbc.coordinator.intake.QueueSizes;
+import io.aitbc.coordinator.intake.TaskArchive;
 import io.aitbc.coordinator.intake.TaskIds;
 import io.aitbc.coordinator.intake.TaskQueue;
 import io.aitbc.coordinator.intake.TaskRecords;
@@ -60,6 +61,11 @@ class DispatchConfiguration {
     @Bean
     TaskRecords taskRecords(Topics topics, DispatchSettings settings) {
         return new TaskRecords(topics, settings.maxTaskBytes());
+    }
+
+    @Bean
+    TaskArchive taskArchive(KafkaClients clients, Topics topics, TaskRecords records, QueueSizes sizes) {
+        return new TaskArchive(clients, topics, records, sizes);
     }
 
     @Bean

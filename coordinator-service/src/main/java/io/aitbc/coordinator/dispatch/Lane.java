@@ -507,7 +507,7 @@ final class Lane {
             case GRANTED, LIVE -> {
                 // Published together with what else goes to its agent.
             }
-            case ENDED -> finished(waiting.position());
+            case ENDED, DUPLICATE -> finished(waiting.position());
             case FULL -> await(waiting);
             case UNAVAILABLE -> {
                 if (verdict.placement().agentId().isEmpty()) {

@@ -84,9 +84,14 @@ public final class DeadLetters {
         return send(letter, EXHAUSTED);
     }
 
-    /** Says of a task that it failed because its payload is gone. */
+    /**
+     * Records that a task failed because its payload is gone.
+     *
+     * @param topic of its agent, in which its assignment was
+     */
     public CompletableFuture<Void> payloadLost(String taskId, String topic) {
-        String detail = "the task cannot be tried again: its assignment is not in " + topic + " any more";
+        String detail = "the task cannot be retried: its assignment is no longer in " + topic
+                + ", nor its record in its queue's topic";
         log.atError().addKeyValue("task_id", taskId).log("Task failed for good: {}", detail);
         return send(letter(taskId, new byte[0], PAYLOAD_LOST, detail), PAYLOAD_LOST);
     }

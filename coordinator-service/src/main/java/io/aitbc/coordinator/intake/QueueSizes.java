@@ -2,11 +2,14 @@ package io.aitbc.coordinator.intake;
 
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Topics;
+import io.aitbc.coordinator.match.Position;
 import java.time.Instant;
+import java.util.Collection;
 import java.util.EnumMap;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
@@ -158,6 +161,21 @@ public final class QueueSizes {
             }
         }
         return commits;
+    }
+
+    /** Those of some records that their lanes have committed as done. */
+    Set<Position> done(Collection<Position> positions) throws InterruptedException {
+        Map<TopicPartition, OffsetLedger> ledgers = new HashMap<>();
+        commits()
+                .forEach((partition, commit) ->
+                        ledgers.put(partition, OffsetLedger.restore(commit.offset(), commit.metadata())));
+        return positions.stream()
+                .filter(position -> {
+                    OffsetLedger ledger =
+                            ledgers.get(new TopicPartition(topics.tasks(position.priority()), position.partition()));
+                    return ledger != null && ledger.isDone(position.offset());
+                })
+                .collect(Collectors.toSet());
     }
 
     private static <T> T get(KafkaFuture<T> future) throws InterruptedException {

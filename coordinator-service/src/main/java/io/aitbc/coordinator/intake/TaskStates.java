@@ -44,7 +44,7 @@ public final class TaskStates {
     /** The fields of a task's hash. */
     public Optional<Map<String, String>> find(String taskId) {
         Map<String, String> hash = redis.sync().hgetall(Keys.task(taskId));
-        return hash.isEmpty() ? Optional.empty() : Optional.of(hash);
+        return hash.isEmpty() ? Optional.empty() : Optional.of(published(hash));
     }
 
     /** The fields of the hashes of tasks, by id; tasks of which nothing is known are missing. */
@@ -57,7 +57,7 @@ public final class TaskStates {
         asked.forEach((taskId, answer) -> {
             Map<String, String> hash = await(answer);
             if (hash != null && !hash.isEmpty()) {
-                hashes.put(taskId, hash);
+                hashes.put(taskId, published(hash));
             }
         });
         return hashes;
@@ -65,7 +65,19 @@ public final class TaskStates {
 
     /** The statuses of tasks by id; tasks of which nothing is known are missing. */
     public Map<String, String> statuses(Collection<String> taskIds) {
-        return field("status", taskIds);
+        Map<String, String> statuses = field("status", taskIds);
+        statuses.replaceAll((taskId, status) -> published(status));
+        return statuses;
+    }
+
+    private static Map<String, String> published(Map<String, String> hash) {
+        hash.computeIfPresent("status", (name, status) -> published(status));
+        return hash;
+    }
+
+    /** A task that is about to fail for good has not failed before its dead letter is there. */
+    private static String published(String status) {
+        return status.equals("failing") ? "assigned" : status;
     }
 
     /** Which of some tasks have been accepted before. */

@@ -9,10 +9,12 @@ import java.util.Set;
 import java.util.function.Consumer;
 import java.util.stream.Collectors;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.ConsumerRecords;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.consumer.OffsetAndTimestamp;
 import org.apache.kafka.common.IsolationLevel;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.errors.TimeoutException;
 
 /** Reads again what topics hold, up to now. Owned by one thread. */
 public final class TopicHistory implements AutoCloseable {
@@ -53,15 +55,28 @@ public final class TopicHistory implements AutoCloseable {
         return starts;
     }
 
-    /** Passes on all records from some offsets to what is the end now. */
+    /**
+     * Passes on all records from some offsets to what is the end now.
+     *
+     * @throws TimeoutException if Kafka stops answering
+     */
     public void read(Map<TopicPartition, Long> starts, Consumer<ConsumerRecord<byte[], byte[]>> each) {
         consumer.assign(starts.keySet());
         Map<TopicPartition, Long> unread = new HashMap<>(consumer.endOffsets(starts.keySet(), PATIENCE));
         starts.forEach(consumer::seek);
         unread.entrySet().removeIf(end -> starts.get(end.getKey()) >= end.getValue());
+        long lastProgress = System.nanoTime();
         while (!unread.isEmpty()) {
-            consumer.poll(POLL).forEach(each);
-            unread.entrySet().removeIf(end -> consumer.position(end.getKey(), PATIENCE) >= end.getValue());
+            ConsumerRecords<byte[], byte[]> records = consumer.poll(POLL);
+            records.forEach(each);
+            boolean moved =
+                    unread.entrySet().removeIf(end -> consumer.position(end.getKey(), PATIENCE) >= end.getValue());
+            if (moved || !records.isEmpty()) {
+                lastProgress = System.nanoTime();
+            } else if (System.nanoTime() - lastProgress > PATIENCE.toNanos()) {
+                throw new TimeoutException(
+                        "nothing could be read of " + unread.keySet() + " for " + PATIENCE.toSeconds() + " s");
+            }
         }
         consumer.assign(List.of());
     }

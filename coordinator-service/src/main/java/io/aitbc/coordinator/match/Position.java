@@ -2,12 +2,32 @@ package io.aitbc.coordinator.match;
 
 import io.aitbc.contracts.Priority;
 import java.util.Comparator;
+import java.util.Optional;
 
 /** Where a task stands in Kafka: an offset in a partition of the topic of its priority. */
 public record Position(Priority priority, int partition, long offset) implements Comparable<Position> {
     private static final Comparator<Position> ORDER = Comparator.comparing(Position::priority)
             .thenComparing(Position::partition)
             .thenComparing(Position::offset);
+
+    /** Reads what {@link #toString} wrote; empty for any other text. */
+    public static Optional<Position> parse(String text) {
+        String[] parts = text.split(":");
+        try {
+            return parts.length == 3
+                    ? Optional.of(new Position(
+                            Priority.parse(parts[0]), Integer.parseInt(parts[1]), Long.parseLong(parts[2])))
+                    : Optional.empty();
+        } catch (IllegalArgumentException e) {
+            return Optional.empty();
+        }
+    }
+
+    /** As it is kept in Redis: {@code normal:3:1742}. */
+    @Override
+    public String toString() {
+        return priority.wireName() + ":" + partition + ":" + offset;
+    }
 
     /** The same in every run, as an enum's own is not: collections of positions are to be gone through in one order. */
     @Override

@@ -27,6 +27,7 @@ import org.apache.kafka.clients.consumer.ConsumerConfig;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.ConsumerRecords;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.common.IsolationLevel;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.InvalidTopicException;
@@ -109,6 +110,11 @@ public final class HeartbeatLoop implements AutoCloseable {
                 // read
                 // again, because it was not committed yet, is known by its time.
                 Map.of(
+                        // A heartbeat tells that its sender lives, whatever becomes of the transaction around it.
+                        // Waiting for that
+                        // would let one client that hangs make all others look silent.
+                        ConsumerConfig.ISOLATION_LEVEL_CONFIG,
+                        IsolationLevel.READ_UNCOMMITTED.toString(),
                         ConsumerConfig.ENABLE_AUTO_COMMIT_CONFIG,
                         true,
                         ConsumerConfig.AUTO_COMMIT_INTERVAL_MS_CONFIG,

@@ -8,8 +8,17 @@ import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** An unsettled assignment of an agent, and when it is taken back. */
-public record HeldAssignment(String taskId, int attempt, Instant assignedAt, Instant deadline) {
+/**
+ * An unsettled assignment of an agent, and when it is taken back.
+ *
+ * @param origin the position of the task's record that it was granted for, {@code priority:partition:offset}; null if that is not known, as after Redis was emptied
+ */
+public record HeldAssignment(
+        String taskId,
+        int attempt,
+        Instant assignedAt,
+        Instant deadline,
+        @Nullable String origin) {
     private static final Logger log = LoggerFactory.getLogger(HeldAssignment.class);
 
     /**
@@ -21,16 +30,17 @@ public record HeldAssignment(String taskId, int attempt, Instant assignedAt, Ins
         record Note(
                 @JsonProperty("attempt") int attempt,
                 @JsonProperty("assigned_at") @Nullable Instant assignedAt,
-                @JsonProperty("deadline") @Nullable Instant deadline) {}
+                @JsonProperty("deadline") @Nullable Instant deadline,
+                @JsonProperty("origin") @Nullable String origin) {}
         try {
             Note read = Json.read(note, Note.class);
             if (read.assignedAt() != null && read.deadline() != null) {
-                return new HeldAssignment(taskId, read.attempt(), read.assignedAt(), read.deadline());
+                return new HeldAssignment(taskId, read.attempt(), read.assignedAt(), read.deadline(), read.origin());
             }
         } catch (Json.MalformedMessageException e) {
             log.atDebug().addKeyValue("task_id", taskId).log("What is held is noted as {}: {}", note, e.getMessage());
         }
-        return new HeldAssignment(taskId, 0, Instant.EPOCH, Instant.EPOCH);
+        return new HeldAssignment(taskId, 0, Instant.EPOCH, Instant.EPOCH, null);
     }
 
     /** Whether nothing is known but that the agent holds it. */
@@ -50,7 +60,9 @@ public record HeldAssignment(String taskId, int attempt, Instant assignedAt, Ins
         }
         try {
             Instant prolonged = Instant.parse(progressAt).plusSeconds(Long.parseLong(timeoutSeconds));
-            return prolonged.isAfter(deadline) ? new HeldAssignment(taskId, attempt, assignedAt, prolonged) : this;
+            return prolonged.isAfter(deadline)
+                    ? new HeldAssignment(taskId, attempt, assignedAt, prolonged, origin)
+                    : this;
         } catch (DateTimeException | NumberFormatException e) {
             log.atDebug().addKeyValue("task_id", taskId).log("Its progress cannot be read: {}", e.getMessage());
             return this;

@@ -3,6 +3,7 @@ package io.aitbc.coordinator.settle;
 import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.TaskResult;
+import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.redis.Script;
@@ -27,8 +28,10 @@ import org.slf4j.LoggerFactory;
 final class Attempts {
     private static final Logger log = LoggerFactory.getLogger(Attempts.class);
     private static final Script SETTLE = Script.beside(Attempts.class, "settle");
+    private static final Script FENCE = Script.beside(Attempts.class, "fence");
     private static final Script RELEASE = Script.beside(Attempts.class, "release");
     private static final Script RESTORE = Script.beside(Attempts.class, "restore");
+    private static final Script RECORD_COMPLETED = Script.beside(Attempts.class, "record-completed");
     private static final Script END_TURN = Script.beside(Attempts.class, "end-turn");
     private static final int MAX_RESTORED_AT_ONCE = 250;
     private static final Script NO_LONGER_GONE = Script.beside(Attempts.class, "no-longer-gone");
@@ -39,6 +42,9 @@ final class Attempts {
     static final int MOST_AT_ONCE = 500;
 
     private static final Duration LOOK_AGAIN = Duration.ofMinutes(1);
+
+    /** A failing attempt has been fenced off and waits for its dead letter; should whoever writes it die, the step is repeated. */
+    private static final Set<String> LIVE = Set.of("assigned", "failing");
 
     private final Redis redis;
     private final Duration taskRetention;
@@ -57,11 +63,27 @@ final class Attempts {
         /** The attempt was live and has ended in vain; nothing is changed yet, the task has to go back first. */
         TO_GIVE_BACK,
         /** Of an attempt that is not live any more: ignored. */
-        LATE
+        LATE,
+        /** Of a task that nobody submitted, or that was forgotten long ago: ignored. */
+        UNKNOWN
     }
 
-    /** An attempt that an agent holds. */
-    record Held(String taskId, int attempt, String agentId, Instant assignedAt) {}
+    /**
+     * An attempt that an agent holds.
+     *
+     * @param assignedAt the epoch when that is not known
+     * @param origin where the record of the task is that it was granted for; null when that is not known
+     */
+    record Held(
+            String taskId,
+            int attempt,
+            String agentId,
+            Instant assignedAt,
+            @Nullable Position origin) {
+        String assignmentId() {
+            return Assignment.id(taskId, attempt);
+        }
+    }
 
     /** Settles results; the outcomes stand in the same order. */
     List<Settlement> settle(List<TaskResult> results, Instant now) {
@@ -91,8 +113,20 @@ final class Attempts {
             case 'p' -> Settlement.PROGRESSED;
             case 'g' -> Settlement.TO_GIVE_BACK;
             case 'l' -> Settlement.LATE;
+            case 'u' -> Settlement.UNKNOWN;
             default -> throw new IllegalStateException("settle.lua answered " + letter);
         };
+    }
+
+    /**
+     * Fences off an attempt that has no successor: no result of it counts any more. To be called before its dead letter is written;
+     * {@link #release} completes it afterwards. Safe to repeat.
+     *
+     * @return false if the attempt is not live, because a result or a cancellation came first
+     */
+    boolean fence(Held held) {
+        List<String> arguments = List.of(held.taskId(), String.valueOf(held.attempt()), held.agentId());
+        return FENCE.runNow(redis, arguments).get(0).equals("fenced");
     }
 
     /**
@@ -153,6 +187,32 @@ final class Attempts {
         return restored;
     }
 
+    /**
+     * Records tasks as completed, as Kafka tells, where nothing is known; fails when it is not one's turn any more.
+     *
+     * @return how many it was
+     */
+    int recordCompleted(String turn, Map<Assignment, TaskResult> completed, Instant now) {
+        int recorded = 0;
+        List<String> arguments = new ArrayList<>(List.of(turn));
+        for (Map.Entry<Assignment, TaskResult> one : completed.entrySet()) {
+            Assignment assignment = one.getKey();
+            TaskResult result = one.getValue();
+            arguments.add(assignment.taskId());
+            arguments.add(assignment.attempt().toString());
+            arguments.add(assignment.agentId());
+            arguments.add(assignment.priority().wireName());
+            arguments.add(assignment.submittedAt().toString());
+            arguments.add(result.result() == null ? "" : Json.text(result.result()));
+            arguments.add((result.finishedAt() == null ? now : result.finishedAt()).toString());
+            if (arguments.size() > MAX_RESTORED_AT_ONCE) {
+                recorded += ((Long) RECORD_COMPLETED.runNow(redis, arguments).get(0)).intValue();
+                arguments.subList(1, arguments.size()).clear();
+            }
+        }
+        return recorded + ((Long) RECORD_COMPLETED.runNow(redis, arguments).get(0)).intValue();
+    }
+
     /** Marks that Redis holds what it should, at the end of a turn; fails when it was not one's turn any more. */
     void indexIsComplete(String turn, Instant now) {
         END_TURN.runNow(redis, List.of(turn, now.toString()));
@@ -209,7 +269,7 @@ final class Attempts {
             HeldAssignment one = HeldAssignment.read(noted.getKey(), noted.getValue());
             if (!one.deadline().isAfter(now)) {
                 Map<String, String> task = redis.sync().hgetall(Keys.task(one.taskId()));
-                Held live = live(one.taskId(), task);
+                Held live = live(agentId, one, task);
                 // A later attempt of the same agent has its own deadline.
                 if (live == null
                         || !live.agentId().equals(agentId)
@@ -237,10 +297,17 @@ final class Attempts {
         return (Long) FORGET.runNow(redis, arguments).get(0) > 0;
     }
 
-    /** When the live attempt of a task was given out; the epoch when that is not known. */
-    Instant assignedAt(String taskId) {
+    /** An attempt that is live, as far as Redis tells of it. */
+    Held held(String taskId, int attempt, String agentId) {
+        String note = redis.sync().hget(Keys.inflight(agentId), taskId);
+        if (note != null) {
+            HeldAssignment held = HeldAssignment.read(taskId, note);
+            if (held.attempt() == attempt) {
+                return new Held(taskId, attempt, agentId, held.assignedAt(), origin(held));
+            }
+        }
         String time = redis.sync().hget(Keys.task(taskId), "assigned_at");
-        return time == null ? Instant.EPOCH : Instant.parse(time);
+        return new Held(taskId, attempt, agentId, time == null ? Instant.EPOCH : Instant.parse(time), null);
     }
 
     /** Agents that were lost and may hold something from before, and when that was. */
@@ -257,8 +324,9 @@ final class Attempts {
      * own again.
      */
     List<Held> heldSince(String agentId, Instant lostAt) {
-        return redis.sync().hkeys(Keys.inflight(agentId)).stream()
-                .map(taskId -> live(taskId, redis.sync().hgetall(Keys.task(taskId))))
+        return redis.sync().hgetall(Keys.inflight(agentId)).entrySet().stream()
+                .map(noted -> HeldAssignment.read(noted.getKey(), noted.getValue()))
+                .map(noted -> live(agentId, noted, redis.sync().hgetall(Keys.task(noted.taskId()))))
                 .filter(Objects::nonNull)
                 .filter(held ->
                         held.agentId().equals(agentId) && !held.assignedAt().isAfter(lostAt))
@@ -272,19 +340,31 @@ final class Attempts {
     }
 
     /** The attempt that is live, as what stands in Redis of its task tells; null if there is none, or somebody has spoilt that. */
-    private static @Nullable Held live(String taskId, Map<String, String> task) {
-        if (!"assigned".equals(task.get("status"))) {
+    private static @Nullable Held live(String agentId, HeldAssignment noted, Map<String, String> task) {
+        if (task.isEmpty() && !noted.isSpoilt()) {
+            // The task's own key is gone, by eviction or by hand: the note is what is left.
+            return new Held(noted.taskId(), noted.attempt(), agentId, noted.assignedAt(), origin(noted));
+        }
+        if (!LIVE.contains(task.getOrDefault("status", ""))) {
             return null;
         }
         try {
+            int attempt = Integer.parseInt(task.get("attempt"));
             return new Held(
-                    taskId,
-                    Integer.parseInt(task.get("attempt")),
+                    noted.taskId(),
+                    attempt,
                     Objects.requireNonNull(task.get("agent_id")),
-                    Instant.parse(Objects.requireNonNull(task.get("assigned_at"))));
+                    Instant.parse(Objects.requireNonNull(task.get("assigned_at"))),
+                    noted.attempt() == attempt ? origin(noted) : null);
         } catch (RuntimeException e) {
-            log.atDebug().addKeyValue("task_id", taskId).log("What is known of it cannot be read: {}", e.toString());
+            log.atDebug()
+                    .addKeyValue("task_id", noted.taskId())
+                    .log("What is known of it cannot be read: {}", e.toString());
             return null;
         }
+    }
+
+    private static @Nullable Position origin(HeldAssignment noted) {
+        return noted.origin() == null ? null : Position.parse(noted.origin()).orElse(null);
     }
 }

@@ -5,26 +5,38 @@ import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Task;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.intake.DeadLetters;
+import io.aitbc.coordinator.intake.TaskArchive;
 import io.aitbc.coordinator.intake.TaskQueue;
+import io.aitbc.coordinator.match.Position;
+import io.aitbc.coordinator.match.WaitingTask;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.random.RandomGenerator;
 import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
 
-/** Gives the tasks of attempts that ended without success another attempt, or sets them aside when they have had their last. */
+/**
+ * Gives the tasks of attempts that ended without success another attempt, or sets them aside when they have had their last.
+ *
+ * <p>A task that is retried is appended to its queue first and its attempt released afterwards; a task that failed for good is fenced
+ * off first, then its dead letter is written, then it is released. Either way a crash in between repeats the step. The order differs
+ * because a superfluous record of a task is dropped by the reservation, but a superfluous dead letter is read by people.
+ */
 final class GiveBack {
     /**
-     * For how long an assignment is looked for, once Kafka answers that it is not there: a reservation may be ahead of its
-     * publication, and whoever has the record is told to publish it.
+     * For how long an assignment is searched for, once Kafka answers that it is not there, and it is not known from which record it
+     * was made: a reservation may be ahead of its publication, and whoever has the record is told to publish it.
      */
     private static final Duration PATIENCE = Duration.ofMinutes(15);
 
@@ -32,6 +44,7 @@ final class GiveBack {
 
     private final Attempts attempts;
     private final TaskQueue queue;
+    private final TaskArchive tasks;
     private final DeadLetters deadLetters;
     private final Topics topics;
     private final SettleSettings settings;
@@ -49,6 +62,7 @@ final class GiveBack {
     GiveBack(
             Attempts attempts,
             TaskQueue queue,
+            TaskArchive tasks,
             DeadLetters deadLetters,
             Topics topics,
             SettleSettings settings,
@@ -57,6 +71,7 @@ final class GiveBack {
             RandomGenerator random) {
         this.attempts = attempts;
         this.queue = queue;
+        this.tasks = tasks;
         this.deadLetters = deadLetters;
         this.topics = topics;
         this.settings = settings;
@@ -77,7 +92,7 @@ final class GiveBack {
      *
      * @return false if some are still on their way to their agent, and have to be given back later
      */
-    boolean giveBack(List<Ended> endings, AssignmentArchive archive) {
+    boolean giveBack(List<Ended> endings, AssignmentArchive archive) throws InterruptedException {
         Map<String, List<Ended>> byAgent = endings.stream()
                 .collect(Collectors.groupingBy(ended -> ended.held().agentId()));
         boolean all = true;
@@ -87,39 +102,34 @@ final class GiveBack {
         return all;
     }
 
-    private boolean giveBack(String agentId, List<Ended> endings, AssignmentArchive archive) {
-        Instant since = endings.stream()
-                .map(ended -> ended.held().assignedAt())
-                .min(Instant::compareTo)
-                .orElseThrow();
-        Map<String, AssignmentArchive.Archived> archived = archive.find(
-                agentId, endings.stream().map(GiveBack::assignmentId).collect(Collectors.toSet()), since);
+    private boolean giveBack(String agentId, List<Ended> endings, AssignmentArchive archive)
+            throws InterruptedException {
         Instant now = clock.instant();
-        Map<Ended, Integer> nextAttempts = new HashMap<>();
+        Map<Ended, AssignmentArchive.Archived> payloads = payloads(agentId, endings, archive);
+        Set<Ended> lost = lost(endings, payloads, now);
+        Map<Ended, Integer> nextAttempts = new LinkedHashMap<>();
         List<String> unpublished = new ArrayList<>();
         List<CompletableFuture<Void>> appended = new ArrayList<>();
         for (Ended ended : endings) {
-            AssignmentArchive.Archived found = archived.get(assignmentId(ended));
-            if (found == null) {
-                Instant missed = missingSince.computeIfAbsent(assignmentId(ended), id -> now);
-                if (missed.plus(PATIENCE).isBefore(now)) {
-                    missingSince.remove(assignmentId(ended));
-                    appended.add(deadLetters.payloadLost(ended.held().taskId(), topics.assignments(agentId)));
-                    nextAttempts.put(ended, 0);
-                } else {
-                    unpublished.add(ended.held().taskId());
-                }
+            AssignmentArchive.Archived found = payloads.get(ended);
+            if (found == null && !lost.contains(ended)) {
+                unpublished.add(ended.held().taskId());
                 continue;
             }
-            Assignment payload = found.assignment();
-            Task again = NextStep.after(payload, ended.ending(), now, settings, random)
-                    .again();
-            nextAttempts.put(ended, again == null ? 0 : again.attempt());
-            appended.add(
-                    again == null
-                            ? deadLetters.exhausted(
-                                    payload.task(), payload.priority(), sentence(ended, payload), found.trace())
-                            : queue.append(again, payload.priority(), found.trace()));
+            Task again = found == null
+                    ? null
+                    : NextStep.after(found.assignment(), ended.ending(), now, settings, random)
+                            .again();
+            if (again != null) {
+                // Appended before the attempt is released, so that a crash in between repeats the step. Should its
+                // result come first
+                // after all, the reservation finds that the task has ended.
+                appended.add(queue.append(again, found.assignment().priority(), found.trace()));
+                nextAttempts.put(ended, again.attempt());
+            } else if (attempts.fence(ended.held())) {
+                appended.add(deadLetter(ended, found));
+                nextAttempts.put(ended, 0);
+            }
         }
         try {
             CompletableFuture.allOf(appended.toArray(CompletableFuture[]::new)).join();
@@ -134,11 +144,77 @@ final class GiveBack {
                 meters.givenBack(ended.ending(), next > 0);
             }
         });
-        return nextAttempts.size() == endings.size();
+        return unpublished.isEmpty();
     }
 
-    private static String assignmentId(Ended ended) {
-        return Assignment.id(ended.held().taskId(), ended.held().attempt());
+    private CompletableFuture<Void> deadLetter(Ended ended, AssignmentArchive.@Nullable Archived found) {
+        if (found == null) {
+            return deadLetters.payloadLost(
+                    ended.held().taskId(), topics.assignments(ended.held().agentId()));
+        }
+        Assignment payload = found.assignment();
+        return deadLetters.exhausted(payload.task(), payload.priority(), sentence(ended, payload), found.trace());
+    }
+
+    /** What the agent was given, from its topic; where that is gone, from the queues of the tasks. */
+    private Map<Ended, AssignmentArchive.Archived> payloads(
+            String agentId, List<Ended> endings, AssignmentArchive archive) throws InterruptedException {
+        Instant since = endings.stream()
+                .map(ended -> ended.held().assignedAt())
+                .min(Instant::compareTo)
+                .orElseThrow();
+        Map<String, AssignmentArchive.Archived> archived = archive.find(
+                agentId,
+                endings.stream().map(ended -> ended.held().assignmentId()).collect(Collectors.toSet()),
+                since);
+        Map<Ended, AssignmentArchive.Archived> payloads = new HashMap<>();
+        Map<Position, Ended> missing = new HashMap<>();
+        for (Ended ended : endings) {
+            AssignmentArchive.Archived found = archived.get(ended.held().assignmentId());
+            if (found != null) {
+                payloads.put(ended, found);
+            } else if (ended.held().origin() != null) {
+                missing.put(ended.held().origin(), ended);
+            }
+        }
+        if (!missing.isEmpty()) {
+            // One that is not done is on its way to the agent, and whoever has its record publishes it.
+            tasks.read(tasks.done(missing.keySet()))
+                    .forEach((position, task) ->
+                            payloads.put(missing.get(position), archived(missing.get(position), task)));
+        }
+        return payloads;
+    }
+
+    private static AssignmentArchive.Archived archived(Ended ended, WaitingTask task) {
+        Attempts.Held held = ended.held();
+        return new AssignmentArchive.Archived(
+                Assignment.of(task.task(), task.position().priority(), held.agentId(), held.assignedAt()),
+                task.trace());
+    }
+
+    /** Those that Kafka has acknowledged, and kept neither with the agent nor in their queue. */
+    private Set<Ended> lost(List<Ended> endings, Map<Ended, AssignmentArchive.Archived> payloads, Instant now)
+            throws InterruptedException {
+        Set<Ended> lost = new HashSet<>();
+        Map<Position, Ended> missing = new HashMap<>();
+        for (Ended ended : endings) {
+            if (payloads.containsKey(ended)) {
+                continue;
+            }
+            if (ended.held().origin() != null) {
+                missing.put(ended.held().origin(), ended);
+            }
+            Instant missed = missingSince.computeIfAbsent(ended.held().assignmentId(), id -> now);
+            if (missed.plus(PATIENCE).isBefore(now)) {
+                missingSince.remove(ended.held().assignmentId());
+                lost.add(ended);
+            }
+        }
+        if (!missing.isEmpty()) {
+            tasks.done(missing.keySet()).forEach(position -> lost.add(missing.get(position)));
+        }
+        return lost;
     }
 
     private static String sentence(Ended ended, Assignment payload) {

@@ -12,6 +12,7 @@ import java.time.Instant;
 import java.util.Collection;
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ExecutionException;
@@ -21,21 +22,26 @@ import org.apache.kafka.clients.admin.ListConsumerGroupOffsetsResult;
 import org.apache.kafka.clients.admin.ListConsumerGroupOffsetsSpec;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.common.IsolationLevel;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import tools.jackson.databind.JsonNode;
 
 /**
- * Which assignments are out, as Kafka alone tells: what stands in agents' topics behind what they have committed, and has no result.
- * An agent commits an offset once everything up to it has been reported.
+ * Which assignments are in flight, as Kafka alone tells: those in agents' topics behind what they have committed that have no settled
+ * result. An agent commits an offset once everything up to it has been reported.
  */
 final class InFlight {
     private static final Logger log = LoggerFactory.getLogger(InFlight.class);
 
     /** No attempt takes longer without a word: what is older has been given back. */
     private static final Duration OLDEST = Duration.ofDays(4);
+
+    /** How far back an attempt is searched for that is reported and not settled: most take minutes. */
+    private static final List<Duration> LOOK_BACK = List.of(Duration.ofMinutes(5), Duration.ofHours(1), OLDEST);
 
     /** A result is stamped by the broker, an assignment by a coordinator. */
     private static final Duration CLOCK_SLACK = Duration.ofMinutes(5);
@@ -59,21 +65,36 @@ final class InFlight {
         }
     }
 
-    /** The newest attempt of each task, unless it has been reported, or a later one has, or it was cancelled. */
-    Collection<Assignment> find(Instant now) throws InterruptedException {
+    /**
+     * What Kafka tells of attempts.
+     *
+     * @param live the newest attempt of each task, unless it was settled, or a later one was, or it was cancelled
+     * @param completed attempts that were settled as completed, each with its result
+     */
+    record Found(Collection<Assignment> live, Map<Assignment, TaskResult> completed) {}
+
+    /**
+     * Reads agents' topics and results. A result that is reported and not settled leaves its attempt live: it will be settled as any
+     * other, or never, if its transaction is aborted.
+     */
+    Found find(Instant now) throws InterruptedException {
+        Map<TopicPartition, Long> unsettledFrom = UnreadResults.unsettledFrom(admin, topics);
         Map<String, Assignment> newest = new HashMap<>();
         Set<String> cancelled = new HashSet<>();
-        try (TopicHistory history = new TopicHistory(clients)) {
+        Map<Assignment, TaskResult> completed = new HashMap<>();
+        try (TopicHistory history = new TopicHistory(clients);
+                TopicHistory results = new TopicHistory(clients, IsolationLevel.READ_COMMITTED)) {
             Map<TopicPartition, Long> committed = committedByAgents();
             Map<TopicPartition, Long> starts = history.since(committed.keySet(), now.minus(OLDEST));
             starts.replaceAll((partition, start) -> Math.max(start, committed.get(partition)));
             history.read(starts, record -> take(record, newest, cancelled));
+            takeUnsettled(history, unsettledFrom, committed.keySet(), now, newest, cancelled);
             newest.values().removeIf(assignment -> cancelled.contains(assignment.assignmentId()));
             if (!newest.isEmpty()) {
-                forgetReported(history, newest);
+                forgetSettled(results, unsettledFrom, newest, completed);
             }
         }
-        return newest.values();
+        return new Found(newest.values(), completed);
     }
 
     private static void take(
@@ -92,24 +113,78 @@ final class InFlight {
         }
     }
 
-    private void forgetReported(TopicHistory history, Map<String, Assignment> newest) {
+    /**
+     * An agent commits what it has reported, so an attempt whose result is still unsettled may stand before the committed offset. Its
+     * assignment is searched for further and further back; a result without one is a stranger's.
+     */
+    private void takeUnsettled(
+            TopicHistory history,
+            Map<TopicPartition, Long> unsettledFrom,
+            Set<TopicPartition> agents,
+            Instant now,
+            Map<String, Assignment> newest,
+            Set<String> cancelled) {
+        Map<String, TopicPartition> missing = new HashMap<>();
+        history.read(unsettledFrom, record -> {
+            TaskResult result = result(record);
+            if (result != null && agents.contains(partition(result.agentId()))) {
+                missing.put(Assignment.id(result.taskId(), result.attempt()), partition(result.agentId()));
+            }
+        });
+        newest.values().forEach(assignment -> missing.remove(assignment.assignmentId()));
+        for (Duration back : LOOK_BACK) {
+            if (missing.isEmpty()) {
+                return;
+            }
+            Map<TopicPartition, Long> starts = history.since(Set.copyOf(missing.values()), now.minus(back));
+            Map<String, Assignment> found = new HashMap<>();
+            history.read(starts, record -> take(record, found, cancelled));
+            found.values().stream()
+                    .filter(assignment -> missing.remove(assignment.assignmentId()) != null)
+                    .forEach(assignment -> newest.merge(
+                            assignment.taskId(),
+                            assignment,
+                            (one, other) -> one.attempt() >= other.attempt() ? one : other));
+        }
+    }
+
+    private void forgetSettled(
+            TopicHistory history,
+            Map<TopicPartition, Long> unsettledFrom,
+            Map<String, Assignment> newest,
+            Map<Assignment, TaskResult> completed) {
         Instant since = newest.values().stream()
                 .map(Assignment::assignedAt)
                 .min(Instant::compareTo)
                 .orElseThrow();
         // Of an agent that died long ago the topic still holds what others have done since.
-        Map<String, Integer> reported = new HashMap<>();
+        Map<String, Integer> settled = new HashMap<>();
         history.read(history.since(history.partitions(topics.results()), since.minus(CLOCK_SLACK)), record -> {
-            try {
-                TaskResult result = Json.read(record.value() == null ? new byte[0] : record.value(), TaskResult.class);
-                if (result.status() != TaskResult.Status.PROGRESS) {
-                    reported.merge(result.taskId(), result.attempt(), Math::max);
+            TaskResult result = result(record);
+            TopicPartition partition = new TopicPartition(record.topic(), record.partition());
+            if (result != null && record.offset() < unsettledFrom.getOrDefault(partition, 0L)) {
+                settled.merge(result.taskId(), result.attempt(), Math::max);
+                Assignment assignment = newest.get(result.taskId());
+                if (assignment != null
+                        && result.status() == TaskResult.Status.COMPLETED
+                        && result.attempt().equals(assignment.attempt())
+                        && result.agentId().equals(assignment.agentId())) {
+                    completed.putIfAbsent(assignment, result);
                 }
-            } catch (Json.MalformedMessageException e) {
-                log.atTrace().log("Set aside by whoever settles results: {}", e.getMessage());
             }
         });
-        newest.values().removeIf(assignment -> reported.getOrDefault(assignment.taskId(), 0) >= assignment.attempt());
+        newest.values().removeIf(assignment -> settled.getOrDefault(assignment.taskId(), 0) >= assignment.attempt());
+    }
+
+    /** A result that ends its attempt; null for anything else. */
+    private static @Nullable TaskResult result(ConsumerRecord<byte[], byte[]> record) {
+        try {
+            TaskResult result = Json.read(record.value() == null ? new byte[0] : record.value(), TaskResult.class);
+            return result.status() == TaskResult.Status.PROGRESS ? null : result;
+        } catch (Json.MalformedMessageException e) {
+            log.atTrace().log("Set aside by whoever settles results: {}", e.getMessage());
+            return null;
+        }
     }
 
     /** The partition of each agent, and what its group has committed there; 0 when it has not. */

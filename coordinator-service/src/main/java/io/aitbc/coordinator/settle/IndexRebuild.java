@@ -107,19 +107,22 @@ final class IndexRebuild implements AutoCloseable {
         // again.
         missingSince = null;
         int agents = heartbeats.noteAgain(now);
-        int restored = attempts.restore(turn, inFlight.find(now), now);
+        InFlight.Found found = inFlight.find(now);
+        int restored = attempts.restore(turn, found.live(), now);
+        int completed = attempts.recordCompleted(turn, found.completed(), now);
         attempts.indexIsComplete(turn, clock.instant());
         attempts.tellRebuilt();
         latecomersAt = System.nanoTime() + LATECOMERS_AFTER.toNanos();
         log.atInfo()
                 .addKeyValue("agents", agents)
                 .addKeyValue("in_flight", restored)
+                .addKeyValue("completed", completed)
                 .addKeyValue("ms", Duration.between(now, clock.instant()).toMillis())
                 .log("The index in Redis is filled from Kafka");
     }
 
     private void lookForLatecomers(String turn, Instant now) throws InterruptedException {
-        int restored = attempts.restore(turn, inFlight.find(now), now);
+        int restored = attempts.restore(turn, inFlight.find(now).live(), now);
         latecomersAt = null;
         if (restored > 0) {
             log.atInfo().addKeyValue("in_flight", restored).log("What came to agents late is in the index too");

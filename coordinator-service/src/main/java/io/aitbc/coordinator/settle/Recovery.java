@@ -10,31 +10,48 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.function.Consumer;
+import java.util.Set;
 import java.util.function.Predicate;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.common.KafkaException;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** Every second, gives back what agents will not settle: attempts past their deadline, and all that lost agents held. */
+/**
+ * Every second, gives back what agents will not settle: attempts past their deadline, and all that lost agents held. An attempt that
+ * was reported is neither, even if nobody has read the result yet.
+ */
 final class Recovery implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(Recovery.class);
     private static final Duration EVERY = Duration.ofSeconds(1);
+    /** After this long the search is repeated before the next agent's turn. */
+    private static final Duration SEARCH_COUNTS_FOR = Duration.ofSeconds(2);
+
     private static final Duration LOOK_AT_ALL_EVERY = Duration.ofMinutes(10);
 
     private final Attempts attempts;
     private final GiveBack giveBack;
     private final AssignmentArchive archive;
+    private final UnreadResults unread;
+    /** What may be given back in this round, what of it the last search found reported, and when that search ended. */
+    private Set<String> candidates = Set.of();
+
+    private Set<String> reported = Set.of();
+    private long searchedAt;
     private final Predicate<String> ownsAgent;
     private final Clock clock;
     private final Pace looksAtAll = new Pace(LOOK_AT_ALL_EVERY);
-    private final Recurring recovering = new Recurring("recovery", EVERY, this::runOnce, this::closeArchive);
+    private final Recurring recovering = new Recurring("recovery", EVERY, this::runOnce, this::closeConsumers);
 
     /** @param ownsAgent whether it is on this coordinator to watch over an agent */
     Recovery(
             KafkaClients clients,
+            Admin admin,
             Topics topics,
             Attempts attempts,
             GiveBack giveBack,
@@ -43,6 +60,7 @@ final class Recovery implements AutoCloseable {
         this.attempts = attempts;
         this.giveBack = giveBack;
         this.archive = new AssignmentArchive(clients, topics);
+        this.unread = new UnreadResults(clients, admin, topics);
         this.ownsAgent = ownsAgent;
         this.clock = clock;
     }
@@ -56,50 +74,88 @@ final class Recovery implements AutoCloseable {
         recovering.close();
     }
 
-    private void closeArchive() {
+    private void closeConsumers() {
         archive.close();
+        unread.close();
     }
 
-    private void runOnce() {
+    private void runOnce() throws InterruptedException {
         if (looksAtAll.isDue()) {
             attempts.letAllBeDue();
         }
+        Map<String, List<Attempts.Held>> overdue = new LinkedHashMap<>();
+        for (String agentId : own(attempts.agentsDue(clock.instant()))) {
+            overdue.put(agentId, attempts.overdue(agentId, clock.instant()));
+        }
+        Map<String, Instant> lostAgents = attempts.lostAgents();
+        Map<String, List<Attempts.Held>> lost = new LinkedHashMap<>();
+        for (String agentId : own(lostAgents.keySet())) {
+            lost.put(agentId, attempts.heldSince(agentId, lostAgents.get(agentId)));
+        }
+        // After the lists above were made: what was reported before that is unread, or settled.
+        candidates = Stream.concat(overdue.values().stream(), lost.values().stream())
+                .flatMap(List::stream)
+                .map(Attempts.Held::assignmentId)
+                .collect(Collectors.toSet());
+        search();
         List<KafkaException> failures = new ArrayList<>();
-        forOwn(attempts.agentsDue(clock.instant()), failures, this::giveBackOverdue);
-        Map<String, Instant> lost = attempts.lostAgents();
-        forOwn(lost.keySet(), failures, agentId -> giveBackAll(agentId, lost.get(agentId)));
+        forEach(overdue, failures, (agentId, held) -> giveBackOverdue(unreported(held)));
+        forEach(lost, failures, (agentId, held) -> giveBackAll(agentId, lostAgents.get(agentId), held));
         if (!failures.isEmpty()) {
             throw failures.get(0);
         }
     }
 
-    /** One whose topic cannot be read is not to keep the others. */
-    private void forOwn(Collection<String> agentIds, List<KafkaException> failures, Consumer<String> action) {
-        for (String agentId : agentIds) {
-            if (ownsAgent.test(agentId)) {
-                try {
-                    action.accept(agentId);
-                } catch (KafkaException e) {
-                    failures.add(e);
+    private List<String> own(Collection<String> agentIds) {
+        return agentIds.stream().filter(ownsAgent).toList();
+    }
+
+    private void search() throws InterruptedException {
+        reported = unread.among(candidates);
+        searchedAt = System.nanoTime();
+    }
+
+    private List<Attempts.Held> unreported(List<Attempts.Held> held) {
+        return held.stream()
+                .filter(one -> !reported.contains(one.assignmentId()))
+                .toList();
+    }
+
+    private interface Step {
+        void take(String agentId, List<Attempts.Held> held) throws InterruptedException;
+    }
+
+    /** An agent whose topic cannot be read does not hold up the others. */
+    private void forEach(Map<String, List<Attempts.Held>> byAgent, List<KafkaException> failures, Step step)
+            throws InterruptedException {
+        for (Map.Entry<String, List<Attempts.Held>> entry : byAgent.entrySet()) {
+            try {
+                if (System.nanoTime() - searchedAt > SEARCH_COUNTS_FOR.toNanos()) {
+                    // This process may have been paused, and more have been reported meanwhile.
+                    search();
                 }
+                step.take(entry.getKey(), entry.getValue());
+            } catch (KafkaException e) {
+                failures.add(e);
             }
         }
     }
 
-    private void giveBackOverdue(String agentId) {
-        List<Attempts.Held> overdue = attempts.overdue(agentId, clock.instant());
+    private void giveBackOverdue(List<Attempts.Held> overdue) throws InterruptedException {
         giveBack(overdue, NextStep.Ending.OVERDUE, "no result came before the deadline");
     }
 
-    private void giveBackAll(String agentId, Instant lostAt) {
-        List<Attempts.Held> held = attempts.heldSince(agentId, lostAt);
-        if (giveBack(held, NextStep.Ending.AGENT_LOST, "agent " + agentId + " was lost")
+    private void giveBackAll(String agentId, Instant lostAt, List<Attempts.Held> held) throws InterruptedException {
+        List<Attempts.Held> unreported = unreported(held);
+        if (giveBack(unreported, NextStep.Ending.AGENT_LOST, "agent " + agentId + " was lost")
+                && unreported.size() == held.size()
                 && held.size() < Attempts.MOST_AT_ONCE) {
             attempts.noLongerLost(agentId, lostAt);
         }
     }
 
-    private boolean giveBack(List<Attempts.Held> held, NextStep.Ending ending, String reason) {
+    private boolean giveBack(List<Attempts.Held> held, NextStep.Ending ending, String reason)
+            throws InterruptedException {
         if (held.isEmpty()) {
             return true;
         }

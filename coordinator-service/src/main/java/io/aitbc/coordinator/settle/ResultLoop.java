@@ -3,6 +3,7 @@ package io.aitbc.coordinator.settle;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.TaskResult;
 import io.aitbc.contracts.Topics;
+import io.aitbc.coordinator.background.RareWarning;
 import io.aitbc.coordinator.intake.DeadLetters;
 import io.aitbc.coordinator.kafka.ConsumerLoop;
 import io.aitbc.coordinator.kafka.KafkaClients;
@@ -21,9 +22,13 @@ import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.ConsumerRecords;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /** Reads {@code tasks.results} and settles what agents report. */
 final class ResultLoop implements AutoCloseable {
+    private static final Logger log = LoggerFactory.getLogger(ResultLoop.class);
+
     private final Attempts attempts;
     private final GiveBack giveBack;
     private final AssignmentArchive archive;
@@ -32,6 +37,7 @@ final class ResultLoop implements AutoCloseable {
     private final Traces traces;
     private final Clock clock;
     private final ConsumerLoop loop;
+    private final RareWarning unknown = new RareWarning(log, "{} results ignored, of tasks that are not known: {}");
 
     ResultLoop(
             KafkaClients clients,
@@ -62,14 +68,19 @@ final class ResultLoop implements AutoCloseable {
         archive.close();
     }
 
+    /** The consumer group whose committed offsets tell which results are settled. */
+    static String group(Topics topics) {
+        return topics.prefix() + "agent-coordinator.results";
+    }
+
     private static Consumer<byte[], byte[]> open(KafkaClients clients, Topics topics) {
-        KafkaConsumer<byte[], byte[]> consumer = clients.groupConsumer(
-                topics.prefix() + "agent-coordinator.results", Map.of(ConsumerConfig.MAX_POLL_RECORDS_CONFIG, 2_000));
+        KafkaConsumer<byte[], byte[]> consumer =
+                clients.groupConsumer(group(topics), Map.of(ConsumerConfig.MAX_POLL_RECORDS_CONFIG, 2_000));
         consumer.subscribe(List.of(topics.results()));
         return consumer;
     }
 
-    private void handle(ConsumerRecords<byte[], byte[]> records) {
+    private void handle(ConsumerRecords<byte[], byte[]> records) throws InterruptedException {
         List<TaskResult> results = new ArrayList<>(records.count());
         List<Step> steps = new ArrayList<>(records.count());
         for (ConsumerRecord<byte[], byte[]> record : records) {
@@ -89,7 +100,7 @@ final class ResultLoop implements AutoCloseable {
         }
     }
 
-    private void settle(List<TaskResult> results, List<Step> steps) {
+    private void settle(List<TaskResult> results, List<Step> steps) throws InterruptedException {
         try {
             settle(results);
         } catch (RuntimeException e) {
@@ -111,23 +122,27 @@ final class ResultLoop implements AutoCloseable {
                 .with("status", result.status().wireName());
     }
 
-    private void settle(List<TaskResult> results) {
+    private void settle(List<TaskResult> results) throws InterruptedException {
         Instant now = clock.instant();
         List<Attempts.Settlement> settlements = attempts.settle(results, now);
         List<GiveBack.Ended> inVain = new ArrayList<>();
         for (int i = 0; i < results.size(); i++) {
             meters.settled(results.get(i), settlements.get(i));
+            if (settlements.get(i) == Attempts.Settlement.UNKNOWN) {
+                unknown.about(results.get(i).assignmentId() + " from "
+                        + results.get(i).agentId());
+            }
             if (settlements.get(i) == Attempts.Settlement.TO_GIVE_BACK) {
                 inVain.add(ended(results.get(i)));
             }
         }
         giveBack.giveBack(inVain, archive);
+        unknown.say(now);
     }
 
     private GiveBack.Ended ended(TaskResult result) {
-        Instant assignedAt = attempts.assignedAt(result.taskId());
         return new GiveBack.Ended(
-                new Attempts.Held(result.taskId(), result.attempt(), result.agentId(), assignedAt),
+                attempts.held(result.taskId(), result.attempt(), result.agentId()),
                 result.status() == TaskResult.Status.REJECTED ? NextStep.Ending.REJECTED : NextStep.Ending.FAILED,
                 Json.text(result.error() == null ? "the agent gave no reason" : result.error()));
     }

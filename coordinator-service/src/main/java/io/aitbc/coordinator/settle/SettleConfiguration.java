@@ -2,6 +2,7 @@ package io.aitbc.coordinator.settle;
 
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.intake.DeadLetters;
+import io.aitbc.coordinator.intake.TaskArchive;
 import io.aitbc.coordinator.intake.TaskQueue;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.redis.Redis;
@@ -24,6 +25,7 @@ class SettleConfiguration {
             KafkaClients clients,
             Topics topics,
             TaskQueue queue,
+            TaskArchive tasks,
             DeadLetters deadLetters,
             Redis redis,
             HeartbeatLoop heartbeats,
@@ -37,13 +39,13 @@ class SettleConfiguration {
         Attempts attempts = new Attempts(redis, settings.taskRetention());
         // Two threads give back; RandomGenerator.getDefault() is not for sharing, so each has its own.
         GiveBack ofResults = new GiveBack(
-                attempts, queue, deadLetters, topics, settings, meters, clock, RandomGenerator.getDefault());
+                attempts, queue, tasks, deadLetters, topics, settings, meters, clock, RandomGenerator.getDefault());
         GiveBack ofRecovery = new GiveBack(
-                attempts, queue, deadLetters, topics, settings, meters, clock, RandomGenerator.getDefault());
+                attempts, queue, tasks, deadLetters, topics, settings, meters, clock, RandomGenerator.getDefault());
         return new Settlement(
                 new IndexRebuild(redis, heartbeatArchive, new InFlight(clients, admin, topics), attempts, clock),
                 new ResultLoop(clients, topics, attempts, ofResults, deadLetters, meters, traces, clock),
-                new Recovery(clients, topics, attempts, ofRecovery, heartbeats::owns, clock),
+                new Recovery(clients, admin, topics, attempts, ofRecovery, heartbeats::owns, clock),
                 new Retention(attempts));
     }
 }

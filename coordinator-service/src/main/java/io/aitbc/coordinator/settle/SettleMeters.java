@@ -25,6 +25,7 @@ final class SettleMeters {
 
     private final Counter completed;
     private final Counter late;
+    private final Counter unknown;
     private final Counter retries;
     private final Map<NextStep.Ending, Counter> inVain = new EnumMap<>(NextStep.Ending.class);
     private final Timer execution;
@@ -36,6 +37,9 @@ final class SettleMeters {
         }
         late = Counter.builder("coordinator.late.results")
                 .description("Results of attempts that were not live any more, and were ignored")
+                .register(registry);
+        unknown = Counter.builder("coordinator.unknown.results")
+                .description("Results of tasks that are not known, which were ignored")
                 .register(registry);
         retries = Counter.builder("coordinator.retries")
                 .description("Tasks put back into their queue for another attempt")
@@ -65,6 +69,7 @@ final class SettleMeters {
                 }
             }
             case LATE -> late.increment();
+            case UNKNOWN -> unknown.increment();
             case PROGRESSED, TO_GIVE_BACK -> {}
         }
     }

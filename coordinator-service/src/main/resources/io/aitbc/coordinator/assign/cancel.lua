@@ -25,4 +25,8 @@ if status == 'queued' or status == 'assigned' then
   end
   redis.call('PUBLISH', KEYS[1], '{"seq":' .. redis.call('INCR', 'agents:events') .. ',"cancelled":["' .. task_id .. '"]' .. held .. '}')
 end
+if status == 'failing' then
+  -- Its dead letter is on the way.
+  status = 'failed'
+end
 return { status, attempt, agent_id }

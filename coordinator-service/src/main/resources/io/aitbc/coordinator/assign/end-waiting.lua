@@ -10,7 +10,7 @@ end
 local answer = {}
 local count = 0
 local held = {}
-local ended = { completed = true, failed = true, cancelled = true, expired = true }
+local ended = { completed = true, failed = true, failing = true, cancelled = true, expired = true }
 for i = 5, #ARGV, 4 do
   local task = 'task:' .. ARGV[i]
   local attempt = tonumber(ARGV[i + 1])

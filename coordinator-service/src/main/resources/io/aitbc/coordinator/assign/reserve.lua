@@ -4,8 +4,9 @@
 -- KEYS   1 the channel of notices; other names are built from ids, see Keys.java (no Redis Cluster)
 -- ARGV   1 now in ms, 2 now as ISO 8601, 3 who asks, for those who listen, 4 an object: timeout_seconds -> deadline as ISO 8601,
 --        5 the placements, as JSON, which costs the client much less than many arguments; each is a list of texts:
---        task_id, attempt, agent_id, priority, submitted_at, submitted_at in ms, max_attempts, timeout_seconds
--- Returns 1 a letter for each placement (granted, live, ended, full, unavailable), 2 how many its agent holds, separated by commas,
+--        task_id, attempt, agent_id, priority, submitted_at, submitted_at in ms, max_attempts, timeout_seconds, origin: where its
+--        record is, see Position.java
+-- Returns 1 a letter for each placement (granted, live, duplicate, ended, full, unavailable), 2 how many its agent holds, separated by commas,
 --        then for each that is live: the agent that holds it, and since when, as ISO 8601
 if redis.call('EXISTS', 'index:complete') == 0 then
   return redis.error_reply('REBUILDING what agents hold is being read from Kafka')
@@ -50,7 +51,18 @@ local function write_deadlines()
   end
 end
 
-local ended = { completed = true, failed = true, cancelled = true, expired = true }
+local ended = { completed = true, failed = true, failing = true, cancelled = true, expired = true }
+
+-- Whether an attempt was granted for another record of the same task than this one. That record is the one to publish again; where it
+-- is not known, as after Redis was emptied, any is.
+local function is_duplicate(holder, task_id, origin)
+  if agents[holder] then
+    write_grants(holder, agents[holder])
+  end
+  local note = redis.call('HGET', 'agent:' .. holder .. ':inflight', task_id)
+  local granted_for = note and string.match(note, '"origin":"([^"]*)"')
+  return granted_for and granted_for ~= origin
+end
 
 for i, placement in ipairs(cjson.decode(ARGV[5])) do
   local task_id, attempt, agent_id = placement[1], tonumber(placement[2]), placement[3]
@@ -61,9 +73,13 @@ for i, placement in ipairs(cjson.decode(ARGV[5])) do
   if ended[status] or (status and attempt < seen_attempt) then
     rulings[i] = 'e'
   elseif status == 'assigned' and attempt == seen_attempt then
-    rulings[i] = 'l'
-    answer[#answer + 1] = holder
-    answer[#answer + 1] = seen[4]
+    if is_duplicate(holder, task_id, placement[9]) then
+      rulings[i] = 'd'
+    else
+      rulings[i] = 'l'
+      answer[#answer + 1] = holder
+      answer[#answer + 1] = seen[4]
+    end
   elseif agent.status ~= 'active' then
     rulings[i] = 'u'
   elseif agent.held >= agent.capacity then
@@ -89,7 +105,8 @@ for i, placement in ipairs(cjson.decode(ARGV[5])) do
     local deadline = deadline_of[timeout]
     local n = #agent.grants
     agent.grants[n + 1] = task_id
-    agent.grants[n + 2] = '{"attempt":' .. attempt .. ',"assigned_at":"' .. now .. '","deadline":"' .. deadline .. '"}'
+    agent.grants[n + 2] = '{"attempt":' .. attempt .. ',"assigned_at":"' .. now .. '","deadline":"' .. deadline
+      .. '","origin":"' .. placement[9] .. '"}'
     if n >= most_at_once then
       write_grants(agent_id, agent)
     end

@@ -5,7 +5,7 @@
 --        '': requirements as JSON, not_before, expires_at
 -- Returns one text, for each task 1 if it has ended, as one that was cancelled before its record was read, else 0
 local answer = {}
-local ended = { completed = true, failed = true, cancelled = true, expired = true }
+local ended = { completed = true, failed = true, failing = true, cancelled = true, expired = true }
 local waits_for = { requirements = 6, not_before = 7, expires_at = 8 }
 for i, one in ipairs(cjson.decode(ARGV[1])) do
   local task = 'task:' .. one[1]

@@ -1,5 +1,6 @@
 -- Lets a task that failed for good wait again.
 -- Guarantee: a task is brought back once for each time it failed; asked again before it is assigned, the answer is the same.
+-- KEYS   1 the channel of notices
 -- ARGV   1 task_id, 2 the attempt that failed last, 3 priority, 4 submitted_at, 5 by how many attempts it may be tried again
 -- Returns its status before ('unknown' when it has been forgotten), and its next attempt, 0 when it cannot be brought back
 local task = 'task:' .. ARGV[1]
@@ -8,7 +9,14 @@ local status, attempt = seen[1] or 'unknown', tonumber(seen[2]) or tonumber(ARGV
 if status == 'queued' and tonumber(seen[3]) == attempt then
   return { status, attempt }
 end
-if status ~= 'failed' and status ~= 'unknown' then
+-- The dead letter is there, so the task has failed, even if whoever wrote the letter has not got to say so.
+local failing = status == 'failing' and attempt == tonumber(ARGV[2])
+if failing then
+  local holder = redis.call('HGET', task, 'agent_id')
+  redis.call('HDEL', 'agent:' .. holder .. ':inflight', ARGV[1])
+  redis.call('PUBLISH', KEYS[1],
+    '{"seq":' .. redis.call('INCR', 'agents:events') .. ',"held":{"' .. holder .. '":' .. redis.call('HLEN', 'agent:' .. holder .. ':inflight') .. '}}')
+elseif status ~= 'failed' and status ~= 'unknown' then
   return { status, 0 }
 end
 local next_attempt = attempt + 1
@@ -16,7 +24,10 @@ redis.call('HSET', task, 'task_id', ARGV[1], 'status', 'queued', 'attempt', next
   'priority', ARGV[3], 'submitted_at', ARGV[4], 'max_attempts', attempt + tonumber(ARGV[5]))
 redis.call('HDEL', task, 'finished_at', 'agent_id', 'assigned_at', 'assigned_ms', 'deadline', 'progress', 'progress_at')
 redis.call('PERSIST', task)
-if status == 'failed' then
+if failing then
+  status = 'failed'
+  redis.call('HINCRBY', 'stats:tasks', 'redriven', 1)
+elseif status == 'failed' then
   redis.call('HINCRBY', 'stats:tasks', 'failed', -1)
   redis.call('HINCRBY', 'stats:tasks', 'redriven', 1)
 end

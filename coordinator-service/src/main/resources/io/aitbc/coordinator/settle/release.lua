@@ -7,7 +7,8 @@ local task_id, attempt, agent_id, next_attempt = ARGV[1], tonumber(ARGV[2]), ARG
 local task = 'task:' .. task_id
 local seen = redis.call('HMGET', task, 'status', 'attempt', 'agent_id')
 local status = seen[1]
-local live = status == 'assigned' and tonumber(seen[2]) == attempt and seen[3] == agent_id
+local live = (status == 'assigned' or status == 'failing' and next_attempt == 0)
+  and tonumber(seen[2]) == attempt and seen[3] == agent_id
 local answer = 'before'
 if live or not status then
   if next_attempt > 0 then

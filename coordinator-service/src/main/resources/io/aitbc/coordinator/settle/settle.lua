@@ -1,9 +1,13 @@
 -- Settles results.
--- Guarantee: a task is completed once; a result of an attempt that is not live changes nothing but a counter.
+-- Guarantee: a task is completed once; a result of an attempt that is not live, or of a task that nobody submitted, changes nothing but
+--        a counter; while it is not known what agents hold nothing is settled, and the call fails.
 -- KEYS   1 the channel of notices
 -- ARGV   1 now in ms, 2 now as ISO 8601, 3 the results, as JSON, each a list of texts:
 --        task_id, attempt, agent_id, status, result as JSON or '', started_at or '', finished_at or ''
--- Returns one text with a letter for each result: completed, progressed, give back (nothing changed yet) or late
+-- Returns one text with a letter for each result: completed, progressed, give back (nothing changed yet), late or unknown
+if redis.call('EXISTS', 'index:complete') == 0 then
+  return redis.error_reply('REBUILDING what agents hold is being read from Kafka')
+end
 local now_ms, now = tonumber(ARGV[1]), ARGV[2]
 local answer = {}
 local late = 0
@@ -55,14 +59,22 @@ for i, report in ipairs(cjson.decode(ARGV[3])) do
   local task = 'task:' .. task_id
   local seen = redis.call('HMGET', task, 'status', 'attempt', 'agent_id', 'assigned_ms')
   local status = seen[1]
-  local live = status == 'assigned' and tonumber(seen[2]) == attempt and seen[3] == agent_id
-  -- Of a task that Redis knows nothing of, the result is the best that is known: Redis lost what it had.
-  if not live and status then
-    late = late + 1
-    answer[i] = 'l'
+  local mine = tonumber(seen[2]) == attempt and seen[3] == agent_id
+  -- A failing attempt was fenced off by this very result: whoever did it has died before the dead letter was written.
+  local live = mine and (status == 'assigned' or status == 'failing' and (outcome == 'failed' or outcome == 'rejected'))
+  if not status then
+    -- The task's own key is gone, by eviction or by hand: what the agent holds is proof enough that it was given this attempt.
+    local note = redis.call('HGET', 'agent:' .. agent_id .. ':inflight', task_id)
+    live = note and tonumber(string.match(note, '"attempt":(%d+)')) == attempt
+  end
+  if not live then
+    if status then
+      late = late + 1
+    end
+    answer[i] = status and 'l' or 'u'
   elseif outcome == 'completed' then
     redis.call('HSET', task, 'status', 'completed', 'finished_at', now, 'result', report[5])
-    if not live then
+    if not status then
       redis.call('HSET', task, 'task_id', task_id, 'attempt', attempt, 'agent_id', agent_id)
     end
     if report[6] ~= '' then
@@ -76,10 +88,10 @@ for i, report in ipairs(cjson.decode(ARGV[3])) do
     done_by[agent_id] = by
     by[#by + 1] = task_id
     note_outcome(agent_id, 0)
-    note_response(agent_id, live and tonumber(seen[4]), false)
+    note_response(agent_id, tonumber(seen[4]), false)
     answer[i] = 'c'
   elseif outcome == 'progress' then
-    if live then
+    if status then
       -- Its time begins anew, see HeldAssignment.java.
       redis.call('HSET', task, 'progress', report[5], 'progress_at', now)
     end

@@ -616,7 +616,8 @@ final class SimulatedCluster {
     private void recover() {
         for (String taskId : tasks.keySet()) {
             SimulatedStore.State state = store.task(taskId);
-            if (state.isAssigned() && (deadlines.get(taskId).isBefore(now) || !store.agent(state.agentId).active)) {
+            if ((state.isAssigned() || state.isFailing())
+                    && (deadlines.get(taskId).isBefore(now) || !store.agent(state.agentId).active)) {
                 agents.get(state.agentId).topic.stream()
                         .filter(task -> task.taskId().equals(taskId) && task.attempt() == state.attempt)
                         .findFirst()
@@ -630,7 +631,7 @@ final class SimulatedCluster {
         }
     }
 
-    /** First the task is appended again, then its attempt ends; a crash may come in between. */
+    /** First the task is appended again, or its last attempt fenced off, then the attempt ends; a crash may come in between. */
     private void giveBack(Task task, String agentId, boolean rejected) {
         int next = task.attempt() + 1;
         boolean again = rejected || next <= task.maxAttempts();
@@ -642,6 +643,9 @@ final class SimulatedCluster {
                             random.nextInt(PARTITIONS)),
                     basis.attempt(next, now.plusSeconds(random.nextInt(3))),
                     -1);
+        }
+        if (!again && store.fence(task.taskId(), task.attempt(), agentId).equals("before")) {
+            return;
         }
         if (!calm && random.nextInt(6) == 0) {
             return;
@@ -682,7 +686,9 @@ final class SimulatedCluster {
         long end = command.endOffsets().get(id.number());
         for (Entry entry : logs.get(id)) {
             SimulatedStore.State state = store.task(entry.task.taskId());
+            // A record of a failing task is dropped, whatever its attempt.
             boolean waits = !state.hasEnded()
+                    && !state.isFailing()
                     && !(state.isAssigned() && state.attempt >= entry.task.attempt())
                     && state.attempt <= entry.task.attempt();
             must(

@@ -3,11 +3,13 @@ package io.aitbc.coordinator.dispatch;
 import io.aitbc.coordinator.assign.Verdict;
 import io.aitbc.coordinator.assign.Verdict.Ruling;
 import io.aitbc.coordinator.match.Placement;
+import io.aitbc.coordinator.match.Position;
 import java.time.Instant;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What the Lua scripts make of Redis, in Java: for the simulation, which runs far more worlds than Redis could be asked for. {@link
@@ -24,6 +26,10 @@ final class SimulatedStore {
 
         int attempt;
         String agentId = "";
+        /** The record that the attempt was granted for. */
+        @Nullable
+        Position origin;
+
         int ends;
 
         boolean isKnown() {
@@ -38,8 +44,17 @@ final class SimulatedStore {
             return status.equals("assigned");
         }
 
+        /** Fenced off, and its dead letter is on the way. */
+        boolean isFailing() {
+            return status.equals("failing");
+        }
+
+        boolean isMine(int attempt, String agentId) {
+            return this.attempt == attempt && this.agentId.equals(agentId);
+        }
+
         boolean isLive(int attempt, String agentId) {
-            return isAssigned() && this.attempt == attempt && this.agentId.equals(agentId);
+            return isAssigned() && isMine(attempt, agentId);
         }
 
         private void end(String status, int attempt) {
@@ -85,10 +100,13 @@ final class SimulatedStore {
         State task = task(taskId);
         Agent agent = agents.get(placement.agentId());
         int held = agent == null ? 0 : agent.inflight.size();
-        if (task.hasEnded() || task.isKnown() && attempt < task.attempt) {
+        if (task.hasEnded() || task.isFailing() || task.isKnown() && attempt < task.attempt) {
             return new Verdict(placement, Ruling.ENDED, "", held, now);
         }
         if (task.isAssigned() && attempt == task.attempt) {
+            if (task.origin != null && !task.origin.equals(placement.waiting().position())) {
+                return new Verdict(placement, Ruling.DUPLICATE, "", held, now);
+            }
             return new Verdict(placement, Ruling.LIVE, task.agentId, held, now);
         }
         if (agent == null || !agent.active) {
@@ -103,6 +121,7 @@ final class SimulatedStore {
         task.status = "assigned";
         task.attempt = attempt;
         task.agentId = placement.agentId();
+        task.origin = placement.waiting().position();
         agent.inflight.add(taskId);
         return new Verdict(placement, Ruling.GRANTED, placement.agentId(), agent.inflight.size(), now);
     }
@@ -110,7 +129,7 @@ final class SimulatedStore {
     /** end-waiting.lua: ended (now), before, or live. */
     String endWaiting(String taskId, int attempt, String status) {
         State task = task(taskId);
-        if (task.hasEnded() || task.isKnown() && attempt < task.attempt) {
+        if (task.hasEnded() || task.isFailing() || task.isKnown() && attempt < task.attempt) {
             return "before";
         }
         if (task.isAssigned() && attempt == task.attempt) {
@@ -123,10 +142,14 @@ final class SimulatedStore {
         return "ended";
     }
 
-    /** settle.lua: completed, give back, or late. */
+    /** settle.lua: completed, give back, late, or unknown. */
     String settle(String taskId, int attempt, String agentId, String outcome) {
         State task = task(taskId);
-        if (!task.isLive(attempt, agentId) && task.isKnown()) {
+        if (!task.isKnown()) {
+            return "unknown";
+        }
+        boolean repeated = task.isFailing() && task.isMine(attempt, agentId) && !outcome.equals("completed");
+        if (!task.isLive(attempt, agentId) && !repeated) {
             return "late";
         }
         if (!outcome.equals("completed")) {
@@ -138,10 +161,21 @@ final class SimulatedStore {
         return "completed";
     }
 
+    /** fence.lua: fenced or before. */
+    String fence(String taskId, int attempt, String agentId) {
+        State task = task(taskId);
+        if (!(task.isAssigned() || task.isFailing()) || !task.isMine(attempt, agentId)) {
+            return "before";
+        }
+        task.status = "failing";
+        return "fenced";
+    }
+
     /** release.lua: released or before. */
     String release(String taskId, int attempt, String agentId, int nextAttempt) {
         State task = task(taskId);
-        if (!task.isLive(attempt, agentId) && task.isKnown()) {
+        boolean fenced = task.isFailing() && nextAttempt == 0 && task.isMine(attempt, agentId);
+        if (!task.isLive(attempt, agentId) && !fenced && task.isKnown()) {
             return "before";
         }
         if (nextAttempt > 0) {
@@ -158,8 +192,8 @@ final class SimulatedStore {
     /** cancel.lua: the status before. */
     String cancel(String taskId) {
         State task = task(taskId);
-        String before = task.isKnown() ? task.status : "unknown";
-        if (task.isKnown() && !task.hasEnded()) {
+        String before = task.isFailing() ? "failed" : task.isKnown() ? task.status : "unknown";
+        if (task.isKnown() && !task.hasEnded() && !task.isFailing()) {
             if (task.isAssigned()) {
                 agents.get(task.agentId).inflight.remove(taskId);
             }

@@ -32,6 +32,7 @@ class SimulatedStoreTest {
     private static final int DATABASE = 12;
     private static final List<String> AGENTS = List.of("a", "b", "c");
     private static final Script SETTLE = Script.beside(Settlement.class, "settle");
+    private static final Script FENCE = Script.beside(Settlement.class, "fence");
     private static final Script RELEASE = Script.beside(Settlement.class, "release");
     private static final Script CANCEL = Script.beside(Reservations.class, "cancel");
 
@@ -75,8 +76,17 @@ class SimulatedStoreTest {
             }
         }
         assertThat(asked.keySet())
-                .contains("GRANTED", "LIVE", "ENDED", "FULL", "UNAVAILABLE", "completed", "late", "give back")
-                .contains("released", "before", "true", "false", "unknown", "queued", "assigned");
+                .contains(
+                        "GRANTED",
+                        "LIVE",
+                        "DUPLICATE",
+                        "ENDED",
+                        "FULL",
+                        "UNAVAILABLE",
+                        "completed",
+                        "late",
+                        "give back")
+                .contains("fenced", "released", "before", "true", "false", "unknown", "queued", "assigned");
     }
 
     private String ask(int newest) {
@@ -106,8 +116,8 @@ class SimulatedStoreTest {
                         .get(0);
                 String settled = store.settle(taskId, of, by, outcome);
                 assertThat(letter).isEqualTo(settled.substring(0, 1));
-                if (settled.equals("give back")) {
-                    release(taskId, of, by);
+                if (settled.equals("give back") && release(taskId, of, by).equals("fenced")) {
+                    yield "fenced";
                 }
                 yield settled;
             }
@@ -131,6 +141,14 @@ class SimulatedStoreTest {
 
     private String release(String taskId, int attempt, String agent) {
         int next = random.nextInt(3) == 0 ? 0 : attempt + 1;
+        if (next == 0 && random.nextInt(4) > 0) {
+            Object fenced = FENCE.runNow(redis, List.of(taskId, String.valueOf(attempt), agent))
+                    .get(0);
+            assertThat(store.fence(taskId, attempt, agent)).isEqualTo(fenced);
+            if (random.nextBoolean()) {
+                return (String) fenced;
+            }
+        }
         Object released = RELEASE.runNow(
                         redis,
                         List.of(
@@ -162,8 +180,10 @@ class SimulatedStoreTest {
         return verdicts.get(0).ruling().name();
     }
 
-    private static WaitingTask waiting(String taskId, int attempt) {
-        WaitingTask task = ATask.named(taskId).build();
+    private WaitingTask waiting(String taskId, int attempt) {
+        // Now and then another record of the same task.
+        WaitingTask task =
+                ATask.named(taskId).at(0, random.nextInt(4) == 0 ? 1 : 0).build();
         return new WaitingTask(
                 task.task().attempt(attempt, null), task.position(), task.origin(), task.waitingSince(), task.bytes());
     }

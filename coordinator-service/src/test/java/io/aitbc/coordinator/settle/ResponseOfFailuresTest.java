@@ -34,6 +34,8 @@ class ResponseOfFailuresTest {
         attempts = new Attempts(redis, Duration.ofHours(1));
         redis.sync().flushall();
         redis.sync().hset(Keys.agent("a"), "agent_id", "a");
+        redis.sync().set(Keys.INDEX_COMPLETE, START.toString());
+        redis.sync().hset(Keys.inflight("a"), "t", "{\"attempt\":1}");
     }
 
     @AfterEach

@@ -31,6 +31,7 @@ class RetentionTest {
     void start() {
         overheard = new OverheardRedis(folder);
         redis = overheard.redis();
+        redis.sync().set(Keys.INDEX_COMPLETE, "now");
     }
 
     @AfterEach
@@ -73,7 +74,7 @@ class RetentionTest {
 
     @Test
     void thoseThatEndOtherwiseExpire() {
-        kept(HOUR).release(new Attempts.Held("one", 3, "a", Instant.now()), 0, "\"in vain\"", Instant.now());
+        kept(HOUR).release(new Attempts.Held("one", 3, "a", Instant.now(), null), 0, "\"in vain\"", Instant.now());
         assertThat(redis.sync().ttl(Keys.task("one"))).isBetween(1L, HOUR.toSeconds());
         assertThat(kept(Duration.ZERO).forget()).isFalse();
     }
@@ -124,8 +125,11 @@ class RetentionTest {
         settle(Instant.now(), taskIds);
     }
 
-    /** Redis knew nothing of them; that makes no difference. */
+    /** Nothing is known of the tasks themselves but that an agent holds them; that makes no difference. */
     private void settle(Instant at, String... taskIds) {
+        for (String id : taskIds) {
+            redis.sync().hset(Keys.inflight("a"), id, "{\"attempt\":1}");
+        }
         kept(HOUR)
                 .settle(
                         List.of(taskIds).stream()

@@ -93,14 +93,14 @@ class SettleCompatibilityTest {
     void attemptsGoOnFromWhereTheyWereLeft(Samples version) {
         for (String assigned : List.of("assigned", "in progress", "restored")) {
             put(version, assigned);
-            Attempts.Held held = new Attempts.Held("task-1", 1, "agent-1", NOW);
+            Attempts.Held held = new Attempts.Held("task-1", 1, "agent-1", NOW, null);
             attempts.letAllBeDue();
             assertThat(attempts.agentsDue(NOW)).as(assigned).contains("agent-1");
             assertThat(attempts.overdue("agent-1", NOW.plusSeconds(9_999)))
                     .as(assigned)
                     .containsExactly(held);
             assertThat(attempts.heldSince("agent-1", NOW)).as(assigned).containsExactly(held);
-            assertThat(attempts.assignedAt("task-1")).as(assigned).isEqualTo(NOW);
+            assertThat(attempts.held("task-1", 1, "agent-1")).as(assigned).isEqualTo(held);
             assertThat(reserve("task-1", 1, "agent-2"))
                     .as(assigned)
                     .extracting(Verdict::ruling, Verdict::agentId, Verdict::assignedAt)
@@ -108,7 +108,7 @@ class SettleCompatibilityTest {
             assertThat(new Registry(redis, null, HEALTH).heldBy("agent-1"))
                     .as(assigned)
                     .containsExactly(new HeldAssignment(
-                            "task-1", 1, NOW, NOW.plusSeconds(assigned.equals("in progress") ? 601 : 600)));
+                            "task-1", 1, NOW, NOW.plusSeconds(assigned.equals("in progress") ? 601 : 600), null));
             assertThat(settle("task-1", 1, TaskResult.Status.COMPLETED))
                     .as(assigned)
                     .isEqualTo(Attempts.Settlement.COMPLETED);
@@ -180,14 +180,14 @@ class SettleCompatibilityTest {
 
         reserve("task-1", 1, "agent-1");
         overheard.notice();
-        attempts.release(new Attempts.Held("task-1", 1, "agent-1", NOW), 2, "\"out of memory\"", NOW);
+        attempts.release(new Attempts.Held("task-1", 1, "agent-1", NOW, null), 2, "\"out of memory\"", NOW);
         notices.set("given back", overheard.notice());
         hashes.set("given back", hash("task-1"));
         empty();
 
         reserve("task-1", 1, "agent-1");
         overheard.notice();
-        attempts.release(new Attempts.Held("task-1", 1, "agent-1", NOW), 0, "\"out of memory\"", NOW);
+        attempts.release(new Attempts.Held("task-1", 1, "agent-1", NOW, null), 0, "\"out of memory\"", NOW);
         overheard.notice();
         hashes.set("failed", hash("task-1"));
         REDRIVE.runNow(redis, List.of("task-1", "1", "high", NOW.toString(), "3"));

@@ -1,0 +1,155 @@
+package io.aitbc.coordinator.settle;
+
+import io.aitbc.contracts.Assignment;
+import io.aitbc.contracts.Json;
+import io.aitbc.contracts.TaskResult;
+import io.aitbc.contracts.Topics;
+import io.aitbc.coordinator.kafka.KafkaClients;
+import io.aitbc.coordinator.kafka.TopicHistory;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.ExecutionException;
+import java.util.function.Consumer;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.ListOffsetsOptions;
+import org.apache.kafka.clients.admin.OffsetSpec;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.common.IsolationLevel;
+import org.apache.kafka.common.KafkaException;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.TopicPartitionInfo;
+import org.apache.kafka.common.errors.GroupIdNotFoundException;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Results that agents have reported and no coordinator has settled. A result counts from when it was reported, not from when it is
+ * read: whoever owns its partition may be paused, or an open transaction may hold back everything behind it. So before attempts are
+ * taken back for being late, the unsettled part of {@code tasks.results} is searched for them.
+ *
+ * <p>What is committed is searched up to the last stable offset, what is still in a transaction from there to the high watermark. Only
+ * attempts that are reported there are held off; one hanging client stops no other's recovery. Owned by one thread.
+ */
+final class UnreadResults implements AutoCloseable {
+    private static final Logger log = LoggerFactory.getLogger(UnreadResults.class);
+
+    /** With more than this the results' readers are so far behind that everything is held off until they have caught up. */
+    static final long MAX_SEARCHED = 200_000;
+
+    private final Admin admin;
+    private final Topics topics;
+    private final TopicHistory committed;
+    private final TopicHistory uncommitted;
+
+    UnreadResults(KafkaClients clients, Admin admin, Topics topics) {
+        this.admin = admin;
+        this.topics = topics;
+        this.committed = new TopicHistory(clients, IsolationLevel.READ_COMMITTED);
+        this.uncommitted = new TopicHistory(clients, IsolationLevel.READ_UNCOMMITTED);
+    }
+
+    /**
+     * Those of some attempts that were reported on before this call, and are not settled.
+     *
+     * @param assignmentIds as {@link Assignment#id} makes them
+     */
+    Set<String> among(Set<String> assignmentIds) throws InterruptedException {
+        if (assignmentIds.isEmpty()) {
+            return Set.of();
+        }
+        Map<TopicPartition, Long> unsettled = unsettledFrom(admin, topics);
+        Map<TopicPartition, Long> stable = ends(unsettled.keySet());
+        if (behind(unsettled, stable) > MAX_SEARCHED) {
+            log.atDebug().log("More than {} results are unread: recovery waits for them", MAX_SEARCHED);
+            return assignmentIds;
+        }
+        Set<String> reported = new HashSet<>();
+        Consumer<ConsumerRecord<byte[], byte[]>> take = record -> {
+            String id = assignmentId(record);
+            if (assignmentIds.contains(id)) {
+                reported.add(id);
+            }
+        };
+        committed.read(unsettled, take);
+        uncommitted.read(stable, take);
+        return reported;
+    }
+
+    @Override
+    public void close() {
+        committed.close();
+        uncommitted.close();
+    }
+
+    /** Partition → the first offset whose result is not known to be settled. Asked before the ends, so that nothing falls between. */
+    static Map<TopicPartition, Long> unsettledFrom(Admin admin, Topics topics) throws InterruptedException {
+        try {
+            Map<TopicPartition, Long> from = new HashMap<>(settledUpTo(admin, topics));
+            for (TopicPartitionInfo partition : admin.describeTopics(Set.of(topics.results()))
+                    .allTopicNames()
+                    .get()
+                    .get(topics.results())
+                    .partitions()) {
+                from.putIfAbsent(new TopicPartition(topics.results(), partition.partition()), 0L);
+            }
+            return from;
+        } catch (ExecutionException e) {
+            throw new KafkaException(e.getCause());
+        }
+    }
+
+    private static Map<TopicPartition, Long> settledUpTo(Admin admin, Topics topics)
+            throws InterruptedException, ExecutionException {
+        Map<TopicPartition, Long> offsets = new HashMap<>();
+        try {
+            for (Map.Entry<TopicPartition, OffsetAndMetadata> entry : admin.listConsumerGroupOffsets(
+                            ResultLoop.group(topics))
+                    .partitionsToOffsetAndMetadata()
+                    .get()
+                    .entrySet()) {
+                if (entry.getValue() != null && entry.getKey().topic().equals(topics.results())) {
+                    offsets.put(entry.getKey(), entry.getValue().offset());
+                }
+            }
+        } catch (ExecutionException e) {
+            if (!(e.getCause() instanceof GroupIdNotFoundException)) {
+                throw e;
+            }
+        }
+        return offsets;
+    }
+
+    private Map<TopicPartition, Long> ends(Set<TopicPartition> partitions) throws InterruptedException {
+        Map<TopicPartition, OffsetSpec> wanted = new HashMap<>();
+        partitions.forEach(partition -> wanted.put(partition, OffsetSpec.latest()));
+        try {
+            Map<TopicPartition, Long> ends = new HashMap<>();
+            admin.listOffsets(wanted, new ListOffsetsOptions(IsolationLevel.READ_COMMITTED))
+                    .all()
+                    .get()
+                    .forEach((partition, end) -> ends.put(partition, end.offset()));
+            return ends;
+        } catch (ExecutionException e) {
+            throw new KafkaException(e.getCause());
+        }
+    }
+
+    private static long behind(Map<TopicPartition, Long> unsettled, Map<TopicPartition, Long> stable) {
+        return unsettled.entrySet().stream()
+                .mapToLong(from -> Math.max(0, stable.getOrDefault(from.getKey(), 0L) - from.getValue()))
+                .sum();
+    }
+
+    private static String assignmentId(ConsumerRecord<byte[], byte[]> record) {
+        try {
+            TaskResult result = Json.read(record.value() == null ? new byte[0] : record.value(), TaskResult.class);
+            return Assignment.id(result.taskId(), result.attempt());
+        } catch (Json.MalformedMessageException e) {
+            log.atTrace().log("Set aside by whoever settles results: {}", e.getMessage());
+            return "";
+        }
+    }
+}

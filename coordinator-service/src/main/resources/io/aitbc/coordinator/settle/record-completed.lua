@@ -1,0 +1,22 @@
+-- Records tasks as completed that were reported before Redis was emptied.
+-- Guarantee: a task of which anything is known is left as it is. Changes nothing once Redis was emptied again since the turn began.
+-- KEYS   1 the channel of notices, not used
+-- ARGV   1 whose turn it is, then for each task seven:
+--        task_id, attempt, agent_id, priority, submitted_at, result as JSON or '', when it was settled as ISO 8601
+-- Returns how many were recorded
+if redis.call('GET', 'index:rebuilding') ~= ARGV[1] then
+  return redis.error_reply('SUPERSEDED Redis was emptied once more, or it took too long')
+end
+local recorded = {}
+for i = 2, #ARGV, 7 do
+  local task = 'task:' .. ARGV[i]
+  if redis.call('EXISTS', task) == 0 then
+    redis.call('HSET', task, 'task_id', ARGV[i], 'status', 'completed', 'attempt', ARGV[i + 1], 'agent_id', ARGV[i + 2],
+      'priority', ARGV[i + 3], 'submitted_at', ARGV[i + 4], 'result', ARGV[i + 5], 'finished_at', ARGV[i + 6])
+    recorded[#recorded + 1] = ARGV[i]
+  end
+end
+if #recorded > 0 then
+  redis.call('RPUSH', 'tasks:completed', redis.call('TIME')[1] .. ' ' .. table.concat(recorded, ' '))
+end
+return { #recorded }

@@ -1,0 +1,285 @@
+package io.aitbc.coordinator.settle;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.aitbc.contracts.Assignment;
+import io.aitbc.contracts.Json;
+import io.aitbc.contracts.Priority;
+import io.aitbc.contracts.Requirements;
+import io.aitbc.contracts.Task;
+import io.aitbc.contracts.TaskResult;
+import io.aitbc.contracts.Topics;
+import io.aitbc.coordinator.assign.Reservations;
+import io.aitbc.coordinator.intake.DeadLetters;
+import io.aitbc.coordinator.intake.QueueSizes;
+import io.aitbc.coordinator.intake.TaskArchive;
+import io.aitbc.coordinator.intake.TaskQueue;
+import io.aitbc.coordinator.intake.TaskRecords;
+import io.aitbc.coordinator.kafka.KafkaClients;
+import io.aitbc.coordinator.kafka.TopicCatalog;
+import io.aitbc.coordinator.kafka.TopicHistory;
+import io.aitbc.coordinator.kafka.TopicSettings;
+import io.aitbc.coordinator.match.Placement;
+import io.aitbc.coordinator.match.Position;
+import io.aitbc.coordinator.match.WaitingTask;
+import io.aitbc.coordinator.redis.Keys;
+import io.aitbc.coordinator.redis.Redis;
+import io.aitbc.localstack.LocalStack;
+import io.lettuce.core.RedisClient;
+import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
+import java.time.Clock;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.UUID;
+import java.util.random.RandomGenerator;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.RecordsToDelete;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.clients.producer.Producer;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.TopicPartition;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.springframework.kafka.core.DefaultKafkaConsumerFactory;
+import org.springframework.kafka.core.DefaultKafkaProducerFactory;
+
+/** In which order a task is given back, and where its payload comes from. */
+class GiveBackTest {
+    private static final Topics TOPICS = new Topics("giveback.");
+    private static final String GROUP = "giveback.agent-coordinator";
+    private static final int DATABASE = 14;
+    private static final Duration HOUR = Duration.ofHours(1);
+
+    private static KafkaClients clients;
+    private static Admin admin;
+    private static Producer<String, byte[]> producer;
+    private static RedisClient redisClient;
+    private static Redis redis;
+    private static Attempts attempts;
+    private static Reservations reservations;
+    private static GiveBack giveBack;
+    private static AssignmentArchive archive;
+
+    private final Instant assignedAt = Instant.now();
+    private final String taskId = UUID.randomUUID().toString();
+
+    @BeforeAll
+    static void start() throws Exception {
+        LocalStack stack = LocalStack.shared();
+        Map<String, Object> servers = Map.of("bootstrap.servers", stack.bootstrapServers());
+        clients = new KafkaClients(
+                new DefaultKafkaConsumerFactory<>(servers),
+                new DefaultKafkaProducerFactory<>(servers),
+                new SimpleMeterRegistry());
+        admin = Admin.create(servers);
+        TopicCatalog catalog = new TopicCatalog(
+                admin,
+                TOPICS,
+                new TopicSettings(TOPICS.prefix(), 1, (short) 0, Duration.ofDays(7), Duration.ofDays(7), HOUR));
+        catalog.createShared();
+        catalog.createForAgents(List.of("a"));
+        producer = clients.producer("test", Duration.ZERO, Duration.ofMinutes(1), Map.of());
+        redisClient = RedisClient.create(stack.redisUrl() + "/" + DATABASE);
+        redis = new Redis(redisClient, DATABASE);
+        attempts = new Attempts(redis, HOUR);
+        reservations = new Reservations(redis, "me", HOUR);
+        SimpleMeterRegistry meters = new SimpleMeterRegistry();
+        QueueSizes sizes = new QueueSizes(admin, TOPICS, GROUP);
+        giveBack = new GiveBack(
+                attempts,
+                new TaskQueue(producer, TOPICS),
+                new TaskArchive(clients, TOPICS, new TaskRecords(TOPICS, 1_000_000), sizes),
+                new DeadLetters(producer, TOPICS, meters),
+                TOPICS,
+                new SettleSettings(HOUR, Duration.ofSeconds(1), Duration.ofSeconds(1)),
+                new SettleMeters(meters),
+                Clock.systemUTC(),
+                RandomGenerator.getDefault());
+        archive = new AssignmentArchive(clients, TOPICS);
+    }
+
+    @AfterAll
+    static void end() {
+        archive.close();
+        producer.close();
+        admin.close();
+        redis.close();
+        redisClient.shutdown();
+    }
+
+    @BeforeEach
+    void empty() {
+        redis.sync().flushdb();
+        redis.sync().set(Keys.INDEX_COMPLETE, "now");
+        redis.sync().hset(Keys.agent("a"), Map.of("status", "active", "capacity", "10"));
+    }
+
+    @Test
+    void aTaskWhoseResultCameFirstGetsNoDeadLetter() throws Exception {
+        Attempts.Held held = assign(1, true);
+        complete(held);
+
+        assertThat(giveBack(held)).isTrue();
+
+        assertThat(deadLetters()).isEmpty();
+        assertThat(field("status")).isEqualTo("completed");
+    }
+
+    @Test
+    void noResultCountsOnceTheDeadLetterIsOnItsWay() throws Exception {
+        Attempts.Held held = assign(1, true);
+        assertThat(attempts.fence(held)).isTrue();
+        assertThat(complete(held)).isEqualTo(Attempts.Settlement.LATE);
+
+        // Whoever fenced it off has died; the deadline is found again, and the step repeated.
+        assertThat(attempts.overdue("a", assignedAt.plusSeconds(601))).containsExactly(held);
+        assertThat(giveBack(held)).isTrue();
+
+        assertThat(deadLetters()).containsExactly("attempts_exhausted");
+        assertThat(field("status")).isEqualTo("failed");
+        assertThat(redis.sync().hlen(Keys.inflight("a"))).isZero();
+    }
+
+    @Test
+    void aFailureThatIsReadAgainAfterACrashIsCarriedThrough() throws Exception {
+        Attempts.Held held = assign(1, true);
+        assertThat(attempts.fence(held)).isTrue();
+        assertThat(settle(held, TaskResult.Status.FAILED)).isEqualTo(Attempts.Settlement.TO_GIVE_BACK);
+    }
+
+    @Test
+    void whereTheAgentsTopicIsGoneThePayloadComesFromTheQueue() throws Exception {
+        Attempts.Held held = assign(3, false);
+        commitBehind(held.origin());
+
+        assertThat(giveBack(held)).isTrue();
+
+        List<Task> queued = queued();
+        assertThat(queued).hasSize(2);
+        assertThat(queued.get(1).attempt()).isEqualTo(2);
+        assertThat(queued.get(1).taskData()).isEqualTo(queued.get(0).taskData());
+        assertThat(field("status")).isEqualTo("queued");
+    }
+
+    @Test
+    void whereItsRecordIsGoneTooTheTaskFailsAtOnce() throws Exception {
+        Attempts.Held held = assign(3, false);
+        commitBehind(held.origin());
+        admin.deleteRecords(Map.of(
+                        partition(), RecordsToDelete.beforeOffset(held.origin().offset() + 1)))
+                .all()
+                .get();
+
+        assertThat(giveBack(held)).isTrue();
+
+        assertThat(deadLetters()).containsExactly("payload_lost");
+        assertThat(field("status")).isEqualTo("failed");
+    }
+
+    /** Whoever has the record will publish it. */
+    @Test
+    void whatIsNotPublishedYetStaysWithItsAgent() throws Exception {
+        Attempts.Held held = assign(3, false);
+
+        assertThat(giveBack(held)).isFalse();
+
+        assertThat(field("status")).isEqualTo("assigned");
+        assertThat(queued()).hasSize(1);
+    }
+
+    /** Appends a task to its queue, grants it to the agent, and publishes the assignment, or leaves that out. */
+    private Attempts.Held assign(int maxAttempts, boolean published) throws Exception {
+        Task task = new Task(
+                        taskId,
+                        Json.object().put("of", taskId),
+                        null,
+                        Requirements.NONE,
+                        maxAttempts,
+                        600,
+                        null,
+                        null,
+                        null,
+                        null,
+                        null,
+                        Map.of())
+                .accepted(taskId, assignedAt);
+        long offset = producer.send(new ProducerRecord<>(TOPICS.tasks(Priority.NORMAL), taskId, Json.bytes(task)))
+                .get()
+                .offset();
+        Position origin = new Position(Priority.NORMAL, 0, offset);
+        WaitingTask waiting = new WaitingTask(task, origin, offset, assignedAt, 100);
+        reservations.reserve(List.of(new Placement(waiting, "a")), assignedAt).join();
+        if (published) {
+            byte[] value = Json.bytes(Assignment.of(task, Priority.NORMAL, "a", assignedAt));
+            producer.send(new ProducerRecord<>(TOPICS.assignments("a"), taskId, value))
+                    .get();
+        }
+        Attempts.Held held = attempts.held(taskId, 1, "a");
+        assertThat(held.origin()).isEqualTo(origin);
+        return held;
+    }
+
+    private boolean giveBack(Attempts.Held held) throws InterruptedException {
+        return giveBack.giveBack(List.of(new GiveBack.Ended(held, NextStep.Ending.OVERDUE, "\"late\"")), archive);
+    }
+
+    private Attempts.Settlement complete(Attempts.Held held) {
+        return settle(held, TaskResult.Status.COMPLETED);
+    }
+
+    private Attempts.Settlement settle(Attempts.Held held, TaskResult.Status status) {
+        TaskResult result = new TaskResult(null, held.taskId(), held.attempt(), "a", status, null, null, null, null);
+        return attempts.settle(List.of(result), assignedAt).get(0);
+    }
+
+    /** As a lane does once Kafka has acknowledged the assignment. */
+    private static void commitBehind(Position origin) throws Exception {
+        admin.alterConsumerGroupOffsets(GROUP, Map.of(partition(), new OffsetAndMetadata(origin.offset() + 1)))
+                .all()
+                .get();
+    }
+
+    private static TopicPartition partition() {
+        return new TopicPartition(TOPICS.tasks(Priority.NORMAL), 0);
+    }
+
+    private String field(String name) {
+        return redis.sync().hget(Keys.task(taskId), name);
+    }
+
+    /** The reasons of the dead letters of this test's task. */
+    private List<String> deadLetters() {
+        List<String> reasons = new ArrayList<>();
+        try (TopicHistory history = new TopicHistory(clients)) {
+            Map<TopicPartition, Long> starts = new HashMap<>();
+            history.partitions(TOPICS.deadLetter()).forEach(partition -> starts.put(partition, 0L));
+            history.read(starts, record -> {
+                if (new String(record.key()).equals(taskId)) {
+                    reasons.add(new String(record.headers().lastHeader("reason").value()));
+                }
+            });
+        }
+        return reasons;
+    }
+
+    /** The records of this test's task in its queue. */
+    private List<Task> queued() {
+        List<Task> tasks = new ArrayList<>();
+        try (TopicHistory history = new TopicHistory(clients)) {
+            Map<TopicPartition, Long> starts = new HashMap<>();
+            history.partitions(TOPICS.tasks(Priority.NORMAL)).forEach(partition -> starts.put(partition, 0L));
+            history.read(starts, record -> {
+                if (new String(record.key()).equals(taskId)) {
+                    tasks.add(Json.read(record.value(), Task.class));
+                }
+            });
+        }
+        return tasks;
+    }
+}
