@@ -122,14 +122,23 @@ final class Audit {
         return found;
     }
 
-    /** Whether each attempt before had ended, its agent had gone, or its time was over. */
+    /** Whether each attempt before had ended without success, its agent had gone, or its time was over. */
     private boolean mayBeMade(String taskId, int attempt) {
         if (attempt == 1) {
             return true;
         }
         List<Given> before = givenByTask.get(taskId).getOrDefault(attempt - 1, List.of());
         long queuedAt = queuedByTask.getOrDefault(taskId, new TreeMap<>()).getOrDefault(attempt, 0L);
-        return before.stream().allMatch(given -> hasEnded(given, queuedAt));
+        return before.stream().allMatch(given -> hasEnded(given, queuedAt) && !wasCompleted(given, queuedAt));
+    }
+
+    /** Whether an attempt was reported as completed in time, and well before another was made. */
+    private boolean wasCompleted(Given given, long at) {
+        return endsOf(given).stream()
+                .anyMatch(end -> end.status() == TaskResult.Status.COMPLETED
+                        && end.at() <= given.at() + given.timeoutSeconds() * 1_000L
+                        && end.at() + SLACK_MS <= at
+                        && !wasGone(given.agentId(), given.at(), end.at()));
     }
 
     private boolean hasEnded(Given given, long at) {

@@ -161,7 +161,7 @@ final class Cluster implements AutoCloseable {
     }
 
     /** Starts a process that submits tasks until it is terminated. */
-    Member producer(String name, int perSecond, int timeoutSeconds, long seed) {
+    Member producer(String name, int perSecond, long seed) {
         return client(
                 name,
                 start -> java(
@@ -176,7 +176,6 @@ final class Cluster implements AutoCloseable {
                                         .map(one -> one.rest.toString())
                                         .collect(Collectors.joining(",")),
                                 "" + perSecond,
-                                "" + timeoutSeconds,
                                 "" + seed)));
     }
 

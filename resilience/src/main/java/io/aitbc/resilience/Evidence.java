@@ -67,6 +67,9 @@ record Evidence(
                 Map.of(
                         CommonClientConfigs.BOOTSTRAP_SERVERS_CONFIG,
                         bootstrapServers,
+                        // What was aborted was never said.
+                        ConsumerConfig.ISOLATION_LEVEL_CONFIG,
+                        "read_committed",
                         ConsumerConfig.MAX_POLL_RECORDS_CONFIG,
                         5_000),
                 new ByteArrayDeserializer(),

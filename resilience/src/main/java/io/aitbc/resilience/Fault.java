@@ -76,11 +76,6 @@ enum Fault {
     },
     AGENT_MUTE("an agent takes tasks, and is never heard of them again") {
         @Override
-        void prepare(Run run) {
-            run.useShortTimeouts();
-        }
-
-        @Override
         void inject(Run run, Random random) {
             Member mute = run.cluster().agents("mute-" + random.nextInt(1_000_000), 1, 8, AgentsProcess.Kind.MUTE);
             run.during("mute agent", () -> pause(random, 10, 15));
@@ -179,6 +174,54 @@ enum Fault {
             cut(run, coordinator.toKafka(), coordinator.member().name() + " from the broker", random);
         }
     },
+    REDIS_REFUSES_WRITES("Redis refuses every write, because its memory is full") {
+        @Override
+        void inject(Run run, Random random) {
+            run.during("redis full", () -> {
+                try (RedisClient client = RedisClient.create(run.cluster().redisUrl())) {
+                    var redis = client.connect().sync();
+                    redis.configSet("maxmemory", "1");
+                    pause(random, 5, 12);
+                    redis.configSet("maxmemory", "0");
+                }
+            });
+        }
+    },
+    REDIS_SPOILT("other programs have written values of other types under keys of tasks and agents") {
+        @Override
+        void inject(Run run, Random random) {
+            run.during("spoilt keys", () -> Intruder.spoilKeys(run.cluster(), random));
+        }
+    },
+    TRANSACTION_HANGS(
+            "a client opens a transaction on results, heartbeats and a queue, hangs for 15 to 25 s, and aborts it") {
+        @Override
+        void inject(Run run, Random random) {
+            run.during("open transaction", () -> Intruder.hangInTransaction(run.cluster(), random));
+        }
+    },
+    TRANSACTIONS_END("producers commit and abort transactions of tasks") {
+        @Override
+        void inject(Run run, Random random) {
+            run.during("transactions", () -> Intruder.submitInTransactions(run.cluster(), random));
+        }
+    },
+    HALF_REQUESTS("500 connections send half a request each, and wait") {
+        @Override
+        void inject(Run run, Random random) {
+            Coordinator coordinator = any(run.cluster().coordinators(), random);
+            run.during(
+                    "half requests to " + coordinator.member().name(),
+                    () -> Intruder.sendHalfRequests(run.cluster(), coordinator, random)
+                            .ifPresent(run::complain));
+        }
+    },
+    COMMANDS_RACE("ten callers give each command at once, to all coordinators") {
+        @Override
+        void inject(Run run, Random random) {
+            run.during("racing commands", () -> Intruder.raceCommands(run.cluster(), random));
+        }
+    },
     POISON("thousands of records that are not what their topics hold") {
         @Override
         void inject(Run run, Random random) {
@@ -193,8 +236,7 @@ enum Fault {
 
         @Override
         void inject(Run run, Random random) {
-            Member flood =
-                    run.cluster().producer("flood-" + random.nextInt(1_000_000), 1_100, 3_600, random.nextLong());
+            Member flood = run.cluster().producer("flood-" + random.nextInt(1_000_000), 1_100, random.nextLong());
             run.during("flood", () -> pause(random, 60, 60));
             flood.terminate();
             run.cluster().agents("more-" + random.nextInt(1_000_000), 10, 60, AgentsProcess.Kind.USUAL);

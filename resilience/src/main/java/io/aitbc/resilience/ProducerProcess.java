@@ -35,6 +35,10 @@ final class ProducerProcess {
     private static final int ONE_OF_SO_MANY_OVER_REST = 8;
     private static final int ONE_OF_SO_MANY_FAILS_AT_FIRST = 50;
     private static final int LONGEST_WORK_MS = 180;
+    /** Timeouts of 5 to 10 s: deadlines pass while faults last, so recovery has to tell what was reported from what was not. */
+    private static final int SHORTEST_TIMEOUT_SECONDS = 5;
+
+    private static final int TIMEOUTS = 6;
     private static final Duration REST_PATIENCE = Duration.ofSeconds(10);
 
     private final HttpClient http = HttpClient.newHttpClient();
@@ -43,16 +47,13 @@ final class ProducerProcess {
     private final CountDownLatch ended = new CountDownLatch(1);
     private final String name;
     private final List<URI> coordinators;
-    private final int timeoutSeconds;
     private final KafkaProducer<String, byte[]> kafka;
     private final Ledger ledger;
     private final Random random;
 
-    private ProducerProcess(
-            String servers, Path ledger, String name, List<URI> coordinators, int timeoutSeconds, long seed) {
+    private ProducerProcess(String servers, Path ledger, String name, List<URI> coordinators, long seed) {
         this.name = name;
         this.coordinators = coordinators;
-        this.timeoutSeconds = timeoutSeconds;
         this.ledger = new Ledger(ledger);
         this.random = new Random(seed);
         this.kafka = new KafkaProducer<>(
@@ -69,15 +70,14 @@ final class ProducerProcess {
                 new ByteArraySerializer());
     }
 
-    /** @param args where Kafka is, the ledger, a name, where coordinators are (commas between), tasks per second, timeout in s, seed */
+    /** @param args where Kafka is, the ledger, a name, where coordinators are (commas between), tasks per second, seed */
     static void main(String[] args) throws InterruptedException {
         ProducerProcess producer = new ProducerProcess(
                 args[0],
                 Path.of(args[1]),
                 args[2],
                 Stream.of(args[3].split(",")).map(URI::create).toList(),
-                Integer.parseInt(args[5]),
-                Long.parseLong(args[6]));
+                Long.parseLong(args[5]));
         Runtime.getRuntime().addShutdownHook(new Thread(producer::end, "ending"));
         producer.run(Integer.parseInt(args[4]));
     }
@@ -110,7 +110,7 @@ final class ProducerProcess {
     private void submit(String taskId) {
         Priority priority = Priority.values()[random.nextInt(Priority.values().length)];
         ObjectNode task = Json.object().put("task_id", taskId).put("max_attempts", 100);
-        task.put("timeout_seconds", timeoutSeconds);
+        task.put("timeout_seconds", SHORTEST_TIMEOUT_SECONDS + random.nextInt(TIMEOUTS));
         task.putObject("task_data")
                 .put("work_ms", random.nextInt(LONGEST_WORK_MS))
                 .put("fails", random.nextInt(ONE_OF_SO_MANY_FAILS_AT_FIRST) == 0 ? 1 : 0);

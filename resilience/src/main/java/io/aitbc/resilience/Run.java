@@ -51,7 +51,7 @@ final class Run {
     private final Consumer<Cluster> watching;
     private final Timeline timeline = new Timeline();
     private final List<Member> agents = new ArrayList<>();
-    private int timeoutSeconds = 60;
+    private final List<String> complaints = new ArrayList<>();
     private int capacity = USUAL_CAPACITY;
     private boolean diskIsLimited;
     private Cluster cluster;
@@ -116,9 +116,9 @@ final class Run {
         timeline.during(what, action);
     }
 
-    /** Deadlines that can pass within the run. */
-    void useShortTimeouts() {
-        timeoutSeconds = 5;
+    /** Notes what a fault found wrong by itself. */
+    void complain(String sentence) {
+        complaints.add(sentence);
     }
 
     /** Agents that do some hundred tasks per second together. */
@@ -235,7 +235,7 @@ final class Run {
                                 .orElse(0)
                         == 2 * AGENTS_PER_PROCESS);
         long start = System.nanoTime();
-        Member producer = cluster.producer("producer", TASKS_PER_SECOND, timeoutSeconds, seed);
+        Member producer = cluster.producer("producer", TASKS_PER_SECOND, seed);
         pause(random, 5, 6);
         long warmAt = System.currentTimeMillis();
         Deque<Fault> next = new ArrayDeque<>(shuffled(random));
@@ -296,9 +296,12 @@ final class Run {
                 .collect(Collectors.toCollection(HashSet::new));
     }
 
-    /** What any coordinator says differently from the clients, once it has had the time to settle. */
+    /** What any coordinator says differently from the clients, once it has had the time to settle, and what faults complained of. */
     private List<String> wrongCounts() {
-        List<String> wrong = new ArrayList<>();
+        List<String> wrong = new ArrayList<>(complaints);
+        tasks(Ledger.readAll(cluster.ledgers()), Ledger.What.STARTED).stream()
+                .filter(id -> id.startsWith(Intruder.ABORTED))
+                .forEach(id -> wrong.add(id + " was started, though its transaction was aborted"));
         for (Cluster.Coordinator coordinator : cluster.coordinators()) {
             try {
                 await().atMost(Duration.ofSeconds(60))

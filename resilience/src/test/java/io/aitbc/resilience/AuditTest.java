@@ -88,6 +88,34 @@ class AuditTest {
         assertThat(audit().twice()).containsExactly("t");
     }
 
+    /** Nobody had read the result when the deadline passed. */
+    @Test
+    void aNextAttemptAfterAResultInTimeIsFound() {
+        beats("a", 0, 80_000);
+        accepted("t", 0);
+        given("t", 1, "a", 100);
+        done("t", 1, "a", "process-1", 1_000);
+        queued("t", 2, 60_500);
+        given("t", 2, "a", 60_600);
+        done("t", 2, "a", "process-1", 61_000);
+
+        assertThat(audit().twoLive()).containsExactly("t");
+        assertThat(audit().twice()).containsExactly("t");
+    }
+
+    /** It came in the moment in which the attempt was given back. */
+    @Test
+    void aNextAttemptBesideAResultOfTheLastMomentIsNone() {
+        beats("a", 0, 80_000);
+        accepted("t", 0);
+        given("t", 1, "a", 100);
+        done("t", 1, "a", "process-1", 60_000);
+        queued("t", 2, 60_500);
+        given("t", 2, "a", 60_600);
+
+        assertThat(audit().twoLive()).isEmpty();
+    }
+
     @Test
     void aNextAttemptIsRightAfterAFailure() {
         beats("a", 0, 10_000);

@@ -30,6 +30,18 @@ class ResilienceTest {
         assertClean(play("emptied", Fault.REDIS_EMPTIED, Fault.ROLLING_RESTART));
     }
 
+    @Test
+    void whatClientsDoHarmsNobodyElse() {
+        assertClean(play(
+                "intruded",
+                Fault.TRANSACTION_HANGS,
+                Fault.TRANSACTIONS_END,
+                Fault.REDIS_REFUSES_WRITES,
+                Fault.REDIS_SPOILT,
+                Fault.HALF_REQUESTS,
+                Fault.COMMANDS_RACE));
+    }
+
     private static Run.Outcome play(String name, Fault... faults) {
         Path folder = Path.of("target", "resilience", name + "-" + SEED);
         Run run = new Run(List.of(faults), SEED, Duration.ZERO, 2, folder);
