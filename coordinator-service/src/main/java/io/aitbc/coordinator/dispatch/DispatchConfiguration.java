@@ -81,6 +81,7 @@ class DispatchConfiguration {
             DeadLetters deadLetters,
             TaskStates taskStates,
             TaskQueue queue,
+            QueueSizes sizes,
             Redis redis,
             AssignmentTopics assignments,
             Registry registry,
@@ -102,6 +103,7 @@ class DispatchConfiguration {
                 deadLetters,
                 taskStates,
                 queue,
+                sizes,
                 new Reservations(redis, id.text(), settleSettings.taskRetention()),
                 assignments,
                 new Matcher(

@@ -8,6 +8,7 @@ import io.aitbc.coordinator.assign.Reservations;
 import io.aitbc.coordinator.assign.Verdict;
 import io.aitbc.coordinator.background.Pace;
 import io.aitbc.coordinator.intake.DeadLetters;
+import io.aitbc.coordinator.intake.QueueSizes;
 import io.aitbc.coordinator.intake.TaskQueue;
 import io.aitbc.coordinator.intake.TaskRecords;
 import io.aitbc.coordinator.intake.TaskStates;
@@ -76,6 +77,7 @@ public final class Dispatcher implements AutoCloseable {
     private final DeadLetters deadLetters;
     private final TaskStates taskStates;
     private final TaskQueue queue;
+    private final QueueSizes sizes;
     private final Reservations reservations;
     private final AssignmentTopics assignments;
     private final Lane lane;
@@ -116,6 +118,7 @@ public final class Dispatcher implements AutoCloseable {
             DeadLetters deadLetters,
             TaskStates taskStates,
             TaskQueue queue,
+            QueueSizes sizes,
             Reservations reservations,
             AssignmentTopics assignments,
             Matcher matcher,
@@ -130,6 +133,7 @@ public final class Dispatcher implements AutoCloseable {
         this.deadLetters = deadLetters;
         this.taskStates = taskStates;
         this.queue = queue;
+        this.sizes = sizes;
         this.reservations = reservations;
         this.assignments = assignments;
         this.batch = settings.batch();
@@ -266,6 +270,7 @@ public final class Dispatcher implements AutoCloseable {
                 }
             }
         }
+        polled.nextOffsets().forEach((partition, next) -> lane.readUpTo(lanePartition(partition), next.offset()));
         pauseFull(polled.partitions());
     }
 
@@ -525,6 +530,22 @@ public final class Dispatcher implements AutoCloseable {
                         .forEach((partition, end) -> ends.put(lanePartition(partition), end));
             } catch (RetriableException e) {
                 log.atDebug().log("Ends not known in this round: {}", e.toString());
+            }
+            return ends;
+        }
+
+        @Override
+        public Map<OwnedPartition.Id, Long> appendedEnds(Set<OwnedPartition.Id> partitions) {
+            Map<OwnedPartition.Id, Long> ends = new HashMap<>();
+            try {
+                sizes.ends(partitions.stream()
+                                .map(Dispatcher.this::kafkaPartition)
+                                .collect(Collectors.toSet()))
+                        .forEach((partition, end) -> ends.put(lanePartition(partition), end));
+            } catch (QueueSizes.KafkaUnavailableException e) {
+                log.atDebug().log("Ends not known in this round: {}", e.toString());
+            } catch (InterruptedException e) {
+                throw new InterruptException(e);
             }
             return ends;
         }
