@@ -95,7 +95,8 @@ public final class Dispatcher implements AutoCloseable {
     private volatile KafkaConsumer<byte[], byte[]> consumer;
     private volatile boolean failing;
     private volatile boolean polling;
-    private volatile LaneFigures figures = new LaneFigures(Instant.EPOCH, 0, 0, null, Map.of(), Map.of(), Map.of());
+    private volatile LaneFigures figures =
+            new LaneFigures(Instant.EPOCH, 0, 0, null, Map.of(), Map.of(), Map.of(), Map.of());
 
     private final Rates received = new Rates();
     private final Rates assigned = new Rates();
@@ -301,7 +302,11 @@ public final class Dispatcher implements AutoCloseable {
         double seconds = Math.max(0.001, (look - lastLook) / 1e9);
         lastLook = look;
         Map<Priority, Instant> oldest = new EnumMap<>(Priority.class);
+        Map<Priority, Integer> scheduled = new EnumMap<>(Priority.class);
         for (Priority priority : Priority.values()) {
+            if (matcher.backlog().scheduled(priority) > 0) {
+                scheduled.put(priority, matcher.backlog().scheduled(priority));
+            }
             WaitingTask first = matcher.backlog().oldest(priority);
             if (first != null) {
                 oldest.put(priority, first.waitingSince());
@@ -314,7 +319,8 @@ public final class Dispatcher implements AutoCloseable {
                 lane.yieldsTo(now),
                 oldest,
                 received.roll(seconds),
-                assigned.roll(seconds));
+                assigned.roll(seconds),
+                scheduled);
     }
 
     private ConsumerRecords<byte[], byte[]> poll() {
