@@ -1,6 +1,6 @@
 import { listen } from "./live.js";
 import { call, command, notify } from "./commands.js";
-import { classOf, clock, count, duration, h, percent, setText, since, table } from "./dom.js";
+import { classOf, clock, count, duration, fill, h, percent, setText, since, table } from "./dom.js";
 
 const PAGE = 50;
 const STATUS_CLASS = { active: "good", busy: "warn-text", maintenance: "warn-text", stale: "bad-text", error: "bad-text", inactive: "soft" };
@@ -172,11 +172,11 @@ export function agentView(id) {
     try {
       const { agent } = await call("GET", "/agents/" + encodeURIComponent(id));
       drain.show(agent);
-      details.replaceChildren(description(agent));
+      fill(details, description(agent));
       const page = await call("GET", `/agents/${encodeURIComponent(id)}/assignments?limit=50`);
-      held.replaceChildren(page.count === 0 ? h("p", { class: "empty" }, "It holds nothing.") : heldTable(page));
+      fill(held, page.count === 0 ? h("p", { class: "empty" }, "It holds nothing.") : heldTable(page));
     } catch (failure) {
-      details.replaceChildren(h("p", { class: "empty" }, failure.message));
+      fill(details, h("p", { class: "empty" }, failure.message));
       notify(failure.message, true);
     }
   }
@@ -223,5 +223,5 @@ function heldTable(page) {
   return [h("p", { class: "soft" }, `${count(page.count)} of ${count(page.total)}, the next to be due first`),
     table("What it holds", ["Task", { name: "Attempt", number: true }, "Since", "Due"], h("tbody", {}, page.assignments.map((one) =>
       h("tr", {}, h("td", {}, h("a", { href: "#/tasks/" + encodeURIComponent(one.task_id) }, one.task_id)), h("td", { class: "number" }, one.attempt),
-        h("td", {}, clock(one.assigned_at)), h("td", {}, clock(one.deadline))))))].flat();
+        h("td", {}, clock(one.assigned_at)), h("td", {}, clock(one.deadline))))))];
 }

@@ -5,7 +5,7 @@ import { agentsView, agentView } from "./agents.js";
 import { tasksView, taskView } from "./tasks.js";
 import { deadLettersView } from "./dead-letters.js";
 import { clusterView } from "./cluster.js";
-import { h } from "./dom.js";
+import { fill, h } from "./dom.js";
 
 const VIEWS = [
   [/^\/queues$/, queuesView],
@@ -35,7 +35,7 @@ function show() {
     : { title: "There is no such view", elements: [h("p", {}, h("a", { href: "#/queues" }, "To the queues"))], end: () => {} };
   end = view.end;
   document.title = view.title + " – Agent Coordinator";
-  main.replaceChildren(h("h1", {}, view.title), ...view.elements);
+  fill(main, h("h1", {}, view.title), view.elements);
   document.querySelectorAll("nav a").forEach((link) => {
     const here = path === link.hash.slice(1) || path.startsWith(link.hash.slice(1) + "/");
     here ? link.setAttribute("aria-current", "page") : link.removeAttribute("aria-current");

@@ -1,7 +1,7 @@
 import { listen } from "./live.js";
 import { command } from "./commands.js";
 import { bars, chart } from "./charts.js";
-import { count, duration, h, percent, rate, setText, since, table } from "./dom.js";
+import { count, duration, fill, h, percent, rate, setText, since, table } from "./dom.js";
 
 const STRATEGIES = ["least_connections", "round_robin", "weighted_round_robin", "resource_based", "geographic", "random",
   "power_of_two_choices", "least_response_time", "consistent_hash"];
@@ -30,7 +30,7 @@ export function clusterView() {
         inForce = balance.strategy;
         strategy.value = inForce;
       }
-      facts.replaceChildren(...[
+      fill(facts, [
         ["In force", inForce.replaceAll("_", " ")],
         ["Active agents", count(balance.active_agents)],
         ["Mean share of capacity in use", percent(balance.avg_agent_load)],
@@ -43,7 +43,7 @@ export function clusterView() {
       if (ids !== shownIds) {
         shownIds = ids;
         rows = coordinators.map(([id]) => coordinatorRow(id, id === data.told_by));
-        body.replaceChildren(...rows.map((row) => row.element));
+        fill(body, rows.map((row) => row.element));
       }
       coordinators.forEach(([, lane], i) => rows[i].show(lane));
       setText(empty, coordinators.length === 0 ? "No coordinator has told how it is in the last ten seconds." : "");

@@ -1,6 +1,6 @@
 import { listen } from "./live.js";
 import { call, command } from "./commands.js";
-import { clock, count, h, table } from "./dom.js";
+import { clock, count, fill, h, table } from "./dom.js";
 
 const PAGE = 50;
 
@@ -21,7 +21,7 @@ export function deadLettersView() {
         return;
       }
       if (anew) {
-        body.replaceChildren();
+        fill(body);
       }
       body.append(...page.dead_letters.map(letterRow));
       oldest = page.dead_letters.at(-1)?.offset ?? oldest;

@@ -10,9 +10,16 @@ export function h(tag, attributes = {}, ...children) {
       element.setAttribute(name, value);
     }
   }
-  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  element.append(...nodes(children));
   return element;
 }
+
+/** Replaces what an element holds. Takes nested lists and gaps as h does: the browser's own replaceChildren would print a list as text. */
+export function fill(element, ...children) {
+  element.replaceChildren(...nodes(children));
+}
+
+const nodes = (children) => children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false);
 
 /** Changes only what is different, so that what somebody reads or has selected stays as it is. */
 export function setText(element, text) {

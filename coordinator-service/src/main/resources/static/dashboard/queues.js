@@ -1,7 +1,7 @@
 import { listen } from "./live.js";
 import { call, command, confirm, notify } from "./commands.js";
 import { chart } from "./charts.js";
-import { clock, count, duration, h, rate, setText, since, table } from "./dom.js";
+import { clock, count, duration, fill, h, rate, setText, since, table } from "./dom.js";
 
 export const PRIORITIES = ["urgent", "critical", "high", "normal", "low"];
 const LONG_SECONDS = 300;
@@ -174,7 +174,7 @@ function frontOfQueue() {
       }
       list.hidden = front.tasks.length === 0;
       empty.textContent = front.tasks.length === 0 ? "Nothing waits in it." : `${count(front.tasks.length)} of ${count(front.size)}, the longest waiting first.`;
-      body.replaceChildren(...front.tasks.map((task) => {
+      fill(body, front.tasks.map((task) => {
         const link = "#/tasks/" + encodeURIComponent(task.task_id);
         return h("tr", {}, h("td", {}, h("a", { href: link }, task.task_id)), h("td", { class: "number" }, duration(since(task.submitted_at))),
           h("td", { class: "number" }, task.attempt), h("td", { class: "text" }, task.requirements ? JSON.stringify(task.requirements) : "nothing"),

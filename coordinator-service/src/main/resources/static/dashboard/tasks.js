@@ -1,6 +1,6 @@
 import { listen } from "./live.js";
 import { call, command, confirm } from "./commands.js";
-import { clock, count, duration, h, setText, table } from "./dom.js";
+import { clock, count, duration, fill, h, setText, table } from "./dom.js";
 
 const STATUS_CLASS = { completed: "good", failed: "bad-text", cancelled: "soft", expired: "bad-text", queued: "warn-text", assigned: "", unknown: "soft", unreadable: "bad-text" };
 const SEEN = "agent-coordinator.tasks-seen";
@@ -49,8 +49,8 @@ export function taskView(id) {
     }
     setText(status, data.status);
     status.className = "tag " + (STATUS_CLASS[data.status] ?? "");
-    life.replaceChildren(...timeline(data));
-    facts.replaceChildren(description(data));
+    fill(life, timeline(data));
+    fill(facts, description(data));
     cancel.hidden = ENDED.includes(data.status) || data.status === "unknown";
     redrive.hidden = data.status !== "failed";
     whySection.hidden = data.status !== "queued";
@@ -120,8 +120,8 @@ async function explain(id, box) {
             h("td", { class: "text" }, one.obstacles.map((obstacle) => obstacle.detail).join("; ")))))));
       }
     }
-    box.replaceChildren(...parts);
+    fill(box, parts);
   } catch (failure) {
-    box.replaceChildren(h("p", { class: "empty" }, failure.message));
+    fill(box, h("p", { class: "empty" }, failure.message));
   }
 }

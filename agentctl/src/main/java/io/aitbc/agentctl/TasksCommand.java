@@ -141,7 +141,14 @@ final class TasksCommand {
                     .row(
                             "agents",
                             waiting.path("agents").path("eligible").asLong() + " of "
-                                    + waiting.path("agents").path("total").asLong() + " can take it")
+                                    + waiting.path("agents").path("total").asLong() + " can take it"
+                                    + (waiting.path("agents").path("busy").asLong() == 0
+                                            ? ""
+                                            : ", "
+                                                    + waiting.path("agents")
+                                                            .path("busy")
+                                                            .asLong()
+                                                    + " more once they have room"))
                     .print(out);
             printAgents(waiting.path("agents"), out);
         }

@@ -6,6 +6,7 @@ import io.aitbc.coordinator.dispatch.Dispatcher;
 import io.aitbc.coordinator.dispatch.FiguresReport;
 import io.aitbc.coordinator.dispatch.WantsExchange;
 import io.aitbc.coordinator.intake.DoneTasks;
+import io.aitbc.coordinator.intake.OpenTransactions;
 import io.aitbc.coordinator.kafka.TopicCatalog;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.registry.AgentView;
@@ -53,7 +54,8 @@ public final class Coordinator implements SmartLifecycle {
             Settlement settlement,
             FiguresReport figures,
             WantsExchange wants,
-            DoneTasks doneTasks) {
+            DoneTasks doneTasks,
+            OpenTransactions openTransactions) {
         this.topics = topics;
         this.redis = redis;
         this.assignments = assignments;
@@ -66,7 +68,8 @@ public final class Coordinator implements SmartLifecycle {
                 new Part(settlement::start, settlement),
                 new Part(figures::start, figures),
                 new Part(wants::start, wants),
-                new Part(doneTasks::start, doneTasks));
+                new Part(doneTasks::start, doneTasks),
+                new Part(openTransactions::start, openTransactions));
     }
 
     /** Whether Kafka and Redis were found and all threads run. */

@@ -121,6 +121,22 @@ public final class RunningCoordinator implements AutoCloseable {
         return send("GET", path, null);
     }
 
+    /** What is no JSON, such as what Prometheus reads. */
+    public String text(String path) {
+        try {
+            return HTTP.send(
+                            HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + port() + path))
+                                    .build(),
+                            HttpResponse.BodyHandlers.ofString())
+                    .body();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IllegalStateException(e);
+        }
+    }
+
     public Answer post(String path, String body) {
         return send("POST", path, body);
     }

@@ -6,6 +6,7 @@ import static org.awaitility.Awaitility.await;
 import io.aitbc.coordinator.RunningCoordinator.Answer;
 import io.aitbc.localstack.LocalStack;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.stream.IntStream;
@@ -286,9 +287,16 @@ class TaskControlTest {
         assertThat(explain(running).get("explanation").asString()).startsWith("agent explain-agent has had it since");
 
         String full = coordinator.submit(requiring("explain"));
-        assertThat(explain(full).get("explanation").asString())
-                .endsWith("the closest is explain-agent: it holds 1 tasks, its capacity is 1");
-        assertThat(explain(full).at("/waiting/agents/ruled_out/full").asInt()).isPositive();
+        JsonNode inLine = explain(full);
+        long place = inLine.at("/waiting/place_in_queue").asLong();
+        assertThat(inLine.get("explanation").asString())
+                .startsWith(
+                        place == 1
+                                ? "it is the first of the normal queue"
+                                : "it is number " + place + " of the normal queue, with " + (place - 1) + " before it")
+                .endsWith("; 1 agent can take it once there is room");
+        assertThat(inLine.at("/waiting/agents/ruled_out/full").asInt()).isPositive();
+        assertThat(inLine.at("/waiting/agents/busy").asInt()).isEqualTo(1);
 
         String absent = coordinator.submit(requiring("explain-absent"));
         JsonNode waiting = explain(absent).get("waiting");
@@ -303,6 +311,60 @@ class TaskControlTest {
         assertThat(explain(later).get("explanation").asString())
                 .isEqualTo("it is not to start before 2100-01-01T00:00:00Z");
         assertThat(coordinator.get("/tasks/nobody-knows/explain").code()).isEqualTo(404);
+    }
+
+    @Test
+    void aTaskForOneAgentTellsHowThatAgentIs() {
+        String unknown = coordinator.submit(pinnedTo("pinned-unknown"));
+        assertThat(explain(unknown).get("explanation").asString())
+                .isEqualTo("it is for agent pinned-unknown, which is unknown: no such agent has registered");
+
+        coordinator.register("pinned-agent", 1);
+        coordinator.send("PUT", "/agents/pinned-agent/status", "{\"status\":\"maintenance\"}");
+        String pinned = coordinator.submit(pinnedTo("pinned-agent"));
+        assertThat(explain(pinned).get("explanation").asString())
+                .isEqualTo("it is for agent pinned-agent: its status is maintenance");
+        int known = explain(pinned).at("/waiting/agents/total").asInt();
+
+        coordinator.send("DELETE", "/agents/pinned-agent", null);
+        JsonNode gone = explain(pinned);
+        assertThat(gone.get("explanation").asString())
+                .isEqualTo("it is for agent pinned-agent: its status is inactive");
+        assertThat(gone.at("/waiting/agents/total").asInt()).isEqualTo(known - 1);
+        assertThat(gone.at("/waiting/agents/closest"))
+                .extracting(agent -> agent.get("agent_id").asString())
+                .containsExactly("pinned-agent");
+        cancel(unknown);
+        cancel(pinned);
+    }
+
+    /** What is shown of a task is true of how it stands, not of an attempt before. */
+    @Test
+    void aTaskShowsTheDeadlineAsItIsAndNoErrorOfAnAttemptBefore() {
+        coordinator.register("shown-agent", 1, "shown");
+        String id = coordinator.submit(requiring("shown"));
+        JsonNode first = coordinator.awaitRecords("assignments.shown-agent", 1).get(0);
+        Instant deadline = Instant.parse(task(id).get("deadline").asString());
+        // A deadline is a second of the clock later, at the least.
+        await().atMost(LONG).until(() -> Instant.now().isAfter(deadline.minusSeconds(599)));
+        coordinator.report(first, "progress", null);
+        coordinator.awaitTask(id, "assigned");
+        JsonNode working = await().atMost(LONG).until(() -> task(id), task -> task.has("progress"));
+        Instant moved = Instant.parse(working.get("deadline").asString());
+        assertThat(moved)
+                .isEqualTo(Instant.parse(working.get("progress_at").asString()).plusSeconds(600));
+        assertThat(moved).isAfter(deadline);
+        assertThat(explain(id).get("explanation").asString()).endsWith("may take until " + moved);
+
+        coordinator.report(first, "failed", "no luck");
+        JsonNode second = coordinator.awaitRecords("assignments.shown-agent", 2).get(1);
+        assertThat(task(id).get("error").asString()).contains("no luck");
+        coordinator.report(second, "completed", null);
+
+        JsonNode completed = coordinator.awaitTask(id, "completed");
+        assertThat(completed.has("error")).as("%s", completed).isFalse();
+        assertThat(completed.has("deadline")).as("%s", completed).isFalse();
+        assertThat(completed.get("attempt").asInt()).isEqualTo(2);
     }
 
     @Test
@@ -370,6 +432,14 @@ class TaskControlTest {
                         "{\"task_id\":\"" + capability + "-" + i
                                 + "\",\"task_data\":{},\"requirements\":{\"capabilities\":[\"" + capability
                                 + "\"]}}"));
+    }
+
+    private static JsonNode task(String taskId) {
+        return coordinator.get("/tasks/" + taskId).body();
+    }
+
+    private static String pinnedTo(String agentId) {
+        return "{\"task_data\":{},\"requirements\":{\"agent_id\":\"" + agentId + "\"}}";
     }
 
     private static Answer cancel(String taskId) {

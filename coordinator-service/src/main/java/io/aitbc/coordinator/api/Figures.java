@@ -3,25 +3,30 @@ package io.aitbc.coordinator.api;
 import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import io.aitbc.contracts.Priority;
+import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.agent.Agent;
 import io.aitbc.coordinator.dispatch.ClusterControl;
 import io.aitbc.coordinator.dispatch.FiguresReport;
 import io.aitbc.coordinator.dispatch.LaneFigures;
+import io.aitbc.coordinator.intake.OpenTransactions;
 import io.aitbc.coordinator.intake.QueueSizes;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.registry.AgentView;
 import io.aitbc.coordinator.registry.Registry;
+import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.Collection;
 import java.util.EnumMap;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.TreeMap;
 import java.util.function.Function;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.springframework.stereotype.Component;
 
@@ -34,6 +39,10 @@ public final class Figures {
     private final QueueSizes sizes;
     private final ClusterControl control;
     private final FiguresReport report;
+    private final OpenTransactions transactions;
+    private final Topics topics;
+    private final Clock clock;
+    private final RecentCounts recent = new RecentCounts();
 
     Figures(
             Redis redis,
@@ -41,17 +50,23 @@ public final class Figures {
             AgentView view,
             QueueSizes sizes,
             ClusterControl control,
-            FiguresReport report) {
+            FiguresReport report,
+            OpenTransactions transactions,
+            Topics topics,
+            Clock clock) {
         this.redis = redis;
         this.registry = registry;
         this.view = view;
         this.sizes = sizes;
         this.control = control;
         this.report = report;
+        this.transactions = transactions;
+        this.topics = topics;
+        this.clock = clock;
     }
 
     /**
-     * @param avgDistributionTime seconds from acceptance to assignment
+     * @param avgDistributionTime seconds from acceptance to assignment, the mean of the last five minutes; 0 if nothing was assigned
      * @param failedAttempts attempts that ended in vain, most of which were followed by another
      */
     public record Tasks(
@@ -73,6 +88,7 @@ public final class Figures {
      * @param successful assignments that ended as completed
      * @param failed assignments that ended in any other way
      * @param successRate of those that ended, 0.0 to 1.0; 0 while none has
+     * @param recentSuccessRate the same of the last five minutes; null if none ended
      * @param avgAgentLoad the mean share of capacity in use over active agents, 0.0 to 1.0
      */
     public record Balance(
@@ -81,16 +97,25 @@ public final class Figures {
             @JsonProperty("successful_assignments") long successful,
             @JsonProperty("failed_assignments") long failed,
             @JsonProperty("success_rate") double successRate,
+            @JsonProperty("recent_success_rate") @Nullable Double recentSuccessRate,
             @JsonProperty("active_agents") int activeAgents,
             @JsonProperty("agent_weights") Map<String, Double> agentWeights,
             @JsonProperty("avg_agent_load") double avgAgentLoad) {}
 
-    /** @param oldestAgeSeconds how long the longest waiting task has waited; null when none waits */
+    /**
+     * @param oldestAgeSeconds how long the longest waiting task has waited; null when none waits
+     * @param scheduled how many wait for a time that is still to come
+     * @param heldBack how many records cannot be read before a transaction that is still open ends
+     * @param heldBackBy the producer of that transaction; null when there is none
+     */
     public record Queue(
             @JsonProperty("size") long size,
             @JsonProperty("oldest_age_seconds") @Nullable Double oldestAgeSeconds,
             @JsonProperty("received_per_second") double receivedPerSecond,
-            @JsonProperty("assigned_per_second") double assignedPerSecond) {}
+            @JsonProperty("assigned_per_second") double assignedPerSecond,
+            @JsonProperty("scheduled") long scheduled,
+            @JsonProperty("held_back") long heldBack,
+            @JsonProperty("held_back_by") @Nullable String heldBackBy) {}
 
     /** @param unknownHeartbeats how many came of agents that were not registered, and were ignored */
     record Agents(
@@ -106,9 +131,9 @@ public final class Figures {
 
     public Tasks tasks(boolean withQueueSizes) throws InterruptedException {
         Map<String, String> counted = redis.sync().hgetall(Keys.TASK_STATS);
-        long distributed = count(counted, "distributed");
+        Map<String, Long> grown = recently(counted);
         return new Tasks(
-                distributed,
+                count(counted, "distributed"),
                 count(counted, "completed"),
                 count(counted, "failed"),
                 count(counted, "cancelled"),
@@ -116,13 +141,14 @@ public final class Figures {
                 count(counted, "retried"),
                 count(counted, "redriven"),
                 count(counted, "late_results"),
-                distributed == 0 ? 0 : count(counted, "distribution_ms") / 1_000.0 / distributed,
-                balance(counted),
+                grown.get("distributed") == 0 ? 0 : grown.get("distribution_ms") / 1_000.0 / grown.get("distributed"),
+                balance(counted, grown),
                 withQueueSizes ? sizes.read() : null);
     }
 
     Balance balance() {
-        return balance(redis.sync().hgetall(Keys.TASK_STATS));
+        Map<String, String> counted = redis.sync().hgetall(Keys.TASK_STATS);
+        return balance(counted, recently(counted));
     }
 
     public Map<Priority, Long> queueSizes() throws InterruptedException {
@@ -132,13 +158,23 @@ public final class Figures {
     public Map<Priority, Queue> queues(Map<Priority, Long> queueSizes, Instant now) {
         Collection<LaneFigures> lanes = report.all().values();
         Map<Priority, Queue> queues = new EnumMap<>(Priority.class);
-        queueSizes.forEach((priority, size) -> queues.put(
-                priority,
-                new Queue(
-                        size,
-                        size == 0 ? null : oldestAge(lanes, priority, now),
-                        sum(lanes, priority, LaneFigures::receivedPerSecond),
-                        sum(lanes, priority, LaneFigures::assignedPerSecond))));
+        queueSizes.forEach((priority, size) -> {
+            List<OpenTransactions.Open> open = transactions.of(topics.tasks(priority));
+            queues.put(
+                    priority,
+                    new Queue(
+                            size,
+                            size == 0 ? null : oldestAge(lanes, open, priority, now),
+                            sum(lanes, priority, LaneFigures::receivedPerSecond),
+                            sum(lanes, priority, LaneFigures::assignedPerSecond),
+                            lanes.stream()
+                                    .mapToLong(lane -> lane.scheduled().getOrDefault(priority, 0))
+                                    .sum(),
+                            open.stream()
+                                    .mapToLong(OpenTransactions.Open::heldBack)
+                                    .sum(),
+                            open.isEmpty() ? null : open.get(0).producer()));
+        });
         return queues;
     }
 
@@ -160,7 +196,15 @@ public final class Figures {
                 registry.unknownHeartbeats());
     }
 
-    private Balance balance(Map<String, String> counted) {
+    private Map<String, Long> recently(Map<String, String> counted) {
+        Map<String, Long> counts = new HashMap<>();
+        for (String name : List.of("distributed", "distribution_ms", "completed", "failed_attempts")) {
+            counts.put(name, count(counted, name));
+        }
+        return recent.growth(counts, clock.instant());
+    }
+
+    private Balance balance(Map<String, String> counted, Map<String, Long> grown) {
         Collection<Agent> active = view.active();
         long successful = count(counted, "completed");
         long failed = count(counted, "failed_attempts");
@@ -170,6 +214,9 @@ public final class Figures {
                 successful,
                 failed,
                 successful + failed == 0 ? 0 : (double) successful / (successful + failed),
+                grown.get("completed") + grown.get("failed_attempts") == 0
+                        ? null
+                        : (double) grown.get("completed") / (grown.get("completed") + grown.get("failed_attempts")),
                 active.size(),
                 active.stream()
                         .collect(Collectors.toMap(
@@ -180,9 +227,12 @@ public final class Figures {
                         .orElse(0));
     }
 
-    private static @Nullable Double oldestAge(Collection<LaneFigures> lanes, Priority priority, Instant now) {
-        return lanes.stream()
-                .map(lane -> lane.oldest().get(priority))
+    /** Of what cannot be read yet, the first record is the oldest. */
+    private static @Nullable Double oldestAge(
+            Collection<LaneFigures> lanes, List<OpenTransactions.Open> open, Priority priority, Instant now) {
+        return Stream.concat(
+                        lanes.stream().map(lane -> lane.oldest().get(priority)),
+                        open.stream().map(OpenTransactions.Open::since))
                 .filter(Objects::nonNull)
                 .min(Instant::compareTo)
                 .map(oldest -> Math.max(0, Duration.between(oldest, now).toMillis()) / 1_000.0)

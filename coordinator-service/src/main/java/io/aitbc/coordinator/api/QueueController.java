@@ -115,22 +115,30 @@ class QueueController {
                 clock.instant());
     }
 
+    /** @param heldBackCount how many more records are cancelled as soon as an open transaction lets them be read */
     record QueueCleared(
             @JsonProperty("status") String status,
             @JsonProperty("message") String message,
             @JsonProperty("priority") Priority priority,
             @JsonProperty("cleared_count") long clearedCount,
+            @JsonProperty("held_back_count") long heldBackCount,
             @JsonProperty("timestamp") Instant timestamp) {}
 
     @PostMapping("/{priority}/clear")
     @Operation(summary = "Cancel what is in a queue now; a task counted here is never executed")
     QueueCleared clear(@PathVariable("priority") Priority priority) throws InterruptedException {
-        long count = control.clear(priority);
+        ClusterControl.Cleared cleared = control.clear(priority);
+        String message = "Cleared " + cleared.count() + (cleared.count() == 1 ? " task" : " tasks") + " from the "
+                + priority.wireName() + " queue";
         return new QueueCleared(
                 "success",
-                "Cleared " + count + (count == 1 ? " task" : " tasks") + " from the " + priority.wireName() + " queue",
+                cleared.heldBack() == 0
+                        ? message
+                        : message + "; " + cleared.heldBack()
+                                + " more cannot be read until an open transaction ends, and will be cancelled then",
                 priority,
-                count,
+                cleared.count(),
+                cleared.heldBack(),
                 clock.instant());
     }
 

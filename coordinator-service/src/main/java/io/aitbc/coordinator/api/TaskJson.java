@@ -1,7 +1,13 @@
 package io.aitbc.coordinator.api;
 
 import io.aitbc.contracts.Json;
+import io.aitbc.coordinator.intake.TaskStates;
+import io.aitbc.coordinator.registry.HeldAssignment;
+import java.time.Instant;
+import java.time.format.DateTimeParseException;
+import java.util.HashMap;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import tools.jackson.databind.node.ObjectNode;
 
@@ -18,7 +24,14 @@ public final class TaskJson {
     /** @param state the task's hash */
     public static ObjectNode of(Map<String, String> state) {
         ObjectNode task = Json.object();
-        state.forEach((field, value) -> {
+        Map<String, String> shown = new HashMap<>(state);
+        shown.remove("deadline");
+        deadline(state).ifPresent(deadline -> shown.put("deadline", deadline));
+        if (TaskStates.hasEnded(state.get("status")) && !"failed".equals(state.get("status"))) {
+            // What went wrong in an attempt before is not how it ended.
+            shown.remove("error");
+        }
+        shown.forEach((field, value) -> {
             if (NUMBERS.contains(field)) {
                 task.put(field, Long.parseLong(value));
             } else if (!DOCUMENTS.contains(field) && !INTERNAL.contains(field)) {
@@ -28,5 +41,22 @@ public final class TaskJson {
             }
         });
         return task;
+    }
+
+    /** Until when the agent may take, as it has told of its progress; absent while no agent has the task. */
+    static Optional<String> deadline(Map<String, String> state) {
+        String noted = state.get("deadline");
+        if (noted == null || !"assigned".equals(state.get("status"))) {
+            return Optional.empty();
+        }
+        try {
+            HeldAssignment held = new HeldAssignment("", 0, Instant.EPOCH, Instant.parse(noted));
+            return Optional.of(held.afterProgress(state.get("progress_at"), state.get("timeout_seconds"))
+                    .deadline()
+                    .toString());
+        } catch (DateTimeParseException e) {
+            // As somebody has spoilt it.
+            return Optional.of(noted);
+        }
     }
 }

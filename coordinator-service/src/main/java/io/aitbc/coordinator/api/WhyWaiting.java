@@ -2,13 +2,17 @@ package io.aitbc.coordinator.api;
 
 import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
+import io.aitbc.contracts.AgentStatus;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Requirements;
+import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.agent.Agent;
 import io.aitbc.coordinator.agent.Obstacle;
 import io.aitbc.coordinator.dispatch.ClusterControl;
 import io.aitbc.coordinator.dispatch.DispatchSettings;
+import io.aitbc.coordinator.intake.OpenTransactions;
+import io.aitbc.coordinator.intake.QueuePeek;
 import io.aitbc.coordinator.intake.QueueSizes;
 import io.aitbc.coordinator.match.WaitingTask;
 import io.aitbc.coordinator.registry.Registry;
@@ -30,13 +34,27 @@ class WhyWaiting {
 
     private final Registry registry;
     private final QueueSizes sizes;
+    private final QueuePeek peek;
+    private final OpenTransactions transactions;
+    private final Topics topics;
     private final ClusterControl control;
     private final DispatchSettings settings;
     private final Clock clock;
 
-    WhyWaiting(Registry registry, QueueSizes sizes, ClusterControl control, DispatchSettings settings, Clock clock) {
+    WhyWaiting(
+            Registry registry,
+            QueueSizes sizes,
+            QueuePeek peek,
+            OpenTransactions transactions,
+            Topics topics,
+            ClusterControl control,
+            DispatchSettings settings,
+            Clock clock) {
         this.registry = registry;
         this.sizes = sizes;
+        this.peek = peek;
+        this.transactions = transactions;
+        this.topics = topics;
         this.control = control;
         this.settings = settings;
         this.clock = clock;
@@ -51,17 +69,23 @@ class WhyWaiting {
             @JsonProperty("obstacles") List<Reason> obstacles) {}
 
     /**
+     * @param total how many there are, but for those that are inactive: they have left
+     * @param eligible how many could take the task now
+     * @param busy how many could take it if they had room
      * @param ruledOut by reason, how many agents it rules out; an agent may be ruled out by several
      */
     record Agents(
             @JsonProperty("total") int total,
             @JsonProperty("eligible") long eligible,
+            @JsonProperty("busy") long busy,
             @JsonProperty("ruled_out") Map<String, Long> ruledOut,
             @JsonProperty("closest") List<Closest> closest) {}
 
     /**
      * @param effectivePriority to which its waiting has raised it
      * @param placeInQueue 1 when none that was accepted before it waits in the same queue
+     * @param inMoreUrgentQueues how many tasks wait in queues of higher priority
+     * @param openTransaction what keeps the task from being read; null if nothing does
      */
     record Waiting(
             @JsonProperty("priority") Priority priority,
@@ -69,6 +93,7 @@ class WhyWaiting {
             @JsonProperty("waiting_seconds") double waitingSeconds,
             @JsonProperty("place_in_queue") long placeInQueue,
             @JsonProperty("queue_size") long queueSize,
+            @JsonProperty("in_more_urgent_queues") long inMoreUrgentQueues,
             @JsonProperty("queue_paused") boolean queuePaused,
 
             @JsonProperty("not_before") @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable
@@ -77,7 +102,30 @@ class WhyWaiting {
             @JsonProperty("requirements") @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable
             Requirements requirements,
 
+            @JsonProperty("open_transaction") @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable
+            InTheWay openTransaction,
+
             @JsonProperty("agents") Agents agents) {}
+
+    /** A transaction behind whose first record the task stands. */
+    @JsonInclude(JsonInclude.Include.NON_NULL)
+    record InTheWay(
+            @JsonProperty("topic") String topic,
+            @JsonProperty("partition") int partition,
+            @JsonProperty("offset") long offset,
+            @JsonProperty("since") @Nullable Instant since,
+            @JsonProperty("producer_id") @Nullable Long producerId,
+            @JsonProperty("transactional_id") @Nullable String transactionalId) {
+        static InTheWay of(OpenTransactions.Open open) {
+            return new InTheWay(
+                    open.partition().topic(),
+                    open.partition().partition(),
+                    open.offset(),
+                    open.since(),
+                    open.producerId(),
+                    open.transactionalId());
+        }
+    }
 
     @JsonInclude(JsonInclude.Include.NON_NULL)
     record Explanation(
@@ -92,40 +140,59 @@ class WhyWaiting {
     Explanation explain(String taskId, Map<String, String> state) throws InterruptedException {
         Instant now = clock.instant();
         String status = state.get("status");
-        Waiting waiting = status.equals("queued") && state.containsKey("submitted_at") ? waiting(state, now) : null;
+        Waiting waiting =
+                status.equals("queued") && state.containsKey("submitted_at") ? waiting(taskId, state, now) : null;
         String sentence = switch (status) {
             case "queued" ->
                 waiting == null ? "it waits; what it waits for is not known any more" : sentence(waiting, now);
             case "assigned" ->
                 "agent " + state.get("agent_id") + " has had it since " + state.get("assigned_at")
-                        + " and may take until " + state.get("deadline");
+                        + " and may take until " + TaskJson.deadline(state).orElse("an unknown time");
             default -> "it has ended as " + status;
         };
         return new Explanation("success", taskId, status, sentence, waiting, now);
     }
 
-    private Waiting waiting(Map<String, String> state, Instant now) throws InterruptedException {
+    private Waiting waiting(String taskId, Map<String, String> state, Instant now) throws InterruptedException {
         Priority priority = Priority.parse(state.get("priority"));
         Instant since = Instant.parse(state.get("submitted_at"));
         Requirements requirements = state.containsKey("requirements")
                 ? Json.read(state.get("requirements"), Requirements.class)
                 : Requirements.NONE;
         int level = WaitingTask.effectiveLevel(priority, since, now, settings.agingInterval());
+        Map<Priority, Long> queues = sizes.read();
         return new Waiting(
                 priority,
                 Priority.values()[level],
                 Duration.between(since, now).toMillis() / 1_000.0,
                 sizes.before(priority, since) + 1,
-                sizes.read().get(priority),
+                queues.get(priority),
+                queues.entrySet().stream()
+                        .filter(queue -> queue.getKey().compareTo(priority) < 0)
+                        .mapToLong(Map.Entry::getValue)
+                        .sum(),
                 control.pausedQueues().contains(priority),
                 state.containsKey("not_before") ? Instant.parse(state.get("not_before")) : null,
                 requirements.equals(Requirements.NONE) ? null : requirements,
+                inTheWay(taskId, priority),
                 agents(requirements, now));
+    }
+
+    private @Nullable InTheWay inTheWay(String taskId, Priority priority) throws InterruptedException {
+        if (transactions.of(topics.tasks(priority)).isEmpty()) {
+            return null;
+        }
+        return peek.heldBack(priority, taskId)
+                .map(partition -> transactions.newest().get(partition))
+                .map(InTheWay::of)
+                .orElse(null);
     }
 
     private Agents agents(Requirements requirements, Instant now) {
         boolean regionBinds = !control.strategy().prefersRegion();
-        Map<String, List<Obstacle>> obstacles = registry.all().stream()
+        List<Agent> all = registry.all();
+        Map<String, List<Obstacle>> obstacles = all.stream()
+                .filter(agent -> agent.status() != AgentStatus.INACTIVE)
                 .collect(Collectors.toMap(
                         Agent::id,
                         agent -> Obstacle.between(agent, requirements, now, registry.healthPolicy(), regionBinds)));
@@ -134,21 +201,44 @@ class WhyWaiting {
                         .map(obstacle -> obstacle.kind().wireName())
                         .distinct())
                 .collect(Collectors.groupingBy(kind -> kind, TreeMap::new, Collectors.counting()));
-        List<Closest> closest = obstacles.entrySet().stream()
+        List<Closest> closest = requirements.agentId() == null
+                ? closest(obstacles)
+                : all.stream()
+                        .filter(agent -> agent.id().equals(requirements.agentId()))
+                        .map(agent -> closest(
+                                agent.id(),
+                                Obstacle.between(agent, requirements, now, registry.healthPolicy(), regionBinds)))
+                        .toList();
+        return new Agents(
+                obstacles.size(),
+                obstacles.values().stream().filter(List::isEmpty).count(),
+                obstacles.values().stream().filter(WhyWaiting::isOnlyFull).count(),
+                ruledOut,
+                closest);
+    }
+
+    private static List<Closest> closest(Map<String, List<Obstacle>> obstacles) {
+        return obstacles.entrySet().stream()
                 .filter(entry -> !entry.getValue().isEmpty())
                 .sorted(Comparator.<Map.Entry<String, List<Obstacle>>>comparingInt(
                                 entry -> entry.getValue().size())
                         .thenComparing(entry -> entry.getValue().get(0).kind(), Comparator.reverseOrder())
                         .thenComparing(Map.Entry::getKey))
                 .limit(CLOSEST_SHOWN)
-                .map(entry -> new Closest(
-                        entry.getKey(),
-                        entry.getValue().stream()
-                                .map(obstacle -> new Reason(obstacle.kind().wireName(), obstacle.detail()))
-                                .toList()))
+                .map(entry -> closest(entry.getKey(), entry.getValue()))
                 .toList();
-        long eligible = obstacles.values().stream().filter(List::isEmpty).count();
-        return new Agents(obstacles.size(), eligible, ruledOut, closest);
+    }
+
+    private static Closest closest(String agentId, List<Obstacle> obstacles) {
+        return new Closest(
+                agentId,
+                obstacles.stream()
+                        .map(obstacle -> new Reason(obstacle.kind().wireName(), obstacle.detail()))
+                        .toList());
+    }
+
+    private static boolean isOnlyFull(List<Obstacle> obstacles) {
+        return obstacles.size() == 1 && obstacles.get(0).kind() == Obstacle.Kind.FULL;
     }
 
     private static String sentence(Waiting waiting, Instant now) {
@@ -159,15 +249,66 @@ class WhyWaiting {
         if (waiting.notBefore() != null && waiting.notBefore().isAfter(now)) {
             return "it is not to start before " + waiting.notBefore();
         }
-        if (agents.total() == 0) {
-            return "no agent has registered";
+        if (waiting.openTransaction() != null) {
+            return sentence(waiting.openTransaction());
         }
-        if (agents.eligible() > 0) {
-            return agents.eligible() + " of " + agents.total()
-                    + " agents can take it: it is about to be assigned, or more urgent tasks go first";
+        if (agents.eligible() + agents.busy() > 0) {
+            return inLine(waiting);
+        }
+        if (waiting.requirements() != null && waiting.requirements().agentId() != null) {
+            return pinned(waiting.requirements().agentId(), agents.closest());
+        }
+        if (agents.total() == 0) {
+            return "no agent is registered";
         }
         Closest closest = agents.closest().get(0);
         return "none of " + agents.total() + " agents can take it; the closest is " + closest.agentId() + ": "
-                + closest.obstacles().stream().map(Reason::detail).collect(Collectors.joining(", "));
+                + details(closest);
+    }
+
+    private static String sentence(InTheWay open) {
+        return "it stands behind a transaction that is still open in partition " + open.partition() + " of "
+                + open.topic() + (open.since() == null ? "" : " since " + open.since()) + ", of producer "
+                + (open.producerId() == null ? "of unknown id" : open.producerId())
+                + (open.transactionalId() == null ? "" : " (transactional id " + open.transactionalId() + ")")
+                + "; it can be read when that transaction ends, or the broker aborts it";
+    }
+
+    private static String inLine(Waiting waiting) {
+        Agents agents = waiting.agents();
+        long before = waiting.placeInQueue() - 1;
+        String line = before == 0
+                ? "it is the first of the " + waiting.priority().wireName() + " queue"
+                : "it is number " + waiting.placeInQueue() + " of the "
+                        + waiting.priority().wireName() + " queue, with " + before + " before it";
+        String moreUrgent = waiting.inMoreUrgentQueues() == 0
+                ? ""
+                : (before == 0 ? ", with " : " and ") + waiting.inMoreUrgentQueues() + " in more urgent queues";
+        return line + moreUrgent + "; "
+                + (agents.eligible() > 0
+                        ? count(agents.eligible(), "agent has", "agents have") + " room for it"
+                        : count(agents.busy(), "agent", "agents") + " can take it once there is room");
+    }
+
+    private static String count(long number, String one, String several) {
+        return number + " " + (number == 1 ? one : several);
+    }
+
+    /** @param known the agent, if it is known */
+    private static String pinned(String agentId, List<Closest> known) {
+        if (known.isEmpty()) {
+            return "it is for agent " + agentId + ", which is unknown: no such agent has registered";
+        }
+        // What else is said of an agent that does not work, such as its health, follows from that.
+        return "it is for agent " + agentId + ": "
+                + known.get(0).obstacles().stream()
+                        .filter(reason -> reason.reason().equals(Obstacle.Kind.NOT_ACTIVE.wireName()))
+                        .findFirst()
+                        .map(Reason::detail)
+                        .orElseGet(() -> details(known.get(0)));
+    }
+
+    private static String details(Closest agent) {
+        return agent.obstacles().stream().map(Reason::detail).collect(Collectors.joining(", "));
     }
 }

@@ -15,6 +15,7 @@ import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
 import java.time.Clock;
 import java.util.Map;
+import java.util.OptionalLong;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
@@ -23,10 +24,12 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.stream.Collectors;
 import org.apache.kafka.clients.producer.Producer;
+import org.apache.kafka.common.TopicPartition;
 
 /** Commands to the whole cluster, whichever coordinator was asked. May be used by any thread. */
 public final class ClusterControl implements AutoCloseable {
     private static final long WAIT_SECONDS = 30;
+    private static final long LOOK_FOR_TRANSACTIONS_EVERY_MS = 500;
 
     private final ControlTopic topic;
     private final Dispatcher dispatcher;
@@ -38,6 +41,14 @@ public final class ClusterControl implements AutoCloseable {
     private final Map<String, CompletableFuture<Void>> awaited = new ConcurrentHashMap<>();
     private final Set<Priority> pausedQueues = ConcurrentHashMap.newKeySet();
     private volatile LoadBalancingStrategy strategy;
+
+    /**
+     * What came of a clear.
+     *
+     * @param count how many tasks were cancelled: none of them was or will be executed
+     * @param heldBack how many records more stood in the queue and are cancelled when the transaction before them ends
+     */
+    public record Cleared(long count, long heldBack) {}
 
     /** The partitions whose owners have not reported yet. */
     private record Clearing(Set<Integer> missing, CompletableFuture<Void> done) {}
@@ -101,31 +112,73 @@ public final class ClusterControl implements AutoCloseable {
     }
 
     /**
-     * Cancels what is in a queue now, in every partition, whoever owns it.
+     * Cancels what is in a queue now, in every partition, whoever owns it. What a transaction that is still open keeps from being read
+     * is cancelled when it ends, and is not waited for.
      *
-     * @return how many tasks were cancelled: none of them was or will be executed
      * @throws UnfinishedException if not all owners have reported in time; they go on all the same
      */
-    public long clear(Priority priority) throws InterruptedException {
+    public Cleared clear(Priority priority) throws InterruptedException {
         Map<Integer, Long> ends = sizes.ends(priority);
         Set<Integer> partitions = ends.entrySet().stream()
                 .filter(entry -> entry.getValue() > 0)
                 .map(Map.Entry::getKey)
                 .collect(Collectors.toCollection(ConcurrentHashMap::newKeySet));
         if (partitions.isEmpty()) {
-            return 0;
+            return new Cleared(0, 0);
         }
         ClearQueue command = new ClearQueue(TaskIds.next(), priority, ends, clock.instant());
         Clearing clearing = new Clearing(partitions, new CompletableFuture<>());
         clearings.put(command.commandId(), clearing);
+        long heldBack;
         try {
             send(command, clearing.done());
-            await(clearing.done(), "not all of the queue was cleared in time; the rest follows");
+            heldBack = awaitCleared(command, clearing);
         } finally {
             clearings.remove(command.commandId());
         }
         String count = redis.sync().hget(Keys.clear(command.commandId()), "count");
-        return count == null ? 0 : Long.parseLong(count);
+        return new Cleared(count == null ? 0 : Long.parseLong(count), heldBack);
+    }
+
+    /**
+     * Waits until all owners have reported, but for those that can do no more before a transaction ends.
+     *
+     * @return how many records these still have to read
+     */
+    private long awaitCleared(ClearQueue command, Clearing clearing) throws InterruptedException {
+        long until = System.nanoTime() + TimeUnit.SECONDS.toNanos(WAIT_SECONDS);
+        while (System.nanoTime() - until < 0) {
+            try {
+                clearing.done().get(LOOK_FOR_TRANSACTIONS_EVERY_MS, TimeUnit.MILLISECONDS);
+                return 0;
+            } catch (TimeoutException e) {
+                OptionalLong heldBack = heldBack(command, Set.copyOf(clearing.missing()));
+                if (heldBack.isPresent()) {
+                    return heldBack.getAsLong();
+                }
+            } catch (ExecutionException e) {
+                break;
+            }
+        }
+        throw new UnfinishedException("not all of the queue was cleared in time; the rest follows");
+    }
+
+    /** How many records partitions still have to read for a clear; absent if that is not all that is missing. */
+    private OptionalLong heldBack(ClearQueue command, Set<Integer> missing) throws InterruptedException {
+        long sum = 0;
+        for (Map.Entry<TopicPartition, QueueSizes.Extent> one :
+                sizes.extents(command.priority()).entrySet()) {
+            int number = one.getKey().partition();
+            if (missing.contains(number)) {
+                long heldBack =
+                        one.getValue().heldBackBelow(command.endOffsets().getOrDefault(number, 0L));
+                if (heldBack == 0 || !one.getValue().isReadableDone()) {
+                    return OptionalLong.empty();
+                }
+                sum += heldBack;
+            }
+        }
+        return OptionalLong.of(sum);
     }
 
     void report(QueueCleared report) {

@@ -87,6 +87,7 @@ class DispatchConfiguration {
             DeadLetters deadLetters,
             TaskStates taskStates,
             TaskQueue queue,
+            QueueSizes sizes,
             Redis redis,
             AssignmentTopics assignments,
             Registry registry,
@@ -108,6 +109,7 @@ class DispatchConfiguration {
                 deadLetters,
                 taskStates,
                 queue,
+                sizes,
                 new Reservations(redis, id.text(), settleSettings.taskRetention()),
                 assignments,
                 new Matcher(

@@ -8,6 +8,7 @@ import io.aitbc.coordinator.assign.Reservations;
 import io.aitbc.coordinator.assign.Verdict;
 import io.aitbc.coordinator.background.Pace;
 import io.aitbc.coordinator.intake.DeadLetters;
+import io.aitbc.coordinator.intake.QueueSizes;
 import io.aitbc.coordinator.intake.TaskQueue;
 import io.aitbc.coordinator.intake.TaskRecords;
 import io.aitbc.coordinator.intake.TaskStates;
@@ -76,6 +77,7 @@ public final class Dispatcher implements AutoCloseable {
     private final DeadLetters deadLetters;
     private final TaskStates taskStates;
     private final TaskQueue queue;
+    private final QueueSizes sizes;
     private final Reservations reservations;
     private final AssignmentTopics assignments;
     private final Lane lane;
@@ -93,7 +95,8 @@ public final class Dispatcher implements AutoCloseable {
     private volatile KafkaConsumer<byte[], byte[]> consumer;
     private volatile boolean failing;
     private volatile boolean polling;
-    private volatile LaneFigures figures = new LaneFigures(Instant.EPOCH, 0, 0, null, Map.of(), Map.of(), Map.of());
+    private volatile LaneFigures figures =
+            new LaneFigures(Instant.EPOCH, 0, 0, null, Map.of(), Map.of(), Map.of(), Map.of());
 
     private final Rates received = new Rates();
     private final Rates assigned = new Rates();
@@ -116,6 +119,7 @@ public final class Dispatcher implements AutoCloseable {
             DeadLetters deadLetters,
             TaskStates taskStates,
             TaskQueue queue,
+            QueueSizes sizes,
             Reservations reservations,
             AssignmentTopics assignments,
             Matcher matcher,
@@ -130,6 +134,7 @@ public final class Dispatcher implements AutoCloseable {
         this.deadLetters = deadLetters;
         this.taskStates = taskStates;
         this.queue = queue;
+        this.sizes = sizes;
         this.reservations = reservations;
         this.assignments = assignments;
         this.batch = settings.batch();
@@ -266,6 +271,7 @@ public final class Dispatcher implements AutoCloseable {
                 }
             }
         }
+        polled.nextOffsets().forEach((partition, next) -> lane.readUpTo(lanePartition(partition), next.offset()));
         pauseFull(polled.partitions());
     }
 
@@ -296,7 +302,11 @@ public final class Dispatcher implements AutoCloseable {
         double seconds = Math.max(0.001, (look - lastLook) / 1e9);
         lastLook = look;
         Map<Priority, Instant> oldest = new EnumMap<>(Priority.class);
+        Map<Priority, Integer> scheduled = new EnumMap<>(Priority.class);
         for (Priority priority : Priority.values()) {
+            if (matcher.backlog().scheduled(priority) > 0) {
+                scheduled.put(priority, matcher.backlog().scheduled(priority));
+            }
             WaitingTask first = matcher.backlog().oldest(priority);
             if (first != null) {
                 oldest.put(priority, first.waitingSince());
@@ -309,7 +319,8 @@ public final class Dispatcher implements AutoCloseable {
                 lane.yieldsTo(now),
                 oldest,
                 received.roll(seconds),
-                assigned.roll(seconds));
+                assigned.roll(seconds),
+                scheduled);
     }
 
     private ConsumerRecords<byte[], byte[]> poll() {
@@ -525,6 +536,22 @@ public final class Dispatcher implements AutoCloseable {
                         .forEach((partition, end) -> ends.put(lanePartition(partition), end));
             } catch (RetriableException e) {
                 log.atDebug().log("Ends not known in this round: {}", e.toString());
+            }
+            return ends;
+        }
+
+        @Override
+        public Map<OwnedPartition.Id, Long> appendedEnds(Set<OwnedPartition.Id> partitions) {
+            Map<OwnedPartition.Id, Long> ends = new HashMap<>();
+            try {
+                sizes.ends(partitions.stream()
+                                .map(Dispatcher.this::kafkaPartition)
+                                .collect(Collectors.toSet()))
+                        .forEach((partition, end) -> ends.put(lanePartition(partition), end));
+            } catch (QueueSizes.KafkaUnavailableException e) {
+                log.atDebug().log("Ends not known in this round: {}", e.toString());
+            } catch (InterruptedException e) {
+                throw new InterruptException(e);
             }
             return ends;
         }

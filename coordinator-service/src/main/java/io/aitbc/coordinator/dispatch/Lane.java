@@ -59,8 +59,11 @@ final class Lane {
         /** Makes waiting tasks visible to those who ask; true for those that have ended, for they were cancelled. */
         CompletableFuture<List<Boolean>> noteQueued(List<WaitingTask> tasks);
 
-        /** Partition → the offset behind its last record; partitions of which that is not known now are missing. */
+        /** Partition → the offset behind the last record that can be read; partitions of which that is not known now are missing. */
         Map<OwnedPartition.Id, Long> ends(Set<OwnedPartition.Id> partitions);
+
+        /** The same for the last record of all; a transaction that is still open may keep it from being read. */
+        Map<OwnedPartition.Id, Long> appendedEnds(Set<OwnedPartition.Id> partitions);
 
         /** The next offset that will be read. */
         long position(OwnedPartition.Id partition);
@@ -198,6 +201,17 @@ final class Lane {
     boolean received(Position position) {
         OwnedPartition partition = partitions.get(OwnedPartition.Id.of(position));
         return partition != null && partition.received(position.offset());
+    }
+
+    /**
+     * Notes that all below an offset was read. What no record came of holds no task: transaction markers, records of aborted
+     * transactions, gaps that compaction left. Without this they would count as waiting until a record comes behind them.
+     */
+    void readUpTo(OwnedPartition.Id id, long position) {
+        OwnedPartition partition = partitions.get(id);
+        if (partition != null) {
+            partition.readUpTo(position);
+        }
     }
 
     /** A task was read, and waits. */
@@ -378,7 +392,9 @@ final class Lane {
             }
         }
         if (!withoutEnd.isEmpty()) {
-            outside.ends(withoutEnd).forEach((id, end) -> partitions.get(id).endIs(end));
+            // What a transaction keeps from being read now was meant too, if it stood there when the command was given.
+            outside.appendedEnds(withoutEnd)
+                    .forEach((id, end) -> partitions.get(id).endIs(end));
         }
         if (clearing) {
             takeCleared().forEach((commandId, tasks) -> end(tasks, "cancelled", commandId));

@@ -15,6 +15,7 @@ import org.jspecify.annotations.Nullable;
  * @param oldest since when the longest waiting task of each priority has waited; absent where none waits
  * @param receivedPerSecond by priority, an average over about the last ten seconds
  * @param assignedPerSecond likewise
+ * @param scheduled how many of those that wait do so for a time that is still to come; absent where none does
  */
 public record LaneFigures(
         @JsonProperty("at") Instant at,
@@ -23,4 +24,10 @@ public record LaneFigures(
         @JsonProperty("yields_to") @Nullable Priority yieldsTo,
         @JsonProperty("oldest") Map<Priority, Instant> oldest,
         @JsonProperty("received_per_second") Map<Priority, Double> receivedPerSecond,
-        @JsonProperty("assigned_per_second") Map<Priority, Double> assignedPerSecond) {}
+        @JsonProperty("assigned_per_second") Map<Priority, Double> assignedPerSecond,
+        @JsonProperty("scheduled") Map<Priority, Integer> scheduled) {
+    public LaneFigures {
+        // A coordinator of an earlier version does not tell.
+        scheduled = scheduled == null ? Map.of() : scheduled;
+    }
+}

@@ -3,14 +3,17 @@ package io.aitbc.coordinator.intake;
 import io.aitbc.contracts.DeadLetterHeaders;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.kafka.KafkaClients;
+import io.aitbc.coordinator.kafka.RangeReader;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
-import org.apache.kafka.clients.consumer.Consumer;
+import java.util.Set;
+import java.util.function.Predicate;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.header.Header;
@@ -18,7 +21,6 @@ import org.jspecify.annotations.Nullable;
 
 /** Reads what was set aside, the newest first. May be used by any thread; each call reads for itself. */
 public final class DeadLetterArchive {
-    private static final Duration POLL = Duration.ofMillis(200);
     private static final Duration LONGEST = Duration.ofSeconds(10);
     private static final int CHUNK = 1_000;
 
@@ -46,63 +48,55 @@ public final class DeadLetterArchive {
      * @param before {@link Long#MAX_VALUE} for the newest of all
      */
     public List<Letter> list(long before, int limit) {
-        try (Consumer<byte[], byte[]> consumer = open()) {
-            long end = Math.min(before, end(consumer));
-            List<Letter> letters = read(consumer, Math.max(start(consumer), end - limit), end);
-            Collections.reverse(letters);
+        try (RangeReader reader = new RangeReader(clients)) {
+            List<Letter> letters = new ArrayList<>();
+            lookBack(reader, before, limit, letter -> letters.add(letter) && letters.size() < limit);
             return letters;
         }
     }
 
     /** The newest letter about a task; looks back for as long as ten seconds allow. */
     public Optional<Letter> find(String taskId) {
-        try (Consumer<byte[], byte[]> consumer = open()) {
-            long start = start(consumer);
-            long until = System.nanoTime() + LONGEST.toNanos();
-            for (long end = end(consumer); end > start && System.nanoTime() - until < 0; end -= CHUNK) {
-                List<Letter> letters = read(consumer, Math.max(start, end - CHUNK), end);
-                Collections.reverse(letters);
-                Optional<Letter> found = letters.stream()
-                        .filter(letter -> taskId.equals(letter.key()))
-                        .findFirst();
-                if (found.isPresent()) {
-                    return found;
-                }
-            }
-            return Optional.empty();
+        try (RangeReader reader = new RangeReader(clients)) {
+            List<Letter> found = new ArrayList<>();
+            lookBack(reader, Long.MAX_VALUE, CHUNK, letter -> !(taskId.equals(letter.key()) && found.add(letter)));
+            return found.stream().findFirst();
         }
     }
 
-    private Consumer<byte[], byte[]> open() {
-        Consumer<byte[], byte[]> consumer = clients.freeConsumer();
-        consumer.assign(List.of(partition));
-        return consumer;
-    }
-
-    private long start(Consumer<byte[], byte[]> consumer) {
-        return consumer.beginningOffsets(List.of(partition)).get(partition);
-    }
-
-    private long end(Consumer<byte[], byte[]> consumer) {
-        return consumer.endOffsets(List.of(partition)).get(partition);
-    }
-
-    private List<Letter> read(Consumer<byte[], byte[]> consumer, long from, long to) {
-        List<Letter> letters = new ArrayList<>();
-        consumer.seek(partition, from);
+    /**
+     * Passes on letters, the newest first.
+     *
+     * @param chunk how many offsets are read at a time; not each of them need be of a letter
+     * @param wantsMore whether older ones are wanted too
+     */
+    private void lookBack(RangeReader reader, long before, int chunk, Predicate<Letter> wantsMore) {
         long until = System.nanoTime() + LONGEST.toNanos();
-        while (consumer.position(partition) < to && System.nanoTime() - until < 0) {
-            for (ConsumerRecord<byte[], byte[]> record : consumer.poll(POLL)) {
-                if (record.offset() < to) {
-                    letters.add(new Letter(
-                            record.offset(),
-                            Instant.ofEpochMilli(record.timestamp()),
-                            record.key() == null ? null : new String(record.key(), StandardCharsets.UTF_8),
-                            record.value() == null ? new byte[0] : record.value(),
-                            record));
+        RangeReader.Range whole = reader.whole(Set.of(partition)).get(partition);
+        long end = Math.min(before, whole.end());
+        while (end > whole.start() && System.nanoTime() - until < 0) {
+            long start = Math.max(whole.start(), end - chunk);
+            List<Letter> letters = new ArrayList<>();
+            reader.read(
+                    Map.of(partition, new RangeReader.Range(start, whole.stable(), end)),
+                    LONGEST,
+                    (of, record) -> letters.add(letter(record)));
+            Collections.reverse(letters);
+            for (Letter letter : letters) {
+                if (!wantsMore.test(letter)) {
+                    return;
                 }
             }
+            end = start;
         }
-        return letters;
+    }
+
+    private static Letter letter(ConsumerRecord<byte[], byte[]> record) {
+        return new Letter(
+                record.offset(),
+                Instant.ofEpochMilli(record.timestamp()),
+                record.key() == null ? null : new String(record.key(), StandardCharsets.UTF_8),
+                record.value() == null ? new byte[0] : record.value(),
+                record);
     }
 }

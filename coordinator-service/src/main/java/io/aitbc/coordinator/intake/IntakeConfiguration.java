@@ -8,6 +8,7 @@ import io.micrometer.core.instrument.MeterRegistry;
 import java.time.Clock;
 import java.time.Duration;
 import java.util.Map;
+import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.producer.Producer;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
@@ -36,6 +37,12 @@ class IntakeConfiguration {
     @Bean
     DeadLetterArchive deadLetterArchive(KafkaClients clients, Topics topics) {
         return new DeadLetterArchive(clients, topics);
+    }
+
+    @Bean(destroyMethod = "")
+    OpenTransactions openTransactions(
+            Admin admin, KafkaClients clients, Topics topics, MeterRegistry meters, Clock clock) {
+        return new OpenTransactions(admin, clients, topics.tasks(), meters, clock);
     }
 
     @Bean

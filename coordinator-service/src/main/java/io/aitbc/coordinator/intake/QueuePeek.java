@@ -2,18 +2,18 @@ package io.aitbc.coordinator.intake;
 
 import io.aitbc.contracts.Priority;
 import io.aitbc.coordinator.kafka.KafkaClients;
+import io.aitbc.coordinator.kafka.RangeReader;
 import io.aitbc.coordinator.match.WaitingTask;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
-import org.apache.kafka.clients.consumer.Consumer;
+import java.util.Optional;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.common.TopicPartition;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -21,7 +21,6 @@ import org.slf4j.LoggerFactory;
 public final class QueuePeek {
     private static final Logger log = LoggerFactory.getLogger(QueuePeek.class);
     private static final Duration LONGEST = Duration.ofSeconds(5);
-    private static final Duration POLL = Duration.ofMillis(200);
     private final KafkaClients clients;
     private final QueueSizes sizes;
     private final TaskRecords records;
@@ -40,8 +39,8 @@ public final class QueuePeek {
         Map<TopicPartition, QueueSizes.Extent> extents = new HashMap<>(sizes.extents(priority));
         extents.values().removeIf(extent -> extent.unfinished() == 0);
         if (!extents.isEmpty()) {
-            try (Consumer<byte[], byte[]> consumer = clients.freeConsumer()) {
-                read(consumer, extents, limit, found);
+            try (RangeReader reader = new RangeReader(clients)) {
+                read(reader, extents, limit, found);
             }
         }
         found.sort(Comparator.comparing(WaitingTask::waitingSince).thenComparing(WaitingTask::position));
@@ -54,34 +53,50 @@ public final class QueuePeek {
                 .toList();
     }
 
-    private void read(
-            Consumer<byte[], byte[]> consumer,
-            Map<TopicPartition, QueueSizes.Extent> extents,
-            int limit,
-            List<WaitingTask> found) {
-        Set<TopicPartition> left = new HashSet<>(extents.keySet());
-        Map<TopicPartition, OffsetLedger> ledgers = new HashMap<>();
-        extents.forEach(
-                (partition, extent) -> ledgers.put(partition, OffsetLedger.restore(extent.start(), extent.metadata())));
-        Map<TopicPartition, Integer> counts = new HashMap<>();
-        consumer.assign(left);
-        extents.forEach((partition, extent) -> consumer.seek(partition, extent.start()));
-        long until = System.nanoTime() + LONGEST.toNanos();
-        while (!left.isEmpty() && System.nanoTime() - until < 0) {
-            for (ConsumerRecord<byte[], byte[]> record : consumer.poll(POLL)) {
-                TopicPartition partition = new TopicPartition(record.topic(), record.partition());
-                if (left.contains(partition)
-                        && !ledgers.get(partition).isDone(record.offset())
-                        && add(record, found)
-                        && counts.merge(partition, 1, Integer::sum) == limit) {
-                    left.remove(partition);
-                }
+    /** Where a task of a queue stands that an open transaction keeps from being read; absent also if finding it takes too long. */
+    public Optional<TopicPartition> heldBack(Priority priority, String taskId) throws InterruptedException {
+        Map<TopicPartition, RangeReader.Range> heldBack = new HashMap<>();
+        sizes.extents(priority).forEach((partition, extent) -> {
+            if (extent.stable() < extent.end()) {
+                heldBack.put(partition, new RangeReader.Range(extent.stable(), extent.stable(), extent.end()));
             }
-            left.removeIf(partition ->
-                    consumer.position(partition) >= extents.get(partition).end());
-            consumer.pause(consumer.assignment().stream()
-                    .filter(partition -> !left.contains(partition))
-                    .toList());
+        });
+        List<TopicPartition> found = new ArrayList<>();
+        if (!heldBack.isEmpty()) {
+            try (RangeReader reader = new RangeReader(clients)) {
+                reader.read(heldBack, LONGEST, (partition, record) -> {
+                    if (taskId.equals(idOf(record))) {
+                        found.add(partition);
+                    }
+                    return found.isEmpty();
+                });
+            }
+        }
+        return found.stream().findFirst();
+    }
+
+    private void read(
+            RangeReader reader, Map<TopicPartition, QueueSizes.Extent> extents, int limit, List<WaitingTask> found) {
+        Map<TopicPartition, RangeReader.Range> ranges = new HashMap<>();
+        Map<TopicPartition, OffsetLedger> ledgers = new HashMap<>();
+        extents.forEach((partition, extent) -> {
+            ranges.put(partition, new RangeReader.Range(extent.start(), extent.stable(), extent.end()));
+            ledgers.put(partition, OffsetLedger.restore(extent.start(), extent.metadata()));
+        });
+        Map<TopicPartition, Integer> counts = new HashMap<>();
+        reader.read(
+                ranges,
+                LONGEST,
+                (partition, record) -> ledgers.get(partition).isDone(record.offset())
+                        || !add(record, found)
+                        || counts.merge(partition, 1, Integer::sum) < limit);
+    }
+
+    private @Nullable String idOf(ConsumerRecord<byte[], byte[]> record) {
+        try {
+            return records.read(record).id();
+        } catch (TaskRecords.PoisonException e) {
+            return null;
         }
     }
 

@@ -17,9 +17,8 @@ import java.util.stream.Collectors;
 import java.util.stream.LongStream;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.ListOffsetsOptions;
-import org.apache.kafka.clients.admin.ListOffsetsResult.ListOffsetsResultInfo;
+import org.apache.kafka.clients.admin.ListOffsetsResult;
 import org.apache.kafka.clients.admin.OffsetSpec;
-import org.apache.kafka.clients.admin.TopicDescription;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.common.IsolationLevel;
 import org.apache.kafka.common.KafkaFuture;
@@ -27,12 +26,15 @@ import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.GroupIdNotFoundException;
 
 /**
- * How many tasks of each priority no agent has, over all partitions and coordinators: what stands between commits and ends, less what
- * the commits' metadata say is done. Exact when idle; while tasks come and go, as of the last commits, which are made five times a
- * second.
+ * How many tasks of each priority no agent has, over all partitions and coordinators: what stands between commits and high watermarks,
+ * less what the commits' metadata say is done. Owners commit past transaction markers and aborted records as soon as they have read
+ * past them, so the figures are exact when idle; while tasks come and go, they are as of the last commits, which are made five times a
+ * second. Behind a transaction that is still open every record counts, because it cannot be read yet.
  */
 public final class QueueSizes {
     private static final long WAIT_SECONDS = 10;
+    private static final int SHORT_WAIT_MS = 3_000;
+    private static final ListOffsetsOptions ALL_RECORDS = new ListOffsetsOptions(IsolationLevel.READ_UNCOMMITTED);
     private static final ListOffsetsOptions COMMITTED_RECORDS = new ListOffsetsOptions(IsolationLevel.READ_COMMITTED);
 
     private final Admin admin;
@@ -49,12 +51,23 @@ public final class QueueSizes {
      * What of a partition is not done.
      *
      * @param start the lowest unfinished offset
-     * @param end the offset behind the last record
+     * @param stable the last stable offset: where the first open transaction begins, else {@code end}
+     * @param end the high watermark
      * @param metadata what the owner committed of offsets above {@code start}
      */
-    public record Extent(long start, long end, String metadata) {
+    public record Extent(long start, long stable, long end, String metadata) {
         public long unfinished() {
             return Math.max(0, end - start - OffsetLedger.doneAbove(metadata));
+        }
+
+        /** Whether all that can be read is done. */
+        public boolean isReadableDone() {
+            return unfinishedBelow(stable) == 0;
+        }
+
+        /** How many records below an offset cannot be read before a transaction ends. */
+        public long heldBackBelow(long offset) {
+            return Math.max(0, Math.min(offset, end) - Math.max(start, stable));
         }
 
         long unfinishedBelow(long offset) {
@@ -78,7 +91,7 @@ public final class QueueSizes {
     }
 
     /** The partitions of a queue. */
-    Map<TopicPartition, Extent> extents(Priority priority) throws InterruptedException {
+    public Map<TopicPartition, Extent> extents(Priority priority) throws InterruptedException {
         return extents(List.of(topics.tasks(priority)));
     }
 
@@ -114,34 +127,62 @@ public final class QueueSizes {
     }
 
     private Map<TopicPartition, Extent> extents(List<String> names) throws InterruptedException {
-        Map<TopicPartition, Long> starts = offsets(names, OffsetSpec.earliest());
+        Set<TopicPartition> partitions = partitions(names);
+        ListOffsetsResult firstOffsets = list(partitions, OffsetSpec.earliest(), ALL_RECORDS);
         Map<TopicPartition, OffsetAndMetadata> commits = commits();
+        // After the commits, which lie below them.
+        ListOffsetsResult stableOffsets = list(partitions, OffsetSpec.latest(), COMMITTED_RECORDS);
+        ListOffsetsResult endOffsets = list(partitions, OffsetSpec.latest(), ALL_RECORDS);
+        Map<TopicPartition, Long> starts = offsets(firstOffsets);
+        Map<TopicPartition, Long> stable = offsets(stableOffsets);
         Map<TopicPartition, Extent> extents = new HashMap<>();
-        offsets(names, OffsetSpec.latest()).forEach((partition, end) -> {
+        offsets(endOffsets).forEach((partition, end) -> {
             OffsetAndMetadata commit = commits.get(partition);
             long start = starts.getOrDefault(partition, 0L);
             boolean known = commit != null && commit.offset() >= start;
-            extents.put(partition, new Extent(known ? commit.offset() : start, end, known ? commit.metadata() : ""));
+            extents.put(
+                    partition,
+                    new Extent(
+                            known ? commit.offset() : start,
+                            Math.min(stable.getOrDefault(partition, end), end),
+                            end,
+                            known ? commit.metadata() : ""));
         });
         return extents;
     }
 
     /** Partition → the offset that the next task of a priority will have there. */
     public Map<Integer, Long> ends(Priority priority) throws InterruptedException {
-        return offsets(List.of(topics.tasks(priority)), OffsetSpec.latest()).entrySet().stream()
+        return ends(partitions(List.of(topics.tasks(priority)))).entrySet().stream()
                 .collect(Collectors.toMap(entry -> entry.getKey().partition(), Map.Entry::getValue));
     }
 
+    /** Partition → its high watermark; asked for by a thread that has other things to do. */
+    public Map<TopicPartition, Long> ends(Set<TopicPartition> partitions) throws InterruptedException {
+        return offsets(list(
+                partitions,
+                OffsetSpec.latest(),
+                new ListOffsetsOptions(IsolationLevel.READ_UNCOMMITTED).timeoutMs(SHORT_WAIT_MS)));
+    }
+
     private Map<TopicPartition, Long> offsets(List<String> names, OffsetSpec spec) throws InterruptedException {
-        Map<TopicPartition, OffsetSpec> wanted = new HashMap<>();
-        for (TopicDescription topic :
-                get(admin.describeTopics(names).allTopicNames()).values()) {
-            topic.partitions()
-                    .forEach(partition -> wanted.put(new TopicPartition(topic.name(), partition.partition()), spec));
-        }
-        Map<TopicPartition, ListOffsetsResultInfo> found =
-                get(admin.listOffsets(wanted, COMMITTED_RECORDS).all());
-        return found.entrySet().stream()
+        return offsets(list(partitions(names), spec, ALL_RECORDS));
+    }
+
+    private Set<TopicPartition> partitions(List<String> names) throws InterruptedException {
+        return get(admin.describeTopics(names).allTopicNames()).values().stream()
+                .flatMap(topic -> topic.partitions().stream()
+                        .map(partition -> new TopicPartition(topic.name(), partition.partition())))
+                .collect(Collectors.toSet());
+    }
+
+    private ListOffsetsResult list(Set<TopicPartition> partitions, OffsetSpec spec, ListOffsetsOptions options) {
+        return admin.listOffsets(
+                partitions.stream().collect(Collectors.toMap(partition -> partition, partition -> spec)), options);
+    }
+
+    private static Map<TopicPartition, Long> offsets(ListOffsetsResult listed) throws InterruptedException {
+        return get(listed.all()).entrySet().stream()
                 .collect(Collectors.toMap(
                         Map.Entry::getKey, entry -> entry.getValue().offset()));
     }

@@ -147,6 +147,11 @@ public final class Backlog {
         return waiting.size();
     }
 
+    /** How many tasks of a priority wait for a time that is still to come. */
+    public int scheduled(Priority priority) {
+        return notYetIn.of(priority);
+    }
+
     /** The task of a priority that has waited longest and may start, if any waits here. */
     public @Nullable WaitingTask oldest(Priority priority) {
         WaitingTask oldest = null;

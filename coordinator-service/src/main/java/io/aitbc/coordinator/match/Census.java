@@ -33,6 +33,10 @@ final class Census {
         };
     }
 
+    int of(Priority priority) {
+        return Arrays.stream(counts[priority.ordinal()]).sum();
+    }
+
     int of(Priority priority, int partition) {
         int[] ofPriority = counts[priority.ordinal()];
         return partition < ofPriority.length ? ofPriority[partition] : 0;

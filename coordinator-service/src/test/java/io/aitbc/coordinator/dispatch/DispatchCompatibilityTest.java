@@ -65,7 +65,7 @@ class DispatchCompatibilityTest {
                             4)));
 
     private static final Map<String, LaneFigures> FIGURES = Map.of(
-            "idle", new LaneFigures(NOW, 0, 0, null, Map.of(), Map.of(), Map.of()),
+            "idle", new LaneFigures(NOW, 0, 0, null, Map.of(), Map.of(), Map.of(), Map.of()),
             "busy",
                     new LaneFigures(
                             NOW,
@@ -74,7 +74,8 @@ class DispatchCompatibilityTest {
                             Priority.HIGH,
                             Map.of(Priority.URGENT, NOW.minusSeconds(1), Priority.LOW, NOW.minusSeconds(90)),
                             Map.of(Priority.URGENT, 10.5),
-                            Map.of(Priority.URGENT, 9.25, Priority.LOW, 100.0)));
+                            Map.of(Priority.URGENT, 9.25, Priority.LOW, 100.0),
+                            Map.of()));
 
     static Stream<Samples> versions() {
         return Samples.versions();

@@ -502,6 +502,35 @@ class LaneTest {
         assertThat(waiting()).containsExactly("NORMAL-0-12");
     }
 
+    /** Markers of transactions, what was aborted, and gaps of compaction: no record comes behind them. */
+    @Test
+    void whatWasPassedOverIsDoneThoughNoRecordComes() {
+        read(NORMAL_0, 10);
+        finish(NORMAL_0, 10);
+        lane.commits();
+
+        lane.readUpTo(NORMAL_0, 31);
+
+        assertThat(lane.commits()).containsEntry(NORMAL_0, new Commit(31, ""));
+    }
+
+    /** It meant what stood there, readable or not. */
+    @Test
+    void aClearEndsWhatATransactionKeptFromBeingReadWhenItWasGiven() {
+        outside.ends.put(NORMAL_0, 10L);
+        outside.appendedEnds.put(NORMAL_0, 12L);
+        lane.clear(clear("c", Priority.NORMAL, Map.of(0, 12L)));
+        lane.round(now);
+        assertThat(outside.reports).isEmpty();
+
+        read(NORMAL_0, 10, 11, 12);
+        lane.round(now);
+
+        assertThat(outside.ended).isEqualTo(Map.of("c", List.of("NORMAL-0-10", "NORMAL-0-11")));
+        assertThat(outside.reports).containsExactly(new QueueCleared("c", Priority.NORMAL, 0));
+        assertThat(waiting()).containsExactly("NORMAL-0-12");
+    }
+
     /** A task that was put off before the command stands behind the command's end, and is meant all the same. */
     @Test
     void aClearMeansWhatWasPutOffBefore() {
@@ -811,6 +840,7 @@ class LaneTest {
         final Map<String, List<String>> ended = new HashMap<>();
         final List<QueueCleared> reports = new ArrayList<>();
         final Map<Id, Long> ends = new HashMap<>();
+        final Map<Id, Long> appendedEnds = new HashMap<>();
         final Map<Id, Long> positions = new HashMap<>();
         Ruling ruling = Ruling.GRANTED;
         CompletableFuture<Void> publishing = CompletableFuture.completedFuture(null);
@@ -865,6 +895,13 @@ class LaneTest {
         @Override
         public Map<Id, Long> ends(Set<Id> partitions) {
             return partitions.stream().collect(Collectors.toMap(id -> id, id -> ends.getOrDefault(id, 0L)));
+        }
+
+        @Override
+        public Map<Id, Long> appendedEnds(Set<Id> partitions) {
+            return partitions.stream()
+                    .collect(
+                            Collectors.toMap(id -> id, id -> appendedEnds.getOrDefault(id, ends.getOrDefault(id, 0L))));
         }
 
         @Override

@@ -466,6 +466,11 @@ final class SimulatedCluster {
         }
 
         @Override
+        public Map<Id, Long> appendedEnds(Set<Id> partitions) {
+            return ends(partitions);
+        }
+
+        @Override
         public long position(Id partition) {
             return positions.get(partition);
         }

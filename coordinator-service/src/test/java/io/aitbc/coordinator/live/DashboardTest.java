@@ -13,6 +13,8 @@ import java.net.ServerSocket;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
@@ -31,6 +33,7 @@ import org.openqa.selenium.chrome.ChromeDriver;
 import org.openqa.selenium.chrome.ChromeDriverService;
 import org.openqa.selenium.chrome.ChromeOptions;
 import org.openqa.selenium.support.ui.Select;
+import tools.jackson.databind.JsonNode;
 
 /** The dashboard as somebody uses it, in a browser. What each view looks like is kept in the build's output. */
 class DashboardTest {
@@ -311,6 +314,128 @@ class DashboardTest {
             look("light");
             coordinator.post("/tasks/" + waiting + "/cancel", "");
         }
+    }
+
+    /** What JavaScript prints where there was a value of another kind, or none. */
+    private static final String NOT_FOR_READERS = "\\[object |undefined|NaN|Infinity|Invalid Date|(?<!')\\bnull\\b";
+
+    /**
+     * Every view with every kind of content: agents of each status, with work and without; tasks of each status; a queue with tasks of
+     * each kind; letters about tasks and about records that are none.
+     */
+    @Test
+    void noViewShowsWhatIsNotForReaders() {
+        List<String> views =
+                new ArrayList<>(List.of("/queues", "/agents", "/tasks", "/dead-letters", "/cluster", "/nowhere"));
+        submitEveryKind().forEach(id -> views.add("/tasks/" + id));
+        List.of("kinds-agent", "kinds-idle", "kinds-drained", "kinds-gone", "kinds-nobody")
+                .forEach(id -> views.add("/agents/" + id));
+        try {
+            for (String view : views) {
+                open(view);
+                awaitText(By.id("connection"), "Live");
+                awaitNothingPending();
+                assertReadable(view);
+            }
+            open("/agents/kinds-agent");
+            awaitText(By.id("main"), "2 of 2, the next to be due first");
+            assertThat(browser.findElements(By.cssSelector("[aria-label='What it holds'] tbody tr")))
+                    .hasSize(2);
+            open("/queues");
+            for (String queue : List.of("high", "low", "urgent")) {
+                new Select(browser.findElement(By.id("front-of"))).selectByValue(queue);
+                awaitText(By.id("main"), queue.equals("urgent") ? "Nothing waits in it." : "the longest waiting first");
+                assertReadable("/queues with the front of " + queue);
+            }
+        } finally {
+            List.of("high", "low").forEach(queue -> coordinator.post("/tasks/queues/" + queue + "/clear", ""));
+        }
+    }
+
+    /** The ids of tasks, one of each kind. */
+    private static List<String> submitEveryKind() {
+        coordinator.register("kinds-agent", 2, "kinds");
+        coordinator.register("kinds-idle", 1);
+        coordinator.register("kinds-drained", 1);
+        coordinator.send("PUT", "/agents/kinds-drained/status", "{\"status\":\"maintenance\"}");
+        coordinator.register("kinds-gone", 1);
+        coordinator.send("DELETE", "/agents/kinds-gone", null);
+        int given = 0;
+        for (String end : List.of("completed", "failed", "retried", "cancelled")) {
+            int attempts = end.equals("retried") ? 2 : 1;
+            coordinator.submit("{\"task_id\":\"kind-" + end + "\",\"task_data\":{},\"max_attempts\":" + attempts
+                    + ",\"requirements\":{\"capabilities\":[\"kinds\"]}}");
+            JsonNode assignment = assignmentOf("kinds-agent", given++);
+            if (end.equals("cancelled")) {
+                coordinator.post("/tasks/kind-cancelled/cancel", "");
+                given++;
+            } else {
+                coordinator.report(
+                        assignment,
+                        end.equals("completed") ? end : "failed",
+                        end.equals("completed") ? null : "no luck");
+            }
+            if (end.equals("retried")) {
+                coordinator.report(assignmentOf("kinds-agent", given++), "completed", null);
+            }
+            coordinator.awaitTask("kind-" + end, end.equals("retried") ? "completed" : end);
+        }
+        for (String id : List.of("kind-assigned", "kind-in-progress")) {
+            coordinator.submit(
+                    "{\"task_id\":\"" + id + "\",\"task_data\":{},\"requirements\":{\"capabilities\":[\"kinds\"]}}");
+        }
+        assignmentOf("kinds-agent", given);
+        JsonNode inProgress = assignmentOf("kinds-agent", given + 1);
+        coordinator.report(inProgress, "progress", null);
+        await().atMost(LONG)
+                .until(() -> coordinator
+                        .get("/tasks/" + inProgress.get("task_id").asString())
+                        .body()
+                        .has("progress"));
+        coordinator.submit("{\"task_id\":\"kind-expired\",\"task_data\":{},\"expires_at\":\""
+                + Instant.now().plusSeconds(1) + "\",\"requirements\":{\"capabilities\":[\"of-nobody\"]}}");
+        coordinator.submit("{\"task_id\":\"kind-impossible\",\"task_data\":{},\"priority\":\"high\","
+                + "\"requirements\":{\"capabilities\":[\"of-nobody\",\"memory>=64\"],\"region\":\"eu\"}}");
+        coordinator.submit(
+                "{\"task_id\":\"kind-pinned\",\"task_data\":{},\"priority\":\"high\",\"requirements\":{\"agent_id\":\"kinds-gone\"}}");
+        coordinator.submit(
+                "{\"task_id\":\"kind-in-line\",\"task_data\":{},\"priority\":\"low\",\"requirements\":{\"capabilities\":[\"kinds\"]}}");
+        coordinator.submit(
+                "{\"task_id\":\"kind-later\",\"task_data\":{},\"priority\":\"low\",\"not_before\":\"2100-01-01T00:00:00Z\"}");
+        coordinator.publish("tasks.low", "kind-no-task", "no JSON");
+        coordinator.publish("tasks.results", null, "{}");
+        coordinator.awaitTask("kind-expired", "expired");
+        await().atMost(LONG)
+                .until(
+                        () -> coordinator.get("/tasks/dead-letter").body().toString(),
+                        text -> text.contains("kind-failed") && text.contains("tasks.results"));
+        return List.of(
+                "kind-completed",
+                "kind-failed",
+                "kind-retried",
+                "kind-cancelled",
+                "kind-expired",
+                "kind-assigned",
+                "kind-in-progress",
+                "kind-impossible",
+                "kind-pinned",
+                "kind-in-line",
+                "kind-later",
+                "kind-unknown");
+    }
+
+    private static JsonNode assignmentOf(String agentId, int number) {
+        return coordinator.awaitRecords("assignments." + agentId, number + 1).get(number);
+    }
+
+    /** All text of the page and all that is read out; JSON is shown as it is. */
+    private static void assertReadable(String view) {
+        String shown = (String) browser.executeScript("""
+                const copy = document.body.cloneNode(true);
+                copy.querySelectorAll("pre, script").forEach((one) => one.remove());
+                return copy.textContent + [...copy.querySelectorAll("*")].flatMap((one) => [...one.attributes].map((each) => " " + each.value)).join("");
+                """);
+        assertThat(shown).as(view).doesNotContainPattern(NOT_FOR_READERS);
     }
 
     private static void look(String look) {

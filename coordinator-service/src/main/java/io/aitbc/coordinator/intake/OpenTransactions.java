@@ -1,0 +1,307 @@
+package io.aitbc.coordinator.intake;
+
+import io.aitbc.coordinator.background.RareWarning;
+import io.aitbc.coordinator.background.Recurring;
+import io.aitbc.coordinator.kafka.KafkaClients;
+import io.aitbc.coordinator.kafka.RangeReader;
+import io.micrometer.core.instrument.MeterRegistry;
+import io.micrometer.core.instrument.MultiGauge;
+import io.micrometer.core.instrument.Tags;
+import java.time.Clock;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.Comparator;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Set;
+import java.util.concurrent.ExecutionException;
+import java.util.function.Function;
+import java.util.stream.Collectors;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.DescribeProducersResult;
+import org.apache.kafka.clients.admin.ListOffsetsOptions;
+import org.apache.kafka.clients.admin.ListOffsetsResult;
+import org.apache.kafka.clients.admin.ListTransactionsOptions;
+import org.apache.kafka.clients.admin.OffsetSpec;
+import org.apache.kafka.clients.admin.ProducerState;
+import org.apache.kafka.clients.admin.TransactionListing;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.common.IsolationLevel;
+import org.apache.kafka.common.KafkaFuture;
+import org.apache.kafka.common.TopicPartition;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Transactions that keep what stands behind them from being read: groups read up to the last stable offset, and that stays where the
+ * first open transaction began until it ends or the broker aborts it. A thread of its own looks for them every few seconds; those that
+ * end sooner are nobody's business. Any thread may ask for what was seen last.
+ */
+public final class OpenTransactions implements AutoCloseable {
+    private static final Logger log = LoggerFactory.getLogger(OpenTransactions.class);
+    private static final Duration EVERY = Duration.ofSeconds(2);
+    private static final Duration PATIENCE = Duration.ofSeconds(2);
+    private static final String UNKNOWN = "unknown";
+    /** Whoever opens more than that at once needs no more lines to be found. */
+    private static final int MOST_MEASURED = 50;
+
+    private final Admin admin;
+    private final KafkaClients clients;
+    private final Collection<String> topics;
+    private final Clock clock;
+    private final MultiGauge ages;
+    private final Recurring looking = new Recurring("open-transactions", EVERY, this::look, () -> {});
+    private final RareWarning held = new RareWarning(
+            log, "{} times an open transaction was found to keep what stands behind it from being read: {}");
+
+    private Map<TopicPartition, Long> stableBefore = Map.of();
+    private volatile Map<TopicPartition, Open> newest = Map.of();
+
+    /** @param topics the topics that are watched */
+    public OpenTransactions(
+            Admin admin, KafkaClients clients, Collection<String> topics, MeterRegistry meters, Clock clock) {
+        this.admin = admin;
+        this.clients = clients;
+        this.topics = topics;
+        this.clock = clock;
+        this.ages = MultiGauge.builder("cluster.transaction.open")
+                .description("How long a transaction has kept records of a topic from being read; 0 where none does")
+                .baseUnit("seconds")
+                .register(meters);
+        measure(List.of());
+    }
+
+    /**
+     * A transaction that is open, and the first one of its partition.
+     *
+     * @param offset where it begins there
+     * @param heldBack how many records cannot be read because of it, its own included
+     * @param since the time of its first record there; null if that could not be read
+     * @param producerId null if the broker does not tell
+     * @param transactionalId null if the broker does not tell
+     */
+    public record Open(
+            TopicPartition partition,
+            long offset,
+            long heldBack,
+            @Nullable Instant since,
+            @Nullable Long producerId,
+            @Nullable String transactionalId) {
+        /** Who is in the way, in words. */
+        public String producer() {
+            return "producer " + (producerId == null ? "of unknown id" : producerId)
+                    + (transactionalId == null ? "" : " (transactional id " + transactionalId + ")");
+        }
+    }
+
+    public void start() {
+        looking.start();
+    }
+
+    @Override
+    public void close() {
+        looking.close();
+    }
+
+    /** Those that were open for some seconds when looked for last, by partition. */
+    public Map<TopicPartition, Open> newest() {
+        return newest;
+    }
+
+    /** The same of one topic, the oldest first. */
+    public List<Open> of(String topic) {
+        return newest.values().stream()
+                .filter(open -> open.partition().topic().equals(topic))
+                .sorted(Comparator.comparing(open -> open.since() == null ? Instant.EPOCH : open.since()))
+                .toList();
+    }
+
+    private void look() throws InterruptedException, ExecutionException {
+        Set<TopicPartition> partitions = partitions();
+        ListOffsetsResult stableOffsets = list(partitions, IsolationLevel.READ_COMMITTED);
+        ListOffsetsResult endOffsets = list(partitions, IsolationLevel.READ_UNCOMMITTED);
+        Map<TopicPartition, Long> stable = new HashMap<>();
+        Map<TopicPartition, Open> lasting = new HashMap<>();
+        Set<TopicPartition> unknown = new HashSet<>();
+        for (TopicPartition partition : partitions) {
+            Long border = offset(stableOffsets, partition);
+            Long end = offset(endOffsets, partition);
+            if (border != null && end != null && border < end) {
+                stable.put(partition, border);
+                Open before = newest.get(partition);
+                if (!border.equals(stableBefore.get(partition))) {
+                    continue;
+                }
+                if (before != null && before.offset() == border && before.producerId() != null) {
+                    lasting.put(
+                            partition,
+                            new Open(
+                                    partition,
+                                    border,
+                                    end - border,
+                                    before.since(),
+                                    before.producerId(),
+                                    before.transactionalId()));
+                } else {
+                    lasting.put(partition, new Open(partition, border, end - border, null, null, null));
+                    unknown.add(partition);
+                }
+            }
+        }
+        stableBefore = stable;
+        if (!unknown.isEmpty()) {
+            describe(unknown, lasting);
+        }
+        newest = Map.copyOf(lasting);
+        measure(lasting.values());
+        held.say(clock.instant());
+    }
+
+    private void describe(Set<TopicPartition> partitions, Map<TopicPartition, Open> lasting)
+            throws InterruptedException {
+        Map<TopicPartition, Instant> since = firstRecords(partitions, lasting);
+        Map<TopicPartition, Long> producers = producers(partitions);
+        Map<Long, String> transactionalIds = transactionalIds(Set.copyOf(producers.values()));
+        for (TopicPartition partition : partitions) {
+            Open open = lasting.get(partition);
+            Long producerId = producers.get(partition);
+            Open described = new Open(
+                    partition,
+                    open.offset(),
+                    open.heldBack(),
+                    since.get(partition),
+                    producerId,
+                    producerId == null ? null : transactionalIds.get(producerId));
+            lasting.put(partition, described);
+            held.about(described.producer() + " at " + partition + "@" + open.offset());
+        }
+    }
+
+    private Map<TopicPartition, Instant> firstRecords(
+            Set<TopicPartition> partitions, Map<TopicPartition, Open> lasting) {
+        Map<TopicPartition, Instant> times = new HashMap<>();
+        Map<TopicPartition, RangeReader.Range> firsts = partitions.stream()
+                .collect(Collectors.toMap(Function.identity(), partition -> {
+                    long offset = lasting.get(partition).offset();
+                    return new RangeReader.Range(offset, offset, offset + 1);
+                }));
+        try (RangeReader reader = new RangeReader(clients)) {
+            reader.read(firsts, PATIENCE, (TopicPartition partition, ConsumerRecord<byte[], byte[]> record) -> {
+                times.put(partition, Instant.ofEpochMilli(record.timestamp()));
+                return false;
+            });
+        }
+        return times;
+    }
+
+    private Map<TopicPartition, Long> producers(Set<TopicPartition> partitions) throws InterruptedException {
+        Map<TopicPartition, Long> ids = new HashMap<>();
+        DescribeProducersResult described = admin.describeProducers(partitions);
+        for (TopicPartition partition : partitions) {
+            List<ProducerState> open = answer(
+                    described.partitionResult(partition),
+                    state -> state.activeProducers().stream()
+                            .filter(producer ->
+                                    producer.currentTransactionStartOffset().isPresent())
+                            .toList(),
+                    List.of());
+            open.stream()
+                    .min(Comparator.comparingLong(
+                            producer -> producer.currentTransactionStartOffset().getAsLong()))
+                    .ifPresent(producer -> ids.put(partition, producer.producerId()));
+        }
+        return ids;
+    }
+
+    private Map<Long, String> transactionalIds(Set<Long> producerIds) throws InterruptedException {
+        if (producerIds.isEmpty()) {
+            return Map.of();
+        }
+        return answer(
+                admin.listTransactions(new ListTransactionsOptions().filterProducerIds(producerIds))
+                        .all(),
+                listed -> listed.stream()
+                        .collect(Collectors.toMap(
+                                TransactionListing::producerId, TransactionListing::transactionalId, (a, b) -> a)),
+                Map.of());
+    }
+
+    /** What an answer says, or something else where the broker is of another version, or does not allow the question. */
+    private static <T, R> R answer(KafkaFuture<T> asked, Function<T, R> says, R otherwise) throws InterruptedException {
+        try {
+            return says.apply(asked.get());
+        } catch (ExecutionException e) {
+            log.atDebug().log(
+                    "The broker does not tell who is in the way: {}",
+                    e.getCause().toString());
+            return otherwise;
+        }
+    }
+
+    private Set<TopicPartition> partitions() throws InterruptedException, ExecutionException {
+        Set<TopicPartition> partitions = new HashSet<>();
+        for (var described : admin.describeTopics(topics).topicNameValues().values()) {
+            // A topic that is missing keeps nobody waiting.
+            partitions.addAll(answer(
+                    described,
+                    topic -> topic.partitions().stream()
+                            .map(partition -> new TopicPartition(topic.name(), partition.partition()))
+                            .collect(Collectors.toSet()),
+                    Set.of()));
+        }
+        return partitions;
+    }
+
+    private ListOffsetsResult list(Set<TopicPartition> partitions, IsolationLevel isolation) {
+        return admin.listOffsets(
+                partitions.stream().collect(Collectors.toMap(Function.identity(), partition -> OffsetSpec.latest())),
+                new ListOffsetsOptions(isolation));
+    }
+
+    private static @Nullable Long offset(ListOffsetsResult listed, TopicPartition partition)
+            throws InterruptedException {
+        return answer(listed.partitionResult(partition), found -> (Long) found.offset(), null);
+    }
+
+    private void measure(Collection<Open> open) {
+        record Cause(String topic, String producerId, String transactionalId) {}
+        Map<Cause, Instant> oldest = new HashMap<>();
+        Instant now = clock.instant();
+        open.forEach(one -> oldest.merge(
+                new Cause(
+                        one.partition().topic(),
+                        Objects.toString(one.producerId(), UNKNOWN),
+                        Objects.requireNonNullElse(one.transactionalId(), UNKNOWN)),
+                one.since() == null ? now : one.since(),
+                (a, b) -> a.isBefore(b) ? a : b));
+        List<MultiGauge.Row<?>> rows = new ArrayList<>();
+        oldest.entrySet().stream()
+                .sorted(Map.Entry.comparingByValue())
+                .limit(MOST_MEASURED)
+                .forEach(one -> rows.add(MultiGauge.Row.of(
+                        tags(
+                                one.getKey().topic(),
+                                one.getKey().producerId(),
+                                one.getKey().transactionalId()),
+                        () -> Math.max(
+                                        0,
+                                        Duration.between(one.getValue(), clock.instant())
+                                                .toMillis())
+                                / 1_000.0)));
+        if (rows.isEmpty()) {
+            // Always there, so that an alert that goes by it can be told from one that has lost its measurement.
+            rows.add(MultiGauge.Row.of(tags("", "", ""), () -> 0));
+        }
+        ages.register(rows, true);
+    }
+
+    private static Tags tags(String topic, String producerId, String transactionalId) {
+        return Tags.of("topic", topic, "producer_id", producerId, "transactional_id", transactionalId);
+    }
+}
