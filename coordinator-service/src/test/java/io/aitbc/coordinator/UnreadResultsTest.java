@@ -1,6 +1,7 @@
 package io.aitbc.coordinator;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.awaitility.Awaitility.await;
 
 import io.aitbc.contracts.Json;
@@ -21,11 +22,13 @@ import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.serialization.StringDeserializer;
 import org.apache.kafka.common.serialization.StringSerializer;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Primary;
@@ -57,12 +60,18 @@ class UnreadResultsTest {
                 PREFIX,
                 10,
                 "--aitbc.settle.retry-backoff=50ms",
-                "--aitbc.registry.heartbeat-timeout=0s");
+                "--aitbc.registry.heartbeat-timeout=0s",
+                "--aitbc.topics.result-transaction-timeout=1h");
     }
 
     @AfterAll
     static void end() {
         coordinator.close();
+    }
+
+    @BeforeEach
+    void setTheClockRight() {
+        ahead = Duration.ZERO;
     }
 
     /** As when the coordinator that owns the partition is paused. */
@@ -105,6 +114,28 @@ class UnreadResultsTest {
             hanging.commitTransaction();
             assertCompletedAtOnce(within);
             assertCompletedAtOnce(behind);
+        }
+    }
+
+    /** What it hides is worth more than what it holds. */
+    @Test
+    void aTransactionThatHidesResultsForTooLongIsAborted() {
+        try (KafkaProducer<String, String> hanging =
+                        producer(Map.of("transactional.id", UUID.randomUUID().toString()));
+                KafkaProducer<String, String> agent = producer(Map.of())) {
+            hanging.initTransactions();
+            hanging.beginTransaction();
+            JsonNode behind = assigned("hidden", "hidden-behind");
+            hanging.send(new ProducerRecord<>(RESULTS, 0, "key", completed(behind)));
+            hanging.flush();
+            agent.send(new ProducerRecord<>(RESULTS, 0, "key", completed(behind)));
+            agent.flush();
+            assertThat(coordinator.awaitTask("hidden-behind", "assigned")).isNotNull();
+
+            ahead = ahead.plus(Duration.ofMinutes(61));
+
+            coordinator.awaitTask("hidden-behind", "completed");
+            assertThatThrownBy(hanging::commitTransaction).isInstanceOf(KafkaException.class);
         }
     }
 

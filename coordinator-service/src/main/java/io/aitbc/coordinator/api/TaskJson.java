@@ -50,7 +50,7 @@ public final class TaskJson {
             return Optional.empty();
         }
         try {
-            HeldAssignment held = new HeldAssignment("", 0, Instant.EPOCH, Instant.parse(noted));
+            HeldAssignment held = new HeldAssignment("", 0, Instant.EPOCH, Instant.parse(noted), null);
             return Optional.of(held.afterProgress(state.get("progress_at"), state.get("timeout_seconds"))
                     .deadline()
                     .toString());

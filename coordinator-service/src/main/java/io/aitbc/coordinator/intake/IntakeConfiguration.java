@@ -2,6 +2,7 @@ package io.aitbc.coordinator.intake;
 
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.kafka.KafkaClients;
+import io.aitbc.coordinator.kafka.TopicSettings;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.trace.Traces;
 import io.micrometer.core.instrument.MeterRegistry;
@@ -41,8 +42,13 @@ class IntakeConfiguration {
 
     @Bean(destroyMethod = "")
     OpenTransactions openTransactions(
-            Admin admin, KafkaClients clients, Topics topics, MeterRegistry meters, Clock clock) {
-        return new OpenTransactions(admin, clients, topics.tasks(), meters, clock);
+            Admin admin,
+            KafkaClients clients,
+            Topics topics,
+            TopicSettings settings,
+            MeterRegistry meters,
+            Clock clock) {
+        return new OpenTransactions(admin, clients, topics, settings.resultTransactionTimeout(), meters, clock);
     }
 
     @Bean

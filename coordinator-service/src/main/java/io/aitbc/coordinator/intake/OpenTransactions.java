@@ -1,5 +1,6 @@
 package io.aitbc.coordinator.intake;
 
+import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.background.RareWarning;
 import io.aitbc.coordinator.background.Recurring;
 import io.aitbc.coordinator.kafka.KafkaClients;
@@ -18,10 +19,13 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ExecutionException;
 import java.util.function.Function;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
+import org.apache.kafka.clients.admin.AbortTransactionSpec;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.DescribeProducersResult;
 import org.apache.kafka.clients.admin.ListOffsetsOptions;
@@ -54,21 +58,38 @@ public final class OpenTransactions implements AutoCloseable {
     private final Admin admin;
     private final KafkaClients clients;
     private final Collection<String> topics;
+    private final String results;
+    private final Duration resultTimeout;
     private final Clock clock;
     private final MultiGauge ages;
     private final Recurring looking = new Recurring("open-transactions", EVERY, this::look, () -> {});
     private final RareWarning held = new RareWarning(
             log, "{} times an open transaction was found to keep what stands behind it from being read: {}");
 
+    private final RareWarning aborted = new RareWarning(
+            log, "{} times an open transaction on the results was aborted, because it hid what others report: {}");
+    private final RareWarning notAborted =
+            new RareWarning(log, "{} times the broker refused to abort an open transaction on the results: {}");
+
     private Map<TopicPartition, Long> stableBefore = Map.of();
     private volatile Map<TopicPartition, Open> newest = Map.of();
 
-    /** @param topics the topics that are watched */
+    /**
+     * @param topics the topics that are watched
+     * @param resultTimeout how long a transaction on the topic of results may be open before it is aborted; zero: for ever
+     */
     public OpenTransactions(
-            Admin admin, KafkaClients clients, Collection<String> topics, MeterRegistry meters, Clock clock) {
+            Admin admin,
+            KafkaClients clients,
+            Topics topics,
+            Duration resultTimeout,
+            MeterRegistry meters,
+            Clock clock) {
         this.admin = admin;
         this.clients = clients;
-        this.topics = topics;
+        this.results = topics.results();
+        this.resultTimeout = resultTimeout;
+        this.topics = Stream.concat(topics.tasks().stream(), Stream.of(results)).toList();
         this.clock = clock;
         this.ages = MultiGauge.builder("cluster.transaction.open")
                 .description("How long a transaction has kept records of a topic from being read; 0 where none does")
@@ -161,6 +182,43 @@ public final class OpenTransactions implements AutoCloseable {
         newest = Map.copyOf(lasting);
         measure(lasting.values());
         held.say(clock.instant());
+        abortOverdue(lasting.values());
+        aborted.say(clock.instant());
+        notAborted.say(clock.instant());
+    }
+
+    /** A result that is hidden keeps its agent's place taken, whoever the agent, so nobody may hide them for long. */
+    private void abortOverdue(Collection<Open> open) throws InterruptedException {
+        if (resultTimeout.isZero()) {
+            return;
+        }
+        Instant limit = clock.instant().minus(resultTimeout);
+        for (Open one : open) {
+            if (one.partition().topic().equals(results)
+                    && one.since() != null
+                    && one.since().isBefore(limit)) {
+                (abort(one) ? aborted : notAborted).about(one.producer() + " at " + one.partition());
+            }
+        }
+    }
+
+    private boolean abort(Open open) throws InterruptedException {
+        if (open.transactionalId() != null) {
+            // The way in which its successor would: the transaction's other partitions are aborted with it.
+            return answer(admin.fenceProducers(Set.of(open.transactionalId())).all(), fenced -> true, false);
+        }
+        // The transaction coordinator knows nothing of it: a marker has to be written here.
+        Optional<ProducerState> left = openAt(admin.describeProducers(Set.of(open.partition())), open.partition());
+        return left.isPresent()
+                && answer(
+                        admin.abortTransaction(new AbortTransactionSpec(
+                                        open.partition(),
+                                        left.get().producerId(),
+                                        (short) left.get().producerEpoch(),
+                                        left.get().coordinatorEpoch().orElse(-1)))
+                                .all(),
+                        marked -> true,
+                        false);
     }
 
     private void describe(Set<TopicPartition> partitions, Map<TopicPartition, Open> lasting)
@@ -204,19 +262,22 @@ public final class OpenTransactions implements AutoCloseable {
         Map<TopicPartition, Long> ids = new HashMap<>();
         DescribeProducersResult described = admin.describeProducers(partitions);
         for (TopicPartition partition : partitions) {
-            List<ProducerState> open = answer(
-                    described.partitionResult(partition),
-                    state -> state.activeProducers().stream()
-                            .filter(producer ->
-                                    producer.currentTransactionStartOffset().isPresent())
-                            .toList(),
-                    List.of());
-            open.stream()
-                    .min(Comparator.comparingLong(
-                            producer -> producer.currentTransactionStartOffset().getAsLong()))
-                    .ifPresent(producer -> ids.put(partition, producer.producerId()));
+            openAt(described, partition).ifPresent(producer -> ids.put(partition, producer.producerId()));
         }
         return ids;
+    }
+
+    /** The producer whose open transaction is the first one of a partition; empty if there is none, or the broker does not tell. */
+    private static Optional<ProducerState> openAt(DescribeProducersResult described, TopicPartition partition)
+            throws InterruptedException {
+        return answer(
+                described.partitionResult(partition),
+                state -> state.activeProducers().stream()
+                        .filter(producer ->
+                                producer.currentTransactionStartOffset().isPresent())
+                        .min(Comparator.comparingLong(producer ->
+                                producer.currentTransactionStartOffset().getAsLong())),
+                Optional.empty());
     }
 
     private Map<Long, String> transactionalIds(Set<Long> producerIds) throws InterruptedException {

@@ -15,6 +15,8 @@ import org.springframework.validation.annotation.Validated;
  * @param replication 0: as the broker does by default
  * @param taskRetention how long tasks that are done are kept in their topics; one that is not done is kept for as long as it takes
  * @param assignmentRetention how long assignments are kept in an agent's topic; longer than any attempt may take
+ * @param resultTransactionTimeout how long an agent may keep a transaction on the topic of results open before coordinators abort it;
+ *     zero: never, the broker does after {@code transaction.max.timeout.ms}
  * @param departedAgentRetention how long the topic of an agent is kept after it has deregistered
  */
 @Validated
@@ -25,4 +27,5 @@ public record TopicSettings(
         @DefaultValue("0") @Min(0) @Max(10) short replication,
         @DefaultValue("7d") Duration taskRetention,
         @DefaultValue("7d") Duration assignmentRetention,
+        @DefaultValue("60s") Duration resultTransactionTimeout,
         @DefaultValue("24h") Duration departedAgentRetention) {}

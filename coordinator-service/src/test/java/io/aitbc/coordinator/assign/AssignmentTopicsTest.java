@@ -46,7 +46,14 @@ class AssignmentTopicsTest {
             TopicCatalog catalog = new TopicCatalog(
                     admin,
                     TOPICS,
-                    new TopicSettings("", 1, (short) 0, Duration.ofDays(7), Duration.ofDays(7), Duration.ofDays(1)));
+                    new TopicSettings(
+                            "",
+                            1,
+                            (short) 0,
+                            Duration.ofDays(7),
+                            Duration.ofDays(7),
+                            Duration.ofMinutes(1),
+                            Duration.ofDays(1)));
             catalog.createForAgents(agentIds);
             try (AssignmentTopics topics = new AssignmentTopics(
                     number -> {

@@ -24,7 +24,14 @@ class TopicCatalogTest {
             TopicCatalog catalog = new TopicCatalog(
                     admin,
                     TOPICS,
-                    new TopicSettings("", 3, (short) 0, Duration.ofDays(7), Duration.ofDays(5), Duration.ofDays(1)));
+                    new TopicSettings(
+                            "",
+                            3,
+                            (short) 0,
+                            Duration.ofDays(7),
+                            Duration.ofDays(5),
+                            Duration.ofMinutes(1),
+                            Duration.ofDays(1)));
             catalog.createForAgents(List.of("agent-1"));
             catalog.createForAgents(List.of("agent-1"));
 

@@ -615,7 +615,14 @@ class RegistryTest {
         return new TopicCatalog(
                 ADMIN,
                 coordinator.topics(),
-                new TopicSettings(PREFIX, 3, (short) 0, Duration.ofDays(7), Duration.ofDays(7), Duration.ofDays(1)));
+                new TopicSettings(
+                        PREFIX,
+                        3,
+                        (short) 0,
+                        Duration.ofDays(7),
+                        Duration.ofDays(7),
+                        Duration.ofMinutes(1),
+                        Duration.ofDays(1)));
     }
 
     private static void instanceSpeaks(String agentId, String instance) {

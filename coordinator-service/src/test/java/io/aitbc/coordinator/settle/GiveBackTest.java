@@ -81,7 +81,7 @@ class GiveBackTest {
         TopicCatalog catalog = new TopicCatalog(
                 admin,
                 TOPICS,
-                new TopicSettings(TOPICS.prefix(), 1, (short) 0, Duration.ofDays(7), Duration.ofDays(7), HOUR));
+                new TopicSettings(TOPICS.prefix(), 1, (short) 0, Duration.ofDays(7), Duration.ofDays(7), HOUR, HOUR));
         catalog.createShared();
         catalog.createForAgents(List.of("a"));
         producer = clients.producer("test", Duration.ZERO, Duration.ofMinutes(1), Map.of());
