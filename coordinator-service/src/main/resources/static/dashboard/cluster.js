@@ -34,8 +34,8 @@ export function clusterView() {
         ["In force", inForce.replaceAll("_", " ")],
         ["Active agents", count(balance.active_agents)],
         ["Mean share of capacity in use", percent(balance.avg_agent_load)],
-        ["Attempts that succeeded", percent(balance.success_rate)],
-        ["From acceptance to assignment, on average", duration(data.tasks.avg_distribution_time)],
+        ["Attempts that succeeded, of the last 5 minutes", balance.recent_success_rate === null ? "none has ended" : percent(balance.recent_success_rate)],
+        ["From acceptance to assignment, mean of the last 5 minutes", data.tasks.avg_distribution_time === 0 ? "none was assigned" : duration(data.tasks.avg_distribution_time)],
         ["Tasks", ["distributed", "completed", "failed", "cancelled", "expired", "retried"].map((one) => count(data.tasks["tasks_" + one]) + " " + one).join(", ")],
       ].flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
       const coordinators = Object.entries(data.coordinators).sort(([a], [b]) => (a < b ? -1 : 1));

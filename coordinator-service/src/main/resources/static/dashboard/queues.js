@@ -106,7 +106,9 @@ function showVerdict(section, queues, stats, history) {
   setText(section.lastChild, { "": "Nothing is wrong with the queues.", warn: "The queues need a look.", bad: "Something is wrong with the queues." }[kind]);
 }
 
-/** Is it stuck, where, since when. */
+const tasksWait = (number) => count(number) + (number === 1 ? " task waits" : " tasks wait");
+
+/** Is it stuck, where, since when. What waits for a time that is still to come is not stuck. */
 function judgement(queues, stats, history) {
   const error = queues?.error ?? stats?.error;
   if (error) {
@@ -116,26 +118,35 @@ function judgement(queues, stats, history) {
     return { kind: "", text: "Waiting for figures…" };
   }
   const waiting = PRIORITIES.map((priority) => ({ priority, ...queues.data.queues[priority] })).filter((queue) => queue.size > 0);
-  const total = waiting.reduce((sum, queue) => sum + queue.size, 0);
+  const later = waiting.reduce((sum, queue) => sum + Math.min(queue.scheduled, queue.size), 0);
+  const total = waiting.reduce((sum, queue) => sum + queue.size, 0) - later;
   const active = stats.data.load_balancer.active_agents;
+  if (total === 0 && later > 0) {
+    return { kind: "", text: `${tasksWait(later)}, all for a time that is still to come.` };
+  }
   if (total === 0) {
     return { kind: active === 0 ? "warn" : "", text: "Nothing waits. " + (active === 0 ? "No agent is active." : count(active) + " agents are active.") };
   }
-  const tasks = count(total) + (total === 1 ? " task waits" : " tasks wait");
+  const tasks = tasksWait(total) + (later > 0 ? ` (${count(later)} more for a time that is still to come)` : "");
   const assigned = waiting.reduce((sum, queue) => sum + queue.assigned_per_second, 0);
-  const open = waiting.filter((queue) => !queue.paused);
+  const due = waiting.filter((queue) => queue.size > queue.scheduled);
+  const open = due.filter((queue) => !queue.paused);
   const full = stats.data.load_balancer.avg_agent_load >= 0.999;
   if (open.length === 0) {
-    return { kind: "warn", text: `${tasks}, all in paused queues: ${waiting.map((queue) => queue.priority).join(", ")}.` };
+    return { kind: "warn", text: `${tasks}, all in paused queues: ${due.map((queue) => queue.priority).join(", ")}.` };
+  }
+  const held = open.filter((queue) => queue.held_back > 0);
+  if (held.length > 0) {
+    return {
+      kind: "bad",
+      text: `${tasks}. ` + held.map((queue) => `In ${queue.priority}, ${count(queue.held_back)} ${queue.held_back === 1 ? "record" : "records"} cannot be read before a transaction of ${queue.held_back_by} ends`).join(". ") + ".",
+    };
   }
   if (active === 0) {
     return { kind: "bad", text: `Stuck: ${tasks} and no agent is active.` };
   }
   const oldest = open.reduce((a, b) => ((a.oldest_age_seconds ?? 0) >= (b.oldest_age_seconds ?? 0) ? a : b));
-  const age = oldest.oldest_age_seconds;
-  if (age === null) {
-    return { kind: "", text: `${tasks}, all for a time that is still to come.` };
-  }
+  const age = oldest.oldest_age_seconds ?? 0;
   if (assigned === 0 && full) {
     return { kind: "warn", text: `${tasks}: all agents have as much as they can do. The longest waiting one, in ${oldest.priority}, waits for ${duration(age)}.` };
   }
@@ -152,6 +163,14 @@ function judgement(queues, stats, history) {
     kind: slow ? "warn" : "",
     text: `${tasks}, ${rate(assigned)} a second are assigned.` + (slow ? ` The longest waiting one, in ${oldest.priority}, waits for ${duration(age)}.` : ""),
   };
+}
+
+/** Only what it asks for: the answer names the rest too, as null or empty. */
+function demands(requirements) {
+  const words = Object.entries(requirements ?? {})
+    .filter(([, value]) => value !== null && !(Array.isArray(value) && value.length === 0))
+    .map(([name, value]) => name.replaceAll("_", " ") + " " + (Array.isArray(value) ? value.join(", ") : typeof value === "object" ? JSON.stringify(value) : value));
+  return words.join("; ") || "nothing";
 }
 
 function frontOfQueue() {
@@ -177,7 +196,7 @@ function frontOfQueue() {
       fill(body, front.tasks.map((task) => {
         const link = "#/tasks/" + encodeURIComponent(task.task_id);
         return h("tr", {}, h("td", {}, h("a", { href: link }, task.task_id)), h("td", { class: "number" }, duration(since(task.submitted_at))),
-          h("td", { class: "number" }, task.attempt), h("td", { class: "text" }, task.requirements ? JSON.stringify(task.requirements) : "nothing"),
+          h("td", { class: "number" }, task.attempt), h("td", { class: "text" }, demands(task.requirements)),
           h("td", {}, h("a", { href: link, "aria-label": "Why " + task.task_id + " waits" }, "Why is it waiting?")));
       }));
     } catch (failure) {

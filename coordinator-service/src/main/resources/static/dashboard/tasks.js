@@ -113,7 +113,8 @@ async function explain(id, box) {
     if (waiting) {
       parts.push(h("p", { class: "soft" }, `Place ${count(waiting.place_in_queue)} of ${count(waiting.queue_size)} in ${waiting.priority}` +
         (waiting.effective_priority !== waiting.priority ? `, treated as ${waiting.effective_priority} for having waited so long` : "") +
-        `; ${count(waiting.agents.eligible)} of ${count(waiting.agents.total)} agents can take it.`));
+        `; ${count(waiting.agents.eligible)} of ${count(waiting.agents.total)} agents can take it now` +
+        (waiting.agents.busy > 0 ? `, ${count(waiting.agents.busy)} more once they have room.` : ".")));
       if (waiting.agents.closest.length > 0) {
         parts.push(table("The agents that come closest", ["Agent", "What is in the way"], h("tbody", {}, waiting.agents.closest.map((one) =>
           h("tr", {}, h("th", { scope: "row" }, h("a", { href: "#/agents/" + encodeURIComponent(one.agent_id) }, one.agent_id)),

@@ -18,6 +18,10 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.ProducerConfig;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.serialization.StringSerializer;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
@@ -316,6 +320,52 @@ class DashboardTest {
         }
     }
 
+    @Test
+    void whatIsForLaterIsNotStuck() {
+        coordinator.register("later-agent", 1, "later");
+        coordinator.submit("{\"task_id\":\"for-later\",\"task_data\":{},\"not_before\":\"2100-01-01T00:00:00Z\"}");
+        try {
+            open("/queues");
+            awaitText(By.className("verdict"), "1 task waits, all for a time that is still to come.");
+
+            coordinator.submit(
+                    "{\"task_id\":\"for-nobody\",\"task_data\":{},\"requirements\":{\"capabilities\":[\"of-nobody\"]}}");
+
+            awaitText(
+                    By.className("verdict"),
+                    "Stuck: 1 task waits (1 more for a time that is still to come) and nothing is assigned");
+        } finally {
+            List.of("for-later", "for-nobody").forEach(id -> coordinator.post("/tasks/" + id + "/cancel", ""));
+        }
+    }
+
+    @Test
+    void whoHoldsAQueueBackIsNamed() {
+        try (KafkaProducer<String, String> producer = new KafkaProducer<>(
+                Map.of(
+                        ProducerConfig.BOOTSTRAP_SERVERS_CONFIG,
+                        LocalStack.shared().bootstrapServers(),
+                        ProducerConfig.TRANSACTIONAL_ID_CONFIG,
+                        "dashboard.hangs"),
+                new StringSerializer(),
+                new StringSerializer())) {
+            producer.initTransactions();
+            producer.beginTransaction();
+            producer.send(new ProducerRecord<>("dashboard.tasks.critical", "never", "{}"));
+            producer.flush();
+            open("/queues");
+
+            awaitText(By.className("verdict"), "In critical, 1 record cannot be read before a transaction of producer");
+            awaitText(By.className("verdict"), "(transactional id dashboard.hangs) ends");
+
+            producer.abortTransaction();
+            await().atMost(LONG)
+                    .until(() -> !browser.findElement(By.className("verdict"))
+                            .getText()
+                            .contains("transaction"));
+        }
+    }
+
     /** What JavaScript prints where there was a value of another kind, or none. */
     private static final String NOT_FOR_READERS = "\\[object |undefined|NaN|Infinity|Invalid Date|(?<!')\\bnull\\b";
 
@@ -337,6 +387,9 @@ class DashboardTest {
                 awaitNothingPending();
                 assertReadable(view);
             }
+            // The browser notes that there is no such agent, as was to be expected.
+            assertThat(browser.manage().logs().get("browser").getAll())
+                    .allMatch(entry -> entry.getMessage().contains("/agents/kinds-nobody"));
             open("/agents/kinds-agent");
             awaitText(By.id("main"), "2 of 2, the next to be due first");
             assertThat(browser.findElements(By.cssSelector("[aria-label='What it holds'] tbody tr")))
