@@ -14,6 +14,7 @@ import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.time.Instant;
 import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.AfterEach;
@@ -102,6 +103,17 @@ class HandlersTest {
     @Test
     void httpCallsAUrl() throws Exception {
         assertThat(run(data("http").put("url", url + "/page")).toString()).contains("200", "Good day");
+    }
+
+    /** Deadlines are by the coordinator's clock. To this machine's, this one passed two days ago. */
+    @Test
+    void aCallMayTakeAsLongAsItsTaskWhateverTheClockSays() {
+        Assignment assignment = Assignment.of(
+                Task.of("t", data("http"), Requirements.NONE).accepted("t", Instant.now()),
+                Priority.NORMAL,
+                "agent",
+                Instant.now().minus(Duration.ofDays(2)));
+        assertThat(HttpCall.timeAllowed(assignment)).isEqualTo(Duration.ofSeconds(Task.DEFAULT_TIMEOUT_SECONDS));
     }
 
     @Test
