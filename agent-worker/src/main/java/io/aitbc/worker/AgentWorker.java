@@ -63,7 +63,6 @@ public final class AgentWorker implements AutoCloseable {
     /** What an assignment takes in memory besides its record. */
     private static final int ASSIGNMENT_OVERHEAD_BYTES = 1024;
 
-    /** Of commits that keep failing the log tells this often. */
     private static final long WARN_EVERY_NANOS = TimeUnit.MINUTES.toNanos(1);
 
     /** How far back of the last commit repeated assignments are looked for at the start. */
@@ -102,7 +101,7 @@ public final class AgentWorker implements AutoCloseable {
     private boolean drainBegan;
     private long drainBeganAt;
     private long busyAt;
-    private long commitWarnedAt = System.nanoTime() - WARN_EVERY_NANOS;
+    private long warnedAt = System.nanoTime() - WARN_EVERY_NANOS;
 
     private volatile boolean fenced;
     private volatile boolean failed;
@@ -276,7 +275,7 @@ public final class AgentWorker implements AutoCloseable {
     private void leaveGroup() {
         try {
             consumer.close(CloseOptions.timeout(LAST_WORDS));
-        } catch (KafkaException e) {
+        } catch (RuntimeException e) {
             log.warn("Agent {} did not end cleanly: {}", agentId(), e.toString());
         }
     }
@@ -313,7 +312,7 @@ public final class AgentWorker implements AutoCloseable {
                     return true;
                 }
             } catch (RetriableException e) {
-                log.warn("Agent {} waits for Kafka at {}", agentId(), servers());
+                warn("waits for Kafka at " + servers(), e);
             }
             pause();
         }
@@ -342,7 +341,8 @@ public final class AgentWorker implements AutoCloseable {
             }
             settleOffsets();
         } catch (RetriableException e) {
-            log.warn("Agent {} will try again: {}", agentId(), e.toString());
+            warn("could not read its topic, will retry", e);
+            pause();
         }
     }
 
@@ -512,16 +512,17 @@ public final class AgentWorker implements AutoCloseable {
             consumer.commitAsync(Map.of(partition(), new OffsetAndMetadata(commit)), (committed, failure) -> {
                 if (failure != null) {
                     offsets.commitFailed();
-                    notCommitted(failure);
+                    warn("could not commit, will retry", failure);
                 }
             });
         }
     }
 
-    private void notCommitted(Exception failure) {
-        if (System.nanoTime() - commitWarnedAt >= WARN_EVERY_NANOS) {
-            commitWarnedAt = System.nanoTime();
-            log.warn("Agent {} could not commit, will retry: {}", agentId(), failure.toString());
+    /** At most once a minute, whatever keeps failing. */
+    private void warn(String what, Exception failure) {
+        if (System.nanoTime() - warnedAt >= WARN_EVERY_NANOS) {
+            warnedAt = System.nanoTime();
+            log.warn("Agent {} {}: {}", agentId(), what, failure.toString());
         }
     }
 
@@ -569,7 +570,7 @@ public final class AgentWorker implements AutoCloseable {
                     return;
                 } catch (RetriableException e) {
                     // Going on without would run a second time what was repeated.
-                    log.warn("Agent {} cannot read what it had before, will retry: {}", agentId(), e.toString());
+                    warn("cannot read what it had before, will retry", e);
                     pause();
                 }
             }
