@@ -9,7 +9,6 @@ import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Requirements;
 import io.aitbc.contracts.Task;
-import io.aitbc.worker.WorkerApplication;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.file.Files;
@@ -152,6 +151,6 @@ class HandlersTest {
                 Priority.NORMAL,
                 "agent",
                 Instant.now());
-        return new TaskTypes(WorkerApplication.handlers(folder, chatUrl, null)).handle(assignment, soFar -> {});
+        return new TaskTypes(TaskTypes.builtIn(folder, chatUrl, null)).handle(assignment, soFar -> {});
     }
 }
