@@ -19,13 +19,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.Properties;
 import java.util.UUID;
-import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.atomic.AtomicInteger;
 import org.apache.kafka.clients.CommonClientConfigs;
 import org.apache.kafka.clients.consumer.CloseOptions;
 import org.apache.kafka.clients.consumer.ConsumerConfig;
@@ -39,7 +35,6 @@ import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.FencedInstanceIdException;
-import org.apache.kafka.common.errors.RecordTooLargeException;
 import org.apache.kafka.common.errors.RetriableException;
 import org.apache.kafka.common.header.Header;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
@@ -62,8 +57,18 @@ public final class AgentWorker implements AutoCloseable {
     private static final Duration QUIET = Duration.ofMillis(500);
     private static final int MAX_RECORD_BYTES = 2 * 1024 * 1024;
 
+    /** How much may wait for a slot before reading stops. Coordinators keep within the capacity and never get there. */
+    private static final long MAX_WAITING_BYTES = 32 * 1024 * 1024;
+
+    /** What an assignment takes in memory besides its record. */
+    private static final int ASSIGNMENT_OVERHEAD_BYTES = 1024;
+
+    private static final long WARN_EVERY_NANOS = TimeUnit.MINUTES.toNanos(1);
+
     /** How far back of the last commit repeated assignments are looked for at the start. */
     private static final long LOOK_BACK = 2_000;
+
+    private static final Duration LONGEST_LOOK_BACK = Duration.ofSeconds(10);
 
     /** How long Kafka may take to hear that it ends. */
     private static final Duration LAST_WORDS = Duration.ofSeconds(3);
@@ -74,29 +79,34 @@ public final class AgentWorker implements AutoCloseable {
     private final Duration heartbeatInterval;
     private final Duration drainTimeout;
     private final Clock clock;
+    private final KafkaClock kafkaClock;
     private final KafkaProducer<String, byte[]> producer;
     private final KafkaConsumer<String, byte[]> consumer;
-    private final ExecutorService handlers;
+    private final Slots slots;
+    private final Results results;
     private final Thread consuming;
     private final Thread beating;
     private final String instanceId = UUID.randomUUID().toString();
     private final CountDownLatch draining = new CountDownLatch(1);
     private final CountDownLatch ended = new CountDownLatch(1);
-    private final ConcurrentLinkedQueue<Long> reported = new ConcurrentLinkedQueue<>();
-    private final AtomicInteger running = new AtomicInteger();
-    private final Map<String, Run> runs = new ConcurrentHashMap<>();
+    private final ConcurrentLinkedQueue<Run> over = new ConcurrentLinkedQueue<>();
     private final ProcessLoad load = new ProcessLoad();
 
     private final Map<String, Object> readerConfig;
     private final OpenOffsets offsets = new OpenOffsets();
     private final RecentIds seen = new RecentIds();
-    /** By how much the clock of Kafka is ahead of this machine's. */
-    private volatile long kafkaAheadMs;
+    /** By assignment: what waits, runs, or is being reported. */
+    private final Map<String, Run> runs = new HashMap<>();
+
+    private boolean drainBegan;
+    private long drainBeganAt;
+    private long busyAt;
+    private long warnedAt = System.nanoTime() - WARN_EVERY_NANOS;
 
     private volatile boolean fenced;
-
-    private @Nullable Instant drainUntil;
-    private Instant quietSince = Instant.EPOCH;
+    private volatile boolean failed;
+    private volatile boolean heard = true;
+    private volatile @Nullable AgentStatus unsaid;
 
     private AgentWorker(Builder builder) {
         this.registration = builder.registration;
@@ -105,14 +115,16 @@ public final class AgentWorker implements AutoCloseable {
         this.heartbeatInterval = builder.heartbeatInterval;
         this.drainTimeout = builder.drainTimeout;
         this.clock = builder.clock;
+        this.kafkaClock = new KafkaClock(clock);
         this.producer = new KafkaProducer<>(producerConfig(builder), new StringSerializer(), new ByteArraySerializer());
         this.readerConfig = readerConfig(builder);
         this.consumer = new KafkaConsumer<>(memberConfig(), new StringDeserializer(), new ByteArrayDeserializer());
-        this.handlers = Executors.newCachedThreadPool(task -> {
+        this.slots = new Slots(registration.capacity(), task -> {
             Thread thread = new Thread(task, "handler-" + agentId());
             thread.setDaemon(true);
             return thread;
         });
+        this.results = new Results(producer, topics.results(), agentId(), kafkaClock);
         this.consuming = new Thread(this::consume, "agent-" + agentId());
         this.beating = new Thread(this::beat, "heartbeat-" + agentId());
     }
@@ -133,6 +145,11 @@ public final class AgentWorker implements AutoCloseable {
     /** Whether it still works; false once closed, or once another agent of the same id has taken over. */
     public boolean isRunning() {
         return consuming.isAlive();
+    }
+
+    /** Whether it has ended by itself: what is wrong stands in the log. */
+    public boolean hasFailed() {
+        return failed;
     }
 
     /** Waits until it has ended. */
@@ -159,8 +176,13 @@ public final class AgentWorker implements AutoCloseable {
             beatUntil(draining, AgentStatus.ACTIVE);
             // What it finishes may take longer than a silent agent is waited for.
             beatUntil(ended, AgentStatus.MAINTENANCE);
-        } catch (InterruptedException | KafkaException e) {
+        } catch (InterruptedException e) {
             log.debug("No more heartbeats: {}", e.toString());
+        } catch (Throwable e) {
+            // An agent that is not heard of loses its work while it goes on with it. Better it ends.
+            log.error("Agent {} can send no more heartbeats, and ends", agentId(), e);
+            failed = true;
+            draining.countDown();
         }
     }
 
@@ -169,32 +191,53 @@ public final class AgentWorker implements AutoCloseable {
             // The agent is another process by now, of which this one has nothing to say.
             return;
         }
-        send(status);
-        while (!end.await(heartbeatInterval.toMillis(), TimeUnit.MILLISECONDS)) {
-            // The status is left to whoever changes it.
-            send(null);
+        unsaid = status;
+        send(unsaid);
+        while (!end.await(untilNextBeat().toMillis(), TimeUnit.MILLISECONDS)) {
+            // Once it has been said, the status is left to whoever changes it.
+            send(unsaid);
         }
     }
 
-    private void send(@Nullable AgentStatus status) {
-        Instant now = clock.instant();
-        Heartbeat heartbeat = new Heartbeat(
-                agentId(), status, load.metrics(running.get(), registration.capacity()), now, instanceId, registration);
-        producer.send(
-                new ProducerRecord<>(topics.heartbeats(), null, now.toEpochMilli(), agentId(), Json.bytes(heartbeat)),
-                (metadata, failure) -> {
-                    if (failure != null) {
-                        log.warn("Heartbeat of {} not sent: {}", agentId(), failure.toString());
-                    } else if (metadata.timestamp() != now.toEpochMilli()) {
-                        // Kafka has put its own time in the place of ours.
-                        kafkaAheadMs = metadata.timestamp() - clock.millis();
-                    }
-                });
+    private Duration untilNextBeat() {
+        return heard || heartbeatInterval.compareTo(BETWEEN_TRIES) < 0 ? heartbeatInterval : BETWEEN_TRIES;
     }
 
-    /** By the clock of Kafka, as far as it is known: deadlines are not by that of this machine, which may be wrong. */
-    private Instant now() {
-        return clock.instant().plusMillis(kafkaAheadMs);
+    private void send(@Nullable AgentStatus status) {
+        try {
+            Instant now = clock.instant();
+            Heartbeat heartbeat = new Heartbeat(
+                    agentId(),
+                    status,
+                    load.metrics(slots.taken(), registration.capacity()),
+                    now,
+                    instanceId,
+                    registration);
+            long sentAt = now.toEpochMilli();
+            producer.send(
+                    new ProducerRecord<>(topics.heartbeats(), null, sentAt, agentId(), Json.bytes(heartbeat)),
+                    (metadata, failure) -> {
+                        if (failure == null) {
+                            kafkaClock.acknowledged(sentAt, metadata.timestamp());
+                            heard = true;
+                            if (status == unsaid) {
+                                unsaid = null;
+                            }
+                        } else {
+                            notHeard(failure);
+                        }
+                    });
+        } catch (RuntimeException e) {
+            notHeard(e);
+        }
+    }
+
+    /** Said once until one arrives again. */
+    private void notHeard(Exception failure) {
+        if (heard) {
+            heard = false;
+            log.warn("Heartbeat of {} not sent: {}", agentId(), failure.toString());
+        }
     }
 
     private void consume() {
@@ -208,13 +251,19 @@ public final class AgentWorker implements AutoCloseable {
             }
         } catch (FencedInstanceIdException e) {
             fenced = true;
+            failed = true;
             log.error("Another agent with the id {} has started: this one ends", agentId());
         } catch (KafkaException e) {
+            failed = true;
             log.error("Agent {} ends: {}", agentId(), e.toString());
+        } catch (Throwable e) {
+            failed = true;
+            log.error("Agent {} ends", agentId(), e);
         } finally {
             draining.countDown();
             ended.countDown();
-            handlers.shutdownNow();
+            slots.stop();
+            results.stop();
             leaveGroup();
             if (!fenced) {
                 sayGoodbye();
@@ -226,7 +275,7 @@ public final class AgentWorker implements AutoCloseable {
     private void leaveGroup() {
         try {
             consumer.close(CloseOptions.timeout(LAST_WORDS));
-        } catch (KafkaException e) {
+        } catch (RuntimeException e) {
             log.warn("Agent {} did not end cleanly: {}", agentId(), e.toString());
         }
     }
@@ -247,7 +296,7 @@ public final class AgentWorker implements AutoCloseable {
         try {
             beating.join(TimeUnit.SECONDS.toMillis(1));
             // While Kafka is away its last heartbeat waits to be sent; another would wait as long.
-            if (!beating.isAlive()) {
+            if (!beating.isAlive() && heard) {
                 send(AgentStatus.INACTIVE);
             }
         } catch (InterruptedException e) {
@@ -263,7 +312,7 @@ public final class AgentWorker implements AutoCloseable {
                     return true;
                 }
             } catch (RetriableException e) {
-                log.warn("Agent {} waits for Kafka at {}", agentId(), servers());
+                warn("waits for Kafka at " + servers(), e);
             }
             pause();
         }
@@ -281,7 +330,8 @@ public final class AgentWorker implements AutoCloseable {
 
     private void round() {
         try {
-            if (offsets.size() < registration.capacity()) {
+            // It reads on while it is full: cancellations come the same way.
+            if (slots.waitingBytes() < MAX_WAITING_BYTES) {
                 consumer.resume(consumer.paused());
             } else {
                 consumer.pause(consumer.assignment());
@@ -291,7 +341,8 @@ public final class AgentWorker implements AutoCloseable {
             }
             settleOffsets();
         } catch (RetriableException e) {
-            log.warn("Agent {} will try again: {}", agentId(), e.toString());
+            warn("could not read its topic, will retry", e);
+            pause();
         }
     }
 
@@ -311,44 +362,107 @@ public final class AgentWorker implements AutoCloseable {
             offsets.reported(record.offset());
             return;
         }
+        Run run = runs.get(assignment.assignmentId());
+        if (run != null && run.offset == record.offset()) {
+            // Read a second time after the partition was lost for a while: still open.
+            return;
+        }
         boolean repeated = !seen.add(assignment.assignmentId());
-        if (repeated || assignment.deadline().isBefore(now())) {
+        if (repeated || overdue(assignment)) {
             log.atDebug()
                     .addKeyValue("task_id", assignment.taskId())
                     .log("{} is {}, dropped", assignment.assignmentId(), repeated ? "repeated" : "past its deadline");
             offsets.reported(record.offset());
             return;
         }
-        running.incrementAndGet();
-        Run run = new Run(
-                assignment.assignmentId(), record.offset(), record.headers().lastHeader(TaskHeaders.TRACEPARENT));
-        runs.put(run.assignmentId, run);
-        handlers.execute(() -> run(assignment, run));
+        run = new Run(assignment, record.offset(), record.headers().lastHeader(TaskHeaders.TRACEPARENT));
+        runs.put(assignment.assignmentId(), run);
+        slots.run(run, record.serializedValueSize() + ASSIGNMENT_OVERHEAD_BYTES);
     }
 
-    /** An assignment in the hands of the handler. */
-    private static final class Run {
-        final String assignmentId;
+    /** By Kafka's clock. This machine's may be wrong. */
+    private boolean overdue(Assignment assignment) {
+        return assignment.deadline().isBefore(kafkaClock.now());
+    }
+
+    /** An assignment from when it is read until its result is acknowledged. */
+    private final class Run implements Runnable {
+        final Assignment assignment;
         final long offset;
-        final @Nullable Header trace;
+        private final @Nullable Header trace;
+        private volatile Instant deadline;
         private @Nullable Thread thread;
         private boolean cancelled;
 
-        Run(String assignmentId, long offset, @Nullable Header trace) {
-            this.assignmentId = assignmentId;
+        Run(Assignment assignment, long offset, @Nullable Header trace) {
+            this.assignment = assignment;
             this.offset = offset;
             this.trace = trace;
+            this.deadline = assignment.deadline();
+        }
+
+        @Override
+        public void run() {
+            try {
+                boolean begins = begins() && !overdue(assignment);
+                TaskResult result = begins ? outcome() : null;
+                if (ends() || !begins) {
+                    over.add(this);
+                } else if (result != null) {
+                    results.send(result, trace, deadline, () -> over.add(this));
+                }
+            } catch (Throwable e) {
+                // Whatever it is, its place is free again; the coordinator acts on the deadline.
+                log.atError()
+                        .setCause(e)
+                        .addKeyValue("task_id", assignment.taskId())
+                        .log("{} given up", assignment.assignmentId());
+                over.add(this);
+            }
+        }
+
+        /** Null when the agent ends: the coordinator gives the task to another. */
+        private @Nullable TaskResult outcome() {
+            Instant startedAt = kafkaClock.now();
+            try {
+                JsonNode value = handler.handle(assignment, soFar -> progress(soFar, startedAt));
+                return TaskResult.of(assignment, TaskResult.Status.COMPLETED, value, null, startedAt, kafkaClock.now());
+            } catch (Handler.RejectedException e) {
+                return unsuccessful(TaskResult.Status.REJECTED, e, startedAt);
+            } catch (Throwable e) {
+                if (slots.isStopped()) {
+                    return null;
+                }
+                TaskResult result = unsuccessful(TaskResult.Status.FAILED, e, startedAt);
+                log.atInfo().addKeyValue("task_id", assignment.taskId()).log("Attempt failed: {}", reason(e));
+                return result;
+            }
+        }
+
+        private void progress(JsonNode soFar, Instant startedAt) {
+            results.sendProgress(
+                    TaskResult.of(assignment, TaskResult.Status.PROGRESS, soFar, null, startedAt, null),
+                    trace,
+                    () -> deadline = kafkaClock.now().plusSeconds(assignment.timeoutSeconds()));
+        }
+
+        private TaskResult unsuccessful(TaskResult.Status status, Throwable e, Instant startedAt) {
+            return TaskResult.of(assignment, status, null, Json.tree(reason(e)), startedAt, kafkaClock.now());
         }
 
         /** False if there is no need to any more. */
-        synchronized boolean begins() {
+        private synchronized boolean begins() {
             thread = Thread.currentThread();
             return !cancelled;
         }
 
         /** Whether it was cancelled; from here on it cannot be. */
-        synchronized boolean ends() {
+        private synchronized boolean ends() {
             thread = null;
+            if (!slots.isStopped()) {
+                // What interrupted the handler, or what it did to itself, is not meant for sending its result.
+                Thread.interrupted();
+            }
             return cancelled;
         }
 
@@ -357,6 +471,14 @@ public final class AgentWorker implements AutoCloseable {
             if (thread != null) {
                 thread.interrupt();
             }
+        }
+    }
+
+    private static String reason(Throwable e) {
+        try {
+            return e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage();
+        } catch (RuntimeException unspeakable) {
+            return e.getClass().getSimpleName();
         }
     }
 
@@ -370,99 +492,37 @@ public final class AgentWorker implements AutoCloseable {
         seen.add(cancellation.assignmentId());
         Run run = runs.get(cancellation.assignmentId());
         if (run != null) {
-            log.atInfo().addKeyValue("task_id", cancellation.taskId()).log("Cancelled: {}", run.assignmentId);
+            log.atInfo()
+                    .addKeyValue("task_id", cancellation.taskId())
+                    .log("Cancelled: {}", cancellation.assignmentId());
             run.cancel();
-        }
-    }
-
-    private void run(Assignment assignment, Run run) {
-        TaskResult result = run.begins() ? outcome(assignment, run.trace) : null;
-        boolean cancelled = run.ends();
-        runs.remove(run.assignmentId);
-        running.decrementAndGet();
-        if (cancelled) {
-            reported.add(run.offset);
-        } else if (result != null) {
-            report(result, run.trace, run.offset);
-        }
-    }
-
-    /** Null when the drain timeout has passed: the coordinator gives the task to another agent. */
-    private @Nullable TaskResult outcome(Assignment assignment, @Nullable Header trace) {
-        Instant startedAt = clock.instant();
-        try {
-            JsonNode value = handler.handle(
-                    assignment,
-                    soFar -> report(
-                            TaskResult.of(assignment, TaskResult.Status.PROGRESS, soFar, null, startedAt, null),
-                            trace,
-                            -1));
-            return TaskResult.of(assignment, TaskResult.Status.COMPLETED, value, null, startedAt, clock.instant());
-        } catch (Handler.RejectedException e) {
-            return inVain(assignment, TaskResult.Status.REJECTED, e, startedAt);
-        } catch (InterruptedException e) {
-            // Unless the agent ends: then the coordinator gives the task to another.
-            return handlers.isShutdown() ? null : inVain(assignment, TaskResult.Status.FAILED, e, startedAt);
-        } catch (Throwable e) {
-            log.atInfo().addKeyValue("task_id", assignment.taskId()).log("Attempt failed: {}", e.toString());
-            return inVain(assignment, TaskResult.Status.FAILED, e, startedAt);
-        }
-    }
-
-    private TaskResult inVain(Assignment assignment, TaskResult.Status status, Throwable e, Instant startedAt) {
-        String reason = e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage();
-        return TaskResult.of(assignment, status, null, Json.tree(reason), startedAt, clock.instant());
-    }
-
-    /**
-     * @param trace the header of the assignment, passed on
-     * @param offset which record is done with that, or -1
-     */
-    private void report(TaskResult result, @Nullable Header trace, long offset) {
-        ProducerRecord<String, byte[]> record =
-                new ProducerRecord<>(topics.results(), result.taskId(), Json.bytes(result));
-        if (trace != null) {
-            record.headers().add(trace);
-        }
-        producer.send(record, (metadata, failure) -> {
-            if (failure == null) {
-                if (offset >= 0) {
-                    reported.add(offset);
-                }
-            } else if (failure instanceof RecordTooLargeException && offset >= 0) {
-                report(tooLarge(result), trace, offset);
-            } else {
-                log.atError()
-                        .addKeyValue("task_id", result.taskId())
-                        .log("Result of {} not sent: {}", result.assignmentId(), failure.toString());
+            if (slots.withdraw(run)) {
+                over.add(run);
             }
-        });
-    }
-
-    private static TaskResult tooLarge(TaskResult result) {
-        return new TaskResult(
-                result.assignmentId(),
-                result.taskId(),
-                result.attempt(),
-                result.agentId(),
-                TaskResult.Status.FAILED,
-                null,
-                Json.tree("the result is larger than its topic takes"),
-                result.startedAt(),
-                result.finishedAt());
+        }
     }
 
     private void settleOffsets() {
-        for (Long offset = reported.poll(); offset != null; offset = reported.poll()) {
-            offsets.reported(offset);
+        for (Run run = over.poll(); run != null; run = over.poll()) {
+            runs.remove(run.assignment.assignmentId());
+            offsets.reported(run.offset);
         }
         long commit = offsets.toCommit();
         if (commit >= 0) {
             consumer.commitAsync(Map.of(partition(), new OffsetAndMetadata(commit)), (committed, failure) -> {
                 if (failure != null) {
                     offsets.commitFailed();
+                    warn("could not commit, will retry", failure);
                 }
             });
+        }
+    }
+
+    /** At most once a minute, whatever keeps failing. */
+    private void warn(String what, Exception failure) {
+        if (System.nanoTime() - warnedAt >= WARN_EVERY_NANOS) {
+            warnedAt = System.nanoTime();
+            log.warn("Agent {} {}: {}", agentId(), what, failure.toString());
         }
     }
 
@@ -470,15 +530,16 @@ public final class AgentWorker implements AutoCloseable {
         if (draining.getCount() > 0) {
             return false;
         }
-        Instant now = Instant.now();
-        if (drainUntil == null) {
-            drainUntil = now.plus(drainTimeout);
-            quietSince = now;
+        long now = System.nanoTime();
+        if (!drainBegan) {
+            drainBegan = true;
+            drainBeganAt = now;
+            busyAt = now;
         }
         if (offsets.size() > 0) {
-            quietSince = now;
+            busyAt = now;
         }
-        return now.isAfter(drainUntil) || Duration.between(quietSince, now).compareTo(QUIET) > 0;
+        return now - drainBeganAt > drainTimeout.toNanos() || now - busyAt > QUIET.toNanos();
     }
 
     private Object servers() {
@@ -503,6 +564,19 @@ public final class AgentWorker implements AutoCloseable {
         @Override
         public void onPartitionsAssigned(Collection<TopicPartition> partitions) {
             offsets.forget();
+            while (draining.getCount() > 0) {
+                try {
+                    lookBack();
+                    return;
+                } catch (RetriableException e) {
+                    // Going on without would run a second time what was repeated.
+                    warn("cannot read what it had before, will retry", e);
+                    pause();
+                }
+            }
+        }
+
+        private void lookBack() {
             long start = consumer.position(partition());
             long from = Math.max(
                     start - LOOK_BACK,
@@ -514,8 +588,9 @@ public final class AgentWorker implements AutoCloseable {
                     new KafkaConsumer<>(readerConfig, new StringDeserializer(), new ByteArrayDeserializer())) {
                 reader.assign(List.of(partition()));
                 reader.seek(partition(), from);
-                Instant until = Instant.now().plusSeconds(10);
-                while (reader.position(partition()) < start && Instant.now().isBefore(until)) {
+                long began = System.nanoTime();
+                while (reader.position(partition()) < start
+                        && System.nanoTime() - began < LONGEST_LOOK_BACK.toNanos()) {
                     for (ConsumerRecord<String, byte[]> record : reader.poll(POLL)) {
                         remember(record, start);
                     }
@@ -556,9 +631,9 @@ public final class AgentWorker implements AutoCloseable {
         config.put(ProducerConfig.ACKS_CONFIG, "all");
         config.put(ProducerConfig.LINGER_MS_CONFIG, 5);
         config.put(ProducerConfig.MAX_REQUEST_SIZE_CONFIG, MAX_RECORD_BYTES);
-        // A result is worth waiting for, however long Kafka is away.
-        config.put(ProducerConfig.DELIVERY_TIMEOUT_MS_CONFIG, Integer.MAX_VALUE);
-        config.put(ProducerConfig.MAX_BLOCK_MS_CONFIG, Long.MAX_VALUE);
+        // What the producer gives up, Results sends again. Without limits a batch for a partition that is gone would be
+        // retried for ever, and a missing topic would hold on to the handler's thread.
+        config.put(ProducerConfig.MAX_BLOCK_MS_CONFIG, 10_000);
         return config;
     }
 

@@ -20,26 +20,36 @@ import java.net.ServerSocket;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
+import java.time.ZoneId;
+import java.time.ZoneOffset;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Properties;
 import java.util.UUID;
 import java.util.concurrent.Semaphore;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.Supplier;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.Partitioner;
 import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.Cluster;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.errors.UnknownServerException;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.apache.kafka.common.serialization.StringSerializer;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import tools.jackson.databind.JsonNode;
 
 /** A worker on a real broker; the test plays the coordinator. */
 class AgentWorkerTest {
@@ -205,6 +215,169 @@ class AgentWorkerTest {
         }
     }
 
+    /** The coordinator has freed the place of a cancelled task already, and may have filled it again. */
+    @Test
+    void aFullAgentHearsCancellations() {
+        Semaphore started = new Semaphore(0);
+        try (AgentWorker worker = start((assignment, progress) -> {
+            if (assignment.taskId().startsWith("long")) {
+                started.release();
+                new Semaphore(0).acquire();
+            }
+            return null;
+        })) {
+            for (int i = 0; i < CAPACITY; i++) {
+                give("long-" + i);
+            }
+            await().until(() -> started.availablePermits() == CAPACITY);
+            give("cancelled-while-it-waits");
+            give("next");
+            cancel("cancelled-while-it-waits");
+            cancel("long-0");
+            assertThat(awaitResults(1)).extracting(TaskResult::taskId).containsExactly("next");
+            for (int i = 1; i < CAPACITY; i++) {
+                cancel("long-" + i);
+            }
+            await().until(() -> committed() == 2 * CAPACITY + 3);
+            assertThat(read(topics.results(), TaskResult.class)).hasSize(1);
+        }
+    }
+
+    /** More of them than the agent has places, so that one that kept its place would show. */
+    @Test
+    void whatCanNeverBeSentIsReportedAsFailedWithTheReason() {
+        try (AgentWorker worker = start((assignment, progress) -> {
+            switch (assignment.taskId()) {
+                case "too-large-for-the-client" -> {
+                    return Json.tree("x".repeat(3_000_000));
+                }
+                case "too-large-for-the-topic" -> {
+                    return Json.tree("x".repeat(1_500_000));
+                }
+                case "unwritable" -> {
+                    return Json.MAPPER.getNodeFactory().pojoNode(new Unwritable());
+                }
+                case "too-deep" -> {
+                    return nested(300);
+                }
+                case "long-error" -> throw new IllegalStateException("no more disk: " + "x".repeat(3_000_000));
+                case "unspeakable" -> throw new Unspeakable();
+                case "long-progress" -> progress.report(Json.tree("x".repeat(3_000_000)));
+                default -> {}
+            }
+            return null;
+        })) {
+            List<String> tasks = List.of(
+                    "too-large-for-the-client",
+                    "too-large-for-the-topic",
+                    "unwritable",
+                    "too-deep",
+                    "long-error",
+                    "unspeakable",
+                    "long-progress",
+                    "last");
+            tasks.forEach(this::give);
+            List<TaskResult> results = awaitResults(tasks.size() + 1);
+            assertThat(results)
+                    .extracting(
+                            result -> result.taskId() + " " + result.status().wireName())
+                    .containsExactlyInAnyOrder(
+                            "too-large-for-the-client failed",
+                            "too-large-for-the-topic failed",
+                            "unwritable failed",
+                            "too-deep failed",
+                            "long-error failed",
+                            "unspeakable failed",
+                            "long-progress progress",
+                            "long-progress completed",
+                            "last completed");
+            assertThat(errorOf("too-large-for-the-client", results)).startsWith("the result is too large");
+            assertThat(errorOf("too-large-for-the-topic", results)).startsWith("the result is too large");
+            assertThat(errorOf("unwritable", results)).startsWith("the result cannot be written as JSON");
+            assertThat(errorOf("too-deep", results)).startsWith("the result cannot be read");
+            assertThat(errorOf("long-error", results)).contains("too large", "no more disk");
+            assertThat(errorOf("unspeakable", results)).isEqualTo("Unspeakable");
+            await().until(() -> committed() == tasks.size());
+        }
+    }
+
+    /** The report that a result was refused needs room that is free only once the producer is done with the result. */
+    @Test
+    void aRefusedResultDoesNotBlockTheProducer() {
+        Properties tight = new Properties();
+        int bytes = 1_500_000;
+        tight.setProperty("buffer.memory", String.valueOf(bytes + 8_192));
+        try (AgentWorker worker = builder((assignment, progress) ->
+                        assignment.taskId().equals("refused") ? Json.tree("x".repeat(bytes)) : null)
+                .kafka(tight)
+                .start()) {
+            give("refused");
+            give("last");
+            assertThat(awaitResults(2))
+                    .extracting(
+                            result -> result.taskId() + " " + result.status().wireName())
+                    .containsExactlyInAnyOrder("refused failed", "last completed");
+        }
+    }
+
+    @Test
+    void aResultIsSentAgainWhileThatCanHelp() {
+        Properties refusing = new Properties();
+        refusing.setProperty("partitioner.class", RefusesTwice.class.getName());
+        RefusesTwice.refused.set(0);
+        try (AgentWorker worker =
+                builder((assignment, progress) -> null).kafka(refusing).start()) {
+            give("refused");
+            assertThat(awaitResults(1))
+                    .extracting(
+                            result -> result.taskId() + " " + result.status().wireName())
+                    .containsExactly("refused completed");
+            assertThat(RefusesTwice.refused).hasValue(2);
+            await().until(() -> committed() == 1);
+        }
+    }
+
+    /** As a broker that has a bad moment; what is partitioned are results, heartbeats pass. */
+    public static final class RefusesTwice implements Partitioner {
+        static final AtomicInteger refused = new AtomicInteger();
+
+        @Override
+        public int partition(
+                String topic, Object key, byte[] keyBytes, Object value, byte[] valueBytes, Cluster cluster) {
+            if (topic.endsWith("tasks.results") && refused.get() < 2) {
+                refused.incrementAndGet();
+                throw new UnknownServerException("a bad moment");
+            }
+            return 0;
+        }
+
+        @Override
+        public void configure(Map<String, ?> configs) {}
+
+        @Override
+        public void close() {}
+    }
+
+    @Test
+    void aHandlerThatInterruptsItselfTakesNothingFromTheNext() {
+        try (AgentWorker worker = start((assignment, progress) -> {
+            if (assignment.taskId().startsWith("interrupts")) {
+                Thread.currentThread().interrupt();
+            } else {
+                TimeUnit.MILLISECONDS.sleep(1);
+            }
+            return null;
+        })) {
+            for (int i = 0; i < 2 * CAPACITY; i++) {
+                give("interrupts-" + i);
+                give("sleeps-" + i);
+            }
+            assertThat(awaitResults(4 * CAPACITY))
+                    .extracting(TaskResult::status)
+                    .containsOnly(TaskResult.Status.COMPLETED);
+        }
+    }
+
     @Test
     void whatIsRunningIsFinishedBeforeItEnds() {
         Semaphore started = new Semaphore(0);
@@ -252,6 +425,8 @@ class AgentWorkerTest {
         String instance = read(topics.heartbeats(), Heartbeat.class).get(0).instanceId();
         try (AgentWorker later = start((assignment, progress) -> null)) {
             await().atMost(Duration.ofSeconds(60)).until(() -> !earlier.isRunning());
+            assertThat(earlier.hasFailed()).isTrue();
+            assertThat(later.hasFailed()).isFalse();
             give("second");
             awaitResults(2);
             assertThat(read(topics.heartbeats(), Heartbeat.class).stream()
@@ -273,6 +448,45 @@ class AgentWorkerTest {
         }
     }
 
+    /** As when the machine wakes up, or its clock is set: no heartbeat has told the difference to Kafka's since. */
+    @Test
+    void aClockThatIsSetDropsNoAssignment() {
+        AtomicReference<Duration> ahead = new AtomicReference<>(Duration.ZERO);
+        try (AgentWorker worker = builder((assignment, progress) -> null)
+                .clock(clock(() -> Instant.now().plus(ahead.get())))
+                .heartbeatInterval(Duration.ofHours(1))
+                .start()) {
+            give("before");
+            awaitResults(1);
+            ahead.set(Duration.ofDays(2));
+            give("after");
+            List<TaskResult> results = awaitResults(2);
+            assertThat(results).extracting(TaskResult::taskId).containsExactly("before", "after");
+            assertThat(results.get(1).finishedAt())
+                    .isBefore(Instant.now().plus(Duration.ofHours(1)))
+                    .isAfterOrEqualTo(results.get(1).startedAt());
+        }
+    }
+
+    /** An agent that works and is not heard of loses all it has. */
+    @Test
+    void heartbeatsGoOnAfterOneThatCouldNotBeMade() {
+        AtomicInteger read = new AtomicInteger();
+        try (AgentWorker worker = builder((assignment, progress) -> null)
+                .clock(clock(() -> {
+                    int times = read.incrementAndGet();
+                    if (times >= 3 && times <= 6) {
+                        throw new IllegalStateException("no time");
+                    }
+                    return Instant.now();
+                }))
+                .heartbeatInterval(Duration.ofMillis(100))
+                .start()) {
+            await().until(() -> read(topics.heartbeats(), Heartbeat.class).size() >= 5);
+            assertThat(worker.isRunning()).isTrue();
+        }
+    }
+
     /** The worst way to be away: connections are accepted, and nothing is ever answered. */
     @Test
     void itEndsWhileKafkaIsAway() throws Exception {
@@ -284,6 +498,55 @@ class AgentWorkerTest {
                     .start();
             worker.close();
             assertThat(worker.isRunning()).isFalse();
+        }
+    }
+
+    private static Clock clock(Supplier<Instant> time) {
+        return new Clock() {
+            @Override
+            public Instant instant() {
+                return time.get();
+            }
+
+            @Override
+            public ZoneId getZone() {
+                return ZoneOffset.UTC;
+            }
+
+            @Override
+            public Clock withZone(ZoneId zone) {
+                return this;
+            }
+        };
+    }
+
+    private static JsonNode nested(int depth) {
+        JsonNode node = Json.object();
+        for (int i = 0; i < depth; i++) {
+            node = Json.object().set("deeper", node);
+        }
+        return node;
+    }
+
+    private static String errorOf(String taskId, List<TaskResult> results) {
+        return results.stream()
+                .filter(result -> result.taskId().equals(taskId))
+                .findFirst()
+                .orElseThrow()
+                .error()
+                .asString();
+    }
+
+    public static final class Unwritable {
+        public String getText() {
+            throw new IllegalStateException("nothing to say");
+        }
+    }
+
+    private static final class Unspeakable extends RuntimeException {
+        @Override
+        public String getMessage() {
+            throw new IllegalStateException("not even why");
         }
     }
 

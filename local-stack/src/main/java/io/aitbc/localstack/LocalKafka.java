@@ -45,7 +45,18 @@ public final class LocalKafka implements AutoCloseable {
      * @param proxied ports on which it listens too, each with that of the proxy, which is the one that clients are told
      */
     public static LocalKafka start(Path folder, int port, int controllerPort, Map<Integer, Integer> proxied) {
+        return start(folder, port, controllerPort, proxied, Map.of());
+    }
+
+    /**
+     * As {@link #start(Path, int, int, Map)}, with more of the broker's own settings.
+     *
+     * @param settings by their names in {@code server.properties}
+     */
+    public static LocalKafka start(
+            Path folder, int port, int controllerPort, Map<Integer, Integer> proxied, Map<String, String> settings) {
         Properties properties = properties(folder, port, controllerPort);
+        properties.putAll(settings);
         proxied.forEach((own, told) -> {
             String name = "PROXIED" + own;
             properties.merge("listeners", "," + name + "://" + HOST + ":" + own, LocalKafka::joined);

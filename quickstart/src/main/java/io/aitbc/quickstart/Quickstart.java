@@ -13,7 +13,6 @@ import io.aitbc.localstack.LocalKafka;
 import io.aitbc.localstack.LocalRedis;
 import io.aitbc.worker.AgentWorker;
 import io.aitbc.worker.Handler;
-import io.aitbc.worker.WorkerApplication;
 import io.aitbc.worker.handlers.TaskTypes;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -135,7 +134,7 @@ public final class Quickstart implements AutoCloseable {
     }
 
     private static AgentWorker agent(String kafka, String name, String region, double lat, double lon) {
-        Map<String, Handler> handlers = WorkerApplication.handlers(Path.of(""), null, null);
+        Map<String, Handler> handlers = TaskTypes.builtIn(Path.of(""), null, null);
         Registration registration = new Registration(
                 name,
                 "worker",

@@ -40,7 +40,7 @@ public final class Chat implements Handler {
         body.put("model", TaskTypes.text(data, "model"));
         body.putArray("messages").addObject().put("role", "user").put("content", TaskTypes.text(data, "prompt"));
         HttpRequest.Builder request = HttpRequest.newBuilder(endpoint)
-                .timeout(HttpCall.untilDeadline(assignment))
+                .timeout(HttpCall.timeAllowed(assignment))
                 .header("Content-Type", "application/json")
                 .POST(HttpRequest.BodyPublishers.ofByteArray(Json.bytes(body)));
         if (key != null) {

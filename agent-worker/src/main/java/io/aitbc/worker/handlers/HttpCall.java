@@ -9,7 +9,6 @@ import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.time.Duration;
-import java.time.Instant;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
@@ -27,7 +26,7 @@ public final class HttpCall implements Handler {
     public JsonNode handle(Assignment assignment, Progress progress) throws IOException, InterruptedException {
         ObjectNode data = assignment.taskData();
         HttpRequest.Builder request = HttpRequest.newBuilder(URI.create(TaskTypes.text(data, "url")))
-                .timeout(untilDeadline(assignment))
+                .timeout(timeAllowed(assignment))
                 .method(
                         data.path("method").asString("GET"),
                         data.hasNonNull("body")
@@ -50,8 +49,9 @@ public final class HttpCall implements Handler {
         return result.put("truncated", body.length() > MAX_BODY);
     }
 
-    static Duration untilDeadline(Assignment assignment) {
-        Duration left = Duration.between(Instant.now(), assignment.deadline());
-        return left.compareTo(Duration.ofSeconds(1)) < 0 ? Duration.ofSeconds(1) : left;
+    /** As long as the attempt may take. What is left of that depends on this machine's clock, which may be wrong. */
+    static Duration timeAllowed(Assignment assignment) {
+        Duration allowed = Duration.between(assignment.assignedAt(), assignment.deadline());
+        return allowed.compareTo(Duration.ofSeconds(1)) < 0 ? Duration.ofSeconds(1) : allowed;
     }
 }

@@ -2,6 +2,7 @@ package io.aitbc.worker.handlers;
 
 import io.aitbc.contracts.Assignment;
 import io.aitbc.worker.Handler;
+import java.nio.file.Path;
 import java.util.Map;
 import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
@@ -14,6 +15,23 @@ public final class TaskTypes implements Handler {
 
     public TaskTypes(Map<String, Handler> handlers) {
         this.handlers = new TreeMap<>(handlers);
+    }
+
+    /**
+     * All handlers of this package by the types of tasks they do.
+     *
+     * @param fileRoot see {@link Hash#Hash}
+     * @param chatUrl see {@link Chat#Chat}; null: no chat
+     * @param chatKey see {@link Chat#Chat}
+     */
+    public static Map<String, Handler> builtIn(
+            @Nullable Path fileRoot, @Nullable String chatUrl, @Nullable String chatKey) {
+        Map<String, Handler> handlers = new TreeMap<>(
+                Map.of("echo", new Echo(), "sleep", new Sleep(), "hash", new Hash(fileRoot), "http", new HttpCall()));
+        if (chatUrl != null) {
+            handlers.put("chat", new Chat(chatUrl, chatKey));
+        }
+        return handlers;
     }
 
     @Override

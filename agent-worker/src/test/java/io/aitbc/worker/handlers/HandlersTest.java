@@ -9,11 +9,11 @@ import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Requirements;
 import io.aitbc.contracts.Task;
-import io.aitbc.worker.WorkerApplication;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.time.Instant;
 import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.AfterEach;
@@ -104,6 +104,17 @@ class HandlersTest {
         assertThat(run(data("http").put("url", url + "/page")).toString()).contains("200", "Good day");
     }
 
+    /** Deadlines are by the coordinator's clock. To this machine's, this one passed two days ago. */
+    @Test
+    void aCallMayTakeAsLongAsItsTaskWhateverTheClockSays() {
+        Assignment assignment = Assignment.of(
+                Task.of("t", data("http"), Requirements.NONE).accepted("t", Instant.now()),
+                Priority.NORMAL,
+                "agent",
+                Instant.now().minus(Duration.ofDays(2)));
+        assertThat(HttpCall.timeAllowed(assignment)).isEqualTo(Duration.ofSeconds(Task.DEFAULT_TIMEOUT_SECONDS));
+    }
+
     @Test
     void chatAsksTheEndpointAndGivesItsAnswer() throws Exception {
         ObjectNode chat = data("chat").put("model", "small").put("prompt", "Hello?");
@@ -140,6 +151,6 @@ class HandlersTest {
                 Priority.NORMAL,
                 "agent",
                 Instant.now());
-        return new TaskTypes(WorkerApplication.handlers(folder, chatUrl, null)).handle(assignment, soFar -> {});
+        return new TaskTypes(TaskTypes.builtIn(folder, chatUrl, null)).handle(assignment, soFar -> {});
     }
 }

@@ -1,20 +1,17 @@
-package io.aitbc.worker;
+package io.aitbc.worker.app;
 
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Location;
 import io.aitbc.contracts.Registration;
 import io.aitbc.contracts.Topics;
-import io.aitbc.worker.handlers.Chat;
-import io.aitbc.worker.handlers.Echo;
-import io.aitbc.worker.handlers.Hash;
-import io.aitbc.worker.handlers.HttpCall;
-import io.aitbc.worker.handlers.Sleep;
+import io.aitbc.worker.AgentWorker;
+import io.aitbc.worker.Handler;
 import io.aitbc.worker.handlers.TaskTypes;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine;
@@ -94,10 +91,6 @@ public final class WorkerApplication implements Callable<Integer> {
     private int drainSeconds;
 
     public static void main(String[] args) {
-        // Under its usual name it would also decide how programs log that use the library.
-        if (System.getProperty("logback.configurationFile") == null) {
-            System.setProperty("logback.configurationFile", "worker-logback.xml");
-        }
         System.exit(commandLine().execute(args));
     }
 
@@ -110,8 +103,8 @@ public final class WorkerApplication implements Callable<Integer> {
 
     @Override
     public Integer call() throws InterruptedException {
-        Map<String, Handler> handlers = handlers(fileRoot, chatUrl, chatKey);
-        List<String> all = new java.util.ArrayList<>(handlers.keySet());
+        Map<String, Handler> handlers = TaskTypes.builtIn(fileRoot, chatUrl, chatKey);
+        List<String> all = new ArrayList<>(handlers.keySet());
         all.addAll(capabilities);
         Registration registration = new Registration(
                 agentId,
@@ -136,18 +129,7 @@ public final class WorkerApplication implements Callable<Integer> {
         Runtime.getRuntime().addShutdownHook(new Thread(worker::close, "shutdown"));
         System.out.println("Agent " + agentId + " starts, Ctrl-C ends it");
         worker.join();
-        return 0;
-    }
-
-    /** The handlers by task type. */
-    public static Map<String, Handler> handlers(
-            @Nullable Path fileRoot, @Nullable String chatUrl, @Nullable String chatKey) {
-        Map<String, Handler> handlers = new TreeMap<>(
-                Map.of("echo", new Echo(), "sleep", new Sleep(), "hash", new Hash(fileRoot), "http", new HttpCall()));
-        if (chatUrl != null) {
-            handlers.put("chat", new Chat(chatUrl, chatKey));
-        }
-        return handlers;
+        return worker.hasFailed() ? 1 : 0;
     }
 
     private static Location location(String text) {

@@ -1,4 +1,4 @@
-package io.aitbc.worker;
+package io.aitbc.worker.app;
 
 import static org.assertj.core.api.Assertions.assertThat;
 

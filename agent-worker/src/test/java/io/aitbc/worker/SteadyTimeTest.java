@@ -1,0 +1,23 @@
+package io.aitbc.worker;
+
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
+
+import com.tngtech.archunit.core.importer.ClassFileImporter;
+import com.tngtech.archunit.core.importer.ImportOption;
+import java.time.Instant;
+import org.junit.jupiter.api.Test;
+
+/** How long something takes is measured with {@link System#nanoTime}; the clock of the machine may be set meanwhile. */
+class SteadyTimeTest {
+    @Test
+    void nothingGoesByTheClockOfTheMachine() {
+        noClasses()
+                .should()
+                .callMethod(Instant.class, "now")
+                .orShould()
+                .callMethod(System.class, "currentTimeMillis")
+                .check(new ClassFileImporter()
+                        .withImportOption(new ImportOption.DoNotIncludeTests())
+                        .importPackages("io.aitbc.worker"));
+    }
+}
