@@ -67,7 +67,7 @@ public final class Figures {
             @JsonProperty("load_balancer_stats") Balance balance,
 
             @JsonProperty("queue_sizes") @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable
-            Map<Priority, Long> queueSizes) {}
+            Map<Priority, @Nullable Long> queueSizes) {}
 
     /**
      * @param successful assignments that ended as completed
@@ -85,9 +85,12 @@ public final class Figures {
             @JsonProperty("agent_weights") Map<String, Double> agentWeights,
             @JsonProperty("avg_agent_load") double avgAgentLoad) {}
 
-    /** @param oldestAgeSeconds how long the longest waiting task has waited; null when none waits */
+    /**
+     * @param size null while its topic is missing
+     * @param oldestAgeSeconds how long the longest waiting task has waited; null when none waits
+     */
     public record Queue(
-            @JsonProperty("size") long size,
+            @JsonProperty("size") @Nullable Long size,
             @JsonProperty("oldest_age_seconds") @Nullable Double oldestAgeSeconds,
             @JsonProperty("received_per_second") double receivedPerSecond,
             @JsonProperty("assigned_per_second") double assignedPerSecond) {}
@@ -125,18 +128,18 @@ public final class Figures {
         return balance(redis.sync().hgetall(Keys.TASK_STATS));
     }
 
-    public Map<Priority, Long> queueSizes() throws InterruptedException {
+    public Map<Priority, @Nullable Long> queueSizes() throws InterruptedException {
         return sizes.read();
     }
 
-    public Map<Priority, Queue> queues(Map<Priority, Long> queueSizes, Instant now) {
+    public Map<Priority, Queue> queues(Map<Priority, @Nullable Long> queueSizes, Instant now) {
         Collection<LaneFigures> lanes = report.all().values();
         Map<Priority, Queue> queues = new EnumMap<>(Priority.class);
         queueSizes.forEach((priority, size) -> queues.put(
                 priority,
                 new Queue(
                         size,
-                        size == 0 ? null : oldestAge(lanes, priority, now),
+                        size == null || size == 0 ? null : oldestAge(lanes, priority, now),
                         sum(lanes, priority, LaneFigures::receivedPerSecond),
                         sum(lanes, priority, LaneFigures::assignedPerSecond))));
         return queues;

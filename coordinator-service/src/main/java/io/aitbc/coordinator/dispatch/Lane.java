@@ -31,6 +31,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.function.BiConsumer;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -184,12 +185,35 @@ final class Lane {
                 .forEach(command -> startClearing(id, partition, command));
     }
 
-    void lost(Set<OwnedPartition.Id> ids) {
+    /** @return how many tasks waited there */
+    int lost(Set<OwnedPartition.Id> ids) {
         partitions.keySet().removeAll(ids);
         fresh.removeIf(position -> ids.contains(OwnedPartition.Id.of(position)));
         inherited.removeIf(task -> ids.contains(OwnedPartition.Id.of(task.position())));
         unsure.removeIf(task -> ids.contains(OwnedPartition.Id.of(task.position())));
-        matcher.backlog().takeIf(task -> ids.contains(OwnedPartition.Id.of(task.position())));
+        return matcher.backlog()
+                .takeIf(task -> ids.contains(OwnedPartition.Id.of(task.position())))
+                .size();
+    }
+
+    /**
+     * The topic of a priority was deleted, and with it all that a clear of it meant: what will be in the topic of that name is not to
+     * be cancelled for it.
+     *
+     * @return how many tasks waited here
+     */
+    int topicLost(Priority priority) {
+        for (ClearQueue command : clears.getOrDefault(priority, new ArrayDeque<>())) {
+            for (int number : command.endOffsets().keySet()) {
+                QueueCleared report = new QueueCleared(command.commandId(), priority, number);
+                if (cleared.add(report)) {
+                    outside.report(report);
+                }
+            }
+        }
+        return lost(partitions.keySet().stream()
+                .filter(id -> id.priority() == priority)
+                .collect(Collectors.toSet()));
     }
 
     /** Nothing is owned any more, and nothing that was asked for is waited for. */

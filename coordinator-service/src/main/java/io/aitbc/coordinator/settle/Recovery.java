@@ -56,6 +56,10 @@ final class Recovery implements AutoCloseable {
         recovering.close();
     }
 
+    List<String> troubles() {
+        return recovering.troubles();
+    }
+
     private void closeArchive() {
         archive.close();
     }

@@ -6,6 +6,7 @@ import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.intake.DeadLetters;
 import io.aitbc.coordinator.kafka.ConsumerLoop;
 import io.aitbc.coordinator.kafka.KafkaClients;
+import io.aitbc.coordinator.kafka.SharedTopics;
 import io.aitbc.coordinator.trace.Step;
 import io.aitbc.coordinator.trace.TraceHeader;
 import io.aitbc.coordinator.trace.Traces;
@@ -15,11 +16,9 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.consumer.ConsumerConfig;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.ConsumerRecords;
-import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.jspecify.annotations.Nullable;
 
 /** Reads {@code tasks.results} and settles what agents report. */
@@ -35,6 +34,7 @@ final class ResultLoop implements AutoCloseable {
 
     ResultLoop(
             KafkaClients clients,
+            SharedTopics shared,
             Topics topics,
             Attempts attempts,
             GiveBack giveBack,
@@ -49,7 +49,8 @@ final class ResultLoop implements AutoCloseable {
         this.meters = meters;
         this.traces = traces;
         this.clock = clock;
-        this.loop = new ConsumerLoop("results", () -> open(clients, topics), this::handle, true);
+        // The archive is used by the loop's thread, so closed by it.
+        this.loop = new ConsumerLoop("results", source(clients, shared, topics), this::handle, true, archive::close);
     }
 
     void start() {
@@ -59,14 +60,19 @@ final class ResultLoop implements AutoCloseable {
     @Override
     public void close() {
         loop.close();
-        archive.close();
     }
 
-    private static Consumer<byte[], byte[]> open(KafkaClients clients, Topics topics) {
-        KafkaConsumer<byte[], byte[]> consumer = clients.groupConsumer(
-                topics.prefix() + "agent-coordinator.results", Map.of(ConsumerConfig.MAX_POLL_RECORDS_CONFIG, 2_000));
-        consumer.subscribe(List.of(topics.results()));
-        return consumer;
+    List<String> troubles() {
+        return loop.troubles();
+    }
+
+    private static ConsumerLoop.Source source(KafkaClients clients, SharedTopics shared, Topics topics) {
+        return new ConsumerLoop.Source(
+                () -> shared.id(topics.results()),
+                () -> clients.groupConsumer(
+                        topics.prefix() + "agent-coordinator.results",
+                        Map.of(ConsumerConfig.MAX_POLL_RECORDS_CONFIG, 2_000)),
+                (consumer, gained) -> consumer.subscribe(List.of(topics.results()), gained));
     }
 
     private void handle(ConsumerRecords<byte[], byte[]> records) {

@@ -151,6 +151,7 @@ class DispatchCompatibilityTest {
         ControlTopic topic = new ControlTopic(
                 null,
                 null,
+                null,
                 Topics.unprefixed(),
                 message -> {
                     if (message instanceof SwitchStrategy command) {
@@ -158,6 +159,7 @@ class DispatchCompatibilityTest {
                     }
                     followed.add(message);
                 },
+                () -> {},
                 Clock.systemUTC());
 
         topic.handle(records(
