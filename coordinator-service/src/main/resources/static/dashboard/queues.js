@@ -69,7 +69,7 @@ function row(priority) {
       cells.size, cells.oldest, cells.in, cells.out, h("td", {}, h("div", { class: "actions" }, pause, clear))),
     show(queue) {
       now = queue;
-      setText(cells.size, count(queue.size));
+      setText(cells.size, queue.size === null ? "?" : count(queue.size));
       setText(cells.oldest, queue.oldest_age_seconds === null ? "–" : duration(queue.oldest_age_seconds));
       setText(cells.in, rate(queue.received_per_second));
       setText(cells.out, rate(queue.assigned_per_second));

@@ -1,21 +1,27 @@
 package io.aitbc.coordinator;
 
 import io.aitbc.coordinator.assign.AssignmentTopics;
+import io.aitbc.coordinator.background.FailuresInARow;
+import io.aitbc.coordinator.background.Part;
+import io.aitbc.coordinator.background.WatchedThread;
 import io.aitbc.coordinator.dispatch.ClusterControl;
 import io.aitbc.coordinator.dispatch.Dispatcher;
 import io.aitbc.coordinator.dispatch.FiguresReport;
 import io.aitbc.coordinator.dispatch.WantsExchange;
 import io.aitbc.coordinator.intake.DoneTasks;
 import io.aitbc.coordinator.intake.OpenTransactions;
-import io.aitbc.coordinator.kafka.TopicCatalog;
+import io.aitbc.coordinator.kafka.SharedTopics;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.registry.AgentView;
 import io.aitbc.coordinator.registry.HeartbeatLoop;
 import io.aitbc.coordinator.registry.TopicRemoval;
 import io.aitbc.coordinator.settle.Settlement;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
+import org.apache.kafka.common.utils.Utils;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import org.springframework.context.SmartLifecycle;
@@ -29,21 +35,20 @@ import org.springframework.stereotype.Component;
 @Component
 public final class Coordinator implements SmartLifecycle {
     private static final Logger log = LoggerFactory.getLogger(Coordinator.class);
-    private static final long SAY_EVERY_SECONDS = 5;
+    private static final long TRY_EVERY_SECONDS = 5;
 
-    private final TopicCatalog topics;
+    private final SharedTopics topics;
     private final Redis redis;
     private final List<Part> parts;
     private final AssignmentTopics assignments;
     private final CountDownLatch closing = new CountDownLatch(1);
-    private final Thread starter = new Thread(this::startParts, "starter");
+    private final WatchedThread starter = new WatchedThread("starter", this::startParts);
+    private final FailuresInARow waiting = new FailuresInARow(log);
     private volatile boolean running;
     private volatile int started;
 
-    private record Part(Attempt start, AutoCloseable end) {}
-
     Coordinator(
-            TopicCatalog topics,
+            SharedTopics topics,
             Redis redis,
             AgentView agents,
             HeartbeatLoop heartbeats,
@@ -59,22 +64,26 @@ public final class Coordinator implements SmartLifecycle {
         this.topics = topics;
         this.redis = redis;
         this.assignments = assignments;
+        // Each is told of by those before it.
         this.parts = List.of(
-                new Part(agents::start, agents),
-                new Part(heartbeats::start, heartbeats),
-                new Part(topicRemoval::start, topicRemoval),
-                new Part(control::start, control),
-                new Part(dispatcher::start, dispatcher),
-                new Part(settlement::start, settlement),
-                new Part(figures::start, figures),
-                new Part(wants::start, wants),
-                new Part(doneTasks::start, doneTasks),
-                new Part(openTransactions::start, openTransactions));
+                topics, agents, heartbeats, topicRemoval, control, dispatcher, settlement, figures, wants, doneTasks, openTransactions);
     }
 
     /** Whether Kafka and Redis were found and all threads run. */
     public boolean isStarted() {
         return started == parts.size();
+    }
+
+    /** What is wrong with its threads, a sentence each. */
+    public List<String> troubles() {
+        Stream<String> ofStarter = isStarted() ? Stream.empty() : starter.troubles().stream();
+        return Stream.concat(ofStarter, parts.stream().limit(started).flatMap(part -> part.troubles().stream()))
+                .toList();
+    }
+
+    /** Topics that all need and somebody has deleted. */
+    public Set<String> missingTopics() {
+        return topics.missing();
     }
 
     @Override
@@ -87,16 +96,16 @@ public final class Coordinator implements SmartLifecycle {
     public void stop() {
         running = false;
         closing.countDown();
-        try {
-            starter.join(TimeUnit.SECONDS.toMillis(5));
-            for (int i = started - 1; i >= 0; i--) {
-                parts.get(i).end().close();
-            }
-            assignments.close();
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-        } catch (Exception e) {
-            log.error("The coordinator did not end cleanly", e);
+        starter.awaitEnd();
+        closeAll(parts.subList(0, started));
+        Utils.closeQuietly(assignments, "assignments");
+    }
+
+    /** The last first; one that cannot be closed does not keep the others. */
+    static void closeAll(List<? extends Part> parts) {
+        for (int i = parts.size() - 1; i >= 0; i--) {
+            Part part = parts.get(i);
+            Utils.closeQuietly(part, part.getClass().getSimpleName());
         }
     }
 
@@ -107,7 +116,7 @@ public final class Coordinator implements SmartLifecycle {
 
     private void startParts() {
         try {
-            if (await("Kafka", topics::createShared)
+            if (await("Kafka", topics::create)
                     && await("Redis", () -> redis.sync().ping())) {
                 for (Part part : parts) {
                     if (closing.getCount() == 0) {
@@ -115,7 +124,7 @@ public final class Coordinator implements SmartLifecycle {
                     }
                     // Counted first: one that is still starting has to be ended too.
                     started++;
-                    part.start().run();
+                    part.start();
                 }
                 log.info("Coordinator is at work");
             }
@@ -128,19 +137,20 @@ public final class Coordinator implements SmartLifecycle {
         void run() throws InterruptedException;
     }
 
-    /** Tries until it works, and says every few seconds that it does not; false when the coordinator is to end first. */
+    /** Tries every few seconds until it works; false when the coordinator is to end first. */
     private boolean await(String what, Attempt attempt) throws InterruptedException {
         while (closing.getCount() > 0) {
             try {
                 attempt.run();
+                waiting.end();
                 return true;
-            } catch (RuntimeException e) {
-                log.atWarn()
+            } catch (RuntimeException | Error e) {
+                waiting.next()
                         .log(
                                 "Waiting for {}: {}",
                                 what,
                                 NestedExceptionUtils.getMostSpecificCause(e).getMessage());
-                closing.await(SAY_EVERY_SECONDS, TimeUnit.SECONDS);
+                closing.await(TRY_EVERY_SECONDS, TimeUnit.SECONDS);
             }
         }
         return false;

@@ -1,13 +1,11 @@
 package io.aitbc.coordinator;
 
 import io.lettuce.core.RedisURI;
-import java.net.InetSocketAddress;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.concurrent.TimeUnit;
 import org.apache.kafka.common.utils.Utils;
 import org.springframework.boot.EnvironmentPostProcessor;
 import org.springframework.boot.SpringApplication;
@@ -22,8 +20,6 @@ public final class StartupSettings implements EnvironmentPostProcessor {
     /** What other implementations of the architecture call these levels. */
     private static final Map<String, String> OTHER_NAMES = Map.of("WARNING", "WARN", "CRITICAL", "ERROR");
 
-    private static final long SAY_EVERY_SECONDS = 5;
-
     @Override
     public void postProcessEnvironment(ConfigurableEnvironment environment, SpringApplication application) {
         Map<String, Object> logging = new HashMap<>();
@@ -34,7 +30,7 @@ public final class StartupSettings implements EnvironmentPostProcessor {
         environment.getPropertySources().addLast(new MapPropertySource("aitbc-log", logging));
         checkPort(value(environment, "coordinator.port"));
         checkRedis(value(environment, "redis.url"));
-        awaitNames(servers(value(environment, "kafka.bootstrap-servers")));
+        checkServers(value(environment, "kafka.bootstrap-servers"));
     }
 
     private static String value(ConfigurableEnvironment environment, String name) {
@@ -80,7 +76,8 @@ public final class StartupSettings implements EnvironmentPostProcessor {
                 text.replaceFirst(":[^:/]*@", ":***@"));
     }
 
-    private static List<InetSocketAddress> servers(String text) {
+    /** Whether a name resolves is not looked at: that may change, and REST is served meanwhile. */
+    private static void checkServers(String text) {
         List<String> servers = Arrays.stream(text.split(","))
                 .map(String::trim)
                 .filter(s -> !s.isEmpty())
@@ -89,29 +86,11 @@ public final class StartupSettings implements EnvironmentPostProcessor {
             throw new InvalidSettingException(
                     "kafka.bootstrap-servers", "must be host:port, or several with commas between", text);
         }
-        return servers.stream()
-                .map(server -> InetSocketAddress.createUnresolved(Utils.getHost(server), Utils.getPort(server)))
-                .toList();
     }
 
     private static boolean isServer(String text) {
         Integer port = Utils.getPort(text);
         return Utils.getHost(text) != null && port != null && port >= 1 && port <= 65_535;
-    }
-
-    /** Kafka's clients refuse to be made while no name resolves, as happens while a network is still coming up. */
-    private static void awaitNames(List<InetSocketAddress> servers) {
-        while (servers.stream()
-                .allMatch(server -> new InetSocketAddress(server.getHostString(), server.getPort()).isUnresolved())) {
-            System.out.println(
-                    "Waiting for Kafka: none of the hosts in aitbc.kafka.bootstrap-servers is known: " + servers);
-            try {
-                TimeUnit.SECONDS.sleep(SAY_EVERY_SECONDS);
-            } catch (InterruptedException e) {
-                Thread.currentThread().interrupt();
-                return;
-            }
-        }
     }
 
     /** A setting whose value cannot be used. */

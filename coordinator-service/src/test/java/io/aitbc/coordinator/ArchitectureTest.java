@@ -46,7 +46,7 @@ class ArchitectureTest {
             api        agent assign background balance dispatch intake match redis registry start trace
             live       agent api background dispatch intake redis registry start
             metrics    agent api balance dispatch live registry
-            start      assign dispatch intake kafka redis registry settle
+            start      assign background dispatch intake kafka redis registry settle
             """;
 
     private static final JavaClasses CLASSES = new ClassFileImporter()

@@ -79,6 +79,7 @@ class OutageTest {
                                 "/tasks/submit/batch", "[{\"task_data\":{}},{\"task_data\":{}},{\"task_data\":{}}]"),
                         () -> coordinator.post("/tasks/queues/low/pause", ""),
                         () -> coordinator.post("/tasks/queues/low/clear", ""),
+                        () -> coordinator.send("PUT", "/load-balancer/strategy", "{\"strategy\":\"random\"}"),
                         () -> coordinator.get("/tasks/queues/low"),
                         () -> coordinator.get("/tasks/dead-letter"),
                         () -> coordinator.post("/tasks/dead-letter/before/redrive", ""))
@@ -96,6 +97,11 @@ class OutageTest {
         coordinator.awaitTask("before", "completed");
         String after = coordinator.submit("{\"task_data\":{},\"task_id\":\"after\"}");
         coordinator.awaitTask(after, "assigned");
+        // The one that was refused is not remembered.
+        assertThat(coordinator
+                        .send("PUT", "/load-balancer/strategy", "{\"strategy\":\"random\"}")
+                        .code())
+                .isEqualTo(200);
     }
 
     /** Nobody can be heard while Kafka is away, so nobody was silent: agents have time to speak first. */

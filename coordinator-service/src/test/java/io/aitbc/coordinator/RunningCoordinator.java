@@ -87,6 +87,13 @@ public final class RunningCoordinator implements AutoCloseable {
                 new Class<?>[] {CoordinatorApplication.class, beans}, stack, topicPrefix, redisDatabase, settings);
     }
 
+    /** Returns once REST is served, whether or not anything else works. */
+    public static RunningCoordinator startUnhealthy(
+            LocalStack stack, String topicPrefix, int redisDatabase, String... settings) {
+        return new RunningCoordinator(
+                new Class<?>[] {CoordinatorApplication.class}, stack, topicPrefix, redisDatabase, settings);
+    }
+
     private static RunningCoordinator startWith(
             Class<?>[] sources, LocalStack stack, String topicPrefix, int redisDatabase, String... settings) {
         RunningCoordinator started = new RunningCoordinator(sources, stack, topicPrefix, redisDatabase, settings);

@@ -82,7 +82,7 @@ public final class Figures {
             @JsonProperty("load_balancer_stats") Balance balance,
 
             @JsonProperty("queue_sizes") @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable
-            Map<Priority, Long> queueSizes) {}
+            Map<Priority, @Nullable Long> queueSizes) {}
 
     /**
      * @param successful assignments that ended as completed
@@ -103,13 +103,14 @@ public final class Figures {
             @JsonProperty("avg_agent_load") double avgAgentLoad) {}
 
     /**
+     * @param size null while its topic is missing
      * @param oldestAgeSeconds how long the longest waiting task has waited; null when none waits
      * @param scheduled how many wait for a time that is still to come
      * @param heldBack how many records cannot be read before a transaction that is still open ends
      * @param heldBackBy the producer of that transaction; null when there is none
      */
     public record Queue(
-            @JsonProperty("size") long size,
+            @JsonProperty("size") @Nullable Long size,
             @JsonProperty("oldest_age_seconds") @Nullable Double oldestAgeSeconds,
             @JsonProperty("received_per_second") double receivedPerSecond,
             @JsonProperty("assigned_per_second") double assignedPerSecond,
@@ -151,11 +152,11 @@ public final class Figures {
         return balance(counted, recently(counted));
     }
 
-    public Map<Priority, Long> queueSizes() throws InterruptedException {
+    public Map<Priority, @Nullable Long> queueSizes() throws InterruptedException {
         return sizes.read();
     }
 
-    public Map<Priority, Queue> queues(Map<Priority, Long> queueSizes, Instant now) {
+    public Map<Priority, Queue> queues(Map<Priority, @Nullable Long> queueSizes, Instant now) {
         Collection<LaneFigures> lanes = report.all().values();
         Map<Priority, Queue> queues = new EnumMap<>(Priority.class);
         queueSizes.forEach((priority, size) -> {
@@ -164,7 +165,7 @@ public final class Figures {
                     priority,
                     new Queue(
                             size,
-                            size == 0 ? null : oldestAge(lanes, open, priority, now),
+                            size == null || size == 0 ? null : oldestAge(lanes, open, priority, now),
                             sum(lanes, priority, LaneFigures::receivedPerSecond),
                             sum(lanes, priority, LaneFigures::assignedPerSecond),
                             lanes.stream()

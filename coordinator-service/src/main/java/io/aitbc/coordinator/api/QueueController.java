@@ -44,19 +44,21 @@ class QueueController {
 
     record QueueSizesNow(
             @JsonProperty("status") String status,
-            @JsonProperty("queue_sizes") Map<Priority, Long> queueSizes,
+            @JsonProperty("queue_sizes") Map<Priority, @Nullable Long> queueSizes,
             @JsonProperty("paused") Set<Priority> paused,
             @JsonProperty("timestamp") Instant timestamp) {}
 
     @GetMapping
-    @Operation(summary = "How many tasks of each priority no agent has")
+    @Operation(
+            summary = "How many tasks of each priority no agent has",
+            description = "A size is null while the topic of its priority is missing.")
     QueueSizesNow sizes() throws InterruptedException {
         return new QueueSizesNow("success", figures.queueSizes(), paused(), clock.instant());
     }
 
     record QueueStats(
             @JsonProperty("status") String status,
-            @JsonProperty("queue_sizes") Map<Priority, Long> queueSizes,
+            @JsonProperty("queue_sizes") Map<Priority, @Nullable Long> queueSizes,
             @JsonProperty("distribution_stats") Figures.Tasks distributionStats,
             @JsonProperty("queues") Map<Priority, Figures.Queue> queues,
             @JsonProperty("timestamp") Instant timestamp) {}
@@ -65,7 +67,7 @@ class QueueController {
     @Operation(summary = "Per priority: size, age of the oldest task, rates in and out")
     QueueStats stats() throws InterruptedException {
         Instant now = clock.instant();
-        Map<Priority, Long> sizes = figures.queueSizes();
+        Map<Priority, @Nullable Long> sizes = figures.queueSizes();
         return new QueueStats("success", sizes, figures.tasks(false), figures.queues(sizes, now), now);
     }
 
@@ -92,7 +94,7 @@ class QueueController {
     record QueueFront(
             @JsonProperty("status") String status,
             @JsonProperty("priority") Priority priority,
-            @JsonProperty("size") long size,
+            @JsonProperty("size") @Nullable Long size,
             @JsonProperty("paused") boolean paused,
             @JsonProperty("tasks") List<Waiting> tasks,
             @JsonProperty("timestamp") Instant timestamp) {}

@@ -12,11 +12,13 @@ import io.swagger.v3.oas.annotations.tags.Tag;
 import java.time.Clock;
 import java.time.Instant;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.DescribeClusterOptions;
+import org.apache.kafka.common.KafkaException;
 import org.jspecify.annotations.Nullable;
 import org.springframework.beans.factory.ObjectProvider;
 import org.springframework.beans.factory.annotation.Qualifier;
@@ -82,15 +84,21 @@ class ServiceController {
             @JsonProperty("kafka") State kafka,
             @JsonProperty("redis") State redis,
             @JsonProperty("dispatch") State dispatch,
+            @JsonProperty("topics") State topics,
+            @JsonProperty("threads") State threads,
             @JsonProperty("timestamp") Instant timestamp) {}
 
     @GetMapping({"/health", "/v1/health"})
-    @Operation(summary = "Whether Kafka, Redis and the dispatch of tasks work; 503 when one does not")
+    @Operation(
+            summary = "Whether Kafka, Redis and the dispatch of tasks work; 503 when one does not",
+            description = "Also whether all shared topics are there, and all of the coordinator's threads run.")
     ResponseEntity<HealthNow> health() throws InterruptedException {
         State ofKafka = kafkaState();
         State ofRedis = redisState();
         State ofDispatch = dispatchState(ofRedis);
-        boolean healthy = ofKafka.up() && ofRedis.up() && ofDispatch.up();
+        State ofTopics = topicsState();
+        State ofThreads = threadsState();
+        boolean healthy = ofKafka.up() && ofRedis.up() && ofDispatch.up() && ofTopics.up() && ofThreads.up();
         return ResponseEntity.status(healthy ? HttpStatus.OK : HttpStatus.SERVICE_UNAVAILABLE)
                 .body(new HealthNow(
                         healthy ? "healthy" : "unhealthy",
@@ -99,6 +107,8 @@ class ServiceController {
                         ofKafka,
                         ofRedis,
                         ofDispatch,
+                        ofTopics,
+                        ofThreads,
                         clock.instant()));
     }
 
@@ -138,7 +148,21 @@ class ServiceController {
             return State.down(String.valueOf(e.getCause().getMessage()));
         } catch (TimeoutException e) {
             return State.down("no answer in " + WAIT_MS + " ms");
+        } catch (KafkaException e) {
+            return State.down(String.valueOf(e.getMessage()));
         }
+    }
+
+    private State topicsState() {
+        Set<String> missing = coordinator.isStarted() ? coordinator.missingTopics() : Set.of();
+        return missing.isEmpty()
+                ? State.UP
+                : State.down("missing, and created again as soon as Kafka permits: " + String.join(", ", missing));
+    }
+
+    private State threadsState() {
+        List<String> troubles = coordinator.troubles();
+        return troubles.isEmpty() ? State.UP : State.down(String.join("; ", troubles));
     }
 
     private State redisState() {
@@ -158,7 +182,7 @@ class ServiceController {
             return State.down("not started yet");
         }
         if (!dispatcher.isRunning()) {
-            return State.down("begins anew after a failure; the log says which");
+            return State.down("starts, or starts over; if after a failure, the log says which");
         }
         return !ofRedis.up() || redis.sync().exists(Keys.INDEX_COMPLETE) == 1
                 ? State.UP

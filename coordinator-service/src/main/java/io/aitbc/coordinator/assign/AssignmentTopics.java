@@ -25,6 +25,7 @@ import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.errors.TimeoutException;
+import org.apache.kafka.common.utils.Utils;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -92,7 +93,13 @@ public final class AssignmentTopics implements AutoCloseable {
             // Of agents that left, for the most part; those of others are found again at once.
             entrances.values().removeIf(Entrance::isOpen);
         }
-        Entrance entrance = entrances.computeIfAbsent(agentId, this::open);
+        Entrance entrance;
+        try {
+            entrance = entrances.computeIfAbsent(agentId, this::open);
+        } catch (KafkaException e) {
+            // A producer could not be made.
+            return CompletableFuture.failedFuture(e);
+        }
         ProducerRecord<String, byte[]> record = new ProducerRecord<>(topics.assignments(agentId), taskId, value);
         TraceHeader.add(record, trace);
         return entrance.pass(record).whenComplete((done, failure) -> {
@@ -132,6 +139,10 @@ public final class AssignmentTopics implements AutoCloseable {
                 entrance.opens(new KafkaException("interrupted"));
             } catch (RuntimeException e) {
                 entrance.opens(e);
+            } catch (Error e) {
+                // Those who wait for it would do so for ever.
+                entrance.opens(new KafkaException("the topic could not be looked for", e));
+                throw e;
             }
         });
         return entrance;
@@ -165,7 +176,9 @@ public final class AssignmentTopics implements AutoCloseable {
     public synchronized void close() {
         finders.shutdownNow();
         // One after the other they would take as long as all together, if Kafka is away.
-        producers.parallelStream().forEach(producer -> producer.close(Duration.ofSeconds(2)));
+        producers.parallelStream()
+                .forEach(producer ->
+                        Utils.closeQuietly(() -> producer.close(Duration.ofSeconds(2)), "producer of assignments"));
     }
 
     /** What is to go into a topic waits here, in order, until the topic is found. */

@@ -1,14 +1,15 @@
 package io.aitbc.coordinator.background;
 
 import java.time.Duration;
+import java.util.List;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * A thread that does something again and again until it is closed. When it fails, because Kafka or Redis is away, it is done again the
- * next time; the first failure of a row is worth a line in the log.
+ * A thread that does something again and again until it is closed. Whatever it fails with, as a rule because Kafka or Redis is away, it
+ * is done again the next time; the first failure of a row is worth a line in the log.
  */
 public final class Recurring implements AutoCloseable {
     /** What is done. */
@@ -17,13 +18,12 @@ public final class Recurring implements AutoCloseable {
     }
 
     private static final Logger log = LoggerFactory.getLogger(Recurring.class);
-    private static final long END_WITHIN_SECONDS = 5;
 
     private final Duration pause;
     private final Action action;
     private final Runnable last;
     private final CountDownLatch closing = new CountDownLatch(1);
-    private final Thread thread;
+    private final WatchedThread thread;
     private final FailuresInARow failures = new FailuresInARow(log);
 
     /**
@@ -35,7 +35,7 @@ public final class Recurring implements AutoCloseable {
         this.pause = pause;
         this.action = action;
         this.last = last;
-        this.thread = new Thread(this::run, name);
+        this.thread = new WatchedThread(name, this::run);
     }
 
     public void start() {
@@ -46,11 +46,12 @@ public final class Recurring implements AutoCloseable {
     @Override
     public void close() {
         closing.countDown();
-        try {
-            thread.join(TimeUnit.SECONDS.toMillis(END_WITHIN_SECONDS));
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-        }
+        thread.awaitEnd();
+    }
+
+    /** See {@link Part#troubles}. A failure of what is done once in minutes is not known to last. */
+    public List<String> troubles() {
+        return pause.compareTo(WatchedThread.FAILING_AFTER) < 0 || !thread.isAlive() ? thread.troubles() : List.of();
     }
 
     private void run() {
@@ -62,7 +63,7 @@ public final class Recurring implements AutoCloseable {
         } catch (InterruptedException e) {
             log.debug("Interrupted");
         } catch (RuntimeException e) {
-            log.atDebug().log("{} did not end cleanly: {}", thread.getName(), e.toString());
+            log.atDebug().log("{} did not end cleanly: {}", thread.name(), e.toString());
         }
     }
 
@@ -70,10 +71,12 @@ public final class Recurring implements AutoCloseable {
         try {
             action.run();
             failures.end();
+            thread.works();
         } catch (InterruptedException e) {
             throw e;
-        } catch (Exception e) {
-            failures.next().log("{} will try again: {}", thread.getName(), e.toString());
+        } catch (Throwable e) {
+            thread.failed(e);
+            failures.next().log("{} will try again: {}", thread.name(), e.toString());
         }
     }
 }

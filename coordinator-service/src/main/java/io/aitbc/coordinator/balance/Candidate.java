@@ -54,6 +54,11 @@ public final class Candidate {
         unanswered = Math.max(0, unanswered - 1);
     }
 
+    /** No placement will be answered any more. */
+    public void forgetPlacements() {
+        unanswered = 0;
+    }
+
     /** The registry counted anew, what other coordinators gave the agent included. */
     public void counted(int count) {
         counted = count;

@@ -7,13 +7,16 @@ import io.aitbc.contracts.ControlMessage.QueueCleared;
 import io.aitbc.contracts.ControlMessage.SwitchStrategy;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Topics;
+import io.aitbc.coordinator.background.Part;
 import io.aitbc.coordinator.balance.LoadBalancingStrategy;
 import io.aitbc.coordinator.intake.QueueSizes;
 import io.aitbc.coordinator.intake.TaskIds;
 import io.aitbc.coordinator.kafka.KafkaClients;
+import io.aitbc.coordinator.kafka.SharedTopics;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
 import java.time.Clock;
+import java.util.List;
 import java.util.Map;
 import java.util.OptionalLong;
 import java.util.Set;
@@ -27,7 +30,7 @@ import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.common.TopicPartition;
 
 /** Commands to the whole cluster, whichever coordinator was asked. May be used by any thread. */
-public final class ClusterControl implements AutoCloseable {
+public final class ClusterControl implements Part {
     private static final long WAIT_SECONDS = 30;
     private static final long LOOK_FOR_TRANSACTIONS_EVERY_MS = 500;
 
@@ -37,10 +40,14 @@ public final class ClusterControl implements AutoCloseable {
     private final Redis redis;
     private final Clock clock;
     private final Map<String, Clearing> clearings = new ConcurrentHashMap<>();
-    private final Map<String, CompletableFuture<Void>> switches = new ConcurrentHashMap<>();
+    /** Those who wait for a switch, each with the strategy that it is to. */
+    private final Map<CompletableFuture<Void>, LoadBalancingStrategy> switches = new ConcurrentHashMap<>();
+
     private final Map<String, CompletableFuture<Void>> awaited = new ConcurrentHashMap<>();
     private final Set<Priority> pausedQueues = ConcurrentHashMap.newKeySet();
     private volatile LoadBalancingStrategy strategy;
+    /** Whether it was chosen by a command, not by this coordinator's settings. */
+    private volatile boolean switched;
 
     /**
      * What came of a clear.
@@ -55,6 +62,7 @@ public final class ClusterControl implements AutoCloseable {
 
     ClusterControl(
             KafkaClients clients,
+            SharedTopics shared,
             Producer<String, byte[]> producer,
             Topics topics,
             Dispatcher dispatcher,
@@ -62,7 +70,7 @@ public final class ClusterControl implements AutoCloseable {
             Redis redis,
             LoadBalancingStrategy initialStrategy,
             Clock clock) {
-        this.topic = new ControlTopic(clients, producer, topics, this::received, clock);
+        this.topic = new ControlTopic(clients, shared, producer, topics, this::received, this::decideAgain, clock);
         this.dispatcher = dispatcher;
         this.sizes = sizes;
         this.redis = redis;
@@ -71,6 +79,7 @@ public final class ClusterControl implements AutoCloseable {
     }
 
     /** Returns once it is known what was decided before. */
+    @Override
     public void start() throws InterruptedException {
         topic.start();
     }
@@ -80,6 +89,11 @@ public final class ClusterControl implements AutoCloseable {
         topic.close();
     }
 
+    @Override
+    public List<String> troubles() {
+        return topic.troubles();
+    }
+
     /** The strategy in force. */
     public LoadBalancingStrategy strategy() {
         return strategy;
@@ -87,10 +101,14 @@ public final class ClusterControl implements AutoCloseable {
 
     /** Switches all coordinators to a strategy; returns when this one has. */
     public void switchStrategy(LoadBalancingStrategy wanted) throws InterruptedException {
-        CompletableFuture<Void> applied =
-                switches.computeIfAbsent(wanted.wireName(), name -> new CompletableFuture<>());
-        send(new SwitchStrategy(wanted.wireName(), clock.instant()), applied);
-        await(applied, "the strategy was not switched in time");
+        CompletableFuture<Void> applied = new CompletableFuture<>();
+        switches.put(applied, wanted);
+        try {
+            send(new SwitchStrategy(wanted.wireName(), clock.instant()), applied);
+            await(applied, "the strategy was not switched in time");
+        } finally {
+            switches.remove(applied);
+        }
     }
 
     /** Stops, or resumes, the assignment of a queue's tasks by all coordinators; returns when this one has heard it. */
@@ -193,6 +211,16 @@ public final class ClusterControl implements AutoCloseable {
         });
     }
 
+    /** What is in force is told to coordinators that start later. Each tells what is the same anyway. */
+    private void decideAgain() {
+        if (switched) {
+            topic.send(new SwitchStrategy(strategy.wireName(), clock.instant()));
+        }
+        for (Priority priority : pausedQueues()) {
+            topic.send(new PauseQueue(TaskIds.next(), priority, true, clock.instant()));
+        }
+    }
+
     private void received(ControlMessage message) {
         if (message instanceof ClearQueue command) {
             dispatcher.tellLane(lane -> lane.clear(command));
@@ -226,11 +254,13 @@ public final class ClusterControl implements AutoCloseable {
 
     private void apply(LoadBalancingStrategy wanted) {
         strategy = wanted;
+        switched = true;
         dispatcher.tell(matcher -> matcher.switchStrategy(wanted));
-        CompletableFuture<Void> applied = switches.remove(wanted.wireName());
-        if (applied != null) {
-            applied.complete(null);
-        }
+        switches.forEach((applied, to) -> {
+            if (to == wanted) {
+                applied.complete(null);
+            }
+        });
     }
 
     private static void await(CompletableFuture<Void> done, String otherwise) throws InterruptedException {

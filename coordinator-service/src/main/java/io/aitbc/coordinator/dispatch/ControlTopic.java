@@ -6,6 +6,7 @@ import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.background.RareWarning;
 import io.aitbc.coordinator.kafka.ConsumerLoop;
 import io.aitbc.coordinator.kafka.KafkaClients;
+import io.aitbc.coordinator.kafka.SharedTopics;
 import java.time.Clock;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
@@ -14,10 +15,11 @@ import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.ConsumerRecords;
-import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.Uuid;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -33,25 +35,40 @@ final class ControlTopic implements AutoCloseable {
     private final Producer<String, byte[]> producer;
     private final Topics topics;
     private final Consumer<ControlMessage> listener;
+    private final Runnable onNewTopic;
     private final Clock clock;
     private final ConsumerLoop loop;
     private final CountDownLatch caughtUp = new CountDownLatch(1);
     /** The offset of the last message at the start; used by the control thread only. */
     private long newest;
 
+    private @Nullable Uuid topicId;
+
     private final RareWarning ignored = new RareWarning(log, "{} control messages ignored: {}");
 
+    /** @param onNewTopic called when the topic has been created again, and what was decided before is in no topic */
     ControlTopic(
             KafkaClients clients,
+            SharedTopics shared,
             Producer<String, byte[]> producer,
             Topics topics,
             Consumer<ControlMessage> listener,
+            Runnable onNewTopic,
             Clock clock) {
         this.producer = producer;
         this.topics = topics;
         this.listener = listener;
         this.clock = clock;
-        this.loop = new ConsumerLoop("control", () -> open(clients), this::handle, false);
+        this.onNewTopic = onNewTopic;
+        this.loop = new ConsumerLoop(
+                "control",
+                new ConsumerLoop.Source(
+                        () -> shared.id(topics.control()),
+                        clients::freeConsumer,
+                        (consumer, gained) -> begin(consumer, shared.id(topics.control()))),
+                this::handle,
+                false,
+                () -> {});
     }
 
     /** Returns once all that was said before has been passed on. */
@@ -78,8 +95,11 @@ final class ControlTopic implements AutoCloseable {
         loop.close();
     }
 
-    private KafkaConsumer<byte[], byte[]> open(KafkaClients clients) {
-        KafkaConsumer<byte[], byte[]> consumer = clients.freeConsumer();
+    List<String> troubles() {
+        return loop.troubles();
+    }
+
+    private void begin(org.apache.kafka.clients.consumer.Consumer<byte[], byte[]> consumer, @Nullable Uuid id) {
         TopicPartition partition = new TopicPartition(topics.control(), 0);
         consumer.assign(List.of(partition));
         consumer.seekToBeginning(List.of(partition));
@@ -87,7 +107,10 @@ final class ControlTopic implements AutoCloseable {
         if (newest < 0) {
             caughtUp.countDown();
         }
-        return consumer;
+        if (topicId != null && id != null && !id.equals(topicId)) {
+            onNewTopic.run();
+        }
+        topicId = id == null ? topicId : id;
     }
 
     void handle(ConsumerRecords<byte[], byte[]> records) {

@@ -15,6 +15,7 @@ import io.aitbc.coordinator.intake.TaskQueue;
 import io.aitbc.coordinator.intake.TaskRecords;
 import io.aitbc.coordinator.intake.TaskStates;
 import io.aitbc.coordinator.kafka.KafkaClients;
+import io.aitbc.coordinator.kafka.SharedTopics;
 import io.aitbc.coordinator.kafka.TopicSettings;
 import io.aitbc.coordinator.match.Matcher;
 import io.aitbc.coordinator.redis.Redis;
@@ -82,6 +83,7 @@ class DispatchConfiguration {
     Dispatcher dispatcher(
             CoordinatorId id,
             KafkaClients clients,
+            SharedTopics shared,
             Topics topics,
             TaskRecords records,
             DeadLetters deadLetters,
@@ -104,6 +106,7 @@ class DispatchConfiguration {
                                 settings.batch(),
                                 ConsumerConfig.FETCH_MAX_WAIT_MS_CONFIG,
                                 LONGEST_FETCH_MS)),
+                () -> shared.ids(topics.tasks()),
                 topics,
                 records,
                 deadLetters,
@@ -126,6 +129,7 @@ class DispatchConfiguration {
     @Bean(destroyMethod = "")
     ClusterControl clusterControl(
             KafkaClients clients,
+            SharedTopics shared,
             Producer<String, byte[]> producer,
             Topics topics,
             Dispatcher dispatcher,
@@ -133,7 +137,8 @@ class DispatchConfiguration {
             Redis redis,
             DispatchSettings settings,
             Clock clock) {
-        return new ClusterControl(clients, producer, topics, dispatcher, sizes, redis, settings.strategy(), clock);
+        return new ClusterControl(
+                clients, shared, producer, topics, dispatcher, sizes, redis, settings.strategy(), clock);
     }
 
     @Bean(destroyMethod = "")

@@ -6,12 +6,17 @@ import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.assign.AssignmentTopics;
 import io.aitbc.coordinator.assign.Reservations;
 import io.aitbc.coordinator.assign.Verdict;
+import io.aitbc.coordinator.background.FailuresInARow;
 import io.aitbc.coordinator.background.Pace;
+import io.aitbc.coordinator.background.Part;
+import io.aitbc.coordinator.background.RareWarning;
+import io.aitbc.coordinator.background.WatchedThread;
 import io.aitbc.coordinator.intake.DeadLetters;
 import io.aitbc.coordinator.intake.QueueSizes;
 import io.aitbc.coordinator.intake.TaskQueue;
 import io.aitbc.coordinator.intake.TaskRecords;
 import io.aitbc.coordinator.intake.TaskStates;
+import io.aitbc.coordinator.kafka.CommitTag;
 import io.aitbc.coordinator.match.Matcher;
 import io.aitbc.coordinator.match.Placement;
 import io.aitbc.coordinator.match.Position;
@@ -44,17 +49,20 @@ import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.Uuid;
 import org.apache.kafka.common.errors.InterruptException;
 import org.apache.kafka.common.errors.RetriableException;
 import org.apache.kafka.common.errors.WakeupException;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
  * The thread that runs a lane: reads what comes from Kafka, lets the lane do what can be done, and commits what is done. Reserving
- * and publishing go on while the next rounds run, their outcomes come back through the mailbox.
+ * and publishing go on while the next rounds run, their outcomes come back through the mailbox. After an unexpected failure, and when
+ * one of the topics is deleted or created again, it starts over: with a new consumer, and nothing owned.
  */
-public final class Dispatcher implements AutoCloseable {
+public final class Dispatcher implements Part {
     private static final Logger log = LoggerFactory.getLogger(Dispatcher.class);
 
     /** How long a round may wait for an answer of Kafka. */
@@ -66,12 +74,17 @@ public final class Dispatcher implements AutoCloseable {
 
     private static final Duration COMMIT_EVERY = Duration.ofMillis(200);
     private static final Duration LOOK_AT_TIME_EVERY = Duration.ofSeconds(1);
-    private static final Duration BEFORE_ANEW = Duration.ofSeconds(2);
+    private static final Duration BEFORE_STARTING_OVER = Duration.ofSeconds(2);
+    private static final Duration LOOK_AT_TOPICS_EVERY = Duration.ofMillis(100);
+    /** A failure after so long is not the next of the same row. */
+    private static final Duration STEADY_AFTER = Duration.ofMinutes(1);
+
     private static final Duration OPEN_WORK_LIMIT = Duration.ofSeconds(2);
     /** Of the heap, for tasks that wait; what else there is needs about 100 MiB. */
     private static final long SHARE_FOR_TASKS = 3;
 
     private final Supplier<KafkaConsumer<byte[], byte[]>> newConsumer;
+    private final Supplier<Map<String, Uuid>> topicIds;
     private final Topics topics;
     private final TaskRecords records;
     private final DeadLetters deadLetters;
@@ -89,11 +102,15 @@ public final class Dispatcher implements AutoCloseable {
     /** What can wait until the next round: to be woken for each of many costs more than what is in them. */
     private final Queue<Runnable> slowMail = new ConcurrentLinkedQueue<>();
 
-    private final Thread thread = new Thread(this::run, "dispatcher");
+    private final WatchedThread thread = new WatchedThread("dispatcher", this::run);
+    private final FailuresInARow failures = new FailuresInARow(log);
 
     private final CountDownLatch closing = new CountDownLatch(1);
-    private volatile KafkaConsumer<byte[], byte[]> consumer;
-    private volatile boolean failing;
+    private volatile @Nullable KafkaConsumer<byte[], byte[]> consumer;
+    /** The topics that it reads, and which ones of their names: those that were missing when it was opened are not among them. */
+    private Map<String, Uuid> opened = Map.of();
+
+    private volatile boolean working;
     private volatile boolean polling;
     private volatile LaneFigures figures =
             new LaneFigures(Instant.EPOCH, 0, 0, null, Map.of(), Map.of(), Map.of(), Map.of());
@@ -104,16 +121,20 @@ public final class Dispatcher implements AutoCloseable {
     /** Partitions that are owned, and whose committed offsets are still to be read. */
     private final Set<TopicPartition> gaining = new HashSet<>();
 
+    private final RareWarning notAnswered = new RareWarning(log, "{} rounds were cut short, Kafka: {}");
     private final List<Runnable> notSetAside = new ArrayList<>();
     private final Pace polls = new Pace(BETWEEN_POLLS_BESIDE_WORK);
     private final Pace commits = new Pace(COMMIT_EVERY);
     private final Pace looks = new Pace(LOOK_AT_TIME_EVERY);
+    private final Pace topicLooks = new Pace(LOOK_AT_TOPICS_EVERY);
     private long lastLook = System.nanoTime();
     /** Whether the last round left something that can be done at once. */
     private boolean moreToDo;
 
+    /** @param topicIds the ids of the task topics that are there now */
     Dispatcher(
             Supplier<KafkaConsumer<byte[], byte[]>> newConsumer,
+            Supplier<Map<String, Uuid>> topicIds,
             Topics topics,
             TaskRecords records,
             DeadLetters deadLetters,
@@ -128,7 +149,7 @@ public final class Dispatcher implements AutoCloseable {
             DispatchMeters meters,
             Clock clock) {
         this.newConsumer = newConsumer;
-        this.consumer = newConsumer.get();
+        this.topicIds = topicIds;
         this.topics = topics;
         this.records = records;
         this.deadLetters = deadLetters;
@@ -150,8 +171,14 @@ public final class Dispatcher implements AutoCloseable {
         this.clock = clock;
     }
 
+    @Override
     public void start() {
         thread.start();
+    }
+
+    @Override
+    public List<String> troubles() {
+        return thread.troubles();
     }
 
     /** Lets the dispatching thread do something with the matcher, soon. */
@@ -176,11 +203,14 @@ public final class Dispatcher implements AutoCloseable {
     @Override
     public void close() {
         closing.countDown();
-        consumer.wakeup();
-        try {
-            thread.join(TimeUnit.SECONDS.toMillis(5));
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
+        wakeUp();
+        thread.awaitEnd();
+    }
+
+    private void wakeUp() {
+        KafkaConsumer<byte[], byte[]> polled = consumer;
+        if (polled != null) {
+            polled.wakeup();
         }
     }
 
@@ -194,40 +224,69 @@ public final class Dispatcher implements AutoCloseable {
         }
     }
 
-    /** Until closed, or until something happens that nobody thought of: then everything is read again, by whoever gets the partitions. */
+    /** Until closed, until the topics are others, or until an unexpected failure. */
     private void dispatch() throws InterruptedException {
-        try (KafkaConsumer<byte[], byte[]> opened = consumer) {
-            opened.subscribe(topics.tasks(), new Ownership());
-            while (!isClosing()) {
+        opened = topicIds.get();
+        if (opened.isEmpty()) {
+            handleMail();
+            closing.await(LOOK_AT_TOPICS_EVERY.toMillis(), TimeUnit.MILLISECONDS);
+            return;
+        }
+        try (KafkaConsumer<byte[], byte[]> reading = newConsumer.get()) {
+            consumer = reading;
+            reading.subscribe(opened.keySet(), new Ownership());
+            long steadyAt = System.nanoTime() + STEADY_AFTER.toNanos();
+            while (!isClosing() && !(topicLooks.isDue() && !opened.equals(topicIds.get()))) {
                 runRound();
-                failing = false;
+                working = true;
+                thread.works();
+                if (System.nanoTime() - steadyAt >= 0) {
+                    failures.end();
+                }
             }
+            working = false;
+            forgetLostTopics();
             finishOpenWork();
             commitNow();
         } catch (InterruptException e) {
             throw e;
-        } catch (RuntimeException e) {
-            failing = true;
-            log.atError()
-                    .addKeyValue("pause_ms", BEFORE_ANEW.toMillis())
+        } catch (RuntimeException | Error e) {
+            working = false;
+            thread.failed(e);
+            failures.next()
+                    .addKeyValue("pause_ms", BEFORE_STARTING_OVER.toMillis())
                     .setCause(e)
-                    .log("Dispatch begins anew, after a failure that no one thought of");
+                    .log("Dispatch starts over after an unexpected failure");
+            closing.await(BEFORE_STARTING_OVER.toMillis(), TimeUnit.MILLISECONDS);
+        } finally {
+            working = false;
             lane.lostAll();
             paused.clear();
             gaining.clear();
-            if (!closing.await(BEFORE_ANEW.toMillis(), TimeUnit.MILLISECONDS)) {
-                consumer = newConsumer.get();
-            }
         }
+    }
+
+    /** What waited in a topic that was deleted is gone, and nothing is to be committed for it. */
+    private void forgetLostTopics() {
+        Map<String, Uuid> now = topicIds.get();
+        opened.forEach((topic, id) -> {
+            if (!id.equals(now.get(topic))) {
+                int waiting = lane.topicLost(topics.priorityOf(topic));
+                log.atWarn()
+                        .addKeyValue("topic", topic)
+                        .addKeyValue("waiting_here", waiting)
+                        .log("A topic was deleted: the tasks that waited in it are lost");
+            }
+        });
     }
 
     private boolean isClosing() {
         return closing.getCount() == 0;
     }
 
-    /** Whether tasks are dispatched; not for a moment after a failure that nobody thought of. */
+    /** Whether tasks are dispatched; not while it starts, or starts over. */
     public boolean isRunning() {
-        return thread.isAlive() && !failing;
+        return thread.isAlive() && working;
     }
 
     private void runRound() {
@@ -236,11 +295,12 @@ public final class Dispatcher implements AutoCloseable {
         } catch (WakeupException e) {
             log.trace("Woken");
         } catch (RetriableException e) {
-            log.atWarn().log("Will try again: {}", e.toString());
+            notAnswered.about(e.toString());
         }
     }
 
     private void round() {
+        notAnswered.say(clock.instant());
         meters.round();
         handleMail();
         loadGained();
@@ -368,10 +428,14 @@ public final class Dispatcher implements AutoCloseable {
         Map<TopicPartition, Long> ends = unwoken(() -> consumer.endOffsets(gained, PATIENCE));
         for (TopicPartition partition : gained) {
             OffsetAndMetadata offset = committed.get(partition);
+            if (offset != null && CommitTag.isOfAnother(opened.get(partition.topic()), offset.metadata())) {
+                offset = null;
+                consumer.seekToBeginning(Set.of(partition));
+            }
             lane.gained(
                     lanePartition(partition),
                     offset == null ? unwoken(() -> consumer.position(partition, PATIENCE)) : offset.offset(),
-                    offset == null ? "" : offset.metadata(),
+                    offset == null ? "" : CommitTag.without(offset.metadata()),
                     ends.getOrDefault(partition, 0L));
             gaining.remove(partition);
         }
@@ -432,9 +496,11 @@ public final class Dispatcher implements AutoCloseable {
 
     private Map<TopicPartition, OffsetAndMetadata> commits() {
         Map<TopicPartition, OffsetAndMetadata> offsets = new HashMap<>();
-        lane.commits()
-                .forEach((partition, commit) -> offsets.put(
-                        kafkaPartition(partition), new OffsetAndMetadata(commit.offset(), commit.metadata())));
+        lane.commits().forEach((id, commit) -> {
+            TopicPartition partition = kafkaPartition(id);
+            String metadata = CommitTag.with(opened.get(partition.topic()), commit.metadata());
+            offsets.put(partition, new OffsetAndMetadata(commit.offset(), metadata));
+        });
         return offsets;
     }
 
@@ -482,7 +548,7 @@ public final class Dispatcher implements AutoCloseable {
     private void post(Runnable mail) {
         mailbox.add(mail);
         if (polling) {
-            consumer.wakeup();
+            wakeUp();
         }
     }
 

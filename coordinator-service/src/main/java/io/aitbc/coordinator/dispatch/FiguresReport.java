@@ -1,6 +1,7 @@
 package io.aitbc.coordinator.dispatch;
 
 import io.aitbc.contracts.Json;
+import io.aitbc.coordinator.background.Part;
 import io.aitbc.coordinator.background.Recurring;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
@@ -8,12 +9,13 @@ import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /** Tells the cluster once a second what this coordinator's lane looks like, and reads what the others told. */
-public final class FiguresReport implements AutoCloseable {
+public final class FiguresReport implements Part {
     private static final Logger log = LoggerFactory.getLogger(FiguresReport.class);
     private static final Duration EVERY = Duration.ofSeconds(1);
     private static final Duration CURRENT = Duration.ofSeconds(10);
@@ -32,6 +34,7 @@ public final class FiguresReport implements AutoCloseable {
         this.clock = clock;
     }
 
+    @Override
     public void start() {
         telling.start();
     }
@@ -39,6 +42,11 @@ public final class FiguresReport implements AutoCloseable {
     @Override
     public void close() {
         telling.close();
+    }
+
+    @Override
+    public List<String> troubles() {
+        return telling.troubles();
     }
 
     /** The figures of all coordinators that are at work, by id. */

@@ -30,6 +30,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
+import java.util.function.BiConsumer;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -146,6 +148,10 @@ final class Lane {
     private final RareWarning notPublished = new RareWarning(log, "{} times an assignment could not be published: {}");
     private Instant nextPutOff = Instant.EPOCH;
     private Instant nextMakeSure = Instant.EPOCH;
+    /** How often everything was lost: an answer to what was asked before that is ignored. */
+    private int timesLostAll;
+    /** What went wrong while an answer was handled, until a round throws it. */
+    private @Nullable Throwable broken;
 
     /**
      * @param windowPerPartition how many unfinished tasks of a partition are held
@@ -182,17 +188,47 @@ final class Lane {
                 .forEach(command -> startClearing(id, partition, command));
     }
 
-    void lost(Set<OwnedPartition.Id> ids) {
+    /** @return how many tasks waited there */
+    int lost(Set<OwnedPartition.Id> ids) {
         partitions.keySet().removeAll(ids);
         fresh.removeIf(position -> ids.contains(OwnedPartition.Id.of(position)));
         inherited.removeIf(task -> ids.contains(OwnedPartition.Id.of(task.position())));
         unsure.removeIf(task -> ids.contains(OwnedPartition.Id.of(task.position())));
-        matcher.backlog().takeIf(task -> ids.contains(OwnedPartition.Id.of(task.position())));
+        return matcher.backlog()
+                .takeIf(task -> ids.contains(OwnedPartition.Id.of(task.position())))
+                .size();
     }
 
-    /** Nothing is owned any more. */
+    /**
+     * The topic of a priority was deleted, and with it all that a clear of it meant: what will be in the topic of that name is not to
+     * be cancelled for it.
+     *
+     * @return how many tasks waited here
+     */
+    int topicLost(Priority priority) {
+        for (ClearQueue command : clears.getOrDefault(priority, new ArrayDeque<>())) {
+            for (int number : command.endOffsets().keySet()) {
+                QueueCleared report = new QueueCleared(command.commandId(), priority, number);
+                if (cleared.add(report)) {
+                    outside.report(report);
+                }
+            }
+        }
+        return lost(partitions.keySet().stream()
+                .filter(id -> id.priority() == priority)
+                .collect(Collectors.toSet()));
+    }
+
+    /** Nothing is owned any more, and nothing that was asked for is waited for. */
     void lostAll() {
         lost(Set.copyOf(partitions.keySet()));
+        timesLostAll++;
+        openBatches = 0;
+        openPublications = 0;
+        openPutOffs = 0;
+        noting = false;
+        broken = null;
+        matcher.forgetPlacements();
     }
 
     // What is read
@@ -255,8 +291,11 @@ final class Lane {
      * Does what can be done now.
      *
      * @return whether there is more of it
+     * @throws IllegalStateException if an answer could not be handled: what it was about is in an unknown state, and only
+     *     {@link #lostAll} helps
      */
     boolean round(Instant now) {
+        throwIfBroken();
         boolean more = false;
         itIs(now);
         notPublished.say(now);
@@ -273,6 +312,7 @@ final class Lane {
             putOff();
         }
         reportClears();
+        throwIfBroken();
         return more;
     }
 
@@ -431,7 +471,7 @@ final class Lane {
 
     private void end(List<WaitingTask> tasks, String status, String clearId) {
         openBatches++;
-        outside.endWaiting(tasks, status, clearId, now).whenComplete((ended, failure) -> {
+        then(outside.endWaiting(tasks, status, clearId, now), (ended, failure) -> {
             openBatches--;
             if (failure != null) {
                 pauseAfter(failure);
@@ -487,7 +527,7 @@ final class Lane {
 
     private void reserve(List<Placement> placements) {
         openBatches++;
-        outside.reserve(placements, now).whenComplete((verdicts, failure) -> {
+        then(outside.reserve(placements, now), (verdicts, failure) -> {
             openBatches--;
             if (failure == null) {
                 pause = FIRST_PAUSE;
@@ -541,7 +581,7 @@ final class Lane {
     private void publish(Verdict verdict) {
         WaitingTask waiting = verdict.placement().waiting();
         openPublications++;
-        outside.publish(verdict).whenComplete((done, failure) -> {
+        then(outside.publish(verdict), (done, failure) -> {
             openPublications--;
             if (failure == null) {
                 handedOut(waiting.position());
@@ -631,7 +671,7 @@ final class Lane {
         OwnedPartition partition = partition(task);
         openPutOffs++;
         partition.putOffStarted();
-        outside.putOff(task).whenComplete((done, failure) -> {
+        then(outside.putOff(task), (done, failure) -> {
             openPutOffs--;
             partition.putOffEnded(failure == null);
             if (partition != partition(task)) {
@@ -678,7 +718,7 @@ final class Lane {
 
     private void note(List<WaitingTask> tasks) {
         noting = true;
-        outside.noteQueued(tasks).whenComplete((ended, failure) -> {
+        then(outside.noteQueued(tasks), (ended, failure) -> {
             noting = false;
             if (failure != null) {
                 pauseAfter(failure);
@@ -742,6 +782,26 @@ final class Lane {
 
     private OwnedPartition partition(WaitingTask task) {
         return partitions.get(OwnedPartition.Id.of(task.position()));
+    }
+
+    /** Handles an answer when it comes. A future would keep what goes wrong there to itself; so the next round throws it. */
+    private <T> void then(CompletableFuture<T> answer, BiConsumer<T, @Nullable Throwable> next) {
+        int asked = timesLostAll;
+        answer.whenComplete((value, failure) -> {
+            if (asked == timesLostAll) {
+                try {
+                    next.accept(value, failure);
+                } catch (RuntimeException | Error e) {
+                    broken = e;
+                }
+            }
+        });
+    }
+
+    private void throwIfBroken() {
+        if (broken != null) {
+            throw new IllegalStateException("an answer could not be handled", broken);
+        }
     }
 
     private void pauseAfter(Throwable failure) {

@@ -1,6 +1,7 @@
 package io.aitbc.coordinator.dispatch;
 
 import io.aitbc.contracts.Json;
+import io.aitbc.coordinator.background.Part;
 import io.aitbc.coordinator.background.Recurring;
 import io.aitbc.coordinator.match.Want;
 import io.aitbc.coordinator.redis.Keys;
@@ -20,7 +21,7 @@ import org.slf4j.LoggerFactory;
  * Tells the other coordinators, a few times a second, which tasks wait here for agents that are full, and hears theirs: so that an
  * agent that becomes free goes to the most urgent task, whichever lane it waits in. Says nothing while capacity is not short.
  */
-public final class WantsExchange implements AutoCloseable {
+public final class WantsExchange implements Part {
     private static final Logger log = LoggerFactory.getLogger(WantsExchange.class);
     private static final Duration EVERY = Duration.ofMillis(250);
     private static final int MOST = 20;
@@ -48,6 +49,7 @@ public final class WantsExchange implements AutoCloseable {
         this.clock = clock;
     }
 
+    @Override
     public void start() {
         exchanging.start();
     }
@@ -55,6 +57,11 @@ public final class WantsExchange implements AutoCloseable {
     @Override
     public void close() {
         exchanging.close();
+    }
+
+    @Override
+    public List<String> troubles() {
+        return exchanging.troubles();
     }
 
     private void exchange() {

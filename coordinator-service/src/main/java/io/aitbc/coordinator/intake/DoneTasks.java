@@ -1,10 +1,12 @@
 package io.aitbc.coordinator.intake;
 
+import io.aitbc.coordinator.background.Part;
 import io.aitbc.coordinator.background.Recurring;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
@@ -20,7 +22,7 @@ import org.slf4j.LoggerFactory;
  * everything, and this deletes, partition by partition, what lies below the lowest unfinished offset and is old enough. Every
  * coordinator does, once an hour; doing it twice does nothing.
  */
-public final class DoneTasks implements AutoCloseable {
+public final class DoneTasks implements Part {
     private static final Logger log = LoggerFactory.getLogger(DoneTasks.class);
     private static final Duration EVERY = Duration.ofHours(1);
     private static final long WAIT_SECONDS = 30;
@@ -39,6 +41,7 @@ public final class DoneTasks implements AutoCloseable {
         this.clock = clock;
     }
 
+    @Override
     public void start() {
         deleting.start();
     }
@@ -46,6 +49,11 @@ public final class DoneTasks implements AutoCloseable {
     @Override
     public void close() {
         deleting.close();
+    }
+
+    @Override
+    public List<String> troubles() {
+        return deleting.troubles();
     }
 
     private void deleteOld() throws Exception {

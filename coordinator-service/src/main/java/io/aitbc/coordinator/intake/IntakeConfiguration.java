@@ -2,6 +2,7 @@ package io.aitbc.coordinator.intake;
 
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.kafka.KafkaClients;
+import io.aitbc.coordinator.kafka.LateClient;
 import io.aitbc.coordinator.kafka.TopicSettings;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.trace.Traces;
@@ -21,8 +22,9 @@ class IntakeConfiguration {
 
     /** For everything but assignments. */
     @Bean
+    @SuppressWarnings("unchecked")
     Producer<String, byte[]> producer(KafkaClients clients) {
-        return clients.producer("tasks", Duration.ZERO, GIVE_UP, Map.of());
+        return LateClient.of(Producer.class, () -> clients.producer("tasks", Duration.ZERO, GIVE_UP, Map.of()));
     }
 
     @Bean

@@ -1,5 +1,6 @@
 package io.aitbc.coordinator.intake;
 
+import io.aitbc.coordinator.kafka.CommitTag;
 import java.nio.BufferUnderflowException;
 import java.nio.ByteBuffer;
 import java.util.Base64;
@@ -15,8 +16,8 @@ import java.util.stream.LongStream;
  * {@value #MAX_METADATA} characters the tail is cut: those offsets are read again and found done by the reservation.
  */
 public final class OffsetLedger {
-    /** Kafka's default for {@code offset.metadata.max.bytes}. */
-    static final int MAX_METADATA = 4096;
+    /** Kafka's default for {@code offset.metadata.max.bytes}, less the tag that is added to it. */
+    static final int MAX_METADATA = 4096 - CommitTag.LENGTH;
 
     private static final String VERSION = "1:";
     private static final int MAX_BYTES = (MAX_METADATA - VERSION.length()) / 4 * 3;

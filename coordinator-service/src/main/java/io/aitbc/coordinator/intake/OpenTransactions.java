@@ -1,6 +1,7 @@
 package io.aitbc.coordinator.intake;
 
 import io.aitbc.contracts.Topics;
+import io.aitbc.coordinator.background.Part;
 import io.aitbc.coordinator.background.RareWarning;
 import io.aitbc.coordinator.background.Recurring;
 import io.aitbc.coordinator.kafka.KafkaClients;
@@ -47,7 +48,7 @@ import org.slf4j.LoggerFactory;
  * first open transaction began until it ends or the broker aborts it. A thread of its own looks for them every few seconds; those that
  * end sooner are nobody's business. Any thread may ask for what was seen last.
  */
-public final class OpenTransactions implements AutoCloseable {
+public final class OpenTransactions implements Part {
     private static final Logger log = LoggerFactory.getLogger(OpenTransactions.class);
     private static final Duration EVERY = Duration.ofSeconds(2);
     private static final Duration PATIENCE = Duration.ofSeconds(2);
@@ -121,8 +122,14 @@ public final class OpenTransactions implements AutoCloseable {
         }
     }
 
+    @Override
     public void start() {
         looking.start();
+    }
+
+    @Override
+    public List<String> troubles() {
+        return looking.troubles();
     }
 
     @Override

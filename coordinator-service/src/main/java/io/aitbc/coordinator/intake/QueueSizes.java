@@ -2,6 +2,7 @@ package io.aitbc.coordinator.intake;
 
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Topics;
+import io.aitbc.coordinator.kafka.CommitTag;
 import io.aitbc.coordinator.match.Position;
 import java.time.Instant;
 import java.util.Collection;
@@ -19,11 +20,15 @@ import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.ListOffsetsOptions;
 import org.apache.kafka.clients.admin.ListOffsetsResult;
 import org.apache.kafka.clients.admin.OffsetSpec;
+import org.apache.kafka.clients.admin.TopicDescription;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.common.IsolationLevel;
 import org.apache.kafka.common.KafkaFuture;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.Uuid;
 import org.apache.kafka.common.errors.GroupIdNotFoundException;
+import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
+import org.jspecify.annotations.Nullable;
 
 /**
  * How many tasks of each priority no agent has, over all partitions and coordinators: what stands between commits and high watermarks,
@@ -78,13 +83,39 @@ public final class QueueSizes {
         }
     }
 
-    /** @throws KafkaUnavailableException if Kafka does not answer */
-    public Map<Priority, Long> read() throws InterruptedException {
-        Map<Priority, Long> sizes = new EnumMap<>(Priority.class);
-        for (Priority priority : Priority.values()) {
-            sizes.put(priority, 0L);
+    /**
+     * Every priority's size; null where its topic is missing.
+     *
+     * @throws KafkaUnavailableException if Kafka does not answer
+     */
+    public Map<Priority, @Nullable Long> read() throws InterruptedException {
+        try {
+            return read(topics.tasks());
+        } catch (KafkaUnavailableException e) {
+            if (!e.isTopicMissing()) {
+                throw e;
+            }
         }
-        extents(topics.tasks())
+        Map<Priority, @Nullable Long> sizes = new EnumMap<>(Priority.class);
+        for (Priority priority : Priority.values()) {
+            try {
+                sizes.putAll(read(List.of(topics.tasks(priority))));
+            } catch (KafkaUnavailableException e) {
+                if (!e.isTopicMissing()) {
+                    throw e;
+                }
+                sizes.put(priority, null);
+            }
+        }
+        return sizes;
+    }
+
+    private Map<Priority, @Nullable Long> read(List<String> names) throws InterruptedException {
+        Map<Priority, @Nullable Long> sizes = new EnumMap<>(Priority.class);
+        for (String name : names) {
+            sizes.put(topics.priorityOf(name), 0L);
+        }
+        extents(names)
                 .forEach((partition, extent) ->
                         sizes.merge(topics.priorityOf(partition.topic()), extent.unfinished(), Long::sum));
         return sizes;
@@ -187,13 +218,17 @@ public final class QueueSizes {
                         Map.Entry::getKey, entry -> entry.getValue().offset()));
     }
 
+    /** Without those that tell of an earlier topic of the same name. */
     private Map<TopicPartition, OffsetAndMetadata> commits() throws InterruptedException {
+        Map<String, Uuid> ids = topicIds();
         Map<TopicPartition, OffsetAndMetadata> commits = new HashMap<>();
         try {
             get(admin.listConsumerGroupOffsets(group).partitionsToOffsetAndMetadata(group))
                     .forEach((partition, commit) -> {
-                        if (commit != null) {
-                            commits.put(partition, commit);
+                        if (commit != null && !CommitTag.isOfAnother(ids.get(partition.topic()), commit.metadata())) {
+                            commits.put(
+                                    partition,
+                                    new OffsetAndMetadata(commit.offset(), CommitTag.without(commit.metadata())));
                         }
                     });
         } catch (KafkaUnavailableException e) {
@@ -219,6 +254,21 @@ public final class QueueSizes {
                 .collect(Collectors.toSet());
     }
 
+    private Map<String, Uuid> topicIds() throws InterruptedException {
+        Map<String, Uuid> ids = new HashMap<>();
+        for (Map.Entry<String, KafkaFuture<TopicDescription>> topic :
+                admin.describeTopics(topics.tasks()).topicNameValues().entrySet()) {
+            try {
+                ids.put(topic.getKey(), get(topic.getValue()).topicId());
+            } catch (KafkaUnavailableException e) {
+                if (!e.isTopicMissing()) {
+                    throw e;
+                }
+            }
+        }
+        return ids;
+    }
+
     private static <T> T get(KafkaFuture<T> future) throws InterruptedException {
         try {
             return future.get(WAIT_SECONDS, TimeUnit.SECONDS);
@@ -232,7 +282,15 @@ public final class QueueSizes {
     /** Kafka did not answer a question. */
     public static final class KafkaUnavailableException extends RuntimeException {
         KafkaUnavailableException(Throwable cause) {
-            super("Kafka does not answer: " + cause.getMessage(), cause);
+            super(
+                    cause instanceof UnknownTopicOrPartitionException
+                            ? "a topic is missing; it is created again as soon as Kafka permits"
+                            : "Kafka does not answer: " + cause.getMessage(),
+                    cause);
+        }
+
+        boolean isTopicMissing() {
+            return getCause() instanceof UnknownTopicOrPartitionException;
         }
     }
 }

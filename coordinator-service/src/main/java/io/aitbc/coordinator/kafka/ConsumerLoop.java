@@ -1,26 +1,34 @@
 package io.aitbc.coordinator.kafka;
 
 import io.aitbc.coordinator.background.FailuresInARow;
+import io.aitbc.coordinator.background.WatchedThread;
 import java.time.Duration;
+import java.util.Collection;
 import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import java.util.function.BiConsumer;
 import java.util.function.Supplier;
+import java.util.stream.Collectors;
 import org.apache.kafka.clients.consumer.Consumer;
+import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.ConsumerRecords;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
-import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.Uuid;
 import org.apache.kafka.common.errors.InterruptException;
-import org.apache.kafka.common.errors.WakeupException;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * A thread that reads records and commits each batch after it has been handled, until closed. A batch that fails is read again
- * after a pause, for as long as it takes: bad records are the handler's to set aside, so what fails here is Kafka or Redis.
+ * A thread that reads a topic and commits each batch after it has been handled, until closed. A batch that fails is read again
+ * after a pause, for as long as it takes: bad records are the handler's to set aside, so what fails here is Kafka or Redis. A consumer
+ * lives as long as its topic: while that is missing there is none, and when it is created again there is a new one.
  */
 public final class ConsumerLoop implements AutoCloseable {
     /** Handles a batch, which may be empty when nothing came. Called again with the same records if it throws. */
@@ -28,27 +36,45 @@ public final class ConsumerLoop implements AutoCloseable {
         void handle(ConsumerRecords<byte[], byte[]> records) throws InterruptedException;
     }
 
+    /**
+     * Where records come from; all is called by the loop's thread.
+     *
+     * @param topicId of the topic; null while it is missing
+     * @param begin subscribes a new consumer, or assigns it partitions; whoever subscribes passes the listener on, so that what was
+     *     committed for an earlier topic of the same name is not taken for a position in this one
+     */
+    public record Source(
+            Supplier<@Nullable Uuid> topicId,
+            Supplier<? extends Consumer<byte[], byte[]>> newConsumer,
+            BiConsumer<Consumer<byte[], byte[]>, ConsumerRebalanceListener> begin) {}
+
     private static final Logger log = LoggerFactory.getLogger(ConsumerLoop.class);
     private static final Duration POLL = Duration.ofMillis(200);
+    private static final Duration PATIENCE = Duration.ofSeconds(3);
     private static final long FIRST_PAUSE_MS = 100;
     private static final long LONGEST_PAUSE_MS = 2_000;
 
     private final String name;
-    private final Supplier<Consumer<byte[], byte[]>> newConsumer;
+    private final Source source;
     private final Handler handler;
     private final boolean commits;
-    private final Thread thread;
+    private final Runnable last;
+    private final WatchedThread thread;
     private final CountDownLatch closing = new CountDownLatch(1);
     private final FailuresInARow failures = new FailuresInARow(log);
+    /** Partitions that the group gave, and whose commits are still to be looked at; nothing is read of them until then. */
+    private final Set<TopicPartition> gained = new HashSet<>();
+
     private long pauseMs = FIRST_PAUSE_MS;
 
-    /** @param newConsumer makes a consumer that is subscribed or assigned already */
-    public ConsumerLoop(String name, Supplier<Consumer<byte[], byte[]>> newConsumer, Handler handler, boolean commits) {
+    /** @param last done by the loop's thread when it ends: closes what only that thread may use */
+    public ConsumerLoop(String name, Source source, Handler handler, boolean commits, Runnable last) {
         this.name = name;
-        this.newConsumer = newConsumer;
+        this.source = source;
         this.handler = handler;
         this.commits = commits;
-        this.thread = new Thread(this::run, name);
+        this.last = last;
+        this.thread = new WatchedThread(name, this::run);
     }
 
     public void start() {
@@ -58,75 +84,106 @@ public final class ConsumerLoop implements AutoCloseable {
     @Override
     public void close() {
         closing.countDown();
-        try {
-            thread.join(TimeUnit.SECONDS.toMillis(5));
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-        }
+        thread.awaitEnd();
+    }
+
+    /** What is wrong with its thread, a sentence each. */
+    public List<String> troubles() {
+        return thread.troubles();
     }
 
     private void run() {
         try {
-            Consumer<byte[], byte[]> opened = open();
-            if (opened != null) {
-                try (opened) {
-                    while (closing.getCount() > 0) {
-                        runOnce(opened);
-                    }
-                }
+            while (!isClosing()) {
+                read();
             }
         } catch (InterruptException | InterruptedException e) {
             log.atDebug().addKeyValue("loop", name).log("Interrupted");
+        } finally {
+            last.run();
         }
     }
 
-    /** Tries until Kafka answers; null when the loop is to end first. */
-    private @Nullable Consumer<byte[], byte[]> open() throws InterruptedException {
-        while (closing.getCount() > 0) {
-            try {
-                return newConsumer.get();
-            } catch (InterruptException e) {
-                throw e;
-            } catch (KafkaException e) {
-                failures.next().addKeyValue("loop", name).log("Not open yet, will try again: {}", e.toString());
-                closing.await(LONGEST_PAUSE_MS, TimeUnit.MILLISECONDS);
+    /** Until the loop is closed, the topic is another, or the consumer is of no use any more. */
+    private void read() throws InterruptedException {
+        Uuid topicId = source.topicId.get();
+        if (topicId == null) {
+            closing.await(POLL.toMillis(), TimeUnit.MILLISECONDS);
+            return;
+        }
+        gained.clear();
+        try (Consumer<byte[], byte[]> consumer = source.newConsumer.get()) {
+            source.begin.accept(consumer, new Gained(consumer));
+            while (!isClosing() && topicId.equals(source.topicId.get())) {
+                readOnce(consumer, topicId);
             }
+        } catch (InterruptException e) {
+            throw e;
+        } catch (RuntimeException | Error e) {
+            pauseAfter(e, "Opens a new consumer");
         }
-        return null;
     }
 
-    private void runOnce(Consumer<byte[], byte[]> consumer) throws InterruptedException {
+    private void readOnce(Consumer<byte[], byte[]> consumer, Uuid topicId) throws InterruptedException {
         ConsumerRecords<byte[], byte[]> records = ConsumerRecords.empty();
         try {
+            position(consumer, topicId);
             records = consumer.poll(POLL);
             handler.handle(records);
             if (commits && !records.isEmpty()) {
-                consumer.commitSync(after(records));
+                consumer.commitSync(after(records, topicId));
             }
             pauseMs = FIRST_PAUSE_MS;
             failures.end();
-        } catch (WakeupException | InterruptException e) {
+            thread.works();
+        } catch (InterruptException e) {
             throw e;
-        } catch (RuntimeException e) {
-            failures.next()
-                    .addKeyValue("loop", name)
-                    .addKeyValue("pause_ms", pauseMs)
-                    .setCause(log.isDebugEnabled() ? e : null)
-                    .log("Will try again: {}", e.toString());
+        } catch (RuntimeException | Error e) {
             rewind(consumer, records);
-            closing.await(pauseMs, TimeUnit.MILLISECONDS);
-            pauseMs = Math.min(LONGEST_PAUSE_MS, pauseMs * 2);
+            pauseAfter(e, "Will try again");
         }
     }
 
-    private static Map<TopicPartition, OffsetAndMetadata> after(ConsumerRecords<byte[], byte[]> records) {
+    private void pauseAfter(Throwable failure, String next) throws InterruptedException {
+        thread.failed(failure);
+        failures.next()
+                .addKeyValue("loop", name)
+                .addKeyValue("pause_ms", pauseMs)
+                .setCause(log.isDebugEnabled() ? failure : null)
+                .log("{}: {}", next, failure.toString());
+        closing.await(pauseMs, TimeUnit.MILLISECONDS);
+        pauseMs = Math.min(LONGEST_PAUSE_MS, pauseMs * 2);
+    }
+
+    private boolean isClosing() {
+        return closing.getCount() == 0;
+    }
+
+    private void position(Consumer<byte[], byte[]> consumer, Uuid topicId) {
+        if (gained.isEmpty()) {
+            return;
+        }
+        Map<TopicPartition, OffsetAndMetadata> commits = consumer.committed(Set.copyOf(gained), PATIENCE);
+        Set<TopicPartition> asNew = gained.stream()
+                .filter(partition -> commits.get(partition) != null
+                        && CommitTag.isOfAnother(topicId, commits.get(partition).metadata()))
+                .collect(Collectors.toSet());
+        if (!asNew.isEmpty()) {
+            consumer.seekToBeginning(asNew);
+        }
+        consumer.resume(gained);
+        gained.clear();
+    }
+
+    private static Map<TopicPartition, OffsetAndMetadata> after(ConsumerRecords<byte[], byte[]> records, Uuid topicId) {
+        String metadata = CommitTag.with(topicId, "");
         Map<TopicPartition, OffsetAndMetadata> offsets = new HashMap<>();
         for (TopicPartition partition : records.partitions()) {
             var ofPartition = records.records(partition);
             offsets.put(
                     partition,
                     new OffsetAndMetadata(
-                            ofPartition.get(ofPartition.size() - 1).offset() + 1));
+                            ofPartition.get(ofPartition.size() - 1).offset() + 1, metadata));
         }
         return offsets;
     }
@@ -136,6 +193,26 @@ public final class ConsumerLoop implements AutoCloseable {
             if (consumer.assignment().contains(partition)) {
                 consumer.seek(partition, records.records(partition).get(0).offset());
             }
+        }
+    }
+
+    private final class Gained implements ConsumerRebalanceListener {
+        private final Consumer<byte[], byte[]> consumer;
+
+        Gained(Consumer<byte[], byte[]> consumer) {
+            this.consumer = consumer;
+        }
+
+        @Override
+        public void onPartitionsAssigned(Collection<TopicPartition> partitions) {
+            // What Kafka is asked in here is not asked again should it fail: so later.
+            consumer.pause(partitions);
+            gained.addAll(partitions);
+        }
+
+        @Override
+        public void onPartitionsRevoked(Collection<TopicPartition> partitions) {
+            gained.removeAll(partitions);
         }
     }
 }

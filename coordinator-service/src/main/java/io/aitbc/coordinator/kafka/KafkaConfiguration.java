@@ -34,11 +34,16 @@ class KafkaConfiguration {
         config.put(AdminClientConfig.DEFAULT_API_TIMEOUT_MS_CONFIG, 10_000);
         config.put(AdminClientConfig.REQUEST_TIMEOUT_MS_CONFIG, 5_000);
         config.put(CommonClientConfigs.RECONNECT_BACKOFF_MAX_MS_CONFIG, 1_000);
-        return Admin.create(config);
+        return LateClient.of(Admin.class, () -> Admin.create(config));
     }
 
     @Bean
     TopicCatalog topicCatalog(Admin admin, Topics topics, TopicSettings settings) {
         return new TopicCatalog(admin, topics, settings);
+    }
+
+    @Bean(destroyMethod = "")
+    SharedTopics sharedTopics(Admin admin, TopicCatalog catalog) {
+        return new SharedTopics(admin, catalog);
     }
 }

@@ -9,6 +9,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.ConcurrentHashMap;
@@ -52,6 +53,16 @@ public final class TopicCatalog {
 
     /** Makes all topics that do not belong to one agent. */
     public void createShared() throws InterruptedException {
+        create(shared());
+    }
+
+    /** Makes some of the topics that do not belong to one agent. */
+    void createShared(Set<String> names) throws InterruptedException {
+        create(shared().stream().filter(topic -> names.contains(topic.name())).toList());
+    }
+
+    /** The topics that do not belong to one agent. */
+    List<NewTopic> shared() {
         List<NewTopic> wanted = new ArrayList<>();
         for (Priority priority : Priority.values()) {
             // A task may wait for ever, so time never deletes it. The broker's clock stamps it: aging must not trust
@@ -76,7 +87,7 @@ public final class TopicCatalog {
                 .configs(configs(Map.of(TopicConfig.RETENTION_MS_CONFIG, ms(Duration.ofDays(90))))));
         wanted.add(topic(topics.control(), 1)
                 .configs(configs(Map.of(TopicConfig.CLEANUP_POLICY_CONFIG, TopicConfig.CLEANUP_POLICY_COMPACT))));
-        create(wanted);
+        return wanted;
     }
 
     /**

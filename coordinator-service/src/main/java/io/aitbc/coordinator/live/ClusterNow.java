@@ -70,7 +70,7 @@ public final class ClusterNow {
     /** What is remembered of one time; how many tasks had completed and failed until then. */
     private record Point(
             @JsonProperty("at") Instant at,
-            @JsonProperty("size") Map<Priority, Long> size,
+            @JsonProperty("size") Map<Priority, @Nullable Long> size,
             @JsonProperty("received_per_second") double received,
             @JsonProperty("assigned_per_second") double assigned,
             @JsonProperty("completed") long completed,
@@ -123,7 +123,7 @@ public final class ClusterNow {
             // Whether Kafka answers is asked all the same.
             failure = e;
         }
-        Map<Priority, Long> sizes = sizes();
+        Map<Priority, @Nullable Long> sizes = sizes();
         if (failure != null) {
             throw failure;
         }
@@ -150,9 +150,9 @@ public final class ClusterNow {
         }
     }
 
-    private Map<Priority, Long> sizes() throws InterruptedException {
+    private Map<Priority, @Nullable Long> sizes() throws InterruptedException {
         try {
-            Map<Priority, Long> sizes = figures.queueSizes();
+            Map<Priority, @Nullable Long> sizes = figures.queueSizes();
             kafkaAnswers = true;
             return sizes;
         } catch (RuntimeException e) {
@@ -162,7 +162,7 @@ public final class ClusterNow {
     }
 
     private void remember(Seen seen) {
-        Map<Priority, Long> sizes = new EnumMap<>(Priority.class);
+        Map<Priority, @Nullable Long> sizes = new EnumMap<>(Priority.class);
         double received = 0;
         double assigned = 0;
         for (Map.Entry<Priority, Queue> queue : seen.queues().entrySet()) {

@@ -10,6 +10,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.stream.Collectors;
+import org.apache.kafka.common.utils.Utils;
 import org.springframework.context.SmartLifecycle;
 import org.springframework.core.NestedExceptionUtils;
 import org.springframework.stereotype.Component;
@@ -67,7 +68,7 @@ final class LiveTopics implements SmartLifecycle {
     @Override
     public void stop() {
         running = false;
-        subscribers.forEach(Subscriber::end);
+        subscribers.forEach(subscriber -> Utils.closeQuietly(subscriber::end, "subscriber"));
         // Each may be waiting for Kafka.
         looking.parallelStream().forEach(Recurring::close);
     }

@@ -200,6 +200,14 @@ public final class Matcher {
         }
     }
 
+    /** No placement will be answered any more: what an agent holds is what the registry counted last. */
+    public void forgetPlacements() {
+        for (Member member : members.values()) {
+            member.candidate.forgetPlacements();
+            reorder(member);
+        }
+    }
+
     /** An agent is new, or something about it changed. */
     public void agentChanged(Agent agent, Instant now) {
         this.now = now;

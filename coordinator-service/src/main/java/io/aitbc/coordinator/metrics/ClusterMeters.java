@@ -48,7 +48,7 @@ class ClusterMeters implements MeterBinder {
         for (Priority priority : Priority.values()) {
             Gauge.builder(
                             "cluster.queue.size",
-                            () -> queue(priority, queue -> queue.figures().size()))
+                            () -> queue(priority, queue -> orNaN(queue.figures().size())))
                     .description("Tasks that no agent has")
                     .tag("priority", priority.wireName())
                     .register(registry);
@@ -131,7 +131,7 @@ class ClusterMeters implements MeterBinder {
                 .description("Tasks that this coordinator has read and no agent has")
                 .register(registry);
         Gauge.builder("coordinator.dispatching", () -> dispatcher.isRunning() ? 1 : 0)
-                .description("0 while dispatch begins anew after a failure")
+                .description("0 while dispatch starts, or starts over after a failure")
                 .register(registry);
         Gauge.builder("coordinator.kafka.up", () -> known(cluster.kafkaAnswers()))
                 .description("Whether Kafka answered this coordinator's last question")
@@ -167,6 +167,10 @@ class ClusterMeters implements MeterBinder {
     private double counted(ToLongFunction<Figures.Tasks> count) {
         ClusterNow.Seen last = cluster.last();
         return last == null ? 0 : Math.max(0, count.applyAsLong(last.tasks()));
+    }
+
+    private static double orNaN(@Nullable Long value) {
+        return value == null ? Double.NaN : value;
     }
 
     private static double orZero(@Nullable Double value) {

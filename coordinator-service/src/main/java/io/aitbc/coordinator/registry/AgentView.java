@@ -5,6 +5,8 @@ import io.aitbc.contracts.Json;
 import io.aitbc.coordinator.agent.Agent;
 import io.aitbc.coordinator.agent.TrackRecord;
 import io.aitbc.coordinator.background.FailuresInARow;
+import io.aitbc.coordinator.background.Part;
+import io.aitbc.coordinator.background.WatchedThread;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
 import io.lettuce.core.pubsub.RedisPubSubAdapter;
@@ -36,7 +38,7 @@ import tools.jackson.databind.JsonNode;
  * are numbered, so a view that has missed some finds out, by the next or within two seconds, and reads all agents anew. One thread,
  * {@code agent-view}, owns it; anyone may read it.
  */
-public final class AgentView implements AutoCloseable {
+public final class AgentView implements Part {
     /** Told on the view's thread, of many agents at once. */
     public interface Listener {
         /** Agents are new, or anything about them may have changed. */
@@ -75,7 +77,7 @@ public final class AgentView implements AutoCloseable {
     private final String coordinatorId;
     private final Listener listener;
     private final BlockingQueue<String> notices = new LinkedBlockingQueue<>(MAX_NOTICES);
-    private final Thread thread = new Thread(this::run, "agent-view");
+    private final WatchedThread thread = new WatchedThread("agent-view", this::run);
     /** The active ones; written by the view's thread. */
     private final Map<String, Agent> agents = new ConcurrentHashMap<>();
 
@@ -100,6 +102,7 @@ public final class AgentView implements AutoCloseable {
         this.listener = listener;
     }
 
+    @Override
     public void start() {
         thread.start();
     }
@@ -108,11 +111,11 @@ public final class AgentView implements AutoCloseable {
     public void close() {
         closing = true;
         thread.interrupt();
-        try {
-            thread.join(TimeUnit.SECONDS.toMillis(5));
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-        }
+    }
+
+    @Override
+    public List<String> troubles() {
+        return thread.troubles();
     }
 
     /** All active agents, as the last notice left them. */
@@ -129,6 +132,7 @@ public final class AgentView implements AutoCloseable {
                     check();
                     failing = false;
                     failures.end();
+                    thread.works();
                 }
                 if (resubscribed) {
                     resubscribed = false;
@@ -145,8 +149,9 @@ public final class AgentView implements AutoCloseable {
                 }
             } catch (InterruptedException e) {
                 break;
-            } catch (RuntimeException e) {
+            } catch (RuntimeException | Error e) {
                 if (!closing) {
+                    thread.failed(e);
                     failures.next().log("The view of agents is not fresh, Redis: {}", e.toString());
                 }
                 // Until the next check.

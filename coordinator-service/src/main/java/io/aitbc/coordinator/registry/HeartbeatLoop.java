@@ -5,10 +5,12 @@ import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.agent.HealthPolicy;
 import io.aitbc.coordinator.background.Pace;
+import io.aitbc.coordinator.background.Part;
 import io.aitbc.coordinator.background.RareWarning;
 import io.aitbc.coordinator.intake.DeadLetters;
 import io.aitbc.coordinator.kafka.ConsumerLoop;
 import io.aitbc.coordinator.kafka.KafkaClients;
+import io.aitbc.coordinator.kafka.SharedTopics;
 import io.micrometer.core.instrument.Counter;
 import io.micrometer.core.instrument.MeterRegistry;
 import java.nio.charset.StandardCharsets;
@@ -24,9 +26,9 @@ import java.util.Set;
 import java.util.stream.Collectors;
 import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.consumer.ConsumerConfig;
+import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.ConsumerRecords;
-import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.common.IsolationLevel;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
@@ -39,7 +41,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /** Reads {@code agents.heartbeat}, and watches over the agents whose heartbeats come in the partitions that it owns. */
-public final class HeartbeatLoop implements AutoCloseable {
+public final class HeartbeatLoop implements Part {
     private static final Logger log = LoggerFactory.getLogger(HeartbeatLoop.class);
     private static final Duration LOOK_FOR_SILENT_EVERY = Duration.ofSeconds(1);
     private static final Duration PATIENCE = Duration.ofSeconds(2);
@@ -70,6 +72,7 @@ public final class HeartbeatLoop implements AutoCloseable {
 
     public HeartbeatLoop(
             KafkaClients clients,
+            SharedTopics shared,
             Topics topics,
             int partitions,
             Registry registry,
@@ -84,9 +87,16 @@ public final class HeartbeatLoop implements AutoCloseable {
         this.topics = topics;
         this.partitions = partitions;
         this.clock = clock;
-        this.loop = new ConsumerLoop("heartbeats", () -> open(clients), this::handle, false);
+        this.loop = new ConsumerLoop(
+                "heartbeats",
+                new ConsumerLoop.Source(
+                        () -> shared.id(topics.heartbeats()), () -> newConsumer(clients, topics), this::begin),
+                this::handle,
+                false,
+                () -> {});
     }
 
+    @Override
     public void start() {
         loop.start();
     }
@@ -96,6 +106,11 @@ public final class HeartbeatLoop implements AutoCloseable {
         loop.close();
     }
 
+    @Override
+    public List<String> troubles() {
+        return loop.troubles();
+    }
+
     /** Whether it is on this coordinator to watch over an agent. */
     public boolean owns(String agentId) {
         // The partitioner of Kafka's own clients, which puts a key into a partition.
@@ -103,8 +118,8 @@ public final class HeartbeatLoop implements AutoCloseable {
         return owned.contains(hash % partitions);
     }
 
-    private Consumer<byte[], byte[]> open(KafkaClients clients) {
-        KafkaConsumer<byte[], byte[]> opened = clients.groupConsumer(
+    private static Consumer<byte[], byte[]> newConsumer(KafkaClients clients, Topics topics) {
+        return clients.groupConsumer(
                 topics.prefix() + "agent-coordinator.heartbeats",
                 // Many at once cost much less, and nobody notices when a heartbeat counts a little later. One that is
                 // read
@@ -123,9 +138,16 @@ public final class HeartbeatLoop implements AutoCloseable {
                         256 * 1024,
                         ConsumerConfig.FETCH_MAX_WAIT_MS_CONFIG,
                         250));
-        opened.subscribe(List.of(topics.heartbeats()));
+    }
+
+    private void begin(Consumer<byte[], byte[]> opened, ConsumerRebalanceListener gained) {
         consumer = opened;
-        return opened;
+        // Nobody was heard without a consumer, as while the topic was missing.
+        owned = Set.of();
+        hearingSince = null;
+        lookingSince = null;
+        unheard.clear();
+        opened.subscribe(List.of(topics.heartbeats()), gained);
     }
 
     private void handle(ConsumerRecords<byte[], byte[]> records) throws InterruptedException {

@@ -3,6 +3,7 @@ package io.aitbc.coordinator.registry;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.intake.DeadLetters;
 import io.aitbc.coordinator.kafka.KafkaClients;
+import io.aitbc.coordinator.kafka.SharedTopics;
 import io.aitbc.coordinator.kafka.TopicCatalog;
 import io.aitbc.coordinator.kafka.TopicSettings;
 import io.aitbc.coordinator.redis.Redis;
@@ -24,13 +25,15 @@ class RegistryConfiguration {
     @Bean(destroyMethod = "")
     HeartbeatLoop heartbeatLoop(
             KafkaClients clients,
+            SharedTopics shared,
             Topics topics,
             TopicSettings topicSettings,
             Registry registry,
             DeadLetters deadLetters,
             MeterRegistry meters,
             Clock clock) {
-        return new HeartbeatLoop(clients, topics, topicSettings.partitions(), registry, deadLetters, meters, clock);
+        return new HeartbeatLoop(
+                clients, shared, topics, topicSettings.partitions(), registry, deadLetters, meters, clock);
     }
 
     @Bean

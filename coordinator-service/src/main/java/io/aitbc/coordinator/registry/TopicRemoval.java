@@ -1,16 +1,18 @@
 package io.aitbc.coordinator.registry;
 
+import io.aitbc.coordinator.background.Part;
 import io.aitbc.coordinator.background.Recurring;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.List;
 import java.util.function.Predicate;
 import org.apache.kafka.common.KafkaException;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /** Removes, some time after agents have deregistered, the topics in which nothing is left to settle. */
-public final class TopicRemoval implements AutoCloseable {
+public final class TopicRemoval implements Part {
     private static final Logger log = LoggerFactory.getLogger(TopicRemoval.class);
     private static final Duration LOOK_AT_MOST_EVERY = Duration.ofSeconds(1);
     private static final Duration LOOK_AT_LEAST_EVERY = Duration.ofMinutes(1);
@@ -35,6 +37,7 @@ public final class TopicRemoval implements AutoCloseable {
         this.removing = new Recurring("topic-removal", pause, this::remove, () -> {});
     }
 
+    @Override
     public void start() {
         removing.start();
     }
@@ -42,6 +45,11 @@ public final class TopicRemoval implements AutoCloseable {
     @Override
     public void close() {
         removing.close();
+    }
+
+    @Override
+    public List<String> troubles() {
+        return removing.troubles();
     }
 
     private void remove() throws InterruptedException {

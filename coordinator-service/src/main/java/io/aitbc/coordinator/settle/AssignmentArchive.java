@@ -34,11 +34,13 @@ final class AssignmentArchive implements AutoCloseable {
     private static final Duration PATIENCE = Duration.ofSeconds(10);
     private static final Duration POLL = Duration.ofMillis(500);
 
-    private final Consumer<byte[], byte[]> consumer;
+    private final KafkaClients clients;
     private final Topics topics;
+    /** Opened when first needed, by the thread that it belongs to. */
+    private @Nullable Consumer<byte[], byte[]> opened;
 
     AssignmentArchive(KafkaClients clients, Topics topics) {
-        this.consumer = clients.freeConsumer();
+        this.clients = clients;
         this.topics = topics;
     }
 
@@ -52,6 +54,7 @@ final class AssignmentArchive implements AutoCloseable {
      */
     Map<String, Archived> find(String agentId, Set<String> assignmentIds, Instant since) {
         TopicPartition partition = new TopicPartition(topics.assignments(agentId), 0);
+        Consumer<byte[], byte[]> consumer = consumer();
         if (consumer.partitionsFor(partition.topic(), PATIENCE).isEmpty()) {
             // Of an agent that somebody made up, or whose topic is gone.
             return Map.of();
@@ -61,15 +64,20 @@ final class AssignmentArchive implements AutoCloseable {
         Map<String, Archived> found = new HashMap<>();
         // A record is sent once it is assigned, so as a rule it is found at once; what an agent got in the minutes
         // before may be a lot.
-        read(partition, since, end, assignmentIds, found);
+        read(consumer, partition, since, end, assignmentIds, found);
         if (found.size() < assignmentIds.size()) {
-            read(partition, since.minus(CLOCK_SLACK), end, assignmentIds, found);
+            read(consumer, partition, since.minus(CLOCK_SLACK), end, assignmentIds, found);
         }
         return found;
     }
 
     private void read(
-            TopicPartition partition, Instant from, long end, Set<String> wanted, Map<String, Archived> found) {
+            Consumer<byte[], byte[]> consumer,
+            TopicPartition partition,
+            Instant from,
+            long end,
+            Set<String> wanted,
+            Map<String, Archived> found) {
         long fromMs = Math.max(0, from.toEpochMilli());
         OffsetAndTimestamp start =
                 consumer.offsetsForTimes(Map.of(partition, fromMs), PATIENCE).get(partition);
@@ -89,9 +97,18 @@ final class AssignmentArchive implements AutoCloseable {
         }
     }
 
+    private Consumer<byte[], byte[]> consumer() {
+        if (opened == null) {
+            opened = clients.freeConsumer();
+        }
+        return opened;
+    }
+
     @Override
     public void close() {
-        consumer.close();
+        if (opened != null) {
+            opened.close();
+        }
     }
 
     private static void keep(ConsumerRecord<byte[], byte[]> record, Set<String> wanted, Map<String, Archived> found) {

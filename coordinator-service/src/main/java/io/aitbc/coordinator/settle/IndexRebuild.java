@@ -8,6 +8,7 @@ import io.lettuce.core.SetArgs;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.List;
 import java.util.UUID;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -61,6 +62,10 @@ final class IndexRebuild implements AutoCloseable {
     @Override
     public void close() {
         looking.close();
+    }
+
+    List<String> troubles() {
+        return looking.troubles();
     }
 
     private void look() throws InterruptedException {

@@ -74,6 +74,10 @@ final class Recovery implements AutoCloseable {
         recovering.close();
     }
 
+    List<String> troubles() {
+        return recovering.troubles();
+    }
+
     private void closeConsumers() {
         archive.close();
         unread.close();

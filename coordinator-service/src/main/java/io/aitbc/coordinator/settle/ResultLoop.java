@@ -7,6 +7,7 @@ import io.aitbc.coordinator.background.RareWarning;
 import io.aitbc.coordinator.intake.DeadLetters;
 import io.aitbc.coordinator.kafka.ConsumerLoop;
 import io.aitbc.coordinator.kafka.KafkaClients;
+import io.aitbc.coordinator.kafka.SharedTopics;
 import io.aitbc.coordinator.trace.Step;
 import io.aitbc.coordinator.trace.TraceHeader;
 import io.aitbc.coordinator.trace.Traces;
@@ -16,11 +17,9 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.consumer.ConsumerConfig;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.ConsumerRecords;
-import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -41,6 +40,7 @@ final class ResultLoop implements AutoCloseable {
 
     ResultLoop(
             KafkaClients clients,
+            SharedTopics shared,
             Topics topics,
             Attempts attempts,
             GiveBack giveBack,
@@ -55,7 +55,8 @@ final class ResultLoop implements AutoCloseable {
         this.meters = meters;
         this.traces = traces;
         this.clock = clock;
-        this.loop = new ConsumerLoop("results", () -> open(clients, topics), this::handle, true);
+        // The archive is used by the loop's thread, so closed by it.
+        this.loop = new ConsumerLoop("results", source(clients, shared, topics), this::handle, true, archive::close);
     }
 
     void start() {
@@ -65,7 +66,6 @@ final class ResultLoop implements AutoCloseable {
     @Override
     public void close() {
         loop.close();
-        archive.close();
     }
 
     /** The consumer group whose committed offsets tell which results are settled. */
@@ -73,11 +73,17 @@ final class ResultLoop implements AutoCloseable {
         return topics.prefix() + "agent-coordinator.results";
     }
 
-    private static Consumer<byte[], byte[]> open(KafkaClients clients, Topics topics) {
-        KafkaConsumer<byte[], byte[]> consumer =
-                clients.groupConsumer(group(topics), Map.of(ConsumerConfig.MAX_POLL_RECORDS_CONFIG, 2_000));
-        consumer.subscribe(List.of(topics.results()));
-        return consumer;
+    List<String> troubles() {
+        return loop.troubles();
+    }
+
+    private static ConsumerLoop.Source source(KafkaClients clients, SharedTopics shared, Topics topics) {
+        return new ConsumerLoop.Source(
+                () -> shared.id(topics.results()),
+                () -> clients.groupConsumer(
+                        group(topics),
+                        Map.of(ConsumerConfig.MAX_POLL_RECORDS_CONFIG, 2_000)),
+                (consumer, gained) -> consumer.subscribe(List.of(topics.results()), gained));
     }
 
     private void handle(ConsumerRecords<byte[], byte[]> records) throws InterruptedException {

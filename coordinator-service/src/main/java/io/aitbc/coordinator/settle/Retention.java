@@ -2,6 +2,7 @@ package io.aitbc.coordinator.settle;
 
 import io.aitbc.coordinator.background.Recurring;
 import java.time.Duration;
+import java.util.List;
 
 /**
  * Every second, forgets tasks that were completed long enough ago. To let each of them expire is an eighth of what Redis has to do for it;
@@ -27,6 +28,10 @@ final class Retention implements AutoCloseable {
     @Override
     public void close() {
         forgetting.close();
+    }
+
+    List<String> troubles() {
+        return forgetting.troubles();
     }
 
     private void forget() {

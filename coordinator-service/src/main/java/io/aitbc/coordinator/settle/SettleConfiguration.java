@@ -5,6 +5,7 @@ import io.aitbc.coordinator.intake.DeadLetters;
 import io.aitbc.coordinator.intake.TaskArchive;
 import io.aitbc.coordinator.intake.TaskQueue;
 import io.aitbc.coordinator.kafka.KafkaClients;
+import io.aitbc.coordinator.kafka.SharedTopics;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.registry.HeartbeatArchive;
 import io.aitbc.coordinator.registry.HeartbeatLoop;
@@ -23,6 +24,7 @@ class SettleConfiguration {
     @Bean(destroyMethod = "")
     Settlement settlement(
             KafkaClients clients,
+            SharedTopics shared,
             Topics topics,
             TaskQueue queue,
             TaskArchive tasks,
@@ -44,7 +46,7 @@ class SettleConfiguration {
                 attempts, queue, tasks, deadLetters, topics, settings, meters, clock, RandomGenerator.getDefault());
         return new Settlement(
                 new IndexRebuild(redis, heartbeatArchive, new InFlight(clients, admin, topics), attempts, clock),
-                new ResultLoop(clients, topics, attempts, ofResults, deadLetters, meters, traces, clock),
+                new ResultLoop(clients, shared, topics, attempts, ofResults, deadLetters, meters, traces, clock),
                 new Recovery(clients, admin, topics, attempts, ofRecovery, heartbeats::owns, clock),
                 new Retention(attempts));
     }

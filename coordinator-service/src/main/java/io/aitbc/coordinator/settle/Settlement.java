@@ -1,10 +1,15 @@
 package io.aitbc.coordinator.settle;
 
+import io.aitbc.coordinator.background.Part;
+import java.util.List;
+import java.util.stream.Stream;
+import org.apache.kafka.common.utils.Utils;
+
 /**
  * Both ways in which attempts end, by a result or for want of one, how they are found again when Redis has lost them, and how they are
  * forgotten.
  */
-public final class Settlement implements AutoCloseable {
+public final class Settlement implements Part {
     private final IndexRebuild index;
     private final ResultLoop results;
     private final Recovery recovery;
@@ -17,6 +22,7 @@ public final class Settlement implements AutoCloseable {
         this.retention = retention;
     }
 
+    @Override
     public void start() {
         index.start();
         results.start();
@@ -26,9 +32,16 @@ public final class Settlement implements AutoCloseable {
 
     @Override
     public void close() {
-        results.close();
-        recovery.close();
-        retention.close();
-        index.close();
+        Utils.closeQuietly(results, "results");
+        Utils.closeQuietly(recovery, "recovery");
+        Utils.closeQuietly(retention, "retention");
+        Utils.closeQuietly(index, "index");
+    }
+
+    @Override
+    public List<String> troubles() {
+        return Stream.of(index.troubles(), results.troubles(), recovery.troubles(), retention.troubles())
+                .flatMap(List::stream)
+                .toList();
     }
 }

@@ -4,6 +4,7 @@ import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.TaskResult;
 import io.aitbc.contracts.Topics;
+import io.aitbc.coordinator.kafka.CommitTag;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.kafka.TopicHistory;
 import java.util.HashMap;
@@ -15,12 +16,14 @@ import java.util.function.Consumer;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.ListOffsetsOptions;
 import org.apache.kafka.clients.admin.OffsetSpec;
+import org.apache.kafka.clients.admin.TopicDescription;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.common.IsolationLevel;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.TopicPartitionInfo;
+import org.apache.kafka.common.Uuid;
 import org.apache.kafka.common.errors.GroupIdNotFoundException;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -87,12 +90,12 @@ final class UnreadResults implements AutoCloseable {
     /** Partition → the first offset whose result is not known to be settled. Asked before the ends, so that nothing falls between. */
     static Map<TopicPartition, Long> unsettledFrom(Admin admin, Topics topics) throws InterruptedException {
         try {
-            Map<TopicPartition, Long> from = new HashMap<>(settledUpTo(admin, topics));
-            for (TopicPartitionInfo partition : admin.describeTopics(Set.of(topics.results()))
+            TopicDescription topic = admin.describeTopics(Set.of(topics.results()))
                     .allTopicNames()
                     .get()
-                    .get(topics.results())
-                    .partitions()) {
+                    .get(topics.results());
+            Map<TopicPartition, Long> from = settledUpTo(admin, topics, topic.topicId());
+            for (TopicPartitionInfo partition : topic.partitions()) {
                 from.putIfAbsent(new TopicPartition(topics.results(), partition.partition()), 0L);
             }
             return from;
@@ -101,7 +104,7 @@ final class UnreadResults implements AutoCloseable {
         }
     }
 
-    private static Map<TopicPartition, Long> settledUpTo(Admin admin, Topics topics)
+    private static Map<TopicPartition, Long> settledUpTo(Admin admin, Topics topics, Uuid topicId)
             throws InterruptedException, ExecutionException {
         Map<TopicPartition, Long> offsets = new HashMap<>();
         try {
@@ -110,8 +113,11 @@ final class UnreadResults implements AutoCloseable {
                     .partitionsToOffsetAndMetadata()
                     .get()
                     .entrySet()) {
-                if (entry.getValue() != null && entry.getKey().topic().equals(topics.results())) {
-                    offsets.put(entry.getKey(), entry.getValue().offset());
+                OffsetAndMetadata commit = entry.getValue();
+                if (commit != null
+                        && entry.getKey().topic().equals(topics.results())
+                        && !CommitTag.isOfAnother(topicId, commit.metadata())) {
+                    offsets.put(entry.getKey(), commit.offset());
                 }
             }
         } catch (ExecutionException e) {

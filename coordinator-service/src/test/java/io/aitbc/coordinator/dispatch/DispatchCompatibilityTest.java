@@ -152,6 +152,7 @@ class DispatchCompatibilityTest {
         ControlTopic topic = new ControlTopic(
                 null,
                 null,
+                null,
                 Topics.unprefixed(),
                 message -> {
                     if (message instanceof SwitchStrategy command) {
@@ -159,6 +160,7 @@ class DispatchCompatibilityTest {
                     }
                     followed.add(message);
                 },
+                () -> {},
                 Clock.systemUTC());
 
         topic.handle(records(

@@ -2,6 +2,7 @@ package io.aitbc.coordinator.dispatch;
 
 import static io.aitbc.coordinator.agent.AnAgent.NOW;
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.aitbc.contracts.ControlMessage.ClearQueue;
 import io.aitbc.contracts.ControlMessage.QueueCleared;
@@ -202,6 +203,51 @@ class LaneTest {
 
         assertThat(outside.published).containsExactly("NORMAL-0-10", "NORMAL-0-10");
         assertThat(lane.commits().get(NORMAL_0).offset()).isEqualTo(11);
+    }
+
+    /** A future keeps to itself what its callback throws: the batch would be in no collection, and wait for ever. */
+    @Test
+    void aFailureWhileAnAnswerIsHandledReachesTheLoop() {
+        agent(1);
+        read(NORMAL_0, 10);
+        outside.reserving = CompletableFuture.completedFuture(null);
+
+        assertThatThrownBy(() -> lane.round(now))
+                .isInstanceOf(IllegalStateException.class)
+                .hasRootCauseInstanceOf(NullPointerException.class);
+    }
+
+    @Test
+    void aFailureWhileALateAnswerIsHandledReachesTheLoopWithTheNextRound() {
+        agent(1);
+        read(NORMAL_0, 10);
+        outside.noting = new CompletableFuture<>();
+        lane.pause(Priority.NORMAL, true);
+        lane.round(now);
+        outside.noting.complete(List.of());
+
+        assertThatThrownBy(() -> lane.round(now)).hasRootCauseInstanceOf(IndexOutOfBoundsException.class);
+    }
+
+    @Test
+    void afterAFailureItStartsOverWithNothingLeftOfWhatWasAskedFor() {
+        agent(1);
+        CompletableFuture<List<Verdict>> unanswered = new CompletableFuture<>();
+        outside.reserving = unanswered;
+        read(NORMAL_0, 10);
+        lane.round(now);
+        outside.reserving = null;
+
+        lane.lostAll();
+        lane.gained(NORMAL_0, 10, "", 10);
+        read(NORMAL_0, 10);
+        lane.round(now);
+        unanswered.completeExceptionally(new IllegalStateException("away"));
+        lane.round(now);
+
+        assertThat(outside.published).containsExactly("NORMAL-0-10");
+        assertThat(lane.commits().get(NORMAL_0).offset()).isEqualTo(11);
+        assertThat(lane.hasOpenWork()).isFalse();
     }
 
     @Test

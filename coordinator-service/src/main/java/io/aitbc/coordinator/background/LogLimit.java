@@ -1,0 +1,160 @@
+package io.aitbc.coordinator.background;
+
+import ch.qos.logback.classic.Level;
+import ch.qos.logback.classic.Logger;
+import ch.qos.logback.classic.spi.ILoggingEvent;
+import ch.qos.logback.core.filter.Filter;
+import ch.qos.logback.core.spi.FilterReply;
+import java.time.Duration;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.function.LongSupplier;
+import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.LoggerFactory;
+import org.springframework.beans.factory.annotation.Autowired;
+import org.springframework.context.SmartLifecycle;
+import org.springframework.stereotype.Component;
+
+/**
+ * Keeps one cause from filling the log, whoever writes of it: Kafka's client, for one, writes a thousand lines a second of a partition
+ * that is not there. Of each message, and of each logger, only so many lines are written in a minute; how many were left out is said
+ * once a minute. What is wanted for debugging is not limited. Filters events at the root logger's appenders.
+ */
+@Component
+public final class LogLimit implements SmartLifecycle {
+    static final int OF_ONE_MESSAGE = 5;
+    /** For messages that are put together before they are logged, and so are never the same. */
+    static final int OF_ONE_LOGGER = 60;
+
+    private static final org.slf4j.Logger log = LoggerFactory.getLogger(LogLimit.class);
+    private static final Duration WINDOW = Duration.ofMinutes(1);
+    private static final int MOST_KEYS = 1_000;
+    private static final int MOST_TOLD = 10;
+    private static final int LONGEST_TOLD = 200;
+
+    private final LongSupplier nanoTime;
+    private final Map<Key, Count> counts = new HashMap<>();
+    private final Recurring telling = new Recurring("log-limit", WINDOW, this::tell, () -> {});
+    private volatile @Nullable Filter<ILoggingEvent> installed;
+
+    /** @param message empty for all of a logger */
+    private record Key(String logger, String message) {}
+
+    private static final class Count {
+        final long since;
+        int written;
+        long leftOut;
+
+        Count(long since) {
+            this.since = since;
+        }
+    }
+
+    @Autowired
+    LogLimit() {
+        this(System::nanoTime);
+    }
+
+    LogLimit(LongSupplier nanoTime) {
+        this.nanoTime = nanoTime;
+    }
+
+    @Override
+    public void start() {
+        Filter<ILoggingEvent> filter = filter();
+        installed = filter;
+        Logger root = (Logger) LoggerFactory.getLogger(org.slf4j.Logger.ROOT_LOGGER_NAME);
+        root.iteratorForAppenders().forEachRemaining(appender -> appender.addFilter(filter));
+        telling.start();
+    }
+
+    /** A filter cannot be taken away from an appender; it does nothing from now on. */
+    @Override
+    public void stop() {
+        Filter<ILoggingEvent> filter = installed;
+        if (filter != null) {
+            filter.stop();
+            installed = null;
+        }
+        telling.close();
+    }
+
+    @Override
+    public boolean isRunning() {
+        return installed != null;
+    }
+
+    /** The first to start, and the last to stop. */
+    @Override
+    public int getPhase() {
+        return Integer.MIN_VALUE;
+    }
+
+    Filter<ILoggingEvent> filter() {
+        Filter<ILoggingEvent> filter = new Filter<>() {
+            @Override
+            public FilterReply decide(ILoggingEvent event) {
+                return !isStarted() || !event.getLevel().isGreaterOrEqual(Level.INFO) || isWithinLimit(event)
+                        ? FilterReply.NEUTRAL
+                        : FilterReply.DENY;
+            }
+        };
+        filter.start();
+        return filter;
+    }
+
+    private synchronized boolean isWithinLimit(ILoggingEvent event) {
+        Count ofMessage = count(new Key(event.getLoggerName(), String.valueOf(event.getMessage())));
+        Count ofLogger = count(new Key(event.getLoggerName(), ""));
+        if (ofMessage.written >= OF_ONE_MESSAGE) {
+            ofMessage.leftOut++;
+            return false;
+        }
+        if (ofLogger.written >= OF_ONE_LOGGER) {
+            ofLogger.leftOut++;
+            return false;
+        }
+        ofMessage.written++;
+        ofLogger.written++;
+        return true;
+    }
+
+    private Count count(Key key) {
+        long now = nanoTime.getAsLong();
+        Count count = counts.get(key);
+        if (count == null || now - count.since >= WINDOW.toNanos() && count.leftOut == 0) {
+            if (counts.size() >= MOST_KEYS) {
+                counts.values().removeIf(one -> one.leftOut == 0);
+            }
+            count = new Count(now);
+            counts.put(key, count);
+        }
+        return count;
+    }
+
+    private void tell() {
+        List<String> leftOut = takeLeftOut();
+        if (!leftOut.isEmpty()) {
+            log.warn("Left out of the log since the last minute: {}", String.join("; ", leftOut));
+        }
+    }
+
+    /** What was left out since the last call, the most first; all may be written again from now on. */
+    synchronized List<String> takeLeftOut() {
+        List<String> leftOut = counts.entrySet().stream()
+                .filter(one -> one.getValue().leftOut > 0)
+                .sorted((one, other) -> Long.compare(other.getValue().leftOut, one.getValue().leftOut))
+                .limit(MOST_TOLD)
+                .map(one -> one.getValue().leftOut + " × " + shortened(one.getKey()))
+                .collect(Collectors.toList());
+        counts.clear();
+        return leftOut;
+    }
+
+    private static String shortened(Key key) {
+        String text = key.logger() + (key.message().isEmpty() ? "" : ": " + key.message());
+        return text.length() <= LONGEST_TOLD ? text : text.substring(0, LONGEST_TOLD) + "…";
+    }
+}

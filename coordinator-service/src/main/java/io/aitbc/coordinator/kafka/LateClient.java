@@ -1,0 +1,79 @@
+package io.aitbc.coordinator.kafka;
+
+import java.lang.reflect.InvocationHandler;
+import java.lang.reflect.InvocationTargetException;
+import java.lang.reflect.Method;
+import java.lang.reflect.Proxy;
+import java.time.Duration;
+import java.util.function.Supplier;
+import org.apache.kafka.common.KafkaException;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A client of Kafka that is made when it is first used. The client library refuses to make one while no bootstrap name resolves; the
+ * service starts all the same, and each use fails until one does. May be used by any thread.
+ */
+public final class LateClient implements InvocationHandler {
+    /** To look a name up may take seconds: callers in between are told what came of the last try. */
+    private static final Duration BETWEEN_TRIES = Duration.ofSeconds(1);
+
+    private final Supplier<?> make;
+    private volatile @Nullable Object client;
+    private @Nullable KafkaException failure;
+    private long failedAt;
+
+    private LateClient(Supplier<?> make) {
+        this.make = make;
+    }
+
+    /**
+     * @param type an interface
+     * @param make may fail, and is called again for a later use then
+     */
+    public static <T> T of(Class<T> type, Supplier<? extends T> make) {
+        return type.cast(Proxy.newProxyInstance(type.getClassLoader(), new Class<?>[] {type}, new LateClient(make)));
+    }
+
+    @Override
+    public @Nullable Object invoke(Object proxy, Method method, Object @Nullable [] arguments) throws Throwable {
+        if (method.getDeclaringClass() == Object.class) {
+            return switch (method.getName()) {
+                case "equals" -> arguments != null && proxy == arguments[0];
+                case "hashCode" -> System.identityHashCode(proxy);
+                default -> "late " + proxy.getClass().getInterfaces()[0].getSimpleName();
+            };
+        }
+        if (method.getName().equals("close") && client == null) {
+            return null;
+        }
+        try {
+            return method.invoke(client(), arguments);
+        } catch (InvocationTargetException e) {
+            throw e.getCause();
+        }
+    }
+
+    private Object client() {
+        Object made = client;
+        return made != null ? made : make();
+    }
+
+    private synchronized Object make() {
+        if (client == null) {
+            if (failure != null && System.nanoTime() - failedAt < BETWEEN_TRIES.toNanos()) {
+                throw failure;
+            }
+            try {
+                client = make.get();
+            } catch (KafkaException e) {
+                // What it says itself is only that it was not constructed.
+                failure = e.getCause() == null
+                        ? e
+                        : new KafkaException(e.getCause().getMessage(), e);
+                failedAt = System.nanoTime();
+                throw failure;
+            }
+        }
+        return client;
+    }
+}

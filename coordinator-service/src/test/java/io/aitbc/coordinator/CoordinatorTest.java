@@ -1,0 +1,62 @@
+package io.aitbc.coordinator;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.aitbc.coordinator.background.Part;
+import io.aitbc.localstack.LocalStack;
+import java.util.ArrayList;
+import java.util.ConcurrentModificationException;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+
+/** How a coordinator starts without what it needs, and how it ends. */
+class CoordinatorTest {
+    /** The client library refuses to make a client then, so nothing may make one at the start. */
+    @Test
+    void restIsServedWhileNoBootstrapNameResolves() {
+        try (RunningCoordinator coordinator = RunningCoordinator.startUnhealthy(
+                LocalStack.shared(), "nowhere.", 4, "--aitbc.kafka.bootstrap-servers=nowhere.invalid:9092")) {
+            assertThat(coordinator.get("/health").code()).isEqualTo(503);
+            assertThat(coordinator.get("/health").body().at("/kafka/state").asString())
+                    .isEqualTo("down");
+            assertThat(coordinator.get("/health").body().at("/redis/state").asString())
+                    .isEqualTo("up");
+            assertThat(coordinator.post("/tasks/submit", "{\"task_data\":{}}").code())
+                    .isEqualTo(503);
+            assertThat(coordinator.post("/tasks/submit", "{\"task_data\":{}}").detail())
+                    .contains("bootstrap");
+            assertThat(coordinator.get("/tasks/queues").code()).isEqualTo(503);
+            assertThat(coordinator.get("/agents/of-nobody").code()).isEqualTo(404);
+        }
+    }
+
+    @Test
+    void aPartThatCannotBeClosedDoesNotKeepTheOthersOpen() {
+        List<String> closed = new ArrayList<>();
+        Part broken = part(() -> {
+            closed.add("broken");
+            throw new ConcurrentModificationException("used by another thread");
+        });
+
+        Coordinator.closeAll(List.of(part(() -> closed.add("first")), broken, part(() -> closed.add("last"))));
+
+        assertThat(closed).containsExactly("last", "broken", "first");
+    }
+
+    private static Part part(Runnable close) {
+        return new Part() {
+            @Override
+            public void start() {}
+
+            @Override
+            public void close() {
+                close.run();
+            }
+
+            @Override
+            public List<String> troubles() {
+                return List.of();
+            }
+        };
+    }
+}

@@ -1,0 +1,167 @@
+package io.aitbc.coordinator.kafka;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import java.util.Queue;
+import java.util.Set;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicReference;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.MockConsumer;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.common.KafkaException;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.Uuid;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+
+class ConsumerLoopTest {
+    private static final TopicPartition PARTITION = new TopicPartition("topic", 0);
+    private static final Duration LONGEST = Duration.ofSeconds(20);
+
+    private final List<MockConsumer<byte[], byte[]>> consumers = new CopyOnWriteArrayList<>();
+    private final AtomicReference<Uuid> topicId = new AtomicReference<>(Uuid.randomUuid());
+    private final Queue<Throwable> failuresToBegin = new ConcurrentLinkedQueue<>();
+    private final Queue<Error> failuresToHandle = new ConcurrentLinkedQueue<>();
+    private final AtomicInteger handled = new AtomicInteger();
+    private final List<Long> offsets = new CopyOnWriteArrayList<>();
+    private final AtomicReference<String> endedOn = new AtomicReference<>();
+    private final ConsumerLoop loop = new ConsumerLoop(
+            "loop",
+            new ConsumerLoop.Source(topicId::get, this::newConsumer, (consumer, gained) -> {
+                Throwable failure = failuresToBegin.poll();
+                if (failure instanceof RuntimeException e) {
+                    throw e;
+                } else if (failure instanceof Error e) {
+                    throw e;
+                }
+                consumer.subscribe(List.of(PARTITION.topic()), gained);
+            }),
+            records -> {
+                Error failure = failuresToHandle.poll();
+                if (failure != null) {
+                    throw failure;
+                }
+                records.forEach(record -> offsets.add(record.offset()));
+                handled.incrementAndGet();
+            },
+            true,
+            () -> endedOn.set(Thread.currentThread().getName()));
+
+    private MockConsumer<byte[], byte[]> newConsumer() {
+        MockConsumer<byte[], byte[]> consumer = new MockConsumer<>("earliest");
+        consumer.updateBeginningOffsets(Map.of(PARTITION, 0L));
+        consumers.add(consumer);
+        return consumer;
+    }
+
+    @AfterEach
+    void end() {
+        loop.close();
+    }
+
+    @Test
+    void aConsumerThatCannotBeginIsClosedAndAnotherTried() {
+        failuresToBegin.add(new KafkaException("away"));
+        failuresToBegin.add(new NullPointerException("unexpected"));
+        failuresToBegin.add(new NoClassDefFoundError("unexpected"));
+
+        loop.start();
+
+        awaitBatches(1);
+        assertThat(consumers).hasSize(4);
+        assertThat(consumers.subList(0, 3)).allMatch(MockConsumer::closed);
+        assertThat(consumers.get(3).closed()).isFalse();
+    }
+
+    @Test
+    void noFailureOfABatchEndsTheThread() {
+        failuresToHandle.add(new StackOverflowError());
+        failuresToHandle.add(new OutOfMemoryError());
+
+        loop.start();
+
+        awaitBatches(1);
+        assertThat(loop.troubles()).isEmpty();
+        assertThat(consumers).hasSize(1);
+    }
+
+    @Test
+    void aConsumerLivesAsLongAsItsTopic() {
+        loop.start();
+        awaitBatches(1);
+
+        topicId.set(null);
+        await().atMost(LONGEST).until(() -> consumers.get(0).closed());
+        topicId.set(Uuid.randomUuid());
+
+        await().atMost(LONGEST).until(() -> consumers.size() == 2);
+        awaitBatches(handled.get() + 1);
+        assertThat(consumers.get(1).closed()).isFalse();
+    }
+
+    @Test
+    void whatWasCommittedForThisTopicCounts() {
+        committed(CommitTag.with(topicId.get(), ""));
+        assertThat(offsets).containsExactly(1L);
+    }
+
+    @Test
+    void whatWasCommittedBeforeThereWereTagsCounts() {
+        committed("");
+        assertThat(offsets).containsExactly(1L);
+    }
+
+    /** Of one that was deleted since: what stands in the new one below that offset would never be read. */
+    @Test
+    void whatWasCommittedForAnotherTopicOfTheNameDoesNotCount() {
+        committed(CommitTag.with(Uuid.randomUuid(), ""));
+        assertThat(offsets).containsExactly(0L, 1L);
+    }
+
+    private void committed(String metadata) {
+        loop.start();
+        await().atMost(LONGEST).until(() -> consumers.size() == 1);
+        MockConsumer<byte[], byte[]> consumer = consumers.get(0);
+        consumer.schedulePollTask(() -> {
+            consumer.commitSync(Map.of(PARTITION, new OffsetAndMetadata(1, metadata)));
+            consumer.rebalance(List.of(PARTITION));
+            consumer.seek(PARTITION, 1);
+        });
+        await().atMost(LONGEST)
+                .until(() -> consumer.assignment().contains(PARTITION)
+                        && consumer.paused().isEmpty());
+        consumer.schedulePollTask(() -> {
+            for (int offset = 0; offset < 2; offset++) {
+                consumer.addRecord(new ConsumerRecord<>(PARTITION.topic(), 0, offset, null, new byte[0]));
+            }
+        });
+        // The batch is committed before the next one is handled.
+        await().atMost(LONGEST).until(() -> offsets.contains(1L));
+        awaitBatches(handled.get() + 1);
+        assertThat(consumer.committed(Set.of(PARTITION)))
+                .containsEntry(PARTITION, new OffsetAndMetadata(2, CommitTag.with(topicId.get(), "")));
+    }
+
+    /** What only the loop's thread may use is closed by it. */
+    @Test
+    void itsLastActIsItsThreadsOwn() {
+        loop.start();
+        awaitBatches(1);
+
+        loop.close();
+
+        assertThat(endedOn).hasValue("loop");
+        assertThat(consumers.get(0).closed()).isTrue();
+    }
+
+    private void awaitBatches(int count) {
+        await().atMost(LONGEST).until(() -> handled.get() >= count);
+    }
+}
