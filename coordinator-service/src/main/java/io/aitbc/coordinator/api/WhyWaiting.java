@@ -10,7 +10,6 @@ import io.aitbc.coordinator.agent.Obstacle;
 import io.aitbc.coordinator.dispatch.ClusterControl;
 import io.aitbc.coordinator.dispatch.DispatchSettings;
 import io.aitbc.coordinator.intake.QueueSizes;
-import io.aitbc.coordinator.match.WaitingTask;
 import io.aitbc.coordinator.registry.Registry;
 import java.time.Clock;
 import java.time.Duration;
@@ -60,12 +59,14 @@ class WhyWaiting {
             @JsonProperty("closest") List<Closest> closest) {}
 
     /**
-     * @param effectivePriority to which its waiting has raised it
+     * @param effectivePriority the same as {@code priority}, which waiting does not raise; kept for its readers
+     * @param aged whether it has waited so long that a share of what more urgent tasks would get goes to it and its like
      * @param placeInQueue 1 when none that was accepted before it waits in the same queue
      */
     record Waiting(
             @JsonProperty("priority") Priority priority,
             @JsonProperty("effective_priority") Priority effectivePriority,
+            @JsonProperty("aged") boolean aged,
             @JsonProperty("waiting_seconds") double waitingSeconds,
             @JsonProperty("place_in_queue") long placeInQueue,
             @JsonProperty("queue_size") long queueSize,
@@ -110,10 +111,10 @@ class WhyWaiting {
         Requirements requirements = state.containsKey("requirements")
                 ? Json.read(state.get("requirements"), Requirements.class)
                 : Requirements.NONE;
-        int level = WaitingTask.effectiveLevel(priority, since, now, settings.agingInterval());
         return new Waiting(
                 priority,
-                Priority.values()[level],
+                priority,
+                settings.aging().isAged(priority, since, now),
                 Duration.between(since, now).toMillis() / 1_000.0,
                 sizes.before(priority, since) + 1,
                 sizes.read().get(priority),
@@ -164,7 +165,8 @@ class WhyWaiting {
         }
         if (agents.eligible() > 0) {
             return agents.eligible() + " of " + agents.total()
-                    + " agents can take it: it is about to be assigned, or more urgent tasks go first";
+                    + " agents can take it: it is about to be assigned, or more urgent tasks go first"
+                    + (waiting.aged() ? ", but for the share of the aged, of which it is one" : "");
         }
         Closest closest = agents.closest().get(0);
         return "none of " + agents.total() + " agents can take it; the closest is " + closest.agentId() + ": "

@@ -12,6 +12,7 @@ import io.aitbc.coordinator.intake.TaskQueue;
 import io.aitbc.coordinator.intake.TaskRecords;
 import io.aitbc.coordinator.intake.TaskStates;
 import io.aitbc.coordinator.match.Matcher;
+import io.aitbc.coordinator.match.PlaceLeft;
 import io.aitbc.coordinator.match.Placement;
 import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.match.WaitingTask;
@@ -81,6 +82,7 @@ public final class Dispatcher implements AutoCloseable {
     private final Lane lane;
     private final int batch;
     private final Consumer<QueueCleared> clearReports;
+    private final Consumer<List<PlaceLeft>> placesLeft;
     private final DispatchMeters meters;
     private final Clock clock;
     private final BlockingQueue<Runnable> mailbox = new LinkedBlockingQueue<>();
@@ -121,6 +123,7 @@ public final class Dispatcher implements AutoCloseable {
             Matcher matcher,
             DispatchSettings settings,
             Consumer<QueueCleared> clearReports,
+            Consumer<List<PlaceLeft>> placesLeft,
             DispatchMeters meters,
             Clock clock) {
         this.newConsumer = newConsumer;
@@ -141,6 +144,7 @@ public final class Dispatcher implements AutoCloseable {
                 Runtime.getRuntime().maxMemory() / SHARE_FOR_TASKS,
                 batch);
         this.clearReports = clearReports;
+        this.placesLeft = placesLeft;
         this.meters = meters;
         this.clock = clock;
     }
@@ -537,6 +541,11 @@ public final class Dispatcher implements AutoCloseable {
         @Override
         public void report(QueueCleared cleared) {
             clearReports.accept(cleared);
+        }
+
+        @Override
+        public void leave(List<PlaceLeft> places) {
+            placesLeft.accept(places);
         }
 
         private <T> CompletableFuture<T> posted(CompletableFuture<T> outcome) {
