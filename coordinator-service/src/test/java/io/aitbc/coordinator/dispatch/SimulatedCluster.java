@@ -740,11 +740,16 @@ final class SimulatedCluster {
         private void check(Placement placement, List<WaitingTask> waiting, Instant at) {
             WaitingTask task = placement.waiting();
             String kind = agents.get(placement.agentId()).capability;
-            List<WaitingTask> couldHaveIt = waiting.stream()
+            List<WaitingTask> ofKind = waiting.stream()
                     .filter(other -> other.task().requirements().capabilities().equals(List.of(kind))
-                            && !placement.agentId().equals(other.task().rejectedBy())
                             && (other.task().notBefore() == null
                                     || !other.task().notBefore().isAfter(at)))
+                    .sorted(Comparator.comparing(WaitingTask::waitingSince)
+                            .thenComparing(other -> other.position().partition())
+                            .thenComparing(other -> other.position().offset()))
+                    .toList();
+            List<WaitingTask> couldHaveIt = ofKind.stream()
+                    .filter(other -> !wasRejected(other, placement))
                     .toList();
             placed.merge(kind, 1, Integer::sum);
             if (couldHaveIt.stream().noneMatch(other -> level(other) < level(task))) {
@@ -754,6 +759,7 @@ final class SimulatedCluster {
             must(
                     couldHaveIt.stream()
                             .noneMatch(other -> isAged(other, at)
+                                    && !isBehindRejected(other, ofKind, placement)
                                     && other.waitingSince().isBefore(task.waitingSince())
                                     && couldHaveIt.stream().anyMatch(urgent -> level(urgent) < level(other))),
                     () -> "P3: " + task + " was placed, though another has been aged for longer: " + couldHaveIt);
@@ -761,6 +767,19 @@ final class SimulatedCluster {
             must(
                     often <= placed.get(kind) * AGING.share() + SLACK + offered,
                     () -> "P3: " + often + " of " + placed.get(kind) + " placements went to aged tasks of " + kind);
+        }
+
+        private boolean wasRejected(WaitingTask task, Placement placement) {
+            return placement.agentId().equals(task.task().rejectedBy());
+        }
+
+        /** Only the first of a priority is looked at, and it is not to go straight back to the agent. */
+        private boolean isBehindRejected(WaitingTask task, List<WaitingTask> ofKind, Placement placement) {
+            WaitingTask first = ofKind.stream()
+                    .filter(other -> level(other) == level(task))
+                    .findFirst()
+                    .orElseThrow();
+            return first != task && wasRejected(first, placement);
         }
 
         private boolean isAged(WaitingTask task, Instant at) {
