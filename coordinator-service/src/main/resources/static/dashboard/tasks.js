@@ -112,7 +112,7 @@ async function explain(id, box) {
     const parts = [h("p", { class: "explanation" }, answer.explanation.charAt(0).toUpperCase() + answer.explanation.slice(1) + ".")];
     if (waiting) {
       parts.push(h("p", { class: "soft" }, `Place ${count(waiting.place_in_queue)} of ${count(waiting.queue_size)} in ${waiting.priority}` +
-        (waiting.effective_priority !== waiting.priority ? `, treated as ${waiting.effective_priority} for having waited so long` : "") +
+        (waiting.aged ? ", aged: a share of what more urgent tasks compete for goes to the task aged longest" : "") +
         `; ${count(waiting.agents.eligible)} of ${count(waiting.agents.total)} agents can take it now` +
         (waiting.agents.busy > 0 ? `, ${count(waiting.agents.busy)} more once they have room.` : ".")));
       if (waiting.agents.closest.length > 0) {

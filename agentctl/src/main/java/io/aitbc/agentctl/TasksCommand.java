@@ -136,7 +136,10 @@ final class TasksCommand {
                                     + waiting.path("place_in_queue").asLong() + " of "
                                     + waiting.path("queue_size").asLong()
                                     + (waiting.path("queue_paused").asBoolean() ? ", paused" : ""))
-                    .row("counts as", waiting.path("effective_priority").asString(""))
+                    .row(
+                            "counts as",
+                            waiting.path("priority").asString("")
+                                    + (waiting.path("aged").asBoolean() ? ", aged" : ""))
                     .row("requirements", asked(waiting.path("requirements")))
                     .row(
                             "agents",

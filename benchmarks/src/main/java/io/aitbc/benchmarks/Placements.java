@@ -12,6 +12,7 @@ import io.aitbc.coordinator.agent.HealthPolicy;
 import io.aitbc.coordinator.agent.Sender;
 import io.aitbc.coordinator.agent.TrackRecord;
 import io.aitbc.coordinator.balance.LoadBalancingStrategy;
+import io.aitbc.coordinator.match.Aging;
 import io.aitbc.coordinator.match.Matcher;
 import io.aitbc.coordinator.match.Placement;
 import io.aitbc.coordinator.match.Position;
@@ -63,7 +64,7 @@ public class Placements {
     public void start() {
         Random random = new Random(1);
         HealthPolicy policy = new HealthPolicy(Duration.ZERO, Duration.ZERO, 0, 1, 1);
-        matcher = new Matcher(policy, Duration.ofSeconds(60), strategy, random);
+        matcher = new Matcher(policy, new Aging(Duration.ofSeconds(60), 0.1), strategy, random);
         IntStream.range(0, agents).forEach(i -> matcher.agentChanged(agent(i, random), NOW));
         tasks = IntStream.range(0, BATCH)
                 .mapToObj(i -> new WaitingTask(

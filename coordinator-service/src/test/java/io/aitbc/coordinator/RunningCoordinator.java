@@ -16,6 +16,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Predicate;
 import org.apache.kafka.clients.consumer.ConsumerConfig;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
@@ -218,15 +219,38 @@ public final class RunningCoordinator implements AutoCloseable {
                 .toList();
     }
 
-    public List<ConsumerRecord<String, String>> awaitRaw(String topic, int count) {
-        try (KafkaConsumer<String, String> consumer = new KafkaConsumer<>(
+    /** Takes what comes to a topic of one partition, from an offset on, for as long as {@code more} says so. */
+    public void follow(String topic, long offset, Predicate<JsonNode> more) {
+        try (KafkaConsumer<String, String> consumer = consumer()) {
+            TopicPartition partition = new TopicPartition(topics.prefix() + topic, 0);
+            consumer.assign(List.of(partition));
+            consumer.seek(partition, offset);
+            await().atMost(Duration.ofSeconds(60))
+                    .pollInterval(Duration.ofMillis(1))
+                    .until(() -> {
+                        for (ConsumerRecord<String, String> record : consumer.poll(Duration.ofMillis(100))) {
+                            if (!more.test(Json.MAPPER.readTree(record.value()))) {
+                                return true;
+                            }
+                        }
+                        return false;
+                    });
+        }
+    }
+
+    private KafkaConsumer<String, String> consumer() {
+        return new KafkaConsumer<>(
                 Map.of(
                         ConsumerConfig.BOOTSTRAP_SERVERS_CONFIG,
                         stack.bootstrapServers(),
                         ConsumerConfig.ALLOW_AUTO_CREATE_TOPICS_CONFIG,
                         false),
                 new StringDeserializer(),
-                new StringDeserializer())) {
+                new StringDeserializer());
+    }
+
+    public List<ConsumerRecord<String, String>> awaitRaw(String topic, int count) {
+        try (KafkaConsumer<String, String> consumer = consumer()) {
             List<TopicPartition> partition = List.of(new TopicPartition(topics.prefix() + topic, 0));
             consumer.assign(partition);
             consumer.seekToBeginning(partition);

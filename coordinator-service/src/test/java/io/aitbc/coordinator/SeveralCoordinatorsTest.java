@@ -4,10 +4,13 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
 import io.aitbc.localstack.LocalStack;
+import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
+import java.util.stream.IntStream;
+import org.apache.kafka.clients.producer.internals.BuiltInPartitioner;
 import org.junit.jupiter.api.Test;
 import tools.jackson.databind.JsonNode;
 
@@ -115,6 +118,61 @@ class SeveralCoordinatorsTest {
                     .extracting(assignment -> assignment.get("priority").asString())
                     .containsOnly("urgent");
         }
+    }
+
+    /** Partitions 0 and 2 are always in different lanes. */
+    @Test
+    void agedTasksHaveTheirShareOfWhatUrgentOnesInTheOtherLaneCompeteFor() {
+        String[] aging = {"--aitbc.dispatch.aging-interval=10ms"};
+        try (RunningCoordinator one = RunningCoordinator.start(LocalStack.shared(), "share.", 14, aging);
+                RunningCoordinator other = RunningCoordinator.start(LocalStack.shared(), "share.", 14, aging)) {
+            await().atMost(Duration.ofSeconds(60))
+                    .until(() -> partitions(one).size() == 2
+                            && partitions(one).stream().allMatch(count -> count >= 5));
+            assertThat(agedOf100(one, "aged-first", 0, 2)).isBetween(5, 15);
+            assertThat(agedOf100(one, "urgent-first", 2, 0)).isBetween(5, 15);
+        }
+    }
+
+    /** How many of 100 assignments were of aged tasks while both waited, each in its partition. */
+    private static int agedOf100(RunningCoordinator coordinator, String agent, int agedIn, int urgentIn) {
+        coordinator.register(agent, 4, agent);
+        for (int i = 0; i < 60; i++) {
+            publish(coordinator, "low", agent + "-low-" + i, agent, agedIn);
+        }
+        String topic = "assignments." + agent;
+        List<JsonNode> first = coordinator.awaitRecords(topic, 4);
+        for (int i = 0; i < 150; i++) {
+            publish(coordinator, "urgent", agent + "-urgent-" + i, agent, urgentIn);
+        }
+        await().atMost(Duration.ofSeconds(30))
+                .until(() -> lanes(coordinator).stream()
+                        .allMatch(lane -> lane.path("yields_to").asString("").equals("urgent")
+                                || lane.get("oldest").has("urgent")));
+        first.forEach(assignment -> coordinator.report(assignment, "completed", null));
+        List<JsonNode> next = new ArrayList<>();
+        coordinator.follow(topic, 4, assignment -> {
+            next.add(assignment);
+            coordinator.report(assignment, "completed", null);
+            return next.size() < 100;
+        });
+        return (int) next.stream()
+                .filter(assignment -> assignment.get("priority").asString().equals("low"))
+                .count();
+    }
+
+    private static void publish(
+            RunningCoordinator coordinator, String priority, String taskId, String capability, int partition) {
+        String key = IntStream.iterate(0, i -> i + 1)
+                .mapToObj(i -> taskId + "-" + i)
+                .filter(one -> BuiltInPartitioner.partitionForKey(one.getBytes(StandardCharsets.UTF_8), 3) == partition)
+                .findFirst()
+                .orElseThrow();
+        coordinator.publish(
+                "tasks." + priority,
+                key,
+                "{\"task_data\":{},\"task_id\":\"" + taskId + "\",\"requirements\":{\"capabilities\":[\"" + capability
+                        + "\"]}}");
     }
 
     private static List<JsonNode> lanes(RunningCoordinator coordinator) {

@@ -14,7 +14,6 @@ import io.aitbc.coordinator.dispatch.DispatchSettings;
 import io.aitbc.coordinator.intake.OpenTransactions;
 import io.aitbc.coordinator.intake.QueuePeek;
 import io.aitbc.coordinator.intake.QueueSizes;
-import io.aitbc.coordinator.match.WaitingTask;
 import io.aitbc.coordinator.registry.Registry;
 import java.time.Clock;
 import java.time.Duration;
@@ -24,6 +23,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.springframework.stereotype.Component;
 
@@ -82,7 +82,8 @@ class WhyWaiting {
             @JsonProperty("closest") List<Closest> closest) {}
 
     /**
-     * @param effectivePriority to which its waiting has raised it
+     * @param effectivePriority the same as {@code priority}, which waiting does not raise; kept for its readers
+     * @param aged whether it has waited so long that a share of what more urgent tasks would get goes to it and its like
      * @param placeInQueue 1 when none that was accepted before it waits in the same queue
      * @param inMoreUrgentQueues how many tasks wait in queues of higher priority
      * @param openTransaction what keeps the task from being read; null if nothing does
@@ -90,6 +91,7 @@ class WhyWaiting {
     record Waiting(
             @JsonProperty("priority") Priority priority,
             @JsonProperty("effective_priority") Priority effectivePriority,
+            @JsonProperty("aged") boolean aged,
             @JsonProperty("waiting_seconds") double waitingSeconds,
             @JsonProperty("place_in_queue") long placeInQueue,
             @JsonProperty("queue_size") long queueSize,
@@ -159,23 +161,29 @@ class WhyWaiting {
         Requirements requirements = state.containsKey("requirements")
                 ? Json.read(state.get("requirements"), Requirements.class)
                 : Requirements.NONE;
-        int level = WaitingTask.effectiveLevel(priority, since, now, settings.agingInterval());
-        Map<Priority, Long> queues = sizes.read();
+        Map<Priority, @Nullable Long> queues = sizes.read();
         return new Waiting(
                 priority,
-                Priority.values()[level],
+                priority,
+                settings.aging().isAged(priority, since, now),
                 Duration.between(since, now).toMillis() / 1_000.0,
                 sizes.before(priority, since) + 1,
-                queues.get(priority),
-                queues.entrySet().stream()
-                        .filter(queue -> queue.getKey().compareTo(priority) < 0)
-                        .mapToLong(Map.Entry::getValue)
+                size(queues, priority),
+                Stream.of(Priority.values())
+                        .filter(other -> other.compareTo(priority) < 0)
+                        .mapToLong(other -> size(queues, other))
                         .sum(),
                 control.pausedQueues().contains(priority),
                 state.containsKey("not_before") ? Instant.parse(state.get("not_before")) : null,
                 requirements.equals(Requirements.NONE) ? null : requirements,
                 inTheWay(taskId, priority),
                 agents(requirements, now));
+    }
+
+    /** None while its topic is missing. */
+    private static long size(Map<Priority, @Nullable Long> queues, Priority priority) {
+        Long size = queues.get(priority);
+        return size == null ? 0 : size;
     }
 
     private @Nullable InTheWay inTheWay(String taskId, Priority priority) throws InterruptedException {
@@ -284,7 +292,9 @@ class WhyWaiting {
         String moreUrgent = waiting.inMoreUrgentQueues() == 0
                 ? ""
                 : (before == 0 ? ", with " : " and ") + waiting.inMoreUrgentQueues() + " in more urgent queues";
-        return line + moreUrgent + "; "
+        return line + moreUrgent
+                + (waiting.aged() ? ", and aged: a share of what more urgent tasks compete for goes to the aged" : "")
+                + "; "
                 + (agents.eligible() > 0
                         ? count(agents.eligible(), "agent has", "agents have") + " room for it"
                         : count(agents.busy(), "agent", "agents") + " can take it once there is room");

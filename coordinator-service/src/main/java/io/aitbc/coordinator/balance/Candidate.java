@@ -10,6 +10,8 @@ public final class Candidate {
     private Agent agent;
     private int counted;
     private int unanswered;
+    /** Free places that are left to another coordinator, which has not taken them yet. */
+    private int left;
 
     public Candidate(Agent agent) {
         this.agent = agent;
@@ -29,13 +31,13 @@ public final class Candidate {
     }
 
     public boolean hasRoom() {
-        return held() < agent.capacity();
+        return held() + left < agent.capacity();
     }
 
     /** Takes over newer facts, the count of what it holds among them. */
     public void update(Agent newer) {
         agent = newer;
-        counted = newer.inflight();
+        counted(newer.inflight());
     }
 
     /** Takes over newer facts, but for the count of what it holds. */
@@ -59,8 +61,34 @@ public final class Candidate {
         unanswered = 0;
     }
 
+    /** The registry answered a placement and counted what the agent holds, this placement included if it was granted. */
+    public void answered(int count) {
+        answered();
+        counted(count, count - counted - 1);
+    }
+
     /** The registry counted anew, what other coordinators gave the agent included. */
     public void counted(int count) {
+        counted(count, count - counted);
+    }
+
+    private void counted(int count, int givenByOthers) {
         counted = count;
+        left = Math.max(0, left - Math.max(0, givenByOthers));
+    }
+
+    /** Leaves a free place to another coordinator. */
+    public void leave() {
+        left++;
+    }
+
+    /** A place was left for long enough. */
+    public void takeBack() {
+        left = Math.max(0, left - 1);
+    }
+
+    /** How many places are left to others that have not taken them. */
+    public int left() {
+        return left;
     }
 }

@@ -96,6 +96,7 @@ class DispatchConfiguration {
             DispatchSettings settings,
             SettleSettings settleSettings,
             ObjectProvider<ClusterControl> control,
+            ObjectProvider<WantsExchange> wants,
             MeterRegistry meters,
             Clock clock) {
         return new Dispatcher(
@@ -116,12 +117,10 @@ class DispatchConfiguration {
                 new Reservations(redis, id.text(), settleSettings.taskRetention()),
                 assignments,
                 new Matcher(
-                        registry.healthPolicy(),
-                        settings.agingInterval(),
-                        settings.strategy(),
-                        RandomGenerator.getDefault()),
+                        registry.healthPolicy(), settings.aging(), settings.strategy(), RandomGenerator.getDefault()),
                 settings,
                 report -> control.getObject().report(report),
+                places -> wants.getObject().leave(places),
                 new DispatchMeters(meters),
                 clock);
     }

@@ -1,6 +1,7 @@
 package io.aitbc.coordinator.dispatch;
 
 import io.aitbc.coordinator.balance.LoadBalancingStrategy;
+import io.aitbc.coordinator.match.Aging;
 import jakarta.validation.constraints.Max;
 import jakarta.validation.constraints.Min;
 import java.time.Duration;
@@ -11,7 +12,8 @@ import org.springframework.validation.annotation.Validated;
 /**
  * How tasks are dispatched.
  *
- * @param agingInterval how long a task waits to rise by one priority; 0: never
+ * @param agingInterval a task is aged once it has waited this long for each level above its own; 0: strict priority
+ * @param agedShare of the choices for which aged and more urgent tasks compete, the part that goes to the aged
  * @param strategy until another is set over REST
  * @param windowPerPartition how many unfinished tasks of a partition are held in memory; further ones stay in Kafka
  * @param windowBytesPerPartition and how large these may be together
@@ -22,6 +24,7 @@ import org.springframework.validation.annotation.Validated;
 @ConfigurationProperties("aitbc.dispatch")
 public record DispatchSettings(
         @DefaultValue("60s") Duration agingInterval,
+        @DefaultValue("0.1") double agedShare,
         @DefaultValue("LEAST_CONNECTIONS") LoadBalancingStrategy strategy,
         @DefaultValue("4000") @Min(1) @Max(20_000) int windowPerPartition,
         @DefaultValue("4194304") @Min(1) long windowBytesPerPartition,
@@ -31,8 +34,10 @@ public record DispatchSettings(
         int maxTaskBytes) {
 
     public DispatchSettings {
-        if (agingInterval.isNegative() || !agingInterval.isZero() && agingInterval.toMillis() == 0) {
-            throw new IllegalArgumentException("aging interval must be 0 or at least 1 ms but was " + agingInterval);
-        }
+        new Aging(agingInterval, agedShare);
+    }
+
+    public Aging aging() {
+        return new Aging(agingInterval, agedShare);
     }
 }

@@ -18,6 +18,7 @@ import io.aitbc.coordinator.intake.TaskRecords;
 import io.aitbc.coordinator.intake.TaskStates;
 import io.aitbc.coordinator.kafka.CommitTag;
 import io.aitbc.coordinator.match.Matcher;
+import io.aitbc.coordinator.match.PlaceLeft;
 import io.aitbc.coordinator.match.Placement;
 import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.match.WaitingTask;
@@ -96,6 +97,7 @@ public final class Dispatcher implements Part {
     private final Lane lane;
     private final int batch;
     private final Consumer<QueueCleared> clearReports;
+    private final Consumer<List<PlaceLeft>> placesLeft;
     private final DispatchMeters meters;
     private final Clock clock;
     private final BlockingQueue<Runnable> mailbox = new LinkedBlockingQueue<>();
@@ -146,6 +148,7 @@ public final class Dispatcher implements Part {
             Matcher matcher,
             DispatchSettings settings,
             Consumer<QueueCleared> clearReports,
+            Consumer<List<PlaceLeft>> placesLeft,
             DispatchMeters meters,
             Clock clock) {
         this.newConsumer = newConsumer;
@@ -167,6 +170,7 @@ public final class Dispatcher implements Part {
                 Runtime.getRuntime().maxMemory() / SHARE_FOR_TASKS,
                 batch);
         this.clearReports = clearReports;
+        this.placesLeft = placesLeft;
         this.meters = meters;
         this.clock = clock;
     }
@@ -630,6 +634,11 @@ public final class Dispatcher implements Part {
         @Override
         public void report(QueueCleared cleared) {
             clearReports.accept(cleared);
+        }
+
+        @Override
+        public void leave(List<PlaceLeft> places) {
+            placesLeft.accept(places);
         }
 
         private <T> CompletableFuture<T> posted(CompletableFuture<T> outcome) {

@@ -8,6 +8,7 @@ import io.aitbc.coordinator.background.FailuresInARow;
 import io.aitbc.coordinator.background.RareWarning;
 import io.aitbc.coordinator.dispatch.OwnedPartition.Commit;
 import io.aitbc.coordinator.match.Matcher;
+import io.aitbc.coordinator.match.PlaceLeft;
 import io.aitbc.coordinator.match.Placement;
 import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.match.WaitingTask;
@@ -71,6 +72,9 @@ final class Lane {
         long position(OwnedPartition.Id partition);
 
         void report(QueueCleared cleared);
+
+        /** Tells other coordinators of places that are left to their aged tasks. It may get lost: then these are taken back. */
+        void leave(List<PlaceLeft> places);
     }
 
     private static final Logger log = LoggerFactory.getLogger(Lane.class);
@@ -125,6 +129,8 @@ final class Lane {
     private final Set<String> cancelled = new HashSet<>();
     private final Set<String> unpublished = new HashSet<>();
     private final Map<String, Heard> heard = new HashMap<>();
+    /** Whether the matcher does not know yet what was heard, or is not to be heeded any more. */
+    private boolean heardChanged;
     /** Where tasks stand that may not be visible yet; some of them wait no more. */
     private final Deque<Position> fresh = new ArrayDeque<>();
     /** Read just now, and perhaps an agent has them already. */
@@ -325,6 +331,7 @@ final class Lane {
             nextMakeSure = Instant.EPOCH;
             lastPlaced = Instant.EPOCH;
             heard.clear();
+            heardChanged = true;
             partitions.values().forEach(partition -> partition.moved(time));
         }
         now = time;
@@ -492,20 +499,37 @@ final class Lane {
     /** What the lane of another coordinator waits for, as it said just now. */
     void heard(String coordinatorId, List<Want> wants, Instant at) {
         heard.put(coordinatorId, new Heard(wants, at));
+        heardChanged = true;
+    }
+
+    /** Another coordinator leaves a place of each of these agents to the aged tasks that wait here. */
+    void offered(List<String> agentIds, Instant at) {
+        matcher.offered(agentIds, at);
     }
 
     /** The priority of the most urgent task elsewhere to which agents are left; absent when there is none. */
     @Nullable
     Priority yieldsTo(Instant at) {
-        return wantsElsewhere(at).stream()
+        forgetOldWants(at);
+        return heard.values().stream()
+                .flatMap(one -> one.wants.stream())
                 .min(Comparator.comparingInt(Want::level))
                 .map(want -> Priority.values()[want.level()])
                 .orElse(null);
     }
 
-    private List<Want> wantsElsewhere(Instant at) {
-        heard.values().removeIf(one -> one.at.plus(HEARD_FOR).isBefore(at));
-        return heard.values().stream().flatMap(one -> one.wants.stream()).toList();
+    private void forgetOldWants(Instant at) {
+        heardChanged |= heard.values().removeIf(one -> one.at.plus(HEARD_FOR).isBefore(at));
+    }
+
+    private void heedWants() {
+        forgetOldWants(now);
+        if (heardChanged) {
+            heardChanged = false;
+            Map<String, List<Want>> wants = new HashMap<>();
+            heard.forEach((coordinatorId, one) -> wants.put(coordinatorId, one.wants));
+            matcher.leaveTo(wants);
+        }
     }
 
     private boolean assign() {
@@ -514,12 +538,15 @@ final class Lane {
         if (openBatches >= (full ? MAX_OPEN_BATCHES : 1)) {
             return false;
         }
-        matcher.leaveTo(heard.isEmpty() ? List.of() : wantsElsewhere(now));
+        heedWants();
         int most = Math.max(batch, TASKS_PER_AGENT * Math.min(batch, matcher.agentCount()));
         List<Placement> placements = matcher.match(now, most);
         if (!placements.isEmpty()) {
             lastPlaced = now;
             reserve(placements);
+        }
+        if (!matcher.left().isEmpty()) {
+            outside.leave(matcher.left());
         }
         full = placements.size() == most;
         return full && openBatches < MAX_OPEN_BATCHES;

@@ -1,8 +1,10 @@
 package io.aitbc.coordinator.dispatch;
 
+import com.fasterxml.jackson.annotation.JsonProperty;
 import io.aitbc.contracts.Json;
 import io.aitbc.coordinator.background.Part;
 import io.aitbc.coordinator.background.Recurring;
+import io.aitbc.coordinator.match.PlaceLeft;
 import io.aitbc.coordinator.match.Want;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
@@ -11,7 +13,10 @@ import io.lettuce.core.pubsub.RedisPubSubAdapter;
 import io.lettuce.core.pubsub.StatefulRedisPubSubConnection;
 import java.time.Clock;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -19,7 +24,8 @@ import org.slf4j.LoggerFactory;
 
 /**
  * Tells the other coordinators, a few times a second, which tasks wait here for agents that are full, and hears theirs: so that an
- * agent that becomes free goes to the most urgent task, whichever lane it waits in. Says nothing while capacity is not short.
+ * agent that becomes free goes to the most urgent task, whichever lane it waits in. Places that are left to aged tasks elsewhere are told
+ * at once, since nobody uses them until then. Says nothing while capacity is not short.
  */
 public final class WantsExchange implements Part {
     private static final Logger log = LoggerFactory.getLogger(WantsExchange.class);
@@ -31,6 +37,9 @@ public final class WantsExchange implements Part {
     private final Redis redis;
     private final Clock clock;
     private final Recurring exchanging = new Recurring("wants", EVERY, this::exchange, this::unsubscribe);
+    /** Whether anything was wanted when that was told last; of the lane's thread. */
+    private boolean wanted;
+
     private @Nullable StatefulRedisPubSubConnection<String, String> subscription;
 
     /** What goes over the channel. */
@@ -38,6 +47,21 @@ public final class WantsExchange implements Part {
         Message {
             if (coordinator == null || wants == null || wants.stream().anyMatch(Objects::isNull)) {
                 throw new IllegalArgumentException("coordinator and wants are required");
+            }
+        }
+    }
+
+    /** Free places, one of each agent named, for the aged tasks of one coordinator. */
+    record PlacesMessage(
+            @JsonProperty("coordinator") String coordinator,
+            @JsonProperty("left_to") String leftTo,
+            @JsonProperty("agents") List<String> agents) {
+        PlacesMessage {
+            if (coordinator == null
+                    || leftTo == null
+                    || agents == null
+                    || agents.stream().anyMatch(Objects::isNull)) {
+                throw new IllegalArgumentException("coordinator, left_to and agents are required");
             }
         }
     }
@@ -81,11 +105,15 @@ public final class WantsExchange implements Part {
             opened.addListener(new RedisPubSubAdapter<>() {
                 @Override
                 public void message(String channel, String text) {
-                    hear(text);
+                    if (channel.equals(redis.channel(Keys.WANTS))) {
+                        hear(text);
+                    } else {
+                        hearOfPlaces(text);
+                    }
                 }
             });
             try {
-                opened.sync().subscribe(redis.channel(Keys.WANTS));
+                opened.sync().subscribe(redis.channel(Keys.WANTS), redis.channel(Keys.PLACES_LEFT));
                 subscription = opened;
             } finally {
                 if (subscription == null) {
@@ -97,12 +125,27 @@ public final class WantsExchange implements Part {
 
     private void tell(Lane lane) {
         List<Want> wants = lane.matcher().wants(clock.instant(), MOST);
-        if (!wants.isEmpty()) {
-            try {
-                redis.async().publish(redis.channel(Keys.WANTS), Json.text(new Message(coordinatorId, wants)));
-            } catch (RedisException e) {
-                log.atDebug().log("Wants not told: {}", e.toString());
-            }
+        if (!wants.isEmpty() || wanted) {
+            // That nothing is wanted any more is told once, or agents would be left to nobody for as long as wants are
+            // heeded.
+            publish(Keys.WANTS, new Message(coordinatorId, wants));
+        }
+        wanted = !wants.isEmpty();
+    }
+
+    /** Tells other coordinators which places they may use. */
+    void leave(List<PlaceLeft> places) {
+        Map<String, List<String>> agents = new LinkedHashMap<>();
+        places.forEach(place -> agents.computeIfAbsent(place.coordinatorId(), id -> new ArrayList<>())
+                .add(place.agentId()));
+        agents.forEach((to, ids) -> publish(Keys.PLACES_LEFT, new PlacesMessage(coordinatorId, to, ids)));
+    }
+
+    private void publish(String channel, Object message) {
+        try {
+            redis.async().publish(redis.channel(channel), Json.text(message));
+        } catch (RedisException e) {
+            log.atDebug().log("Not told on {}: {}", channel, e.toString());
         }
     }
 
@@ -114,6 +157,17 @@ public final class WantsExchange implements Part {
             }
         } catch (Json.MalformedMessageException e) {
             log.atDebug().log("Wants not understood: {}", e.getMessage());
+        }
+    }
+
+    private void hearOfPlaces(String text) {
+        try {
+            PlacesMessage message = Json.read(text, PlacesMessage.class);
+            if (message.leftTo().equals(coordinatorId)) {
+                dispatcher.tellLane(lane -> lane.offered(message.agents(), clock.instant()));
+            }
+        } catch (Json.MalformedMessageException e) {
+            log.atDebug().log("Places left not understood: {}", e.getMessage());
         }
     }
 }

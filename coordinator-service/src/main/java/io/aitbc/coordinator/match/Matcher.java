@@ -13,9 +13,11 @@ import io.aitbc.coordinator.balance.LoadBalancingStrategy;
 import io.aitbc.coordinator.balance.Selection;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Comparator;
+import java.util.Deque;
 import java.util.HashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -23,22 +25,28 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.PriorityQueue;
 import java.util.Set;
+import java.util.function.Predicate;
 import java.util.random.RandomGenerator;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Places waiting tasks on agents: always the eligible task of the highest effective priority next, on the agent that the strategy
- * chooses. A group of tasks that no agent can take costs nothing until an agent changes that could.
+ * Places waiting tasks on agents: always the eligible task of the highest priority next, on the agent that the strategy chooses. Where a
+ * less urgent but aged task could take that agent too, here or at another coordinator, the choice is contended, and a share of these goes
+ * to the task aged longest. A group of tasks that no agent can take costs nothing until an agent changes that could.
  */
 public final class Matcher {
     /** While an agent's health moves with time. */
     private static final Duration LOOK_AGAIN_AFTER = Duration.ofSeconds(1);
 
+    /** A place that another coordinator does not take by then is used here again. */
+    static final Duration LEFT_FOR = Duration.ofMillis(250);
+
     private final HealthPolicy health;
-    private final Duration agingInterval;
+    private final Aging aging;
     private final RandomGenerator random;
-    private final Pools pools = new Pools(this::suits, this::newSelection);
+    private final Pools pools = new Pools(this::suits, this::newSelection, this::newShare);
     private final Backlog backlog = new Backlog(this::open, pools::leave);
     private final Map<String, Member> members = new HashMap<>();
     /** When agents are to be looked at again because time alone can change them. */
@@ -47,16 +55,44 @@ public final class Matcher {
     private LoadBalancingStrategy strategy;
     private Set<Priority> paused = Set.of();
     private List<Want> wantsElsewhere = List.of();
+    /** Those of aged tasks, the longest waiting first. */
+    private final List<AgedElsewhere> agedElsewhere = new ArrayList<>();
+    /** Places that were left to others in the last round. */
+    private final List<PlaceLeft> left = new ArrayList<>();
+    /** When they are to be taken back. */
+    private final Deque<Look> leftUntil = new ArrayDeque<>();
+    /** Agents of which others left a place to the aged tasks here, and until when. */
+    private final List<Offer> offers = new ArrayList<>();
+    /** Those whose groups had aged tasks when the round began. */
+    private final List<Pool> withAged = new ArrayList<>();
+
     /** The time of the newest call, for what is opened in between. */
     private Instant now = Instant.EPOCH;
 
     private record Look(Instant at, Member member) {}
 
-    /** @param agingInterval how long a task waits to rise by one priority; zero: it never rises */
-    public Matcher(
-            HealthPolicy health, Duration agingInterval, LoadBalancingStrategy strategy, RandomGenerator random) {
+    private record Offer(String agentId, Instant until) {}
+
+    private static final class AgedElsewhere {
+        final String coordinatorId;
+        final Want want;
+        /** How many places may still be left to it before it is heard again. */
+        int places;
+
+        AgedElsewhere(String coordinatorId, Want want) {
+            this.coordinatorId = coordinatorId;
+            this.want = want;
+            this.places = want.aged().tasks();
+        }
+
+        Instant since() {
+            return want.aged().since();
+        }
+    }
+
+    public Matcher(HealthPolicy health, Aging aging, LoadBalancingStrategy strategy, RandomGenerator random) {
         this.health = health;
-        this.agingInterval = agingInterval;
+        this.aging = aging;
         this.strategy = strategy;
         this.random = random;
     }
@@ -77,31 +113,155 @@ public final class Matcher {
     /** Places at most {@code limit} tasks. Each placement counts on its agent until {@link #answered}. */
     public List<Placement> match(Instant now, int limit) {
         this.now = now;
+        left.clear();
         backlog.admitDue(now);
+        takeBack();
         PriorityQueue<TaskGroup.Turn> turns = new PriorityQueue<>();
-        backlog.groups().forEach(group -> addTurn(group, turns));
+        for (TaskGroup group : backlog.groups()) {
+            addTurn(group, turns);
+            noteAged(group);
+        }
         List<Placement> placements = new ArrayList<>();
+        useOffers(placements, limit);
         while (placements.size() < limit && !turns.isEmpty()) {
             TaskGroup.Turn turn = turns.poll();
+            if (!turn.isCurrent()) {
+                // As an aged one it was placed already.
+                addTurn(turn.group(), turns);
+                continue;
+            }
             Candidate chosen = choose(turn);
+            turn.group().leftWithout = chosen == null;
             if (chosen == null) {
                 continue;
             }
-            backlog.take(turn);
-            turn.group().pool.open.chosen(chosen);
-            chosen.placed();
-            reorder(members.get(chosen.id()));
-            placements.add(new Placement(turn.head(), chosen.id()));
-            addTurn(turn.group(), turns);
+            Member member = members.get(chosen.id());
+            if (goesToAged(turn, member, placements)) {
+                turns.add(turn);
+            } else {
+                place(turn, member, placements);
+                addTurn(turn.group(), turns);
+            }
         }
+        withAged.forEach(Pool::forgetAged);
+        withAged.clear();
         return placements;
     }
 
     private void addTurn(TaskGroup group, PriorityQueue<TaskGroup.Turn> turns) {
-        TaskGroup.Turn turn = group.isReady(now) ? group.turn(now, agingInterval, paused) : null;
+        boolean isReady = group.isReady(now);
+        TaskGroup.Turn turn = isReady ? group.turn(paused) : null;
         if (turn != null) {
             turns.add(turn);
         }
+        group.leftWithout = !isReady && !group.isEmpty();
+    }
+
+    private void place(TaskGroup.Turn turn, Member member, List<Placement> placements) {
+        backlog.take(turn);
+        turn.group().pool.open.chosen(member.candidate);
+        member.candidate.placed();
+        reorder(member);
+        placements.add(new Placement(turn.head(), member.candidate.id()));
+    }
+
+    /** Where aged tasks compete for the agent that was chosen, gives it to the one that has waited longest if this choice is theirs. */
+    private boolean goesToAged(TaskGroup.Turn turn, Member member, List<Placement> placements) {
+        TaskGroup.Turn here = withAged.isEmpty() ? null : longestAged(turn.level(), member);
+        AgedElsewhere elsewhere = agedElsewhere.isEmpty() ? null : longestAgedElsewhere(turn.level(), member);
+        if (here == null && elsewhere == null || !turn.group().pool.agedShare.countIsForAged()) {
+            return false;
+        }
+        if (elsewhere == null
+                || here != null && !elsewhere.since().isBefore(here.head().waitingSince())) {
+            place(here, member, placements);
+        } else {
+            leave(member, elsewhere);
+        }
+        return true;
+    }
+
+    private TaskGroup.@Nullable Turn longestAged(int level, Member member) {
+        TaskGroup.Turn longest = null;
+        for (Pool pool : member.pools) {
+            TaskGroup.Turn turn =
+                    pool.isOpenTo(member) ? pool.longestAged(level, member, task -> aging.isAged(task, now)) : null;
+            if (turn != null && (longest == null || TaskGroup.Turn.BY_WAITING.compare(turn, longest) < 0)) {
+                longest = turn;
+            }
+        }
+        return longest;
+    }
+
+    private @Nullable AgedElsewhere longestAgedElsewhere(int level, Member member) {
+        for (AgedElsewhere one : agedElsewhere) {
+            if (one.want.level() > level && one.places > 0 && couldTake(member, one.want)) {
+                return one;
+            }
+        }
+        return null;
+    }
+
+    private void noteAged(TaskGroup group) {
+        if (group.pool.open.isEmpty() || group.isEmpty()) {
+            return;
+        }
+        List<TaskGroup.Turn> aged = group.aged(aging, now, paused);
+        if (!aged.isEmpty()) {
+            aged.forEach(group.pool::noteAged);
+            withAged.add(group.pool);
+        }
+    }
+
+    // Between coordinators
+
+    /** Keeps a place free for a task that waits elsewhere. */
+    private void leave(Member member, AgedElsewhere to) {
+        to.places--;
+        Instant until = now.plus(LEFT_FOR);
+        member.leave(until);
+        leftUntil.add(new Look(until, member));
+        reorder(member);
+        left.add(new PlaceLeft(to.coordinatorId, member.candidate.id()));
+    }
+
+    private void takeBack() {
+        // Where the clock was set back, nothing is kept until that time comes again.
+        Predicate<Instant> isOver = until -> !until.isAfter(now) || until.isAfter(now.plus(LEFT_FOR));
+        while (!leftUntil.isEmpty() && isOver.test(leftUntil.peek().at())) {
+            Member member = leftUntil.remove().member();
+            member.takeBack(isOver);
+            reorder(member);
+        }
+    }
+
+    /** The places that were left to aged tasks at other coordinators in the last round, of which these are to be told at once. */
+    public List<PlaceLeft> left() {
+        return List.copyOf(left);
+    }
+
+    /** Another coordinator leaves a place of each of these agents to the aged tasks that wait here. */
+    public void offered(Collection<String> agentIds, Instant at) {
+        agentIds.forEach(id -> offers.add(new Offer(id, at.plus(LEFT_FOR))));
+    }
+
+    /** Places aged tasks where others made room for them, whatever else is wanted of these agents. */
+    private void useOffers(List<Placement> placements, int limit) {
+        offers.removeIf(offer -> {
+            if (!offer.until().isAfter(now) || offer.until().isAfter(now.plus(LEFT_FOR))) {
+                return true;
+            }
+            Member member = members.get(offer.agentId());
+            if (placements.size() == limit || member == null || !member.candidate.hasRoom()) {
+                // That it has room may be heard later than the offer.
+                return false;
+            }
+            TaskGroup.Turn aged = longestAged(-1, member);
+            if (aged != null) {
+                place(aged, member, placements);
+            }
+            return true;
+        });
     }
 
     /** The agent that the strategy wants next, but for those that are left to others. */
@@ -128,30 +288,74 @@ public final class Matcher {
 
     private boolean isWantedMore(Candidate candidate, int level) {
         for (Want want : wantsElsewhere) {
-            if (want.level() < level
-                    && Eligibility.suits(
-                            candidate.agent().registration(), want.requirements(), !strategy.prefersRegion())
-                    && isFit(members.get(candidate.id()), want.requirements())) {
+            if (want.level() < level && couldTake(members.get(candidate.id()), want)) {
                 return true;
             }
         }
         return false;
     }
 
-    /** What waits in other lanes for agents that are full: as soon as they are not, they are left to tasks of higher priority. */
-    public void leaveTo(List<Want> elsewhere) {
-        wantsElsewhere = List.copyOf(elsewhere);
+    private boolean couldTake(Member member, Want want) {
+        return Eligibility.suits(
+                        member.candidate.agent().registration(), want.requirements(), !strategy.prefersRegion())
+                && isFit(member, want.requirements());
     }
 
-    /** What waits here for agents that are full, the most urgent first; at most {@code limit}. */
+    /**
+     * What waits in other lanes for agents that are full: as soon as they are not, they are left to tasks of higher priority, and their
+     * share to the aged.
+     *
+     * @param elsewhere by coordinator
+     */
+    public void leaveTo(Map<String, List<Want>> elsewhere) {
+        wantsElsewhere = elsewhere.values().stream().flatMap(List::stream).toList();
+        agedElsewhere.clear();
+        elsewhere.forEach((coordinatorId, wants) -> wants.stream()
+                .filter(want -> want.aged() != null)
+                .forEach(want -> agedElsewhere.add(new AgedElsewhere(coordinatorId, want))));
+        agedElsewhere.sort(Comparator.comparing(AgedElsewhere::since).thenComparing(one -> one.coordinatorId));
+    }
+
+    /**
+     * What waits here for agents that are full or left to others: at most {@code limit} groups of tasks, the most urgent first, and as
+     * many that are aged, the longest waiting first.
+     */
     public List<Want> wants(Instant now, int limit) {
+        Stream<Want> aged = backlog.groups().stream()
+                .filter(group -> lacksAgents(group) && !group.pool.members().isEmpty())
+                .flatMap(group -> group.aged(aging, now, paused).stream())
+                .sorted(TaskGroup.Turn.BY_WAITING)
+                .limit(limit)
+                .map(turn -> want(turn, now));
+        return Stream.concat(mostUrgentWants(now, limit).stream(), aged)
+                .distinct()
+                .toList();
+    }
+
+    /** Where many tasks end each second, an agent is open most of the time, though not for long enough to be given to all who wait. */
+    private static boolean lacksAgents(TaskGroup group) {
+        return !group.isEmpty() && (group.pool.open.isEmpty() || group.leftWithout);
+    }
+
+    private Want want(TaskGroup.Turn turn, Instant now) {
+        boolean isAged = aging.isAged(turn.head(), now);
+        return new Want(
+                turn.group().requirements,
+                turn.level(),
+                isAged ? new Want.Aged(turn.head().waitingSince(), turn.group().most(turn.level())) : null);
+    }
+
+    private List<Want> mostUrgentWants(Instant now, int limit) {
         Set<TaskGroup> blocked = backlog.groups().stream()
-                .filter(group -> !group.isEmpty() && group.pool.open.isEmpty())
+                .filter(Matcher::lacksAgents)
                 .collect(Collectors.toCollection(LinkedHashSet::new));
         if (blocked.isEmpty()) {
             return List.of();
         }
-        Set<TaskGroup> wanting = new LinkedHashSet<>();
+        // Those for whom an agent has become free since the last round: until the next one it is theirs.
+        Set<TaskGroup> wanting = blocked.stream()
+                .filter(group -> !group.pool.open.isEmpty())
+                .collect(Collectors.toCollection(LinkedHashSet::new));
         for (Member member : members.values()) {
             if (!member.candidate.hasRoom()) {
                 for (Pool pool : member.pools) {
@@ -164,9 +368,9 @@ public final class Matcher {
             }
         }
         return wanting.stream()
-                .map(group -> group.turn(now, agingInterval, paused))
+                .map(group -> group.turn(paused))
                 .filter(Objects::nonNull)
-                .map(turn -> new Want(turn.group().requirements, turn.level()))
+                .map(turn -> want(turn, now))
                 .sorted(Comparator.comparingInt(Want::level))
                 .limit(limit)
                 .toList();
@@ -182,10 +386,10 @@ public final class Matcher {
         Member member = members.get(placement.agentId());
         if (member != null) {
             int before = member.candidate.held();
-            member.candidate.answered();
-            member.candidate.counted(held);
+            int leftBefore = member.candidate.left();
+            member.candidate.answered(held);
             // Nearly always the placement counts from now on where it was expected to.
-            if (member.candidate.held() != before) {
+            if (member.candidate.held() != before || member.candidate.left() != leftBefore) {
                 reorder(member);
             }
         }
@@ -325,6 +529,10 @@ public final class Matcher {
             pools.leave(member);
             pools.join(member);
         }
+    }
+
+    private AgedShare newShare() {
+        return new AgedShare(aging.share(), random);
     }
 
     private static void reorder(Member member) {

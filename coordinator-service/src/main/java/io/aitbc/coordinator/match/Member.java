@@ -2,8 +2,11 @@ package io.aitbc.coordinator.match;
 
 import io.aitbc.coordinator.balance.Candidate;
 import java.time.Instant;
+import java.util.ArrayDeque;
+import java.util.Deque;
 import java.util.LinkedHashSet;
 import java.util.Set;
+import java.util.function.Predicate;
 
 /** An agent, and the pools that it belongs to, whatever state it is in. */
 final class Member {
@@ -13,8 +16,27 @@ final class Member {
     double score;
 
     Instant nextLook = Instant.MAX;
+    /** For each place that is left to another coordinator, until when. */
+    private final Deque<Instant> leftUntil = new ArrayDeque<>();
 
     Member(Candidate candidate) {
         this.candidate = candidate;
+    }
+
+    void leave(Instant until) {
+        leftUntil.add(until);
+        candidate.leave();
+    }
+
+    /** Takes back what was left for long enough. @param over whether it is */
+    void takeBack(Predicate<Instant> over) {
+        while (leftUntil.size() > candidate.left()) {
+            // Taken by then.
+            leftUntil.remove();
+        }
+        while (!leftUntil.isEmpty() && over.test(leftUntil.peek())) {
+            leftUntil.remove();
+            candidate.takeBack();
+        }
     }
 }

@@ -1,8 +1,14 @@
 package io.aitbc.coordinator.match;
 
+import io.aitbc.contracts.Priority;
 import io.aitbc.coordinator.balance.Selection;
 import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.PriorityQueue;
 import java.util.Set;
+import java.util.function.Predicate;
+import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The agents that suit some groups of tasks alike, and those of them that can take such a task right now, in the strategy's order. What
@@ -17,12 +23,22 @@ final class Pool {
     final double minHealth;
     final Selection open;
     final Set<TaskGroup> groups = new LinkedHashSet<>();
+    /** Of the choices of its groups' tasks for which aged ones compete. */
+    final AgedShare agedShare;
+
     private final Set<Member> members = new LinkedHashSet<>();
+    /** By level: the aged heads of its groups' queues, as they were when the round began, those that have gone included. */
+    private final List<PriorityQueue<TaskGroup.Turn>> aged = Stream.generate(
+                    () -> new PriorityQueue<>(TaskGroup.Turn.BY_WAITING))
+            .limit(Priority.values().length)
+            .toList();
+
     private long sum;
 
-    Pool(double minHealth, Selection open) {
+    Pool(double minHealth, Selection open, AgedShare agedShare) {
         this.minHealth = minHealth;
         this.open = open;
+        this.agedShare = agedShare;
     }
 
     static Signature signature(double minHealth, Set<Member> members) {
@@ -56,9 +72,57 @@ final class Pool {
         }
     }
 
+    void forgetAged() {
+        aged.forEach(PriorityQueue::clear);
+    }
+
+    void noteAged(TaskGroup.Turn turn) {
+        aged.get(turn.level()).add(turn);
+    }
+
+    /**
+     * The aged task that has waited longest, of those of a lower priority than {@code level}.
+     *
+     * @param isAged of a task that comes to the head of its queue
+     */
+    TaskGroup.@Nullable Turn longestAged(int level, Member forAgent, Predicate<WaitingTask> isAged) {
+        TaskGroup.Turn longest = null;
+        for (int lower = level + 1; lower < aged.size(); lower++) {
+            TaskGroup.Turn first = firstAged(aged.get(lower), isAged);
+            if (first != null
+                    && !wasRejected(first, forAgent)
+                    && (longest == null || TaskGroup.Turn.BY_WAITING.compare(first, longest) < 0)) {
+                longest = first;
+            }
+        }
+        return longest;
+    }
+
+    private static TaskGroup.@Nullable Turn firstAged(
+            PriorityQueue<TaskGroup.Turn> turns, Predicate<WaitingTask> isAged) {
+        while (!turns.isEmpty() && !turns.peek().isCurrent()) {
+            TaskGroup.Turn gone = turns.poll();
+            WaitingTask head = gone.group().head(gone.head().position().priority());
+            if (head != null && isAged.test(head)) {
+                turns.add(new TaskGroup.Turn(gone.group(), head));
+            }
+        }
+        return turns.peek();
+    }
+
+    /** Not straight back to the agent that rejected it, if there is another. */
+    private boolean wasRejected(TaskGroup.Turn turn, Member by) {
+        return members.size() > 1 && by.candidate.id().equals(turn.head().task().rejectedBy());
+    }
+
+    /** Whether an agent, which is one of its own, can take a task now. */
+    boolean isOpenTo(Member member) {
+        return member.candidate.hasRoom() && member.score >= minHealth;
+    }
+
     /** Finds an agent its place after a change, or none. */
     void place(Member member) {
-        if (member.candidate.hasRoom() && member.score >= minHealth) {
+        if (isOpenTo(member)) {
             open.put(member.candidate);
         } else {
             open.remove(member.candidate);

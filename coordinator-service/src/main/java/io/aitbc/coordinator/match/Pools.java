@@ -13,6 +13,7 @@ import java.util.function.Supplier;
 final class Pools {
     private final BiPredicate<Member, TaskGroup> suits;
     private final Supplier<Selection> newSelection;
+    private final Supplier<AgedShare> newShare;
     private final Set<Pool> all = new LinkedHashSet<>();
     private final Map<Pool.Signature, Pool> bySignature = new HashMap<>();
 
@@ -20,16 +21,17 @@ final class Pools {
      * @param suits whether an agent is of the kind that a group requires
      * @param newSelection in the order of the strategy of the time
      */
-    Pools(BiPredicate<Member, TaskGroup> suits, Supplier<Selection> newSelection) {
+    Pools(BiPredicate<Member, TaskGroup> suits, Supplier<Selection> newSelection, Supplier<AgedShare> newShare) {
         this.suits = suits;
         this.newSelection = newSelection;
+        this.newShare = newShare;
     }
 
     /** Finds a group its pool. @param suited the agents that suit it */
     void join(TaskGroup group, double minHealth, Set<Member> suited) {
         Pool pool = bySignature.get(Pool.signature(minHealth, suited));
         if (pool == null || !pool.members().equals(suited)) {
-            pool = new Pool(minHealth, newSelection.get());
+            pool = new Pool(minHealth, newSelection.get(), newShare.get());
             suited.forEach(pool::add);
             all.add(pool);
             bySignature.put(pool.signature(), pool);

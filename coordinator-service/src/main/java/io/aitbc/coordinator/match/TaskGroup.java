@@ -30,6 +30,8 @@ final class TaskGroup {
     private final Set<WaitingTask> ghosts = Collections.newSetFromMap(new IdentityHashMap<>());
 
     private int size;
+    /** Whether tasks of it were left in the last round for which no agent was open, or only such as are left to others. */
+    boolean leftWithout;
     /** When agents were open to it last. */
     private Instant openAt = Instant.EPOCH;
 
@@ -83,22 +85,28 @@ final class TaskGroup {
         return pool.open.isEmpty() && !now.isBefore(openAt.plus(BUSY_FOR));
     }
 
-    /** Whose turn it is: the head of one of the five queues, by effective level and then by time of waiting; null if none may. */
+    /** Whose turn it is: the task of the highest priority, of these the one that has waited longest; null if none may. */
     @Nullable
-    Turn turn(Instant now, Duration agingInterval, Set<Priority> paused) {
-        WaitingTask first = null;
-        int least = 0;
+    Turn turn(Set<Priority> paused) {
         for (PriorityQueue<WaitingTask> queue : queues) {
             WaitingTask head = first(queue);
             if (head != null && !paused.contains(head.position().priority())) {
-                int level = head.effectiveLevel(now, agingInterval);
-                if (first == null || level < least || level == least && BY_TURN.compare(head, first) < 0) {
-                    first = head;
-                    least = level;
-                }
+                return new Turn(this, head);
             }
         }
-        return first == null ? null : new Turn(this, first, least);
+        return null;
+    }
+
+    /** The aged tasks that have waited longest, one of each priority that may be placed: no more than its queues, however many wait. */
+    List<Turn> aged(Aging aging, Instant now, Set<Priority> paused) {
+        List<Turn> aged = new ArrayList<>(0);
+        for (PriorityQueue<WaitingTask> queue : queues) {
+            WaitingTask head = first(queue);
+            if (head != null && !paused.contains(head.position().priority()) && aging.isAged(head, now)) {
+                aged.add(new Turn(this, head));
+            }
+        }
+        return aged;
     }
 
     void take(Turn turn) {
@@ -151,11 +159,28 @@ final class TaskGroup {
         return first(queues.get(priority.ordinal()));
     }
 
-    /** The head of a group, with the effective level it has in this round. */
-    record Turn(TaskGroup group, WaitingTask head, int level) implements Comparable<Turn> {
+    /** How many of its tasks have a priority, at most. */
+    int most(int level) {
+        return queues.get(level).size();
+    }
+
+    /** The head of one of a group's queues. */
+    record Turn(TaskGroup group, WaitingTask head) implements Comparable<Turn> {
+        static final Comparator<Turn> BY_WAITING =
+                Comparator.comparing(Turn::head, BY_TURN).thenComparingInt(Turn::level);
+
+        int level() {
+            return head.level();
+        }
+
+        /** False once the head is placed or taken out. */
+        boolean isCurrent() {
+            return group.head(head.position().priority()) == head;
+        }
+
         @Override
         public int compareTo(Turn other) {
-            int byLevel = Integer.compare(level, other.level);
+            int byLevel = Integer.compare(level(), other.level());
             return byLevel != 0 ? byLevel : BY_TURN.compare(head, other.head);
         }
     }

@@ -1,8 +1,6 @@
 package io.aitbc.coordinator.match;
 
-import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Task;
-import java.time.Duration;
 import java.time.Instant;
 import org.jspecify.annotations.Nullable;
 
@@ -36,25 +34,9 @@ public record WaitingTask(
         return origin != position.offset();
     }
 
-    int effectiveLevel(Instant now, Duration agingInterval) {
-        return effectiveLevel(position.priority(), waitingSince, now, agingInterval);
-    }
-
-    /**
-     * 0 for urgent to 4 for low, one less for each aging interval that a task has waited, but not less than 0.
-     *
-     * @param agingInterval zero: waiting does not count
-     */
-    public static int effectiveLevel(Priority priority, Instant waitingSince, Instant now, Duration agingInterval) {
-        if (agingInterval.isZero()) {
-            return priority.ordinal();
-        }
-        long waitedMs = now.toEpochMilli() - waitingSince.toEpochMilli();
-        long intervalMs = agingInterval.toMillis();
-        // Asked many times for each task, of which most have not waited long.
-        return waitedMs < intervalMs
-                ? priority.ordinal()
-                : (int) Math.max(0, priority.ordinal() - waitedMs / intervalMs);
+    /** 0 for urgent to 4 for low. */
+    int level() {
+        return position.priority().ordinal();
     }
 
     boolean startsAfter(Instant now) {

@@ -20,6 +20,8 @@ public final class Keys {
     public static final String AGENT_EVENTS = "agent_events";
     /** Channel, see {@link Redis#channel}: which tasks wait for agents that are full, from coordinator to coordinator. */
     public static final String WANTS = "coordinator_wants";
+    /** Channel, see {@link Redis#channel}: agents of which a coordinator leaves a place to aged tasks at another. */
+    public static final String PLACES_LEFT = "coordinator_places_left";
 
     /** Sorted set: agent id by when it was lost in ms, for those that may still hold assignments from before. */
     public static final String GONE_AGENTS = "agents:gone";

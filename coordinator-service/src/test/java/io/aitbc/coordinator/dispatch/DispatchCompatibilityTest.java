@@ -64,6 +64,13 @@ class DispatchCompatibilityTest {
                                     Map.of()),
                             4)));
 
+    private static final WantsExchange.Message AGED_WANTS = new WantsExchange.Message(
+            "coordinator-1",
+            List.of(new Want(Requirements.capabilities("gpu"), 4, new Want.Aged(NOW.minusSeconds(300), 12))));
+
+    private static final WantsExchange.PlacesMessage PLACES =
+            new WantsExchange.PlacesMessage("coordinator-1", "coordinator-2", List.of("agent-1", "agent-1", "agent-2"));
+
     private static final Map<String, LaneFigures> FIGURES = Map.of(
             "idle", new LaneFigures(NOW, 0, 0, null, Map.of(), Map.of(), Map.of(), Map.of()),
             "busy",
@@ -92,6 +99,26 @@ class DispatchCompatibilityTest {
 
     @ParameterizedTest
     @MethodSource("versions")
+    void wantsOfAgedTasksAreReadAndWrittenAsBefore(Samples version) {
+        ObjectNode stored = version.read("wants-aged");
+
+        assertThat(Json.read(stored, WantsExchange.Message.class)).isEqualTo(AGED_WANTS);
+        assertThat(missing(stored, Json.tree(AGED_WANTS))).isEmpty();
+    }
+
+    @ParameterizedTest
+    @MethodSource("versions")
+    void placesLeftAreReadAndWrittenAsBefore(Samples version) {
+        ObjectNode stored = version.read("places-left");
+
+        assertThat(Json.read(stored, WantsExchange.PlacesMessage.class)).isEqualTo(PLACES);
+        assertThat(Json.read(ofANewerVersion(stored), WantsExchange.PlacesMessage.class))
+                .isEqualTo(PLACES);
+        assertThat(missing(stored, Json.tree(PLACES))).isEmpty();
+    }
+
+    @ParameterizedTest
+    @MethodSource("versions")
     void wantsOfANewerVersionAreRead(Samples version) {
         ObjectNode newer = ofANewerVersion(version.read("wants"));
         ArrayNode wants = newer.putArray("wants");
@@ -107,6 +134,7 @@ class DispatchCompatibilityTest {
                 "{\"coordinator\":\"c\"}",
                 "{\"coordinator\":\"c\",\"wants\":[null]}",
                 "{\"coordinator\":\"c\",\"wants\":[{\"requirements\":{},\"level\":5}]}",
+                "{\"coordinator\":\"c\",\"wants\":[{\"requirements\":{},\"level\":4,\"aged\":{\"tasks\":1}}]}",
                 "{\"coordinator\":\"c\",\"wants\":[{\"requirements\":{\"capabilities\":[\">=of tomorrow\"]},\"level\":1}]}"
             })
     void wantsThatAreNotUnderstoodDoNotReachTheLane(String text) {

@@ -16,10 +16,13 @@ import io.aitbc.coordinator.balance.LoadBalancingStrategy;
 import io.aitbc.coordinator.dispatch.OwnedPartition.Commit;
 import io.aitbc.coordinator.dispatch.OwnedPartition.Id;
 import io.aitbc.coordinator.match.ATask;
+import io.aitbc.coordinator.match.Aging;
 import io.aitbc.coordinator.match.Matcher;
+import io.aitbc.coordinator.match.PlaceLeft;
 import io.aitbc.coordinator.match.Placement;
 import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.match.WaitingTask;
+import io.aitbc.coordinator.match.Want;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -39,6 +42,7 @@ class LaneTest {
     private static final int WINDOW_BYTES = 2_000;
     private static final Id NORMAL_0 = new Id(Priority.NORMAL, 0);
     private static final Id NORMAL_1 = new Id(Priority.NORMAL, 1);
+    private static final Id URGENT_0 = new Id(Priority.URGENT, 0);
     private static final Id LOW_0 = new Id(Priority.LOW, 0);
 
     private static final int BATCH = 100;
@@ -46,7 +50,7 @@ class LaneTest {
     private final Asked outside = new Asked();
     private final Matcher matcher = new Matcher(
             new HealthPolicy(Duration.ofSeconds(30), Duration.ofSeconds(300), 0.5, 0.9, 0.9),
-            Duration.ofSeconds(60),
+            new Aging(Duration.ofSeconds(60), 0.1),
             LoadBalancingStrategy.LEAST_CONNECTIONS,
             new Random(1));
     private final Lane lane = new Lane(matcher, outside, WINDOW, WINDOW_BYTES, Long.MAX_VALUE, BATCH);
@@ -809,6 +813,39 @@ class LaneTest {
         assertThat(outside.putOff).isEmpty();
     }
 
+    @Test
+    void aPlaceThatIsLeftToAgedTasksElsewhereIsToldAtOnceAndKeptUntilItIsTaken() {
+        lane.gained(URGENT_0, 0, "", 0);
+        agent(100);
+        lane.heard("other", List.of(new Want(Requirements.NONE, 4, new Want.Aged(NOW.minusSeconds(300), 100))), now);
+        for (int offset = 0; offset < WINDOW; offset++) {
+            read(URGENT_0, offset);
+        }
+        for (int offset = 10; offset < 10 + WINDOW; offset++) {
+            read(NORMAL_0, offset);
+        }
+
+        lane.round(now);
+
+        assertThat(outside.left).hasSizeBetween(1, 3).containsOnly(new PlaceLeft("other", "agent"));
+        assertThat(outside.published).hasSize(2 * WINDOW);
+        assertThat(lane.yieldsTo(now)).isEqualTo(Priority.LOW);
+    }
+
+    @Test
+    void aPlaceThatOthersLeaveGoesToTheAgedHere() {
+        agent(1);
+        lane.heard("other", List.of(new Want(Requirements.NONE, 0)), now);
+        read(ATask.named("aged").priority(Priority.LOW).at(0, 0).waiting(300).build());
+        lane.round(now);
+        assertThat(outside.published).isEmpty();
+
+        lane.offered(List.of("agent"), now);
+        lane.round(now);
+
+        assertThat(outside.published).containsExactly("aged");
+    }
+
     private void fill(Id partition, long from) {
         LongStream.range(from, from + WINDOW).forEach(offset -> read(partition, offset));
     }
@@ -885,6 +922,7 @@ class LaneTest {
         final List<String> noted = new ArrayList<>();
         final Map<String, List<String>> ended = new HashMap<>();
         final List<QueueCleared> reports = new ArrayList<>();
+        final List<PlaceLeft> left = new ArrayList<>();
         final Map<Id, Long> ends = new HashMap<>();
         final Map<Id, Long> appendedEnds = new HashMap<>();
         final Map<Id, Long> positions = new HashMap<>();
@@ -958,6 +996,11 @@ class LaneTest {
         @Override
         public void report(QueueCleared cleared) {
             reports.add(cleared);
+        }
+
+        @Override
+        public void leave(List<PlaceLeft> places) {
+            left.addAll(places);
         }
     }
 }

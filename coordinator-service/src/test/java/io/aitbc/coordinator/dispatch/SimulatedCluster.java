@@ -14,13 +14,17 @@ import io.aitbc.coordinator.assign.Verdict.Ruling;
 import io.aitbc.coordinator.balance.LoadBalancingStrategy;
 import io.aitbc.coordinator.dispatch.OwnedPartition.Commit;
 import io.aitbc.coordinator.dispatch.OwnedPartition.Id;
+import io.aitbc.coordinator.match.Aging;
 import io.aitbc.coordinator.match.Matcher;
+import io.aitbc.coordinator.match.PlaceLeft;
 import io.aitbc.coordinator.match.Placement;
 import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.match.WaitingTask;
+import io.aitbc.coordinator.match.Want;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -48,6 +52,7 @@ final class SimulatedCluster {
     private static final int PARTITIONS = 2;
     private static final int WINDOW = 4;
     private static final int TASKS = 40;
+    private static final Aging AGING = new Aging(Duration.ofSeconds(2), 0.1);
     private static final Duration TIMEOUT = Duration.ofSeconds(20);
 
     private final Random random;
@@ -57,6 +62,7 @@ final class SimulatedCluster {
     private Instant now = START;
     private boolean calm;
     private int submitted;
+    private int coordinatorsStarted;
 
     private final Map<Id, List<Entry>> logs = new LinkedHashMap<>();
     private final Map<Id, Commit> commits = new HashMap<>();
@@ -161,6 +167,9 @@ final class SimulatedCluster {
         } else {
             any(coordinators).ifPresent(Coordinator::refreshView);
         }
+        if (random.nextInt(20) == 0) {
+            any(coordinators).ifPresent(Coordinator::tellWants);
+        }
     }
 
     private void calmStep() {
@@ -170,6 +179,7 @@ final class SimulatedCluster {
             runEffect();
         }
         List.copyOf(coordinators).forEach(Coordinator::refreshView);
+        List.copyOf(coordinators).forEach(Coordinator::tellWants);
         agents.values().forEach(SimulatedAgent::act);
         settleResults();
         recover();
@@ -295,10 +305,12 @@ final class SimulatedCluster {
     }
 
     private final class Coordinator implements Lane.Outside {
-        final Matcher matcher = new Matcher(
-                HEALTH, Duration.ofSeconds(60), LoadBalancingStrategy.LEAST_CONNECTIONS, new Random(random.nextLong()));
+        final Matcher matcher =
+                new Matcher(HEALTH, AGING, LoadBalancingStrategy.LEAST_CONNECTIONS, new Random(random.nextLong()));
         final Lane lane = new Lane(matcher, this, WINDOW, 1_000_000, Long.MAX_VALUE, 5);
         final Map<Id, Long> positions = new LinkedHashMap<>();
+        final PriorityOrder order = new PriorityOrder();
+        final String id = "coordinator-" + coordinatorsStarted++;
         boolean dead;
 
         Coordinator() {
@@ -400,6 +412,35 @@ final class SimulatedCluster {
             }
         }
 
+        /** Says what it wants; each of the others hears it, or not. */
+        void tellWants() {
+            List<Want> wants = matcher.wants(now, 20);
+            if (!wants.isEmpty()) {
+                coordinators.stream().filter(other -> other != this).forEach(other -> {
+                    if (random.nextInt(4) > 0) {
+                        other.lane.heard(id, wants, now);
+                    }
+                });
+            }
+        }
+
+        @Override
+        public void leave(List<PlaceLeft> places) {
+            for (PlaceLeft place : places) {
+                order.left(place);
+                CompletableFuture<Object> told = effect(() -> {
+                    coordinators.stream()
+                            .filter(other -> other.id.equals(place.coordinatorId()))
+                            .forEach(other -> {
+                                other.order.offered();
+                                other.lane.offered(List.of(place.agentId()), now);
+                            });
+                    return null;
+                });
+                must(!told.isDone(), () -> "an effect comes later");
+            }
+        }
+
         void refreshView() {
             agents.values().forEach(agent -> {
                 if (agent.held.active) {
@@ -412,6 +453,7 @@ final class SimulatedCluster {
 
         @Override
         public CompletableFuture<List<Verdict>> reserve(List<Placement> placements, Instant at) {
+            order.check(placements, matcher.backlog().all(), at);
             List<ClearQueue> told = List.copyOf(clears);
             return effect(() -> placements.stream()
                     .map(placement -> {
@@ -665,6 +707,96 @@ final class SimulatedCluster {
             must(
                     agent.held.inflight.size() <= agent.capacity,
                     () -> agent.id + " holds " + agent.held.inflight + ", more than " + agent.capacity);
+        }
+    }
+
+    /**
+     * P3 in one lane: no task is placed while a more urgent one waits that could have the agent, but for the aged that has waited
+     * longest, and these no more often than their share.
+     */
+    private final class PriorityOrder {
+        /** Ends of two periods may come together, in each pool: those of a kind are made again when all its agents had gone. */
+        private static final int SLACK = 4;
+
+        private final Map<String, Integer> placed = new HashMap<>();
+        private final Map<String, Integer> forAged = new HashMap<>();
+        private int offered;
+
+        void left(PlaceLeft place) {
+            // One choice of the lane for an aged task, wherever that waits.
+            String kind = agents.get(place.agentId()).capability;
+            placed.merge(kind, 1, Integer::sum);
+            forAged.merge(kind, 1, Integer::sum);
+        }
+
+        void offered() {
+            offered++;
+        }
+
+        void check(List<Placement> placements, Collection<WaitingTask> backlog, Instant at) {
+            if (placements.stream().anyMatch(placement -> placement.agentId().isEmpty())) {
+                // It is only asked who has them.
+                return;
+            }
+            List<WaitingTask> waiting = new ArrayList<>(backlog);
+            placements.forEach(placement -> waiting.add(placement.waiting()));
+            for (Placement placement : placements) {
+                waiting.remove(placement.waiting());
+                check(placement, waiting, at);
+            }
+        }
+
+        private void check(Placement placement, List<WaitingTask> waiting, Instant at) {
+            WaitingTask task = placement.waiting();
+            String kind = agents.get(placement.agentId()).capability;
+            List<WaitingTask> ofKind = waiting.stream()
+                    .filter(other -> other.task().requirements().capabilities().equals(List.of(kind))
+                            && (other.task().notBefore() == null
+                                    || !other.task().notBefore().isAfter(at)))
+                    .sorted(Comparator.comparing(WaitingTask::waitingSince)
+                            .thenComparing(other -> other.position().partition())
+                            .thenComparing(other -> other.position().offset()))
+                    .toList();
+            List<WaitingTask> couldHaveIt = ofKind.stream()
+                    .filter(other -> !wasRejected(other, placement))
+                    .toList();
+            placed.merge(kind, 1, Integer::sum);
+            if (couldHaveIt.stream().noneMatch(other -> level(other) < level(task))) {
+                return;
+            }
+            must(isAged(task, at), () -> "P3: " + task + " was placed before one of " + couldHaveIt);
+            must(
+                    couldHaveIt.stream()
+                            .noneMatch(other -> isAged(other, at)
+                                    && !isBehindRejected(other, ofKind, placement)
+                                    && other.waitingSince().isBefore(task.waitingSince())
+                                    && couldHaveIt.stream().anyMatch(urgent -> level(urgent) < level(other))),
+                    () -> "P3: " + task + " was placed, though another has been aged for longer: " + couldHaveIt);
+            int often = forAged.merge(kind, 1, Integer::sum);
+            must(
+                    often <= placed.get(kind) * AGING.share() + SLACK + offered,
+                    () -> "P3: " + often + " of " + placed.get(kind) + " placements went to aged tasks of " + kind);
+        }
+
+        private boolean wasRejected(WaitingTask task, Placement placement) {
+            return placement.agentId().equals(task.task().rejectedBy());
+        }
+
+        /** Only the first of a priority is looked at, and it is not to go straight back to the agent. */
+        private boolean isBehindRejected(WaitingTask task, List<WaitingTask> ofKind, Placement placement) {
+            WaitingTask first = ofKind.stream()
+                    .filter(other -> level(other) == level(task))
+                    .findFirst()
+                    .orElseThrow();
+            return first != task && wasRejected(first, placement);
+        }
+
+        private boolean isAged(WaitingTask task, Instant at) {
+            return AGING.isAged(task.position().priority(), task.waitingSince(), at);
+        }
+
+        private int level(WaitingTask task) {
+            return task.position().priority().ordinal();
         }
     }
 

@@ -21,6 +21,7 @@ import java.util.TreeMap;
 import java.util.stream.IntStream;
 import java.util.stream.LongStream;
 import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -30,6 +31,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 class MatcherPropertiesTest {
     private static final int STEPS = 400;
     private static final long AGING_SECONDS = 60;
+    private static final double AGED_SHARE = 0.1;
     /** With a threshold of 0.5, an idle agent that never fails is fit until half-way from interval to timeout. */
     private static final HealthPolicy HEALTH =
             new HealthPolicy(Duration.ofSeconds(30), Duration.ofSeconds(300), 0.5, 0.9, 0.9);
@@ -46,6 +48,22 @@ class MatcherPropertiesTest {
         new Load(new Random(seed)).run();
     }
 
+    /** Over all loads, since pools change too often in one to count in each. */
+    @Test
+    void everyTenthContendedChoiceIsForTheAged() {
+        int contended = 0;
+        int forAged = 0;
+        for (long seed : seeds().toArray()) {
+            Load load = new Load(new Random(seed));
+            load.run();
+            contended += load.contended;
+            forAged += load.forAged;
+        }
+
+        assertThat(contended).as("or the loads show nothing").isGreaterThan(500);
+        assertThat((double) forAged / contended).isBetween(0.07, 0.13);
+    }
+
     /** What the matcher should know, and nothing cleverer. */
     private static final class Load {
         final Random random;
@@ -58,11 +76,14 @@ class MatcherPropertiesTest {
         Instant now = NOW;
         long nextOffset;
         int placed;
+        int contended;
+        int forAged;
         int blocked;
 
         Load(Random random) {
             this.random = random;
-            this.matcher = new Matcher(HEALTH, Duration.ofSeconds(AGING_SECONDS), strategy, random);
+            this.matcher =
+                    new Matcher(HEALTH, new Aging(Duration.ofSeconds(AGING_SECONDS), AGED_SHARE), strategy, random);
         }
 
         void run() {
@@ -99,9 +120,44 @@ class MatcherPropertiesTest {
             assertThat(agent).as("agent of %s", placement).isNotNull();
             assertThat(held(agent)).as("P5: %s", agent).isLessThan(agent.capacity());
             assertThat(canTake(agent, task)).as("%s may have %s", agent, task).isTrue();
-            assertThat(waiting.stream().filter(this::canBePlaced).filter(other -> goesBefore(other, task)))
-                    .as("P3: waited with %s, level %d", task, level(task))
-                    .isEmpty();
+            List<WaitingTask> before = waiting.stream()
+                    .filter(this::canBePlaced)
+                    .filter(other -> goesBefore(other, task))
+                    .toList();
+            if (before.isEmpty()) {
+                if (waiting.stream().anyMatch(other -> competes(other, task, agent))) {
+                    contended++;
+                }
+            } else {
+                contended++;
+                forAged++;
+                mustBeTheAgedOnesTurn(task, agent, before);
+            }
+        }
+
+        /** The only exception from the order of priorities. */
+        void mustBeTheAgedOnesTurn(WaitingTask task, Agent agent, List<WaitingTask> before) {
+            WaitingTask mostUrgent = before.stream()
+                    .filter(one -> before.stream().noneMatch(other -> goesBefore(other, one)))
+                    .findFirst()
+                    .orElseThrow();
+            assertThat(canTake(agent, mostUrgent))
+                    .as("P3: %s could not have %s, so nothing was contended", mostUrgent, agent)
+                    .isTrue();
+            assertThat(competes(task, mostUrgent, agent))
+                    .as("P3: waited with %s, which is not aged: %s", task, before)
+                    .isTrue();
+            assertThat(waiting)
+                    .filteredOn(other -> competes(other, mostUrgent, agent))
+                    .as("P3: aged longer than %s", task)
+                    .noneMatch(other -> other.waitingSince().isBefore(task.waitingSince()));
+        }
+
+        /** Whether an aged task could have an agent that goes to a more urgent one. */
+        boolean competes(WaitingTask aged, WaitingTask moreUrgent, Agent agent) {
+            long waited = Math.max(0, Duration.between(aged.waitingSince(), now).toSeconds());
+            int level = level(aged);
+            return level > level(moreUrgent) && waited >= level * AGING_SECONDS && canTake(agent, aged);
         }
 
         boolean goesBefore(WaitingTask other, WaitingTask task) {
@@ -118,8 +174,7 @@ class MatcherPropertiesTest {
         }
 
         int level(WaitingTask task) {
-            long waited = Math.max(0, Duration.between(task.waitingSince(), now).toSeconds());
-            return (int) Math.max(0, task.position().priority().ordinal() - waited / AGING_SECONDS);
+            return task.position().priority().ordinal();
         }
 
         boolean canBePlaced(WaitingTask task) {

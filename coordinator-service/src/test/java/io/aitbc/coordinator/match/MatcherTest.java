@@ -2,6 +2,7 @@ package io.aitbc.coordinator.match;
 
 import static io.aitbc.coordinator.agent.AnAgent.NOW;
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.aitbc.contracts.AgentStatus;
 import io.aitbc.contracts.Json;
@@ -40,19 +41,15 @@ class MatcherTest {
                     60 | low 0, normal 0, high 0, critical 0, urgent 0        | urgent 0, critical 0, high 0, normal 0, low 0
                     60 | normal 0, normal 59                                  | normal 59, normal 0
                     60 | low 59, normal 0                                     | normal 0, low 59
-                    60 | low 60, normal 0                                     | low 60, normal 0
-                    60 | low 119, high 0                                      | high 0, low 119
-                    60 | low 120, high 0                                      | low 120, high 0
+                    60 | low 60, normal 0                                     | normal 0, low 60
+                    60 | low 120, high 0                                      | high 0, low 120
                     60 | low 239, urgent 0                                    | urgent 0, low 239
-                    60 | low 240, urgent 0                                    | low 240, urgent 0
-                    60 | low 9999, urgent 10000                               | urgent 10000, low 9999
-                    60 | urgent 9999, low 10000                               | low 10000, urgent 9999
-                    60 | critical 61, low 200, urgent 60, high 121            | high 121, critical 61, urgent 60, low 200
-                    10 | low 40, urgent 0                                     | low 40, urgent 0
+                    60 | urgent 9999, low 239                                 | urgent 9999, low 239
+                    60 | critical 59, low 200, urgent 60, high 119            | urgent 60, critical 59, high 119, low 200
                     0  | low 9999, normal 0, urgent 0                         | urgent 0, normal 0, low 9999
                     60 | low -100, normal -100                                | normal -100, low -100
                     """)
-    void theHighestEffectivePriorityIsNext(long agingSeconds, String waiting, String placed) {
+    void untilTasksAreAgedTheHighestPriorityIsNext(long agingSeconds, String waiting, String placed) {
         Matcher matcher = matcher(Duration.ofSeconds(agingSeconds));
         matcher.agentChanged(agent("a").build(), NOW);
         for (String text : waiting.split(", ")) {
@@ -67,6 +64,261 @@ class MatcherTest {
         assertThat(match(matcher, NOW, 100))
                 .extracting(p -> p.waiting().id().replace('_', ' '))
                 .containsExactly(placed.split(", "));
+    }
+
+    @ParameterizedTest(name = "{0} after {1} s, aging {2} s")
+    @CsvSource({
+        "low,         239, 60, false",
+        "low,         240, 60, true",
+        "normal,      179, 60, false",
+        "normal,      180, 60, true",
+        "high,        120, 60, true",
+        "critical,     59, 60, false",
+        "critical,     60, 60, true",
+        "urgent, 99999999, 60, false",
+        "low,    99999999,  0, false",
+        "low,        -100, 60, false",
+    })
+    void aTaskIsAgedAfterAnIntervalForEachLevelAboveIt(
+            String priority, long waitedSeconds, long agingSeconds, boolean isAged) {
+        assertThat(new Aging(Duration.ofSeconds(agingSeconds), 0.1)
+                        .isAged(Priority.parse(priority), NOW.minusSeconds(waitedSeconds), NOW))
+                .isEqualTo(isAged);
+    }
+
+    @Test
+    void ofEachTenContendedChoicesOneGoesToTheTaskAgedLongest() {
+        change(matcher, agent("a").capacity(1_000));
+        addMany(90, "urgent", Priority.URGENT, 0);
+        addMany(20, "aged", Priority.LOW, 300);
+        add(task("young").priority(Priority.LOW).waiting(239));
+        add(task("aged-longest").waiting(400));
+
+        List<String> placed = placed();
+
+        for (int ten = 0; ten < 100; ten += 10) {
+            assertThat(placed.subList(ten, ten + 10))
+                    .filteredOn(id -> !id.startsWith("urgent"))
+                    .as("in %s", placed.subList(ten, ten + 10))
+                    .hasSize(1);
+        }
+        assertThat(placed.stream().filter(id -> !id.startsWith("urgent")).limit(4))
+                .containsExactly("aged-longest", "aged-0", "aged-1", "aged-2");
+        assertThat(placed).hasSize(112).endsWith("young");
+    }
+
+    @Test
+    void nothingIsSavedUpWhileNothingCompetes() {
+        change(matcher, agent("a").capacity(10_000));
+        addMany(500, "aged", Priority.LOW, 300);
+        assertThat(match(matcher, NOW, 200)).hasSize(200);
+        addMany(10, "urgent", Priority.URGENT, 0);
+
+        assertThat(placed().subList(0, 11))
+                .filteredOn(id -> id.startsWith("aged"))
+                .hasSizeBetween(1, 2);
+    }
+
+    @Test
+    void strictPriorityKnowsNoAgedShare() {
+        Matcher strict = matcher(Duration.ZERO);
+        strict.agentChanged(agent("a").capacity(1_000).build(), NOW);
+        for (int i = 0; i < 100; i++) {
+            add(strict, task("low-" + i).priority(Priority.LOW).waiting(99_999));
+            add(strict, task("urgent-" + i).priority(Priority.URGENT));
+        }
+
+        assertThat(match(strict, NOW, 100)).allMatch(p -> p.waiting().id().startsWith("urgent"));
+    }
+
+    /** With a fixed tenth, it would always be the other agent's turn. */
+    @Test
+    void anAgedTaskForOneOfSeveralAgentsHasItsShareThoughTheyTakeTurns() {
+        matcher.switchStrategy(LoadBalancingStrategy.ROUND_ROBIN);
+        change(matcher, agent("a").capacity(1_000));
+        change(matcher, agent("b").capacity(1_000).capabilities("gpu"));
+        addMany(400, "urgent", Priority.URGENT, 0);
+        for (int i = 0; i < 100; i++) {
+            add(task("aged-" + i).priority(Priority.LOW).waiting(300).requires("gpu"));
+        }
+
+        assertThat(match(matcher, NOW, 400))
+                .filteredOn(p -> p.waiting().id().startsWith("aged"))
+                .hasSizeBetween(10, 30)
+                .allMatch(p -> p.agentId().equals("b"));
+    }
+
+    /** Counted by the pool of the urgent ones: were it by that of the aged, each kind of them would have a tenth. */
+    @Test
+    void howeverManyKindsOfAgedTasksCompeteTogetherTheyHaveATenth() {
+        String[] all = IntStream.range(0, 30).mapToObj(i -> "kind-" + i).toArray(String[]::new);
+        for (int agent = 0; agent < 4; agent++) {
+            change(matcher, agent("a" + agent).capacity(1_000).capabilities(all));
+            change(matcher, agent("b" + agent).capacity(1_000).capabilities("kind-" + agent, "kind-" + (agent + 4)));
+        }
+        for (int i = 0; i < 600; i++) {
+            add(task("aged-" + i).priority(Priority.LOW).waiting(300).requires("kind-" + i % 30));
+        }
+        addMany(400, "urgent", Priority.URGENT, 0);
+
+        assertThat(match(matcher, NOW, 400))
+                .filteredOn(p -> p.waiting().id().startsWith("aged"))
+                .hasSizeBetween(30, 41);
+    }
+
+    @Test
+    void aPausedQueueHasNoAgedShare() {
+        change(matcher, agent("a").capacity(1_000));
+        addMany(50, "urgent", Priority.URGENT, 0);
+        addMany(50, "aged", Priority.LOW, 300);
+        matcher.pause(Set.of(Priority.LOW));
+
+        assertThat(placed()).hasSize(50).allMatch(id -> id.startsWith("urgent"));
+    }
+
+    @Test
+    void anAgedTaskGoesBackToTheAgentThatRejectedItOnlyIfThereIsNoOther() {
+        change(matcher, agent("a").capacity(1_000));
+        add(task("aged").priority(Priority.LOW).waiting(300).rejectedBy("a"));
+        addMany(20, "urgent", Priority.URGENT, 0);
+        assertThat(match(matcher, NOW, 10)).extracting(p -> p.waiting().id()).contains("aged");
+
+        add(task("again").priority(Priority.LOW).waiting(300).rejectedBy("a"));
+        change(matcher, agent("b").capacity(1).holds(1));
+        assertThat(match(matcher, NOW, 11)).extracting(p -> p.waiting().id()).doesNotContain("again");
+    }
+
+    @Test
+    void aPlaceIsLeftToWhatIsAgedElsewhereAndUsedAgainWhenNobodyTakesIt() {
+        change(matcher, agent("a").capacity(10));
+        addMany(30, "urgent", Priority.URGENT, 0);
+        leaveTo(new Want(Requirements.NONE, 4, new Want.Aged(NOW.minusSeconds(300), 5)));
+
+        List<Placement> placed = match(matcher, NOW, 100);
+
+        assertThat(matcher.left()).containsExactly(new PlaceLeft("other", "a"));
+        assertThat(placed).hasSize(9);
+        assertThat(matcher.wants(NOW, 10)).extracting(Want::level).containsExactly(0);
+        assertThat(match(matcher, NOW.plus(Matcher.LEFT_FOR).minusMillis(1), 100))
+                .isEmpty();
+        leaveTo();
+        assertThat(match(matcher, NOW.plus(Matcher.LEFT_FOR), 100)).hasSize(1);
+        assertThat(matcher.left()).isEmpty();
+    }
+
+    @Test
+    void aPlaceThatWasTakenIsNotLeftAnyMore() {
+        change(matcher, agent("a").capacity(10));
+        addMany(30, "urgent", Priority.URGENT, 0);
+        leaveTo(new Want(Requirements.NONE, 4, new Want.Aged(NOW.minusSeconds(300), 5)));
+        List<Placement> placed = match(matcher, NOW, 100);
+        IntStream.range(0, placed.size()).forEach(i -> matcher.answered(placed.get(i), i + 1));
+        assertThat(match(matcher, NOW, 100)).isEmpty();
+        leaveTo();
+
+        matcher.agentHolds("a", 10);
+        matcher.agentHolds("a", 9);
+
+        assertThat(match(matcher, NOW, 100)).hasSize(1);
+    }
+
+    @Test
+    void noMorePlacesAreLeftThanThereAreAgedTasks() {
+        change(matcher, agent("a").capacity(1_000));
+        addMany(500, "urgent", Priority.URGENT, 0);
+        leaveTo(new Want(Requirements.NONE, 4, new Want.Aged(NOW.minusSeconds(300), 3)));
+
+        assertThat(match(matcher, NOW, 1_000)).hasSize(500);
+
+        assertThat(matcher.left()).hasSize(3);
+    }
+
+    @Test
+    void theShareGoesToWhereTheTaskAgedLongestWaits() {
+        change(matcher, agent("a").capacity(1_000));
+        addMany(200, "urgent", Priority.URGENT, 0);
+        addMany(10, "aged", Priority.LOW, 290);
+        leaveTo(new Want(Requirements.NONE, 4, new Want.Aged(NOW.minusSeconds(300), 4)));
+
+        List<String> placed = placed();
+
+        assertThat(matcher.left()).hasSize(4);
+        assertThat(placed.subList(0, 30)).allMatch(id -> id.startsWith("urgent"));
+        assertThat(placed.subList(0, 200))
+                .filteredOn(id -> id.startsWith("aged"))
+                .hasSizeGreaterThan(9);
+    }
+
+    @Test
+    void whatOthersLeaveGoesToTheTaskAgedLongestThoughTheAgentIsWantedMore() {
+        change(matcher, agent("a").capacity(1).holds(1));
+        add(task("young").priority(Priority.LOW).waiting(1));
+        add(task("aged").priority(Priority.LOW).waiting(300));
+        add(task("urgent-for-another").priority(Priority.URGENT).requires("gpu"));
+        leaveTo(new Want(Requirements.NONE, 0));
+        matcher.offered(List.of("a"), NOW);
+        assertThat(placed()).as("it is not known to have room yet").isEmpty();
+
+        matcher.agentHolds("a", 0);
+
+        assertThat(placed()).containsExactly("aged");
+    }
+
+    @Test
+    void whatOthersLeaveIsForgottenWhenNothingHereIsAged() {
+        change(matcher, agent("a").capacity(1));
+        add(task("low").priority(Priority.LOW).waiting(200));
+        leaveTo(new Want(Requirements.NONE, 0));
+        matcher.offered(List.of("a"), NOW);
+
+        assertThat(placed()).isEmpty();
+    }
+
+    @Test
+    void whatOthersLeftLongAgoIsForgotten() {
+        change(matcher, agent("a").capacity(1).holds(1));
+        add(task("aged").priority(Priority.LOW).waiting(300));
+        leaveTo(new Want(Requirements.NONE, 0));
+        matcher.offered(List.of("a"), NOW);
+        matcher.agentHolds("a", 0);
+
+        assertThat(match(matcher, NOW.plus(Matcher.LEFT_FOR), 10)).isEmpty();
+    }
+
+    /** Else another coordinator would be told just then that nothing is wanted, and take it. */
+    @Test
+    void anAgentThatHasJustBecomeFreeIsWantedUntilTheNextRound() {
+        change(matcher, agent("a").capacity(1).holds(1));
+        add(task("urgent").priority(Priority.URGENT));
+        assertThat(placed()).isEmpty();
+
+        matcher.agentHolds("a", 0);
+
+        assertThat(matcher.wants(NOW, 10)).containsExactly(new Want(Requirements.NONE, 0));
+        assertThat(placed()).containsExactly("urgent");
+        assertThat(matcher.wants(NOW, 10)).isEmpty();
+    }
+
+    @ParameterizedTest
+    @CsvSource({"-1000, 0.1", "60000, 0", "60000, 0.0009", "60000, 0.51", "60000, NaN"})
+    void nonsensicalAgingIsRefused(long intervalMs, double share) {
+        assertThatThrownBy(() -> new Aging(Duration.ofMillis(intervalMs), share))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("but was");
+    }
+
+    @Test
+    void agedTasksFromWhichAgentsAreKeptAreWanted() {
+        change(matcher, agent("a").capacity(1));
+        add(task("aged").priority(Priority.LOW).waiting(300));
+        add(task("aged-too").priority(Priority.LOW).waiting(299));
+        assertThat(matcher.wants(NOW, 10)).as("there is room").isEmpty();
+        leaveTo(new Want(Requirements.NONE, 0));
+
+        assertThat(placed()).isEmpty();
+
+        assertThat(matcher.wants(NOW, 10))
+                .containsExactly(new Want(Requirements.NONE, 4, new Want.Aged(NOW.minusSeconds(300), 2)));
     }
 
     @Test
@@ -123,12 +375,12 @@ class MatcherTest {
         add(task("low-2").priority(Priority.LOW));
         add(task("urgent").priority(Priority.URGENT));
 
-        matcher.leaveTo(List.of(new Want(Requirements.capabilities("gpu"), Priority.HIGH.ordinal())));
+        leaveTo(new Want(Requirements.capabilities("gpu"), Priority.HIGH.ordinal()));
         assertThat(match(matcher, NOW, 10))
                 .extracting(placement -> placement.waiting().id() + " to " + placement.agentId())
                 .containsExactly("urgent to gpu", "low-1 to plain");
 
-        matcher.leaveTo(List.of());
+        leaveTo();
         assertThat(placed()).containsExactly("low-2");
     }
 
@@ -137,8 +389,8 @@ class MatcherTest {
         matcher.agentChanged(agent("tired").load(0.8, 0.8).build(), NOW);
         add(task("low").priority(Priority.LOW));
 
-        matcher.leaveTo(List.of(new Want(
-                new Requirements(null, List.of(), List.of(), List.of(), 0.99, null, null, null, null, Map.of()), 0)));
+        leaveTo(new Want(
+                new Requirements(null, List.of(), List.of(), List.of(), 0.99, null, null, null, null, Map.of()), 0));
 
         assertThat(placed()).containsExactly("low");
     }
@@ -639,8 +891,18 @@ class MatcherTest {
         assertThat(matcher.backlog().groups()).hasSizeLessThan(300);
     }
 
+    private void leaveTo(Want... wants) {
+        matcher.leaveTo(wants.length == 0 ? Map.of() : Map.of("other", List.of(wants)));
+    }
+
+    private void addMany(int count, String name, Priority priority, long waited) {
+        IntStream.range(0, count)
+                .forEach(i -> add(task(name + "-" + i).priority(priority).waiting(waited)));
+    }
+
     private static Matcher matcher(Duration agingInterval) {
-        return new Matcher(HEALTH, agingInterval, LoadBalancingStrategy.LEAST_CONNECTIONS, new Random(1));
+        return new Matcher(
+                HEALTH, new Aging(agingInterval, 0.1), LoadBalancingStrategy.LEAST_CONNECTIONS, new Random(1));
     }
 
     private static AnAgent agent(String id) {

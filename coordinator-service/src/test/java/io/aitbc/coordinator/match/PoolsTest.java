@@ -18,7 +18,8 @@ import org.junit.jupiter.api.Test;
 class PoolsTest {
     private final Pools pools = new Pools(
             (member, group) -> Eligibility.suits(member.candidate.agent().registration(), group.requirements, true),
-            () -> LoadBalancingStrategy.LEAST_CONNECTIONS.select(new Random(1)));
+            () -> LoadBalancingStrategy.LEAST_CONNECTIONS.select(new Random(1)),
+            () -> new AgedShare(0.1, new Random(1)));
     private final Member one = member("one", "hash", "ocr");
     private final Member two = member("two", "hash", "ocr");
 

@@ -1,0 +1,38 @@
+package io.aitbc.coordinator.match;
+
+import io.aitbc.contracts.Priority;
+import java.time.Duration;
+import java.time.Instant;
+
+/**
+ * When a waiting task is aged, and how many of the choices it competes for with more urgent tasks are then its own.
+ *
+ * @param interval a task is aged once it has waited this long for each level above its own; zero: no task ever is
+ * @param share of those choices, the part that goes to the task aged longest
+ */
+public record Aging(Duration interval, double share) {
+    public static final double LEAST_SHARE = 0.001;
+    public static final double GREATEST_SHARE = 0.5;
+
+    public Aging {
+        if (interval.isNegative() || !interval.isZero() && interval.toMillis() == 0) {
+            throw new IllegalArgumentException("aging interval must be 0 or at least 1 ms but was " + interval);
+        }
+        if (!(share >= LEAST_SHARE && share <= GREATEST_SHARE)) {
+            throw new IllegalArgumentException(
+                    "aged share must be from " + LEAST_SHARE + " to " + GREATEST_SHARE + " but was " + share);
+        }
+    }
+
+    /** An urgent task never is: no level is above it. */
+    public boolean isAged(Priority priority, Instant waitingSince, Instant now) {
+        int levelsAbove = priority.ordinal();
+        return levelsAbove > 0
+                && !interval.isZero()
+                && (now.toEpochMilli() - waitingSince.toEpochMilli()) / levelsAbove >= interval.toMillis();
+    }
+
+    boolean isAged(WaitingTask task, Instant now) {
+        return isAged(task.position().priority(), task.waitingSince(), now);
+    }
+}
