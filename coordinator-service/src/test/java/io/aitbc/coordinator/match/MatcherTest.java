@@ -138,7 +138,8 @@ class MatcherTest {
         add(task("low").priority(Priority.LOW));
 
         matcher.leaveTo(List.of(new Want(
-                new Requirements(null, List.of(), List.of(), List.of(), 0.99, null, null, null, null, Map.of()), 0)));
+                new Requirements(null, List.of(), List.of(), List.of(), 0.99, null, null, null, null, null, Map.of()),
+                0)));
 
         assertThat(placed()).containsExactly("low");
     }
