@@ -7,7 +7,9 @@ import java.util.ArrayList;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
@@ -18,7 +20,8 @@ final class Submission {
     private final Set<String> ids = new LinkedHashSet<>();
     private final List<Refusal> refusals = new ArrayList<>();
     private long accepted;
-    private long repeated;
+    /** Of those that were submitted before, how many are in each status. */
+    private final Map<String, Long> existing = new TreeMap<>();
 
     record Refusal(
             @JsonProperty("line") int line,
@@ -62,7 +65,7 @@ final class Submission {
         } else {
             ids.add(result.path("task_id").asString());
             if (status.equals("repeated")) {
-                repeated++;
+                existing.merge(result.path("existing_status").asString("unknown"), 1L, Long::sum);
             } else {
                 accepted++;
             }
@@ -79,7 +82,11 @@ final class Submission {
     }
 
     long repeated() {
-        return repeated;
+        return existing.values().stream().mapToLong(Long::longValue).sum();
+    }
+
+    Map<String, Long> existing() {
+        return existing;
     }
 
     List<Refusal> refusals() {
@@ -88,8 +95,16 @@ final class Submission {
 
     String sentence() {
         return String.format(Locale.ROOT, "%,d %s accepted", accepted, accepted == 1 ? "task" : "tasks")
-                + (repeated == 0 ? "" : String.format(Locale.ROOT, ", %,d submitted before", repeated))
+                + (existing.isEmpty()
+                        ? ""
+                        : String.format(Locale.ROOT, ", %,d submitted before (%s)", repeated(), statuses()))
                 + (refusals.isEmpty() ? "" : String.format(Locale.ROOT, ", %,d refused", refusals.size()));
+    }
+
+    private String statuses() {
+        return existing.entrySet().stream()
+                .map(status -> String.format(Locale.ROOT, "%,d %s", status.getValue(), status.getKey()))
+                .collect(Collectors.joining(", "));
     }
 
     /** Why a task that is too large for any batch was refused; null if it is about more than this task. */

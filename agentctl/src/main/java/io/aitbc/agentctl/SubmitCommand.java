@@ -102,15 +102,22 @@ final class SubmitCommand implements Callable<Integer> {
         JsonNode answer = coordinator.post("/tasks/submit", task(taskData));
         String taskId = answer.path("task_id").asString("");
         if (!wait) {
-            agentctl.write(
-                    answer,
-                    answer.path("message").asString("") + ": " + taskId + ", "
-                            + answer.path("priority").asString(""));
+            agentctl.write(answer, sentence(answer));
             return;
         }
         TaskState task = awaitEnd(coordinator, taskId);
         agentctl.write(task.json(), TasksCommand.table(task)::print);
         task.requireCompleted();
+    }
+
+    private static String sentence(JsonNode answer) {
+        String task = ": " + answer.path("task_id").asString("") + ", "
+                + answer.path("priority").asString("");
+        String existing = answer.path("existing_status").asString("");
+        return existing.isEmpty()
+                ? answer.path("message").asString("") + task
+                : "Task was submitted before" + task + ", " + existing
+                        + (TaskState.hasEnded(existing) ? ": it does not run again" : "");
     }
 
     private static TaskState awaitEnd(Coordinator coordinator, String taskId) {
@@ -194,6 +201,7 @@ final class SubmitCommand implements Callable<Integer> {
                 .put("accepted", submission.accepted())
                 .put("repeated", submission.repeated())
                 .put("refused", submission.refusals().size());
+        json.set("existing", Json.tree(submission.existing()));
         json.set("refusals", Json.tree(submission.refusals()));
         json.set("task_ids", Json.tree(submission.ids()));
         if (wait) {

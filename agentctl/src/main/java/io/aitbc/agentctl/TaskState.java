@@ -17,7 +17,11 @@ record TaskState(JsonNode json) {
     }
 
     boolean hasEnded() {
-        return ENDED.contains(status());
+        return hasEnded(status());
+    }
+
+    static boolean hasEnded(String status) {
+        return ENDED.contains(status);
     }
 
     boolean isCompleted() {

@@ -124,6 +124,11 @@ class AgentctlTest {
                 .isEqualTo("Task submitted: once, high");
         assertThat(run("tasks", "submit", "--data", ECHO, "--id", "once").said())
                 .startsWith("Task was submitted before: once, ");
+        assertThat(run("tasks", "submit", "--data", ECHO, "--id", "once", "--wait")
+                        .code())
+                .isZero();
+        assertThat(run("tasks", "submit", "--data", ECHO, "--id", "once").said())
+                .isEqualTo("Task was submitted before: once, high, completed: it does not run again");
         JsonNode json =
                 run("tasks", "submit", "--data", ECHO, "--output", "json").json();
         assertThat(json.get("message").asString()).isEqualTo("Task submitted");
@@ -286,7 +291,7 @@ class AgentctlTest {
                 completed   1010
                 """);
         Said again = run("tasks", "submit", "--file", file(lines));
-        assertThat(again.said()).isEqualTo("0 tasks accepted, 1,010 submitted before");
+        assertThat(again.said()).isEqualTo("0 tasks accepted, 1,010 submitted before (1,010 completed)");
     }
 
     @Test

@@ -136,6 +136,7 @@ public class Placements {
                         city(random.nextInt(CITIES)),
                         null,
                         "key-" + random.nextInt(500),
+                        null,
                         Map.of()));
     }
 

@@ -132,6 +132,7 @@ final class StrategyBenchmark extends Benchmark {
                         CITIES.get(random.nextInt(CITIES.size())),
                         null,
                         "key-" + random.nextInt(100),
+                        null,
                         Map.of());
                 producer.send(new ProducerRecord<>(
                         Topics.unprefixed().tasks(Priority.NORMAL),

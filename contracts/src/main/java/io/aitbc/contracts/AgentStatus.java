@@ -2,6 +2,7 @@ package io.aitbc.contracts;
 
 import com.fasterxml.jackson.annotation.JsonCreator;
 import com.fasterxml.jackson.annotation.JsonValue;
+import java.util.Arrays;
 import java.util.Locale;
 
 /** What an agent says of itself, or what a coordinator found out about it. */
@@ -12,7 +13,7 @@ public enum AgentStatus {
     BUSY,
     /** Takes no new task, finishes what it has. */
     MAINTENANCE,
-    /** Deregistered. */
+    /** Out of service: deregistered, or by its own word until it speaks again. */
     INACTIVE,
     /** Silent for longer than the timeout; set by coordinators. */
     STALE,
@@ -22,6 +23,10 @@ public enum AgentStatus {
     @JsonValue
     public String wireName() {
         return name().toLowerCase(Locale.ROOT);
+    }
+
+    public static boolean isKnown(String text) {
+        return Arrays.stream(values()).anyMatch(status -> status.name().equalsIgnoreCase(text));
     }
 
     /** @throws IllegalArgumentException naming the known statuses */

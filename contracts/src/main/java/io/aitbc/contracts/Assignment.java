@@ -42,8 +42,8 @@ public record Assignment(
     private static final Set<String> OWN_NAMES = Set.of("type", "assignment_id", "agent_id", "assigned_at", "deadline");
 
     public Assignment {
-        Checks.id("task_id", taskId);
-        Checks.id("agent_id", agentId);
+        Ids.check("task_id", taskId);
+        Ids.check("agent_id", agentId);
         attempt = Checks.range("attempt", Checks.required("attempt", attempt), 1, 1_000_000);
         assignmentId = assignmentId == null ? id(taskId, attempt) : assignmentId;
         Checks.required("priority", priority);
@@ -103,6 +103,7 @@ public record Assignment(
                 expiresAt,
                 submittedAt,
                 attempt,
+                null,
                 null,
                 unknown);
     }

@@ -22,8 +22,8 @@ public record Cancellation(
         if (!TYPE.equals(type)) {
             throw new IllegalArgumentException("type must be \"" + TYPE + "\"");
         }
-        Checks.id("task_id", taskId);
-        Checks.id("agent_id", agentId);
+        Ids.check("task_id", taskId);
+        Ids.check("agent_id", agentId);
         Checks.required("attempt", attempt);
         assignmentId = assignmentId == null ? Assignment.id(taskId, attempt) : assignmentId;
     }

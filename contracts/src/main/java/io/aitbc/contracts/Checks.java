@@ -7,37 +7,11 @@ import tools.jackson.databind.JsonNode;
 
 /** The bounds that several messages share. Each method returns the value, or throws with one sentence about it. */
 final class Checks {
-    private static final int MAX_ID = 200;
     private static final int MAX_LIST = 1_000;
     private static final int MAX_TEXT = 500;
     private static final int MAX_METRICS = 200;
 
     private Checks() {}
-
-    static String id(String field, @Nullable String value) {
-        if (value == null) {
-            throw new IllegalArgumentException(field + " is required");
-        }
-        if (value.isEmpty() || value.length() > MAX_ID || !isOfIdCharacters(value)) {
-            throw new IllegalArgumentException(
-                    field + " must be 1 to 200 characters of A-Z a-z 0-9 . _ - but was \"" + shortened(value) + "\"");
-        }
-        return value;
-    }
-
-    /** A loop, for this is done several times for each message: as a stream it was a twentieth of the dispatching thread. */
-    private static boolean isOfIdCharacters(String value) {
-        for (int i = 0; i < value.length(); i++) {
-            if (!mayStandInId(value.charAt(i))) {
-                return false;
-            }
-        }
-        return true;
-    }
-
-    private static boolean mayStandInId(int c) {
-        return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' || c == '_' || c == '-';
-    }
 
     static <T> T required(String field, @Nullable T value) {
         if (value == null) {
@@ -109,7 +83,7 @@ final class Checks {
         return fields == null ? Map.of() : Map.copyOf(fields);
     }
 
-    private static String shortened(String value) {
+    static String shortened(String value) {
         return value.length() <= 60 ? value : value.substring(0, 60) + "…";
     }
 }

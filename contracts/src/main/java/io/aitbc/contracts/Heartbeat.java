@@ -27,12 +27,12 @@ public record Heartbeat(
         @JsonProperty("registration") @Nullable Registration registration) {
 
     public Heartbeat {
-        Checks.id("agent_id", agentId);
+        Ids.check("agent_id", agentId);
         if (loadMetrics != null) {
             loadMetrics = Checks.metrics("load_metrics", loadMetrics);
         }
         if (instanceId != null) {
-            Checks.id("instance_id", instanceId);
+            Ids.check("instance_id", instanceId);
         }
         if (registration != null && !registration.agentId().equals(agentId)) {
             throw new IllegalArgumentException("registration.agent_id must equal agent_id but was \""

@@ -2,9 +2,15 @@ package io.aitbc.contracts;
 
 import java.nio.charset.StandardCharsets;
 import java.time.Instant;
+import java.util.List;
+import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
 import tools.jackson.core.JacksonException;
 import tools.jackson.core.StreamReadConstraints;
+import tools.jackson.core.TokenStreamLocation;
+import tools.jackson.core.exc.InputCoercionException;
+import tools.jackson.core.exc.StreamConstraintsException;
 import tools.jackson.core.json.JsonFactory;
 import tools.jackson.databind.DeserializationFeature;
 import tools.jackson.databind.JsonNode;
@@ -19,12 +25,24 @@ import tools.jackson.databind.module.SimpleModule;
 import tools.jackson.databind.node.ObjectNode;
 import tools.jackson.databind.type.LogicalType;
 
-/** The one JSON form of all messages: UTF-8, snake_case, ISO 8601 times, unknown fields ignored, no silent coercion of types. */
+/**
+ * The one JSON form of all messages: UTF-8, snake_case, ISO 8601 times, unknown fields ignored, no silent coercion of types.
+ *
+ * <p>A key that appears twice in free-form JSON is refused, and in a document that is read as a tree, as those of REST are, wherever it
+ * stands. For the fields of a record that is read from Kafka the parser would have to remember every name, which made reading a task
+ * a twelfth slower.
+ */
 public final class Json {
     /** Deeper documents are refused: nothing that people write by hand or for a task comes near. */
     private static final int MAX_DEPTH = 200;
 
     private static final int LONGEST_SENTENCE = 500;
+    private static final Pattern DUPLICATE = Pattern.compile("Duplicate property \"(.*)\" for .*", Pattern.DOTALL);
+    /** What the parser adds about itself: how to make it take what it refused, and where it began to read. */
+    private static final Pattern ABOUT_THE_PARSER =
+            Pattern.compile("(: enable | \\((enable|not recognized|start marker|although)).*", Pattern.DOTALL);
+
+    private static final Pattern NAMES_A_LIBRARY = Pattern.compile("`|Feature|Constraints|\\b(java|tools)\\.");
     private static final Pattern UNPRINTABLE = Pattern.compile("[\\p{Cc}\\p{Cs}]");
 
     public static final JsonMapper MAPPER = JsonMapper.builder(JsonFactory.builder()
@@ -38,6 +56,7 @@ public final class Json {
             // What is passed on is passed on as it came: as a double, 1e400 would become a text, and 1e6 three times as
             // long.
             .enable(DeserializationFeature.USE_BIG_DECIMAL_FOR_FLOATS)
+            .enable(DeserializationFeature.FAIL_ON_READING_DUP_TREE_KEY)
             .withCoercionConfig(
                     LogicalType.Textual,
                     config -> config.setCoercion(CoercionInputShape.Integer, CoercionAction.Fail)
@@ -102,7 +121,19 @@ public final class Json {
         return UNPRINTABLE.matcher(cut).replaceAll("\uFFFD");
     }
 
-    /** One sentence for people about what Jackson found wrong, with the path to the place where there is one. */
+    /** A message, and the paths of those fields in its document that mean nothing in a message of its type. */
+    public record Read<T>(T message, List<String> unknownFields) {}
+
+    /**
+     * Reads a message that people may have written by hand, and notes what of it they may have misspelt.
+     *
+     * @throws MalformedMessageException saying in one sentence what is wrong with the document
+     */
+    public static <T> Read<T> readNoting(JsonNode json, Class<T> type) {
+        return new Read<>(read(json, type), UnknownFields.in(json, type));
+    }
+
+    /** One sentence for people about what is wrong with a document, with the path to the place where there is one. */
     public static String reason(JacksonException e) {
         if (e instanceof ValueInstantiationException && e.getCause() instanceof IllegalArgumentException cause) {
             return cause.getMessage();
@@ -111,18 +142,65 @@ public final class Json {
             return "unknown type " + unknown.getTypeId();
         }
         if (e instanceof MismatchedInputException mismatch) {
-            if (mismatch.getCause() instanceof IllegalArgumentException cause) {
-                return cause.getMessage();
-            }
-            String path = path(mismatch);
-            return path.isEmpty()
-                    ? "the message must be a JSON object"
-                    : path + " has the wrong type or form (expected " + expected(mismatch) + ")";
+            return reasonOfMismatch(mismatch);
+        }
+        if (e instanceof InputCoercionException || e.getCause() instanceof NumberFormatException) {
+            return place(e) + " is a number out of range";
+        }
+        if (e instanceof StreamConstraintsException) {
+            return place(e) + " " + limitExceeded(e.getOriginalMessage());
         }
         if (e.getCause() instanceof IllegalArgumentException cause && cause.getMessage() != null) {
             return cause.getMessage();
         }
-        return "not valid JSON: " + firstSentence(e.getOriginalMessage());
+        String sentence =
+                ABOUT_THE_PARSER.matcher(firstSentence(e.getOriginalMessage())).replaceFirst("");
+        return "not valid JSON" + location(e.getLocation())
+                + (NAMES_A_LIBRARY.matcher(sentence).find() ? "" : ": " + sentence);
+    }
+
+    private static String reasonOfMismatch(MismatchedInputException e) {
+        if (e.getCause() instanceof IllegalArgumentException cause) {
+            return cause.getMessage();
+        }
+        String path = path(e);
+        Matcher duplicate = DUPLICATE.matcher(e.getOriginalMessage());
+        if (duplicate.matches()) {
+            return "\"" + duplicate.group(1) + "\" appears twice"
+                    + (path.isEmpty() ? location(e.getLocation()) : " in " + path);
+        }
+        if (e.getOriginalMessage().startsWith("Trailing token")) {
+            return "not valid JSON" + location(e.getLocation()) + ": there is more after the end of the document";
+        }
+        return path.isEmpty()
+                ? "the message must be a JSON object"
+                : path + " has the wrong type or form (expected " + expected(e) + ")";
+    }
+
+    private static String limitExceeded(String message) {
+        StreamReadConstraints limits = MAPPER.tokenStreamFactory().streamReadConstraints();
+        if (message.startsWith("Document nesting depth")) {
+            return "is nested deeper than " + limits.getMaxNestingDepth() + " levels";
+        }
+        if (message.startsWith("Number value length")) {
+            return "holds a number of more than " + limits.getMaxNumberLength() + " digits";
+        }
+        if (message.startsWith("Name length")) {
+            return "holds a name of more than " + limits.getMaxNameLength() + " characters";
+        }
+        return "is too large";
+    }
+
+    /** The path to what is wrong, or the whole. */
+    private static String place(JacksonException e) {
+        String path = path(e);
+        return path.isEmpty() ? "the message" : path;
+    }
+
+    private static String location(@Nullable TokenStreamLocation location) {
+        return location == null || location.getLineNr() < 1
+                ? ""
+                : " at line " + location.getLineNr() + ", column " + location.getColumnNr();
     }
 
     private static String expected(MismatchedInputException mismatch) {
@@ -131,7 +209,7 @@ public final class Json {
             return "another type";
         }
         if (java.time.temporal.Temporal.class.isAssignableFrom(type)) {
-            return "an ISO 8601 time";
+            return "an ISO 8601 time, such as 2026-01-01T00:00:00Z";
         }
         if (java.util.Collection.class.isAssignableFrom(type)) {
             return "an array";
@@ -167,6 +245,10 @@ public final class Json {
 
     /** Bytes that are not the message they should be; the text says why in one sentence. */
     public static final class MalformedMessageException extends RuntimeException {
+        public MalformedMessageException(String message) {
+            super(sentence(message));
+        }
+
         MalformedMessageException(String message, Throwable cause) {
             super(sentence(message), cause);
         }

@@ -12,7 +12,8 @@ import tools.jackson.databind.node.ObjectNode;
  * @param agentType open vocabulary; worker, provider, consumer and general are the documented ones
  * @param capacity how many unsettled assignments it holds at most, 1 to 100,000; 100 when absent
  * @param weight its share under WEIGHTED_ROUND_ROBIN, above 0 to 1,000; 1.0 when absent
- * @param chainId kept and filterable, without meaning to the coordinator; likewise the island
+ * @param chainId the chain that it works on: a task that asks for another goes to others
+ * @param islandId kept and filterable, without meaning to the coordinator
  */
 @JsonInclude(JsonInclude.Include.NON_NULL)
 public record Registration(
@@ -34,7 +35,7 @@ public record Registration(
     public static final int DEFAULT_CAPACITY = 100;
 
     public Registration {
-        Checks.id("agent_id", agentId);
+        Ids.check("agent_id", agentId);
         agentType = Checks.text("agent_type", agentType);
         capabilities = Checks.texts("capabilities", capabilities);
         services = Checks.texts("services", services);

@@ -2,6 +2,7 @@ package io.aitbc.contracts;
 
 import com.fasterxml.jackson.annotation.JsonAnyGetter;
 import com.fasterxml.jackson.annotation.JsonAnySetter;
+import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import java.util.List;
 import java.util.Map;
@@ -20,6 +21,7 @@ import tools.jackson.databind.JsonNode;
  * @param location where the work is wanted, for GEOGRAPHIC
  * @param agentId this agent and no other
  * @param affinityKey tasks of the same key go to the same agent while it can take them, for CONSISTENT_HASH
+ * @param chainId the agent works on this chain: its {@code chain_id}, exactly
  * @param unknown fields that this version does not know, passed on as they came
  */
 public record Requirements(
@@ -32,10 +34,14 @@ public record Requirements(
         @JsonProperty("location") @Nullable Location location,
         @JsonProperty("agent_id") @Nullable String agentId,
         @JsonProperty("affinity_key") @Nullable String affinityKey,
+
+        @JsonProperty("chain_id") @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable
+        String chainId,
+
         @JsonAnySetter @JsonAnyGetter Map<String, JsonNode> unknown) {
 
     public static final Requirements NONE =
-            new Requirements(null, List.of(), List.of(), List.of(), null, null, null, null, null, Map.of());
+            new Requirements(null, List.of(), List.of(), List.of(), null, null, null, null, null, null, Map.of());
 
     public Requirements {
         agentType = Checks.optionalText("requirements.agent_type", agentType);
@@ -48,9 +54,14 @@ public record Requirements(
         }
         region = Checks.optionalText("requirements.region", region);
         if (agentId != null) {
-            Checks.id("requirements.agent_id", agentId);
+            Ids.check("requirements.agent_id", agentId);
         }
         affinityKey = Checks.optionalText("requirements.affinity_key", affinityKey);
+        chainId = Checks.optionalText("requirements.chain_id", chainId);
+        if (chainId != null && chainId.isEmpty()) {
+            // As existing clients write it for any chain.
+            chainId = null;
+        }
         unknown = Checks.unknown(unknown);
     }
 
@@ -62,11 +73,37 @@ public record Requirements(
         return location == null && affinityKey == null && unknown.isEmpty()
                 ? this
                 : new Requirements(
-                        agentType, capabilities, services, tags, minHealthScore, region, null, agentId, null, Map.of());
+                        agentType,
+                        capabilities,
+                        services,
+                        tags,
+                        minHealthScore,
+                        region,
+                        null,
+                        agentId,
+                        null,
+                        chainId,
+                        Map.of());
+    }
+
+    /** The same, of an agent that works on a chain. */
+    Requirements onChain(String id) {
+        return new Requirements(
+                agentType,
+                capabilities,
+                services,
+                tags,
+                minHealthScore,
+                region,
+                location,
+                agentId,
+                affinityKey,
+                id,
+                unknown);
     }
 
     public static Requirements capabilities(String... capabilities) {
         return new Requirements(
-                null, List.of(capabilities), List.of(), List.of(), null, null, null, null, null, Map.of());
+                null, List.of(capabilities), List.of(), List.of(), null, null, null, null, null, null, Map.of());
     }
 }

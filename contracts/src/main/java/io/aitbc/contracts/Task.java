@@ -2,6 +2,7 @@ package io.aitbc.contracts;
 
 import com.fasterxml.jackson.annotation.JsonAnyGetter;
 import com.fasterxml.jackson.annotation.JsonAnySetter;
+import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import java.time.Instant;
 import java.util.Map;
@@ -22,6 +23,7 @@ import tools.jackson.databind.node.ObjectNode;
  * @param submittedAt when the task was accepted first; kept over retries
  * @param attempt which try this is, from 1
  * @param rejectedBy the agent that has just handed it back, to which it does not go straight again
+ * @param chainId the same as {@code requirements.chain_id}, where existing clients put it
  * @param unknown fields that this version does not know, passed on as they came
  */
 public record Task(
@@ -36,6 +38,10 @@ public record Task(
         @JsonProperty("submitted_at") @Nullable Instant submittedAt,
         @JsonProperty("attempt") Integer attempt,
         @JsonProperty("rejected_by") @Nullable String rejectedBy,
+
+        @JsonProperty("chain_id") @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable
+        String chainId,
+
         @JsonAnySetter @JsonAnyGetter Map<String, JsonNode> unknown) {
 
     public static final int DEFAULT_MAX_ATTEMPTS = 3;
@@ -48,9 +54,9 @@ public record Task(
             taskId = taskData.get("task_id").asString();
         }
         if (taskId != null) {
-            Checks.id("task_id", taskId);
+            Ids.checkTask("task_id", taskId);
         }
-        requirements = requirements == null ? Requirements.NONE : requirements;
+        requirements = onChain(chainId, requirements == null ? Requirements.NONE : requirements);
         maxAttempts = Checks.range("max_attempts", maxAttempts == null ? DEFAULT_MAX_ATTEMPTS : maxAttempts, 1, 100);
         timeoutSeconds = Checks.range(
                 "timeout_seconds",
@@ -59,13 +65,24 @@ public record Task(
                 MAX_TIMEOUT_SECONDS);
         attempt = Checks.range("attempt", attempt == null ? 1 : attempt, 1, 1_000_000);
         if (rejectedBy != null) {
-            Checks.id("rejected_by", rejectedBy);
+            Ids.check("rejected_by", rejectedBy);
         }
         unknown = Checks.unknown(unknown);
     }
 
+    private static Requirements onChain(@Nullable String chainId, Requirements requirements) {
+        if (chainId == null || chainId.isEmpty() || chainId.equals(requirements.chainId())) {
+            return requirements;
+        }
+        if (requirements.chainId() != null) {
+            throw new IllegalArgumentException("chain_id must equal requirements.chain_id but was \""
+                    + Checks.shortened(chainId) + "\" beside \"" + Checks.shortened(requirements.chainId()) + "\"");
+        }
+        return requirements.onChain(Checks.optionalText("chain_id", chainId));
+    }
+
     public static Task of(String taskId, ObjectNode taskData, Requirements requirements) {
-        return new Task(taskId, taskData, null, requirements, null, null, null, null, null, null, null, Map.of());
+        return new Task(taskId, taskData, null, requirements, null, null, null, null, null, null, null, null, Map.of());
     }
 
     /** This task as it is stored in a queue: with an id, a time of acceptance, and no priority, which the topic says. */
@@ -82,6 +99,7 @@ public record Task(
                 at,
                 attempt,
                 rejectedBy,
+                chainId,
                 unknown);
     }
 
@@ -118,6 +136,7 @@ public record Task(
                 submittedAt,
                 attempt,
                 rejectedBy,
+                chainId,
                 unknown);
     }
 }

@@ -29,8 +29,8 @@ public record TaskResult(
         @JsonProperty("finished_at") @Nullable Instant finishedAt) {
 
     public TaskResult {
-        Checks.id("task_id", taskId);
-        Checks.id("agent_id", agentId);
+        Ids.check("task_id", taskId);
+        Ids.check("agent_id", agentId);
         Checks.required("attempt", attempt);
         Checks.required("status", status);
         assignmentId = assignmentId == null ? Assignment.id(taskId, attempt) : assignmentId;

@@ -64,6 +64,7 @@ class CompatibilityTest {
                 new Location(50.1, 8.7),
                 "agent-1",
                 "key-1",
+                null,
                 Map.of());
         Task minimal = Task.of("task-1", Json.object(), Requirements.NONE).accepted("task-1", NOW);
         Task full = new Task(
@@ -78,6 +79,7 @@ class CompatibilityTest {
                 NOW,
                 2,
                 "agent-2",
+                null,
                 Map.of());
         Assignment assignment = Assignment.of(full, Priority.HIGH, "agent-1", LATER);
         Registration registration = new Registration(

@@ -46,6 +46,7 @@ class SchemaTest {
             new Location(50.1, 8.7),
             "agent-1",
             "k",
+            null,
             Map.of("wish_of_tomorrow", Json.tree("w")));
     private static final Task TASK = new Task(
             "t-1",
@@ -59,6 +60,7 @@ class SchemaTest {
             NOW,
             1,
             "agent-2",
+            null,
             Map.of("later_field", Json.tree(1)));
     private static final Registration REGISTRATION = new Registration(
             "agent-1",
@@ -132,6 +134,49 @@ class SchemaTest {
                 Arguments.of("task", Task.class, "{\"task_data\":\"x\"}", "task_data has the wrong type"),
                 Arguments.of("task", Task.class, "{\"task_data\":{},\"task_id\":\"a b\"}", "task_id must be"),
                 Arguments.of("task", Task.class, "{\"task_data\":{},\"task_id\":7}", "task_id has the wrong type"),
+                Arguments.of("task", Task.class, "{\"task_data\":{},\"task_id\":\".\"}", "neither . nor .. but was"),
+                Arguments.of("task", Task.class, "{\"task_data\":{},\"task_id\":\"..\"}", "neither . nor .. but was"),
+                Arguments.of(
+                        "task",
+                        Task.class,
+                        "{\"task_data\":{},\"task_id\":\"status\"}",
+                        "task_id must not be \"status\""),
+                Arguments.of("task", Task.class, "{\"task_data\":{},\"not_before\":1700000000000}", "not_before has"),
+                Arguments.of("task", Task.class, "{\"task_data\":{},\"expires_at\":1e300}", "expires_at has"),
+                Arguments.of("task", Task.class, "{\"task_data\":{},\"submitted_at\":0}", "submitted_at has"),
+                Arguments.of("task", Task.class, "{\"task_data\":{},\"chain_id\":7}", "chain_id has the wrong type"),
+                Arguments.of(
+                        "task",
+                        Task.class,
+                        "{\"task_data\":{},\"max_attempts\":99999999999999999999}",
+                        "max_attempts is a number out of range"),
+                Arguments.of(
+                        "requirements", Requirements.class, "{\"agent_id\":\"..\"}", "requirements.agent_id must be"),
+                Arguments.of("requirements", Requirements.class, "{\"chain_id\":[]}", "chain_id has the wrong type"),
+                Arguments.of(
+                        "registration",
+                        Registration.class,
+                        "{\"agent_id\":\".\",\"agent_type\":\"w\"}",
+                        "agent_id must be"),
+                Arguments.of("heartbeat", Heartbeat.class, "{\"agent_id\":\"..\"}", "agent_id must be"),
+                Arguments.of(
+                        "heartbeat", Heartbeat.class, "{\"agent_id\":\"a\",\"sent_at\":1.5}", "sent_at has the wrong"),
+                Arguments.of(
+                        "result",
+                        TaskResult.class,
+                        "{\"task_id\":\"t\",\"attempt\":1,\"agent_id\":\"a\",\"status\":\"completed\",\"finished_at\":17}",
+                        "finished_at has the wrong"),
+                Arguments.of(
+                        "cancellation",
+                        Cancellation.class,
+                        "{\"type\":\"cancellation\",\"assignment_id\":\"t:1\",\"task_id\":\"t\",\"attempt\":1,\"agent_id\":\"a\","
+                                + "\"cancelled_at\":17}",
+                        "cancelled_at has the wrong"),
+                Arguments.of(
+                        "control",
+                        ControlMessage.class,
+                        "{\"type\":\"switch_strategy\",\"strategy\":\"random\",\"issued_at\":17}",
+                        "issued_at has the wrong"),
                 Arguments.of("task", Task.class, "{\"task_data\":{},\"max_attempts\":0}", "max_attempts must be"),
                 Arguments.of("task", Task.class, "{\"task_data\":{},\"max_attempts\":1.5}", "max_attempts has"),
                 Arguments.of("task", Task.class, "{\"task_data\":{},\"max_attempts\":\"3\"}", "max_attempts has"),
@@ -240,6 +285,91 @@ class SchemaTest {
         assertThatThrownBy(() -> Json.read(json, type))
                 .isInstanceOf(Json.MalformedMessageException.class)
                 .hasMessageContaining(sentence);
+    }
+
+    /** The sentence is for people who never heard of the library that reads JSON here. */
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', quoteCharacter = '`', textBlock = """
+            {"task_data":{"a":NaN}}              | not valid JSON at line 1, column 22: Non-standard token 'NaN'
+            {"task_data":{"a":+5}}               | JSON spec does not allow numbers to have plus signs
+            {"task_data":{"a":01}}               | Leading zeroes not allowed
+            {"task_data":{"a":1,}}               | was expecting double-quote to start property name
+            {"task_data":{}} {}                  | there is more after the end of the document
+            /* no comment */ {}                  | maybe a (non-standard) comment?
+            {"task_data":                        | not valid JSON at line 1, column 14: Unexpected end-of-input
+            {"task_data":{"a":1e99999999999}}    | task_data is a number out of range
+            {"task_data":{},"max_attempts":9999999999} | max_attempts is a number out of range
+            {"task_data":{"a":1,"b":2,"a":3}}    | "a" appears twice in task_data
+            DEEP                                 | task_data is nested deeper than 200 levels
+            LONG NUMBER                          | task_data holds a number of more than 1000 digits
+            LONG NAME                            | task_data holds a name of more than 50000 characters
+            """)
+    void whatIsWrongIsSaidWithoutNamingALibrary(String json, String sentence) {
+        String sent = switch (json) {
+            case "DEEP" -> "{\"task_data\":" + "{\"a\":".repeat(300) + "1" + "}".repeat(301);
+            case "LONG NUMBER" -> "{\"task_data\":{\"a\":" + "1".repeat(2_000) + "}}";
+            case "LONG NAME" -> "{\"task_data\":{\"" + "a".repeat(60_000) + "\":1}}";
+            default -> json;
+        };
+        assertThatThrownBy(() -> Json.read(sent, Task.class))
+                .isInstanceOf(Json.MalformedMessageException.class)
+                .hasMessageContaining(sentence)
+                .message()
+                .doesNotContain("Feature", "Constraints", "jackson", "java.", "`", "REDACTED");
+    }
+
+    @Test
+    void aKeyThatAppearsTwiceIsRefusedWhereverItStandsInATree() {
+        for (String json : List.of(
+                "{\"task_data\":{},\"a\":1,\"a\":1}",
+                "{\"task_data\":{\"x\":[{\"a\":1,\"a\":2}]}}",
+                "{\"task_data\":{},\"requirements\":{\"a\":1,\"a\":2}}")) {
+            assertThatThrownBy(() -> Json.read(json, JsonNode.class))
+                    .as(json)
+                    .isInstanceOf(Json.MalformedMessageException.class)
+                    .hasMessageContaining("\"a\" appears twice");
+        }
+    }
+
+    @Test
+    void fieldsThatMeanNothingAreNoted() {
+        JsonNode task = Json.read(
+                "{\"task_data\":{\"any\":{\"thing\":1}},\"requirments\":{\"capabilities\":[\"gpu\"]},\"chain_id\":\"c\",\"payment\":{},"
+                        + "\"requirements\":{\"capabilites\":[],\"location\":{\"lat\":1,\"lon\":2,\"alt\":3}}}",
+                JsonNode.class);
+        assertThat(Json.readNoting(task, Task.class).unknownFields())
+                .containsExactly("requirments", "payment", "requirements.capabilites", "requirements.location.alt");
+        JsonNode registration = Json.read(
+                "{\"agent_id\":\"a\",\"agent_type\":\"w\",\"metadata\":{\"x\":1},\"capabilites\":[\"gpu\"]}",
+                JsonNode.class);
+        assertThat(Json.readNoting(registration, Registration.class).unknownFields())
+                .containsExactly("capabilites");
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', quoteCharacter = '`', textBlock = """
+            {"task_data":{},"chain_id":"c"}                                     | c
+            {"task_data":{},"requirements":{"chain_id":"c"}}                    | c
+            {"task_data":{},"chain_id":"c","requirements":{"chain_id":"c"}}     | c
+            {"task_data":{},"chain_id":"","requirements":{"chain_id":"c"}}      | c
+            {"task_data":{},"chain_id":""}                                      |
+            {"task_data":{}}                                                    |
+            """)
+    void theChainOfATaskIsARequirementWhereverItIsSaid(String json, String chain) {
+        Task task = Json.read(json, Task.class).accepted("t", NOW);
+
+        Task again = Json.read(Json.bytes(task), Task.class);
+        Task retried = Assignment.of(again, Priority.LOW, "a", NOW).task().attempt(2, null);
+
+        assertThat(retried.requirements().chainId()).isEqualTo(chain);
+        assertThat(retried.requirements().conditions().chainId()).isEqualTo(chain);
+    }
+
+    @Test
+    void twoChainsForOneTaskAreRefused() {
+        assertThatThrownBy(() -> Json.read(
+                        "{\"task_data\":{},\"chain_id\":\"a\",\"requirements\":{\"chain_id\":\"b\"}}", Task.class))
+                .hasMessage("chain_id must equal requirements.chain_id but was \"a\" beside \"b\"");
     }
 
     @Test

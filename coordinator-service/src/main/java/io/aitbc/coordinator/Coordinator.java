@@ -66,7 +66,17 @@ public final class Coordinator implements SmartLifecycle {
         this.assignments = assignments;
         // Each is told of by those before it.
         this.parts = List.of(
-                topics, agents, heartbeats, topicRemoval, control, dispatcher, settlement, figures, wants, doneTasks, openTransactions);
+                topics,
+                agents,
+                heartbeats,
+                topicRemoval,
+                control,
+                dispatcher,
+                settlement,
+                figures,
+                wants,
+                doneTasks,
+                openTransactions);
     }
 
     /** Whether Kafka and Redis were found and all threads run. */

@@ -14,10 +14,15 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 import tools.jackson.databind.JsonNode;
 
 /** Kafka or Redis goes away and comes back: nothing is lost, and meanwhile everyone is told what is the matter. */
 class OutageTest {
+    private static final Duration REDIS_TIMEOUT = Duration.ofSeconds(2);
+    private static final Duration PAUSE = Duration.ofSeconds(6);
+
     private LocalStack stack;
     private RunningCoordinator coordinator;
 
@@ -47,6 +52,24 @@ class OutageTest {
         stack.startRedis();
         complete(1);
         coordinator.awaitTask(id, "completed");
+    }
+
+    /** A submission asks Redis twice: having waited in vain once it does not wait again. */
+    @ParameterizedTest
+    @ValueSource(strings = {"{\"task_data\":{},\"task_id\":\"named\"}", "{\"task_data\":{}}"})
+    void aSubmissionWaitsForRedisOnce(String task) {
+        coordinator.submit("{\"task_data\":{}}");
+        try (RedisClient client = RedisClient.create(stack.redisUrl())) {
+            client.connect().sync().clientPause(PAUSE.toMillis());
+            long asked = System.nanoTime();
+            String id = coordinator.submit(task);
+            assertThat(Duration.ofNanos(System.nanoTime() - asked))
+                    .isBetween(
+                            REDIS_TIMEOUT.minusMillis(100),
+                            REDIS_TIMEOUT.multipliedBy(2).minusMillis(200));
+            await().atMost(Duration.ofSeconds(30))
+                    .until(() -> coordinator.get("/tasks/" + id).code() == 200);
+        }
     }
 
     @Test

@@ -13,6 +13,8 @@ import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 import tools.jackson.databind.JsonNode;
 
 /** What clients and operators do to tasks and queues while tasks wait or run; with a window so small that it is soon full. */
@@ -311,6 +313,42 @@ class TaskControlTest {
         assertThat(explain(later).get("explanation").asString())
                 .isEqualTo("it is not to start before 2100-01-01T00:00:00Z");
         assertThat(coordinator.get("/tasks/nobody-knows/explain").code()).isEqualTo(404);
+    }
+
+    /** Wherever the chain is said. */
+    @ParameterizedTest
+    @ValueSource(strings = {"{\"chain_id\":\"b\",", "{\"requirements\":{\"chain_id\":\"b\"},"})
+    void aTaskOfOneChainGoesToNoAgentOfAnother(String beginning) {
+        String name = "chain-" + Math.abs(beginning.hashCode());
+        registerOnChain(name + "-a", "a");
+        coordinator.register(name + "-none", 5, name);
+        String id = coordinator.submit(beginning + "\"task_data\":{}}");
+        assertThat(explain(id).at("/waiting/agents/eligible").asInt()).isZero();
+        assertThat(explain(id).at("/waiting/agents/ruled_out/wrong_chain").asInt())
+                .isPositive();
+        assertThat(explain(id).at("/waiting/requirements/chain_id").asString()).isEqualTo("b");
+
+        registerOnChain(name + "-b", "b");
+
+        assertThat(coordinator.awaitTask(id, "assigned").get("agent_id").asString())
+                .isEqualTo(name + "-b");
+        JsonNode assignment =
+                coordinator.awaitRecords("assignments." + name + "-b", 1).get(0);
+        assertThat(assignment.at("/requirements/chain_id").asString()).isEqualTo("b");
+        coordinator.report(assignment, "completed", null);
+        coordinator.awaitTask(id, "completed");
+        assertThat(coordinator.send("DELETE", "/agents/" + name + "-b", null).code())
+                .isEqualTo(200);
+    }
+
+    private static void registerOnChain(String agentId, String chain) {
+        assertThat(coordinator
+                        .post(
+                                "/agents/register",
+                                "{\"agent_id\":\"" + agentId + "\",\"agent_type\":\"worker\",\"chain_id\":\"" + chain
+                                        + "\"}")
+                        .code())
+                .isEqualTo(200);
     }
 
     @Test

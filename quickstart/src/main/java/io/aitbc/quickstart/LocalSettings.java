@@ -6,6 +6,7 @@ import java.net.InetSocketAddress;
 import java.net.ServerSocket;
 import java.nio.file.Path;
 import java.util.Locale;
+import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 import org.springframework.core.env.ConfigurableEnvironment;
 import org.springframework.core.env.SimpleCommandLinePropertySource;
@@ -26,6 +27,7 @@ record LocalSettings(
         int redisPort,
         int coordinatorPort,
         String logLevel,
+        Function<String, String> libraryLogLevels,
         Path data) {
 
     static LocalSettings of(String[] arguments) {
@@ -39,9 +41,14 @@ record LocalSettings(
                 port(environment, "aitbc.local.redis-port", "6379"),
                 port(environment, "aitbc.coordinator.port", "9001"),
                 environment.getProperty("aitbc.log.level", "WARN"),
+                logger -> environment.getProperty("logging.level." + logger, "ERROR"),
                 Path.of(environment.getProperty("aitbc.local.data", "data"))
                         .toAbsolutePath()
                         .normalize());
+    }
+
+    String libraryLogLevel(String logger) {
+        return libraryLogLevels.apply(logger);
     }
 
     /** @throws UnusableException naming the first port that is needed and in use */

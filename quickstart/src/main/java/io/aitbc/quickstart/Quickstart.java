@@ -35,8 +35,19 @@ public final class Quickstart implements AutoCloseable {
     private static final String HOST = "127.0.0.1";
     private static final Duration DRAIN = Duration.ofSeconds(2);
 
+    /** Unless the user sets it otherwise, in whichever way. */
+    private static final Map<String, Object> PREFERRED = Map.of(
+            "server.address",
+            HOST,
+            // All agents share a process with the broker, whose load they report as their own.
+            "aitbc.registry.max-cpu",
+            "2",
+            "aitbc.registry.min-health-score",
+            "0.2");
+
     private final LocalSettings settings;
     private final String[] arguments;
+    private ConfigurableApplicationContext context;
     private final Deque<AutoCloseable> started = new ConcurrentLinkedDeque<>();
 
     private Quickstart(LocalSettings settings, String[] arguments) {
@@ -109,24 +120,27 @@ public final class Quickstart implements AutoCloseable {
         SpringApplication application = new SpringApplication(CoordinatorApplication.class);
         // Ended in order with all the rest.
         application.setRegisterShutdownHook(false);
+        application.setDefaultProperties(PREFERRED);
         List<String> decided = List.of(
                 "--aitbc.kafka.bootstrap-servers=" + kafka,
                 "--aitbc.redis.url=" + redis,
                 "--aitbc.coordinator.port=" + settings.coordinatorPort(),
                 "--aitbc.log.level=" + settings.logLevel(),
-                "--logging.level.org.apache.kafka=ERROR",
-                "--logging.level.io.lettuce.core.protocol=ERROR",
-                "--server.address=" + HOST,
-                // All agents share a process with the broker, whose load they report as their own.
-                "--aitbc.registry.max-cpu=2",
-                "--aitbc.registry.min-health-score=0.2");
+                "--logging.level.org.apache.kafka=" + settings.libraryLogLevel("org.apache.kafka"),
+                "--logging.level.io.lettuce.core.protocol=" + settings.libraryLogLevel("io.lettuce.core.protocol"));
         Set<String> names = decided.stream().map(Quickstart::name).collect(Collectors.toSet());
         List<String> all = new ArrayList<>(decided);
         // An argument that is given twice would count as a list.
         Stream.of(arguments).filter(argument -> !names.contains(name(argument))).forEach(all::add);
         ConfigurableApplicationContext context = application.run(all.toArray(String[]::new));
         started.push(context);
+        this.context = context;
         return context;
+    }
+
+    /** Something inside of the coordinator, for tests. */
+    <T> T part(Class<T> type) {
+        return context.getBean(type);
     }
 
     private static String name(String argument) {

@@ -6,6 +6,7 @@ import static org.awaitility.Awaitility.await;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.aitbc.contracts.Json;
+import io.aitbc.coordinator.registry.Registry;
 import io.aitbc.localstack.LocalStack;
 import java.io.IOException;
 import java.net.InetAddress;
@@ -43,13 +44,22 @@ class SmokeTest {
         };
         try (Quickstart quickstart = Quickstart.start(arguments)) {
             completeATask("first");
+            assertThat(minHealthScore(quickstart)).isEqualTo(0.2);
         }
+        System.setProperty("aitbc.registry.min-health-score", "0.1");
         try (Quickstart quickstart = Quickstart.start(arguments)) {
+            assertThat(minHealthScore(quickstart)).as("what the user sets wins").isEqualTo(0.1);
             assertThat(get("/tasks/first").get("status").asString()).isEqualTo("completed");
             completeATask("second");
             assertThat(get("/tasks/status").at("/stats/tasks_completed").asLong())
                     .isEqualTo(2);
+        } finally {
+            System.clearProperty("aitbc.registry.min-health-score");
         }
+    }
+
+    private static double minHealthScore(Quickstart quickstart) {
+        return quickstart.part(Registry.class).healthPolicy().minHealthScore();
     }
 
     @Test

@@ -7,6 +7,7 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A reason why an agent cannot take a task now. An agent has none exactly if {@link Eligibility} lets it and it has room.
@@ -19,6 +20,7 @@ public record Obstacle(Kind kind, String detail) {
         /** The task asks for another agent by name. */
         OTHER_AGENT_WANTED,
         WRONG_TYPE,
+        WRONG_CHAIN,
         MISSING_CAPABILITY,
         MISSING_SERVICE,
         MISSING_TAG,
@@ -44,6 +46,12 @@ public record Obstacle(Kind kind, String detail) {
         }
         if (task.agentType() != null && !task.agentType().equals(offers.agentType())) {
             found.add(new Obstacle(Kind.WRONG_TYPE, "it is a " + offers.agentType() + ", not a " + task.agentType()));
+        }
+        if (task.chainId() != null && !task.chainId().equals(offers.chainId())) {
+            found.add(new Obstacle(
+                    Kind.WRONG_CHAIN,
+                    "its chain is " + (isNone(offers.chainId()) ? "not known" : offers.chainId()) + ", not "
+                            + task.chainId()));
         }
         for (String demand : task.capabilities()) {
             if (!Capability.meets(offers.capabilities(), demand)) {
@@ -91,6 +99,10 @@ public record Obstacle(Kind kind, String detail) {
                 found.add(new Obstacle(kind, "it has no " + what + " " + one));
             }
         }
+    }
+
+    private static boolean isNone(@Nullable String text) {
+        return text == null || text.isEmpty();
     }
 
     private static String text(String format, double is, double limit) {

@@ -1,5 +1,6 @@
 package io.aitbc.coordinator.api;
 
+import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import io.aitbc.contracts.AgentStatus;
 import io.aitbc.contracts.Assignment;
@@ -13,6 +14,9 @@ import io.aitbc.coordinator.registry.HeartbeatTopic;
 import io.aitbc.coordinator.registry.HeldAssignment;
 import io.aitbc.coordinator.registry.Registry;
 import io.swagger.v3.oas.annotations.Operation;
+import io.swagger.v3.oas.annotations.Parameter;
+import io.swagger.v3.oas.annotations.media.Content;
+import io.swagger.v3.oas.annotations.media.Schema;
 import io.swagger.v3.oas.annotations.tags.Tag;
 import jakarta.validation.constraints.Max;
 import jakarta.validation.constraints.Min;
@@ -33,6 +37,7 @@ import org.springframework.web.bind.annotation.RequestBody;
 import org.springframework.web.bind.annotation.RequestMapping;
 import org.springframework.web.bind.annotation.RequestParam;
 import org.springframework.web.bind.annotation.RestController;
+import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
 @RestController
@@ -56,16 +61,29 @@ class AgentController {
             @JsonProperty("status") String status,
             @JsonProperty("message") String message,
             @JsonProperty("agent_id") String agentId,
-            @JsonProperty("registered_at") Instant registeredAt) {}
+            @JsonProperty("registered_at") Instant registeredAt,
+
+            @JsonProperty("warnings") @JsonInclude(JsonInclude.Include.NON_EMPTY)
+            List<String> warnings) {}
 
     @PostMapping("/register")
     @Operation(summary = "Register an agent, or update it in place; its topic is made")
-    Registered register(@RequestBody Registration registration) throws InterruptedException {
+    Registered register(
+            @io.swagger.v3.oas.annotations.parameters.RequestBody(
+                            required = true,
+                            content = @Content(schema = @Schema(implementation = Registration.class)))
+                    @RequestBody
+                    ObjectNode body,
+            @Parameter(description = TaskController.STRICT) @RequestParam(name = "strict", defaultValue = "false")
+                    boolean strict)
+            throws InterruptedException {
+        Body<Registration> read = Body.read(body, Registration.class, strict);
+        Registration registration = read.message();
         String id = registration.agentId();
         note(Heartbeat.of(registration));
         topic.append(Heartbeat.of(registration));
         Instant registeredAt = registry.find(id).map(Agent::registeredAt).orElseGet(clock::instant);
-        return new Registered("success", "Agent " + id + " registered successfully", id, registeredAt);
+        return new Registered("success", "Agent " + id + " registered successfully", id, registeredAt, read.warnings());
     }
 
     record Discovered(
@@ -73,13 +91,28 @@ class AgentController {
             @JsonProperty("query") ObjectNode query,
             @JsonProperty("agents") List<ObjectNode> agents,
             @JsonProperty("count") int count,
-            @JsonProperty("timestamp") Instant timestamp) {}
+            @JsonProperty("timestamp") Instant timestamp,
+
+            @JsonProperty("warnings") @JsonInclude(JsonInclude.Include.NON_EMPTY)
+            List<String> warnings) {}
 
     @PostMapping("/discover")
     @Operation(summary = "Find agents, the healthiest first")
-    Discovered discover(@RequestBody ObjectNode query) {
-        AgentQuery wanted = Json.read(query, AgentQuery.class);
+    Discovered discover(
+            @RequestBody ObjectNode query,
+            @Parameter(description = TaskController.STRICT) @RequestParam(name = "strict", defaultValue = "false")
+                    boolean strict) {
         Instant now = clock.instant();
+        if (!strict && asksForUnknownStatus(query)) {
+            ObjectNode known = query.deepCopy();
+            String status = known.remove("status").asString();
+            List<String> warnings = Body.read(known, AgentQuery.class, false)
+                    .warned("no agent has the status " + status)
+                    .warnings();
+            return new Discovered("success", query, List.of(), 0, now, warnings);
+        }
+        Body<AgentQuery> read = Body.read(query, AgentQuery.class, strict);
+        AgentQuery wanted = read.message();
         List<ObjectNode> found = select(
                         wanted,
                         now,
@@ -88,7 +121,13 @@ class AgentController {
                 .limit(wanted.limit() == null ? Integer.MAX_VALUE : wanted.limit())
                 .map(Seen::json)
                 .toList();
-        return new Discovered("success", query, found, found.size(), now);
+        return new Discovered("success", query, found, found.size(), now, read.warnings());
+    }
+
+    /** Existing clients ask for statuses that other implementations have, and expect to find nobody. */
+    private static boolean asksForUnknownStatus(ObjectNode query) {
+        JsonNode status = query.path("status");
+        return status.isString() && !AgentStatus.isKnown(status.asString());
     }
 
     record OneAgent(
@@ -109,39 +148,58 @@ class AgentController {
             @JsonProperty("message") String message,
             @JsonProperty("agent_id") String agentId,
             @JsonProperty("new_status") AgentStatus newStatus,
-            @JsonProperty("updated_at") Instant updatedAt) {}
+            @JsonProperty("updated_at") Instant updatedAt,
+
+            @JsonProperty("warnings") @JsonInclude(JsonInclude.Include.NON_EMPTY)
+            List<String> warnings) {}
 
     @PutMapping("/{agent_id}/status")
-    @Operation(summary = "Change an agent's status, and its load with it")
-    StatusChanged changeStatus(@PathVariable("agent_id") @Id String agentId, @RequestBody ObjectNode change)
+    @Operation(summary = "Change an agent's status, and its load with it; an inactive one returns when it speaks again")
+    StatusChanged changeStatus(
+            @PathVariable("agent_id") @Id String agentId,
+            @RequestBody ObjectNode change,
+            @Parameter(description = TaskController.STRICT) @RequestParam(name = "strict", defaultValue = "false")
+                    boolean strict)
             throws InterruptedException {
-        Heartbeat heartbeat = said(agentId, change);
+        Body<Heartbeat> read = said(agentId, change, strict);
+        Heartbeat heartbeat = read.message();
         if (heartbeat.status() == null) {
             throw Problems.unprocessable("status is required");
         }
         Instant now = note(heartbeat);
-        topic.append(heartbeat);
+        // Read after what the agent says next, it would count as the newer.
+        topic.append(heartbeat)
+                .completeOnTimeout(null, WAIT_SECONDS, TimeUnit.SECONDS)
+                .join();
         return new StatusChanged(
                 "success",
                 "Agent " + agentId + " is " + heartbeat.status().wireName(),
                 agentId,
                 heartbeat.status(),
-                now);
+                now,
+                read.warnings());
     }
 
     record HeartbeatTaken(
             @JsonProperty("status") String status,
             @JsonProperty("message") String message,
             @JsonProperty("agent_id") String agentId,
-            @JsonProperty("heartbeat_at") Instant heartbeatAt) {}
+            @JsonProperty("heartbeat_at") Instant heartbeatAt,
+
+            @JsonProperty("warnings") @JsonInclude(JsonInclude.Include.NON_EMPTY)
+            List<String> warnings) {}
 
     @PostMapping("/{agent_id}/heartbeat")
     @Operation(summary = "A sign of life, for agents that do not send theirs over Kafka")
     HeartbeatTaken heartbeat(
-            @PathVariable("agent_id") @Id String agentId, @RequestBody(required = false) @Nullable ObjectNode load)
+            @PathVariable("agent_id") @Id String agentId,
+            @RequestBody(required = false) @Nullable ObjectNode load,
+            @Parameter(description = TaskController.STRICT) @RequestParam(name = "strict", defaultValue = "false")
+                    boolean strict)
             throws InterruptedException {
-        Instant now = note(said(agentId, load == null ? Json.object() : load));
-        return new HeartbeatTaken("success", "Heartbeat of " + agentId + " received", agentId, now);
+        Body<Heartbeat> read = said(agentId, load == null ? Json.object() : load, strict);
+        Instant now = note(read.message());
+        return new HeartbeatTaken("success", "Heartbeat of " + agentId + " received", agentId, now, read.warnings());
     }
 
     record Deregistered(
@@ -158,10 +216,12 @@ class AgentController {
         topic.append(new Heartbeat(agentId, AgentStatus.INACTIVE, null, null, null, null))
                 .completeOnTimeout(null, WAIT_SECONDS, TimeUnit.SECONDS)
                 .join();
-        if (!registry.deregister(agentId, clock.instant())) {
-            throw Problems.agentNotFound();
-        }
-        return new Deregistered("success", "Agent " + agentId + " deregistered", agentId, clock.instant());
+        String message = switch (registry.deregister(agentId, clock.instant())) {
+            case DEREGISTERED -> "Agent " + agentId + " deregistered";
+            case BEFORE -> "Agent " + agentId + " was deregistered before";
+            case UNKNOWN -> throw Problems.agentNotFound();
+        };
+        return new Deregistered("success", message, agentId, clock.instant());
     }
 
     record Held(
@@ -298,8 +358,8 @@ class AgentController {
                 .sorted(order);
     }
 
-    private static Heartbeat said(String agentId, ObjectNode body) {
-        return Json.read(body.put("agent_id", agentId), Heartbeat.class);
+    private static Body<Heartbeat> said(String agentId, ObjectNode body, boolean strict) {
+        return Body.read(body.put("agent_id", agentId), Heartbeat.class, strict);
     }
 
     private Instant note(Heartbeat heartbeat) throws InterruptedException {

@@ -124,6 +124,11 @@ class DeadLetterController {
     Redriven redrive(@PathVariable("task_id") @Id String taskId) throws InterruptedException {
         Redrive.Redriven redriven = redrive.redrive(taskId);
         return new Redriven(
-                "success", "Task waits again", taskId, redriven.attempt(), redriven.priority(), clock.instant());
+                "success",
+                redriven.repeated() ? "Task waits again already" : "Task waits again",
+                taskId,
+                redriven.attempt(),
+                redriven.priority(),
+                clock.instant());
     }
 }

@@ -1,5 +1,6 @@
 package io.aitbc.coordinator.api;
 
+import io.aitbc.contracts.Ids;
 import jakarta.validation.Constraint;
 import jakarta.validation.Payload;
 import jakarta.validation.ReportAsSingleViolation;
@@ -13,10 +14,10 @@ import java.lang.annotation.Target;
 @Target(ElementType.PARAMETER)
 @Retention(RetentionPolicy.RUNTIME)
 @Constraint(validatedBy = {})
-@Pattern(regexp = "[A-Za-z0-9._-]{1,200}")
+@Pattern(regexp = Ids.PATTERN)
 @ReportAsSingleViolation
 @interface Id {
-    String message() default "must be 1 to 200 characters of A-Z a-z 0-9 . _ -";
+    String message() default Ids.RULE;
 
     Class<?>[] groups() default {};
 

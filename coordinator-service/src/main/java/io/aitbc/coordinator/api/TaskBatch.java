@@ -4,7 +4,6 @@ import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Task;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
-import java.util.Set;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
@@ -13,24 +12,25 @@ import tools.jackson.databind.JsonNode;
 final class TaskBatch {
     private static final int MOST = 10_000;
 
-    /** A task of such an id could not be asked for: the path means something else. */
-    private static final Set<String> TAKEN_PATHS = Set.of("status", "queues", "submit", "dead-letter");
-
     private TaskBatch() {}
 
-    /** Either a task, or the reason why there is none. */
-    record Item(@Nullable Task task, @Nullable String error) {}
+    /** Either a task, with what is to be said about it, or the reason why there is none. */
+    record Item(
+            @Nullable Task task,
+            List<String> warnings,
+            @Nullable String error) {}
 
-    static List<Item> read(byte[] body) {
+    /** @param strict whether a task with unknown fields is refused */
+    static List<Item> read(byte[] body, boolean strict) {
         String text = new String(body, StandardCharsets.UTF_8).strip();
         List<Item> items = text.startsWith("[")
                 ? Json.read(text, JsonNode.class)
                         .valueStream()
-                        .map(one -> item(() -> Json.read(one, Task.class)))
+                        .map(one -> item(() -> one, strict))
                         .toList()
                 : text.lines()
                         .filter(line -> !line.isBlank())
-                        .map(line -> item(() -> Json.read(line, Task.class)))
+                        .map(line -> item(() -> Json.read(line, JsonNode.class), strict))
                         .toList();
         if (items.isEmpty() || items.size() > MOST) {
             throw Problems.unprocessable("a batch holds 1 to " + MOST + " tasks but this one has " + items.size());
@@ -38,20 +38,12 @@ final class TaskBatch {
         return items;
     }
 
-    /** What is wrong with the id that a task comes with, if something is. */
-    static @Nullable String errorOfId(Task task) {
-        return task.taskId() != null && TAKEN_PATHS.contains(task.taskId())
-                ? "task_id must not be \"" + task.taskId() + "\": that path means something else"
-                : null;
-    }
-
-    private static Item item(Supplier<Task> read) {
+    private static Item item(Supplier<JsonNode> json, boolean strict) {
         try {
-            Task task = read.get();
-            String error = errorOfId(task);
-            return new Item(error == null ? task : null, error);
+            Body<Task> body = Body.read(json.get(), Task.class, strict);
+            return new Item(body.message(), body.warnings(), null);
         } catch (Json.MalformedMessageException e) {
-            return new Item(null, e.getMessage());
+            return new Item(null, List.of(), e.getMessage());
         }
     }
 }

@@ -47,6 +47,9 @@ class TaskController {
     private static final Logger log = LoggerFactory.getLogger(TaskController.class);
     private static final Duration LONGEST_WAIT = Duration.ofSeconds(60);
 
+    /** For the OpenAPI document, of all calls that read a body. */
+    static final String STRICT = "Refuse unknown fields, instead of naming them in `warnings`";
+
     private final Submissions submissions;
     private final TaskStates states;
     private final TaskEnds ends;
@@ -77,29 +80,54 @@ class TaskController {
             @JsonProperty("message") String message,
             @JsonProperty("task_id") String taskId,
             @JsonProperty("priority") Priority priority,
-            @JsonProperty("submitted_at") Instant submittedAt) {}
+            @JsonProperty("submitted_at") Instant submittedAt,
+
+            @JsonProperty("existing_status") @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable
+            String existingStatus,
+
+            @JsonProperty("warnings") @JsonInclude(JsonInclude.Include.NON_EMPTY)
+            List<String> warnings) {}
 
     @PostMapping("/submit")
-    @Operation(summary = "Submit a task; the same task_id again is answered with the first submission")
+    @Operation(
+            summary =
+                    "Submit a task; the same task_id again is answered with the first submission, and in `existing_status`"
+                            + " with what became of it")
     Submitted submit(
-            @RequestBody Task task,
+            @io.swagger.v3.oas.annotations.parameters.RequestBody(
+                            required = true,
+                            content = @Content(schema = @Schema(implementation = Task.class)))
+                    @RequestBody
+                    ObjectNode body,
+            @Parameter(description = STRICT) @RequestParam(name = "strict", defaultValue = "false") boolean strict,
             @Parameter(hidden = true) @RequestHeader(name = TaskHeaders.TRACEPARENT, required = false) @Nullable
                     String trace)
             throws InterruptedException {
-        String error = TaskBatch.errorOfId(task);
-        if (error != null) {
-            throw Problems.unprocessable(error);
-        }
-        Submissions.Accepted accepted = submissions.submit(task, TraceHeader.checked(trace));
+        Body<Task> task = Body.read(body, Task.class, strict);
+        Submissions.Accepted accepted = submissions.submit(task.message(), TraceHeader.checked(trace));
         return new Submitted(
                 "success",
-                accepted.repeated() ? "Task was submitted before" : "Task submitted",
+                message(accepted),
                 accepted.taskId(),
                 accepted.priority(),
-                accepted.submittedAt());
+                accepted.submittedAt(),
+                accepted.existingStatus(),
+                task.warnings());
     }
 
-    /** @param status accepted, repeated or refused, and then {@code detail} says why */
+    private static String message(Submissions.Accepted accepted) {
+        if (!accepted.repeated()) {
+            return "Task submitted";
+        }
+        return TaskStates.hasEnded(accepted.existingStatus())
+                ? "Task was submitted before and has ended as " + accepted.existingStatus() + ": it does not run again"
+                : "Task was submitted before";
+    }
+
+    /**
+     * @param status accepted, repeated or refused, and then {@code detail} says why
+     * @param existingStatus how the task stands, if it is repeated
+     */
     record BatchItem(
             @JsonProperty("index") int index,
             @JsonProperty("status") String status,
@@ -109,6 +137,12 @@ class TaskController {
 
             @JsonProperty("priority") @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable
             Priority priority,
+
+            @JsonProperty("existing_status") @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable
+            String existingStatus,
+
+            @JsonProperty("warnings") @JsonInclude(JsonInclude.Include.NON_EMPTY)
+            List<String> warnings,
 
             @JsonProperty("detail") @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable
             String detail) {}
@@ -130,10 +164,11 @@ class TaskController {
                             content = @Content(array = @ArraySchema(schema = @Schema(implementation = Task.class))))
                     @RequestBody
                     byte[] body,
+            @Parameter(description = STRICT) @RequestParam(name = "strict", defaultValue = "false") boolean strict,
             @Parameter(hidden = true) @RequestHeader(name = TaskHeaders.TRACEPARENT, required = false) @Nullable
                     String trace)
             throws InterruptedException {
-        List<TaskBatch.Item> items = TaskBatch.read(body);
+        List<TaskBatch.Item> items = TaskBatch.read(body, strict);
         List<Task> tasks = items.stream()
                 .map(TaskBatch.Item::task)
                 .filter(Objects::nonNull)
@@ -147,8 +182,8 @@ class TaskController {
         for (TaskBatch.Item item : items) {
             results.add(
                     item.task() == null
-                            ? new BatchItem(results.size(), "refused", null, null, item.error())
-                            : result(results.size(), item.task(), outcomes.next()));
+                            ? new BatchItem(results.size(), "refused", null, null, null, List.of(), item.error())
+                            : result(results.size(), item, outcomes.next()));
         }
         Map<String, Long> counts =
                 results.stream().collect(Collectors.groupingBy(BatchItem::status, Collectors.counting()));
@@ -161,16 +196,24 @@ class TaskController {
                 clock.instant());
     }
 
-    private static BatchItem result(int index, Task task, Submissions.Outcome outcome) {
+    private static BatchItem result(int index, TaskBatch.Item item, Submissions.Outcome outcome) {
         Submissions.Accepted accepted = outcome.accepted();
         return accepted == null
                 ? new BatchItem(
-                        index, "refused", task.taskId(), null, outcome.failure().getMessage())
+                        index,
+                        "refused",
+                        item.task().taskId(),
+                        null,
+                        null,
+                        item.warnings(),
+                        outcome.failure().getMessage())
                 : new BatchItem(
                         index,
                         accepted.repeated() ? "repeated" : "accepted",
                         accepted.taskId(),
                         accepted.priority(),
+                        accepted.existingStatus(),
+                        item.warnings(),
                         null);
     }
 

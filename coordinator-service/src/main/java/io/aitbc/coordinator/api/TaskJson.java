@@ -15,7 +15,7 @@ import tools.jackson.databind.node.ObjectNode;
 public final class TaskJson {
     private static final Set<String> NUMBERS = Set.of("attempt", "max_attempts", "timeout_seconds");
     /** What only the scripts use. */
-    private static final Set<String> INTERNAL = Set.of("assigned_ms");
+    private static final Set<String> INTERNAL = Set.of("assigned_ms", "requeued");
 
     private static final Set<String> DOCUMENTS = Set.of("result", "error", "progress", "requirements");
 

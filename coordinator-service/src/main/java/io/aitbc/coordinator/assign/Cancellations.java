@@ -1,6 +1,8 @@
 package io.aitbc.coordinator.assign;
 
 import io.aitbc.contracts.Cancellation;
+import io.aitbc.coordinator.redis.Claims;
+import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.redis.Script;
 import java.time.Clock;
@@ -13,7 +15,11 @@ import java.util.concurrent.CompletableFuture;
 public final class Cancellations {
     private static final Script CANCEL = Script.beside(Cancellations.class, "cancel");
 
+    /** Until then the agent need not be told again. */
+    private static final Duration TOLD_FOR = Duration.ofSeconds(10);
+
     private final Redis redis;
+    private final Claims claims;
     private final AssignmentTopics assignments;
     private final Duration taskRetention;
     private final Clock clock;
@@ -21,6 +27,7 @@ public final class Cancellations {
     /** @param taskRetention how long a cancelled task can be asked for */
     public Cancellations(Redis redis, AssignmentTopics assignments, Duration taskRetention, Clock clock) {
         this.redis = redis;
+        this.claims = new Claims(redis);
         this.assignments = assignments;
         this.taskRetention = taskRetention;
         this.clock = clock;
@@ -35,7 +42,7 @@ public final class Cancellations {
      */
     public record Cancelled(String status, String agentId, CompletableFuture<Void> told) {}
 
-    /** Cancels a task unless it has ended. Asked again of a cancelled one, it tells the agent again. */
+    /** Cancels a task unless it has ended. Asked again of a cancelled one some time later, it tells the agent again. */
     public Cancelled cancel(String taskId) {
         Instant now = clock.instant();
         List<Object> before =
@@ -47,7 +54,20 @@ public final class Cancellations {
                 status,
                 agentId,
                 agentMustKnow
-                        ? assignments.publish(Cancellation.of(taskId, ((Long) before.get(1)).intValue(), agentId, now))
+                        ? tell(Cancellation.of(taskId, ((Long) before.get(1)).intValue(), agentId, now))
                         : CompletableFuture.completedFuture(null));
+    }
+
+    /** Once, of several who cancel the same at the same time. */
+    private CompletableFuture<Void> tell(Cancellation cancellation) {
+        String claim = Keys.cancellation(cancellation.assignmentId());
+        if (!claims.take(claim, TOLD_FOR)) {
+            return CompletableFuture.completedFuture(null);
+        }
+        return assignments.publish(cancellation).whenComplete((done, failure) -> {
+            if (failure != null) {
+                claims.letGo(claim);
+            }
+        });
     }
 }

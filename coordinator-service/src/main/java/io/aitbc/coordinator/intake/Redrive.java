@@ -5,9 +5,12 @@ import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Task;
 import io.aitbc.contracts.TaskHeaders;
+import io.aitbc.coordinator.redis.Claims;
+import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.redis.Script;
 import io.aitbc.coordinator.trace.TraceHeader;
+import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
@@ -19,19 +22,30 @@ public final class Redrive {
     private static final Script REDRIVE = Script.beside(Redrive.class, "redrive");
     private static final int MAX_ATTEMPTS_EVER = 100;
     private static final long WAIT_SECONDS = 10;
+    private static final long ASK_AGAIN_MS = 20;
+    /** Longer than whoever has it waits for Kafka and Redis. */
+    private static final Duration CLAIM_LASTS = Duration.ofSeconds(20);
+    /** The attempt for which the task is known to be in its queue again. */
+    private static final String REQUEUED = "requeued";
 
     private final DeadLetterArchive archive;
     private final TaskQueue queue;
     private final Redis redis;
+    private final Claims claims;
 
     public Redrive(DeadLetterArchive archive, TaskQueue queue, Redis redis) {
         this.archive = archive;
         this.queue = queue;
         this.redis = redis;
+        this.claims = new Claims(redis);
     }
 
-    /** A task that waits again, for as many attempts as it had at first. */
-    public record Redriven(String taskId, int attempt, Priority priority) {}
+    /**
+     * A task that waits again, for as many attempts as it had at first.
+     *
+     * @param repeated whether it had been brought back before, and waits since then
+     */
+    public record Redriven(String taskId, int attempt, Priority priority, boolean repeated) {}
 
     /** A task cannot be brought back; the message says why. */
     public static final class NotPossibleException extends RuntimeException {
@@ -49,7 +63,7 @@ public final class Redrive {
     }
 
     /**
-     * Lets a task wait again. Asked again before it is assigned, it does no harm.
+     * Lets a task wait again, once for each time it has failed, however many ask for it.
      *
      * @throws NotPossibleException if it has not failed, or what was set aside is no task
      * @throws Submissions.NotTakenException if Kafka does not confirm it in time; to be asked again
@@ -68,6 +82,28 @@ public final class Redrive {
         if (again <= 0) {
             throw new NotPossibleException(false, "the task has been tried " + MAX_ATTEMPTS_EVER + " times");
         }
+        awaitTurn(taskId);
+        try {
+            return redrive(task, priority, again, TraceHeader.checked(letter.header(TaskHeaders.TRACEPARENT)));
+        } finally {
+            claims.letGo(Keys.redrive(taskId));
+        }
+    }
+
+    /** One at a time: whoever comes next sees what came of it. */
+    private void awaitTurn(String taskId) throws InterruptedException {
+        long until = System.nanoTime() + TimeUnit.SECONDS.toNanos(WAIT_SECONDS);
+        while (!claims.take(Keys.redrive(taskId), CLAIM_LASTS)) {
+            if (System.nanoTime() - until >= 0) {
+                throw new Submissions.NotTakenException(new TimeoutException());
+            }
+            TimeUnit.MILLISECONDS.sleep(ASK_AGAIN_MS);
+        }
+    }
+
+    private Redriven redrive(Task task, Priority priority, int again, @Nullable String trace)
+            throws InterruptedException {
+        String taskId = task.taskId();
         List<Object> answer = REDRIVE.runNow(
                 redis,
                 List.of(
@@ -81,11 +117,12 @@ public final class Redrive {
             throw new NotPossibleException(
                     false, "only a failed task can be tried again, and this one is " + answer.get(0));
         }
-        append(
-                task.again(attempt, Math.min(MAX_ATTEMPTS_EVER, attempt - 1 + again)),
-                priority,
-                TraceHeader.checked(letter.header(TaskHeaders.TRACEPARENT)));
-        return new Redriven(taskId, attempt, priority);
+        if (String.valueOf(attempt).equals(redis.sync().hget(Keys.task(taskId), REQUEUED))) {
+            return new Redriven(taskId, attempt, priority, true);
+        }
+        append(task.again(attempt, Math.min(MAX_ATTEMPTS_EVER, attempt - 1 + again)), priority, trace);
+        redis.sync().hset(Keys.task(taskId), REQUEUED, String.valueOf(attempt));
+        return new Redriven(taskId, attempt, priority, false);
     }
 
     private void append(Task task, Priority priority, @Nullable String trace) throws InterruptedException {

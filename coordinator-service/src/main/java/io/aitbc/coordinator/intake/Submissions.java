@@ -3,18 +3,24 @@ package io.aitbc.coordinator.intake;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Task;
+import io.aitbc.coordinator.intake.TaskStates.Claim;
 import io.aitbc.coordinator.trace.Step;
 import io.aitbc.coordinator.trace.Traces;
 import io.lettuce.core.RedisException;
 import io.opentelemetry.api.trace.SpanKind;
 import java.time.Clock;
+import java.time.DateTimeException;
+import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.IdentityHashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
@@ -28,6 +34,10 @@ import org.slf4j.LoggerFactory;
 public final class Submissions {
     private static final Logger log = LoggerFactory.getLogger(Submissions.class);
     private static final long WAIT_SECONDS = 10;
+    /** Longer than whoever has it waits for Kafka and Redis. */
+    private static final Duration CLAIM_LASTS = Duration.ofSeconds(20);
+
+    private static final long ASK_AGAIN_MS = 20;
 
     private final TaskQueue queue;
     private final TaskRecords records;
@@ -43,12 +53,24 @@ public final class Submissions {
         this.clock = clock;
     }
 
-    /** @param repeated whether the task had been submitted before, and this is what was accepted then */
-    public record Accepted(String taskId, Priority priority, Instant submittedAt, boolean repeated) {}
+    /**
+     * @param existingStatus if the task had been submitted before, and this is what was accepted then: how it stands now; null if it is
+     *     new
+     */
+    public record Accepted(
+            String taskId,
+            Priority priority,
+            Instant submittedAt,
+            @Nullable String existingStatus) {
+        public boolean repeated() {
+            return existingStatus != null;
+        }
+    }
 
     /**
-     * Puts a task into its queue. A task whose id is known already is not queued again: the first submission is the answer. Without
-     * Redis that cannot be told, and the task is queued; the reservation keeps it from running twice.
+     * Puts a task into its queue. A task whose id is known already is not queued again: the first submission is the answer, also to
+     * those that come at the same time. Without Redis that cannot be told, and the task is queued; the reservation keeps it from running
+     * twice.
      *
      * @param trace to which the submission belongs; null if it belongs to none
      * @throws NotTakenException if Kafka does not confirm the task in time
@@ -63,46 +85,141 @@ public final class Submissions {
 
     /** What became of a task of several: either it was accepted, or it failed. */
     public record Outcome(
-            @Nullable Accepted accepted, @Nullable NotTakenException failure) {}
+            @Nullable Accepted accepted, @Nullable NotTakenException failure) {
+        /** The same for one that came with it under the same id. */
+        private Outcome repeated() {
+            return accepted == null || accepted.repeated()
+                    ? this
+                    : new Outcome(
+                            new Accepted(accepted.taskId(), accepted.priority(), accepted.submittedAt(), "queued"),
+                            null);
+        }
+    }
+
+    /**
+     * A task on its way into its queue.
+     *
+     * @param named whether its id comes from the caller, so that others may submit the same
+     */
+    private record Fresh(Task task, Priority priority, boolean named) {
+        String id() {
+            return task.taskId();
+        }
+    }
 
     /** Puts tasks into their queues, each by itself; the outcomes stand in the same order. */
     public List<Outcome> submit(List<Task> tasks, @Nullable String trace) throws InterruptedException {
-        Map<String, Accepted> known = firstSubmissions(tasks);
         long until = System.nanoTime() + TimeUnit.SECONDS.toNanos(WAIT_SECONDS);
-        Map<Task, Priority> fresh = new IdentityHashMap<>();
-        Map<String, CompletableFuture<Void>> sent = new HashMap<>();
-        List<Task> inOrder = new ArrayList<>(tasks.size());
+        List<String> inOrder = new ArrayList<>(tasks.size());
+        Map<String, Fresh> pending = new LinkedHashMap<>();
         for (Task task : tasks) {
-            Task accepted = task.attempt(1, task.notBefore())
-                    .accepted(task.taskId() == null ? TaskIds.next() : task.taskId(), clock.instant());
-            inOrder.add(accepted);
-            if (!known.containsKey(accepted.taskId())) {
-                Priority priority = task.priority() == null ? Priority.NORMAL : task.priority();
-                known.put(accepted.taskId(), new Accepted(accepted.taskId(), priority, accepted.submittedAt(), true));
-                sent.put(
-                        accepted.taskId(),
-                        System.nanoTime() - until < 0
-                                ? append(accepted, priority, trace)
-                                : CompletableFuture.failedFuture(new TimeoutException()));
-                fresh.put(accepted, priority);
+            Fresh fresh = fresh(task);
+            inOrder.add(fresh.id());
+            pending.putIfAbsent(fresh.id(), fresh);
+        }
+        Map<String, Outcome> outcomes = settle(pending, trace, until);
+        List<Outcome> answers = new ArrayList<>(tasks.size());
+        Set<String> answered = new HashSet<>();
+        for (String id : inOrder) {
+            answers.add(answered.add(id) ? outcomes.get(id) : outcomes.get(id).repeated());
+        }
+        return answers;
+    }
+
+    private Fresh fresh(Task task) {
+        return new Fresh(
+                task.attempt(1, task.notBefore())
+                        .accepted(task.taskId() == null ? TaskIds.next() : task.taskId(), clock.instant()),
+                task.priority() == null ? Priority.NORMAL : task.priority(),
+                task.taskId() != null);
+    }
+
+    /** Round by round, until none is left that somebody else is submitting. */
+    private Map<String, Outcome> settle(Map<String, Fresh> pending, @Nullable String trace, long until)
+            throws InterruptedException {
+        Map<String, Outcome> outcomes = new HashMap<>();
+        boolean redisAnswers = true;
+        while (!pending.isEmpty()) {
+            Map<String, Claim> claims = Map.of();
+            try {
+                claims = redisAnswers ? claim(pending.values()) : Map.of();
+            } catch (RedisException e) {
+                // Whoever waits for it again waits as long again.
+                redisAnswers = false;
+                log.atDebug().log("Taken for new without Redis: {}", e.toString());
+            }
+            List<Fresh> mine = new ArrayList<>();
+            for (Fresh fresh : List.copyOf(pending.values())) {
+                Claim claim = claims.getOrDefault(fresh.id(), Claim.OURS);
+                if (claim.isBusy() && System.nanoTime() - until < 0) {
+                    continue;
+                }
+                pending.remove(fresh.id());
+                Accepted first = claim.isBusy() ? null : first(fresh.id(), claim);
+                if (first != null) {
+                    outcomes.put(fresh.id(), new Outcome(first, null));
+                } else if (claim.isBusy()) {
+                    outcomes.put(fresh.id(), new Outcome(null, new NotTakenException(new TimeoutException())));
+                } else {
+                    mine.add(fresh);
+                }
+            }
+            outcomes.putAll(append(mine, trace, until));
+            if (redisAnswers) {
+                note(mine, outcomes);
+            }
+            if (!pending.isEmpty()) {
+                TimeUnit.MILLISECONDS.sleep(ASK_AGAIN_MS);
             }
         }
+        return outcomes;
+    }
+
+    private Map<String, Claim> claim(Collection<Fresh> pending) {
+        List<String> ids = pending.stream().filter(Fresh::named).map(Fresh::id).toList();
+        return ids.isEmpty() ? Map.of() : states.claim(ids, CLAIM_LASTS);
+    }
+
+    /** What was accepted before under an id; null if nothing was, or somebody has spoilt what is known of it. */
+    private static @Nullable Accepted first(String taskId, Claim claim) {
+        try {
+            return claim.isOurs()
+                    ? null
+                    : new Accepted(
+                            taskId,
+                            Priority.parse(claim.priority()),
+                            Instant.parse(claim.submittedAt()),
+                            claim.status());
+        } catch (IllegalArgumentException | DateTimeException e) {
+            log.atDebug().addKeyValue("task_id", taskId).log("Taken for new: {}", e.toString());
+            return null;
+        }
+    }
+
+    private Map<String, Outcome> append(List<Fresh> mine, @Nullable String trace, long until)
+            throws InterruptedException {
+        Map<String, CompletableFuture<Void>> sent = new HashMap<>();
+        for (Fresh fresh : mine) {
+            sent.put(
+                    fresh.id(),
+                    System.nanoTime() - until < 0
+                            ? append(fresh.task(), fresh.priority(), trace)
+                            : CompletableFuture.failedFuture(new TimeoutException()));
+        }
         Map<String, NotTakenException> failures = awaitAll(sent, until);
-        fresh.keySet().removeIf(task -> failures.containsKey(task.taskId()));
-        noteAccepted(fresh);
-        List<Outcome> outcomes = new ArrayList<>(tasks.size());
-        for (Task task : inOrder) {
-            Accepted first = known.get(task.taskId());
-            NotTakenException failure = failures.get(task.taskId());
-            outcomes.add(
+        Map<String, Outcome> outcomes = new HashMap<>();
+        for (Fresh fresh : mine) {
+            NotTakenException failure = failures.get(fresh.id());
+            outcomes.put(
+                    fresh.id(),
                     failure != null
                             ? new Outcome(null, failure)
                             : new Outcome(
                                     new Accepted(
-                                            first.taskId(),
-                                            first.priority(),
-                                            first.submittedAt(),
-                                            !fresh.containsKey(task)),
+                                            fresh.id(),
+                                            fresh.priority(),
+                                            fresh.task().submittedAt(),
+                                            null),
                                     null));
         }
         return outcomes;
@@ -120,30 +237,6 @@ public final class Submissions {
                 .whenComplete((done, failure) -> step.end(failure));
     }
 
-    private Map<String, Accepted> firstSubmissions(List<Task> tasks) {
-        Map<String, Accepted> known = new HashMap<>();
-        List<String> ids =
-                tasks.stream().map(Task::taskId).filter(Objects::nonNull).toList();
-        if (!ids.isEmpty()) {
-            try {
-                for (String taskId : states.accepted(ids)) {
-                    states.find(taskId).map(Submissions::repeated).ifPresent(first -> known.put(taskId, first));
-                }
-            } catch (RedisException e) {
-                log.atDebug().log("Taken for new without Redis: {}", e.toString());
-            }
-        }
-        return known;
-    }
-
-    private static Accepted repeated(Map<String, String> hash) {
-        return new Accepted(
-                hash.get("task_id"),
-                Priority.parse(hash.get("priority")),
-                Instant.parse(hash.get("submitted_at")),
-                true);
-    }
-
     private static Map<String, NotTakenException> awaitAll(Map<String, CompletableFuture<Void>> sent, long until)
             throws InterruptedException {
         Map<String, NotTakenException> failures = new HashMap<>();
@@ -159,13 +252,19 @@ public final class Submissions {
         return failures;
     }
 
-    private void noteAccepted(Map<Task, Priority> tasks) {
-        if (!tasks.isEmpty()) {
-            try {
-                states.noteAccepted(tasks);
-            } catch (RedisException e) {
-                log.atDebug().addKeyValue("tasks", tasks.size()).log("Accepted without Redis: {}", e.toString());
+    /** Makes visible what was accepted, and then lets others submit these ids, who see it. */
+    private void note(List<Fresh> mine, Map<String, Outcome> outcomes) {
+        Map<Task, Priority> accepted = new IdentityHashMap<>();
+        mine.stream()
+                .filter(fresh -> outcomes.get(fresh.id()).failure() == null)
+                .forEach(fresh -> accepted.put(fresh.task(), fresh.priority()));
+        try {
+            if (!accepted.isEmpty()) {
+                states.noteAccepted(accepted);
             }
+            states.endClaims(mine.stream().filter(Fresh::named).map(Fresh::id).toList());
+        } catch (RedisException e) {
+            log.atDebug().addKeyValue("tasks", accepted.size()).log("Accepted without Redis: {}", e.toString());
         }
     }
 

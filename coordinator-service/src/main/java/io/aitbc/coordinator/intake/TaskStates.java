@@ -10,10 +10,12 @@ import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.redis.Script;
 import io.lettuce.core.RedisCommandInterruptedException;
 import io.lettuce.core.RedisCommandTimeoutException;
+import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -28,6 +30,10 @@ import org.jspecify.annotations.Nullable;
 public final class TaskStates {
     private static final Script NOTE_QUEUED = Script.beside(TaskStates.class, "note-queued");
     private static final Set<String> ENDED = Set.of("completed", "failed", "cancelled", "expired");
+    private static final Script CLAIM = Script.beside(TaskStates.class, "claim");
+    /** Of a script that runs, Redis serves nobody else. */
+    private static final int MOST_CLAIMED_AT_ONCE = 500;
+
     private static final long WAIT_SECONDS = 2;
 
     private final Redis redis;
@@ -80,9 +86,52 @@ public final class TaskStates {
         return status.equals("failing") ? "assigned" : status;
     }
 
-    /** Which of some tasks have been accepted before. */
-    Set<String> accepted(Collection<String> taskIds) {
-        return field("submitted_at", taskIds).keySet();
+    /**
+     * What Redis says of a task that is submitted.
+     *
+     * @param status {@code claimed} if whoever asked is to put it into its queue, {@code busy} while somebody else does; else how the
+     *     task stands that was accepted before under this id
+     * @param priority of that task, likewise when it was accepted; else empty
+     */
+    record Claim(String status, String priority, String submittedAt) {
+        static final Claim OURS = new Claim("claimed", "", "");
+
+        boolean isOurs() {
+            return equals(OURS);
+        }
+
+        boolean isBusy() {
+            return status.equals("busy") && submittedAt.isEmpty();
+        }
+    }
+
+    /** Claims tasks that are about to be put into their queues; by id. To be let go with {@link #endClaims}. */
+    Map<String, Claim> claim(Collection<String> taskIds, Duration lasting) {
+        List<String> ids = List.copyOf(taskIds);
+        Map<List<String>, CompletableFuture<List<Object>>> asked = new LinkedHashMap<>();
+        for (int from = 0; from < ids.size(); from += MOST_CLAIMED_AT_ONCE) {
+            List<String> some = ids.subList(from, Math.min(ids.size(), from + MOST_CLAIMED_AT_ONCE));
+            List<String> arguments = new ArrayList<>(some.size() + 1);
+            arguments.add(String.valueOf(lasting.toMillis()));
+            arguments.addAll(some);
+            asked.put(some, CLAIM.run(redis, arguments));
+        }
+        Map<String, Claim> claims = new HashMap<>();
+        asked.forEach((some, answer) -> {
+            List<Object> texts = await(answer);
+            for (int i = 0; i < some.size(); i++) {
+                claims.put(some.get(i), new Claim((String) texts.get(3 * i), (String) texts.get(3 * i + 1), (String)
+                        texts.get(3 * i + 2)));
+            }
+        });
+        return claims;
+    }
+
+    /** Does not wait: a claim that is not let go of ends by itself. */
+    void endClaims(Collection<String> taskIds) {
+        if (!taskIds.isEmpty()) {
+            redis.async().del(taskIds.stream().map(Keys::submission).toArray(String[]::new));
+        }
     }
 
     /**

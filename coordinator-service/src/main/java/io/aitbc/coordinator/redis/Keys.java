@@ -50,6 +50,21 @@ public final class Keys {
         return "task:" + taskId;
     }
 
+    /** Text: held by whoever is putting a task of this id into its queue; expires. */
+    public static String submission(String taskId) {
+        return "submission:" + taskId;
+    }
+
+    /** Text: held by whoever is bringing a task back; expires. */
+    public static String redrive(String taskId) {
+        return "redrive:" + taskId;
+    }
+
+    /** Text: an agent has just been told that an attempt was cancelled; expires. */
+    public static String cancellation(String assignmentId) {
+        return "cancellation:" + assignmentId;
+    }
+
     /** Hash: how many tasks a clear command cancelled. */
     public static String clear(String commandId) {
         return "clear:" + commandId;

@@ -48,7 +48,7 @@ public final class Redis implements AutoCloseable {
 
     /** What went wrong, as the failure of Redis that it is: a connection that is reset comes as an exception of the network. */
     public static RedisException failure(Throwable cause) {
-        return cause instanceof RedisException known ? known : new RedisException(cause);
+        return cause instanceof RedisException known ? known : new RedisException(cause.getMessage(), cause);
     }
 
     @Override

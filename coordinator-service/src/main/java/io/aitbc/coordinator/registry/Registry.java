@@ -144,9 +144,11 @@ public final class Registry {
         arguments.add(heartbeat.instanceId() == null ? "" : heartbeat.instanceId());
         arguments.add(heartbeat.sentAt() == null ? "" : clockAheadMs(received.at(), heartbeat.sentAt()));
         arguments.add(heartbeat.registration() == null ? "" : digest(heartbeat.registration()));
-        arguments.add(topicIsMade ? "1" : "0");
-        if (topicIsMade) {
+        if (topicIsMade && heartbeat.registration() != null) {
+            arguments.add("1");
             arguments.addAll(AgentHash.fields(heartbeat.registration()));
+        } else {
+            arguments.add(topicIsMade ? "2" : "0");
         }
     }
 
@@ -174,9 +176,25 @@ public final class Registry {
         };
     }
 
-    /** Takes an agent out of service; false if it is not known. Its unsettled assignments are given back. */
-    public boolean deregister(String agentId, Instant now) {
-        return DEREGISTER.runNow(redis, List.of(agentId, ms(now))).get(0).equals("known");
+    /** What came of a deregistration. */
+    public enum Departure {
+        DEREGISTERED,
+        /** It was deregistered already, and has not registered since. */
+        BEFORE,
+        /** No such agent ever registered. */
+        UNKNOWN
+    }
+
+    /** Takes an agent out of service until it registers again. Its unsettled assignments are given back. */
+    public Departure deregister(String agentId, Instant now) {
+        String code =
+                (String) DEREGISTER.runNow(redis, List.of(agentId, ms(now))).get(0);
+        return switch (code) {
+            case "deregistered" -> Departure.DEREGISTERED;
+            case "before" -> Departure.BEFORE;
+            case "unknown" -> Departure.UNKNOWN;
+            default -> throw new IllegalStateException("deregister.lua answered " + code);
+        };
     }
 
     public Optional<Agent> find(String agentId) {

@@ -80,9 +80,7 @@ final class ResultLoop implements AutoCloseable {
     private static ConsumerLoop.Source source(KafkaClients clients, SharedTopics shared, Topics topics) {
         return new ConsumerLoop.Source(
                 () -> shared.id(topics.results()),
-                () -> clients.groupConsumer(
-                        group(topics),
-                        Map.of(ConsumerConfig.MAX_POLL_RECORDS_CONFIG, 2_000)),
+                () -> clients.groupConsumer(group(topics), Map.of(ConsumerConfig.MAX_POLL_RECORDS_CONFIG, 2_000)),
                 (consumer, gained) -> consumer.subscribe(List.of(topics.results()), gained));
     }
 

@@ -1,11 +1,16 @@
--- Takes an agent out of service. Its hash stays, as inactive; what it holds is left to be given back.
+-- Takes an agent out of service until it registers again. Its hash stays, as inactive; what it holds is left to be given back.
+-- Guarantee: of several who ask, one is told that it did so.
 -- KEYS   1 the channel of notices
 -- ARGV   1 agent_id, 2 now in ms
--- Returns 'known', or 'unknown' when no such agent ever registered
+-- Returns 'deregistered', 'before' when it was already, or 'unknown' when no such agent ever registered
 local id = ARGV[1]
 local agent = 'agent:' .. id
 if redis.call('EXISTS', agent) == 0 then
   return { 'unknown' }
+end
+local seen = redis.call('HMGET', agent, 'status', 'said_inactive')
+if seen[1] == 'inactive' and not seen[2] then
+  return { 'before' }
 end
 -- By whichever clock is ahead: what the agent said before is not to bring it back.
 local heard_ms = redis.call('HGET', agent, 'heard_ms')
@@ -13,9 +18,10 @@ if not heard_ms or tonumber(heard_ms) < tonumber(ARGV[2]) then
   heard_ms = ARGV[2]
 end
 redis.call('HSET', agent, 'status', 'inactive', 'health_score', '0.000', 'heard_ms', heard_ms)
+redis.call('HDEL', agent, 'said_inactive')
 redis.call('SREM', 'agents:active', id)
 redis.call('ZREM', 'agents:heartbeats', id)
 redis.call('ZADD', 'agents:gone', 'GT', ARGV[2], id)
 redis.call('ZADD', 'agents:departed', 'NX', ARGV[2], id)
 redis.call('PUBLISH', KEYS[1], '{"seq":' .. redis.call('INCR', 'agents:events') .. ',"changed":["' .. id .. '"]}')
-return { 'known' }
+return { 'deregistered' }

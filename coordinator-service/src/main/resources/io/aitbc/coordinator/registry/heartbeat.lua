@@ -1,4 +1,5 @@
 -- Takes note of heartbeats, and registers the agents of those that say what the agent is.
+--        One that went inactive by its own word comes back with any heartbeat, one that was deregistered only with a registration.
 -- Guarantee: an agent's hash, agents:active, agents:known, agents:heartbeats, agents:gone and agents:departed agree afterwards; an
 --        agent is registered only once its topic has been made, and not while its topic of an earlier life is being removed; one
 --        that comes again after newer ones changes nothing, and one that cannot be a repetition always counts.
@@ -8,10 +9,10 @@
 --        agent_id, received in ms, received as ISO 8601, status or '', load_metrics as JSON or '', load factor of health or '',
 --        shares of processor and memory as 'number,number' or '',
 --        instance_id or '', by how many ms the agent's clock is ahead or '', digest of its registration or '',
---        1 if its topic is made and as many fields and values follow, else 0
+--        1 if its topic is made and as many fields and values follow, 2 if its topic is made and none follow, else 0
 -- Returns for each heartbeat 'known'; 'contested' if known, and two processes go by this id; 'unknown' when an agent that never
---        registered, or was deregistered, sends no registration; 'register' when it sends one that is new here, to be called again
---        once the topic is made; 'leaving' while its topic is being removed
+--        registered, or was deregistered, sends no registration; 'register' when it sends one that is new here, or comes back
+--        and has no topic any more, to be called again once the topic is made; 'leaving' while its topic is being removed
 local now_ms, removal_ms, registration_fields = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local said_now = ARGV[4] == '1'
 local status_factor = { active = 1, busy = 0.9, maintenance = 0.8 }
@@ -44,30 +45,36 @@ local i = 5
 while i <= #ARGV do
   local id, at_ms, at, status, metrics = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
   local load_factor, shares, instance, skew = ARGV[i + 5], ARGV[i + 6], ARGV[i + 7], ARGV[i + 8]
-  local digest, registers, fields = ARGV[i + 9], ARGV[i + 10] == '1', i + 11
+  local digest, registers, topic_is_made, fields = ARGV[i + 9], ARGV[i + 10] == '1', ARGV[i + 10] ~= '0', i + 11
   i = fields
   if registers then
     i = i + registration_fields * 2
   end
   local agent = 'agent:' .. id
   -- No more than every heartbeat needs.
-  local before = redis.call('HMGET', agent, 'status', 'failure_share', 'results_at', 'digest', 'topic', 'instance_id', 'heard_ms')
+  local before = redis.call('HMGET', agent, 'status', 'failure_share', 'results_at', 'digest', 'topic', 'instance_id', 'heard_ms',
+    'said_inactive')
   local old_status, topic, heard_ms = before[1], before[5], tonumber(before[7]) or 0
+  local deregistered = old_status == 'inactive' and not before[8]
   local leaving_since = topic and topic ~= 'made' and tonumber(string.match(topic, '^removing (%d+)$'))
 
   if leaving_since and now_ms - leaving_since < removal_ms then
-    answer[#answer + 1] = digest == '' and 'unknown' or 'leaving'
-  elseif not said_now and (at_ms < heard_ms or at_ms == heard_ms and old_status == 'inactive') then
-    answer[#answer + 1] = old_status == 'inactive' and 'unknown' or 'known'
-  elseif digest == '' and (not old_status or old_status == 'inactive') then
+    answer[#answer + 1] = digest == '' and deregistered and 'unknown' or 'leaving'
+  elseif not said_now and (at_ms < heard_ms or at_ms == heard_ms and old_status == 'inactive'
+      or digest == '' and status == 'inactive' and deregistered) then
+    answer[#answer + 1] = deregistered and status ~= 'inactive' and 'unknown' or 'known'
+  elseif digest == '' and (not old_status or deregistered) then
     unknown = unknown + 1
     answer[#answer + 1] = 'unknown'
-  elseif digest ~= '' and not registers and (before[4] ~= digest or topic ~= 'made') then
+  elseif digest ~= '' and not registers and (before[4] ~= digest or topic ~= 'made')
+      or old_status == 'inactive' and status ~= 'inactive' and topic ~= 'made' and not topic_is_made then
     answer[#answer + 1] = 'register'
   else
     if registers then
       redis.call('HSET', agent, 'digest', digest, 'topic', 'made', unpack(ARGV, fields, i - 1))
       redis.call('HSETNX', agent, 'registration_time', at)
+    elseif topic_is_made then
+      redis.call('HSET', agent, 'topic', 'made')
     end
     if status == '' then
       status = old_status
@@ -104,8 +111,10 @@ while i <= #ARGV do
       end
     end
     if status == 'inactive' then
+      redis.call('HSET', agent, 'said_inactive', '1')
       redis.call('ZADD', 'agents:departed', 'NX', at_ms, id)
     elseif not old_status or old_status == 'inactive' then
+      redis.call('HDEL', agent, 'said_inactive')
       redis.call('ZREM', 'agents:departed', id)
     end
     if registers or status ~= old_status then

@@ -22,6 +22,7 @@ public final class AnAgent {
     private double weight = 1;
     private @Nullable String region;
     private @Nullable Location location;
+    private @Nullable String chain;
     private AgentStatus status = AgentStatus.ACTIVE;
     private Instant lastHeartbeat = NOW;
     private Map<String, Double> load = Map.of();
@@ -73,6 +74,11 @@ public final class AnAgent {
 
     public AnAgent location(double lat, double lon) {
         this.location = new Location(lat, lon);
+        return this;
+    }
+
+    public AnAgent chain(@Nullable String chain) {
+        this.chain = chain;
         return this;
     }
 
@@ -128,7 +134,7 @@ public final class AnAgent {
                 weight,
                 region,
                 location,
-                null,
+                chain,
                 null);
     }
 

@@ -23,6 +23,7 @@ class EligibilityTest {
             .services("s1", "s2")
             .tags("gpu", "eu")
             .region("west")
+            .chain("main")
             .registration();
 
     @ParameterizedTest(name = "{0} suits: {1}")
@@ -40,6 +41,9 @@ class EligibilityTest {
         "{\"tags\":[\"GPU\"]}, false",
         "{\"region\":\"west\"}, true",
         "{\"region\":\"east\"}, false",
+        "{\"chain_id\":\"main\"}, true",
+        "{\"chain_id\":\"test\"}, false",
+        "{\"chain_id\":\"\"}, true", // as existing clients write it for any
         "'{\"capabilities\":[\"hash\"],\"tags\":[\"tpu\"]}', false",
         "{\"affinity_key\":\"k\"}, true", // a wish too
         "'{\"location\":{\"lat\":1.5,\"lon\":2.5}}', true", // a wish, never a condition
@@ -48,6 +52,12 @@ class EligibilityTest {
     })
     void suitsWhoHasAllThatIsRequired(String requirements, boolean expected) {
         assertThat(Eligibility.suits(AGENT, read(requirements), true)).isEqualTo(expected);
+    }
+
+    @Test
+    void anAgentOfNoChainTakesNoTaskOfOne() {
+        assertThat(Eligibility.suits(AnAgent.named("n").registration(), read("{\"chain_id\":\"main\"}"), true))
+                .isFalse();
     }
 
     @Test

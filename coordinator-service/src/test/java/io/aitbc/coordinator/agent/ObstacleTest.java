@@ -26,11 +26,16 @@ class ObstacleTest {
                     {"capabilities":["a","x","y"]}| missing_capability: it has no capability x; missing_capability: it has no capability y
                     {"services":["s"]}            | missing_service: it has no service s
                     {"tags":["t"]}                | missing_tag: it has no tag t
+                    {"chain_id":"b"}              | wrong_chain: its chain is a, not b
                     {"region":"eu"}               | wrong_region: its region is not known, not eu
                     {"min_health_score":1.0}      |
                     """)
     void whatTheTaskAsksForAndTheAgentHasNot(String requirements, String obstacles) {
-        Agent agent = AnAgent.named("agent").type("worker").capabilities("a").build();
+        Agent agent = AnAgent.named("agent")
+                .type("worker")
+                .capabilities("a")
+                .chain("a")
+                .build();
         assertThat(text(agent, requirements)).isEqualTo(obstacles == null ? "" : obstacles);
     }
 
@@ -83,6 +88,9 @@ class ObstacleTest {
         if (random.nextBoolean()) {
             agent.region("eu");
         }
+        if (random.nextInt(3) > 0) {
+            agent.chain(random.nextInt(3) == 0 ? "other" : "c");
+        }
         return agent.build();
     }
 
@@ -99,6 +107,7 @@ class ObstacleTest {
                 null,
                 random.nextInt(4) == 0 ? "a" : null,
                 null,
+                random.nextInt(4) == 0 ? "c" : null,
                 Map.of());
     }
 

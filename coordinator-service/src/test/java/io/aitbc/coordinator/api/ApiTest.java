@@ -1,6 +1,7 @@
 package io.aitbc.coordinator.api;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
 
 import io.aitbc.contracts.Json;
 import io.aitbc.coordinator.RunningCoordinator;
@@ -8,8 +9,12 @@ import io.aitbc.coordinator.RunningCoordinator.Answer;
 import io.aitbc.localstack.LocalStack;
 import java.net.URI;
 import java.net.http.HttpRequest;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -108,7 +113,27 @@ class ApiTest {
             POST   | /agents/register              | {"agent_id":"a","agent_type":"w","capabilities":"x"} | 422 | capabilities has the wrong type
             POST   | /agents/register              | []                                                | 422 | JSON object
             POST   | /agents/register              |                                                   | 422 | needs a JSON body
-            POST   | /agents/discover              | {"status":"gone"}                                 | 422 | Invalid status: gone
+            POST   | /agents/discover?strict=true  | {"status":"gone"}                                 | 422 | Invalid status: gone
+            POST   | /agents/discover?strict=true  | {"capabilites":["gpu"]}                           | 422 | unknown field capabilites
+            POST   | /agents/register              | {"agent_id":"..","agent_type":"worker"}           | 422 | neither . nor ..
+            POST   | /agents/register              | {"agent_id":"a","agent_id":"b","agent_type":"w"}  | 422 | "agent_id" appears twice
+            POST   | /agents/register?strict=true  | {"agent_id":"a","agent_type":"w","capabilites":[]} | 422 | unknown field capabilites
+            POST   | /agents/known/heartbeat       | {"sent_at":1700000000000}                         | 422 | sent_at has the wrong type or form (expected an ISO 8601 time, such as
+            POST   | /agents/known/heartbeat?strict=true | {"load":{}}                                 | 422 | unknown field load
+            PUT    | /agents/known/status?strict=true | {"status":"busy","why":"x"}                    | 422 | unknown field why
+            POST   | /tasks/submit                 | {"task_data":{},"not_before":1700000000000}       | 422 | not_before has the wrong type or form (expected an ISO 8601 time, such as
+            POST   | /tasks/submit                 | {"task_data":{},"expires_at":1e300}               | 422 | expires_at has the wrong type or form (expected an ISO 8601 time, such as
+            POST   | /tasks/submit                 | {"task_data":{},"submitted_at":"1700000000"}      | 422 | submitted_at has the wrong type or form (expected an ISO 8601 time, such as
+            POST   | /tasks/submit                 | {"task_data":{},"task_id":"."}                    | 422 | neither . nor ..
+            POST   | /tasks/submit                 | {"task_data":{},"requirements":{"agent_id":".."}} | 422 | neither . nor ..
+            POST   | /tasks/submit                 | {"task_data":{},"max_attempts":99999999999999999999} | 422 | max_attempts is a number out of range
+            POST   | /tasks/submit                 | {"task_data":{"a":NaN}}                           | 422 | not valid JSON at line 1, column 22: Non-standard token 'NaN'
+            POST   | /tasks/submit                 | {"task_data":{"a":1,"a":2}}                       | 422 | "a" appears twice at line 1, column
+            POST   | /tasks/submit                 | {"task_data":{},"requirements":{},"requirements":{}} | 422 | "requirements" appears twice
+            POST   | /tasks/submit                 | {"task_data":{},"chain_id":"a","requirements":{"chain_id":"b"}} | 422 | chain_id must equal requirements.chain_id
+            POST   | /tasks/submit?strict=true     | {"task_data":{},"requirments":{}}                 | 422 | unknown field requirments
+            POST   | /tasks/submit?strict=true     | {"task_data":{},"requirements":{"capabilites":[],"os":1}} | 422 | unknown fields requirements.capabilites, requirements.os
+            POST   | /tasks/submit?strict=x        | {"task_data":{}}                                  | 422 | strict
             POST   | /agents/discover              | {"min_health_score":2}                            | 422 | min_health_score must be
             POST   | /agents/discover              | {"limit":"x"}                                     | 422 | limit has the wrong type
             POST   | /agents/discover              | {"capabilities":["gpu>=many"]}                    | 422 | "gpu>=many" in capabilities must be a name, >= and
@@ -152,7 +177,9 @@ class ApiTest {
         coordinator.register("known", 4);
         Answer answer = coordinator.send(method, path, body);
         assertThat(answer.code()).as("%s", answer.body()).isEqualTo(code);
-        assertThat(answer.detail()).contains(detail).doesNotContain("\n", "Exception", "tools.jackson");
+        assertThat(answer.detail())
+                .contains(detail)
+                .doesNotContain("\n", "Exception", "tools.jackson", "Feature", "Constraints");
     }
 
     @ParameterizedTest
@@ -242,6 +269,179 @@ class ApiTest {
         Answer first = coordinator.post("/tasks/submit", body);
         Answer second = coordinator.post("/tasks/submit", body.replace("{}", "{\"other\":1}"));
         assertThat(second.body().get("submitted_at")).isEqualTo(first.body().get("submitted_at"));
+    }
+
+    @ParameterizedTest
+    @CsvSource({"completed", "failed", "cancelled"})
+    void aSubmissionRepeatedAfterItsEndSaysWhatBecameOfTheFirst(String end) {
+        String id = "repeated-" + end;
+        String body = "{\"task_id\":\"" + id
+                + "\",\"task_data\":{},\"max_attempts\":1,\"requirements\":{\"capabilities\":[\"" + id + "\"]}}";
+        coordinator.submit(body);
+        assertThat(coordinator
+                        .post("/tasks/submit", body)
+                        .body()
+                        .get("existing_status")
+                        .asString())
+                .isEqualTo("queued");
+        if (end.equals("cancelled")) {
+            coordinator.post("/tasks/" + id + "/cancel", "");
+        } else {
+            coordinator.register(id, 1, id);
+            coordinator.report(
+                    coordinator.awaitRecords("assignments." + id, 1).get(0), end, end.equals("failed") ? "no" : null);
+        }
+        coordinator.awaitTask(id, end);
+
+        JsonNode again = coordinator.post("/tasks/submit", body).body();
+        JsonNode inBatch =
+                coordinator.post("/tasks/submit/batch", "[" + body + "]").body();
+
+        assertThat(again.get("existing_status").asString()).isEqualTo(end);
+        assertThat(again.get("message").asString())
+                .isEqualTo("Task was submitted before and has ended as " + end + ": it does not run again");
+        assertThat(inBatch.at("/results/0/status").asString()).isEqualTo("repeated");
+        assertThat(inBatch.at("/results/0/existing_status").asString()).isEqualTo(end);
+    }
+
+    @Test
+    void unknownFieldsAreNamedInWarnings() {
+        String task =
+                "{\"task_data\":{\"any\":1},\"requirments\":{},\"payment\":{},\"requirements\":{\"capabilities\":[\"nobody\"],"
+                        + "\"regoin\":\"eu\"}}";
+        String good = "{\"task_data\":{\"any\":1},\"requirements\":{\"capabilities\":[\"nobody\"]}}";
+
+        assertThat(warnings(coordinator.post("/tasks/submit", task)))
+                .containsExactly(
+                        "unknown field requirments: it has no effect here",
+                        "unknown field payment: it has no effect here",
+                        "unknown field requirements.regoin: it has no effect here");
+        assertThat(warnings(coordinator.post("/tasks/submit", good))).isEmpty();
+        JsonNode batch = coordinator
+                .post("/tasks/submit/batch", "[" + good + "," + task + "]")
+                .body();
+        assertThat(batch.at("/results/0").has("warnings")).isFalse();
+        assertThat(batch.at("/results/1/warnings")).hasSize(3);
+        JsonNode strict = coordinator
+                .post("/tasks/submit/batch?strict=true", good + "\n" + task)
+                .body();
+        assertThat(strict.at("/results/0/status").asString()).isEqualTo("accepted");
+        assertThat(strict.at("/results/1/detail").asString())
+                .isEqualTo("unknown fields requirments, payment, requirements.regoin");
+        assertThat(warnings(coordinator.post(
+                        "/agents/register", "{\"agent_id\":\"warned\",\"agent_type\":\"w\",\"identity_proof\":\"x\"}")))
+                .containsExactly("unknown field identity_proof: it has no effect here");
+        assertThat(warnings(coordinator.post("/agents/warned/heartbeat", "{\"load\":{}}")))
+                .containsExactly("unknown field load: it has no effect here");
+        assertThat(warnings(coordinator.send("PUT", "/agents/warned/status", "{\"status\":\"busy\",\"why\":1}")))
+                .containsExactly("unknown field why: it has no effect here");
+        assertThat(warnings(coordinator.post("/agents/discover", "{\"capabilites\":[\"gpu\"]}")))
+                .containsExactly("unknown field capabilites: it has no effect here");
+    }
+
+    @Test
+    void ofManyUnknownFieldsSomeAreNamed() {
+        String fields =
+                IntStream.range(0, 30_000).mapToObj(i -> ",\"f" + i + "\":1").collect(Collectors.joining());
+        String task = "{\"task_data\":{},\"requirements\":{\"capabilities\":[\"nobody\"]}" + fields + "}";
+        assertThat(warnings(coordinator.post("/tasks/submit", task)))
+                .hasSize(21)
+                .last()
+                .isEqualTo("29980 more unknown fields");
+    }
+
+    private static List<String> warnings(Answer answer) {
+        assertThat(answer.code()).as("%s", answer.body()).isEqualTo(200);
+        return answer.body()
+                .path("warnings")
+                .valueStream()
+                .map(JsonNode::asString)
+                .toList();
+    }
+
+    /** As existing clients are used to. */
+    @Test
+    void ofAStatusThatNobodyHasThereAreNoAgents() {
+        coordinator.register("some", 1);
+        Answer answer = coordinator.post("/agents/discover", "{\"status\":\"gone\"}");
+        assertThat(warnings(answer)).containsExactly("no agent has the status gone");
+        assertThat(answer.body().get("count").asInt()).isZero();
+        assertThat(answer.body().at("/query/status").asString()).isEqualTo("gone");
+        assertThat(coordinator
+                        .post("/agents/discover", "{\"agent_type\":\"gateway\"}")
+                        .body()
+                        .get("count")
+                        .asInt())
+                .isZero();
+    }
+
+    @Test
+    void anInactiveAgentComesBackAndADeregisteredOneDoesNot() {
+        coordinator.register("back", 1);
+        for (String call : List.of("POST /agents/back/heartbeat", "PUT /agents/back/status")) {
+            status("back", "inactive");
+            assertThat(statusOf("back")).isEqualTo("inactive");
+            Answer answer = coordinator.send(
+                    call.split(" ")[0], call.split(" ")[1], call.startsWith("PUT") ? "{\"status\":\"active\"}" : "{}");
+            assertThat(answer.code()).as("%s", answer.body()).isEqualTo(200);
+            assertThat(statusOf("back")).isEqualTo("active");
+        }
+        status("back", "inactive");
+        coordinator.publish("agents.heartbeat", "back", "{\"agent_id\":\"back\"}");
+        await().atMost(Duration.ofSeconds(30)).until(() -> statusOf("back").equals("active"));
+
+        status("back", "inactive");
+        assertThat(coordinator.send("DELETE", "/agents/back", null).code()).isEqualTo(200);
+
+        assertThat(coordinator.post("/agents/back/heartbeat", "{}").code()).isEqualTo(404);
+        assertThat(coordinator
+                        .send("PUT", "/agents/back/status", "{\"status\":\"active\"}")
+                        .code())
+                .isEqualTo(404);
+        assertThat(statusOf("back")).isEqualTo("inactive");
+        coordinator.register("back", 1);
+        assertThat(statusOf("back")).isEqualTo("active");
+    }
+
+    private static void status(String agentId, String status) {
+        assertThat(coordinator
+                        .send("PUT", "/agents/" + agentId + "/status", "{\"status\":\"" + status + "\"}")
+                        .code())
+                .isEqualTo(200);
+    }
+
+    private static String statusOf(String agentId) {
+        return coordinator.get("/agents/" + agentId).body().at("/agent/status").asString();
+    }
+
+    /** The same is refused from Kafka, with the reason on the dead-letter topic. */
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', textBlock = """
+            tasks.low        | {"task_id":"kafka-1","task_data":{},"not_before":1700000000000} | not_before has the wrong type or form
+            tasks.low        | {"task_id":"kafka-2","task_data":{},"expires_at":"1700000000"}  | expires_at has the wrong type or form
+            tasks.low        | {"task_id":"status","task_data":{}}                             | task_id must not be "status"
+            tasks.low        | {"task_id":"..","task_data":{}}                                 | neither . nor ..
+            tasks.low        | {"task_id":"kafka-3","task_data":{"a":1,"a":2}}                 | "a" appears twice in task_data
+            tasks.results    | {"task_id":"kafka-4","attempt":1,"agent_id":"a","status":"completed","finished_at":1} | finished_at has
+            agents.heartbeat | {"agent_id":"kafka-5","sent_at":1700000000000}                  | sent_at has the wrong type or form
+            agents.heartbeat | {"agent_id":"."}                                                | neither . nor ..
+            """)
+    void whatRestRefusesIsRefusedFromKafka(String topic, String value, String reason) {
+        String key = "refused-" + Math.abs(value.hashCode());
+        coordinator.publish(topic, key, value);
+        JsonNode letter = await().atMost(Duration.ofSeconds(30))
+                .until(
+                        () -> coordinator
+                                .get("/tasks/dead-letter?limit=1000")
+                                .body()
+                                .get("dead_letters")
+                                .valueStream()
+                                .filter(one -> one.path("task_id").asString("").equals(key))
+                                .findFirst(),
+                        Optional::isPresent)
+                .orElseThrow();
+        assertThat(letter.get("reason").asString()).isEqualTo("malformed");
+        assertThat(letter.get("detail").asString()).contains(reason);
     }
 
     @Test

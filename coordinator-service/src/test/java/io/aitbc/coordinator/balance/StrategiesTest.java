@@ -702,8 +702,8 @@ class StrategiesTest {
     }
 
     private static Task keyed(String affinityKey) {
-        return wanting(
-                new Requirements(null, List.of(), List.of(), List.of(), null, null, null, null, affinityKey, Map.of()));
+        return wanting(new Requirements(
+                null, List.of(), List.of(), List.of(), null, null, null, null, affinityKey, null, Map.of()));
     }
 
     private static Task aTask(Random random) {
@@ -721,7 +721,8 @@ class StrategiesTest {
     }
 
     private static Requirements near(@Nullable String region, @Nullable Location location) {
-        return new Requirements(null, List.of(), List.of(), List.of(), null, region, location, null, null, Map.of());
+        return new Requirements(
+                null, List.of(), List.of(), List.of(), null, region, location, null, null, null, Map.of());
     }
 
     private static Selection selection(LoadBalancingStrategy strategy, AnAgent... agents) {

@@ -61,6 +61,7 @@ class DispatchCompatibilityTest {
                                     new Location(50.1, 8.7),
                                     "agent-1",
                                     "key-1",
+                                    null,
                                     Map.of()),
                             4)));
 

@@ -202,6 +202,7 @@ final class SimulatedCluster {
                 now,
                 1,
                 null,
+                null,
                 Map.of());
         tasks.put(id, task);
         Id partition = new Id(QUEUES.get(random.nextInt(QUEUES.size())), random.nextInt(PARTITIONS));

@@ -256,6 +256,11 @@ final class SimulatedLoad {
         }
 
         @Override
+        public Map<Id, Long> appendedEnds(Set<Id> partitions) {
+            return ends(partitions);
+        }
+
+        @Override
         public Map<Id, Long> ends(Set<Id> partitions) {
             // As if nothing stood behind what is held, so that nothing is put off.
             return partitions.stream().collect(Collectors.toMap(partition -> partition, partition -> 0L));

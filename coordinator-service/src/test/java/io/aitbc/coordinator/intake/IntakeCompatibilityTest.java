@@ -52,6 +52,7 @@ class IntakeCompatibilityTest {
             NOW,
             2,
             null,
+            null,
             Map.of("wish", Json.tree("w")));
 
     static Stream<Samples> versions() {

@@ -62,8 +62,8 @@ public final class ATask {
     }
 
     public ATask inRegion(String region) {
-        return requires(
-                new Requirements(null, List.of(), List.of(), List.of(), null, region, null, null, null, Map.of()));
+        return requires(new Requirements(
+                null, List.of(), List.of(), List.of(), null, region, null, null, null, null, Map.of()));
     }
 
     public ATask notBefore(@Nullable Instant at) {
@@ -100,6 +100,7 @@ public final class ATask {
                 since,
                 null,
                 rejectedBy,
+                null,
                 Map.of());
         return new WaitingTask(
                 task, new Position(priority, partition, offset), origin == null ? offset : origin, since, 100);

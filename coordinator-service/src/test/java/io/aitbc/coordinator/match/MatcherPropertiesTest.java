@@ -246,6 +246,7 @@ class MatcherPropertiesTest {
                             null,
                             random.nextInt(10) == 0 ? agentId() : null,
                             random.nextInt(5) == 0 ? "key-" + random.nextInt(3) : null,
+                            null,
                             Map.of()))
                     .notBefore(random.nextInt(10) == 0 ? now.plusSeconds(random.nextInt(100)) : null)
                     .expiresAt(random.nextInt(10) == 0 ? now.plusSeconds(random.nextInt(100)) : null)

@@ -390,7 +390,8 @@ class MatcherTest {
         add(task("low").priority(Priority.LOW));
 
         leaveTo(new Want(
-                new Requirements(null, List.of(), List.of(), List.of(), 0.99, null, null, null, null, Map.of()), 0));
+                new Requirements(null, List.of(), List.of(), List.of(), 0.99, null, null, null, null, null, Map.of()),
+                0));
 
         assertThat(placed()).containsExactly("low");
     }

@@ -207,6 +207,7 @@ class GiveBackTest {
                         null,
                         null,
                         null,
+                        null,
                         Map.of())
                 .accepted(taskId, assignedAt);
         long offset = producer.send(new ProducerRecord<>(TOPICS.tasks(Priority.NORMAL), taskId, Json.bytes(task)))

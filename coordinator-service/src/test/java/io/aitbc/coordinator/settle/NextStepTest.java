@@ -113,6 +113,7 @@ class NextStepTest {
                 SUBMITTED,
                 number,
                 null,
+                null,
                 Map.of("later_field", Json.tree(1)));
         return Assignment.of(task, Priority.HIGH, "agent-1", NOW.minusSeconds(20));
     }

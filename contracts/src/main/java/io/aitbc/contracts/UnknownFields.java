@@ -1,0 +1,48 @@
+package io.aitbc.contracts;
+
+import com.fasterxml.jackson.annotation.JsonAnySetter;
+import com.fasterxml.jackson.annotation.JsonProperty;
+import java.lang.reflect.RecordComponent;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+import tools.jackson.databind.JsonNode;
+
+/** Finds the fields of a document that the record it is read into does not have, in itself and in the records it is made of. */
+final class UnknownFields {
+    private static final Map<Class<?>, Map<String, Class<?>>> FIELDS = new ConcurrentHashMap<>();
+
+    private UnknownFields() {}
+
+    /** Their paths, such as {@code requirements.capabilites}, in the order of the document. */
+    static List<String> in(JsonNode json, Class<?> type) {
+        List<String> found = new ArrayList<>();
+        collect(json, type, "", found);
+        return List.copyOf(found);
+    }
+
+    private static void collect(JsonNode json, Class<?> type, String prefix, List<String> found) {
+        Map<String, Class<?>> fields = FIELDS.computeIfAbsent(type, UnknownFields::fieldsOf);
+        json.forEachEntry((name, value) -> {
+            Class<?> field = fields.get(name);
+            if (field == null) {
+                found.add(prefix + name);
+            } else if (field.isRecord()) {
+                collect(value, field, prefix + name + ".", found);
+            }
+        });
+    }
+
+    private static Map<String, Class<?>> fieldsOf(Class<?> type) {
+        Map<String, Class<?>> fields = new HashMap<>();
+        for (RecordComponent component : type.getRecordComponents()) {
+            if (component.getAccessor().getAnnotation(JsonAnySetter.class) == null) {
+                JsonProperty name = component.getAccessor().getAnnotation(JsonProperty.class);
+                fields.put(name == null ? component.getName() : name.value(), component.getType());
+            }
+        }
+        return fields;
+    }
+}

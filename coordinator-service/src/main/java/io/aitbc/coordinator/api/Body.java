@@ -1,0 +1,45 @@
+package io.aitbc.coordinator.api;
+
+import io.aitbc.contracts.Json;
+import java.util.ArrayList;
+import java.util.List;
+import tools.jackson.databind.JsonNode;
+
+/**
+ * Reads what a request holds, and tells whoever sent it of fields that mean nothing here: of {@code requirments} nobody would notice
+ * otherwise that the task may go to any agent. They are no error, for clients of other versions and implementations send more than is
+ * known here, unless the caller asks for that with {@code strict=true}.
+ *
+ * @param warnings a sentence for each field that means nothing
+ */
+record Body<T>(T message, List<String> warnings) {
+    private static final int MOST_NAMED = 20;
+
+    /** @throws Json.MalformedMessageException if it is no such message, or has unknown fields and the caller is strict */
+    static <T> Body<T> read(JsonNode json, Class<T> type, boolean strict) {
+        Json.Read<T> read = Json.readNoting(json, type);
+        List<String> unknown = read.unknownFields();
+        if (strict && !unknown.isEmpty()) {
+            throw new Json.MalformedMessageException(
+                    (unknown.size() == 1 ? "unknown field " : "unknown fields ") + String.join(", ", unknown));
+        }
+        return new Body<>(read.message(), warnings(unknown));
+    }
+
+    private static List<String> warnings(List<String> unknown) {
+        List<String> warnings = new ArrayList<>();
+        unknown.stream()
+                .limit(MOST_NAMED)
+                .forEach(field -> warnings.add(Json.sentence("unknown field " + field + ": it has no effect here")));
+        if (unknown.size() > MOST_NAMED) {
+            warnings.add((unknown.size() - MOST_NAMED) + " more unknown fields");
+        }
+        return warnings;
+    }
+
+    Body<T> warned(String warning) {
+        List<String> more = new ArrayList<>(warnings);
+        more.add(Json.sentence(warning));
+        return new Body<>(message, more);
+    }
+}

@@ -1,0 +1,352 @@
+package io.aitbc.coordinator;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+import io.aitbc.contracts.Json;
+import io.aitbc.coordinator.RunningCoordinator.Answer;
+import io.aitbc.localstack.LocalStack;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.concurrent.CyclicBarrier;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.function.IntFunction;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.ArrayNode;
+
+/** Ten callers give the same command at once, to two coordinators: one wins, the others hear what is so, nothing happens twice. */
+class CommandRaceTest {
+    private static final int CALLERS = 10;
+    private static final Duration LONG = Duration.ofSeconds(30);
+    private static final ExecutorService THREADS = Executors.newFixedThreadPool(CALLERS);
+    private static final String[] SETTINGS = {
+        "--aitbc.settle.retry-backoff=50ms", "--aitbc.registry.heartbeat-timeout=10m"
+    };
+
+    private static final Map<String, Runnable> RACES = new TreeMap<>(Map.ofEntries(
+            Map.entry("POST /agents/register", CommandRaceTest::anAgentIsRegisteredOnce),
+            Map.entry("POST /agents/discover", CommandRaceTest::allFindTheSame),
+            Map.entry("PUT /agents/{agent_id}/status", CommandRaceTest::whatAnInactiveAgentHeldIsGivenBackOnce),
+            Map.entry("POST /agents/{agent_id}/heartbeat", CommandRaceTest::heartbeatsAreAllTaken),
+            Map.entry("DELETE /agents/{agent_id}", CommandRaceTest::anAgentIsDeregisteredByOne),
+            Map.entry("POST /tasks/submit", CommandRaceTest::oneSubmissionIsAccepted),
+            Map.entry("POST /tasks/submit/batch", CommandRaceTest::eachTaskOfABatchIsAcceptedFromOne),
+            Map.entry("POST /tasks/{task_id}/cancel", CommandRaceTest::aTaskIsCancelledByOneAndItsAgentToldOnce),
+            Map.entry("POST /tasks/dead-letter/{task_id}/redrive", CommandRaceTest::aTaskIsBroughtBackOnce),
+            Map.entry("POST /tasks/queues/{priority}/clear", CommandRaceTest::eachTaskIsClearedForOne),
+            Map.entry("POST /tasks/queues/{priority}/pause", () -> pauses("pause", true)),
+            Map.entry("POST /tasks/queues/{priority}/resume", () -> pauses("resume", false)),
+            Map.entry("PUT /load-balancer/strategy", CommandRaceTest::allSwitchToTheSameStrategy)));
+
+    private static RunningCoordinator one;
+    private static RunningCoordinator other;
+
+    @BeforeAll
+    static void start() {
+        one = RunningCoordinator.start(LocalStack.shared(), "race.", 14, SETTINGS);
+        other = RunningCoordinator.start(LocalStack.shared(), "race.", 14, SETTINGS);
+    }
+
+    @AfterAll
+    static void end() {
+        THREADS.shutdownNow();
+        other.close();
+        one.close();
+    }
+
+    static Stream<String> commands() {
+        return RACES.keySet().stream();
+    }
+
+    @ParameterizedTest
+    @MethodSource("commands")
+    void oneWinsAndTheOthersHearWhatIsSo(String command) {
+        RACES.get(command).run();
+    }
+
+    @Test
+    void everyCommandOfTheDocumentIsRaced() {
+        JsonNode paths = one.get("/openapi.json").body().get("paths");
+        List<String> commands = new ArrayList<>();
+        paths.forEachEntry((path, operations) -> operations.propertyNames().stream()
+                .filter(method -> !method.equals("get"))
+                .forEach(method -> commands.add(method.toUpperCase() + " " + path)));
+        assertThat(RACES.keySet()).containsExactlyInAnyOrderElementsOf(commands);
+    }
+
+    private static void anAgentIsRegisteredOnce() {
+        String agent = "{\"agent_id\":\"race-new\",\"agent_type\":\"worker\",\"capabilities\":[\"race-new\"]}";
+        List<Answer> answers = race("POST", "/agents/register", agent);
+        assertAllTaken(answers);
+        assertThat(answers)
+                .extracting(answer -> answer.body().get("registered_at").asString())
+                .containsOnly(one.get("/agents/race-new")
+                        .body()
+                        .at("/agent/registration_time")
+                        .asString());
+        String task = one.submit(requiring("race-new"));
+        assertThat(one.awaitRecords("assignments.race-new", 1)).hasSize(1);
+        one.awaitTask(task, "assigned");
+    }
+
+    private static void allFindTheSame() {
+        one.register("race-found", 1, "race-found");
+        List<Answer> answers = race("POST", "/agents/discover", "{\"capabilities\":[\"race-found\"]}");
+        assertAllTaken(answers);
+        assertThat(answers)
+                .extracting(answer -> answer.body().get("count").asInt())
+                .containsOnly(1);
+    }
+
+    private static void whatAnInactiveAgentHeldIsGivenBackOnce() {
+        one.register("race-leaves", 1, "race-held");
+        String task = one.submit(requiring("race-held"));
+        one.awaitTask(task, "assigned");
+        one.register("race-stays", 10, "race-held");
+
+        assertAllTaken(race("PUT", "/agents/race-leaves/status", "{\"status\":\"inactive\"}"));
+
+        assertOnlyThese("race-stays", "race-held", task + ":2");
+        assertThat(one.get("/agents/race-leaves").body().at("/agent/status").asString())
+                .isEqualTo("inactive");
+        assertAllTaken(race("PUT", "/agents/race-leaves/status", "{\"status\":\"active\"}"));
+        assertThat(other.get("/agents/race-leaves").body().at("/agent/status").asString())
+                .isEqualTo("active");
+    }
+
+    private static void heartbeatsAreAllTaken() {
+        one.register("race-beats", 1, "race-beats");
+        assertAllTaken(race("POST", "/agents/race-beats/heartbeat", "{\"load_metrics\":{\"cpu_usage\":0.25}}"));
+        JsonNode agent = other.get("/agents/race-beats").body().get("agent");
+        assertThat(agent.get("status").asString()).isEqualTo("active");
+        assertThat(agent.at("/load_metrics/cpu_usage").asDouble()).isEqualTo(0.25);
+    }
+
+    private static void anAgentIsDeregisteredByOne() {
+        one.register("race-gone", 1, "race-gone");
+        List<Answer> answers = race("DELETE", "/agents/race-gone", null);
+        assertAllTaken(answers);
+        assertOneHears(answers, "Agent race-gone deregistered", "Agent race-gone was deregistered before");
+        assertThat(one.post("/agents/race-gone/heartbeat", "{}").code()).isEqualTo(404);
+    }
+
+    private static void oneSubmissionIsAccepted() {
+        one.register("race-submit", CALLERS, "race-submit");
+        List<Answer> answers = race(
+                "POST",
+                i -> "/tasks/submit",
+                i -> "{\"task_id\":\"race-submitted\",\"task_data\":{\"n\":" + i
+                        + "},\"requirements\":{\"capabilities\":[\"race-submit\"]}}");
+
+        assertAllTaken(answers);
+        List<Answer> won = answers.stream()
+                .filter(answer -> !answer.body().has("existing_status"))
+                .toList();
+        assertThat(won).extracting(CommandRaceTest::message).containsExactly("Task submitted");
+        assertThat(answers)
+                .extracting(answer -> answer.body().get("submitted_at"))
+                .containsOnly(won.get(0).body().get("submitted_at"));
+        List<JsonNode> all = assertOnlyThese("race-submit", "race-submit", "race-submitted:1");
+        assertThat(all.get(0).at("/task_data/n").asInt()).isEqualTo(answers.indexOf(won.get(0)));
+    }
+
+    private static void eachTaskOfABatchIsAcceptedFromOne() {
+        one.register("race-batch", 100, "race-batch");
+        List<Answer> answers = race("POST", i -> "/tasks/submit/batch", CommandRaceTest::batch);
+
+        assertAllTaken(answers);
+        Map<String, Integer> accepted = new TreeMap<>();
+        int repeated = 0;
+        for (Answer answer : answers) {
+            for (JsonNode result : answer.body().get("results")) {
+                boolean isRepeated = result.get("status").asString().equals("repeated");
+                assertThat(result.has("existing_status")).isEqualTo(isRepeated);
+                repeated += isRepeated ? 1 : 0;
+                accepted.merge(result.get("task_id").asString(), isRepeated ? 0 : 1, Integer::sum);
+            }
+        }
+        assertThat(accepted).hasSize(5 + CALLERS);
+        assertThat(accepted.values()).containsOnly(1);
+        assertThat(repeated).isEqualTo(5 * (CALLERS - 1));
+        assertOnlyThese(
+                "race-batch",
+                "race-batch",
+                accepted.keySet().stream().map(id -> id + ":1").toArray(String[]::new));
+    }
+
+    /** Five tasks that all submit, each in another order, and one of the caller's own. */
+    private static String batch(int caller) {
+        ArrayNode tasks = Json.MAPPER.createArrayNode();
+        IntStream.range(0, 5)
+                .map(i -> (i + caller) % 5)
+                .forEach(i -> tasks.add(Json.MAPPER.readTree(
+                        requiring("race-batch").replaceFirst("\\{", "{\"task_id\":\"race-batch-" + i + "\","))));
+        tasks.add(Json.MAPPER.readTree(
+                requiring("race-batch").replaceFirst("\\{", "{\"task_id\":\"race-own-" + caller + "\",")));
+        return Json.text(tasks);
+    }
+
+    private static void aTaskIsCancelledByOneAndItsAgentToldOnce() {
+        one.register("race-cancel", CALLERS, "race-cancel");
+        String task = one.submit(requiring("race-cancel"));
+        one.awaitRecords("assignments.race-cancel", 1);
+        one.awaitTask(task, "assigned");
+        long before = cancelled();
+
+        List<Answer> answers = race("POST", "/tasks/" + task + "/cancel", "");
+
+        assertAllTaken(answers);
+        assertOneHears(answers, "Task cancelled, agent race-cancel is told", "Task was cancelled before");
+        assertThat(cancelled()).isEqualTo(before + 1);
+        assertOnlyThese("race-cancel", "race-cancel", task + ":1", task + ":1");
+    }
+
+    private static void aTaskIsBroughtBackOnce() {
+        one.register("race-redrive", CALLERS, "race-redrive");
+        String task =
+                one.submit(requiring("race-redrive").replaceFirst("\\{", "{\"max_attempts\":1,\"priority\":\"high\","));
+        one.report(one.awaitRecords("assignments.race-redrive", 1).get(0), "failed", "on purpose");
+        one.awaitTask(task, "failed");
+        one.send("PUT", "/agents/race-redrive/status", "{\"status\":\"maintenance\"}");
+
+        List<Answer> answers = race("POST", "/tasks/dead-letter/" + task + "/redrive", "");
+
+        assertAllTaken(answers);
+        assertOneHears(answers, "Task waits again", "Task waits again already");
+        assertThat(one.get("/tasks/queues").body().at("/queue_sizes/high").asInt())
+                .isEqualTo(1);
+        one.send("PUT", "/agents/race-redrive/status", "{\"status\":\"active\"}");
+        assertOnlyThese("race-redrive", "race-redrive", task + ":1", task + ":2");
+    }
+
+    private static void eachTaskIsClearedForOne() {
+        List<String> tasks = new ArrayList<>();
+        for (int i = 0; i < 30; i++) {
+            tasks.add(one.submit(requiring("race-nobody").replaceFirst("\\{", "{\"priority\":\"low\",")));
+        }
+        long before = cancelled();
+
+        List<Answer> answers = race("POST", "/tasks/queues/low/clear", "");
+
+        assertAllTaken(answers);
+        assertThat(answers.stream()
+                        .mapToInt(answer -> answer.body().get("cleared_count").asInt())
+                        .sum())
+                .isEqualTo(tasks.size());
+        assertThat(cancelled()).isEqualTo(before + tasks.size());
+        tasks.forEach(task -> other.awaitTask(task, "cancelled"));
+    }
+
+    private static void pauses(String command, boolean paused) {
+        List<Answer> answers = race("POST", "/tasks/queues/urgent/" + command, "");
+        assertAllTaken(answers);
+        assertThat(answers)
+                .extracting(answer -> answer.body().get("paused").asBoolean())
+                .containsOnly(paused);
+        for (RunningCoordinator coordinator : List.of(one, other)) {
+            await().atMost(LONG)
+                    .until(() -> coordinator
+                                    .get("/tasks/queues/urgent")
+                                    .body()
+                                    .get("paused")
+                                    .asBoolean()
+                            == paused);
+        }
+    }
+
+    private static void allSwitchToTheSameStrategy() {
+        List<Answer> answers = race("PUT", "/load-balancer/strategy", "{\"strategy\":\"round_robin\"}");
+        assertAllTaken(answers);
+        for (RunningCoordinator coordinator : List.of(one, other)) {
+            await().atMost(LONG)
+                    .until(() -> coordinator
+                            .get("/load-balancer/stats")
+                            .body()
+                            .at("/stats/strategy")
+                            .asString("")
+                            .equals("round_robin"));
+        }
+    }
+
+    private static List<Answer> race(String method, String path, @Nullable String body) {
+        return race(method, i -> path, i -> body);
+    }
+
+    /** What each caller heard, by its number. */
+    private static List<Answer> race(String method, IntFunction<String> path, IntFunction<@Nullable String> body) {
+        CyclicBarrier together = new CyclicBarrier(CALLERS);
+        List<Future<Answer>> asked = IntStream.range(0, CALLERS)
+                .mapToObj(i -> THREADS.submit(() -> {
+                    together.await();
+                    return (i % 2 == 0 ? one : other).send(method, path.apply(i), body.apply(i));
+                }))
+                .toList();
+        return asked.stream().map(CommandRaceTest::join).toList();
+    }
+
+    private static Answer join(Future<Answer> asked) {
+        try {
+            return asked.get();
+        } catch (Exception e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    private static void assertAllTaken(List<Answer> answers) {
+        assertThat(answers)
+                .allSatisfy(answer ->
+                        assertThat(answer.code()).as("%s", answer.body()).isEqualTo(200));
+    }
+
+    private static void assertOneHears(List<Answer> answers, String wins, String isSo) {
+        assertThat(answers).extracting(CommandRaceTest::message).containsOnlyOnce(wins);
+        assertThat(answers)
+                .extracting(CommandRaceTest::message)
+                .filteredOn(isSo::equals)
+                .hasSize(CALLERS - 1);
+    }
+
+    private static String message(Answer answer) {
+        return answer.body().path("message").asString("");
+    }
+
+    /** That an agent's topic holds just these, whatever their kind: all that comes later comes after a task submitted now. */
+    private static List<JsonNode> assertOnlyThese(String agentId, String capability, String... assignmentIds) {
+        String last = one.submit(requiring(capability));
+        List<String> wanted = new ArrayList<>(List.of(assignmentIds));
+        wanted.add(last + ":1");
+        one.awaitTask(last, "assigned");
+        List<JsonNode> all = new ArrayList<>();
+        await().atMost(LONG).until(() -> {
+            all.clear();
+            all.addAll(one.awaitRecords("assignments." + agentId, wanted.size()));
+            return all.stream()
+                    .anyMatch(record -> record.get("task_id").asString().equals(last));
+        });
+        assertThat(all)
+                .extracting(record -> record.get("assignment_id").asString())
+                .containsExactlyInAnyOrderElementsOf(wanted);
+        return all;
+    }
+
+    private static long cancelled() {
+        return one.get("/tasks/status").body().at("/stats/tasks_cancelled").asLong();
+    }
+
+    private static String requiring(String capability) {
+        return "{\"task_data\":{},\"requirements\":{\"capabilities\":[\"" + capability + "\"]}}";
+    }
+}
