@@ -136,7 +136,8 @@ class DispatchCompatibilityTest {
                 "{\"coordinator\":\"c\",\"wants\":[null]}",
                 "{\"coordinator\":\"c\",\"wants\":[{\"requirements\":{},\"level\":5}]}",
                 "{\"coordinator\":\"c\",\"wants\":[{\"requirements\":{},\"level\":4,\"aged\":{\"tasks\":1}}]}",
-                "{\"coordinator\":\"c\",\"wants\":[{\"requirements\":{\"capabilities\":[\">=of tomorrow\"]},\"level\":1}]}"
+                "{\"coordinator\":\"c\",\"wants\":[{\"requirements\":{\"capabilities\":[\">=of"
+                        + " tomorrow\"]},\"level\":1}]}"
             })
     void wantsThatAreNotUnderstoodDoNotReachTheLane(String text) {
         assertThatThrownBy(() -> Json.read(text, WantsExchange.Message.class))

@@ -37,18 +37,18 @@ class MatcherTest {
 
     @ParameterizedTest(name = "{1}, aging {0} s")
     @CsvSource(delimiter = '|', textBlock = """
-                    # aging | waiting, with the seconds each has waited       | placed
-                    60 | low 0, normal 0, high 0, critical 0, urgent 0        | urgent 0, critical 0, high 0, normal 0, low 0
-                    60 | normal 0, normal 59                                  | normal 59, normal 0
-                    60 | low 59, normal 0                                     | normal 0, low 59
-                    60 | low 60, normal 0                                     | normal 0, low 60
-                    60 | low 120, high 0                                      | high 0, low 120
-                    60 | low 239, urgent 0                                    | urgent 0, low 239
-                    60 | urgent 9999, low 239                                 | urgent 9999, low 239
-                    60 | critical 59, low 200, urgent 60, high 119            | urgent 60, critical 59, high 119, low 200
-                    0  | low 9999, normal 0, urgent 0                         | urgent 0, normal 0, low 9999
-                    60 | low -100, normal -100                                | normal -100, low -100
-                    """)
+        # aging | waiting, with the seconds each has waited       | placed
+        60 | low 0, normal 0, high 0, critical 0, urgent 0        | urgent 0, critical 0, high 0, normal 0, low 0
+        60 | normal 0, normal 59                                  | normal 59, normal 0
+        60 | low 59, normal 0                                     | normal 0, low 59
+        60 | low 60, normal 0                                     | normal 0, low 60
+        60 | low 120, high 0                                      | high 0, low 120
+        60 | low 239, urgent 0                                    | urgent 0, low 239
+        60 | urgent 9999, low 239                                 | urgent 9999, low 239
+        60 | critical 59, low 200, urgent 60, high 119            | urgent 60, critical 59, high 119, low 200
+        0  | low 9999, normal 0, urgent 0                         | urgent 0, normal 0, low 9999
+        60 | low -100, normal -100                                | normal -100, low -100
+        """)
     void untilTasksAreAgedTheHighestPriorityIsNext(long agingSeconds, String waiting, String placed) {
         Matcher matcher = matcher(Duration.ofSeconds(agingSeconds));
         matcher.agentChanged(agent("a").build(), NOW);
