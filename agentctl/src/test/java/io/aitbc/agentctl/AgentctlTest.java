@@ -124,7 +124,8 @@ class AgentctlTest {
                 .isEqualTo("Task submitted: once, high");
         assertThat(run("tasks", "submit", "--data", ECHO, "--id", "once").said())
                 .startsWith("Task was submitted before: once, ");
-        assertThat(run("tasks", "submit", "--data", ECHO, "--id", "once", "--wait").code())
+        assertThat(run("tasks", "submit", "--data", ECHO, "--id", "once", "--wait")
+                        .code())
                 .isZero();
         assertThat(run("tasks", "submit", "--data", ECHO, "--id", "once").said())
                 .isEqualTo("Task was submitted before: once, high, completed: it does not run again");
