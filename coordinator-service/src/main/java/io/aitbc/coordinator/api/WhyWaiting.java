@@ -18,6 +18,7 @@ import java.time.Instant;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
@@ -92,7 +93,9 @@ class WhyWaiting {
     Explanation explain(String taskId, Map<String, String> state) throws InterruptedException {
         Instant now = clock.instant();
         String status = state.get("status");
-        Waiting waiting = status.equals("queued") && state.containsKey("submitted_at") ? waiting(state, now) : null;
+        Waiting waiting = status.equals("queued") && state.keySet().containsAll(Set.of("submitted_at", "priority"))
+                ? waiting(state, now)
+                : null;
         String sentence = switch (status) {
             case "queued" ->
                 waiting == null ? "it waits; what it waits for is not known any more" : sentence(waiting, now);

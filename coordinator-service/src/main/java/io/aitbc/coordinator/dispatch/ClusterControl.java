@@ -124,8 +124,8 @@ public final class ClusterControl implements AutoCloseable {
         } finally {
             clearings.remove(command.commandId());
         }
-        String count = redis.sync().hget(Keys.clear(command.commandId()), "count");
-        return count == null ? 0 : Long.parseLong(count);
+        String key = Keys.clear(command.commandId());
+        return Redis.count(redis.readHashNow(key, read -> read.hget(key, "count")));
     }
 
     void report(QueueCleared report) {

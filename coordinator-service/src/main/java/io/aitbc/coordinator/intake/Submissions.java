@@ -127,7 +127,10 @@ public final class Submissions {
         if (!ids.isEmpty()) {
             try {
                 for (String taskId : states.accepted(ids)) {
-                    states.find(taskId).map(Submissions::repeated).ifPresent(first -> known.put(taskId, first));
+                    states.find(taskId)
+                            .filter(state -> state.containsKey("submitted_at"))
+                            .map(state -> repeated(taskId, state))
+                            .ifPresent(first -> known.put(taskId, first));
                 }
             } catch (RedisException e) {
                 log.atDebug().log("Taken for new without Redis: {}", e.toString());
@@ -136,10 +139,10 @@ public final class Submissions {
         return known;
     }
 
-    private static Accepted repeated(Map<String, String> hash) {
+    private static Accepted repeated(String taskId, Map<String, String> hash) {
         return new Accepted(
-                hash.get("task_id"),
-                Priority.parse(hash.get("priority")),
+                taskId,
+                hash.containsKey("priority") ? Priority.parse(hash.get("priority")) : Priority.NORMAL,
                 Instant.parse(hash.get("submitted_at")),
                 true);
     }

@@ -3,6 +3,7 @@ package io.aitbc.coordinator.settle;
 import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.TaskResult;
+import io.aitbc.coordinator.intake.TaskStates;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.redis.Script;
@@ -10,6 +11,7 @@ import io.aitbc.coordinator.registry.HeldAssignment;
 import io.lettuce.core.Range;
 import io.lettuce.core.ScoredValue;
 import io.lettuce.core.ZAddArgs;
+import java.time.DateTimeException;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -20,12 +22,9 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 
 /** The live attempts in Redis, from the side of those who end them. May be used by any thread. */
 final class Attempts {
-    private static final Logger log = LoggerFactory.getLogger(Attempts.class);
     private static final Script SETTLE = Script.beside(Attempts.class, "settle");
     private static final Script RELEASE = Script.beside(Attempts.class, "release");
     private static final Script RESTORE = Script.beside(Attempts.class, "restore");
@@ -34,6 +33,7 @@ final class Attempts {
     private static final Script NO_LONGER_GONE = Script.beside(Attempts.class, "no-longer-gone");
     private static final Script LOOK_AT_DEADLINES = Script.beside(Attempts.class, "look-at-deadlines");
     private static final Script FORGET = Script.beside(Attempts.class, "forget");
+    private static final Script DROP_HELD = Script.beside(Attempts.class, "drop-held");
     private static final String FORGOTTEN_AT_ONCE = "1000";
     /** So many attempts of an agent are looked for at once: their payloads are read, and written, together. */
     static final int MOST_AT_ONCE = 500;
@@ -41,10 +41,12 @@ final class Attempts {
     private static final Duration LOOK_AGAIN = Duration.ofMinutes(1);
 
     private final Redis redis;
+    private final TaskStates states;
     private final Duration taskRetention;
 
     Attempts(Redis redis, Duration taskRetention) {
         this.redis = redis;
+        this.states = new TaskStates(redis);
         this.taskRetention = taskRetention;
     }
 
@@ -204,16 +206,13 @@ final class Attempts {
             return List.of();
         }
         List<Held> overdue = new ArrayList<>();
-        for (Map.Entry<String, String> noted :
-                redis.sync().hgetall(Keys.inflight(agentId)).entrySet()) {
+        for (Map.Entry<String, String> noted : notesOf(agentId).entrySet()) {
             HeldAssignment one = HeldAssignment.read(noted.getKey(), noted.getValue());
             if (!one.deadline().isAfter(now)) {
-                Map<String, String> task = redis.sync().hgetall(Keys.task(one.taskId()));
-                Held live = live(one.taskId(), task);
+                Map<String, String> task = states.find(one.taskId()).orElse(Map.of());
+                Held live = live(agentId, one, noted.getValue(), task);
                 // A later attempt of the same agent has its own deadline.
-                if (live == null
-                        || !live.agentId().equals(agentId)
-                        || !one.isSpoilt() && live.attempt() != one.attempt()) {
+                if (live == null || !one.isSpoilt() && live.attempt() != one.attempt()) {
                     continue;
                 }
                 one = one.afterProgress(task.get("progress_at"), task.get("timeout_seconds"));
@@ -239,8 +238,12 @@ final class Attempts {
 
     /** When the live attempt of a task was given out; the epoch when that is not known. */
     Instant assignedAt(String taskId) {
-        String time = redis.sync().hget(Keys.task(taskId), "assigned_at");
-        return time == null ? Instant.EPOCH : Instant.parse(time);
+        String time = redis.readHashNow(Keys.task(taskId), read -> read.hget(Keys.task(taskId), "assigned_at"));
+        try {
+            return time == null ? Instant.EPOCH : Instant.parse(time);
+        } catch (DateTimeException e) {
+            return Instant.EPOCH;
+        }
     }
 
     /** Agents that were lost and may hold something from before, and when that was. */
@@ -257,11 +260,14 @@ final class Attempts {
      * own again.
      */
     List<Held> heldSince(String agentId, Instant lostAt) {
-        return redis.sync().hkeys(Keys.inflight(agentId)).stream()
-                .map(taskId -> live(taskId, redis.sync().hgetall(Keys.task(taskId))))
+        return notesOf(agentId).entrySet().stream()
+                .map(noted -> live(
+                        agentId,
+                        HeldAssignment.read(noted.getKey(), noted.getValue()),
+                        noted.getValue(),
+                        states.find(noted.getKey()).orElse(Map.of())))
                 .filter(Objects::nonNull)
-                .filter(held ->
-                        held.agentId().equals(agentId) && !held.assignedAt().isAfter(lostAt))
+                .filter(held -> !held.assignedAt().isAfter(lostAt))
                 .limit(MOST_AT_ONCE)
                 .toList();
     }
@@ -271,20 +277,26 @@ final class Attempts {
         NO_LONGER_GONE.runNow(redis, List.of(agentId, String.valueOf(lostAt.toEpochMilli())));
     }
 
-    /** The attempt that is live, as what stands in Redis of its task tells; null if there is none, or somebody has spoilt that. */
-    private static @Nullable Held live(String taskId, Map<String, String> task) {
-        if (!"assigned".equals(task.get("status"))) {
-            return null;
-        }
-        try {
+    private Map<String, String> notesOf(String agentId) {
+        return redis.readHashNow(Keys.inflight(agentId), read -> read.hgetall(Keys.inflight(agentId)));
+    }
+
+    /**
+     * The attempt that an agent holds of a task, as what is known of the task tells. If nothing is, because it was spoilt and set aside, the
+     * note tells. Null if there is none: then the note is spoilt, or has outlived the attempt, and is set aside.
+     */
+    private @Nullable Held live(String agentId, HeldAssignment noted, String note, Map<String, String> task) {
+        if (agentId.equals(task.get("agent_id")) && "assigned".equals(task.get("status"))) {
             return new Held(
-                    taskId,
+                    noted.taskId(),
                     Integer.parseInt(task.get("attempt")),
-                    Objects.requireNonNull(task.get("agent_id")),
-                    Instant.parse(Objects.requireNonNull(task.get("assigned_at"))));
-        } catch (RuntimeException e) {
-            log.atDebug().addKeyValue("task_id", taskId).log("What is known of it cannot be read: {}", e.toString());
-            return null;
+                    agentId,
+                    Instant.parse(task.get("assigned_at")));
         }
+        if (task.isEmpty() && !noted.isSpoilt()) {
+            return new Held(noted.taskId(), noted.attempt(), agentId, noted.assignedAt());
+        }
+        DROP_HELD.runNow(redis, List.of(agentId, noted.taskId(), note));
+        return null;
     }
 }

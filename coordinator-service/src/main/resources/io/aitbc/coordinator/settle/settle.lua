@@ -21,8 +21,8 @@ local function track_of(agent_id)
   local track = tracks[agent_id]
   if not track then
     local seen = redis.call('HMGET', 'agent:' .. agent_id, 'failure_share', 'response_ms', 'results_at')
-    track = { share = tonumber(seen[1]) or 0, response = math.min(tonumber(seen[2]) or 0, longest_attempt_ms) }
-    local age_ms = math.max(0, now_ms - (tonumber(seen[3]) or now_ms))
+    track = { share = number(seen[1], 0), response = math.min(number(seen[2], longest_attempt_ms), longest_attempt_ms) }
+    local age_ms = math.max(0, now_ms - number(seen[3], now_ms))
     track.share = track.share * 0.5 ^ (age_ms / 60000)
     track.kept = math.exp(-age_ms / 60000)
     track.longest = 0
@@ -56,20 +56,27 @@ for i, report in ipairs(cjson.decode(ARGV[3])) do
   local seen = redis.call('HMGET', task, 'status', 'attempt', 'agent_id', 'assigned_ms')
   local status = seen[1]
   local live = status == 'assigned' and tonumber(seen[2]) == attempt and seen[3] == agent_id
+  if not live and not is_sound(status, seen[2], seen[3]) then
+    set_aside(task, 'status ' .. tostring(status) .. ', attempt ' .. tostring(seen[2]))
+    status = nil
+  end
+  if not status and revive(task_id, attempt, agent_id) then
+    live, status = true, 'assigned'
+  end
   -- Of a task that Redis knows nothing of, the result is the best that is known: Redis lost what it had.
   if not live and status then
     late = late + 1
     answer[i] = 'l'
   elseif outcome == 'completed' then
-    redis.call('HSET', task, 'status', 'completed', 'finished_at', now, 'result', report[5])
+    call('HSET', task, 'status', 'completed', 'finished_at', now, 'result', report[5])
     if not live then
       redis.call('HSET', task, 'task_id', task_id, 'attempt', attempt, 'agent_id', agent_id)
     end
     if report[6] ~= '' then
-      redis.call('HSET', task, 'agent_started_at', report[6])
+      call('HSET', task, 'agent_started_at', report[6])
     end
     if report[7] ~= '' then
-      redis.call('HSET', task, 'agent_finished_at', report[7])
+      call('HSET', task, 'agent_finished_at', report[7])
     end
     done[#done + 1] = task_id
     local by = done_by[agent_id] or {}
