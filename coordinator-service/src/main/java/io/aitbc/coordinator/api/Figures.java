@@ -255,6 +255,6 @@ public final class Figures {
     }
 
     private static long count(Map<String, String> counted, String name) {
-        return Long.parseLong(counted.getOrDefault(name, "0"));
+        return Redis.count(counted.get(name));
     }
 }

@@ -21,6 +21,7 @@ import java.time.Instant;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
@@ -142,8 +143,9 @@ class WhyWaiting {
     Explanation explain(String taskId, Map<String, String> state) throws InterruptedException {
         Instant now = clock.instant();
         String status = state.get("status");
-        Waiting waiting =
-                status.equals("queued") && state.containsKey("submitted_at") ? waiting(taskId, state, now) : null;
+        Waiting waiting = status.equals("queued") && state.keySet().containsAll(Set.of("submitted_at", "priority"))
+                ? waiting(taskId, state, now)
+                : null;
         String sentence = switch (status) {
             case "queued" ->
                 waiting == null ? "it waits; what it waits for is not known any more" : sentence(waiting, now);

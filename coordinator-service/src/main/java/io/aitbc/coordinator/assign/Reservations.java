@@ -6,6 +6,7 @@ import io.aitbc.coordinator.match.Placement;
 import io.aitbc.coordinator.match.WaitingTask;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.redis.Script;
+import java.time.DateTimeException;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -112,12 +113,21 @@ public final class Reservations {
                 assignedAt = now;
             } else if (ruling == Verdict.Ruling.LIVE) {
                 holder = (String) answer.get(live);
-                assignedAt = Instant.parse((String) answer.get(live + 1));
+                assignedAt = time((String) answer.get(live + 1), now);
                 live += 2;
             }
             verdicts.add(new Verdict(placement, ruling, holder, Integer.parseInt(held[i]), assignedAt));
         }
         return verdicts;
+    }
+
+    /** What somebody has spoilt is not to keep the whole batch. */
+    private static Instant time(String text, Instant otherwise) {
+        try {
+            return Instant.parse(text);
+        } catch (DateTimeException e) {
+            return otherwise;
+        }
     }
 
     private static Verdict.Ruling ruling(char letter) {

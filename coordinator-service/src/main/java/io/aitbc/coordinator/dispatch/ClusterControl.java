@@ -154,8 +154,8 @@ public final class ClusterControl implements Part {
         } finally {
             clearings.remove(command.commandId());
         }
-        String count = redis.sync().hget(Keys.clear(command.commandId()), "count");
-        return new Cleared(count == null ? 0 : Long.parseLong(count), heldBack);
+        String key = Keys.clear(command.commandId());
+        return new Cleared(Redis.count(redis.readHashNow(key, read -> read.hget(key, "count"))), heldBack);
     }
 
     /**

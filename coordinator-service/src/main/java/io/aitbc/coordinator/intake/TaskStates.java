@@ -47,25 +47,41 @@ public final class TaskStates {
         return status != null && ENDED.contains(status);
     }
 
-    /** The fields of a task's hash. */
+    /** The fields of a task's hash, without those that cannot be read; empty if nothing is known of the task. */
     public Optional<Map<String, String>> find(String taskId) {
-        Map<String, String> hash = redis.sync().hgetall(Keys.task(taskId));
-        return hash.isEmpty() ? Optional.empty() : Optional.of(published(hash));
+        return readable(taskId, redis.readHashNow(Keys.task(taskId), read -> read.hgetall(Keys.task(taskId))));
+    }
+
+    /** What cannot be read is set aside; without what it takes to tell how the task stands, all. */
+    private Optional<Map<String, String>> readable(String taskId, Map<String, String> hash) {
+        if (hash.isEmpty()) {
+            return Optional.empty();
+        }
+        Map<String, String> spoilt = TaskHash.spoilt(hash);
+        Map<String, String> rest = hash;
+        if (!spoilt.isEmpty()) {
+            rest = new HashMap<>(hash);
+            rest.keySet().removeAll(spoilt.keySet());
+        }
+        String status = hash.get("status");
+        if (!TaskHash.isStatus(status) || !rest.keySet().containsAll(TaskHash.essential(status))) {
+            redis.setAside(Keys.task(taskId), hash);
+            return Optional.empty();
+        }
+        if (!spoilt.isEmpty()) {
+            redis.setFieldsAside(Keys.task(taskId), spoilt, Map.of());
+        }
+        return Optional.of(published(rest));
     }
 
     /** The fields of the hashes of tasks, by id; tasks of which nothing is known are missing. */
     public Map<String, Map<String, String>> findAll(Collection<String> taskIds) {
         Map<String, CompletableFuture<Map<String, String>>> asked = new HashMap<>();
         for (String taskId : taskIds) {
-            asked.put(taskId, redis.async().hgetall(Keys.task(taskId)).toCompletableFuture());
+            asked.put(taskId, redis.readHash(Keys.task(taskId), read -> read.hgetall(Keys.task(taskId))));
         }
         Map<String, Map<String, String>> hashes = new HashMap<>();
-        asked.forEach((taskId, answer) -> {
-            Map<String, String> hash = await(answer);
-            if (hash != null && !hash.isEmpty()) {
-                hashes.put(taskId, published(hash));
-            }
-        });
+        asked.forEach((taskId, answer) -> readable(taskId, await(answer)).ifPresent(hash -> hashes.put(taskId, hash)));
         return hashes;
     }
 
@@ -179,7 +195,7 @@ public final class TaskStates {
     private Map<String, String> field(String name, Collection<String> taskIds) {
         Map<String, CompletableFuture<String>> asked = new HashMap<>();
         for (String taskId : taskIds) {
-            asked.put(taskId, redis.async().hget(Keys.task(taskId), name).toCompletableFuture());
+            asked.put(taskId, redis.readHash(Keys.task(taskId), read -> read.hget(Keys.task(taskId), name)));
         }
         Map<String, String> values = new HashMap<>();
         asked.forEach((taskId, answer) -> {

@@ -36,6 +36,11 @@ public final class Keys {
     /** Hash: counters about agents. */
     public static final String AGENT_STATS = "stats:agents";
 
+    /** Text: written to prove that Redis takes writes; expires. */
+    static final String PROBE = "probe:writable";
+    /** What spoilt keys begin with once they have been set aside, see guard.lua. */
+    public static final String SPOILT = "spoilt:";
+
     private Keys() {}
 
     public static String agent(String agentId) {

@@ -18,10 +18,13 @@ import java.util.concurrent.TimeoutException;
 
 /**
  * A Lua script that runs in Redis as one atomic step and answers with a flat list of texts and numbers. Its one key is the channel on
- * which it may give notice of what it did.
+ * which it may give notice of what it did. Keys that somebody has spoilt are set aside, see {@code guard.lua}, so that no script fails
+ * because of them.
  */
 public final class Script {
     private static final long WAIT_SECONDS = 5;
+    /** Precedes every script: sets spoilt keys aside. */
+    private static final String GUARD = text(Script.class, "guard");
 
     private final String text;
     private final String digest;
@@ -33,11 +36,15 @@ public final class Script {
 
     /** Loads {@code <name>.lua} that stands beside a class. */
     public static Script beside(Class<?> owner, String name) {
+        return new Script(GUARD + text(owner, name));
+    }
+
+    private static String text(Class<?> owner, String name) {
         try (InputStream resource = owner.getResourceAsStream(name + ".lua")) {
             if (resource == null) {
                 throw new IllegalStateException("there is no " + name + ".lua beside " + owner.getName());
             }
-            return new Script(new String(resource.readAllBytes(), StandardCharsets.UTF_8));
+            return new String(resource.readAllBytes(), StandardCharsets.UTF_8);
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }

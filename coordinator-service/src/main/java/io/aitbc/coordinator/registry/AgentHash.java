@@ -10,8 +10,11 @@ import io.aitbc.coordinator.agent.TrackRecord;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.core.type.TypeReference;
 import tools.jackson.databind.node.ObjectNode;
@@ -23,6 +26,33 @@ final class AgentHash {
 
     /** How many fields a registration has. */
     static final int REGISTRATION_FIELDS = 14;
+
+    private static final Set<String> REGISTRATION = Set.of(
+            "agent_id",
+            "agent_type",
+            "capabilities",
+            "services",
+            "endpoints",
+            "metadata",
+            "tags",
+            "version",
+            "capacity",
+            "weight",
+            "region",
+            "location",
+            "chain_id",
+            "island_id");
+    /** How what coordinators wrote is read, by field. */
+    private static final Map<String, Consumer<String>> STATE = Map.of(
+            "status", AgentStatus::parse,
+            "registration_time", Instant::parse,
+            "last_heartbeat", Instant::parse,
+            "load_metrics", AgentHash::metrics,
+            "failure_share", AgentHash::finite,
+            "response_ms", AgentHash::responseMs,
+            "results_at", Long::parseLong,
+            "clock_ahead_ms", Long::parseLong,
+            "rival_seen_at", Instant::parse);
 
     private AgentHash() {}
 
@@ -69,11 +99,43 @@ final class AgentHash {
                 time(hash, "last_heartbeat"),
                 metrics(hash.getOrDefault("load_metrics", "{}")),
                 new TrackRecord(
-                        Double.parseDouble(hash.getOrDefault("failure_share", "0")),
+                        finite(hash.getOrDefault("failure_share", "0")),
                         responseMs(hash.getOrDefault("response_ms", "0")),
                         Instant.ofEpochMilli(Long.parseLong(hash.getOrDefault("results_at", "0")))),
                 sender(hash),
                 inflight);
+    }
+
+    /** Which fields that coordinators wrote, with their values, cannot be read. */
+    static Map<String, String> spoiltState(Map<String, String> hash) {
+        Map<String, String> spoilt = new HashMap<>();
+        STATE.forEach((field, form) -> {
+            String value = hash.get(field);
+            if (value != null && !isOf(form, value)) {
+                spoilt.put(field, value);
+            }
+        });
+        return spoilt;
+    }
+
+    private static boolean isOf(Consumer<String> form, String value) {
+        try {
+            form.accept(value);
+            return true;
+        } catch (RuntimeException e) {
+            return false;
+        }
+    }
+
+    static boolean isReadable(String agentId, Map<String, String> hash) {
+        return agentId.equals(hash.get("agent_id")) && isOf(id -> read(hash, 0), agentId);
+    }
+
+    /** The fields that an agent said of itself, as far as they are there; all others if none is. */
+    static Map<String, String> registration(Map<String, String> hash) {
+        Map<String, String> said = new HashMap<>(hash);
+        said.keySet().retainAll(REGISTRATION);
+        return said.isEmpty() ? hash : said;
     }
 
     static Map<String, Double> metrics(String json) {
@@ -82,7 +144,15 @@ final class AgentHash {
 
     /** A version let it grow until Redis wrote it in a way that is no number here; then nothing is known. */
     private static double responseMs(String text) {
-        return text.equals("inf") ? 0 : Double.parseDouble(text);
+        return text.equals("inf") ? 0 : finite(text);
+    }
+
+    private static double finite(String text) {
+        double number = Double.parseDouble(text);
+        if (!Double.isFinite(number)) {
+            throw new NumberFormatException(text);
+        }
+        return number;
     }
 
     private static Sender sender(Map<String, String> hash) {

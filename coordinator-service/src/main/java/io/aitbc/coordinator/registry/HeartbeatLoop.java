@@ -191,7 +191,6 @@ public final class HeartbeatLoop implements Part {
             refused.say(now);
             unknown.say(now);
             contested.say(now);
-            registry.say(now);
         }
         unheard.entrySet().removeIf(end -> consumer.position(end.getKey()) >= end.getValue());
         if (lookingSince != null && unheard.isEmpty()) {

@@ -7,21 +7,22 @@ import io.aitbc.contracts.Registration;
 import io.aitbc.coordinator.agent.Agent;
 import io.aitbc.coordinator.agent.Health;
 import io.aitbc.coordinator.agent.HealthPolicy;
-import io.aitbc.coordinator.background.RareWarning;
 import io.aitbc.coordinator.kafka.TopicCatalog;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.redis.Script;
+import io.lettuce.core.KeyScanCursor;
 import io.lettuce.core.KeyValue;
 import io.lettuce.core.Limit;
 import io.lettuce.core.Range;
-import io.lettuce.core.RedisFuture;
+import io.lettuce.core.ScanArgs;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Comparator;
+import java.util.HashMap;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
@@ -42,6 +43,8 @@ public final class Registry {
     private static final Script MARK_STALE = Script.beside(Registry.class, "mark-stale");
     private static final Script BEGIN_REMOVAL = Script.beside(Registry.class, "begin-removal");
     private static final Script END_REMOVAL = Script.beside(Registry.class, "end-removal");
+    private static final Script REINDEX = Script.beside(Registry.class, "reindex");
+    private static final int MOST_SCANNED = 1_000;
 
     /** Of a script that runs, Redis serves nobody else. */
     private static final int MOST_AT_ONCE = 250;
@@ -57,8 +60,6 @@ public final class Registry {
     private final Redis redis;
     private final TopicCatalog topics;
     private final HealthPolicy health;
-    private final RareWarning unreadable =
-            new RareWarning(log, "{} times an agent's hash in Redis could not be read: {}");
 
     public Registry(Redis redis, TopicCatalog topics, HealthPolicy health) {
         this.redis = redis;
@@ -213,45 +214,97 @@ public final class Registry {
                 .toList();
     }
 
-    /** Says what there is to say about hashes that cannot be read. */
-    void say(Instant now) {
-        unreadable.say(now);
-    }
-
     /** The agents of some ids, without those that are not known. */
     public List<Agent> fetch(Collection<String> agentIds) {
-        record Parts(RedisFuture<Map<String, String>> hash, RedisFuture<Long> inflight) {}
+        record Parts(String id, CompletableFuture<Map<String, String>> hash, CompletableFuture<Long> inflight) {}
         List<Parts> parts = agentIds.stream()
                 .map(id -> new Parts(
-                        redis.async().hgetall(Keys.agent(id)), redis.async().hlen(Keys.inflight(id))))
+                        id,
+                        redis.readHash(Keys.agent(id), read -> read.hgetall(Keys.agent(id))),
+                        redis.readHash(Keys.inflight(id), read -> read.hlen(Keys.inflight(id)))))
                 .toList();
         List<Agent> agents = new ArrayList<>(parts.size());
         for (Parts part : parts) {
-            Map<String, String> hash = join(part.hash().toCompletableFuture());
-            int inflight = join(part.inflight().toCompletableFuture()).intValue();
-            if (hash.containsKey("agent_id")) {
-                try {
-                    agents.add(AgentHash.read(hash, inflight));
-                } catch (RuntimeException e) {
-                    // Somebody has written into it by hand: the others are not to suffer from it.
-                    unreadable.about(hash.get("agent_id") + " (" + e.getMessage() + ")");
-                }
+            Map<String, String> hash = join(part.hash());
+            int inflight = join(part.inflight()).intValue();
+            if (!hash.isEmpty()) {
+                read(part.id(), hash, inflight).ifPresent(agents::add);
             }
         }
         return agents;
     }
 
+    private Optional<Agent> read(String agentId, Map<String, String> hash, int inflight) {
+        try {
+            if (agentId.equals(hash.get("agent_id"))) {
+                return Optional.of(AgentHash.read(hash, inflight));
+            }
+        } catch (RuntimeException e) {
+            log.atDebug().addKeyValue("agent_id", agentId).log("Its hash cannot be read: {}", e.toString());
+        }
+        Map<String, String> readable = repaired(agentId, hash);
+        return readable.isEmpty() ? Optional.empty() : Optional.of(AgentHash.read(readable, inflight));
+    }
+
+    /**
+     * Sets aside what cannot be read of an agent: what coordinators noted of it, or, if it is what the agent said of itself, all. Then it
+     * is unknown until it registers again.
+     *
+     * @return what is left, perhaps nothing
+     */
+    private Map<String, String> repaired(String agentId, Map<String, String> hash) {
+        Map<String, String> spoilt = AgentHash.spoiltState(hash);
+        Map<String, String> rest = new HashMap<>(hash);
+        rest.keySet().removeAll(spoilt.keySet());
+        if (spoilt.containsKey("status")) {
+            rest.put("status", AgentStatus.STALE.wireName());
+        }
+        if (AgentHash.isReadable(agentId, rest)) {
+            // As one that went silent, it is active again once it speaks.
+            redis.setFieldsAside(Keys.agent(agentId), spoilt, Map.of("status", AgentStatus.STALE.wireName()));
+            return rest;
+        }
+        redis.setAside(Keys.agent(agentId), AgentHash.registration(hash));
+        return Map.of();
+    }
+
+    /** Makes the sets of agents agree with their hashes, after one of the sets was set aside. */
+    public void reindex(Instant now) {
+        ScanArgs agents = ScanArgs.Builder.matches(Keys.agent("*")).limit(MOST_SCANNED);
+        List<String> ids = new ArrayList<>();
+        for (KeyScanCursor<String> scan = redis.sync().scan(agents);
+                ;
+                scan = redis.sync().scan(scan, agents)) {
+            scan.getKeys().stream()
+                    .filter(key -> !key.endsWith(
+                            Keys.inflight("").substring(Keys.agent("").length())))
+                    .forEach(key -> ids.add(key.substring(Keys.agent("").length())));
+            if (scan.isFinished()) {
+                break;
+            }
+        }
+        for (int from = 0; from < ids.size(); from += MOST_AT_ONCE) {
+            List<String> arguments = new ArrayList<>(List.of(ms(now)));
+            arguments.addAll(ids.subList(from, Math.min(ids.size(), from + MOST_AT_ONCE)));
+            REINDEX.runNow(redis, arguments);
+        }
+    }
+
     /** What an agent holds, the next to be due first. */
     public List<HeldAssignment> heldBy(String agentId) {
-        record Parts(HeldAssignment assignment, RedisFuture<List<KeyValue<String, String>>> progress) {}
-        List<Parts> held = redis.sync().hgetall(Keys.inflight(agentId)).entrySet().stream()
+        record Parts(HeldAssignment assignment, CompletableFuture<List<KeyValue<String, String>>> progress) {}
+        Map<String, String> notes =
+                redis.readHashNow(Keys.inflight(agentId), read -> read.hgetall(Keys.inflight(agentId)));
+        List<Parts> held = notes.entrySet().stream()
                 .map(one -> new Parts(
                         HeldAssignment.read(one.getKey(), one.getValue()),
-                        redis.async().hmget(Keys.task(one.getKey()), "progress_at", "timeout_seconds")))
+                        redis.readHash(
+                                Keys.task(one.getKey()),
+                                read -> read.hmget(Keys.task(one.getKey()), "progress_at", "timeout_seconds"))))
                 .toList();
         return held.stream()
                 .map(one -> {
-                    List<KeyValue<String, String>> told = join(one.progress().toCompletableFuture());
+                    List<KeyValue<String, String>> told = join(one.progress());
                     return one.assignment()
                             .afterProgress(
                                     told.get(0).getValueOrElse(null),
@@ -263,8 +316,8 @@ public final class Registry {
 
     /** How many heartbeats came of agents that are not registered. */
     public long unknownHeartbeats() {
-        String count = redis.sync().hget(Keys.AGENT_STATS, "unknown_heartbeats");
-        return count == null ? 0 : Long.parseLong(count);
+        String count = redis.readHashNow(Keys.AGENT_STATS, read -> read.hget(Keys.AGENT_STATS, "unknown_heartbeats"));
+        return Redis.count(count);
     }
 
     public Health health(Agent agent, Instant now) {
@@ -273,8 +326,7 @@ public final class Registry {
 
     /** How many notices about agents have been given; less than before once Redis has lost what it had. */
     long noticesGiven() {
-        String count = redis.sync().get(Keys.AGENT_EVENT_COUNT);
-        return count == null ? 0 : Long.parseLong(count);
+        return Redis.count(redis.sync().get(Keys.AGENT_EVENT_COUNT));
     }
 
     /** Agents that were last heard of longer ago than the timeout. */

@@ -3,6 +3,7 @@ package io.aitbc.coordinator.settle;
 import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.TaskResult;
+import io.aitbc.coordinator.intake.TaskStates;
 import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
@@ -11,6 +12,7 @@ import io.aitbc.coordinator.registry.HeldAssignment;
 import io.lettuce.core.Range;
 import io.lettuce.core.ScoredValue;
 import io.lettuce.core.ZAddArgs;
+import java.time.DateTimeException;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -21,12 +23,9 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 
 /** The live attempts in Redis, from the side of those who end them. May be used by any thread. */
 final class Attempts {
-    private static final Logger log = LoggerFactory.getLogger(Attempts.class);
     private static final Script SETTLE = Script.beside(Attempts.class, "settle");
     private static final Script FENCE = Script.beside(Attempts.class, "fence");
     private static final Script RELEASE = Script.beside(Attempts.class, "release");
@@ -37,20 +36,20 @@ final class Attempts {
     private static final Script NO_LONGER_GONE = Script.beside(Attempts.class, "no-longer-gone");
     private static final Script LOOK_AT_DEADLINES = Script.beside(Attempts.class, "look-at-deadlines");
     private static final Script FORGET = Script.beside(Attempts.class, "forget");
+    private static final Script DROP_HELD = Script.beside(Attempts.class, "drop-held");
     private static final String FORGOTTEN_AT_ONCE = "1000";
     /** So many attempts of an agent are looked for at once: their payloads are read, and written, together. */
     static final int MOST_AT_ONCE = 500;
 
     private static final Duration LOOK_AGAIN = Duration.ofMinutes(1);
 
-    /** A failing attempt has been fenced off and waits for its dead letter; should whoever writes it die, the step is repeated. */
-    private static final Set<String> LIVE = Set.of("assigned", "failing");
-
     private final Redis redis;
+    private final TaskStates states;
     private final Duration taskRetention;
 
     Attempts(Redis redis, Duration taskRetention) {
         this.redis = redis;
+        this.states = new TaskStates(redis);
         this.taskRetention = taskRetention;
     }
 
@@ -264,16 +263,13 @@ final class Attempts {
             return List.of();
         }
         List<Held> overdue = new ArrayList<>();
-        for (Map.Entry<String, String> noted :
-                redis.sync().hgetall(Keys.inflight(agentId)).entrySet()) {
+        for (Map.Entry<String, String> noted : notesOf(agentId).entrySet()) {
             HeldAssignment one = HeldAssignment.read(noted.getKey(), noted.getValue());
             if (!one.deadline().isAfter(now)) {
-                Map<String, String> task = redis.sync().hgetall(Keys.task(one.taskId()));
-                Held live = live(agentId, one, task);
+                Map<String, String> task = states.find(one.taskId()).orElse(Map.of());
+                Held live = live(agentId, one, noted.getValue(), task);
                 // A later attempt of the same agent has its own deadline.
-                if (live == null
-                        || !live.agentId().equals(agentId)
-                        || !one.isSpoilt() && live.attempt() != one.attempt()) {
+                if (live == null || !one.isSpoilt() && live.attempt() != one.attempt()) {
                     continue;
                 }
                 one = one.afterProgress(task.get("progress_at"), task.get("timeout_seconds"));
@@ -299,15 +295,23 @@ final class Attempts {
 
     /** An attempt that is live, as far as Redis tells of it. */
     Held held(String taskId, int attempt, String agentId) {
-        String note = redis.sync().hget(Keys.inflight(agentId), taskId);
+        String note = redis.readHashNow(Keys.inflight(agentId), read -> read.hget(Keys.inflight(agentId), taskId));
         if (note != null) {
             HeldAssignment held = HeldAssignment.read(taskId, note);
             if (held.attempt() == attempt) {
                 return new Held(taskId, attempt, agentId, held.assignedAt(), origin(held));
             }
         }
-        String time = redis.sync().hget(Keys.task(taskId), "assigned_at");
-        return new Held(taskId, attempt, agentId, time == null ? Instant.EPOCH : Instant.parse(time), null);
+        String time = redis.readHashNow(Keys.task(taskId), read -> read.hget(Keys.task(taskId), "assigned_at"));
+        return new Held(taskId, attempt, agentId, time(time), null);
+    }
+
+    private static Instant time(@Nullable String text) {
+        try {
+            return text == null ? Instant.EPOCH : Instant.parse(text);
+        } catch (DateTimeException e) {
+            return Instant.EPOCH;
+        }
     }
 
     /** Agents that were lost and may hold something from before, and when that was. */
@@ -324,12 +328,14 @@ final class Attempts {
      * own again.
      */
     List<Held> heldSince(String agentId, Instant lostAt) {
-        return redis.sync().hgetall(Keys.inflight(agentId)).entrySet().stream()
-                .map(noted -> HeldAssignment.read(noted.getKey(), noted.getValue()))
-                .map(noted -> live(agentId, noted, redis.sync().hgetall(Keys.task(noted.taskId()))))
+        return notesOf(agentId).entrySet().stream()
+                .map(noted -> live(
+                        agentId,
+                        HeldAssignment.read(noted.getKey(), noted.getValue()),
+                        noted.getValue(),
+                        states.find(noted.getKey()).orElse(Map.of())))
                 .filter(Objects::nonNull)
-                .filter(held ->
-                        held.agentId().equals(agentId) && !held.assignedAt().isAfter(lostAt))
+                .filter(held -> !held.assignedAt().isAfter(lostAt))
                 .limit(MOST_AT_ONCE)
                 .toList();
     }
@@ -339,29 +345,29 @@ final class Attempts {
         NO_LONGER_GONE.runNow(redis, List.of(agentId, String.valueOf(lostAt.toEpochMilli())));
     }
 
-    /** The attempt that is live, as what stands in Redis of its task tells; null if there is none, or somebody has spoilt that. */
-    private static @Nullable Held live(String agentId, HeldAssignment noted, Map<String, String> task) {
-        if (task.isEmpty() && !noted.isSpoilt()) {
-            // The task's own key is gone, by eviction or by hand: the note is what is left.
-            return new Held(noted.taskId(), noted.attempt(), agentId, noted.assignedAt(), origin(noted));
-        }
-        if (!LIVE.contains(task.getOrDefault("status", ""))) {
-            return null;
-        }
-        try {
+    private Map<String, String> notesOf(String agentId) {
+        return redis.readHashNow(Keys.inflight(agentId), read -> read.hgetall(Keys.inflight(agentId)));
+    }
+
+    /**
+     * The attempt that an agent holds of a task, as what is known of the task tells. If nothing is, because it was spoilt and set aside, the
+     * note tells. Null if there is none: then the note is spoilt, or has outlived the attempt, and is set aside.
+     */
+    private @Nullable Held live(String agentId, HeldAssignment noted, String note, Map<String, String> task) {
+        if (agentId.equals(task.get("agent_id")) && "assigned".equals(task.get("status"))) {
             int attempt = Integer.parseInt(task.get("attempt"));
             return new Held(
                     noted.taskId(),
                     attempt,
-                    Objects.requireNonNull(task.get("agent_id")),
-                    Instant.parse(Objects.requireNonNull(task.get("assigned_at"))),
+                    agentId,
+                    Instant.parse(task.get("assigned_at")),
                     noted.attempt() == attempt ? origin(noted) : null);
-        } catch (RuntimeException e) {
-            log.atDebug()
-                    .addKeyValue("task_id", noted.taskId())
-                    .log("What is known of it cannot be read: {}", e.toString());
-            return null;
         }
+        if (task.isEmpty() && !noted.isSpoilt()) {
+            return new Held(noted.taskId(), noted.attempt(), agentId, noted.assignedAt(), origin(noted));
+        }
+        DROP_HELD.runNow(redis, List.of(agentId, noted.taskId(), note));
+        return null;
     }
 
     private static @Nullable Position origin(HeldAssignment noted) {

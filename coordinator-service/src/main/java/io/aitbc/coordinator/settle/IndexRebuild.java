@@ -33,6 +33,7 @@ final class IndexRebuild implements AutoCloseable {
     private static final Duration LASTS_AT_MOST = Duration.ofMinutes(2);
 
     private final Redis redis;
+    private final SpoiltKeys spoiltKeys;
     private final HeartbeatArchive heartbeats;
     private final InFlight inFlight;
     private final Attempts attempts;
@@ -47,8 +48,15 @@ final class IndexRebuild implements AutoCloseable {
         void run(String turn, Instant now) throws InterruptedException;
     }
 
-    IndexRebuild(Redis redis, HeartbeatArchive heartbeats, InFlight inFlight, Attempts attempts, Clock clock) {
+    IndexRebuild(
+            Redis redis,
+            SpoiltKeys spoiltKeys,
+            HeartbeatArchive heartbeats,
+            InFlight inFlight,
+            Attempts attempts,
+            Clock clock) {
         this.redis = redis;
+        this.spoiltKeys = spoiltKeys;
         this.heartbeats = heartbeats;
         this.inFlight = inFlight;
         this.attempts = attempts;
@@ -70,6 +78,9 @@ final class IndexRebuild implements AutoCloseable {
 
     private void look() throws InterruptedException {
         long time = System.nanoTime();
+        if (spoiltKeys.look(clock.instant()) && latecomersAt == null) {
+            latecomersAt = time + ON_ITS_WAY.toNanos();
+        }
         if (isComplete()) {
             missingSince = null;
             if (latecomersAt != null && time - latecomersAt >= 0) {
@@ -127,10 +138,12 @@ final class IndexRebuild implements AutoCloseable {
     }
 
     private void lookForLatecomers(String turn, Instant now) throws InterruptedException {
+        // Of an agent, too, what was known may have been set aside.
+        heartbeats.noteAgain(now);
         int restored = attempts.restore(turn, inFlight.find(now).live(), now);
         latecomersAt = null;
         if (restored > 0) {
-            log.atInfo().addKeyValue("in_flight", restored).log("What came to agents late is in the index too");
+            log.atInfo().addKeyValue("in_flight", restored).log("What the index did not hold is in it now");
         }
     }
 }

@@ -9,6 +9,7 @@ import io.aitbc.coordinator.kafka.SharedTopics;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.registry.HeartbeatArchive;
 import io.aitbc.coordinator.registry.HeartbeatLoop;
+import io.aitbc.coordinator.registry.Registry;
 import io.aitbc.coordinator.trace.Traces;
 import io.micrometer.core.instrument.MeterRegistry;
 import java.time.Clock;
@@ -30,14 +31,15 @@ class SettleConfiguration {
             TaskArchive tasks,
             DeadLetters deadLetters,
             Redis redis,
+            Registry registry,
             HeartbeatLoop heartbeats,
             HeartbeatArchive heartbeatArchive,
             Admin admin,
             SettleSettings settings,
-            MeterRegistry registry,
+            MeterRegistry meterRegistry,
             Traces traces,
             Clock clock) {
-        SettleMeters meters = new SettleMeters(registry);
+        SettleMeters meters = new SettleMeters(meterRegistry);
         Attempts attempts = new Attempts(redis, settings.taskRetention());
         // Two threads give back; RandomGenerator.getDefault() is not for sharing, so each has its own.
         GiveBack ofResults = new GiveBack(
@@ -45,7 +47,13 @@ class SettleConfiguration {
         GiveBack ofRecovery = new GiveBack(
                 attempts, queue, tasks, deadLetters, topics, settings, meters, clock, RandomGenerator.getDefault());
         return new Settlement(
-                new IndexRebuild(redis, heartbeatArchive, new InFlight(clients, admin, topics), attempts, clock),
+                new IndexRebuild(
+                        redis,
+                        new SpoiltKeys(redis, registry),
+                        heartbeatArchive,
+                        new InFlight(clients, admin, topics),
+                        attempts,
+                        clock),
                 new ResultLoop(clients, shared, topics, attempts, ofResults, deadLetters, meters, traces, clock),
                 new Recovery(clients, admin, topics, attempts, ofRecovery, heartbeats::owns, clock),
                 new Retention(attempts));

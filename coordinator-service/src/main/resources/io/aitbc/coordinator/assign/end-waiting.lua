@@ -10,11 +10,9 @@ end
 local answer = {}
 local count = 0
 local held = {}
-local ended = { completed = true, failed = true, failing = true, cancelled = true, expired = true }
 for i = 5, #ARGV, 4 do
-  local task = 'task:' .. ARGV[i]
   local attempt = tonumber(ARGV[i + 1])
-  local seen = redis.call('HMGET', task, 'status', 'attempt', 'agent_id')
+  local task, seen = task_of(ARGV[i])
   local status, seen_attempt = seen[1], tonumber(seen[2]) or 0
   if ended[status] or (status and attempt < seen_attempt) then
     answer[#answer + 1] = 'before'

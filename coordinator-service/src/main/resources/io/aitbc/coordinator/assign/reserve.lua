@@ -27,7 +27,7 @@ local function agent_of(id)
     local fields = redis.call('HMGET', 'agent:' .. id, 'status', 'capacity')
     known = {
       status = fields[1],
-      capacity = tonumber(fields[2]) or 0,
+      capacity = number(fields[2], 0),
       held = redis.call('HLEN', 'agent:' .. id .. ':inflight'),
       grants = {},
     }
@@ -51,14 +51,30 @@ local function write_deadlines()
   end
 end
 
-local ended = { completed = true, failed = true, failing = true, cancelled = true, expired = true }
+-- Whether what an agent holds tells as well that it holds a live attempt. Else one of the two has been set aside, or is spoilt: the
+-- agent is made to hold it again, if there is such an agent.
+local function holds(id, task_id, attempt, assigned_at, deadline)
+  local agent = agents[id]
+  if agent then
+    write_grants(id, agent)
+  end
+  local inflight = 'agent:' .. id .. ':inflight'
+  if redis.call('HEXISTS', inflight, task_id) == 0 then
+    if redis.call('EXISTS', 'agent:' .. id) == 0 then
+      return false
+    end
+    redis.call('HSET', inflight, task_id,
+      '{"attempt":' .. attempt .. ',"assigned_at":"' .. assigned_at .. '","deadline":"' .. deadline .. '"}')
+    if agent then
+      agent.held, agent.changed = agent.held + 1, true
+    end
+  end
+  return true
+end
 
 -- Whether an attempt was granted for another record of the same task than this one. That record is the one to publish again; where it
 -- is not known, as after Redis was emptied, any is.
 local function is_duplicate(holder, task_id, origin)
-  if agents[holder] then
-    write_grants(holder, agents[holder])
-  end
   local note = redis.call('HGET', 'agent:' .. holder .. ':inflight', task_id)
   local granted_for = note and string.match(note, '"origin":"([^"]*)"')
   return granted_for and granted_for ~= origin
@@ -70,6 +86,13 @@ for i, placement in ipairs(cjson.decode(ARGV[5])) do
   local seen = redis.call('HMGET', task, 'status', 'attempt', 'agent_id', 'assigned_at')
   local status, seen_attempt, holder = seen[1], tonumber(seen[2]) or 0, seen[3]
   local agent = agent_of(agent_id)
+  local timeout = placement[8]
+  local deadline = deadline_of[timeout]
+  if not is_sound(status, seen[2], holder)
+    or status == 'assigned' and attempt == seen_attempt and not holds(holder, task_id, attempt, seen[4] or now, deadline) then
+    set_aside(task, 'status ' .. tostring(status) .. ', attempt ' .. tostring(seen[2]) .. ', agent ' .. tostring(holder))
+    status, seen_attempt = nil, 0
+  end
   if ended[status] or (status and attempt < seen_attempt) then
     rulings[i] = 'e'
   elseif status == 'assigned' and attempt == seen_attempt then
@@ -78,7 +101,7 @@ for i, placement in ipairs(cjson.decode(ARGV[5])) do
     else
       rulings[i] = 'l'
       answer[#answer + 1] = holder
-      answer[#answer + 1] = seen[4]
+      answer[#answer + 1] = seen[4] or now
     end
   elseif agent.status ~= 'active' then
     rulings[i] = 'u'
@@ -101,8 +124,6 @@ for i, placement in ipairs(cjson.decode(ARGV[5])) do
         agents[holder].freed = true
       end
     end
-    local timeout = placement[8]
-    local deadline = deadline_of[timeout]
     local n = #agent.grants
     agent.grants[n + 1] = task_id
     agent.grants[n + 2] = '{"attempt":' .. attempt .. ',"assigned_at":"' .. now .. '","deadline":"' .. deadline
@@ -110,7 +131,7 @@ for i, placement in ipairs(cjson.decode(ARGV[5])) do
     if n >= most_at_once then
       write_grants(agent_id, agent)
     end
-    redis.call('HSET', task, 'task_id', task_id, 'status', 'assigned', 'attempt', attempt, 'agent_id', agent_id,
+    call('HSET', task, 'task_id', task_id, 'status', 'assigned', 'attempt', attempt, 'agent_id', agent_id,
       'priority', placement[4], 'submitted_at', placement[5], 'assigned_at', now, 'assigned_ms', ARGV[1], 'deadline', deadline,
       'max_attempts', placement[7], 'timeout_seconds', timeout)
     agent.first_deadline = math.min(agent.first_deadline or math.huge, now_ms + timeout * 1000)

@@ -5,17 +5,17 @@
 --        '': requirements as JSON, not_before, expires_at
 -- Returns one text, for each task 1 if it has ended, as one that was cancelled before its record was read, else 0
 local answer = {}
-local ended = { completed = true, failed = true, failing = true, cancelled = true, expired = true }
 local waits_for = { requirements = 6, not_before = 7, expires_at = 8 }
 for i, one in ipairs(cjson.decode(ARGV[1])) do
-  local task = 'task:' .. one[1]
-  local status = redis.call('HGET', task, 'status')
+  local task, seen = task_of(one[1])
+  local status = seen[1]
   if not status then
     redis.call('HSET', task, 'task_id', one[1], 'status', 'queued', 'attempt', one[2], 'priority', one[3],
       'submitted_at', one[4], 'max_attempts', one[5])
   end
-  local attempt = status and status ~= 'queued' and tonumber(redis.call('HGET', task, 'attempt'))
-  answer[i] = ended[status] and attempt >= tonumber(one[2]) and 1 or 0
+  local attempt = status and status ~= 'queued' and tonumber(seen[2])
+  -- One that has ended, at an attempt that nobody knows any more, has ended.
+  answer[i] = ended[status] and (attempt or math.huge) >= tonumber(one[2]) and 1 or 0
   if status == 'queued' or not status and (one[6] ~= '' or one[7] ~= '' or one[8] ~= '') then
     for field, at in pairs(waits_for) do
       if one[at] ~= '' then

@@ -3,10 +3,9 @@
 -- KEYS   1 the channel of notices
 -- ARGV   1 task_id, 2 the attempt that failed last, 3 priority, 4 submitted_at, 5 by how many attempts it may be tried again
 -- Returns its status before ('unknown' when it has been forgotten), and its next attempt, 0 when it cannot be brought back
-local task = 'task:' .. ARGV[1]
-local seen = redis.call('HMGET', task, 'status', 'attempt', 'redriven')
+local task, seen = task_of(ARGV[1], 'redriven')
 local status, attempt = seen[1] or 'unknown', tonumber(seen[2]) or tonumber(ARGV[2])
-if status == 'queued' and tonumber(seen[3]) == attempt then
+if status == 'queued' and tonumber(seen[4]) == attempt then
   return { status, attempt }
 end
 -- The dead letter is there, so the task has failed, even if whoever wrote the letter has not got to say so.

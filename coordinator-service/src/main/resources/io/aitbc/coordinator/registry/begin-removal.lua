@@ -12,7 +12,7 @@ if redis.call('EXISTS', agent .. ':inflight') == 1 or redis.call('ZSCORE', 'agen
   return { 'not yet' }
 end
 local since = tonumber(string.match(redis.call('HGET', agent, 'topic') or '', '^removing (%d+)$'))
-if since and tonumber(ARGV[2]) - since < tonumber(ARGV[3]) then
+if since and math.abs(tonumber(ARGV[2]) - since) < tonumber(ARGV[3]) then
   return { 'not yet' }
 end
 redis.call('HSET', agent, 'topic', 'removing ' .. ARGV[2])

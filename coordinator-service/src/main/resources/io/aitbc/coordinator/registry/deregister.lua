@@ -14,7 +14,8 @@ if seen[1] == 'inactive' and not seen[2] then
 end
 -- By whichever clock is ahead: what the agent said before is not to bring it back.
 local heard_ms = redis.call('HGET', agent, 'heard_ms')
-if not heard_ms or tonumber(heard_ms) < tonumber(ARGV[2]) then
+local heard = number(heard_ms, 0)
+if heard < tonumber(ARGV[2]) or heard > tonumber(ARGV[2]) + farthest_ms then
   heard_ms = ARGV[2]
 end
 redis.call('HSET', agent, 'status', 'inactive', 'health_score', '0.000', 'heard_ms', heard_ms)

@@ -16,15 +16,21 @@
 local now_ms, removal_ms, registration_fields = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local said_now = ARGV[4] == '1'
 local status_factor = { active = 1, busy = 0.9, maintenance = 0.8 }
+local status_names = { active = true, busy = true, maintenance = true, inactive = true, stale = true, error = true }
 local longest_rivalry_ms = 600000
 local answer, changed, heard = {}, {}, {}
 local unknown = 0
 
 -- An instance that speaks again after another took its place did not make way for it: both run.
 local function note_instance(agent, instance, before, at, at_ms)
-  local former_json = redis.call('HGET', agent, 'former_instances')
-  local former, kept, contested = cjson.decode(former_json or '{}'), {}, false
+  local read, former = pcall(cjson.decode, redis.call('HGET', agent, 'former_instances') or '{}')
+  if not read or type(former) ~= 'table' then
+    set_field_aside(agent, 'former_instances')
+    former = {}
+  end
+  local kept, contested = {}, false
   for id, when in pairs(former) do
+    when = number(when, 0)
     if id == instance then
       contested = at_ms > when and at_ms - when < longest_rivalry_ms
     elseif at_ms - when < longest_rivalry_ms then
@@ -54,11 +60,20 @@ while i <= #ARGV do
   -- No more than every heartbeat needs.
   local before = redis.call('HMGET', agent, 'status', 'failure_share', 'results_at', 'digest', 'topic', 'instance_id', 'heard_ms',
     'said_inactive')
-  local old_status, topic, heard_ms = before[1], before[5], tonumber(before[7]) or 0
+  local old_status, topic, heard_ms = before[1], before[5], number(before[7], 0)
+  if old_status and not status_names[old_status] then
+    -- Like one that went silent, it is active again once it speaks.
+    set_field_aside(agent, 'status', 'stale')
+    old_status = 'stale'
+  end
+  if heard_ms > now_ms + farthest_ms then
+    set_field_aside(agent, 'heard_ms')
+    heard_ms = 0
+  end
   local deregistered = old_status == 'inactive' and not before[8]
   local leaving_since = topic and topic ~= 'made' and tonumber(string.match(topic, '^removing (%d+)$'))
 
-  if leaving_since and now_ms - leaving_since < removal_ms then
+  if leaving_since and math.abs(now_ms - leaving_since) < removal_ms then
     answer[#answer + 1] = digest == '' and deregistered and 'unknown' or 'leaving'
   elseif not said_now and (at_ms < heard_ms or at_ms == heard_ms and old_status == 'inactive'
       or digest == '' and status == 'inactive' and deregistered) then
@@ -86,10 +101,11 @@ while i <= #ARGV do
       local said = redis.call('HMGET', agent, 'load_metrics', 'load_factor')
       metrics, load_factor = said[1] or '{}', said[2] or '1'
     end
-    local share = tonumber(before[2]) or 0
+    local share = number(before[2], 0)
     if share > 0 then
-      share = share * 0.5 ^ (math.max(0, at_ms - (tonumber(before[3]) or at_ms)) / 60000)
+      share = share * 0.5 ^ (math.max(0, at_ms - number(before[3], at_ms)) / 60000)
     end
+    load_factor = number(load_factor) and load_factor or '1'
     local health = tonumber(load_factor) * (1 - 0.4 * share) * (status_factor[status] or 0)
     redis.call('HSET', agent, 'status', status, 'last_heartbeat', at, 'heard_ms', at_ms < heard_ms and before[7] or ARGV[fields - 10],
       'load_metrics', metrics, 'load_factor', load_factor,

@@ -8,7 +8,10 @@ local last = redis.call('ZSCORE', 'agents:heartbeats', id)
 if not last or tonumber(last) > tonumber(ARGV[2]) then
   return { 'alive' }
 end
-redis.call('HSET', 'agent:' .. id, 'status', 'stale', 'health_score', '0.000')
+-- What is known of one that is to be silent may have been set aside.
+if redis.call('EXISTS', 'agent:' .. id) == 1 then
+  redis.call('HSET', 'agent:' .. id, 'status', 'stale', 'health_score', '0.000')
+end
 redis.call('SREM', 'agents:active', id)
 redis.call('ZREM', 'agents:heartbeats', id)
 redis.call('ZADD', 'agents:gone', 'GT', ARGV[3], id)

@@ -8,19 +8,12 @@ if redis.call('EXISTS', 'index:complete') == 0 then
   return redis.error_reply('REBUILDING what agents hold is being read from Kafka')
 end
 local task_id, attempt, agent_id = ARGV[1], tonumber(ARGV[2]), ARGV[3]
-local task = 'task:' .. task_id
-local seen = redis.call('HMGET', task, 'status', 'attempt', 'agent_id')
-if seen[1] then
-  if (seen[1] ~= 'assigned' and seen[1] ~= 'failing') or tonumber(seen[2]) ~= attempt or seen[3] ~= agent_id then
-    return { 'before' }
-  end
-else
-  -- As in settle.lua: the task's own key is gone.
-  local note = redis.call('HGET', 'agent:' .. agent_id .. ':inflight', task_id)
-  if not note or tonumber(string.match(note, '"attempt":(%d+)')) ~= attempt then
-    return { 'before' }
-  end
-  redis.call('HSET', task, 'assigned_at', string.match(note, '"assigned_at":"([^"]*)"'))
+local task, seen = task_of(task_id)
+if not seen[1] and revive(task_id, attempt, agent_id) then
+  seen = { 'assigned', attempt, agent_id }
 end
-redis.call('HSET', task, 'task_id', task_id, 'status', 'failing', 'attempt', attempt, 'agent_id', agent_id)
+if (seen[1] ~= 'assigned' and seen[1] ~= 'failing') or tonumber(seen[2]) ~= attempt or seen[3] ~= agent_id then
+  return { 'before' }
+end
+redis.call('HSET', task, 'status', 'failing')
 return { 'fenced' }

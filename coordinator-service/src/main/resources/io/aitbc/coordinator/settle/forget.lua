@@ -2,13 +2,23 @@
 -- Guarantee: a task that is not completed stays, as one that came again after somebody had deleted what was known of it.
 -- ARGV   1 for how many s they are kept, 2 after how many tasks to stop
 -- Returns how many it looked at
-local until_s, most = tonumber(redis.call('TIME')[1]) - tonumber(ARGV[1]), tonumber(ARGV[2])
+local now_s = tonumber(redis.call('TIME')[1])
+local until_s, most = now_s - tonumber(ARGV[1]), tonumber(ARGV[2])
 local most_at_once = 1000
 local seen = 0
 while seen < most do
   local oldest = redis.call('LINDEX', 'tasks:completed', 0)
   local completed_s, ids = string.match(oldest or '', '^(%d+) (.*)$')
-  if not oldest or completed_s and tonumber(completed_s) > until_s then
+  if not oldest then
+    break
+  end
+  if completed_s and tonumber(completed_s) > now_s + farthest_ms / 1000 then
+    -- A time that was never written by a script: nothing behind it is to be kept for ever.
+    report('tasks:completed (' .. completed_s .. ')')
+    redis.call('LSET', 'tasks:completed', 0, now_s .. ' ' .. ids)
+    break
+  end
+  if completed_s and tonumber(completed_s) > until_s then
     break
   end
   local tasks = {}

@@ -15,9 +15,11 @@ local restored, held = 0, {}
 local speaks = { active = true, busy = true, maintenance = true }
 for i = 3, #ARGV, 10 do
   local task_id, attempt, agent_id = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2]
-  local task = 'task:' .. task_id
-  local seen = redis.call('HMGET', task, 'status', 'attempt')
-  if not seen[1] or seen[1] == 'queued' and (tonumber(seen[2]) or 0) <= attempt then
+  local task, seen = task_of(task_id)
+  local unknown = not seen[1] or seen[1] == 'queued' and (tonumber(seen[2]) or 0) <= attempt
+  local live = seen[1] == 'assigned' and tonumber(seen[2]) == attempt and seen[3] == agent_id
+  -- What an agent holds may have been set aside where its task was not.
+  if unknown or live and redis.call('HEXISTS', 'agent:' .. agent_id .. ':inflight', task_id) == 0 then
     redis.call('HSET', task, 'task_id', task_id, 'status', 'assigned', 'attempt', attempt, 'agent_id', agent_id,
       'priority', ARGV[i + 3], 'submitted_at', ARGV[i + 4], 'assigned_at', ARGV[i + 5], 'assigned_ms', ARGV[i + 6],
       'deadline', ARGV[i + 9], 'max_attempts', ARGV[i + 7], 'timeout_seconds', ARGV[i + 8])

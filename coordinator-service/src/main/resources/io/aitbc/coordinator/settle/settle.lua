@@ -25,8 +25,8 @@ local function track_of(agent_id)
   local track = tracks[agent_id]
   if not track then
     local seen = redis.call('HMGET', 'agent:' .. agent_id, 'failure_share', 'response_ms', 'results_at')
-    track = { share = tonumber(seen[1]) or 0, response = math.min(tonumber(seen[2]) or 0, longest_attempt_ms) }
-    local age_ms = math.max(0, now_ms - (tonumber(seen[3]) or now_ms))
+    track = { share = number(seen[1], 0), response = math.min(number(seen[2], longest_attempt_ms), longest_attempt_ms) }
+    local age_ms = math.max(0, now_ms - number(seen[3], now_ms))
     track.share = track.share * 0.5 ^ (age_ms / 60000)
     track.kept = math.exp(-age_ms / 60000)
     track.longest = 0
@@ -62,10 +62,12 @@ for i, report in ipairs(cjson.decode(ARGV[3])) do
   local mine = tonumber(seen[2]) == attempt and seen[3] == agent_id
   -- A failing attempt was fenced off by this very result: whoever did it has died before the dead letter was written.
   local live = mine and (status == 'assigned' or status == 'failing' and (outcome == 'failed' or outcome == 'rejected'))
-  if not status then
-    -- The task's own key is gone, by eviction or by hand: what the agent holds is proof enough that it was given this attempt.
-    local note = redis.call('HGET', 'agent:' .. agent_id .. ':inflight', task_id)
-    live = note and tonumber(string.match(note, '"attempt":(%d+)')) == attempt
+  if not live and not is_sound(status, seen[2], seen[3]) then
+    set_aside(task, 'status ' .. tostring(status) .. ', attempt ' .. tostring(seen[2]))
+    status = nil
+  end
+  if not status and revive(task_id, attempt, agent_id) then
+    live, status = true, 'assigned'
   end
   if not live then
     if status then
@@ -73,15 +75,12 @@ for i, report in ipairs(cjson.decode(ARGV[3])) do
     end
     answer[i] = status and 'l' or 'u'
   elseif outcome == 'completed' then
-    redis.call('HSET', task, 'status', 'completed', 'finished_at', now, 'result', report[5])
-    if not status then
-      redis.call('HSET', task, 'task_id', task_id, 'attempt', attempt, 'agent_id', agent_id)
-    end
+    call('HSET', task, 'status', 'completed', 'finished_at', now, 'result', report[5])
     if report[6] ~= '' then
-      redis.call('HSET', task, 'agent_started_at', report[6])
+      call('HSET', task, 'agent_started_at', report[6])
     end
     if report[7] ~= '' then
-      redis.call('HSET', task, 'agent_finished_at', report[7])
+      call('HSET', task, 'agent_finished_at', report[7])
     end
     done[#done + 1] = task_id
     local by = done_by[agent_id] or {}
@@ -91,10 +90,8 @@ for i, report in ipairs(cjson.decode(ARGV[3])) do
     note_response(agent_id, tonumber(seen[4]), false)
     answer[i] = 'c'
   elseif outcome == 'progress' then
-    if status then
-      -- Its time begins anew, see HeldAssignment.java.
-      redis.call('HSET', task, 'progress', report[5], 'progress_at', now)
-    end
+    -- Its time begins again, see HeldAssignment.java.
+    redis.call('HSET', task, 'progress', report[5], 'progress_at', now)
     answer[i] = 'p'
   else
     if outcome == 'failed' then

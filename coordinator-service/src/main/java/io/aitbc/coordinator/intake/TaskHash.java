@@ -1,0 +1,81 @@
+package io.aitbc.coordinator.intake;
+
+import io.aitbc.contracts.Json;
+import io.aitbc.contracts.Priority;
+import io.aitbc.contracts.Requirements;
+import java.time.Instant;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.Set;
+import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
+
+/** The form of a task in Redis: a hash of texts, of which some are numbers, times or JSON. */
+final class TaskHash {
+    private static final Consumer<String> NUMBER = Integer::parseInt;
+    private static final Consumer<String> TIME = Instant::parse;
+    private static final Consumer<String> JSON = text -> {
+        if (!text.isEmpty()) {
+            Json.MAPPER.readTree(text);
+        }
+    };
+
+    private static final Map<String, Consumer<String>> FORMS = Map.ofEntries(
+            Map.entry("attempt", NUMBER),
+            Map.entry("max_attempts", NUMBER),
+            Map.entry("timeout_seconds", NUMBER),
+            Map.entry("priority", Priority::parse),
+            Map.entry("submitted_at", TIME),
+            Map.entry("assigned_at", TIME),
+            Map.entry("deadline", TIME),
+            Map.entry("progress_at", TIME),
+            Map.entry("finished_at", TIME),
+            Map.entry("not_before", TIME),
+            Map.entry("expires_at", TIME),
+            Map.entry("requirements", text -> Json.read(text, Requirements.class)),
+            Map.entry("result", JSON),
+            Map.entry("error", JSON),
+            Map.entry("progress", JSON));
+
+    private static final Set<String> LIVE = Set.of("assigned", "failing");
+
+    private TaskHash() {}
+
+    /** Which fields cannot be read, with their values. */
+    static Map<String, String> spoilt(Map<String, String> hash) {
+        Map<String, String> spoilt = new HashMap<>();
+        hash.forEach((field, value) -> {
+            Consumer<String> form = FORMS.get(field);
+            if (form != null && !isOf(form, value)) {
+                spoilt.put(field, value);
+            }
+        });
+        return spoilt;
+    }
+
+    private static boolean isOf(Consumer<String> form, String value) {
+        try {
+            form.accept(value);
+            return true;
+        } catch (RuntimeException e) {
+            return false;
+        }
+    }
+
+    /**
+     * What must be there and readable, or nothing is known of the task: with what it has ended, or which attempt waits, or who has which
+     * since when.
+     */
+    static Set<String> essential(@Nullable String status) {
+        if (TaskStates.hasEnded(status)) {
+            return Set.of("status");
+        }
+        return LIVE.contains(String.valueOf(status))
+                ? Set.of("status", "attempt", "agent_id", "assigned_at")
+                : Set.of("status", "attempt");
+    }
+
+    static boolean isStatus(@Nullable String status) {
+        return "queued".equals(status) || LIVE.contains(String.valueOf(status)) || TaskStates.hasEnded(status);
+    }
+}

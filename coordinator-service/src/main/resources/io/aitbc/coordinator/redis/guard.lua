@@ -1,0 +1,111 @@
+-- Precedes every script and replaces redis.call: a key of the wrong type, or a counter that is no number, is set aside, and the script
+-- continues as if it had never existed. What is set aside is kept as spoilt:{key} for a week and reported once, see SpoiltKeys.java.
+-- Guarantee: no error that a spoilt key causes reaches a script. Any other, such as a Redis that refuses to write, does.
+local server, call = redis, redis.call
+local kept_s, most_reports, longest_quote = 604800, 1000, 100
+-- No clock is so far ahead: a later time was not written by a coordinator.
+local farthest_ms = 86400000
+
+local function report(text)
+  local reply = server.pcall('RPUSH', 'spoilt:log', text)
+  if type(reply) == 'table' then
+    if string.find(reply.err, 'WRONGTYPE', 1, true) then
+      call('UNLINK', 'spoilt:log')
+    end
+    call('RPUSH', 'spoilt:log', text)
+  end
+  call('LTRIM', 'spoilt:log', -most_reports, -1)
+end
+
+local function set_aside(key, why)
+  local aside = 'spoilt:' .. key
+  call('RENAME', key, aside)
+  call('EXPIRE', aside, kept_s)
+  if key == 'agents:events' then
+    -- Not from 1: whoever follows the numbers is to find out that some are missing.
+    call('SET', key, call('TIME')[1] .. '000')
+  end
+  report(key .. ' (' .. (why or 'a ' .. call('TYPE', aside).ok) .. ')')
+end
+
+-- Removes one field of a hash, or puts something in its place.
+local function set_field_aside(key, field, instead)
+  local value, aside = call('HGET', key, field), 'spoilt:' .. key
+  local reply = server.pcall('HSET', aside, field, value)
+  if type(reply) == 'table' then
+    if string.find(reply.err, 'WRONGTYPE', 1, true) then
+      call('UNLINK', aside)
+    end
+    call('HSET', aside, field, value)
+  end
+  call('EXPIRE', aside, kept_s)
+  if instead then
+    call('HSET', key, field, instead)
+  else
+    call('HDEL', key, field)
+  end
+  report(key .. ' ' .. field .. ' (' .. string.sub(value, 1, longest_quote) .. ')')
+end
+
+local function repair(err, command, key, field)
+  if string.find(err, 'WRONGTYPE', 1, true) then
+    set_aside(key)
+  elseif string.find(err, 'not an integer', 1, true) or string.find(err, 'would overflow', 1, true) then
+    if command == 'HINCRBY' then
+      set_field_aside(key, field)
+    else
+      set_aside(key, 'not a number')
+    end
+  end
+end
+
+local redis = setmetatable({
+  call = function(command, ...)
+    local reply = server.pcall(command, ...)
+    if type(reply) == 'table' and reply.err then
+      repair(reply.err, command, ...)
+      return call(command, ...)
+    end
+    return reply
+  end,
+}, { __index = server })
+
+-- A number that arithmetic can rely on.
+local function number(text, otherwise)
+  local value = tonumber(text)
+  return value and value == value and math.abs(value) < 1e300 and value or otherwise
+end
+
+-- A failing attempt is fenced off, and its dead letter on the way: see fence.lua.
+local ended = { completed = true, failed = true, failing = true, cancelled = true, expired = true }
+
+-- Whether status, attempt and agent of a task, as read, can be relied on; all are missing of a task that is unknown.
+local function is_sound(status, attempt, agent_id)
+  if status == 'assigned' or status == 'queued' then
+    return number(attempt) and (agent_id or status == 'queued')
+  end
+  return ended[status] or not (status or attempt or agent_id)
+end
+
+-- The key of a task, and its status, attempt, agent and further fields. If these cannot be relied on the task is unknown from now on.
+local function task_of(id, ...)
+  local task = 'task:' .. id
+  local seen = redis.call('HMGET', task, 'status', 'attempt', 'agent_id', ...)
+  if not is_sound(seen[1], seen[2], seen[3]) then
+    set_aside(task, 'status ' .. tostring(seen[1]) .. ', attempt ' .. tostring(seen[2]))
+    seen = {}
+  end
+  return task, seen
+end
+
+-- Makes a task known again of which nothing is but that an agent holds this attempt of it; false if the agent does not.
+local function revive(task_id, attempt, agent_id)
+  local note = redis.call('HGET', 'agent:' .. agent_id .. ':inflight', task_id)
+  local read, held = pcall(cjson.decode, note or '')
+  if not read or type(held) ~= 'table' or held.attempt ~= attempt or not (held.assigned_at and held.deadline) then
+    return false
+  end
+  redis.call('HSET', 'task:' .. task_id, 'task_id', task_id, 'status', 'assigned', 'attempt', attempt, 'agent_id', agent_id,
+    'assigned_at', tostring(held.assigned_at), 'deadline', tostring(held.deadline))
+  return true
+end

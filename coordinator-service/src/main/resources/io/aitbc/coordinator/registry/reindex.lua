@@ -1,0 +1,33 @@
+-- Makes the sets of agents agree with their hashes again, after one of the sets was set aside.
+-- Guarantee: what the sets hold besides stays.
+-- KEYS   1 the channel of notices
+-- ARGV   1 now in ms, then agent ids
+-- Returns nothing
+local speaks = { active = true, busy = true, maintenance = true }
+local changed = {}
+for i = 2, #ARGV do
+  local id = ARGV[i]
+  local seen = redis.call('HMGET', 'agent:' .. id, 'status', 'heard_ms', 'topic')
+  local status = seen[1]
+  local holds = redis.call('EXISTS', 'agent:' .. id .. ':inflight') == 1
+  if status and (status ~= 'inactive' or seen[3]) then
+    redis.call('SADD', 'agents:known', id)
+    redis.call(status == 'active' and 'SADD' or 'SREM', 'agents:active', id)
+    if speaks[status] then
+      redis.call('ZADD', 'agents:heartbeats', 'NX', string.format('%.0f', number(seen[2], tonumber(ARGV[1]))), id)
+    elseif holds then
+      redis.call('ZADD', 'agents:gone', 'NX', ARGV[1], id)
+    end
+    if status == 'inactive' then
+      redis.call('ZADD', 'agents:departed', 'NX', ARGV[1], id)
+    end
+    changed[#changed + 1] = '"' .. id .. '"'
+  end
+  if holds then
+    redis.call('ZADD', 'agents:deadlines', 'LT', ARGV[1], id)
+  end
+end
+if #changed > 0 then
+  redis.call('PUBLISH', KEYS[1], '{"seq":' .. redis.call('INCR', 'agents:events') .. ',"changed":[' .. table.concat(changed, ',') .. ']}')
+end
+return {}

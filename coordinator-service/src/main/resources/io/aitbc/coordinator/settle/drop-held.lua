@@ -1,0 +1,13 @@
+-- Takes a task out of what an agent holds, of which the agent holds no live attempt.
+-- Guarantee: what has been noted since it was read stays.
+-- KEYS   1 the channel of notices
+-- ARGV   1 agent_id, 2 task_id, 3 how it is noted
+-- Returns nothing
+local inflight = 'agent:' .. ARGV[1] .. ':inflight'
+local _, seen = task_of(ARGV[2])
+if redis.call('HGET', inflight, ARGV[2]) == ARGV[3] and not ((seen[1] == 'assigned' or seen[1] == 'failing') and seen[3] == ARGV[1]) then
+  set_field_aside(inflight, ARGV[2])
+  redis.call('PUBLISH', KEYS[1],
+    '{"seq":' .. redis.call('INCR', 'agents:events') .. ',"held":{"' .. ARGV[1] .. '":' .. redis.call('HLEN', inflight) .. '}}')
+end
+return {}
