@@ -13,6 +13,7 @@ import io.aitbc.contracts.Topics;
 import io.aitbc.localstack.LocalStack;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Queue;
@@ -41,6 +42,9 @@ import tools.jackson.databind.node.ObjectNode;
  */
 class TopicFuzzTest {
     private static final long SEED = Long.getLong("fuzz.seed", 1);
+    /** So many records come from one producer, one after the other. */
+    private static final int RUN = 20;
+
     private static final long COUNT = Long.getLong("fuzz.count", 4_000);
     private static final Topics TOPICS = new Topics("fuzz-topics.");
     private static final Duration LONG = Duration.ofSeconds(30);
@@ -114,17 +118,39 @@ class TopicFuzzTest {
         }
     }
 
+    /** Every tenth run of records comes in a transaction, of which every second is aborted. */
     private static void publish() {
-        try (KafkaProducer<byte[], byte[]> producer = new KafkaProducer<>(
-                Map.of(
-                        ProducerConfig.BOOTSTRAP_SERVERS_CONFIG,
-                        LocalStack.shared().bootstrapServers()),
-                new ByteArraySerializer(),
-                new ByteArraySerializer())) {
-            for (long seed = SEED; seed < SEED + COUNT; seed++) {
-                producer.send(new Message(seed).record());
+        try (KafkaProducer<byte[], byte[]> producer = producer(Map.of());
+                KafkaProducer<byte[], byte[]> transactional =
+                        producer(Map.of(ProducerConfig.TRANSACTIONAL_ID_CONFIG, TOPICS.prefix() + "fuzz"))) {
+            transactional.initTransactions();
+            long seed = SEED;
+            while (seed < SEED + COUNT) {
+                long end = Math.min(SEED + COUNT, seed + RUN);
+                if (seed / RUN % 10 == 0) {
+                    transactional.beginTransaction();
+                    for (; seed < end; seed++) {
+                        transactional.send(new Message(seed).record());
+                    }
+                    if (end / RUN % 20 < 10) {
+                        transactional.commitTransaction();
+                    } else {
+                        transactional.flush();
+                        transactional.abortTransaction();
+                    }
+                }
+                for (; seed < end; seed++) {
+                    producer.send(new Message(seed).record());
+                }
             }
         }
+    }
+
+    private static KafkaProducer<byte[], byte[]> producer(Map<String, Object> more) {
+        Map<String, Object> config = new HashMap<>(more);
+        config.put(
+                ProducerConfig.BOOTSTRAP_SERVERS_CONFIG, LocalStack.shared().bootstrapServers());
+        return new KafkaProducer<>(config, new ByteArraySerializer(), new ByteArraySerializer());
     }
 
     private static void awaitRead(String group, String topic) {

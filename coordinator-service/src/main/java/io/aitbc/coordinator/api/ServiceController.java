@@ -4,6 +4,7 @@ import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import io.aitbc.coordinator.Coordinator;
 import io.aitbc.coordinator.dispatch.Dispatcher;
+import io.aitbc.coordinator.intake.OpenTransactions;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
 import io.lettuce.core.RedisException;
@@ -11,6 +12,7 @@ import io.swagger.v3.oas.annotations.Operation;
 import io.swagger.v3.oas.annotations.tags.Tag;
 import java.time.Clock;
 import java.time.Instant;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.ExecutionException;
@@ -40,6 +42,7 @@ class ServiceController {
     private final Redis redis;
     private final Coordinator coordinator;
     private final Dispatcher dispatcher;
+    private final OpenTransactions transactions;
     private final String version;
     private final ObjectProvider<RequestMappingHandlerMapping> mappings;
     private final Clock clock;
@@ -49,6 +52,7 @@ class ServiceController {
             Redis redis,
             Coordinator coordinator,
             Dispatcher dispatcher,
+            OpenTransactions transactions,
             ObjectProvider<BuildProperties> build,
             @Qualifier("requestMappingHandlerMapping") ObjectProvider<RequestMappingHandlerMapping> mappings,
             Clock clock) {
@@ -56,6 +60,7 @@ class ServiceController {
         this.redis = redis;
         this.coordinator = coordinator;
         this.dispatcher = dispatcher;
+        this.transactions = transactions;
         BuildProperties properties = build.getIfAvailable();
         this.version = properties == null ? "unbuilt" : properties.getVersion();
         this.mappings = mappings;
@@ -68,12 +73,17 @@ class ServiceController {
             @JsonProperty("detail") @Nullable String detail) {
         static final State UP = new State("up", null);
 
+        /** @param detail what is the matter though it works */
+        static State up(String detail) {
+            return new State("up", detail);
+        }
+
         static State down(String detail) {
             return new State("down", detail);
         }
 
         boolean up() {
-            return this == UP;
+            return state.equals("up");
         }
     }
 
@@ -91,7 +101,8 @@ class ServiceController {
     @GetMapping({"/health", "/v1/health"})
     @Operation(
             summary = "Whether Kafka, Redis and the dispatch of tasks work; 503 when one does not",
-            description = "Also whether all shared topics are there, and all of the coordinator's threads run.")
+            description = "Also whether all shared topics are there, and all of the coordinator's threads run. `topics` names"
+                    + " transactions that have been open for some seconds and keep records from being read.")
     ResponseEntity<HealthNow> health() throws InterruptedException {
         State ofKafka = kafkaState();
         State ofRedis = redisState();
@@ -155,9 +166,16 @@ class ServiceController {
 
     private State topicsState() {
         Set<String> missing = coordinator.isStarted() ? coordinator.missingTopics() : Set.of();
-        return missing.isEmpty()
-                ? State.UP
-                : State.down("missing, and created again as soon as Kafka permits: " + String.join(", ", missing));
+        if (!missing.isEmpty()) {
+            return State.down("missing, and created again as soon as Kafka permits: " + String.join(", ", missing));
+        }
+        // Nothing that a restart of this coordinator would mend, so it stays up.
+        return transactions.newest().values().stream()
+                .sorted(Comparator.comparing(open -> open.partition().toString()))
+                .map(OpenTransactions.Open::sentence)
+                .reduce((one, other) -> one + "; " + other)
+                .map(State::up)
+                .orElse(State.UP);
     }
 
     private State threadsState() {

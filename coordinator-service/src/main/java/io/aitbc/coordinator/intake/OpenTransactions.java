@@ -120,6 +120,12 @@ public final class OpenTransactions implements Part {
             return "producer " + (producerId == null ? "of unknown id" : producerId)
                     + (transactionalId == null ? "" : " (transactional id " + transactionalId + ")");
         }
+
+        public String sentence() {
+            return producer() + " keeps a transaction on " + partition + " open"
+                    + (since == null ? "" : " since " + since) + ", and " + heldBack
+                    + (heldBack == 1 ? " record" : " records") + " from being read";
+        }
     }
 
     @Override

@@ -130,7 +130,8 @@ public final class ConsumerLoop implements AutoCloseable {
             position(consumer, topicId);
             records = consumer.poll(POLL);
             handler.handle(records);
-            if (commits && !records.isEmpty()) {
+            // Not only after records: a position also moves over aborted ones and the markers of transactions.
+            if (commits && !records.nextOffsets().isEmpty()) {
                 consumer.commitSync(after(records, topicId));
             }
             pauseMs = FIRST_PAUSE_MS;
@@ -176,15 +177,10 @@ public final class ConsumerLoop implements AutoCloseable {
     }
 
     private static Map<TopicPartition, OffsetAndMetadata> after(ConsumerRecords<byte[], byte[]> records, Uuid topicId) {
-        String metadata = CommitTag.with(topicId, "");
         Map<TopicPartition, OffsetAndMetadata> offsets = new HashMap<>();
-        for (TopicPartition partition : records.partitions()) {
-            var ofPartition = records.records(partition);
-            offsets.put(
-                    partition,
-                    new OffsetAndMetadata(
-                            ofPartition.get(ofPartition.size() - 1).offset() + 1, metadata));
-        }
+        records.nextOffsets()
+                .forEach((partition, next) -> offsets.put(
+                        partition, new OffsetAndMetadata(next.offset(), CommitTag.with(topicId, ""))));
         return offsets;
     }
 
