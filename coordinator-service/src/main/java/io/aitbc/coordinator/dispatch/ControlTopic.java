@@ -64,7 +64,7 @@ final class ControlTopic implements AutoCloseable {
                 "control",
                 new ConsumerLoop.Source(
                         () -> shared.id(topics.control()),
-                        clients::freeConsumer,
+                        () -> clients.freeConsumer(),
                         (consumer, gained) -> begin(consumer, shared.id(topics.control()))),
                 this::handle,
                 false,

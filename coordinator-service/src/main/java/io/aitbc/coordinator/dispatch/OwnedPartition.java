@@ -3,6 +3,7 @@ package io.aitbc.coordinator.dispatch;
 import io.aitbc.contracts.ControlMessage.ClearQueue;
 import io.aitbc.contracts.Priority;
 import io.aitbc.coordinator.intake.OffsetLedger;
+import io.aitbc.coordinator.kafka.CommitTag;
 import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.match.WaitingTask;
 import java.time.Duration;
@@ -38,6 +39,9 @@ final class OwnedPartition {
 
     /** A text is kept as it came, small things in it as objects. */
     private static final long HEAP_PER_BYTE = 2;
+
+    /** The rest is for the id of the topic. */
+    private static final int MAX_METADATA = OffsetLedger.MAX_METADATA - CommitTag.LENGTH;
 
     /** What is to be committed. */
     record Commit(long offset, String metadata) {}
@@ -189,7 +193,7 @@ final class OwnedPartition {
     /** What to commit, if it is something else than the last time. */
     @Nullable
     Commit changedCommit() {
-        Commit now = new Commit(ledger.lowestUnfinished(), ledger.metadata());
+        Commit now = new Commit(ledger.lowestUnfinished(), ledger.metadata(MAX_METADATA));
         if (now.equals(committed)) {
             return null;
         }

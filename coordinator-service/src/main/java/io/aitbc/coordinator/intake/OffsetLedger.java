@@ -1,6 +1,5 @@
 package io.aitbc.coordinator.intake;
 
-import io.aitbc.coordinator.kafka.CommitTag;
 import java.nio.BufferUnderflowException;
 import java.nio.ByteBuffer;
 import java.util.Base64;
@@ -16,11 +15,10 @@ import java.util.stream.LongStream;
  * {@value #MAX_METADATA} characters the tail is cut: those offsets are read again and found done by the reservation.
  */
 public final class OffsetLedger {
-    /** Kafka's default for {@code offset.metadata.max.bytes}, less the tag that is added to it. */
-    static final int MAX_METADATA = 4096 - CommitTag.LENGTH;
+    /** Kafka's default for {@code offset.metadata.max.bytes}. */
+    public static final int MAX_METADATA = 4096;
 
     private static final String VERSION = "1:";
-    private static final int MAX_BYTES = (MAX_METADATA - VERSION.length()) / 4 * 3;
     /** The bitmap is moved down when this many of its low bits are behind the lowest unfinished offset. */
     private static final int COMPACT_AT = 1 << 16;
 
@@ -145,12 +143,18 @@ public final class OffsetLedger {
 
     /** The commit's metadata; empty when nothing is done above the lowest unfinished offset. */
     public String metadata() {
+        return metadata(MAX_METADATA);
+    }
+
+    /** The same, where something else is to have room beside it: at most so many characters. */
+    public String metadata(int most) {
         if (doneAbove == 0) {
             return "";
         }
         int from = Math.toIntExact(lowestUnfinished - origin);
-        Encoded runs = encodeRuns(from);
-        Encoded bitmap = encodeBitmap(from);
+        int mostBytes = (most - VERSION.length()) / 4 * 3;
+        Encoded runs = encodeRuns(from, mostBytes);
+        Encoded bitmap = encodeBitmap(from, mostBytes);
         // The one that tells more; of equals the shorter.
         boolean runsAreBetter =
                 runs.told == bitmap.told ? runs.buffer.position() <= bitmap.buffer.position() : runs.told > bitmap.told;
@@ -169,8 +173,8 @@ public final class OffsetLedger {
     /** A form of metadata, and of how many done offsets it tells. */
     private record Encoded(ByteBuffer buffer, long told) {}
 
-    private Encoded encodeRuns(int from) {
-        ByteBuffer buffer = ByteBuffer.allocate(MAX_BYTES);
+    private Encoded encodeRuns(int from, int mostBytes) {
+        ByteBuffer buffer = ByteBuffer.allocate(mostBytes);
         writeVarint(buffer, doneAbove);
         buffer.put((byte) 'R');
         int start = from;
@@ -186,8 +190,8 @@ public final class OffsetLedger {
         return new Encoded(buffer, told);
     }
 
-    private Encoded encodeBitmap(int from) {
-        ByteBuffer buffer = ByteBuffer.allocate(MAX_BYTES);
+    private Encoded encodeBitmap(int from, int mostBytes) {
+        ByteBuffer buffer = ByteBuffer.allocate(mostBytes);
         writeVarint(buffer, doneAbove);
         buffer.put((byte) 'B');
         int to = (int) Math.min(done.length(), from + 8L * buffer.remaining());

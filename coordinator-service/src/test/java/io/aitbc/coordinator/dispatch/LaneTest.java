@@ -15,6 +15,7 @@ import io.aitbc.coordinator.assign.Verdict.Ruling;
 import io.aitbc.coordinator.balance.LoadBalancingStrategy;
 import io.aitbc.coordinator.dispatch.OwnedPartition.Commit;
 import io.aitbc.coordinator.dispatch.OwnedPartition.Id;
+import io.aitbc.coordinator.kafka.CommitTag;
 import io.aitbc.coordinator.match.ATask;
 import io.aitbc.coordinator.match.Aging;
 import io.aitbc.coordinator.match.Matcher;
@@ -34,6 +35,7 @@ import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.stream.Collectors;
 import java.util.stream.LongStream;
+import org.apache.kafka.common.Uuid;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
@@ -107,6 +109,38 @@ class LaneTest {
         assertThat(outOfOrder.get(LOW_0).offset()).isZero();
         assertThat(outOfOrder.get(LOW_0).metadata()).isNotEmpty();
         assertThat(lane.commits()).isEmpty();
+    }
+
+    @Test
+    void aCommitLeavesRoomForTheTopicsId() {
+        for (long offset = 0; offset < 60_000; offset++) {
+            lane.received(position(LOW_0, offset));
+            if (offset % 2 == 1) {
+                finish(LOW_0, offset);
+            }
+        }
+
+        String metadata = lane.commits().get(LOW_0).metadata();
+
+        assertThat(metadata).hasSizeGreaterThan(4_000);
+        assertThat(CommitTag.with(Uuid.randomUuid(), metadata)).hasSizeLessThanOrEqualTo(4_096);
+    }
+
+    /** The clear meant what was in the topic; a task of the new one has nothing to do with it. */
+    @Test
+    void aClearOfADeletedTopicCancelsNothingInTheNewOne() {
+        lane.clear(clear("c", Priority.NORMAL, Map.of(0, 20L, 1, 5L)));
+        assertThat(lane.topicLost(Priority.NORMAL)).isZero();
+
+        lane.gained(NORMAL_0, 0, "", 30);
+        outside.ends.put(NORMAL_0, 30L);
+        read(NORMAL_0, 0);
+        lane.round(now);
+
+        assertThat(outside.ended).isEmpty();
+        assertThat(outside.reports)
+                .containsExactlyInAnyOrder(
+                        new QueueCleared("c", Priority.NORMAL, 0), new QueueCleared("c", Priority.NORMAL, 1));
     }
 
     @Test
