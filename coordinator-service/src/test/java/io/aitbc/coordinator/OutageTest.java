@@ -5,6 +5,7 @@ import static org.awaitility.Awaitility.await;
 
 import io.aitbc.localstack.LocalStack;
 import io.lettuce.core.RedisClient;
+import io.lettuce.core.api.sync.RedisCommands;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
@@ -125,6 +126,43 @@ class OutageTest {
                         .send("PUT", "/load-balancer/strategy", "{\"strategy\":\"random\"}")
                         .code())
                 .isEqualTo(200);
+    }
+
+    /** Full, a replica after a failover, or waiting for one: it answers reads all the while. */
+    @Test
+    void aRedisThatTakesNoWritesIsNotHealthy() {
+        try (RedisClient client = RedisClient.create(stack.redisUrl())) {
+            RedisCommands<String, String> redis = client.connect().sync();
+            redis.configSet("maxmemory-policy", "noeviction");
+            redis.configSet("maxmemory", "1");
+            assertTakesNoWrites();
+            redis.configSet("maxmemory", "0");
+            coordinator.awaitHealthy();
+            redis.replicaof("127.0.0.1", 1);
+            assertTakesNoWrites();
+            redis.replicaofNoOne();
+            coordinator.awaitHealthy();
+            redis.clientPause(15_000);
+            assertTakesNoWrites();
+        }
+        coordinator.awaitHealthy();
+        await().atMost(Duration.ofSeconds(30)).until(() -> redisUp().endsWith(" 1.0"));
+        coordinator.submit("{\"task_data\":{}}");
+        complete(1);
+    }
+
+    private void assertTakesNoWrites() {
+        assertUnhealthy("redis");
+        await().atMost(Duration.ofSeconds(15)).until(() -> redisUp().endsWith(" 0.0"));
+    }
+
+    private String redisUp() {
+        return coordinator
+                .text("/metrics")
+                .lines()
+                .filter(line -> line.startsWith("coordinator_redis_up"))
+                .findFirst()
+                .orElse("");
     }
 
     /** Nobody can be heard while Kafka is away, so nobody was silent: agents have time to speak first. */

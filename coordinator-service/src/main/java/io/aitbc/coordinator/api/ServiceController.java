@@ -185,7 +185,7 @@ class ServiceController {
 
     private State redisState() {
         try {
-            redis.sync().ping();
+            redis.proveWritable();
             return State.UP;
         } catch (RedisException e) {
             // "Unable to connect" alone would hide a wrong password.

@@ -10,6 +10,8 @@ import io.aitbc.coordinator.dispatch.ClusterControl;
 import io.aitbc.coordinator.dispatch.CoordinatorId;
 import io.aitbc.coordinator.dispatch.FiguresReport;
 import io.aitbc.coordinator.dispatch.LaneFigures;
+import io.aitbc.coordinator.redis.Redis;
+import io.lettuce.core.RedisException;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
@@ -35,6 +37,7 @@ public final class ClusterNow {
     private final FiguresReport report;
     private final Coordinator coordinator;
     private final String coordinatorId;
+    private final Redis redis;
     private final Clock clock;
     private final Deque<Point> points = new ArrayDeque<>();
     private volatile @Nullable Seen newest;
@@ -49,7 +52,9 @@ public final class ClusterNow {
             FiguresReport report,
             Coordinator coordinator,
             CoordinatorId coordinatorId,
+            Redis redis,
             Clock clock) {
+        this.redis = redis;
         this.figures = figures;
         this.control = control;
         this.report = report;
@@ -87,7 +92,7 @@ public final class ClusterNow {
         return kafkaAnswers;
     }
 
-    /** The same of Redis. */
+    /** Whether Redis answered the last question, and took a write. */
     public @Nullable Boolean redisAnswers() {
         return redisAnswers;
     }
@@ -142,11 +147,21 @@ public final class ClusterNow {
     private Figures.Tasks tasks() throws InterruptedException {
         try {
             Figures.Tasks tasks = figures.tasks(false);
-            redisAnswers = true;
+            redisAnswers = takesWrites();
             return tasks;
         } catch (RuntimeException e) {
             redisAnswers = false;
             throw e;
+        }
+    }
+
+    /** What can be read is told, even while nothing can be written. */
+    private boolean takesWrites() {
+        try {
+            redis.proveWritable();
+            return true;
+        } catch (RedisException e) {
+            return false;
         }
     }
 

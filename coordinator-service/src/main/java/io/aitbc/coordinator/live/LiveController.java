@@ -3,8 +3,13 @@ package io.aitbc.coordinator.live;
 import io.swagger.v3.oas.annotations.Operation;
 import io.swagger.v3.oas.annotations.Parameter;
 import io.swagger.v3.oas.annotations.tags.Tag;
+import jakarta.servlet.http.HttpServletRequest;
 import java.io.IOException;
+import java.util.Collections;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.ExecutorService;
@@ -12,7 +17,7 @@ import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.SynchronousQueue;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.atomic.AtomicInteger;
+import java.util.stream.Collectors;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import org.springframework.http.HttpStatus;
@@ -31,14 +36,20 @@ import org.springframework.web.servlet.mvc.method.annotation.SseEmitter;
 final class LiveController implements AutoCloseable {
     /** Each occupies a thread while it is written to, as long as its client takes. */
     private static final int MOST_CLIENTS = 200;
+    /** For so long each has its place. Then, when all are taken, it makes way for another, and may come again. */
+    private static final long UNDISTURBED_NANOS = TimeUnit.SECONDS.toNanos(10);
 
     private static final Logger log = LoggerFactory.getLogger(LiveController.class);
 
     private final LiveTopics topics;
-    private final AtomicInteger clients = new AtomicInteger();
+    /** Those that have a place, the longest there first. */
+    private final Map<Subscriber, Place> places = new LinkedHashMap<>();
+
     private final ExecutorService writers =
             // The next message of a client is given to a thread before the one before has quite ended.
             new ThreadPoolExecutor(0, 2 * MOST_CLIENTS, 30, TimeUnit.SECONDS, new SynchronousQueue<>());
+
+    private record Place(String address, long since) {}
 
     LiveController(LiveTopics topics) {
         this.topics = topics;
@@ -52,15 +63,11 @@ final class LiveController implements AutoCloseable {
     @GetMapping(path = "/events", produces = MediaType.TEXT_EVENT_STREAM_VALUE)
     @Operation(summary = "Topics as server-sent events: queues, agents, stats, history, tasks/{task_id}")
     SseEmitter events(
-            @Parameter(description = "Topics, with commas between") @RequestParam("topics") List<String> wanted) {
-        if (clients.incrementAndGet() > MOST_CLIENTS) {
-            clients.decrementAndGet();
-            throw new ResponseStatusException(
-                    HttpStatus.SERVICE_UNAVAILABLE,
-                    MOST_CLIENTS + " clients listen already: try again later, or use /ws");
-        }
+            @Parameter(description = "Topics, with commas between") @RequestParam("topics") List<String> wanted,
+            HttpServletRequest request) {
         SseEmitter emitter = new SseEmitter(0L);
         Subscriber subscriber = new Subscriber(message -> send(emitter, message), () -> end(emitter));
+        takePlace(subscriber, request.getRemoteAddr());
         try {
             topics.join(subscriber);
             wanted.forEach(topic -> topics.subscribe(subscriber, topic));
@@ -75,8 +82,44 @@ final class LiveController implements AutoCloseable {
         return emitter;
     }
 
+    /**
+     * Whether a client reads what it is sent shows only once all buffers between are full, which takes minutes. So when all places are
+     * taken, the address that has most of them gives up the one it has had for longest.
+     */
+    private void takePlace(Subscriber subscriber, String address) {
+        Subscriber evicted = null;
+        synchronized (places) {
+            if (places.size() >= MOST_CLIENTS) {
+                evicted = longestOfTheLargest()
+                        .orElseThrow(() -> new ResponseStatusException(
+                                HttpStatus.SERVICE_UNAVAILABLE,
+                                MOST_CLIENTS + " clients listen already: try again later, or use /ws"));
+                places.remove(evicted);
+            }
+            places.put(subscriber, new Place(address, System.nanoTime()));
+        }
+        if (evicted != null) {
+            topics.leave(evicted);
+            evicted.end();
+        }
+    }
+
+    private Optional<Subscriber> longestOfTheLargest() {
+        Map<String, Long> byAddress =
+                places.values().stream().collect(Collectors.groupingBy(Place::address, Collectors.counting()));
+        long most = Collections.max(byAddress.values());
+        long now = System.nanoTime();
+        return places.entrySet().stream()
+                .filter(one -> byAddress.get(one.getValue().address()) == most)
+                .filter(one -> now - one.getValue().since() >= UNDISTURBED_NANOS)
+                .map(Map.Entry::getKey)
+                .findFirst();
+    }
+
     private void leave(Subscriber subscriber) {
-        clients.decrementAndGet();
+        synchronized (places) {
+            places.remove(subscriber);
+        }
         topics.leave(subscriber);
     }
 

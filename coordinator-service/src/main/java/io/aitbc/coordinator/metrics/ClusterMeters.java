@@ -137,7 +137,7 @@ class ClusterMeters implements MeterBinder {
                 .description("Whether Kafka answered this coordinator's last question")
                 .register(registry);
         Gauge.builder("coordinator.redis.up", () -> known(cluster.redisAnswers()))
-                .description("Whether Redis answered this coordinator's last question")
+                .description("Whether Redis answered this coordinator's last question, and took a write")
                 .register(registry);
     }
 

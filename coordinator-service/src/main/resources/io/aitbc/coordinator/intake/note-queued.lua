@@ -7,7 +7,13 @@
 local answer = {}
 local waits_for = { requirements = 6, not_before = 7, expires_at = 8 }
 for i, one in ipairs(cjson.decode(ARGV[1])) do
-  local task, seen = task_of(one[1])
+  local task = 'task:' .. one[1]
+  local seen = redis.call('HMGET', task, 'status', 'attempt')
+  -- Who has it does not matter here.
+  if not is_sound(seen[1], seen[2], seen[1]) then
+    set_aside(task, 'status ' .. tostring(seen[1]) .. ', attempt ' .. tostring(seen[2]))
+    seen = {}
+  end
   local status = seen[1]
   if not status then
     redis.call('HSET', task, 'task_id', one[1], 'status', 'queued', 'attempt', one[2], 'priority', one[3],

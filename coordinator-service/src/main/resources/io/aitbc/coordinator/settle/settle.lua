@@ -25,7 +25,8 @@ local function track_of(agent_id)
   local track = tracks[agent_id]
   if not track then
     local seen = redis.call('HMGET', 'agent:' .. agent_id, 'failure_share', 'response_ms', 'results_at')
-    track = { share = number(seen[1], 0), response = math.min(number(seen[2], longest_attempt_ms), longest_attempt_ms) }
+    local response = tonumber(seen[2]) or 0
+    track = { share = number(seen[1], 0), response = response == response and math.min(response, longest_attempt_ms) or 0 }
     local age_ms = math.max(0, now_ms - number(seen[3], now_ms))
     track.share = track.share * 0.5 ^ (age_ms / 60000)
     track.kept = math.exp(-age_ms / 60000)

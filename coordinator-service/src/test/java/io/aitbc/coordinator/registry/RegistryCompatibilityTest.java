@@ -289,6 +289,9 @@ class RegistryCompatibilityTest {
         beat(3, null, null, "instance-2");
         beat(4, AgentStatus.BUSY, LOAD, "instance-1");
         String report = Json.text(List.of(List.of("task-9", "1", "agent-1", "failed", "", "", "")));
+        redis.sync().set(Keys.INDEX_COMPLETE, NOW.toString());
+        redis.sync().hset(Keys.inflight("agent-1"), "task-9", """
+                {"attempt":1,"assigned_at":"2026-11-01T12:00:00Z","deadline":"2026-11-01T12:10:00Z"}""");
         SETTLE.runNow(redis, List.of(ms(5), NOW.toString(), report));
         hashes.set("much seen", hash());
     }

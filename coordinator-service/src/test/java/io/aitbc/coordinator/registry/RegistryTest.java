@@ -359,7 +359,10 @@ class RegistryTest {
     @Test
     void aTopicWithUnsettledWorkIsNotRemoved() throws Exception {
         coordinator.register("indebted", 2);
-        redis.hset("agent:indebted:inflight", "a-task", "{}");
+        redis.hset(
+                "agent:indebted:inflight",
+                "a-task",
+                "{\"attempt\":1,\"assigned_at\":\"2026-01-01T00:00:00Z\",\"deadline\":\"2126-01-01T00:00:00Z\"}");
         coordinator.send("DELETE", "/agents/indebted", null);
         coordinator.register("debtless", 2);
         coordinator.send("DELETE", "/agents/debtless", null);
