@@ -112,7 +112,9 @@ class UnreadResultsTest {
             assertStillFirstAttempt(within);
             assertStillFirstAttempt(behind);
             JsonNode health = await().atMost(LONG)
-                    .until(() -> coordinator.get("/health").body(), one -> one.at("/topics").has("detail"));
+                    .until(
+                            () -> coordinator.get("/health").body(),
+                            one -> one.at("/topics").has("detail"));
             assertThat(health.path("status").asString("")).isEqualTo("healthy");
             assertThat(health.at("/topics/detail").asString("")).contains("tasks.results-0", "transactional id");
             hanging.commitTransaction();

@@ -101,8 +101,9 @@ class ServiceController {
     @GetMapping({"/health", "/v1/health"})
     @Operation(
             summary = "Whether Kafka, Redis and the dispatch of tasks work; 503 when one does not",
-            description = "Also whether all shared topics are there, and all of the coordinator's threads run. `topics` names"
-                    + " transactions that have been open for some seconds and keep records from being read.")
+            description =
+                    "Also whether all shared topics are there, and all of the coordinator's threads run. `topics` names"
+                            + " transactions that have been open for some seconds and keep records from being read.")
     ResponseEntity<HealthNow> health() throws InterruptedException {
         State ofKafka = kafkaState();
         State ofRedis = redisState();

@@ -117,7 +117,8 @@ public final class Redrive {
             throw new NotPossibleException(
                     false, "only a failed task can be tried again, and this one is " + answer.get(0));
         }
-        if (String.valueOf(attempt).equals(redis.readHashNow(Keys.task(taskId), read -> read.hget(Keys.task(taskId), REQUEUED)))) {
+        if (String.valueOf(attempt)
+                .equals(redis.readHashNow(Keys.task(taskId), read -> read.hget(Keys.task(taskId), REQUEUED)))) {
             return new Redriven(taskId, attempt, priority, true);
         }
         append(task.again(attempt, Math.min(MAX_ATTEMPTS_EVER, attempt - 1 + again)), priority, trace);

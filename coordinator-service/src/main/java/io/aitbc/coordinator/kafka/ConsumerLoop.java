@@ -179,8 +179,8 @@ public final class ConsumerLoop implements AutoCloseable {
     private static Map<TopicPartition, OffsetAndMetadata> after(ConsumerRecords<byte[], byte[]> records, Uuid topicId) {
         Map<TopicPartition, OffsetAndMetadata> offsets = new HashMap<>();
         records.nextOffsets()
-                .forEach((partition, next) -> offsets.put(
-                        partition, new OffsetAndMetadata(next.offset(), CommitTag.with(topicId, ""))));
+                .forEach((partition, next) ->
+                        offsets.put(partition, new OffsetAndMetadata(next.offset(), CommitTag.with(topicId, ""))));
         return offsets;
     }
 

@@ -35,7 +35,11 @@ class ResponseOfFailuresTest {
         redis.sync().flushall();
         redis.sync().hset(Keys.agent("a"), "agent_id", "a");
         redis.sync().set(Keys.INDEX_COMPLETE, START.toString());
-        redis.sync().hset(Keys.inflight("a"), "t", "{\"attempt\":1,\"assigned_at\":\"2026-01-01T00:00:00Z\",\"deadline\":\"2026-01-01T00:01:00Z\"}");
+        redis.sync()
+                .hset(
+                        Keys.inflight("a"),
+                        "t",
+                        "{\"attempt\":1,\"assigned_at\":\"2026-01-01T00:00:00Z\",\"deadline\":\"2026-01-01T00:01:00Z\"}");
     }
 
     @AfterEach

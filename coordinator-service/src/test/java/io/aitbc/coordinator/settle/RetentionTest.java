@@ -128,7 +128,11 @@ class RetentionTest {
     /** Nothing is known of the tasks themselves but that an agent holds them; that makes no difference. */
     private void settle(Instant at, String... taskIds) {
         for (String id : taskIds) {
-            redis.sync().hset(Keys.inflight("a"), id, "{\"attempt\":1,\"assigned_at\":\"2026-01-01T00:00:00Z\",\"deadline\":\"2026-01-01T00:01:00Z\"}");
+            redis.sync()
+                    .hset(
+                            Keys.inflight("a"),
+                            id,
+                            "{\"attempt\":1,\"assigned_at\":\"2026-01-01T00:00:00Z\",\"deadline\":\"2026-01-01T00:01:00Z\"}");
         }
         kept(HOUR)
                 .settle(
