@@ -5,6 +5,7 @@ import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
 import jakarta.servlet.http.HttpServletRequest;
 import jakarta.servlet.http.HttpServletResponse;
+import java.time.Clock;
 import java.time.Duration;
 import java.time.temporal.ChronoUnit;
 import java.util.List;
@@ -42,17 +43,20 @@ class ApiConfiguration implements WebMvcConfigurer {
     }
 
     @Bean
-    FilterRegistrationBean<BodyLimit> bodyLimit(ApiSettings settings, JsonMapper mapper) {
+    FilterRegistrationBean<BodyLimit> bodyLimit(ApiSettings settings, JsonMapper mapper, Clock clock) {
         FilterRegistrationBean<BodyLimit> registration =
-                new FilterRegistrationBean<>(new BodyLimit(settings.maxBodyBytes(), mapper));
+                new FilterRegistrationBean<>(new BodyLimit(settings.maxBodyBytes(), mapper, clock));
         registration.setOrder(Ordered.HIGHEST_PRECEDENCE);
         return registration;
     }
 
     @Bean
     WebServerFactoryCustomizer<TomcatServletWebServerFactory> problemsOfTheServer() {
-        return factory -> factory.addContextCustomizers(
-                context -> ((StandardHost) context.getParent()).setErrorReportValveClass(ProblemValve.class.getName()));
+        return factory -> {
+            factory.addContextCustomizers(context ->
+                    ((StandardHost) context.getParent()).setErrorReportValveClass(ProblemValve.class.getName()));
+            factory.addContextValves(new UnreadBodies());
+        };
     }
 
     /** All is answered in JSON, problems too, whatever the caller would rather have. */

@@ -1,51 +1,263 @@
 package io.aitbc.coordinator.api;
 
+import io.aitbc.coordinator.background.RareWarning;
+import jakarta.servlet.AsyncContext;
+import jakarta.servlet.AsyncEvent;
+import jakarta.servlet.AsyncListener;
+import jakarta.servlet.DispatcherType;
 import jakarta.servlet.FilterChain;
+import jakarta.servlet.ReadListener;
 import jakarta.servlet.ServletException;
+import jakarta.servlet.ServletInputStream;
 import jakarta.servlet.http.HttpServletRequest;
+import jakarta.servlet.http.HttpServletRequestWrapper;
 import jakarta.servlet.http.HttpServletResponse;
+import java.io.BufferedReader;
+import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.io.InputStreamReader;
+import java.nio.charset.StandardCharsets;
+import java.time.Clock;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 import org.springframework.http.HttpStatus;
+import org.springframework.http.HttpStatusCode;
 import org.springframework.http.MediaType;
+import org.springframework.http.ProblemDetail;
 import org.springframework.web.filter.OncePerRequestFilter;
 import org.springframework.web.server.ResponseStatusException;
-import org.springframework.web.util.ContentCachingRequestWrapper;
 import tools.jackson.databind.json.JsonMapper;
 
-/** Refuses bodies above a size: at once when their length is said in advance, else while they are read. */
+/**
+ * Reads the body of a request before a thread is given to it, so that clients that are slow to send theirs occupy none. Refuses bodies
+ * above a size, at once when their length is said in advance, and those that have not come in time.
+ */
 final class BodyLimit extends OncePerRequestFilter {
+    private static final Logger log = LoggerFactory.getLogger(BodyLimit.class);
+    /** For all of it, however it comes. */
+    private static final long READ_WITHIN_MS = 10_000;
+
+    /** So much beyond the size is read all the same: a client that still sends does not hear an answer. */
+    private static final long MOST_SKIPPED = 2_097_152;
+
+    private static final int CHUNK = 8_192;
+    private static final String BODY = BodyLimit.class.getName() + ".body";
+    private static final String PASSED_ON = BodyLimit.class.getName() + ".passed-on";
+
     private final int maxBytes;
     private final JsonMapper mapper;
+    private final Clock clock;
+    private final RareWarning slow = new RareWarning(
+            log, "{} requests refused whose bodies did not come within " + READ_WITHIN_MS / 1_000 + " s, of {}");
 
-    BodyLimit(int maxBytes, JsonMapper mapper) {
+    BodyLimit(int maxBytes, JsonMapper mapper, Clock clock) {
         this.maxBytes = maxBytes;
         this.mapper = mapper;
+        this.clock = clock;
+    }
+
+    /** Once the body is there, the request comes again. */
+    @Override
+    protected boolean shouldNotFilterAsyncDispatch() {
+        return false;
     }
 
     @Override
     protected void doFilterInternal(HttpServletRequest request, HttpServletResponse response, FilterChain chain)
             throws ServletException, IOException {
-        if (request.getContentLengthLong() > maxBytes) {
-            response.setStatus(HttpStatus.CONTENT_TOO_LARGE.value());
-            response.setContentType(MediaType.APPLICATION_PROBLEM_JSON_VALUE);
-            response.getOutputStream().write(mapper.writeValueAsBytes(new ExceededException(maxBytes).getBody()));
-            return;
+        if (request.getAttribute(BODY) instanceof byte[] body) {
+            boolean first = request.getAttribute(PASSED_ON) == null;
+            request.setAttribute(PASSED_ON, true);
+            chain.doFilter(new WithBody(request, body, first), response);
+        } else if (request.getContentLengthLong() > maxBytes + MOST_SKIPPED
+                || request.getContentLengthLong() > maxBytes && request.getHeader("Expect") != null) {
+            answer(response, new ExceededException(maxBytes).getBody());
+        } else if (hasBody(request)) {
+            read(request, response);
+        } else {
+            chain.doFilter(request, response);
         }
-        chain.doFilter(
-                request.getContentLengthLong() >= 0
-                        ? request
-                        : new ContentCachingRequestWrapper(request, maxBytes) {
-                            @Override
-                            protected void handleContentOverflow(int limit) {
-                                throw new ExceededException(limit);
-                            }
-                        },
-                response);
+    }
+
+    private static boolean hasBody(HttpServletRequest request) {
+        return request.getDispatcherType() == DispatcherType.REQUEST
+                && (request.getContentLengthLong() > 0 || request.getHeader("Transfer-Encoding") != null);
+    }
+
+    private void read(HttpServletRequest request, HttpServletResponse response) throws IOException {
+        AsyncContext reading = request.startAsync();
+        reading.setTimeout(READ_WITHIN_MS);
+        reading.addListener(new AsyncListener() {
+            @Override
+            public void onTimeout(AsyncEvent event) throws IOException {
+                slow.about(request.getRemoteAddr());
+                slow.say(clock.instant());
+                refuse(
+                        reading,
+                        request,
+                        response,
+                        HttpStatus.REQUEST_TIMEOUT,
+                        "the body did not come within " + READ_WITHIN_MS / 1_000 + " s");
+            }
+
+            @Override
+            public void onComplete(AsyncEvent event) {}
+
+            @Override
+            public void onError(AsyncEvent event) {}
+
+            @Override
+            public void onStartAsync(AsyncEvent event) {}
+        });
+        ServletInputStream in = request.getInputStream();
+        in.setReadListener(new ReadListener() {
+            private final ByteArrayOutputStream body = new ByteArrayOutputStream();
+            private final byte[] chunk = new byte[CHUNK];
+            private long total;
+            private boolean refused;
+
+            @Override
+            public void onDataAvailable() throws IOException {
+                while (!refused && in.isReady()) {
+                    int count = in.read(chunk);
+                    if (count < 0) {
+                        return;
+                    }
+                    total += count;
+                    if (total <= maxBytes) {
+                        body.write(chunk, 0, count);
+                    } else if (total > maxBytes + MOST_SKIPPED) {
+                        refuse();
+                    }
+                }
+            }
+
+            @Override
+            public void onAllDataRead() throws IOException {
+                if (total > maxBytes) {
+                    refuse();
+                } else {
+                    request.setAttribute(BODY, body.toByteArray());
+                    passOn(reading, request, response);
+                }
+            }
+
+            private void refuse() throws IOException {
+                if (!refused) {
+                    refused = true;
+                    ExceededException exceeded = new ExceededException(maxBytes);
+                    BodyLimit.this.refuse(reading, request, response, exceeded.getStatusCode(), exceeded.getReason());
+                }
+            }
+
+            @Override
+            public void onError(Throwable failure) {
+                log.debug("A client has gone before its request was complete: {}", failure.toString());
+                reading.complete();
+            }
+        });
+    }
+
+    /** The server looks its address up once more, which a strange one does not survive. */
+    private void passOn(AsyncContext reading, HttpServletRequest request, HttpServletResponse response)
+            throws IOException {
+        try {
+            reading.dispatch();
+        } catch (IllegalArgumentException | UnsupportedOperationException e) {
+            log.debug("Not passed on: {}", e.toString());
+            refuse(reading, request, response, HttpStatus.NOT_FOUND, "there is nothing at this address");
+        }
+    }
+
+    private void refuse(
+            AsyncContext reading,
+            HttpServletRequest request,
+            HttpServletResponse response,
+            HttpStatusCode status,
+            String detail)
+            throws IOException {
+        answer(response, ProblemDetail.forStatusAndDetail(status, detail));
+        // At once: a connection that is closed for what is left unread takes with it what is not sent yet.
+        response.flushBuffer();
+        if (!request.getInputStream().isFinished()
+                && request.getAttribute(UnreadBodies.SKIP) instanceof Runnable skip) {
+            skip.run();
+        }
+        reading.complete();
+    }
+
+    private void answer(HttpServletResponse response, ProblemDetail problem) throws IOException {
+        response.setStatus(problem.getStatus());
+        response.setContentType(MediaType.APPLICATION_PROBLEM_JSON_VALUE);
+        byte[] body = mapper.writeValueAsBytes(problem);
+        response.setContentLength(body.length);
+        response.getOutputStream().write(body);
     }
 
     static final class ExceededException extends ResponseStatusException {
         ExceededException(int maxBytes) {
             super(HttpStatus.CONTENT_TOO_LARGE, "the body has more than " + maxBytes + " bytes");
+        }
+    }
+
+    /** To all behind, the request comes for the first time, and its body has come. */
+    private static final class WithBody extends HttpServletRequestWrapper {
+        private final byte[] body;
+        private final boolean first;
+
+        WithBody(HttpServletRequest request, byte[] body, boolean first) {
+            super(request);
+            this.body = body;
+            this.first = first;
+        }
+
+        @Override
+        public DispatcherType getDispatcherType() {
+            return first ? DispatcherType.REQUEST : super.getDispatcherType();
+        }
+
+        @Override
+        public ServletInputStream getInputStream() {
+            return new BytesRead(new ByteArrayInputStream(body));
+        }
+
+        @Override
+        public BufferedReader getReader() {
+            return new BufferedReader(new InputStreamReader(getInputStream(), StandardCharsets.UTF_8));
+        }
+    }
+
+    private static final class BytesRead extends ServletInputStream {
+        private final ByteArrayInputStream bytes;
+
+        BytesRead(ByteArrayInputStream bytes) {
+            this.bytes = bytes;
+        }
+
+        @Override
+        public int read() {
+            return bytes.read();
+        }
+
+        @Override
+        public int read(byte[] into, int from, int count) {
+            return bytes.read(into, from, count);
+        }
+
+        @Override
+        public boolean isFinished() {
+            return bytes.available() == 0;
+        }
+
+        @Override
+        public boolean isReady() {
+            return true;
+        }
+
+        @Override
+        public void setReadListener(ReadListener listener) {
+            throw new IllegalStateException("the body has been read already");
         }
     }
 }

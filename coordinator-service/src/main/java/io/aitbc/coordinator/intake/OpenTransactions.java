@@ -72,6 +72,7 @@ public final class OpenTransactions implements Part {
     private final RareWarning notAborted =
             new RareWarning(log, "{} times the broker refused to abort an open transaction on the results: {}");
 
+    private volatile Map<Cause, Instant> measured = Map.of();
     private Map<TopicPartition, Long> stableBefore = Map.of();
     private volatile Map<TopicPartition, Open> newest = Map.of();
 
@@ -343,39 +344,47 @@ public final class OpenTransactions implements Part {
         return answer(listed.partitionResult(partition), found -> (Long) found.offset(), null);
     }
 
+    /**
+     * Rows that stay are not registered again: a scrape in that moment would find them twice, and fail. So each reads its value from what
+     * was seen last.
+     */
     private void measure(Collection<Open> open) {
-        record Cause(String topic, String producerId, String transactionalId) {}
-        Map<Cause, Instant> oldest = new HashMap<>();
+        Map<Cause, Instant> since = new HashMap<>();
         Instant now = clock.instant();
-        open.forEach(one -> oldest.merge(
+        open.forEach(one -> since.merge(
                 new Cause(
                         one.partition().topic(),
                         Objects.toString(one.producerId(), UNKNOWN),
                         Objects.requireNonNullElse(one.transactionalId(), UNKNOWN)),
                 one.since() == null ? now : one.since(),
                 (a, b) -> a.isBefore(b) ? a : b));
+        measured = Map.copyOf(since);
         List<MultiGauge.Row<?>> rows = new ArrayList<>();
-        oldest.entrySet().stream()
+        since.entrySet().stream()
                 .sorted(Map.Entry.comparingByValue())
                 .limit(MOST_MEASURED)
-                .forEach(one -> rows.add(MultiGauge.Row.of(
-                        tags(
-                                one.getKey().topic(),
-                                one.getKey().producerId(),
-                                one.getKey().transactionalId()),
-                        () -> Math.max(
-                                        0,
-                                        Duration.between(one.getValue(), clock.instant())
-                                                .toMillis())
-                                / 1_000.0)));
+                .map(Map.Entry::getKey)
+                .forEach(cause -> rows.add(MultiGauge.Row.of(cause.tags(), () -> ageSeconds(cause))));
         if (rows.isEmpty()) {
             // Always there, so that an alert that goes by it can be told from one that has lost its measurement.
-            rows.add(MultiGauge.Row.of(tags("", "", ""), () -> 0));
+            rows.add(MultiGauge.Row.of(Cause.NONE.tags(), () -> ageSeconds(Cause.NONE)));
         }
-        ages.register(rows, true);
+        ages.register(rows, false);
     }
 
-    private static Tags tags(String topic, String producerId, String transactionalId) {
-        return Tags.of("topic", topic, "producer_id", producerId, "transactional_id", transactionalId);
+    private double ageSeconds(Cause cause) {
+        Instant since = measured.get(cause);
+        return since == null
+                ? 0
+                : Math.max(0, Duration.between(since, clock.instant()).toMillis()) / 1_000.0;
+    }
+
+    /** By what transactions are measured. */
+    private record Cause(String topic, String producerId, String transactionalId) {
+        static final Cause NONE = new Cause("", "", "");
+
+        Tags tags() {
+            return Tags.of("topic", topic, "producer_id", producerId, "transactional_id", transactionalId);
+        }
     }
 }

@@ -1,0 +1,28 @@
+package io.aitbc.coordinator.api;
+
+import jakarta.servlet.ServletException;
+import java.io.IOException;
+import org.apache.catalina.connector.Request;
+import org.apache.catalina.connector.Response;
+import org.apache.catalina.valves.ValveBase;
+import org.apache.coyote.ActionCode;
+
+/**
+ * Lets a filter close a connection without the rest of its request. By default the server's thread waits for that rest, for as long as a
+ * client may be silent.
+ */
+final class UnreadBodies extends ValveBase {
+    /** The attribute that holds what to run. */
+    static final String SKIP = UnreadBodies.class.getName() + ".skip";
+
+    UnreadBodies() {
+        super(true);
+    }
+
+    @Override
+    public void invoke(Request request, Response response) throws IOException, ServletException {
+        Runnable skip = () -> request.getCoyoteRequest().action(ActionCode.DISABLE_SWALLOW_INPUT, null);
+        request.setAttribute(SKIP, skip);
+        getNext().invoke(request, response);
+    }
+}

@@ -1,0 +1,128 @@
+package io.aitbc.coordinator.api;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+import io.aitbc.coordinator.RunningCoordinator;
+import io.aitbc.localstack.LocalStack;
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.InputStreamReader;
+import java.net.InetAddress;
+import java.net.Socket;
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+
+/** Clients that do not send what they announce, or take nothing of what they are sent, keep nobody else waiting. */
+class SlowClientsTest {
+    private static final int CLIENTS = 500;
+    private static final HttpClient HTTP = HttpClient.newHttpClient();
+    private static RunningCoordinator coordinator;
+
+    private final List<Socket> sockets = new ArrayList<>();
+
+    @BeforeAll
+    static void start() {
+        coordinator = RunningCoordinator.start(LocalStack.shared(), "slow.", 5);
+    }
+
+    @AfterAll
+    static void end() {
+        coordinator.close();
+    }
+
+    @AfterEach
+    void closeAll() throws IOException {
+        for (Socket socket : sockets) {
+            socket.close();
+        }
+    }
+
+    @Test
+    void halfABodyOccupiesNoThreadAndIsRefusedInTime() throws Exception {
+        for (int i = 0; i < CLIENTS; i++) {
+            say("POST /tasks/submit HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+                    + (i % 2 == 0 ? "Content-Length: 1000\r\n\r\n{" : "Transfer-Encoding: chunked\r\n\r\n5\r\n{\"a"));
+        }
+        assertAnswersAtOnce();
+        for (Socket socket : sockets) {
+            socket.setSoTimeout(30_000);
+            assertThat(firstLine(socket)).contains(" 408 ");
+        }
+        assertAnswersAtOnce();
+    }
+
+    @Test
+    void halfAHeaderOccupiesNoThread() throws Exception {
+        for (int i = 0; i < CLIENTS; i++) {
+            say("GET /health HTTP/1.1\r\nHost:");
+        }
+        assertAnswersAtOnce();
+    }
+
+    @Test
+    void aBodyThatComesInPartsIsTaken() throws Exception {
+        String body = "{\"task_data\":{},\"task_id\":\"in-parts\"}";
+        Socket socket =
+                say("POST /tasks/submit HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: "
+                        + body.length() + "\r\n\r\n" + body.substring(0, 7));
+        assertAnswersAtOnce();
+        socket.getOutputStream().write(body.substring(7).getBytes(StandardCharsets.UTF_8));
+        assertThat(firstLine(socket)).contains(" 200 ");
+        assertThat(coordinator.get("/tasks/in-parts").code()).isEqualTo(200);
+    }
+
+    @Test
+    void listenersThatNeverReadMakeWayForOthers() throws Exception {
+        for (int i = 0; i < 200; i++) {
+            say("GET /events?topics=queues,stats,history,agents HTTP/1.1\r\nHost: a\r\n\r\n");
+        }
+        // Each has its place before it stops reading.
+        for (Socket socket : sockets) {
+            assertThat(firstLine(socket)).contains(" 200 ");
+        }
+        assertThat(coordinator.get("/events?topics=queues").code()).isEqualTo(503);
+        await().atMost(Duration.ofSeconds(30)).untilAsserted(() -> {
+            HttpResponse<InputStream> events = HTTP.send(
+                    HttpRequest.newBuilder(
+                                    URI.create("http://127.0.0.1:" + coordinator.port() + "/events?topics=queues"))
+                            .build(),
+                    HttpResponse.BodyHandlers.ofInputStream());
+            try (BufferedReader lines =
+                    new BufferedReader(new InputStreamReader(events.body(), StandardCharsets.UTF_8))) {
+                assertThat(events.statusCode()).isEqualTo(200);
+                assertThat(lines.readLine()).startsWith("data:");
+            }
+        });
+        assertAnswersAtOnce();
+    }
+
+    private Socket say(String text) throws IOException {
+        Socket socket = new Socket(InetAddress.getLoopbackAddress(), coordinator.port());
+        sockets.add(socket);
+        socket.getOutputStream().write(text.getBytes(StandardCharsets.UTF_8));
+        return socket;
+    }
+
+    private static String firstLine(Socket socket) throws IOException {
+        return new BufferedReader(new InputStreamReader(socket.getInputStream(), StandardCharsets.UTF_8)).readLine();
+    }
+
+    private static void assertAnswersAtOnce() {
+        long start = System.nanoTime();
+        // On a machine that is busy Kafka may be slower than health allows.
+        assertThat(coordinator.get("/health").code()).isIn(200, 503);
+        assertThat(Duration.ofNanos(System.nanoTime() - start)).isLessThan(Duration.ofSeconds(5));
+    }
+}
