@@ -25,6 +25,8 @@ import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.TopicPartitionInfo;
 import org.apache.kafka.common.Uuid;
 import org.apache.kafka.common.errors.GroupIdNotFoundException;
+import org.apache.kafka.common.utils.Utils;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -44,14 +46,14 @@ final class UnreadResults implements AutoCloseable {
 
     private final Admin admin;
     private final Topics topics;
-    private final TopicHistory committed;
-    private final TopicHistory uncommitted;
+    private final KafkaClients clients;
+    private @Nullable TopicHistory committed;
+    private @Nullable TopicHistory uncommitted;
 
     UnreadResults(KafkaClients clients, Admin admin, Topics topics) {
+        this.clients = clients;
         this.admin = admin;
         this.topics = topics;
-        this.committed = new TopicHistory(clients, IsolationLevel.READ_COMMITTED);
-        this.uncommitted = new TopicHistory(clients, IsolationLevel.READ_UNCOMMITTED);
     }
 
     /**
@@ -76,6 +78,12 @@ final class UnreadResults implements AutoCloseable {
                 reported.add(id);
             }
         };
+        if (committed == null) {
+            committed = new TopicHistory(clients, IsolationLevel.READ_COMMITTED);
+        }
+        if (uncommitted == null) {
+            uncommitted = new TopicHistory(clients, IsolationLevel.READ_UNCOMMITTED);
+        }
         committed.read(unsettled, take);
         uncommitted.read(stable, take);
         return reported;
@@ -83,8 +91,8 @@ final class UnreadResults implements AutoCloseable {
 
     @Override
     public void close() {
-        committed.close();
-        uncommitted.close();
+        Utils.closeQuietly(committed, "committed results");
+        Utils.closeQuietly(uncommitted, "uncommitted results");
     }
 
     /** Partition → the first offset whose result is not known to be settled. Asked before the ends, so that nothing falls between. */
