@@ -41,7 +41,7 @@ final class Intruder {
     private static final HttpClient HTTP = HttpClient.newHttpClient();
     private static final int CALLERS = 10;
     private static final int HALF_REQUESTS = 500;
-    private static final Duration HEALTH_ANSWERS_WITHIN = Duration.ofSeconds(5);
+    private static final Duration HEALTH_ANSWERS_WITHIN = Duration.ofSeconds(20);
 
     private Intruder() {}
 
