@@ -143,7 +143,8 @@ class RegistryTest {
         for (int i = 0; i < 5; i++) {
             heartbeat("nobody-" + i % 2, "\"load_metrics\":{}");
         }
-        await().atMost(LONG).until(() -> unknownHeartbeats() == before + 5 || unknownHeartbeats() == before + 2);
+        // Of an agent's heartbeats that are read at once the newest counts.
+        await().atMost(LONG).untilAsserted(() -> assertThat(unknownHeartbeats()).isBetween(before + 2, before + 5));
         assertThat(coordinator.get("/agents/nobody-1").code()).isEqualTo(404);
         await().atMost(LONG)
                 .untilAsserted(() -> assertThat(output.getOut())
@@ -561,18 +562,20 @@ class RegistryTest {
     void aHashThatSomebodyBrokeHidesNoOtherAgent() {
         coordinator.register("broken", 1);
         coordinator.register("whole", 1, "whole");
+        // Its registration also goes through Kafka, and read after the hash is set aside it would make the agent known
+        // again.
+        coordinator.publish(
+                "agents.heartbeat", "broken", "{\"agent_id\":\"broken\",\"load_metrics\":{\"cpu_usage\":0.2}}");
+        awaitAgent("broken", agent -> agent.at("/load_metrics/cpu_usage").asDouble() == 0.2);
         redis.hset("agent:broken", "capacity", "lots");
-        try {
-            assertThat(coordinator
-                            .get("/agents?capability=whole")
-                            .body()
-                            .get("total")
-                            .asInt())
-                    .isEqualTo(1);
-            assertThat(coordinator.get("/agents/broken").code()).isEqualTo(404);
-        } finally {
-            redis.hset("agent:broken", "capacity", "1");
-        }
+        assertThat(coordinator
+                        .get("/agents?capability=whole")
+                        .body()
+                        .get("total")
+                        .asInt())
+                .isEqualTo(1);
+        assertThat(coordinator.get("/agents/broken").code()).isEqualTo(404);
+        assertThat(redis.hget("spoilt:agent:broken", "capacity")).isEqualTo("lots");
     }
 
     /** Heartbeats that came while nobody read them are read before anyone counts as silent. */
