@@ -19,6 +19,7 @@ final class Submission {
     private final Coordinator coordinator;
     private final Set<String> ids = new LinkedHashSet<>();
     private final List<Refusal> refusals = new ArrayList<>();
+    private final List<String> warnings = new ArrayList<>();
     private long accepted;
     /** Of those that were submitted before, how many are in each status. */
     private final Map<String, Long> existing = new TreeMap<>();
@@ -59,8 +60,9 @@ final class Submission {
 
     private void note(List<Line> batch, JsonNode result) {
         String status = result.path("status").asString("");
+        int line = batch.get(result.path("index").asInt()).number();
+        result.path("warnings").forEach(warning -> warnings.add("line " + line + ": " + warning.asString("") + "."));
         if (status.equals("refused")) {
-            int line = batch.get(result.path("index").asInt()).number();
             refusals.add(new Refusal(line, result.path("detail").asString("")));
         } else {
             ids.add(result.path("task_id").asString());
@@ -87,6 +89,11 @@ final class Submission {
 
     Map<String, Long> existing() {
         return existing;
+    }
+
+    /** What was accepted and has no effect, a sentence each. */
+    List<String> warnings() {
+        return warnings;
     }
 
     List<Refusal> refusals() {

@@ -101,6 +101,10 @@ final class SubmitCommand implements Callable<Integer> {
         Coordinator coordinator = agentctl.coordinator();
         JsonNode answer = coordinator.post("/tasks/submit", task(taskData));
         String taskId = answer.path("task_id").asString("");
+        warn(answer.path("warnings")
+                .valueStream()
+                .map(warning -> warning.asString("") + ".")
+                .toList());
         if (!wait) {
             agentctl.write(answer, sentence(answer));
             return;
@@ -169,6 +173,7 @@ final class SubmitCommand implements Callable<Integer> {
         } catch (IOException e) {
             throw new CommandFailedException(tasks + " cannot be read: " + e.getMessage());
         }
+        warn(submission.warnings());
         Endings endings = new Endings(coordinator);
         try {
             if (wait) {
@@ -203,6 +208,7 @@ final class SubmitCommand implements Callable<Integer> {
                 .put("refused", submission.refusals().size());
         json.set("existing", Json.tree(submission.existing()));
         json.set("refusals", Json.tree(submission.refusals()));
+        json.set("warnings", Json.tree(submission.warnings()));
         json.set("task_ids", Json.tree(submission.ids()));
         if (wait) {
             json.set("ended", Json.tree(endings.counts()));
@@ -220,11 +226,24 @@ final class SubmitCommand implements Callable<Integer> {
                         endings.notCompleted().stream().map(TaskState::end))
                 .toList();
         if (!sentences.isEmpty()) {
-            int more = sentences.size() - SENTENCES_SHOWN;
-            throw new CommandFailedException(String.join(
-                            System.lineSeparator(), sentences.subList(0, Math.min(SENTENCES_SHOWN, sentences.size())))
-                    + (more > 0 ? System.lineSeparator() + "and " + more + " more" : ""));
+            throw new CommandFailedException(shown(sentences));
         }
+    }
+
+    /** What was accepted and has no effect, such as a field that is spelled wrongly. */
+    private void warn(List<String> warnings) {
+        if (!warnings.isEmpty()) {
+            PrintWriter err = spec.commandLine().getErr();
+            err.println(shown(
+                    warnings.stream().map(warning -> "Warning: " + warning).toList()));
+            err.flush();
+        }
+    }
+
+    private static String shown(List<String> sentences) {
+        int more = sentences.size() - SENTENCES_SHOWN;
+        return String.join(System.lineSeparator(), sentences.subList(0, Math.min(SENTENCES_SHOWN, sentences.size())))
+                + (more > 0 ? System.lineSeparator() + "and " + more + " more" : "");
     }
 
     /** What describes one task says nothing about those of a file. */

@@ -323,6 +323,16 @@ class AgentctlTest {
     }
 
     @Test
+    void aFieldThatIsSpelledWronglyIsWarnedOf() throws IOException {
+        List<String> lines =
+                List.of("{\"task_data\": " + ECHO + "}", "", "{\"task_data\": " + ECHO + ", \"time_out\": 3}");
+        Said said = run("tasks", "submit", "--file", file(lines));
+        assertThat(said.code()).isZero();
+        assertThat(said.out()).isEqualTo("2 tasks accepted\n");
+        assertThat(said.err()).isEqualTo("Warning: line 3: unknown field time_out: it has no effect here.\n");
+    }
+
+    @Test
     void aTaskThatIsLargerThanABodyMayBeDoesNotSpoilTheOthers() throws IOException {
         Said some = run(
                 "tasks",

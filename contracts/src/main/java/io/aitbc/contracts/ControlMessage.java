@@ -12,7 +12,8 @@ import java.util.Map;
     @JsonSubTypes.Type(value = ControlMessage.ClearQueue.class, name = "clear_queue"),
     @JsonSubTypes.Type(value = ControlMessage.QueueCleared.class, name = "queue_cleared"),
     @JsonSubTypes.Type(value = ControlMessage.PauseQueue.class, name = "pause_queue"),
-    @JsonSubTypes.Type(value = ControlMessage.SwitchStrategy.class, name = "switch_strategy")
+    @JsonSubTypes.Type(value = ControlMessage.SwitchStrategy.class, name = "switch_strategy"),
+    @JsonSubTypes.Type(value = ControlMessage.Probe.class, name = "probe")
 })
 public sealed interface ControlMessage {
 
@@ -95,6 +96,21 @@ public sealed interface ControlMessage {
         @Override
         public String key() {
             return "strategy";
+        }
+    }
+
+    /** Asks for nothing: that it comes round proves that Kafka takes records, and that they can be read. */
+    record Probe(
+            @JsonProperty("command_id") String commandId,
+            @JsonProperty("issued_at") Instant issuedAt) implements ControlMessage {
+        public Probe {
+            Checks.required("command_id", commandId);
+        }
+
+        /** The same for all coordinators, so that compaction leaves one. */
+        @Override
+        public String key() {
+            return "probe";
         }
     }
 }

@@ -105,7 +105,8 @@ class SchemaTest {
                 Arguments.of("control", new ControlMessage.QueueCleared("c", Priority.LOW, 3)),
                 Arguments.of("cancellation", Cancellation.of("t-1", 2, "agent-1", NOW)),
                 Arguments.of("control", new ControlMessage.PauseQueue("c", Priority.LOW, true, NOW)),
-                Arguments.of("control", new ControlMessage.SwitchStrategy("RANDOM", NOW)));
+                Arguments.of("control", new ControlMessage.SwitchStrategy("RANDOM", NOW)),
+                Arguments.of("control", new ControlMessage.Probe("c", NOW)));
     }
 
     @ParameterizedTest
@@ -273,8 +274,8 @@ class SchemaTest {
                         ControlMessage.class,
                         "{\"type\":\"pause_queue\",\"command_id\":\"c\",\"priority\":\"low\"}",
                         "paused is required"),
-                Arguments.of(
-                        "control", ControlMessage.class, "{\"type\":\"switch_strategy\"}", "strategy is required"));
+                Arguments.of("control", ControlMessage.class, "{\"type\":\"switch_strategy\"}", "strategy is required"),
+                Arguments.of("control", ControlMessage.class, "{\"type\":\"probe\"}", "command_id is required"));
     }
 
     @ParameterizedTest

@@ -17,7 +17,6 @@ import io.aitbc.coordinator.registry.HeartbeatLoop;
 import io.aitbc.coordinator.registry.TopicRemoval;
 import io.aitbc.coordinator.settle.Settlement;
 import java.util.List;
-import java.util.Set;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
@@ -89,11 +88,6 @@ public final class Coordinator implements SmartLifecycle {
         Stream<String> ofStarter = isStarted() ? Stream.empty() : starter.troubles().stream();
         return Stream.concat(ofStarter, parts.stream().limit(started).flatMap(part -> part.troubles().stream()))
                 .toList();
-    }
-
-    /** Topics that all need and somebody has deleted. */
-    public Set<String> missingTopics() {
-        return topics.missing();
     }
 
     @Override

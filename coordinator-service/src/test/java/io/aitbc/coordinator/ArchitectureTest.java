@@ -43,9 +43,9 @@ class ArchitectureTest {
             registry   agent background intake kafka redis
             settle     background intake kafka match redis registry trace
             dispatch   agent assign background balance intake kafka match redis registry settle
-            api        agent assign background balance dispatch intake match redis registry start trace
+            api        agent assign background balance dispatch intake kafka match redis registry start trace
             live       agent api background dispatch intake redis registry start
-            metrics    agent api balance dispatch live registry
+            metrics    agent api balance dispatch kafka live registry start
             start      assign background dispatch intake kafka redis registry settle
             """;
 

@@ -19,7 +19,9 @@ import java.util.concurrent.CompletableFuture;
 import java.util.function.Supplier;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -31,20 +33,34 @@ class OutageTest {
     private static final Duration REDIS_TIMEOUT = Duration.ofSeconds(2);
     private static final Duration PAUSE = Duration.ofSeconds(6);
 
-    private LocalStack stack;
+    private static LocalStack stack;
+    private static int tests;
     private RunningCoordinator coordinator;
+
+    @BeforeAll
+    static void startStack() {
+        stack = LocalStack.start();
+    }
+
+    @AfterAll
+    static void stopStack() {
+        stack.close();
+    }
 
     @BeforeEach
     void start() {
-        stack = LocalStack.start();
-        coordinator = RunningCoordinator.start(stack, "", 0);
+        tests++;
+        coordinator = coordinator();
         coordinator.register("agent", 5);
+    }
+
+    private static RunningCoordinator coordinator(String... arguments) {
+        return RunningCoordinator.start(stack, "test-" + tests + ".", tests, arguments);
     }
 
     @AfterEach
     void end() {
         coordinator.close();
-        stack.close();
     }
 
     @Test
@@ -195,8 +211,7 @@ class OutageTest {
     @Test
     void noAgentIsSilentBecauseKafkaWasAway() {
         coordinator.close();
-        coordinator = RunningCoordinator.start(
-                stack, "", 0, "--aitbc.registry.heartbeat-interval=3s", "--aitbc.registry.heartbeat-timeout=5s");
+        coordinator = coordinator("--aitbc.registry.heartbeat-interval=3s", "--aitbc.registry.heartbeat-timeout=5s");
         coordinator.register("agent", 5);
         coordinator.submit("{\"task_data\":{},\"task_id\":\"held\"}");
         coordinator.awaitRecords("assignments.agent", 1);

@@ -24,7 +24,9 @@ import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.apache.kafka.common.serialization.StringSerializer;
+import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import tools.jackson.databind.JsonNode;
@@ -35,18 +37,31 @@ class RebuildTest {
     private static final int AGENTS = 50;
     private static final int CAPACITY = 200;
 
-    private LocalStack stack;
+    private static LocalStack stack;
+    private static int tests;
+    private String prefix;
     private RunningCoordinator coordinator;
     private RedisClient client;
     private RedisCommands<String, String> redis;
     private KafkaProducer<String, byte[]> producer;
 
+    @BeforeAll
+    static void startStack() {
+        stack = LocalStack.start();
+    }
+
+    @AfterAll
+    static void stopStack() {
+        stack.close();
+    }
+
     @BeforeEach
     void start() {
-        stack = LocalStack.start();
+        tests++;
+        prefix = "test-" + tests + ".";
         // Agents of these tests speak once, however long it takes.
-        coordinator = RunningCoordinator.start(stack, "", 0, "--aitbc.registry.heartbeat-timeout=10m");
-        client = RedisClient.create(stack.redisUrl());
+        coordinator = coordinator("--aitbc.registry.heartbeat-timeout=10m");
+        client = RedisClient.create(stack.redisUrl() + "/" + tests);
         redis = client.connect().sync();
         producer = new KafkaProducer<>(
                 Map.of("bootstrap.servers", stack.bootstrapServers()),
@@ -54,12 +69,15 @@ class RebuildTest {
                 new ByteArraySerializer());
     }
 
+    private RunningCoordinator coordinator(String... settings) {
+        return RunningCoordinator.start(stack, prefix, tests, settings);
+    }
+
     @AfterEach
     void end() {
         producer.close();
         client.shutdown();
         coordinator.close();
-        stack.close();
     }
 
     @Test
@@ -74,7 +92,7 @@ class RebuildTest {
         await().atMost(LONG).until(() -> inflight() == AGENTS * CAPACITY && size() == 500);
         Map<String, Assignment> first = assignments();
 
-        redis.flushall();
+        redis.flushdb();
 
         await().atMost(Duration.ofSeconds(30)).until(() -> inflight() == AGENTS * CAPACITY);
         assertThat(redis.scard("agents:active")).isEqualTo(AGENTS);
@@ -119,7 +137,7 @@ class RebuildTest {
         JsonNode second = coordinator.awaitRecords("assignments.agent", 3).get(2);
         assertThat(second.get("assignment_id").asString()).isEqualTo("fails:2");
 
-        redis.flushall();
+        redis.flushdb();
 
         await().atMost(LONG).until(() -> redis.exists("index:complete") == 1);
         assertThat(redis.hkeys("agent:agent:inflight")).containsExactly("fails");
@@ -153,7 +171,7 @@ class RebuildTest {
         String still = coordinator.submit("{\"task_data\":{},\"task_id\":\"still\"}");
         coordinator.awaitTask(still, "assigned");
 
-        redis.flushall();
+        redis.flushdb();
 
         await().atMost(LONG).until(() -> redis.exists("index:complete") == 1);
         assertThat(redis.hkeys("agent:died:inflight")).isEmpty();
@@ -168,7 +186,7 @@ class RebuildTest {
         String first = coordinator.submit("{\"task_data\":{},\"task_id\":\"first\"}");
         JsonNode given = coordinator.awaitRecords("assignments.agent", 1).get(0);
 
-        redis.flushall();
+        redis.flushdb();
 
         await().atMost(LONG).until(() -> redis.exists("index:complete") == 1);
         send("assignments.agent", "late", given.toString().replace(first, "late"));
@@ -183,13 +201,12 @@ class RebuildTest {
     @Test
     void workOfAnAgentThatDoesNotComeBackIsGivenToAnother() {
         coordinator.close();
-        coordinator = RunningCoordinator.start(
-                stack, "", 0, "--aitbc.registry.heartbeat-interval=1s", "--aitbc.registry.heartbeat-timeout=4s");
+        coordinator = coordinator("--aitbc.registry.heartbeat-interval=1s", "--aitbc.registry.heartbeat-timeout=4s");
         coordinator.register("dead", 1);
         String id = coordinator.submit("{\"task_data\":{}}");
         coordinator.awaitRecords("assignments.dead", 1);
 
-        redis.flushall();
+        redis.flushdb();
 
         await().atMost(LONG).until(() -> redis.exists("index:complete") == 1);
         await().atMost(LONG).until(() -> "stale".equals(redis.hget("agent:dead", "status")));
@@ -219,12 +236,12 @@ class RebuildTest {
                 new ByteArraySerializer())) {
             agent.initTransactions();
             agent.beginTransaction();
-            agent.send(new ProducerRecord<>("tasks.results", one.taskId(), result(one)));
+            agent.send(new ProducerRecord<>(prefix + "tasks.results", one.taskId(), result(one)));
             agent.flush();
             agent.abortTransaction();
         }
 
-        redis.flushall();
+        redis.flushdb();
 
         await().atMost(LONG).until(() -> redis.exists("index:complete") == 1);
         assertThat(redis.hkeys("agent:agent:inflight")).containsExactlyInAnyOrder("one", "two");
@@ -243,12 +260,13 @@ class RebuildTest {
         send("tasks.results", id, new String(result(given)));
         try (Admin admin = Admin.create(Map.of("bootstrap.servers", stack.bootstrapServers()))) {
             admin.alterConsumerGroupOffsets(
-                            "agent.agent", Map.of(new TopicPartition("assignments.agent", 0), new OffsetAndMetadata(1)))
+                            prefix + "agent.agent",
+                            Map.of(new TopicPartition(prefix + "assignments.agent", 0), new OffsetAndMetadata(1)))
                     .all()
                     .get();
         }
 
-        redis.flushall();
+        redis.flushdb();
 
         assertThat(coordinator.awaitTask(id, "completed").get("attempt").asInt())
                 .isEqualTo(1);
@@ -277,11 +295,11 @@ class RebuildTest {
     }
 
     private void send(String topic, String key, String value) {
-        producer.send(new ProducerRecord<>(topic, key, value.getBytes()));
+        producer.send(new ProducerRecord<>(prefix + topic, key, value.getBytes()));
     }
 
     private void complete(Assignment assignment) {
-        producer.send(new ProducerRecord<>("tasks.results", assignment.taskId(), result(assignment)));
+        producer.send(new ProducerRecord<>(prefix + "tasks.results", assignment.taskId(), result(assignment)));
     }
 
     private static byte[] result(Assignment assignment) {
@@ -305,7 +323,7 @@ class RebuildTest {
                 new ByteArrayDeserializer(),
                 new ByteArrayDeserializer())) {
             List<TopicPartition> partitions = IntStream.range(0, AGENTS)
-                    .mapToObj(i -> new TopicPartition("assignments.agent-" + i, 0))
+                    .mapToObj(i -> new TopicPartition(prefix + "assignments.agent-" + i, 0))
                     .toList();
             consumer.assign(partitions);
             consumer.seekToBeginning(partitions);

@@ -129,6 +129,22 @@ class TaskControlTest {
                 .isTrue();
     }
 
+    /** A producer on Kafka may ask before the coordinator has read what it sent. */
+    @Test
+    void aTaskThatIsNotKnownYetIsWaitedFor() {
+        coordinator.register("early-agent", 1, "early");
+        CompletableFuture<Answer> waiting =
+                CompletableFuture.supplyAsync(() -> coordinator.get("/tasks/early-bird?wait=30s"));
+        assertThat(coordinator.get("/tasks/early-bird").code()).isEqualTo(404);
+        coordinator.publish(
+                "tasks.high",
+                "early-bird",
+                "{\"task_id\":\"early-bird\",\"task_data\":{},\"requirements\":{\"capabilities\":[\"early\"]}}");
+        coordinator.report(
+                coordinator.awaitRecords("assignments.early-agent", 1).get(0), "completed", null);
+        assertThat(waiting.join().body().get("status").asString()).isEqualTo("completed");
+    }
+
     @Test
     void waitingEndsWithTheTimeOrWithASentence() {
         String id = coordinator.submit(requiring("wait-in-vain"));

@@ -3,8 +3,10 @@ package io.aitbc.coordinator.api;
 import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import io.aitbc.coordinator.Coordinator;
+import io.aitbc.coordinator.dispatch.ClusterControl;
 import io.aitbc.coordinator.dispatch.Dispatcher;
 import io.aitbc.coordinator.intake.OpenTransactions;
+import io.aitbc.coordinator.kafka.SharedTopics;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
 import io.lettuce.core.RedisException;
@@ -18,9 +20,11 @@ import java.util.Set;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.stream.Collectors;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.DescribeClusterOptions;
 import org.apache.kafka.common.KafkaException;
+import org.apache.kafka.common.TopicPartition;
 import org.jspecify.annotations.Nullable;
 import org.springframework.beans.factory.ObjectProvider;
 import org.springframework.beans.factory.annotation.Qualifier;
@@ -41,6 +45,8 @@ class ServiceController {
     private final Admin kafka;
     private final Redis redis;
     private final Coordinator coordinator;
+    private final SharedTopics topics;
+    private final ClusterControl control;
     private final Dispatcher dispatcher;
     private final OpenTransactions transactions;
     private final String version;
@@ -51,6 +57,8 @@ class ServiceController {
             Admin kafka,
             Redis redis,
             Coordinator coordinator,
+            SharedTopics topics,
+            ClusterControl control,
             Dispatcher dispatcher,
             OpenTransactions transactions,
             ObjectProvider<BuildProperties> build,
@@ -59,6 +67,8 @@ class ServiceController {
         this.kafka = kafka;
         this.redis = redis;
         this.coordinator = coordinator;
+        this.topics = topics;
+        this.control = control;
         this.dispatcher = dispatcher;
         this.transactions = transactions;
         BuildProperties properties = build.getIfAvailable();
@@ -102,7 +112,8 @@ class ServiceController {
     @Operation(
             summary = "Whether Kafka, Redis and the dispatch of tasks work; 503 when one does not",
             description =
-                    "Also whether all shared topics are there, and all of the coordinator's threads run. `topics` names"
+                    "Kafka is up if it takes a record and gives it back, Redis if it takes a write. Also whether all shared"
+                            + " topics are there, and all of the coordinator's threads run. `topics` names"
                             + " transactions that have been open for some seconds and keep records from being read.")
     ResponseEntity<HealthNow> health() throws InterruptedException {
         State ofKafka = kafkaState();
@@ -155,7 +166,6 @@ class ServiceController {
             kafka.describeCluster(new DescribeClusterOptions().timeoutMs(WAIT_MS))
                     .clusterId()
                     .get(WAIT_MS + 500, TimeUnit.MILLISECONDS);
-            return State.UP;
         } catch (ExecutionException e) {
             return State.down(String.valueOf(e.getCause().getMessage()));
         } catch (TimeoutException e) {
@@ -163,12 +173,30 @@ class ServiceController {
         } catch (KafkaException e) {
             return State.down(String.valueOf(e.getMessage()));
         }
+        return coordinator.isStarted() ? provenState() : State.UP;
+    }
+
+    private State provenState() throws InterruptedException {
+        try {
+            control.prove().get();
+            return State.UP;
+        } catch (ExecutionException e) {
+            return State.down(
+                    e.getCause() instanceof TimeoutException
+                            ? "it answers, but a record that was sent has not come back in 2 s"
+                            : "it answers, but takes no record: " + e.getCause().getMessage());
+        }
     }
 
     private State topicsState() {
-        Set<String> missing = coordinator.isStarted() ? coordinator.missingTopics() : Set.of();
+        Set<String> missing = coordinator.isStarted() ? topics.missing() : Set.of();
         if (!missing.isEmpty()) {
             return State.down("missing, and created again as soon as Kafka permits: " + String.join(", ", missing));
+        }
+        Set<TopicPartition> leaderless = topics.leaderless();
+        if (!leaderless.isEmpty()) {
+            return State.down("partitions without a leader, which nobody can read or write: "
+                    + leaderless.stream().map(TopicPartition::toString).sorted().collect(Collectors.joining(", ")));
         }
         // Nothing that a restart of this coordinator would mend, so it stays up.
         return transactions.newest().values().stream()

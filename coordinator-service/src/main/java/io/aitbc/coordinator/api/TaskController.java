@@ -24,6 +24,7 @@ import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -221,16 +222,20 @@ class TaskController {
     @Operation(summary = "How a task stands: queued, assigned, completed, failed, cancelled or expired")
     DeferredResult<ObjectNode> get(
             @PathVariable("task_id") @Id String taskId,
-            @Parameter(description = "How long to wait for its end, such as 30s, at most 60s")
+            @Parameter(
+                            description =
+                                    "How long to wait for its end, such as 30s, at most 60s; also for a task that is not known yet")
                     @RequestParam(name = "wait", defaultValue = "0s")
                     Duration wait) {
         if (wait.isNegative() || wait.compareTo(LONGEST_WAIT) > 0) {
             throw Problems.unprocessable("wait must be from 0s to 60s");
         }
-        Map<String, String> state = states.find(taskId).orElseThrow(Problems::taskNotFound);
-        return wait.isZero() || TaskStates.hasEnded(state.get("status"))
-                ? TaskEnds.at(present(state))
-                : ends.await(taskId, wait, this::present);
+        Optional<Map<String, String>> state = states.find(taskId);
+        if (wait.isZero()
+                || state.isPresent() && TaskStates.hasEnded(state.get().get("status"))) {
+            return TaskEnds.at(present(state.orElseThrow(Problems::taskNotFound)));
+        }
+        return ends.await(taskId, wait, this::present);
     }
 
     private ObjectNode present(Map<String, String> state) {

@@ -52,7 +52,10 @@ final class TaskEnds implements AutoCloseable {
         return result;
     }
 
-    /** The state of a task once it has ended, or as it is when the time is over. */
+    /**
+     * The state of a task once it has ended, or as it is when the time is over. One that is not known yet is waited for too: what a
+     * producer has just sent to Kafka is not read yet.
+     */
     DeferredResult<ObjectNode> await(String taskId, Duration time, Function<Map<String, String>, ObjectNode> present) {
         if (!places.tryAcquire()) {
             throw new ResponseStatusException(
@@ -77,7 +80,7 @@ final class TaskEnds implements AutoCloseable {
         long now = System.nanoTime();
         for (Waiting one : waiting) {
             String status = statuses.get(one.taskId);
-            if (status == null || TaskStates.hasEnded(status) || now - one.untilNanos >= 0) {
+            if (TaskStates.hasEnded(status) || now - one.untilNanos >= 0) {
                 states.find(one.taskId)
                         .ifPresentOrElse(
                                 state -> one.result.setResult(one.present.apply(state)),

@@ -19,6 +19,9 @@ public final class Recurring implements AutoCloseable {
 
     private static final Logger log = LoggerFactory.getLogger(Recurring.class);
 
+    /** Some go through all that there is. */
+    private static final Duration STUCK_AFTER = Duration.ofMinutes(10);
+
     private final Duration pause;
     private final Action action;
     private final Runnable last;
@@ -35,7 +38,7 @@ public final class Recurring implements AutoCloseable {
         this.pause = pause;
         this.action = action;
         this.last = last;
-        this.thread = new WatchedThread(name, this::run);
+        this.thread = new WatchedThread(name, STUCK_AFTER, this::run);
     }
 
     public void start() {
@@ -51,7 +54,7 @@ public final class Recurring implements AutoCloseable {
 
     /** See {@link Part#troubles}. A failure of what is done once in minutes is not known to last. */
     public List<String> troubles() {
-        return pause.compareTo(WatchedThread.FAILING_AFTER) < 0 || !thread.isAlive() ? thread.troubles() : List.of();
+        return pause.compareTo(Duty.FAILING_AFTER) < 0 || !thread.isAlive() ? thread.troubles() : List.of();
     }
 
     private void run() {
@@ -68,15 +71,18 @@ public final class Recurring implements AutoCloseable {
     }
 
     private void runOnce() throws InterruptedException {
+        thread.duty().moves();
         try {
             action.run();
             failures.end();
-            thread.works();
+            thread.duty().works();
         } catch (InterruptedException e) {
             throw e;
         } catch (Throwable e) {
-            thread.failed(e);
+            thread.duty().failed(e);
             failures.next().log("{} will try again: {}", thread.name(), e.toString());
+        } finally {
+            thread.duty().rests();
         }
     }
 }

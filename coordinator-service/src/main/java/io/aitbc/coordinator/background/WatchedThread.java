@@ -1,7 +1,6 @@
 package io.aitbc.coordinator.background;
 
 import java.time.Duration;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
@@ -15,18 +14,22 @@ import org.slf4j.LoggerFactory;
 public final class WatchedThread {
     private static final Logger log = LoggerFactory.getLogger(WatchedThread.class);
     private static final long END_WITHIN_SECONDS = 5;
-    /** A failure that is over sooner is not worth an alarm: a rebalance, a broker that restarts. */
-    static final Duration FAILING_AFTER = Duration.ofSeconds(10);
+    /** Longer than any call to Kafka or Redis may take. */
+    private static final Duration STUCK_AFTER = Duration.ofSeconds(90);
 
     private final Thread thread;
+    private final Duty duty;
     private volatile boolean started;
     private volatile boolean ending;
-    private volatile @Nullable Failing failing;
     private volatile @Nullable Throwable endedBy;
 
-    private record Failing(long sinceNanos, String why) {}
-
     public WatchedThread(String name, Runnable body) {
+        this(name, STUCK_AFTER, body);
+    }
+
+    /** @param stuckAfter how long it may take between two words of it */
+    WatchedThread(String name, Duration stuckAfter, Runnable body) {
+        this.duty = new Duty("thread " + name, stuckAfter);
         this.thread = new Thread(
                 () -> {
                     try {
@@ -57,17 +60,9 @@ public final class WatchedThread {
         return thread.isAlive();
     }
 
-    /** What it does failed, and will be tried again. */
-    public void failed(Throwable failure) {
-        Failing before = failing;
-        failing = new Failing(before == null ? System.nanoTime() : before.sinceNanos, failure.toString());
-    }
-
-    /** What it does works. */
-    public void works() {
-        if (failing != null) {
-            failing = null;
-        }
+    /** What it does, which its body reports on. */
+    public Duty duty() {
+        return duty;
     }
 
     /** Waits some seconds for its end, which somebody has asked it for. */
@@ -87,16 +82,13 @@ public final class WatchedThread {
         awaitEnd();
     }
 
-    /** That it has ended, though nobody asked it to, or has failed for a while; a sentence each. */
+    /** That it has ended, though nobody asked it to, has failed for a while, or is stuck; a sentence each. */
     public List<String> troubles() {
-        List<String> troubles = new ArrayList<>();
-        Failing now = failing;
-        if (started && !ending && !thread.isAlive()) {
-            troubles.add("thread " + name() + " has ended" + (endedBy == null ? "" : ": " + endedBy));
-        } else if (now != null && System.nanoTime() - now.sinceNanos >= FAILING_AFTER.toNanos()) {
-            long seconds = TimeUnit.NANOSECONDS.toSeconds(System.nanoTime() - now.sinceNanos);
-            troubles.add("thread " + name() + " has failed for " + seconds + " s: " + now.why);
+        if (!started || ending) {
+            return List.of();
         }
-        return troubles;
+        return thread.isAlive()
+                ? duty.trouble().stream().toList()
+                : List.of("thread " + name() + " has ended" + (endedBy == null ? "" : ": " + endedBy));
     }
 }

@@ -3,6 +3,7 @@ package io.aitbc.coordinator.dispatch;
 import io.aitbc.contracts.ControlMessage;
 import io.aitbc.contracts.ControlMessage.ClearQueue;
 import io.aitbc.contracts.ControlMessage.PauseQueue;
+import io.aitbc.contracts.ControlMessage.Probe;
 import io.aitbc.contracts.ControlMessage.QueueCleared;
 import io.aitbc.contracts.ControlMessage.SwitchStrategy;
 import io.aitbc.contracts.Priority;
@@ -16,6 +17,7 @@ import io.aitbc.coordinator.kafka.SharedTopics;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
 import java.time.Clock;
+import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalLong;
@@ -28,10 +30,14 @@ import java.util.concurrent.TimeoutException;
 import java.util.stream.Collectors;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.common.TopicPartition;
+import org.jspecify.annotations.Nullable;
 
 /** Commands to the whole cluster, whichever coordinator was asked. May be used by any thread. */
 public final class ClusterControl implements Part {
     private static final long WAIT_SECONDS = 30;
+    /** Whoever asks again within this time gets the same answer, so that no one can flood Kafka with questions. */
+    private static final Duration PROOF_LASTS = Duration.ofSeconds(2);
+
     private static final long LOOK_FOR_TRANSACTIONS_EVERY_MS = 500;
 
     private final ControlTopic topic;
@@ -45,6 +51,7 @@ public final class ClusterControl implements Part {
 
     private final Map<String, CompletableFuture<Void>> awaited = new ConcurrentHashMap<>();
     private final Set<Priority> pausedQueues = ConcurrentHashMap.newKeySet();
+    private @Nullable Proof newestProof;
     private volatile LoadBalancingStrategy strategy;
     /** Whether it was chosen by a command, not by this coordinator's settings. */
     private volatile boolean switched;
@@ -56,6 +63,8 @@ public final class ClusterControl implements Part {
      * @param heldBack how many records more stood in the queue and are cancelled when the transaction before them ends
      */
     public record Cleared(long count, long heldBack) {}
+
+    private record Proof(long beganNanos, CompletableFuture<Void> done) {}
 
     /** The partitions whose owners have not reported yet. */
     private record Clearing(Set<Integer> missing, CompletableFuture<Void> done) {}
@@ -92,6 +101,25 @@ public final class ClusterControl implements Part {
     @Override
     public List<String> troubles() {
         return topic.troubles();
+    }
+
+    /**
+     * Proves that Kafka takes a record and gives it back, by way of the control topic; fails after two seconds. It answers other
+     * questions even while it takes no records, as when too few replicas are in sync.
+     */
+    public synchronized CompletableFuture<Void> prove() {
+        Proof newest = newestProof;
+        if (newest == null || System.nanoTime() - newest.beganNanos() >= PROOF_LASTS.toNanos()) {
+            Probe probe = new Probe(TaskIds.next(), clock.instant());
+            CompletableFuture<Void> done = new CompletableFuture<>();
+            newest = new Proof(System.nanoTime(), done);
+            newestProof = newest;
+            awaited.put(probe.commandId(), done);
+            done.orTimeout(PROOF_LASTS.toMillis(), TimeUnit.MILLISECONDS)
+                    .whenComplete((proven, failure) -> awaited.remove(probe.commandId()));
+            send(probe, done);
+        }
+        return newest.done();
     }
 
     /** The strategy in force. */
@@ -234,6 +262,8 @@ public final class ClusterControl implements Part {
             }
         } else if (message instanceof PauseQueue command) {
             apply(command);
+        } else if (message instanceof Probe probe) {
+            came(probe.commandId());
         } else if (message instanceof SwitchStrategy command) {
             apply(LoadBalancingStrategy.parse(command.strategy()));
         }
@@ -246,9 +276,13 @@ public final class ClusterControl implements Part {
             pausedQueues.remove(command.priority());
         }
         dispatcher.tellLane(lane -> lane.pause(command.priority(), command.paused()));
-        CompletableFuture<Void> applied = awaited.get(command.commandId());
-        if (applied != null) {
-            applied.complete(null);
+        came(command.commandId());
+    }
+
+    private void came(String commandId) {
+        CompletableFuture<Void> done = awaited.get(commandId);
+        if (done != null) {
+            done.complete(null);
         }
     }
 

@@ -6,6 +6,7 @@ import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.assign.AssignmentTopics;
 import io.aitbc.coordinator.assign.Reservations;
 import io.aitbc.coordinator.assign.Verdict;
+import io.aitbc.coordinator.background.Duty;
 import io.aitbc.coordinator.background.FailuresInARow;
 import io.aitbc.coordinator.background.Pace;
 import io.aitbc.coordinator.background.Part;
@@ -43,6 +44,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.ConsumerRecords;
@@ -105,6 +107,9 @@ public final class Dispatcher implements Part {
     private final Queue<Runnable> slowMail = new ConcurrentLinkedQueue<>();
 
     private final WatchedThread thread = new WatchedThread("dispatcher", this::run);
+    /** Without them all goes on, but whoever takes over reads again what is done. */
+    private final Duty committing = new Duty("the commit of thread dispatcher", Duration.ofMinutes(2));
+
     private final FailuresInARow failures = new FailuresInARow(log);
 
     private final CountDownLatch closing = new CountDownLatch(1);
@@ -182,7 +187,8 @@ public final class Dispatcher implements Part {
 
     @Override
     public List<String> troubles() {
-        return thread.troubles();
+        return Stream.concat(thread.troubles().stream(), committing.trouble().stream())
+                .toList();
     }
 
     /** Lets the dispatching thread do something with the matcher, soon. */
@@ -232,6 +238,7 @@ public final class Dispatcher implements Part {
     private void dispatch() throws InterruptedException {
         opened = topicIds.get();
         if (opened.isEmpty()) {
+            thread.duty().rests();
             handleMail();
             closing.await(LOOK_AT_TOPICS_EVERY.toMillis(), TimeUnit.MILLISECONDS);
             return;
@@ -243,7 +250,6 @@ public final class Dispatcher implements Part {
             while (!isClosing() && !(topicLooks.isDue() && !opened.equals(topicIds.get()))) {
                 runRound();
                 working = true;
-                thread.works();
                 if (System.nanoTime() - steadyAt >= 0) {
                     failures.end();
                 }
@@ -256,7 +262,7 @@ public final class Dispatcher implements Part {
             throw e;
         } catch (RuntimeException | Error e) {
             working = false;
-            thread.failed(e);
+            thread.duty().failed(e);
             failures.next()
                     .addKeyValue("pause_ms", BEFORE_STARTING_OVER.toMillis())
                     .setCause(e)
@@ -296,9 +302,11 @@ public final class Dispatcher implements Part {
     private void runRound() {
         try {
             round();
+            thread.duty().works();
         } catch (WakeupException e) {
             log.trace("Woken");
         } catch (RetriableException e) {
+            thread.duty().failed(e);
             notAnswered.about(e.toString());
         }
     }
@@ -474,8 +482,12 @@ public final class Dispatcher implements Part {
         Map<TopicPartition, OffsetAndMetadata> offsets = commits();
         if (!offsets.isEmpty()) {
             consumer.commitAsync(offsets, (committed, failure) -> {
-                if (failure != null) {
+                if (failure == null) {
+                    committing.works();
+                    committing.rests();
+                } else {
                     log.atDebug().log("Commit failed, will be repeated: {}", failure.toString());
+                    committing.failed(failure);
                     lane.commitFailed();
                 }
             });

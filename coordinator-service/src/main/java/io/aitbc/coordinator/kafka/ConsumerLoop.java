@@ -51,6 +51,7 @@ public final class ConsumerLoop implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(ConsumerLoop.class);
     private static final Duration POLL = Duration.ofMillis(200);
     private static final Duration PATIENCE = Duration.ofSeconds(3);
+    private static final Duration COMMIT_WITHIN = Duration.ofSeconds(10);
     private static final long FIRST_PAUSE_MS = 100;
     private static final long LONGEST_PAUSE_MS = 2_000;
 
@@ -108,6 +109,7 @@ public final class ConsumerLoop implements AutoCloseable {
     private void read() throws InterruptedException {
         Uuid topicId = source.topicId.get();
         if (topicId == null) {
+            thread.duty().rests();
             closing.await(POLL.toMillis(), TimeUnit.MILLISECONDS);
             return;
         }
@@ -132,11 +134,11 @@ public final class ConsumerLoop implements AutoCloseable {
             handler.handle(records);
             // Not only after records: a position also moves over aborted ones and the markers of transactions.
             if (commits && !records.nextOffsets().isEmpty()) {
-                consumer.commitSync(after(records, topicId));
+                consumer.commitSync(after(records, topicId), COMMIT_WITHIN);
             }
             pauseMs = FIRST_PAUSE_MS;
             failures.end();
-            thread.works();
+            thread.duty().works();
         } catch (InterruptException e) {
             throw e;
         } catch (RuntimeException | Error e) {
@@ -146,7 +148,7 @@ public final class ConsumerLoop implements AutoCloseable {
     }
 
     private void pauseAfter(Throwable failure, String next) throws InterruptedException {
-        thread.failed(failure);
+        thread.duty().failed(failure);
         failures.next()
                 .addKeyValue("loop", name)
                 .addKeyValue("pause_ms", pauseMs)

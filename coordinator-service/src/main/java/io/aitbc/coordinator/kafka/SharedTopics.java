@@ -4,6 +4,7 @@ import io.aitbc.coordinator.background.FailuresInARow;
 import io.aitbc.coordinator.background.Part;
 import io.aitbc.coordinator.background.Recurring;
 import java.time.Duration;
+import java.util.Collection;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
@@ -19,6 +20,7 @@ import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.TopicDescription;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.KafkaFuture;
+import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.Uuid;
 import org.apache.kafka.common.errors.TimeoutException;
 import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
@@ -47,6 +49,8 @@ public final class SharedTopics implements Part {
     /** Those that were there at the last look. */
     private volatile Map<String, Uuid> ids = Map.of();
 
+    private volatile Set<TopicPartition> leaderless = Set.of();
+
     /** Those that were there before; used by the thread only. */
     private final Map<String, Uuid> lastKnown = new HashMap<>();
 
@@ -63,7 +67,7 @@ public final class SharedTopics implements Part {
     public void create() throws InterruptedException {
         catalog.createShared();
         long until = System.nanoTime() + KNOWN_WITHIN.toNanos();
-        Map<String, Uuid> there = describe();
+        Map<String, TopicDescription> there = describe();
         while (!there.keySet().containsAll(names)) {
             if (System.nanoTime() - until >= 0) {
                 throw new TimeoutException("topics were created, but are not there");
@@ -71,7 +75,7 @@ public final class SharedTopics implements Part {
             TimeUnit.MILLISECONDS.sleep(BETWEEN_QUESTIONS_MS);
             there = describe();
         }
-        ids = there;
+        note(there);
     }
 
     @Override
@@ -109,10 +113,14 @@ public final class SharedTopics implements Part {
         return missing;
     }
 
+    /** Partitions that had no leader at the last look: all replicas are away, and nothing can be written or read. */
+    public Set<TopicPartition> leaderless() {
+        return leaderless;
+    }
+
     private void look() throws InterruptedException {
-        Map<String, Uuid> now = describe();
-        ids = now;
-        sayWhatIsNew(now);
+        note(describe());
+        sayWhatIsNew(ids);
         Set<String> missing = missing();
         // Not before the next look: by then every coordinator has noticed, and commits nothing for it any more.
         Set<String> due = new HashSet<>(missing);
@@ -151,14 +159,12 @@ public final class SharedTopics implements Part {
         }
     }
 
-    private Map<String, Uuid> describe() throws InterruptedException {
-        Map<String, Uuid> there = new HashMap<>();
+    private Map<String, TopicDescription> describe() throws InterruptedException {
+        Map<String, TopicDescription> there = new HashMap<>();
         for (Map.Entry<String, KafkaFuture<TopicDescription>> topic :
                 admin.describeTopics(names).topicNameValues().entrySet()) {
             try {
-                there.put(
-                        topic.getKey(),
-                        topic.getValue().get(WAIT_SECONDS, TimeUnit.SECONDS).topicId());
+                there.put(topic.getKey(), topic.getValue().get(WAIT_SECONDS, TimeUnit.SECONDS));
             } catch (ExecutionException e) {
                 if (!(e.getCause() instanceof UnknownTopicOrPartitionException)) {
                     throw new KafkaException(e.getCause().getMessage(), e.getCause());
@@ -167,6 +173,20 @@ public final class SharedTopics implements Part {
                 throw new TimeoutException("no answer in " + WAIT_SECONDS + " s");
             }
         }
-        return Map.copyOf(there);
+        return there;
+    }
+
+    private void note(Map<String, TopicDescription> there) {
+        ids = there.values().stream()
+                .collect(Collectors.toUnmodifiableMap(TopicDescription::name, TopicDescription::topicId));
+        leaderless = leaderless(there.values());
+    }
+
+    static Set<TopicPartition> leaderless(Collection<TopicDescription> topics) {
+        return topics.stream()
+                .flatMap(topic -> topic.partitions().stream()
+                        .filter(partition -> partition.leader() == null)
+                        .map(partition -> new TopicPartition(topic.name(), partition.partition())))
+                .collect(Collectors.toUnmodifiableSet());
     }
 }

@@ -20,6 +20,7 @@ import java.util.Deque;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.ExecutionException;
 import org.jspecify.annotations.Nullable;
 import org.springframework.stereotype.Component;
 import tools.jackson.databind.JsonNode;
@@ -87,7 +88,7 @@ public final class ClusterNow {
         return seen == null || seen.at().plus(KNOWN_FOR).isBefore(clock.instant()) ? null : seen;
     }
 
-    /** Whether Kafka answered the last question; null before there was one. */
+    /** Whether Kafka answered the last question, and took a record and gave it back; null before there was one. */
     public @Nullable Boolean kafkaAnswers() {
         return kafkaAnswers;
     }
@@ -165,10 +166,19 @@ public final class ClusterNow {
         }
     }
 
+    private boolean takesRecords() throws InterruptedException {
+        try {
+            control.prove().get();
+            return true;
+        } catch (ExecutionException e) {
+            return false;
+        }
+    }
+
     private Map<Priority, @Nullable Long> sizes() throws InterruptedException {
         try {
             Map<Priority, @Nullable Long> sizes = figures.queueSizes();
-            kafkaAnswers = true;
+            kafkaAnswers = !coordinator.isStarted() || takesRecords();
             return sizes;
         } catch (RuntimeException e) {
             kafkaAnswers = false;

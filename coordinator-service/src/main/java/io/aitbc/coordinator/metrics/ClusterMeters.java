@@ -1,11 +1,13 @@
 package io.aitbc.coordinator.metrics;
 
 import io.aitbc.contracts.Priority;
+import io.aitbc.coordinator.Coordinator;
 import io.aitbc.coordinator.agent.Agent;
 import io.aitbc.coordinator.api.Figures;
 import io.aitbc.coordinator.balance.LoadBalancingStrategy;
 import io.aitbc.coordinator.dispatch.ClusterControl;
 import io.aitbc.coordinator.dispatch.Dispatcher;
+import io.aitbc.coordinator.kafka.SharedTopics;
 import io.aitbc.coordinator.live.ClusterNow;
 import io.aitbc.coordinator.registry.AgentView;
 import io.micrometer.core.instrument.FunctionCounter;
@@ -18,6 +20,7 @@ import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import java.util.function.ToDoubleFunction;
 import java.util.function.ToLongFunction;
+import org.apache.kafka.common.TopicPartition;
 import org.jspecify.annotations.Nullable;
 import org.springframework.stereotype.Component;
 
@@ -28,8 +31,18 @@ class ClusterMeters implements MeterBinder {
     private final AgentView agents;
     private final ClusterControl control;
     private final Dispatcher dispatcher;
+    private final SharedTopics topics;
+    private final Coordinator coordinator;
 
-    ClusterMeters(ClusterNow cluster, AgentView agents, ClusterControl control, Dispatcher dispatcher) {
+    ClusterMeters(
+            ClusterNow cluster,
+            AgentView agents,
+            ClusterControl control,
+            Dispatcher dispatcher,
+            SharedTopics topics,
+            Coordinator coordinator) {
+        this.topics = topics;
+        this.coordinator = coordinator;
         this.cluster = cluster;
         this.agents = agents;
         this.control = control;
@@ -134,7 +147,21 @@ class ClusterMeters implements MeterBinder {
                 .description("0 while dispatch starts, or starts over after a failure")
                 .register(registry);
         Gauge.builder("coordinator.kafka.up", () -> known(cluster.kafkaAnswers()))
-                .description("Whether Kafka answered this coordinator's last question")
+                .description("Whether Kafka answered this coordinator's last question, took a record and gave it back")
+                .register(registry);
+        Gauge.builder(
+                        "coordinator.topics.missing",
+                        () -> topics.missing().size()
+                                + topics.leaderless().stream()
+                                        .map(TopicPartition::topic)
+                                        .distinct()
+                                        .count())
+                .description("Shared topics that are missing, or have a partition without a leader")
+                .register(registry);
+        Gauge.builder(
+                        "coordinator.threads.failing",
+                        () -> coordinator.troubles().size())
+                .description("Threads of this coordinator that have ended, fail, or are stuck")
                 .register(registry);
         Gauge.builder("coordinator.redis.up", () -> known(cluster.redisAnswers()))
                 .description("Whether Redis answered this coordinator's last question, and took a write")

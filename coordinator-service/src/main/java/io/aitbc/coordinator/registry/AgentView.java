@@ -132,7 +132,7 @@ public final class AgentView implements Part {
                     check();
                     failing = false;
                     failures.end();
-                    thread.works();
+                    thread.duty().works();
                 }
                 if (resubscribed) {
                     resubscribed = false;
@@ -151,7 +151,7 @@ public final class AgentView implements Part {
                 break;
             } catch (RuntimeException | Error e) {
                 if (!closing) {
-                    thread.failed(e);
+                    thread.duty().failed(e);
                     failures.next().log("The view of agents is not fresh, Redis: {}", e.toString());
                 }
                 // Until the next check.

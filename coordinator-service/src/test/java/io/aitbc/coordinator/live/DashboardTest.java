@@ -305,7 +305,7 @@ class DashboardTest {
                                                 .replaceAll("/.*-agent", "-one")
                                                 .replaceAll("/shown.*", "-one") + "-" + look + ".png"),
                         browser.getScreenshotAs(OutputType.BYTES));
-                assertThat(new AxeBuilder().analyze(browser).getViolations())
+                assertThat(axe(look).analyze(browser).getViolations())
                         .as(view)
                         .extracting(Rule::toString)
                         .isEmpty();
@@ -318,6 +318,13 @@ class DashboardTest {
             look("light");
             coordinator.post("/tasks/" + waiting + "/cancel", "");
         }
+    }
+
+    /** The document is the same for all: of the others only what depends on colours and sizes. */
+    private static AxeBuilder axe(String look) {
+        return look.equals("light")
+                ? new AxeBuilder()
+                : new AxeBuilder().withRules(List.of("color-contrast", "scrollable-region-focusable"));
     }
 
     @Test
