@@ -142,8 +142,12 @@ class DeletedTopicsTest {
         delete("coordinator.control");
         awaitCreatedAgain("coordinator.control");
 
-        assertThat(coordinator.awaitRecords("coordinator.control", 1).get(0).toString())
-                .contains("round_robin");
+        // Beside probes of its health.
+        await().atMost(Duration.ofSeconds(10))
+                .untilAsserted(() -> assertThat(coordinator
+                                .awaitRecords("coordinator.control", 1)
+                                .toString())
+                        .contains("round_robin"));
         assertThat(coordinator.post("/tasks/queues/low/pause", "").code()).isEqualTo(200);
         assertThat(coordinator.post("/tasks/queues/low/resume", "").code()).isEqualTo(200);
     }

@@ -60,7 +60,7 @@ class HalfDeadKafkaTest {
     /** Tasks are dispatched and done, but whoever took over would read all of them again. */
     @Test
     void thatItTakesNoCommitsIsSeen() throws Exception {
-        coordinator.awaitHealthy();
+        coordinator.awaitTask(coordinator.submit("{\"task_data\":{}}"), "assigned");
         takeRecordsUpTo("__consumer_offsets", "1");
         try {
             String id = coordinator.submit("{\"task_data\":{}}");

@@ -49,6 +49,7 @@ public final class SharedTopics implements Part {
     /** Those that were there at the last look. */
     private volatile Map<String, Uuid> ids = Map.of();
 
+    private volatile Map<String, Integer> partitions = Map.of();
     private volatile Set<TopicPartition> leaderless = Set.of();
 
     /** Those that were there before; used by the thread only. */
@@ -104,6 +105,12 @@ public final class SharedTopics implements Part {
         Map<String, Uuid> there = new HashMap<>(ids);
         there.keySet().retainAll(some);
         return there;
+    }
+
+    /** How many partitions some topics have together. */
+    public int partitions(List<String> some) {
+        Map<String, Integer> now = partitions;
+        return some.stream().mapToInt(topic -> now.getOrDefault(topic, 0)).sum();
     }
 
     /** Those that were missing at the last look. */
@@ -179,6 +186,9 @@ public final class SharedTopics implements Part {
     private void note(Map<String, TopicDescription> there) {
         ids = there.values().stream()
                 .collect(Collectors.toUnmodifiableMap(TopicDescription::name, TopicDescription::topicId));
+        partitions = there.values().stream()
+                .collect(Collectors.toUnmodifiableMap(
+                        TopicDescription::name, topic -> topic.partitions().size()));
         leaderless = leaderless(there.values());
     }
 

@@ -1,12 +1,14 @@
 package io.aitbc.coordinator.metrics;
 
 import io.aitbc.contracts.Priority;
+import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.Coordinator;
 import io.aitbc.coordinator.agent.Agent;
 import io.aitbc.coordinator.api.Figures;
 import io.aitbc.coordinator.balance.LoadBalancingStrategy;
 import io.aitbc.coordinator.dispatch.ClusterControl;
 import io.aitbc.coordinator.dispatch.Dispatcher;
+import io.aitbc.coordinator.dispatch.LaneFigures;
 import io.aitbc.coordinator.kafka.SharedTopics;
 import io.aitbc.coordinator.live.ClusterNow;
 import io.aitbc.coordinator.registry.AgentView;
@@ -32,6 +34,7 @@ class ClusterMeters implements MeterBinder {
     private final ClusterControl control;
     private final Dispatcher dispatcher;
     private final SharedTopics topics;
+    private final Topics names;
     private final Coordinator coordinator;
 
     ClusterMeters(
@@ -40,7 +43,9 @@ class ClusterMeters implements MeterBinder {
             ClusterControl control,
             Dispatcher dispatcher,
             SharedTopics topics,
+            Topics names,
             Coordinator coordinator) {
+        this.names = names;
         this.topics = topics;
         this.coordinator = coordinator;
         this.cluster = cluster;
@@ -104,6 +109,9 @@ class ClusterMeters implements MeterBinder {
                     .tag("strategy", strategy.wireName())
                     .register(registry);
         }
+        Gauge.builder("cluster.partitions.unowned", this::unownedPartitions)
+                .description("Partitions of task topics that no coordinator owns: what is in them waits")
+                .register(registry);
         Gauge.builder("cluster.coordinators", () -> {
                     ClusterNow.Seen seen = cluster.newest();
                     return seen == null ? Double.NaN : seen.coordinators().size();
@@ -166,6 +174,16 @@ class ClusterMeters implements MeterBinder {
         Gauge.builder("coordinator.redis.up", () -> known(cluster.redisAnswers()))
                 .description("Whether Redis answered this coordinator's last question, and took a write")
                 .register(registry);
+    }
+
+    private double unownedPartitions() {
+        ClusterNow.Seen seen = cluster.newest();
+        int owned = seen == null
+                ? 0
+                : seen.coordinators().values().stream()
+                        .mapToInt(LaneFigures::partitions)
+                        .sum();
+        return seen == null ? Double.NaN : Math.max(0, topics.partitions(names.tasks()) - owned);
     }
 
     private double queue(Priority priority, ToDoubleFunction<ClusterNow.Queue> figure) {
