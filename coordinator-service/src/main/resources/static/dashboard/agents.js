@@ -63,7 +63,7 @@ export function agentsView() {
     scheduled = false;
     headers.forEach((header, i) => header.setAttribute("aria-sort", COLUMNS[i] !== sort.column ? "none" : sort.descending ? "descending" : "ascending"));
     if (state.error) {
-      setText(summary, "It cannot be told how agents are: " + state.error);
+      setText(summary, "Agent status unavailable: " + state.error);
     }
     if (!state.data) {
       return;
@@ -74,8 +74,8 @@ export function agentsView() {
     const shown = found.slice(page * PAGE, (page + 1) * PAGE);
     if (!state.error) {
       setText(summary, all.length === 0
-        ? "No agent has registered. An agent registers by its first heartbeat on agents.heartbeat, or over POST /agents/register."
-        : found.length === 0 ? "None of " + count(all.length) + " agents is like that." : countByStatus(all));
+        ? "No agent has registered. An agent registers with its first heartbeat on agents.heartbeat, or with POST /agents/register."
+        : found.length === 0 ? "None of " + count(all.length) + " agents matches." : countByStatus(all));
     }
     const ids = new Set(shown.map((agent) => agent.agent_id));
     [...rows.keys()].filter((id) => !ids.has(id)).forEach((id) => { rows.get(id).element.remove(); rows.delete(id); });
@@ -156,7 +156,7 @@ function drainButton(id) {
     show(agent) {
       draining = agent.status === "maintenance";
       setText(element, draining ? "End drain" : "Drain");
-      element.setAttribute("aria-label", (draining ? "Give work again to " : "Give no new work to ") + id);
+      element.setAttribute("aria-label", (draining ? "Resume dispatch to " : "Drain ") + id);
       element.disabled = agent.status === "inactive";
     },
   };
@@ -164,7 +164,7 @@ function drainButton(id) {
 
 /** What the list does not tell is asked for once, and again when the agent's status changes. */
 export function agentView(id) {
-  const details = h("div", {}, h("p", { class: "empty" }, "Looking…"));
+  const details = h("div", {}, h("p", { class: "empty" }, "Loading…"));
   const held = h("div");
   const drain = drainButton(id);
   let shown = null;
@@ -174,7 +174,7 @@ export function agentView(id) {
       drain.show(agent);
       fill(details, description(agent));
       const page = await call("GET", `/agents/${encodeURIComponent(id)}/assignments?limit=50`);
-      fill(held, page.count === 0 ? h("p", { class: "empty" }, "It holds nothing.") : heldTable(page));
+      fill(held, page.count === 0 ? h("p", { class: "empty" }, "No assignments.") : heldTable(page));
     } catch (failure) {
       fill(details, h("p", { class: "empty" }, failure.message));
       notify(failure.message, true);
@@ -191,8 +191,8 @@ export function agentView(id) {
   return {
     title: "Agent " + id,
     elements: [
-      h("section", {}, details, h("div", { class: "actions" }, drain.element, h("button", { onclick: look }, "Look again"))),
-      h("section", {}, h("h2", {}, "What it holds"), held),
+      h("section", {}, details, h("div", { class: "actions" }, drain.element, h("button", { onclick: look }, "Refresh"))),
+      h("section", {}, h("h2", {}, "Assignments"), held),
     ],
     end,
   };
@@ -202,7 +202,7 @@ function description(agent) {
   const facts = [
     ["Status", h("span", { class: "tag " + (STATUS_CLASS[agent.status] ?? "") }, agent.status)],
     ["Health", `${agent.health_score}: regularity ${agent.health.regularity} × load ${agent.health.load} × results ${agent.health.results} × status ${agent.health.status}`],
-    ["What costs it health", agent.health.costs.length === 0 ? "nothing" : agent.health.costs.join("; ")],
+    ["Health deductions", agent.health.costs.length === 0 ? "nothing" : agent.health.costs.join("; ")],
     ["Load", `${count(agent.inflight)} of ${count(agent.capacity)}`],
     ["Type", agent.agent_type],
     ["Capabilities", agent.capabilities.join(", ") || "none"],
@@ -211,7 +211,7 @@ function description(agent) {
     ["Region", agent.region ?? "none"],
     ["Weight", agent.weight],
     ["Registered", clock(agent.registration_time)],
-    ["Last heard", clock(agent.last_heartbeat)],
+    ["Last heartbeat", clock(agent.last_heartbeat)],
   ];
   if (agent.contested) {
     facts.push(["Contested", agent.contested.detail]);
@@ -220,8 +220,8 @@ function description(agent) {
 }
 
 function heldTable(page) {
-  return [h("p", { class: "soft" }, `${count(page.count)} of ${count(page.total)}, the next to be due first`),
-    table("What it holds", ["Task", { name: "Attempt", number: true }, "Since", "Due"], h("tbody", {}, page.assignments.map((one) =>
+  return [h("p", { class: "soft" }, `${count(page.count)} of ${count(page.total)}, earliest deadline first`),
+    table("Assignments", ["Task", { name: "Attempt", number: true }, "Since", "Due"], h("tbody", {}, page.assignments.map((one) =>
       h("tr", {}, h("td", {}, h("a", { href: "#/tasks/" + encodeURIComponent(one.task_id) }, one.task_id)), h("td", { class: "number" }, one.attempt),
         h("td", {}, clock(one.assigned_at)), h("td", {}, clock(one.deadline))))))];
 }

@@ -32,7 +32,7 @@ function show() {
   const found = VIEWS.map(([pattern, view]) => [pattern.exec(path), view]).find(([match]) => match);
   const view = found
     ? found[1](...found[0].slice(1).map(decoded))
-    : { title: "There is no such view", elements: [h("p", {}, h("a", { href: "#/queues" }, "To the queues"))], end: () => {} };
+    : { title: "Page not found", elements: [h("p", {}, h("a", { href: "#/queues" }, "Go to queues"))], end: () => {} };
   end = view.end;
   document.title = view.title + " – Agent Coordinator";
   fill(main, h("h1", {}, view.title), view.elements);
@@ -52,7 +52,7 @@ function decoded(text) {
 }
 
 onConnection((connected) => {
-  connection.textContent = connected === null ? "Connecting…" : connected ? "Live" : "Connection lost: what is shown is from before. Trying again…";
+  connection.textContent = connected === null ? "Connecting…" : connected ? "Live" : "Connection lost. Showing old data, reconnecting…";
   connection.classList.toggle("lost", connected === false);
   main.classList.toggle("stale", connected === false);
 });

@@ -9,18 +9,18 @@ const STRATEGIES = ["least_connections", "round_robin", "weighted_round_robin", 
 export function clusterView() {
   const facts = h("dl");
   const strategy = h("select", { id: "strategy" }, STRATEGIES.map((one) => h("option", { value: one }, one.replaceAll("_", " "))));
-  const change = h("button", { onclick: () => command(change, "PUT", "/load-balancer/strategy", { strategy: strategy.value }) }, "Balance so");
-  const load = chart("Agents by the share of their capacity that is in use, in tenths", [{ label: "agents", color: "normal", paths: bars, bars: true }],
+  const change = h("button", { onclick: () => command(change, "PUT", "/load-balancer/strategy", { strategy: strategy.value }) }, "Apply");
+  const load = chart("Agents by share of capacity in use, in tenths", [{ label: "agents", color: "normal", paths: bars, bars: true }],
     { scales: { x: { time: false, range: [-5, 105] }, y: { range: (u, min, max) => [0, Math.max(1, max * 1.05)] } }, legend: { show: false }, steps: [10] });
   const body = h("tbody");
-  const empty = h("p", { class: "empty", role: "status" }, "Waiting for figures…");
+  const empty = h("p", { class: "empty", role: "status" }, "Waiting for data…");
   let inForce = null;
   let shownIds = null;
   let rows = [];
   const ends = [
     listen("stats", ({ data, error }) => {
       if (error) {
-        setText(empty, "It cannot be told how coordinators are: " + error);
+        setText(empty, "Coordinator status unavailable: " + error);
       }
       if (!data) {
         return;
@@ -31,11 +31,11 @@ export function clusterView() {
         strategy.value = inForce;
       }
       fill(facts, [
-        ["In force", inForce.replaceAll("_", " ")],
+        ["Strategy in use", inForce.replaceAll("_", " ")],
         ["Active agents", count(balance.active_agents)],
-        ["Mean share of capacity in use", percent(balance.avg_agent_load)],
-        ["Attempts that succeeded, of the last 5 minutes", balance.recent_success_rate === null ? "none has ended" : percent(balance.recent_success_rate)],
-        ["From acceptance to assignment, mean of the last 5 minutes", data.tasks.avg_distribution_time === 0 ? "none was assigned" : duration(data.tasks.avg_distribution_time)],
+        ["Mean capacity in use", percent(balance.avg_agent_load)],
+        ["Successful attempts, last 5 minutes", balance.recent_success_rate === null ? "none ended" : percent(balance.recent_success_rate)],
+        ["Mean time to assignment, last 5 minutes", data.tasks.avg_distribution_time === 0 ? "none assigned" : duration(data.tasks.avg_distribution_time)],
         ["Tasks", ["distributed", "completed", "failed", "cancelled", "expired", "retried"].map((one) => count(data.tasks["tasks_" + one]) + " " + one).join(", ")],
       ].flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
       const coordinators = Object.entries(data.coordinators).sort(([a], [b]) => (a < b ? -1 : 1));
@@ -46,7 +46,7 @@ export function clusterView() {
         fill(body, rows.map((row) => row.element));
       }
       coordinators.forEach(([, lane], i) => rows[i].show(lane));
-      setText(empty, coordinators.length === 0 ? "No coordinator has told how it is in the last ten seconds." : "");
+      setText(empty, coordinators.length === 0 ? "No coordinator has reported in the last ten seconds." : "");
     }),
     listen("agents", ({ data }) => {
       if (data) {
@@ -67,20 +67,20 @@ export function clusterView() {
         h("h3", {}, "Active agents by share of capacity in use, %"), load.box),
       h("section", {}, h("h2", {}, "Coordinators"), empty, table("Coordinators", ["Coordinator", { name: "Partitions", number: true },
         { name: "Waiting", number: true }, { name: "In, per s", number: true }, { name: "Assigned, per s", number: true }, "Yields to",
-        { name: "Heard", number: true }], body)),
+        { name: "Last report", number: true }], body)),
     ],
     end: () => [...ends, load.end].forEach((one) => one()),
   };
 }
 
-function coordinatorRow(id, tells) {
+function coordinatorRow(id, isThisOne) {
   const sum = (rates) => Object.values(rates).reduce((a, b) => a + b, 0);
   const cells = [true, true, true, true, false, true].map((number) => h("td", { class: number ? "number" : null }));
   return {
-    element: h("tr", {}, h("th", { scope: "row" }, id, tells ? h("span", { class: "soft" }, " (tells this)") : ""), cells),
+    element: h("tr", {}, h("th", { scope: "row" }, id, isThisOne ? h("span", { class: "soft" }, " (this one)") : ""), cells),
     show(lane) {
       [lane.partitions, count(lane.waiting), rate(sum(lane.received_per_second)), rate(sum(lane.assigned_per_second)),
-        lane.yields_to ? lane.yields_to + " of others" : "nobody", duration(Math.round(since(lane.at))) + " ago"]
+        lane.yields_to ? lane.yields_to + " of others" : "none", duration(Math.round(since(lane.at))) + " ago"]
         .forEach((text, i) => setText(cells[i], text));
     },
   };

@@ -16,7 +16,7 @@ export async function call(method, path, body) {
       body: body ? JSON.stringify(body) : undefined,
     });
   } catch {
-    throw new Error("The coordinator does not answer.");
+    throw new Error("The coordinator does not respond.");
   }
   const json = await answer.json().catch(() => ({}));
   if (!answer.ok) {

@@ -6,9 +6,9 @@ const PAGE = 50;
 
 export function deadLettersView() {
   const body = h("tbody");
-  const summary = h("p", { class: "empty", role: "status" }, "Looking…");
+  const summary = h("p", { class: "empty", role: "status" }, "Loading…");
   const list = table("Dead letters", ["When", "What", "Reason", "Detail", "Do"], body);
-  const older = h("button", { hidden: true, onclick: () => look(false) }, "Older ones");
+  const older = h("button", { hidden: true, onclick: () => look(false) }, "Older");
   let oldest = null;
   let failed = null;
 
@@ -28,7 +28,7 @@ export function deadLettersView() {
       older.hidden = page.dead_letters.length < PAGE;
       list.hidden = body.children.length === 0;
       summary.textContent = body.children.length === 0
-        ? "There is none: no task has failed for good, and nothing came that could not be read."
+        ? "No dead letters: no task has failed for good, and no unreadable record has arrived."
         : count(body.children.length) + " shown, the newest first.";
     } catch (failure) {
       summary.textContent = failure.message;
@@ -37,14 +37,14 @@ export function deadLettersView() {
 
   const end = listen("stats", ({ data }) => {
     if (data && failed !== null && data.tasks.tasks_failed > failed) {
-      summary.textContent = "There are newer ones: look again.";
+      summary.textContent = "New dead letters have arrived: refresh.";
     }
     failed = data?.tasks.tasks_failed ?? failed;
   });
   look(true);
   return {
     title: "Dead letters",
-    elements: [h("section", {}, h("div", { class: "fields" }, h("button", { onclick: () => look(true) }, "Look again")), summary, list, older)],
+    elements: [h("section", {}, h("div", { class: "fields" }, h("button", { onclick: () => look(true) }, "Refresh")), summary, list, older)],
     end,
   };
 }

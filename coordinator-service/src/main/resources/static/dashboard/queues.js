@@ -9,11 +9,11 @@ const LONG_SECONDS = 300;
 const A_MOMENT_SECONDS = 10;
 
 export function queuesView() {
-  const verdict = h("section", { class: "verdict" }, h("p", {}, "Waiting for figures…"), h("p", { class: "unseen", role: "status" }));
+  const verdict = h("section", { class: "verdict" }, h("p", {}, "Waiting for data…"), h("p", { class: "unseen", role: "status" }));
   const rows = Object.fromEntries(PRIORITIES.map((priority) => [priority, row(priority)]));
-  const size = chart("Tasks that wait, by priority, in the last quarter of an hour",
+  const size = chart("Queued tasks by priority, last 15 minutes",
     PRIORITIES.map((priority) => ({ label: priority, color: priority, width: 2 })));
-  const flow = chart("Tasks per second that come in and are assigned, in the last quarter of an hour",
+  const flow = chart("Tasks received and assigned per second, last 15 minutes",
     [{ label: "in, per second", color: "normal", width: 2 }, { label: "assigned, per second", color: "good", width: 2 }]);
   const front = frontOfQueue();
   let queues = null;
@@ -48,7 +48,7 @@ export function queuesView() {
         table("Queues by priority", ["Queue", { name: "Waiting", number: true }, { name: "Oldest", number: true },
           { name: "In, per s", number: true, secondary: true }, { name: "Assigned, per s", number: true, secondary: true }, "Do"],
         h("tbody", {}, PRIORITIES.map((priority) => rows[priority].element)))),
-      h("section", {}, h("h2", {}, "The last quarter of an hour"), h("div", { class: "charts" },
+      h("section", {}, h("h2", {}, "Last 15 minutes"), h("div", { class: "charts" },
         h("div", {}, h("h3", {}, "Waiting"), size.box), h("div", {}, h("h3", {}, "Flow"), flow.box))),
       front,
     ],
@@ -90,7 +90,7 @@ async function askToClear(priority, button) {
       return;
     }
     const tasks = count(size) + (size === 1 ? " task" : " tasks");
-    if (await confirm(`Cancel all that is in the ${priority} queue, ${tasks} now? They will never be executed.`, "Clear " + tasks, "Keep them")) {
+    if (await confirm(`Cancel all tasks in the ${priority} queue (${tasks} now)? They will never be executed.`, "Clear " + tasks, "Keep")) {
       await command(button, "POST", `/tasks/queues/${priority}/clear`);
     }
   } catch (failure) {
@@ -103,7 +103,7 @@ function showVerdict(section, queues, stats, history) {
   section.className = "verdict " + kind;
   setText(section.firstChild, text);
   // Rates and ages change each second, which nobody wants to be read to.
-  setText(section.lastChild, { "": "Nothing is wrong with the queues.", warn: "The queues need a look.", bad: "Something is wrong with the queues." }[kind]);
+  setText(section.lastChild, { "": "The queues are healthy.", warn: "The queues need attention.", bad: "The queues have a problem." }[kind]);
 }
 
 const tasksWait = (number) => count(number) + (number === 1 ? " task waits" : " tasks wait");
@@ -112,22 +112,22 @@ const tasksWait = (number) => count(number) + (number === 1 ? " task waits" : " 
 function judgement(queues, stats, history) {
   const error = queues?.error ?? stats?.error;
   if (error) {
-    return { kind: "bad", text: "It cannot be told how things are: " + error };
+    return { kind: "bad", text: "Status unavailable: " + error };
   }
   if (!queues?.data || !stats?.data) {
-    return { kind: "", text: "Waiting for figures…" };
+    return { kind: "", text: "Waiting for data…" };
   }
   const waiting = PRIORITIES.map((priority) => ({ priority, ...queues.data.queues[priority] })).filter((queue) => queue.size > 0);
   const later = waiting.reduce((sum, queue) => sum + Math.min(queue.scheduled, queue.size), 0);
   const total = waiting.reduce((sum, queue) => sum + queue.size, 0) - later;
   const active = stats.data.load_balancer.active_agents;
   if (total === 0 && later > 0) {
-    return { kind: "", text: `${tasksWait(later)}, all for a time that is still to come.` };
+    return { kind: "", text: `${tasksWait(later)}, all scheduled for later.` };
   }
   if (total === 0) {
-    return { kind: active === 0 ? "warn" : "", text: "Nothing waits. " + (active === 0 ? "No agent is active." : count(active) + " agents are active.") };
+    return { kind: active === 0 ? "warn" : "", text: "No tasks are waiting. " + (active === 0 ? "No agent is active." : count(active) + " agents are active.") };
   }
-  const tasks = tasksWait(total) + (later > 0 ? ` (${count(later)} more for a time that is still to come)` : "");
+  const tasks = tasksWait(total) + (later > 0 ? ` (${count(later)} more scheduled for later)` : "");
   const assigned = waiting.reduce((sum, queue) => sum + queue.assigned_per_second, 0);
   const due = waiting.filter((queue) => queue.size > queue.scheduled);
   const open = due.filter((queue) => !queue.paused);
@@ -139,7 +139,7 @@ function judgement(queues, stats, history) {
   if (held.length > 0) {
     return {
       kind: "bad",
-      text: `${tasks}. ` + held.map((queue) => `In ${queue.priority}, ${count(queue.held_back)} ${queue.held_back === 1 ? "record" : "records"} cannot be read before a transaction of ${queue.held_back_by} ends`).join(". ") + ".",
+      text: `${tasks}. ` + held.map((queue) => `In ${queue.priority}, ${count(queue.held_back)} ${queue.held_back === 1 ? "record" : "records"} cannot be read until a transaction of ${queue.held_back_by} ends`).join(". ") + ".",
     };
   }
   if (active === 0) {
@@ -148,20 +148,20 @@ function judgement(queues, stats, history) {
   const oldest = open.reduce((a, b) => ((a.oldest_age_seconds ?? 0) >= (b.oldest_age_seconds ?? 0) ? a : b));
   const age = oldest.oldest_age_seconds ?? 0;
   if (assigned === 0 && full) {
-    return { kind: "warn", text: `${tasks}: all agents have as much as they can do. The longest waiting one, in ${oldest.priority}, waits for ${duration(age)}.` };
+    return { kind: "warn", text: `${tasks}: all agents are at capacity. The oldest, in ${oldest.priority}, waits for ${duration(age)}.` };
   }
   if (assigned === 0 && age > A_MOMENT_SECONDS) {
     const last = history.findLast((point) => point.assigned_per_second > 0);
     return {
       kind: "bad",
-      text: `Stuck: ${tasks} and nothing is assigned` + (last ? ", the last at about " + clock(last.at) : "") +
-        `. The longest waiting one, in ${oldest.priority}, waits for ${duration(age)}. See below what waits, and why.`,
+      text: `Stuck: ${tasks} and no task is assigned` + (last ? ", the last one at about " + clock(last.at) : "") +
+        `. The oldest, in ${oldest.priority}, waits for ${duration(age)}. See "Oldest tasks" below for the reason.`,
     };
   }
   const slow = age > LONG_SECONDS;
   return {
     kind: slow ? "warn" : "",
-    text: `${tasks}, ${rate(assigned)} a second are assigned.` + (slow ? ` The longest waiting one, in ${oldest.priority}, waits for ${duration(age)}.` : ""),
+    text: `${tasks}, ${rate(assigned)} assigned per second.` + (slow ? ` The oldest, in ${oldest.priority}, waits for ${duration(age)}.` : ""),
   };
 }
 
@@ -175,9 +175,9 @@ function demands(requirements) {
 
 function frontOfQueue() {
   const body = h("tbody");
-  const empty = h("p", { class: "empty", role: "status" }, "Choose a queue to see what waits longest in it.");
+  const empty = h("p", { class: "empty", role: "status" }, "Select a queue to list its oldest tasks.");
   const select = h("select", { id: "front-of", onchange: look }, h("option", { value: "" }, "choose"), PRIORITIES.map((one) => h("option", { value: one }, one)));
-  const list = table("What waits longest", ["Task", { name: "Waits", number: true }, { name: "Attempt", number: true }, "Asks for", "Why"], body);
+  const list = table("Oldest tasks", ["Task", { name: "Waits", number: true }, { name: "Attempt", number: true }, "Requires", "Why"], body);
   list.hidden = true;
   let asked = 0;
   async function look() {
@@ -192,7 +192,7 @@ function frontOfQueue() {
         return;
       }
       list.hidden = front.tasks.length === 0;
-      empty.textContent = front.tasks.length === 0 ? "Nothing waits in it." : `${count(front.tasks.length)} of ${count(front.size)}, the longest waiting first.`;
+      empty.textContent = front.tasks.length === 0 ? "The queue is empty." : `${count(front.tasks.length)} of ${count(front.size)}, oldest first.`;
       fill(body, front.tasks.map((task) => {
         const link = "#/tasks/" + encodeURIComponent(task.task_id);
         return h("tr", {}, h("td", {}, h("a", { href: link }, task.task_id)), h("td", { class: "number" }, duration(since(task.submitted_at))),
@@ -203,6 +203,6 @@ function frontOfQueue() {
       empty.textContent = failure.message;
     }
   }
-  return h("section", {}, h("h2", {}, "What waits longest"),
-    h("div", { class: "fields" }, h("label", {}, "Queue ", select), h("button", { onclick: look }, "Look again")), empty, list);
+  return h("section", {}, h("h2", {}, "Oldest tasks"),
+    h("div", { class: "fields" }, h("label", {}, "Queue ", select), h("button", { onclick: look }, "Refresh")), empty, list);
 }

@@ -18,8 +18,8 @@ export function tasksView() {
         event.preventDefault();
         location.hash = "#/tasks/" + encodeURIComponent(input.value.trim());
       } }, h("label", {}, "Task id ", input), h("button", {}, "Show"))),
-      h("section", {}, h("h2", {}, "Looked at before"), before.length === 0
-        ? h("p", { class: "empty" }, "None yet. What waits is listed with the queues, what failed with the dead letters, what an agent holds with the agent.")
+      h("section", {}, h("h2", {}, "Recently viewed"), before.length === 0
+        ? h("p", { class: "empty" }, "None yet. Queued tasks are listed with their queue, failed ones with the dead letters, assigned ones with their agent.")
         : h("ul", {}, before.map((id) => h("li", {}, h("a", { href: "#/tasks/" + encodeURIComponent(id) }, id))))),
     ],
     end: () => {},
@@ -28,15 +28,15 @@ export function tasksView() {
 
 export function taskView(id) {
   sessionStorage.setItem(SEEN, JSON.stringify([id, ...seen().filter((one) => one !== id)].slice(0, 20)));
-  const status = h("span", { class: "tag", id: "task-status" }, "Looking…");
+  const status = h("span", { class: "tag", id: "task-status" }, "Loading…");
   const summary = h("p", { role: "status" }, status);
   const life = h("ol", { class: "timeline" });
   const facts = h("div");
   const why = h("div", { id: "why" });
   const whySection = h("section", { hidden: true }, h("h2", {}, "Why is it waiting?"), why,
-    h("div", { class: "actions" }, h("button", { onclick: () => explain(id, why) }, "Ask again")));
+    h("div", { class: "actions" }, h("button", { onclick: () => explain(id, why) }, "Refresh")));
   const cancel = h("button", { class: "danger", hidden: true, onclick: async () => {
-    if (await confirm(`Cancel task ${id}?`, "Cancel the task", "Leave it")) {
+    if (await confirm(`Cancel task ${id}?`, "Cancel the task", "Keep it")) {
       await command(cancel, "POST", `/tasks/${encodeURIComponent(id)}/cancel`);
     }
   } }, "Cancel…");
@@ -64,7 +64,7 @@ export function taskView(id) {
     elements: [
       h("section", {}, summary, life, h("div", { class: "actions" }, cancel, redrive)),
       whySection,
-      h("section", {}, h("h2", {}, "What is known of it"), facts),
+      h("section", {}, h("h2", {}, "Details"), facts),
     ],
     end,
   };
@@ -72,7 +72,7 @@ export function taskView(id) {
 
 function timeline(task) {
   if (task.status === "unknown") {
-    return [h("li", { class: "open" }, "Nothing is known of it: it never came, or it ended so long ago that it is forgotten. It shows up here when it comes.")];
+    return [h("li", { class: "open" }, "Unknown task: never received, or ended so long ago that it was deleted. The page updates when it arrives.")];
   }
   const step = (at, text, kind) => ({ at, text, kind });
   const agent = () => h("a", { href: "#/agents/" + encodeURIComponent(task.agent_id) }, task.agent_id);
@@ -84,7 +84,7 @@ function timeline(task) {
     steps.push(step(task.assigned_at, [`Attempt ${task.attempt} of ${task.max_attempts ?? "?"} given to `, agent()]));
   }
   if (task.agent_started_at) {
-    steps.push(step(task.agent_started_at, ["Started, says the agent"]));
+    steps.push(step(task.agent_started_at, ["Started, as reported by the agent"]));
   }
   if (ENDED.includes(task.status)) {
     steps.push(step(task.finished_at, ["Ended as " + task.status], task.status === "completed" ? "" : "bad"));
@@ -95,7 +95,7 @@ function timeline(task) {
   if (task.status === "queued") {
     items.push(h("li", { class: "open" }, task.attempt > 1 ? `Waits for attempt ${task.attempt}` : "Waits for an agent"));
   } else if (task.status === "assigned") {
-    items.push(h("li", { class: "open" }, "The agent is at it", task.deadline ? ", and may take until " + clock(task.deadline) : ""));
+    items.push(h("li", { class: "open" }, "The agent is working on it", task.deadline ? ", deadline " + clock(task.deadline) : ""));
   }
   return items;
 }
@@ -112,11 +112,11 @@ async function explain(id, box) {
     const parts = [h("p", { class: "explanation" }, answer.explanation.charAt(0).toUpperCase() + answer.explanation.slice(1) + ".")];
     if (waiting) {
       parts.push(h("p", { class: "soft" }, `Place ${count(waiting.place_in_queue)} of ${count(waiting.queue_size)} in ${waiting.priority}` +
-        (waiting.aged ? ", aged: a share of what more urgent tasks compete for goes to the task aged longest" : "") +
-        `; ${count(waiting.agents.eligible)} of ${count(waiting.agents.total)} agents can take it now` +
-        (waiting.agents.busy > 0 ? `, ${count(waiting.agents.busy)} more once they have room.` : ".")));
+        (waiting.aged ? ", aged: a share of contested choices goes to the task aged longest" : "") +
+        `; ${count(waiting.agents.eligible)} of ${count(waiting.agents.total)} agents are eligible now` +
+        (waiting.agents.busy > 0 ? `, ${count(waiting.agents.busy)} more when they have capacity.` : ".")));
       if (waiting.agents.closest.length > 0) {
-        parts.push(table("The agents that come closest", ["Agent", "What is in the way"], h("tbody", {}, waiting.agents.closest.map((one) =>
+        parts.push(table("Closest agents", ["Agent", "Obstacle"], h("tbody", {}, waiting.agents.closest.map((one) =>
           h("tr", {}, h("th", { scope: "row" }, h("a", { href: "#/agents/" + encodeURIComponent(one.agent_id) }, one.agent_id)),
             h("td", { class: "text" }, one.obstacles.map((obstacle) => obstacle.detail).join("; ")))))));
       }

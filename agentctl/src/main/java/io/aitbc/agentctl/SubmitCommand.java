@@ -120,7 +120,7 @@ final class SubmitCommand implements Callable<Integer> {
         String existing = answer.path("existing_status").asString("");
         return existing.isEmpty()
                 ? answer.path("message").asString("") + task
-                : "Task was submitted before" + task + ", " + existing
+                : "Task was already submitted" + task + ", " + existing
                         + (TaskState.hasEnded(existing) ? ": it does not run again" : "");
     }
 

@@ -123,12 +123,12 @@ class AgentctlTest {
                         .said())
                 .isEqualTo("Task submitted: once, high");
         assertThat(run("tasks", "submit", "--data", ECHO, "--id", "once").said())
-                .startsWith("Task was submitted before: once, ");
+                .startsWith("Task was already submitted: once, ");
         assertThat(run("tasks", "submit", "--data", ECHO, "--id", "once", "--wait")
                         .code())
                 .isZero();
         assertThat(run("tasks", "submit", "--data", ECHO, "--id", "once").said())
-                .isEqualTo("Task was submitted before: once, high, completed: it does not run again");
+                .isEqualTo("Task was already submitted: once, high, completed: it does not run again");
         JsonNode json =
                 run("tasks", "submit", "--data", ECHO, "--output", "json").json();
         assertThat(json.get("message").asString()).isEqualTo("Task submitted");
@@ -232,8 +232,8 @@ class AgentctlTest {
                         .json()
                         .get("message")
                         .asString())
-                .isEqualTo("Task cancelled before an agent had it");
-        assertThat(run("tasks", "explain", "unwanted").said()).isEqualTo("cancelled: it has ended as cancelled");
+                .isEqualTo("Task cancelled before it was assigned");
+        assertThat(run("tasks", "explain", "unwanted").said()).isEqualTo("cancelled: it has ended: cancelled");
         Said watched = run("tasks", "watch", "unwanted");
         assertThat(watched.code()).isEqualTo(1);
         assertThat(watched.err()).isEqualTo("Task unwanted was cancelled\n");
@@ -329,7 +329,7 @@ class AgentctlTest {
         Said said = run("tasks", "submit", "--file", file(lines));
         assertThat(said.code()).isZero();
         assertThat(said.out()).isEqualTo("2 tasks accepted\n");
-        assertThat(said.err()).isEqualTo("Warning: line 3: unknown field time_out: it has no effect here.\n");
+        assertThat(said.err()).isEqualTo("Warning: line 3: unknown field time_out has no effect here.\n");
     }
 
     @Test

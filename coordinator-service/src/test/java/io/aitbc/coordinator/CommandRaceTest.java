@@ -139,7 +139,7 @@ class CommandRaceTest {
         one.register("race-gone", 1, "race-gone");
         List<Answer> answers = race("DELETE", "/agents/race-gone", null);
         assertAllTaken(answers);
-        assertOneHears(answers, "Agent race-gone deregistered", "Agent race-gone was deregistered before");
+        assertOneHears(answers, "Agent race-gone deregistered", "Agent race-gone was already deregistered");
         assertThat(one.post("/agents/race-gone/heartbeat", "{}").code()).isEqualTo(404);
     }
 
@@ -209,7 +209,7 @@ class CommandRaceTest {
         List<Answer> answers = race("POST", "/tasks/" + task + "/cancel", "");
 
         assertAllTaken(answers);
-        assertOneHears(answers, "Task cancelled, agent race-cancel is told", "Task was cancelled before");
+        assertOneHears(answers, "Task cancelled, agent race-cancel is told", "Task was already cancelled");
         assertThat(cancelled()).isEqualTo(before + 1);
         assertOnlyThese("race-cancel", "race-cancel", task + ":1", task + ":1");
     }
@@ -225,7 +225,7 @@ class CommandRaceTest {
         List<Answer> answers = race("POST", "/tasks/dead-letter/" + task + "/redrive", "");
 
         assertAllTaken(answers);
-        assertOneHears(answers, "Task waits again", "Task waits again already");
+        assertOneHears(answers, "Task queued again", "Task is already queued again");
         assertThat(one.get("/tasks/queues").body().at("/queue_sizes/high").asInt())
                 .isEqualTo(1);
         one.send("PUT", "/agents/race-redrive/status", "{\"status\":\"active\"}");

@@ -65,7 +65,7 @@ class TaskControlTest {
                 .extracting(record -> record.get("task_id").asString())
                 .containsExactly(other);
         coordinator.awaitTask(cancelled, "cancelled");
-        assertThat(cancel(cancelled).body().get("message").asString()).isEqualTo("Task was cancelled before");
+        assertThat(cancel(cancelled).body().get("message").asString()).isEqualTo("Task was already cancelled");
     }
 
     @Test
@@ -264,7 +264,8 @@ class TaskControlTest {
 
     @Test
     void whatIsNoBatchIsRefusedWithASentence() {
-        assertThat(coordinator.post("/tasks/submit/batch", "[]").detail()).startsWith("a batch holds 1 to 10000 tasks");
+        assertThat(coordinator.post("/tasks/submit/batch", "[]").detail())
+                .startsWith("a batch must have 1 to 10000 tasks");
         assertThat(coordinator.post("/tasks/submit/batch", "[{").code()).isEqualTo(422);
         assertThat(coordinator
                         .post("/tasks/submit/batch", "nonsense")
@@ -312,7 +313,7 @@ class TaskControlTest {
                         place == 1
                                 ? "it is the first of the normal queue"
                                 : "it is number " + place + " of the normal queue, with " + (place - 1) + " before it")
-                .endsWith("; 1 agent can take it once there is room");
+                .endsWith("; 1 agent can take it when they have capacity");
         assertThat(inLine.at("/waiting/agents/ruled_out/full").asInt()).isPositive();
         assertThat(inLine.at("/waiting/agents/busy").asInt()).isEqualTo(1);
 
@@ -326,8 +327,7 @@ class TaskControlTest {
 
         String later = coordinator.submit(
                 requiring("explain").replaceFirst("\\{", "{\"not_before\":\"2100-01-01T00:00:00Z\","));
-        assertThat(explain(later).get("explanation").asString())
-                .isEqualTo("it is not to start before 2100-01-01T00:00:00Z");
+        assertThat(explain(later).get("explanation").asString()).isEqualTo("it is scheduled for 2100-01-01T00:00:00Z");
         assertThat(coordinator.get("/tasks/nobody-knows/explain").code()).isEqualTo(404);
     }
 
@@ -371,19 +371,19 @@ class TaskControlTest {
     void aTaskForOneAgentTellsHowThatAgentIs() {
         String unknown = coordinator.submit(pinnedTo("pinned-unknown"));
         assertThat(explain(unknown).get("explanation").asString())
-                .isEqualTo("it is for agent pinned-unknown, which is unknown: no such agent has registered");
+                .isEqualTo("it requires agent pinned-unknown, which has never registered");
 
         coordinator.register("pinned-agent", 1);
         coordinator.send("PUT", "/agents/pinned-agent/status", "{\"status\":\"maintenance\"}");
         String pinned = coordinator.submit(pinnedTo("pinned-agent"));
         assertThat(explain(pinned).get("explanation").asString())
-                .isEqualTo("it is for agent pinned-agent: its status is maintenance");
+                .isEqualTo("it requires agent pinned-agent: its status is maintenance");
         int known = explain(pinned).at("/waiting/agents/total").asInt();
 
         coordinator.send("DELETE", "/agents/pinned-agent", null);
         JsonNode gone = explain(pinned);
         assertThat(gone.get("explanation").asString())
-                .isEqualTo("it is for agent pinned-agent: its status is inactive");
+                .isEqualTo("it requires agent pinned-agent: its status is inactive");
         assertThat(gone.at("/waiting/agents/total").asInt()).isEqualTo(known - 1);
         assertThat(gone.at("/waiting/agents/closest"))
                 .extracting(agent -> agent.get("agent_id").asString())

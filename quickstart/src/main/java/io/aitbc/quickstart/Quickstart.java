@@ -40,9 +40,9 @@ public final class Quickstart implements AutoCloseable {
             "server.address",
             HOST,
             // All agents share a process with the broker, whose load they report as their own.
-            "aitbc.registry.max-cpu",
+            "AITBC_REGISTRY_MAX_CPU",
             "2",
-            "aitbc.registry.min-health-score",
+            "AITBC_REGISTRY_MIN_HEALTH_SCORE",
             "0.2");
 
     private final LocalSettings settings;

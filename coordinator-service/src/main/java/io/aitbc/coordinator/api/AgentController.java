@@ -42,7 +42,7 @@ import tools.jackson.databind.node.ObjectNode;
 
 @RestController
 @RequestMapping({"/agents", "/v1/agents"})
-@Tag(name = "agents", description = "Who is there, and how they are")
+@Tag(name = "agents", description = "Registration, heartbeats and discovery of agents")
 class AgentController {
     private static final long WAIT_SECONDS = 2;
     private static final Duration CONTEST_COUNTS_FOR = Duration.ofMinutes(5);
@@ -67,7 +67,7 @@ class AgentController {
             List<String> warnings) {}
 
     @PostMapping("/register")
-    @Operation(summary = "Register an agent, or update it in place; its topic is made")
+    @Operation(summary = "Register or update an agent, and create its topic")
     Registered register(
             @io.swagger.v3.oas.annotations.parameters.RequestBody(
                             required = true,
@@ -97,7 +97,7 @@ class AgentController {
             List<String> warnings) {}
 
     @PostMapping("/discover")
-    @Operation(summary = "Find agents, the healthiest first")
+    @Operation(summary = "Discover agents, healthiest first")
     Discovered discover(
             @RequestBody ObjectNode query,
             @Parameter(description = TaskController.STRICT) @RequestParam(name = "strict", defaultValue = "false")
@@ -136,7 +136,7 @@ class AgentController {
             @JsonProperty("timestamp") Instant timestamp) {}
 
     @GetMapping("/{agent_id}")
-    @Operation(summary = "One agent: what it is, how it is, and what its health is made of")
+    @Operation(summary = "Get an agent, with its health and the deductions from it")
     OneAgent get(@PathVariable("agent_id") @Id String agentId) {
         Instant now = clock.instant();
         Agent agent = registry.find(agentId).orElseThrow(Problems::agentNotFound);
@@ -154,7 +154,9 @@ class AgentController {
             List<String> warnings) {}
 
     @PutMapping("/{agent_id}/status")
-    @Operation(summary = "Change an agent's status, and its load with it; an inactive one returns when it speaks again")
+    @Operation(
+            summary =
+                    "Set the status of an agent, and optionally its load; an inactive agent returns with its next heartbeat")
     StatusChanged changeStatus(
             @PathVariable("agent_id") @Id String agentId,
             @RequestBody ObjectNode change,
@@ -190,7 +192,7 @@ class AgentController {
             List<String> warnings) {}
 
     @PostMapping("/{agent_id}/heartbeat")
-    @Operation(summary = "A sign of life, for agents that do not send theirs over Kafka")
+    @Operation(summary = "Send a heartbeat over REST")
     HeartbeatTaken heartbeat(
             @PathVariable("agent_id") @Id String agentId,
             @RequestBody(required = false) @Nullable ObjectNode load,
@@ -209,7 +211,7 @@ class AgentController {
             @JsonProperty("deregistered_at") Instant deregisteredAt) {}
 
     @DeleteMapping("/{agent_id}")
-    @Operation(summary = "Deregister an agent; what it has not settled goes to others")
+    @Operation(summary = "Deregister an agent; its unsettled tasks are requeued")
     Deregistered deregister(@PathVariable("agent_id") @Id String agentId) {
         registry.find(agentId).orElseThrow(Problems::agentNotFound);
         // First: read later, it must not end the next life of the agent.
@@ -218,7 +220,7 @@ class AgentController {
                 .join();
         String message = switch (registry.deregister(agentId, clock.instant())) {
             case DEREGISTERED -> "Agent " + agentId + " deregistered";
-            case BEFORE -> "Agent " + agentId + " was deregistered before";
+            case BEFORE -> "Agent " + agentId + " was already deregistered";
             case UNKNOWN -> throw Problems.agentNotFound();
         };
         return new Deregistered("success", message, agentId, clock.instant());
@@ -240,7 +242,7 @@ class AgentController {
             @JsonProperty("timestamp") Instant timestamp) {}
 
     @GetMapping("/{agent_id}/assignments")
-    @Operation(summary = "What an agent holds now, the next to be due first; `total` counts all")
+    @Operation(summary = "List the assignments of an agent, earliest deadline first; `total` counts all")
     HeldPage assignments(
             @PathVariable("agent_id") @Id String agentId,
             @RequestParam(defaultValue = "100") @Min(1) @Max(10_000) int limit) {
@@ -266,7 +268,7 @@ class AgentController {
             @JsonProperty("timestamp") Instant timestamp) {}
 
     @GetMapping
-    @Operation(summary = "All agents by id, page by page; `total` counts those on all pages")
+    @Operation(summary = "List agents by id, with paging; `total` counts all pages")
     AgentPage list(
             @RequestParam(required = false) @Nullable AgentStatus status,
             @RequestParam(name = "agent_type", required = false) @Nullable String agentType,
@@ -332,7 +334,7 @@ class AgentController {
                 json.putObject("contested")
                         .put(
                                 "detail",
-                                "two processes go by this id: each gets a part of the work, until one of them ends")
+                                "two processes use this id: each gets part of the tasks, until one of them stops")
                         .put("other_instance_id", sender.rivalId())
                         .set("last_seen", Json.tree(sender.rivalSeenAt()));
             }
@@ -368,8 +370,9 @@ class AgentController {
             case KNOWN, CONTESTED -> now;
             case UNKNOWN -> throw Problems.agentNotFound();
             case LEAVING ->
-                throw Problems.conflict("the topic of the agent that deregistered under this id is being removed: try"
-                        + " again in a second");
+                throw Problems.conflict(
+                        "the topic of the agent that was deregistered under this id is being deleted: try"
+                                + " again in a second");
         };
     }
 }

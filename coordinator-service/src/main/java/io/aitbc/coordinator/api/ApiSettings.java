@@ -3,12 +3,9 @@ package io.aitbc.coordinator.api;
 import jakarta.validation.constraints.Max;
 import jakarta.validation.constraints.Min;
 import org.springframework.boot.context.properties.ConfigurationProperties;
-import org.springframework.boot.context.properties.bind.DefaultValue;
 import org.springframework.validation.annotation.Validated;
 
 /** @param maxBodyBytes larger request bodies are refused; no use above what a topic takes */
 @Validated
 @ConfigurationProperties("aitbc.api")
-record ApiSettings(
-        @DefaultValue("1048576") @Min(1_000) @Max(10_000_000)
-        int maxBodyBytes) {}
+record ApiSettings(@Min(1_000) @Max(10_000_000) int maxBodyBytes) {}

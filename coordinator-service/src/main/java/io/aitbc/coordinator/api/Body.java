@@ -30,7 +30,7 @@ record Body<T>(T message, List<String> warnings) {
         List<String> warnings = new ArrayList<>();
         unknown.stream()
                 .limit(MOST_NAMED)
-                .forEach(field -> warnings.add(Json.sentence("unknown field " + field + ": it has no effect here")));
+                .forEach(field -> warnings.add(Json.sentence("unknown field " + field + " has no effect here")));
         if (unknown.size() > MOST_NAMED) {
             warnings.add((unknown.size() - MOST_NAMED) + " more unknown fields");
         }

@@ -98,7 +98,7 @@ final class BodyLimit extends OncePerRequestFilter {
                         request,
                         response,
                         HttpStatus.REQUEST_TIMEOUT,
-                        "the body did not come within " + READ_WITHIN_MS / 1_000 + " s");
+                        "the body was not received within " + READ_WITHIN_MS / 1_000 + " s");
             }
 
             @Override
@@ -166,7 +166,7 @@ final class BodyLimit extends OncePerRequestFilter {
             reading.dispatch();
         } catch (IllegalArgumentException | UnsupportedOperationException e) {
             log.debug("Not passed on: {}", e.toString());
-            refuse(reading, request, response, HttpStatus.NOT_FOUND, "there is nothing at this address");
+            refuse(reading, request, response, HttpStatus.NOT_FOUND, "no such path");
         }
     }
 

@@ -22,7 +22,7 @@ import org.springframework.web.server.ResponseStatusException;
 
 @RestController
 @RequestMapping({"", "/v1"})
-@Tag(name = "cluster", description = "The load balancer and the registry as a whole")
+@Tag(name = "cluster", description = "Load balancing, registry statistics and coordinators")
 class ClusterController {
     private final ClusterControl control;
     private final Figures figures;
@@ -42,7 +42,7 @@ class ClusterController {
             @JsonProperty("timestamp") Instant timestamp) {}
 
     @GetMapping("/load-balancer/stats")
-    @Operation(summary = "The strategy in force and what came of it")
+    @Operation(summary = "Get the load-balancing strategy and its statistics")
     BalanceStats balance() {
         return new BalanceStats("success", figures.balance(), clock.instant());
     }
@@ -56,7 +56,7 @@ class ClusterController {
             @JsonProperty("updated_at") Instant updatedAt) {}
 
     @PutMapping("/load-balancer/strategy")
-    @Operation(summary = "Switch the whole cluster to a strategy, named in the body or as a query parameter")
+    @Operation(summary = "Switch the load-balancing strategy of the cluster, by body or query parameter")
     Switched switchStrategy(
             @RequestBody(required = false) @Nullable Switch body,
             @RequestParam(name = "strategy", required = false) @Nullable String parameter)
@@ -68,7 +68,10 @@ class ClusterController {
         LoadBalancingStrategy strategy = known(name);
         control.switchStrategy(strategy);
         return new Switched(
-                "success", "Tasks are balanced by " + strategy.wireName(), strategy.wireName(), clock.instant());
+                "success",
+                "Load-balancing strategy is now " + strategy.wireName(),
+                strategy.wireName(),
+                clock.instant());
     }
 
     record RegistryStats(
@@ -77,7 +80,7 @@ class ClusterController {
             @JsonProperty("timestamp") Instant timestamp) {}
 
     @GetMapping("/registry/stats")
-    @Operation(summary = "How many agents there are, by status, type, service and capability")
+    @Operation(summary = "Count agents by status, type, service and capability")
     RegistryStats registry() {
         return new RegistryStats("success", figures.agents(), clock.instant());
     }
@@ -89,7 +92,7 @@ class ClusterController {
             @JsonProperty("timestamp") Instant timestamp) {}
 
     @GetMapping("/coordinators")
-    @Operation(summary = "The coordinators at work, by id, and what each has in hand")
+    @Operation(summary = "List the running coordinators and their load")
     Coordinators coordinators() {
         Map<String, LaneFigures> all = report.all();
         return new Coordinators("success", all, all.size(), clock.instant());

@@ -28,7 +28,7 @@ import tools.jackson.databind.JsonNode;
 
 @RestController
 @RequestMapping({"/tasks/dead-letter", "/v1/tasks/dead-letter"})
-@Tag(name = "dead letters", description = "What was set aside, and why; bring tasks back that failed for good")
+@Tag(name = "dead letters", description = "List dead letters and redrive failed tasks")
 class DeadLetterController {
     private static final int TEXT_SHOWN = 1_000;
 
@@ -99,10 +99,10 @@ class DeadLetterController {
             @JsonProperty("timestamp") Instant timestamp) {}
 
     @GetMapping
-    @Operation(summary = "What was set aside, the newest first")
+    @Operation(summary = "List dead letters, newest first")
     DeadLetters list(
             @RequestParam(name = "limit", defaultValue = "50") @Min(1) @Max(1_000) int limit,
-            @Parameter(description = "Only older ones than this offset, for the next page")
+            @Parameter(description = "Only dead letters before this offset, for the next page")
                     @RequestParam(name = "before", defaultValue = "9223372036854775807")
                     @Min(0)
                     long before) {
@@ -120,12 +120,12 @@ class DeadLetterController {
             @JsonProperty("timestamp") Instant timestamp) {}
 
     @PostMapping("/{task_id}/redrive")
-    @Operation(summary = "Put a task that failed for good back into its queue, for as many attempts as it had")
+    @Operation(summary = "Redrive a failed task: queue it again with a fresh set of attempts")
     Redriven redrive(@PathVariable("task_id") @Id String taskId) throws InterruptedException {
         Redrive.Redriven redriven = redrive.redrive(taskId);
         return new Redriven(
                 "success",
-                redriven.repeated() ? "Task waits again already" : "Task waits again",
+                redriven.repeated() ? "Task is already queued again" : "Task queued again",
                 taskId,
                 redriven.attempt(),
                 redriven.priority(),

@@ -66,8 +66,8 @@ class OpenApiConfiguration {
             api.setInfo(new Info()
                     .title("Agent Coordinator")
                     .version(properties == null ? "unbuilt" : properties.getVersion())
-                    .description("Takes tasks in priority order and sees each through to a result on the right agent."
-                            + " Every path is served under /v1 too."));
+                    .description("Dispatches tasks by priority to the agents that fit them best."
+                            + " Every path is also served under /v1."));
             api.getPaths()
                     .forEach((path, item) -> item.readOperationsMap()
                             .forEach((method, operation) -> illustrate(
@@ -96,7 +96,7 @@ class OpenApiConfiguration {
                 .addApiResponse(
                         "default",
                         new ApiResponse()
-                                .description("What was wrong, as a problem document (RFC 9457)")
+                                .description("Problem details (RFC 9457)")
                                 .content(new Content()
                                         .addMediaType(
                                                 "application/problem+json", new MediaType().example(plain(problem)))));

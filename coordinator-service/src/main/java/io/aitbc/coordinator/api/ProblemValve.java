@@ -32,8 +32,7 @@ public final class ProblemValve extends ErrorReportValve {
 
     private static String detail(HttpStatus status) {
         return switch (status) {
-            case BAD_REQUEST ->
-                "the request's address or headers are too long, not valid HTTP, or hold an encoded slash";
+            case BAD_REQUEST -> "the request line or headers are too long, invalid, or contain an encoded slash";
             default -> "the server refused the request: " + status.getReasonPhrase();
         };
     }

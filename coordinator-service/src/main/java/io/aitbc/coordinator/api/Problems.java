@@ -69,7 +69,7 @@ class Problems extends ResponseEntityExceptionHandler {
 
     @ExceptionHandler
     ProblemDetail invalidName(InvalidTopicException e) {
-        return problem(HttpStatus.UNPROCESSABLE_CONTENT, "Kafka does not take a topic of this name: " + e.getMessage());
+        return problem(HttpStatus.UNPROCESSABLE_CONTENT, "Kafka does not accept this topic name: " + e.getMessage());
     }
 
     @ExceptionHandler
@@ -80,7 +80,7 @@ class Problems extends ResponseEntityExceptionHandler {
     @ExceptionHandler
     ProblemDetail notTaken(NotTakenException e) {
         return e.getCause() instanceof RecordTooLargeException
-                ? problem(HttpStatus.CONTENT_TOO_LARGE, "the task is larger than its topic takes")
+                ? problem(HttpStatus.CONTENT_TOO_LARGE, "the task exceeds the maximum record size of its topic")
                 : problem(HttpStatus.SERVICE_UNAVAILABLE, e.getMessage());
     }
 
@@ -106,14 +106,13 @@ class Problems extends ResponseEntityExceptionHandler {
 
     @ExceptionHandler
     ProblemDetail unreadableParameters(InvalidParameterException e) {
-        return problem(HttpStatus.BAD_REQUEST, "the query is not UTF-8 that is percent-encoded as it should be");
+        return problem(HttpStatus.BAD_REQUEST, "the query string is not valid percent-encoded UTF-8");
     }
 
     @ExceptionHandler
     ProblemDetail bug(Exception e) {
-        log.error("A request failed for a reason that no one thought of", e);
-        return problem(
-                HttpStatus.INTERNAL_SERVER_ERROR, "something went wrong that should not have; the log says what");
+        log.error("Unexpected error while handling a request", e);
+        return problem(HttpStatus.INTERNAL_SERVER_ERROR, "internal error; see the coordinator's log");
     }
 
     @Override
@@ -193,7 +192,7 @@ class Problems extends ResponseEntityExceptionHandler {
         String detail = Stream.of(
                         cause(e, Json.MalformedMessageException.class).map(Throwable::getMessage),
                         cause(e, JacksonException.class).map(Json::reason),
-                        cause(e, NumberFormatException.class).map(number -> "a number is needed"),
+                        cause(e, NumberFormatException.class).map(number -> "must be a number"),
                         cause(e, IllegalArgumentException.class).map(Throwable::getMessage))
                 .flatMap(Optional::stream)
                 .findFirst()

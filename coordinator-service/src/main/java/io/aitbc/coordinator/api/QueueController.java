@@ -28,7 +28,7 @@ import tools.jackson.databind.node.ObjectNode;
 
 @RestController
 @RequestMapping({"/tasks/queues", "/v1/tasks/queues"})
-@Tag(name = "queues", description = "See what waits, and stop, resume or empty a queue for the whole cluster")
+@Tag(name = "queues", description = "Inspect, pause, resume and clear the queues of the cluster")
 class QueueController {
     private final ClusterControl control;
     private final QueuePeek peek;
@@ -50,8 +50,8 @@ class QueueController {
 
     @GetMapping
     @Operation(
-            summary = "How many tasks of each priority no agent has",
-            description = "A size is null while the topic of its priority is missing.")
+            summary = "Get queue sizes by priority",
+            description = "A size is null while the topic of that priority is missing.")
     QueueSizesNow sizes() throws InterruptedException {
         return new QueueSizesNow("success", figures.queueSizes(), paused(), clock.instant());
     }
@@ -64,7 +64,7 @@ class QueueController {
             @JsonProperty("timestamp") Instant timestamp) {}
 
     @GetMapping("/stats")
-    @Operation(summary = "Per priority: size, age of the oldest task, rates in and out")
+    @Operation(summary = "Get size, age of the oldest task and rates by priority")
     QueueStats stats() throws InterruptedException {
         Instant now = clock.instant();
         Map<Priority, @Nullable Long> sizes = figures.queueSizes();
@@ -100,7 +100,7 @@ class QueueController {
             @JsonProperty("timestamp") Instant timestamp) {}
 
     @GetMapping("/{priority}")
-    @Operation(summary = "The tasks of a queue that have waited longest, without taking them")
+    @Operation(summary = "Peek at the oldest tasks of a queue")
     QueueFront peek(
             @PathVariable("priority") Priority priority,
             @RequestParam(name = "limit", defaultValue = "10") @Min(1) @Max(100) int limit)
@@ -127,7 +127,7 @@ class QueueController {
             @JsonProperty("timestamp") Instant timestamp) {}
 
     @PostMapping("/{priority}/clear")
-    @Operation(summary = "Cancel what is in a queue now; a task counted here is never executed")
+    @Operation(summary = "Cancel all queued tasks of a priority; a task that is counted is never executed")
     QueueCleared clear(@PathVariable("priority") Priority priority) throws InterruptedException {
         ClusterControl.Cleared cleared = control.clear(priority);
         String message = "Cleared " + cleared.count() + (cleared.count() == 1 ? " task" : " tasks") + " from the "
@@ -137,7 +137,7 @@ class QueueController {
                 cleared.heldBack() == 0
                         ? message
                         : message + "; " + cleared.heldBack()
-                                + " more cannot be read until an open transaction ends, and will be cancelled then",
+                                + " more are hidden by an open transaction, and will be cancelled when it ends",
                 priority,
                 cleared.count(),
                 cleared.heldBack(),
@@ -152,13 +152,13 @@ class QueueController {
             @JsonProperty("timestamp") Instant timestamp) {}
 
     @PostMapping("/{priority}/pause")
-    @Operation(summary = "Assign nothing of a queue until it is resumed; submissions are still accepted")
+    @Operation(summary = "Pause dispatch of a queue; submissions are still accepted")
     QueuePaused pause(@PathVariable("priority") Priority priority) throws InterruptedException {
         return pause(priority, true);
     }
 
     @PostMapping("/{priority}/resume")
-    @Operation(summary = "Assign tasks of a queue again")
+    @Operation(summary = "Resume dispatch of a queue")
     QueuePaused resume(@PathVariable("priority") Priority priority) throws InterruptedException {
         return pause(priority, false);
     }

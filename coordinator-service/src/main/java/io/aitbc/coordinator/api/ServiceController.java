@@ -37,7 +37,7 @@ import org.springframework.web.bind.annotation.RestController;
 import org.springframework.web.servlet.mvc.method.annotation.RequestMappingHandlerMapping;
 
 @RestController
-@Tag(name = "service", description = "This coordinator")
+@Tag(name = "service", description = "Health and index of this coordinator")
 class ServiceController {
     private static final String NAME = "agent-coordinator";
     private static final int WAIT_MS = 2_000;
@@ -110,11 +110,11 @@ class ServiceController {
 
     @GetMapping({"/health", "/v1/health"})
     @Operation(
-            summary = "Whether Kafka, Redis and the dispatch of tasks work; 503 when one does not",
+            summary = "Health check: 503 if Kafka, Redis, dispatch, topics or threads do not work",
             description =
-                    "Kafka is up if it takes a record and gives it back, Redis if it takes a write. Also whether all shared"
-                            + " topics are there, and all of the coordinator's threads run. `topics` names"
-                            + " transactions that have been open for some seconds and keep records from being read.")
+                    "Kafka is up if a probe record can be produced and consumed, Redis if it accepts a write. `topics` is down while"
+                            + " a shared topic is missing or has no leader, `threads` while a thread fails, is stuck or has ended. `topics` also names"
+                            + " open transactions that hide records.")
     ResponseEntity<HealthNow> health() throws InterruptedException {
         State ofKafka = kafkaState();
         State ofRedis = redisState();
@@ -144,7 +144,7 @@ class ServiceController {
             @JsonProperty("endpoints") List<String> endpoints) {}
 
     @GetMapping({"/", "/v1"})
-    @Operation(summary = "What is served here")
+    @Operation(summary = "List all endpoints")
     Index index() {
         List<String> endpoints = mappings.getObject().getHandlerMethods().entrySet().stream()
                 .filter(entry ->
@@ -183,19 +183,20 @@ class ServiceController {
         } catch (ExecutionException e) {
             return State.down(
                     e.getCause() instanceof TimeoutException
-                            ? "it answers, but a record that was sent has not come back in 2 s"
-                            : "it answers, but takes no record: " + e.getCause().getMessage());
+                            ? "it answers, but a probe record was not consumed within 2 s"
+                            : "it answers, but does not accept a probe record: "
+                                    + e.getCause().getMessage());
         }
     }
 
     private State topicsState() {
         Set<String> missing = coordinator.isStarted() ? topics.missing() : Set.of();
         if (!missing.isEmpty()) {
-            return State.down("missing, and created again as soon as Kafka permits: " + String.join(", ", missing));
+            return State.down("missing topics, recreated as soon as Kafka permits: " + String.join(", ", missing));
         }
         Set<TopicPartition> leaderless = topics.leaderless();
         if (!leaderless.isEmpty()) {
-            return State.down("partitions without a leader, which nobody can read or write: "
+            return State.down("partitions without a leader: "
                     + leaderless.stream().map(TopicPartition::toString).sorted().collect(Collectors.joining(", ")));
         }
         // Nothing that a restart of this coordinator would mend, so it stays up.
@@ -229,10 +230,10 @@ class ServiceController {
             return State.down("not started yet");
         }
         if (!dispatcher.isRunning()) {
-            return State.down("starts, or starts over; if after a failure, the log says which");
+            return State.down("starting, or restarting after an unexpected error (see the log)");
         }
         return !ofRedis.up() || redis.sync().exists(Keys.INDEX_COMPLETE) == 1
                 ? State.UP
-                : State.down("waits until it is known from Kafka what agents hold, because Redis was empty");
+                : State.down("rebuilding Redis from Kafka");
     }
 }

@@ -33,7 +33,7 @@ final class TaskBatch {
                         .map(line -> item(() -> Json.read(line, JsonNode.class), strict))
                         .toList();
         if (items.isEmpty() || items.size() > MOST) {
-            throw Problems.unprocessable("a batch holds 1 to " + MOST + " tasks but this one has " + items.size());
+            throw Problems.unprocessable("a batch must have 1 to " + MOST + " tasks but has " + items.size());
         }
         return items;
     }

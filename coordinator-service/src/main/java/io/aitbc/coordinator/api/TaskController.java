@@ -43,13 +43,13 @@ import tools.jackson.databind.node.ObjectNode;
 
 @RestController
 @RequestMapping({"/tasks", "/v1/tasks"})
-@Tag(name = "tasks", description = "Submit work, and see what became of it")
+@Tag(name = "tasks", description = "Submit tasks, and read their state and result")
 class TaskController {
     private static final Logger log = LoggerFactory.getLogger(TaskController.class);
     private static final Duration LONGEST_WAIT = Duration.ofSeconds(60);
 
     /** For the OpenAPI document, of all calls that read a body. */
-    static final String STRICT = "Refuse unknown fields, instead of naming them in `warnings`";
+    static final String STRICT = "Refuse unknown fields instead of listing them in `warnings`";
 
     private final Submissions submissions;
     private final TaskStates states;
@@ -91,9 +91,8 @@ class TaskController {
 
     @PostMapping("/submit")
     @Operation(
-            summary =
-                    "Submit a task; the same task_id again is answered with the first submission, and in `existing_status`"
-                            + " with what became of it")
+            summary = "Submit a task; a repeated task_id returns the first submission, and its state in"
+                    + " `existing_status`")
     Submitted submit(
             @io.swagger.v3.oas.annotations.parameters.RequestBody(
                             required = true,
@@ -121,8 +120,8 @@ class TaskController {
             return "Task submitted";
         }
         return TaskStates.hasEnded(accepted.existingStatus())
-                ? "Task was submitted before and has ended as " + accepted.existingStatus() + ": it does not run again"
-                : "Task was submitted before";
+                ? "Task was already submitted and has ended as " + accepted.existingStatus() + ": it does not run again"
+                : "Task was already submitted";
     }
 
     /**
@@ -159,7 +158,7 @@ class TaskController {
     @PostMapping(
             path = "/submit/batch",
             consumes = {MediaType.APPLICATION_JSON_VALUE, MediaType.APPLICATION_NDJSON_VALUE})
-    @Operation(summary = "Submit many tasks, as a JSON array or one per line; a bad one spoils only itself")
+    @Operation(summary = "Submit a batch of tasks, as a JSON array or NDJSON; invalid tasks are refused one by one")
     Batch submitBatch(
             @io.swagger.v3.oas.annotations.parameters.RequestBody(
                             content = @Content(array = @ArraySchema(schema = @Schema(implementation = Task.class))))
@@ -219,12 +218,12 @@ class TaskController {
     }
 
     @GetMapping("/{task_id}")
-    @Operation(summary = "How a task stands: queued, assigned, completed, failed, cancelled or expired")
+    @Operation(summary = "Get the state of a task: queued, assigned, completed, failed, cancelled or expired")
     DeferredResult<ObjectNode> get(
             @PathVariable("task_id") @Id String taskId,
             @Parameter(
                             description =
-                                    "How long to wait for its end, such as 30s, at most 60s; also for a task that is not known yet")
+                                    "Long poll: how long to wait for the task to end, such as 30s, at most 60s; also for a task that is not known yet")
                     @RequestParam(name = "wait", defaultValue = "0s")
                     Duration wait) {
         if (wait.isNegative() || wait.compareTo(LONGEST_WAIT) > 0) {
@@ -243,7 +242,7 @@ class TaskController {
     }
 
     @GetMapping("/{task_id}/explain")
-    @Operation(summary = "Why a task waits: what rules each agent out, which come closest, its place and priority")
+    @Operation(summary = "Explain why a task waits: obstacles per agent, closest agents, place in the queue")
     WhyWaiting.Explanation explain(@PathVariable("task_id") @Id String taskId) throws InterruptedException {
         return whyWaiting.explain(taskId, states.find(taskId).orElseThrow(Problems::taskNotFound));
     }
@@ -255,22 +254,21 @@ class TaskController {
             @JsonProperty("timestamp") Instant timestamp) {}
 
     @PostMapping("/{task_id}/cancel")
-    @Operation(
-            summary = "Cancel a task: one that waits is never assigned, of one that an agent has the result is ignored")
+    @Operation(summary = "Cancel a task: a queued task is never assigned, the result of an assigned one is ignored")
     Cancelled cancel(@PathVariable("task_id") @Id String taskId) {
         Cancellations.Cancelled cancelled = cancellations.cancel(taskId);
         String message = switch (cancelled.status()) {
             case "unknown" -> throw Problems.taskNotFound();
-            case "queued" -> "Task cancelled before an agent had it";
-            case "assigned" -> "Task cancelled, agent " + cancelled.agentId() + " is told";
-            case "cancelled" -> "Task was cancelled before";
+            case "queued" -> "Task cancelled before it was assigned";
+            case "assigned" -> "Task cancelled, agent " + cancelled.agentId() + " was notified";
+            case "cancelled" -> "Task was already cancelled";
             default -> throw Problems.conflict("the task has ended as " + cancelled.status() + " already");
         };
         cancelled.told().exceptionally(failure -> {
             log.atWarn()
                     .addKeyValue("task_id", taskId)
                     .addKeyValue("agent_id", cancelled.agentId())
-                    .log("The agent does not know of a cancellation: {}", failure.toString());
+                    .log("Agent could not be notified of a cancellation: {}", failure.toString());
             return null;
         });
         return new Cancelled("success", message, taskId, clock.instant());
@@ -282,7 +280,7 @@ class TaskController {
             @JsonProperty("timestamp") Instant timestamp) {}
 
     @GetMapping("/status")
-    @Operation(summary = "What the whole cluster has done, and what waits")
+    @Operation(summary = "Get the task statistics of the cluster")
     Status status() throws InterruptedException {
         return new Status("success", figures.tasks(true), clock.instant());
     }

@@ -59,11 +59,11 @@ final class TaskEnds implements AutoCloseable {
     DeferredResult<ObjectNode> await(String taskId, Duration time, Function<Map<String, String>, ObjectNode> present) {
         if (!places.tryAcquire()) {
             throw new ResponseStatusException(
-                    HttpStatus.SERVICE_UNAVAILABLE, MOST + " callers wait for results already: ask again without wait");
+                    HttpStatus.SERVICE_UNAVAILABLE, MOST + " callers are waiting already: retry without wait");
         }
         DeferredResult<ObjectNode> result = new DeferredResult<>(time.toMillis() + SPARE_MS);
-        result.onTimeout(() -> result.setErrorResult(
-                new ResponseStatusException(HttpStatus.SERVICE_UNAVAILABLE, "Redis did not say how the task stands")));
+        result.onTimeout(() -> result.setErrorResult(new ResponseStatusException(
+                HttpStatus.SERVICE_UNAVAILABLE, "the state of the task could not be read from Redis")));
         result.onCompletion(places::release);
         waiting.add(new Waiting(taskId, System.nanoTime() + time.toNanos(), present, result));
         return result;

@@ -148,11 +148,11 @@ class WhyWaiting {
                 : null;
         String sentence = switch (status) {
             case "queued" ->
-                waiting == null ? "it waits; what it waits for is not known any more" : sentence(waiting, now);
+                waiting == null ? "it is queued; its requirements are no longer known" : sentence(waiting, now);
             case "assigned" ->
-                "agent " + state.get("agent_id") + " has had it since " + state.get("assigned_at")
-                        + " and may take until " + TaskJson.deadline(state).orElse("an unknown time");
-            default -> "it has ended as " + status;
+                "agent " + state.get("agent_id") + " has been working on it since " + state.get("assigned_at")
+                        + ", deadline " + TaskJson.deadline(state).orElse("unknown");
+            default -> "it has ended: " + status;
         };
         return new Explanation("success", taskId, status, sentence, waiting, now);
     }
@@ -257,7 +257,7 @@ class WhyWaiting {
             return "the " + waiting.priority().wireName() + " queue is paused";
         }
         if (waiting.notBefore() != null && waiting.notBefore().isAfter(now)) {
-            return "it is not to start before " + waiting.notBefore();
+            return "it is scheduled for " + waiting.notBefore();
         }
         if (waiting.openTransaction() != null) {
             return sentence(waiting.openTransaction());
@@ -277,11 +277,11 @@ class WhyWaiting {
     }
 
     private static String sentence(InTheWay open) {
-        return "it stands behind a transaction that is still open in partition " + open.partition() + " of "
+        return "it is hidden by an open transaction in partition " + open.partition() + " of "
                 + open.topic() + (open.since() == null ? "" : " since " + open.since()) + ", of producer "
                 + (open.producerId() == null ? "of unknown id" : open.producerId())
                 + (open.transactionalId() == null ? "" : " (transactional id " + open.transactionalId() + ")")
-                + "; it can be read when that transaction ends, or the broker aborts it";
+                + "; it becomes readable when the transaction ends or is aborted";
     }
 
     private static String inLine(Waiting waiting) {
@@ -295,11 +295,11 @@ class WhyWaiting {
                 ? ""
                 : (before == 0 ? ", with " : " and ") + waiting.inMoreUrgentQueues() + " in more urgent queues";
         return line + moreUrgent
-                + (waiting.aged() ? ", and aged: a share of what more urgent tasks compete for goes to the aged" : "")
+                + (waiting.aged() ? ", and aged: a share of contested choices goes to aged tasks" : "")
                 + "; "
                 + (agents.eligible() > 0
                         ? count(agents.eligible(), "agent has", "agents have") + " room for it"
-                        : count(agents.busy(), "agent", "agents") + " can take it once there is room");
+                        : count(agents.busy(), "agent", "agents") + " can take it when they have capacity");
     }
 
     private static String count(long number, String one, String several) {
@@ -309,10 +309,10 @@ class WhyWaiting {
     /** @param known the agent, if it is known */
     private static String pinned(String agentId, List<Closest> known) {
         if (known.isEmpty()) {
-            return "it is for agent " + agentId + ", which is unknown: no such agent has registered";
+            return "it requires agent " + agentId + ", which has never registered";
         }
         // What else is said of an agent that does not work, such as its health, follows from that.
-        return "it is for agent " + agentId + ": "
+        return "it requires agent " + agentId + ": "
                 + known.get(0).obstacles().stream()
                         .filter(reason -> reason.reason().equals(Obstacle.Kind.NOT_ACTIVE.wireName()))
                         .findFirst()

@@ -6,7 +6,6 @@ import jakarta.validation.constraints.Max;
 import jakarta.validation.constraints.Min;
 import java.time.Duration;
 import org.springframework.boot.context.properties.ConfigurationProperties;
-import org.springframework.boot.context.properties.bind.DefaultValue;
 import org.springframework.validation.annotation.Validated;
 
 /**
@@ -23,15 +22,14 @@ import org.springframework.validation.annotation.Validated;
 @Validated
 @ConfigurationProperties("aitbc.dispatch")
 public record DispatchSettings(
-        @DefaultValue("60s") Duration agingInterval,
-        @DefaultValue("0.1") double agedShare,
-        @DefaultValue("LEAST_CONNECTIONS") LoadBalancingStrategy strategy,
-        @DefaultValue("4000") @Min(1) @Max(20_000) int windowPerPartition,
-        @DefaultValue("4194304") @Min(1) long windowBytesPerPartition,
-        @DefaultValue("1000") @Min(1) @Max(10_000) int batch,
+        Duration agingInterval,
+        double agedShare,
+        LoadBalancingStrategy strategy,
+        @Min(1) @Max(20_000) int windowPerPartition,
+        @Min(1) long windowBytesPerPartition,
+        @Min(1) @Max(10_000) int batch,
 
-        @DefaultValue("1048576") @Min(1_000) @Max(10_000_000)
-        int maxTaskBytes) {
+        @Min(1_000) @Max(10_000_000) int maxTaskBytes) {
 
     public DispatchSettings {
         new Aging(agingInterval, agedShare);

@@ -31,7 +31,7 @@ import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
 import org.jspecify.annotations.Nullable;
 
 /**
- * How many tasks of each priority no agent has, over all partitions and coordinators: what stands between commits and high watermarks,
+ * Queue sizes by priority, over all partitions and coordinators: what stands between commits and high watermarks,
  * less what the commits' metadata say is done. Owners commit past transaction markers and aborted records as soon as they have read
  * past them, so the figures are exact when idle; while tasks come and go, they are as of the last commits, which are made five times a
  * second. Behind a transaction that is still open every record counts, because it cannot be read yet.

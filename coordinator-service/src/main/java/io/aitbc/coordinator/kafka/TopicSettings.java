@@ -4,7 +4,6 @@ import jakarta.validation.constraints.Max;
 import jakarta.validation.constraints.Min;
 import java.time.Duration;
 import org.springframework.boot.context.properties.ConfigurationProperties;
-import org.springframework.boot.context.properties.bind.DefaultValue;
 import org.springframework.validation.annotation.Validated;
 
 /**
@@ -22,10 +21,10 @@ import org.springframework.validation.annotation.Validated;
 @Validated
 @ConfigurationProperties("aitbc.topics")
 public record TopicSettings(
-        @DefaultValue("") String prefix,
-        @DefaultValue("12") @Min(1) @Max(1000) int partitions,
-        @DefaultValue("0") @Min(0) @Max(10) short replication,
-        @DefaultValue("7d") Duration taskRetention,
-        @DefaultValue("7d") Duration assignmentRetention,
-        @DefaultValue("60s") Duration resultTransactionTimeout,
-        @DefaultValue("24h") Duration departedAgentRetention) {}
+        String prefix,
+        @Min(1) @Max(1000) int partitions,
+        @Min(0) @Max(10) short replication,
+        Duration taskRetention,
+        Duration assignmentRetention,
+        Duration resultTransactionTimeout,
+        Duration departedAgentRetention) {}

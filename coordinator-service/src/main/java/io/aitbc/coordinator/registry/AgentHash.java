@@ -24,9 +24,6 @@ final class AgentHash {
     private static final TypeReference<List<String>> TEXTS = new TypeReference<>() {};
     private static final TypeReference<Map<String, Double>> METRICS = new TypeReference<>() {};
 
-    /** How many fields a registration has. */
-    static final int REGISTRATION_FIELDS = 14;
-
     private static final Set<String> REGISTRATION = Set.of(
             "agent_id",
             "agent_type",
@@ -42,6 +39,10 @@ final class AgentHash {
             "location",
             "chain_id",
             "island_id");
+
+    /** How many fields a registration has: {@code heartbeat.lua} counts them off. */
+    static final int REGISTRATION_FIELDS = REGISTRATION.size();
+
     /** How what coordinators wrote is read, by field. */
     private static final Map<String, Consumer<String>> STATE = Map.of(
             "status", AgentStatus::parse,

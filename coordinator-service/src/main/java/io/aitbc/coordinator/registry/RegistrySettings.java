@@ -5,7 +5,6 @@ import jakarta.validation.constraints.DecimalMax;
 import jakarta.validation.constraints.DecimalMin;
 import java.time.Duration;
 import org.springframework.boot.context.properties.ConfigurationProperties;
-import org.springframework.boot.context.properties.bind.DefaultValue;
 import org.springframework.validation.annotation.Validated;
 
 /**
@@ -16,14 +15,13 @@ import org.springframework.validation.annotation.Validated;
 @Validated
 @ConfigurationProperties("aitbc.registry")
 public record RegistrySettings(
-        @DefaultValue("30s") Duration heartbeatInterval,
-        @DefaultValue("300s") Duration heartbeatTimeout,
+        Duration heartbeatInterval,
+        Duration heartbeatTimeout,
 
-        @DefaultValue("0.5") @DecimalMin("0") @DecimalMax("1")
-        double minHealthScore,
+        @DecimalMin("0") @DecimalMax("1") double minHealthScore,
 
-        @DefaultValue("0.98") @DecimalMin("0") double maxCpu,
-        @DefaultValue("0.98") @DecimalMin("0") double maxMemory) {
+        @DecimalMin("0") double maxCpu,
+        @DecimalMin("0") double maxMemory) {
 
     public HealthPolicy healthPolicy() {
         return new HealthPolicy(heartbeatInterval, heartbeatTimeout, minHealthScore, maxCpu, maxMemory);

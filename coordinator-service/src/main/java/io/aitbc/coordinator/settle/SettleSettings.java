@@ -2,7 +2,6 @@ package io.aitbc.coordinator.settle;
 
 import java.time.Duration;
 import org.springframework.boot.context.properties.ConfigurationProperties;
-import org.springframework.boot.context.properties.bind.DefaultValue;
 
 /**
  * How attempts end.
@@ -13,7 +12,4 @@ import org.springframework.boot.context.properties.bind.DefaultValue;
  * @param maxRetryBackoff and no longer than this
  */
 @ConfigurationProperties("aitbc.settle")
-public record SettleSettings(
-        @DefaultValue("24h") Duration taskRetention,
-        @DefaultValue("1s") Duration retryBackoff,
-        @DefaultValue("5m") Duration maxRetryBackoff) {}
+public record SettleSettings(Duration taskRetention, Duration retryBackoff, Duration maxRetryBackoff) {}

@@ -3,6 +3,7 @@ package io.aitbc.coordinator.api;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
+import io.aitbc.contracts.Ids;
 import io.aitbc.contracts.Json;
 import io.aitbc.coordinator.RunningCoordinator;
 import io.aitbc.coordinator.RunningCoordinator.Answer;
@@ -73,6 +74,22 @@ class ApiTest {
         }
     }
 
+    /** A task of such an id could not be asked for. */
+    @Test
+    void noTaskCanBeCalledAsAPathIs() {
+        List<String> words = coordinator
+                .get("/")
+                .body()
+                .get("endpoints")
+                .valueStream()
+                .map(endpoint -> endpoint.asString().replaceFirst(".* ", ""))
+                .filter(path -> path.startsWith("/tasks/") && !path.startsWith("/tasks/{"))
+                .map(path -> path.split("/")[2])
+                .distinct()
+                .toList();
+        assertThat(words).isNotEmpty().isSubsetOf(Ids.TAKEN_BY_PATHS);
+    }
+
     private static List<String> missing(String path, JsonNode wanted, JsonNode found) {
         List<String> missing = new ArrayList<>();
         if (wanted.isObject()
@@ -141,7 +158,7 @@ class ApiTest {
             POST   | /agents/discover              | {"tags":[null]}                                   | 422 | each of services and tags is required
             GET    | /agents?capability=gpu%3E%3D99999999999 |                                         | 422 | in capabilities must be a name, >= and
             GET    | /agents/nobody/assignments    |                                                   | 404 | Agent not found
-            GET    | /agents/known/assignments?limit=x |                                               | 422 | limit: a number is needed
+            GET    | /agents/known/assignments?limit=x |                                               | 422 | limit: must be a number
             POST   | /agents/known/heartbeat       | {"instance_id":"a b"}                             | 422 | instance_id must be
             POST   | /tasks/submit                 | {"task_data":{},"requirements":{"capabilities":["a>=b"]}} | 422 | "a>=b" in capabilities must be
             GET    | /agents/nobody                |                                                   | 404 | Agent not found
@@ -153,7 +170,7 @@ class ApiTest {
             POST   | /agents/nobody/heartbeat      | {}                                                | 404 | Agent not found
             POST   | /agents/known/heartbeat       | {"load_metrics":[]}                               | 422 | load_metrics has the wrong type
             DELETE | /agents/nobody                |                                                   | 404 | Agent not found
-            GET    | /agents?limit=x               |                                                   | 422 | limit: a number is needed
+            GET    | /agents?limit=x               |                                                   | 422 | limit: must be a number
             GET    | /agents?limit=0               |                                                   | 422 | limit must be
             GET    | /agents?status=sleepy         |                                                   | 422 | Invalid status: sleepy
             POST   | /tasks/submit                 | {"task_data":{},"priority":"soon"}                | 400 | Invalid priority: soon
@@ -232,7 +249,7 @@ class ApiTest {
     void aTaskThatIsTooLargeOnlyOnceItIsWrittenIsRefused() {
         Answer answer = coordinator.post("/tasks/submit", "{\"task_data\":{\"x\":[" + "1e6,".repeat(250_000) + "1]}}");
         assertThat(answer.code()).as("%s", answer.body()).isEqualTo(413);
-        assertThat(answer.detail()).isEqualTo("the task is larger than its topic takes");
+        assertThat(answer.detail()).isEqualTo("the task exceeds the maximum record size of its topic");
     }
 
     @Test
@@ -299,7 +316,7 @@ class ApiTest {
 
         assertThat(again.get("existing_status").asString()).isEqualTo(end);
         assertThat(again.get("message").asString())
-                .isEqualTo("Task was submitted before and has ended as " + end + ": it does not run again");
+                .isEqualTo("Task was already submitted and has ended as " + end + ": it does not run again");
         assertThat(inBatch.at("/results/0/status").asString()).isEqualTo("repeated");
         assertThat(inBatch.at("/results/0/existing_status").asString()).isEqualTo(end);
     }
@@ -313,9 +330,9 @@ class ApiTest {
 
         assertThat(warnings(coordinator.post("/tasks/submit", task)))
                 .containsExactly(
-                        "unknown field requirments: it has no effect here",
-                        "unknown field payment: it has no effect here",
-                        "unknown field requirements.regoin: it has no effect here");
+                        "unknown field requirments has no effect here",
+                        "unknown field payment has no effect here",
+                        "unknown field requirements.regoin has no effect here");
         assertThat(warnings(coordinator.post("/tasks/submit", good))).isEmpty();
         JsonNode batch = coordinator
                 .post("/tasks/submit/batch", "[" + good + "," + task + "]")
@@ -330,13 +347,13 @@ class ApiTest {
                 .isEqualTo("unknown fields requirments, payment, requirements.regoin");
         assertThat(warnings(coordinator.post(
                         "/agents/register", "{\"agent_id\":\"warned\",\"agent_type\":\"w\",\"identity_proof\":\"x\"}")))
-                .containsExactly("unknown field identity_proof: it has no effect here");
+                .containsExactly("unknown field identity_proof has no effect here");
         assertThat(warnings(coordinator.post("/agents/warned/heartbeat", "{\"load\":{}}")))
-                .containsExactly("unknown field load: it has no effect here");
+                .containsExactly("unknown field load has no effect here");
         assertThat(warnings(coordinator.send("PUT", "/agents/warned/status", "{\"status\":\"busy\",\"why\":1}")))
-                .containsExactly("unknown field why: it has no effect here");
+                .containsExactly("unknown field why has no effect here");
         assertThat(warnings(coordinator.post("/agents/discover", "{\"capabilites\":[\"gpu\"]}")))
-                .containsExactly("unknown field capabilites: it has no effect here");
+                .containsExactly("unknown field capabilites has no effect here");
     }
 
     @Test

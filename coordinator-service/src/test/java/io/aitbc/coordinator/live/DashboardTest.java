@@ -131,7 +131,7 @@ class DashboardTest {
 
         button(row, "Clear…").click();
         awaitText(By.id("question-text"), "3 tasks now");
-        button(browser.findElement(By.id("question")), "Keep them").click();
+        button(browser.findElement(By.id("question")), "Keep").click();
         assertThat(coordinator
                         .get("/tasks/queues")
                         .body()
@@ -174,8 +174,7 @@ class DashboardTest {
         browser.findElement(By.xpath("//th/button[text()='Agent']")).click();
         await().atMost(LONG).ignoreExceptions().until(() -> shownAgents().equals(List.of("drain-b", "drain-a")));
 
-        browser.findElement(By.cssSelector("[aria-label='Give no new work to drain-a']"))
-                .click();
+        browser.findElement(By.cssSelector("[aria-label='Drain drain-a']")).click();
         awaitText(By.id("notice"), "Agent drain-a is maintenance.");
         await().atMost(LONG)
                 .until(() -> browser.findElement(By.tagName("tbody")).getText().contains("maintenance"));
@@ -198,7 +197,7 @@ class DashboardTest {
         awaitText(By.tagName("tbody"), "no luck");
 
         browser.findElement(By.cssSelector("[aria-label='Redrive failed-1']")).click();
-        awaitText(By.id("notice"), "Task waits again.");
+        awaitText(By.id("notice"), "Task queued again.");
         coordinator.report(
                 coordinator.awaitRecords("assignments.fails-agent", 2).get(1), "completed", null);
         browser.findElement(By.linkText("failed-1")).click();
@@ -210,8 +209,8 @@ class DashboardTest {
         open("/cluster");
         awaitText(By.tagName("dl"), "least connections");
         new Select(browser.findElement(By.id("strategy"))).selectByValue("random");
-        button(browser.findElement(By.id("main")), "Balance so").click();
-        awaitText(By.id("notice"), "Tasks are balanced by random.");
+        button(browser.findElement(By.id("main")), "Apply").click();
+        awaitText(By.id("notice"), "Load-balancing strategy is now random.");
         awaitText(By.tagName("dl"), "random");
         coordinator.send("PUT", "/load-balancer/strategy", "{\"strategy\":\"least_connections\"}");
     }
@@ -222,7 +221,7 @@ class DashboardTest {
         awaitShown(By.id("queue-low"));
         browser.executeScript("document.activeElement.blur()");
         browser.findElement(By.tagName("body")).sendKeys(Keys.TAB);
-        assertThat(browser.switchTo().activeElement().getText()).isEqualTo("To the content");
+        assertThat(browser.switchTo().activeElement().getText()).isEqualTo("Skip to content");
         browser.switchTo().activeElement().sendKeys(Keys.TAB, Keys.TAB);
         browser.switchTo().activeElement().sendKeys(Keys.TAB);
         WebElement link = browser.findElement(By.linkText("Agents"));
@@ -333,14 +332,14 @@ class DashboardTest {
         coordinator.submit("{\"task_id\":\"for-later\",\"task_data\":{},\"not_before\":\"2100-01-01T00:00:00Z\"}");
         try {
             open("/queues");
-            awaitText(By.className("verdict"), "1 task waits, all for a time that is still to come.");
+            awaitText(By.className("verdict"), "1 task waits, all scheduled for later.");
 
             coordinator.submit(
                     "{\"task_id\":\"for-nobody\",\"task_data\":{},\"requirements\":{\"capabilities\":[\"of-nobody\"]}}");
 
             awaitText(
                     By.className("verdict"),
-                    "Stuck: 1 task waits (1 more for a time that is still to come) and nothing is assigned");
+                    "Stuck: 1 task waits (1 more scheduled for later) and nothing is assigned");
         } finally {
             List.of("for-later", "for-nobody").forEach(id -> coordinator.post("/tasks/" + id + "/cancel", ""));
         }
@@ -398,13 +397,13 @@ class DashboardTest {
             assertThat(browser.manage().logs().get("browser").getAll())
                     .allMatch(entry -> entry.getMessage().contains("/agents/kinds-nobody"));
             open("/agents/kinds-agent");
-            awaitText(By.id("main"), "2 of 2, the next to be due first");
-            assertThat(browser.findElements(By.cssSelector("[aria-label='What it holds'] tbody tr")))
+            awaitText(By.id("main"), "2 of 2, earliest deadline first");
+            assertThat(browser.findElements(By.cssSelector("[aria-label='Assignments'] tbody tr")))
                     .hasSize(2);
             open("/queues");
             for (String queue : List.of("high", "low", "urgent")) {
                 new Select(browser.findElement(By.id("front-of"))).selectByValue(queue);
-                awaitText(By.id("main"), queue.equals("urgent") ? "Nothing waits in it." : "the longest waiting first");
+                awaitText(By.id("main"), queue.equals("urgent") ? "The queue is empty." : "oldest first");
                 assertReadable("/queues with the front of " + queue);
             }
         } finally {
@@ -542,7 +541,7 @@ class DashboardTest {
                 .untilAsserted(
                         () -> assertThat(browser.findElement(By.id("main")).getText())
                                 .doesNotContain("Waiting for")
-                                .doesNotContain("Looking…"));
+                                .doesNotContain("Loading…"));
     }
 
     private static WebElement button(WebElement within, String text) {
