@@ -367,11 +367,10 @@ public final class AgentWorker implements AutoCloseable {
             // Read a second time after the partition was lost for a while: still open.
             return;
         }
-        boolean repeated = !seen.add(assignment.assignmentId());
-        if (repeated || overdue(assignment)) {
+        if (!seen.add(assignment.assignmentId())) {
             log.atDebug()
                     .addKeyValue("task_id", assignment.taskId())
-                    .log("{} is {}, dropped", assignment.assignmentId(), repeated ? "repeated" : "past its deadline");
+                    .log("{} is repeated, dropped", assignment.assignmentId());
             offsets.reported(record.offset());
             return;
         }
@@ -404,8 +403,8 @@ public final class AgentWorker implements AutoCloseable {
         @Override
         public void run() {
             try {
-                boolean begins = begins() && !overdue(assignment);
-                TaskResult result = begins ? outcome() : null;
+                boolean begins = begins();
+                TaskResult result = !begins ? null : overdue(assignment) ? notBegun() : outcome();
                 if (ends() || !begins) {
                     over.add(this);
                 } else if (result != null) {
@@ -419,6 +418,17 @@ public final class AgentWorker implements AutoCloseable {
                         .log("{} given up", assignment.assignmentId());
                 over.add(this);
             }
+        }
+
+        /**
+         * Nothing is committed without a report. The coordinator requeues an overdue attempt by itself, but only while Redis has it: an
+         * emptied Redis is rebuilt from what agents have not committed.
+         */
+        private TaskResult notBegun() {
+            String reason = "the deadline had passed before it could begin";
+            log.atInfo().addKeyValue("task_id", assignment.taskId()).log("Attempt not begun: {}", reason);
+            deadline = kafkaClock.now().plusSeconds(assignment.timeoutSeconds());
+            return TaskResult.of(assignment, TaskResult.Status.FAILED, null, Json.tree(reason), null, null);
         }
 
         /** Null when the agent ends: the coordinator gives the task to another. */

@@ -436,6 +436,23 @@ class AgentWorkerTest {
         }
     }
 
+    /** Committed without a report it would be lost, were Redis emptied before the coordinator acts on the deadline. */
+    @Test
+    void anAssignmentThatComesAfterItsDeadlineIsReportedAndNotBegun() throws Exception {
+        AtomicInteger begun = new AtomicInteger();
+        try (AgentWorker worker = start((assignment, progress) -> {
+            begun.incrementAndGet();
+            return null;
+        })) {
+            give("too-late", Instant.now().minus(Duration.ofHours(1)));
+            TaskResult result = awaitResults(1).get(0);
+            assertThat(result.status()).isEqualTo(TaskResult.Status.FAILED);
+            assertThat(result.error().asString()).isEqualTo("the deadline had passed before it could begin");
+            await().until(() -> committed() == 1);
+        }
+        assertThat(begun).hasValue(0);
+    }
+
     /** By the clock of this machine every deadline has passed long ago. */
     @Test
     void aWrongClockDropsNoAssignment() {
@@ -568,11 +585,15 @@ class AgentWorkerTest {
     }
 
     private void give(String taskId) {
+        give(taskId, Instant.now());
+    }
+
+    private void give(String taskId, Instant assignedAt) {
         Assignment assignment = Assignment.of(
                 Task.of(taskId, Json.object(), Requirements.NONE).accepted(taskId, Instant.now()),
                 Priority.NORMAL,
                 agentId,
-                Instant.now());
+                assignedAt);
         producer.send(new ProducerRecord<>(topics.assignments(agentId), taskId, Json.bytes(assignment)));
     }
 
