@@ -56,7 +56,7 @@ class TaskControlTest {
     @Test
     void aTaskCancelledWhileItWaitsIsNeverAssigned() {
         String cancelled = coordinator.submit(requiring("cancel-waiting"));
-        assertThat(cancel(cancelled).body().get("message").asString()).contains("before an agent had it");
+        assertThat(cancel(cancelled).body().get("message").asString()).contains("before it was assigned");
         String other = coordinator.submit(requiring("cancel-waiting"));
 
         coordinator.register("cancel-waiting-agent", 5, "cancel-waiting");
@@ -303,7 +303,7 @@ class TaskControlTest {
         coordinator.register("explain-agent", 1, "explain");
         String running = coordinator.submit(requiring("explain"));
         coordinator.awaitTask(running, "assigned");
-        assertThat(explain(running).get("explanation").asString()).startsWith("agent explain-agent has had it since");
+        assertThat(explain(running).get("explanation").asString()).startsWith("assigned to agent explain-agent since");
 
         String full = coordinator.submit(requiring("explain"));
         JsonNode inLine = explain(full);
@@ -344,6 +344,9 @@ class TaskControlTest {
                 .isPositive();
         assertThat(explain(id).at("/waiting/requirements/chain_id").asString()).isEqualTo("b");
 
+        // One of a kind with it but for the chain, so that both wait and are matched together.
+        String other = coordinator.submit(beginning.replace("\"b\"", "\"c\"") + "\"task_data\":{}}");
+
         registerOnChain(name + "-b", "b");
 
         assertThat(coordinator.awaitTask(id, "assigned").get("agent_id").asString())
@@ -351,6 +354,10 @@ class TaskControlTest {
         JsonNode assignment =
                 coordinator.awaitRecords("assignments." + name + "-b", 1).get(0);
         assertThat(assignment.at("/requirements/chain_id").asString()).isEqualTo("b");
+        assertThat(coordinator.get("/tasks/" + other).body().get("status").asString())
+                .isEqualTo("queued");
+        assertThat(explain(other).at("/waiting/agents/eligible").asInt()).isZero();
+        coordinator.post("/tasks/" + other + "/cancel", "");
         coordinator.report(assignment, "completed", null);
         coordinator.awaitTask(id, "completed");
         assertThat(coordinator.send("DELETE", "/agents/" + name + "-b", null).code())
@@ -408,7 +415,7 @@ class TaskControlTest {
         assertThat(moved)
                 .isEqualTo(Instant.parse(working.get("progress_at").asString()).plusSeconds(600));
         assertThat(moved).isAfter(deadline);
-        assertThat(explain(id).get("explanation").asString()).endsWith("may take until " + moved);
+        assertThat(explain(id).get("explanation").asString()).endsWith("deadline " + moved);
 
         coordinator.report(first, "failed", "no luck");
         JsonNode second = coordinator.awaitRecords("assignments.shown-agent", 2).get(1);

@@ -150,8 +150,8 @@ class WhyWaiting {
             case "queued" ->
                 waiting == null ? "it is queued; its requirements are no longer known" : sentence(waiting, now);
             case "assigned" ->
-                "agent " + state.get("agent_id") + " has been working on it since " + state.get("assigned_at")
-                        + ", deadline " + TaskJson.deadline(state).orElse("unknown");
+                "assigned to agent " + state.get("agent_id") + " since " + state.get("assigned_at") + ", deadline "
+                        + TaskJson.deadline(state).orElse("unknown");
             default -> "it has ended: " + status;
         };
         return new Explanation("success", taskId, status, sentence, waiting, now);

@@ -187,14 +187,15 @@ public final class Backlog {
     }
 
     /** Which agents may serve a task, as {@link Requirements#conditions} has it, without checking again what has been checked. */
-    private record Conditions(
+    record Conditions(
             @Nullable String agentType,
             List<String> capabilities,
             List<String> services,
             List<String> tags,
             @Nullable Double minHealthScore,
             @Nullable String region,
-            @Nullable String agentId) {
+            @Nullable String agentId,
+            @Nullable String chainId) {
         static Conditions of(Requirements requirements) {
             return new Conditions(
                     requirements.agentType(),
@@ -203,7 +204,8 @@ public final class Backlog {
                     requirements.tags(),
                     requirements.minHealthScore(),
                     requirements.region(),
-                    requirements.agentId());
+                    requirements.agentId(),
+                    requirements.chainId());
         }
     }
 

@@ -340,7 +340,7 @@ class DashboardTest {
 
             awaitText(
                     By.className("verdict"),
-                    "Stuck: 1 task waits (1 more scheduled for later) and nothing is assigned");
+                    "Stuck: 1 task waits (1 more scheduled for later) and no task is assigned");
         } finally {
             List.of("for-later", "for-nobody").forEach(id -> coordinator.post("/tasks/" + id + "/cancel", ""));
         }
@@ -362,7 +362,7 @@ class DashboardTest {
             producer.flush();
             open("/queues");
 
-            awaitText(By.className("verdict"), "In critical, 1 record cannot be read before a transaction of producer");
+            awaitText(By.className("verdict"), "In critical, 1 record cannot be read until a transaction of producer");
             awaitText(By.className("verdict"), "(transactional id dashboard.hangs) ends");
 
             producer.abortTransaction();
