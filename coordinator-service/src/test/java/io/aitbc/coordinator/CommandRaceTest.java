@@ -209,7 +209,7 @@ class CommandRaceTest {
         List<Answer> answers = race("POST", "/tasks/" + task + "/cancel", "");
 
         assertAllTaken(answers);
-        assertOneHears(answers, "Task cancelled, agent race-cancel is told", "Task was already cancelled");
+        assertOneHears(answers, "Task cancelled, agent race-cancel was notified", "Task was already cancelled");
         assertThat(cancelled()).isEqualTo(before + 1);
         assertOnlyThese("race-cancel", "race-cancel", task + ":1", task + ":1");
     }
