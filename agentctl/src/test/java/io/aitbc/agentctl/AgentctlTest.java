@@ -113,7 +113,7 @@ class AgentctlTest {
         JsonNode json = run("agents", "ada", "--output", "json").json();
         assertThat(json.at("/agent/inflight").asInt()).isEqualTo(1);
         assertThat(json.at("/assignments/0/task_id").asString()).isEqualTo("held-by-ada");
-        assertThat(run("tasks", "cancel", "held-by-ada").said()).isEqualTo("Task cancelled, agent ada is told");
+        assertThat(run("tasks", "cancel", "held-by-ada").said()).isEqualTo("Task cancelled, agent ada was notified");
         assertThat(run("drain", "ada").said()).isEqualTo("Agent ada takes no new tasks and holds none.");
     }
 
