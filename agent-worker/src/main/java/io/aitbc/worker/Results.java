@@ -13,6 +13,7 @@ import org.apache.kafka.common.errors.AuthorizationException;
 import org.apache.kafka.common.errors.InvalidTimestampException;
 import org.apache.kafka.common.errors.PolicyViolationException;
 import org.apache.kafka.common.errors.RecordTooLargeException;
+import org.apache.kafka.common.errors.RetriableException;
 import org.apache.kafka.common.header.Header;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -22,8 +23,9 @@ import tools.jackson.databind.JsonNode;
 
 /**
  * Sends what has become of assignments, each until it is acknowledged. What can never be sent is replaced by a failure that says
- * why. If that cannot be sent either, or the attempt's deadline has passed, it is given up: the coordinator then acts on the
- * deadline.
+ * why. If that cannot be sent either it is given up, and so is after the attempt's deadline what fails for another reason than that
+ * Kafka does not answer: the coordinator then acts on the deadline. While Kafka does not answer it is retried, however late: its offset
+ * must not be committed without a report, see the rationale on overdue assignments.
  *
  * <p>The first try is made by the calling thread, so that results wait where they are made while Kafka is slow. The thread
  * {@code results-<id>} makes all others; the callbacks of the producer run on its own thread, where sending may deadlock.
@@ -104,7 +106,7 @@ final class Results {
         if (reason != null && !report.replaced) {
             log(report.result, "Result of {} cannot be sent, and is reported as a failure", failure);
             attempt(report.replaced(reason));
-        } else if (reason == null && !last) {
+        } else if (reason == null && (!last || failure instanceof RetriableException)) {
             if (report.tries == 0) {
                 log(report.result, "Result of {} not sent, will retry", failure);
             }

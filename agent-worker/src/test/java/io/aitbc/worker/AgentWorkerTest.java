@@ -55,6 +55,7 @@ import tools.jackson.databind.JsonNode;
 class AgentWorkerTest {
     private static final LocalStack STACK = LocalStack.shared();
     private static final int CAPACITY = 3;
+    private static final Duration DEFAULT_TIMEOUT = Duration.ofSeconds(600);
 
     private final String agentId = "agent";
     private final Topics topics = new Topics(UUID.randomUUID().toString().substring(0, 8) + ".");
@@ -323,8 +324,8 @@ class AgentWorkerTest {
     @Test
     void aResultIsSentAgainWhileThatCanHelp() {
         Properties refusing = new Properties();
-        refusing.setProperty("partitioner.class", RefusesTwice.class.getName());
-        RefusesTwice.refused.set(0);
+        refusing.setProperty("partitioner.class", Refuses.class.getName());
+        Refuses.with(2, new UnknownServerException("a bad moment"));
         try (AgentWorker worker =
                 builder((assignment, progress) -> null).kafka(refusing).start()) {
             give("refused");
@@ -332,21 +333,49 @@ class AgentWorkerTest {
                     .extracting(
                             result -> result.taskId() + " " + result.status().wireName())
                     .containsExactly("refused completed");
-            assertThat(RefusesTwice.refused).hasValue(2);
+            assertThat(Refuses.left).hasValue(0);
             await().until(() -> committed() == 1);
         }
     }
 
-    /** As a broker that has a bad moment; what is partitioned are results, heartbeats pass. */
-    public static final class RefusesTwice implements Partitioner {
-        static final AtomicInteger refused = new AtomicInteger();
+    /** Committed without a report the task would be lost, were Redis emptied before the coordinator acts on the deadline. */
+    @Test
+    void aResultIsRetriedBeyondItsDeadlineWhileKafkaDoesNotAnswer() {
+        Properties refusing = new Properties();
+        refusing.setProperty("partitioner.class", Refuses.class.getName());
+        Refuses.with(0, new org.apache.kafka.common.errors.TimeoutException("no answer"));
+        try (AgentWorker worker =
+                builder((assignment, progress) -> null).kafka(refusing).start()) {
+            give("first");
+            awaitResults(1);
+            // The fourth refusal comes after 3.5 s.
+            Refuses.left.set(4);
+            give("late", Instant.now().minus(DEFAULT_TIMEOUT).plusSeconds(2));
+            assertThat(awaitResults(2).get(1))
+                    .extracting(
+                            result -> result.taskId() + " " + result.status().wireName())
+                    .isEqualTo("late completed");
+            assertThat(Refuses.left).hasValue(0);
+            await().until(() -> committed() == 2);
+        }
+    }
+
+    /** As a broker that does not take results for a while; what is partitioned are results, heartbeats pass. */
+    public static final class Refuses implements Partitioner {
+        static final AtomicInteger left = new AtomicInteger();
+        static volatile RuntimeException refusal;
+
+        static void with(int times, RuntimeException exception) {
+            refusal = exception;
+            left.set(times);
+        }
 
         @Override
         public int partition(
                 String topic, Object key, byte[] keyBytes, Object value, byte[] valueBytes, Cluster cluster) {
-            if (topic.endsWith("tasks.results") && refused.get() < 2) {
-                refused.incrementAndGet();
-                throw new UnknownServerException("a bad moment");
+            if (topic.endsWith("tasks.results") && left.get() > 0) {
+                left.decrementAndGet();
+                throw refusal;
             }
             return 0;
         }

@@ -288,7 +288,7 @@ class RebuildTest {
         assertThat(redis.hkeys("agent:agent:inflight")).containsExactly(held);
         assertThat(coordinator.get("/health").code()).isEqualTo(503);
         assertThat(coordinator.get("/health").body().at("/dispatch/detail").asString())
-                .contains("known from Kafka what agents hold");
+                .contains("rebuilding Redis from Kafka");
         redis.del("index:rebuilding");
         coordinator.awaitTask(id, "assigned");
         assertThat(coordinator.post("/tasks/" + held + "/cancel", "").code()).isEqualTo(200);

@@ -90,7 +90,7 @@ class TransactionsTest {
             String open = await().atMost(LONG)
                     .until(
                             () -> explain("behind-3").path("explanation").asString(""),
-                            text -> text.contains("still open"));
+                            text -> text.contains("open transaction"));
             long producerId = explain("behind-3")
                     .at("/waiting/open_transaction/producer_id")
                     .asLong(-1);
@@ -115,9 +115,8 @@ class TransactionsTest {
             assertThat(cleared.get("cleared_count").asInt()).isZero();
             assertThat(cleared.get("held_back_count").asInt()).isEqualTo(9);
             assertThat(cleared.get("message").asString())
-                    .isEqualTo(
-                            "Cleared 0 tasks from the urgent queue; 9 more cannot be read until an open transaction ends, "
-                                    + "and will be cancelled then");
+                    .isEqualTo("Cleared 0 tasks from the urgent queue; 9 more are hidden by an open transaction, "
+                            + "and will be cancelled when it ends");
             coordinator.submit(
                     "{\"task_id\":\"after\",\"task_data\":{},\"priority\":\"urgent\",\"requirements\":{\"capabilities\":[\"behind\"]}}");
             coordinator.register("behind-agent", 100, "behind");

@@ -200,7 +200,7 @@ class RegistryTest {
         assertThat(agent("twin").has("contested")).isFalse();
         instanceSpeaks("twin", "first");
         JsonNode contested = agent("twin").get("contested");
-        assertThat(contested.get("detail").asString()).contains("two processes go by this id");
+        assertThat(contested.get("detail").asString()).contains("two processes use this id");
         assertThat(contested.get("other_instance_id").asString()).isEqualTo("second");
         assertThat(contested.has("last_seen")).isTrue();
     }
