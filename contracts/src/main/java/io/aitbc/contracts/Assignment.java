@@ -20,7 +20,7 @@ import tools.jackson.databind.node.ObjectNode;
  * @param assignmentId {@link #id task_id and attempt}
  * @param deadline when the coordinator reassigns the task, unless a result or progress report arrives first
  * @param maxAttempts carried so that a retry can be built from this message alone
- * @param timeoutSeconds time limit of the attempt; each progress report extends the deadline by the same amount
+ * @param timeoutSeconds time limit of the attempt; each progress report restarts it
  * @param unknown task fields unknown to this version, passed through unchanged
  */
 public record Assignment(

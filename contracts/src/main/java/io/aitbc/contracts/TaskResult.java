@@ -63,7 +63,7 @@ public record TaskResult(
         FAILED,
         /** Not attempted; the task goes to another agent without using up an attempt. */
         REJECTED,
-        /** Still running; the deadline is extended by the task's timeout. */
+        /** Still running; the timeout of the attempt restarts. */
         PROGRESS;
 
         @JsonValue
