@@ -28,7 +28,7 @@ class OwnAgentTest {
     void whatTheAgentLogsIsSeen() throws Exception {
         try (ServerSocket nobody = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
             PrintStream before = System.err;
-            Lines lines = new Lines("Agent java-1 waits for Kafka");
+            Lines lines = new Lines("Agent java-1 is waiting for Kafka");
             System.setErr(new PrintStream(lines, true));
             try (AgentWorker worker = OwnAgent.start("127.0.0.1:" + nobody.getLocalPort())) {
                 assertTrue(lines.seen.await(30, TimeUnit.SECONDS), lines.text.toString());

@@ -71,7 +71,7 @@ class HandlersTest {
     @Test
     void noFileOutsideTheFolderIsRead() {
         assertThatThrownBy(() -> run(data("hash").put("file", "../../../../../../etc/hostname")))
-                .hasMessageContaining("there is no file");
+                .hasMessageContaining("no file");
     }
 
     @Test
