@@ -27,7 +27,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import tools.jackson.databind.JsonNode;
 
-/** The published JSON Schemas and the records say the same. */
+/** The published JSON Schemas agree with the records. */
 class SchemaTest {
     private static final String BASE = "https://aitbc.io/schemas/";
     private static final SchemaRegistry REGISTRY = SchemaRegistry.withDefaultDialect(
@@ -288,7 +288,7 @@ class SchemaTest {
                 .hasMessageContaining(sentence);
     }
 
-    /** The sentence is for people who never heard of the library that reads JSON here. */
+    /** Error messages are for readers who do not know the JSON library used here. */
     @ParameterizedTest
     @CsvSource(delimiter = '|', quoteCharacter = '`', textBlock = """
             {"task_data":{"a":NaN}}              | not valid JSON at line 1, column 22: Non-standard token 'NaN'
