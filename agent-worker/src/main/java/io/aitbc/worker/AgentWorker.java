@@ -315,7 +315,7 @@ public final class AgentWorker implements AutoCloseable {
                     return true;
                 }
             } catch (RetriableException e) {
-                warn("is waiting for Kafka at" + servers(), e);
+                warn("is waiting for Kafka at " + servers(), e);
             }
             pause();
         }
@@ -361,7 +361,11 @@ public final class AgentWorker implements AutoCloseable {
             }
             assignment = Json.read(message, Assignment.class);
         } catch (Json.MalformedMessageException e) {
-            log.warn("Skipped a record that is not an assignment, at offset {} of {}: {}", record.offset(), record.topic(), e.getMessage());
+            log.warn(
+                    "Skipped a record that is not an assignment, at offset {} of {}: {}",
+                    record.offset(),
+                    record.topic(),
+                    e.getMessage());
             offsets.reported(record.offset());
             return;
         }
@@ -374,7 +378,10 @@ public final class AgentWorker implements AutoCloseable {
         if (repeated || overdue(assignment)) {
             log.atDebug()
                     .addKeyValue("task_id", assignment.taskId())
-                    .log("{} is {}, dropped", assignment.assignmentId(), repeated ? "a duplicate" : "past its deadline");
+                    .log(
+                            "{} is {}, dropped",
+                            assignment.assignmentId(),
+                            repeated ? "a duplicate" : "past its deadline");
             offsets.reported(record.offset());
             return;
         }

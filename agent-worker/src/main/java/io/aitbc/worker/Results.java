@@ -164,7 +164,7 @@ final class Results {
             return "the agent is not authorized to write to " + topic;
         }
         if (failure instanceof InvalidTimestampException || failure instanceof PolicyViolationException) {
-            return what + " is rejected by" + topic;
+            return what + " is rejected by " + topic;
         }
         return null;
     }
@@ -198,7 +198,9 @@ final class Results {
 
         Report replaced(String reason) {
             JsonNode error = result.error();
-            String whole = error == null || !error.isString() ? reason : reason + "; the original error begins:" + error.asString();
+            String whole = error == null || !error.isString()
+                    ? reason
+                    : reason + "; the original error begins: " + error.asString();
             TaskResult.Status status =
                     result.status() == TaskResult.Status.REJECTED ? result.status() : TaskResult.Status.FAILED;
             return new Report(without(result, status, whole), trace, deadline, over, true, 0);

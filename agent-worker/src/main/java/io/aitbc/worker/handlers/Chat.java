@@ -48,7 +48,7 @@ public final class Chat implements Handler {
         }
         HttpResponse<String> response = client.send(request.build(), HttpResponse.BodyHandlers.ofString());
         if (response.statusCode() != 200) {
-            throw new IOException(endpoint + " returned HTTP" + response.statusCode() + ": "
+            throw new IOException(endpoint + " returned HTTP " + response.statusCode() + ": "
                     + response.body().substring(0, Math.min(500, response.body().length())));
         }
         JsonNode answer = Json.MAPPER.readTree(response.body());

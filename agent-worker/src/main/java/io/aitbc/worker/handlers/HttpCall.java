@@ -41,7 +41,7 @@ public final class HttpCall implements Handler {
                         request.header(header.getKey(), header.getValue().asString()));
         HttpResponse<String> response = client.send(request.build(), HttpResponse.BodyHandlers.ofString());
         if (response.statusCode() >= 500) {
-            throw new IOException(request.build().uri() + " returned HTTP" + response.statusCode());
+            throw new IOException(request.build().uri() + " returned HTTP " + response.statusCode());
         }
         String body = response.body();
         ObjectNode result = Json.object().put("status_code", response.statusCode());
