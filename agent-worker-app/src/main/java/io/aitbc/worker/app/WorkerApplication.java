@@ -23,9 +23,8 @@ import picocli.CommandLine.Option;
         name = "agent-worker",
         mixinStandardHelpOptions = true,
         version = "agent-worker 0.1.0",
-        description =
-                "Runs an agent. task_data.task_type selects what a task does: echo, sleep, hash, http, and chat"
-                        + " if --chat-url is set. The agent registers these task types as its capabilities.",
+        description = "Runs an agent. task_data.task_type selects what a task does: echo, sleep, hash, http, and chat"
+                + " if --chat-url is set. The agent registers these task types as its capabilities.",
         showDefaultValues = true,
         sortOptions = false)
 public final class WorkerApplication implements Callable<Integer> {
@@ -38,7 +37,10 @@ public final class WorkerApplication implements Callable<Integer> {
             description = "Kafka bootstrap servers; environment variable AITBC_KAFKA_BOOTSTRAP_SERVERS")
     private String bootstrapServers = "";
 
-    @Option(names = "--topic-prefix", defaultValue = "", description = "Prefix of all topic names, as configured for the coordinators")
+    @Option(
+            names = "--topic-prefix",
+            defaultValue = "",
+            description = "Prefix of all topic names, as configured for the coordinators")
     private String topicPrefix = "";
 
     @Option(names = "--type", defaultValue = "worker", description = "Agent type")
@@ -70,8 +72,7 @@ public final class WorkerApplication implements Callable<Integer> {
 
     @Option(
             names = "--chat-url",
-            description =
-                    "Base URL of an OpenAI-compatible API, such as http://localhost:11434/v1; no chat if absent")
+            description = "Base URL of an OpenAI-compatible API, such as http://localhost:11434/v1; no chat if absent")
     private @Nullable String chatUrl;
 
     @Option(
@@ -84,10 +85,7 @@ public final class WorkerApplication implements Callable<Integer> {
     @Option(names = "--heartbeat-seconds", defaultValue = "10", description = "Heartbeat interval")
     private int heartbeatSeconds;
 
-    @Option(
-            names = "--drain-seconds",
-            defaultValue = "30",
-            description = "Time to finish running tasks at shutdown")
+    @Option(names = "--drain-seconds", defaultValue = "30", description = "Time to finish running tasks at shutdown")
     private int drainSeconds;
 
     public static void main(String[] args) {
