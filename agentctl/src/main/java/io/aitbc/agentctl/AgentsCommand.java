@@ -86,7 +86,8 @@ final class AgentsCommand implements Callable<Integer> {
         } else if (status == null && sort == null) {
             showOne(id);
         } else {
-            throw new ParameterException(spec.commandLine(), "--status and --sort cannot be combined with an agent id.");
+            throw new ParameterException(
+                    spec.commandLine(), "--status and --sort cannot be combined with an agent id.");
         }
         return 0;
     }

@@ -107,7 +107,8 @@ final class QueuesCommand implements Callable<Integer> {
         String tasks = size + (size == 1 ? " task" : " tasks") + " in the " + priority.wireName() + " queue";
         if (!agentctl.terminal().canAsk().getAsBoolean()) {
             throw new ParameterException(
-                    spec.commandLine(), "Cannot ask for confirmation to cancel " + tasks + " without a terminal: use --yes.");
+                    spec.commandLine(),
+                    "Cannot ask for confirmation to cancel " + tasks + " without a terminal: use --yes.");
         }
         if (!agentctl.terminal().confirms("Cancel " + tasks + "?")) {
             throw new CommandFailedException("Nothing was cancelled.");

@@ -123,7 +123,7 @@ final class Submission {
 
     private CommandFailedException broken(CommandFailedException e, Line from) {
         return new CommandFailedException(e.getMessage() + System.lineSeparator() + sentence()
-                + " before the error: resubmit from line" + from.number()
+                + " before the error: resubmit from line " + from.number()
                 + ", or the whole file if each task has a task_id.");
     }
 }

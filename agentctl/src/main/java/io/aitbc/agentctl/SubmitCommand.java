@@ -36,7 +36,10 @@ final class SubmitCommand implements Callable<Integer> {
     @Option(names = "--data", paramLabel = "JSON", description = "Payload for the agent: task_data")
     private @Nullable String data;
 
-    @Option(names = "--id", paramLabel = "ID", description = "Task id; submitting the same id again creates no second task")
+    @Option(
+            names = "--id",
+            paramLabel = "ID",
+            description = "Task id; submitting the same id again creates no second task")
     private @Nullable String id;
 
     @Option(
@@ -64,10 +67,7 @@ final class SubmitCommand implements Callable<Integer> {
     @Option(names = "--max-attempts", paramLabel = "N", description = "Maximum number of attempts; default: 3")
     private @Nullable Integer maxAttempts;
 
-    @Option(
-            names = "--timeout-seconds",
-            paramLabel = "N",
-            description = "Time limit of one attempt; default: 600")
+    @Option(names = "--timeout-seconds", paramLabel = "N", description = "Time limit of one attempt; default: 600")
     private @Nullable Integer timeoutSeconds;
 
     @Option(
@@ -254,8 +254,7 @@ final class SubmitCommand implements Callable<Integer> {
                 .distinct()
                 .collect(Collectors.joining(", "));
         if (!ofOne.isEmpty()) {
-            throw misunderstood(
-                    ofOne + " cannot be combined with --file: the file describes its tasks completely.");
+            throw misunderstood(ofOne + " cannot be combined with --file: the file describes its tasks completely.");
         }
     }
 

@@ -17,9 +17,7 @@ import picocli.CommandLine.Parameters;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
-@Command(
-        name = "tasks",
-        description = "Submits, shows, follows, explains and cancels tasks.")
+@Command(name = "tasks", description = "Submits, shows, follows, explains and cancels tasks.")
 final class TasksCommand {
     /**
      * The coordinator answers a long poll when a task ends, but not on other changes; this is the interval at which those are
@@ -83,7 +81,8 @@ final class TasksCommand {
         return 0;
     }
 
-    @Command(description = "Cancels a task: a waiting task is not assigned; if an agent runs it, the agent is notified.")
+    @Command(
+            description = "Cancels a task: a waiting task is not assigned; if an agent runs it, the agent is notified.")
     int cancel(@Parameters(paramLabel = "ID", description = "Task id") String id) {
         JsonNode answer = agentctl.coordinator().post("/tasks/" + Coordinator.segment(id) + "/cancel");
         agentctl.write(answer, answer.path("message").asString(""));
@@ -135,7 +134,7 @@ final class TasksCommand {
                             waiting.path("waiting_seconds").asDouble())))
                     .row(
                             "queue",
-                            waiting.path("priority").asString("") + ", position"
+                            waiting.path("priority").asString("") + ", position "
                                     + waiting.path("place_in_queue").asLong() + " of "
                                     + waiting.path("queue_size").asLong()
                                     + (waiting.path("queue_paused").asBoolean() ? ", paused" : ""))

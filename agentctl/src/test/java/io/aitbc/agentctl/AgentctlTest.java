@@ -30,7 +30,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import tools.jackson.databind.JsonNode;
 
-/** Each command as operators type it, against a coordinator, a broker and a Redis that are real. */
+/** Each command as operators type it, against a real coordinator, broker and Redis. */
 class AgentctlTest {
     private static final Duration LONG = Duration.ofSeconds(30);
     private static final String ECHO = "{\"task_type\": \"echo\", \"x\": 1}";
@@ -69,7 +69,8 @@ class AgentctlTest {
         Said unasked = run("queues", "clear", "low");
         assertThat(unasked.code()).isEqualTo(2);
         assertThat(unasked.err().lines().findFirst())
-                .hasValue("Cannot ask for confirmation to cancel 2 tasks in the low queue without a terminal: use --yes.");
+                .hasValue(
+                        "Cannot ask for confirmation to cancel 2 tasks in the low queue without a terminal: use --yes.");
         Said declined = answering("\n", "queues", "clear", "low");
         assertThat(declined.code()).isEqualTo(1);
         assertThat(declined.err()).isEqualTo("Cancel 2 tasks in the low queue? [y/N] Nothing was cancelled.\n");
@@ -406,8 +407,9 @@ class AgentctlTest {
         Said said = new Typed("{\"task_data\": {}}", false).run(url, "tasks", "submit", "--file", "-");
         assertThat(said.code()).isEqualTo(1);
         assertThat(said.err().lines().skip(1))
-                .containsExactly("0 tasks accepted before the error: resubmit from line 1, or the whole file if each task"
-                        + " has a task_id.");
+                .containsExactly(
+                        "0 tasks accepted before the error: resubmit from line 1, or the whole file if each task"
+                                + " has a task_id.");
     }
 
     @Test
@@ -451,7 +453,7 @@ class AgentctlTest {
     }
 
     private record Said(int code, String out, String err) {
-        /** Its only line, if it did what it was told. */
+        /** The only line of output of a successful command. */
         String said() {
             assertThat(code).as(err).isZero();
             assertThat(out.lines()).hasSize(1);
@@ -464,7 +466,7 @@ class AgentctlTest {
         }
     }
 
-    /** Someone at a terminal, or a script where there is none. */
+    /** A person at a terminal, or a script without one. */
     private static final class Typed {
         private final String input;
         private final boolean someoneIsThere;
@@ -514,7 +516,7 @@ class AgentctlTest {
                 .until(() -> cluster.rest().task(id, Duration.ZERO).status().equals(status));
     }
 
-    /** The row that begins with a word, with one space between its cells. */
+    /** The row that begins with a word, with single spaces between cells. */
     private static String row(Said said, String first) {
         return said.out()
                 .lines()
