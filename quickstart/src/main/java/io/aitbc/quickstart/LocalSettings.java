@@ -77,8 +77,8 @@ record LocalSettings(
             socket.setReuseAddress(true);
             socket.bind(new InetSocketAddress(InetAddress.getLoopbackAddress(), port));
         } catch (IOException e) {
-            throw new UnusableException("Port " + port + " for " + what + " is in use. To use another, set " + property + ", for example "
-                    + variable(property) + "=" + (port + 100) + " in the environment.");
+            throw new UnusableException("Port " + port + " for " + what + " is in use. To use another, set " + property
+                    + ", for example " + variable(property) + "=" + (port + 100) + " in the environment.");
         }
     }
 
