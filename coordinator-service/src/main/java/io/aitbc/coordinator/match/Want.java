@@ -29,7 +29,7 @@ public record Want(
     public Want {
         requirements = requirements == null ? Requirements.NONE : requirements;
         if (level < 0 || level >= Priority.values().length) {
-            throw new IllegalArgumentException("level must be a priority level but was" + level);
+            throw new IllegalArgumentException("level must be a priority level but was " + level);
         }
     }
 

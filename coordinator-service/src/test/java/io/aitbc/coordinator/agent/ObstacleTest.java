@@ -54,7 +54,7 @@ class ObstacleTest {
                         + "full: it holds 2 tasks, its capacity is 2");
     }
 
-    /** Whoever asks is told of an obstacle exactly when the matcher sees one. */
+    /** The API reports an obstacle exactly when the matcher sees one. */
     @Test
     void thereIsNoneExactlyIfTheAgentIsEligibleAndHasRoom() {
         Random random = new Random(7);
