@@ -22,7 +22,7 @@ import tools.jackson.databind.node.ObjectNode;
  * @param expiresAt latest time of assignment; afterwards the task ends as {@code expired}
  * @param submittedAt when the task was first accepted; unchanged by retries
  * @param attempt number of this attempt, from 1
- * @param rejectedBy the agent that rejected the task last; the next assignment avoids it
+ * @param rejectedBy the agent that rejected the task last; the next assignment goes to another one if possible
  * @param chainId same as {@code requirements.chain_id}, in the place where existing clients put it
  * @param unknown fields unknown to this version, passed through unchanged
  */
