@@ -7,9 +7,9 @@ import java.time.Instant;
  * Recent performance of an agent.
  *
  * @param failureShare share of failures among recent results, 0.0 to 1.0, as of {@code at}; each result has a weight of one tenth
- * @param responseMs average time from assignment to result in ms, as of {@code at}. It decays with {@link #RESPONSE_DECAY}; a
- *     longer time replaces it at once. A failed attempt counts ten times its duration, clamped to 10 s to 60 s, but never less
- *     than the duration itself. 0 while unknown
+ * @param responseMs average time from assignment to result in ms, as of {@code at}; 0 while unknown. It decays with {@link
+ *     #RESPONSE_DECAY}; a longer time replaces it at once. A failed attempt counts as ten times the average so far: at least 10
+ *     s, and at most 60 s or that average, whichever is longer
  * @param at time of the last result
  */
 public record TrackRecord(double failureShare, double responseMs, Instant at) {

@@ -6,8 +6,9 @@ import java.util.function.ToDoubleFunction;
 /**
  * Ranks agents by expected completion time: the recent response time, times the work the agent would have. The average is
  * peak-sensitive (Finagle's {@code PeakEwma}): longer times count at once, shorter ones gradually. Without results it decays, so
- * that an agent that was slow is tried again. A failed attempt counts ten times its duration, from 10 s to 60 s; otherwise an
- * agent that fails at once would rank as the fastest. Agents without a track record come first, with a single task.
+ * that an agent that was slow is tried again. A failed attempt counts as ten times the average so far, within bounds (see {@link
+ * TrackRecord}); otherwise an agent that fails at once would rank as the fastest. Agents without a track record come first, with
+ * a single task.
  *
  * <p>All averages decay at the same rate, so the order of two agents changes only when one of them does. The rank is therefore
  * the logarithm of the product, as of a fixed time.
