@@ -61,7 +61,7 @@ class MatcherPropertiesTest {
             forAged += load.forAged;
         }
 
-        assertThat(contended).as("or the loads show nothing").isGreaterThan(500);
+        assertThat(contended).as("otherwise the loads prove nothing").isGreaterThan(500);
         assertThat((double) forAged / contended).isBetween(0.07, 0.13);
     }
 
@@ -94,7 +94,7 @@ class MatcherPropertiesTest {
                     match(random.nextInt(8) == 0 ? 1_000 : random.nextInt(6));
                 }
             }
-            assertThat(placed).as("placed, or the load shows nothing").isGreaterThan(20);
+            assertThat(placed).as("placed; otherwise the load proves nothing").isGreaterThan(20);
             assertThat(blocked).as("rounds with blocked tasks").isGreaterThan(5);
         }
 

@@ -506,7 +506,7 @@ class MatcherTest {
                         m -> change(m, agent("b")),
                         m -> change(m, agent("a").capabilities("hash"))),
                 wakes(
-                        "an agent learns",
+                        "an agent gains a capability",
                         m -> change(m, agent("a")),
                         m -> change(m, agent("a").capabilities("hash"))),
                 wakes("an agent grows", m -> change(m, full()), m -> change(m, full().capacity(2))),
@@ -526,11 +526,11 @@ class MatcherTest {
                         m -> change(m, able().load(0.95, 0)),
                         m -> change(m, able().load(0.5, 0))),
                 wakes(
-                        "a heartbeat says that its load has fallen",
+                        "a heartbeat reports a lower load",
                         m -> change(m, able().load(0.95, 0)),
                         m -> m.agentHeard(able().load(0.5, 0).build(), NOW)),
                 wakes(
-                        "a silent agent is heard",
+                        "a silent agent sends a heartbeat",
                         m -> {
                             change(m, able());
                             m.timePassed(NOW.plusSeconds(200));
@@ -538,14 +538,14 @@ class MatcherTest {
                         m -> m.agentHeard(
                                 able().lastHeartbeat(NOW.plusSeconds(200)).build(), NOW.plusSeconds(200))),
                 wakes(
-                        "an agent is there again",
+                        "an agent returns",
                         m -> {
                             change(m, able());
                             m.agentGone("a");
                         },
                         m -> change(m, able())),
                 wakes(
-                        "failures are forgotten",
+                        "failures decay",
                         m -> change(m, able().failures(1, 0).load(0.85, 0)),
                         m -> m.timePassed(NOW.plusSeconds(30))));
     }
