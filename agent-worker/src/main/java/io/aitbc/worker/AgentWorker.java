@@ -47,8 +47,8 @@ import org.slf4j.LoggerFactory;
 import tools.jackson.databind.JsonNode;
 
 /**
- * An agent: registered and alive from {@link Builder#start} to {@link #close}. Of two agents with the same id the one that started
- * later works, the other ends.
+ * An agent: registered and alive from {@link Builder#start} to {@link #close}. If two agents use the same id, the one that
+ * started later takes over and the other stops.
  */
 public final class AgentWorker implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(AgentWorker.class);
@@ -57,20 +57,20 @@ public final class AgentWorker implements AutoCloseable {
     private static final Duration QUIET = Duration.ofMillis(500);
     private static final int MAX_RECORD_BYTES = 2 * 1024 * 1024;
 
-    /** How much may wait for a slot before reading stops. Coordinators keep within the capacity and never get there. */
+    /** Bytes that may wait for a slot before consumption pauses. Not reached while coordinators respect the capacity. */
     private static final long MAX_WAITING_BYTES = 32 * 1024 * 1024;
 
-    /** What an assignment takes in memory besides its record. */
+    /** Memory footprint of an assignment in addition to its record. */
     private static final int ASSIGNMENT_OVERHEAD_BYTES = 1024;
 
     private static final long WARN_EVERY_NANOS = TimeUnit.MINUTES.toNanos(1);
 
-    /** How far back of the last commit repeated assignments are looked for at the start. */
+    /** Records before the last commit that are scanned at startup to recognise duplicate assignments. */
     private static final long LOOK_BACK = 2_000;
 
     private static final Duration LONGEST_LOOK_BACK = Duration.ofSeconds(10);
 
-    /** How long Kafka may take to hear that it ends. */
+    /** Timeout for closing the Kafka clients. */
     private static final Duration LAST_WORDS = Duration.ofSeconds(3);
 
     private final Registration registration;
@@ -95,7 +95,7 @@ public final class AgentWorker implements AutoCloseable {
     private final Map<String, Object> readerConfig;
     private final OpenOffsets offsets = new OpenOffsets();
     private final RecentIds seen = new RecentIds();
-    /** By assignment: what waits, runs, or is being reported. */
+    /** By assignment id: waiting, running, or being reported. */
     private final Map<String, Run> runs = new HashMap<>();
 
     private boolean drainBegan;
@@ -130,9 +130,9 @@ public final class AgentWorker implements AutoCloseable {
     }
 
     /**
-     * An agent that runs a handler.
+     * A builder for an agent that runs a handler.
      *
-     * @param bootstrapServers where Kafka is, {@code host:port}, several with commas between
+     * @param bootstrapServers Kafka servers as {@code host:port}, comma-separated
      */
     public static Builder builder(String bootstrapServers, Registration registration, Handler handler) {
         return new Builder(bootstrapServers, registration, handler);
@@ -142,24 +142,24 @@ public final class AgentWorker implements AutoCloseable {
         return registration.agentId();
     }
 
-    /** Whether it still works; false once closed, or once another agent of the same id has taken over. */
+    /** Whether the agent is running; false once closed, or once another agent with the same id has taken over. */
     public boolean isRunning() {
         return consuming.isAlive();
     }
 
-    /** Whether it has ended by itself: what is wrong stands in the log. */
+    /** Whether the agent stopped on its own; the log says why. */
     public boolean hasFailed() {
         return failed;
     }
 
-    /** Waits until it has ended. */
+    /** Waits until the agent has stopped. */
     public void join() throws InterruptedException {
         consuming.join();
     }
 
     /**
-     * Drains: takes no new tasks, finishes what was given to it as far as the drain timeout allows, and deregisters. What is not
-     * finished goes to other agents.
+     * Drains the agent: accepts no new tasks, finishes running ones within the drain timeout, and deregisters. Unfinished tasks
+     * go to other agents.
      */
     @Override
     public void close() {
@@ -174,13 +174,13 @@ public final class AgentWorker implements AutoCloseable {
     private void beat() {
         try {
             beatUntil(draining, AgentStatus.ACTIVE);
-            // What it finishes may take longer than a silent agent is waited for.
+            // Draining may take longer than the heartbeat timeout.
             beatUntil(ended, AgentStatus.MAINTENANCE);
         } catch (InterruptedException e) {
-            log.debug("No more heartbeats: {}", e.toString());
+            log.debug("Heartbeats stopped: {}", e.toString());
         } catch (Throwable e) {
-            // An agent that is not heard of loses its work while it goes on with it. Better it ends.
-            log.error("Agent {} can send no more heartbeats, and ends", agentId(), e);
+            // Without heartbeats, tasks are reassigned while this agent still runs them: stop instead.
+            log.error("Agent {} cannot send heartbeats and stops", agentId(), e);
             failed = true;
             draining.countDown();
         }
@@ -188,13 +188,13 @@ public final class AgentWorker implements AutoCloseable {
 
     private void beatUntil(CountDownLatch end, AgentStatus status) throws InterruptedException {
         if (fenced) {
-            // The agent is another process by now, of which this one has nothing to say.
+            // Another process has taken over this agent id; this one must not report for it.
             return;
         }
         unsaid = status;
         send(unsaid);
         while (!end.await(untilNextBeat().toMillis(), TimeUnit.MILLISECONDS)) {
-            // Once it has been said, the status is left to whoever changes it.
+            // Once delivered, the status is omitted, so that changes made elsewhere are kept.
             send(unsaid);
         }
     }
@@ -232,7 +232,7 @@ public final class AgentWorker implements AutoCloseable {
         }
     }
 
-    /** Said once until one arrives again. */
+    /** Logs once until a heartbeat succeeds again. */
     private void notHeard(Exception failure) {
         if (heard) {
             heard = false;
@@ -252,13 +252,13 @@ public final class AgentWorker implements AutoCloseable {
         } catch (FencedInstanceIdException e) {
             fenced = true;
             failed = true;
-            log.error("Another agent with the id {} has started: this one ends", agentId());
+            log.error("Another agent with id {} has started; this one stops", agentId());
         } catch (KafkaException e) {
             failed = true;
-            log.error("Agent {} ends: {}", agentId(), e.toString());
+            log.error("Agent {} stops: {}", agentId(), e.toString());
         } catch (Throwable e) {
             failed = true;
-            log.error("Agent {} ends", agentId(), e);
+            log.error("Agent {} stops", agentId(), e);
         } finally {
             draining.countDown();
             ended.countDown();
@@ -276,11 +276,14 @@ public final class AgentWorker implements AutoCloseable {
         try {
             consumer.close(CloseOptions.timeout(LAST_WORDS));
         } catch (RuntimeException e) {
-            log.warn("Agent {} did not end cleanly: {}", agentId(), e.toString());
+            log.warn("Agent {} did not stop cleanly: {}", agentId(), e.toString());
         }
     }
 
-    /** In a thread of its own: at a broker that accepts connections and never answers, it takes longer than it is told. */
+    /**
+     * Closes the producer on a separate thread: with a broker that accepts connections but never answers, close exceeds its
+     * timeout.
+     */
     private void closeProducer() {
         Thread closing = new Thread(() -> producer.close(LAST_WORDS), "closing-" + agentId());
         closing.setDaemon(true);
@@ -295,7 +298,7 @@ public final class AgentWorker implements AutoCloseable {
     private void sayGoodbye() {
         try {
             beating.join(TimeUnit.SECONDS.toMillis(1));
-            // While Kafka is away its last heartbeat waits to be sent; another would wait as long.
+            // While Kafka is unavailable, the last heartbeat is still queued; another would wait as long.
             if (!beating.isAlive() && heard) {
                 send(AgentStatus.INACTIVE);
             }
@@ -304,7 +307,7 @@ public final class AgentWorker implements AutoCloseable {
         }
     }
 
-    /** A coordinator makes the topic when it sees the first heartbeat. */
+    /** Waits for the agent's topic, which a coordinator creates on the first heartbeat. */
     private boolean awaitTopic() {
         while (draining.getCount() > 0) {
             try {
@@ -312,7 +315,7 @@ public final class AgentWorker implements AutoCloseable {
                     return true;
                 }
             } catch (RetriableException e) {
-                warn("waits for Kafka at " + servers(), e);
+                warn("is waiting for Kafka at " + servers(), e);
             }
             pause();
         }
@@ -330,7 +333,7 @@ public final class AgentWorker implements AutoCloseable {
 
     private void round() {
         try {
-            // It reads on while it is full: cancellations come the same way.
+            // Continues to poll when all slots are taken, because cancellations arrive on the same topic.
             if (slots.waitingBytes() < MAX_WAITING_BYTES) {
                 consumer.resume(consumer.paused());
             } else {
@@ -341,7 +344,7 @@ public final class AgentWorker implements AutoCloseable {
             }
             settleOffsets();
         } catch (RetriableException e) {
-            warn("could not read its topic, will retry", e);
+            warn("could not read its topic, retrying", e);
             pause();
         }
     }
@@ -358,19 +361,23 @@ public final class AgentWorker implements AutoCloseable {
             }
             assignment = Json.read(message, Assignment.class);
         } catch (Json.MalformedMessageException e) {
-            log.warn("Not an assignment, at offset {} of {}: {}", record.offset(), record.topic(), e.getMessage());
+            log.warn(
+                    "Skipped a record that is not an assignment, at offset {} of {}: {}",
+                    record.offset(),
+                    record.topic(),
+                    e.getMessage());
             offsets.reported(record.offset());
             return;
         }
         Run run = runs.get(assignment.assignmentId());
         if (run != null && run.offset == record.offset()) {
-            // Read a second time after the partition was lost for a while: still open.
+            // Re-read after the partition was lost temporarily: still open.
             return;
         }
         if (!seen.add(assignment.assignmentId())) {
             log.atDebug()
                     .addKeyValue("task_id", assignment.taskId())
-                    .log("{} is repeated, dropped", assignment.assignmentId());
+                    .log("{} is a duplicate, dropped", assignment.assignmentId());
             offsets.reported(record.offset());
             return;
         }
@@ -379,12 +386,12 @@ public final class AgentWorker implements AutoCloseable {
         slots.run(run, record.serializedValueSize() + ASSIGNMENT_OVERHEAD_BYTES);
     }
 
-    /** By Kafka's clock. This machine's may be wrong. */
+    /** Compares by Kafka's clock, because this machine's may be wrong. */
     private boolean overdue(Assignment assignment) {
         return assignment.deadline().isBefore(kafkaClock.now());
     }
 
-    /** An assignment from when it is read until its result is acknowledged. */
+    /** An assignment from the time it is read until its result is acknowledged. */
     private final class Run implements Runnable {
         final Assignment assignment;
         final long offset;
@@ -411,11 +418,11 @@ public final class AgentWorker implements AutoCloseable {
                     results.send(result, trace, deadline, () -> over.add(this));
                 }
             } catch (Throwable e) {
-                // Whatever it is, its place is free again; the coordinator acts on the deadline.
+                // Whatever went wrong, the slot is freed; the coordinator acts on the deadline.
                 log.atError()
                         .setCause(e)
                         .addKeyValue("task_id", assignment.taskId())
-                        .log("{} given up", assignment.assignmentId());
+                        .log("Gave up on {}", assignment.assignmentId());
                 over.add(this);
             }
         }
@@ -431,7 +438,7 @@ public final class AgentWorker implements AutoCloseable {
             return TaskResult.of(assignment, TaskResult.Status.FAILED, null, Json.tree(reason), null, null);
         }
 
-        /** Null when the agent ends: the coordinator gives the task to another. */
+        /** Null when the agent stops: the coordinator then reassigns the task. */
         private @Nullable TaskResult outcome() {
             Instant startedAt = kafkaClock.now();
             try {
@@ -460,17 +467,17 @@ public final class AgentWorker implements AutoCloseable {
             return TaskResult.of(assignment, status, null, Json.tree(reason(e)), startedAt, kafkaClock.now());
         }
 
-        /** False if there is no need to any more. */
+        /** False if the attempt was cancelled before it started. */
         private synchronized boolean begins() {
             thread = Thread.currentThread();
             return !cancelled;
         }
 
-        /** Whether it was cancelled; from here on it cannot be. */
+        /** Returns whether the attempt was cancelled; afterwards it cannot be. */
         private synchronized boolean ends() {
             thread = null;
             if (!slots.isStopped()) {
-                // What interrupted the handler, or what it did to itself, is not meant for sending its result.
+                // An interrupt meant for the handler, or left by it, must not affect sending the result.
                 Thread.interrupted();
             }
             return cancelled;
@@ -494,11 +501,11 @@ public final class AgentWorker implements AutoCloseable {
 
     private void cancel(JsonNode message) {
         if (!Cancellation.TYPE.equals(message.get("type").asString(""))) {
-            log.debug("A message of a later version, passed over");
+            log.debug("Ignored a message from a later version");
             return;
         }
         Cancellation cancellation = Json.read(message, Cancellation.class);
-        // Should the assignment come yet, it is one that was seen.
+        // Marks the assignment as seen in case it arrives later.
         seen.add(cancellation.assignmentId());
         Run run = runs.get(cancellation.assignmentId());
         if (run != null) {
@@ -522,13 +529,13 @@ public final class AgentWorker implements AutoCloseable {
             consumer.commitAsync(Map.of(partition(), new OffsetAndMetadata(commit)), (committed, failure) -> {
                 if (failure != null) {
                     offsets.commitFailed();
-                    warn("could not commit, will retry", failure);
+                    warn("could not commit offsets, retrying", failure);
                 }
             });
         }
     }
 
-    /** At most once a minute, whatever keeps failing. */
+    /** Logs at most once a minute, whatever keeps failing. */
     private void warn(String what, Exception failure) {
         if (System.nanoTime() - warnedAt >= WARN_EVERY_NANOS) {
             warnedAt = System.nanoTime();
@@ -564,7 +571,7 @@ public final class AgentWorker implements AutoCloseable {
         return new TopicPartition(topic(), 0);
     }
 
-    /** Learns which assignments came last, from the topic itself, so that one repeated after a restart is known. */
+    /** Reads the latest assignments before the committed offset, so that duplicates after a restart are recognised. */
     private final class StartAfterLastCommit implements ConsumerRebalanceListener {
         @Override
         public void onPartitionsRevoked(Collection<TopicPartition> partitions) {
@@ -579,8 +586,8 @@ public final class AgentWorker implements AutoCloseable {
                     lookBack();
                     return;
                 } catch (RetriableException e) {
-                    // Going on without would run a second time what was repeated.
-                    warn("cannot read what it had before, will retry", e);
+                    // Without them, a duplicate assignment would run twice.
+                    warn("could not read its earlier assignments, retrying", e);
                     pause();
                 }
             }
@@ -613,7 +620,7 @@ public final class AgentWorker implements AutoCloseable {
                 try {
                     seen.add(Json.read(record.value(), Assignment.class).assignmentId());
                 } catch (Json.MalformedMessageException e) {
-                    log.trace("Not an assignment, as was said when it was read first");
+                    log.trace("Not an assignment; already logged when first read");
                 }
             }
         }
@@ -630,7 +637,7 @@ public final class AgentWorker implements AutoCloseable {
     private Map<String, Object> memberConfig() {
         Map<String, Object> config = new HashMap<>(readerConfig);
         config.put(ConsumerConfig.GROUP_ID_CONFIG, topics.agentGroup(registration.agentId()));
-        // Static membership: a restarted agent goes on at once, and of two with the same id the later wins.
+        // Static membership: a restarted agent resumes immediately, and of two with the same id the later one wins.
         config.put(ConsumerConfig.GROUP_INSTANCE_ID_CONFIG, registration.agentId());
         config.put(ConsumerConfig.MAX_POLL_RECORDS_CONFIG, Math.min(500, registration.capacity()));
         return config;
@@ -641,8 +648,8 @@ public final class AgentWorker implements AutoCloseable {
         config.put(ProducerConfig.ACKS_CONFIG, "all");
         config.put(ProducerConfig.LINGER_MS_CONFIG, 5);
         config.put(ProducerConfig.MAX_REQUEST_SIZE_CONFIG, MAX_RECORD_BYTES);
-        // What the producer gives up, Results sends again. Without limits a batch for a partition that is gone would be
-        // retried for ever, and a missing topic would hold on to the handler's thread.
+        // Results retries what the producer gives up on. Without these limits, a batch for a missing partition would
+        // be retried forever, and a missing topic would block the handler's thread.
         config.put(ProducerConfig.MAX_BLOCK_MS_CONFIG, 10_000);
         return config;
     }
@@ -654,7 +661,7 @@ public final class AgentWorker implements AutoCloseable {
         return config;
     }
 
-    /** What an agent is made of; what is not set has a default. */
+    /** Configures an agent. Every setting has a default. */
     public static final class Builder {
         private final String bootstrapServers;
         private final Registration registration;
@@ -671,37 +678,37 @@ public final class AgentWorker implements AutoCloseable {
             this.handler = handler;
         }
 
-        /** As the coordinators are configured. */
+        /** Topic names; must match the coordinators' configuration. */
         public Builder topics(Topics topics) {
             this.topics = topics;
             return this;
         }
 
-        /** 10 s by default; coordinators expect one every 30 s. */
+        /** Heartbeat interval, 10 s by default. Coordinators expect a heartbeat every 30 s. */
         public Builder heartbeatInterval(Duration interval) {
             if (interval.isNegative() || interval.isZero()) {
-                throw new IllegalArgumentException("the time between heartbeats must be more than 0");
+                throw new IllegalArgumentException("the heartbeat interval must be positive");
             }
             this.heartbeatInterval = interval;
             return this;
         }
 
-        /** How long {@link AgentWorker#close} waits for what is running; 30 s by default. */
+        /** How long {@link AgentWorker#close} waits for running tasks; 30 s by default. */
         public Builder drainTimeout(Duration timeout) {
             if (timeout.isNegative()) {
-                throw new IllegalArgumentException("the time to drain must not be negative");
+                throw new IllegalArgumentException("the drain timeout must not be negative");
             }
             this.drainTimeout = timeout;
             return this;
         }
 
-        /** The machine's by default. It may be wrong: what counts is Kafka's, as far as it is known. */
+        /** Clock used until Kafka's time is known; the system clock by default. It may be wrong. */
         public Builder clock(Clock clock) {
             this.clock = clock;
             return this;
         }
 
-        /** More settings of Kafka's clients, such as those of security. */
+        /** Additional Kafka client settings, such as those for security. */
         public Builder kafka(Properties properties) {
             Map<String, Object> settings = new HashMap<>();
             properties.stringPropertyNames().forEach(name -> settings.put(name, properties.getProperty(name)));

@@ -4,8 +4,8 @@ import java.time.Clock;
 import java.time.Instant;
 
 /**
- * The time by Kafka's clock as far as it is known, else by this machine's. Between two readings it advances with
- * {@link System#nanoTime}, so setting the machine's clock does not move it.
+ * The time by Kafka's clock once it is known, by this machine's clock before. Between readings it advances with {@link
+ * System#nanoTime}, so adjustments of the machine's clock do not affect it.
  */
 final class KafkaClock {
     private final Clock machine;
@@ -18,20 +18,20 @@ final class KafkaClock {
 
     Instant now() {
         Reading reading = last;
-        // To the millisecond, as Kafka has it.
+        // Millisecond precision, as in Kafka.
         return reading.time.plusMillis((System.nanoTime() - reading.nanos) / 1_000_000);
     }
 
-    /** The time when Kafka last acknowledged a heartbeat. Stands still while Kafka is away. */
+    /** The time of the last acknowledged heartbeat. Does not advance while Kafka is unavailable. */
     Instant heard() {
         return last.time;
     }
 
     /**
-     * A record was acknowledged.
+     * Records the acknowledgement of a record.
      *
      * @param sent the timestamp it was sent with, by the machine's clock
-     * @param stored the timestamp it has in its topic: the broker's time, or {@code sent} where the topic keeps that
+     * @param stored the timestamp stored in the topic: the broker's time, or {@code sent} if the topic keeps the producer's
      */
     void acknowledged(long sent, long stored) {
         Instant time = stored == sent ? machine.instant() : Instant.ofEpochMilli(stored);

@@ -4,13 +4,16 @@ import com.sun.management.OperatingSystemMXBean;
 import java.lang.management.ManagementFactory;
 import java.util.Map;
 
-/** How much this process uses of the processor and of the memory that it may have. */
+/** CPU and heap usage of this process. */
 final class ProcessLoad {
     private final OperatingSystemMXBean system = (OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
     private long measuredAt = System.nanoTime();
     private long cpuTime = system.getProcessCpuTime();
 
-    /** {@code cpu_usage} of all processors since the last call, {@code memory_usage} of the heap's limit, 0.0 to 1.0, and counts. */
+    /**
+     * {@code cpu_usage}, of all processors since the last call, and {@code memory_usage}, of the heap limit, 0.0 to 1.0; and task
+     * counts.
+     */
     synchronized Map<String, Double> metrics(int active, int capacity) {
         Runtime runtime = Runtime.getRuntime();
         double used = runtime.totalMemory() - runtime.freeMemory();

@@ -2,7 +2,7 @@ package io.aitbc.worker;
 
 import java.util.LinkedHashSet;
 
-/** The assignments seen last, to know a repeated one. */
+/** The ids of recent assignments, to detect duplicates. */
 final class RecentIds {
     static final int REMEMBERED = 20_000;
 

@@ -22,13 +22,13 @@ import tools.jackson.core.JacksonException;
 import tools.jackson.databind.JsonNode;
 
 /**
- * Sends what has become of assignments, each until it is acknowledged. What can never be sent is replaced by a failure that says
- * why. If that cannot be sent either it is given up, and so is after the attempt's deadline what fails for another reason than that
- * Kafka does not answer: the coordinator then acts on the deadline. While Kafka does not answer it is retried, however late: its offset
- * must not be committed without a report, see the rationale on overdue assignments.
+ * Sends results, each until it is acknowledged. A result that can never be sent is replaced by a failure that says why. If the
+ * failure cannot be sent either, the result is dropped; so is, after the attempt's deadline, one whose failure is not retriable. The
+ * coordinator then acts on the deadline. While Kafka is unavailable a result is retried beyond its deadline, because its assignment's
+ * offset must not be committed without a report; see "An overdue assignment is reported" in docs/rationale.md.
  *
- * <p>The first try is made by the calling thread, so that results wait where they are made while Kafka is slow. The thread
- * {@code results-<id>} makes all others; the callbacks of the producer run on its own thread, where sending may deadlock.
+ * <p>The calling thread makes the first try, so that a slow Kafka applies backpressure to the handlers. The thread {@code
+ * results-<id>} makes all retries; producer callbacks run on the producer's own thread, where sending may deadlock.
  */
 final class Results {
     private static final Logger log = LoggerFactory.getLogger(Results.class);
@@ -49,26 +49,26 @@ final class Results {
             thread.setDaemon(true);
             return thread;
         });
-        // Closing the producer fails what is still in it.
+        // Closing the producer fails its pending records, whose retries are dropped here.
         again.setRejectedExecutionHandler(new ThreadPoolExecutor.DiscardPolicy());
     }
 
     /**
-     * Sends the last word on an attempt.
+     * Sends the final result of an attempt.
      *
-     * @param trace the header of the assignment, passed on
-     * @param deadline after which the coordinator gives the task to another agent
-     * @param over called once, by any thread, when it is acknowledged or given up
+     * @param trace the trace header of the assignment, passed on
+     * @param deadline after which the coordinator reassigns the task
+     * @param over called once, on any thread, when the result is acknowledged or dropped
      */
     void send(TaskResult result, @Nullable Header trace, Instant deadline, Runnable over) {
         attempt(new Report(result, trace, deadline, over, false, 0));
     }
 
     /**
-     * Sends a sign that an attempt goes on, without its content if that cannot be sent. It is not retried for long: the next one
-     * serves as well.
+     * Sends a progress report, without its content if that cannot be sent. Not retried beyond the producer's own retries: the
+     * next report serves the same purpose.
      *
-     * @param acknowledged called by any thread
+     * @param acknowledged called on any thread
      */
     void sendProgress(TaskResult progress, @Nullable Header trace, Runnable acknowledged) {
         send(progress, trace, failure -> {
@@ -76,7 +76,7 @@ final class Results {
                 acknowledged.run();
             } else if (progress.result() != null && neverSent(progress, failure) != null) {
                 again.execute(() -> {
-                    log(progress, "Progress of {} is sent without its content", failure);
+                    log(progress, "Progress of {} cannot be sent, sending it without its content", failure);
                     sendProgress(without(progress, TaskResult.Status.PROGRESS, null), trace, acknowledged);
                 });
             } else {
@@ -85,7 +85,7 @@ final class Results {
         });
     }
 
-    /** Tries nothing again from now on. */
+    /** Stops all retries. */
     void stop() {
         again.shutdownNow();
     }
@@ -104,22 +104,22 @@ final class Results {
     private void refused(Report report, Exception failure, boolean last) {
         String reason = neverSent(report.result, failure);
         if (reason != null && !report.replaced) {
-            log(report.result, "Result of {} cannot be sent, and is reported as a failure", failure);
+            log(report.result, "Result of {} cannot be sent, reporting a failure instead", failure);
             attempt(report.replaced(reason));
         } else if (reason == null && (!last || failure instanceof RetriableException)) {
             if (report.tries == 0) {
-                log(report.result, "Result of {} not sent, will retry", failure);
+                log(report.result, "Result of {} not sent, retrying", failure);
             }
             again.schedule(() -> attempt(report.again()), report.pauseMs(), TimeUnit.MILLISECONDS);
         } else {
             log.atError()
                     .addKeyValue("task_id", report.result.taskId())
-                    .log("Result of {} given up: {}", report.result.assignmentId(), failure.toString());
+                    .log("Dropped the result of {}: {}", report.result.assignmentId(), failure.toString());
             report.over.run();
         }
     }
 
-    /** @param ended called once, by any thread, with what went wrong or null */
+    /** @param ended called once, on any thread, with the failure or null */
     private void send(TaskResult result, @Nullable Header trace, Consumer<@Nullable Exception> ended) {
         try {
             ProducerRecord<String, byte[]> record = new ProducerRecord<>(topic, result.taskId(), encode(result));
@@ -128,7 +128,7 @@ final class Results {
             }
             producer.send(record, (metadata, failure) -> ended.accept(failure));
         } catch (RuntimeException e) {
-            // Whatever it is, somebody must hear of it, or the assignment stays open.
+            // Report every failure, or the assignment would stay open.
             ended.accept(e);
         }
     }
@@ -153,7 +153,7 @@ final class Results {
         return json;
     }
 
-    /** Why it makes no sense to send it again; null if it does. */
+    /** The reason why a retry is pointless; null if it is not. */
     private @Nullable String neverSent(TaskResult result, Exception failure) {
         String what = result.error() == null ? "the result" : "the error";
         if (failure instanceof RecordTooLargeException) {
@@ -166,7 +166,7 @@ final class Results {
             return "the agent is not authorized to write to " + topic;
         }
         if (failure instanceof InvalidTimestampException || failure instanceof PolicyViolationException) {
-            return what + " is refused by " + topic;
+            return what + " is rejected by " + topic;
         }
         return null;
     }
@@ -190,7 +190,7 @@ final class Results {
                 .log(what + ": {}", result.assignmentId(), failure.toString());
     }
 
-    /** @param replaced whether it is the failure that stands for a result that cannot be sent */
+    /** @param replaced whether this is the failure that replaces an unsendable result */
     private record Report(
             TaskResult result, @Nullable Header trace, Instant deadline, Runnable over, boolean replaced, int tries) {
 
@@ -200,7 +200,9 @@ final class Results {
 
         Report replaced(String reason) {
             JsonNode error = result.error();
-            String whole = error == null || !error.isString() ? reason : reason + "; it begins: " + error.asString();
+            String whole = error == null || !error.isString()
+                    ? reason
+                    : reason + "; the original error begins: " + error.asString();
             TaskResult.Status status =
                     result.status() == TaskResult.Status.REJECTED ? result.status() : TaskResult.Status.FAILED;
             return new Report(without(result, status, whole), trace, deadline, over, true, 0);
@@ -211,7 +213,7 @@ final class Results {
         }
     }
 
-    /** A result that no coordinator could read. */
+    /** Thrown for a result that no coordinator could read. */
     private static final class UnsendableException extends RuntimeException {
         UnsendableException(String message) {
             super(message);

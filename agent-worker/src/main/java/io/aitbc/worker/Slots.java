@@ -8,7 +8,7 @@ import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 
-/** Runs as many handlers at once as the agent has capacity for. The rest wait, first come, first served. */
+/** Runs handlers concurrently, up to the agent's capacity. The rest wait in FIFO order. */
 final class Slots {
     private final int capacity;
     private final ThreadPoolExecutor threads;
@@ -20,14 +20,14 @@ final class Slots {
         this.capacity = capacity;
         this.threads =
                 new ThreadPoolExecutor(0, Integer.MAX_VALUE, 60, TimeUnit.SECONDS, new SynchronousQueue<>(), threads);
-        // What waits when the agent ends is dropped.
+        // Work still waiting when the agent stops is dropped.
         this.threads.setRejectedExecutionHandler(new ThreadPoolExecutor.DiscardPolicy());
     }
 
     /**
      * Starts the work, or queues it while all slots are taken.
      *
-     * @param bytes roughly what it keeps in memory while it waits
+     * @param bytes approximate memory it occupies while it waits
      */
     void run(Runnable work, int bytes) {
         synchronized (this) {
@@ -41,7 +41,7 @@ final class Slots {
         threads.execute(() -> runInTurn(work));
     }
 
-    /** Whether the work was still waiting; it will not run any more. */
+    /** Removes waiting work; returns whether it was still waiting and will not run. */
     synchronized boolean withdraw(Runnable work) {
         for (Waiting each : waiting) {
             if (each.work == work) {
@@ -65,7 +65,7 @@ final class Slots {
         return waitingBytes;
     }
 
-    /** Interrupts what is running and starts nothing more. */
+    /** Interrupts running work and starts no more. */
     void stop() {
         threads.shutdownNow();
     }
@@ -76,7 +76,7 @@ final class Slots {
         } finally {
             Runnable next = next();
             if (next != null) {
-                // Not here: the pool clears what interrupts a handler left behind.
+                // Not on this thread: the pool clears the interrupt flag that a handler may have left set.
                 threads.execute(() -> runInTurn(next));
             }
         }

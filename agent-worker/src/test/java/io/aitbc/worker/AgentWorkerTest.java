@@ -51,7 +51,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import tools.jackson.databind.JsonNode;
 
-/** A worker on a real broker; the test plays the coordinator. */
+/** A worker on a real broker; the test acts as the coordinator. */
 class AgentWorkerTest {
     private static final LocalStack STACK = LocalStack.shared();
     private static final int CAPACITY = 3;
@@ -67,7 +67,7 @@ class AgentWorkerTest {
     void makeTopics() throws Exception {
         try (Admin admin = Admin.create(servers)) {
             admin.createTopics(List.of(topics.assignments(agentId), topics.results(), topics.heartbeats()).stream()
-                            // As coordinators make them, as far as it matters here.
+                            // Configured as coordinators create them, as far as relevant here.
                             .map(name -> new NewTopic(name, Optional.of(1), Optional.empty())
                                     .configs(Map.of(
                                             "message.timestamp.type",
@@ -216,7 +216,7 @@ class AgentWorkerTest {
         }
     }
 
-    /** The coordinator has freed the place of a cancelled task already, and may have filled it again. */
+    /** The coordinator has already freed the slot of a cancelled task, and may have filled it again. */
     @Test
     void aFullAgentHearsCancellations() {
         Semaphore started = new Semaphore(0);
@@ -244,7 +244,7 @@ class AgentWorkerTest {
         }
     }
 
-    /** More of them than the agent has places, so that one that kept its place would show. */
+    /** More tasks than the agent has slots, so that a slot not freed would show. */
     @Test
     void whatCanNeverBeSentIsReportedAsFailedWithTheReason() {
         try (AgentWorker worker = start((assignment, progress) -> {
@@ -302,7 +302,7 @@ class AgentWorkerTest {
         }
     }
 
-    /** The report that a result was refused needs room that is free only once the producer is done with the result. */
+    /** The report that a result was rejected needs buffer space, which is free only once the producer has dropped the result. */
     @Test
     void aRefusedResultDoesNotBlockTheProducer() {
         Properties tight = new Properties();
@@ -422,7 +422,7 @@ class AgentWorkerTest {
         await().until(() -> started.availablePermits() == 1);
         Thread closing = new Thread(worker::close);
         closing.start();
-        // It is heard of all the while: silent for too long, it would lose what it is finishing.
+        // Heartbeats continue throughout: an agent silent for too long would lose the tasks it is finishing.
         await().until(() -> read(topics.heartbeats(), Heartbeat.class).stream()
                         .dropWhile(heartbeat -> heartbeat.status() != AgentStatus.MAINTENANCE)
                         .count()
@@ -445,7 +445,7 @@ class AgentWorkerTest {
                 .doesNotContainNull();
     }
 
-    /** The one that started later works; the other must not put it out of service with its last words. */
+    /** The agent that started later stays active; the other must not deregister it on shutdown. */
     @Test
     void whoLosesItsIdToAnotherHasNoLastWords() {
         AgentWorker earlier = start((assignment, progress) -> null);
@@ -482,7 +482,7 @@ class AgentWorkerTest {
         assertThat(begun).hasValue(0);
     }
 
-    /** By the clock of this machine every deadline has passed long ago. */
+    /** By this machine's clock every deadline has long passed. */
     @Test
     void aWrongClockDropsNoAssignment() {
         Clock ahead = Clock.offset(Clock.systemUTC(), Duration.ofDays(2));
@@ -494,7 +494,7 @@ class AgentWorkerTest {
         }
     }
 
-    /** As when the machine wakes up, or its clock is set: no heartbeat has told the difference to Kafka's since. */
+    /** As after suspend, or when the clock is set: no heartbeat has shown the offset from Kafka's clock since. */
     @Test
     void aClockThatIsSetDropsNoAssignment() {
         AtomicReference<Duration> ahead = new AtomicReference<>(Duration.ZERO);
@@ -514,7 +514,7 @@ class AgentWorkerTest {
         }
     }
 
-    /** An agent that works and is not heard of loses all it has. */
+    /** A running agent without heartbeats loses all its tasks. */
     @Test
     void heartbeatsGoOnAfterOneThatCouldNotBeMade() {
         AtomicInteger read = new AtomicInteger();
@@ -533,7 +533,7 @@ class AgentWorkerTest {
         }
     }
 
-    /** The worst way to be away: connections are accepted, and nothing is ever answered. */
+    /** The worst kind of outage: connections are accepted but nothing is ever answered. */
     @Test
     void itEndsWhileKafkaIsAway() throws Exception {
         try (ServerSocket nobody = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
@@ -626,7 +626,7 @@ class AgentWorkerTest {
         producer.send(new ProducerRecord<>(topics.assignments(agentId), taskId, Json.bytes(assignment)));
     }
 
-    /** The offset from which the agent would go on after a restart. */
+    /** The offset at which the agent would resume after a restart. */
     private long committed() throws Exception {
         try (Admin admin = Admin.create(servers)) {
             return admin
@@ -645,7 +645,7 @@ class AgentWorkerTest {
                 .until(() -> read(topics.results(), TaskResult.class), results -> results.size() >= count);
     }
 
-    /** All that stands in a topic now. */
+    /** All messages currently in a topic. */
     private <T> List<T> read(String topic, Class<T> type) {
         try (KafkaConsumer<byte[], byte[]> consumer =
                 new KafkaConsumer<>(servers, new ByteArrayDeserializer(), new ByteArrayDeserializer())) {

@@ -20,7 +20,7 @@ class RecentIdsTest {
         IntStream.range(0, RecentIds.REMEMBERED - 1).forEach(i -> ids.add("id-" + i));
         assertThat(ids.add("oldest")).isFalse();
         ids.add("newest");
-        assertThat(ids.add("id-0")).as("id-0, of which there is still a memory").isFalse();
-        assertThat(ids.add("oldest")).as("oldest, of which there is none").isTrue();
+        assertThat(ids.add("id-0")).as("id-0 is still remembered").isFalse();
+        assertThat(ids.add("oldest")).as("oldest is no longer remembered").isTrue();
     }
 }

@@ -7,7 +7,7 @@ import com.tngtech.archunit.core.importer.ImportOption;
 import java.time.Instant;
 import org.junit.jupiter.api.Test;
 
-/** How long something takes is measured with {@link System#nanoTime}; the clock of the machine may be set meanwhile. */
+/** Durations are measured with {@link System#nanoTime}, because the machine's clock may be set in the meantime. */
 class SteadyTimeTest {
     @Test
     void nothingGoesByTheClockOfTheMachine() {

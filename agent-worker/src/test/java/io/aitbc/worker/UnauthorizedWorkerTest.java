@@ -40,7 +40,7 @@ import org.awaitility.core.ThrowingRunnable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** An agent on a broker that does not let it write to the topic of results, for a while. */
+/** An agent on a broker that temporarily denies it write access to the results topic. */
 class UnauthorizedWorkerTest {
     private static final int CAPACITY = 2;
 

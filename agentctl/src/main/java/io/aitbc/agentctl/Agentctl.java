@@ -16,19 +16,19 @@ import picocli.CommandLine.Spec;
 import picocli.CommandLine.UnmatchedArgumentException;
 import tools.jackson.databind.JsonNode;
 
-/** The command line, and what all commands share: where the coordinator is, and how they write. */
+/** The command line, and what all commands share: the coordinator's address and the output format. */
 @Command(
         name = "agentctl",
         scope = ScopeType.INHERIT,
         mixinStandardHelpOptions = true,
         version = "agentctl 0.1.0",
-        description = "Sees and steers a coordinator of AI agents, over REST.",
+        description = "Inspects and controls an agent coordinator over REST.",
         sortOptions = false,
         exitCodeListHeading = "Exit codes:%n",
         exitCodeList = {
-            "0:it is done",
-            "1:the coordinator refused or cannot be reached, or a task that was awaited did not complete",
-            "2:the command line is not understood"
+            "0:success",
+            "1:the coordinator refused the request or is unreachable, or an awaited task did not complete",
+            "2:invalid command line"
         })
 public final class Agentctl {
     private static final int FAILED = 1;
@@ -43,7 +43,7 @@ public final class Agentctl {
             paramLabel = "URL",
             scope = ScopeType.INHERIT,
             defaultValue = "${env:AGENTCTL_URL:-http://localhost:9001}",
-            description = "Where a coordinator is; http://localhost:9001 unless AGENTCTL_URL says otherwise")
+            description = "URL of the coordinator; default: AGENTCTL_URL, or http://localhost:9001")
     private String url = "";
 
     @Option(
@@ -51,7 +51,7 @@ public final class Agentctl {
             paramLabel = "FORM",
             scope = ScopeType.INHERIT,
             defaultValue = "table",
-            description = "${COMPLETION-CANDIDATES}: for people, or for programs; table by default")
+            description = "Output format: ${COMPLETION-CANDIDATES}; table by default")
     private Output output = Output.TABLE;
 
     private Agentctl(Terminal terminal) {
@@ -75,7 +75,7 @@ public final class Agentctl {
                 .setErr(terminal.err())
                 .setColorScheme(CommandLine.Help.defaultColorScheme(Ansi.OFF))
                 .setCaseInsensitiveEnumValuesAllowed(true)
-                // An argument is what it is, even if it begins with @.
+                // Arguments are literal, even if they begin with @.
                 .setExpandAtFiles(false)
                 .registerConverter(Priority.class, Words.of(Words::priority))
                 .registerConverter(AgentStatus.class, Words.of(AgentStatus::parse))
@@ -92,7 +92,7 @@ public final class Agentctl {
             return new Coordinator(url);
         } catch (IllegalArgumentException e) {
             throw new ParameterException(
-                    spec.commandLine(), "\"" + url + "\" is not the URL of a coordinator: " + e.getMessage());
+                    spec.commandLine(), "\"" + url + "\" is not a valid coordinator URL: " + e.getMessage());
         }
     }
 
@@ -104,7 +104,7 @@ public final class Agentctl {
         return output == Output.JSON;
     }
 
-    /** Writes an answer in the form that is wanted. */
+    /** Writes a response in the selected output format. */
     void write(JsonNode json, Consumer<PrintWriter> table) {
         if (writesJson()) {
             terminal.out().println(Json.text(json));
@@ -114,7 +114,7 @@ public final class Agentctl {
         terminal.out().flush();
     }
 
-    /** Writes an answer, or for people only a sentence about it. */
+    /** Writes a response as JSON, or as a sentence in table format. */
     void write(JsonNode json, String sentence) {
         write(json, out -> out.println(sentence));
     }
@@ -124,7 +124,7 @@ public final class Agentctl {
         PrintWriter err = command.getErr();
         err.println(e.getMessage());
         UnmatchedArgumentException.printSuggestions(e, err);
-        err.println("`" + command.getCommandSpec().qualifiedName() + " --help` tells what can be said.");
+        err.println("See `" + command.getCommandSpec().qualifiedName() + " --help` for usage.");
         err.flush();
         return CommandLine.ExitCode.USAGE;
     }

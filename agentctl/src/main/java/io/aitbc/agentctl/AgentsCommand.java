@@ -23,9 +23,9 @@ import picocli.CommandLine.Spec;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
-@Command(name = "agents", description = "Shows the agents, or one of them with what it holds.", sortOptions = false)
+@Command(name = "agents", description = "Lists agents, or shows one agent and its assignments.", sortOptions = false)
 final class AgentsCommand implements Callable<Integer> {
-    /** As many as the coordinator gives at once. */
+    /** The coordinator's maximum page size. */
     private static final int PAGE = 10_000;
 
     private final Agentctl agentctl;
@@ -33,28 +33,28 @@ final class AgentsCommand implements Callable<Integer> {
     @Spec
     private CommandSpec spec;
 
-    @Parameters(arity = "0..1", paramLabel = "ID", description = "One agent; all when absent")
+    @Parameters(arity = "0..1", paramLabel = "ID", description = "Agent id; all agents if absent")
     private @Nullable String id;
 
     @Option(
             names = "--status",
             paramLabel = "STATUS",
             completionCandidates = Words.Statuses.class,
-            description = "Only those of a status: ${COMPLETION-CANDIDATES}")
+            description = "Only agents with this status: ${COMPLETION-CANDIDATES}")
     private @Nullable AgentStatus status;
 
     @Option(
             names = "--sort",
             paramLabel = "COLUMN",
-            description = "${COMPLETION-CANDIDATES}; by id when absent. The least healthy, the fullest, and the one"
-                    + " that has been silent longest come first")
+            description = "Sort by ${COMPLETION-CANDIDATES}; default: id. The least healthy, the most loaded, or the"
+                    + " longest silent agent comes first")
     private @Nullable Sort sort;
 
     AgentsCommand(Agentctl agentctl) {
         this.agentctl = agentctl;
     }
 
-    /** Within what is equal, by id: so they come from the coordinator, and sorting is stable. */
+    /** Ties are ordered by id: the coordinator returns agents in that order, and sorting is stable. */
     enum Sort {
         ID(Comparator.comparing(agent -> agent.path("agent_id").asString(""))),
         TYPE(Comparator.comparing(agent -> agent.path("agent_type").asString(""))),
@@ -86,7 +86,8 @@ final class AgentsCommand implements Callable<Integer> {
         } else if (status == null && sort == null) {
             showOne(id);
         } else {
-            throw new ParameterException(spec.commandLine(), "--status and --sort are for all agents, not for one.");
+            throw new ParameterException(
+                    spec.commandLine(), "--status and --sort cannot be combined with an agent id.");
         }
         return 0;
     }

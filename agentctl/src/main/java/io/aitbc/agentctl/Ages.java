@@ -3,7 +3,7 @@ package io.aitbc.agentctl;
 import java.time.Duration;
 import java.time.Instant;
 
-/** Times as people say them, in two units at most: {@code 12s}, {@code 3m 12s}, {@code 2h 5m}, {@code 4d 3h}. */
+/** Durations for display, with at most two units: {@code 12s}, {@code 3m 12s}, {@code 2h 5m}, {@code 4d 3h}. */
 final class Ages {
     private Ages() {}
 
@@ -20,7 +20,7 @@ final class Ages {
                 : seconds / 86_400 + "d " + seconds % 86_400 / 3_600 + "h";
     }
 
-    /** {@code 3m 12s ago} or {@code in 9m 40s}. */
+    /** A time relative to now: {@code 3m 12s ago} or {@code in 9m 40s}. */
     static String between(Instant at, Instant now) {
         return at.isAfter(now) ? "in " + of(Duration.between(now, at)) : of(Duration.between(at, now)) + " ago";
     }

@@ -10,7 +10,7 @@ import picocli.CommandLine.Spec;
 
 @Command(
         name = "completion",
-        description = "Prints what makes a shell complete commands and options: `source <(agentctl completion bash)`.")
+        description = "Prints a completion script for the shell: `source <(agentctl completion bash)`.")
 final class CompletionCommand implements Callable<Integer> {
     private final Agentctl agentctl;
 
@@ -24,7 +24,7 @@ final class CompletionCommand implements Callable<Integer> {
         this.agentctl = agentctl;
     }
 
-    /** One script serves both: it asks by which it is read. */
+    /** One script serves both shells: it detects which one reads it. */
     enum Shell {
         BASH,
         ZSH;

@@ -17,7 +17,7 @@ import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import tools.jackson.databind.JsonNode;
 
-/** The REST interface of a coordinator. Can be called by several threads at once. */
+/** A client for a coordinator's REST interface. Thread-safe. */
 final class Coordinator {
     private static final Duration CONNECT = Duration.ofSeconds(5);
     private static final Duration ANSWER = Duration.ofSeconds(30);
@@ -29,7 +29,7 @@ final class Coordinator {
             .build();
     private final String url;
 
-    /** It answered that it will not; the message is the reason that it gave. */
+    /** Thrown when the coordinator refuses a request; the message is the reason it gave. */
     static final class RefusedException extends CommandFailedException {
         private final int status;
 
@@ -43,11 +43,11 @@ final class Coordinator {
         }
     }
 
-    /** @throws IllegalArgumentException if the URL is not one of http or https with a host */
+    /** @throws IllegalArgumentException unless the URL is http or https and has a host */
     Coordinator(String url) {
         URI parsed = URI.create(url);
         if (parsed.getHost() == null || !("http".equals(parsed.getScheme()) || "https".equals(parsed.getScheme()))) {
-            throw new IllegalArgumentException("http:// or https:// and a host is needed");
+            throw new IllegalArgumentException("http:// or https:// and a host are required");
         }
         this.url = url.replaceFirst("/+$", "");
     }
@@ -68,23 +68,23 @@ final class Coordinator {
         return send("PUT", path, JSON, Json.bytes(body));
     }
 
-    /** @param lines a task in each */
+    /** @param lines one task per line */
     JsonNode submitLines(String lines) {
         return send("POST", "/tasks/submit/batch", "application/x-ndjson", lines.getBytes(StandardCharsets.UTF_8));
     }
 
-    /** A task once it has ended, or as it is when the time is over. */
+    /** The task once it has ended, or its state when the wait time is over. */
     TaskState task(String id, Duration wait) {
         TaskState task = new TaskState(call(request("/tasks/" + segment(id) + "?wait=" + wait.toMillis() + "ms")
                 .timeout(ANSWER.plus(wait))));
         if (task.status().isEmpty() || task.id().isEmpty()) {
-            // What is found under a word such as "queues" is no task.
+            // A reserved path such as "queues" answers with something that is not a task.
             throw new RefusedException(404, "Task not found");
         }
         return task;
     }
 
-    /** A text as a part of a path. */
+    /** Escapes text for use as a path segment. */
     static String segment(String text) {
         return URLEncoder.encode(text, StandardCharsets.UTF_8).replace("+", "%20");
     }
@@ -122,8 +122,8 @@ final class Coordinator {
             throw new RefusedException(status, Json.sentence(detail));
         }
         if (status != 200 || json.isEmpty()) {
-            throw new CommandFailedException("What answers at " + url + " is no coordinator: it said " + status
-                    + " to a call that coordinators know.");
+            throw new CommandFailedException("The server at " + url + " is not a coordinator: it answered " + status
+                    + " to a coordinator request.");
         }
         return json;
     }
@@ -131,14 +131,14 @@ final class Coordinator {
     private String unreachable(IOException e) {
         if (e.getCause() instanceof UnresolvedAddressException
                 || e.getCause() != null && e.getCause().getCause() instanceof UnresolvedAddressException) {
-            return "The host of " + url + " is not known; --url or AGENTCTL_URL says where the coordinator is.";
+            return "Unknown host in " + url + "; set --url or AGENTCTL_URL to the coordinator's URL.";
         }
         if (e instanceof ConnectException || e instanceof HttpConnectTimeoutException) {
-            return "No coordinator can be reached at " + url + "; --url or AGENTCTL_URL says where it is.";
+            return "Cannot reach a coordinator at " + url + "; set --url or AGENTCTL_URL to its URL.";
         }
         return e instanceof HttpTimeoutException
                 ? "The coordinator at " + url + " did not answer in time."
-                : "The connection to the coordinator at " + url + " broke: "
+                : "The connection to the coordinator at " + url + " failed: "
                         + Json.sentence(String.valueOf(e.getMessage())) + ".";
     }
 }

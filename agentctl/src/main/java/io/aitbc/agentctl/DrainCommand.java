@@ -16,7 +16,7 @@ import tools.jackson.databind.node.ObjectNode;
 
 @Command(
         name = "drain",
-        description = "Gives an agent no new tasks, and waits until it holds none: then it can be stopped.",
+        description = "Stops assigning tasks to an agent and waits until it holds none; then it can be stopped.",
         sortOptions = false)
 final class DrainCommand implements Callable<Integer> {
     private static final Duration LOOK_EVERY = Duration.ofMillis(500);
@@ -26,13 +26,13 @@ final class DrainCommand implements Callable<Integer> {
     @Spec
     private CommandSpec spec;
 
-    @Parameters(paramLabel = "ID", description = "The agent")
+    @Parameters(paramLabel = "ID", description = "Agent id")
     private String id = "";
 
-    @Option(names = "--no-wait", description = "Does not wait for what the agent holds")
+    @Option(names = "--no-wait", description = "Return without waiting for the tasks the agent holds")
     private boolean noWait;
 
-    @Option(names = "--undo", description = "Gives it tasks again")
+    @Option(names = "--undo", description = "Undo the drain: assign tasks to the agent again")
     private boolean undo;
 
     DrainCommand(Agentctl agentctl) {
@@ -42,7 +42,7 @@ final class DrainCommand implements Callable<Integer> {
     @Override
     public Integer call() throws InterruptedException {
         if (undo && noWait) {
-            throw new ParameterException(spec.commandLine(), "--undo waits for nothing: --no-wait has no meaning.");
+            throw new ParameterException(spec.commandLine(), "--no-wait cannot be combined with --undo.");
         }
         Coordinator coordinator = agentctl.coordinator();
         String path = "/agents/" + Coordinator.segment(id);
@@ -73,11 +73,11 @@ final class DrainCommand implements Callable<Integer> {
         return agent;
     }
 
-    /** Someone else may want it otherwise, and then it would never be empty. */
+    /** Another operator may undo the drain; the agent would then never become idle. */
     private void requireDraining(JsonNode agent) {
         String status = agent.path("status").asString("");
         if (status.equals(AgentStatus.ACTIVE.wireName())) {
-            throw new CommandFailedException("Agent " + id + " is active again: somebody has ended the drain.");
+            throw new CommandFailedException("Agent " + id + " is active again: the drain was undone.");
         }
     }
 
@@ -93,11 +93,11 @@ final class DrainCommand implements Callable<Integer> {
         int held = held(agent);
         String tasks = held + (held == 1 ? " task" : " tasks");
         if (undo) {
-            return "Agent " + id + " takes tasks again.";
+            return "Agent " + id + " accepts tasks again.";
         }
         return held == 0
-                ? "Agent " + id + " takes no new tasks and holds none."
-                : "Agent " + id + " takes no new tasks and holds " + tasks + ".";
+                ? "Agent " + id + " accepts no new tasks and holds none."
+                : "Agent " + id + " accepts no new tasks and holds " + tasks + ".";
     }
 
     private static int held(JsonNode agent) {

@@ -14,11 +14,11 @@ import java.util.concurrent.ExecutorCompletionService;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 
-/** Waits until tasks have ended, and keeps how. The threads only ask; what they learn is noted by the caller's. */
+/** Waits for tasks to end and collects their outcomes. The threads only query; the caller's thread records the answers. */
 final class Endings {
     private static final int ASKED_AT_ONCE = 32;
 
-    /** Then others get their turn, so that a task that takes long does not hide how many have ended. */
+    /** Long-poll timeout per query. Then other tasks are queried, so that a slow task does not hide how many have ended. */
     private static final Duration TURN = Duration.ofSeconds(2);
 
     private final Coordinator coordinator;
@@ -56,7 +56,7 @@ final class Endings {
         }
     }
 
-    /** How many ended as what. */
+    /** The number of ended tasks by status. */
     Map<String, Long> counts() {
         return counts;
     }

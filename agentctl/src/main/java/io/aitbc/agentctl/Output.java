@@ -2,11 +2,11 @@ package io.aitbc.agentctl;
 
 import java.util.Locale;
 
-/** For whom a command writes. */
+/** Output format of a command. */
 enum Output {
-    /** For people: aligned columns. */
+    /** Aligned columns, for people. */
     TABLE,
-    /** For programs: a JSON document in one line, or one per line where things happen one after the other. */
+    /** JSON, for programs: one document per line; several lines where events follow one another. */
     JSON;
 
     @Override

@@ -5,7 +5,7 @@ import me.tongfei.progressbar.ProgressBarBuilder;
 import me.tongfei.progressbar.ProgressBarStyle;
 import org.jspecify.annotations.Nullable;
 
-/** A bar on standard error, where that is a terminal, and else nothing. */
+/** A progress bar on standard error if that is a terminal; otherwise no output. */
 final class Progress implements AutoCloseable {
     private static final int UPDATE_MS = 200;
 

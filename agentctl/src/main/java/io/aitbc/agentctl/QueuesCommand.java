@@ -17,7 +17,7 @@ import picocli.CommandLine.Spec;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
-@Command(name = "queues", description = "Shows what waits in each queue, and pauses, resumes or clears one.")
+@Command(name = "queues", description = "Shows the queues, and pauses, resumes or clears one.")
 final class QueuesCommand implements Callable<Integer> {
     private final Agentctl agentctl;
 
@@ -64,7 +64,7 @@ final class QueuesCommand implements Callable<Integer> {
         return String.format(Locale.ROOT, "%.1f", perSecond.asDouble());
     }
 
-    @Command(description = "Assigns nothing of a queue until it is resumed; submissions are still accepted.")
+    @Command(description = "Pauses assignment from a queue until it is resumed; submissions are still accepted.")
     int pause(
             @Parameters(
                             paramLabel = "PRIORITY",
@@ -74,7 +74,7 @@ final class QueuesCommand implements Callable<Integer> {
         return change(priority, "pause");
     }
 
-    @Command(description = "Assigns tasks of a queue again.")
+    @Command(description = "Resumes assignment from a queue.")
     int resume(
             @Parameters(
                             paramLabel = "PRIORITY",
@@ -84,14 +84,14 @@ final class QueuesCommand implements Callable<Integer> {
         return change(priority, "resume");
     }
 
-    @Command(description = "Cancels what waits in a queue, after a question that names how many tasks that are.")
+    @Command(description = "Cancels all waiting tasks of a queue, after a confirmation that states their number.")
     int clear(
             @Parameters(
                             paramLabel = "PRIORITY",
                             description = "${COMPLETION-CANDIDATES}",
                             completionCandidates = Words.Priorities.class)
                     Priority priority,
-            @Option(names = "--yes", description = "Asks nothing.") boolean yes) {
+            @Option(names = "--yes", description = "Skip the confirmation.") boolean yes) {
         if (!yes) {
             confirmClearing(priority);
         }
@@ -107,7 +107,8 @@ final class QueuesCommand implements Callable<Integer> {
         String tasks = size + (size == 1 ? " task" : " tasks") + " in the " + priority.wireName() + " queue";
         if (!agentctl.terminal().canAsk().getAsBoolean()) {
             throw new ParameterException(
-                    spec.commandLine(), "There is nobody to ask whether to cancel " + tasks + ": --yes asks nobody.");
+                    spec.commandLine(),
+                    "Cannot ask for confirmation to cancel " + tasks + " without a terminal: use --yes.");
         }
         if (!agentctl.terminal().confirms("Cancel " + tasks + "?")) {
             throw new CommandFailedException("Nothing was cancelled.");

@@ -14,14 +14,14 @@ import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 
-/** Submits the tasks of a file, batch by batch, and keeps what the coordinator said to each. */
+/** Submits the tasks of a file in batches, and collects the coordinator's answer to each. */
 final class Submission {
     private final Coordinator coordinator;
     private final Set<String> ids = new LinkedHashSet<>();
     private final List<Refusal> refusals = new ArrayList<>();
     private final List<String> warnings = new ArrayList<>();
     private long accepted;
-    /** Of those that were submitted before, how many are in each status. */
+    /** Tasks that had already been submitted, by current status. */
     private final Map<String, Long> existing = new TreeMap<>();
 
     record Refusal(
@@ -74,7 +74,7 @@ final class Submission {
         }
     }
 
-    /** Those that are known to the coordinator, whether from now or from before. */
+    /** The ids that the coordinator has, whether submitted now or earlier. */
     Set<String> ids() {
         return ids;
     }
@@ -91,7 +91,7 @@ final class Submission {
         return existing;
     }
 
-    /** What was accepted and has no effect, a sentence each. */
+    /** Warnings about accepted input that has no effect, one sentence each. */
     List<String> warnings() {
         return warnings;
     }
@@ -104,7 +104,7 @@ final class Submission {
         return String.format(Locale.ROOT, "%,d %s accepted", accepted, accepted == 1 ? "task" : "tasks")
                 + (existing.isEmpty()
                         ? ""
-                        : String.format(Locale.ROOT, ", %,d submitted before (%s)", repeated(), statuses()))
+                        : String.format(Locale.ROOT, ", %,d already submitted (%s)", repeated(), statuses()))
                 + (refusals.isEmpty() ? "" : String.format(Locale.ROOT, ", %,d refused", refusals.size()));
     }
 
@@ -114,7 +114,7 @@ final class Submission {
                 .collect(Collectors.joining(", "));
     }
 
-    /** Why a task that is too large for any batch was refused; null if it is about more than this task. */
+    /** Why a single task, too large for any batch, was refused; null if the error concerns more than this task. */
     private static @Nullable String ofOneTask(CommandFailedException e, List<Line> batch) {
         return batch.size() == 1 && e instanceof Coordinator.RefusedException refused && refused.status() < 500
                 ? refused.getMessage()
@@ -123,7 +123,7 @@ final class Submission {
 
     private CommandFailedException broken(CommandFailedException e, Line from) {
         return new CommandFailedException(e.getMessage() + System.lineSeparator() + sentence()
-                + " until then: submit again from line " + from.number()
+                + " before the error: resubmit from line " + from.number()
                 + ", or the whole file if each task has a task_id.");
     }
 }

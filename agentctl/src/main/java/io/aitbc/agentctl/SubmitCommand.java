@@ -22,7 +22,7 @@ import picocli.CommandLine.Spec;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
-@Command(name = "submit", description = "Submits one task (--data), or all of a file (--file).", sortOptions = false)
+@Command(name = "submit", description = "Submits one task (--data) or a file of tasks (--file).", sortOptions = false)
 final class SubmitCommand implements Callable<Integer> {
     private static final Duration LOOK_EVERY = Duration.ofSeconds(30);
     private static final int SENTENCES_SHOWN = 20;
@@ -33,52 +33,52 @@ final class SubmitCommand implements Callable<Integer> {
     @Spec
     private CommandSpec spec;
 
-    @Option(names = "--data", paramLabel = "JSON", description = "What the agent gets to read: task_data")
+    @Option(names = "--data", paramLabel = "JSON", description = "Payload for the agent: task_data")
     private @Nullable String data;
 
-    @Option(names = "--id", paramLabel = "ID", description = "Names the task; the same id again makes no second task")
+    @Option(
+            names = "--id",
+            paramLabel = "ID",
+            description = "Task id; submitting the same id again creates no second task")
     private @Nullable String id;
 
     @Option(
             names = "--priority",
             paramLabel = "PRIORITY",
             completionCandidates = Words.Priorities.class,
-            description = "${COMPLETION-CANDIDATES}; normal when absent")
+            description = "${COMPLETION-CANDIDATES}; default: normal")
     private @Nullable Priority priority;
 
     @Option(
             names = "--capability",
             paramLabel = "NAME",
-            description = "What the agent has to be capable of, such as hash or hash>=2.1; may be repeated")
+            description = "Required capability, such as hash or hash>=2.1; may be repeated")
     private List<String> capabilities = List.of();
 
-    @Option(names = "--agent-type", paramLabel = "TYPE", description = "The type of the agent")
+    @Option(names = "--agent-type", paramLabel = "TYPE", description = "Required agent type")
     private @Nullable String agentType;
 
-    @Option(names = "--region", paramLabel = "REGION", description = "The region of the agent")
+    @Option(names = "--region", paramLabel = "REGION", description = "Required region")
     private @Nullable String region;
 
-    @Option(names = "--agent", paramLabel = "ID", description = "This agent and no other")
+    @Option(names = "--agent", paramLabel = "ID", description = "Only this agent")
     private @Nullable String agentId;
 
-    @Option(names = "--max-attempts", paramLabel = "N", description = "How often it may be tried; 3 when absent")
+    @Option(names = "--max-attempts", paramLabel = "N", description = "Maximum number of attempts; default: 3")
     private @Nullable Integer maxAttempts;
 
-    @Option(
-            names = "--timeout-seconds",
-            paramLabel = "N",
-            description = "How long one attempt may take; 600 when absent")
+    @Option(names = "--timeout-seconds", paramLabel = "N", description = "Time limit of one attempt; default: 600")
     private @Nullable Integer timeoutSeconds;
 
     @Option(
             names = "--file",
             paramLabel = "FILE",
-            description = "Tasks as the body of POST /tasks/submit has them, one per line; - for standard input")
+            description = "File of tasks, one per line, each as the body of POST /tasks/submit; - for standard input")
     private @Nullable Path file;
 
     @Option(
             names = "--wait",
-            description = "Waits until all have ended; exit code 1 if one did not complete, or was refused")
+            description = "Wait until all tasks have ended; exit code 1 if any did not complete or was refused")
     private boolean wait;
 
     SubmitCommand(Agentctl agentctl) {
@@ -92,7 +92,7 @@ final class SubmitCommand implements Callable<Integer> {
         } else if (data != null) {
             submitOne(data);
         } else {
-            throw misunderstood("--data says what the task is, or --file where tasks are.");
+            throw misunderstood("One of --data and --file is required.");
         }
         return 0;
     }
@@ -121,7 +121,7 @@ final class SubmitCommand implements Callable<Integer> {
         return existing.isEmpty()
                 ? answer.path("message").asString("") + task
                 : "Task was already submitted" + task + ", " + existing
-                        + (TaskState.hasEnded(existing) ? ": it does not run again" : "");
+                        + (TaskState.hasEnded(existing) ? ": it will not run again" : "");
     }
 
     private static TaskState awaitEnd(Coordinator coordinator, String taskId) {
@@ -133,7 +133,7 @@ final class SubmitCommand implements Callable<Integer> {
             return task;
         } catch (CommandFailedException e) {
             throw new CommandFailedException(
-                    e.getMessage() + System.lineSeparator() + "Task " + taskId + " was accepted before, and goes on.");
+                    e.getMessage() + System.lineSeparator() + "Task " + taskId + " was accepted and continues.");
         }
     }
 
@@ -230,7 +230,7 @@ final class SubmitCommand implements Callable<Integer> {
         }
     }
 
-    /** What was accepted and has no effect, such as a field that is spelled wrongly. */
+    /** Prints warnings about accepted input that has no effect, such as misspelt fields. */
     private void warn(List<String> warnings) {
         if (!warnings.isEmpty()) {
             PrintWriter err = spec.commandLine().getErr();
@@ -246,7 +246,7 @@ final class SubmitCommand implements Callable<Integer> {
                 + (more > 0 ? System.lineSeparator() + "and " + more + " more" : "");
     }
 
-    /** What describes one task says nothing about those of a file. */
+    /** Rejects options that describe a single task together with --file. */
     private void refuseBesideFile() {
         String ofOne = spec.commandLine().getParseResult().matchedOptions().stream()
                 .map(OptionSpec::longestName)
@@ -254,8 +254,7 @@ final class SubmitCommand implements Callable<Integer> {
                 .distinct()
                 .collect(Collectors.joining(", "));
         if (!ofOne.isEmpty()) {
-            throw misunderstood(
-                    "--file takes tasks as they stand in the file: " + ofOne + " cannot be said beside it.");
+            throw misunderstood(ofOne + " cannot be combined with --file: the file describes its tasks completely.");
         }
     }
 
@@ -264,7 +263,7 @@ final class SubmitCommand implements Callable<Integer> {
             return TaskFile.of(agentctl.terminal().in());
         }
         if (!Files.isReadable(tasks) || Files.isDirectory(tasks)) {
-            throw misunderstood(tasks + " is no file that can be read.");
+            throw misunderstood(tasks + " is not a readable file.");
         }
         return TaskFile.of(tasks);
     }

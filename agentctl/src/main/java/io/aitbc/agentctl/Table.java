@@ -19,7 +19,7 @@ final class Table {
         return new Column(name, false);
     }
 
-    /** For numbers. */
+    /** A right-aligned column, for numbers. */
     static Column right(String name) {
         return new Column(name, true);
     }
@@ -31,12 +31,12 @@ final class Table {
         }
     }
 
-    /** What is known of one thing: names, and values beside them. */
+    /** A table of one item's properties: names, with their values beside them. */
     static Table ofOne() {
         return new Table(left(""), left(""));
     }
 
-    /** A cell that is too long for a line is cut, and what would move the cursor is replaced. */
+    /** Adds a row. Cells too long for a line are truncated; characters that would move the cursor are replaced. */
     Table row(Object... cells) {
         if (cells.length != columns.size()) {
             throw new IllegalArgumentException(cells.length + " cells for " + columns.size() + " columns");

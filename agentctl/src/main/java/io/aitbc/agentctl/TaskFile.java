@@ -10,7 +10,7 @@ import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
-/** Tasks, one per line, read in batches that a coordinator takes as it is configured by default. */
+/** A file of tasks, one per line, read in batches that fit a coordinator's default limits. */
 final class TaskFile implements AutoCloseable {
     static final int MOST_TASKS = 1_000;
     private static final int MOST_BYTES = 1_000_000;
@@ -19,10 +19,10 @@ final class TaskFile implements AutoCloseable {
     private final BufferedReader reader;
     private final long count;
     private int number;
-    /** It did not fit into the batch before. */
+    /** The line that did not fit into the previous batch. */
     private @Nullable Line next;
 
-    /** @param number from 1, for people */
+    /** @param number from 1, for messages */
     record Line(int number, String text) {
         int bytes() {
             return text.getBytes(StandardCharsets.UTF_8).length + 1;
@@ -48,12 +48,12 @@ final class TaskFile implements AutoCloseable {
         return new TaskFile(reader, UNKNOWN);
     }
 
-    /** How many tasks there are; less than 0 if that is not known before they are read. */
+    /** The number of tasks; negative if unknown before they are read. */
     long count() {
         return count;
     }
 
-    /** Empty at the end. */
+    /** The next batch; empty at the end of the file. */
     List<Line> nextBatch() throws IOException {
         List<Line> batch = new ArrayList<>();
         int bytes = 0;

@@ -4,7 +4,7 @@ import io.aitbc.contracts.Json;
 import java.util.Set;
 import tools.jackson.databind.JsonNode;
 
-/** How a task stood when the coordinator was asked. */
+/** The state of a task at the time of the query. */
 record TaskState(JsonNode json) {
     private static final Set<String> ENDED = Set.of("completed", "failed", "cancelled", "expired");
 
@@ -28,7 +28,7 @@ record TaskState(JsonNode json) {
         return status().equals("completed");
     }
 
-    /** A field as a text without quotes, or as JSON if it is no text; empty if it is absent. */
+    /** A field as plain text, or as JSON if it is not a string; empty if absent. */
     String text(String field) {
         return text(json.path(field));
     }
@@ -37,7 +37,7 @@ record TaskState(JsonNode json) {
         return value.isMissingNode() || value.isNull() ? "" : value.isString() ? value.asString() : Json.text(value);
     }
 
-    /** In one sentence. */
+    /** The outcome in one sentence. */
     String end() {
         String error = text("error");
         String how = switch (status()) {
@@ -48,7 +48,7 @@ record TaskState(JsonNode json) {
         return Json.sentence("Task " + id() + " " + how + (isCompleted() || error.isEmpty() ? "" : ": " + error));
     }
 
-    /** @throws CommandFailedException if it has ended in another way than it should */
+    /** @throws CommandFailedException if the task ended without completing */
     void requireCompleted() {
         if (!isCompleted()) {
             throw new CommandFailedException(end());

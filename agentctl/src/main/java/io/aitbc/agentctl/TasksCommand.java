@@ -17,14 +17,15 @@ import picocli.CommandLine.Parameters;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
-@Command(
-        name = "tasks",
-        description = "Submits tasks, shows how one stands, follows it, tells why it waits, and cancels it.")
+@Command(name = "tasks", description = "Submits, shows, follows, explains and cancels tasks.")
 final class TasksCommand {
-    /** The coordinator answers when a task ends, but not when anything else changes: so often one looks. */
+    /**
+     * The coordinator answers a long poll when a task ends, but not on other changes; this is the interval at which those are
+     * noticed.
+     */
     private static final Duration LOOK_EVERY = Duration.ofSeconds(1);
 
-    /** These first, in this order. */
+    /** Shown first, in this order. */
     private static final List<String> FIELDS = List.of(
             "task_id",
             "status",
@@ -48,17 +49,17 @@ final class TasksCommand {
         this.agentctl = agentctl;
     }
 
-    @Command(description = "Shows how a task stands.")
-    int get(@Parameters(paramLabel = "ID", description = "The task") String id) {
+    @Command(description = "Shows a task.")
+    int get(@Parameters(paramLabel = "ID", description = "Task id") String id) {
         TaskState task = agentctl.coordinator().task(id, Duration.ZERO);
         agentctl.write(task.json(), table(task)::print);
         return 0;
     }
 
     @Command(
-            description = "Shows each change of a task until it has ended. What lasts for less than a second may not be"
-                    + " seen. Exit code 0 if the task completed.")
-    int watch(@Parameters(paramLabel = "ID", description = "The task") String id) {
+            description = "Shows each change of a task until it ends. States shorter than one second may be missed."
+                    + " Exit code 0 if the task completed.")
+    int watch(@Parameters(paramLabel = "ID", description = "Task id") String id) {
         Coordinator coordinator = agentctl.coordinator();
         TaskState task = coordinator.task(id, Duration.ZERO);
         agentctl.write(task.json(), change(task));
@@ -73,15 +74,16 @@ final class TasksCommand {
         return 0;
     }
 
-    @Command(description = "Tells why a task waits: what rules each agent out.")
-    int explain(@Parameters(paramLabel = "ID", description = "The task") String id) {
+    @Command(description = "Explains why a task is waiting: what rules out each agent.")
+    int explain(@Parameters(paramLabel = "ID", description = "Task id") String id) {
         JsonNode answer = agentctl.coordinator().get("/tasks/" + Coordinator.segment(id) + "/explain");
         agentctl.write(answer, out -> printExplanation(answer, out));
         return 0;
     }
 
-    @Command(description = "Cancels a task: if it waits it is never assigned, if an agent has it the agent is told.")
-    int cancel(@Parameters(paramLabel = "ID", description = "The task") String id) {
+    @Command(
+            description = "Cancels a task: a waiting task is not assigned; if an agent runs it, the agent is notified.")
+    int cancel(@Parameters(paramLabel = "ID", description = "Task id") String id) {
         JsonNode answer = agentctl.coordinator().post("/tasks/" + Coordinator.segment(id) + "/cancel");
         agentctl.write(answer, answer.path("message").asString(""));
         return 0;
@@ -103,7 +105,7 @@ final class TasksCommand {
         return table;
     }
 
-    /** All that a watcher is told of a state; two states with the same are no change. */
+    /** The line that watch prints for a state; states with the same line count as unchanged. */
     private static String change(TaskState task) {
         String status = String.format("%-9s", task.status());
         String attempt = "  attempt " + task.text("attempt")
@@ -132,12 +134,12 @@ final class TasksCommand {
                             waiting.path("waiting_seconds").asDouble())))
                     .row(
                             "queue",
-                            waiting.path("priority").asString("") + ", place "
+                            waiting.path("priority").asString("") + ", position "
                                     + waiting.path("place_in_queue").asLong() + " of "
                                     + waiting.path("queue_size").asLong()
                                     + (waiting.path("queue_paused").asBoolean() ? ", paused" : ""))
                     .row(
-                            "counts as",
+                            "ranks as",
                             waiting.path("priority").asString("")
                                     + (waiting.path("aged").asBoolean() ? ", aged" : ""))
                     .row("requirements", asked(waiting.path("requirements")))
@@ -151,7 +153,7 @@ final class TasksCommand {
                                                     + waiting.path("agents")
                                                             .path("busy")
                                                             .asLong()
-                                                    + " more once they have room"))
+                                                    + " more when they have capacity"))
                     .print(out);
             printAgents(waiting.path("agents"), out);
         }
@@ -181,7 +183,7 @@ final class TasksCommand {
         }
     }
 
-    /** Requirements without all that is not asked. */
+    /** The requirements that are set. */
     private static String asked(JsonNode requirements) {
         ObjectNode asked = Json.object();
         requirements.properties().stream()

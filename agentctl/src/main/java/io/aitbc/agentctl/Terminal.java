@@ -12,15 +12,15 @@ import java.nio.charset.StandardCharsets;
 import java.util.function.BooleanSupplier;
 
 /**
- * Where a command reads and writes, and whether people are there.
+ * The input and output of a command, and whether a person is at the terminal.
  *
- * @param canAsk whether someone can answer a question
- * @param showsProgress whether standard error is a terminal, where a line can be written over
+ * @param canAsk whether a person can answer a question
+ * @param showsProgress whether standard error is a terminal, where a line can be overwritten
  */
 record Terminal(
         BufferedReader in, PrintWriter out, PrintWriter err, BooleanSupplier canAsk, BooleanSupplier showsProgress) {
 
-    /** In UTF-8 whatever the locale is: JSON is. */
+    /** Uses UTF-8 whatever the locale, because JSON does. */
     static Terminal ofThisProcess() {
         return new Terminal(
                 new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8)),
@@ -45,7 +45,7 @@ record Terminal(
         return new PrintWriter(new OutputStreamWriter(new FileOutputStream(descriptor), StandardCharsets.UTF_8), true);
     }
 
-    /** Java only tells whether input and output both are. */
+    /** Checks one file descriptor; Java only reports whether input and output are both terminals. */
     private static boolean isTerminal(int descriptor) {
         try {
             return new ProcessBuilder("test", "-t", String.valueOf(descriptor))
@@ -54,7 +54,7 @@ record Terminal(
                             .waitFor()
                     == 0;
         } catch (IOException e) {
-            // Where there is no such program, as on Windows.
+            // Fallback where the program is missing, as on Windows.
             return System.console() != null;
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();

@@ -9,7 +9,7 @@ import java.util.stream.Stream;
 import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.TypeConversionException;
 
-/** The words that an argument can be, as they stand in JSON: what they mean, and what a shell may complete. */
+/** Sets of words an argument accepts, as in JSON: their parsing, and their shell completion candidates. */
 final class Words {
     static final class Priorities extends Candidates {
         Priorities() {

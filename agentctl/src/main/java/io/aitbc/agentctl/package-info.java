@@ -1,9 +1,10 @@
 /**
- * What operators do to a coordinator, from a terminal and over REST: see queues and agents, submit tasks and follow them, drain agents.
+ * The operator's command-line client for a coordinator, over REST: inspects queues and agents, submits and follows tasks, drains
+ * agents.
  *
- * <p>{@link Agentctl} is the command line, with a class for each group of commands; {@link Coordinator} makes the calls. What a command
- * says goes to standard output, as a table or as JSON; questions, progress and what went wrong go to standard error. A command that
- * cannot do what it was told throws a {@link CommandFailedException}, whose message is all that the operator sees.
+ * <p>{@link Agentctl} is the command line, with a class for each group of commands; {@link Coordinator} makes the calls. Results
+ * go to standard output, as a table or as JSON; questions, progress and errors go to standard error. A command that fails throws
+ * a {@link CommandFailedException}, whose message is all that the operator sees.
  */
 @NullMarked
 package io.aitbc.agentctl;

@@ -30,7 +30,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import tools.jackson.databind.JsonNode;
 
-/** Each command as operators type it, against a coordinator, a broker and a Redis that are real. */
+/** Each command as operators type it, against a real coordinator, broker and Redis. */
 class AgentctlTest {
     private static final Duration LONG = Duration.ofSeconds(30);
     private static final String ECHO = "{\"task_type\": \"echo\", \"x\": 1}";
@@ -69,7 +69,8 @@ class AgentctlTest {
         Said unasked = run("queues", "clear", "low");
         assertThat(unasked.code()).isEqualTo(2);
         assertThat(unasked.err().lines().findFirst())
-                .hasValue("There is nobody to ask whether to cancel 2 tasks in the low queue: --yes asks nobody.");
+                .hasValue(
+                        "Cannot ask for confirmation to cancel 2 tasks in the low queue without a terminal: use --yes.");
         Said declined = answering("\n", "queues", "clear", "low");
         assertThat(declined.code()).isEqualTo(1);
         assertThat(declined.err()).isEqualTo("Cancel 2 tasks in the low queue? [y/N] Nothing was cancelled.\n");
@@ -114,7 +115,7 @@ class AgentctlTest {
         assertThat(json.at("/agent/inflight").asInt()).isEqualTo(1);
         assertThat(json.at("/assignments/0/task_id").asString()).isEqualTo("held-by-ada");
         assertThat(run("tasks", "cancel", "held-by-ada").said()).isEqualTo("Task cancelled, agent ada was notified");
-        assertThat(run("drain", "ada").said()).isEqualTo("Agent ada takes no new tasks and holds none.");
+        assertThat(run("drain", "ada").said()).isEqualTo("Agent ada accepts no new tasks and holds none.");
     }
 
     @Test
@@ -128,7 +129,7 @@ class AgentctlTest {
                         .code())
                 .isZero();
         assertThat(run("tasks", "submit", "--data", ECHO, "--id", "once").said())
-                .isEqualTo("Task was already submitted: once, high, completed: it does not run again");
+                .isEqualTo("Task was already submitted: once, high, completed: it will not run again");
         JsonNode json =
                 run("tasks", "submit", "--data", ECHO, "--output", "json").json();
         assertThat(json.get("message").asString()).isEqualTo("Task submitted");
@@ -214,7 +215,7 @@ class AgentctlTest {
                         "queued: none of 2 agents can take it; the closest is grace: it has no capability"
                                 + " nobody-has-this",
                         "",
-                        "counts as normal",
+                        "ranks as normal",
                         "requirements {\"capabilities\":[\"nobody-has-this\"]}",
                         "agents 0 of 2 can take it",
                         "",
@@ -255,13 +256,13 @@ class AgentctlTest {
         CompletableFuture<Said> draining = CompletableFuture.supplyAsync(() -> run("drain", "grace"));
         await().atMost(LONG).until(() -> row(run("agents"), "grace").startsWith("grace worker maintenance"));
         assertThat(run("drain", "grace", "--no-wait").said())
-                .isEqualTo("Agent grace takes no new tasks and holds 1 task.");
+                .isEqualTo("Agent grace accepts no new tasks and holds 1 task.");
         assertThat(draining).isNotDone();
         cluster.letGo();
-        assertThat(draining.join().said()).isEqualTo("Agent grace takes no new tasks and holds none.");
+        assertThat(draining.join().said()).isEqualTo("Agent grace accepts no new tasks and holds none.");
         assertThat(run("drain", "grace", "--output", "json").out())
                 .isEqualTo("{\"agent_id\":\"grace\",\"status\":\"maintenance\",\"inflight\":0,\"drained\":true}\n");
-        assertThat(run("drain", "grace", "--undo").said()).isEqualTo("Agent grace takes tasks again.");
+        assertThat(run("drain", "grace", "--undo").said()).isEqualTo("Agent grace accepts tasks again.");
     }
 
     @Test
@@ -271,7 +272,7 @@ class AgentctlTest {
         CompletableFuture<Said> draining = CompletableFuture.supplyAsync(() -> run("drain", "grace"));
         await().atMost(LONG).until(() -> row(run("agents"), "grace").startsWith("grace worker maintenance"));
         run("drain", "grace", "--undo");
-        assertThat(draining.join().err()).isEqualTo("Agent grace is active again: somebody has ended the drain.\n");
+        assertThat(draining.join().err()).isEqualTo("Agent grace is active again: the drain was undone.\n");
         cluster.letGo();
         awaitStatus("not-drained", "completed");
     }
@@ -291,7 +292,7 @@ class AgentctlTest {
                 completed   1010
                 """);
         Said again = run("tasks", "submit", "--file", file(lines));
-        assertThat(again.said()).isEqualTo("0 tasks accepted, 1,010 submitted before (1,010 completed)");
+        assertThat(again.said()).isEqualTo("0 tasks accepted, 1,010 already submitted (1,010 completed)");
     }
 
     @Test
@@ -373,14 +374,14 @@ class AgentctlTest {
             queues pause soon                         | Invalid value for positional parameter at index 0 (PRIORITY): Invalid priority: soon (one of urgent, critical, high, normal, low)
             tasks submit --data {} --priority soon    | Invalid value for option '--priority': Invalid priority: soon (one of urgent, critical, high, normal, low)
             tasks submit --data []                    | --data must be a JSON object: the message must be a JSON object
-            tasks submit                              | --data says what the task is, or --file where tasks are.
-            tasks submit --file no-such-file          | no-such-file is no file that can be read.
-            tasks submit --file - --priority low      | --file takes tasks as they stand in the file: --priority cannot be said beside it.
+            tasks submit                              | One of --data and --file is required.
+            tasks submit --file no-such-file          | no-such-file is not a readable file.
+            tasks submit --file - --priority low      | --priority cannot be combined with --file: the file describes its tasks completely.
             tasks                                     | Missing required subcommand
             agents --status asleep                    | Invalid value for option '--status': Invalid status: asleep (one of active, busy, maintenance, inactive, stale, error)
-            agents ada --sort load                    | --status and --sort are for all agents, not for one.
-            drain ada --undo --no-wait                | --undo waits for nothing: --no-wait has no meaning.
-            queues --url localhost:9001               | "localhost:9001" is not the URL of a coordinator: http:// or https:// and a host is needed
+            agents ada --sort load                    | --status and --sort cannot be combined with an agent id.
+            drain ada --undo --no-wait                | --no-wait cannot be combined with --undo.
+            queues --url localhost:9001               | "localhost:9001" is not a valid coordinator URL: http:// or https:// and a host are required
             """)
     void whatCannotBeMeantIsSaidInASentence(String command, String sentence) {
         Said said = new Typed("", false).run(null, command.split(" "));
@@ -397,7 +398,7 @@ class AgentctlTest {
         assertThat(said.code()).isEqualTo(1);
         assertThat(said.out()).isEmpty();
         assertThat(said.err())
-                .isEqualTo("No coordinator can be reached at " + url + "; --url or AGENTCTL_URL says where it is.\n");
+                .isEqualTo("Cannot reach a coordinator at " + url + "; set --url or AGENTCTL_URL to its URL.\n");
     }
 
     @Test
@@ -406,8 +407,9 @@ class AgentctlTest {
         Said said = new Typed("{\"task_data\": {}}", false).run(url, "tasks", "submit", "--file", "-");
         assertThat(said.code()).isEqualTo(1);
         assertThat(said.err().lines().skip(1))
-                .containsExactly("0 tasks accepted until then: submit again from line 1, or the whole file if each task"
-                        + " has a task_id.");
+                .containsExactly(
+                        "0 tasks accepted before the error: resubmit from line 1, or the whole file if each task"
+                                + " has a task_id.");
     }
 
     @Test
@@ -417,8 +419,8 @@ class AgentctlTest {
         try {
             String url = "http://127.0.0.1:" + other.getAddress().getPort();
             assertThat(new Typed("", false).run(url, "queues").err())
-                    .isEqualTo("What answers at " + url + " is no coordinator: it said 404 to a call that coordinators"
-                            + " know.\n");
+                    .isEqualTo("The server at " + url + " is not a coordinator: it answered 404 to a coordinator"
+                            + " request.\n");
         } finally {
             other.stop(0);
         }
@@ -451,7 +453,7 @@ class AgentctlTest {
     }
 
     private record Said(int code, String out, String err) {
-        /** Its only line, if it did what it was told. */
+        /** The only line of output of a successful command. */
         String said() {
             assertThat(code).as(err).isZero();
             assertThat(out.lines()).hasSize(1);
@@ -464,7 +466,7 @@ class AgentctlTest {
         }
     }
 
-    /** Someone at a terminal, or a script where there is none. */
+    /** A person at a terminal, or a script without one. */
     private static final class Typed {
         private final String input;
         private final boolean someoneIsThere;
@@ -514,7 +516,7 @@ class AgentctlTest {
                 .until(() -> cluster.rest().task(id, Duration.ZERO).status().equals(status));
     }
 
-    /** The row that begins with a word, with one space between its cells. */
+    /** The row that begins with a word, with single spaces between cells. */
     private static String row(Said said, String first) {
         return said.out()
                 .lines()

@@ -25,8 +25,8 @@ import org.springframework.context.ConfigurableApplicationContext;
 import tools.jackson.databind.JsonNode;
 
 /**
- * A coordinator with two agents: grace works, and holds what she is asked to hold until someone lets go; ada is in maintenance, and
- * never takes anything off her topic.
+ * A coordinator with two agents. grace works, and holds the tasks that ask for it until released; ada is in maintenance, and
+ * never reads her topic.
  */
 final class LiveCluster implements AutoCloseable {
     private static final Duration LONG = Duration.ofSeconds(30);
@@ -46,7 +46,7 @@ final class LiveCluster implements AutoCloseable {
                 "--server.address=127.0.0.1",
                 "--aitbc.topics.partitions=1",
                 "--aitbc.log.level=WARN",
-                // The agent shares a process with the broker, whose load it reports as its own.
+                // The agent shares a process with the broker and reports its load as its own.
                 "--aitbc.registry.max-cpu=2",
                 "--aitbc.registry.min-health-score=0.2");
         rest = new Coordinator(url());
@@ -74,7 +74,7 @@ final class LiveCluster implements AutoCloseable {
         return rest;
     }
 
-    /** Grace completes one of the tasks that she holds. */
+    /** Releases one of the tasks that grace holds. */
     void letGo() {
         letGo.release();
     }

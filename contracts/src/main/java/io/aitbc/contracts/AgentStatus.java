@@ -5,19 +5,19 @@ import com.fasterxml.jackson.annotation.JsonValue;
 import java.util.Arrays;
 import java.util.Locale;
 
-/** What an agent says of itself, or what a coordinator found out about it. */
+/** An agent's status, as reported by the agent or set by a coordinator. */
 public enum AgentStatus {
-    /** Takes tasks. */
+    /** Accepts tasks. */
     ACTIVE,
-    /** Takes no new task, keeps what it has. */
+    /** Accepts no new tasks; keeps the ones it holds. */
     BUSY,
-    /** Takes no new task, finishes what it has. */
+    /** Accepts no new tasks; finishes the ones it holds. */
     MAINTENANCE,
-    /** Out of service: deregistered, or by its own word until it speaks again. */
+    /** Out of service: deregistered, or self-reported until the agent's next message. */
     INACTIVE,
-    /** Silent for longer than the timeout; set by coordinators. */
+    /** Silent for longer than the heartbeat timeout; set by coordinators. */
     STALE,
-    /** Broken by its own word: its tasks are given to others. */
+    /** Self-reported failure: its tasks are reassigned to other agents. */
     ERROR;
 
     @JsonValue

@@ -14,14 +14,14 @@ import tools.jackson.databind.node.ObjectNode;
 /**
  * One attempt of a task, given to one agent: the value on {@code assignments.<agent_id>}.
  *
- * <p>The same assignment may stand in the topic twice, always with the same {@code assignment_id} and always in the same
- * agent's topic. The agent runs the first and drops the others.
+ * <p>The topic may contain the same assignment twice, always with the same {@code assignment_id} and always in the same agent's
+ * topic. The agent runs the first copy and drops the others.
  *
  * @param assignmentId {@link #id task_id and attempt}
- * @param deadline when the coordinator gives the task to another agent unless a result or progress came before
- * @param maxAttempts kept so that a retry can be made from this message alone
- * @param timeoutSeconds how long the attempt may take; each progress report grants as much again
- * @param unknown fields of the task that this version does not know, passed on as they came
+ * @param deadline when the coordinator reassigns the task, unless a result or progress report arrives first
+ * @param maxAttempts carried so that a retry can be built from this message alone
+ * @param timeoutSeconds time limit of the attempt; each progress report restarts it
+ * @param unknown task fields unknown to this version, passed through unchanged
  */
 public record Assignment(
         @JsonProperty("assignment_id") String assignmentId,
@@ -57,7 +57,7 @@ public record Assignment(
         unknown = Checks.unknown(unknown);
     }
 
-    /** The id of an attempt: {@code <task_id>:<attempt>}. A colon cannot stand in a task id, so no two attempts collide. */
+    /** The id of an attempt: {@code <task_id>:<attempt>}. Task ids contain no colon, so no two attempts collide. */
     public static String id(String taskId, int attempt) {
         return taskId + ":" + attempt;
     }
@@ -80,7 +80,7 @@ public record Assignment(
                 withoutOwnNames(task.unknown()));
     }
 
-    /** A task's unknown field of a name that an assignment has, or that tells it from other messages, would be taken for that. */
+    /** Removes unknown task fields that collide with an assignment's own fields or with the message type. */
     private static Map<String, JsonNode> withoutOwnNames(Map<String, JsonNode> unknown) {
         if (OWN_NAMES.stream().noneMatch(unknown::containsKey)) {
             return unknown;
@@ -90,7 +90,7 @@ public record Assignment(
         return passedOn;
     }
 
-    /** The task this is an attempt of, as it stood when it was assigned. */
+    /** The task of this attempt, as of the time of assignment. */
     public Task task() {
         return new Task(
                 taskId,

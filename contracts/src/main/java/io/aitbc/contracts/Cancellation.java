@@ -4,10 +4,10 @@ import com.fasterxml.jackson.annotation.JsonProperty;
 import java.time.Instant;
 
 /**
- * Tells an agent, on the topic of its assignments, that it need not go on with one. Whatever it reports of it is ignored. A
+ * Notifies an agent, on its assignment topic, that an assignment is cancelled. Results reported for it afterwards are ignored. A
  * cancellation may overtake its assignment.
  *
- * @param type {@value #TYPE}, by which it is told from an assignment, which has none
+ * @param type {@value #TYPE}; assignments have no type
  */
 public record Cancellation(
         @JsonProperty("type") String type,

@@ -5,10 +5,9 @@ import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What an agent can do, and how a task asks for it. A capability is a text, and one that is asked for is found by the same text. An
- * agent may say how much of it it has, or in which version, as {@code gpu:4} or {@code cuda:12.4}; a task may then ask for at least
- * so much, as {@code gpu>=2} or {@code cuda>=12}. Nothing is used up: two tasks that ask for {@code gpu>=4} may be with the agent at
- * the same time, if its capacity allows it.
+ * Capability matching between agents and tasks. A capability is a string and matches an identical demand. An agent may declare a
+ * quantity or version, as {@code gpu:4} or {@code cuda:12.4}; a task may then demand a minimum, as {@code gpu>=2} or {@code
+ * cuda>=12}. Nothing is consumed: an agent can run two tasks that demand {@code gpu>=4} at the same time, if its capacity allows.
  */
 public final class Capability {
     private static final String AT_LEAST = ">=";
@@ -16,7 +15,7 @@ public final class Capability {
 
     private Capability() {}
 
-    /** Whether an agent with some capabilities has one that is asked for. */
+    /** Whether the offered capabilities satisfy one demand. */
     public static boolean meets(List<String> offered, String demand) {
         int operator = demand.indexOf(AT_LEAST);
         if (operator < 0 || offered.contains(demand)) {
@@ -27,7 +26,7 @@ public final class Capability {
         return offered.stream().anyMatch(one -> one.startsWith(name) && isAtLeast(one.substring(name.length()), least));
     }
 
-    /** Whether an agent with some capabilities has all that are asked for. */
+    /** Whether the offered capabilities satisfy all demands. */
     public static boolean meetsAll(List<String> offered, List<String> demands) {
         for (String demand : demands) {
             if (!meets(offered, demand)) {
@@ -37,7 +36,7 @@ public final class Capability {
         return true;
     }
 
-    /** @throws IllegalArgumentException if a task, or anyone who looks for agents, cannot ask for that */
+    /** @throws IllegalArgumentException if the demand is not valid in a task or an agent query */
     public static void checkDemand(@Nullable String demand) {
         if (demand == null || demand.isBlank()) {
             throw new IllegalArgumentException("each of capabilities is required");
@@ -52,7 +51,7 @@ public final class Capability {
         }
     }
 
-    /** Compares number by number, those that are missing as 0: 12 is at least 12.0, and 12.10 at least 12.9. */
+    /** Compares versions component by component; missing components count as 0. 12 is at least 12.0, and 12.10 at least 12.9. */
     private static boolean isAtLeast(String version, String least) {
         if (!VERSION.matcher(version).matches()) {
             return false;

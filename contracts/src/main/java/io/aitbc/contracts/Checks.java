@@ -5,7 +5,7 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 
-/** The bounds that several messages share. Each method returns the value, or throws with one sentence about it. */
+/** Bounds shared by several messages. Each method returns the value, or throws with a one-sentence message. */
 final class Checks {
     private static final int MAX_LIST = 1_000;
     private static final int MAX_TEXT = 500;

@@ -6,7 +6,7 @@ import com.fasterxml.jackson.annotation.JsonTypeInfo;
 import java.time.Instant;
 import java.util.Map;
 
-/** What one coordinator tells all others: the value on {@code coordinator.control}. */
+/** Broadcast from one coordinator to all coordinators: the value on {@code coordinator.control}. */
 @JsonTypeInfo(use = JsonTypeInfo.Id.NAME, property = "type")
 @JsonSubTypes({
     @JsonSubTypes.Type(value = ControlMessage.ClearQueue.class, name = "clear_queue"),
@@ -17,13 +17,13 @@ import java.util.Map;
 })
 public sealed interface ControlMessage {
 
-    /** The record key. The topic is compacted: of messages with one key only the last is sure to stay. */
+    /** The record key. The topic is compacted: only the last message per key is guaranteed to be retained. */
     String key();
 
     /**
-     * Cancel what was in a queue when this was asked.
+     * Cancels the tasks that were in a queue when the command was issued.
      *
-     * @param endOffsets partition → first offset that is no longer meant
+     * @param endOffsets partition → first offset that is not cleared
      */
     record ClearQueue(
             @JsonProperty("command_id") String commandId,
@@ -44,7 +44,7 @@ public sealed interface ControlMessage {
         }
     }
 
-    /** The owner of a partition has cancelled all that a {@link ClearQueue} meant there. */
+    /** Reports that the owner of a partition has cancelled every task a {@link ClearQueue} covers there. */
     record QueueCleared(
             @JsonProperty("command_id") String commandId,
             @JsonProperty("priority") Priority priority,
@@ -63,9 +63,9 @@ public sealed interface ControlMessage {
     }
 
     /**
-     * From now on nothing of a queue is assigned, or it is again.
+     * Pauses or resumes assignment from a queue.
      *
-     * @param commandId so that whoever asked knows when it has come round
+     * @param commandId lets the sender recognise its own command when it is read back
      */
     record PauseQueue(
             @JsonProperty("command_id") String commandId,
@@ -85,7 +85,7 @@ public sealed interface ControlMessage {
         }
     }
 
-    /** From now on every coordinator balances by this strategy. */
+    /** Switches every coordinator to this load-balancing strategy. */
     record SwitchStrategy(
             @JsonProperty("strategy") String strategy,
             @JsonProperty("issued_at") Instant issuedAt) implements ControlMessage {
@@ -99,7 +99,7 @@ public sealed interface ControlMessage {
         }
     }
 
-    /** Asks for nothing: that it comes round proves that Kafka takes records, and that they can be read. */
+    /** A no-op: reading it back proves that Kafka accepts records and serves them. */
     record Probe(
             @JsonProperty("command_id") String commandId,
             @JsonProperty("issued_at") Instant issuedAt) implements ControlMessage {
@@ -107,7 +107,7 @@ public sealed interface ControlMessage {
             Checks.required("command_id", commandId);
         }
 
-        /** The same for all coordinators, so that compaction leaves one. */
+        /** Shared by all coordinators, so that compaction retains a single record. */
         @Override
         public String key() {
             return "probe";

@@ -1,13 +1,13 @@
 package io.aitbc.contracts;
 
 /**
- * The headers of a record on {@code tasks.dead-letter}, all UTF-8 text. The value is the record that was set aside, as it came;
- * cut to {@link #TRUNCATED_BYTES} bytes if it was longer, with its size under {@link #ORIGINAL_SIZE}.
+ * The headers of a record on {@code tasks.dead-letter}, all UTF-8 text. The value is the original record, unchanged. Longer
+ * values are truncated to {@link #TRUNCATED_BYTES} bytes, with the original size under {@link #ORIGINAL_SIZE}.
  */
 public final class DeadLetterHeaders {
-    /** Why in one word: malformed, oversized, attempts_exhausted, payload_lost. */
+    /** Reason code: malformed, oversized, attempts_exhausted, payload_lost. */
     public static final String REASON = "reason";
-    /** Why in a sentence. */
+    /** Reason as a sentence. */
     public static final String DETAIL = "detail";
 
     public static final String TOPIC = "source-topic";

@@ -7,15 +7,15 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
- * An agent's sign of life: the value on {@code agents.heartbeat}, keyed by agent id.
+ * A periodic liveness and load report: the value on {@code agents.heartbeat}, keyed by agent id.
  *
- * @param status absent: {@code active} when the agent is new, else as it was
- * @param loadMetrics absent: as they were. {@code cpu_usage} and {@code memory_usage} are read as fractions, or as percent when
- *     above 1
- * @param sentAt by the agent's clock; the time of receipt decides, this only shows the skew
- * @param instanceId tells one process from another that goes by the same agent id, best made anew at each start: so that two that
- *     run at once are found out
- * @param registration the agent's whole self-description: with it nothing but Kafka is needed to register
+ * @param status when absent: {@code active} for a new agent, otherwise unchanged
+ * @param loadMetrics when absent: unchanged. {@code cpu_usage} and {@code memory_usage} are read as fractions, or as percentages
+ *     when above 1
+ * @param sentAt by the agent's clock; informational, it only shows the skew: the time of receipt decides
+ * @param instanceId identifies one process among several using the same agent id, so that two running at once are detected.
+ *     Should be generated at each start
+ * @param registration the agent's complete self-description; with it, an agent can register over Kafka alone
  */
 @JsonInclude(JsonInclude.Include.NON_NULL)
 public record Heartbeat(
@@ -36,11 +36,11 @@ public record Heartbeat(
         }
         if (registration != null && !registration.agentId().equals(agentId)) {
             throw new IllegalArgumentException("registration.agent_id must equal agent_id but was \""
-                    + registration.agentId() + "\" beside \"" + agentId + "\"");
+                    + registration.agentId() + "\", not \"" + agentId + "\"");
         }
     }
 
-    /** The registration of an agent that has said nothing else. */
+    /** A heartbeat that carries only a registration. */
     public static Heartbeat of(Registration registration) {
         return new Heartbeat(registration.agentId(), null, null, null, null, registration);
     }

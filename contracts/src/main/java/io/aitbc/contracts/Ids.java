@@ -3,21 +3,21 @@ package io.aitbc.contracts;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
-/** What names tasks, agents and their processes, wherever it comes from: the same over REST and Kafka. */
+/** The rules for ids of tasks, agents and agent processes. They are the same over REST and Kafka. */
 public final class Ids {
-    /** {@code .} and {@code ..} are steps in a path, so nothing of such a name could be asked for. */
+    /** Excludes {@code .} and {@code ..}: they are path segments, so REST could not address such an id. */
     public static final String PATTERN = "(?!\\.{1,2}$)[A-Za-z0-9._-]{1,200}";
 
     public static final String RULE = "must be 1 to 200 characters of A-Z a-z 0-9 . _ - and neither . nor ..";
 
-    /** Words that follow {@code /tasks/} in the REST interface, where the id of a task stands too. */
+    /** Reserved words that follow {@code /tasks/} in REST paths, in the position of a task id. */
     public static final Set<String> TAKEN_BY_PATHS = Set.of("status", "queues", "submit", "dead-letter");
 
     private static final int MAX_LENGTH = 200;
 
     private Ids() {}
 
-    /** @throws IllegalArgumentException if the value is missing, or names nothing */
+    /** @throws IllegalArgumentException if the value is missing or not a valid id */
     static String check(String field, @Nullable String value) {
         Checks.required(field, value);
         if (value.isEmpty() || value.length() > MAX_LENGTH || !isOfIdCharacters(value) || isStepInPath(value)) {
@@ -26,7 +26,7 @@ public final class Ids {
         return value;
     }
 
-    /** @throws IllegalArgumentException if the value is missing, or names no task */
+    /** @throws IllegalArgumentException if the value is missing or not a valid task id */
     static String checkTask(String field, @Nullable String value) {
         check(field, value);
         if (TAKEN_BY_PATHS.contains(value)) {
@@ -36,7 +36,7 @@ public final class Ids {
         return value;
     }
 
-    /** A loop, because several ids are checked for each message: as a stream it took a twentieth of the dispatching thread. */
+    /** A plain loop, because several ids are checked per message: a stream took 5 % of the dispatching thread. */
     private static boolean isOfIdCharacters(String value) {
         for (int i = 0; i < value.length(); i++) {
             if (!mayStandInId(value.charAt(i))) {

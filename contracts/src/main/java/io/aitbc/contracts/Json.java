@@ -26,19 +26,19 @@ import tools.jackson.databind.node.ObjectNode;
 import tools.jackson.databind.type.LogicalType;
 
 /**
- * The one JSON form of all messages: UTF-8, snake_case, ISO 8601 times, unknown fields ignored, no silent coercion of types.
+ * The JSON codec for all messages: UTF-8, snake_case, ISO 8601 times, unknown fields ignored, no silent type coercion.
  *
- * <p>A key that appears twice in free-form JSON is refused, and in a document that is read as a tree, as those of REST are, wherever it
- * stands. For the fields of a record that is read from Kafka the parser would have to remember every name, which made reading a task
- * a twelfth slower.
+ * <p>Rejects duplicate keys in free-form JSON, and anywhere in a document read as a tree, as REST bodies are. Detecting them
+ * among the fields of a record read from Kafka would require the parser to track every name, which made reading a task 1/12
+ * slower.
  */
 public final class Json {
-    /** Deeper documents are refused: nothing that people write by hand or for a task comes near. */
+    /** Deeper documents are rejected; real tasks are far below this limit. */
     private static final int MAX_DEPTH = 200;
 
     private static final int LONGEST_SENTENCE = 500;
     private static final Pattern DUPLICATE = Pattern.compile("Duplicate property \"(.*)\" for .*", Pattern.DOTALL);
-    /** What the parser adds about itself: how to make it take what it refused, and where it began to read. */
+    /** Text that the parser adds about itself: configuration hints, and where the document starts. */
     private static final Pattern ABOUT_THE_PARSER =
             Pattern.compile("(: enable | \\((enable|not recognized|start marker|although)).*", Pattern.DOTALL);
 
@@ -53,8 +53,8 @@ public final class Json {
             .disable(MapperFeature.ALLOW_COERCION_OF_SCALARS)
             .disable(DeserializationFeature.ACCEPT_FLOAT_AS_INT)
             .disable(DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES)
-            // What is passed on is passed on as it came: as a double, 1e400 would become a text, and 1e6 three times as
-            // long.
+            // Preserves numbers that are passed through: as doubles, 1e400 would become a string and 1e6 would take
+            // three times the space.
             .enable(DeserializationFeature.USE_BIG_DECIMAL_FOR_FLOATS)
             .enable(DeserializationFeature.FAIL_ON_READING_DUP_TREE_KEY)
             .withCoercionConfig(
@@ -79,7 +79,7 @@ public final class Json {
         return MAPPER.writeValueAsString(message);
     }
 
-    /** @throws MalformedMessageException saying in one sentence what is wrong with the bytes */
+    /** @throws MalformedMessageException with one sentence that says what is wrong with the bytes */
     public static <T> T read(byte[] json, Class<T> type) {
         try {
             return present(MAPPER.readValue(json, type));
@@ -88,14 +88,14 @@ public final class Json {
         }
     }
 
-    /** @throws MalformedMessageException saying in one sentence what is wrong with the text */
+    /** @throws MalformedMessageException with one sentence that says what is wrong with the text */
     public static <T> T read(String json, Class<T> type) {
-        // The reader of bytes takes less than that of text: what is taken here is to be written to Kafka, and read from
-        // there.
+        // The byte parser accepts less than the text parser. Whatever is accepted here must be readable again from
+        // Kafka.
         return read(json.getBytes(StandardCharsets.UTF_8), type);
     }
 
-    /** @throws MalformedMessageException saying in one sentence what is wrong with the document */
+    /** @throws MalformedMessageException with one sentence that says what is wrong with the document */
     public static <T> T read(JsonNode json, Class<T> type) {
         try {
             return present(MAPPER.treeToValue(json, type));
@@ -115,25 +115,25 @@ public final class Json {
         return value;
     }
 
-    /** A text for people in one line of a length that they read, whatever it quotes of what was sent. */
+    /** Sanitises text for display: a single line of bounded length, whatever input it quotes. */
     public static String sentence(String text) {
         String cut = text.length() <= LONGEST_SENTENCE ? text : text.substring(0, LONGEST_SENTENCE) + "…";
         return UNPRINTABLE.matcher(cut).replaceAll("\uFFFD");
     }
 
-    /** A message, and the paths of those fields in its document that mean nothing in a message of its type. */
+    /** A message, and the paths of the fields in its document that are unknown in a message of this type. */
     public record Read<T>(T message, List<String> unknownFields) {}
 
     /**
-     * Reads a message that people may have written by hand, and notes what of it they may have misspelt.
+     * Reads a message that may have been written by hand, and collects fields that may be misspelt.
      *
-     * @throws MalformedMessageException saying in one sentence what is wrong with the document
+     * @throws MalformedMessageException with one sentence that says what is wrong with the document
      */
     public static <T> Read<T> readNoting(JsonNode json, Class<T> type) {
         return new Read<>(read(json, type), UnknownFields.in(json, type));
     }
 
-    /** One sentence for people about what is wrong with a document, with the path to the place where there is one. */
+    /** A one-sentence explanation of what is wrong with a document, with the path to the error if known. */
     public static String reason(JacksonException e) {
         if (e instanceof ValueInstantiationException && e.getCause() instanceof IllegalArgumentException cause) {
             return cause.getMessage();
@@ -170,7 +170,7 @@ public final class Json {
                     + (path.isEmpty() ? location(e.getLocation()) : " in " + path);
         }
         if (e.getOriginalMessage().startsWith("Trailing token")) {
-            return "not valid JSON" + location(e.getLocation()) + ": there is more after the end of the document";
+            return "not valid JSON" + location(e.getLocation()) + ": unexpected content after the end of the document";
         }
         return path.isEmpty()
                 ? "the message must be a JSON object"
@@ -191,7 +191,7 @@ public final class Json {
         return "is too large";
     }
 
-    /** The path to what is wrong, or the whole. */
+    /** The path to the error, or the whole message. */
     private static String place(JacksonException e) {
         String path = path(e);
         return path.isEmpty() ? "the message" : path;
@@ -243,7 +243,7 @@ public final class Json {
         return end < 0 ? message : message.substring(0, end);
     }
 
-    /** Bytes that are not the message they should be; the text says why in one sentence. */
+    /** Thrown for bytes that are not the expected message; the exception message is one sentence that says why. */
     public static final class MalformedMessageException extends RuntimeException {
         public MalformedMessageException(String message) {
             super(sentence(message));

@@ -4,7 +4,7 @@ import com.fasterxml.jackson.annotation.JsonCreator;
 import com.fasterxml.jackson.annotation.JsonValue;
 import java.util.Locale;
 
-/** How urgent a task is, the most urgent first. Each priority has a queue, and a topic, of its own. */
+/** Task priority, most urgent first. Each priority has its own queue and topic. */
 public enum Priority {
     URGENT,
     CRITICAL,
@@ -12,14 +12,14 @@ public enum Priority {
     NORMAL,
     LOW;
 
-    /** The lower-case name, as it stands in JSON, in topic names and in Redis. */
+    /** The lower-case name, as used in JSON, topic names and Redis. */
     @JsonValue
     public String wireName() {
         return name().toLowerCase(Locale.ROOT);
     }
 
     /**
-     * Reads a priority in any case.
+     * Parses a priority, ignoring case.
      *
      * @throws IllegalArgumentException {@code Invalid priority: x}
      */
@@ -33,7 +33,7 @@ public enum Priority {
         throw new InvalidPriorityException(text);
     }
 
-    /** Told apart from other bad input because the published REST interface answers it with 400 instead of 422. */
+    /** A distinct type, because the published REST interface answers it with 400 instead of 422. */
     public static final class InvalidPriorityException extends IllegalArgumentException {
         InvalidPriorityException(String text) {
             super("Invalid priority: " + text);

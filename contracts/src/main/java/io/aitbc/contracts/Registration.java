@@ -7,13 +7,13 @@ import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.node.ObjectNode;
 
 /**
- * What an agent is: the body of {@code POST /agents/register}, and part of a heartbeat.
+ * An agent's self-description: the body of {@code POST /agents/register}, and part of a heartbeat.
  *
- * @param agentType open vocabulary; worker, provider, consumer and general are the documented ones
- * @param capacity how many unsettled assignments it holds at most, 1 to 100,000; 100 when absent
- * @param weight its share under WEIGHTED_ROUND_ROBIN, above 0 to 1,000; 1.0 when absent
- * @param chainId the chain that it works on: a task that asks for another goes to others
- * @param islandId kept and filterable, without meaning to the coordinator
+ * @param agentType open vocabulary; the documented values are worker, provider, consumer and general
+ * @param capacity maximum number of unsettled assignments, 1 to 100,000; 100 when absent
+ * @param weight share under WEIGHTED_ROUND_ROBIN, above 0 to 1,000; 1.0 when absent
+ * @param chainId the chain the agent works on; it receives no tasks that require another chain
+ * @param islandId stored and filterable; not interpreted by the coordinator
  */
 @JsonInclude(JsonInclude.Include.NON_NULL)
 public record Registration(
@@ -50,7 +50,7 @@ public record Registration(
         islandId = Checks.optionalText("island_id", islandId);
     }
 
-    /** An agent of a type with capabilities and a capacity, and defaults for the rest. */
+    /** An agent with a type, capabilities and a capacity; everything else has its default. */
     public static Registration of(String agentId, String agentType, List<String> capabilities, int capacity) {
         return new Registration(
                 agentId,

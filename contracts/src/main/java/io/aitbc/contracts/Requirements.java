@@ -10,19 +10,19 @@ import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 
 /**
- * What a task asks of the agent that runs it. Whatever is absent is not asked.
+ * Constraints on the agent that runs a task. An absent field imposes none.
  *
- * @param agentType the agent's type, exactly
- * @param capabilities the agent has all of them; {@code name>=version} asks for a {@link Capability} of at least that
- * @param services the agent offers all of them
- * @param tags the agent carries all of them
+ * @param agentType the agent's type, exact match
+ * @param capabilities all required; {@code name>=version} demands at least that version of a {@link Capability}
+ * @param services all must be offered by the agent
+ * @param tags all must be present on the agent
  * @param minHealthScore 0.0 to 1.0
- * @param region the agent's region, exactly, unless the strategy is GEOGRAPHIC, which prefers it
- * @param location where the work is wanted, for GEOGRAPHIC
- * @param agentId this agent and no other
- * @param affinityKey tasks of the same key go to the same agent while it can take them, for CONSISTENT_HASH
- * @param chainId the agent works on this chain: its {@code chain_id}, exactly
- * @param unknown fields that this version does not know, passed on as they came
+ * @param region the agent's region, exact match, unless the strategy is GEOGRAPHIC, which only prefers it
+ * @param location preferred location of the work, for GEOGRAPHIC
+ * @param agentId only this agent
+ * @param affinityKey tasks with the same key go to the same agent while it has capacity, for CONSISTENT_HASH
+ * @param chainId the agent's {@code chain_id}, exact match
+ * @param unknown fields unknown to this version, passed through unchanged
  */
 public record Requirements(
         @JsonProperty("agent_type") @Nullable String agentType,
@@ -59,15 +59,15 @@ public record Requirements(
         affinityKey = Checks.optionalText("requirements.affinity_key", affinityKey);
         chainId = Checks.optionalText("requirements.chain_id", chainId);
         if (chainId != null && chainId.isEmpty()) {
-            // As existing clients write it for any chain.
+            // Existing clients send an empty string for any chain.
             chainId = null;
         }
         unknown = Checks.unknown(unknown);
     }
 
     /**
-     * What of this decides which agents may serve a task: two tasks of equal conditions may be served by the same agents, though one
-     * agent may be a better choice for the one and another for the other.
+     * The part that determines eligibility. Tasks with equal conditions have the same eligible agents, although the strategy may
+     * prefer different agents for each.
      */
     public Requirements conditions() {
         return location == null && affinityKey == null && unknown.isEmpty()
@@ -86,7 +86,7 @@ public record Requirements(
                         Map.of());
     }
 
-    /** The same, of an agent that works on a chain. */
+    /** A copy that also requires a chain. */
     Requirements onChain(String id) {
         return new Requirements(
                 agentType,

@@ -11,20 +11,20 @@ import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
 /**
- * A piece of work that someone wants done: the body of {@code POST /tasks/submit}, and the value on {@code tasks.<priority>}.
+ * A unit of work: the body of {@code POST /tasks/submit}, and the value on {@code tasks.<priority>}.
  *
- * @param taskId names the task for good; when absent, {@code task_data.task_id}; when that is absent too, made at intake
- * @param taskData what the agent gets to read, opaque to the coordinator
- * @param priority over REST; on Kafka the topic decides and this is ignored
- * @param maxAttempts how often the task may be tried, 1 to 100; 3 when absent
- * @param timeoutSeconds how long one attempt may take, 1 to 259,200 s (3 days); 600 when absent
- * @param notBefore not assigned earlier
- * @param expiresAt not assigned later: the task ends as {@code expired}
- * @param submittedAt when the task was accepted first; kept over retries
- * @param attempt which try this is, from 1
- * @param rejectedBy the agent that has just handed it back, to which it does not go straight again
- * @param chainId the same as {@code requirements.chain_id}, where existing clients put it
- * @param unknown fields that this version does not know, passed on as they came
+ * @param taskId permanent id of the task; when absent, {@code task_data.task_id}; otherwise generated at intake
+ * @param taskData payload for the agent, opaque to the coordinator
+ * @param priority used over REST; ignored on Kafka, where the topic determines the priority
+ * @param maxAttempts maximum number of attempts, 1 to 100; 3 when absent
+ * @param timeoutSeconds time limit of one attempt, 1 to 259,200 s (3 days); 600 when absent
+ * @param notBefore earliest time of assignment
+ * @param expiresAt latest time of assignment; afterwards the task ends as {@code expired}
+ * @param submittedAt when the task was first accepted; unchanged by retries
+ * @param attempt number of this attempt, from 1
+ * @param rejectedBy the agent that rejected the task last; the next assignment goes to another one if possible
+ * @param chainId same as {@code requirements.chain_id}, in the place where existing clients put it
+ * @param unknown fields unknown to this version, passed through unchanged
  */
 public record Task(
         @JsonProperty("task_id") @Nullable String taskId,
@@ -76,7 +76,7 @@ public record Task(
         }
         if (requirements.chainId() != null) {
             throw new IllegalArgumentException("chain_id must equal requirements.chain_id but was \""
-                    + Checks.shortened(chainId) + "\" beside \"" + Checks.shortened(requirements.chainId()) + "\"");
+                    + Checks.shortened(chainId) + "\", not \"" + Checks.shortened(requirements.chainId()) + "\"");
         }
         return requirements.onChain(Checks.optionalText("chain_id", chainId));
     }
@@ -85,7 +85,7 @@ public record Task(
         return new Task(taskId, taskData, null, requirements, null, null, null, null, null, null, null, null, Map.of());
     }
 
-    /** This task as it is stored in a queue: with an id, a time of acceptance, and no priority, which the topic says. */
+    /** A copy as stored in a queue: with an id, the time of acceptance, and no priority, which the topic implies. */
     public Task accepted(String id, Instant at) {
         return new Task(
                 id,
@@ -103,17 +103,17 @@ public record Task(
                 unknown);
     }
 
-    /** The same task with one more attempt, up to 100, for the one that an agent did not make use of. */
+    /** A copy with one more attempt, up to 100, to make up for the one the agent rejected. */
     public Task rejected(String agentId) {
         return tried(Math.min(100, maxAttempts + 1), notBefore, expiresAt, attempt, agentId);
     }
 
-    /** The same task from an attempt on, after it had failed for good. */
+    /** A copy that starts again at an attempt number, after the task had finally failed. */
     public Task again(int number, int maxAttempts) {
         return tried(maxAttempts, null, null, number, null);
     }
 
-    /** The same task for another try, not before a time. */
+    /** A copy for the next attempt, not before a given time. */
     public Task attempt(int number, @Nullable Instant earliest) {
         return tried(maxAttempts, earliest, expiresAt, number, rejectedBy);
     }

@@ -1,11 +1,11 @@
 package io.aitbc.contracts;
 
-/** The headers that records of tasks may have. */
+/** The headers of task records. */
 public final class TaskHeaders {
-    /** For a task that a coordinator put off to the tail of its partition: the offset it had there first, in decimal digits. */
+    /** Set when a coordinator defers a task to the tail of its partition: the task's first offset there, in decimal digits. */
     public static final String ORIGIN_OFFSET = "origin-offset";
 
-    /** The trace that a task belongs to (W3C); on its assignments and results too. */
+    /** The task's trace (W3C); also set on its assignments and results. */
     public static final String TRACEPARENT = "traceparent";
 
     private TaskHeaders() {}

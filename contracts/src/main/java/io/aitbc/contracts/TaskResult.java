@@ -10,11 +10,11 @@ import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 
 /**
- * What an agent says of an assignment: the value on {@code tasks.results}.
+ * An agent's report about an assignment: the value on {@code tasks.results}.
  *
- * @param assignmentId {@code <task_id>:<attempt>}, as it stood in the assignment; may be absent, the two parts count
+ * @param assignmentId {@code <task_id>:<attempt>}, as in the assignment; optional, the two parts are authoritative
  * @param result any JSON, for {@code completed} and {@code progress}
- * @param error any JSON, best a sentence, for {@code failed} and {@code rejected}
+ * @param error any JSON, preferably a sentence, for {@code failed} and {@code rejected}
  */
 @JsonInclude(JsonInclude.Include.NON_NULL)
 public record TaskResult(
@@ -55,15 +55,15 @@ public record TaskResult(
                 finishedAt);
     }
 
-    /** How the attempt stands. */
+    /** Status of the attempt. */
     public enum Status {
-        /** Done; the task has ended. */
+        /** Succeeded; the task has ended. */
         COMPLETED,
-        /** Tried in vain; the task is tried again while it has attempts left. */
+        /** Failed; the task is retried while it has attempts left. */
         FAILED,
-        /** Not tried; the task goes to another agent without using up an attempt. */
+        /** Not attempted; the task goes to another agent without using up an attempt. */
         REJECTED,
-        /** Still at it; the deadline moves out by the task's timeout. */
+        /** Still running; the timeout of the attempt restarts. */
         PROGRESS;
 
         @JsonValue

@@ -7,8 +7,8 @@ import java.util.regex.Pattern;
 /**
  * The names of all topics.
  *
- * @param prefix stands before each name, at most 37 characters, so that several clusters of coordinators can share a broker;
- *     empty by default
+ * @param prefix prepended to each name, at most 37 characters, so that several coordinator clusters can share a broker; empty by
+ *     default
  */
 public record Topics(String prefix) {
     private static final Pattern PREFIX = Pattern.compile("[A-Za-z0-9._-]{0,37}");
@@ -28,12 +28,12 @@ public record Topics(String prefix) {
         return prefix + "tasks." + priority.wireName();
     }
 
-    /** All five, the most urgent first. */
+    /** All five task topics, most urgent first. */
     public List<String> tasks() {
         return Arrays.stream(Priority.values()).map(this::tasks).toList();
     }
 
-    /** @throws IllegalArgumentException if the name is none of the five */
+    /** @throws IllegalArgumentException if the topic is not one of the five task topics */
     public Priority priorityOf(String tasksTopic) {
         return Priority.parse(tasksTopic.substring((prefix + "tasks.").length()));
     }
@@ -42,7 +42,7 @@ public record Topics(String prefix) {
         return prefix + "assignments." + agentId;
     }
 
-    /** The consumer group with which an agent reads its assignments. */
+    /** The consumer group in which an agent reads its assignments. */
     public String agentGroup(String agentId) {
         return prefix + "agent." + agentId;
     }

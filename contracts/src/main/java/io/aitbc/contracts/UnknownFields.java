@@ -10,13 +10,13 @@ import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import tools.jackson.databind.JsonNode;
 
-/** Finds the fields of a document that the record it is read into does not have, in itself and in the records it is made of. */
+/** Finds fields in a document that its target record, or any nested record, does not declare. */
 final class UnknownFields {
     private static final Map<Class<?>, Map<String, Class<?>>> FIELDS = new ConcurrentHashMap<>();
 
     private UnknownFields() {}
 
-    /** Their paths, such as {@code requirements.capabilites}, in the order of the document. */
+    /** The paths of the unknown fields, such as {@code requirements.capabilites}, in document order. */
     static List<String> in(JsonNode json, Class<?> type) {
         List<String> found = new ArrayList<>();
         collect(json, type, "", found);

@@ -27,14 +27,14 @@ import org.junit.jupiter.params.provider.MethodSource;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
-/** While coordinators are upgraded one by one, each version reads what the other writes. What they wrote is in {@code samples}. */
+/** During a rolling upgrade of coordinators, each version reads what the other writes. The writings are in {@code samples}. */
 class CompatibilityTest {
     private static final Path SAMPLES = samples();
     private static final String BASE = "https://aitbc.io/schemas/";
     private static final Instant NOW = Instant.parse("2026-11-01T12:00:00Z");
     private static final Instant LATER = Instant.parse("2026-11-01T12:34:56.789Z");
 
-    /** What no version knows. */
+    /** Fields unknown to every version. */
     private static final JsonNode UNKNOWN = Json.object()
             .put("text_of_tomorrow", "t")
             .put("number_of_tomorrow", new BigDecimal("1.5"))
@@ -52,7 +52,7 @@ class CompatibilityTest {
 
     private static final Map<String, Object> MESSAGES = messages();
 
-    /** By the name of its sample, which begins with the name of its schema. */
+    /** Messages by the name of their sample, which begins with the name of the schema. */
     private static Map<String, Object> messages() {
         Requirements requirements = new Requirements(
                 "worker",
@@ -167,7 +167,7 @@ class CompatibilityTest {
     @ParameterizedTest(name = "{1} under the schema of {0}")
     @MethodSource("writtenNow")
     void whatIsWrittenIsValidForAnOlderVersion(Path version, String name) {
-        // An older version passes over kinds of messages to the cluster that it does not know.
+        // An older version ignores unknown kinds of control messages.
         if (isKnown(version, name) || !name.startsWith("control.")) {
             assertThat(errors(version, schema(name), Json.text(MESSAGES.get(name))))
                     .isEmpty();
@@ -220,7 +220,7 @@ class CompatibilityTest {
                 .hasMessage("unknown type drain_of_tomorrow");
     }
 
-    /** The same message with fields that no version knows, in itself and in what it is made of. */
+    /** The same message with unknown fields, at the top level and in nested objects. */
     private static ObjectNode ofANewerVersion(JsonNode message) {
         ObjectNode newer = ((ObjectNode) message.deepCopy()).setAll((ObjectNode) UNKNOWN);
         for (String part : List.of("requirements", "registration")) {
@@ -231,7 +231,7 @@ class CompatibilityTest {
         return newer;
     }
 
-    /** What stands in a document and does not stand in another, or stands there otherwise. */
+    /** Fields of a document that are missing from another, or have a different value there. */
     private static List<String> missing(JsonNode part, JsonNode whole) {
         List<String> missing = new ArrayList<>();
         part.forEachEntry((field, value) -> {

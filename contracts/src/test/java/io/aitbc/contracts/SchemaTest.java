@@ -27,7 +27,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import tools.jackson.databind.JsonNode;
 
-/** The published JSON Schemas and the records say the same. */
+/** The published JSON Schemas agree with the records. */
 class SchemaTest {
     private static final String BASE = "https://aitbc.io/schemas/";
     private static final SchemaRegistry REGISTRY = SchemaRegistry.withDefaultDialect(
@@ -288,14 +288,14 @@ class SchemaTest {
                 .hasMessageContaining(sentence);
     }
 
-    /** The sentence is for people who never heard of the library that reads JSON here. */
+    /** Error messages are for readers who do not know the JSON library used here. */
     @ParameterizedTest
     @CsvSource(delimiter = '|', quoteCharacter = '`', textBlock = """
             {"task_data":{"a":NaN}}              | not valid JSON at line 1, column 22: Non-standard token 'NaN'
             {"task_data":{"a":+5}}               | JSON spec does not allow numbers to have plus signs
             {"task_data":{"a":01}}               | Leading zeroes not allowed
             {"task_data":{"a":1,}}               | was expecting double-quote to start property name
-            {"task_data":{}} {}                  | there is more after the end of the document
+            {"task_data":{}} {}                  | unexpected content after the end of the document
             /* no comment */ {}                  | maybe a (non-standard) comment?
             {"task_data":                        | not valid JSON at line 1, column 14: Unexpected end-of-input
             {"task_data":{"a":1e99999999999}}    | task_data is a number out of range
@@ -370,7 +370,7 @@ class SchemaTest {
     void twoChainsForOneTaskAreRefused() {
         assertThatThrownBy(() -> Json.read(
                         "{\"task_data\":{},\"chain_id\":\"a\",\"requirements\":{\"chain_id\":\"b\"}}", Task.class))
-                .hasMessage("chain_id must equal requirements.chain_id but was \"a\" beside \"b\"");
+                .hasMessage("chain_id must equal requirements.chain_id but was \"a\", not \"b\"");
     }
 
     @Test

@@ -13,7 +13,7 @@ import tools.jackson.databind.ext.javatime.deser.InstantDeserializer;
 import tools.jackson.databind.json.JsonMapper;
 import tools.jackson.databind.module.SimpleModule;
 
-/** Whatever is sent as a text with a date and a time is read, or refused, as Jackson would; all else is refused. */
+/** Strings with a date and a time are read, or rejected, as by Jackson; everything else is rejected. */
 class TimeReaderTest {
     private static final JsonMapper JACKSON = Json.MAPPER
             .rebuild()
@@ -66,7 +66,7 @@ class TimeReaderTest {
         assertThat(read(Json.MAPPER, json)).isEqualTo(read(JACKSON, json));
     }
 
-    /** Of a number nobody can tell whether it counts seconds or milliseconds; Jackson takes texts of digits for numbers. */
+    /** A number could be seconds or milliseconds; Jackson reads strings of digits as numbers. */
     @ParameterizedTest
     @ValueSource(
             strings = {

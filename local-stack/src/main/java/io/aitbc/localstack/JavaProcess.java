@@ -7,14 +7,14 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 
-/** Other JVMs that run what this one can. */
+/** Starts and inspects other JVMs. */
 public final class JavaProcess {
     private JavaProcess() {}
 
     /**
-     * A JVM on the class path of this one; from an executable jar, that jar, whatever the class.
+     * A JVM on this JVM's class path. When this JVM runs an executable jar, the child runs the same jar and ignores {@code main}.
      *
-     * @param options of the JVM, as {@code -Xmx512m}
+     * @param options JVM options, such as {@code -Xmx512m}
      */
     public static ProcessBuilder of(Class<?> main, List<String> options, List<String> arguments) {
         String classPath = System.getProperty("java.class.path");
@@ -33,7 +33,7 @@ public final class JavaProcess {
         return Path.of(System.getProperty("java.home"), "bin", name).toString();
     }
 
-    /** What is alive on the heap of a JVM, after a full collection, which this causes. */
+    /** The size of the live heap of a JVM. Triggers a full collection in that JVM. */
     public static long liveHeapBytes(long pid) {
         try {
             Process histogram = new ProcessBuilder(tool("jcmd"), "" + pid, "GC.class_histogram")

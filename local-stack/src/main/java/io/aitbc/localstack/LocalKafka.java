@@ -15,10 +15,10 @@ import kafka.server.KafkaRaftServer;
 import kafka.tools.StorageTool;
 import org.apache.kafka.common.utils.Time;
 
-/** One Kafka broker, its own controller (KRaft), in this JVM, on the loopback interface. */
+/** A Kafka broker with its own controller (KRaft) in this JVM, on the loopback interface. */
 public final class LocalKafka implements AutoCloseable {
     private static final String HOST = "127.0.0.1";
-    /** Always the same, so that a folder formatted by an earlier run is recognised. */
+    /** Constant, so that a folder formatted by an earlier run is recognised. */
     private static final String CLUSTER_ID = "YWdlbnRjb29yZGluYXRvcg";
 
     private final int port;
@@ -30,9 +30,9 @@ public final class LocalKafka implements AutoCloseable {
     }
 
     /**
-     * Starts a broker on what an earlier run left in a folder, or formats the folder first.
+     * Starts a broker on the data of an earlier run, or formats the folder first.
      *
-     * @param controllerPort for the broker's traffic with itself
+     * @param controllerPort for traffic between the broker and its controller
      * @throws IllegalStateException if the folder cannot be formatted
      */
     public static LocalKafka start(Path folder, int port, int controllerPort) {
@@ -40,16 +40,16 @@ public final class LocalKafka implements AutoCloseable {
     }
 
     /**
-     * As {@link #start(Path, int, int)}, with more ways in, for clients that are to come through a proxy.
+     * As {@link #start(Path, int, int)}, with additional listeners for clients that connect through a proxy.
      *
-     * @param proxied ports on which it listens too, each with that of the proxy, which is the one that clients are told
+     * @param proxied additional listener port → proxy port; the proxy port is the one advertised to clients
      */
     public static LocalKafka start(Path folder, int port, int controllerPort, Map<Integer, Integer> proxied) {
         return start(folder, port, controllerPort, proxied, Map.of());
     }
 
     /**
-     * As {@link #start(Path, int, int, Map)}, with more of the broker's own settings.
+     * As {@link #start(Path, int, int, Map)}, with additional broker settings.
      *
      * @param settings by their names in {@code server.properties}
      */
@@ -96,19 +96,19 @@ public final class LocalKafka implements AutoCloseable {
         properties.put("inter.broker.listener.name", "PLAINTEXT");
         properties.put("log.dirs", folder.resolve("log").toAbsolutePath().toString());
         properties.put("auto.create.topics.enable", "false");
-        // One node: nothing to replicate to, and no other member to wait for.
+        // A single node: no replicas, and no other group members to wait for.
         for (String topic : new String[] {"offsets.topic", "transaction.state.log", "share.coordinator.state.topic"}) {
             properties.put(topic + ".replication.factor", "1");
         }
         properties.put("transaction.state.log.min.isr", "1");
         properties.put("share.coordinator.state.topic.min.isr", "1");
         properties.put("group.initial.rebalance.delay.ms", "0");
-        // The defaults (50 partitions each, 128 MiB of cleaner buffer) are for clusters.
+        // The defaults (50 partitions each, 128 MiB of cleaner buffer) are sized for clusters.
         properties.put("offsets.topic.num.partitions", "5");
         properties.put("transaction.state.log.num.partitions", "5");
         properties.put("share.coordinator.state.topic.num.partitions", "5");
         properties.put("log.cleaner.dedupe.buffer.size", String.valueOf(8 * 1024 * 1024));
-        // A member that was killed is noticed in seconds, so that a local trial of that is not a wait of a minute.
+        // Detects a killed consumer within seconds, so that local experiments do not wait a minute.
         properties.put("group.consumer.min.session.timeout.ms", "6000");
         properties.put("group.consumer.session.timeout.ms", "10000");
         properties.put("group.consumer.min.heartbeat.interval.ms", "500");

@@ -10,7 +10,7 @@ import redis.embedded.RedisExecProvider;
 import redis.embedded.RedisServer;
 import redis.embedded.util.OSDetector;
 
-/** One Redis server, a child process of this JVM, on the loopback interface. */
+/** A Redis server on the loopback interface, running as a child process of this JVM. */
 public final class LocalRedis implements AutoCloseable {
     private static final String HOST = "127.0.0.1";
 
@@ -24,12 +24,12 @@ public final class LocalRedis implements AutoCloseable {
         this.process = process;
     }
 
-    /** Starts a server that keeps an append-only file in a folder, and goes on from what an earlier run left there. */
+    /** Starts a server with an append-only file in a folder, restoring the data of an earlier run. */
     public static LocalRedis start(Path folder, int port) {
         return start(folder, port, RedisExecProvider.defaultProvider());
     }
 
-    /** The same with a server of the user's own: the one that comes with us is linked statically, and half as fast. */
+    /** Starts a server from the given executable. The bundled one is statically linked and half as fast. */
     public static LocalRedis start(Path folder, int port, Path executable) {
         return start(
                 folder,
@@ -48,9 +48,9 @@ public final class LocalRedis implements AutoCloseable {
                     .setting("dir " + folder.toAbsolutePath())
                     .setting("appendonly yes")
                     .setting("save \"\"")
-                    // As in docker-compose.yml: the file is written anew less often and uncompressed, for by
-                    // default, in a flood, that took a fifth of two cores; percentiles by command, which nobody
-                    // asks for, took a thirtieth of Redis.
+                    // As in docker-compose.yml: the append-only file is rewritten less often and without compression.
+                    // With the defaults, rewriting took a fifth of two cores under flood load. Per-command latency
+                    // percentiles are unused and took a thirtieth of Redis's CPU time.
                     .setting("auto-aof-rewrite-percentage 300")
                     .setting("auto-aof-rewrite-min-size 256mb")
                     .setting("rdbcompression no")
@@ -74,7 +74,7 @@ public final class LocalRedis implements AutoCloseable {
         return "redis://" + HOST + ":" + port;
     }
 
-    /** The server itself: what it costs is measured there, and it can be killed. */
+    /** The server process, to measure its resource use or to kill it. */
     public ProcessHandle process() {
         return process;
     }

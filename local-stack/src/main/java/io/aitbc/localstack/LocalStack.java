@@ -11,11 +11,11 @@ import java.util.Comparator;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.stream.Stream;
 
-/** Kafka and Redis on free ports and in a folder that is deleted at the end: what a test needs. */
+/** Kafka and Redis for a test: on free ports, in a temporary folder that is deleted on close. */
 public final class LocalStack implements AutoCloseable {
     private final Path folder;
     private static final int LOWEST_PORT = 15_000;
-    /** On Linux; elsewhere it is higher. */
+    /** The start of the ephemeral port range on Linux; it is higher on other systems. */
     private static final int LOWEST_OF_CONNECTIONS = 32_768;
 
     private LocalKafka kafka;
@@ -38,7 +38,7 @@ public final class LocalStack implements AutoCloseable {
         return new LocalStack();
     }
 
-    /** The stack that all tests of a JVM share, because a broker takes seconds to start. It ends with the JVM. */
+    /** The stack shared by all tests of a JVM, because a broker takes seconds to start. It stops with the JVM. */
     public static LocalStack shared() {
         return Shared.STACK;
     }
@@ -55,7 +55,7 @@ public final class LocalStack implements AutoCloseable {
         kafka.close();
     }
 
-    /** Starts the broker again, on the same port and the same data. */
+    /** Restarts the broker on the same port and data. */
     public void startKafka() {
         kafka = LocalKafka.start(folder.resolve("kafka"), kafkaPort, controllerPort);
     }
@@ -64,7 +64,7 @@ public final class LocalStack implements AutoCloseable {
         redis.close();
     }
 
-    /** Starts Redis again, on the same port and the same data. */
+    /** Restarts Redis on the same port and data. */
     public void startRedis() {
         redis = LocalRedis.start(folder.resolve("redis"), redisPort);
     }
@@ -81,14 +81,14 @@ public final class LocalStack implements AutoCloseable {
         }
     }
 
-    /** One that nobody listens on, of those that no outgoing connection is given meanwhile. */
+    /** A free port below the ephemeral range, so that no outgoing connection takes it in the meantime. */
     public static int freePort() {
         while (true) {
             int port = ThreadLocalRandom.current().nextInt(LOWEST_PORT, LOWEST_OF_CONNECTIONS);
             try (ServerSocket socket = new ServerSocket(port, 1, InetAddress.getLoopbackAddress())) {
                 return socket.getLocalPort();
             } catch (BindException e) {
-                // Another, then.
+                // In use: try another.
             } catch (IOException e) {
                 throw new UncheckedIOException(e);
             }

@@ -1,6 +1,6 @@
 /**
- * A real Kafka broker and a real Redis on this machine, for the local run and for tests. Never on the class path of what is
- * deployed. Each started server is owned by whoever started it and ends with {@code close()}.
+ * A real Kafka broker and a real Redis on this machine, for local runs and tests. Never on the class path of a deployment. Each
+ * server is owned by the caller that started it and stops on {@code close()}.
  */
 @NullMarked
 package io.aitbc.localstack;

@@ -13,11 +13,11 @@ import org.springframework.core.env.SimpleCommandLinePropertySource;
 import org.springframework.core.env.StandardEnvironment;
 
 /**
- * Where things are on this machine. Each property can be given as an argument ({@code --aitbc.local.kafka-port=9192}) or as an
- * environment variable ({@code AITBC_LOCAL_KAFKA_PORT}).
+ * Addresses, ports and folders of the local run. Each property can be set as an argument ({@code --aitbc.local.kafka-port=9192})
+ * or as an environment variable ({@code AITBC_LOCAL_KAFKA_PORT}).
  *
- * @param kafka servers of the user's own; null: one is started
- * @param redis URL of the user's own; null: one is started
+ * @param kafka servers of an existing Kafka; null: one is started
+ * @param redis URL of an existing Redis; null: one is started
  */
 record LocalSettings(
         @Nullable String kafka,
@@ -51,7 +51,7 @@ record LocalSettings(
         return libraryLogLevels.apply(logger);
     }
 
-    /** @throws UnusableException naming the first port that is needed and in use */
+    /** @throws UnusableException naming the first required port that is in use */
     void checkPorts() {
         if (kafka == null) {
             checkFree(kafkaPort, "Kafka", "aitbc.local.kafka-port");
@@ -77,8 +77,8 @@ record LocalSettings(
             socket.setReuseAddress(true);
             socket.bind(new InetSocketAddress(InetAddress.getLoopbackAddress(), port));
         } catch (IOException e) {
-            throw new UnusableException("Port " + port + " for " + what + " is in use: set " + property + ", as "
-                    + variable(property) + "=" + (port + 100) + " in the environment, to use another.");
+            throw new UnusableException("Port " + port + " for " + what + " is in use. To use another, set " + property
+                    + ", for example " + variable(property) + "=" + (port + 100) + " in the environment.");
         }
     }
 
@@ -86,7 +86,7 @@ record LocalSettings(
         return property.toUpperCase(Locale.ROOT).replace('.', '_').replace('-', '_');
     }
 
-    /** The stack cannot start; the message is all that the user needs. */
+    /** Thrown when the stack cannot start; the message is shown to the user as is. */
     static final class UnusableException extends RuntimeException {
         UnusableException(String message) {
             super(message);

@@ -30,16 +30,16 @@ import org.springframework.boot.logging.LogLevel;
 import org.springframework.boot.logging.LoggingSystem;
 import org.springframework.context.ConfigurableApplicationContext;
 
-/** Starts everything, says where it is, and ends everything. */
+/** Starts the complete local stack, prints its addresses, and stops it. */
 public final class Quickstart implements AutoCloseable {
     private static final String HOST = "127.0.0.1";
     private static final Duration DRAIN = Duration.ofSeconds(2);
 
-    /** Unless the user sets it otherwise, in whichever way. */
+    /** Defaults, which any setting of the user's overrides. */
     private static final Map<String, Object> PREFERRED = Map.of(
             "server.address",
             HOST,
-            // All agents share a process with the broker, whose load they report as their own.
+            // All agents share a process with the broker and report its load as their own.
             "AITBC_REGISTRY_MAX_CPU",
             "2",
             "AITBC_REGISTRY_MIN_HEALTH_SCORE",
@@ -60,19 +60,19 @@ public final class Quickstart implements AutoCloseable {
             LocalSettings settings = LocalSettings.of(arguments);
             settings.checkPorts();
             Quickstart quickstart = new Quickstart(settings, arguments);
-            // Before anything starts: Ctrl-C may come while it does.
+            // Registered before anything starts, because Ctrl-C may arrive during startup.
             Runtime.getRuntime().addShutdownHook(new Thread(quickstart::close, "shutdown"));
             quickstart.run();
         } catch (LocalSettings.UnusableException e) {
             System.err.println(e.getMessage());
             System.exit(1);
         } catch (RuntimeException e) {
-            LoggerFactory.getLogger(Quickstart.class).error("The local stack did not start", e);
+            LoggerFactory.getLogger(Quickstart.class).error("Could not start the local stack", e);
             System.exit(1);
         }
     }
 
-    /** Returns once everything is up. */
+    /** Returns once all components are ready. */
     static Quickstart start(String[] arguments) {
         LocalSettings settings = LocalSettings.of(arguments);
         settings.checkPorts();
@@ -118,7 +118,7 @@ public final class Quickstart implements AutoCloseable {
 
     private ConfigurableApplicationContext coordinator(String kafka, String redis) {
         SpringApplication application = new SpringApplication(CoordinatorApplication.class);
-        // Ended in order with all the rest.
+        // close() stops it, in order with the other components.
         application.setRegisterShutdownHook(false);
         application.setDefaultProperties(PREFERRED);
         List<String> decided = List.of(
@@ -130,7 +130,7 @@ public final class Quickstart implements AutoCloseable {
                 "--logging.level.io.lettuce.core.protocol=" + settings.libraryLogLevel("io.lettuce.core.protocol"));
         Set<String> names = decided.stream().map(Quickstart::name).collect(Collectors.toSet());
         List<String> all = new ArrayList<>(decided);
-        // An argument that is given twice would count as a list.
+        // Repeated arguments would be read as a list.
         Stream.of(arguments).filter(argument -> !names.contains(name(argument))).forEach(all::add);
         ConfigurableApplicationContext context = application.run(all.toArray(String[]::new));
         started.push(context);
@@ -138,7 +138,7 @@ public final class Quickstart implements AutoCloseable {
         return context;
     }
 
-    /** Something inside of the coordinator, for tests. */
+    /** A bean of the coordinator, for tests. */
     <T> T part(Class<T> type) {
         return context.getBean(type);
     }
@@ -198,12 +198,12 @@ public final class Quickstart implements AutoCloseable {
                 + String.join(", ", agents.stream().map(AgentWorker::agentId).toList()));
         say("  Data    " + settings.data());
         say("");
-        say("Type in another terminal:");
+        say("Try it in another terminal:");
         say("  curl -s " + rest + "/tasks/submit -H 'Content-Type: application/json' \\");
         say("       -d '{\"task_data\":{\"task_type\":\"hash\",\"text\":\"hello\"},\"priority\":\"high\"}'");
         say("  curl -s " + rest + "/tasks/status");
         say("");
-        say("Ctrl-C ends everything.");
+        say("Press Ctrl-C to stop.");
     }
 
     private static void closeAll(List<AgentWorker> agents) {
@@ -213,19 +213,19 @@ public final class Quickstart implements AutoCloseable {
     @Override
     public void close() {
         say("");
-        say("Ending …");
+        say("Stopping …");
         if (settings.redis() == null) {
-            // Ctrl-C reaches Redis, a child process, as soon as us: that it is gone is no news.
+            // Ctrl-C also reaches Redis, a child process, at the same time: warnings that it is gone would be noise.
             LoggingSystem.get(getClass().getClassLoader()).setLogLevel(LoggingSystem.ROOT_LOGGER_NAME, LogLevel.ERROR);
         }
         while (!started.isEmpty()) {
             try {
                 started.pop().close();
             } catch (Exception e) {
-                LoggerFactory.getLogger(Quickstart.class).warn("Not ended cleanly: {}", e.toString());
+                LoggerFactory.getLogger(Quickstart.class).warn("Did not stop cleanly: {}", e.toString());
             }
         }
-        say("Ended.");
+        say("Stopped.");
     }
 
     private static void say(String line) {

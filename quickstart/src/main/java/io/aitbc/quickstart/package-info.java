@@ -1,4 +1,4 @@
-/** The whole thing on one machine, for a first look: broker, Redis, coordinator and three agents in one go. */
+/** A complete system on one machine for evaluation: broker, Redis, coordinator and three agents. */
 @NullMarked
 package io.aitbc.quickstart;
 

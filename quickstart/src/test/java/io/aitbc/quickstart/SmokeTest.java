@@ -48,7 +48,9 @@ class SmokeTest {
         }
         System.setProperty("aitbc.registry.min-health-score", "0.1");
         try (Quickstart quickstart = Quickstart.start(arguments)) {
-            assertThat(minHealthScore(quickstart)).as("what the user sets wins").isEqualTo(0.1);
+            assertThat(minHealthScore(quickstart))
+                    .as("user settings take precedence")
+                    .isEqualTo(0.1);
             assertThat(get("/tasks/first").get("status").asString()).isEqualTo("completed");
             completeATask("second");
             assertThat(get("/tasks/status").at("/stats/tasks_completed").asLong())

@@ -18,76 +18,74 @@ import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
-/** A worker to run: an agent that echoes, sleeps, hashes, calls URLs and asks language models. */
+/** A ready-made agent that echoes, sleeps, hashes, calls URLs and queries language models. */
 @Command(
         name = "agent-worker",
         mixinStandardHelpOptions = true,
         version = "agent-worker 0.1.0",
-        description =
-                "Runs an agent whose tasks say in task_data.task_type what to do: echo, sleep, hash, http, and chat"
-                        + " where --chat-url is given. What it can do is what it registers as its capabilities.",
+        description = "Runs an agent. task_data.task_type selects what a task does: echo, sleep, hash, http, and chat"
+                + " if --chat-url is set. The agent registers these task types as its capabilities.",
         showDefaultValues = true,
         sortOptions = false)
 public final class WorkerApplication implements Callable<Integer> {
-    @Option(names = "--agent-id", required = true, description = "Its name: letters, digits, . _ -")
+    @Option(names = "--agent-id", required = true, description = "Agent id: letters, digits, . _ -")
     private String agentId = "";
 
     @Option(
             names = "--bootstrap-servers",
             defaultValue = "${env:AITBC_KAFKA_BOOTSTRAP_SERVERS:-localhost:9092}",
-            description = "Where Kafka is; AITBC_KAFKA_BOOTSTRAP_SERVERS says the same")
+            description = "Kafka bootstrap servers; environment variable AITBC_KAFKA_BOOTSTRAP_SERVERS")
     private String bootstrapServers = "";
 
-    @Option(names = "--topic-prefix", defaultValue = "", description = "As the coordinators have it")
+    @Option(
+            names = "--topic-prefix",
+            defaultValue = "",
+            description = "Prefix of all topic names, as configured for the coordinators")
     private String topicPrefix = "";
 
-    @Option(names = "--type", defaultValue = "worker", description = "Its agent type")
+    @Option(names = "--type", defaultValue = "worker", description = "Agent type")
     private String type = "";
 
-    @Option(names = "--capacity", defaultValue = "10", description = "Tasks at the same time")
+    @Option(names = "--capacity", defaultValue = "10", description = "Maximum number of concurrent tasks")
     private int capacity;
 
-    @Option(names = "--weight", defaultValue = "1.0", description = "Its share under WEIGHTED_ROUND_ROBIN")
+    @Option(names = "--weight", defaultValue = "1.0", description = "Share of tasks under WEIGHTED_ROUND_ROBIN")
     private double weight;
 
-    @Option(names = "--capability", description = "One more capability than its task types; may be repeated")
+    @Option(names = "--capability", description = "Capability in addition to the task types; may be repeated")
     private List<String> capabilities = List.of();
 
-    @Option(names = "--service", description = "A service it offers; may be repeated")
+    @Option(names = "--service", description = "Service offered; may be repeated")
     private List<String> services = List.of();
 
-    @Option(names = "--tag", description = "A tag it carries; may be repeated")
+    @Option(names = "--tag", description = "Tag; may be repeated")
     private List<String> tags = List.of();
 
-    @Option(names = "--region", description = "Where it is, by name")
+    @Option(names = "--region", description = "Region name")
     private @Nullable String region;
 
-    @Option(names = "--location", description = "Where it is, as latitude,longitude")
+    @Option(names = "--location", description = "Location as latitude,longitude")
     private @Nullable String location;
 
-    @Option(names = "--file-root", description = "The folder below which hash reads files; none when absent")
+    @Option(names = "--file-root", description = "Folder from which hash may read files; no file access if absent")
     private @Nullable Path fileRoot;
 
     @Option(
             names = "--chat-url",
-            description =
-                    "Base of an OpenAI-compatible interface, such as http://localhost:11434/v1; no chat when absent")
+            description = "Base URL of an OpenAI-compatible API, such as http://localhost:11434/v1; no chat if absent")
     private @Nullable String chatUrl;
 
     @Option(
             names = "--chat-key",
             defaultValue = "${env:CHAT_API_KEY}",
-            description = "Its key; better given as the environment variable CHAT_API_KEY",
+            description = "API key; prefer the environment variable CHAT_API_KEY",
             showDefaultValue = CommandLine.Help.Visibility.NEVER)
     private @Nullable String chatKey;
 
-    @Option(names = "--heartbeat-seconds", defaultValue = "10", description = "Time between signs of life")
+    @Option(names = "--heartbeat-seconds", defaultValue = "10", description = "Heartbeat interval")
     private int heartbeatSeconds;
 
-    @Option(
-            names = "--drain-seconds",
-            defaultValue = "30",
-            description = "How long it finishes what it has when told to end")
+    @Option(names = "--drain-seconds", defaultValue = "30", description = "Time to finish running tasks at shutdown")
     private int drainSeconds;
 
     public static void main(String[] args) {
@@ -127,7 +125,7 @@ public final class WorkerApplication implements Callable<Integer> {
                 .drainTimeout(Duration.ofSeconds(drainSeconds))
                 .start();
         Runtime.getRuntime().addShutdownHook(new Thread(worker::close, "shutdown"));
-        System.out.println("Agent " + agentId + " starts, Ctrl-C ends it");
+        System.out.println("Agent " + agentId + " is starting; press Ctrl-C to stop");
         worker.join();
         return worker.hasFailed() ? 1 : 0;
     }

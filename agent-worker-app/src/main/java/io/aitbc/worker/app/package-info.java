@@ -1,4 +1,4 @@
-/** The worker as a program: the command line around the library. */
+/** The worker as an executable: a command line around the library. */
 @NullMarked
 package io.aitbc.worker.app;
 

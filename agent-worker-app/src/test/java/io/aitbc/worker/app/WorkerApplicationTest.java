@@ -35,8 +35,8 @@ class WorkerApplicationTest {
                     1 | --agent-id a --location north                           | --location must be latitude,longitude but was "north"
                     1 | --agent-id a/b                                          | agent_id must be 1 to 200 characters of A-Z a-z 0-9 . _ -
                     1 | --agent-id a --capacity 0                               | capacity must be from 1 to 100000 but was 0
-                    1 | --agent-id a --heartbeat-seconds 0                      | the time between heartbeats must be more than 0
-                    1 | --agent-id a --drain-seconds -1                         | the time to drain must not be negative
+                    1 | --agent-id a --heartbeat-seconds 0                      | the heartbeat interval must be positive
+                    1 | --agent-id a --drain-seconds -1                         | the drain timeout must not be negative
                     """)
     void whatCannotBeMeantIsSaidInASentence(int exitCode, String args, String sentence) {
         assertThat(run(args.split(" "))).isEqualTo(exitCode);

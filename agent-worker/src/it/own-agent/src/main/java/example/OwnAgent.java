@@ -5,7 +5,7 @@ import io.aitbc.contracts.Registration;
 import io.aitbc.worker.AgentWorker;
 import java.util.List;
 
-/** The agent that the README shows. */
+/** The example agent of the README. */
 public final class OwnAgent {
     static AgentWorker start(String kafka) {
         Registration registration = Registration.of("java-1", "worker", List.of("greet"), 5);

@@ -15,7 +15,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.slf4j.LoggerFactory;
 
-/** What somebody gets who adds agent-worker and a logging backend, and nothing else. */
+/** A project that depends on agent-worker and a logging backend, and nothing else. */
 class OwnAgentTest {
     @Test
     void theLoggingInterfaceIsThatOfToday() {
@@ -23,12 +23,12 @@ class OwnAgentTest {
         assertTrue(jar.contains("slf4j-api-2."), jar);
     }
 
-    /** Nobody answers at this address, and the agent says so. */
+    /** Nothing answers at this address, and the agent logs it. */
     @Test
     void whatTheAgentLogsIsSeen() throws Exception {
         try (ServerSocket nobody = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
             PrintStream before = System.err;
-            Lines lines = new Lines("Agent java-1 waits for Kafka");
+            Lines lines = new Lines("Agent java-1 is waiting for Kafka");
             System.setErr(new PrintStream(lines, true));
             try (AgentWorker worker = OwnAgent.start("127.0.0.1:" + nobody.getLocalPort())) {
                 assertTrue(lines.seen.await(30, TimeUnit.SECONDS), lines.text.toString());

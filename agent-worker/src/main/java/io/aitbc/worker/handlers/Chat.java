@@ -14,8 +14,8 @@ import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
 /**
- * Asks a language model: {@code task_data} {model, prompt, parameters} goes to a chat-completions endpoint as OpenAI defined it and
- * as many servers offer it; {@code parameters} (temperature, max_tokens, …) are passed on as they are.
+ * Queries a language model. {@code task_data} {model, prompt, parameters} is sent to an OpenAI-compatible chat-completions
+ * endpoint; {@code parameters} (temperature, max_tokens, …) are passed through unchanged.
  */
 public final class Chat implements Handler {
     private final HttpClient client =
@@ -24,8 +24,8 @@ public final class Chat implements Handler {
     private final @Nullable String key;
 
     /**
-     * @param baseUrl of the interface, such as {@code http://localhost:11434/v1}
-     * @param key sent as bearer token; null: none
+     * @param baseUrl of the API, such as {@code http://localhost:11434/v1}
+     * @param key sent as a bearer token; null: none
      */
     public Chat(String baseUrl, @Nullable String key) {
         this.endpoint = URI.create(baseUrl.replaceAll("/+$", "") + "/chat/completions");
@@ -48,7 +48,7 @@ public final class Chat implements Handler {
         }
         HttpResponse<String> response = client.send(request.build(), HttpResponse.BodyHandlers.ofString());
         if (response.statusCode() != 200) {
-            throw new IOException(endpoint + " answered " + response.statusCode() + ": "
+            throw new IOException(endpoint + " returned HTTP " + response.statusCode() + ": "
                     + response.body().substring(0, Math.min(500, response.body().length())));
         }
         JsonNode answer = Json.MAPPER.readTree(response.body());

@@ -4,7 +4,7 @@ import io.aitbc.contracts.Assignment;
 import io.aitbc.worker.Handler;
 import tools.jackson.databind.JsonNode;
 
-/** Gives the task data back. */
+/** Returns the task data. */
 public final class Echo implements Handler {
     @Override
     public JsonNode handle(Assignment assignment, Progress progress) {

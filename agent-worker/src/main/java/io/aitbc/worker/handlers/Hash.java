@@ -17,11 +17,11 @@ import java.util.HexFormat;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 
-/** SHA-256 of {@code task_data.text}, or of the file {@code task_data.file} below a folder. */
+/** Computes the SHA-256 of {@code task_data.text}, or of the file {@code task_data.file} below a root folder. */
 public final class Hash implements Handler {
     private final @Nullable Path root;
 
-    /** @param root files are read below it only; null: no files at all */
+    /** @param root the only folder from which files are read; null: no file access */
     public Hash(@Nullable Path root) {
         this.root = root;
     }
@@ -46,12 +46,12 @@ public final class Hash implements Handler {
                     TaskTypes.text(assignment.taskData(), "text").getBytes(StandardCharsets.UTF_8));
         }
         if (root == null) {
-            throw new IllegalArgumentException("this worker reads no files: it was started without --file-root");
+            throw new IllegalArgumentException("this worker cannot read files: it was started without --file-root");
         }
         String name = TaskTypes.text(assignment.taskData(), "file");
         Path file = root.resolve(name);
         if (!Files.isRegularFile(file) || !file.toRealPath().startsWith(root.toRealPath())) {
-            throw new IllegalArgumentException("there is no file \"" + name + "\" below the worker's folder");
+            throw new IllegalArgumentException("no file \"" + name + "\" below the worker's --file-root");
         }
         return Files.newInputStream(file);
     }
@@ -60,7 +60,7 @@ public final class Hash implements Handler {
         try {
             return MessageDigest.getInstance("SHA-256");
         } catch (NoSuchAlgorithmException e) {
-            throw new IllegalStateException("every Java platform has SHA-256", e);
+            throw new IllegalStateException("every Java platform must support SHA-256", e);
         }
     }
 }

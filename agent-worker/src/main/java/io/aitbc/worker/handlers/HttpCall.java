@@ -13,8 +13,8 @@ import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
 /**
- * Calls {@code task_data.url} with {@code method} (GET), {@code headers} and {@code body}. The result has {@code status_code} and
- * the body up to 64 KiB. An answer of 500 and above is a failed attempt.
+ * Calls {@code task_data.url} with {@code method} (default GET), {@code headers} and {@code body}. The result contains {@code
+ * status_code} and up to 64 KiB of the body. A status of 500 or above fails the attempt.
  */
 public final class HttpCall implements Handler {
     private static final int MAX_BODY = 64 * 1024;
@@ -41,7 +41,7 @@ public final class HttpCall implements Handler {
                         request.header(header.getKey(), header.getValue().asString()));
         HttpResponse<String> response = client.send(request.build(), HttpResponse.BodyHandlers.ofString());
         if (response.statusCode() >= 500) {
-            throw new IOException(request.build().uri() + " answered " + response.statusCode());
+            throw new IOException(request.build().uri() + " returned HTTP " + response.statusCode());
         }
         String body = response.body();
         ObjectNode result = Json.object().put("status_code", response.statusCode());
@@ -49,7 +49,7 @@ public final class HttpCall implements Handler {
         return result.put("truncated", body.length() > MAX_BODY);
     }
 
-    /** As long as the attempt may take. What is left of that depends on this machine's clock, which may be wrong. */
+    /** The full time limit of the attempt. The remaining time would depend on this machine's clock, which may be wrong. */
     static Duration timeAllowed(Assignment assignment) {
         Duration allowed = Duration.between(assignment.assignedAt(), assignment.deadline());
         return allowed.compareTo(Duration.ofSeconds(1)) < 0 ? Duration.ofSeconds(1) : allowed;

@@ -6,7 +6,7 @@ import io.aitbc.worker.Handler;
 import java.util.concurrent.TimeUnit;
 import tools.jackson.databind.JsonNode;
 
-/** Waits for {@code task_data.seconds}, 0 to 86,400, and says every ten seconds that it still does. */
+/** Waits for {@code task_data.seconds}, 0 to 86,400, and reports progress every ten seconds. */
 public final class Sleep implements Handler {
     private static final long REPORT_EVERY_MS = 10_000;
 

@@ -9,7 +9,7 @@ import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
-/** Chooses the handler by {@code task_data.task_type}. */
+/** Selects the handler by {@code task_data.task_type}. */
 public final class TaskTypes implements Handler {
     private final Map<String, Handler> handlers;
 
@@ -18,7 +18,7 @@ public final class TaskTypes implements Handler {
     }
 
     /**
-     * All handlers of this package by the types of tasks they do.
+     * All handlers of this package, by task type.
      *
      * @param fileRoot see {@link Hash#Hash}
      * @param chatUrl see {@link Chat#Chat}; null: no chat
@@ -45,11 +45,11 @@ public final class TaskTypes implements Handler {
         return handler.handle(assignment, progress);
     }
 
-    /** @throws IllegalArgumentException if the field is absent or no text */
+    /** @throws IllegalArgumentException if the field is absent or not a string */
     static String text(ObjectNode taskData, String field) {
         JsonNode value = taskData.path(field);
         if (!value.isString()) {
-            throw new IllegalArgumentException("task_data." + field + " must be a text");
+            throw new IllegalArgumentException("task_data." + field + " must be a string");
         }
         return value.asString();
     }

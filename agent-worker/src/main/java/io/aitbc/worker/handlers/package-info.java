@@ -1,4 +1,4 @@
-/** What the runnable worker can do: one class for each {@code task_type}. All may be used by several threads. */
+/** The built-in handlers: one class per {@code task_type}. All are thread-safe. */
 @NullMarked
 package io.aitbc.worker.handlers;
 

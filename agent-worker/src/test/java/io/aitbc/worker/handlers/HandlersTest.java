@@ -23,7 +23,7 @@ import org.junit.jupiter.api.io.TempDir;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
-/** The work that the runnable worker does, asked for as a task asks for it. */
+/** The built-in handlers, called with task data as a task would. */
 class HandlersTest {
     private static final String SHA_256_OF_HELLO = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
 
@@ -71,7 +71,7 @@ class HandlersTest {
     @Test
     void noFileOutsideTheFolderIsRead() {
         assertThatThrownBy(() -> run(data("hash").put("file", "../../../../../../etc/hostname")))
-                .hasMessageContaining("there is no file");
+                .hasMessageContaining("no file");
     }
 
     @Test
@@ -104,7 +104,7 @@ class HandlersTest {
         assertThat(run(data("http").put("url", url + "/page")).toString()).contains("200", "Good day");
     }
 
-    /** Deadlines are by the coordinator's clock. To this machine's, this one passed two days ago. */
+    /** Deadlines follow the coordinator's clock. By this machine's clock, this one passed two days ago. */
     @Test
     void aCallMayTakeAsLongAsItsTaskWhateverTheClockSays() {
         Assignment assignment = Assignment.of(

@@ -6,12 +6,12 @@ import java.time.Instant;
 import java.util.Map;
 
 /**
- * An agent as the registry last saw it.
+ * The registry's latest state of an agent.
  *
- * @param lastHeartbeat when it was received, by the clocks of Kafka and the coordinators
- * @param loadMetrics as the agent sent them
- * @param sender what is known of the process that sends the heartbeats
- * @param inflight how many unsettled assignments it holds
+ * @param lastHeartbeat time of receipt, by the clocks of Kafka and the coordinators
+ * @param loadMetrics as reported by the agent
+ * @param sender the process that sends the heartbeats
+ * @param inflight number of unsettled assignments
  */
 public record Agent(
         Registration registration,
@@ -31,48 +31,48 @@ public record Agent(
         return registration.capacity();
     }
 
-    /** The share of the processor in use, 0.0 to 1.0; 0 when the agent does not say. */
+    /** CPU utilisation, 0.0 to 1.0; 0 if not reported. */
     public double cpu() {
         return cpu(loadMetrics);
     }
 
-    /** The share of memory in use, 0.0 to 1.0; 0 when the agent does not say. */
+    /** Memory utilisation, 0.0 to 1.0; 0 if not reported. */
     public double memory() {
         return memory(loadMetrics);
     }
 
-    /** The share of the processor or of memory in use, whichever is higher. */
+    /** The higher of CPU and memory utilisation. */
     public static double load(Map<String, Double> metrics) {
         return Math.max(cpu(metrics), memory(metrics));
     }
 
-    /** The same agent after another heartbeat that said nothing of its load. */
+    /** A copy after a heartbeat without load metrics. */
     public Agent heard(Instant at) {
         return new Agent(registration, status, registeredAt, at, loadMetrics, track, sender, inflight);
     }
 
-    /** The same agent after another heartbeat, with what is known of its load. */
+    /** A copy after a heartbeat with load metrics. */
     public Agent heard(Instant at, double cpu, double memory) {
         Map<String, Double> load = Map.of("cpu_usage", cpu, "memory_usage", memory);
         return new Agent(registration, status, registeredAt, at, load, track, sender, inflight);
     }
 
-    /** The same agent after more results. */
+    /** A copy with a newer track record. */
     public Agent tracked(TrackRecord newer) {
         return new Agent(registration, status, registeredAt, lastHeartbeat, loadMetrics, newer, sender, inflight);
     }
 
-    /** The same agent with another number of unsettled assignments. */
+    /** A copy with another number of unsettled assignments. */
     public Agent holding(int count) {
         return new Agent(registration, status, registeredAt, lastHeartbeat, loadMetrics, track, sender, count);
     }
 
-    /** The share of the processor that metrics tell of, 0.0 to 1.0. */
+    /** CPU utilisation according to the metrics, 0.0 to 1.0. */
     public static double cpu(Map<String, Double> metrics) {
         return fraction(metrics, "cpu_usage", "cpu");
     }
 
-    /** The share of memory that metrics tell of, 0.0 to 1.0. */
+    /** Memory utilisation according to the metrics, 0.0 to 1.0. */
     public static double memory(Map<String, Double> metrics) {
         return fraction(metrics, "memory_usage", "memory");
     }

@@ -6,16 +6,16 @@ import io.aitbc.contracts.Registration;
 import io.aitbc.contracts.Requirements;
 
 /**
- * Whether an agent may take a task, in two halves: what it is (suits), which changes rarely, and how it is (ready, and healthy
- * enough), which does not.
+ * Eligibility of an agent for a task, in two parts: static properties (suits), which change rarely, and current state (ready, and
+ * healthy enough), which changes often.
  */
 public final class Eligibility {
     private Eligibility() {}
 
     /**
-     * Whether an agent has all that a task requires of its kind.
+     * Whether an agent has the static properties that a task requires.
      *
-     * @param regionBinds false when the region is a preference that the strategy looks after
+     * @param regionBinds false if the region is only a preference, which the strategy handles
      */
     public static boolean suits(Registration agent, Requirements task, boolean regionBinds) {
         return (task.agentId() == null || task.agentId().equals(agent.agentId()))
@@ -27,14 +27,14 @@ public final class Eligibility {
                 && (!regionBinds || task.region() == null || task.region().equals(agent.region()));
     }
 
-    /** Whether an agent is in a state to take new tasks, its health apart. It may still be full. */
+    /** Whether an agent's state allows new tasks, apart from its health. It may still be full. */
     public static boolean ready(Agent agent, HealthPolicy policy) {
         return agent.status() == AgentStatus.ACTIVE
                 && agent.cpu() < policy.maxCpu()
                 && agent.memory() < policy.maxMemory();
     }
 
-    /** The lowest health score with which an agent may take a task. */
+    /** The minimum health score an agent needs for a task. */
     public static double minHealth(Requirements task, HealthPolicy policy) {
         return task.minHealthScore() == null
                 ? policy.minHealthScore()

@@ -7,12 +7,12 @@ import java.util.List;
 import java.util.Locale;
 
 /**
- * How well an agent is, and what that is made of: the score is the product of the four factors, each 0.0 to 1.0.
+ * An agent's health score and its factors: the score is the product of the four factors, each 0.0 to 1.0.
  *
  * @param regularity 1 until one heartbeat interval of silence, then falling linearly to 0 at the timeout
- * @param load 1 up to 70 % of processor or memory, whichever is higher, then falling linearly to 0.5 at 100 %
- * @param results falls with the share of failures among recent results, to 0.6 when all failed: failures alone never rule an
- *     agent out, because the tasks may be at fault; the share is forgotten with a half-life of a minute
+ * @param load 1 up to 70 % of CPU or memory, whichever is higher, then falling linearly to 0.5 at 100 %
+ * @param results falls with the share of failures among recent results, to 0.6 when all failed. Failures alone never rule an
+ *     agent out, because the tasks may be at fault. The share decays with a half-life of one minute
  * @param status 1 active, 0.9 busy, 0.8 maintenance, 0 otherwise
  */
 public record Health(double score, double regularity, double load, double results, double status) {
@@ -33,19 +33,19 @@ public record Health(double score, double regularity, double load, double result
         return new Health(regularity * load * results * status, regularity, load, results, status);
     }
 
-    /** In a sentence each, what costs the agent health now. */
+    /** The factors that currently reduce an agent's health, one sentence each. */
     public static List<String> costs(Agent agent, Instant now, HealthPolicy policy) {
         Health health = of(agent, now, policy);
         List<String> costs = new ArrayList<>();
         if (health.regularity < 1) {
             costs.add(text(
-                    "it has been silent for %d s, which costs health from %d s on",
+                    "it has been silent for %d s, which reduces health after %d s",
                     Duration.between(agent.lastHeartbeat(), now).toSeconds(),
                     policy.heartbeatInterval().toSeconds()));
         }
         if (health.load < 1) {
             costs.add(text(
-                    "%.0f %% of the processor and %.0f %% of the memory are in use, which costs health from %.0f %% on",
+                    "its CPU usage is %.0f %% and its memory usage %.0f %%, which reduces health above %.0f %%",
                     100 * agent.cpu(), 100 * agent.memory(), 100 * LOAD_KNEE));
         }
         if (health.results < 1) {
@@ -63,7 +63,7 @@ public record Health(double score, double regularity, double load, double result
         return String.format(Locale.ROOT, format, values);
     }
 
-    /** Until when the score stays as it is if nothing is heard of the agent; not after now while it moves already. */
+    /** The time until which the score stays constant without further reports; {@code now} or earlier if it is changing already. */
     public static Instant steadyUntil(Agent agent, Instant now, HealthPolicy policy) {
         if (agent.track().failureShareBy(now) > 0) {
             return now;
@@ -81,7 +81,7 @@ public record Health(double score, double regularity, double load, double result
         return 1 - Math.min(1, Math.max(0, over / span));
     }
 
-    /** What is left of health at a share of the processor or the memory in use, 0.0 to 1.0. */
+    /** The load factor at a given CPU or memory utilisation, 0.0 to 1.0. */
     public static double loadFactor(double load) {
         double over = Math.max(0, load - LOAD_KNEE) / (1 - LOAD_KNEE);
         return 1 - (1 - WORST_LOAD_FACTOR) * over;

@@ -10,14 +10,14 @@ import java.util.Locale;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A reason why an agent cannot take a task now. An agent has none exactly if {@link Eligibility} lets it and it has room.
+ * A reason why an agent cannot take a task now. An agent has none exactly if {@link Eligibility} accepts it and it is not full.
  *
- * @param detail the reason in words that name what is asked and what there is
+ * @param detail the reason as text, stating what is required and what the agent has
  */
 public record Obstacle(Kind kind, String detail) {
-    /** In the order of how much it would take to overcome it. */
+    /** Ordered by the effort needed to remove the obstacle, largest first. */
     public enum Kind {
-        /** The task asks for another agent by name. */
+        /** The task requires another agent by id. */
         OTHER_AGENT_WANTED,
         WRONG_TYPE,
         WRONG_CHAIN,
@@ -36,7 +36,7 @@ public record Obstacle(Kind kind, String detail) {
         }
     }
 
-    /** All that stands between an agent and a task. */
+    /** All obstacles between an agent and a task. */
     public static List<Obstacle> between(
             Agent agent, Requirements task, Instant now, HealthPolicy policy, boolean regionBinds) {
         List<Obstacle> found = new ArrayList<>();
@@ -50,7 +50,7 @@ public record Obstacle(Kind kind, String detail) {
         if (task.chainId() != null && !task.chainId().equals(offers.chainId())) {
             found.add(new Obstacle(
                     Kind.WRONG_CHAIN,
-                    "its chain is " + (isNone(offers.chainId()) ? "not known" : offers.chainId()) + ", not "
+                    "its chain is " + (isNone(offers.chainId()) ? "unknown" : offers.chainId()) + ", not "
                             + task.chainId()));
         }
         for (String demand : task.capabilities()) {
@@ -63,7 +63,7 @@ public record Obstacle(Kind kind, String detail) {
         if (regionBinds && task.region() != null && !task.region().equals(offers.region())) {
             found.add(new Obstacle(
                     Kind.WRONG_REGION,
-                    "its region is " + (offers.region() == null ? "not known" : offers.region()) + ", not "
+                    "its region is " + (offers.region() == null ? "unknown" : offers.region()) + ", not "
                             + task.region()));
         }
         if (agent.status() != AgentStatus.ACTIVE) {
@@ -78,12 +78,12 @@ public record Obstacle(Kind kind, String detail) {
         if (agent.cpu() >= policy.maxCpu()) {
             found.add(new Obstacle(
                     Kind.OVER_CPU_LIMIT,
-                    text("its processor is used to %.2f, the limit is %.2f", agent.cpu(), policy.maxCpu())));
+                    text("its CPU usage is %.2f, the limit is %.2f", agent.cpu(), policy.maxCpu())));
         }
         if (agent.memory() >= policy.maxMemory()) {
             found.add(new Obstacle(
                     Kind.OVER_MEMORY_LIMIT,
-                    text("its memory is used to %.2f, the limit is %.2f", agent.memory(), policy.maxMemory())));
+                    text("its memory usage is %.2f, the limit is %.2f", agent.memory(), policy.maxMemory())));
         }
         if (agent.inflight() >= agent.capacity()) {
             found.add(new Obstacle(

@@ -4,24 +4,24 @@ import java.time.Duration;
 import java.time.Instant;
 
 /**
- * How an agent has done lately.
+ * Recent performance of an agent.
  *
- * @param failureShare which share of its recent results were failures, 0.0 to 1.0, as of {@code at}; each result counts a tenth
- * @param responseMs how long it takes from assignment to result, as of {@code at}: an average that forgets with {@link
- *     #RESPONSE_DECAY} and takes over at once what is longer, and what was in vain as ten times as long, from ten seconds to
- *     a minute, or as long as it takes anyway; 0 while nothing is known
- * @param at when the last result came
+ * @param failureShare share of failures among recent results, 0.0 to 1.0, as of {@code at}; each result has a weight of one tenth
+ * @param responseMs average time from assignment to result in ms, as of {@code at}; 0 while unknown. It decays with {@link
+ *     #RESPONSE_DECAY}; a longer time replaces it at once. A failed attempt counts as ten times the average so far: at least 10
+ *     s, and at most 60 s or that average, whichever is longer
+ * @param at time of the last result
  */
 public record TrackRecord(double failureShare, double responseMs, Instant at) {
     public static final TrackRecord NONE = new TrackRecord(0, 0, Instant.EPOCH);
 
-    /** In this time the average response falls to 1/e, if nothing longer comes. */
+    /** Time in which the average response time falls to 1/e, unless a longer one arrives. */
     public static final Duration RESPONSE_DECAY = Duration.ofSeconds(60);
 
     private static final double FAILURE_HALF_LIFE_MS = 60_000;
     private static final double LEAST_SHARE = 0.01;
 
-    /** The share as it counts by now: it halves every minute without results, and less than a hundredth is none. */
+    /** The failure share as of {@code now}: it halves every minute without results, and counts as 0 below one hundredth. */
     double failureShareBy(Instant now) {
         if (failureShare < LEAST_SHARE) {
             return 0;

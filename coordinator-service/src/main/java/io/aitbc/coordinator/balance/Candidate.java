@@ -3,14 +3,14 @@ package io.aitbc.coordinator.balance;
 import io.aitbc.coordinator.agent.Agent;
 
 /**
- * An agent as one thread sees it while it places tasks: the last known facts, and how much it holds by now, which is what the
- * registry counted last plus the placements that the registry has not answered yet.
+ * One thread's view of an agent while it places tasks: the latest known state, and the current load. The load is the registry's
+ * last count plus the placements the registry has not answered yet.
  */
 public final class Candidate {
     private Agent agent;
     private int counted;
     private int unanswered;
-    /** Free places that are left to another coordinator, which has not taken them yet. */
+    /** Free slots yielded to another coordinator, which has not used them yet. */
     private int left;
 
     public Candidate(Agent agent) {
@@ -34,40 +34,40 @@ public final class Candidate {
         return held() + left < agent.capacity();
     }
 
-    /** Takes over newer facts, the count of what it holds among them. */
+    /** Applies a newer state, including the count of assignments. */
     public void update(Agent newer) {
         agent = newer;
         counted(newer.inflight());
     }
 
-    /** Takes over newer facts, but for the count of what it holds. */
+    /** Applies a newer state, except the count of assignments. */
     public void note(Agent newer) {
         agent = newer;
     }
 
-    /** A placement on this agent goes to the registry. */
+    /** Records that a placement on this agent is sent to the registry. */
     public void placed() {
         unanswered++;
     }
 
-    /** The registry answered a placement, whichever way. */
+    /** Records that the registry answered a placement, whatever the outcome. */
     public void answered() {
-        // An answer may be for a placement from before the agent left and came back.
+        // The answer may belong to a placement from before the agent left and came back.
         unanswered = Math.max(0, unanswered - 1);
     }
 
-    /** No placement will be answered any more. */
+    /** Discards outstanding placements; no answers will arrive. */
     public void forgetPlacements() {
         unanswered = 0;
     }
 
-    /** The registry answered a placement and counted what the agent holds, this placement included if it was granted. */
+    /** Records the registry's answer to a placement, with its count of assignments, including this one if granted. */
     public void answered(int count) {
         answered();
         counted(count, count - counted - 1);
     }
 
-    /** The registry counted anew, what other coordinators gave the agent included. */
+    /** Applies a new count from the registry, including assignments by other coordinators. */
     public void counted(int count) {
         counted(count, count - counted);
     }
@@ -77,17 +77,17 @@ public final class Candidate {
         left = Math.max(0, left - Math.max(0, givenByOthers));
     }
 
-    /** Leaves a free place to another coordinator. */
+    /** Yields a free slot to another coordinator. */
     public void leave() {
         left++;
     }
 
-    /** A place was left for long enough. */
+    /** Reclaims a slot that was yielded for long enough. */
     public void takeBack() {
         left = Math.max(0, left - 1);
     }
 
-    /** How many places are left to others that have not taken them. */
+    /** The number of yielded slots that the other coordinators have not used yet. */
     public int left() {
         return left;
     }

@@ -10,9 +10,9 @@ import java.util.random.RandomGenerator;
 import org.jspecify.annotations.Nullable;
 
 /**
- * One or two agents drawn at random, of two the one of the lower rank: which is nearly as even as always taking the lowest, and does
- * not send all coordinators to the same agent (Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing", 2001). Each
- * operation takes constant time.
+ * Selects one agent at random, or the lower-ranked of two drawn at random. The latter is nearly as even as always taking the
+ * lowest, and does not send all coordinators to the same agent (Mitzenmacher, "The Power of Two Choices in Randomized Load
+ * Balancing", 2001). Each operation takes constant time.
  */
 final class Draw implements Selection {
     private final RandomGenerator random;

@@ -9,20 +9,20 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The same agent for the same affinity key, or for the same task where there is none: consistent hashing (Karger et al., 1997) with
- * bounded loads (Mirrokni, Thorup and Zadimoghaddam, "Consistent Hashing with Bounded Loads", 2016). Each agent stands at several points
- * of a ring; a key belongs to the first agent behind its own point that holds no more than {@value #BOUND} times its share of all that
- * is held, by capacity. When an agent comes or goes, only keys that belong to it move.
+ * Selects the same agent for the same affinity key, or for the same task if it has none: consistent hashing (Karger et al., 1997)
+ * with bounded loads (Mirrokni, Thorup and Zadimoghaddam, "Consistent Hashing with Bounded Loads", 2016). Each agent has several
+ * points on a ring. A key belongs to the first agent after its own point whose load is within {@value #BOUND} times its fair
+ * share of all assignments, by capacity. When an agent joins or leaves, only the keys that belong to it move.
  */
 final class HashRing implements Selection {
-    /** How much more than its share an agent may hold, as in the paper's experiments and in HAProxy's documentation. */
+    /** Maximum load relative to the fair share, as in the paper's experiments and in HAProxy's documentation. */
     private static final double BOUND = 1.25;
 
-    /** Few, because the bound evens out what chance does not. */
+    /** Few, because the load bound evens out the random imbalance. */
     private static final int POINTS_EACH = 20;
 
     private final Map<Candidate, Spot> spots = new IdentityHashMap<>();
-    /** The points of all that are known, also of those that are away, in order; anew when one has come or gone for good. */
+    /** The points of all known agents, including absent ones, in order; rebuilt when an agent joins or leaves for good. */
     private long[] points = {};
 
     private Spot[] owners = {};
@@ -32,7 +32,7 @@ final class HashRing implements Selection {
     private long held;
     private long capacity;
 
-    /** An agent, and what it adds to the sums. */
+    /** An agent and its contribution to the totals. */
     private static final class Spot {
         final Candidate candidate;
         boolean away = true;
@@ -98,7 +98,7 @@ final class HashRing implements Selection {
         Spot spot = spots.remove(candidate);
         if (spot != null) {
             spot.isGone = true;
-            // It may have come since the ring was arranged last.
+            // It may have joined after the last rebuild.
             newcomers.remove(spot);
             complete = false;
         }
@@ -109,7 +109,7 @@ final class HashRing implements Selection {
         return present == 0;
     }
 
-    /** Those that came are sorted, the others are in order already: one pass over all. */
+    /** Rebuilds the ring: sorts the new points and merges them with the others, which are in order, in one pass. */
     private void arrange() {
         List<Point> came = new ArrayList<>(newcomers.size() * POINTS_EACH);
         for (Spot spot : newcomers) {
@@ -143,7 +143,7 @@ final class HashRing implements Selection {
         complete = true;
     }
 
-    /** Of two that fall together the one of the lower id is first, so that all coordinators see the same ring. */
+    /** Equal points are ordered by agent id, so that all coordinators build the same ring. */
     private record Point(long at, Spot owner) implements Comparable<Point> {
         @Override
         public int compareTo(Point other) {
@@ -155,7 +155,7 @@ final class HashRing implements Selection {
         }
     }
 
-    /** So that the order of unsigned numbers is that of signed ones. */
+    /** Maps unsigned order to signed order. */
     private static long ordered(long hash) {
         return hash ^ Long.MIN_VALUE;
     }
@@ -167,7 +167,7 @@ final class HashRing implements Selection {
         spot.capacity = nowCapacity;
     }
 
-    /** 64 bits by FNV-1a, well mixed by the last steps of MurmurHash3, so that similar texts lie far apart. */
+    /** 64-bit FNV-1a with the finalizer of MurmurHash3, so that similar strings are spread far apart. */
     private static long hash(String text) {
         long hash = 0xcbf29ce484222325L;
         for (int i = 0; i < text.length(); i++) {

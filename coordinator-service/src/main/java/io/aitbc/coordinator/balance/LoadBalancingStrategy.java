@@ -7,27 +7,27 @@ import java.util.random.RandomGenerator;
 import java.util.stream.Collectors;
 
 /**
- * A way of choosing among eligible agents. The names are part of the published REST interface. A further one is a class, either a rank
- * or a {@link Selection}, and its name here.
+ * A strategy for choosing among eligible agents. The names are part of the published REST interface. To add one, write a class,
+ * either a rank or a {@link Selection}, and add its name here.
  */
 public enum LoadBalancingStrategy {
-    /** The agent that holds the fewest unsettled assignments: {@link LeastConnections}. */
+    /** The agent with the fewest unsettled assignments: {@link LeastConnections}. */
     LEAST_CONNECTIONS(random -> new Ranking(new LeastConnections())),
-    /** Each in turn; the one that had its turn longest ago is next. As nginx does by default, and time-sharing since the 1960s. */
+    /** Each in turn, the one least recently chosen first. nginx's default; time-sharing systems have used it since the 1960s. */
     ROUND_ROBIN(random -> new Ranking(candidate -> 0)),
-    /** Each in turn, as often as its weight says: {@link WeightedTurns}. */
+    /** Each in turn, in proportion to its weight: {@link WeightedTurns}. */
     WEIGHTED_ROUND_ROBIN(random -> new WeightedTurns()),
-    /** The agent with the most left, by processor, memory and capacity: {@link ResourcesUsed}. */
+    /** The agent with the most free resources, by CPU, memory and capacity: {@link ResourcesUsed}. */
     RESOURCE_BASED(random -> new Ranking(new ResourcesUsed())),
-    /** The nearest, an agent of the wanted region before all others: {@link Nearest}. */
+    /** The nearest agent; agents of the requested region before all others: {@link Nearest}. */
     GEOGRAPHIC(random -> new Nearest()),
-    /** Any, all equally likely: {@link Draw}. */
+    /** Uniformly at random: {@link Draw}. */
     RANDOM(Draw::any),
-    /** Of two drawn at random the one that holds less: {@link Draw}. */
+    /** The less loaded of two agents drawn at random: {@link Draw}. */
     POWER_OF_TWO_CHOICES(random -> Draw.betterOfTwo(random, new LeastConnections())),
-    /** The agent that is expected to be done first: {@link ResponseTime}. */
+    /** The agent with the shortest expected completion time: {@link ResponseTime}. */
     LEAST_RESPONSE_TIME(random -> new Ranking(new ResponseTime())),
-    /** The same agent for the same {@code affinity_key}, within bounds: {@link HashRing}. */
+    /** The same agent for the same {@code affinity_key}, within a load bound: {@link HashRing}. */
     CONSISTENT_HASH(random -> new HashRing());
 
     private final Function<RandomGenerator, Selection> selection;
@@ -51,12 +51,12 @@ public enum LoadBalancingStrategy {
         return name().toLowerCase(Locale.ROOT);
     }
 
-    /** Whether a wanted region is a preference, which this strategy sees to, instead of a condition. */
+    /** Whether a requested region is a preference that this strategy handles, rather than a condition. */
     public boolean prefersRegion() {
         return this == GEOGRAPHIC;
     }
 
-    /** An empty selection, for tasks that the same agents may serve. */
+    /** A new, empty selection for tasks with the same eligible agents. */
     public Selection select(RandomGenerator random) {
         return selection.apply(random);
     }

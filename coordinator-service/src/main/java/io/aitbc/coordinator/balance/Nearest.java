@@ -10,18 +10,19 @@ import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The agent nearest to where a task is wanted: those of the wanted region before all others, then by great-circle distance, those
- * whose place is not known last; of equally near ones the least loaded by share of capacity.
+ * Selects the agent nearest to the requested location. Agents of the requested region come before all others, then great-circle
+ * distance decides; agents without a known location come last. Among equally near agents, the one with the lowest share of
+ * capacity in use wins.
  *
- * <p>Agents at one place are one shelf, ordered by load, and a choice looks at each place once. Places are points on the unit sphere:
- * the chord between two of them grows with the great circle (haversine: Sinnott, "Virtues of the Haversine", 1984, where half the
- * chord is the root), so squares of chords are compared, and nothing but multiplications is needed for each place.
+ * <p>Agents at the same location share a shelf, ordered by load, so a choice examines each location once. Locations are points on
+ * the unit sphere. The chord between two points grows with the great circle (haversine: Sinnott, "Virtues of the Haversine",
+ * 1984, where half the chord is the root). Squared chords are therefore compared, which needs only multiplications per location.
  */
 final class Nearest implements Selection {
-    /** Farther from each place than any two places are from each other, and the same for all whose place is not known. */
+    /** The point for unknown locations: farther from every location than any two locations are from each other. */
     private static final Point NOWHERE = new Point(100, 100, 100);
 
-    /** More than the square of the way to nowhere. */
+    /** Greater than any squared distance to {@link #NOWHERE}. */
     private static final double OUTSIDE_THE_REGION = 100_000;
 
     private static final int NO_REGION = -1;
@@ -29,18 +30,18 @@ final class Nearest implements Selection {
 
     private final Map<Site, Shelf> shelves = new HashMap<>();
     private final Map<Candidate, Shelf> shelfOf = new IdentityHashMap<>();
-    /** Numbers are compared faster than names, and each choice compares them with that of each place. */
+    /** Region names as numbers, which compare faster: each choice compares the region of every shelf. */
     private final Map<String, Integer> regions = new HashMap<>();
-    /** Where tasks were wanted: many are wanted at few places, and a sine costs as much as ten places. */
+    /** Cache of requested locations: many tasks request the same few, and a sine costs as much as ten distance computations. */
     private final Map<Location, Point> points = new HashMap<>();
 
-    // The shelves in a row, and where they are: each choice goes through all. The order decides nothing.
+    // The shelves and their coordinates, in arrays, because each choice scans all of them. The order has no meaning.
     private Shelf[] row = new Shelf[8];
     private double[] xs = new double[8];
     private double[] ys = new double[8];
     private double[] zs = new double[8];
     private int[] regionOf = new int[8];
-    /** How far each is from where the task at hand is wanted. */
+    /** Distance of each shelf from the location that the current task requests. */
     private double[] distances = new double[8];
 
     private int size;
@@ -55,7 +56,7 @@ final class Nearest implements Selection {
         }
     }
 
-    /** The agents of one place, the least loaded first. */
+    /** The agents at one location, the least loaded first. */
     private static final class Shelf {
         final Site site;
         final Ranking byLoad = new Ranking(Nearest::load);
@@ -92,7 +93,7 @@ final class Nearest implements Selection {
         return nearest;
     }
 
-    /** In a loop that does nothing else, for of such a one the compiler does several steps at once. */
+    /** Kept as a tight loop, so that the compiler can vectorise it. */
     private void measure(@Nullable Point here) {
         if (here == null) {
             Arrays.fill(distances, 0, size, 0);
@@ -165,7 +166,7 @@ final class Nearest implements Selection {
         return row[size++];
     }
 
-    /** The last in the row takes its place. */
+    /** Removes a shelf; the last one takes its index. */
     private void close(Shelf shelf) {
         shelves.remove(shelf.site);
         size--;

@@ -4,15 +4,15 @@ import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Agents by rank, the lowest first; of equals the one whose turn came longest ago. A heap in which each knows its place (Sedgewick and
- * Wayne, "Algorithms", 4th ed., 2.4, index priority queue): a change costs O(log n) and allocates nothing. Each has four below it
- * instead of two, and what decides stands in arrays of its own: so a change touches few places in memory (Johnson, "Priority queues
- * with update and finding minimum spanning trees", 1975).
+ * A priority queue of agents by rank, the lowest first; among equals, the one whose turn was longest ago. It is an indexed heap
+ * (Sedgewick and Wayne, "Algorithms", 4th ed., 2.4, index priority queue): each entry knows its index, so a change costs O(log n)
+ * and allocates nothing. The heap is 4-ary, with the sort keys in separate arrays, so that a change touches few memory locations
+ * (Johnson, "Priority queues with update and finding minimum spanning trees", 1975).
  */
 final class Order {
     private static final int BRANCHES = 4;
 
-    /** An agent's place. Whoever changes its rank or turn calls {@link Order#moved}. */
+    /** An agent's entry in the heap. After changing its rank or turn, call {@link Order#moved}. */
     static final class Place {
         final Candidate candidate;
         double rank;
@@ -62,7 +62,7 @@ final class Order {
     }
 
     void moved(Place place) {
-        // As it is now, for others to be compared with.
+        // Write the new keys first, because other entries are compared with them.
         set(place.index, place);
         int index = risen(place.index);
         if (index == place.index) {
@@ -71,7 +71,7 @@ final class Order {
         set(index, place);
     }
 
-    /** Lets others sink past the one at an index, and returns where it belongs then. */
+    /** Moves ancestors down past the entry at an index, and returns its new index. */
     private int risen(int from) {
         double rank = ranks[from];
         long turn = turns[from];
@@ -88,7 +88,7 @@ final class Order {
         return gap;
     }
 
-    /** Lets others rise past the one at an index, and returns where it belongs then. */
+    /** Moves descendants up past the entry at an index, and returns its new index. */
     private int sunk(int from) {
         double rank = ranks[from];
         long turn = turns[from];

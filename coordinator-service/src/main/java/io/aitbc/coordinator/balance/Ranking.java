@@ -7,8 +7,8 @@ import java.util.function.ToDoubleFunction;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Agents by a rank that is the same for every task, the lowest first. Of equals the one that was chosen, or came, longest ago: so
- * agents of one rank take turns.
+ * Orders agents by a rank that does not depend on the task, the lowest first. Among equals, the one chosen or added longest ago
+ * comes first, so agents of equal rank take turns.
  */
 final class Ranking implements Selection {
     private final ToDoubleFunction<Candidate> rank;
@@ -34,7 +34,7 @@ final class Ranking implements Selection {
     @Override
     public void chosen(Candidate candidate) {
         turns++;
-        // It moves when it is put or removed, which follows at once.
+        // The order is updated by the put or remove that follows at once.
         places.get(candidate).turn = turns;
     }
 

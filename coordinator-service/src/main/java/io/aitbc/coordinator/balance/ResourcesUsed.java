@@ -3,9 +3,9 @@ package io.aitbc.coordinator.balance;
 import java.util.function.ToDoubleFunction;
 
 /**
- * By how much of itself an agent uses: a weighted sum, as of the scores of schedulers (Kubernetes' {@code LeastAllocated}), here of
- * processor (0.4), memory (0.3) and capacity (0.3). What a heartbeat said of processor and memory stands until the next; the share
- * of capacity moves with each assignment, and so spreads what comes between.
+ * Ranks agents by resource utilisation: a weighted sum, as in scheduler scoring (Kubernetes' {@code LeastAllocated}), of CPU
+ * (0.4), memory (0.3) and capacity (0.3). CPU and memory only change with heartbeats. The capacity share changes with each
+ * assignment, which spreads tasks between heartbeats.
  */
 final class ResourcesUsed implements ToDoubleFunction<Candidate> {
     @Override

@@ -4,16 +4,17 @@ import io.aitbc.coordinator.agent.TrackRecord;
 import java.util.function.ToDoubleFunction;
 
 /**
- * By the time an agent is expected to take: how long it took lately, times how much it would have to do. The average is
- * peak-sensitive (Finagle's {@code PeakEwma}): what is longer counts at once, what is shorter little by little, and without results it
- * fades away, so that an agent that was slow is tried again. An attempt in vain counts as ten times as long, from ten seconds to a
- * minute: or the agent that fails at once would be the fastest of all. One of which nothing is known is tried first, with a single task.
+ * Ranks agents by expected completion time: the recent response time, times the work the agent would have. The average is
+ * peak-sensitive (Finagle's {@code PeakEwma}): longer times count at once, shorter ones gradually. Without results it decays, so
+ * that an agent that was slow is tried again. A failed attempt counts as ten times the average so far, within bounds (see {@link
+ * TrackRecord}); otherwise an agent that fails at once would rank as the fastest. Agents without a track record come first, with
+ * a single task.
  *
- * <p>All averages fade at the same pace, so the order of two agents changes only when one of them does. The rank is therefore the
- * logarithm of the product, as it would be at a fixed time.
+ * <p>All averages decay at the same rate, so the order of two agents changes only when one of them does. The rank is therefore
+ * the logarithm of the product, as of a fixed time.
  */
 final class ResponseTime implements ToDoubleFunction<Candidate> {
-    /** More than the logarithm of any expected time. */
+    /** Greater than the logarithm of any expected time. */
     private static final double BEYOND = 1e12;
 
     private static final double DECAY_MS = TrackRecord.RESPONSE_DECAY.toMillis();

@@ -4,28 +4,28 @@ import io.aitbc.contracts.Task;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The agents that can take a task of one kind right now, in the order that a strategy wants. Owned by one thread.
+ * The agents that can currently take tasks of one kind, in a strategy's order. Owned by one thread.
  *
- * <p>Whoever changes a {@link Candidate} calls {@link #put} or {@link #remove} afterwards, so that the order follows.
+ * <p>After changing a {@link Candidate}, the caller must call {@link #put} or {@link #remove} to update the order.
  */
 public interface Selection {
-    /** The agent that a task should go to, which stays in the selection; null when there is none. */
+    /** The agent that should get the task; it stays in the selection. Null if there is none. */
     @Nullable
     Candidate next(Task task);
 
     /**
-     * The agent, which is in, gets a task: where the strategy takes turns, it has had its turn. {@link #put} or {@link #remove} follows
-     * before anything else.
+     * Records that a contained agent gets a task: with strategies that take turns, it has had its turn. The next call must be
+     * {@link #put} or {@link #remove}.
      */
     default void chosen(Candidate candidate) {}
 
-    /** Adds an agent, or finds it a new place after a change. It must have room. */
+    /** Adds an agent, or updates its position after a change. It must not be full. */
     void put(Candidate candidate);
 
-    /** Takes an agent out, if it is in, because it cannot take a task now. */
+    /** Removes an agent, if present, because it cannot take a task now. */
     void remove(Candidate candidate);
 
-    /** Takes an agent out for good. */
+    /** Removes an agent permanently. */
     default void forget(Candidate candidate) {
         remove(candidate);
     }

@@ -7,18 +7,18 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Each in turn, as often as its weight says, evenly spread: the smooth weighted round robin of nginx (Maxim Dounin, 2012). With each
- * choice every agent's credit grows by its weight, the one with the most is chosen, and its credit falls by the sum of all weights;
- * weights 5, 1, 1 give a a b a c a a. The credit of one that is away stands still.
+ * Selects agents in turn, in proportion to their weights and evenly spread: nginx's smooth weighted round robin (Maxim Dounin,
+ * 2012). With each choice every agent's credit grows by its weight. The agent with the most credit is chosen, and its credit
+ * falls by the sum of all weights. Weights 5, 1, 1 give a a b a c a a. The credit of an absent agent does not change.
  *
- * <p>Not agent by agent: agents of equal weight gain alike, so a shelf of them keeps its order, and a choice costs a look at each
- * shelf, of which there are as many as there are different weights.
+ * <p>Credits are kept per weight, not per agent. Agents of equal weight gain the same credit, so the order of their shelf stays
+ * the same. A choice examines one agent per shelf, and there are as many shelves as distinct weights.
  */
 final class WeightedTurns implements Selection {
-    /** Weights count in thousandths, their smallest step, so that sums are exact. */
+    /** Weights are counted in thousandths, their smallest step, so that sums are exact. */
     private static final double STEPS = 1_000;
 
-    /** Before credits grow too large to be exact. */
+    /** Bound below which credits are exact. */
     private static final long LARGEST_GAIN = 1L << 50;
 
     private final Map<Long, Shelf> shelves = new LinkedHashMap<>();
@@ -30,7 +30,7 @@ final class WeightedTurns implements Selection {
     private static final class Shelf {
         final long weight;
         final Order order = new Order();
-        /** What each of them has gained here, beside what its place says. */
+        /** Credit gained by every agent on this shelf, in addition to the individual rank. */
         long gained;
 
         Shelf(long weight) {
@@ -38,10 +38,10 @@ final class WeightedTurns implements Selection {
         }
     }
 
-    /** What is known of an agent, in or away. */
+    /** An agent's state, whether present or absent. */
     private static final class Seat {
         final Order.Place place;
-        /** Where it is in; null while it is away, when its rank is its whole credit. */
+        /** The agent's shelf; null while absent, when the rank holds its entire credit. */
         @Nullable
         Shelf shelf;
 
@@ -76,7 +76,7 @@ final class WeightedTurns implements Selection {
             }
         }
         Seat seat = seats.get(candidate);
-        // The lowest rank is first: a rank is a debt.
+        // The lowest rank comes first, so a rank is negative credit.
         seat.place.rank += total;
         seat.shelf.order.moved(seat.place);
     }

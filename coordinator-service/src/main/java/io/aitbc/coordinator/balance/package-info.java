@@ -1,6 +1,6 @@
 /**
- * Who gets the next task, among the agents that may have it. Pure. A strategy is a value; what it remembers between choices lives
- * in the {@link io.aitbc.coordinator.balance.Selection}s it makes, each owned by the thread that asked for it.
+ * Selection of an agent among those eligible for a task. Pure. A strategy is a value; its state between choices lives in the
+ * {@link io.aitbc.coordinator.balance.Selection}s it creates, each owned by the thread that requested it.
  */
 @NullMarked
 package io.aitbc.coordinator.balance;

@@ -3,10 +3,11 @@ package io.aitbc.coordinator.match;
 import java.util.random.RandomGenerator;
 
 /**
- * Counts the contended choices of a pool and tells which of them go to the aged: with a share of a tenth, one of each ten. Its place among
- * the ten is drawn for each ten. A fixed one would resonate with strategies that take turns: with two agents, every tenth choice always
- * falls on the same one, and a task that only the other can run would starve. Nor would pools that live for a few choices ever come to a
- * tenth. While nothing competes, nothing is counted, so no credit builds up.
+ * Counts the contended choices of a pool and decides which of them go to aged tasks: with a share of a tenth, one in every ten.
+ * Its position within the ten is drawn at random for each ten. A fixed position would resonate with strategies that take turns:
+ * with two agents, every tenth choice always falls on the same one, and a task that only the other can run would starve. Pools
+ * that live for only a few choices would never reach the tenth. Choices without competition are not counted, so no credit
+ * accumulates.
  */
 final class AgedShare {
     private static final int WHOLE = 1_000;
@@ -22,7 +23,7 @@ final class AgedShare {
         this.next = random.nextInt(WHOLE);
     }
 
-    /** Counts one contended choice; true if it goes to the aged. */
+    /** Counts one contended choice; returns whether it goes to the aged task. */
     boolean countIsForAged() {
         boolean forAged = counted <= next && next < counted + step;
         counted += step;

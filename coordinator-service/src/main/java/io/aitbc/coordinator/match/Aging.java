@@ -5,10 +5,10 @@ import java.time.Duration;
 import java.time.Instant;
 
 /**
- * When a waiting task is aged, and how many of the choices it competes for with more urgent tasks are then its own.
+ * When a waiting task is aged, and which share of contended choices it gets against more urgent tasks.
  *
- * @param interval a task is aged once it has waited this long for each level above its own; zero: no task ever is
- * @param share of those choices, the part that goes to the task aged longest
+ * @param interval a task is aged once it has waited this long per level above its own; zero: no task ever is
+ * @param share the fraction of contended choices that goes to the task aged longest
  */
 public record Aging(Duration interval, double share) {
     public static final double LEAST_SHARE = 0.001;
@@ -24,7 +24,7 @@ public record Aging(Duration interval, double share) {
         }
     }
 
-    /** An urgent task never is: no level is above it. */
+    /** Whether a task is aged. An urgent task never is: no level is above it. */
     public boolean isAged(Priority priority, Instant waitingSince, Instant now) {
         int levelsAbove = priority.ordinal();
         return levelsAbove > 0

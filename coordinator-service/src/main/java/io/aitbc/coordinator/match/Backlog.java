@@ -18,13 +18,13 @@ import java.util.function.Function;
 import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
-/** The tasks that wait, grouped by what they require. Those whose time has not come are kept apart until it has. */
+/** Waiting tasks, grouped by their requirements. Tasks with a future {@code not_before} are kept apart until they are due. */
 public final class Backlog {
-    /** Beyond this many groups, those without tasks are forgotten. */
+    /** Above this many groups, empty ones are evicted. */
     private static final int MAX_GROUPS_KEPT = 256;
 
     private final Map<Conditions, TaskGroup> groups = new HashMap<>();
-    /** Most tasks require what the one before did, or nothing: then it need not be looked up. */
+    /** Most tasks have the same requirements as the previous one, or none: this saves the lookup. */
     private @Nullable Requirements lastRequired;
 
     private @Nullable TaskGroup last;
@@ -33,7 +33,7 @@ public final class Backlog {
     private final PriorityQueue<WaitingTask> notYet =
             new PriorityQueue<>(Comparator.comparing(task -> task.task().notBefore()));
     private final Census notYetIn = new Census();
-    /** Of those that wait, the ones that will expire. */
+    /** The waiting tasks that have an expiry time. */
     private final TreeSet<WaitingTask> byExpiry = new TreeSet<>(
             Comparator.comparing((WaitingTask task) -> task.task().expiresAt()).thenComparing(WaitingTask::position));
 
@@ -46,8 +46,8 @@ public final class Backlog {
     }
 
     /**
-     * Adds a task, or puts one back whose placement did not stand; its turn is decided by how long it has waited. One that waits
-     * already, because its partition was lost and gained while it was being reserved, stays as it is.
+     * Adds a task, or returns one whose placement was rejected; its turn depends on how long it has waited. A task that already
+     * waits is left unchanged: its partition was lost and regained while it was being reserved.
      */
     public void add(WaitingTask task, Instant now) {
         if (waiting.putIfAbsent(task.position(), task) != null) {
@@ -64,7 +64,7 @@ public final class Backlog {
         }
     }
 
-    /** Takes out the tasks that have waited past their {@code expires_at}. */
+    /** Removes and returns the tasks that have waited past their {@code expires_at}. */
     public List<WaitingTask> takeExpired(Instant now) {
         Set<WaitingTask> expired = Collections.newSetFromMap(new IdentityHashMap<>());
         while (!byExpiry.isEmpty() && byExpiry.first().expiredBy(now)) {
@@ -76,7 +76,7 @@ public final class Backlog {
         return List.copyOf(expired);
     }
 
-    /** Takes out all tasks that meet a condition, at a cost that grows with all that wait. */
+    /** Removes and returns all tasks that match a condition, at a cost linear in all waiting tasks. */
     public List<WaitingTask> takeIf(Predicate<WaitingTask> condition) {
         List<WaitingTask> taken = waiting.values().stream().filter(condition).toList();
         if (!taken.isEmpty()) {
@@ -88,12 +88,12 @@ public final class Backlog {
         return taken;
     }
 
-    /** Takes out tasks that wait, at a cost that grows with these only, unless some of them were to wait for their time. */
+    /** Removes waiting tasks, at a cost linear in their number only, unless some have a {@code not_before}. */
     public void take(Collection<WaitingTask> tasks) {
         Set<WaitingTask> timed = Collections.newSetFromMap(new IdentityHashMap<>());
         tasks.stream().filter(task -> task.task().notBefore() != null).forEach(timed::add);
         if (!timed.isEmpty()) {
-            // What stands here is struck off; of the rest the time has come.
+            // Removes those not yet due from the set; the rest are due and in their groups.
             notYet.removeIf(notYetIn.without(timed::remove));
         }
         for (WaitingTask task : tasks) {
@@ -107,12 +107,12 @@ public final class Backlog {
         }
     }
 
-    /** The task that waits from a position, if one does. */
+    /** The waiting task at a position, or null. */
     public @Nullable WaitingTask at(Position position) {
         return waiting.get(position);
     }
 
-    /** Whether no agent could take a task for a while, or its time has not come. */
+    /** Whether the task is blocked: no agent could take it for a while, or it is not due yet. */
     public boolean isBlocked(WaitingTask task, Instant now) {
         if (task.startsAfter(now)) {
             return true;
@@ -127,7 +127,7 @@ public final class Backlog {
                 || groups.values().stream().anyMatch(group -> !group.isEmpty() && group.isBlocked(now));
     }
 
-    /** How many tasks of a partition no agent could take for a while, or have to wait for their time. */
+    /** The number of blocked tasks in a partition: no agent could take them for a while, or they are not due yet. */
     public int blockedIn(Priority priority, int partition, Instant now) {
         int blocked = notYetIn.of(priority, partition);
         for (TaskGroup group : groups.values()) {
@@ -138,7 +138,7 @@ public final class Backlog {
         return blocked;
     }
 
-    /** All that wait, in no order. */
+    /** All waiting tasks, in no particular order. */
     public Collection<WaitingTask> all() {
         return List.copyOf(waiting.values());
     }
@@ -147,12 +147,12 @@ public final class Backlog {
         return waiting.size();
     }
 
-    /** How many tasks of a priority wait for a time that is still to come. */
+    /** The number of tasks of a priority that are not due yet. */
     public int scheduled(Priority priority) {
         return notYetIn.of(priority);
     }
 
-    /** The task of a priority that has waited longest and may start, if any waits here. */
+    /** The longest-waiting task of a priority that is due; null if there is none. */
     public @Nullable WaitingTask oldest(Priority priority) {
         WaitingTask oldest = null;
         for (TaskGroup group : groups.values()) {
@@ -164,7 +164,7 @@ public final class Backlog {
         return oldest;
     }
 
-    /** Lets the tasks in whose time has come. */
+    /** Moves tasks that have become due into their groups. */
     void admitDue(Instant now) {
         while (!notYet.isEmpty() && !notYet.peek().startsAfter(now)) {
             WaitingTask due = notYet.poll();
@@ -186,7 +186,7 @@ public final class Backlog {
         return groups.values();
     }
 
-    /** Which agents may serve a task, as {@link Requirements#conditions} has it, without checking again what has been checked. */
+    /** The {@link Requirements#conditions} as a key, without repeating validation that has already been done. */
     record Conditions(
             @Nullable String agentType,
             List<String> capabilities,

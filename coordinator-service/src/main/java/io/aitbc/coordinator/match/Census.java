@@ -4,7 +4,7 @@ import io.aitbc.contracts.Priority;
 import java.util.Arrays;
 import java.util.function.Predicate;
 
-/** How many of some tasks stand in each partition. */
+/** Counts of tasks per partition. */
 final class Census {
     /** By priority, then by partition. */
     private final int[][] counts = new int[Priority.values().length][0];
@@ -17,12 +17,12 @@ final class Census {
         counts[priority][position.partition()]++;
     }
 
-    /** Of one that was added. */
+    /** Removes a task that was added before. */
     void remove(Position position) {
         counts[position.priority().ordinal()][position.partition()]--;
     }
 
-    /** The same condition, for a removal: those that meet it count no more. */
+    /** Wraps a condition for use in a removal: tasks that match are subtracted from the counts. */
     Predicate<WaitingTask> without(Predicate<WaitingTask> condition) {
         return task -> {
             boolean leaves = condition.test(task);

@@ -32,15 +32,16 @@ import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Places waiting tasks on agents: always the eligible task of the highest priority next, on the agent that the strategy chooses. Where a
- * less urgent but aged task could take that agent too, here or at another coordinator, the choice is contended, and a share of these goes
- * to the task aged longest. A group of tasks that no agent can take costs nothing until an agent changes that could.
+ * Places waiting tasks on agents. The eligible task of the highest priority is always next, on the agent that the strategy
+ * selects. If an aged task of lower priority, here or at another coordinator, could take the same agent, the choice is contended;
+ * a share of contended choices goes to the task aged longest. A blocked group of tasks costs nothing until a relevant agent
+ * changes.
  */
 public final class Matcher {
-    /** While an agent's health moves with time. */
+    /** Re-evaluation interval while an agent's health changes with time. */
     private static final Duration LOOK_AGAIN_AFTER = Duration.ofSeconds(1);
 
-    /** A place that another coordinator does not take by then is used here again. */
+    /** How long a slot is yielded to another coordinator; if unused, it becomes available here again. */
     static final Duration LEFT_FOR = Duration.ofMillis(250);
 
     private final HealthPolicy health;
@@ -49,24 +50,24 @@ public final class Matcher {
     private final Pools pools = new Pools(this::suits, this::newSelection, this::newShare);
     private final Backlog backlog = new Backlog(this::open, pools::leave);
     private final Map<String, Member> members = new HashMap<>();
-    /** When agents are to be looked at again because time alone can change them. */
+    /** Scheduled re-evaluations of agents whose health changes with time alone. */
     private final PriorityQueue<Look> looks = new PriorityQueue<>(Comparator.comparing(Look::at));
 
     private LoadBalancingStrategy strategy;
     private Set<Priority> paused = Set.of();
     private List<Want> wantsElsewhere = List.of();
-    /** Those of aged tasks, the longest waiting first. */
+    /** Wants of aged tasks at other coordinators, the longest waiting first. */
     private final List<AgedElsewhere> agedElsewhere = new ArrayList<>();
-    /** Places that were left to others in the last round. */
+    /** Slots yielded to other coordinators in the last round. */
     private final List<PlaceLeft> left = new ArrayList<>();
-    /** When they are to be taken back. */
+    /** When yielded slots are reclaimed. */
     private final Deque<Look> leftUntil = new ArrayDeque<>();
-    /** Agents of which others left a place to the aged tasks here, and until when. */
+    /** Agents on which other coordinators yielded a slot to this one's aged tasks, and until when. */
     private final List<Offer> offers = new ArrayList<>();
-    /** Those whose groups had aged tasks when the round began. */
+    /** Pools whose groups had aged tasks at the start of the round. */
     private final List<Pool> withAged = new ArrayList<>();
 
-    /** The time of the newest call, for what is opened in between. */
+    /** The time of the latest call, for groups opened between rounds. */
     private Instant now = Instant.EPOCH;
 
     private record Look(Instant at, Member member) {}
@@ -76,7 +77,7 @@ public final class Matcher {
     private static final class AgedElsewhere {
         final String coordinatorId;
         final Want want;
-        /** How many places may still be left to it before it is heard again. */
+        /** How many more slots may be yielded to it before its next report. */
         int places;
 
         AgedElsewhere(String coordinatorId, Want want) {
@@ -105,12 +106,12 @@ public final class Matcher {
         return strategy;
     }
 
-    /** How many agents are known, whatever their state. */
+    /** The number of known agents, whatever their state. */
     public int agentCount() {
         return members.size();
     }
 
-    /** Places at most {@code limit} tasks. Each placement counts on its agent until {@link #answered}. */
+    /** Places at most {@code limit} tasks. Each placement counts against its agent until {@link #answered}. */
     public List<Placement> match(Instant now, int limit) {
         this.now = now;
         left.clear();
@@ -126,7 +127,7 @@ public final class Matcher {
         while (placements.size() < limit && !turns.isEmpty()) {
             TaskGroup.Turn turn = turns.poll();
             if (!turn.isCurrent()) {
-                // As an aged one it was placed already.
+                // Its head was already placed as an aged task.
                 addTurn(turn.group(), turns);
                 continue;
             }
@@ -165,7 +166,7 @@ public final class Matcher {
         placements.add(new Placement(turn.head(), member.candidate.id()));
     }
 
-    /** Where aged tasks compete for the agent that was chosen, gives it to the one that has waited longest if this choice is theirs. */
+    /** If aged tasks compete for the chosen agent and this choice is theirs, gives it to the one that has waited longest. */
     private boolean goesToAged(TaskGroup.Turn turn, Member member, List<Placement> placements) {
         TaskGroup.Turn here = withAged.isEmpty() ? null : longestAged(turn.level(), member);
         AgedElsewhere elsewhere = agedElsewhere.isEmpty() ? null : longestAgedElsewhere(turn.level(), member);
@@ -215,7 +216,7 @@ public final class Matcher {
 
     // Between coordinators
 
-    /** Keeps a place free for a task that waits elsewhere. */
+    /** Reserves a slot for a task that waits at another coordinator. */
     private void leave(Member member, AgedElsewhere to) {
         to.places--;
         Instant until = now.plus(LEFT_FOR);
@@ -226,7 +227,7 @@ public final class Matcher {
     }
 
     private void takeBack() {
-        // Where the clock was set back, nothing is kept until that time comes again.
+        // If the clock was set back, slots must not stay reserved until it catches up.
         Predicate<Instant> isOver = until -> !until.isAfter(now) || until.isAfter(now.plus(LEFT_FOR));
         while (!leftUntil.isEmpty() && isOver.test(leftUntil.peek().at())) {
             Member member = leftUntil.remove().member();
@@ -235,17 +236,17 @@ public final class Matcher {
         }
     }
 
-    /** The places that were left to aged tasks at other coordinators in the last round, of which these are to be told at once. */
+    /** Slots yielded to aged tasks at other coordinators in the last round. Those coordinators must be notified at once. */
     public List<PlaceLeft> left() {
         return List.copyOf(left);
     }
 
-    /** Another coordinator leaves a place of each of these agents to the aged tasks that wait here. */
+    /** Records that another coordinator yielded a slot on each of these agents to the aged tasks here. */
     public void offered(Collection<String> agentIds, Instant at) {
         agentIds.forEach(id -> offers.add(new Offer(id, at.plus(LEFT_FOR))));
     }
 
-    /** Places aged tasks where others made room for them, whatever else is wanted of these agents. */
+    /** Places aged tasks in slots that others yielded, regardless of other demand for these agents. */
     private void useOffers(List<Placement> placements, int limit) {
         offers.removeIf(offer -> {
             if (!offer.until().isAfter(now) || offer.until().isAfter(now.plus(LEFT_FOR))) {
@@ -253,7 +254,7 @@ public final class Matcher {
             }
             Member member = members.get(offer.agentId());
             if (placements.size() == limit || member == null || !member.candidate.hasRoom()) {
-                // That it has room may be heard later than the offer.
+                // The news of the free slot may arrive after the offer.
                 return false;
             }
             TaskGroup.Turn aged = longestAged(-1, member);
@@ -264,7 +265,7 @@ public final class Matcher {
         });
     }
 
-    /** The agent that the strategy wants next, but for those that are left to others. */
+    /** The strategy's next agent, except those that must be left to others. */
     private @Nullable Candidate choose(TaskGroup.Turn turn) {
         Selection open = turn.group().pool.open;
         Task task = turn.head().task();
@@ -272,7 +273,7 @@ public final class Matcher {
         Candidate rejecter = null;
         Candidate chosen = open.next(task);
         while (chosen != null) {
-            // Not straight back to the agent that rejected it, if there is another.
+            // Avoid the agent that rejected the task, if there is another.
             if (chosen.id().equals(task.rejectedBy())) {
                 rejecter = chosen;
             } else if (!isWantedMore(chosen, turn.level())) {
@@ -302,10 +303,10 @@ public final class Matcher {
     }
 
     /**
-     * What waits in other lanes for agents that are full: as soon as they are not, they are left to tasks of higher priority, and their
-     * share to the aged.
+     * Takes in the demand of other lanes for agents that are full. Once these agents have capacity, they are left to tasks of
+     * higher priority, and the aged share to aged tasks.
      *
-     * @param elsewhere by coordinator
+     * @param elsewhere wants by coordinator
      */
     public void leaveTo(Map<String, List<Want>> elsewhere) {
         wantsElsewhere = elsewhere.values().stream().flatMap(List::stream).toList();
@@ -317,8 +318,8 @@ public final class Matcher {
     }
 
     /**
-     * What waits here for agents that are full or left to others: at most {@code limit} groups of tasks, the most urgent first, and as
-     * many that are aged, the longest waiting first.
+     * The local demand for agents that are full or left to others: at most {@code limit} groups of tasks, the most urgent first,
+     * and as many aged ones, the longest waiting first.
      */
     public List<Want> wants(Instant now, int limit) {
         Stream<Want> aged = backlog.groups().stream()
@@ -332,7 +333,10 @@ public final class Matcher {
                 .toList();
     }
 
-    /** Where many tasks end each second, an agent is open most of the time, though not for long enough to be given to all who wait. */
+    /**
+     * Also true if an agent was open but not all tasks got one: under high throughput an agent is open most of the time, though
+     * never long enough for all that wait.
+     */
     private static boolean lacksAgents(TaskGroup group) {
         return !group.isEmpty() && (group.pool.open.isEmpty() || group.leftWithout);
     }
@@ -352,7 +356,7 @@ public final class Matcher {
         if (blocked.isEmpty()) {
             return List.of();
         }
-        // Those for whom an agent has become free since the last round: until the next one it is theirs.
+        // Groups for which an agent has become free since the last round keep their claim until the next one.
         Set<TaskGroup> wanting = blocked.stream()
                 .filter(group -> !group.pool.open.isEmpty())
                 .collect(Collectors.toCollection(LinkedHashSet::new));
@@ -376,26 +380,26 @@ public final class Matcher {
                 .toList();
     }
 
-    /** Tasks of these queues are not placed. */
+    /** Stops placing tasks of these queues, and resumes all others. */
     public void pause(Set<Priority> queues) {
         paused = Set.copyOf(queues);
     }
 
-    /** The registry judged a placement, and counted what its agent holds now. */
+    /** Applies the registry's answer to a placement: the number of assignments its agent now holds. */
     public void answered(Placement placement, int held) {
         Member member = members.get(placement.agentId());
         if (member != null) {
             int before = member.candidate.held();
             int leftBefore = member.candidate.left();
             member.candidate.answered(held);
-            // Nearly always the placement counts from now on where it was expected to.
+            // Usually the count matches the expectation, and the order stays.
             if (member.candidate.held() != before || member.candidate.left() != leftBefore) {
                 reorder(member);
             }
         }
     }
 
-    /** The registry could not be asked about a placement. */
+    /** Discards a placement that could not be sent to the registry. */
     public void unanswered(Placement placement) {
         Member member = members.get(placement.agentId());
         if (member != null) {
@@ -404,7 +408,7 @@ public final class Matcher {
         }
     }
 
-    /** No placement will be answered any more: what an agent holds is what the registry counted last. */
+    /** Discards all outstanding placements: the registry's latest counts apply. */
     public void forgetPlacements() {
         for (Member member : members.values()) {
             member.candidate.forgetPlacements();
@@ -412,7 +416,7 @@ public final class Matcher {
         }
     }
 
-    /** An agent is new, or something about it changed. */
+    /** Adds an agent, or updates a changed one. */
     public void agentChanged(Agent agent, Instant now) {
         this.now = now;
         Member member = members.get(agent.id());
@@ -428,7 +432,7 @@ public final class Matcher {
         lookAt(member);
     }
 
-    /** An agent was heard of: as it is now, but for the count of what it holds, unless it was unknown here. */
+    /** Updates an agent after a heartbeat, except its count of assignments; adds it if unknown. */
     public void agentHeard(Agent agent, Instant now) {
         this.now = now;
         Member member = members.get(agent.id());
@@ -449,7 +453,7 @@ public final class Matcher {
         }
     }
 
-    /** What an agent holds was counted anew. */
+    /** Applies a new count of the assignments an agent holds. */
     public void agentHolds(String agentId, int count) {
         Member member = members.get(agentId);
         if (member != null) {
@@ -458,7 +462,7 @@ public final class Matcher {
         }
     }
 
-    /** Looks again at the agents that time alone may have changed. */
+    /** Re-evaluates the agents whose health may have changed with time alone. */
     public void timePassed(Instant now) {
         this.now = now;
         while (!looks.isEmpty() && !looks.peek().at().isAfter(now)) {

@@ -8,15 +8,15 @@ import java.util.LinkedHashSet;
 import java.util.Set;
 import java.util.function.Predicate;
 
-/** An agent, and the pools that it belongs to, whatever state it is in. */
+/** An agent, in any state, and the pools it belongs to. */
 final class Member {
     final Candidate candidate;
     final Set<Pool> pools = new LinkedHashSet<>();
-    /** Its health when it was last looked at; below any that a task may ask for while it takes none at all. */
+    /** Health as last evaluated; below any minimum that a task can require while the agent takes no tasks. */
     double score;
 
     Instant nextLook = Instant.MAX;
-    /** For each place that is left to another coordinator, until when. */
+    /** When each slot yielded to another coordinator is reclaimed. */
     private final Deque<Instant> leftUntil = new ArrayDeque<>();
 
     Member(Candidate candidate) {
@@ -28,10 +28,10 @@ final class Member {
         candidate.leave();
     }
 
-    /** Takes back what was left for long enough. @param over whether it is */
+    /** Reclaims yielded slots that are overdue. @param over whether a slot is overdue */
     void takeBack(Predicate<Instant> over) {
         while (leftUntil.size() > candidate.left()) {
-            // Taken by then.
+            // The other coordinator used it.
             leftUntil.remove();
         }
         while (!leftUntil.isEmpty() && over.test(leftUntil.peek())) {

@@ -1,4 +1,4 @@
 package io.aitbc.coordinator.match;
 
-/** A free place of an agent, left to an aged task that waits at another coordinator. */
+/** A free slot of an agent, yielded to an aged task at another coordinator. */
 public record PlaceLeft(String coordinatorId, String agentId) {}

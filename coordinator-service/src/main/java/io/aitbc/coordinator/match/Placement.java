@@ -1,4 +1,4 @@
 package io.aitbc.coordinator.match;
 
-/** The decision that an agent shall have a task, made on what was known. The reservation judges whether it can stand. */
+/** The decision to give a task to an agent, based on a snapshot. The reservation confirms or rejects it. */
 public record Placement(WaitingTask waiting, String agentId) {}

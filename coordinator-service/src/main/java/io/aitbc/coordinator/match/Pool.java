@@ -11,11 +11,11 @@ import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The agents that suit some groups of tasks alike, and those of them that can take such a task right now, in the strategy's order. What
- * an agent's change costs grows with the pools that it is in, not with the kinds of tasks.
+ * The agents that suit certain groups of tasks, and, in the strategy's order, those that can take such a task now. The cost of a
+ * change to an agent grows with the number of its pools, not with the number of groups.
  */
 final class Pool {
-    /** What two pools of the same agents have in common; of different agents they are as good as never the same. */
+    /** Equal for pools of the same agents; collisions between different sets of agents are extremely unlikely. */
     record Signature(double minHealth, int size, long sum) {}
 
     private static final long GOLDEN_RATIO = 0x9E3779B97F4A7C15L;
@@ -23,11 +23,11 @@ final class Pool {
     final double minHealth;
     final Selection open;
     final Set<TaskGroup> groups = new LinkedHashSet<>();
-    /** Of the choices of its groups' tasks for which aged ones compete. */
+    /** Decides which contended choices of its groups go to aged tasks. */
     final AgedShare agedShare;
 
     private final Set<Member> members = new LinkedHashSet<>();
-    /** By level: the aged heads of its groups' queues, as they were when the round began, those that have gone included. */
+    /** By level: the aged heads of its groups' queues as of the start of the round, including those placed since. */
     private final List<PriorityQueue<TaskGroup.Turn>> aged = Stream.generate(
                     () -> new PriorityQueue<>(TaskGroup.Turn.BY_WAITING))
             .limit(Priority.values().length)
@@ -81,9 +81,9 @@ final class Pool {
     }
 
     /**
-     * The aged task that has waited longest, of those of a lower priority than {@code level}.
+     * The longest-waiting aged task among those of a lower priority than {@code level}.
      *
-     * @param isAged of a task that comes to the head of its queue
+     * @param isAged applied to tasks that move to the head of their queue
      */
     TaskGroup.@Nullable Turn longestAged(int level, Member forAgent, Predicate<WaitingTask> isAged) {
         TaskGroup.Turn longest = null;
@@ -110,17 +110,17 @@ final class Pool {
         return turns.peek();
     }
 
-    /** Not straight back to the agent that rejected it, if there is another. */
+    /** Whether the agent rejected the task and there is another one to give it to. */
     private boolean wasRejected(TaskGroup.Turn turn, Member by) {
         return members.size() > 1 && by.candidate.id().equals(turn.head().task().rejectedBy());
     }
 
-    /** Whether an agent, which is one of its own, can take a task now. */
+    /** Whether an agent of this pool can take a task now. */
     boolean isOpenTo(Member member) {
         return member.candidate.hasRoom() && member.score >= minHealth;
     }
 
-    /** Finds an agent its place after a change, or none. */
+    /** Updates an agent's position after a change: adds, moves or removes it. */
     void place(Member member) {
         if (isOpenTo(member)) {
             open.put(member.candidate);
@@ -129,7 +129,10 @@ final class Pool {
         }
     }
 
-    /** The same for the same id in every run; ids that differ little differ much (Knuth, "The Art of Computer Programming", 6.4). */
+    /**
+     * A hash of the id, identical in every run; similar ids get very different values (Knuth, "The Art of Computer Programming",
+     * 6.4).
+     */
     private static long scrambled(Member member) {
         String id = member.candidate.id();
         long mixed = 0;

@@ -9,7 +9,7 @@ import java.util.Set;
 import java.util.function.BiPredicate;
 import java.util.function.Supplier;
 
-/** All pools: groups that the same agents suit share one. */
+/** All pools. Groups with the same suitable agents share one. */
 final class Pools {
     private final BiPredicate<Member, TaskGroup> suits;
     private final Supplier<Selection> newSelection;
@@ -18,8 +18,8 @@ final class Pools {
     private final Map<Pool.Signature, Pool> bySignature = new HashMap<>();
 
     /**
-     * @param suits whether an agent is of the kind that a group requires
-     * @param newSelection in the order of the strategy of the time
+     * @param suits whether an agent has the static properties that a group requires
+     * @param newSelection makes a selection for the current strategy
      */
     Pools(BiPredicate<Member, TaskGroup> suits, Supplier<Selection> newSelection, Supplier<AgedShare> newShare) {
         this.suits = suits;
@@ -27,7 +27,7 @@ final class Pools {
         this.newShare = newShare;
     }
 
-    /** Finds a group its pool. @param suited the agents that suit it */
+    /** Assigns a group to its pool. @param suited the agents that suit it */
     void join(TaskGroup group, double minHealth, Set<Member> suited) {
         Pool pool = bySignature.get(Pool.signature(minHealth, suited));
         if (pool == null || !pool.members().equals(suited)) {
@@ -50,7 +50,7 @@ final class Pools {
         }
     }
 
-    /** An agent is new: it comes into the pools of the groups that it suits. Where it suits only some of a pool's, these leave for another. */
+    /** Adds a new agent to the pools of the groups it suits. If it suits only some groups of a pool, these move to another pool. */
     void join(Member member) {
         for (Pool pool : List.copyOf(all)) {
             Set<TaskGroup> suited = new LinkedHashSet<>();
@@ -72,7 +72,7 @@ final class Pools {
         }
     }
 
-    /** An agent has gone, or is of another kind now. */
+    /** Removes an agent that has left, or whose properties have changed. */
     void leave(Member member) {
         for (Pool pool : List.copyOf(member.pools)) {
             change(pool, () -> pool.leave(member));

@@ -4,13 +4,13 @@ import io.aitbc.contracts.Priority;
 import java.util.Comparator;
 import java.util.Optional;
 
-/** Where a task stands in Kafka: an offset in a partition of the topic of its priority. */
+/** The location of a task in Kafka: an offset in a partition of its priority's topic. */
 public record Position(Priority priority, int partition, long offset) implements Comparable<Position> {
     private static final Comparator<Position> ORDER = Comparator.comparing(Position::priority)
             .thenComparing(Position::partition)
             .thenComparing(Position::offset);
 
-    /** Reads what {@link #toString} wrote; empty for any other text. */
+    /** Parses the output of {@link #toString}; empty for any other text. */
     public static Optional<Position> parse(String text) {
         String[] parts = text.split(":");
         try {
@@ -23,13 +23,13 @@ public record Position(Priority priority, int partition, long offset) implements
         }
     }
 
-    /** As it is kept in Redis: {@code normal:3:1742}. */
+    /** The form stored in Redis: {@code normal:3:1742}. */
     @Override
     public String toString() {
         return priority.wireName() + ":" + partition + ":" + offset;
     }
 
-    /** The same in every run, as an enum's own is not: collections of positions are to be gone through in one order. */
+    /** Stable across runs, unlike an enum's own hash code, so that collections of positions iterate in the same order. */
     @Override
     public int hashCode() {
         return 31 * (31 * Long.hashCode(offset) + partition) + priority.ordinal();

@@ -14,25 +14,25 @@ import java.util.Set;
 import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
-/** Waiting tasks of equal conditions: any agent that can take one of them can take each. */
+/** Waiting tasks with equal conditions: an agent that can take one of them can take any. */
 final class TaskGroup {
     private static final Duration BUSY_FOR = Duration.ofSeconds(1);
 
     private static final Comparator<WaitingTask> BY_TURN = TaskGroup::byTurn;
 
     final Requirements requirements;
-    /** The agents that suit it; found by {@link Pools}. */
+    /** The agents that suit it; set by {@link Pools}. */
     Pool pool;
 
     private final List<PriorityQueue<WaitingTask>> queues = new ArrayList<>();
     private final Census census = new Census();
-    /** Taken out, but still in their queues: to find one in there costs as much as the queue is long. */
+    /** Removed tasks that are still in their queues, because a removal from a queue costs time linear in its length. */
     private final Set<WaitingTask> ghosts = Collections.newSetFromMap(new IdentityHashMap<>());
 
     private int size;
-    /** Whether tasks of it were left in the last round for which no agent was open, or only such as are left to others. */
+    /** Whether tasks were left over in the last round because no agent was open, or only agents left to others. */
     boolean leftWithout;
-    /** When agents were open to it last. */
+    /** When agents were last open to it. */
     private Instant openAt = Instant.EPOCH;
 
     TaskGroup(Requirements requirements) {
@@ -42,7 +42,7 @@ final class TaskGroup {
         }
     }
 
-    /** Not put together from parts, for it is asked many times for each task. */
+    /** Written out instead of composed comparators, because it is called many times per task. */
     private static int byTurn(WaitingTask one, WaitingTask other) {
         int byTime = one.waitingSince().compareTo(other.waitingSince());
         if (byTime != 0) {
@@ -67,7 +67,7 @@ final class TaskGroup {
         return size == 0;
     }
 
-    /** Has tasks, and agents for them. */
+    /** Whether it has tasks, and agents that can take them. */
     boolean isReady(Instant now) {
         if (pool.open.isEmpty()) {
             return false;
@@ -76,7 +76,7 @@ final class TaskGroup {
         return size > 0;
     }
 
-    /** Whether no agent could take its tasks for a while: where agents are merely busy, one is open again and again. */
+    /** Whether no agent could take its tasks for a while. Agents that are merely busy open up again and again. */
     boolean isBlocked(Instant now) {
         if (now.isBefore(openAt)) {
             // The clock was set back.
@@ -85,7 +85,7 @@ final class TaskGroup {
         return pool.open.isEmpty() && !now.isBefore(openAt.plus(BUSY_FOR));
     }
 
-    /** Whose turn it is: the task of the highest priority, of these the one that has waited longest; null if none may. */
+    /** The next task: the longest-waiting one of the highest priority; null if none may be placed. */
     @Nullable
     Turn turn(Set<Priority> paused) {
         for (PriorityQueue<WaitingTask> queue : queues) {
@@ -97,7 +97,7 @@ final class TaskGroup {
         return null;
     }
 
-    /** The aged tasks that have waited longest, one of each priority that may be placed: no more than its queues, however many wait. */
+    /** The longest-waiting aged task of each priority that may be placed: at most one per queue, however many wait. */
     List<Turn> aged(Aging aging, Instant now, Set<Priority> paused) {
         List<Turn> aged = new ArrayList<>(0);
         for (PriorityQueue<WaitingTask> queue : queues) {
@@ -115,12 +115,12 @@ final class TaskGroup {
         size--;
     }
 
-    /** Takes out one that is in, wherever it stands. */
+    /** Removes a waiting task, wherever it is in its queue. */
     void takeOut(WaitingTask task) {
         ghosts.add(task);
         census.remove(task.position());
         size--;
-        // Seldom enough to cost each of them little.
+        // Rare enough that the amortised cost is small.
         if (ghosts.size() > size) {
             bury();
         }
@@ -140,7 +140,7 @@ final class TaskGroup {
         return queue.peek();
     }
 
-    /** How many of its tasks stand in a partition. */
+    /** The number of its tasks in a partition. */
     int waitingIn(Priority priority, int partition) {
         return census.of(priority, partition);
     }
@@ -159,7 +159,7 @@ final class TaskGroup {
         return first(queues.get(priority.ordinal()));
     }
 
-    /** How many of its tasks have a priority, at most. */
+    /** An upper bound on the number of its tasks of a priority. */
     int most(int level) {
         return queues.get(level).size();
     }
@@ -173,7 +173,7 @@ final class TaskGroup {
             return head.level();
         }
 
-        /** False once the head is placed or taken out. */
+        /** False once the head has been placed or removed. */
         boolean isCurrent() {
             return group.head(head.position().priority()) == head;
         }

@@ -5,12 +5,12 @@ import java.time.Instant;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A task that no agent has yet.
+ * A task that no agent holds yet.
  *
- * @param origin the offset at which it stood in its partition first; another than its position's after it was put off
- * @param waitingSince when it was accepted first, which decides its turn and its aging
- * @param bytes its size in Kafka, for the bound on memory
- * @param trace to which it belongs, as in the header of its record; null if it belongs to none
+ * @param origin its first offset in the partition; differs from that of its position once deferred
+ * @param waitingSince when it was first accepted; determines its turn and its aging
+ * @param bytes size in Kafka, for the memory limit
+ * @param trace the trace header of its record; null if it has none
  */
 public record WaitingTask(
         Task task,
@@ -20,7 +20,7 @@ public record WaitingTask(
         int bytes,
         @Nullable String trace) {
 
-    /** One that belongs to no trace. */
+    /** A task without a trace. */
     public WaitingTask(Task task, Position position, long origin, Instant waitingSince, int bytes) {
         this(task, position, origin, waitingSince, bytes, null);
     }
@@ -29,12 +29,12 @@ public record WaitingTask(
         return task.taskId();
     }
 
-    /** Whether it was moved from where it stood to the tail of its partition. */
+    /** Whether the task was deferred to the tail of its partition. */
     public boolean wasPutOff() {
         return origin != position.offset();
     }
 
-    /** 0 for urgent to 4 for low. */
+    /** The priority level, 0 for urgent to 4 for low. */
     int level() {
         return position.priority().ordinal();
     }

@@ -1,6 +1,6 @@
 /**
- * Which waiting task goes to which agent, now: the decision at the heart of the coordinator. Pure: no input or output, no clock.
- * One {@link io.aitbc.coordinator.match.Backlog} and one {@link io.aitbc.coordinator.match.Matcher} belong to one thread.
+ * Which waiting task goes to which agent: the coordinator's core decision. Pure: no input or output, no clock. A {@link
+ * io.aitbc.coordinator.match.Backlog} and a {@link io.aitbc.coordinator.match.Matcher} are owned by one thread.
  */
 @NullMarked
 package io.aitbc.coordinator.match;

@@ -4,8 +4,8 @@ import io.lettuce.core.SetArgs;
 import java.time.Duration;
 
 /**
- * Keys that one caller at a time holds, whichever coordinator serves it: of commands that come several at once, one is carried out, and
- * the others see what came of it. A claim ends by itself, should its holder die. May be used by any thread.
+ * Exclusive claims held by one caller at a time, across coordinators. Of concurrent duplicate commands, one is executed, and the
+ * others see its outcome. A claim expires if its holder dies. Thread-safe.
  */
 public final class Claims {
     private final Redis redis;
@@ -14,7 +14,7 @@ public final class Claims {
         this.redis = redis;
     }
 
-    /** Whether the caller holds the claim now, until it lets go or the time is over. */
+    /** Tries to take the claim; returns whether the caller now holds it, until it is released or expires. */
     public boolean take(String key, Duration lasting) {
         return "OK".equals(redis.sync().set(key, "1", SetArgs.Builder.nx().px(lasting.toMillis())));
     }

@@ -18,8 +18,8 @@ import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The connection to Redis, opened when first needed and re-established by itself afterwards. While Redis is away each command
- * fails at once. May be used by any thread.
+ * The connection to Redis, opened on first use and re-established automatically. While Redis is unavailable every command fails
+ * at once. Thread-safe.
  */
 public final class Redis implements AutoCloseable {
     private static final Script SET_ASIDE = Script.beside(Redis.class, "set-aside");
@@ -30,7 +30,7 @@ public final class Redis implements AutoCloseable {
     private final int database;
     private volatile @Nullable StatefulRedisConnection<String, String> connection;
 
-    /** @param database the number of the one that the client connects to */
+    /** @param database number of the database the client connects to */
     public Redis(RedisClient client, int database) {
         this.client = client;
         this.database = database;
@@ -45,9 +45,9 @@ public final class Redis implements AutoCloseable {
     }
 
     /**
-     * Reads a key that is to be a hash. Anything else in its place is set aside, and read as an empty hash.
+     * Reads a key that must be a hash. A value of another type is quarantined, and read as an empty hash.
      *
-     * @param read what is read of it
+     * @param read reads from the hash
      */
     public <T> CompletableFuture<T> readHash(
             String key, Function<RedisAsyncCommands<String, String>, RedisFuture<T>> read) {
@@ -61,7 +61,7 @@ public final class Redis implements AutoCloseable {
         });
     }
 
-    /** The same, waiting for the answer. */
+    /** The blocking form of {@link #readHash}. */
     public <T> T readHashNow(String key, Function<RedisCommands<String, String>, T> read) {
         try {
             return read.apply(sync());
@@ -80,19 +80,19 @@ public final class Redis implements AutoCloseable {
     }
 
     /**
-     * Sets a hash aside that cannot be read, unless it has changed since.
+     * Quarantines an unreadable hash, unless it has changed since it was read.
      *
-     * @param seen the fields that show it, as they were read
+     * @param seen the fields that show it is unreadable, as read
      */
     public void setAside(String key, Map<String, String> seen) {
         setAside(key, "whole", seen, Map.of());
     }
 
     /**
-     * Sets fields of a hash aside that cannot be read, unless they have changed since.
+     * Quarantines unreadable fields of a hash, unless they have changed since they were read.
      *
-     * @param seen the fields, as they were read
-     * @param instead what takes the place of some; all others are removed
+     * @param seen the fields, as read
+     * @param instead replacement values for some fields; all others are removed
      */
     public void setFieldsAside(String key, Map<String, String> seen, Map<String, String> instead) {
         setAside(key, "fields", seen, instead);
@@ -104,12 +104,15 @@ public final class Redis implements AutoCloseable {
         SET_ASIDE.runNow(this, arguments);
     }
 
-    /** Sets aside what stands in the place of keys that exist once; returns what has been set aside since anyone asked last. */
+    /**
+     * Quarantines values of the wrong type among the global keys; returns what has been quarantined since the last call by any
+     * coordinator.
+     */
     public List<String> inspect() {
         return INSPECT.runNow(this, List.of()).stream().map(String.class::cast).toList();
     }
 
-    /** The same Redis over a connection of its own; whoever asks for it closes it. */
+    /** The same Redis over a separate connection, which the caller must close. */
     public Redis another() {
         return new Redis(client, database);
     }
@@ -118,12 +121,12 @@ public final class Redis implements AutoCloseable {
         return client.connectPubSub(StringCodec.UTF8);
     }
 
-    /** Fails unless Redis takes writes: one that is full, or a replica, still answers reads. */
+    /** Fails unless Redis accepts writes: a full one, or a replica, still answers reads. */
     public void proveWritable() {
         sync().psetex(Keys.PROBE, PROBE_LASTS_MS, "written");
     }
 
-    /** A counter, as it was read: 0 if it is missing, or no number until it has been set aside. */
+    /** Parses a counter as read: 0 if missing, or if not a number, until it is quarantined. */
     public static long count(@Nullable String text) {
         try {
             return text == null ? 0 : Long.parseLong(text);
@@ -132,12 +135,12 @@ public final class Redis implements AutoCloseable {
         }
     }
 
-    /** A channel of this database's own: Redis does not keep those of different databases apart. */
+    /** The name of a channel, qualified by database: Redis channels are shared by all databases. */
     public String channel(String name) {
         return database == 0 ? name : name + ":" + database;
     }
 
-    /** What went wrong, as the failure of Redis that it is: a connection that is reset comes as an exception of the network. */
+    /** Wraps a failure as a Redis exception: a reset connection surfaces as a network exception. */
     public static RedisException failure(Throwable cause) {
         return cause instanceof RedisException known ? known : new RedisException(cause.getMessage(), cause);
     }

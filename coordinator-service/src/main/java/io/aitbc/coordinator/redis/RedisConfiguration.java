@@ -20,7 +20,7 @@ class RedisConfiguration {
         return options -> options.disconnectedBehavior(ClientOptions.DisconnectedBehavior.REJECT_COMMANDS);
     }
 
-    /** By default the time between tries grows to half a minute, and dispatch would wait as long after Redis is back. */
+    /** Bounds the reconnect delay. By default it grows to 30 s, and dispatch would wait that long after Redis is back. */
     @Bean
     ClientResourcesBuilderCustomizer tryAgainSoonWhileRedisIsAway() {
         return resources -> resources.reconnectDelay(

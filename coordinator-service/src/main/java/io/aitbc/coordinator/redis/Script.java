@@ -17,13 +17,12 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 
 /**
- * A Lua script that runs in Redis as one atomic step and answers with a flat list of texts and numbers. Its one key is the channel on
- * which it may give notice of what it did. Keys that somebody has spoilt are set aside, see {@code guard.lua}, so that no script fails
- * because of them.
+ * A Lua script that runs in Redis atomically and returns a flat list of strings and numbers. Its only key is the channel on which
+ * it may publish notices. Corrupt keys are quarantined, see {@code guard.lua}, so that they do not make scripts fail.
  */
 public final class Script {
     private static final long WAIT_SECONDS = 5;
-    /** Precedes every script: sets spoilt keys aside. */
+    /** Prepended to every script: quarantines corrupt keys. */
     private static final String GUARD = text(Script.class, "guard");
 
     private final String text;
@@ -34,7 +33,7 @@ public final class Script {
         this.digest = Base16.digest(text.getBytes(StandardCharsets.UTF_8));
     }
 
-    /** Loads {@code <name>.lua} that stands beside a class. */
+    /** Loads {@code <name>.lua} from the package of a class. */
     public static Script beside(Class<?> owner, String name) {
         return new Script(GUARD + text(owner, name));
     }
@@ -42,7 +41,7 @@ public final class Script {
     private static String text(Class<?> owner, String name) {
         try (InputStream resource = owner.getResourceAsStream(name + ".lua")) {
             if (resource == null) {
-                throw new IllegalStateException("there is no " + name + ".lua beside " + owner.getName());
+                throw new IllegalStateException("missing script " + name + ".lua beside " + owner.getName());
             }
             return new String(resource.readAllBytes(), StandardCharsets.UTF_8);
         } catch (IOException e) {
@@ -50,7 +49,7 @@ public final class Script {
         }
     }
 
-    /** Runs the script; the future fails if Redis is away or the script is at fault. */
+    /** Runs the script; the future fails if Redis is unavailable or the script has an error. */
     public CompletableFuture<List<Object>> run(Redis redis, List<String> arguments) {
         String[] keys = {redis.channel(Keys.AGENT_EVENTS)};
         String[] values = arguments.toArray(String[]::new);
@@ -64,14 +63,14 @@ public final class Script {
         }
         return first.exceptionallyCompose(failure -> {
             Throwable cause = failure instanceof CompletionException ? failure.getCause() : failure;
-            // Redis forgets scripts when it restarts.
+            // Redis loses its script cache on restart.
             return cause instanceof RedisNoScriptException
                     ? redis.async().<List<Object>>eval(text, ScriptOutputType.MULTI, keys, values)
                     : CompletableFuture.failedFuture(cause);
         });
     }
 
-    /** Runs the script and waits for its answer. */
+    /** Runs the script and waits for its result. */
     public List<Object> runNow(Redis redis, List<String> arguments) {
         try {
             return run(redis, arguments).get(WAIT_SECONDS, TimeUnit.SECONDS);

@@ -6,8 +6,8 @@ import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 
 /**
- * Texts as UTF-8, each written from an array of its own: Lettuce's codec takes a buffer from its pool for each, which costs more than
- * the text, for scripts have ten thousand short arguments.
+ * A UTF-8 codec that writes each string from its own array. Lettuce's codec takes a pooled buffer per string, which costs more
+ * than the string itself: scripts have ten thousand short arguments.
  */
 final class Utf8 implements RedisCodec<String, String> {
     @Override

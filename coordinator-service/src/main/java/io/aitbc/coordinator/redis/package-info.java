@@ -1,6 +1,7 @@
 /**
- * The edge to Redis that several features share: one connection, scripts, and the names of keys. Key names are published
- * interface: operators read them with {@code redis-cli}. Scripts build the same names from ids, so Redis Cluster is not supported.
+ * The Redis infrastructure shared by several features: one connection, scripts, and key names. Key names are a published
+ * interface: operators read them with {@code redis-cli}. Scripts build the same names from ids, so Redis Cluster is not
+ * supported.
  */
 @NullMarked
 package io.aitbc.coordinator.redis;

@@ -5,7 +5,7 @@ import io.opentelemetry.api.trace.StatusCode;
 import java.time.Instant;
 import org.jspecify.annotations.Nullable;
 
-/** Something that is done with a task, and takes its time. */
+/** A span: a timed step in the processing of a task. */
 public final class Step {
     private final @Nullable Span span;
     private final @Nullable String parent;
@@ -17,17 +17,17 @@ public final class Step {
         this.trace = trace;
     }
 
-    /** What it follows from; null if that belonged to no trace. */
+    /** The parent trace header; null if there is none. */
     public @Nullable String parent() {
         return parent;
     }
 
-    /** What follows from it belongs to this trace; null if there is none. */
+    /** The trace header for subsequent steps; null if there is none. */
     public @Nullable String trace() {
         return trace;
     }
 
-    /** @param failure null if it went well */
+    /** @param failure null on success */
     public void end(@Nullable Throwable failure) {
         if (span != null) {
             if (failure != null) {

@@ -7,14 +7,14 @@ import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.header.Header;
 import org.jspecify.annotations.Nullable;
 
-/** The trace that a record belongs to. */
+/** Reads and writes the trace header of records. */
 public final class TraceHeader {
-    /** Longer ones are of a version that is yet to come, or of nobody. */
+    /** Length of the current version; anything longer is a future version, or invalid. */
     private static final int LENGTH = 55;
 
     private TraceHeader() {}
 
-    /** As it stands there; null if there is none that makes sense. */
+    /** The trace of a record; null if absent or invalid. */
     public static @Nullable String of(ConsumerRecord<?, ?> record) {
         Header header = record.headers().lastHeader(TaskHeaders.TRACEPARENT);
         return header == null || header.value() == null
@@ -22,7 +22,7 @@ public final class TraceHeader {
                 : checked(new String(header.value(), StandardCharsets.US_ASCII));
     }
 
-    /** The same text, or null if it is no trace's. */
+    /** The given text, or null if it is not a valid trace header. */
     public static @Nullable String checked(@Nullable String text) {
         if (text == null || text.length() != LENGTH) {
             return null;

@@ -16,8 +16,8 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Tells a collector of traces (OpenTelemetry) what is done with tasks; without one, nothing is done and nothing costs. May be used by
- * any thread, and never waits: what the collector does not take in time is dropped.
+ * Exports task spans to an OpenTelemetry collector; a no-op at no cost if none is configured. Thread-safe and non-blocking: spans
+ * that the collector does not accept in time are dropped.
  */
 public final class Traces implements AutoCloseable {
     private static final W3CTraceContextPropagator W3C = W3CTraceContextPropagator.getInstance();
@@ -42,13 +42,14 @@ public final class Traces implements AutoCloseable {
         this.tracer = telemetry == null ? null : telemetry.getTracer("io.aitbc.coordinator");
     }
 
-    /** Tells nobody. */
+    /** A no-op instance. */
     public static Traces none() {
         return new Traces(null);
     }
 
     /**
-     * Tells a collector over OTLP. All else is as the variables say that OpenTelemetry has for it, such as {@code OTEL_TRACES_SAMPLER}.
+     * An instance that exports over OTLP. Everything else follows OpenTelemetry's own variables, such as {@code
+     * OTEL_TRACES_SAMPLER}.
      *
      * @param endpoint such as {@code http://collector:4318}
      */
@@ -73,12 +74,12 @@ public final class Traces implements AutoCloseable {
         }
     }
 
-    /** Something begins now. @param trace to which it belongs; null: to one of its own */
+    /** Starts a span now. @param trace its parent; null: starts a new trace */
     public Step begin(String name, SpanKind kind, String taskId, @Nullable String trace) {
         return begin(name, kind, taskId, trace, null);
     }
 
-    /** Something began a while ago. */
+    /** Starts a span at a time in the past. */
     public Step begin(String name, SpanKind kind, String taskId, @Nullable String trace, @Nullable Instant at) {
         if (tracer == null) {
             return new Step(null, trace, trace);
@@ -96,7 +97,7 @@ public final class Traces implements AutoCloseable {
         return new Step(begun, trace, headers.get(TaskHeaders.TRACEPARENT));
     }
 
-    /** Something that somebody else did. */
+    /** Records a completed span on behalf of an agent. */
     public void did(String name, String taskId, @Nullable String trace, Instant from, Instant to, String agentId) {
         if (tracer != null && trace != null) {
             begin(name, SpanKind.CONSUMER, taskId, trace, from)

@@ -1,6 +1,6 @@
 /**
- * One trace for each task, from its submission over match and agent to the settled result, in the {@code traceparent} headers of Kafka's
- * records (W3C). What came with a header goes on with it, whether or not this coordinator tells anyone of its own part.
+ * One trace per task, from submission through matching and the agent to the settled result, in the {@code traceparent} headers of
+ * Kafka records (W3C). An incoming header is always passed on, whether or not this coordinator exports its own spans.
  */
 @NullMarked
 package io.aitbc.coordinator.trace;

@@ -1,9 +1,9 @@
--- Precedes every script and replaces redis.call: a key of the wrong type, or a counter that is no number, is set aside, and the script
--- continues as if it had never existed. What is set aside is kept as spoilt:{key} for a week and reported once, see SpoiltKeys.java.
--- Guarantee: no error that a spoilt key causes reaches a script. Any other, such as a Redis that refuses to write, does.
+-- Prepended to every script; replaces redis.call. A key of the wrong type, or a counter that is not a number, is quarantined, and the
+-- script continues as if it had never existed. Quarantined data is kept as spoilt:{key} for a week and reported once, see SpoiltKeys.java.
+-- Guarantee: no error caused by a corrupt key reaches a script. Any other error does, for example when Redis refuses writes.
 local server, call = redis, redis.call
 local kept_s, most_reports, longest_quote = 604800, 1000, 100
--- No clock is so far ahead: a later time was not written by a coordinator.
+-- Clocks do not deviate this far: a later time was not written by a coordinator.
 local farthest_ms = 86400000
 
 local function report(text)
@@ -22,13 +22,13 @@ local function set_aside(key, why)
   call('RENAME', key, aside)
   call('EXPIRE', aside, kept_s)
   if key == 'agents:events' then
-    -- Not from 1: whoever follows the numbers is to find out that some are missing.
+    -- Do not restart at 1: subscribers that follow the numbers must detect the gap.
     call('SET', key, call('TIME')[1] .. '000')
   end
   report(key .. ' (' .. (why or 'a ' .. call('TYPE', aside).ok) .. ')')
 end
 
--- Removes one field of a hash, or puts something in its place.
+-- Removes one field of a hash, or replaces its value.
 local function set_field_aside(key, field, instead)
   local value, aside = call('HGET', key, field), 'spoilt:' .. key
   local reply = server.pcall('HSET', aside, field, value)
@@ -70,16 +70,16 @@ local redis = setmetatable({
   end,
 }, { __index = server })
 
--- A number that arithmetic can rely on.
+-- Returns a number that is safe for arithmetic.
 local function number(text, otherwise)
   local value = tonumber(text)
   return value and value == value and math.abs(value) < 1e300 and value or otherwise
 end
 
--- A failing attempt is fenced off, and its dead letter on the way: see fence.lua.
+-- A failing attempt is fenced, and its dead letter is being written: see fence.lua.
 local ended = { completed = true, failed = true, failing = true, cancelled = true, expired = true }
 
--- Whether status, attempt and agent of a task, as read, can be relied on; all are missing of a task that is unknown.
+-- Whether status, attempt and agent of a task, as read, are consistent; all are missing for an unknown task.
 local function is_sound(status, attempt, agent_id)
   if status == 'assigned' or status == 'queued' then
     return number(attempt) and (agent_id or status == 'queued')
@@ -87,7 +87,8 @@ local function is_sound(status, attempt, agent_id)
   return ended[status] or not (status or attempt or agent_id)
 end
 
--- The key of a task, and its status, attempt, agent and further fields. If these cannot be relied on the task is unknown from now on.
+-- Returns the key of a task, and its status, attempt, agent and further fields. If these are inconsistent, the task
+-- becomes unknown.
 local function task_of(id, ...)
   local task = 'task:' .. id
   local seen = redis.call('HMGET', task, 'status', 'attempt', 'agent_id', ...)
@@ -98,7 +99,7 @@ local function task_of(id, ...)
   return task, seen
 end
 
--- Makes a task known again of which nothing is but that an agent holds this attempt of it; false if the agent does not.
+-- Restores a lost task from the attempt an agent holds; returns false if the agent does not hold it.
 local function revive(task_id, attempt, agent_id)
   local note = redis.call('HGET', 'agent:' .. agent_id .. ':inflight', task_id)
   local read, held = pcall(cjson.decode, note or '')

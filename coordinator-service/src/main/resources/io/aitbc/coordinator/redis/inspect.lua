@@ -1,7 +1,7 @@
--- Sets aside what stands in the place of the keys that exist once, and takes the reports of all that has been set aside.
--- Guarantee: a report is returned once, whoever asks.
--- KEYS   1 the channel of notices, not used
--- Returns the reports: what was set aside, and what it was
+-- Quarantines values of the wrong type among the global keys, and takes all quarantine reports.
+-- Guarantee: each report is returned once, to one caller.
+-- KEYS   1 the notice channel, unused
+-- Returns the reports: what was quarantined, and what it contained
 local kinds = {
   ['agents:active'] = 'set', ['agents:known'] = 'set', ['agents:heartbeats'] = 'zset', ['agents:gone'] = 'zset',
   ['agents:deadlines'] = 'zset', ['agents:departed'] = 'zset', ['agents:events'] = 'string', ['tasks:completed'] = 'list',
@@ -33,7 +33,7 @@ end
 if not string.match(redis.call('GET', 'agents:events') or '0', '^%-?%d+$') then
   set_aside('agents:events', 'not a number')
 end
--- Whoever sets it lets it expire.
+-- Its writer always sets an expiry.
 if redis.call('TTL', 'index:rebuilding') == -1 then
   set_aside('index:rebuilding', 'does not expire')
 end

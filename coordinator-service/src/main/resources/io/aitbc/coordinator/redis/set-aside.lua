@@ -1,8 +1,8 @@
--- Sets a key aside, or some fields of a hash, that cannot be read.
--- Guarantee: what has been changed since it was read stays.
--- KEYS   1 the channel of notices, not used
--- ARGV   1 key, 2 'type' if it is to be a hash and is none, 'whole' or 'fields', then for each field three: its name, its value as it was
---        read, and what takes its place, or ''
+-- Quarantines an unreadable key, or unreadable fields of a hash.
+-- Guarantee: data that has changed since it was read is kept.
+-- KEYS   1 the notice channel, unused
+-- ARGV   1 key, 2 'type' if the key must be a hash and is not, 'whole' or 'fields', then three per field: its name, its value as read,
+--        and its replacement, or ''
 -- Returns nothing
 local key = ARGV[1]
 if ARGV[2] == 'type' then

@@ -9,7 +9,7 @@ import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
-/** An agent for tests: active, idle and in the best of health unless said otherwise. */
+/** An agent for tests: active, idle and fully healthy by default. */
 public final class AnAgent {
     public static final Instant NOW = Instant.parse("2026-11-01T12:00:00Z");
 

@@ -138,8 +138,8 @@ class HealthTest {
 
         assertThat(Health.costs(agent, NOW, POLICY))
                 .containsExactly(
-                        "it has been silent for 57 s, which costs health from 30 s on",
-                        "85 % of the processor and 50 % of the memory are in use, which costs health from 70 % on",
+                        "it has been silent for 57 s, which reduces health after 30 s",
+                        "its CPU usage is 85 % and its memory usage 50 %, which reduces health above 70 %",
                         "50 % of its recent results were failures",
                         "its status is maintenance");
         assertThat(Health.costs(AnAgent.named("a").build(), NOW, POLICY)).isEmpty();

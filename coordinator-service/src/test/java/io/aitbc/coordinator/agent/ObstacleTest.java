@@ -27,7 +27,7 @@ class ObstacleTest {
                     {"services":["s"]}            | missing_service: it has no service s
                     {"tags":["t"]}                | missing_tag: it has no tag t
                     {"chain_id":"b"}              | wrong_chain: its chain is a, not b
-                    {"region":"eu"}               | wrong_region: its region is not known, not eu
+                    {"region":"eu"}               | wrong_region: its region is unknown, not eu
                     {"min_health_score":1.0}      |
                     """)
     void whatTheTaskAsksForAndTheAgentHasNot(String requirements, String obstacles) {
@@ -49,12 +49,12 @@ class ObstacleTest {
                 .build();
         assertThat(text(agent, "{\"min_health_score\":0.9}"))
                 .isEqualTo("not_active: its status is maintenance; unhealthy: its health score is 0.47, below 0.90; "
-                        + "over_cpu_limit: its processor is used to 0.95, the limit is 0.90; "
-                        + "over_memory_limit: its memory is used to 0.85, the limit is 0.80; "
+                        + "over_cpu_limit: its CPU usage is 0.95, the limit is 0.90; "
+                        + "over_memory_limit: its memory usage is 0.85, the limit is 0.80; "
                         + "full: it holds 2 tasks, its capacity is 2");
     }
 
-    /** Whoever asks is told of an obstacle exactly when the matcher sees one. */
+    /** The API reports an obstacle exactly when the matcher sees one. */
     @Test
     void thereIsNoneExactlyIfTheAgentIsEligibleAndHasRoom() {
         Random random = new Random(7);

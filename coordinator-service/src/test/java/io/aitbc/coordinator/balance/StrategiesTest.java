@@ -61,20 +61,20 @@ class StrategiesTest {
                         agent("a").holds(2).capacity(1000),
                         agent("b").holds(1).capacity(2)),
                 choice(
-                        "of equals the smallest share",
+                        "among equals the smallest share",
                         LEAST_CONNECTIONS,
                         "b",
                         agent("a").holds(3).capacity(4),
                         agent("b").holds(3).capacity(8)),
                 choice(
-                        "most left",
+                        "most free resources",
                         RESOURCE_BASED,
                         "b",
                         agent("a").load(0.5, 0.5),
                         agent("b").load(0.2, 0.2),
                         agent("c").load(0.4, 0.1)),
                 choice(
-                        "processor before memory",
+                        "CPU before memory",
                         RESOURCE_BASED,
                         "b",
                         agent("a").load(0.5, 0.4),
@@ -106,48 +106,48 @@ class StrategiesTest {
                         agent("sydney").location(-33.8688, 151.2093),
                         agent("apia").location(-13.8, -171.8)),
                 choice(
-                        "far in the region before near outside it",
+                        "far inside the region before near outside it",
                         GEOGRAPHIC,
                         near("eu", PARIS),
                         "athens",
                         agent("london").location(51.5, -0.1).region("uk"),
                         agent("athens").location(37.9, 23.7).region("eu")),
                 choice(
-                        "nowhere in the region before near outside it",
+                        "unknown location in the region before near outside it",
                         GEOGRAPHIC,
                         near("eu", PARIS),
                         "nowhere",
                         agent("london").location(51.5, -0.1).region("uk"),
                         agent("nowhere").region("eu").capacity(2).holds(1)),
                 choice(
-                        "outside when nobody is inside",
+                        "outside the region when no agent is inside",
                         GEOGRAPHIC,
                         near("eu", PARIS),
                         "london",
                         agent("new-york").location(40.7, -74.0).region("us"),
                         agent("london").location(51.5, -0.1)),
                 choice(
-                        "the antipodes before nowhere",
+                        "the antipodes before an unknown location",
                         GEOGRAPHIC,
                         near(null, PARIS),
                         "z-antipodes",
                         agent("a-nowhere"),
                         agent("z-antipodes").location(-48.8566, -177.6478)),
                 choice(
-                        "of equally near the less loaded",
+                        "among equally near the less loaded",
                         GEOGRAPHIC,
                         near(null, PARIS),
                         "b",
                         agent("a").location(50, 3).holds(2),
                         agent("b").location(50, 3).holds(1)),
                 choice(
-                        "without a wish the less loaded",
+                        "without a requested location the less loaded",
                         GEOGRAPHIC,
                         "b",
                         agent("a").holds(2),
                         agent("b").holds(1)),
                 choice(
-                        "one of which nothing is known first",
+                        "an agent without a track record first",
                         LEAST_RESPONSE_TIME,
                         "new",
                         agent("fast").responds(0.001, 0),
@@ -165,19 +165,19 @@ class StrategiesTest {
                         agent("a").responds(3, 0),
                         agent("b").responds(2, 0)),
                 choice(
-                        "the slower that has less to do",
+                        "the slower agent with less to do",
                         LEAST_RESPONSE_TIME,
                         "slow",
                         agent("fast").responds(1, 0).holds(3),
                         agent("slow").responds(3, 0)),
                 choice(
-                        "who was slow a while ago",
+                        "an agent that was slow a while ago",
                         LEAST_RESPONSE_TIME,
                         "was-slow",
                         agent("fast").responds(1, 0),
                         agent("was-slow").responds(2, 60)),
                 choice(
-                        "not who was slow just now",
+                        "not an agent that was slow just now",
                         LEAST_RESPONSE_TIME,
                         "fast",
                         agent("fast").responds(1, 0),
@@ -195,7 +195,7 @@ class StrategiesTest {
                         "a",
                         agent("a").holds(99)),
                 choice(
-                        "never who holds far more than its share",
+                        "never an agent far above its share",
                         CONSISTENT_HASH,
                         "b",
                         agent("a").holds(9),
@@ -406,7 +406,7 @@ class StrategiesTest {
         assertThat(choices).containsExactly("london", "london", "lyon", "lyon", "lyon", "new-york");
     }
 
-    /** Held against the haversine formula, which knows nothing of chords. */
+    /** Compared with the haversine formula, which does not use chords. */
     @ParameterizedTest
     @ValueSource(longs = {1, 2, 3})
     void theNearestIsTheOneByGreatCircle(long seed) {
@@ -448,7 +448,7 @@ class StrategiesTest {
                 * Math.asin(Math.sqrt(halfLat * halfLat + Math.cos(lat1) * Math.cos(lat2) * halfLon * halfLon));
     }
 
-    /** The example that nginx's own description gives, and others worked out by its rule. */
+    /** The example from nginx's own description, and others derived from its rule. */
     @ParameterizedTest(name = "weights {0}: {1}")
     @CsvSource({
         "5 1 1,   a a b a c a a",
@@ -472,7 +472,7 @@ class StrategiesTest {
                 .isEqualTo(Stream.concat(expected.stream(), expected.stream()).toList());
     }
 
-    /** Against nginx's rule as it is written, agent by agent, while agents come and go. */
+    /** Compared with a literal implementation of nginx's rule, agent by agent, while agents come and go. */
     @ParameterizedTest
     @ValueSource(longs = {1, 2, 3, 4, 5})
     void weightedTurnsFollowTheRuleWhileAgentsComeAndGo(long seed) {
@@ -484,7 +484,7 @@ class StrategiesTest {
             credits.put(
                     new Candidate(agent("a" + i).weight(1 + random.nextInt(4)).build()), 0L);
         }
-        // All arrive once, in order, for of equals the one that arrived first is chosen.
+        // All arrive once, in order: among equals, the one that arrived first is chosen.
         credits.keySet().forEach(selection::put);
         credits.keySet().forEach(agent -> in.put(agent, 0L));
         for (int step = 0; step < 2_000; step++) {
@@ -530,7 +530,7 @@ class StrategiesTest {
         assertThat(choices(selection, 4)).containsExactly("a", "a", "b", "a");
     }
 
-    /** Of two different ones drawn the better: the best of n is chosen in 2 of n cases, the worst never. */
+    /** With two distinct agents drawn, the best of n is chosen in 2 of n cases, the worst never. */
     @Test
     void ofTwoChoicesTheBetterIsTaken() {
         int agents = 10;
@@ -551,7 +551,10 @@ class StrategiesTest {
         assertThat(chiSquare).as("8 degrees of freedom, p = 0.001").isLessThan(26.1);
     }
 
-    /** Mitzenmacher: of n tasks to n agents, the fullest gets about log log n, where one choice gives log n / log log n. */
+    /**
+     * Mitzenmacher: of n tasks to n agents, the fullest gets about log log n, compared with log n / log log n for a single
+     * choice.
+     */
     @Test
     void twoChoicesSpreadFarBetterThanOne() {
         assertThat(fullest(POWER_OF_TWO_CHOICES)).isLessThanOrEqualTo(5);
@@ -568,7 +571,7 @@ class StrategiesTest {
         return agents.stream().mapToInt(Candidate::held).max().orElseThrow();
     }
 
-    /** Each is given work until its expected time is that of the others: shares go by the inverse of the response. */
+    /** Each agent gets work until its expected time equals the others': shares are inversely proportional to response times. */
     @Test
     void whoRespondsFasterHoldsMoreInProportion() {
         List<Candidate> agents = Stream.of(1.0, 2.0, 4.0, 8.0)
@@ -595,7 +598,7 @@ class StrategiesTest {
                 .mapToObj(i -> place(selection.next(keyed("session-1")), selection))
                 .toList();
 
-        // Of 81 to 84 tasks among ten, a share is 8.1 to 8.4, and a quarter more is at most 10.5: so up to eleven.
+        // Of 81 to 84 tasks among ten, a share is 8.1 to 8.4, and 1.25 times that at most 10.5: so up to 11.
         assertThat(choices.subList(0, 3)).containsOnly(home.id());
         assertThat(choices.get(3)).isNotEqualTo(home.id());
         home.answered();
@@ -603,7 +606,7 @@ class StrategiesTest {
         assertThat(selection.next(keyed("session-1"))).isSameAs(home);
     }
 
-    /** The paper's promise: nobody holds more than 1.25 times its share, by capacity, rounded up. */
+    /** The paper's guarantee: no agent holds more than 1.25 times its share, by capacity, rounded up. */
     @ParameterizedTest
     @ValueSource(longs = {1, 2, 3})
     void noAgentHoldsMoreThanABoundedShare(long seed) {
@@ -616,7 +619,7 @@ class StrategiesTest {
         Selection selection = CONSISTENT_HASH.select(random);
         agents.forEach(selection::put);
         for (int held = 0; held < 3_000; held++) {
-            // A few keys make half of the load.
+            // A few keys account for half of the load.
             String key = random.nextBoolean() ? "hot-" + random.nextInt(3) : "key-" + random.nextInt(100_000);
             Candidate chosen = selection.next(keyed(key));
             place(chosen, selection);
@@ -743,7 +746,7 @@ class StrategiesTest {
         return selection;
     }
 
-    /** Gives the chosen one a task, as the matcher does. */
+    /** Gives the chosen agent a task, as the matcher does. */
     private static String place(Candidate chosen, Selection selection) {
         selection.chosen(chosen);
         chosen.placed();

@@ -11,7 +11,7 @@ import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
-/** A waiting task for tests: normal, just accepted, for anyone unless said otherwise. */
+/** A waiting task for tests: priority normal, just accepted, without requirements by default. */
 public final class ATask {
     private final String id;
     private Priority priority = Priority.NORMAL;
@@ -81,7 +81,7 @@ public final class ATask {
         return this;
     }
 
-    /** Put off from an earlier offset of its partition. */
+    /** Deferred from an earlier offset of its partition. */
     public ATask putOffFrom(long offset) {
         this.origin = offset;
         return this;

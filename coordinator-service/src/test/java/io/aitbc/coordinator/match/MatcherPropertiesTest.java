@@ -26,13 +26,14 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * Random loads, each made by a seed that the test's name tells, against a model that looks at every task and every agent each time.
+ * Random loads, each from the seed in the test's name, checked against a naive model that examines every task and every agent
+ * each time.
  */
 class MatcherPropertiesTest {
     private static final int STEPS = 400;
     private static final long AGING_SECONDS = 60;
     private static final double AGED_SHARE = 0.1;
-    /** With a threshold of 0.5, an idle agent that never fails is fit until half-way from interval to timeout. */
+    /** With a threshold of 0.5, an idle agent without failures is healthy enough until half-way from interval to timeout. */
     private static final HealthPolicy HEALTH =
             new HealthPolicy(Duration.ofSeconds(30), Duration.ofSeconds(300), 0.5, 0.9, 0.9);
 
@@ -48,7 +49,7 @@ class MatcherPropertiesTest {
         new Load(new Random(seed)).run();
     }
 
-    /** Over all loads, since pools change too often in one to count in each. */
+    /** Checked over all loads together, because pools change too rarely to count in each. */
     @Test
     void everyTenthContendedChoiceIsForTheAged() {
         int contended = 0;
@@ -60,11 +61,11 @@ class MatcherPropertiesTest {
             forAged += load.forAged;
         }
 
-        assertThat(contended).as("or the loads show nothing").isGreaterThan(500);
+        assertThat(contended).as("otherwise the loads prove nothing").isGreaterThan(500);
         assertThat((double) forAged / contended).isBetween(0.07, 0.13);
     }
 
-    /** What the matcher should know, and nothing cleverer. */
+    /** The naive model. */
     private static final class Load {
         final Random random;
         final List<WaitingTask> waiting = new ArrayList<>();
@@ -93,7 +94,7 @@ class MatcherPropertiesTest {
                     match(random.nextInt(8) == 0 ? 1_000 : random.nextInt(6));
                 }
             }
-            assertThat(placed).as("placed, or the load shows nothing").isGreaterThan(20);
+            assertThat(placed).as("placed; otherwise the load proves nothing").isGreaterThan(20);
             assertThat(blocked).as("rounds with blocked tasks").isGreaterThan(5);
         }
 
@@ -135,7 +136,7 @@ class MatcherPropertiesTest {
             }
         }
 
-        /** The only exception from the order of priorities. */
+        /** The only exception to priority order. */
         void mustBeTheAgedOnesTurn(WaitingTask task, Agent agent, List<WaitingTask> before) {
             WaitingTask mostUrgent = before.stream()
                     .filter(one -> before.stream().noneMatch(other -> goesBefore(other, one)))
@@ -153,7 +154,7 @@ class MatcherPropertiesTest {
                     .noneMatch(other -> other.waitingSince().isBefore(task.waitingSince()));
         }
 
-        /** Whether an aged task could have an agent that goes to a more urgent one. */
+        /** Whether an aged task could take an agent that goes to a more urgent task. */
         boolean competes(WaitingTask aged, WaitingTask moreUrgent, Agent agent) {
             long waited = Math.max(0, Duration.between(aged.waitingSince(), now).toSeconds());
             int level = level(aged);
@@ -255,7 +256,7 @@ class MatcherPropertiesTest {
             waiting.add(task);
         }
 
-        /** The registry grants, or says that others have filled the agent, or is away. */
+        /** The registry grants the placement, reports that others have filled the agent, or is unavailable. */
         void answer() {
             if (unanswered.isEmpty()) {
                 return;
@@ -303,7 +304,7 @@ class MatcherPropertiesTest {
             }
         }
 
-        /** Placements on it are answered before it may come back. */
+        /** Placements on the agent are answered before it may come back. */
         void agentGoes() {
             String id = agentId();
             matcher.agentGone(id);

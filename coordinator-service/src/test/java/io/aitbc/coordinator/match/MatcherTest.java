@@ -131,7 +131,7 @@ class MatcherTest {
         assertThat(match(strict, NOW, 100)).allMatch(p -> p.waiting().id().startsWith("urgent"));
     }
 
-    /** With a fixed tenth, it would always be the other agent's turn. */
+    /** With a fixed position in each ten, the choice would always fall on the other agent. */
     @Test
     void anAgedTaskForOneOfSeveralAgentsHasItsShareThoughTheyTakeTurns() {
         matcher.switchStrategy(LoadBalancingStrategy.ROUND_ROBIN);
@@ -148,7 +148,7 @@ class MatcherTest {
                 .allMatch(p -> p.agentId().equals("b"));
     }
 
-    /** Counted by the pool of the urgent ones: were it by that of the aged, each kind of them would have a tenth. */
+    /** The pool of the urgent tasks counts: if the pools of the aged tasks did, each kind of them would get a tenth. */
     @Test
     void howeverManyKindsOfAgedTasksCompeteTogetherTheyHaveATenth() {
         String[] all = IntStream.range(0, 30).mapToObj(i -> "kind-" + i).toArray(String[]::new);
@@ -285,7 +285,7 @@ class MatcherTest {
         assertThat(match(matcher, NOW.plus(Matcher.LEFT_FOR), 10)).isEmpty();
     }
 
-    /** Else another coordinator would be told just then that nothing is wanted, and take it. */
+    /** Otherwise another coordinator would be told at that moment that nothing is wanted, and take it. */
     @Test
     void anAgentThatHasJustBecomeFreeIsWantedUntilTheNextRound() {
         change(matcher, agent("a").capacity(1).holds(1));
@@ -506,7 +506,7 @@ class MatcherTest {
                         m -> change(m, agent("b")),
                         m -> change(m, agent("a").capabilities("hash"))),
                 wakes(
-                        "an agent learns",
+                        "an agent gains a capability",
                         m -> change(m, agent("a")),
                         m -> change(m, agent("a").capabilities("hash"))),
                 wakes("an agent grows", m -> change(m, full()), m -> change(m, full().capacity(2))),
@@ -526,11 +526,11 @@ class MatcherTest {
                         m -> change(m, able().load(0.95, 0)),
                         m -> change(m, able().load(0.5, 0))),
                 wakes(
-                        "a heartbeat says that its load has fallen",
+                        "a heartbeat reports a lower load",
                         m -> change(m, able().load(0.95, 0)),
                         m -> m.agentHeard(able().load(0.5, 0).build(), NOW)),
                 wakes(
-                        "a silent agent is heard",
+                        "a silent agent sends a heartbeat",
                         m -> {
                             change(m, able());
                             m.timePassed(NOW.plusSeconds(200));
@@ -538,14 +538,14 @@ class MatcherTest {
                         m -> m.agentHeard(
                                 able().lastHeartbeat(NOW.plusSeconds(200)).build(), NOW.plusSeconds(200))),
                 wakes(
-                        "an agent is there again",
+                        "an agent returns",
                         m -> {
                             change(m, able());
                             m.agentGone("a");
                         },
                         m -> change(m, able())),
                 wakes(
-                        "failures are forgotten",
+                        "failures decay",
                         m -> change(m, able().failures(1, 0).load(0.85, 0)),
                         m -> m.timePassed(NOW.plusSeconds(30))));
     }
@@ -622,7 +622,7 @@ class MatcherTest {
         assertThat(placed()).containsExactly("t");
     }
 
-    /** Health falls step by step: who wants a better agent than this is left waiting earlier. */
+    /** Health falls gradually: tasks with a higher minimum lose their agents earlier. */
     @Test
     void timeIsLookedAtForAsLongAsItChangesSomething() {
         change(matcher, able().capacity(100));
@@ -639,7 +639,10 @@ class MatcherTest {
         assertThat(match(matcher, NOW.plusSeconds(58), 9)).hasSize(1);
     }
 
-    /** Keys and places are wishes: tasks that differ in nothing else are one group, and go by the strategy's choice for each. */
+    /**
+     * Affinity keys and locations are preferences: tasks that differ in nothing else form one group, and the strategy chooses per
+     * task.
+     */
     @Test
     void tasksOfOneKeyGoToOneAgent() {
         matcher.switchStrategy(LoadBalancingStrategy.CONSISTENT_HASH);
@@ -825,7 +828,7 @@ class MatcherTest {
         assertThat(matcher.backlog().size()).isZero();
     }
 
-    /** Its payload would stay in memory until it expires, which may be days. */
+    /** Otherwise its payload would stay in memory until it expires, possibly for days. */
     @Test
     void aPlacedTaskIsNotRemembered() {
         change(matcher, agent("a"));

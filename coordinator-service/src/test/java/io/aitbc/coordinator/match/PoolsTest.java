@@ -14,7 +14,7 @@ import java.util.Set;
 import java.util.stream.Collectors;
 import org.junit.jupiter.api.Test;
 
-/** Groups share a pool for as long as the same agents suit them, whatever they require. */
+/** Groups share a pool as long as the same agents suit them, whatever they require. */
 class PoolsTest {
     private final Pools pools = new Pools(
             (member, group) -> Eligibility.suits(member.candidate.agent().registration(), group.requirements, true),
@@ -62,7 +62,7 @@ class PoolsTest {
         pools.leave(one);
         assertThat(ids(ocr)).containsExactly("two");
         assertThat(one.pools).isEmpty();
-        // And a group that comes now finds it.
+        // A group added now finds it, too.
         assertThat(joined("hash ocr", two).pool).isSameAs(hash.pool);
     }
 

@@ -6,7 +6,7 @@ import io.lettuce.core.resource.ClientResources;
 import org.junit.jupiter.api.Test;
 
 class RedisConfigurationTest {
-    /** Found by killing Redis again and again: it was back for ten seconds before anyone tried. */
+    /** Found by killing Redis repeatedly: it was back for ten seconds before the first reconnect attempt. */
     @Test
     void howeverLongRedisWasAwayItIsTriedSoon() {
         ClientResources.Builder builder = ClientResources.builder();

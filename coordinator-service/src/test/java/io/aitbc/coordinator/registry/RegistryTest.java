@@ -132,7 +132,7 @@ class RegistryTest {
         assertThat(agent.at("/health/costs"))
                 .extracting(JsonNode::asString)
                 .containsExactly(
-                        "85 % of the processor and 20 % of the memory are in use, which costs health from 70 % on",
+                        "its CPU usage is 85 % and its memory usage 20 %, which reduces health above 70 %",
                         "its status is busy");
         assertThat(redis.hget("agent:tired", "health_score")).isEqualTo("0.675");
     }

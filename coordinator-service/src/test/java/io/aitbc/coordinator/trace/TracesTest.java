@@ -31,7 +31,7 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import tools.jackson.databind.JsonNode;
 
-/** What a collector of traces hears, and what goes on in headers without one. */
+/** The spans a collector receives, and the headers passed on without one. */
 class TracesTest {
     private static final String CALLERS = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     private static final Instant STARTED = Instant.parse("2026-01-01T00:00:01Z");
@@ -133,7 +133,7 @@ class TracesTest {
         return answer.body().get("task_id").asString();
     }
 
-    /** As an agent does that passes the header on. */
+    /** Answers like an agent that passes the trace header on. */
     private static void answer(RunningCoordinator coordinator, ConsumerRecord<String, String> record, String status) {
         JsonNode assignment = Json.MAPPER.readTree(record.value());
         String result = Json.object()
