@@ -191,17 +191,19 @@ public final class Quickstart implements AutoCloseable {
         String rest = "http://" + HOST + ":" + settings.coordinatorPort();
         say("");
         say("The agent coordinator is up.");
-        say("  REST    " + rest + "   (try it out: " + rest + "/docs)");
-        say("  Kafka   " + kafka);
-        say("  Redis   " + redis.replaceFirst(":[^:/]*@", ":***@"));
-        say("  Agents  "
+        say("  Dashboard  " + rest + "/dashboard");
+        say("  REST       " + rest + "/docs");
+        say("  Kafka      " + kafka);
+        say("  Redis      " + redis.replaceFirst(":[^:/]*@", ":***@"));
+        say("  Agents     "
                 + String.join(", ", agents.stream().map(AgentWorker::agentId).toList()));
-        say("  Data    " + settings.data());
+        say("  Data       " + settings.data());
         say("");
         say("Try it in another terminal:");
         say("  curl -s " + rest + "/tasks/submit -H 'Content-Type: application/json' \\");
-        say("       -d '{\"task_data\":{\"task_type\":\"hash\",\"text\":\"hello\"},\"priority\":\"high\"}'");
-        say("  curl -s " + rest + "/tasks/status");
+        say("       -d '{\"task_id\":\"hello\",\"task_data\":{\"task_type\":\"hash\",\"text\":\"hello\"},"
+                + "\"requirements\":{\"capabilities\":[\"hash\"]}}'");
+        say("  curl -s '" + rest + "/tasks/hello?wait=10s'");
         say("");
         say("Press Ctrl-C to stop.");
     }

@@ -31,7 +31,7 @@ class OwnAgentTest {
             Lines lines = new Lines("Agent java-1 is waiting for Kafka");
             System.setErr(new PrintStream(lines, true));
             try (AgentWorker worker = OwnAgent.start("127.0.0.1:" + nobody.getLocalPort())) {
-                assertTrue(lines.seen.await(30, TimeUnit.SECONDS), lines.text.toString());
+                assertTrue(lines.seen.await(90, TimeUnit.SECONDS), lines.text.toString());
             } finally {
                 System.setErr(before);
             }
