@@ -117,7 +117,10 @@ public final class ClusterControl implements Part {
             awaited.put(probe.commandId(), done);
             done.orTimeout(PROOF_LASTS.toMillis(), TimeUnit.MILLISECONDS)
                     .whenComplete((proven, failure) -> awaited.remove(probe.commandId()));
-            send(probe, done);
+            // Sending blocks for up to five seconds while Kafka does not tell where the topic is.
+            Thread sender = new Thread(() -> send(probe, done), "probe");
+            sender.setDaemon(true);
+            sender.start();
         }
         return newest.done();
     }
