@@ -78,6 +78,29 @@ class HalfDeadKafkaTest {
         assertThat(metric("coordinator_threads_failing")).isEqualTo("0.0");
     }
 
+    /** There is nothing to commit any more, so that no later commit would end the alarm. */
+    @Test
+    void aFailedCommitIsForgottenWithItsPartitions() throws Exception {
+        coordinator.awaitTask(coordinator.submit("{\"task_data\":{}}"), "assigned");
+        takeRecordsUpTo("__consumer_offsets", "1");
+        try {
+            coordinator.awaitTask(coordinator.submit("{\"task_data\":{}}"), "assigned");
+            awaitUnhealthy("threads");
+            // Dispatch starts over, and as no group can be joined now it gets no partitions.
+            admin.deleteTopics(List.of("halfdead.tasks.low")).all().get();
+            await().atMost(LONG)
+                    .untilAsserted(() -> assertThat(coordinator
+                                    .get("/health")
+                                    .body()
+                                    .at("/threads")
+                                    .toString())
+                            .doesNotContain("the commit of thread dispatcher"));
+        } finally {
+            takeRecordsUpTo("__consumer_offsets", "1000000");
+        }
+        coordinator.awaitHealthy();
+    }
+
     private static RunningCoordinator.Answer awaitUnhealthy(String what) {
         return await().atMost(LONG)
                 .until(

@@ -271,9 +271,16 @@ public final class Dispatcher implements Part {
         } finally {
             working = false;
             lane.lostAll();
+            forgetFailedCommits();
             paused.clear();
             gaining.clear();
         }
+    }
+
+    /** What could not be committed may be for others to commit now; what is still owned is committed again, and may fail again. */
+    private void forgetFailedCommits() {
+        committing.works();
+        committing.rests();
     }
 
     /** What waited in a topic that was deleted is gone, and nothing is to be committed for it. */
@@ -483,8 +490,7 @@ public final class Dispatcher implements Part {
         if (!offsets.isEmpty()) {
             consumer.commitAsync(offsets, (committed, failure) -> {
                 if (failure == null) {
-                    committing.works();
-                    committing.rests();
+                    forgetFailedCommits();
                 } else {
                     log.atDebug().log("Commit failed, will be repeated: {}", failure.toString());
                     committing.failed(failure);
@@ -692,6 +698,7 @@ public final class Dispatcher implements Part {
 
         @Override
         public void onPartitionsLost(Collection<TopicPartition> partitions) {
+            forgetFailedCommits();
             lane.lost(partitions.stream().map(Dispatcher.this::lanePartition).collect(Collectors.toSet()));
             paused.removeAll(partitions);
             gaining.removeAll(partitions);
