@@ -101,7 +101,7 @@ final class Lane {
     private static final int NOTED_BESIDE_OTHERS = 200;
 
     private static final Duration PUT_OFF_EVERY = Duration.ofMillis(100);
-    /** Keeps the latest clears per queue; a newer clear supersedes older ones. */
+    /** Number of clears kept per queue; a newer clear supersedes older ones. */
     static final int CLEARS_KEPT = 5;
     /** Maximum across all partitions per call, to leave time for other work. */
     private static final int MOST_PUT_OFF = 1_000;

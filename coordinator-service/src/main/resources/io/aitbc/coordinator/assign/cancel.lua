@@ -5,7 +5,7 @@
 -- ARGV   1 task_id, 2 now as ISO 8601, 3 retention in s
 -- Returns its previous status ('unknown' if there is no such task), its attempt, and the agent that had or has it or ''
 if redis.call('EXISTS', 'index:complete') == 0 then
-  return redis.error_reply('REBUILDING what agents hold is being read from Kafka')
+  return redis.error_reply('REBUILDING assignments are being restored from Kafka')
 end
 local task_id = ARGV[1]
 local task, seen = task_of(task_id)

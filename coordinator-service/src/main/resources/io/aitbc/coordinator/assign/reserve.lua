@@ -9,7 +9,7 @@
 -- Returns 1 a letter for each placement (granted, live, duplicate, ended, full, unavailable), 2 how many its agent holds, separated
 --        by commas, then for each live one: the agent that holds it, and since when, as ISO 8601
 if redis.call('EXISTS', 'index:complete') == 0 then
-  return redis.error_reply('REBUILDING what agents hold is being read from Kafka')
+  return redis.error_reply('REBUILDING assignments are being restored from Kafka')
 end
 local now_ms = tonumber(ARGV[1])
 local now = ARGV[2]

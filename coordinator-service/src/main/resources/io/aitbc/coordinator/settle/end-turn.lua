@@ -9,6 +9,6 @@ if redis.call('GET', 'index:rebuilding') == ARGV[1] then
     redis.call('SET', 'index:complete', ARGV[2])
   end
 elseif ARGV[2] ~= '' then
-  return redis.error_reply('SUPERSEDED Redis was emptied once more, or it took too long')
+  return redis.error_reply('SUPERSEDED Redis was emptied again, or the turn has expired')
 end
 return {}

@@ -5,7 +5,7 @@
 -- ARGV   1 task_id, 2 attempt, 3 agent_id
 -- Returns 'fenced', now or by an earlier call, or 'before' if the attempt was not live
 if redis.call('EXISTS', 'index:complete') == 0 then
-  return redis.error_reply('REBUILDING what agents hold is being read from Kafka')
+  return redis.error_reply('REBUILDING assignments are being restored from Kafka')
 end
 local task_id, attempt, agent_id = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local task, seen = task_of(task_id)

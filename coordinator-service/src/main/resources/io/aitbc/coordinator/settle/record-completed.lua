@@ -5,7 +5,7 @@
 --        task_id, attempt, agent_id, priority, submitted_at, result as JSON or '', when it was settled as ISO 8601
 -- Returns how many were recorded
 if redis.call('GET', 'index:rebuilding') ~= ARGV[1] then
-  return redis.error_reply('SUPERSEDED Redis was emptied once more, or it took too long')
+  return redis.error_reply('SUPERSEDED Redis was emptied again, or the turn has expired')
 end
 local recorded = {}
 for i = 2, #ARGV, 7 do

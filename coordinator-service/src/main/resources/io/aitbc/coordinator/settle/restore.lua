@@ -8,7 +8,7 @@
 --        new deadline as ISO 8601
 -- Returns how many were restored
 if redis.call('GET', 'index:rebuilding') ~= ARGV[2] then
-  return redis.error_reply('SUPERSEDED Redis was emptied once more, or it took too long')
+  return redis.error_reply('SUPERSEDED Redis was emptied again, or the turn has expired')
 end
 local now_ms = tonumber(ARGV[1])
 local restored, held = 0, {}

@@ -6,7 +6,7 @@
 --        task_id, attempt, agent_id, status, result as JSON or '', started_at or '', finished_at or ''
 -- Returns one text with a letter for each result: completed, progressed, give back (nothing changed yet), late or unknown
 if redis.call('EXISTS', 'index:complete') == 0 then
-  return redis.error_reply('REBUILDING what agents hold is being read from Kafka')
+  return redis.error_reply('REBUILDING assignments are being restored from Kafka')
 end
 local now_ms, now = tonumber(ARGV[1]), ARGV[2]
 local answer = {}
