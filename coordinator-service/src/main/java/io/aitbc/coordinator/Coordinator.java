@@ -28,8 +28,8 @@ import org.springframework.core.NestedExceptionUtils;
 import org.springframework.stereotype.Component;
 
 /**
- * Starts the threads of the coordinator once Kafka and Redis are there, and ends them in the opposite order. REST is served all the
- * while: it says what is missing.
+ * Starts the coordinator's threads once Kafka and Redis are available, and stops them in reverse order. REST is served throughout and
+ * reports what is missing.
  */
 @Component
 public final class Coordinator implements SmartLifecycle {
@@ -63,7 +63,7 @@ public final class Coordinator implements SmartLifecycle {
         this.topics = topics;
         this.redis = redis;
         this.assignments = assignments;
-        // Each is told of by those before it.
+        // Start order: each part may notify those after it.
         this.parts = List.of(
                 topics,
                 agents,
@@ -78,12 +78,12 @@ public final class Coordinator implements SmartLifecycle {
                 openTransactions);
     }
 
-    /** Whether Kafka and Redis were found and all threads run. */
+    /** Whether Kafka and Redis are available and all threads run. */
     public boolean isStarted() {
         return started == parts.size();
     }
 
-    /** What is wrong with its threads, a sentence each. */
+    /** Current problems of the parts, one sentence each. */
     public List<String> troubles() {
         Stream<String> ofStarter = isStarted() ? Stream.empty() : starter.troubles().stream();
         return Stream.concat(ofStarter, parts.stream().limit(started).flatMap(part -> part.troubles().stream()))
@@ -105,7 +105,7 @@ public final class Coordinator implements SmartLifecycle {
         Utils.closeQuietly(assignments, "assignments");
     }
 
-    /** The last first; one that cannot be closed does not keep the others. */
+    /** Closes the parts in reverse order of start. A failure to close one does not keep the others open. */
     static void closeAll(List<? extends Part> parts) {
         for (int i = parts.size() - 1; i >= 0; i--) {
             Part part = parts.get(i);
@@ -126,11 +126,11 @@ public final class Coordinator implements SmartLifecycle {
                     if (closing.getCount() == 0) {
                         return;
                     }
-                    // Counted first: one that is still starting has to be ended too.
+                    // Count before starting: a part that is still starting must be closed too.
                     started++;
                     part.start();
                 }
-                log.info("Coordinator is at work");
+                log.info("Coordinator started");
             }
         } catch (InterruptedException e) {
             log.debug("Interrupted");
@@ -141,7 +141,7 @@ public final class Coordinator implements SmartLifecycle {
         void run() throws InterruptedException;
     }
 
-    /** Tries every few seconds until it works; false when the coordinator is to end first. */
+    /** Retries every few seconds until it succeeds. False if the coordinator is closing. */
     private boolean await(String what, Attempt attempt) throws InterruptedException {
         while (closing.getCount() > 0) {
             try {

@@ -7,7 +7,7 @@ import org.springframework.boot.autoconfigure.SpringBootApplication;
 import org.springframework.boot.webmvc.autoconfigure.error.ErrorMvcAutoConfiguration;
 import org.springframework.context.annotation.Bean;
 
-/** Without Spring's own error page: what the application does not answer itself, the server answers as a problem document. */
+/** The application, without Spring's error page: unhandled errors are answered by the server as problem documents. */
 @SpringBootApplication(exclude = ErrorMvcAutoConfiguration.class)
 public class CoordinatorApplication {
     public static void main(String[] args) {

@@ -15,9 +15,9 @@ import org.springframework.boot.logging.LogLevel;
 import org.springframework.core.env.ConfigurableEnvironment;
 import org.springframework.core.env.MapPropertySource;
 
-/** Looks at the published settings before anything starts: one that makes no sense stops the start with a sentence about it. */
+/** Validates the published settings before anything starts. An invalid one fails startup with a sentence that names it. */
 public final class StartupSettings implements EnvironmentPostProcessor {
-    /** What other implementations of the architecture call these levels. */
+    /** Names of these levels in other implementations of the architecture. */
     private static final Map<String, String> OTHER_NAMES = Map.of("WARNING", "WARN", "CRITICAL", "ERROR");
 
     @Override
@@ -62,13 +62,13 @@ public final class StartupSettings implements EnvironmentPostProcessor {
 
     private static void checkRedis(String text) {
         try {
-            // What it cannot take apart, a name with an underscore or a port of letters, it takes for a name with a
+            // The parser takes a host it cannot split (a name with an underscore, a non-numeric port) for a name with a
             // colon.
             if (text.matches("rediss?://.*") && !RedisURI.create(text).getHost().matches("[^\\[].*:.*")) {
                 return;
             }
         } catch (IllegalArgumentException e) {
-            // Said below.
+            // Reported below.
         }
         throw new InvalidSettingException(
                 "redis.url",
@@ -76,7 +76,7 @@ public final class StartupSettings implements EnvironmentPostProcessor {
                 text.replaceFirst(":[^:/]*@", ":***@"));
     }
 
-    /** Whether a name resolves is not looked at: that may change, and REST is served meanwhile. */
+    /** Does not resolve names: resolution may change, and REST is served meanwhile. */
     private static void checkServers(String text) {
         List<String> servers = Arrays.stream(text.split(","))
                 .map(String::trim)
@@ -84,7 +84,7 @@ public final class StartupSettings implements EnvironmentPostProcessor {
                 .toList();
         if (servers.isEmpty() || !servers.stream().allMatch(StartupSettings::isServer)) {
             throw new InvalidSettingException(
-                    "kafka.bootstrap-servers", "must be host:port, or several with commas between", text);
+                    "kafka.bootstrap-servers", "must be host:port, or a comma-separated list of them", text);
         }
     }
 
@@ -93,7 +93,7 @@ public final class StartupSettings implements EnvironmentPostProcessor {
         return Utils.getHost(text) != null && port != null && port >= 1 && port <= 65_535;
     }
 
-    /** A setting whose value cannot be used. */
+    /** A setting with an unusable value. */
     static final class InvalidSettingException extends RuntimeException {
         private final String name;
 

@@ -1,4 +1,4 @@
-/** The coordinator: its start, its end, and in which order its parts come and go. */
+/** The coordinator: startup, shutdown, and the order in which its parts start and stop. */
 @NullMarked
 package io.aitbc.coordinator;
 

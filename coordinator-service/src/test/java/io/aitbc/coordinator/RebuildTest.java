@@ -284,7 +284,7 @@ class RebuildTest {
         String id = coordinator.submit("{\"task_data\":{}}");
         RunningCoordinator.Answer refused = coordinator.post("/tasks/" + held + "/cancel", "");
         assertThat(refused.code()).isEqualTo(503);
-        assertThat(refused.detail()).contains("what agents hold is being read from Kafka");
+        assertThat(refused.detail()).contains("assignments are being restored from Kafka");
         assertThat(redis.hkeys("agent:agent:inflight")).containsExactly(held);
         assertThat(coordinator.get("/health").code()).isEqualTo(503);
         assertThat(coordinator.get("/health").body().at("/dispatch/detail").asString())

@@ -50,7 +50,7 @@ class SpoiltRedisTest {
     private static final AppenderBase<ILoggingEvent> APPENDER = new AppenderBase<>() {
         @Override
         protected void append(ILoggingEvent event) {
-            if (event.getFormattedMessage().startsWith("Spoilt in Redis")) {
+            if (event.getFormattedMessage().startsWith("Corrupt keys in Redis")) {
                 WARNINGS.add(event.getFormattedMessage());
             }
         }

@@ -124,7 +124,10 @@ class AgentController {
         return new Discovered("success", query, found, found.size(), now, read.warnings());
     }
 
-    /** Existing clients ask for statuses that other implementations have, and expect to find nobody. */
+    /**
+     * Whether an unknown status is queried. Clients of other implementations query statuses that exist only there, and expect an empty
+     * list.
+     */
     private static boolean asksForUnknownStatus(ObjectNode query) {
         JsonNode status = query.path("status");
         return status.isString() && !AgentStatus.isKnown(status.asString());
@@ -169,7 +172,7 @@ class AgentController {
             throw Problems.unprocessable("status is required");
         }
         Instant now = note(heartbeat);
-        // Read after what the agent says next, it would count as the newer.
+        // Published first: if read after the agent's next heartbeat, it would count as newer.
         topic.append(heartbeat)
                 .completeOnTimeout(null, WAIT_SECONDS, TimeUnit.SECONDS)
                 .join();
@@ -214,7 +217,7 @@ class AgentController {
     @Operation(summary = "Deregister an agent; its unsettled tasks are requeued")
     Deregistered deregister(@PathVariable("agent_id") @Id String agentId) {
         registry.find(agentId).orElseThrow(Problems::agentNotFound);
-        // First: read later, it must not end the next life of the agent.
+        // Published first: read later, it must not end the agent's next registration.
         topic.append(new Heartbeat(agentId, AgentStatus.INACTIVE, null, null, null, null))
                 .completeOnTimeout(null, WAIT_SECONDS, TimeUnit.SECONDS)
                 .join();

@@ -11,11 +11,11 @@ import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Which agents are wanted. Whatever is absent is not asked.
+ * Filter for agents; absent criteria match any agent.
  *
  * @param capabilities the agent has all of them; likewise services and tags
  * @param minHealthScore 0.0 to 1.0
- * @param limit how many at most, from 1
+ * @param limit maximum number of agents, from 1
  */
 record AgentQuery(
         @JsonProperty("status") @Nullable AgentStatus status,

@@ -33,7 +33,7 @@ import tools.jackson.databind.json.JsonMapper;
 @Configuration(proxyBeanMethods = false)
 @EnableConfigurationProperties(ApiSettings.class)
 class ApiConfiguration implements WebMvcConfigurer {
-    /** REST and Kafka speak the same JSON. */
+    /** The JSON mapper of Kafka messages, so that REST uses the same JSON. */
     @Bean
     JsonMapper jsonMapper() {
         return Json.MAPPER
@@ -59,13 +59,13 @@ class ApiConfiguration implements WebMvcConfigurer {
         };
     }
 
-    /** All is answered in JSON, problems too, whatever the caller would rather have. */
+    /** Forces JSON responses, problems included, whatever the Accept header says. */
     @Override
     public void configureContentNegotiation(ContentNegotiationConfigurer negotiation) {
         negotiation.strategies(List.of(new FixedContentNegotiationStrategy(MediaType.ALL)));
     }
 
-    /** A range such as {@code text/*} is no type of a body, but Spring fails only once it reads the body. */
+    /** Rejects ranges such as {@code text/*} as content types: Spring would fail only when it reads the body. */
     @Override
     public void addInterceptors(InterceptorRegistry registry) {
         registry.addInterceptor(new HandlerInterceptor() {

@@ -6,16 +6,16 @@ import java.util.List;
 import tools.jackson.databind.JsonNode;
 
 /**
- * Reads what a request holds, and tells whoever sent it of fields that mean nothing here: of {@code requirments} nobody would notice
- * otherwise that the task may go to any agent. They are no error, for clients of other versions and implementations send more than is
- * known here, unless the caller asks for that with {@code strict=true}.
+ * Reads a request body and warns the client of unknown fields. Otherwise a misspelt {@code requirments}, after which any agent may get the
+ * task, would go unnoticed. Unknown fields are no error, because clients of other versions and implementations send more fields, unless the
+ * caller asks for that with {@code strict=true}.
  *
- * @param warnings a sentence for each field that means nothing
+ * @param warnings one sentence per unknown field
  */
 record Body<T>(T message, List<String> warnings) {
     private static final int MOST_NAMED = 20;
 
-    /** @throws Json.MalformedMessageException if it is no such message, or has unknown fields and the caller is strict */
+    /** @throws Json.MalformedMessageException if the body is malformed, or has unknown fields and the caller is strict */
     static <T> Body<T> read(JsonNode json, Class<T> type, boolean strict) {
         Json.Read<T> read = Json.readNoting(json, type);
         List<String> unknown = read.unknownFields();

@@ -30,15 +30,15 @@ import org.springframework.web.server.ResponseStatusException;
 import tools.jackson.databind.json.JsonMapper;
 
 /**
- * Reads the body of a request before a thread is given to it, so that clients that are slow to send theirs occupy none. Refuses bodies
- * above a size, at once when their length is said in advance, and those that have not come in time.
+ * Reads request bodies asynchronously, before a thread is assigned, so that slow clients occupy none. Rejects bodies above a size, at once
+ * if their length is declared, and those that do not arrive in time.
  */
 final class BodyLimit extends OncePerRequestFilter {
     private static final Logger log = LoggerFactory.getLogger(BodyLimit.class);
-    /** For all of it, however it comes. */
+    /** Time limit for the whole body, however it is sent. */
     private static final long READ_WITHIN_MS = 10_000;
 
-    /** So much beyond the size is read all the same: a client that still sends does not hear an answer. */
+    /** Number of excess bytes that are read and discarded: a client that is still sending does not read the response. */
     private static final long MOST_SKIPPED = 2_097_152;
 
     private static final int CHUNK = 8_192;
@@ -49,7 +49,8 @@ final class BodyLimit extends OncePerRequestFilter {
     private final JsonMapper mapper;
     private final Clock clock;
     private final RareWarning slow = new RareWarning(
-            log, "{} requests refused whose bodies did not come within " + READ_WITHIN_MS / 1_000 + " s, of {}");
+            log,
+            "{} requests rejected because their body did not arrive within " + READ_WITHIN_MS / 1_000 + " s, from {}");
 
     BodyLimit(int maxBytes, JsonMapper mapper, Clock clock) {
         this.maxBytes = maxBytes;
@@ -57,7 +58,7 @@ final class BodyLimit extends OncePerRequestFilter {
         this.clock = clock;
     }
 
-    /** Once the body is there, the request comes again. */
+    /** Filters async dispatches too: once its body has been read, the request is dispatched again. */
     @Override
     protected boolean shouldNotFilterAsyncDispatch() {
         return false;
@@ -153,19 +154,19 @@ final class BodyLimit extends OncePerRequestFilter {
 
             @Override
             public void onError(Throwable failure) {
-                log.debug("A client has gone before its request was complete: {}", failure.toString());
+                log.debug("Client disconnected before its request was complete: {}", failure.toString());
                 reading.complete();
             }
         });
     }
 
-    /** The server looks its address up once more, which a strange one does not survive. */
+    /** Dispatches the request. The server parses its address again, which fails for an unusual one. */
     private void passOn(AsyncContext reading, HttpServletRequest request, HttpServletResponse response)
             throws IOException {
         try {
             reading.dispatch();
         } catch (IllegalArgumentException | UnsupportedOperationException e) {
-            log.debug("Not passed on: {}", e.toString());
+            log.debug("Request could not be dispatched: {}", e.toString());
             refuse(reading, request, response, HttpStatus.NOT_FOUND, "no such path");
         }
     }
@@ -178,7 +179,7 @@ final class BodyLimit extends OncePerRequestFilter {
             String detail)
             throws IOException {
         answer(response, ProblemDetail.forStatusAndDetail(status, detail));
-        // At once: a connection that is closed for what is left unread takes with it what is not sent yet.
+        // Flush first: closing a connection with unread input discards unsent output.
         response.flushBuffer();
         if (!request.getInputStream().isFinished()
                 && request.getAttribute(UnreadBodies.SKIP) instanceof Runnable skip) {
@@ -201,7 +202,7 @@ final class BodyLimit extends OncePerRequestFilter {
         }
     }
 
-    /** To all behind, the request comes for the first time, and its body has come. */
+    /** The request with its body, presented to later filters as a first dispatch. */
     private static final class WithBody extends HttpServletRequestWrapper {
         private final byte[] body;
         private final boolean first;
@@ -257,7 +258,7 @@ final class BodyLimit extends OncePerRequestFilter {
 
         @Override
         public void setReadListener(ReadListener listener) {
-            throw new IllegalStateException("the body has been read already");
+            throw new IllegalStateException("the body has already been read");
         }
     }
 }

@@ -43,11 +43,11 @@ class DeadLetterController {
     }
 
     /**
-     * @param offset where it stands, for paging with {@code before}
-     * @param taskId absent where the record had none
-     * @param sourceTopic where it came from, if it was no task; with partition and offset
-     * @param task what was set aside, if it is a JSON object
-     * @param text else the first {@value #TEXT_SHOWN} characters of it
+     * @param offset the letter's offset, for paging with {@code before}
+     * @param taskId absent if the record had none
+     * @param sourceTopic origin of a poison record; with partition and offset
+     * @param task the dead-lettered value, if it is a JSON object
+     * @param text else its first {@value #TEXT_SHOWN} characters
      */
     @JsonInclude(JsonInclude.Include.NON_NULL)
     record DeadLetter(

@@ -30,7 +30,7 @@ import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.springframework.stereotype.Component;
 
-/** Cluster-wide figures as the published interface shapes them. */
+/** Cluster-wide figures in the format of the REST API. */
 @Component
 public final class Figures {
     private final Redis redis;
@@ -67,7 +67,7 @@ public final class Figures {
 
     /**
      * @param avgDistributionTime seconds from acceptance to assignment, the mean of the last five minutes; 0 if nothing was assigned
-     * @param failedAttempts attempts that ended in vain, most of which were followed by another
+     * @param failedAttempts unsuccessful attempts, most of which were retried
      */
     public record Tasks(
             @JsonProperty("tasks_distributed") long distributed,
@@ -87,9 +87,9 @@ public final class Figures {
     /**
      * @param successful assignments that ended as completed
      * @param failed assignments that ended in any other way
-     * @param successRate of those that ended, 0.0 to 1.0; 0 while none has
-     * @param recentSuccessRate the same of the last five minutes; null if none ended
-     * @param avgAgentLoad the mean share of capacity in use over active agents, 0.0 to 1.0
+     * @param successRate share of ended assignments, 0.0 to 1.0; 0 while none has ended
+     * @param recentSuccessRate the same for the last five minutes; null if none ended
+     * @param avgAgentLoad mean share of capacity in use over active agents, 0.0 to 1.0
      */
     public record Balance(
             @JsonProperty("strategy") String strategy,
@@ -104,10 +104,10 @@ public final class Figures {
 
     /**
      * @param size null while its topic is missing
-     * @param oldestAgeSeconds how long the longest waiting task has waited; null when none waits
-     * @param scheduled how many wait for a time that is still to come
-     * @param heldBack how many records cannot be read before a transaction that is still open ends
-     * @param heldBackBy the producer of that transaction; null when there is none
+     * @param oldestAgeSeconds age of the longest waiting task; null if none waits
+     * @param scheduled how many tasks wait for a time in the future
+     * @param heldBack how many records are blocked by an open transaction
+     * @param heldBackBy the producer of that transaction; null if there is none
      */
     public record Queue(
             @JsonProperty("size") @Nullable Long size,
@@ -118,7 +118,7 @@ public final class Figures {
             @JsonProperty("held_back") long heldBack,
             @JsonProperty("held_back_by") @Nullable String heldBackBy) {}
 
-    /** @param unknownHeartbeats how many came of agents that were not registered, and were ignored */
+    /** @param unknownHeartbeats number of heartbeats ignored because their agents were not registered */
     record Agents(
             @JsonProperty("total_agents") int total,
             @JsonProperty("active_agents") long active,
@@ -228,7 +228,7 @@ public final class Figures {
                         .orElse(0));
     }
 
-    /** Of what cannot be read yet, the first record is the oldest. */
+    /** The age of the oldest task, including blocked records: the first one in a partition is its oldest. */
     private static @Nullable Double oldestAge(
             Collection<LaneFigures> lanes, List<OpenTransactions.Open> open, Priority priority, Instant now) {
         return Stream.concat(

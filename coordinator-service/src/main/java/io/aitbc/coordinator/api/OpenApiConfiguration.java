@@ -29,12 +29,12 @@ import org.springframework.core.annotation.Order;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
-/** Puts the examples of {@code openapi-examples.json}, which the tests send and compare, into the OpenAPI document. */
+/** Adds the examples of {@code openapi-examples.json}, which the tests send and compare, to the OpenAPI document. */
 @Configuration(proxyBeanMethods = false)
 class OpenApiConfiguration {
     private static final String EXAMPLES = "openapi-examples.json";
 
-    /** Any JSON: the OpenAPI library would take the classes for beans. */
+    /** Declares JSON nodes as any JSON: the OpenAPI library would treat the classes as beans. */
     @Bean
     @Order(Ordered.LOWEST_PRECEDENCE)
     ModelConverter jsonNodes(ObjectMapperProvider mappers) {
@@ -108,7 +108,7 @@ class OpenApiConfiguration {
         }
     }
 
-    /** The OpenAPI library does not know our JSON library, but it does know maps. */
+    /** Converts to maps, because the OpenAPI library does not support this JSON library. */
     private static Object plain(JsonNode json) {
         return Json.read(Json.text(json), Object.class);
     }

@@ -9,7 +9,7 @@ import org.jspecify.annotations.Nullable;
 import org.springframework.http.HttpStatus;
 import org.springframework.http.MediaType;
 
-/** Answers requests that the server refuses before they reach the application, in the form that all problems have here. */
+/** Answers requests that the server rejects before they reach the application, in the format of all other problems. */
 public final class ProblemValve extends ErrorReportValve {
     @Override
     protected void report(Request request, Response response, @Nullable Throwable throwable) {
@@ -26,7 +26,7 @@ public final class ProblemValve extends ErrorReportValve {
                             .put("title", status.getReasonPhrase())));
             response.finishResponse();
         } catch (IOException e) {
-            container.getLogger().debug("The client has gone", e);
+            container.getLogger().debug("Client disconnected", e);
         }
     }
 

@@ -41,7 +41,7 @@ import org.springframework.web.servlet.mvc.method.annotation.ResponseEntityExcep
 import org.springframework.web.servlet.resource.NoResourceFoundException;
 import tools.jackson.core.JacksonException;
 
-/** Answers whatever goes wrong with a problem document (RFC 9457) whose {@code detail} is one sentence for people. */
+/** Maps errors to problem documents (RFC 9457) whose {@code detail} is one sentence for people. */
 @RestControllerAdvice
 class Problems extends ResponseEntityExceptionHandler {
     private static final Logger log = LoggerFactory.getLogger(Problems.class);
@@ -160,7 +160,7 @@ class Problems extends ResponseEntityExceptionHandler {
         return answer(e, headers, request, problem(status, "there is nothing at /" + e.getResourcePath()));
     }
 
-    /** Spring takes the address for a URI, which one such as {@code //} is not. */
+    /** Overridden because Spring parses the address as a URI, which fails for one such as {@code //}. */
     @Override
     protected @Nullable ResponseEntity<Object> handleExceptionInternal(
             Exception e, @Nullable Object body, HttpHeaders headers, HttpStatusCode status, WebRequest request) {
@@ -213,7 +213,7 @@ class Problems extends ResponseEntityExceptionHandler {
         return Stream.iterate(e, thrown -> thrown != null, Throwable::getCause)
                 .filter(type::isInstance)
                 .map(type::cast)
-                // The innermost is the one that knows.
+                // The innermost cause is the most specific.
                 .reduce((outer, inner) -> inner);
     }
 }

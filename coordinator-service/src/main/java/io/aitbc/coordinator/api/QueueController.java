@@ -71,7 +71,7 @@ class QueueController {
         return new QueueStats("success", sizes, figures.tasks(false), figures.queues(sizes, now), now);
     }
 
-    /** @param requirements what it asks of an agent, as far as it asks anything */
+    /** @param requirements the task's requirements, if any */
     @JsonInclude(JsonInclude.Include.NON_NULL)
     record Waiting(
             @JsonProperty("task_id") String taskId,
@@ -117,7 +117,7 @@ class QueueController {
                 clock.instant());
     }
 
-    /** @param heldBackCount how many more records are cancelled as soon as an open transaction lets them be read */
+    /** @param heldBackCount how many more records will be cancelled once an open transaction ends */
     record QueueCleared(
             @JsonProperty("status") String status,
             @JsonProperty("message") String message,

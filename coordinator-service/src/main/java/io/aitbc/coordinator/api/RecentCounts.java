@@ -8,19 +8,19 @@ import java.util.HashMap;
 import java.util.Map;
 
 /**
- * How much counters have grown lately, from samples taken whenever somebody asks, which the live view does every few seconds. An average
- * over all time would say little of how things are: after a day, an hour of standstill is lost in it. May be used by any thread.
+ * The recent growth of counters, from samples taken on each query; the live view queries every few seconds. A lifetime average would hide
+ * the current state: after a day, an hour of standstill hardly shows. Thread-safe.
  */
 final class RecentCounts {
     static final Duration WINDOW = Duration.ofMinutes(5);
     private static final Duration BETWEEN_SAMPLES = Duration.ofSeconds(5);
 
-    /** The oldest first: one from before the window, if there was one, and those within. */
+    /** Oldest first: the samples within the window, and the last one before it if there is one. */
     private final Deque<Sample> samples = new ArrayDeque<>();
 
     private record Sample(Instant at, Map<String, Long> counts) {}
 
-    /** Counter → by how much it has grown in the last five minutes, or since the first call. */
+    /** Counter → growth in the last five minutes, or since the first call. */
     synchronized Map<String, Long> growth(Map<String, Long> counts, Instant now) {
         Sample newest = samples.peekLast();
         if (newest != null && (newest.at().isAfter(now) || fell(newest.counts(), counts))) {

@@ -83,7 +83,7 @@ class ServiceController {
             @JsonProperty("detail") @Nullable String detail) {
         static final State UP = new State("up", null);
 
-        /** @param detail what is the matter though it works */
+        /** @param detail a problem that does not affect the state */
         static State up(String detail) {
             return new State("up", detail);
         }
@@ -199,7 +199,7 @@ class ServiceController {
             return State.down("partitions without a leader: "
                     + leaderless.stream().map(TopicPartition::toString).sorted().collect(Collectors.joining(", ")));
         }
-        // Nothing that a restart of this coordinator would mend, so it stays up.
+        // A restart of this coordinator would not help, so it stays up.
         return transactions.newest().values().stream()
                 .sorted(Comparator.comparing(open -> open.partition().toString()))
                 .map(OpenTransactions.Open::sentence)
@@ -224,7 +224,7 @@ class ServiceController {
         }
     }
 
-    /** @param ofRedis without it nothing can be said of what it holds */
+    /** @param ofRedis if Redis is down, the state of its index is unknown */
     private State dispatchState(State ofRedis) {
         if (!coordinator.isStarted()) {
             return State.down("not started yet");

@@ -8,19 +8,19 @@ import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 
-/** Reads many tasks from one body: a JSON array, or one task per line. */
+/** Parses a batch of tasks: a JSON array, or one task per line. */
 final class TaskBatch {
     private static final int MOST = 10_000;
 
     private TaskBatch() {}
 
-    /** Either a task, with what is to be said about it, or the reason why there is none. */
+    /** Either a task with its warnings, or the reason why it is invalid. */
     record Item(
             @Nullable Task task,
             List<String> warnings,
             @Nullable String error) {}
 
-    /** @param strict whether a task with unknown fields is refused */
+    /** @param strict whether a task with unknown fields is rejected */
     static List<Item> read(byte[] body, boolean strict) {
         String text = new String(body, StandardCharsets.UTF_8).strip();
         List<Item> items = text.startsWith("[")

@@ -48,7 +48,7 @@ class TaskController {
     private static final Logger log = LoggerFactory.getLogger(TaskController.class);
     private static final Duration LONGEST_WAIT = Duration.ofSeconds(60);
 
-    /** For the OpenAPI document, of all calls that read a body. */
+    /** Description in the OpenAPI document for all calls that read a body. */
     static final String STRICT = "Refuse unknown fields instead of listing them in `warnings`";
 
     private final Submissions submissions;
@@ -125,8 +125,8 @@ class TaskController {
     }
 
     /**
-     * @param status accepted, repeated or refused, and then {@code detail} says why
-     * @param existingStatus how the task stands, if it is repeated
+     * @param status accepted, repeated or refused; if refused, {@code detail} says why
+     * @param existingStatus the task's current status, if it is repeated
      */
     record BatchItem(
             @JsonProperty("index") int index,

@@ -16,8 +16,8 @@ import org.springframework.web.server.ResponseStatusException;
 import tools.jackson.databind.node.ObjectNode;
 
 /**
- * Answers callers when the tasks they wait for have ended. One thread asks Redis about all of them at once, some twenty times a
- * second, so that a waiting caller occupies no thread.
+ * Completes long polls for ended tasks. One thread polls Redis for all of them at once, about twenty times a second, so that waiting
+ * callers occupy no threads.
  */
 @Component
 final class TaskEnds implements AutoCloseable {
@@ -53,8 +53,8 @@ final class TaskEnds implements AutoCloseable {
     }
 
     /**
-     * The state of a task once it has ended, or as it is when the time is over. One that is not known yet is waited for too: what a
-     * producer has just sent to Kafka is not read yet.
+     * The state of a task once it has ended, or its current state at the timeout. Also waits for an unknown task: a record just sent to
+     * Kafka may not have been read yet.
      */
     DeferredResult<ObjectNode> await(String taskId, Duration time, Function<Map<String, String>, ObjectNode> present) {
         if (!places.tryAcquire()) {

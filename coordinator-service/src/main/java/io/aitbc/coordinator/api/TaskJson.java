@@ -11,10 +11,10 @@ import java.util.Optional;
 import java.util.Set;
 import tools.jackson.databind.node.ObjectNode;
 
-/** How a task stands, as the published interface shapes it. */
+/** The state of a task in the format of the REST API. */
 public final class TaskJson {
     private static final Set<String> NUMBERS = Set.of("attempt", "max_attempts", "timeout_seconds");
-    /** What only the scripts use. */
+    /** Fields used only by the scripts. */
     private static final Set<String> INTERNAL = Set.of("assigned_ms", "requeued");
 
     private static final Set<String> DOCUMENTS = Set.of("result", "error", "progress", "requirements");
@@ -28,7 +28,7 @@ public final class TaskJson {
         shown.remove("deadline");
         deadline(state).ifPresent(deadline -> shown.put("deadline", deadline));
         if (TaskStates.hasEnded(state.get("status")) && !"failed".equals(state.get("status"))) {
-            // What went wrong in an attempt before is not how it ended.
+            // The error of an earlier attempt is not the outcome.
             shown.remove("error");
         }
         shown.forEach((field, value) -> {
@@ -43,7 +43,7 @@ public final class TaskJson {
         return task;
     }
 
-    /** Until when the agent may take, as it has told of its progress; absent while no agent has the task. */
+    /** The deadline of the current attempt, extended by progress reports; empty while no agent has the task. */
     static Optional<String> deadline(Map<String, String> state) {
         String noted = state.get("deadline");
         if (noted == null || !"assigned".equals(state.get("status"))) {
@@ -55,7 +55,7 @@ public final class TaskJson {
                     .deadline()
                     .toString());
         } catch (DateTimeParseException e) {
-            // As somebody has spoilt it.
+            // The stored values are corrupt.
             return Optional.of(noted);
         }
     }

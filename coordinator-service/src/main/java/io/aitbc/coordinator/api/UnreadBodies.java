@@ -8,11 +8,11 @@ import org.apache.catalina.valves.ValveBase;
 import org.apache.coyote.ActionCode;
 
 /**
- * Lets a filter close a connection without the rest of its request. By default the server's thread waits for that rest, for as long as a
- * client may be silent.
+ * Lets a filter close a connection without reading the rest of its request. By default the server's thread waits for the rest, for as long
+ * as the client stays silent.
  */
 final class UnreadBodies extends ValveBase {
-    /** The attribute that holds what to run. */
+    /** Request attribute with the action to run. */
     static final String SKIP = UnreadBodies.class.getName() + ".skip";
 
     UnreadBodies() {

@@ -28,7 +28,7 @@ import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.springframework.stereotype.Component;
 
-/** Tells why a task has no agent: what rules each agent out, which come closest, and what else holds it back. */
+/** Explains why a task has no agent: the obstacles per agent, the closest agents, and other reasons for waiting. */
 @Component
 class WhyWaiting {
     private static final int CLOSEST_SHOWN = 5;
@@ -70,10 +70,10 @@ class WhyWaiting {
             @JsonProperty("obstacles") List<Reason> obstacles) {}
 
     /**
-     * @param total how many there are, but for those that are inactive: they have left
+     * @param total number of agents, excluding inactive ones
      * @param eligible how many could take the task now
-     * @param busy how many could take it if they had room
-     * @param ruledOut by reason, how many agents it rules out; an agent may be ruled out by several
+     * @param busy how many could take it if they had capacity
+     * @param ruledOut number of agents ruled out, by reason; an agent may be counted under several
      */
     record Agents(
             @JsonProperty("total") int total,
@@ -83,11 +83,11 @@ class WhyWaiting {
             @JsonProperty("closest") List<Closest> closest) {}
 
     /**
-     * @param effectivePriority the same as {@code priority}, which waiting does not raise; kept for its readers
-     * @param aged whether it has waited so long that a share of what more urgent tasks would get goes to it and its like
-     * @param placeInQueue 1 when none that was accepted before it waits in the same queue
+     * @param effectivePriority the same as {@code priority}, since waiting does not raise it; kept for compatibility
+     * @param aged whether it has waited so long that aged tasks' share of contested choices applies to it
+     * @param placeInQueue 1 if no earlier task waits in the same queue
      * @param inMoreUrgentQueues how many tasks wait in queues of higher priority
-     * @param openTransaction what keeps the task from being read; null if nothing does
+     * @param openTransaction the transaction that hides the task; null if none does
      */
     record Waiting(
             @JsonProperty("priority") Priority priority,
@@ -110,7 +110,7 @@ class WhyWaiting {
 
             @JsonProperty("agents") Agents agents) {}
 
-    /** A transaction behind whose first record the task stands. */
+    /** An open transaction that hides the task. */
     @JsonInclude(JsonInclude.Include.NON_NULL)
     record InTheWay(
             @JsonProperty("topic") String topic,
@@ -182,7 +182,7 @@ class WhyWaiting {
                 agents(requirements, now));
     }
 
-    /** None while its topic is missing. */
+    /** The size of a queue; 0 while its topic is missing. */
     private static long size(Map<Priority, @Nullable Long> queues, Priority priority) {
         Long size = queues.get(priority);
         return size == null ? 0 : size;
@@ -306,12 +306,12 @@ class WhyWaiting {
         return number + " " + (number == 1 ? one : several);
     }
 
-    /** @param known the agent, if it is known */
+    /** @param known the agent, if it is registered */
     private static String pinned(String agentId, List<Closest> known) {
         if (known.isEmpty()) {
             return "it requires agent " + agentId + ", which has never registered";
         }
-        // What else is said of an agent that does not work, such as its health, follows from that.
+        // The other obstacles of an agent that is not active, such as its health, follow from that.
         return "it requires agent " + agentId + ": "
                 + known.get(0).obstacles().stream()
                         .filter(reason -> reason.reason().equals(Obstacle.Kind.NOT_ACTIVE.wireName()))

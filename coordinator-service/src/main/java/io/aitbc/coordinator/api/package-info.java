@@ -1,6 +1,6 @@
 /**
- * The REST interface: paths, JSON field names and codes are published and used by clients that we do not know. Every path is served
- * under {@code /v1} too.
+ * The REST API. Its paths, JSON field names and status codes are published, and used by clients unknown to us. Every path is also served
+ * under {@code /v1}.
  */
 @NullMarked
 package io.aitbc.coordinator.api;

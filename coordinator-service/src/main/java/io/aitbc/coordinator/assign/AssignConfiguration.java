@@ -12,13 +12,13 @@ import org.springframework.context.annotation.Configuration;
 
 @Configuration(proxyBeanMethods = false)
 class AssignConfiguration {
-    /** Nobody waits for an assignment but its agent: better late than given up. */
+    /** Delivery timeout. Only the agent waits for an assignment, so retrying is better than giving up. */
     private static final Duration NEVER_GIVE_UP = Duration.ofDays(20);
 
-    /** By default the producer forgets a topic after five idle minutes, and the next send waits for it. */
+    /** By default the producer drops a topic's metadata after five idle minutes, and the next send blocks to fetch it. */
     private static final Duration REMEMBER_TOPICS_FOR = Duration.ofDays(1);
 
-    /** For a topic that vanished, or a full buffer: then what could not be sent is asked about again. */
+    /** Blocks at most this long if a topic has vanished or the buffer is full; the unsent assignments are then reserved again. */
     private static final Duration BLOCK_AT_MOST = Duration.ofMillis(250);
 
     @Bean(destroyMethod = "")

@@ -31,26 +31,26 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Puts assignments into their agents' topics, in the order in which they are given for each. Whoever publishes never waits: a topic
- * that is used for the first time is looked for by threads of its own, and made if it is not there.
+ * Publishes assignments to agents' topics, in submission order per agent. Publishing never blocks: on first use of a topic, finder threads
+ * look it up, and create it if it is missing.
  */
 public final class AssignmentTopics implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(AssignmentTopics.class);
     private static final int FINDERS = 8;
     private static final int MOST_ENTRANCES = 50_000;
     /**
-     * Whatever a producer sends, it looks through all topics that it has ever sent to, some 50 ns for each. Fewer for each would mean more
+     * For every send, a producer scans all topics that it has ever sent to, at about 50 ns each. Fewer agents per producer would mean more
      * requests.
      */
     static final int AGENTS_PER_PRODUCER = 500;
-    /** However many agents come and go: from then on each has more. */
+    /** Upper bound, however many agents come and go; beyond it, each producer serves more agents. */
     private static final int MOST_PRODUCERS = 20;
-    /** Each lasts as long as the producer may block. */
+    /** Lookup attempts; each may take as long as the producer blocks. */
     private static final int LOOKS = 10;
 
     private final IntFunction<Producer<String, byte[]>> newProducer;
     private final List<Producer<String, byte[]>> producers = new ArrayList<>();
-    /** By agent, and always the same, or its assignments would not stay in order. */
+    /** Producer by agent. Fixed for each agent, to keep its assignments in order. */
     private final Map<String, Producer<String, byte[]>> producerOf = new ConcurrentHashMap<>();
 
     private final TopicCatalog catalog;
@@ -63,7 +63,7 @@ public final class AssignmentTopics implements AutoCloseable {
         return thread;
     });
 
-    /** @param newProducer makes a producer for some of the agents, given how many there are already */
+    /** @param newProducer creates a producer for a group of agents, given how many producers exist already */
     public AssignmentTopics(
             IntFunction<Producer<String, byte[]>> newProducer, TopicCatalog catalog, Topics topics, Traces traces) {
         this.traces = traces;
@@ -72,7 +72,7 @@ public final class AssignmentTopics implements AutoCloseable {
         this.topics = topics;
     }
 
-    /** Publishes an assignment of the verdict's attempt to the agent that holds it; done once all replicas have it. */
+    /** Publishes an assignment for a verdict to the agent that holds the attempt; completes once all in-sync replicas have it. */
     public CompletableFuture<Void> publish(Verdict verdict) {
         var waiting = verdict.placement().waiting();
         Assignment assignment =
@@ -83,28 +83,28 @@ public final class AssignmentTopics implements AutoCloseable {
                 .whenComplete((done, failure) -> step.end(failure));
     }
 
-    /** Tells an agent that it need not go on. */
+    /** Notifies an agent that a task is cancelled. */
     CompletableFuture<Void> publish(Cancellation cancellation) {
         return send(cancellation.agentId(), cancellation.taskId(), Json.bytes(cancellation), null);
     }
 
     private CompletableFuture<Void> send(String agentId, String taskId, byte[] value, @Nullable String trace) {
         if (entrances.size() > MOST_ENTRANCES) {
-            // Of agents that left, for the most part; those of others are found again at once.
+            // Mostly of agents that left; the topics of others are found again at once.
             entrances.values().removeIf(Entrance::isOpen);
         }
         Entrance entrance;
         try {
             entrance = entrances.computeIfAbsent(agentId, this::open);
         } catch (KafkaException e) {
-            // A producer could not be made.
+            // Creating a producer failed.
             return CompletableFuture.failedFuture(e);
         }
         ProducerRecord<String, byte[]> record = new ProducerRecord<>(topics.assignments(agentId), taskId, value);
         TraceHeader.add(record, trace);
         return entrance.pass(record).whenComplete((done, failure) -> {
             if (failure != null) {
-                // Its topic may be gone: look for it again.
+                // Its topic may be gone: look it up again.
                 entrances.remove(agentId, entrance);
             }
         });
@@ -117,7 +117,7 @@ public final class AssignmentTopics implements AutoCloseable {
 
     private synchronized Producer<String, byte[]> chooseProducer(String agentId) {
         if (producerOf.size() >= MOST_ENTRANCES) {
-            // All producers are there by now, so this stays the same without being kept.
+            // All producers exist by now, so the choice is stable without being stored.
             return producers.get(Math.floorMod(agentId.hashCode(), producers.size()));
         }
         return producerOf.computeIfAbsent(agentId, id -> {
@@ -140,21 +140,21 @@ public final class AssignmentTopics implements AutoCloseable {
             } catch (RuntimeException e) {
                 entrance.opens(e);
             } catch (Error e) {
-                // Those who wait for it would do so for ever.
-                entrance.opens(new KafkaException("the topic could not be looked for", e));
+                // Senders would wait forever.
+                entrance.opens(new KafkaException("topic lookup failed", e));
                 throw e;
             }
         });
         return entrance;
     }
 
-    /** Returns once the producer knows the topic, for while it does not, each send would wait for it. */
+    /** Returns once the producer has the topic's metadata: until then, each send would block for it. */
     private void find(String agentId) throws InterruptedException {
         if (!isThere(agentId)) {
-            log.atWarn().addKeyValue("agent_id", agentId).log("The agent's topic is not there: it is made");
+            log.atWarn().addKeyValue("agent_id", agentId).log("Creating the agent's missing topic");
             catalog.createForAgents(List.of(agentId));
             if (!isThere(agentId)) {
-                throw new TimeoutException("the topic of agent " + agentId + " is made, but not there");
+                throw new TimeoutException("the topic of agent " + agentId + " was created, but is not visible yet");
             }
         }
         catalog.awaitOfAgent(agentId);
@@ -166,7 +166,7 @@ public final class AssignmentTopics implements AutoCloseable {
                 producerOf(agentId).partitionsFor(topics.assignments(agentId));
                 return true;
             } catch (TimeoutException e) {
-                log.atTrace().addKeyValue("agent_id", agentId).log("Not there yet");
+                log.atTrace().addKeyValue("agent_id", agentId).log("Topic not visible yet");
             }
         }
         return false;
@@ -175,13 +175,13 @@ public final class AssignmentTopics implements AutoCloseable {
     @Override
     public synchronized void close() {
         finders.shutdownNow();
-        // One after the other they would take as long as all together, if Kafka is away.
+        // In parallel: if Kafka is away, sequential timeouts would add up.
         producers.parallelStream()
                 .forEach(producer ->
                         Utils.closeQuietly(() -> producer.close(Duration.ofSeconds(2)), "producer of assignments"));
     }
 
-    /** What is to go into a topic waits here, in order, until the topic is found. */
+    /** Queues records for a topic, in order, until the topic is found. */
     private static final class Entrance {
         private record Waiting(ProducerRecord<String, byte[]> record, CompletableFuture<Void> sent) {}
 

@@ -11,11 +11,11 @@ import java.time.Instant;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 
-/** Cancels tasks that have not ended. May be used by any thread. */
+/** Cancels tasks that have not ended. Thread-safe. */
 public final class Cancellations {
     private static final Script CANCEL = Script.beside(Cancellations.class, "cancel");
 
-    /** Until then the agent need not be told again. */
+    /** Minimum interval between notifications of the agent. */
     private static final Duration TOLD_FOR = Duration.ofSeconds(10);
 
     private final Redis redis;
@@ -24,7 +24,7 @@ public final class Cancellations {
     private final Duration taskRetention;
     private final Clock clock;
 
-    /** @param taskRetention how long a cancelled task can be asked for */
+    /** @param taskRetention how long a cancelled task can be queried */
     public Cancellations(Redis redis, AssignmentTopics assignments, Duration taskRetention, Clock clock) {
         this.redis = redis;
         this.claims = new Claims(redis);
@@ -34,15 +34,15 @@ public final class Cancellations {
     }
 
     /**
-     * What a task was before.
+     * The state of a task before it was cancelled.
      *
-     * @param status as its hash has it, {@code unknown} when there is none
-     * @param agentId who had it, or empty
-     * @param told done once its agent, if there is one, has the word on its topic
+     * @param status the status in its hash, {@code unknown} if there is none
+     * @param agentId the agent that had it, or empty
+     * @param told completes once the cancellation is on the agent's topic, if there is an agent
      */
     public record Cancelled(String status, String agentId, CompletableFuture<Void> told) {}
 
-    /** Cancels a task unless it has ended. Asked again of a cancelled one some time later, it tells the agent again. */
+    /** Cancels a task unless it has ended. For a task already cancelled some time ago, notifies the agent again. */
     public Cancelled cancel(String taskId) {
         Instant now = clock.instant();
         List<Object> before =
@@ -58,7 +58,7 @@ public final class Cancellations {
                         : CompletableFuture.completedFuture(null));
     }
 
-    /** Once, of several who cancel the same at the same time. */
+    /** Publishes once for concurrent cancellations of the same attempt. */
     private CompletableFuture<Void> tell(Cancellation cancellation) {
         String claim = Keys.cancellation(cancellation.assignmentId());
         if (!claims.take(claim, TOLD_FOR)) {

@@ -16,8 +16,8 @@ import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 
 /**
- * The one atomic step that makes an agent the holder of an attempt, a whole batch in one call. Repeating a call is harmless: what was
- * granted is answered as live. Fails when Redis is away, and then it is unknown what was granted.
+ * Reserves attempts: one atomic step makes agents the holders, for a whole batch per call. Idempotent: repeating a call answers LIVE for
+ * what was granted. Fails if Redis is unavailable; it is then unknown what was granted.
  */
 public final class Reservations {
     private static final Script RESERVE = Script.beside(Reservations.class, "reserve");
@@ -28,8 +28,8 @@ public final class Reservations {
     private final Duration taskRetention;
 
     /**
-     * @param coordinatorId under which the others hear of what was granted
-     * @param taskRetention how long the state of an ended task can be asked for
+     * @param coordinatorId the name of this coordinator in notices about grants
+     * @param taskRetention how long the state of an ended task can be queried
      */
     public Reservations(Redis redis, String coordinatorId, Duration taskRetention) {
         this.redis = redis;
@@ -37,7 +37,7 @@ public final class Reservations {
         this.taskRetention = taskRetention;
     }
 
-    /** Judges placements; the verdicts stand in the same order. */
+    /** Judges placements; the verdicts are in the same order. */
     public CompletableFuture<List<Verdict>> reserve(List<Placement> placements, Instant now) {
         List<String> arguments = List.of(
                 ms(now),
@@ -67,8 +67,8 @@ public final class Reservations {
      * Ends tasks that no agent has.
      *
      * @param status {@code cancelled} or {@code expired}
-     * @param clearId the clear command whose count the tasks belong to, or empty
-     * @return for each task whether it has ended now or before; false if an agent has it after all
+     * @param clearId the clear command that the tasks are counted for, or empty
+     * @return for each task whether it has ended, now or before; false if an agent has it after all
      */
     public CompletableFuture<List<Boolean>> endWaiting(
             List<WaitingTask> tasks, String status, String clearId, Instant now) {
@@ -89,7 +89,7 @@ public final class Reservations {
                         answer.stream().map(code -> !code.equals("live")).toList());
     }
 
-    /** By the seconds until then; tasks of one batch mostly have the same. */
+    /** Deadlines by timeout in seconds; most tasks of a batch share one. */
     private static Map<Integer, Instant> deadlines(List<Placement> placements, Instant now) {
         Map<Integer, Instant> deadlines = new HashMap<>();
         for (Placement placement : placements) {
@@ -121,7 +121,7 @@ public final class Reservations {
         return verdicts;
     }
 
-    /** What somebody has spoilt is not to keep the whole batch. */
+    /** Falls back if the time is corrupt, so that one task does not fail the whole batch. */
     private static Instant time(String text, Instant otherwise) {
         try {
             return Instant.parse(text);

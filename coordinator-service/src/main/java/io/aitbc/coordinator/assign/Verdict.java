@@ -4,29 +4,29 @@ import io.aitbc.coordinator.match.Placement;
 import java.time.Instant;
 
 /**
- * What the reservation says of a placement.
+ * The outcome of a reservation.
  *
- * @param agentId who holds the attempt, for GRANTED and LIVE
- * @param held how many assignments the agent of the placement holds now
- * @param assignedAt when the attempt was given out, for GRANTED and LIVE
+ * @param agentId the holder of the attempt, for GRANTED and LIVE
+ * @param held how many assignments the placement's agent holds now
+ * @param assignedAt when the attempt was assigned, for GRANTED and LIVE
  */
 public record Verdict(Placement placement, Ruling ruling, String agentId, int held, Instant assignedAt) {
     public enum Ruling {
-        /** The agent has it: publish. */
+        /** Granted to the agent: publish. */
         GRANTED,
-        /** An agent has had this very attempt since earlier: publish again, to that agent. */
+        /** Granted earlier, to an agent that still holds it: publish again, to that agent. */
         LIVE,
-        /** An agent has this attempt, granted for another record of the same task: nothing to do, that record is the one to publish. */
+        /** Granted earlier, for another record of the same task: nothing to do, that record is the one to publish. */
         DUPLICATE,
         /** The task has ended, or a later attempt exists: nothing to do. */
         ENDED,
-        /** The agent holds as much as it may. */
+        /** The agent has no free capacity. */
         FULL,
-        /** The agent is not there, or not active, any more. */
+        /** The agent is missing or no longer active. */
         UNAVAILABLE
     }
 
-    /** Whether an agent has the attempt, and is to hear of it. */
+    /** Whether an agent holds the attempt, and an assignment must be published. */
     public boolean isHeld() {
         return ruling == Ruling.GRANTED || ruling == Ruling.LIVE;
     }

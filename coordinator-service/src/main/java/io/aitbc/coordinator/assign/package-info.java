@@ -1,6 +1,6 @@
 /**
- * From a placement to an assignment in the agent's hands: reserved in Redis, which judges capacity and that no other attempt is
- * live, then published to the agent's topic. May be used by any thread; nothing here waits.
+ * Reservation and publication of assignments. A placement is reserved in Redis, which checks the agent's capacity and that no other attempt
+ * is live, then published to the agent's topic. Thread-safe and non-blocking.
  */
 @NullMarked
 package io.aitbc.coordinator.assign;

@@ -7,55 +7,55 @@ import java.util.function.LongSupplier;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Something that is done again and again, and is in trouble once every attempt of the last seconds has failed, or once nothing has been
- * heard of it for long. One thread reports, any may ask.
+ * A recurring activity and its health. It is in trouble once every attempt of the last few seconds has failed, or once it has not reported
+ * for too long. One thread reports; any thread may ask.
  */
 public final class Duty {
-    /** A failure that is over sooner is not worth an alarm: a rebalance, a broker that restarts. */
+    /** Shorter failures are not worth an alarm, such as a rebalance or a broker restart. */
     static final Duration FAILING_AFTER = Duration.ofSeconds(10);
 
     private final String name;
     private final Duration stuckAfter;
     private final LongSupplier nanos;
     private volatile @Nullable Failing failing;
-    /** When it was heard of last; null while it rests. */
+    /** Time of the last report; null while it rests. */
     private volatile @Nullable Long movedAt;
 
     private record Failing(long sinceNanos, String why) {}
 
     /**
      * @param name what a sentence about it begins with, such as "thread results"
-     * @param stuckAfter how long an attempt may take
+     * @param stuckAfter the longest time that an attempt may take
      */
     public Duty(String name, Duration stuckAfter) {
         this(name, stuckAfter, System::nanoTime);
     }
 
-    /** @param nanos a clock as {@link System#nanoTime} */
+    /** @param nanos a clock such as {@link System#nanoTime} */
     Duty(String name, Duration stuckAfter, LongSupplier nanos) {
         this.name = name;
         this.stuckAfter = stuckAfter;
         this.nanos = nanos;
     }
 
-    /** An attempt begins, or is still under way. */
+    /** Reports that an attempt has started or is in progress. */
     public void moves() {
         movedAt = nanos.getAsLong();
     }
 
-    /** Nothing is attempted until it moves again. */
+    /** Reports that it is idle until the next report. */
     public void rests() {
         movedAt = null;
     }
 
-    /** An attempt failed, and there will be another. */
+    /** Reports a failed attempt that will be retried. */
     public void failed(Throwable failure) {
         moves();
         Failing before = failing;
         failing = new Failing(before == null ? nanos.getAsLong() : before.sinceNanos, failure.toString());
     }
 
-    /** An attempt succeeded. */
+    /** Reports a successful attempt. */
     public void works() {
         moves();
         if (failing != null) {
@@ -63,7 +63,7 @@ public final class Duty {
         }
     }
 
-    /** A sentence, if it is in trouble. */
+    /** A sentence about the current problem; empty if there is none. */
     public Optional<String> trouble() {
         long now = nanos.getAsLong();
         Failing failed = failing;

@@ -4,8 +4,8 @@ import org.slf4j.Logger;
 import org.slf4j.spi.LoggingEventBuilder;
 
 /**
- * Something that is tried again and again while Kafka or Redis is away. The first failure is worth a line in the log, and then ever
- * fewer are: the second, the fourth, the eighth. Owned by one thread.
+ * Counts consecutive failures of an operation that is retried while Kafka or Redis is unavailable. Logs the first failure, then
+ * exponentially fewer: the second, the fourth, the eighth. Owned by one thread.
  */
 public final class FailuresInARow {
     private final Logger log;
@@ -15,16 +15,16 @@ public final class FailuresInARow {
         this.log = log;
     }
 
-    /** One more; what is said of it goes into the log as a warning, or only where details are wanted. */
+    /** Counts a failure. Its log event is a warning if the count is a power of two, else at DEBUG. */
     public LoggingEventBuilder next() {
         count++;
         return (Integer.bitCount(count) == 1 ? log.atWarn() : log.atDebug()).addKeyValue("failures", count);
     }
 
-    /** It worked. */
+    /** Resets the count after a success. */
     public void end() {
         if (count > 0) {
-            log.info("Works again");
+            log.info("Recovered");
             count = 0;
         }
     }

@@ -18,14 +18,14 @@ import org.springframework.context.SmartLifecycle;
 import org.springframework.stereotype.Component;
 
 /**
- * Keeps one cause from filling the log, whoever writes of it: Kafka's client, for one, writes a thousand lines a second of a partition
- * that is not there. Of each message, and of each logger, only so many lines are written in a minute; how many were left out is said
- * once a minute. What is wanted for debugging is not limited. Filters events at the root logger's appenders.
+ * Rate-limits log lines, so that one cause cannot fill the log. Kafka's client, for example, logs a thousand lines a second about a missing
+ * partition. Each message and each logger may log a limited number of lines per minute; the number suppressed is logged once a minute.
+ * Lines below INFO are not limited. Filters events at the root logger's appenders.
  */
 @Component
 public final class LogLimit implements SmartLifecycle {
     static final int OF_ONE_MESSAGE = 5;
-    /** For messages that are put together before they are logged, and so are never the same. */
+    /** Limit per logger, for messages that are formatted before they are logged and so never repeat. */
     static final int OF_ONE_LOGGER = 60;
 
     private static final org.slf4j.Logger log = LoggerFactory.getLogger(LogLimit.class);
@@ -39,7 +39,7 @@ public final class LogLimit implements SmartLifecycle {
     private final Recurring telling = new Recurring("log-limit", WINDOW, this::tell, () -> {});
     private volatile @Nullable Filter<ILoggingEvent> installed;
 
-    /** @param message empty for all of a logger */
+    /** @param message empty for all of the logger's messages */
     private record Key(String logger, String message) {}
 
     private static final class Count {
@@ -70,7 +70,7 @@ public final class LogLimit implements SmartLifecycle {
         telling.start();
     }
 
-    /** A filter cannot be taken away from an appender; it does nothing from now on. */
+    /** Disables the filter: it cannot be removed from an appender. */
     @Override
     public void stop() {
         Filter<ILoggingEvent> filter = installed;
@@ -86,7 +86,7 @@ public final class LogLimit implements SmartLifecycle {
         return installed != null;
     }
 
-    /** The first to start, and the last to stop. */
+    /** First to start, last to stop. */
     @Override
     public int getPhase() {
         return Integer.MIN_VALUE;
@@ -137,11 +137,11 @@ public final class LogLimit implements SmartLifecycle {
     private void tell() {
         List<String> leftOut = takeLeftOut();
         if (!leftOut.isEmpty()) {
-            log.warn("Left out of the log since the last minute: {}", String.join("; ", leftOut));
+            log.warn("Suppressed log lines in the last minute: {}", String.join("; ", leftOut));
         }
     }
 
-    /** What was left out since the last call, the most first; all may be written again from now on. */
+    /** The lines suppressed since the last call, most frequent first. Resets all limits. */
     synchronized List<String> takeLeftOut() {
         List<String> leftOut = counts.entrySet().stream()
                 .filter(one -> one.getValue().leftOut > 0)

@@ -2,14 +2,14 @@ package io.aitbc.coordinator.background;
 
 import java.util.List;
 
-/** A part of the coordinator that has threads of its own. */
+/** A component of the coordinator with threads of its own. */
 public interface Part extends AutoCloseable {
     void start() throws InterruptedException;
 
-    /** Ends its threads, and closes what they use. */
+    /** Stops its threads and closes the resources they use. */
     @Override
     void close();
 
-    /** What is wrong with its threads, so that it cannot do its duty; a sentence each. */
+    /** Current problems that keep its threads from working, one sentence each. */
     List<String> troubles();
 }

@@ -6,7 +6,7 @@ import java.util.LinkedHashSet;
 import java.util.Set;
 import org.slf4j.Logger;
 
-/** A warning that may be due many times a second, and is given once in a while, with some examples. May be used by any thread. */
+/** An aggregated warning: may occur many times a second, and is logged once in a while with some examples. Thread-safe. */
 public final class RareWarning {
     private static final Duration EVERY = Duration.ofSeconds(30);
     private static final int MOST_EXAMPLES = 10;
@@ -17,7 +17,7 @@ public final class RareWarning {
     private long times;
     private Instant next = Instant.EPOCH;
 
-    /** @param message with a place for how often, and one for the examples */
+    /** @param message with one placeholder for the count and one for the examples */
     public RareWarning(Logger log, String message) {
         this.log = log;
         this.message = message;
@@ -30,7 +30,7 @@ public final class RareWarning {
         }
     }
 
-    /** Says what there is to say, if the last time is long enough ago, or still to come, because the clock was set back. */
+    /** Logs what has accumulated if the last line is old enough, or lies in the future because the clock was set back. */
     public synchronized void say(Instant now) {
         if (times == 0 || now.isBefore(next) && !now.isBefore(next.minus(EVERY))) {
             return;

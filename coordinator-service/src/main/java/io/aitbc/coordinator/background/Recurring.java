@@ -8,18 +8,18 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * A thread that does something again and again until it is closed. Whatever it fails with, as a rule because Kafka or Redis is away, it
- * is done again the next time; the first failure of a row is worth a line in the log.
+ * A thread that runs a task periodically until closed. A failed run, usually because Kafka or Redis is unavailable, is retried in the next
+ * period. Only the first of consecutive failures is logged as a warning.
  */
 public final class Recurring implements AutoCloseable {
-    /** What is done. */
+    /** The periodic task. */
     public interface Action {
         void run() throws Exception;
     }
 
     private static final Logger log = LoggerFactory.getLogger(Recurring.class);
 
-    /** Some go through all that there is. */
+    /** Some tasks scan everything. */
     private static final Duration STUCK_AFTER = Duration.ofMinutes(10);
 
     private final Duration pause;
@@ -31,8 +31,8 @@ public final class Recurring implements AutoCloseable {
 
     /**
      * @param name of the thread
-     * @param pause between two times
-     * @param last done by the same thread when it ends
+     * @param pause between two runs
+     * @param last run once by the same thread when it ends
      */
     public Recurring(String name, Duration pause, Action action, Runnable last) {
         this.pause = pause;
@@ -45,14 +45,14 @@ public final class Recurring implements AutoCloseable {
         thread.start();
     }
 
-    /** Returns once the thread has ended, or after some seconds. */
+    /** Returns once the thread has ended, or after a few seconds. */
     @Override
     public void close() {
         closing.countDown();
         thread.awaitEnd();
     }
 
-    /** See {@link Part#troubles}. A failure of what is done once in minutes is not known to last. */
+    /** See {@link Part#troubles}. Failures of tasks that run minutes apart are not reported: whether one persists is unknown. */
     public List<String> troubles() {
         return pause.compareTo(Duty.FAILING_AFTER) < 0 || !thread.isAlive() ? thread.troubles() : List.of();
     }
@@ -66,7 +66,7 @@ public final class Recurring implements AutoCloseable {
         } catch (InterruptedException e) {
             log.debug("Interrupted");
         } catch (RuntimeException e) {
-            log.atDebug().log("{} did not end cleanly: {}", thread.name(), e.toString());
+            log.atDebug().log("{} did not stop cleanly: {}", thread.name(), e.toString());
         }
     }
 
@@ -80,7 +80,7 @@ public final class Recurring implements AutoCloseable {
             throw e;
         } catch (Throwable e) {
             thread.duty().failed(e);
-            failures.next().log("{} will try again: {}", thread.name(), e.toString());
+            failures.next().log("{} will retry: {}", thread.name(), e.toString());
         } finally {
             thread.duty().rests();
         }

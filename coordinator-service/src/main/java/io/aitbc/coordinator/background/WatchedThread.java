@@ -8,13 +8,13 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * A thread that is meant to run for as long as the coordinator does, and says what is wrong with it. Its body reports each failure
- * that it goes on after; should one get past the body, the thread ends, and that is reported for good.
+ * A thread that is meant to run as long as the coordinator, and reports its health. Its body reports each failure that it survives. If an
+ * exception escapes the body, the thread ends, and that is reported permanently.
  */
 public final class WatchedThread {
     private static final Logger log = LoggerFactory.getLogger(WatchedThread.class);
     private static final long END_WITHIN_SECONDS = 5;
-    /** Longer than any call to Kafka or Redis may take. */
+    /** Longer than any single call to Kafka or Redis may take. */
     private static final Duration STUCK_AFTER = Duration.ofSeconds(90);
 
     private final Thread thread;
@@ -27,7 +27,7 @@ public final class WatchedThread {
         this(name, STUCK_AFTER, body);
     }
 
-    /** @param stuckAfter how long it may take between two words of it */
+    /** @param stuckAfter the longest time between two reports */
     WatchedThread(String name, Duration stuckAfter, Runnable body) {
         this.duty = new Duty("thread " + name, stuckAfter);
         this.thread = new Thread(
@@ -40,7 +40,7 @@ public final class WatchedThread {
                             log.atError()
                                     .addKeyValue("thread", name)
                                     .setCause(e)
-                                    .log("A thread has ended");
+                                    .log("Thread ended unexpectedly");
                         }
                     }
                 },
@@ -60,12 +60,12 @@ public final class WatchedThread {
         return thread.isAlive();
     }
 
-    /** What it does, which its body reports on. */
+    /** The activity whose attempts the body reports. */
     public Duty duty() {
         return duty;
     }
 
-    /** Waits some seconds for its end, which somebody has asked it for. */
+    /** Waits a few seconds for the thread to end, after it has been asked to. */
     public void awaitEnd() {
         ending = true;
         try {
@@ -75,14 +75,14 @@ public final class WatchedThread {
         }
     }
 
-    /** As {@link #awaitEnd}, for a thread that may be waiting for something. */
+    /** Interrupts a thread that may be blocked, then waits as {@link #awaitEnd} does. */
     public void interrupt() {
         ending = true;
         thread.interrupt();
         awaitEnd();
     }
 
-    /** That it has ended, though nobody asked it to, has failed for a while, or is stuck; a sentence each. */
+    /** Problems, one sentence each: it ended without being asked to, has been failing for a while, or is stuck. */
     public List<String> troubles() {
         if (!started || ending) {
             return List.of();

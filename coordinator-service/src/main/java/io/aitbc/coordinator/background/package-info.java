@@ -1,4 +1,4 @@
-/** Threads that do something again and again beside all else, and what they tell the log only once in a while. */
+/** Background threads that run periodic work, and rate-limited logging. */
 @NullMarked
 package io.aitbc.coordinator.background;
 

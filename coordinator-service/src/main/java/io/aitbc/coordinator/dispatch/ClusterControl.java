@@ -32,10 +32,10 @@ import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.common.TopicPartition;
 import org.jspecify.annotations.Nullable;
 
-/** Commands to the whole cluster, whichever coordinator was asked. May be used by any thread. */
+/** Cluster-wide commands, whichever coordinator receives them. Thread-safe. */
 public final class ClusterControl implements Part {
     private static final long WAIT_SECONDS = 30;
-    /** Whoever asks again within this time gets the same answer, so that no one can flood Kafka with questions. */
+    /** Requests within this interval share one answer, so that callers cannot flood Kafka with probes. */
     private static final Duration PROOF_LASTS = Duration.ofSeconds(2);
 
     private static final long LOOK_FOR_TRANSACTIONS_EVERY_MS = 500;
@@ -46,27 +46,27 @@ public final class ClusterControl implements Part {
     private final Redis redis;
     private final Clock clock;
     private final Map<String, Clearing> clearings = new ConcurrentHashMap<>();
-    /** Those who wait for a switch, each with the strategy that it is to. */
+    /** Callers waiting for a switch, with the strategy that each waits for. */
     private final Map<CompletableFuture<Void>, LoadBalancingStrategy> switches = new ConcurrentHashMap<>();
 
     private final Map<String, CompletableFuture<Void>> awaited = new ConcurrentHashMap<>();
     private final Set<Priority> pausedQueues = ConcurrentHashMap.newKeySet();
     private @Nullable Proof newestProof;
     private volatile LoadBalancingStrategy strategy;
-    /** Whether it was chosen by a command, not by this coordinator's settings. */
+    /** Whether the strategy was set by a command, not by this coordinator's settings. */
     private volatile boolean switched;
 
     /**
-     * What came of a clear.
+     * The outcome of a clear.
      *
-     * @param count how many tasks were cancelled: none of them was or will be executed
-     * @param heldBack how many records more stood in the queue and are cancelled when the transaction before them ends
+     * @param count the number of tasks cancelled: none of them was or will be executed
+     * @param heldBack how many more records were in the queue, and will be cancelled when the transaction that blocks them ends
      */
     public record Cleared(long count, long heldBack) {}
 
     private record Proof(long beganNanos, CompletableFuture<Void> done) {}
 
-    /** The partitions whose owners have not reported yet. */
+    /** A clear in progress, and the partitions whose owners have not reported yet. */
     private record Clearing(Set<Integer> missing, CompletableFuture<Void> done) {}
 
     ClusterControl(
@@ -87,7 +87,7 @@ public final class ClusterControl implements Part {
         this.clock = clock;
     }
 
-    /** Returns once it is known what was decided before. */
+    /** Returns once earlier decisions have been read. */
     @Override
     public void start() throws InterruptedException {
         topic.start();
@@ -104,8 +104,8 @@ public final class ClusterControl implements Part {
     }
 
     /**
-     * Proves that Kafka takes a record and gives it back, by way of the control topic; fails after two seconds. It answers other
-     * questions even while it takes no records, as when too few replicas are in sync.
+     * Proves that Kafka accepts a record and returns it, via the control topic; fails after two seconds. Metadata requests prove less:
+     * Kafka answers them even when it accepts no records, as with too few in-sync replicas.
      */
     public synchronized CompletableFuture<Void> prove() {
         Proof newest = newestProof;
@@ -125,12 +125,12 @@ public final class ClusterControl implements Part {
         return newest.done();
     }
 
-    /** The strategy in force. */
+    /** The current strategy. */
     public LoadBalancingStrategy strategy() {
         return strategy;
     }
 
-    /** Switches all coordinators to a strategy; returns when this one has. */
+    /** Switches all coordinators to a strategy; returns once this one has switched. */
     public void switchStrategy(LoadBalancingStrategy wanted) throws InterruptedException {
         CompletableFuture<Void> applied = new CompletableFuture<>();
         switches.put(applied, wanted);
@@ -142,7 +142,7 @@ public final class ClusterControl implements Part {
         }
     }
 
-    /** Stops, or resumes, the assignment of a queue's tasks by all coordinators; returns when this one has heard it. */
+    /** Pauses or resumes assignment of a queue's tasks on all coordinators; returns once this one has applied it. */
     public void pause(Priority priority, boolean paused) throws InterruptedException {
         PauseQueue command = new PauseQueue(TaskIds.next(), priority, paused, clock.instant());
         CompletableFuture<Void> applied = new CompletableFuture<>();
@@ -155,16 +155,16 @@ public final class ClusterControl implements Part {
         }
     }
 
-    /** Whose tasks are not assigned. */
+    /** The queues whose tasks are not assigned. */
     public Set<Priority> pausedQueues() {
         return Set.copyOf(pausedQueues);
     }
 
     /**
-     * Cancels what is in a queue now, in every partition, whoever owns it. What a transaction that is still open keeps from being read
-     * is cancelled when it ends, and is not waited for.
+     * Cancels the current tasks of a queue, in every partition, whoever owns it. Records blocked by an open transaction are cancelled when
+     * it ends, and are not waited for.
      *
-     * @throws UnfinishedException if not all owners have reported in time; they go on all the same
+     * @throws UnfinishedException if not all owners have reported in time; they continue anyway
      */
     public Cleared clear(Priority priority) throws InterruptedException {
         Map<Integer, Long> ends = sizes.ends(priority);
@@ -190,7 +190,7 @@ public final class ClusterControl implements Part {
     }
 
     /**
-     * Waits until all owners have reported, but for those that can do no more before a transaction ends.
+     * Waits until all owners have reported, except those blocked by an open transaction.
      *
      * @return how many records these still have to read
      */
@@ -212,7 +212,7 @@ public final class ClusterControl implements Part {
         throw new UnfinishedException("not all of the queue was cleared in time; the rest follows");
     }
 
-    /** How many records partitions still have to read for a clear; absent if that is not all that is missing. */
+    /** How many records are still to be read for a clear; empty if a partition is missing for another reason than a transaction. */
     private OptionalLong heldBack(ClearQueue command, Set<Integer> missing) throws InterruptedException {
         long sum = 0;
         for (Map.Entry<TopicPartition, QueueSizes.Extent> one :
@@ -234,7 +234,7 @@ public final class ClusterControl implements Part {
         topic.send(report);
     }
 
-    /** What cannot be sent is not waited for. */
+    /** Completes the waiting caller with the failure if the command cannot be sent. */
     private void send(ControlMessage command, CompletableFuture<Void> done) {
         topic.send(command).exceptionally(failure -> {
             done.completeExceptionally(failure);
@@ -242,7 +242,7 @@ public final class ClusterControl implements Part {
         });
     }
 
-    /** What is in force is told to coordinators that start later. Each tells what is the same anyway. */
+    /** Publishes the current decisions for coordinators that start later. Every coordinator publishes; duplicates are harmless. */
     private void decideAgain() {
         if (switched) {
             topic.send(new SwitchStrategy(strategy.wireName(), clock.instant()));
@@ -308,7 +308,7 @@ public final class ClusterControl implements Part {
         }
     }
 
-    /** A command was given and goes on, but its end was not seen. */
+    /** Thrown if a command was given and continues, but its completion was not observed in time. */
     public static final class UnfinishedException extends RuntimeException {
         UnfinishedException(String message) {
             super(message);

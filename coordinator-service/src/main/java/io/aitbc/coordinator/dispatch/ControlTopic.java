@@ -24,8 +24,8 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * What coordinators tell each other. Every coordinator reads all of it, from the beginning at its start, so that it knows what was
- * decided before. The thread {@code control} passes the messages on.
+ * Messages between coordinators. Every coordinator reads the whole topic from the beginning at startup, so that it knows earlier decisions.
+ * The thread {@code control} passes the messages on.
  */
 final class ControlTopic implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(ControlTopic.class);
@@ -39,14 +39,14 @@ final class ControlTopic implements AutoCloseable {
     private final Clock clock;
     private final ConsumerLoop loop;
     private final CountDownLatch caughtUp = new CountDownLatch(1);
-    /** The offset of the last message at the start; used by the control thread only. */
+    /** The offset of the last message at startup; used by the control thread only. */
     private long newest;
 
     private @Nullable Uuid topicId;
 
     private final RareWarning ignored = new RareWarning(log, "{} control messages ignored: {}");
 
-    /** @param onNewTopic called when the topic has been created again, and what was decided before is in no topic */
+    /** @param onNewTopic called when the topic has been re-created and no longer holds earlier decisions */
     ControlTopic(
             KafkaClients clients,
             SharedTopics shared,
@@ -71,20 +71,22 @@ final class ControlTopic implements AutoCloseable {
                 () -> {});
     }
 
-    /** Returns once all that was said before has been passed on. */
+    /** Returns once all earlier messages have been passed on. */
     void start() throws InterruptedException {
         loop.start();
         if (!caughtUp.await(CATCH_UP_SECONDS, TimeUnit.SECONDS)) {
-            log.warn("What was decided before is not known yet; it will be followed as soon as it is read");
+            log.warn("Earlier decisions have not been read yet; they apply once they are read");
         }
     }
 
-    /** Fails if Kafka does not take it in time. */
+    /** Fails if Kafka does not accept it in time. */
     CompletableFuture<Void> send(ControlMessage message) {
         return KafkaClients.send(producer, new ProducerRecord<>(topics.control(), message.key(), Json.bytes(message)))
                 .whenComplete((done, failure) -> {
                     if (failure != null) {
-                        log.atWarn().addKeyValue("key", message.key()).log("Not sent: {}", failure.toString());
+                        log.atWarn()
+                                .addKeyValue("key", message.key())
+                                .log("Control message not sent: {}", failure.toString());
                     }
                 });
     }
@@ -118,15 +120,14 @@ final class ControlTopic implements AutoCloseable {
             try {
                 listener.accept(Json.read(record.value() == null ? new byte[0] : record.value(), ControlMessage.class));
             } catch (RuntimeException e) {
-                // Perhaps of a newer version, as a strategy that is not known here: those behind it are to be heard all
-                // the same.
+                // Possibly from a newer version, such as an unknown strategy: later messages must be read all the same.
                 ignored.about("@" + record.offset() + " (" + Json.sentence(String.valueOf(e.getMessage())) + ")");
             }
             if (record.offset() >= newest) {
                 caughtUp.countDown();
             }
         }
-        // The last offset may be a transaction's marker, of which no record ever comes.
+        // The last offset may be a transaction marker, which yields no record.
         if (records.nextOffsets().values().stream().anyMatch(next -> next.offset() > newest)) {
             caughtUp.countDown();
         }

@@ -1,4 +1,4 @@
 package io.aitbc.coordinator.dispatch;
 
-/** The name of this process among the coordinators, made anew at each start. */
+/** The id of this process among the coordinators, new at each start. */
 public record CoordinatorId(String text) {}

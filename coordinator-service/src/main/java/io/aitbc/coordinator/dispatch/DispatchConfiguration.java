@@ -41,7 +41,7 @@ import org.springframework.context.annotation.Configuration;
 class DispatchConfiguration {
     private static final String GROUP = "agent-coordinator";
 
-    /** A partition that has room again is not asked for before the fetch that is under way has come back. */
+    /** Bounds the fetch delay: a resumed partition is not fetched before the pending fetch has returned. */
     private static final int LONGEST_FETCH_MS = 50;
 
     @Bean

@@ -11,7 +11,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 
-/** Counts what this coordinator's lane does. */
+/** Metrics of this coordinator's lane. */
 final class DispatchMeters {
     private static final Duration[] BOUNDS = {
         Duration.ofMillis(10),
@@ -44,13 +44,13 @@ final class DispatchMeters {
             received.put(
                     priority,
                     Counter.builder("coordinator.tasks.received")
-                            .description("Tasks read from the queues, those put off counted once")
+                            .description("Tasks read from the queues; deferred tasks count once")
                             .tag("priority", priority.wireName())
                             .register(registry));
             distributed.put(
                     priority,
                     Timer.builder("coordinator.task.distribution")
-                            .description("From the acceptance of a task to each of its assignments")
+                            .description("Time from acceptance of a task to each of its assignments")
                             .tag("priority", priority.wireName())
                             .serviceLevelObjectives(BOUNDS)
                             .register(registry));
@@ -59,7 +59,7 @@ final class DispatchMeters {
             rulings.put(
                     ruling,
                     Counter.builder("coordinator.reservations")
-                            .description("What Redis said of placements; all but granted and live are refusals")
+                            .description("Outcomes of reservations; all but granted and live are refusals")
                             .tag("ruling", ruling.name().toLowerCase(Locale.ROOT))
                             .register(registry));
         }
@@ -67,7 +67,7 @@ final class DispatchMeters {
 
     private static Counter rebalance(MeterRegistry registry, String change) {
         return Counter.builder("coordinator.rebalanced.partitions")
-                .description("Partitions of task topics that came to this coordinator or left it")
+                .description("Task partitions gained or lost by this coordinator in rebalances")
                 .tag("change", change)
                 .register(registry);
     }

@@ -9,15 +9,16 @@ import org.springframework.boot.context.properties.ConfigurationProperties;
 import org.springframework.validation.annotation.Validated;
 
 /**
- * How tasks are dispatched.
+ * Settings for dispatching.
  *
  * @param agingInterval a task is aged once it has waited this long for each level above its own; 0: strict priority
- * @param agedShare of the choices for which aged and more urgent tasks compete, the part that goes to the aged
+ * @param agedShare share of choices given to aged tasks where they compete with more urgent ones
  * @param strategy until another is set over REST
- * @param windowPerPartition how many unfinished tasks of a partition are held in memory; further ones stay in Kafka
- * @param windowBytesPerPartition and how large these may be together
- * @param batch how many tasks are reserved in one call at most; with more agents than a quarter of it, four for each, up to four times as many
- * @param maxTaskBytes a larger task on Kafka is set aside
+ * @param windowPerPartition maximum number of unfinished tasks of a partition held in memory; further ones stay in Kafka
+ * @param windowBytesPerPartition maximum total size of these tasks
+ * @param batch maximum number of tasks reserved per call; with more agents than a quarter of it, four tasks per agent, up to four times as
+ *     many
+ * @param maxTaskBytes a larger task on Kafka is dead-lettered
  */
 @Validated
 @ConfigurationProperties("aitbc.dispatch")

@@ -61,29 +61,29 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * The thread that runs a lane: reads what comes from Kafka, lets the lane do what can be done, and commits what is done. Reserving
- * and publishing go on while the next rounds run, their outcomes come back through the mailbox. After an unexpected failure, and when
- * one of the topics is deleted or created again, it starts over: with a new consumer, and nothing owned.
+ * The thread that runs a lane: polls Kafka, runs the lane's rounds, and commits finished offsets. Reservations and publications are
+ * asynchronous and overlap later rounds; their outcomes return through the mailbox. After an unexpected error, and when a topic is deleted
+ * or re-created, it starts over with a new consumer and no partitions.
  */
 public final class Dispatcher implements Part {
     private static final Logger log = LoggerFactory.getLogger(Dispatcher.class);
 
-    /** How long a round may wait for an answer of Kafka. */
+    /** How long a round may wait for Kafka. */
     private static final Duration PATIENCE = Duration.ofSeconds(3);
 
     private static final Duration IDLE_POLL = Duration.ofMillis(100);
-    /** While there is enough to do: each poll costs as much as some tasks, and goes through what was fetched of paused partitions. */
+    /** Poll interval under load: each poll costs as much as several tasks, and iterates over buffered records of paused partitions. */
     private static final Duration BETWEEN_POLLS_BESIDE_WORK = Duration.ofMillis(5);
 
     private static final Duration COMMIT_EVERY = Duration.ofMillis(200);
     private static final Duration LOOK_AT_TIME_EVERY = Duration.ofSeconds(1);
     private static final Duration BEFORE_STARTING_OVER = Duration.ofSeconds(2);
     private static final Duration LOOK_AT_TOPICS_EVERY = Duration.ofMillis(100);
-    /** A failure after so long is not the next of the same row. */
+    /** After this long without a failure, the next one starts a new series. */
     private static final Duration STEADY_AFTER = Duration.ofMinutes(1);
 
     private static final Duration OPEN_WORK_LIMIT = Duration.ofSeconds(2);
-    /** Of the heap, for tasks that wait; what else there is needs about 100 MiB. */
+    /** One part in this many of the heap is for waiting tasks; everything else needs about 100 MiB. */
     private static final long SHARE_FOR_TASKS = 3;
 
     private final Supplier<KafkaConsumer<byte[], byte[]>> newConsumer;
@@ -103,18 +103,18 @@ public final class Dispatcher implements Part {
     private final DispatchMeters meters;
     private final Clock clock;
     private final BlockingQueue<Runnable> mailbox = new LinkedBlockingQueue<>();
-    /** What can wait until the next round: to be woken for each of many costs more than what is in them. */
+    /** Low-priority mail that waits for the next round: waking the thread for each message would cost more than handling it. */
     private final Queue<Runnable> slowMail = new ConcurrentLinkedQueue<>();
 
     private final WatchedThread thread = new WatchedThread("dispatcher", this::run);
-    /** Without them all goes on, but whoever takes over reads again what is done. */
+    /** Health of commits. Dispatching continues without them, but a new owner reads finished records again. */
     private final Duty committing = new Duty("the commit of thread dispatcher", Duration.ofMinutes(2));
 
     private final FailuresInARow failures = new FailuresInARow(log);
 
     private final CountDownLatch closing = new CountDownLatch(1);
     private volatile @Nullable KafkaConsumer<byte[], byte[]> consumer;
-    /** The topics that it reads, and which ones of their names: those that were missing when it was opened are not among them. */
+    /** Subscribed topics with their ids; topics that were missing when the consumer was opened are absent. */
     private Map<String, Uuid> opened = Map.of();
 
     private volatile boolean working;
@@ -125,20 +125,20 @@ public final class Dispatcher implements Part {
     private final Rates received = new Rates();
     private final Rates assigned = new Rates();
     private final Set<TopicPartition> paused = new HashSet<>();
-    /** Partitions that are owned, and whose committed offsets are still to be read. */
+    /** Assigned partitions whose committed offsets have not been read yet. */
     private final Set<TopicPartition> gaining = new HashSet<>();
 
-    private final RareWarning notAnswered = new RareWarning(log, "{} rounds were cut short, Kafka: {}");
+    private final RareWarning notAnswered = new RareWarning(log, "{} rounds were cut short by Kafka errors: {}");
     private final List<Runnable> notSetAside = new ArrayList<>();
     private final Pace polls = new Pace(BETWEEN_POLLS_BESIDE_WORK);
     private final Pace commits = new Pace(COMMIT_EVERY);
     private final Pace looks = new Pace(LOOK_AT_TIME_EVERY);
     private final Pace topicLooks = new Pace(LOOK_AT_TOPICS_EVERY);
     private long lastLook = System.nanoTime();
-    /** Whether the last round left something that can be done at once. */
+    /** Whether the last round left work that can be done at once. */
     private boolean moreToDo;
 
-    /** @param topicIds the ids of the task topics that are there now */
+    /** @param topicIds the current ids of the existing task topics */
     Dispatcher(
             Supplier<KafkaConsumer<byte[], byte[]>> newConsumer,
             Supplier<Map<String, Uuid>> topicIds,
@@ -191,17 +191,17 @@ public final class Dispatcher implements Part {
                 .toList();
     }
 
-    /** Lets the dispatching thread do something with the matcher, soon. */
+    /** Runs a change of the matcher on the dispatching thread, soon. */
     public void tell(Consumer<Matcher> change) {
         post(() -> change.accept(lane.matcher()));
     }
 
-    /** Lets the dispatching thread do something with the matcher in its next round, for which it is not woken. */
+    /** Runs a change of the matcher on the dispatching thread in its next round, without waking it. */
     void mention(Consumer<Matcher> change) {
         slowMail.add(() -> change.accept(lane.matcher()));
     }
 
-    /** Lets the dispatching thread do something with its lane, soon. */
+    /** Runs a change of the lane on the dispatching thread, soon. */
     void tellLane(Consumer<Lane> change) {
         post(() -> change.accept(lane));
     }
@@ -234,7 +234,7 @@ public final class Dispatcher implements Part {
         }
     }
 
-    /** Until closed, until the topics are others, or until an unexpected failure. */
+    /** Runs rounds until closed, until the topics change, or until an unexpected error. */
     private void dispatch() throws InterruptedException {
         opened = topicIds.get();
         if (opened.isEmpty()) {
@@ -266,7 +266,7 @@ public final class Dispatcher implements Part {
             failures.next()
                     .addKeyValue("pause_ms", BEFORE_STARTING_OVER.toMillis())
                     .setCause(e)
-                    .log("Dispatch starts over after an unexpected failure");
+                    .log("Dispatcher restarts after an unexpected error");
             closing.await(BEFORE_STARTING_OVER.toMillis(), TimeUnit.MILLISECONDS);
         } finally {
             working = false;
@@ -277,13 +277,13 @@ public final class Dispatcher implements Part {
         }
     }
 
-    /** What could not be committed may be for others to commit now; what is still owned is committed again, and may fail again. */
+    /** A partition that failed to commit may have moved to another coordinator; if it is still owned, it is committed again. */
     private void forgetFailedCommits() {
         committing.works();
         committing.rests();
     }
 
-    /** What waited in a topic that was deleted is gone, and nothing is to be committed for it. */
+    /** Drops the tasks of deleted topics, so that nothing is committed for them. */
     private void forgetLostTopics() {
         Map<String, Uuid> now = topicIds.get();
         opened.forEach((topic, id) -> {
@@ -292,7 +292,7 @@ public final class Dispatcher implements Part {
                 log.atWarn()
                         .addKeyValue("topic", topic)
                         .addKeyValue("waiting_here", waiting)
-                        .log("A topic was deleted: the tasks that waited in it are lost");
+                        .log("A topic was deleted: its waiting tasks are lost");
             }
         });
     }
@@ -301,7 +301,7 @@ public final class Dispatcher implements Part {
         return closing.getCount() == 0;
     }
 
-    /** Whether tasks are dispatched; not while it starts, or starts over. */
+    /** Whether tasks are being dispatched; false during startup and restarts. */
     public boolean isRunning() {
         return thread.isAlive() && working;
     }
@@ -409,13 +409,12 @@ public final class Dispatcher implements Part {
                 awaitMail();
                 return ConsumerRecords.empty();
             }
-            // Never longer: while something is fetched of a paused partition, a consumer that is to wait goes round and
-            // round.
+            // Never block: while a fetch of a paused partition is buffered, a blocking poll busy-loops.
             return consumer.poll(Duration.ZERO);
         }
         polling = true;
         try {
-            // Whatever is posted from here on wakes the poll.
+            // From here on, new mail wakes the poll.
             return mailbox.isEmpty() && !moreToDo ? consumer.poll(IDLE_POLL) : consumer.poll(Duration.ZERO);
         } finally {
             polling = false;
@@ -437,7 +436,7 @@ public final class Dispatcher implements Part {
         }
     }
 
-    /** Takes over what the group has given, as it was committed; tried again in the next round if Kafka does not answer. */
+    /** Takes over assigned partitions from their commits; retried in the next round if Kafka does not answer. */
     private void loadGained() {
         if (gaining.isEmpty()) {
             return;
@@ -463,7 +462,7 @@ public final class Dispatcher implements Part {
         log.atInfo().addKeyValue("partitions", gained.size()).log("Partitions gained");
     }
 
-    /** All in one call, for which the consumer's own thread is awaited. */
+    /** Pauses full partitions in a single call, since each call waits for the consumer's own thread. */
     private void pauseFull(Set<TopicPartition> partitions) {
         Set<TopicPartition> full = partitions.stream()
                 .filter(partition -> lane.isFull(lanePartition(partition)))
@@ -492,7 +491,7 @@ public final class Dispatcher implements Part {
                 if (failure == null) {
                     forgetFailedCommits();
                 } else {
-                    log.atDebug().log("Commit failed, will be repeated: {}", failure.toString());
+                    log.atDebug().log("Commit failed, will retry: {}", failure.toString());
                     committing.failed(failure);
                     lane.commitFailed();
                 }
@@ -511,7 +510,7 @@ public final class Dispatcher implements Part {
                 return null;
             });
         } catch (KafkaException e) {
-            // Whoever takes over reads finished tasks again, and the reservation tells that they are.
+            // The next owner reads finished tasks again, and the reservation finds that they have ended.
             log.atWarn().log("Last commit failed: {}", e.toString());
         }
     }
@@ -526,7 +525,7 @@ public final class Dispatcher implements Part {
         return offsets;
     }
 
-    /** Waits a little for what is with Redis and Kafka, so that it need not be done again by whoever comes next. */
+    /** Waits briefly for pending answers from Redis and Kafka, so that the next owner need not repeat the work. */
     private void finishOpenWork() {
         long limit = System.nanoTime() + OPEN_WORK_LIMIT.toNanos();
         try {
@@ -545,7 +544,7 @@ public final class Dispatcher implements Part {
         }
     }
 
-    /** Repeats a call to the consumer that was ended by a wake-up meant for the poll. */
+    /** Repeats a consumer call that was interrupted by a wakeup meant for the poll. */
     private static <T> T unwoken(Supplier<T> call) {
         while (true) {
             try {
@@ -582,7 +581,7 @@ public final class Dispatcher implements Part {
         return new TopicPartition(topics.tasks(partition.priority()), partition.number());
     }
 
-    /** What a lane asks for, done in Kafka and Redis; the answers are posted to the lane's thread. */
+    /** Performs a lane's effects in Kafka and Redis; the answers are posted to the lane's thread. */
     private final class Effects implements Lane.Outside {
         @Override
         public CompletableFuture<List<Verdict>> reserve(List<Placement> placements, Instant now) {
@@ -623,7 +622,7 @@ public final class Dispatcher implements Part {
                 unwoken(() -> consumer.endOffsets(wanted, PATIENCE))
                         .forEach((partition, end) -> ends.put(lanePartition(partition), end));
             } catch (RetriableException e) {
-                log.atDebug().log("Ends not known in this round: {}", e.toString());
+                log.atDebug().log("End offsets unknown in this round: {}", e.toString());
             }
             return ends;
         }
@@ -637,7 +636,7 @@ public final class Dispatcher implements Part {
                                 .collect(Collectors.toSet()))
                         .forEach((partition, end) -> ends.put(lanePartition(partition), end));
             } catch (QueueSizes.KafkaUnavailableException e) {
-                log.atDebug().log("Ends not known in this round: {}", e.toString());
+                log.atDebug().log("End offsets unknown in this round: {}", e.toString());
             } catch (InterruptedException e) {
                 throw new InterruptException(e);
             }
@@ -676,11 +675,12 @@ public final class Dispatcher implements Part {
         }
     }
 
-    /** Takes partitions over with what was committed for them, and hands them on with all that is done. */
+    /** Takes over partitions with their commits, and commits all finished work before it gives them up. */
     private final class Ownership implements ConsumerRebalanceListener {
         @Override
         public void onPartitionsAssigned(Collection<TopicPartition> partitions) {
-            // What Kafka is asked in here is not asked again should it fail: so later, and nothing is read until then.
+            // Commits are read later: a request that fails in this callback would not be retried. The partitions stay
+            // paused until then.
             consumer.pause(partitions);
             gaining.addAll(partitions);
         }

@@ -14,7 +14,7 @@ import java.util.Map;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** Tells the cluster once a second what this coordinator's lane looks like, and reads what the others told. */
+/** Publishes this coordinator's lane figures once a second, and reads those of the others. */
 public final class FiguresReport implements Part {
     private static final Logger log = LoggerFactory.getLogger(FiguresReport.class);
     private static final Duration EVERY = Duration.ofSeconds(1);
@@ -49,7 +49,7 @@ public final class FiguresReport implements Part {
         return telling.troubles();
     }
 
-    /** The figures of all coordinators that are at work, by id. */
+    /** The figures of all live coordinators, by id. */
     public Map<String, LaneFigures> all() {
         Instant now = clock.instant();
         Map<String, LaneFigures> current = new HashMap<>();
@@ -63,8 +63,8 @@ public final class FiguresReport implements Part {
                     redis.async().hdel(Keys.COORDINATORS, id);
                 }
             } catch (Json.MalformedMessageException e) {
-                // Perhaps of a newer version: those of the others are told all the same.
-                log.atDebug().addKeyValue("coordinator", id).log("Figures not understood: {}", e.getMessage());
+                // Possibly from a newer version: the others are returned all the same.
+                log.atDebug().addKeyValue("coordinator", id).log("Malformed figures: {}", e.getMessage());
             }
         });
         return current;

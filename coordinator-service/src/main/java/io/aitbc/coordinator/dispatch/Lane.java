@@ -38,58 +38,58 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * What one thread decides about the partitions it owns, from the arrival of a record to the offset that may be committed. Knows no
- * Kafka, no Redis and no clock: it asks {@link Outside} for what is to be done, and goes on when the answer comes.
+ * The decisions of one thread about its partitions, from the arrival of a record to the offset that may be committed. Independent of Kafka,
+ * Redis and clocks: it requests effects through {@link Outside}, and continues when the answer arrives.
  */
 final class Lane {
     /**
-     * Where a lane's decisions take effect. Nothing here waits; each future is completed on the lane's own thread, between rounds or
-     * before the call returns.
+     * The effects of a lane's decisions. Calls do not block; each future completes on the lane's own thread, between rounds or before the
+     * call returns.
      */
     interface Outside {
-        /** Judges placements; fails if that could not be asked, and then it is unknown what was granted. */
+        /** Judges placements; if the request fails, it is unknown what was granted. */
         CompletableFuture<List<Verdict>> reserve(List<Placement> placements, Instant now);
 
-        /** Ends tasks that no agent has; false for those that an agent has after all. */
+        /** Ends tasks that no agent has; false for tasks that an agent has after all. */
         CompletableFuture<List<Boolean>> endWaiting(
                 List<WaitingTask> tasks, String status, String clearId, Instant now);
 
         CompletableFuture<Void> publish(Verdict verdict);
 
-        /** Appends a task to the tail of its partition, as it was first accepted. */
+        /** Defers a task: appends it to the tail of its partition, with its original acceptance time. */
         CompletableFuture<Void> putOff(WaitingTask task);
 
-        /** Makes waiting tasks visible to those who ask; true for those that have ended, for they were cancelled. */
+        /** Makes waiting tasks visible to queries; true for tasks that have ended, because they were cancelled. */
         CompletableFuture<List<Boolean>> noteQueued(List<WaitingTask> tasks);
 
-        /** Partition → the offset behind the last record that can be read; partitions of which that is not known now are missing. */
+        /** Partition → the offset after the last readable record; partitions whose end is unknown are absent. */
         Map<OwnedPartition.Id, Long> ends(Set<OwnedPartition.Id> partitions);
 
-        /** The same for the last record of all; a transaction that is still open may keep it from being read. */
+        /** Partition → the offset after the last appended record, which an open transaction may still hide. */
         Map<OwnedPartition.Id, Long> appendedEnds(Set<OwnedPartition.Id> partitions);
 
-        /** The next offset that will be read. */
+        /** The next offset to read. */
         long position(OwnedPartition.Id partition);
 
         void report(QueueCleared cleared);
 
-        /** Tells other coordinators of places that are left to their aged tasks. It may get lost: then these are taken back. */
+        /** Offers places to the aged tasks of other coordinators. Messages may get lost: unused places are then taken back. */
         void leave(List<PlaceLeft> places);
     }
 
     private static final Logger log = LoggerFactory.getLogger(Lane.class);
 
-    /** What another lane said of its wants. */
+    /** The wants reported by another lane. */
     private record Heard(List<Want> wants, Instant at) {}
 
     private static final Duration HEARD_FOR = Duration.ofSeconds(1);
 
-    /** Batches that may be with Redis at once: enough to keep it busy, few enough that views stay fresh. */
+    /** Maximum number of concurrent batches in Redis: enough to keep it busy, few enough that views stay fresh. */
     private static final int MAX_OPEN_BATCHES = 4;
 
     /**
-     * A large batch has so many tasks for each agent, if it may: what is done once for each agent, in Redis, Kafka and at the others, is
-     * most of the cost when it is done for a single task.
+     * Target number of tasks per agent in a large batch: costs per agent, in Redis, Kafka and other coordinators, dominate if each agent
+     * gets a single task.
      */
     private static final int TASKS_PER_AGENT = 4;
 
@@ -97,20 +97,22 @@ final class Lane {
     private static final Duration LONGEST_PAUSE = Duration.ofSeconds(2);
     private static final Duration BETWEEN_PUBLICATIONS = Duration.ofSeconds(1);
     private static final Duration NOTE_EVERY = Duration.ofMillis(100);
-    /** How many, each time, while tasks are assigned. */
+    /** Maximum number per call while tasks are being assigned. */
     private static final int NOTED_BESIDE_OTHERS = 200;
 
     private static final Duration PUT_OFF_EVERY = Duration.ofMillis(100);
-    /** Of more clears of one queue at a time the oldest are forgotten: what they mean, newer ones mean too. */
+    /** Number of clears kept per queue; a newer clear supersedes older ones. */
     static final int CLEARS_KEPT = 5;
-    /** Of all partitions together, each time: more would leave no time for anything else. */
+    /** Maximum across all partitions per call, to leave time for other work. */
     private static final int MOST_PUT_OFF = 1_000;
-    /** As long as more than this of what is held moves on by itself, there will be room: to put off would cost and gain nothing. */
+    /** No deferral while more than this share of the held tasks can move on: room will come without its cost. */
     private static final double SHARE_THAT_MOVES = 1 / 8.0;
 
-    /** When more urgent tasks take all agents, nothing moves either; who stands behind may have agents of their own. */
+    /**
+     * Defer after this long without progress, for example when more urgent tasks take all agents: later tasks may have agents of their own.
+     */
     private static final Duration LONGEST_STANDSTILL = Duration.ofSeconds(5);
-    /** How much slower than a window a second it goes then, and while only tasks come round again that were put off before. */
+    /** Divides the rate of one window per second in that case, and while only deferred tasks come round again. */
     private static final double SLOWER = 160;
 
     private final Matcher matcher;
@@ -120,29 +122,29 @@ final class Lane {
     private final long memory;
     private final int batch;
     private final Map<OwnedPartition.Id, OwnedPartition> partitions = new HashMap<>();
-    /** The newest clear commands of each queue, whichever coordinator was asked, the oldest first. */
+    /** The latest clear commands of each queue, from any coordinator, oldest first. */
     private final Map<Priority, Deque<ClearQueue>> clears = new EnumMap<>(Priority.class);
-    /** Which of them are finished where, by whomever. */
+    /** Finished clears per partition, as reported by any owner. */
     private final Set<QueueCleared> cleared = new HashSet<>();
 
     private final Set<Priority> pausedQueues = EnumSet.noneOf(Priority.class);
     private final Set<String> cancelled = new HashSet<>();
     private final Set<String> unpublished = new HashSet<>();
     private final Map<String, Heard> heard = new HashMap<>();
-    /** Whether the matcher does not know yet what was heard, or is not to be heeded any more. */
+    /** Whether reported wants have changed or expired since the matcher was last updated. */
     private boolean heardChanged;
-    /** Where tasks stand that may not be visible yet; some of them wait no more. */
+    /** Positions of tasks that may not be visible yet; some of them may no longer wait. */
     private final Deque<Position> fresh = new ArrayDeque<>();
-    /** Read just now, and perhaps an agent has them already. */
+    /** Newly read tasks that an agent may have already. */
     private final Set<WaitingTask> inherited = Collections.newSetFromMap(new IdentityHashMap<>());
-    /** Tasks of which it is not known whether an agent has them; they are in no backlog. */
+    /** Tasks that may have an agent, pending a check; they are in no backlog. */
     private final List<WaitingTask> unsure = new ArrayList<>();
 
     private boolean noting;
     private Instant nextNote = Instant.EPOCH;
     private Instant lastPlaced = Instant.EPOCH;
     private int openBatches;
-    /** Whether the last batch was as large as may be, so that there may be more to place. */
+    /** Whether the last batch had the maximum size, so that there may be more to place. */
     private boolean full;
 
     private int openPublications;
@@ -151,19 +153,19 @@ final class Lane {
     private Instant pausedUntil = Instant.EPOCH;
     private Duration pause = FIRST_PAUSE;
     private final FailuresInARow failures = new FailuresInARow(log);
-    private final RareWarning notPublished = new RareWarning(log, "{} times an assignment could not be published: {}");
+    private final RareWarning notPublished = new RareWarning(log, "{} assignments could not be published: {}");
     private Instant nextPutOff = Instant.EPOCH;
     private Instant nextMakeSure = Instant.EPOCH;
-    /** How often everything was lost: an answer to what was asked before that is ignored. */
+    /** Generation, incremented by {@link #lostAll}: answers to requests of an earlier one are ignored. */
     private int timesLostAll;
-    /** What went wrong while an answer was handled, until a round throws it. */
+    /** Error in the handling of an answer, to be thrown by the next round. */
     private @Nullable Throwable broken;
 
     /**
-     * @param windowPerPartition how many unfinished tasks of a partition are held
-     * @param windowBytesPerPartition and how large they may be together, but for the last
-     * @param memory what the tasks of all partitions together may take, in bytes: each owned partition has an equal share
-     * @param batch how many tasks are reserved in one call at most; four times as many when there are as many agents
+     * @param windowPerPartition maximum number of unfinished tasks held per partition
+     * @param windowBytesPerPartition maximum total size of these, excluding the last
+     * @param memory heap bytes for the tasks of all partitions; each owned partition has an equal share
+     * @param batch maximum number of tasks reserved per call; four times as many with as many agents
      */
     Lane(
             Matcher matcher,
@@ -184,9 +186,9 @@ final class Lane {
         return matcher;
     }
 
-    // What is owned
+    // Ownership
 
-    /** @param end the offset behind its last record */
+    /** @param end the offset after its last record */
     void gained(OwnedPartition.Id id, long committedOffset, String metadata, long end) {
         OwnedPartition partition = new OwnedPartition(committedOffset, metadata, end);
         partitions.put(id, partition);
@@ -194,7 +196,7 @@ final class Lane {
                 .forEach(command -> startClearing(id, partition, command));
     }
 
-    /** @return how many tasks waited there */
+    /** @return how many tasks waited in them */
     int lost(Set<OwnedPartition.Id> ids) {
         partitions.keySet().removeAll(ids);
         fresh.removeIf(position -> ids.contains(OwnedPartition.Id.of(position)));
@@ -206,8 +208,7 @@ final class Lane {
     }
 
     /**
-     * The topic of a priority was deleted, and with it all that a clear of it meant: what will be in the topic of that name is not to
-     * be cancelled for it.
+     * Handles the deletion of a priority's topic, which also finishes its clears: they must not cancel tasks in a new topic of that name.
      *
      * @return how many tasks waited here
      */
@@ -225,7 +226,7 @@ final class Lane {
                 .collect(Collectors.toSet()));
     }
 
-    /** Nothing is owned any more, and nothing that was asked for is waited for. */
+    /** Gives up all partitions and ignores pending answers. */
     void lostAll() {
         lost(Set.copyOf(partitions.keySet()));
         timesLostAll++;
@@ -237,17 +238,17 @@ final class Lane {
         matcher.forgetPlacements();
     }
 
-    // What is read
+    // Records read
 
-    /** Notes that a record was read; false if it is done already, or not this lane's, and is to be skipped. */
+    /** Marks a record as read; false if it is already done, or not in an owned partition, and must be skipped. */
     boolean received(Position position) {
         OwnedPartition partition = partitions.get(OwnedPartition.Id.of(position));
         return partition != null && partition.received(position.offset());
     }
 
     /**
-     * Notes that all below an offset was read. What no record came of holds no task: transaction markers, records of aborted
-     * transactions, gaps that compaction left. Without this they would count as waiting until a record comes behind them.
+     * Marks everything below an offset as read. Offsets without a record hold no task: transaction markers, records of aborted
+     * transactions, gaps left by compaction. Otherwise they would count as waiting until the next record arrives.
      */
     void readUpTo(OwnedPartition.Id id, long position) {
         OwnedPartition partition = partitions.get(id);
@@ -256,7 +257,7 @@ final class Lane {
         }
     }
 
-    /** A task was read, and waits. */
+    /** Adds a task that was read and now waits. */
     void waits(WaitingTask task, Instant now) {
         itIs(now);
         if (!isOwned(task)) {
@@ -269,21 +270,21 @@ final class Lane {
         await(task);
     }
 
-    /** Whether a partition has as many unfinished tasks as may be held. */
+    /** Whether a partition holds the maximum of unfinished tasks. */
     boolean isFull(OwnedPartition.Id id) {
         OwnedPartition partition = partitions.get(id);
         if (partition == null) {
             return false;
         }
-        // What a clear means is taken out at once, so there is room to read on; but not without end while Redis is
-        // away.
+        // Cleared tasks are removed at once, which makes room to read on, but within a bound while Redis is
+        // unavailable.
         int windows = partition.readsForClear() ? 2 : 1;
         return partition.unfinished() >= (long) windows * windowPerPartition
                 || partition.bytes() >= windows * windowBytesPerPartition
                 || partition.memory() / windows >= memory / partitions.size();
     }
 
-    /** What stood at a position is dealt with. */
+    /** Marks the record at this position done. */
     void finished(Position position) {
         OwnedPartition partition = partitions.get(OwnedPartition.Id.of(position));
         if (partition != null) {
@@ -291,14 +292,14 @@ final class Lane {
         }
     }
 
-    // What is done about it
+    // Rounds
 
     /**
-     * Does what can be done now.
+     * Does all work that is possible now.
      *
-     * @return whether there is more of it
-     * @throws IllegalStateException if an answer could not be handled: what it was about is in an unknown state, and only
-     *     {@link #lostAll} helps
+     * @return whether more work is possible at once
+     * @throws IllegalStateException if an answer could not be handled: the state of its tasks is unknown, and only {@link #lostAll}
+     *     recovers it
      */
     boolean round(Instant now) {
         throwIfBroken();
@@ -309,7 +310,8 @@ final class Lane {
         if (!now.isBefore(pausedUntil)) {
             cancelCleared();
             endExpired();
-            // After the two above, so that nothing is assigned that was cleared, or had expired, before it was read.
+            // After the two steps above, so that no task is assigned that was cleared or had expired before it was
+            // read.
             more = assign();
             doubtInherited();
             makeVisible();
@@ -322,7 +324,7 @@ final class Lane {
         return more;
     }
 
-    /** Where the clock was set back, what was put off until later is not kept waiting until that time comes again. */
+    /** Advances the clock. If it was set back, resets all delays, which would otherwise last until the old time is reached again. */
     private void itIs(Instant time) {
         if (time.isBefore(now)) {
             pausedUntil = Instant.EPOCH;
@@ -337,7 +339,7 @@ final class Lane {
         now = time;
     }
 
-    /** What changed since the last call, to be committed. */
+    /** The commits that changed since the last call. */
     Map<OwnedPartition.Id, Commit> commits() {
         Map<OwnedPartition.Id, Commit> changed = new HashMap<>();
         partitions.forEach((id, partition) -> {
@@ -349,24 +351,24 @@ final class Lane {
         return changed;
     }
 
-    /** Forgets that commits were made, because they failed: the next call of {@link #commits} has them again. */
+    /** Marks all commits as not made, after a failure: the next call of {@link #commits} returns them again. */
     void commitFailed() {
         partitions.values().forEach(OwnedPartition::commitFailed);
     }
 
-    /** Whether something was asked for and not answered yet. */
+    /** Whether answers are pending. */
     boolean hasOpenWork() {
         return openBatches > 0 || openPublications > 0 || openPutOffs > 0;
     }
 
-    // What operators and clients ask for
+    // Commands of operators and clients
 
-    /** Cancels what was in a queue when the command was given. */
+    /** Cancels the tasks that were in a queue when the command was given. */
     void clear(ClearQueue command) {
         Deque<ClearQueue> ofQueue = clears.computeIfAbsent(command.priority(), priority -> new ArrayDeque<>());
         ofQueue.add(command);
         if (ofQueue.size() > CLEARS_KEPT) {
-            // What it means, newer ones mean too.
+            // Superseded by newer clears.
             String forgotten = ofQueue.remove().commandId();
             cleared.removeIf(report -> report.commandId().equals(forgotten));
         }
@@ -377,7 +379,7 @@ final class Lane {
         });
     }
 
-    /** A clear is finished in a partition, as its owner says. */
+    /** Records that a clear is finished in a partition, as reported by its owner. */
     void cleared(QueueCleared report) {
         cleared.add(report);
         OwnedPartition partition = partitions.get(new OwnedPartition.Id(report.priority(), report.partition()));
@@ -386,7 +388,7 @@ final class Lane {
         }
     }
 
-    /** Nothing of a queue is assigned, until it is again. */
+    /** Pauses or resumes assignment from a queue. */
     void pause(Priority priority, boolean paused) {
         if (paused) {
             pausedQueues.add(priority);
@@ -396,18 +398,18 @@ final class Lane {
         matcher.pause(pausedQueues);
     }
 
-    /** An agent counts as holding these tasks, but never got them: if they wait here, they are to be published to it. */
+    /** Schedules publication of tasks that wait here although an agent is recorded as holding them: it never received them. */
     void unpublished(Collection<String> taskIds) {
         unpublished.addAll(taskIds);
     }
 
-    /** What waits is to be made visible again. */
+    /** Schedules all waiting tasks to be made visible again. */
     void noteAgain() {
         fresh.clear();
         matcher.backlog().all().forEach(task -> fresh.add(task.position()));
     }
 
-    /** Tasks have been cancelled, wherever they wait. */
+    /** Records that tasks were cancelled, wherever they wait. */
     void cancelled(Collection<String> taskIds) {
         cancelled.addAll(taskIds);
     }
@@ -431,7 +433,7 @@ final class Lane {
         for (Map.Entry<OwnedPartition.Id, OwnedPartition> entry : partitions.entrySet()) {
             if (entry.getValue().isClearing()) {
                 clearing = true;
-                // What lies before and held no record (transaction markers) is done.
+                // Offsets below the position without a record (transaction markers) are done.
                 entry.getValue().readUpTo(outside.position(entry.getKey()));
                 if (entry.getValue().needsEnd()) {
                     withoutEnd.add(entry.getKey());
@@ -439,7 +441,7 @@ final class Lane {
             }
         }
         if (!withoutEnd.isEmpty()) {
-            // What a transaction keeps from being read now was meant too, if it stood there when the command was given.
+            // Includes records hidden by an open transaction, if they were there when the command was given.
             outside.appendedEnds(withoutEnd)
                     .forEach((id, end) -> partitions.get(id).endIs(end));
         }
@@ -489,25 +491,26 @@ final class Lane {
                 if (ended.get(i)) {
                     finished(tasks.get(i).position());
                 } else {
-                    // From before a crash: the reservation will say which agent, and it is published again.
+                    // Left from before a crash: the reservation will name the agent, and the assignment is published
+                    // again.
                     doubt(tasks.get(i));
                 }
             }
         });
     }
 
-    /** What the lane of another coordinator waits for, as it said just now. */
+    /** Stores the current wants of another coordinator's lane. */
     void heard(String coordinatorId, List<Want> wants, Instant at) {
         heard.put(coordinatorId, new Heard(wants, at));
         heardChanged = true;
     }
 
-    /** Another coordinator leaves a place of each of these agents to the aged tasks that wait here. */
+    /** Accepts one free place on each of these agents, left by another coordinator to the aged tasks that wait here. */
     void offered(List<String> agentIds, Instant at) {
         matcher.offered(agentIds, at);
     }
 
-    /** The priority of the most urgent task elsewhere to which agents are left; absent when there is none. */
+    /** The priority of the most urgent task elsewhere for which agents are left free; null if there is none. */
     @Nullable
     Priority yieldsTo(Instant at) {
         forgetOldWants(at);
@@ -533,8 +536,7 @@ final class Lane {
     }
 
     private boolean assign() {
-        // Small batches one after the other: what comes while one is with Redis makes the next one larger, and all of
-        // it cheaper.
+        // Small batches run one at a time: tasks that arrive meanwhile make the next one larger, and cheaper per task.
         if (openBatches >= (full ? MAX_OPEN_BATCHES : 1)) {
             return false;
         }
@@ -571,7 +573,7 @@ final class Lane {
         });
     }
 
-    /** What goes to an agent one after the other, in the order that it has: Kafka then gets fewer batches, and larger ones. */
+    /** Held verdicts grouped by agent, in order: Kafka then gets fewer and larger batches. */
     private static List<Verdict> byAgent(List<Verdict> verdicts) {
         Map<String, List<Verdict>> byAgent = new LinkedHashMap<>();
         for (Verdict verdict : verdicts) {
@@ -588,16 +590,16 @@ final class Lane {
         WaitingTask waiting = verdict.placement().waiting();
         switch (verdict.ruling()) {
             case GRANTED, LIVE -> {
-                // Published together with what else goes to its agent.
+                // Published below, grouped by agent.
             }
             case ENDED, DUPLICATE -> finished(waiting.position());
             case FULL -> await(waiting);
             case UNAVAILABLE -> {
                 if (verdict.placement().agentId().isEmpty()) {
-                    // Nobody has it. Perhaps nothing is known of it any more.
+                    // No agent has it. Redis may have no record of it either.
                     fresh.add(waiting.position());
                 } else {
-                    // The live view will say what the agent is now; until then it gets nothing.
+                    // Until the live view has news of the agent, it gets no tasks.
                     matcher.agentGone(verdict.placement().agentId());
                 }
                 await(waiting);
@@ -613,7 +615,7 @@ final class Lane {
             if (failure == null) {
                 handedOut(waiting.position());
             } else {
-                // Reserved but not published: when asked again, the reservation answers LIVE, and it is published then.
+                // Reserved but not published: a repeated reservation answers LIVE, and it is published then.
                 notPublished.about(waiting.id() + " to " + verdict.agentId() + " (" + failure + ")");
                 doubt(waiting);
                 nextMakeSure = now.plus(BETWEEN_PUBLICATIONS);
@@ -629,10 +631,7 @@ final class Lane {
         }
     }
 
-    /**
-     * Where a partition is full and more stands behind, moves the oldest that no agent can take to the tail, so that what stands
-     * behind gets its chance.
-     */
+    /** Defers the oldest blocked tasks of full partitions to the tail if more records follow, so that these get their chance. */
     private void putOff() {
         if (now.isBefore(nextPutOff)) {
             return;
@@ -671,7 +670,8 @@ final class Lane {
         double atOnce = (stuck ? windowPerPartition : slowly) / 10;
         partition.fillAllowance(perSecond, Math.max(1, atOnce), now);
         int left = most;
-        // A task costs one, a large one as many as fit into the window in its place.
+        // A task costs one token; a large one costs as many as the average-sized tasks that it displaces from the
+        // window.
         double bytesEach = (double) windowBytesPerPartition / windowPerPartition;
         for (long offset : partition.unfinishedOffsets()) {
             if (left == 0 || !partition.mayPutOff()) {
@@ -688,7 +688,7 @@ final class Lane {
         }
     }
 
-    /** Whether nearly all that is held of a partition can go nowhere. */
+    /** Whether nearly all held tasks of a partition are blocked. */
     private boolean isStuck(OwnedPartition.Id id, OwnedPartition partition) {
         return matcher.backlog().blockedIn(id.priority(), id.number(), now)
                 >= (1 - SHARE_THAT_MOVES) * partition.unfinished();
@@ -702,7 +702,8 @@ final class Lane {
             openPutOffs--;
             partition.putOffEnded(failure == null);
             if (partition != partition(task)) {
-                // Lost meanwhile, and perhaps gained again: then it is read again, and a clear has to find it there.
+                // The partition was lost meanwhile, and perhaps regained: the task is then read again, and a clear must
+                // find it there.
                 return;
             }
             if (failure == null) {
@@ -720,7 +721,7 @@ final class Lane {
         }
     }
 
-    /** To be seen is worth less than to be assigned: while there is that to do, most are assigned before it is their turn here. */
+    /** Makes waiting tasks visible. Assignment has precedence: while it is busy, most tasks are assigned before their turn here. */
     private void makeVisible() {
         if (noting || now.isBefore(nextNote)) {
             return;
@@ -752,7 +753,7 @@ final class Lane {
                 tasks.stream().filter(this::isOwned).forEach(task -> fresh.add(task.position()));
                 return;
             }
-            // Just these records: one of a later attempt, brought back meanwhile, may wait too.
+            // Only these records: another of a later attempt, redriven meanwhile, may be waiting too.
             Set<WaitingTask> done = Collections.newSetFromMap(new IdentityHashMap<>());
             for (int i = 0; i < tasks.size(); i++) {
                 if (ended.get(i)) {
@@ -766,8 +767,8 @@ final class Lane {
     }
 
     /**
-     * Asks about tasks that an agent may have already, because the answer to a reservation was lost or its publication failed, here or
-     * at whoever owned the partition before. They must not wait for an agent with room: it may be they that fill it.
+     * Checks tasks that an agent may have already, because the answer to a reservation was lost or its publication failed, here or on the
+     * previous owner. They must not wait for a free agent: they may be the ones that fill it.
      */
     private void makeSure() {
         if (unsure.isEmpty() || now.isBefore(nextMakeSure) || openBatches >= MAX_OPEN_BATCHES) {
@@ -780,7 +781,7 @@ final class Lane {
         reserve(placements);
     }
 
-    /** Lets a task wait, unless its partition was lost meanwhile. */
+    /** Returns a task to the backlog, unless its partition was lost meanwhile. */
     private void await(WaitingTask task) {
         OwnedPartition partition = partitions.get(OwnedPartition.Id.of(task.position()));
         if (partition != null) {
@@ -796,7 +797,7 @@ final class Lane {
         }
     }
 
-    /** Lets it be asked whether an agent has a task. */
+    /** Schedules a check whether an agent has the task. */
     private void doubt(WaitingTask task) {
         if (isOwned(task)) {
             unsure.add(task);
@@ -811,7 +812,7 @@ final class Lane {
         return partitions.get(OwnedPartition.Id.of(task.position()));
     }
 
-    /** Handles an answer when it comes. A future would keep what goes wrong there to itself; so the next round throws it. */
+    /** Handles an answer when it arrives. A future would swallow an error in the handler, so the next round throws it. */
     private <T> void then(CompletableFuture<T> answer, BiConsumer<T, @Nullable Throwable> next) {
         int asked = timesLostAll;
         answer.whenComplete((value, failure) -> {
@@ -835,7 +836,7 @@ final class Lane {
         if (!now.isBefore(pausedUntil)) {
             failures.next()
                     .addKeyValue("pause_ms", pause.toMillis())
-                    .log("Dispatch pauses, Redis: {}", failure.toString());
+                    .log("Dispatch paused, Redis unavailable: {}", failure.toString());
             pausedUntil = now.plus(pause);
             pause = pause.multipliedBy(2).compareTo(LONGEST_PAUSE) > 0 ? LONGEST_PAUSE : pause.multipliedBy(2);
         }

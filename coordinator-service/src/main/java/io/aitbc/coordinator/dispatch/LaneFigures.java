@@ -7,15 +7,15 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What a coordinator says of its lane, once a second, for all others to add up.
+ * Figures of a coordinator's lane, published once a second and summed up by all others.
  *
- * @param partitions how many partitions it owns
- * @param waiting how many tasks it holds that no agent has
- * @param yieldsTo the priority of tasks in other lanes to which agents are left; null when there are none
- * @param oldest since when the longest waiting task of each priority has waited; absent where none waits
- * @param receivedPerSecond by priority, an average over about the last ten seconds
- * @param assignedPerSecond likewise
- * @param scheduled how many of those that wait do so for a time that is still to come; absent where none does
+ * @param partitions number of partitions owned
+ * @param waiting number of tasks held that have no agent
+ * @param yieldsTo the priority of tasks in other lanes for which agents are left free; null if there are none
+ * @param oldest start of the longest wait per priority; absent where none waits
+ * @param receivedPerSecond by priority, averaged over about the last ten seconds
+ * @param assignedPerSecond by priority, averaged over about the last ten seconds
+ * @param scheduled how many of the waiting tasks wait for a time in the future; absent where none does
  */
 public record LaneFigures(
         @JsonProperty("at") Instant at,
@@ -27,7 +27,7 @@ public record LaneFigures(
         @JsonProperty("assigned_per_second") Map<Priority, Double> assignedPerSecond,
         @JsonProperty("scheduled") Map<Priority, Integer> scheduled) {
     public LaneFigures {
-        // A coordinator of an earlier version does not tell.
+        // Absent from an earlier version.
         scheduled = scheduled == null ? Map.of() : scheduled;
     }
 }

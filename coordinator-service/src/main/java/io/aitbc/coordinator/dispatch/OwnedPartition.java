@@ -14,16 +14,16 @@ import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
-/** What a lane keeps of one partition: which offsets are done, what was put off to its tail, and what is being cleared. */
+/** A lane's state for one partition: offsets done, tasks deferred to its tail, and clears in progress. */
 final class OwnedPartition {
-    /** A partition of the topic of a priority. */
+    /** A partition of a priority's topic. */
     record Id(Priority priority, int number) {
         @Override
         public boolean equals(Object other) {
             return other instanceof Id id && id.number == number && id.priority == priority;
         }
 
-        /** The same in every run, as an enum's own is not. */
+        /** Deterministic across runs, unlike the hash code of an enum. */
         @Override
         public int hashCode() {
             return 31 * number + priority.ordinal();
@@ -34,26 +34,26 @@ final class OwnedPartition {
         }
     }
 
-    /** With what follows a task of 250 bytes counts as 1,700: {@code benchmarks memory} tells of 1,000 to 1,700. */
+    /** With the next constant, a task of 250 bytes counts as 1,700: {@code benchmarks memory} measures 1,000 to 1,700. */
     private static final long HEAP_PER_TASK = 1_200;
 
-    /** A text is kept as it came, small things in it as objects. */
+    /** Text is kept as received, and small values in it become objects. */
     private static final long HEAP_PER_BYTE = 2;
 
-    /** The rest is for the id of the topic. */
+    /** Leaves room for the tag with the topic id. */
     private static final int MAX_METADATA = OffsetLedger.MAX_METADATA - CommitTag.LENGTH;
 
-    /** What is to be committed. */
+    /** An offset and metadata to commit. */
     record Commit(long offset, String metadata) {}
 
     private final OffsetLedger ledger;
-    /** Who owned it before may have handed on what stands below. */
+    /** Below this offset, the previous owner may have assigned tasks. */
     private final long inheritedBelow;
-    /** Tasks that stood here before and were put off, and are not done: offset → the offset they had first. */
+    /** Deferred tasks that are not done: offset → original offset. */
     private final Map<Long, Long> again = new HashMap<>();
-    /** Of the tasks that are held, the sizes by offset. */
+    /** Sizes of the held tasks, by offset. */
     private final Map<Long, Integer> sizes = new HashMap<>();
-    /** The oldest first. */
+    /** Oldest first. */
     private final List<Clearing> clearings = new ArrayList<>();
 
     private @Nullable Commit committed;
@@ -61,15 +61,15 @@ final class OwnedPartition {
     private int openPutOffs;
     private double allowance;
     private @Nullable Instant filledAt;
-    /** When something of it was handed out last, or it had room. */
+    /** Last time that a task of it was handed out, or that it had room. */
     private Instant movedAt = Instant.EPOCH;
-    /** How many of the records that are still to be read were put off by this lane. */
+    /** How many of the records still to be read were deferred by this lane. */
     private long putOffAhead;
 
     private static final class Clearing {
         final ClearQueue command;
         long end;
-        /** Where what was put off before the command ends; null until that is known. */
+        /** The end of the tasks deferred before the command; null until known. */
         @Nullable
         Long readUntil;
 
@@ -88,12 +88,12 @@ final class OwnedPartition {
         return offset < inheritedBelow;
     }
 
-    /** Notes that a record was read; false if it is done already and to be skipped. */
+    /** Marks a record as read; false if it is already done and must be skipped. */
     boolean received(long offset) {
         return ledger.received(offset);
     }
 
-    /** Notes that what was read is a task that waits from now on, or again. */
+    /** Adds a task that waits from now on, or again. */
     void waits(WaitingTask task) {
         if (sizes.put(task.position().offset(), task.bytes()) == null) {
             bytes += task.bytes();
@@ -118,12 +118,12 @@ final class OwnedPartition {
         return ledger.unfinished();
     }
 
-    /** How large the unfinished tasks are together. */
+    /** Total size of the unfinished tasks. */
     long bytes() {
         return bytes;
     }
 
-    /** What the unfinished tasks take on the heap, about. */
+    /** Estimated heap usage of the unfinished tasks, in bytes. */
     long memory() {
         return sizes.size() * HEAP_PER_TASK + bytes * HEAP_PER_BYTE;
     }
@@ -132,7 +132,7 @@ final class OwnedPartition {
         return ledger.unfinishedOffsets();
     }
 
-    /** How many records are still to be read that this lane has never seen. */
+    /** How many records still to be read this lane has never seen. */
     long unseen(long end) {
         return end - ledger.next() - putOffAhead;
     }
@@ -142,10 +142,10 @@ final class OwnedPartition {
     }
 
     /**
-     * How many tasks may be put off: a bucket of tokens.
+     * Refills the deferral allowance, a token bucket.
      *
-     * @param perSecond how fast it fills
-     * @param most what it holds
+     * @param perSecond refill rate
+     * @param most capacity
      */
     void fillAllowance(double perSecond, double most, Instant now) {
         if (filledAt == null) {
@@ -157,7 +157,7 @@ final class OwnedPartition {
         filledAt = now;
     }
 
-    /** Something of it has been handed out, or it has room. */
+    /** Records that a task of it was handed out, or that it has room. */
     void moved(Instant now) {
         movedAt = now;
     }
@@ -174,7 +174,7 @@ final class OwnedPartition {
         allowance -= cost;
     }
 
-    /** Whether the commit's metadata has not room for all that is done. */
+    /** Whether the commit's metadata was truncated. */
     boolean isLedgerCut() {
         return ledger.isMetadataCut();
     }
@@ -190,7 +190,7 @@ final class OwnedPartition {
         }
     }
 
-    /** What to commit, if it is something else than the last time. */
+    /** The commit, if it differs from the last one; else null. */
     @Nullable
     Commit changedCommit() {
         Commit now = new Commit(ledger.lowestUnfinished(), ledger.metadata(MAX_METADATA));
@@ -218,7 +218,7 @@ final class OwnedPartition {
         return !clearings.isEmpty();
     }
 
-    /** Whether a clear still has to know where the partition ends: all that was put off before it stands below. */
+    /** Whether a clear still needs the partition's end, below which all tasks deferred before it lie. */
     boolean needsEnd() {
         return openPutOffs == 0 && clearings.stream().anyMatch(clearing -> clearing.readUntil == null);
     }
@@ -227,19 +227,19 @@ final class OwnedPartition {
         for (Clearing clearing : clearings) {
             if (clearing.readUntil == null) {
                 clearing.readUntil = end;
-                // What is still to come was not meant, whatever the command says.
+                // Records appended later are not included, whatever the command says.
                 clearing.end = Math.min(clearing.end, end);
             }
         }
     }
 
-    /** Whether records have to be read for a clear, full or not: what it means is taken out at once. */
+    /** Whether records must be read for a clear, even if the partition is full: cleared tasks are removed at once. */
     boolean readsForClear() {
         return clearings.stream()
                 .anyMatch(clearing -> clearing.readUntil == null || ledger.next() < clearing.readUntil);
     }
 
-    /** The clear that a task falls under, by the id of the command. */
+    /** The command id of the clear that covers a task; null if none does. */
     @Nullable
     String clearOf(WaitingTask task) {
         for (Clearing clearing : clearings) {
@@ -250,7 +250,7 @@ final class OwnedPartition {
         return null;
     }
 
-    /** Takes out the clears that have come to their end. */
+    /** Removes and returns the clears that are finished. */
     List<ClearQueue> takeFinishedClears() {
         List<ClearQueue> finished = new ArrayList<>();
         clearings.removeIf(clearing -> {
@@ -266,7 +266,7 @@ final class OwnedPartition {
         return finished;
     }
 
-    /** Somebody has finished a clear here. */
+    /** Drops a clear that an owner has finished here. */
     void cleared(String commandId) {
         clearings.removeIf(clearing -> clearing.command.commandId().equals(commandId));
     }

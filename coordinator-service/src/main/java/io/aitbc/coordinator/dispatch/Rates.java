@@ -5,11 +5,11 @@ import java.util.Arrays;
 import java.util.EnumMap;
 import java.util.Map;
 
-/** Events per second by priority: an exponentially weighted average, to which the last ten seconds contribute most. */
+/** Events per second by priority: an exponentially weighted average with most weight on the last ten seconds. */
 final class Rates {
     private static final double SECONDS_REMEMBERED = 10;
 
-    /** By priority, in their order. */
+    /** Counts by priority ordinal. */
     private final long[] counted = new long[Priority.values().length];
 
     private final Map<Priority, Double> rates = new EnumMap<>(Priority.class);
@@ -18,7 +18,7 @@ final class Rates {
         counted[priority.ordinal()]++;
     }
 
-    /** Closes an interval and gives the rates. */
+    /** Closes an interval and returns the rates. */
     Map<Priority, Double> roll(double seconds) {
         double weight = 1 - Math.exp(-seconds / SECONDS_REMEMBERED);
         for (Priority priority : Priority.values()) {

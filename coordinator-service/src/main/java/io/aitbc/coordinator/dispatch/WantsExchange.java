@@ -23,9 +23,9 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Tells the other coordinators, a few times a second, which tasks wait here for agents that are full, and hears theirs: so that an
- * agent that becomes free goes to the most urgent task, whichever lane it waits in. Places that are left to aged tasks elsewhere are told
- * at once, since nobody uses them until then. Says nothing while capacity is not short.
+ * Exchanges wants with other coordinators, a few times a second: the tasks that wait here for full agents. An agent that becomes free thus
+ * goes to the most urgent task, whichever lane it waits in. Places left to aged tasks elsewhere are announced at once, since nobody uses
+ * them until then. Silent while capacity is not short.
  */
 public final class WantsExchange implements Part {
     private static final Logger log = LoggerFactory.getLogger(WantsExchange.class);
@@ -37,12 +37,12 @@ public final class WantsExchange implements Part {
     private final Redis redis;
     private final Clock clock;
     private final Recurring exchanging = new Recurring("wants", EVERY, this::exchange, this::unsubscribe);
-    /** Whether anything was wanted when that was told last; of the lane's thread. */
+    /** Whether the last message had any wants; used by the lane's thread only. */
     private boolean wanted;
 
     private @Nullable StatefulRedisPubSubConnection<String, String> subscription;
 
-    /** What goes over the channel. */
+    /** Message format of the channel. */
     record Message(String coordinator, List<Want> wants) {
         Message {
             if (coordinator == null || wants == null || wants.stream().anyMatch(Objects::isNull)) {
@@ -51,7 +51,7 @@ public final class WantsExchange implements Part {
         }
     }
 
-    /** Free places, one of each agent named, for the aged tasks of one coordinator. */
+    /** Free places, one on each named agent, for the aged tasks of one coordinator. */
     record PlacesMessage(
             @JsonProperty("coordinator") String coordinator,
             @JsonProperty("left_to") String leftTo,
@@ -126,14 +126,13 @@ public final class WantsExchange implements Part {
     private void tell(Lane lane) {
         List<Want> wants = lane.matcher().wants(clock.instant(), MOST);
         if (!wants.isEmpty() || wanted) {
-            // That nothing is wanted any more is told once, or agents would be left to nobody for as long as wants are
-            // heeded.
+            // The end of wants is announced once; otherwise other lanes would keep agents free until the wants expire.
             publish(Keys.WANTS, new Message(coordinatorId, wants));
         }
         wanted = !wants.isEmpty();
     }
 
-    /** Tells other coordinators which places they may use. */
+    /** Announces the places that other coordinators may use. */
     void leave(List<PlaceLeft> places) {
         Map<String, List<String>> agents = new LinkedHashMap<>();
         places.forEach(place -> agents.computeIfAbsent(place.coordinatorId(), id -> new ArrayList<>())
@@ -145,7 +144,7 @@ public final class WantsExchange implements Part {
         try {
             redis.async().publish(redis.channel(channel), Json.text(message));
         } catch (RedisException e) {
-            log.atDebug().log("Not told on {}: {}", channel, e.toString());
+            log.atDebug().log("Could not publish to {}: {}", channel, e.toString());
         }
     }
 
@@ -156,7 +155,7 @@ public final class WantsExchange implements Part {
                 dispatcher.tellLane(lane -> lane.heard(message.coordinator(), message.wants(), clock.instant()));
             }
         } catch (Json.MalformedMessageException e) {
-            log.atDebug().log("Wants not understood: {}", e.getMessage());
+            log.atDebug().log("Malformed wants: {}", e.getMessage());
         }
     }
 
@@ -167,7 +166,7 @@ public final class WantsExchange implements Part {
                 dispatcher.tellLane(lane -> lane.offered(message.agents(), clock.instant()));
             }
         } catch (Json.MalformedMessageException e) {
-            log.atDebug().log("Places left not understood: {}", e.getMessage());
+            log.atDebug().log("Malformed message about places: {}", e.getMessage());
         }
     }
 }

@@ -1,8 +1,8 @@
 /**
- * The loop that takes tasks off their topics and hands them to agents. One thread, {@code dispatcher}, owns the partitions that the
- * group gave this coordinator and all state about them: {@link io.aitbc.coordinator.dispatch.Lane}, the matcher, the backlog, the
- * ledgers. Everyone else puts a command into its mailbox or reads the snapshot in {@link io.aitbc.coordinator.dispatch.LaneFigures}.
- * While Redis is away nothing is dispatched and nothing is lost; while Kafka is away neither.
+ * The dispatch loop, which takes tasks from their topics and assigns them to agents. One thread, {@code dispatcher}, owns the partitions
+ * that the group assigned to this coordinator and all their state: {@link io.aitbc.coordinator.dispatch.Lane}, the matcher, the backlog,
+ * the ledgers. Other threads post commands to its mailbox or read the snapshot in {@link io.aitbc.coordinator.dispatch.LaneFigures}. While
+ * Redis or Kafka is unavailable, nothing is dispatched and nothing is lost.
  */
 @NullMarked
 package io.aitbc.coordinator.dispatch;

@@ -19,7 +19,7 @@ import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.header.Header;
 import org.jspecify.annotations.Nullable;
 
-/** Reads what was set aside, the newest first. May be used by any thread; each call reads for itself. */
+/** Reads dead letters, newest first. Thread-safe; each call opens its own reader. */
 public final class DeadLetterArchive {
     private static final Duration LONGEST = Duration.ofSeconds(10);
     private static final int CHUNK = 1_000;
@@ -32,10 +32,10 @@ public final class DeadLetterArchive {
         this.partition = new TopicPartition(topics.deadLetter(), 0);
     }
 
-    /** A record that was set aside. */
+    /** A dead letter. */
     public record Letter(
             long offset, Instant at, @Nullable String key, byte[] value, ConsumerRecord<byte[], byte[]> record) {
-        /** A header's text, see {@link DeadLetterHeaders}. */
+        /** The value of a header, see {@link DeadLetterHeaders}. */
         public @Nullable String header(String name) {
             Header header = record.headers().lastHeader(name);
             return header == null || header.value() == null ? null : new String(header.value(), StandardCharsets.UTF_8);
@@ -43,9 +43,9 @@ public final class DeadLetterArchive {
     }
 
     /**
-     * The letters before an offset, the newest first.
+     * The letters below an offset, newest first.
      *
-     * @param before {@link Long#MAX_VALUE} for the newest of all
+     * @param before {@link Long#MAX_VALUE} to start at the newest
      */
     public List<Letter> list(long before, int limit) {
         try (RangeReader reader = new RangeReader(clients)) {
@@ -55,7 +55,7 @@ public final class DeadLetterArchive {
         }
     }
 
-    /** The newest letter about a task; looks back for as long as ten seconds allow. */
+    /** The newest letter about a task. Searches backwards for up to ten seconds. */
     public Optional<Letter> find(String taskId) {
         try (RangeReader reader = new RangeReader(clients)) {
             List<Letter> found = new ArrayList<>();
@@ -65,10 +65,10 @@ public final class DeadLetterArchive {
     }
 
     /**
-     * Passes on letters, the newest first.
+     * Passes on letters, newest first.
      *
-     * @param chunk how many offsets are read at a time; not each of them need be of a letter
-     * @param wantsMore whether older ones are wanted too
+     * @param chunk how many offsets to read at a time; some may hold no letter
+     * @param wantsMore whether to continue with older letters
      */
     private void lookBack(RangeReader reader, long before, int chunk, Predicate<Letter> wantsMore) {
         long until = System.nanoTime() + LONGEST.toNanos();

@@ -24,7 +24,7 @@ import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** Sets records aside on {@code tasks.dead-letter}, with the reason in their headers. */
+/** Publishes records and tasks to {@code tasks.dead-letter}, with the reason in the headers. */
 public final class DeadLetters {
     private static final Logger log = LoggerFactory.getLogger(DeadLetters.class);
 
@@ -37,21 +37,21 @@ public final class DeadLetters {
     private final Topics topics;
     private final Map<String, Counter> counters;
 
-    private final RareWarning poison = new RareWarning(log, "{} records set aside: {}");
+    private final RareWarning poison = new RareWarning(log, "{} records dead-lettered: {}");
 
     public DeadLetters(Producer<String, byte[]> producer, Topics topics, MeterRegistry meters) {
         this.counters = REASONS.stream()
                 .collect(Collectors.toMap(
                         reason -> reason,
                         reason -> Counter.builder("coordinator.dead.letters")
-                                .description("Records set aside on the topic of dead letters")
+                                .description("Records published to the dead-letter topic")
                                 .tag("reason", reason)
                                 .register(meters)));
         this.producer = producer;
         this.topics = topics;
     }
 
-    /** Sets a record aside that is not what its topic should hold. */
+    /** Dead-letters a record that does not belong in its topic. */
     public CompletableFuture<Void> poison(ConsumerRecord<byte[], byte[]> record, String reason, String detail) {
         poison.about(record.topic() + "-" + record.partition() + "@" + record.offset() + " (" + detail + ")");
         byte[] value = record.value() == null ? new byte[0] : record.value();
@@ -70,14 +70,14 @@ public final class DeadLetters {
         return send(letter, reason);
     }
 
-    /** Tells the log of what was set aside, if the last time is long enough ago. To be called now and then. */
+    /** Logs dead-lettered records if the last line is old enough. To be called periodically. */
     public void say(Instant now) {
         poison.say(now);
     }
 
-    /** Sets a task aside that was tried as often as it may be. */
+    /** Dead-letters a task that has exhausted its attempts. */
     public CompletableFuture<Void> exhausted(Task task, Priority priority, String detail, @Nullable String trace) {
-        log.atInfo().addKeyValue("task_id", task.taskId()).log("Task failed for good: {}", detail);
+        log.atInfo().addKeyValue("task_id", task.taskId()).log("Task failed permanently: {}", detail);
         ProducerRecord<String, byte[]> letter = letter(task.taskId(), Json.bytes(task), EXHAUSTED, detail);
         header(letter, DeadLetterHeaders.PRIORITY, priority.wireName());
         TraceHeader.add(letter, trace);
@@ -85,14 +85,14 @@ public final class DeadLetters {
     }
 
     /**
-     * Records that a task failed because its payload is gone.
+     * Records that a task failed because its payload is lost.
      *
-     * @param topic of its agent, in which its assignment was
+     * @param topic the agent's topic that held its assignment
      */
     public CompletableFuture<Void> payloadLost(String taskId, String topic) {
         String detail = "the task cannot be retried: its assignment is no longer in " + topic
                 + ", nor its record in its queue's topic";
-        log.atError().addKeyValue("task_id", taskId).log("Task failed for good: {}", detail);
+        log.atError().addKeyValue("task_id", taskId).log("Task failed permanently: {}", detail);
         return send(letter(taskId, new byte[0], PAYLOAD_LOST, detail), PAYLOAD_LOST);
     }
 
@@ -109,7 +109,7 @@ public final class DeadLetters {
         return letter;
     }
 
-    /** Whoever wrote what is set aside may have written any amount. */
+    /** Bounds text written by others, which may be of any length. */
     private static String shortened(String text) {
         return text.length() <= LONGEST_TEXT ? text : text.substring(0, LONGEST_TEXT) + "…";
     }

@@ -18,9 +18,9 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Deletes tasks that are done from {@code tasks.*} some time later. Time alone cannot, for a task may wait for ever: so the topics keep
- * everything, and this deletes, partition by partition, what lies below the lowest unfinished offset and is old enough. Every
- * coordinator does, once an hour; doing it twice does nothing.
+ * Deletes records of finished tasks from {@code tasks.*} after a retention time. Time-based retention cannot, because a task may wait
+ * indefinitely. So the topics keep everything, and this deletes, per partition, the records below the lowest unfinished offset that are old
+ * enough. Every coordinator does so once an hour; it is idempotent.
  */
 public final class DoneTasks implements Part {
     private static final Logger log = LoggerFactory.getLogger(DoneTasks.class);
@@ -33,7 +33,7 @@ public final class DoneTasks implements Part {
     private final Clock clock;
     private final Recurring deleting = new Recurring("done-tasks", EVERY, this::deleteOld, () -> {});
 
-    /** @param retention how long a task is kept at least */
+    /** @param retention the minimum time that a task is kept */
     public DoneTasks(Admin admin, QueueSizes sizes, Duration retention, Clock clock) {
         this.admin = admin;
         this.sizes = sizes;
@@ -60,13 +60,15 @@ public final class DoneTasks implements Part {
         deleteBefore(clock.instant().minus(retention));
     }
 
-    /** Deletes what is done and was appended before a time, as far as nothing unfinished stands before it. */
+    /** Deletes finished records that were appended before a time, up to the first unfinished one. */
     void deleteBefore(Instant time) throws InterruptedException, ExecutionException, TimeoutException {
         Map<TopicPartition, RecordsToDelete> old = new HashMap<>();
         sizes.doneBefore(time).forEach((partition, offset) -> old.put(partition, RecordsToDelete.beforeOffset(offset)));
         if (!old.isEmpty()) {
             admin.deleteRecords(old).all().get(WAIT_SECONDS, TimeUnit.SECONDS);
-            log.atInfo().addKeyValue("partitions", old.size()).log("Done tasks from before {} deleted", time);
+            log.atInfo()
+                    .addKeyValue("partitions", old.size())
+                    .log("Deleted records of finished tasks appended before {}", time);
         }
     }
 }

@@ -17,10 +17,10 @@ import org.springframework.context.annotation.Configuration;
 
 @Configuration(proxyBeanMethods = false)
 class IntakeConfiguration {
-    /** Callers wait for it: after this long they are told that Kafka does not take it. */
+    /** Delivery timeout of the producer. Callers wait for it, and then get an error. */
     private static final Duration GIVE_UP = Duration.ofSeconds(5);
 
-    /** For everything but assignments. */
+    /** The producer of all topics except assignments. */
     @Bean
     @SuppressWarnings("unchecked")
     Producer<String, byte[]> producer(KafkaClients clients) {

@@ -7,22 +7,22 @@ import java.util.BitSet;
 import java.util.stream.LongStream;
 
 /**
- * Which offsets of one partition are done. Tasks finish out of order, so the offset to commit is the lowest unfinished one; what is
- * done above it goes into the commit's metadata and is restored from there.
+ * Tracks which offsets of one partition are done. Tasks finish out of order, so the offset to commit is the lowest unfinished one; offsets
+ * done above it are stored in the commit's metadata and restored from there.
  *
- * <p>Metadata: {@code 1:} and, in base64, a varint with the number of offsets done above the committed one, then either {@code R} and
- * varint lengths of alternating runs, unfinished first, or {@code B} and a bitmap, whichever is shorter. Beyond
- * {@value #MAX_METADATA} characters the tail is cut: those offsets are read again and found done by the reservation.
+ * <p>Metadata: {@code 1:}, then base64 of a varint with the number of offsets done above the committed one, then either {@code R} and
+ * varint lengths of alternating runs, unfinished first, or {@code B} and a bitmap, whichever is shorter. Beyond {@value #MAX_METADATA}
+ * characters the tail is truncated: those offsets are read again, and the reservation finds them done.
  */
 public final class OffsetLedger {
     /** Kafka's default for {@code offset.metadata.max.bytes}. */
     public static final int MAX_METADATA = 4096;
 
     private static final String VERSION = "1:";
-    /** The bitmap is moved down when this many of its low bits are behind the lowest unfinished offset. */
+    /** The bitmap is compacted when this many of its low bits lie below the lowest unfinished offset. */
     private static final int COMPACT_AT = 1 << 16;
 
-    /** The offset that bit 0 stands for. */
+    /** The offset of bit 0. */
     private long origin;
 
     private long lowestUnfinished;
@@ -31,26 +31,26 @@ public final class OffsetLedger {
     private long doneAbove;
     private boolean metadataCut;
 
-    /** A ledger of a partition of which all below an offset is done. */
+    /** Creates a ledger of a partition whose offsets below {@code committed} are all done. */
     public OffsetLedger(long committed) {
         origin = committed;
         lowestUnfinished = committed;
         next = committed;
     }
 
-    /** What metadata says: how many offsets above the committed one are done, and which of them, as far as there was room. */
+    /** Decoded metadata: how many offsets above the committed one are done, and which of them, as far as they fitted. */
     private record Above(long count, BitSet done) {
         static Above none() {
             return new Above(0, new BitSet());
         }
 
-        /** Whether it can be true: the committed offset is unfinished, and no more are told than there are. */
+        /** Whether it is consistent: the committed offset is unfinished, and no more offsets are listed than counted. */
         boolean isPossible() {
             return !done.get(0) && done.cardinality() <= count;
         }
     }
 
-    /** The ledger that was committed; metadata that this version did not write counts as none. */
+    /** Restores a committed ledger. Metadata in an unknown format is ignored. */
     public static OffsetLedger restore(long committed, String metadata) {
         OffsetLedger ledger = new OffsetLedger(committed);
         ledger.done = decode(metadata).done();
@@ -58,15 +58,15 @@ public final class OffsetLedger {
         return ledger;
     }
 
-    /** How many offsets the metadata of a commit says are done above the committed one. */
+    /** How many offsets above the committed one are done, according to a commit's metadata. */
     public static long doneAbove(String metadata) {
         return decode(metadata).count();
     }
 
     /**
-     * Notes that a record was read. Offsets that were passed over (compacted, deleted, transaction markers) hold no task and are done.
+     * Marks a record as read. Skipped offsets (compacted, deleted, transaction markers) hold no task and are done.
      *
-     * @return false if the record is done already and is to be skipped
+     * @return false if the record is already done and must be skipped
      */
     public boolean received(long offset) {
         readUpTo(offset);
@@ -74,10 +74,10 @@ public final class OffsetLedger {
         return !isDone(offset);
     }
 
-    /** Notes that everything below an offset was read; what no record came of is done. */
+    /** Marks everything below an offset as read; offsets without a record are done. */
     public void readUpTo(long position) {
         if (position - next > COMPACT_AT && doneAbove == 0 && next == lowestUnfinished) {
-            // Far ahead of an empty ledger, as after records were deleted: start anew there.
+            // Far ahead of an empty ledger, for example after records were deleted: restart there.
             origin = position;
             lowestUnfinished = position;
             next = position;
@@ -91,8 +91,8 @@ public final class OffsetLedger {
     }
 
     /**
-     * Notes that an offset is done. It may be one that has not been read: a partition that was lost and gained again is read from its
-     * last commit on, while what was asked for before comes to its end.
+     * Marks an offset done. It may not have been read yet: a partition that is lost and regained is read from its last commit, while
+     * earlier asynchronous requests still complete.
      */
     public void finished(long offset) {
         if (isDone(offset)) {
@@ -118,21 +118,21 @@ public final class OffsetLedger {
         return lowestUnfinished;
     }
 
-    /** The first offset that has not been read. */
+    /** The next offset to read. */
     public long next() {
         return next;
     }
 
-    /** How many offsets have been read and are not done. */
+    /** The number of offsets read but not done. */
     public long unfinished() {
-        // After a restart, offsets are known to be done before they are read again.
+        // After a restart, offsets may be done before they are read again.
         int read = Math.toIntExact(next - origin);
         int doneUnread =
                 done.length() <= read ? 0 : done.get(read, done.length()).cardinality();
         return next - lowestUnfinished - (doneAbove - doneUnread);
     }
 
-    /** The offsets that have been read and are not done, ascending; to be gone through before anything changes. */
+    /** The offsets read but not done, ascending. Iterate before the ledger changes. */
     public Iterable<Long> unfinishedOffsets() {
         return () -> LongStream.iterate(
                         lowestUnfinished,
@@ -146,7 +146,7 @@ public final class OffsetLedger {
         return metadata(MAX_METADATA);
     }
 
-    /** The same, where something else is to have room beside it: at most so many characters. */
+    /** The commit's metadata, truncated to at most {@code most} characters to leave room for other content. */
     public String metadata(int most) {
         if (doneAbove == 0) {
             return "";
@@ -155,7 +155,7 @@ public final class OffsetLedger {
         int mostBytes = (most - VERSION.length()) / 4 * 3;
         Encoded runs = encodeRuns(from, mostBytes);
         Encoded bitmap = encodeBitmap(from, mostBytes);
-        // The one that tells more; of equals the shorter.
+        // The encoding that covers more offsets; the shorter one if equal.
         boolean runsAreBetter =
                 runs.told == bitmap.told ? runs.buffer.position() <= bitmap.buffer.position() : runs.told > bitmap.told;
         Encoded better = runsAreBetter ? runs : bitmap;
@@ -165,12 +165,12 @@ public final class OffsetLedger {
         return VERSION + Base64.getEncoder().encodeToString(bytes);
     }
 
-    /** Whether the metadata had not room for all that is done, the last time it was asked for. */
+    /** Whether the metadata was truncated when last encoded. */
     public boolean isMetadataCut() {
         return metadataCut && doneAbove > 0;
     }
 
-    /** A form of metadata, and of how many done offsets it tells. */
+    /** Encoded metadata, and how many done offsets it covers. */
     private record Encoded(ByteBuffer buffer, long told) {}
 
     private Encoded encodeRuns(int from, int mostBytes) {
@@ -210,7 +210,7 @@ public final class OffsetLedger {
             Above above = new Above(count, decode(buffer.get(), buffer));
             return above.isPossible() ? above : Above.none();
         } catch (IllegalArgumentException | ArithmeticException | BufferUnderflowException e) {
-            // Somebody else's: what it says of offsets cannot be trusted either.
+            // Unknown format: its offsets cannot be trusted either.
             return Above.none();
         }
     }

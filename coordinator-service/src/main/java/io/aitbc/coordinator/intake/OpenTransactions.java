@@ -44,16 +44,16 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Transactions that keep what stands behind them from being read: groups read up to the last stable offset, and that stays where the
- * first open transaction began until it ends or the broker aborts it. A thread of its own looks for them every few seconds; those that
- * end sooner are nobody's business. Any thread may ask for what was seen last.
+ * Detects open transactions that block readers. Groups read up to the last stable offset, which stays at the start of the first open
+ * transaction until it ends or the broker aborts it. A thread of its own polls every few seconds; shorter transactions are ignored. Any
+ * thread may ask for the last result.
  */
 public final class OpenTransactions implements Part {
     private static final Logger log = LoggerFactory.getLogger(OpenTransactions.class);
     private static final Duration EVERY = Duration.ofSeconds(2);
     private static final Duration PATIENCE = Duration.ofSeconds(2);
     private static final String UNKNOWN = "unknown";
-    /** Whoever opens more than that at once needs no more lines to be found. */
+    /** Limits the number of series: beyond that, more of them do not help to find the cause. */
     private static final int MOST_MEASURED = 50;
 
     private final Admin admin;
@@ -64,21 +64,21 @@ public final class OpenTransactions implements Part {
     private final Clock clock;
     private final MultiGauge ages;
     private final Recurring looking = new Recurring("open-transactions", EVERY, this::look, () -> {});
-    private final RareWarning held = new RareWarning(
-            log, "{} times an open transaction was found to keep what stands behind it from being read: {}");
+    private final RareWarning held =
+            new RareWarning(log, "Open transactions block readers of the records after them, observed {} times: {}");
 
-    private final RareWarning aborted = new RareWarning(
-            log, "{} times an open transaction on the results was aborted, because it hid what others report: {}");
+    private final RareWarning aborted =
+            new RareWarning(log, "Aborted {} open transactions that blocked the results topic: {}");
     private final RareWarning notAborted =
-            new RareWarning(log, "{} times the broker refused to abort an open transaction on the results: {}");
+            new RareWarning(log, "The broker refused {} times to abort an open transaction on the results topic: {}");
 
     private volatile Map<Cause, Instant> measured = Map.of();
     private Map<TopicPartition, Long> stableBefore = Map.of();
     private volatile Map<TopicPartition, Open> newest = Map.of();
 
     /**
-     * @param topics the topics that are watched
-     * @param resultTimeout how long a transaction on the topic of results may be open before it is aborted; zero: for ever
+     * @param topics the monitored topics
+     * @param resultTimeout how long a transaction on the results topic may stay open before it is aborted; zero: indefinitely
      */
     public OpenTransactions(
             Admin admin,
@@ -94,20 +94,20 @@ public final class OpenTransactions implements Part {
         this.topics = Stream.concat(topics.tasks().stream(), Stream.of(results)).toList();
         this.clock = clock;
         this.ages = MultiGauge.builder("cluster.transaction.open")
-                .description("How long a transaction has kept records of a topic from being read; 0 where none does")
+                .description("How long an open transaction has blocked readers of a topic; 0 if none does")
                 .baseUnit("seconds")
                 .register(meters);
         measure(List.of());
     }
 
     /**
-     * A transaction that is open, and the first one of its partition.
+     * An open transaction that is the first one of its partition.
      *
-     * @param offset where it begins there
-     * @param heldBack how many records cannot be read because of it, its own included
-     * @param since the time of its first record there; null if that could not be read
-     * @param producerId null if the broker does not tell
-     * @param transactionalId null if the broker does not tell
+     * @param offset its first offset in the partition
+     * @param heldBack how many records cannot be read because of it, including its own
+     * @param since the timestamp of its first record there; null if that could not be read
+     * @param producerId null if the broker does not report it
+     * @param transactionalId null if the broker does not report it
      */
     public record Open(
             TopicPartition partition,
@@ -116,7 +116,7 @@ public final class OpenTransactions implements Part {
             @Nullable Instant since,
             @Nullable Long producerId,
             @Nullable String transactionalId) {
-        /** Who is in the way, in words. */
+        /** Description of the producer that blocks readers. */
         public String producer() {
             return "producer " + (producerId == null ? "of unknown id" : producerId)
                     + (transactionalId == null ? "" : " (transactional id " + transactionalId + ")");
@@ -144,12 +144,12 @@ public final class OpenTransactions implements Part {
         looking.close();
     }
 
-    /** Those that were open for some seconds when looked for last, by partition. */
+    /** Transactions that had been open for a few seconds at the last poll, by partition. */
     public Map<TopicPartition, Open> newest() {
         return newest;
     }
 
-    /** The same of one topic, the oldest first. */
+    /** Those of one topic, oldest first. */
     public List<Open> of(String topic) {
         return newest.values().stream()
                 .filter(open -> open.partition().topic().equals(topic))
@@ -201,7 +201,7 @@ public final class OpenTransactions implements Part {
         notAborted.say(clock.instant());
     }
 
-    /** A result that is hidden keeps its agent's place taken, whoever the agent, so nobody may hide them for long. */
+    /** Aborts overdue transactions: a hidden result keeps its agent's slot taken, and it may be the result of another agent. */
     private void abortOverdue(Collection<Open> open) throws InterruptedException {
         if (resultTimeout.isZero()) {
             return;
@@ -218,10 +218,10 @@ public final class OpenTransactions implements Part {
 
     private boolean abort(Open open) throws InterruptedException {
         if (open.transactionalId() != null) {
-            // The way in which its successor would: the transaction's other partitions are aborted with it.
+            // Fences the producer as its successor would, which also aborts the transaction's other partitions.
             return answer(admin.fenceProducers(Set.of(open.transactionalId())).all(), fenced -> true, false);
         }
-        // The transaction coordinator knows nothing of it: a marker has to be written here.
+        // Unknown to the transaction coordinator: an abort marker must be written to this partition.
         Optional<ProducerState> left = openAt(admin.describeProducers(Set.of(open.partition())), open.partition());
         return left.isPresent()
                 && answer(
@@ -281,7 +281,7 @@ public final class OpenTransactions implements Part {
         return ids;
     }
 
-    /** The producer whose open transaction is the first one of a partition; empty if there is none, or the broker does not tell. */
+    /** The producer whose open transaction is the first one of a partition; empty if there is none, or the broker does not report it. */
     private static Optional<ProducerState> openAt(DescribeProducersResult described, TopicPartition partition)
             throws InterruptedException {
         return answer(
@@ -307,13 +307,13 @@ public final class OpenTransactions implements Part {
                 Map.of());
     }
 
-    /** What an answer says, or something else where the broker is of another version, or does not allow the question. */
+    /** Maps an answer, or falls back if the broker does not support or authorize the request. */
     private static <T, R> R answer(KafkaFuture<T> asked, Function<T, R> says, R otherwise) throws InterruptedException {
         try {
             return says.apply(asked.get());
         } catch (ExecutionException e) {
             log.atDebug().log(
-                    "The broker does not tell who is in the way: {}",
+                    "The broker does not report the blocking producer: {}",
                     e.getCause().toString());
             return otherwise;
         }
@@ -322,7 +322,7 @@ public final class OpenTransactions implements Part {
     private Set<TopicPartition> partitions() throws InterruptedException, ExecutionException {
         Set<TopicPartition> partitions = new HashSet<>();
         for (var described : admin.describeTopics(topics).topicNameValues().values()) {
-            // A topic that is missing keeps nobody waiting.
+            // A missing topic blocks nobody.
             partitions.addAll(answer(
                     described,
                     topic -> topic.partitions().stream()
@@ -345,8 +345,8 @@ public final class OpenTransactions implements Part {
     }
 
     /**
-     * Rows that stay are not registered again: a scrape in that moment would find them twice, and fail. So each reads its value from what
-     * was seen last.
+     * Existing rows are not registered again: a concurrent scrape would see duplicates and fail. So each row reads its value from the last
+     * poll.
      */
     private void measure(Collection<Open> open) {
         Map<Cause, Instant> since = new HashMap<>();
@@ -366,7 +366,7 @@ public final class OpenTransactions implements Part {
                 .map(Map.Entry::getKey)
                 .forEach(cause -> rows.add(MultiGauge.Row.of(cause.tags(), () -> ageSeconds(cause))));
         if (rows.isEmpty()) {
-            // Always there, so that an alert that goes by it can be told from one that has lost its measurement.
+            // Always present, so that an alert can tell "no open transaction" from a missing metric.
             rows.add(MultiGauge.Row.of(Cause.NONE.tags(), () -> ageSeconds(Cause.NONE)));
         }
         ages.register(rows, false);
@@ -379,7 +379,7 @@ public final class OpenTransactions implements Part {
                 : Math.max(0, Duration.between(since, clock.instant()).toMillis()) / 1_000.0;
     }
 
-    /** By what transactions are measured. */
+    /** The labels by which transactions are measured. */
     private record Cause(String topic, String producerId, String transactionalId) {
         static final Cause NONE = new Cause("", "", "");
 

@@ -17,7 +17,7 @@ import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** Looks at what waits, as Kafka has it: any coordinator can tell. May be used by any thread; each call reads for itself. */
+/** Inspects waiting tasks in Kafka, so that any coordinator can answer. Thread-safe; each call opens its own reader. */
 public final class QueuePeek {
     private static final Logger log = LoggerFactory.getLogger(QueuePeek.class);
     private static final Duration LONGEST = Duration.ofSeconds(5);
@@ -33,7 +33,7 @@ public final class QueuePeek {
         this.states = states;
     }
 
-    /** The tasks of a queue that have waited longest, in that order; fewer than there are if finding them takes too long. */
+    /** The tasks of a queue that have waited longest, in that order; possibly fewer than exist if the search times out. */
     public List<WaitingTask> first(Priority priority, int limit) throws InterruptedException {
         List<WaitingTask> found = new ArrayList<>();
         Map<TopicPartition, QueueSizes.Extent> extents = new HashMap<>(sizes.extents(priority));
@@ -53,7 +53,7 @@ public final class QueuePeek {
                 .toList();
     }
 
-    /** Where a task of a queue stands that an open transaction keeps from being read; absent also if finding it takes too long. */
+    /** The partition of a task that an open transaction hides from readers; empty also if the search times out. */
     public Optional<TopicPartition> heldBack(Priority priority, String taskId) throws InterruptedException {
         Map<TopicPartition, RangeReader.Range> heldBack = new HashMap<>();
         sizes.extents(priority).forEach((partition, extent) -> {
@@ -104,7 +104,7 @@ public final class QueuePeek {
         try {
             return found.add(records.read(record));
         } catch (TaskRecords.PoisonException e) {
-            log.atDebug().log("Not a task, as its owner will find too: {}", e.getMessage());
+            log.atDebug().log("Skipped a record that is not a task: {}", e.getMessage());
             return false;
         }
     }

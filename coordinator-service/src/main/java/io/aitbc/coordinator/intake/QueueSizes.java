@@ -31,10 +31,10 @@ import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Queue sizes by priority, over all partitions and coordinators: what stands between commits and high watermarks,
- * less what the commits' metadata say is done. Owners commit past transaction markers and aborted records as soon as they have read
- * past them, so the figures are exact when idle; while tasks come and go, they are as of the last commits, which are made five times a
- * second. Behind a transaction that is still open every record counts, because it cannot be read yet.
+ * Queue sizes by priority, across all partitions and coordinators: the records between commit and high watermark, minus those that the
+ * commit's metadata marks done. Owners commit past transaction markers and aborted records as soon as they have read past them, so the
+ * sizes are exact when idle. While tasks are processed they are as of the last commits, made five times a second. After the start of an
+ * open transaction every record counts, because it cannot be read yet.
  */
 public final class QueueSizes {
     private static final long WAIT_SECONDS = 10;
@@ -53,24 +53,24 @@ public final class QueueSizes {
     }
 
     /**
-     * What of a partition is not done.
+     * The unfinished part of a partition.
      *
      * @param start the lowest unfinished offset
-     * @param stable the last stable offset: where the first open transaction begins, else {@code end}
+     * @param stable the last stable offset: the start of the first open transaction, else {@code end}
      * @param end the high watermark
-     * @param metadata what the owner committed of offsets above {@code start}
+     * @param metadata the owner's committed metadata about offsets above {@code start}
      */
     public record Extent(long start, long stable, long end, String metadata) {
         public long unfinished() {
             return Math.max(0, end - start - OffsetLedger.doneAbove(metadata));
         }
 
-        /** Whether all that can be read is done. */
+        /** Whether all readable records are done. */
         public boolean isReadableDone() {
             return unfinishedBelow(stable) == 0;
         }
 
-        /** How many records below an offset cannot be read before a transaction ends. */
+        /** How many records below an offset cannot be read until a transaction ends. */
         public long heldBackBelow(long offset) {
             return Math.max(0, Math.min(offset, end) - Math.max(start, stable));
         }
@@ -84,7 +84,7 @@ public final class QueueSizes {
     }
 
     /**
-     * Every priority's size; null where its topic is missing.
+     * The size of each priority's queue; null if its topic is missing.
      *
      * @throws KafkaUnavailableException if Kafka does not answer
      */
@@ -127,8 +127,8 @@ public final class QueueSizes {
     }
 
     /**
-     * How many tasks of a queue came before a time and have no agent yet. Tasks that were tried or put off before count by when they
-     * were appended last.
+     * How many tasks of a queue were appended before a time and have no agent yet. Retried and deferred tasks count by the time of their
+     * last append.
      */
     public long before(Priority priority, Instant time) throws InterruptedException {
         List<String> topic = List.of(topics.tasks(priority));
@@ -141,7 +141,7 @@ public final class QueueSizes {
                 .sum();
     }
 
-    /** Partition → the first offset that is unfinished or was appended at a time or later; only where records lie before it. */
+    /** Partition → the first offset that is unfinished or was appended at or after a time; only if records precede it. */
     Map<TopicPartition, Long> doneBefore(Instant time) throws InterruptedException {
         Map<TopicPartition, Long> starts = offsets(topics.tasks(), OffsetSpec.earliest());
         Map<TopicPartition, Long> firstAfter = offsets(topics.tasks(), OffsetSpec.forTimestamp(time.toEpochMilli()));
@@ -161,7 +161,7 @@ public final class QueueSizes {
         Set<TopicPartition> partitions = partitions(names);
         ListOffsetsResult firstOffsets = list(partitions, OffsetSpec.earliest(), ALL_RECORDS);
         Map<TopicPartition, OffsetAndMetadata> commits = commits();
-        // After the commits, which lie below them.
+        // Queried after the commits, so that these are never above the end offsets.
         ListOffsetsResult stableOffsets = list(partitions, OffsetSpec.latest(), COMMITTED_RECORDS);
         ListOffsetsResult endOffsets = list(partitions, OffsetSpec.latest(), ALL_RECORDS);
         Map<TopicPartition, Long> starts = offsets(firstOffsets);
@@ -182,13 +182,13 @@ public final class QueueSizes {
         return extents;
     }
 
-    /** Partition → the offset that the next task of a priority will have there. */
+    /** Partition → its next offset, for one priority. */
     public Map<Integer, Long> ends(Priority priority) throws InterruptedException {
         return ends(partitions(List.of(topics.tasks(priority)))).entrySet().stream()
                 .collect(Collectors.toMap(entry -> entry.getKey().partition(), Map.Entry::getValue));
     }
 
-    /** Partition → its high watermark; asked for by a thread that has other things to do. */
+    /** Partition → its high watermark, with a short timeout for a thread that has other work. */
     public Map<TopicPartition, Long> ends(Set<TopicPartition> partitions) throws InterruptedException {
         return offsets(list(
                 partitions,
@@ -218,7 +218,7 @@ public final class QueueSizes {
                         Map.Entry::getKey, entry -> entry.getValue().offset()));
     }
 
-    /** Without those that tell of an earlier topic of the same name. */
+    /** Commits, without those made for an earlier topic of the same name. */
     private Map<TopicPartition, OffsetAndMetadata> commits() throws InterruptedException {
         Map<String, Uuid> ids = topicIds();
         Map<TopicPartition, OffsetAndMetadata> commits = new HashMap<>();
@@ -239,7 +239,7 @@ public final class QueueSizes {
         return commits;
     }
 
-    /** Those of some records that their lanes have committed as done. */
+    /** The given positions that their lanes have committed as done. */
     Set<Position> done(Collection<Position> positions) throws InterruptedException {
         Map<TopicPartition, OffsetLedger> ledgers = new HashMap<>();
         commits()
@@ -279,12 +279,12 @@ public final class QueueSizes {
         }
     }
 
-    /** Kafka did not answer a question. */
+    /** Thrown if Kafka does not answer a request. */
     public static final class KafkaUnavailableException extends RuntimeException {
         KafkaUnavailableException(Throwable cause) {
             super(
                     cause instanceof UnknownTopicOrPartitionException
-                            ? "a topic is missing; it is created again as soon as Kafka permits"
+                            ? "a topic is missing; it is re-created as soon as Kafka permits"
                             : "Kafka does not answer: " + cause.getMessage(),
                     cause);
         }

@@ -17,15 +17,15 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import org.jspecify.annotations.Nullable;
 
-/** Brings tasks back that have failed for good. May be used by any thread. */
+/** Redrives permanently failed tasks. Thread-safe. */
 public final class Redrive {
     private static final Script REDRIVE = Script.beside(Redrive.class, "redrive");
     private static final int MAX_ATTEMPTS_EVER = 100;
     private static final long WAIT_SECONDS = 10;
     private static final long ASK_AGAIN_MS = 20;
-    /** Longer than whoever has it waits for Kafka and Redis. */
+    /** Longer than the holder waits for Kafka and Redis. */
     private static final Duration CLAIM_LASTS = Duration.ofSeconds(20);
-    /** The attempt for which the task is known to be in its queue again. */
+    /** Field with the attempt for which the task is known to be back in its queue. */
     private static final String REQUEUED = "requeued";
 
     private final DeadLetterArchive archive;
@@ -41,13 +41,13 @@ public final class Redrive {
     }
 
     /**
-     * A task that waits again, for as many attempts as it had at first.
+     * A redriven task, with as many attempts as it had at first.
      *
-     * @param repeated whether it had been brought back before, and waits since then
+     * @param repeated whether it had been redriven before and has been waiting since
      */
     public record Redriven(String taskId, int attempt, Priority priority, boolean repeated) {}
 
-    /** A task cannot be brought back; the message says why. */
+    /** Thrown if a task cannot be redriven; the message says why. */
     public static final class NotPossibleException extends RuntimeException {
         private final boolean unknown;
 
@@ -56,17 +56,17 @@ public final class Redrive {
             this.unknown = unknown;
         }
 
-        /** Whether nothing is set aside under its name. */
+        /** Whether there is no dead letter for its id. */
         public boolean isUnknown() {
             return unknown;
         }
     }
 
     /**
-     * Lets a task wait again, once for each time it has failed, however many ask for it.
+     * Requeues a failed task, once per failure, however many callers ask.
      *
-     * @throws NotPossibleException if it has not failed, or what was set aside is no task
-     * @throws Submissions.NotTakenException if Kafka does not confirm it in time; to be asked again
+     * @throws NotPossibleException if it has not failed, or the dead letter holds no task
+     * @throws Submissions.NotTakenException if Kafka does not confirm it in time; the caller may retry
      */
     public Redriven redrive(String taskId) throws InterruptedException {
         DeadLetterArchive.Letter letter = archive.find(taskId)
@@ -90,7 +90,7 @@ public final class Redrive {
         }
     }
 
-    /** One at a time: whoever comes next sees what came of it. */
+    /** Serializes redrives of a task: the next caller sees the outcome. */
     private void awaitTurn(String taskId) throws InterruptedException {
         long until = System.nanoTime() + TimeUnit.SECONDS.toNanos(WAIT_SECONDS);
         while (!claims.take(Keys.redrive(taskId), CLAIM_LASTS)) {

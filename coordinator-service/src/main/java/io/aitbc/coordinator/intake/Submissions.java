@@ -30,11 +30,11 @@ import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** Accepts tasks over REST. May be used by any thread. */
+/** Accepts tasks over REST. Thread-safe. */
 public final class Submissions {
     private static final Logger log = LoggerFactory.getLogger(Submissions.class);
     private static final long WAIT_SECONDS = 10;
-    /** Longer than whoever has it waits for Kafka and Redis. */
+    /** Longer than the holder waits for Kafka and Redis. */
     private static final Duration CLAIM_LASTS = Duration.ofSeconds(20);
 
     private static final long ASK_AGAIN_MS = 20;
@@ -54,8 +54,7 @@ public final class Submissions {
     }
 
     /**
-     * @param existingStatus if the task had been submitted before, and this is what was accepted then: how it stands now; null if it is
-     *     new
+     * @param existingStatus the current status if the task had been submitted before, and this is the first submission; null if it is new
      */
     public record Accepted(
             String taskId,
@@ -68,11 +67,10 @@ public final class Submissions {
     }
 
     /**
-     * Puts a task into its queue. A task whose id is known already is not queued again: the first submission is the answer, also to
-     * those that come at the same time. Without Redis that cannot be told, and the task is queued; the reservation keeps it from running
-     * twice.
+     * Enqueues a task. A task with a known id is not enqueued again: the answer is the first submission, also for concurrent ones. Without
+     * Redis this cannot be checked, and the task is enqueued; the reservation keeps it from running twice.
      *
-     * @param trace to which the submission belongs; null if it belongs to none
+     * @param trace of the submission; null if there is none
      * @throws NotTakenException if Kafka does not confirm the task in time
      */
     public Accepted submit(Task task, @Nullable String trace) throws InterruptedException {
@@ -83,10 +81,10 @@ public final class Submissions {
         return outcome.accepted();
     }
 
-    /** What became of a task of several: either it was accepted, or it failed. */
+    /** The outcome for one task of a batch: accepted or failed. */
     public record Outcome(
             @Nullable Accepted accepted, @Nullable NotTakenException failure) {
-        /** The same for one that came with it under the same id. */
+        /** The outcome for a duplicate id in the same batch. */
         private Outcome repeated() {
             return accepted == null || accepted.repeated()
                     ? this
@@ -97,9 +95,9 @@ public final class Submissions {
     }
 
     /**
-     * A task on its way into its queue.
+     * A task being enqueued.
      *
-     * @param named whether its id comes from the caller, so that others may submit the same
+     * @param named whether the caller chose its id, so that others may submit the same id
      */
     private record Fresh(Task task, Priority priority, boolean named) {
         String id() {
@@ -107,7 +105,7 @@ public final class Submissions {
         }
     }
 
-    /** Puts tasks into their queues, each by itself; the outcomes stand in the same order. */
+    /** Enqueues tasks independently of one another; the outcomes are in the same order. */
     public List<Outcome> submit(List<Task> tasks, @Nullable String trace) throws InterruptedException {
         long until = System.nanoTime() + TimeUnit.SECONDS.toNanos(WAIT_SECONDS);
         List<String> inOrder = new ArrayList<>(tasks.size());
@@ -134,7 +132,7 @@ public final class Submissions {
                 task.taskId() != null);
     }
 
-    /** Round by round, until none is left that somebody else is submitting. */
+    /** Repeats rounds until no task is left that another caller is submitting. */
     private Map<String, Outcome> settle(Map<String, Fresh> pending, @Nullable String trace, long until)
             throws InterruptedException {
         Map<String, Outcome> outcomes = new HashMap<>();
@@ -144,9 +142,9 @@ public final class Submissions {
             try {
                 claims = redisAnswers ? claim(pending.values()) : Map.of();
             } catch (RedisException e) {
-                // Whoever waits for it again waits as long again.
+                // Asking again would time out again.
                 redisAnswers = false;
-                log.atDebug().log("Taken for new without Redis: {}", e.toString());
+                log.atDebug().log("Treated as new, Redis unavailable: {}", e.toString());
             }
             List<Fresh> mine = new ArrayList<>();
             for (Fresh fresh : List.copyOf(pending.values())) {
@@ -180,7 +178,7 @@ public final class Submissions {
         return ids.isEmpty() ? Map.of() : states.claim(ids, CLAIM_LASTS);
     }
 
-    /** What was accepted before under an id; null if nothing was, or somebody has spoilt what is known of it. */
+    /** The first submission under an id; null if there is none, or its stored fields are corrupt. */
     private static @Nullable Accepted first(String taskId, Claim claim) {
         try {
             return claim.isOurs()
@@ -191,7 +189,7 @@ public final class Submissions {
                             Instant.parse(claim.submittedAt()),
                             claim.status());
         } catch (IllegalArgumentException | DateTimeException e) {
-            log.atDebug().addKeyValue("task_id", taskId).log("Taken for new: {}", e.toString());
+            log.atDebug().addKeyValue("task_id", taskId).log("Treated as new: {}", e.toString());
             return null;
         }
     }
@@ -225,12 +223,12 @@ public final class Submissions {
         return outcomes;
     }
 
-    /** What would be set aside when it is read must not be accepted: a task may be longer written than it came. */
+    /** Rejects a task that would be dead-lettered when read: the serialized form may be longer than the request. */
     private CompletableFuture<Void> append(Task task, Priority priority, @Nullable String trace) {
         byte[] bytes = Json.bytes(task);
         if (!records.takes(bytes.length)) {
             return CompletableFuture.failedFuture(
-                    new RecordTooLargeException("it would have " + bytes.length + " bytes there"));
+                    new RecordTooLargeException("its record would have " + bytes.length + " bytes"));
         }
         Step step = traces.begin("submit", SpanKind.PRODUCER, task.taskId(), trace);
         return queue.append(task.taskId(), bytes, priority, step.trace())
@@ -252,7 +250,7 @@ public final class Submissions {
         return failures;
     }
 
-    /** Makes visible what was accepted, and then lets others submit these ids, who see it. */
+    /** Makes accepted tasks visible in Redis, and only then releases their claims, so that other submitters see them. */
     private void note(List<Fresh> mine, Map<String, Outcome> outcomes) {
         Map<Task, Priority> accepted = new IdentityHashMap<>();
         mine.stream()
@@ -264,11 +262,13 @@ public final class Submissions {
             }
             states.endClaims(mine.stream().filter(Fresh::named).map(Fresh::id).toList());
         } catch (RedisException e) {
-            log.atDebug().addKeyValue("tasks", accepted.size()).log("Accepted without Redis: {}", e.toString());
+            log.atDebug()
+                    .addKeyValue("tasks", accepted.size())
+                    .log("Accepted, but not recorded in Redis: {}", e.toString());
         }
     }
 
-    /** Kafka did not confirm a task. It may be there all the same: submitting it again under the same id is safe. */
+    /** Thrown if Kafka did not confirm a task. It may have been appended anyway: retrying under the same id is safe. */
     public static final class NotTakenException extends RuntimeException {
         NotTakenException(Throwable cause) {
             super(

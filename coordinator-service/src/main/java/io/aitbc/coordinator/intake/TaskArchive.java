@@ -16,7 +16,7 @@ import org.apache.kafka.common.TopicPartition;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** Reads tasks back from their queues after they were assigned. May be used by any thread. */
+/** Reads tasks back from their queues after assignment. Thread-safe. */
 public final class TaskArchive {
     private static final Logger log = LoggerFactory.getLogger(TaskArchive.class);
     private static final Duration PATIENCE = Duration.ofSeconds(10);
@@ -34,15 +34,12 @@ public final class TaskArchive {
         this.sizes = sizes;
     }
 
-    /**
-     * Those of some records that their lanes have committed as done. The record of an assignment is done once Kafka has acknowledged
-     * the assignment.
-     */
+    /** The given positions that their lanes have committed as done. A task's record is done once Kafka has acknowledged its assignment. */
     public Set<Position> done(Collection<Position> positions) throws InterruptedException {
         return sizes.done(positions);
     }
 
-    /** The tasks at some positions; those are missing whose records have been deleted, or hold no task. */
+    /** The tasks at the given positions. Positions whose record has been deleted, or holds no task, are absent. */
     public Map<Position, WaitingTask> read(Collection<Position> positions) {
         Map<Position, WaitingTask> found = new HashMap<>();
         if (positions.isEmpty()) {
@@ -78,7 +75,7 @@ public final class TaskArchive {
         try {
             found.put(position, records.read(record));
         } catch (TaskRecords.PoisonException e) {
-            log.atDebug().addKeyValue("position", position).log("No task is stored there: {}", e.getMessage());
+            log.atDebug().addKeyValue("position", position).log("No task at this position: {}", e.getMessage());
         }
     }
 }

@@ -10,7 +10,7 @@ import java.util.Set;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
-/** The form of a task in Redis: a hash of texts, of which some are numbers, times or JSON. */
+/** Format of a task's hash in Redis: text fields, some of them numbers, times or JSON. */
 final class TaskHash {
     private static final Consumer<String> NUMBER = Integer::parseInt;
     private static final Consumer<String> TIME = Instant::parse;
@@ -41,7 +41,7 @@ final class TaskHash {
 
     private TaskHash() {}
 
-    /** Which fields cannot be read, with their values. */
+    /** The unreadable fields, with their values. */
     static Map<String, String> spoilt(Map<String, String> hash) {
         Map<String, String> spoilt = new HashMap<>();
         hash.forEach((field, value) -> {
@@ -63,8 +63,8 @@ final class TaskHash {
     }
 
     /**
-     * What must be there and readable, or nothing is known of the task: with what it has ended, or which attempt waits, or who has which
-     * since when.
+     * Fields that must be present and readable, or the task counts as unknown: its final status, or the waiting attempt, or the agent that
+     * has it and since when.
      */
     static Set<String> essential(@Nullable String status) {
         if (TaskStates.hasEnded(status)) {

@@ -6,7 +6,7 @@ import io.aitbc.coordinator.match.Position;
 import java.nio.charset.StandardCharsets;
 import java.util.UUID;
 
-/** Makes ids for tasks that come without one. Both kinds are UUIDs of version 7, which sort by time. */
+/** Generates ids for tasks without one. Both kinds are UUIDs of version 7, which sort by time. */
 public final class TaskIds {
     private static final TimeBasedEpochRandomGenerator GENERATOR = Generators.timeBasedEpochRandomGenerator();
 
@@ -16,7 +16,7 @@ public final class TaskIds {
         return GENERATOR.generate().toString();
     }
 
-    /** Always the same for a record, so that the task keeps its id when the record is read again after a crash. */
+    /** Deterministic for a record, so that the task keeps its id when the record is read again after a crash. */
     static String of(Position position, long timestampMs) {
         UUID hash = UUID.nameUUIDFromBytes(
                 (position.priority() + ":" + position.partition() + ":" + position.offset() + ":" + timestampMs)

@@ -15,7 +15,7 @@ import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.jspecify.annotations.Nullable;
 
-/** The way onto {@code tasks.*}: for new tasks and for those that are tried again. */
+/** Appends new and retried tasks to {@code tasks.*}. */
 public final class TaskQueue {
     private final Producer<String, byte[]> producer;
     private final Topics topics;
@@ -26,22 +26,22 @@ public final class TaskQueue {
     }
 
     /**
-     * Appends a task that has its id; done once all replicas have it.
+     * Appends a task that has an id; completes once all in-sync replicas have it.
      *
-     * @param trace to which it belongs; null if it belongs to none
+     * @param trace of the task; null if there is none
      */
     public CompletableFuture<Void> append(Task task, Priority priority, @Nullable String trace) {
         return append(task.taskId(), Json.bytes(task), priority, trace);
     }
 
-    /** The same for a task that has been written already. */
+    /** Appends a task that is already serialized. */
     CompletableFuture<Void> append(String taskId, byte[] task, Priority priority, @Nullable String trace) {
         ProducerRecord<String, byte[]> record = new ProducerRecord<>(topics.tasks(priority), taskId, task);
         TraceHeader.add(record, trace);
         return KafkaClients.send(producer, record);
     }
 
-    /** Appends a waiting task to the tail of the partition in which it stands, as it was first accepted. */
+    /** Defers a waiting task: appends it to the tail of its partition, with its original acceptance time. */
     public CompletableFuture<Void> putOff(WaitingTask waiting) {
         Position position = waiting.position();
         ProducerRecord<String, byte[]> record = new ProducerRecord<>(

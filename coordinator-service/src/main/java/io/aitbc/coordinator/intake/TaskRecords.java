@@ -14,9 +14,9 @@ import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.common.header.Header;
 import org.jspecify.annotations.Nullable;
 
-/** Reads tasks out of the records of {@code tasks.*}. */
+/** Parses tasks from records of {@code tasks.*}. */
 public final class TaskRecords {
-    /** A task of the largest size grows a little when a coordinator appends it again. */
+    /** Allows for the fields that a coordinator adds when it appends a task of maximum size again. */
     private static final int ROOM_FOR_RETRY_FIELDS = 4_096;
 
     private static final Pattern OFFSET = Pattern.compile("[0-9]{1,18}");
@@ -33,7 +33,7 @@ public final class TaskRecords {
         return new Position(topics.priorityOf(record.topic()), record.partition(), record.offset());
     }
 
-    /** Whether a record of a size would not be set aside. */
+    /** Whether a record of this size is accepted, not dead-lettered. */
     boolean takes(int bytes) {
         return bytes <= maxBytes + ROOM_FOR_RETRY_FIELDS;
     }
@@ -65,7 +65,10 @@ public final class TaskRecords {
         }
     }
 
-    /** A time of acceptance that is still to come would be a mistake or a trick to stay young; before 1970 there was no Kafka. */
+    /**
+     * Rejects an acceptance time in the future, which would be a mistake or a trick to stay young, and one before 1970, when there was no
+     * Kafka.
+     */
     private static boolean isCredible(@Nullable Instant submittedAt, Instant received) {
         return submittedAt != null && !submittedAt.isAfter(received) && !submittedAt.isBefore(Instant.EPOCH);
     }
@@ -79,11 +82,11 @@ public final class TaskRecords {
         if (!OFFSET.matcher(text).matches()) {
             throw new PoisonException("malformed", "the header " + TaskHeaders.ORIGIN_OFFSET + " must be an offset");
         }
-        // A later one is from before the topic was copied.
+        // A larger offset is from before the topic was copied.
         return Math.min(Long.parseLong(text), record.offset());
     }
 
-    /** A record that cannot be what its topic holds, with the reason in one word and in one sentence. */
+    /** A poison record, with the reason as one word and as a sentence. */
     public static final class PoisonException extends Exception {
         private final String reason;
 

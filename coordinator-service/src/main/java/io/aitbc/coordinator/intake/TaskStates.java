@@ -26,12 +26,12 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import org.jspecify.annotations.Nullable;
 
-/** What can be asked about a task: its hash in Redis. */
+/** Queries task state: each task's hash in Redis. */
 public final class TaskStates {
     private static final Script NOTE_QUEUED = Script.beside(TaskStates.class, "note-queued");
     private static final Set<String> ENDED = Set.of("completed", "failed", "cancelled", "expired");
     private static final Script CLAIM = Script.beside(TaskStates.class, "claim");
-    /** Of a script that runs, Redis serves nobody else. */
+    /** Batch limit: Redis serves nobody else while a script runs. */
     private static final int MOST_CLAIMED_AT_ONCE = 500;
 
     private static final long WAIT_SECONDS = 2;
@@ -42,17 +42,17 @@ public final class TaskStates {
         this.redis = redis;
     }
 
-    /** Whether a status is one of those that a task keeps. */
+    /** Whether a status is final. */
     public static boolean hasEnded(@Nullable String status) {
         return status != null && ENDED.contains(status);
     }
 
-    /** The fields of a task's hash, without those that cannot be read; empty if nothing is known of the task. */
+    /** The fields of a task's hash, without unreadable ones; empty if the task is unknown. */
     public Optional<Map<String, String>> find(String taskId) {
         return readable(taskId, redis.readHashNow(Keys.task(taskId), read -> read.hgetall(Keys.task(taskId))));
     }
 
-    /** What cannot be read is set aside; without what it takes to tell how the task stands, all. */
+    /** Sets unreadable fields aside, or the whole hash if an essential field is among them. */
     private Optional<Map<String, String>> readable(String taskId, Map<String, String> hash) {
         if (hash.isEmpty()) {
             return Optional.empty();
@@ -74,7 +74,7 @@ public final class TaskStates {
         return Optional.of(published(rest));
     }
 
-    /** The fields of the hashes of tasks, by id; tasks of which nothing is known are missing. */
+    /** The hash fields of tasks, by id; unknown tasks are absent. */
     public Map<String, Map<String, String>> findAll(Collection<String> taskIds) {
         Map<String, CompletableFuture<Map<String, String>>> asked = new HashMap<>();
         for (String taskId : taskIds) {
@@ -85,7 +85,7 @@ public final class TaskStates {
         return hashes;
     }
 
-    /** The statuses of tasks by id; tasks of which nothing is known are missing. */
+    /** Task statuses by id; unknown tasks are absent. */
     public Map<String, String> statuses(Collection<String> taskIds) {
         Map<String, String> statuses = field("status", taskIds);
         statuses.replaceAll((taskId, status) -> published(status));
@@ -97,17 +97,17 @@ public final class TaskStates {
         return hash;
     }
 
-    /** A task that is about to fail for good has not failed before its dead letter is there. */
+    /** The published status: a failing task is reported as assigned until its dead letter is written. */
     private static String published(String status) {
         return status.equals("failing") ? "assigned" : status;
     }
 
     /**
-     * What Redis says of a task that is submitted.
+     * Redis's answer about a submitted task.
      *
-     * @param status {@code claimed} if whoever asked is to put it into its queue, {@code busy} while somebody else does; else how the
-     *     task stands that was accepted before under this id
-     * @param priority of that task, likewise when it was accepted; else empty
+     * @param status {@code claimed} if the caller is to enqueue it, {@code busy} while another caller does; else the current status of the
+     *     task accepted earlier under this id
+     * @param priority of that task, as is the time of acceptance; else empty
      */
     record Claim(String status, String priority, String submittedAt) {
         static final Claim OURS = new Claim("claimed", "", "");
@@ -121,7 +121,7 @@ public final class TaskStates {
         }
     }
 
-    /** Claims tasks that are about to be put into their queues; by id. To be let go with {@link #endClaims}. */
+    /** Claims tasks that are about to be enqueued, by id. Release with {@link #endClaims}. */
     Map<String, Claim> claim(Collection<String> taskIds, Duration lasting) {
         List<String> ids = List.copyOf(taskIds);
         Map<List<String>, CompletableFuture<List<Object>>> asked = new LinkedHashMap<>();
@@ -143,7 +143,7 @@ public final class TaskStates {
         return claims;
     }
 
-    /** Does not wait: a claim that is not let go of ends by itself. */
+    /** Does not wait: an unreleased claim expires. */
     void endClaims(Collection<String> taskIds) {
         if (!taskIds.isEmpty()) {
             redis.async().del(taskIds.stream().map(Keys::submission).toArray(String[]::new));
@@ -151,7 +151,7 @@ public final class TaskStates {
     }
 
     /**
-     * Makes waiting tasks visible to those who ask for them, unless more is known of them already.
+     * Makes waiting tasks visible, unless more is known of them already.
      *
      * @return for each task whether it has ended, because it was cancelled before its record was read
      */
@@ -167,7 +167,7 @@ public final class TaskStates {
                         .toList());
     }
 
-    /** The same for tasks that were just accepted, each with its queue; waits until it is done. */
+    /** Makes newly accepted tasks visible, each with its queue; blocks until done. */
     void noteAccepted(Map<Task, Priority> tasks) {
         List<String[]> all = new ArrayList<>(tasks.size());
         tasks.forEach((task, priority) -> all.add(words(task, priority)));
@@ -191,7 +191,7 @@ public final class TaskStates {
         return time == null ? "" : time.toString();
     }
 
-    /** One field of the hashes of tasks, by id; tasks that have none are missing. */
+    /** One field of each task's hash, by id; tasks without it are absent. */
     private Map<String, String> field(String name, Collection<String> taskIds) {
         Map<String, CompletableFuture<String>> asked = new HashMap<>();
         for (String taskId : taskIds) {

@@ -1,7 +1,6 @@
 /**
- * The way of tasks into the coordinator: onto {@code tasks.*}, off it again, and which offsets are done. Records that are no tasks
- * go to the dead-letter topic. {@link io.aitbc.coordinator.intake.OffsetLedger} is owned by the dispatching thread; the others may
- * be used by any.
+ * Task intake: appending to {@code tasks.*}, reading from it, and tracking which offsets are done. Poison records go to the dead-letter
+ * topic. {@link io.aitbc.coordinator.intake.OffsetLedger} is owned by the dispatching thread; the other classes are thread-safe.
  */
 @NullMarked
 package io.aitbc.coordinator.intake;

@@ -4,12 +4,12 @@ import org.apache.kafka.common.Uuid;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Ties what a group commits to the topic it was read from. Commits go by the topic's name, and a member may still commit for a topic
- * that has been deleted and created again meanwhile: to take its offsets for those of the new one would be to skip what is in there.
- * The tag stands at the end of the commit's metadata, as {@code @} and the topic's id.
+ * Binds a group's commit to the topic it was read from. Commits are keyed by topic name, and a member may still commit for a topic that has
+ * been deleted and re-created. Applying such offsets to the new topic would skip its records. The tag is appended to the commit's metadata
+ * as {@code @} and the topic id.
  */
 public final class CommitTag {
-    /** How much of the metadata it takes. */
+    /** Length of the tag in the metadata. */
     public static final int LENGTH = 1 + Uuid.ZERO_UUID.toString().length();
 
     private static final char MARK = '@';
@@ -20,13 +20,13 @@ public final class CommitTag {
         return metadata + MARK + topicId;
     }
 
-    /** The metadata that was tagged; all of it if nothing is tagged, as what was committed before there were tags. */
+    /** The metadata without its tag. Untagged metadata, from versions before tags, is returned unchanged. */
     public static String without(String metadata) {
         int mark = metadata.lastIndexOf(MARK);
         return mark < 0 ? metadata : metadata.substring(0, mark);
     }
 
-    /** Whether a commit tells nothing of a topic, because it was made for another of the same name. */
+    /** Whether a commit was made for another topic of the same name, and so must be ignored. */
     public static boolean isOfAnother(@Nullable Uuid topicId, String metadata) {
         int mark = metadata.lastIndexOf(MARK);
         return topicId != null && mark >= 0 && !metadata.substring(mark + 1).equals(topicId.toString());

@@ -26,22 +26,22 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * A thread that reads a topic and commits each batch after it has been handled, until closed. A batch that fails is read again
- * after a pause, for as long as it takes: bad records are the handler's to set aside, so what fails here is Kafka or Redis. A consumer
- * lives as long as its topic: while that is missing there is none, and when it is created again there is a new one.
+ * A thread that polls a topic and commits each batch after it has been handled, until closed. A failed batch is retried after a pause,
+ * indefinitely: the handler sets poison records aside, so a failure here means Kafka or Redis. A consumer lives as long as its topic. There
+ * is none while the topic is missing, and a new one once it is re-created.
  */
 public final class ConsumerLoop implements AutoCloseable {
-    /** Handles a batch, which may be empty when nothing came. Called again with the same records if it throws. */
+    /** Handles a batch, which may be empty. Called again with the same records if it throws. */
     public interface Handler {
         void handle(ConsumerRecords<byte[], byte[]> records) throws InterruptedException;
     }
 
     /**
-     * Where records come from; all is called by the loop's thread.
+     * The source of records. All functions are called by the loop's thread.
      *
-     * @param topicId of the topic; null while it is missing
-     * @param begin subscribes a new consumer, or assigns it partitions; whoever subscribes passes the listener on, so that what was
-     *     committed for an earlier topic of the same name is not taken for a position in this one
+     * @param topicId id of the topic; null while it is missing
+     * @param begin subscribes a new consumer, or assigns it partitions; a subscriber must register the listener, so that a commit for an
+     *     earlier topic of the same name is not taken for a position in this one
      */
     public record Source(
             Supplier<@Nullable Uuid> topicId,
@@ -63,12 +63,12 @@ public final class ConsumerLoop implements AutoCloseable {
     private final WatchedThread thread;
     private final CountDownLatch closing = new CountDownLatch(1);
     private final FailuresInARow failures = new FailuresInARow(log);
-    /** Partitions that the group gave, and whose commits are still to be looked at; nothing is read of them until then. */
+    /** Newly assigned partitions whose commits have not been checked yet; they stay paused until then. */
     private final Set<TopicPartition> gained = new HashSet<>();
 
     private long pauseMs = FIRST_PAUSE_MS;
 
-    /** @param last done by the loop's thread when it ends: closes what only that thread may use */
+    /** @param last run by the loop's thread when it ends; closes resources that only that thread may use */
     public ConsumerLoop(String name, Source source, Handler handler, boolean commits, Runnable last) {
         this.name = name;
         this.source = source;
@@ -88,7 +88,7 @@ public final class ConsumerLoop implements AutoCloseable {
         thread.awaitEnd();
     }
 
-    /** What is wrong with its thread, a sentence each. */
+    /** Current problems of its thread, one sentence each. */
     public List<String> troubles() {
         return thread.troubles();
     }
@@ -105,7 +105,7 @@ public final class ConsumerLoop implements AutoCloseable {
         }
     }
 
-    /** Until the loop is closed, the topic is another, or the consumer is of no use any more. */
+    /** Polls until the loop is closed, the topic is replaced, or the consumer is unusable. */
     private void read() throws InterruptedException {
         Uuid topicId = source.topicId.get();
         if (topicId == null) {
@@ -122,7 +122,7 @@ public final class ConsumerLoop implements AutoCloseable {
         } catch (InterruptException e) {
             throw e;
         } catch (RuntimeException | Error e) {
-            pauseAfter(e, "Opens a new consumer");
+            pauseAfter(e, "Opening a new consumer");
         }
     }
 
@@ -132,7 +132,7 @@ public final class ConsumerLoop implements AutoCloseable {
             position(consumer, topicId);
             records = consumer.poll(POLL);
             handler.handle(records);
-            // Not only after records: a position also moves over aborted ones and the markers of transactions.
+            // Also without records: the position moves past aborted records and transaction markers too.
             if (commits && !records.nextOffsets().isEmpty()) {
                 consumer.commitSync(after(records, topicId), COMMIT_WITHIN);
             }
@@ -143,7 +143,7 @@ public final class ConsumerLoop implements AutoCloseable {
             throw e;
         } catch (RuntimeException | Error e) {
             rewind(consumer, records);
-            pauseAfter(e, "Will try again");
+            pauseAfter(e, "Will retry");
         }
     }
 
@@ -203,7 +203,7 @@ public final class ConsumerLoop implements AutoCloseable {
 
         @Override
         public void onPartitionsAssigned(Collection<TopicPartition> partitions) {
-            // What Kafka is asked in here is not asked again should it fail: so later.
+            // Commits are checked later: a request that fails in this callback would not be retried.
             consumer.pause(partitions);
             gained.addAll(partitions);
         }

@@ -23,9 +23,9 @@ import org.apache.kafka.common.serialization.StringSerializer;
 import org.springframework.kafka.core.ConsumerFactory;
 import org.springframework.kafka.core.ProducerFactory;
 
-/** Makes Kafka clients: connection and security as Spring Boot configured them ({@code spring.kafka.*}), the rest as the use wants. */
+/** Creates Kafka clients: connection and security from Spring Boot ({@code spring.kafka.*}), the remaining settings by purpose. */
 public final class KafkaClients {
-    /** Somebody waits for what they read. */
+    /** Timeout of free consumers. Short, because callers wait for their reads. */
     private static final int FREE_CONSUMERS_PATIENCE_MS = 10_000;
 
     private static final Set<String> WANTED = Set.of(
@@ -50,7 +50,7 @@ public final class KafkaClients {
         this.producerBase = producers.getConfigurationProperties();
     }
 
-    /** A consumer that shares a group's partitions with the other coordinators, range by range, so that topics stay aligned. */
+    /** A group consumer that shares partitions with the other coordinators. Uses range assignment, so that topics stay co-partitioned. */
     public KafkaConsumer<byte[], byte[]> groupConsumer(String group, Map<String, Object> extra) {
         Map<String, Object> config = consumerConfig();
         config.put(ConsumerConfig.GROUP_ID_CONFIG, group);
@@ -65,16 +65,16 @@ public final class KafkaClients {
         return consumer;
     }
 
-    /** A consumer of partitions that it assigns itself, without a group. Reads what open and aborted transactions wrote, too. */
+    /** A consumer of manually assigned partitions, without a group. Also reads records of open and aborted transactions. */
     public KafkaConsumer<byte[], byte[]> freeConsumer() {
         return freeConsumer(IsolationLevel.READ_UNCOMMITTED);
     }
 
     /**
-     * A consumer of partitions that it assigns itself, without a group.
+     * A consumer of manually assigned partitions, without a group.
      *
-     * @param isolation also decides what {@code endOffsets} answers: the last stable offset, which an open transaction holds back, or
-     *     the high watermark; a loop that reads to the end has to ask the same consumer for it
+     * @param isolation also determines what {@code endOffsets} returns: the last stable offset, which an open transaction holds back, or
+     *     the high watermark; a loop that reads to the end must ask the same consumer for it
      */
     public KafkaConsumer<byte[], byte[]> freeConsumer(IsolationLevel isolation) {
         Map<String, Object> config = consumerConfig();
@@ -87,10 +87,10 @@ public final class KafkaClients {
     }
 
     /**
-     * An idempotent producer that waits for all replicas.
+     * An idempotent producer with acks=all.
      *
-     * @param name by which its measurements are told from others'
-     * @param giveUpAfter how long a record may take before its send fails
+     * @param name identifies its metrics
+     * @param giveUpAfter delivery timeout of a record
      */
     public Producer<String, byte[]> producer(
             String name, Duration linger, Duration giveUpAfter, Map<String, Object> extra) {
@@ -113,7 +113,7 @@ public final class KafkaClients {
         return producer;
     }
 
-    /** Only what tells whether a client is well: they measure each topic and each broker too, and an agent is a topic. */
+    /** Registers client-level health metrics only. Clients also report per topic and per broker, and there is a topic per agent. */
     private void measure(String client, Collection<? extends Metric> all) {
         all.stream()
                 .filter(metric -> WANTED.contains(metric.metricName().name())
@@ -122,10 +122,10 @@ public final class KafkaClients {
     }
 
     private void measure(String client, Metric metric) {
-        // To Prometheus a count is a part of a histogram.
+        // Prometheus reserves the suffix "count" for histograms.
         String name = "coordinator.kafka."
                 + metric.metricName().name().replaceFirst("-count$", "s").replace('-', '.');
-        // Of a client before of the same name.
+        // Replace the metrics of an earlier client of the same name.
         meters.find(name).tag("client", client).meters().forEach(meters::remove);
         Gauge.builder(
                         name,
@@ -136,7 +136,7 @@ public final class KafkaClients {
                 .register(meters);
     }
 
-    /** Sends a record; done once all replicas have it. Fails, and never throws, if Kafka does not take it. */
+    /** Sends a record; completes once all in-sync replicas have it. Fails the future, and never throws, if Kafka rejects it. */
     public static CompletableFuture<Void> send(
             Producer<String, byte[]> producer, ProducerRecord<String, byte[]> record) {
         CompletableFuture<Void> sent = new CompletableFuture<>();

@@ -30,7 +30,7 @@ class KafkaConfiguration {
     @Bean
     Admin kafkaAdminClient(KafkaAdmin springAdmin) {
         Map<String, Object> config = new HashMap<>(springAdmin.getConfigurationProperties());
-        // REST calls wait for it: better a clear refusal after a few seconds than a client that hangs for a minute.
+        // REST calls wait for it: fail after a few seconds rather than hang for a minute.
         config.put(AdminClientConfig.DEFAULT_API_TIMEOUT_MS_CONFIG, 10_000);
         config.put(AdminClientConfig.REQUEST_TIMEOUT_MS_CONFIG, 5_000);
         config.put(CommonClientConfigs.RECONNECT_BACKOFF_MAX_MS_CONFIG, 1_000);

@@ -10,11 +10,11 @@ import org.apache.kafka.common.KafkaException;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A client of Kafka that is made when it is first used. The client library refuses to make one while no bootstrap name resolves; the
- * service starts all the same, and each use fails until one does. May be used by any thread.
+ * A Kafka client created on first use. The client library refuses to create one while no bootstrap name resolves. The service starts
+ * anyway, and each use fails until a name resolves. Thread-safe.
  */
 public final class LateClient implements InvocationHandler {
-    /** To look a name up may take seconds: callers in between are told what came of the last try. */
+    /** A lookup may take seconds: calls in between fail with the last error. */
     private static final Duration BETWEEN_TRIES = Duration.ofSeconds(1);
 
     private final Supplier<?> make;
@@ -28,7 +28,7 @@ public final class LateClient implements InvocationHandler {
 
     /**
      * @param type an interface
-     * @param make may fail, and is called again for a later use then
+     * @param make may fail; it is then called again on a later use
      */
     public static <T> T of(Class<T> type, Supplier<? extends T> make) {
         return type.cast(Proxy.newProxyInstance(type.getClassLoader(), new Class<?>[] {type}, new LateClient(make)));
@@ -66,7 +66,7 @@ public final class LateClient implements InvocationHandler {
             try {
                 client = make.get();
             } catch (KafkaException e) {
-                // What it says itself is only that it was not constructed.
+                // The exception itself only says that construction failed.
                 failure = e.getCause() == null
                         ? e
                         : new KafkaException(e.getCause().getMessage(), e);

@@ -13,8 +13,8 @@ import org.apache.kafka.common.TopicPartition;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Reads ranges of partitions once, for somebody who waits. Records of aborted transactions are skipped. Records behind the last stable
- * offset are read too: they were accepted, and a transaction that hangs must not hide them. Owned by one thread.
+ * Reads ranges of partitions once, on behalf of a waiting caller. Skips records of aborted transactions. Also reads records beyond the last
+ * stable offset: they were accepted, and a hanging transaction must not hide them. Owned by one thread.
  */
 public final class RangeReader implements AutoCloseable {
     private static final Duration POLL = Duration.ofMillis(200);
@@ -28,16 +28,17 @@ public final class RangeReader implements AutoCloseable {
     }
 
     /**
-     * What is to be read of a partition.
+     * The offsets of a partition to read.
      *
-     * @param stable the last stable offset; what stands behind may be of an open transaction
-     * @param end the offset behind the last record
+     * @param start the first offset
+     * @param stable the last stable offset; records beyond it may belong to an open transaction
+     * @param end the offset after the last record
      */
     public record Range(long start, long stable, long end) {}
 
-    /** All that partitions hold now. */
+    /** The full current range of each partition. */
     public Map<TopicPartition, Range> whole(Set<TopicPartition> partitions) {
-        // Kafka's client warns about each partition that is asked for and not assigned.
+        // Kafka's client warns about each queried partition that is not assigned.
         all().assign(partitions);
         committed().assign(partitions);
         Map<TopicPartition, Long> starts = all().beginningOffsets(partitions);
@@ -50,9 +51,9 @@ public final class RangeReader implements AutoCloseable {
     }
 
     /**
-     * Reads until all ranges have been read, or the time is up.
+     * Reads until all ranges have been read or the timeout expires.
      *
-     * @param visitor says of each record whether more of its partition is wanted
+     * @param visitor returns for each record whether to continue with its partition
      */
     public void read(
             Map<TopicPartition, Range> ranges,
@@ -79,7 +80,7 @@ public final class RangeReader implements AutoCloseable {
         }
     }
 
-    /** @return the partitions of which no more is wanted */
+    /** @return the partitions whose visitor wants no more */
     private static Set<TopicPartition> read(
             KafkaConsumer<byte[], byte[]> consumer,
             Map<TopicPartition, Range> ranges,
@@ -88,7 +89,7 @@ public final class RangeReader implements AutoCloseable {
         Set<TopicPartition> left = new HashSet<>(ranges.keySet());
         Set<TopicPartition> enough = new HashSet<>();
         consumer.assign(left);
-        // Those that were read before are paused still: the same assignment changes nothing.
+        // Partitions read earlier are still paused: assigning the same set does not change that.
         consumer.resume(left);
         ranges.forEach((partition, range) -> consumer.seek(partition, range.start()));
         while (!left.isEmpty() && System.nanoTime() - until < 0) {

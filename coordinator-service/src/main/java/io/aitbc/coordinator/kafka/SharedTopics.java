@@ -29,15 +29,15 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Watches the topics that do not belong to one agent, and creates again those that somebody deletes. The thread {@code topics} looks
- * once a second. Whoever reads a topic asks for its id, and opens a new consumer when that is another: a topic that was created again
- * begins at offset 0, and what was known of the one before does not count.
+ * Monitors the topics that are shared by all agents, and re-creates deleted ones. The thread {@code topics} polls once a second. Readers
+ * ask for a topic's id and open a new consumer when it changes: a re-created topic starts at offset 0, and offsets of its predecessor are
+ * invalid.
  */
 public final class SharedTopics implements Part {
     private static final Logger log = LoggerFactory.getLogger(SharedTopics.class);
     private static final Duration EVERY = Duration.ofSeconds(1);
     private static final long WAIT_SECONDS = 10;
-    /** Brokers may learn of a topic a little later than it is created. */
+    /** Time for a new topic to propagate to all brokers. */
     private static final Duration KNOWN_WITHIN = Duration.ofSeconds(5);
 
     private static final long BETWEEN_QUESTIONS_MS = 50;
@@ -46,13 +46,13 @@ public final class SharedTopics implements Part {
     private final TopicCatalog catalog;
     private final Set<String> names;
     private final Recurring looking = new Recurring("topics", EVERY, this::look, () -> {});
-    /** Those that were there at the last look. */
+    /** Topics that existed at the last poll. */
     private volatile Map<String, Uuid> ids = Map.of();
 
     private volatile Map<String, Integer> partitions = Map.of();
     private volatile Set<TopicPartition> leaderless = Set.of();
 
-    /** Those that were there before; used by the thread only. */
+    /** Topics seen earlier; used only by the thread. */
     private final Map<String, Uuid> lastKnown = new HashMap<>();
 
     private Set<String> missingBefore = Set.of();
@@ -64,14 +64,14 @@ public final class SharedTopics implements Part {
         this.names = catalog.shared().stream().map(NewTopic::name).collect(Collectors.toUnmodifiableSet());
     }
 
-    /** Creates those that are missing; returns once all are there. */
+    /** Creates missing topics; returns once all exist. */
     public void create() throws InterruptedException {
         catalog.createShared();
         long until = System.nanoTime() + KNOWN_WITHIN.toNanos();
         Map<String, TopicDescription> there = describe();
         while (!there.keySet().containsAll(names)) {
             if (System.nanoTime() - until >= 0) {
-                throw new TimeoutException("topics were created, but are not there");
+                throw new TimeoutException("topics were created, but are not visible yet");
             }
             TimeUnit.MILLISECONDS.sleep(BETWEEN_QUESTIONS_MS);
             there = describe();
@@ -100,27 +100,27 @@ public final class SharedTopics implements Part {
         return ids.get(name);
     }
 
-    /** The ids of some topics, but for those that are missing. */
+    /** The ids of the given topics, without missing ones. */
     public Map<String, Uuid> ids(List<String> some) {
         Map<String, Uuid> there = new HashMap<>(ids);
         there.keySet().retainAll(some);
         return there;
     }
 
-    /** How many partitions some topics have together. */
+    /** The total number of partitions of the given topics. */
     public int partitions(List<String> some) {
         Map<String, Integer> now = partitions;
         return some.stream().mapToInt(topic -> now.getOrDefault(topic, 0)).sum();
     }
 
-    /** Those that were missing at the last look. */
+    /** Topics that were missing at the last poll. */
     public Set<String> missing() {
         Set<String> missing = new TreeSet<>(names);
         missing.removeAll(ids.keySet());
         return missing;
     }
 
-    /** Partitions that had no leader at the last look: all replicas are away, and nothing can be written or read. */
+    /** Partitions that had no leader at the last poll: no replica is available, so they can be neither written nor read. */
     public Set<TopicPartition> leaderless() {
         return leaderless;
     }
@@ -129,7 +129,7 @@ public final class SharedTopics implements Part {
         note(describe());
         sayWhatIsNew(ids);
         Set<String> missing = missing();
-        // Not before the next look: by then every coordinator has noticed, and commits nothing for it any more.
+        // Wait for a second poll: by then every coordinator has noticed, and has stopped committing for the old topic.
         Set<String> due = new HashSet<>(missing);
         due.retainAll(missingBefore);
         missingBefore = missing;
@@ -143,10 +143,7 @@ public final class SharedTopics implements Part {
             catalog.createShared(due);
             notCreated.end();
         } catch (KafkaException e) {
-            notCreated
-                    .next()
-                    .addKeyValue("topics", due)
-                    .log("Deleted topics cannot be created again: {}", e.toString());
+            notCreated.next().addKeyValue("topics", due).log("Deleted topics cannot be re-created: {}", e.toString());
         }
     }
 
@@ -160,8 +157,7 @@ public final class SharedTopics implements Part {
                         .addKeyValue("topic", name)
                         .addKeyValue("id", id)
                         .addKeyValue("before", before)
-                        .log(
-                                "A topic was deleted and has been created again: all that was in it and had not been dealt with is lost");
+                        .log("A topic was deleted and re-created: its unprocessed records are lost");
             }
         }
     }

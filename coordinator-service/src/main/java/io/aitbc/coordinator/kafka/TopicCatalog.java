@@ -26,21 +26,21 @@ import org.apache.kafka.common.errors.InvalidTopicException;
 import org.apache.kafka.common.errors.TopicExistsException;
 import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
 
-/** Makes the topics that are missing. Broker auto-creation is not relied on. May be used by any thread. */
+/** Creates missing topics; does not rely on broker auto-creation. Thread-safe. */
 public final class TopicCatalog {
-    /** The largest record that any topic takes: twice the default limit of a task. */
+    /** Maximum record size of every topic: twice the default limit of a task. */
     public static final int MAX_MESSAGE_BYTES = 2 * 1024 * 1024;
 
     /**
-     * What a broker makes ready of each of the two indexes of a topic's newest segment, instead of 10 MiB: enough for 350 MB of records.
-     * Linux keeps as much of it in memory as it reads ahead, and there are as many topics as agents.
+     * Preallocated size of each of the two indexes of a topic's active segment, instead of 10 MiB: enough for 350 MB of records. Linux
+     * keeps as much of it in memory as it reads ahead, and there are as many topics as agents.
      */
     public static final int AGENT_TOPIC_INDEX_BYTES = 1024 * 1024;
 
     private final Admin admin;
     private final Topics topics;
     private final TopicSettings settings;
-    /** Agents whose topics are to be made, or are being made, each with those who wait for it. */
+    /** Agents whose topics are to be created, or are being created, with a future for their callers. */
     private final Map<String, CompletableFuture<Void>> wanted = new ConcurrentHashMap<>();
 
     private final ReentrantLock creating = new ReentrantLock();
@@ -51,28 +51,28 @@ public final class TopicCatalog {
         this.settings = settings;
     }
 
-    /** Makes all topics that do not belong to one agent. */
+    /** Creates all shared topics. */
     public void createShared() throws InterruptedException {
         create(shared());
     }
 
-    /** Makes some of the topics that do not belong to one agent. */
+    /** Creates the named shared topics. */
     void createShared(Set<String> names) throws InterruptedException {
         create(shared().stream().filter(topic -> names.contains(topic.name())).toList());
     }
 
-    /** The topics that do not belong to one agent. */
+    /** The shared topics: all that do not belong to one agent. */
     List<NewTopic> shared() {
         List<NewTopic> wanted = new ArrayList<>();
         for (Priority priority : Priority.values()) {
-            // A task may wait for ever, so time never deletes it. The broker's clock stamps it: aging must not trust
-            // producers.
+            // A task may wait indefinitely, so time-based retention is off. The broker's clock stamps records: aging
+            // must not trust producers.
             wanted.add(topic(topics.tasks(priority), settings.partitions())
                     .configs(configs(Map.of(
                             TopicConfig.RETENTION_MS_CONFIG, "-1",
                             TopicConfig.MESSAGE_TIMESTAMP_TYPE_CONFIG, "LogAppendTime"))));
         }
-        // Nor must agents' clocks count: Kafka would refuse a result from the future, and delete one from the past.
+        // Nor are agents' clocks trusted: Kafka would reject a result from the future, and delete one from the past.
         wanted.add(topic(topics.results(), settings.partitions())
                 .configs(configs(Map.of(TopicConfig.MESSAGE_TIMESTAMP_TYPE_CONFIG, "LogAppendTime"))));
         wanted.add(topic(topics.heartbeats(), settings.partitions())
@@ -91,9 +91,9 @@ public final class TopicCatalog {
     }
 
     /**
-     * Makes the topics of agents; what several callers want at the same time is asked of Kafka in one call.
+     * Creates agent topics. Concurrent requests are batched into one call to Kafka.
      *
-     * @throws InvalidTopicException if Kafka does not accept a name, such as one that differs from another only in "." and "_"
+     * @throws InvalidTopicException if Kafka rejects a name, such as one that differs from another only in "." and "_"
      */
     public void createForAgents(Collection<String> agentIds) throws InterruptedException {
         Map<String, CompletableFuture<Void>> mine = new HashMap<>();
@@ -128,8 +128,8 @@ public final class TopicCatalog {
             } catch (RuntimeException e) {
                 one.getValue().completeExceptionally(e);
             } finally {
-                // Whoever waits for it has to hear of an interrupt too.
-                one.getValue().completeExceptionally(new KafkaException("interrupted while topics were made"));
+                // Other callers waiting for this topic must see the interrupt too.
+                one.getValue().completeExceptionally(new KafkaException("interrupted while topics were created"));
                 wanted.remove(one.getKey());
             }
         }
@@ -145,8 +145,8 @@ public final class TopicCatalog {
     }
 
     /**
-     * Returns once the topic of an agent, which exists, can be written to. Brokers tell of a topic before they have made its log. A
-     * producer whose first batch comes too early and whose second does not is out of order with the broker from then on.
+     * Returns once an existing agent topic can be written to. Brokers announce a topic before they have created its log. If a producer's
+     * first batch arrives too early and its second does not, its sequence numbers are out of order from then on.
      */
     public void awaitOfAgent(String agentId) throws InterruptedException {
         try {
@@ -158,7 +158,7 @@ public final class TopicCatalog {
         }
     }
 
-    /** Removes the topic of an agent, if it is there. */
+    /** Deletes the topic of an agent, if it exists. */
     public void removeOfAgent(String agentId) throws InterruptedException {
         try {
             admin.deleteTopics(List.of(topics.assignments(agentId))).all().get();
@@ -175,7 +175,7 @@ public final class TopicCatalog {
         return new NewTopic(name, Optional.of(partitions), replication);
     }
 
-    /** Room for the largest task and what is added to it on its way. */
+    /** Allows for the largest task plus the fields added to it on its way. */
     private static Map<String, String> configs(Map<String, String> own) {
         Map<String, String> configs = new HashMap<>(own);
         configs.put(TopicConfig.MAX_MESSAGE_BYTES_CONFIG, String.valueOf(MAX_MESSAGE_BYTES));
@@ -188,7 +188,7 @@ public final class TopicCatalog {
         }
     }
 
-    /** Returns once a topic is there, made now or before. */
+    /** Returns once the topic exists, whether created now or earlier. */
     private static void await(KafkaFuture<Void> created) throws InterruptedException {
         try {
             created.get();

@@ -16,14 +16,14 @@ import org.apache.kafka.common.IsolationLevel;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.TimeoutException;
 
-/** Reads again what topics hold, up to now. Owned by one thread. */
+/** Re-reads topics up to their current end. Owned by one thread. */
 public final class TopicHistory implements AutoCloseable {
     private static final Duration PATIENCE = Duration.ofSeconds(20);
     private static final Duration POLL = Duration.ofMillis(500);
 
     private final KafkaConsumer<byte[], byte[]> consumer;
 
-    /** A history that includes what open and aborted transactions wrote. */
+    /** A history that includes records of open and aborted transactions. */
     public TopicHistory(KafkaClients clients) {
         this(clients, IsolationLevel.READ_UNCOMMITTED);
     }
@@ -39,12 +39,12 @@ public final class TopicHistory implements AutoCloseable {
                 .collect(Collectors.toSet());
     }
 
-    /** Partition → its first offset of a time or later; those that hold nothing so new are missing. */
+    /** Partition → its first offset at or after a time. Partitions without such a record are absent. */
     public Map<TopicPartition, Long> since(Set<TopicPartition> partitions, Instant time) {
         Map<TopicPartition, Long> times = new HashMap<>();
         partitions.forEach(partition -> times.put(partition, Math.max(0, time.toEpochMilli())));
         Map<TopicPartition, Long> starts = new HashMap<>();
-        // Kafka's client warns about each partition that is asked for and not assigned.
+        // Kafka's client warns about each queried partition that is not assigned.
         consumer.assign(partitions);
         for (Map.Entry<TopicPartition, OffsetAndTimestamp> found :
                 consumer.offsetsForTimes(times, PATIENCE).entrySet()) {
@@ -56,7 +56,7 @@ public final class TopicHistory implements AutoCloseable {
     }
 
     /**
-     * Passes on all records from some offsets to what is the end now.
+     * Passes on all records from the given offsets to the current end.
      *
      * @throws TimeoutException if Kafka stops answering
      */
@@ -75,7 +75,7 @@ public final class TopicHistory implements AutoCloseable {
                 lastProgress = System.nanoTime();
             } else if (System.nanoTime() - lastProgress > PATIENCE.toNanos()) {
                 throw new TimeoutException(
-                        "nothing could be read of " + unread.keySet() + " for " + PATIENCE.toSeconds() + " s");
+                        "no progress reading " + unread.keySet() + " for " + PATIENCE.toSeconds() + " s");
             }
         }
         consumer.assign(List.of());

@@ -7,16 +7,16 @@ import org.springframework.boot.context.properties.ConfigurationProperties;
 import org.springframework.validation.annotation.Validated;
 
 /**
- * How topics are made. Changing them later does not change topics that exist.
+ * Settings for topic creation. A change does not affect existing topics.
  *
- * @param prefix stands before the name of every topic
+ * @param prefix prepended to every topic name
  * @param partitions of the task, result and heartbeat topics
- * @param replication 0: as the broker does by default
- * @param taskRetention how long tasks that are done are kept in their topics; one that is not done is kept for as long as it takes
+ * @param replication 0: the broker's default
+ * @param taskRetention how long records of finished tasks are kept in their topics; unfinished ones are kept indefinitely
  * @param assignmentRetention how long assignments are kept in an agent's topic; longer than any attempt may take
- * @param resultTransactionTimeout how long an agent may keep a transaction on the topic of results open before coordinators abort it;
- *     zero: never, the broker does after {@code transaction.max.timeout.ms}
- * @param departedAgentRetention how long the topic of an agent is kept after it has deregistered
+ * @param resultTransactionTimeout how long an agent may keep a transaction on the results topic open before coordinators abort it; zero:
+ *     never, only the broker does after {@code transaction.max.timeout.ms}
+ * @param departedAgentRetention how long the topic of a deregistered agent is kept
  */
 @Validated
 @ConfigurationProperties("aitbc.topics")

@@ -1,4 +1,4 @@
-/** The edge to Kafka that several features share: the topics, the clients' settings, and threads that read a topic for ever. */
+/** Shared access to Kafka: topics, client settings, and consumer threads that run until shutdown. */
 @NullMarked
 package io.aitbc.coordinator.kafka;
 

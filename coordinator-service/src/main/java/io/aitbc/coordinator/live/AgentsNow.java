@@ -23,8 +23,8 @@ import org.jspecify.annotations.Nullable;
 import org.springframework.stereotype.Component;
 
 /**
- * All agents as they are now. Those that are active come from the view that this coordinator has anyway, all others from Redis, every
- * few seconds. Belongs to one thread.
+ * The current state of all agents. Active ones come from this coordinator's agent view, all others from Redis every few seconds. Owned by
+ * one thread.
  */
 @Component
 final class AgentsNow {
@@ -44,10 +44,10 @@ final class AgentsNow {
     }
 
     /**
-     * An agent, in short.
+     * Summary of an agent.
      *
-     * @param health from 0.0 to 1.0, and the factors that it is the product of
-     * @param cpu the share of the processor in use, 0.0 to 1.0; memory likewise
+     * @param health 0.0 to 1.0, the product of the factors that follow
+     * @param cpu share of the processor in use, 0.0 to 1.0; memory likewise
      */
     @JsonInclude(JsonInclude.Include.NON_NULL)
     record Row(
@@ -73,7 +73,7 @@ final class AgentsNow {
 
     void look(Channel channel) {
         Instant now = clock.instant();
-        // It is too far ahead where the clock was set back.
+        // The next read lies too far ahead if the clock was set back.
         if (!now.isBefore(nextRead) || now.plus(READ_ALL_EVERY).isBefore(nextRead)) {
             all.clear();
             registry.all().forEach(agent -> all.put(agent.id(), agent));
@@ -96,7 +96,7 @@ final class AgentsNow {
         told = rows;
     }
 
-    /** Those that are active no more, and those that still work on something that the view does not follow. */
+    /** Agents to read again: those no longer active, and those in a status that the view does not follow although they may be working. */
     private Set<String> toLookAtAgain() {
         Set<String> active = view.active().stream().map(Agent::id).collect(Collectors.toSet());
         return all.values().stream()

@@ -6,14 +6,14 @@ import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
-/** The newest of a topic, written once for all who want it. One thread publishes, any may read. */
+/** The latest message of a topic, serialized once for all subscribers. One thread publishes; any thread may read. */
 final class Channel {
-    /** Of the shape of messages; one that clients cannot read as before would have another. */
+    /** Version of the message format; an incompatible change gets a new one. */
     static final int VERSION = 1;
 
     private final String topic;
     private volatile Edition newest = new Edition(0, null, null);
-    /** What was published last; null while that is not known. */
+    /** The last data published; null while unknown. */
     private @Nullable JsonNode before;
 
     private boolean unavailable;
@@ -24,8 +24,8 @@ final class Channel {
 
     /**
      * @param number counts up from 1
-     * @param whole for who knows nothing yet; null while nothing is known
-     * @param change for who has the edition before; null where only the whole will do
+     * @param whole message for new subscribers; null while the data is unknown
+     * @param change message for subscribers that have the previous edition; null if only the whole will do
      */
     record Edition(
             long number, @Nullable String whole, @Nullable String change) {}
@@ -34,12 +34,12 @@ final class Channel {
         return newest;
     }
 
-    /** Whether nothing is known, or it is not known any more. */
+    /** Whether the data is unknown, or no longer known. */
     boolean isForgotten() {
         return newest.whole() == null || unavailable;
     }
 
-    /** Says how things are; nothing new if they are as before. */
+    /** Publishes the current data; does nothing if it is unchanged. */
     void publish(JsonNode data, Instant at) {
         if (!data.equals(before)) {
             before = data;
@@ -47,9 +47,9 @@ final class Channel {
         }
     }
 
-    /** Says how things are, and what of that is new. */
+    /** Publishes the current data and the change since the last edition. */
     void publish(JsonNode data, @Nullable JsonNode change, Instant at) {
-        // Who has heard nothing but that it was not known has nothing that could change.
+        // Subscribers that were told the data is unavailable have no base for a change.
         boolean hasBase = !isForgotten();
         unavailable = false;
         long number = newest.number() + 1;
@@ -61,7 +61,7 @@ final class Channel {
                         : message("change", number, at).set("data", change).toString());
     }
 
-    /** Says that it is not known how things are; said once, until it is known again. */
+    /** Announces that the data is unavailable; once, until it is available again. */
     void unavailable(String why, Instant at) {
         if (!unavailable) {
             unavailable = true;
@@ -74,7 +74,7 @@ final class Channel {
         }
     }
 
-    /** Forgets how things are, when nobody looks any more. */
+    /** Drops the data when nobody subscribes any more. */
     void forget() {
         unavailable = false;
         before = null;

@@ -26,7 +26,9 @@ import org.springframework.stereotype.Component;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
-/** The whole cluster as it was a moment ago, and how that went in the last quarter of an hour. One thread looks, any may read. */
+/**
+ * A recent snapshot of the whole cluster, and its history over the last quarter of an hour. One thread updates it; any thread may read it.
+ */
 @Component
 public final class ClusterNow {
     private static final Duration REMEMBER_EVERY = Duration.ofSeconds(5);
@@ -64,7 +66,7 @@ public final class ClusterNow {
         this.clock = clock;
     }
 
-    /** What was seen at one time. */
+    /** A snapshot. */
     public record Seen(
             Instant at, Map<Priority, Queue> queues, Figures.Tasks tasks, Map<String, LaneFigures> coordinators) {}
 
@@ -73,7 +75,7 @@ public final class ClusterNow {
             @JsonUnwrapped Figures.Queue figures,
             @JsonProperty("paused") boolean paused) {}
 
-    /** What is remembered of one time; how many tasks had completed and failed until then. */
+    /** A point of the history, with the total numbers of completed and failed tasks at that time. */
     private record Point(
             @JsonProperty("at") Instant at,
             @JsonProperty("size") Map<Priority, @Nullable Long> size,
@@ -82,18 +84,18 @@ public final class ClusterNow {
             @JsonProperty("completed") long completed,
             @JsonProperty("failed") long failed) {}
 
-    /** What is known, unless that is too long ago to count. */
+    /** The latest snapshot; null if there is none or it is too old. */
     public @Nullable Seen newest() {
         Seen seen = newest;
         return seen == null || seen.at().plus(KNOWN_FOR).isBefore(clock.instant()) ? null : seen;
     }
 
-    /** Whether Kafka answered the last question, and took a record and gave it back; null before there was one. */
+    /** Whether Kafka answered the last request, and accepted and returned a record; null before the first one. */
     public @Nullable Boolean kafkaAnswers() {
         return kafkaAnswers;
     }
 
-    /** Whether Redis answered the last question, and took a write. */
+    /** Whether Redis answered the last request, and accepted a write. */
     public @Nullable Boolean redisAnswers() {
         return redisAnswers;
     }
@@ -102,20 +104,20 @@ public final class ClusterNow {
         return coordinator.isStarted();
     }
 
-    /** What was seen last, however long ago. */
+    /** The latest snapshot, however old. */
     public @Nullable Seen last() {
         return newest;
     }
 
     /**
-     * Looks, if it is time to.
+     * Takes a snapshot if one is due.
      *
-     * @param watched whether somebody wants to know by the second
-     * @return whether there is something new
+     * @param watched whether anybody subscribes, so that one is due every second
+     * @return whether there is a new snapshot
      */
     boolean look(boolean watched) throws InterruptedException {
         Instant now = clock.instant();
-        // It is too far ahead where the clock was set back.
+        // The next point lies too far ahead if the clock was set back.
         boolean due = !now.isBefore(nextPoint) || now.plus(REMEMBER_EVERY).isBefore(nextPoint);
         if (!watched && !due) {
             return false;
@@ -126,7 +128,7 @@ public final class ClusterNow {
         try {
             tasks = tasks();
         } catch (RuntimeException e) {
-            // Whether Kafka answers is asked all the same.
+            // Kafka is checked all the same.
             failure = e;
         }
         Map<Priority, @Nullable Long> sizes = sizes();
@@ -156,7 +158,7 @@ public final class ClusterNow {
         }
     }
 
-    /** What can be read is told, even while nothing can be written. */
+    /** Checked separately: readable data is shown even if Redis rejects writes. */
     private boolean takesWrites() {
         try {
             redis.proveWritable();
@@ -214,7 +216,7 @@ public final class ClusterNow {
     JsonNode stats() {
         ObjectNode stats = Json.object();
         ObjectNode tasks = (ObjectNode) Json.tree(newest.tasks());
-        // One for each agent: who wants that asks for agents.
+        // One entry per agent: available in the topic of agents.
         ObjectNode balance = ((ObjectNode) tasks.remove("load_balancer_stats")).without("agent_weights");
         stats.set("tasks", tasks);
         stats.set("load_balancer", balance);
@@ -227,7 +229,7 @@ public final class ClusterNow {
         return history(points);
     }
 
-    /** What the last look added to the history; null if it did not. */
+    /** The points added by the last snapshot; null if it added none. */
     @Nullable
     JsonNode newInHistory() {
         return remembered ? history(List.of(points.getLast())) : null;

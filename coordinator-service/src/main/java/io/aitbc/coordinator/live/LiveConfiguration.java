@@ -28,7 +28,7 @@ class LiveConfiguration implements WebSocketConfigurer, WebMvcConfigurer {
         registry.addHandler(socket, "/ws", "/v1/ws");
     }
 
-    /** Nothing from elsewhere, and nobody else's page around it. */
+    /** Restricts content to this origin, and forbids framing by other pages. */
     @Override
     public void addInterceptors(InterceptorRegistry registry) {
         registry.addInterceptor(new HandlerInterceptor() {
@@ -42,7 +42,7 @@ class LiveConfiguration implements WebSocketConfigurer, WebMvcConfigurer {
                 .addPathPatterns("/dashboard/**");
     }
 
-    /** The dashboard's own files are beside this, as resources. */
+    /** Serves the dashboard's page; its files are static resources. */
     @Override
     public void addViewControllers(ViewControllerRegistry registry) {
         registry.addRedirectViewController("/dashboard", "/dashboard/");

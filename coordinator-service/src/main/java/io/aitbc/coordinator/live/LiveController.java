@@ -29,24 +29,25 @@ import org.springframework.web.bind.annotation.RestController;
 import org.springframework.web.server.ResponseStatusException;
 import org.springframework.web.servlet.mvc.method.annotation.SseEmitter;
 
-/** The same messages as over {@code /ws}, for those who cannot have a WebSocket. */
+/** Live updates as server-sent events: the same messages as over {@code /ws}, for clients without WebSockets. */
 @RestController
 @RequestMapping({"", "/v1"})
-@Tag(name = "live", description = "What changes, as it changes")
+@Tag(name = "live", description = "Live updates")
 final class LiveController implements AutoCloseable {
-    /** Each occupies a thread while it is written to, as long as its client takes. */
+    /** Each client occupies a thread while a message is written to it, for as long as the client takes to read. */
     private static final int MOST_CLIENTS = 200;
-    /** For so long each has its place. Then, when all are taken, it makes way for another, and may come again. */
+    /** Minimum time before a client may be evicted for another when all places are taken. It may reconnect. */
     private static final long UNDISTURBED_NANOS = TimeUnit.SECONDS.toNanos(10);
 
     private static final Logger log = LoggerFactory.getLogger(LiveController.class);
 
     private final LiveTopics topics;
-    /** Those that have a place, the longest there first. */
+    /** Clients by age, oldest first. */
     private final Map<Subscriber, Place> places = new LinkedHashMap<>();
 
     private final ExecutorService writers =
-            // The next message of a client is given to a thread before the one before has quite ended.
+            // Twice as many threads: the next message to a client is submitted before the previous task has quite
+            // ended.
             new ThreadPoolExecutor(0, 2 * MOST_CLIENTS, 30, TimeUnit.SECONDS, new SynchronousQueue<>());
 
     private record Place(String address, long since) {}
@@ -63,7 +64,7 @@ final class LiveController implements AutoCloseable {
     @GetMapping(path = "/events", produces = MediaType.TEXT_EVENT_STREAM_VALUE)
     @Operation(summary = "Topics as server-sent events: queues, agents, stats, history, tasks/{task_id}")
     SseEmitter events(
-            @Parameter(description = "Topics, with commas between") @RequestParam("topics") List<String> wanted,
+            @Parameter(description = "Comma-separated topics") @RequestParam("topics") List<String> wanted,
             HttpServletRequest request) {
         SseEmitter emitter = new SseEmitter(0L);
         Subscriber subscriber = new Subscriber(message -> send(emitter, message), () -> end(emitter));
@@ -83,8 +84,8 @@ final class LiveController implements AutoCloseable {
     }
 
     /**
-     * Whether a client reads what it is sent shows only once all buffers between are full, which takes minutes. So when all places are
-     * taken, the address that has most of them gives up the one it has had for longest.
+     * Registers a client, evicting another if all places are taken. A client that does not read is detected only once all buffers are full,
+     * which takes minutes. So the address with the most clients loses its oldest one.
      */
     private void takePlace(Subscriber subscriber, String address) {
         Subscriber evicted = null;
@@ -93,7 +94,7 @@ final class LiveController implements AutoCloseable {
                 evicted = longestOfTheLargest()
                         .orElseThrow(() -> new ResponseStatusException(
                                 HttpStatus.SERVICE_UNAVAILABLE,
-                                MOST_CLIENTS + " clients listen already: try again later, or use /ws"));
+                                MOST_CLIENTS + " clients are already connected: try again later, or use /ws"));
                 places.remove(evicted);
             }
             places.put(subscriber, new Place(address, System.nanoTime()));
@@ -123,12 +124,12 @@ final class LiveController implements AutoCloseable {
         topics.leave(subscriber);
     }
 
-    /** By a thread of its own: it waits for what is being written. */
+    /** Runs in a thread of its own: it waits for pending writes. */
     private void end(SseEmitter emitter) {
         try {
             writers.execute(() -> complete(emitter));
         } catch (RejectedExecutionException e) {
-            log.debug("A client of events is left to itself: {}", e.toString());
+            log.debug("Could not close an event stream: {}", e.toString());
         }
     }
 
@@ -136,7 +137,7 @@ final class LiveController implements AutoCloseable {
         try {
             emitter.complete();
         } catch (IllegalStateException e) {
-            log.debug("The server has ended it already: {}", e.toString());
+            log.debug("Event stream already closed by the server: {}", e.toString());
         }
     }
 

@@ -20,15 +20,15 @@ import org.springframework.web.socket.adapter.NativeWebSocketSession;
 import org.springframework.web.socket.handler.TextWebSocketHandler;
 import org.springframework.web.util.UriComponentsBuilder;
 
-/** {@code /ws}: a client says what it wants to be told of, in the address or later. */
+/** {@code /ws}: clients subscribe to topics in the address or by message. */
 @Component
 final class LiveSocket extends TextWebSocketHandler {
     private static final Logger log = LoggerFactory.getLogger(LiveSocket.class);
     private static final int MOST_CLIENTS = 2_000;
-    /** A client that takes nothing for so long is gone. */
+    /** Send timeout, after which a client counts as gone. */
     private static final long SEND_WITHIN_MS = 30_000;
 
-    private static final CloseStatus TRY_AGAIN_LATER = new CloseStatus(1013, "too many clients of this coordinator");
+    private static final CloseStatus TRY_AGAIN_LATER = new CloseStatus(1013, "too many clients on this coordinator");
 
     private final LiveTopics topics;
     private final Map<String, Subscriber> subscribers = new ConcurrentHashMap<>();
@@ -37,7 +37,7 @@ final class LiveSocket extends TextWebSocketHandler {
         this.topics = topics;
     }
 
-    /** What a client says. */
+    /** A client's message. */
     record Wish(@Nullable List<String> subscribe, @Nullable List<String> unsubscribe) {}
 
     @Override
@@ -63,7 +63,7 @@ final class LiveSocket extends TextWebSocketHandler {
         try {
             Wish wish = Json.read(message.getPayload(), Wish.class);
             if (wish.subscribe() == null && wish.unsubscribe() == null) {
-                subscriber.tell(refusal("say {\"subscribe\": [topics]} or {\"unsubscribe\": [topics]}"));
+                subscriber.tell(refusal("send {\"subscribe\": [topics]} or {\"unsubscribe\": [topics]}"));
             }
             if (wish.unsubscribe() != null) {
                 wish.unsubscribe().forEach(topic -> topics.unsubscribe(subscriber, String.valueOf(topic)));
@@ -93,7 +93,7 @@ final class LiveSocket extends TextWebSocketHandler {
 
     @Override
     public void handleTransportError(WebSocketSession session, Throwable exception) {
-        log.debug("A live client is lost: {}", exception.toString());
+        log.debug("WebSocket connection lost: {}", exception.toString());
     }
 
     @Override
@@ -125,7 +125,7 @@ final class LiveSocket extends TextWebSocketHandler {
         try {
             session.close(CloseStatus.SESSION_NOT_RELIABLE);
         } catch (Exception e) {
-            log.debug("A live client could not be told that it is not served any more: {}", e.toString());
+            log.debug("Could not close a WebSocket session: {}", e.toString());
         }
     }
 

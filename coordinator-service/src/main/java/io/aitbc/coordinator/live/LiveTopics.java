@@ -16,7 +16,7 @@ import org.springframework.core.NestedExceptionUtils;
 import org.springframework.stereotype.Component;
 import tools.jackson.databind.JsonNode;
 
-/** The topics, and who listens to which. */
+/** The topics of live updates, and their subscribers. */
 @Component
 final class LiveTopics implements SmartLifecycle {
     static final String TASK = "tasks/";
@@ -26,7 +26,7 @@ final class LiveTopics implements SmartLifecycle {
     private static final Duration LOOK_AT_CLUSTER_EVERY = Duration.ofSeconds(1);
     private static final Duration LOOK_AT_AGENTS_EVERY = Duration.ofSeconds(2);
     private static final Duration LOOK_AT_TASKS_EVERY = Duration.ofMillis(500);
-    /** So that both sides find out when the other is gone. */
+    /** Interval of keep-alive messages, by which both sides detect a lost connection. */
     private static final Duration SIGN_OF_LIFE_EVERY = Duration.ofSeconds(10);
 
     private final ClusterNow cluster;
@@ -39,7 +39,7 @@ final class LiveTopics implements SmartLifecycle {
     private final Channel agentList = new Channel("agents");
     private final Map<String, Channel> fixed =
             Map.of("queues", queues, "stats", stats, "history", history, "agents", agentList);
-    /** By task id; those that somebody listens to. */
+    /** Channels of tasks that have subscribers, by task id. */
     private final Map<String, Channel> taskChannels = new ConcurrentHashMap<>();
 
     private final Set<Subscriber> subscribers = ConcurrentHashMap.newKeySet();
@@ -64,12 +64,12 @@ final class LiveTopics implements SmartLifecycle {
         looking.forEach(Recurring::start);
     }
 
-    /** Before the web server, which waits for connections to end. */
+    /** Stops before the web server, which waits for connections to end. */
     @Override
     public void stop() {
         running = false;
         subscribers.forEach(subscriber -> Utils.closeQuietly(subscriber::end, "subscriber"));
-        // Each may be waiting for Kafka.
+        // In parallel: each may be waiting for Kafka.
         looking.parallelStream().forEach(Recurring::close);
     }
 
@@ -78,10 +78,10 @@ final class LiveTopics implements SmartLifecycle {
         return running;
     }
 
-    /** @throws IllegalStateException if this coordinator ends */
+    /** @throws IllegalStateException if this coordinator is shutting down */
     void join(Subscriber subscriber) {
         if (!running) {
-            throw new IllegalStateException("this coordinator ends: another will be there");
+            throw new IllegalStateException("this coordinator is shutting down: connect to another");
         }
         subscribers.add(subscriber);
     }
@@ -93,9 +93,9 @@ final class LiveTopics implements SmartLifecycle {
     }
 
     /**
-     * Lets a client have a topic from now on; what is known of it is sent at once.
+     * Subscribes a client to a topic, and sends the latest data at once.
      *
-     * @throws IllegalArgumentException if there is no such topic, or too much is wanted
+     * @throws IllegalArgumentException if there is no such topic, or a limit is exceeded
      */
     void subscribe(Subscriber subscriber, String topic) {
         subscriber.want(channel(subscriber, topic));
@@ -121,19 +121,20 @@ final class LiveTopics implements SmartLifecycle {
         String taskId = topic.startsWith(TASK) ? topic.substring(TASK.length()) : "";
         if (taskId.isEmpty() || taskId.length() > 200) {
             throw new IllegalArgumentException(
-                    "there is no topic " + topic + ": there are queues, agents, stats, history and tasks/{task_id}");
+                    "unknown topic " + topic + ": the topics are queues, agents, stats, history and tasks/{task_id}");
         }
         Set<Channel> wanted = new HashSet<>(subscriber.wanted());
         wanted.removeAll(fixed.values());
         if (wanted.size() >= MOST_TASKS_PER_CLIENT && !wanted.contains(taskChannels.get(taskId))) {
-            throw new IllegalArgumentException("at most " + MOST_TASKS_PER_CLIENT + " tasks are told of at once");
+            throw new IllegalArgumentException(
+                    "at most " + MOST_TASKS_PER_CLIENT + " tasks can be subscribed to at once");
         }
         if (taskChannels.size() >= MOST_TASKS && !taskChannels.containsKey(taskId)) {
             throw new IllegalArgumentException(
-                    "clients of this coordinator listen to " + MOST_TASKS + " tasks already: try again later");
+                    "clients of this coordinator already subscribe to " + MOST_TASKS + " tasks: try again later");
         }
         Channel channel = taskChannels.computeIfAbsent(taskId, id -> new Channel(TASK + id));
-        // In here, or it would be removed as one that nobody listens to.
+        // Subscribe inside the lock: a channel without subscribers is removed.
         subscriber.want(channel);
         return channel;
     }
@@ -152,7 +153,8 @@ final class LiveTopics implements SmartLifecycle {
         List<Channel> all = List.of(queues, stats, history);
         boolean watched = all.stream().anyMatch(wanted()::contains);
         if (!cluster.isStarted()) {
-            all.forEach(channel -> channel.unavailable("this coordinator waits for Kafka and Redis", clock.instant()));
+            all.forEach(
+                    channel -> channel.unavailable("this coordinator is waiting for Kafka and Redis", clock.instant()));
             subscribers.forEach(Subscriber::pump);
             return;
         }

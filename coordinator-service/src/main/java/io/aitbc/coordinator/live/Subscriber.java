@@ -9,13 +9,13 @@ import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
 /**
- * One client: what it wants and what it has. It is sent one message at a time; whatever comes meanwhile, it gets the newest of it
- * afterwards. May be used by any thread.
+ * A client, its subscriptions, and what it has received. Messages are sent one at a time; updates that arrive meanwhile are conflated to
+ * the latest. Thread-safe.
  */
 final class Subscriber {
     private final Function<String, CompletableFuture<Void>> outlet;
     private final Runnable end;
-    /** The number of the edition that it has of each channel; the one that was served last stands last. */
+    /** The edition number received per channel, least recently served first. */
     private final Map<Channel, Long> had = new LinkedHashMap<>();
 
     private @Nullable String notice;
@@ -23,7 +23,7 @@ final class Subscriber {
     private boolean closed;
 
     /**
-     * @param outlet sends a message; done when the next may be sent
+     * @param outlet sends a message; its future completes when the next may be sent
      * @param end closes the connection
      */
     Subscriber(Function<String, CompletableFuture<Void>> outlet, Runnable end) {
@@ -43,7 +43,7 @@ final class Subscriber {
         return Set.copyOf(had.keySet());
     }
 
-    /** Sends something that belongs to no topic, before all else; of several that could not be sent yet, only the last. */
+    /** Sends a message that belongs to no topic, before all others; of several pending ones, only the last. */
     void tell(String message) {
         synchronized (this) {
             notice = message;
@@ -51,7 +51,7 @@ final class Subscriber {
         pump();
     }
 
-    /** The same for what need not be said while there is something else. */
+    /** Like {@link #tell}, but dropped if another such message is pending. */
     void mention(String message) {
         synchronized (this) {
             if (notice == null) {
@@ -61,7 +61,7 @@ final class Subscriber {
         pump();
     }
 
-    /** Sends nothing any more. */
+    /** Stops sending. */
     synchronized void close() {
         closed = true;
     }
@@ -71,7 +71,7 @@ final class Subscriber {
         end.run();
     }
 
-    /** Sends what is new, as far as that goes without waiting. */
+    /** Sends new editions, as far as possible without blocking. */
     void pump() {
         for (String message = next(); message != null; message = next()) {
             CompletableFuture<Void> sent = send(message);

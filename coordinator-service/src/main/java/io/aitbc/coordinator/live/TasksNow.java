@@ -12,10 +12,10 @@ import java.util.Set;
 import org.springframework.stereotype.Component;
 import tools.jackson.databind.JsonNode;
 
-/** Tasks as they are now. Over a connection of its own, so that no reservation waits behind large results. Belongs to one thread. */
+/** The current state of tasks. Uses a separate connection, so that no reservation waits behind large results. Owned by one thread. */
 @Component
 final class TasksNow implements AutoCloseable {
-    /** What has ended changes when somebody redrives it, and when it is forgotten. */
+    /** Ended tasks are read on every nth poll only: they change only when redriven or forgotten. */
     private static final int LOOK_AT_ENDED_EACH = 20;
 
     private final Redis redis;
@@ -34,8 +34,8 @@ final class TasksNow implements AutoCloseable {
     }
 
     /**
-     * By id, each as {@code GET /tasks/{task_id}} tells; the status of one of which nothing is known is {@code unknown}. Those that have
-     * ended are missing most of the time.
+     * The state of tasks by id, in the format of {@code GET /tasks/{task_id}}; the status of an unknown task is {@code unknown}. Ended
+     * tasks are absent on most polls.
      */
     Map<String, JsonNode> look(Collection<String> taskIds) {
         ended.retainAll(taskIds);
@@ -61,7 +61,7 @@ final class TasksNow implements AutoCloseable {
         try {
             return TaskJson.of(state);
         } catch (RuntimeException e) {
-            // Somebody has written into it by hand: those who look at others are not to suffer from it.
+            // Manually changed in Redis: one corrupt task must not affect the others.
             return withStatus(taskId, "unreadable");
         }
     }

@@ -26,7 +26,7 @@ import org.apache.kafka.common.TopicPartition;
 import org.jspecify.annotations.Nullable;
 import org.springframework.stereotype.Component;
 
-/** The figures of the whole cluster, as this coordinator saw them last, and the state of its own lane. What is not known is NaN. */
+/** Metrics of the whole cluster, as of this coordinator's latest snapshot, and of its own lane. Unknown values are NaN. */
 @Component
 class ClusterMeters implements MeterBinder {
     private final ClusterNow cluster;
@@ -67,7 +67,7 @@ class ClusterMeters implements MeterBinder {
             Gauge.builder(
                             "cluster.queue.size",
                             () -> queue(priority, queue -> orNaN(queue.figures().size())))
-                    .description("Tasks that no agent has")
+                    .description("Waiting tasks, not assigned to an agent")
                     .tag("priority", priority.wireName())
                     .register(registry);
             TimeGauge.builder(
@@ -75,11 +75,11 @@ class ClusterMeters implements MeterBinder {
                             () -> queue(
                                     priority, queue -> orZero(queue.figures().oldestAgeSeconds())),
                             TimeUnit.SECONDS)
-                    .description("How long the longest waiting task has waited; 0 where none waits")
+                    .description("Age of the longest waiting task; 0 if none waits")
                     .tag("priority", priority.wireName())
                     .register(registry);
             Gauge.builder("cluster.queue.paused", () -> queue(priority, queue -> queue.paused() ? 1 : 0))
-                    .description("1 while nothing of the queue is assigned")
+                    .description("1 while the queue is paused")
                     .tag("priority", priority.wireName())
                     .register(registry);
         }
@@ -89,34 +89,34 @@ class ClusterMeters implements MeterBinder {
         Map<String, ToLongFunction<Figures.Tasks>> events = Map.of(
                 "distributed", Figures.Tasks::distributed,
                 "completed", Figures.Tasks::completed,
-                // Those that were brought back too: it never falls.
+                // Includes redriven tasks, so that the counter never decreases.
                 "failed", tasks -> tasks.failed() + tasks.redriven(),
                 "cancelled", Figures.Tasks::cancelled,
                 "expired", Figures.Tasks::expired,
                 "retried", Figures.Tasks::retried);
         events.forEach((event, count) -> FunctionCounter.builder("cluster.tasks", cluster, now -> counted(count))
-                .description("Tasks by what happened to them; a task that is tried again is distributed again")
+                .description("Task events; a retried task is distributed again")
                 .tag("event", event)
                 .register(registry));
         Gauge.builder(
                         "cluster.load.balancer.success.ratio",
                         () -> tasks(tasks -> tasks.balance().successRate()))
-                .description("The share of attempts that ended as completed, 0 to 1")
+                .description("Share of ended attempts that completed, 0 to 1")
                 .register(registry);
         for (LoadBalancingStrategy strategy : LoadBalancingStrategy.values()) {
             Gauge.builder("cluster.load.balancer.strategy", () -> control.strategy() == strategy ? 1 : 0)
-                    .description("1 for the strategy in force")
+                    .description("1 for the current strategy")
                     .tag("strategy", strategy.wireName())
                     .register(registry);
         }
         Gauge.builder("cluster.partitions.unowned", this::unownedPartitions)
-                .description("Partitions of task topics that no coordinator owns: what is in them waits")
+                .description("Task partitions without an owner: their tasks wait")
                 .register(registry);
         Gauge.builder("cluster.coordinators", () -> {
                     ClusterNow.Seen seen = cluster.newest();
                     return seen == null ? Double.NaN : seen.coordinators().size();
                 })
-                .description("Coordinators at work")
+                .description("Live coordinators")
                 .register(registry);
     }
 
@@ -130,7 +130,7 @@ class ClusterMeters implements MeterBinder {
                             () -> agents(active -> active.stream()
                                     .filter(agent -> Load.of(agent) == load)
                                     .count()))
-                    .description("Active agents by the share of their capacity that is in use")
+                    .description("Active agents by share of capacity in use")
                     .tag("load", load.label)
                     .register(registry);
         }
@@ -140,22 +140,22 @@ class ClusterMeters implements MeterBinder {
                                 .mapToDouble(Load::share)
                                 .average()
                                 .orElse(0)))
-                .description("The mean share of capacity in use over active agents, 0 to 1")
+                .description("Mean share of capacity in use over active agents, 0 to 1")
                 .register(registry);
     }
 
     private void bindThisOne(MeterRegistry registry) {
         Gauge.builder("coordinator.partitions", () -> dispatcher.figures().partitions())
-                .description("Partitions of task topics that this coordinator owns")
+                .description("Task partitions owned by this coordinator")
                 .register(registry);
         Gauge.builder("coordinator.lane.waiting", () -> dispatcher.figures().waiting())
-                .description("Tasks that this coordinator has read and no agent has")
+                .description("Waiting tasks held by this coordinator")
                 .register(registry);
         Gauge.builder("coordinator.dispatching", () -> dispatcher.isRunning() ? 1 : 0)
-                .description("0 while dispatch starts, or starts over after a failure")
+                .description("1 while dispatching, 0 during startup and restarts after an error")
                 .register(registry);
         Gauge.builder("coordinator.kafka.up", () -> known(cluster.kafkaAnswers()))
-                .description("Whether Kafka answered this coordinator's last question, took a record and gave it back")
+                .description("1 if Kafka answered this coordinator's last request, and accepted and returned a record")
                 .register(registry);
         Gauge.builder(
                         "coordinator.topics.missing",
@@ -164,15 +164,15 @@ class ClusterMeters implements MeterBinder {
                                         .map(TopicPartition::topic)
                                         .distinct()
                                         .count())
-                .description("Shared topics that are missing, or have a partition without a leader")
+                .description("Shared topics that are missing or have a partition without a leader")
                 .register(registry);
         Gauge.builder(
                         "coordinator.threads.failing",
                         () -> coordinator.troubles().size())
-                .description("Threads of this coordinator that have ended, fail, or are stuck")
+                .description("Threads of this coordinator that have ended, keep failing or are stuck")
                 .register(registry);
         Gauge.builder("coordinator.redis.up", () -> known(cluster.redisAnswers()))
-                .description("Whether Redis answered this coordinator's last question, and took a write")
+                .description("1 if Redis answered this coordinator's last request and accepted a write")
                 .register(registry);
     }
 
@@ -203,12 +203,12 @@ class ClusterMeters implements MeterBinder {
         return answers ? 1 : 0;
     }
 
-    /** A figure of the agents, unless these may be others by now. */
+    /** A figure of the active agents; NaN if they are outdated. */
     private double agents(ToDoubleFunction<Collection<Agent>> figure) {
         return cluster.newest() == null ? Double.NaN : figure.applyAsDouble(agents.active());
     }
 
-    /** A counter stands still while it is not known. */
+    /** A counter; keeps its last value while the current one is unknown. */
     private double counted(ToLongFunction<Figures.Tasks> count) {
         ClusterNow.Seen last = cluster.last();
         return last == null ? 0 : Math.max(0, count.applyAsLong(last.tasks()));

@@ -20,7 +20,7 @@ class MetricsController {
     }
 
     @GetMapping({"/metrics", "/v1/metrics"})
-    @Operation(summary = "For Prometheus")
+    @Operation(summary = "Get metrics in the Prometheus text format")
     ResponseEntity<String> metrics() {
         return ResponseEntity.ok().header(HttpHeaders.CONTENT_TYPE, TEXT).body(registry.scrape(TEXT));
     }

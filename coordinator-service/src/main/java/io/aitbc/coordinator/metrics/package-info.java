@@ -1,6 +1,6 @@
 /**
- * What Prometheus reads at {@code /metrics}. Names that begin with {@code coordinator_} tell of this process, to be added up over all of
- * them; those that begin with {@code cluster_} are the same whichever coordinator tells.
+ * Prometheus metrics at {@code /metrics}. Names that begin with {@code coordinator_} describe this process, and are summed over all
+ * coordinators. Names that begin with {@code cluster_} are the same on every coordinator.
  */
 @NullMarked
 package io.aitbc.coordinator.metrics;

@@ -19,7 +19,7 @@ import org.jspecify.annotations.Nullable;
 import tools.jackson.core.type.TypeReference;
 import tools.jackson.databind.node.ObjectNode;
 
-/** The form of an agent in Redis: a hash of texts, arrays and objects as JSON. */
+/** Format of an agent's hash in Redis: text fields, with arrays and objects as JSON. */
 final class AgentHash {
     private static final TypeReference<List<String>> TEXTS = new TypeReference<>() {};
     private static final TypeReference<Map<String, Double>> METRICS = new TypeReference<>() {};
@@ -40,10 +40,10 @@ final class AgentHash {
             "chain_id",
             "island_id");
 
-    /** How many fields a registration has: {@code heartbeat.lua} counts them off. */
+    /** The number of registration fields, which {@code heartbeat.lua} needs to parse its arguments. */
     static final int REGISTRATION_FIELDS = REGISTRATION.size();
 
-    /** How what coordinators wrote is read, by field. */
+    /** Parsers of the fields written by coordinators, by field. */
     private static final Map<String, Consumer<String>> STATE = Map.of(
             "status", AgentStatus::parse,
             "registration_time", Instant::parse,
@@ -57,7 +57,7 @@ final class AgentHash {
 
     private AgentHash() {}
 
-    /** Field, value, field, value, … of what an agent says of itself; an absent field is empty. */
+    /** Alternating names and values of the registration fields; an absent field is empty. */
     static List<String> fields(Registration agent) {
         List<String> fields = new ArrayList<>(2 * REGISTRATION_FIELDS);
         put(fields, "agent_id", agent.agentId());
@@ -107,7 +107,7 @@ final class AgentHash {
                 inflight);
     }
 
-    /** Which fields that coordinators wrote, with their values, cannot be read. */
+    /** The unreadable fields among those written by coordinators, with their values. */
     static Map<String, String> spoiltState(Map<String, String> hash) {
         Map<String, String> spoilt = new HashMap<>();
         STATE.forEach((field, form) -> {
@@ -132,7 +132,7 @@ final class AgentHash {
         return agentId.equals(hash.get("agent_id")) && isOf(id -> read(hash, 0), agentId);
     }
 
-    /** The fields that an agent said of itself, as far as they are there; all others if none is. */
+    /** The registration fields that are present; all other fields if none is. */
     static Map<String, String> registration(Map<String, String> hash) {
         Map<String, String> said = new HashMap<>(hash);
         said.keySet().retainAll(REGISTRATION);
@@ -143,7 +143,7 @@ final class AgentHash {
         return Json.MAPPER.readValue(json, METRICS);
     }
 
-    /** A version let it grow until Redis wrote it in a way that is no number here; then nothing is known. */
+    /** Parses a response time. An earlier version let it overflow to {@code inf}, which counts as unknown. */
     private static double responseMs(String text) {
         return text.equals("inf") ? 0 : finite(text);
     }

@@ -34,40 +34,40 @@ import tools.jackson.core.JacksonException;
 import tools.jackson.databind.JsonNode;
 
 /**
- * Follows which agents are active, how they are and how much they hold, and tells a listener. Notices in Redis say what changed; they
- * are numbered, so a view that has missed some finds out, by the next or within two seconds, and reads all agents anew. One thread,
- * {@code agent-view}, owns it; anyone may read it.
+ * Maintains a view of the active agents, their health and how many assignments they hold, and notifies a listener. Notices in Redis
+ * announce changes. They are numbered, so a view detects missed ones with the next notice or within two seconds, and then reads all agents
+ * again. Owned by one thread, {@code agent-view}; any thread may read it.
  */
 public final class AgentView implements Part {
-    /** Told on the view's thread, of many agents at once. */
+    /** Called by the view's thread, with batched changes. */
     public interface Listener {
         /** Agents are new, or anything about them may have changed. */
         void changed(List<Agent> agents);
 
-        /** Agents were heard of; nothing is known anew of how much they hold. */
+        /** Heartbeats of agents arrived; how many assignments they hold is unchanged. */
         void heard(List<Agent> agents);
 
         void gone(Set<String> agentIds);
 
-        /** How much agents hold was counted anew, but for what this coordinator reserved, who knows of that already. */
+        /** New counts of assignments held, except those from this coordinator's own reservations, which it knows already. */
         void holds(Map<String, Integer> counts);
 
-        /** Tasks have been cancelled that may still wait. */
+        /** Tasks were cancelled that may still be waiting. */
         void cancelled(Set<String> taskIds);
 
-        /** Agents count as holding tasks that never stood in their topics. */
+        /** Tasks that agents are recorded as holding were never published to their topics. */
         void unpublished(Set<String> taskIds);
 
-        /** Redis had been emptied, and knows nothing of tasks that wait. */
+        /** Redis was emptied, and has no record of waiting tasks. */
         void rebuilt();
     }
 
     private static final Logger log = LoggerFactory.getLogger(AgentView.class);
     private static final Duration CHECK_EVERY = Duration.ofSeconds(1);
-    /** For what people change in Redis by hand. */
+    /** Picks up manual changes in Redis, which give no notice. */
     private static final Duration REFRESH_EVERY = Duration.ofMinutes(1);
 
-    /** However much is missed. */
+    /** Minimum interval between refreshes, however many notices are missed. */
     private static final Duration BETWEEN_REFRESHES = Duration.ofSeconds(1);
 
     private static final int MAX_NOTICES = 10_000;
@@ -78,15 +78,15 @@ public final class AgentView implements Part {
     private final Listener listener;
     private final BlockingQueue<String> notices = new LinkedBlockingQueue<>(MAX_NOTICES);
     private final WatchedThread thread = new WatchedThread("agent-view", this::run);
-    /** The active ones; written by the view's thread. */
+    /** The active agents; written only by the view's thread. */
     private final Map<String, Agent> agents = new ConcurrentHashMap<>();
 
     private volatile boolean closing;
     private volatile boolean resubscribed;
     private @Nullable StatefulRedisPubSubConnection<String, String> subscription;
-    /** The number of the last notice whose news is in the view. */
+    /** The number of the last notice applied to the view. */
     private long newest;
-    /** How many notices had been given when that was looked up last. */
+    /** The number of notices given, at the last check. */
     private long given;
 
     private boolean missed = true;
@@ -118,7 +118,7 @@ public final class AgentView implements Part {
         return thread.troubles();
     }
 
-    /** All active agents, as the last notice left them. */
+    /** All active agents, as of the last notice. */
     public Collection<Agent> active() {
         return agents.values();
     }
@@ -152,9 +152,9 @@ public final class AgentView implements Part {
             } catch (RuntimeException | Error e) {
                 if (!closing) {
                     thread.duty().failed(e);
-                    failures.next().log("The view of agents is not fresh, Redis: {}", e.toString());
+                    failures.next().log("Agent view is stale, Redis unavailable: {}", e.toString());
                 }
-                // Until the next check.
+                // Pause refreshes until the next check.
                 failing = true;
                 missed = true;
             }
@@ -164,7 +164,7 @@ public final class AgentView implements Part {
         }
     }
 
-    /** A notice that was given before the last check has come by now, or it never will. */
+    /** Detects missed notices: a notice given before the last check has either arrived by now or is lost. */
     private void check() {
         subscribe();
         long now = registry.noticesGiven();
@@ -177,7 +177,7 @@ public final class AgentView implements Part {
     }
 
     private void refresh() {
-        // Read first: what is given meanwhile is followed afterwards, for a second time perhaps.
+        // Read the number first: notices given during the refresh are applied afterwards, possibly twice.
         newest = registry.noticesGiven();
         given = newest;
         List<Agent> active = registry.active();
@@ -199,13 +199,13 @@ public final class AgentView implements Part {
             opened.addListener(new RedisPubSubAdapter<>() {
                 @Override
                 public void message(String channel, String message) {
-                    // When the queue is full the numbers tell that something is missing.
+                    // If the queue is full, the numbers reveal the gap.
                     notices.offer(message);
                 }
 
                 @Override
                 public void subscribed(String channel, long count) {
-                    // For the first time, or after the connection was lost and with it whatever was said.
+                    // Either the first subscription, or a reconnect after which notices may be missing.
                     resubscribed = true;
                 }
             });
@@ -220,7 +220,7 @@ public final class AgentView implements Part {
         }
     }
 
-    /** What some notices say, put together. */
+    /** The combined content of a batch of notices. */
     private final class News {
         private final Set<String> changed = new LinkedHashSet<>();
         private final Map<String, Agent> heard = new LinkedHashMap<>();
@@ -234,7 +234,7 @@ public final class AgentView implements Part {
                 try {
                     take(Json.MAPPER.readTree(notice));
                 } catch (JacksonException e) {
-                    log.atDebug().log("Notice not understood: {}", notice);
+                    log.atDebug().log("Malformed notice: {}", notice);
                 }
             }
             if (!cancelled.isEmpty()) {
@@ -266,7 +266,7 @@ public final class AgentView implements Part {
             if (notice.has("seq")) {
                 long number = notice.get("seq").asLong();
                 if (number <= newest) {
-                    // From before all agents were read.
+                    // Given before all agents were read.
                     return;
                 }
                 missed |= number > newest + 1;
@@ -302,7 +302,7 @@ public final class AgentView implements Part {
             }
         }
 
-        /** @param heartbeat when it came in ms, and the shares of processor and memory if it told */
+        /** @param heartbeat its time in ms, and the shares of processor and memory if reported */
         private static Agent heard(Agent agent, JsonNode heartbeat) {
             Instant at = Instant.ofEpochMilli(heartbeat.get(0).asLong());
             return heartbeat.size() < 3

@@ -16,11 +16,11 @@ import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** What agents said lately, noted again from {@code agents.heartbeat} when the registry has been lost. */
+/** Replays recent heartbeats from {@code agents.heartbeat} after the registry has been lost. */
 public final class HeartbeatArchive {
     private static final Logger log = LoggerFactory.getLogger(HeartbeatArchive.class);
 
-    /** Where silence makes no agent stale. */
+    /** Replay period if agents never become stale. */
     private static final Duration OTHERWISE = Duration.ofHours(1);
 
     private final KafkaClients clients;
@@ -34,7 +34,7 @@ public final class HeartbeatArchive {
     }
 
     /**
-     * Registers again whoever said what it is, and has not said goodbye, in the time after which a silent agent is stale.
+     * Re-registers the agents that registered, and have not deregistered, within the heartbeat timeout.
      *
      * @return how many
      */
@@ -65,11 +65,11 @@ public final class HeartbeatArchive {
                     new Registry.Received(heartbeat, at),
                     (before, last) -> new Registry.Received(together(before.heartbeat(), last.heartbeat()), last.at()));
         } catch (Json.MalformedMessageException e) {
-            log.atTrace().log("Set aside when it came: {}", e.getMessage());
+            log.atTrace().log("Skipped a record that was dead-lettered on arrival: {}", e.getMessage());
         }
     }
 
-    /** What was said last of each thing. A registration brings one back that had gone. */
+    /** Merges two heartbeats: the latest value of each field. A registration brings an inactive agent back. */
     private static Heartbeat together(Heartbeat before, Heartbeat last) {
         boolean returns = before.status() == AgentStatus.INACTIVE && last.registration() != null;
         AgentStatus status = last.status() != null ? last.status() : returns ? null : before.status();

@@ -40,7 +40,7 @@ import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** Reads {@code agents.heartbeat}, and watches over the agents whose heartbeats come in the partitions that it owns. */
+/** Polls {@code agents.heartbeat}, and monitors the agents whose heartbeats arrive in the partitions that it owns. */
 public final class HeartbeatLoop implements Part {
     private static final Logger log = LoggerFactory.getLogger(HeartbeatLoop.class);
     private static final Duration LOOK_FOR_SILENT_EVERY = Duration.ofSeconds(1);
@@ -53,21 +53,20 @@ public final class HeartbeatLoop implements Part {
     private final Counter lost;
     private final Clock clock;
     private final ConsumerLoop loop;
-    /** How far each partition went at the last look for silent agents, for those that have not been read so far. */
+    /** End offsets at the last check for silent agents, of partitions not yet read that far. */
     private final Map<TopicPartition, Long> unheard = new HashMap<>();
 
     private final RareWarning refused =
-            new RareWarning(log, "{} heartbeats of agents whose topics Kafka does not let us make: {}");
-    private final RareWarning unknown =
-            new RareWarning(log, "{} heartbeats ignored, of agents that are not registered: {}");
+            new RareWarning(log, "{} heartbeats from agents whose topics cannot be created: {}");
+    private final RareWarning unknown = new RareWarning(log, "{} heartbeats from unregistered agents ignored: {}");
     private final RareWarning contested = new RareWarning(
-            log, "{} heartbeats by which two processes go by one agent id, so that each gets half the work: {}");
+            log, "{} heartbeats from two processes that share an agent id, so that each gets half the work: {}");
     private volatile Set<Integer> owned = Set.of();
     private Consumer<byte[], byte[]> consumer;
     private final Pace looks = new Pace(LOOK_FOR_SILENT_EVERY);
-    /** When the look began whose outcome depends on what is unheard. */
+    /** Start of the check that waits for the unheard partitions. */
     private @Nullable Instant lookingSince;
-    /** Since when Kafka answers, and agents can be heard. */
+    /** Since when Kafka has been answering, so that agents can be heard. */
     private @Nullable Instant hearingSince;
 
     public HeartbeatLoop(
@@ -82,7 +81,7 @@ public final class HeartbeatLoop implements Part {
         this.registry = registry;
         this.deadLetters = deadLetters;
         this.lost = Counter.builder("coordinator.agents.lost")
-                .description("Agents that went silent for longer than the timeout, and became stale")
+                .description("Agents that became stale because they were silent for longer than the heartbeat timeout")
                 .register(meters);
         this.topics = topics;
         this.partitions = partitions;
@@ -111,9 +110,9 @@ public final class HeartbeatLoop implements Part {
         return loop.troubles();
     }
 
-    /** Whether it is on this coordinator to watch over an agent. */
+    /** Whether this coordinator monitors an agent. */
     public boolean owns(String agentId) {
-        // The partitioner of Kafka's own clients, which puts a key into a partition.
+        // The default partitioner of Kafka's clients for keyed records.
         int hash = Utils.toPositive(Utils.murmur2(agentId.getBytes(StandardCharsets.UTF_8)));
         return owned.contains(hash % partitions);
     }
@@ -121,13 +120,11 @@ public final class HeartbeatLoop implements Part {
     private static Consumer<byte[], byte[]> newConsumer(KafkaClients clients, Topics topics) {
         return clients.groupConsumer(
                 topics.prefix() + "agent-coordinator.heartbeats",
-                // Many at once cost much less, and nobody notices when a heartbeat counts a little later. One that is
-                // read
-                // again, because it was not committed yet, is known by its time.
+                // Large batches cost much less, and a small delay of a heartbeat does not matter. A heartbeat read
+                // again before it was committed is recognized by its time.
                 Map.of(
-                        // A heartbeat tells that its sender lives, whatever becomes of the transaction around it.
-                        // Waiting for that
-                        // would let one client that hangs make all others look silent.
+                        // A heartbeat proves that its sender is alive, whatever becomes of the surrounding transaction.
+                        // With read_committed, one hanging client would make all others look silent.
                         ConsumerConfig.ISOLATION_LEVEL_CONFIG,
                         IsolationLevel.READ_UNCOMMITTED.toString(),
                         ConsumerConfig.ENABLE_AUTO_COMMIT_CONFIG,
@@ -142,7 +139,7 @@ public final class HeartbeatLoop implements Part {
 
     private void begin(Consumer<byte[], byte[]> opened, ConsumerRebalanceListener gained) {
         consumer = opened;
-        // Nobody was heard without a consumer, as while the topic was missing.
+        // Without a consumer, as while the topic was missing, no agent could be heard.
         owned = Set.of();
         hearingSince = null;
         lookingSince = null;
@@ -159,7 +156,7 @@ public final class HeartbeatLoop implements Part {
             }
             lookForSilent(now);
         } catch (RuntimeException e) {
-            // What came meanwhile has to be heard before anyone counts as silent.
+            // Records that arrived meanwhile must be read before any agent counts as silent.
             owned = Set.of();
             throw e;
         }
@@ -175,8 +172,8 @@ public final class HeartbeatLoop implements Part {
     }
 
     /**
-     * An agent is silent if it is once all has been read that Kafka had at the time: this coordinator may have stood still, or its
-     * partitions been another's. And if Kafka itself was away, agents get the time to speak again.
+     * Marks silent agents stale, but only after reading everything that Kafka had when the check began: this coordinator may have been
+     * paused, or its partitions owned by another. After an outage of Kafka itself, agents get time to send a heartbeat first.
      */
     private void lookForSilent(Instant now) {
         if (lookingSince == null && looks.isDue()) {
@@ -215,7 +212,7 @@ public final class HeartbeatLoop implements Part {
                 Spoken one = new Spoken(heartbeat, at, record);
                 Spoken before = newest.remove(speaker);
                 if (before != null && before.heartbeat.status() != null) {
-                    // It may have left and come back.
+                    // It may have deregistered and come back.
                     spoken.add(before);
                 } else if (before != null) {
                     one = before.after(one);
@@ -231,7 +228,7 @@ public final class HeartbeatLoop implements Part {
         } catch (RetriableException e) {
             throw e;
         } catch (KafkaException e) {
-            // The topic of one of them cannot be made: find out which, for all the others.
+            // The topic of one of them cannot be created: process one by one, so that the others succeed.
             for (Spoken one : spoken) {
                 noteAlone(one, now);
             }
@@ -246,7 +243,7 @@ public final class HeartbeatLoop implements Part {
         } catch (RetriableException e) {
             throw e;
         } catch (KafkaException e) {
-            log.atDebug().addKeyValue("agent_id", one.heartbeat.agentId()).log("Not registered: {}", e.toString());
+            log.atDebug().addKeyValue("agent_id", one.heartbeat.agentId()).log("Registration failed: {}", e.toString());
             refused.about(one.heartbeat.agentId());
         }
     }
@@ -265,13 +262,13 @@ public final class HeartbeatLoop implements Part {
         }
     }
 
-    /** Kafka's clock, not the agent's; where Kafka was told to keep the agent's, the time at which it is read. */
+    /** The broker's timestamp, not the agent's; the time of reading if the topic uses CreateTime. */
     private static Instant receivedAt(ConsumerRecord<byte[], byte[]> record, Instant now) {
         Instant appended = Instant.ofEpochMilli(record.timestamp());
         return record.timestampType() == TimestampType.LOG_APPEND_TIME && appended.isBefore(now) ? appended : now;
     }
 
-    /** Heartbeats that waited while no coordinator ran say nothing of now. */
+    /** Whether a heartbeat is outdated, such as one that waited while no coordinator ran. */
     private boolean isOld(Instant at, Instant now) {
         HealthPolicy policy = registry.healthPolicy();
         return policy.expectsHeartbeats() && Duration.between(at, now).compareTo(policy.heartbeatTimeout()) > 0;
@@ -285,7 +282,7 @@ public final class HeartbeatLoop implements Part {
             return new Registry.Received(heartbeat, at);
         }
 
-        /** Of two heartbeats the newer counts, but what only the older said, which said nothing of its status, is kept. */
+        /** Merges with a newer heartbeat, which wins; fields that only the older one had are kept, except its status. */
         Spoken after(Spoken newer) {
             Heartbeat said = newer.heartbeat;
             return new Spoken(

@@ -10,7 +10,7 @@ import org.apache.kafka.clients.producer.ProducerRecord;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** Puts what was said over REST of an agent's registration and status onto {@code agents.heartbeat}, where a lost registry is found. */
+/** Publishes registrations and status changes made over REST to {@code agents.heartbeat}, from which a lost registry is restored. */
 public final class HeartbeatTopic {
     private static final Logger log = LoggerFactory.getLogger(HeartbeatTopic.class);
 
@@ -22,14 +22,16 @@ public final class HeartbeatTopic {
         this.topics = topics;
     }
 
-    /** Done once Kafka has it, or it is known that it has not, which is logged. Nobody need wait: it is noted already. */
+    /** Completes once Kafka has it, or has failed, which is logged. Callers need not wait: it is already recorded. */
     public CompletableFuture<Void> append(Heartbeat heartbeat) {
         return KafkaClients.send(
                         producer, new ProducerRecord<>(topics.heartbeats(), heartbeat.agentId(), Json.bytes(heartbeat)))
                 .exceptionally(failure -> {
                     log.atWarn()
                             .addKeyValue("agent_id", heartbeat.agentId())
-                            .log("What REST said of it is not on the topic of heartbeats: {}", failure.toString());
+                            .log(
+                                    "Could not publish a change made over REST to the heartbeat topic: {}",
+                                    failure.toString());
                     return null;
                 });
     }

@@ -9,9 +9,10 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * An unsettled assignment of an agent, and when it is taken back.
+ * An unsettled assignment of an agent, and its deadline.
  *
- * @param origin the position of the task's record that it was granted for, {@code priority:partition:offset}; null if that is not known, as after Redis was emptied
+ * @param origin the position of the task record that it was granted for, {@code priority:partition:offset}; null if unknown, as after Redis
+ *     was emptied
  */
 public record HeldAssignment(
         String taskId,
@@ -22,9 +23,9 @@ public record HeldAssignment(
     private static final Logger log = LoggerFactory.getLogger(HeldAssignment.class);
 
     /**
-     * One that somebody has spoilt by hand counts as due, so that it is looked at.
+     * Parses a note. A corrupt one counts as overdue, so that recovery examines it.
      *
-     * @param note what stands in Redis of what the agent holds, as JSON
+     * @param note JSON in Redis about what the agent holds
      */
     public static HeldAssignment read(String taskId, String note) {
         record Note(
@@ -38,21 +39,23 @@ public record HeldAssignment(
                 return new HeldAssignment(taskId, read.attempt(), read.assignedAt(), read.deadline(), read.origin());
             }
         } catch (Json.MalformedMessageException e) {
-            log.atDebug().addKeyValue("task_id", taskId).log("What is held is noted as {}: {}", note, e.getMessage());
+            log.atDebug()
+                    .addKeyValue("task_id", taskId)
+                    .log("Corrupt note of a held assignment {}: {}", note, e.getMessage());
         }
         return new HeldAssignment(taskId, 0, Instant.EPOCH, Instant.EPOCH, null);
     }
 
-    /** Whether nothing is known but that the agent holds it. */
+    /** Whether the note is corrupt, so that only the agent and the task are known. */
     public boolean isSpoilt() {
         return attempt == 0;
     }
 
     /**
-     * With the whole time again since the agent last told of its progress.
+     * Restarts the timeout at the agent's last progress report.
      *
-     * @param progressAt when that was, as it stands in Redis; null if it never did
-     * @param timeoutSeconds how long that is, as it stands in Redis
+     * @param progressAt time of that report as stored in Redis; null if there is none
+     * @param timeoutSeconds the timeout as stored in Redis
      */
     public HeldAssignment afterProgress(@Nullable String progressAt, @Nullable String timeoutSeconds) {
         if (progressAt == null || timeoutSeconds == null) {
@@ -64,7 +67,7 @@ public record HeldAssignment(
                     ? new HeldAssignment(taskId, attempt, assignedAt, prolonged, origin)
                     : this;
         } catch (DateTimeException | NumberFormatException e) {
-            log.atDebug().addKeyValue("task_id", taskId).log("Its progress cannot be read: {}", e.getMessage());
+            log.atDebug().addKeyValue("task_id", taskId).log("Corrupt progress: {}", e.getMessage());
             return this;
         }
     }

@@ -35,7 +35,7 @@ import org.apache.kafka.common.utils.Utils;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** The agents, kept in Redis. May be used by any thread; every change of an agent is one atomic step. */
+/** The agent registry, stored in Redis. Thread-safe; every change of an agent is one atomic step. */
 public final class Registry {
     private static final Logger log = LoggerFactory.getLogger(Registry.class);
     private static final Script HEARTBEAT = Script.beside(Registry.class, "heartbeat");
@@ -46,10 +46,10 @@ public final class Registry {
     private static final Script REINDEX = Script.beside(Registry.class, "reindex");
     private static final int MOST_SCANNED = 1_000;
 
-    /** Of a script that runs, Redis serves nobody else. */
+    /** Batch limit: Redis serves nobody else while a script runs. */
     private static final int MOST_AT_ONCE = 250;
 
-    /** Whoever removes a topic and is not done by then has died. */
+    /** Expiry of a removal whose coordinator has died. */
     static final Duration REMOVAL_LASTS_AT_MOST = Duration.ofSeconds(60);
 
     private static final long FARTHEST_CLOCK_SECONDS = 1_000_000_000_000L;
@@ -70,14 +70,14 @@ public final class Registry {
     /** A heartbeat, and when it was received. */
     record Received(Heartbeat heartbeat, Instant at) {}
 
-    /** What came of a heartbeat. */
+    /** The outcome of a heartbeat. */
     public enum Noted {
         KNOWN,
-        /** Known, and two processes go by the same id. */
+        /** Known, but two processes share the id. */
         CONTESTED,
-        /** Of an agent that never registered, or was deregistered, and does not register with it: ignored. */
+        /** Ignored: the agent never registered, or was deregistered, and the heartbeat holds no registration. */
         UNKNOWN,
-        /** The topic of the agent's earlier life is being removed: it can register when that is done, in a moment. */
+        /** The topic of the agent's earlier registration is being removed: it can register shortly, once that is done. */
         LEAVING
     }
 
@@ -85,13 +85,13 @@ public final class Registry {
         return health;
     }
 
-    /** Takes note of a heartbeat that is received now; one that holds a registration registers its agent, whose topic is made first. */
+    /** Records a heartbeat received now. If it holds a registration, creates the agent's topic and then registers the agent. */
     public Noted note(Heartbeat heartbeat, Instant now) throws InterruptedException {
-        // However the clocks of coordinators and Kafka differ, what somebody asks for now is newer than what was heard.
+        // A request made now is newer than any heartbeat read, however the clocks of coordinators and Kafka differ.
         return note(List.of(new Received(heartbeat, now)), true, now).get(0);
     }
 
-    /** Takes note of heartbeats; the outcomes stand in the same order. */
+    /** Records heartbeats; the outcomes are in the same order. */
     List<Noted> note(List<Received> heartbeats, Instant now) throws InterruptedException {
         return note(heartbeats, false, now);
     }
@@ -153,7 +153,7 @@ public final class Registry {
         }
     }
 
-    /** Some clocks are so wrong that the difference is beyond all numbers. */
+    /** A clock may be so wrong that the difference overflows. */
     private static String clockAheadMs(Instant received, Instant sent) {
         Duration ahead = Duration.between(received, sent);
         return String.valueOf(
@@ -161,7 +161,7 @@ public final class Registry {
                         + ahead.toMillisPart());
     }
 
-    /** Tells one registration of an agent from another, so that one that is repeated need not be written again. */
+    /** Identifies a registration, so that an unchanged one need not be written again. */
     private static String digest(Registration registration) {
         String text = registration.toString();
         return HEX.toHexDigits(text.hashCode()) + HEX.toHexDigits(Utils.murmur2(text.getBytes(StandardCharsets.UTF_8)));
@@ -177,10 +177,10 @@ public final class Registry {
         };
     }
 
-    /** What came of a deregistration. */
+    /** The outcome of a deregistration. */
     public enum Departure {
         DEREGISTERED,
-        /** It was deregistered already, and has not registered since. */
+        /** Already deregistered, and not registered since. */
         BEFORE,
         /** No such agent ever registered. */
         UNKNOWN
@@ -202,7 +202,7 @@ public final class Registry {
         return fetch(List.of(agentId)).stream().findFirst();
     }
 
-    /** All agents, whatever their status; those that deregistered for as long as they have a topic. */
+    /** All agents, whatever their status; deregistered ones as long as they have a topic. */
     public List<Agent> all() {
         return fetch(redis.sync().smembers(Keys.KNOWN_AGENTS));
     }
@@ -214,7 +214,7 @@ public final class Registry {
                 .toList();
     }
 
-    /** The agents of some ids, without those that are not known. */
+    /** The agents with the given ids, without unknown ones. */
     public List<Agent> fetch(Collection<String> agentIds) {
         record Parts(String id, CompletableFuture<Map<String, String>> hash, CompletableFuture<Long> inflight) {}
         List<Parts> parts = agentIds.stream()
@@ -240,17 +240,17 @@ public final class Registry {
                 return Optional.of(AgentHash.read(hash, inflight));
             }
         } catch (RuntimeException e) {
-            log.atDebug().addKeyValue("agent_id", agentId).log("Its hash cannot be read: {}", e.toString());
+            log.atDebug().addKeyValue("agent_id", agentId).log("Unreadable hash of an agent: {}", e.toString());
         }
         Map<String, String> readable = repaired(agentId, hash);
         return readable.isEmpty() ? Optional.empty() : Optional.of(AgentHash.read(readable, inflight));
     }
 
     /**
-     * Sets aside what cannot be read of an agent: what coordinators noted of it, or, if it is what the agent said of itself, all. Then it
-     * is unknown until it registers again.
+     * Sets aside the unreadable fields of an agent. If a registration field is among them, sets aside the whole hash, and the agent is
+     * unknown until it registers again.
      *
-     * @return what is left, perhaps nothing
+     * @return the remaining fields, possibly none
      */
     private Map<String, String> repaired(String agentId, Map<String, String> hash) {
         Map<String, String> spoilt = AgentHash.spoiltState(hash);
@@ -260,7 +260,7 @@ public final class Registry {
             rest.put("status", AgentStatus.STALE.wireName());
         }
         if (AgentHash.isReadable(agentId, rest)) {
-            // As one that went silent, it is active again once it speaks.
+            // Like a silent agent, it becomes active again with its next heartbeat.
             redis.setFieldsAside(Keys.agent(agentId), spoilt, Map.of("status", AgentStatus.STALE.wireName()));
             return rest;
         }
@@ -268,7 +268,7 @@ public final class Registry {
         return Map.of();
     }
 
-    /** Makes the sets of agents agree with their hashes, after one of the sets was set aside. */
+    /** Reconciles the sets of agents with their hashes, after one of the sets was set aside. */
     public void reindex(Instant now) {
         ScanArgs agents = ScanArgs.Builder.matches(Keys.agent("*")).limit(MOST_SCANNED);
         List<String> ids = new ArrayList<>();
@@ -290,7 +290,7 @@ public final class Registry {
         }
     }
 
-    /** What an agent holds, the next to be due first. */
+    /** The assignments that an agent holds, by deadline. */
     public List<HeldAssignment> heldBy(String agentId) {
         record Parts(HeldAssignment assignment, CompletableFuture<List<KeyValue<String, String>>> progress) {}
         Map<String, String> notes =
@@ -314,7 +314,7 @@ public final class Registry {
                 .toList();
     }
 
-    /** How many heartbeats came of agents that are not registered. */
+    /** The number of heartbeats received from unregistered agents. */
     public long unknownHeartbeats() {
         String count = redis.readHashNow(Keys.AGENT_STATS, read -> read.hget(Keys.AGENT_STATS, "unknown_heartbeats"));
         return Redis.count(count);
@@ -324,12 +324,12 @@ public final class Registry {
         return Health.of(agent, now, health);
     }
 
-    /** How many notices about agents have been given; less than before once Redis has lost what it had. */
+    /** The number of notices given about agents; lower than before if Redis has lost its data. */
     long noticesGiven() {
         return Redis.count(redis.sync().get(Keys.AGENT_EVENT_COUNT));
     }
 
-    /** Agents that were last heard of longer ago than the timeout. */
+    /** Agents whose last heartbeat is older than the timeout. */
     List<String> silent(Instant now) {
         if (!health.expectsHeartbeats()) {
             return List.of();
@@ -339,9 +339,9 @@ public final class Registry {
     }
 
     /**
-     * Makes an agent stale, unless it spoke meanwhile; true if it is stale now.
+     * Marks an agent stale, unless a heartbeat arrived meanwhile; true if it is stale now.
      *
-     * @param heardUntil what agents said before has all been noted
+     * @param heardUntil heartbeats sent before this time have all been recorded
      */
     boolean markStale(String agentId, Instant heardUntil, Instant now) {
         return MARK_STALE
@@ -350,7 +350,7 @@ public final class Registry {
                 .equals("stale");
     }
 
-    /** Agents that deregistered before a time and whose topics are still there, the longest gone first. */
+    /** Agents that deregistered before a time and still have a topic, longest gone first. */
     List<String> departedBefore(Instant limit, int most) {
         return redis.sync()
                 .zrangebyscore(
@@ -358,7 +358,7 @@ public final class Registry {
     }
 
     /**
-     * Removes the topic of an agent that has deregistered, unless it has work that is not settled.
+     * Removes the topic of a deregistered agent, unless it has unsettled assignments.
      *
      * @return whether it is removed
      */
@@ -375,7 +375,7 @@ public final class Registry {
                 .get(0)
                 .equals("removed");
         if (!gone) {
-            // It took so long that the agent has registered anew meanwhile.
+            // The removal took so long that the agent has registered again meanwhile.
             topics.createForAgents(List.of(agentId));
         }
         return gone;

@@ -8,9 +8,9 @@ import org.springframework.boot.context.properties.ConfigurationProperties;
 import org.springframework.validation.annotation.Validated;
 
 /**
- * When an agent counts as well and as there; see {@link HealthPolicy} for the meaning of each.
+ * When an agent counts as healthy and alive; see {@link HealthPolicy} for each setting.
  *
- * @param maxCpu at or above this share of the processor an agent gets no tasks
+ * @param maxCpu share of the processor at which an agent gets no more tasks
  */
 @Validated
 @ConfigurationProperties("aitbc.registry")

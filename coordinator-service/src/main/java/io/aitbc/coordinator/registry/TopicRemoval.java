@@ -11,7 +11,7 @@ import org.apache.kafka.common.KafkaException;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** Removes, some time after agents have deregistered, the topics in which nothing is left to settle. */
+/** Removes the topics of deregistered agents after a retention time, once nothing in them is unsettled. */
 public final class TopicRemoval implements Part {
     private static final Logger log = LoggerFactory.getLogger(TopicRemoval.class);
     private static final Duration LOOK_AT_MOST_EVERY = Duration.ofSeconds(1);
@@ -24,7 +24,7 @@ public final class TopicRemoval implements Part {
     private final Clock clock;
     private final Recurring removing;
 
-    /** @param ownsAgent whether it is on this coordinator to watch over an agent */
+    /** @param ownsAgent whether this coordinator monitors an agent */
     TopicRemoval(Registry registry, Duration retention, Predicate<String> ownsAgent, Clock clock) {
         this.registry = registry;
         this.retention = retention;
@@ -64,11 +64,11 @@ public final class TopicRemoval implements Part {
     private void remove(String agentId) throws InterruptedException {
         try {
             if (registry.removeTopic(agentId, clock.instant())) {
-                log.atInfo().addKeyValue("agent_id", agentId).log("Topic of a departed agent removed");
+                log.atInfo().addKeyValue("agent_id", agentId).log("Removed the topic of a departed agent");
             }
         } catch (KafkaException e) {
-            // One that cannot be removed is not to keep the others.
-            log.atWarn().addKeyValue("agent_id", agentId).log("Topic not removed, will try again: {}", e.toString());
+            // One failure must not block the others.
+            log.atWarn().addKeyValue("agent_id", agentId).log("Topic not removed, will retry: {}", e.toString());
         }
     }
 }

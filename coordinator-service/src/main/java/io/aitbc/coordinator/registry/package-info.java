@@ -1,8 +1,8 @@
 /**
- * Who is there and how they are: agents in Redis, heartbeats in, the live view of who may get work, who is silent for too long.
- * Heartbeats are keyed by agent, so the thread {@code heartbeats} of exactly one coordinator watches over an agent at a time. The thread
- * {@code agent-view} follows the notices that every change gives, and {@code topic-removal} clears up after agents that left. While Redis
- * is away heartbeats are kept in Kafka and the view stays as it was.
+ * Agent registry: agents in Redis, incoming heartbeats, the live view of agents that may get work, and detection of silent agents.
+ * Heartbeats are keyed by agent, so the thread {@code heartbeats} of exactly one coordinator monitors an agent at a time. The thread {@code
+ * agent-view} follows the notices given for every change, and {@code topic-removal} cleans up after deregistered agents. While Redis is
+ * unavailable, heartbeats stay in Kafka and the view is frozen.
  */
 @NullMarked
 package io.aitbc.coordinator.registry;

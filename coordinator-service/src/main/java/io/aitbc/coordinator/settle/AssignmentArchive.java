@@ -22,13 +22,11 @@ import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/**
- * Reads assignments back from their agent's topic, so that no payload need be kept elsewhere. Owned by one thread.
- */
+/** Reads assignments back from their agent's topic, so that payloads need not be stored elsewhere. Owned by one thread. */
 final class AssignmentArchive implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(AssignmentArchive.class);
 
-    /** Where broker and coordinators do not agree on the time. */
+    /** Allowed difference between the clocks of brokers and coordinators. */
     private static final Duration CLOCK_SLACK = Duration.ofMinutes(5);
 
     private static final Duration PATIENCE = Duration.ofSeconds(10);
@@ -36,7 +34,7 @@ final class AssignmentArchive implements AutoCloseable {
 
     private final KafkaClients clients;
     private final Topics topics;
-    /** Opened when first needed, by the thread that it belongs to. */
+    /** Opened on first use, by the owning thread. */
     private @Nullable Consumer<byte[], byte[]> opened;
 
     AssignmentArchive(KafkaClients clients, Topics topics) {
@@ -44,26 +42,26 @@ final class AssignmentArchive implements AutoCloseable {
         this.topics = topics;
     }
 
-    /** An assignment, and the trace that it belongs to. */
+    /** An assignment and its trace. */
     record Archived(Assignment assignment, @Nullable String trace) {}
 
     /**
-     * Finds assignments by id in an agent's topic; those that are not there any more are missing from the answer.
+     * Finds assignments by id in an agent's topic; those no longer there are absent from the result.
      *
-     * @param since none of them was assigned before
+     * @param since lower bound of the assignments' times
      */
     Map<String, Archived> find(String agentId, Set<String> assignmentIds, Instant since) {
         TopicPartition partition = new TopicPartition(topics.assignments(agentId), 0);
         Consumer<byte[], byte[]> consumer = consumer();
         if (consumer.partitionsFor(partition.topic(), PATIENCE).isEmpty()) {
-            // Of an agent that somebody made up, or whose topic is gone.
+            // The agent never existed, or its topic is gone.
             return Map.of();
         }
         consumer.assign(List.of(partition));
         long end = consumer.endOffsets(List.of(partition), PATIENCE).getOrDefault(partition, 0L);
         Map<String, Archived> found = new HashMap<>();
-        // A record is sent once it is assigned, so as a rule it is found at once; what an agent got in the minutes
-        // before may be a lot.
+        // A record is sent right after its assignment, so it is usually found at once. The minutes before may hold many
+        // other records.
         read(consumer, partition, since, end, assignmentIds, found);
         if (found.size() < assignmentIds.size()) {
             read(consumer, partition, since.minus(CLOCK_SLACK), end, assignmentIds, found);
@@ -118,7 +116,7 @@ final class AssignmentArchive implements AutoCloseable {
                 found.put(assignment.assignmentId(), new Archived(assignment, TraceHeader.of(record)));
             }
         } catch (Json.MalformedMessageException e) {
-            // A cancellation, or something that someone else wrote: none that is wanted.
+            // A cancellation or a foreign record.
             log.atDebug().addKeyValue("topic", record.topic()).log("Not an assignment: {}", e.getMessage());
         }
     }

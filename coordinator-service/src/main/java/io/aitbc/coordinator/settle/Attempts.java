@@ -24,7 +24,7 @@ import java.util.Objects;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
-/** The live attempts in Redis, from the side of those who end them. May be used by any thread. */
+/** Access to the live attempts in Redis, for the code that ends them. Thread-safe. */
 final class Attempts {
     private static final Script SETTLE = Script.beside(Attempts.class, "settle");
     private static final Script FENCE = Script.beside(Attempts.class, "fence");
@@ -38,7 +38,7 @@ final class Attempts {
     private static final Script FORGET = Script.beside(Attempts.class, "forget");
     private static final Script DROP_HELD = Script.beside(Attempts.class, "drop-held");
     private static final String FORGOTTEN_AT_ONCE = "1000";
-    /** So many attempts of an agent are looked for at once: their payloads are read, and written, together. */
+    /** Batch limit per agent: the payloads of a batch are read and appended together. */
     static final int MOST_AT_ONCE = 500;
 
     private static final Duration LOOK_AGAIN = Duration.ofMinutes(1);
@@ -53,25 +53,25 @@ final class Attempts {
         this.taskRetention = taskRetention;
     }
 
-    /** What a result came to. */
+    /** The outcome of settling a result. */
     enum Settlement {
         /** The task has ended as completed. */
         COMPLETED,
-        /** The deadline has moved out. */
+        /** The deadline was extended. */
         PROGRESSED,
-        /** The attempt was live and has ended in vain; nothing is changed yet, the task has to go back first. */
+        /** The attempt was live and did not succeed; nothing is changed yet, because the task must be requeued first. */
         TO_GIVE_BACK,
-        /** Of an attempt that is not live any more: ignored. */
+        /** Ignored: the attempt is no longer live. */
         LATE,
-        /** Of a task that nobody submitted, or that was forgotten long ago: ignored. */
+        /** Ignored: the task was never submitted, or was forgotten long ago. */
         UNKNOWN
     }
 
     /**
-     * An attempt that an agent holds.
+     * An attempt held by an agent.
      *
-     * @param assignedAt the epoch when that is not known
-     * @param origin where the record of the task is that it was granted for; null when that is not known
+     * @param assignedAt the epoch if unknown
+     * @param origin position of the task record that it was granted for; null if unknown
      */
     record Held(
             String taskId,
@@ -84,7 +84,7 @@ final class Attempts {
         }
     }
 
-    /** Settles results; the outcomes stand in the same order. */
+    /** Settles results; the outcomes are in the same order. */
     List<Settlement> settle(List<TaskResult> results, Instant now) {
         List<String> arguments = List.of(
                 String.valueOf(now.toEpochMilli()),
@@ -118,8 +118,8 @@ final class Attempts {
     }
 
     /**
-     * Fences off an attempt that has no successor: no result of it counts any more. To be called before its dead letter is written;
-     * {@link #release} completes it afterwards. Safe to repeat.
+     * Fences an attempt that has no successor: its results no longer count. Must be called before the dead letter is written; {@link
+     * #release} completes it afterwards. Idempotent.
      *
      * @return false if the attempt is not live, because a result or a cancellation came first
      */
@@ -129,11 +129,11 @@ final class Attempts {
     }
 
     /**
-     * Ends an attempt in vain, after its task went back to its queue or to the dead letters.
+     * Ends an unsuccessful attempt, after its task was requeued or dead-lettered.
      *
-     * @param nextAttempt 0 when there is none: the task has failed for good
-     * @param error why, as JSON
-     * @return false if the attempt was not live any more
+     * @param nextAttempt 0 if there is none: the task has failed permanently
+     * @param error the reason, as JSON
+     * @return false if the attempt was no longer live
      */
     boolean release(Held held, int nextAttempt, String error, Instant now) {
         List<Object> answer = RELEASE.runNow(
@@ -150,17 +150,17 @@ final class Attempts {
     }
 
     /**
-     * Tells whoever has the records of tasks that these never reached the agents that count as holding them: the publisher has died
-     * after another had taken its place.
+     * Announces tasks that never reached the agents recorded as holding them, so that the owners of their records publish them: the
+     * publisher died after another had taken over.
      */
     void tellUnpublished(Collection<String> taskIds) {
         redis.sync().publish(redis.channel(Keys.AGENT_EVENTS), Json.text(Map.of("unpublished", taskIds)));
     }
 
     /**
-     * Makes agents the holders of what they have, as Kafka tells, where nothing newer is known; fails when it is not one's turn any more.
+     * Restores agents' live attempts from Kafka, where nothing newer is known; fails if the turn has been lost.
      *
-     * @return how many it was
+     * @return the number restored
      */
     int restore(String turn, Collection<Assignment> assignments, Instant now) {
         int restored = 0;
@@ -187,9 +187,9 @@ final class Attempts {
     }
 
     /**
-     * Records tasks as completed, as Kafka tells, where nothing is known; fails when it is not one's turn any more.
+     * Records completed tasks from Kafka, where nothing is known; fails if the turn has been lost.
      *
-     * @return how many it was
+     * @return the number recorded
      */
     int recordCompleted(String turn, Map<Assignment, TaskResult> completed, Instant now) {
         int recorded = 0;
@@ -212,30 +212,30 @@ final class Attempts {
         return recorded + ((Long) RECORD_COMPLETED.runNow(redis, arguments).get(0)).intValue();
     }
 
-    /** Marks that Redis holds what it should, at the end of a turn; fails when it was not one's turn any more. */
+    /** Marks the index complete at the end of a turn; fails if the turn has been lost. */
     void indexIsComplete(String turn, Instant now) {
         END_TURN.runNow(redis, List.of(turn, now.toString()));
     }
 
-    /** Lets others have their turn, if it still is one's own. */
+    /** Ends the turn, if it is still held. */
     void endTurn(String turn) {
         END_TURN.runNow(redis, List.of(turn, ""));
     }
 
-    /** Tells everyone that Redis has been filled anew, and knows nothing of what waits. */
+    /** Announces that Redis has been rebuilt, and has no record of waiting tasks. */
     void tellRebuilt() {
         redis.sync().publish(redis.channel(Keys.AGENT_EVENTS), "{\"rebuilt\":true}");
     }
 
-    /** Agents that may hold something whose deadline has passed. */
+    /** Agents that may hold an assignment past its deadline. */
     List<String> agentsDue(Instant now) {
         Range<Long> past = Range.from(Range.Boundary.unbounded(), Range.Boundary.including(now.toEpochMilli()));
         return redis.sync().zrangebyscore(Keys.DEADLINES, past);
     }
 
     /**
-     * Lets all agents be due. What a coordinator of an earlier version gave them is not known to have deadlines, nor what Redis got back
-     * from an old file.
+     * Marks all agents due for a check of their deadlines. Deadlines may be missing for assignments made by an earlier version, or after
+     * Redis was restored from an old file.
      */
     void letAllBeDue() {
         Set<String> agentIds = redis.sync().smembers(Keys.KNOWN_AGENTS);
@@ -251,8 +251,8 @@ final class Attempts {
     }
 
     /**
-     * What an agent holds whose deadline has passed, or some of it. The agent is due again as long as there is any, when the next
-     * deadline passes, or in a minute.
+     * Overdue assignments of an agent, or some of them. As long as it holds any assignment, the agent is due again: at once if some were
+     * overdue, else at its next deadline, or within a minute.
      */
     List<Held> overdue(String agentId, Instant now) {
         Instant next = now.plus(LOOK_AGAIN);
@@ -287,13 +287,13 @@ final class Attempts {
         return overdue;
     }
 
-    /** Forgets some of the tasks that were completed longer ago than is to be kept; false when there are none. */
+    /** Deletes some of the completed tasks whose retention has expired; false if there are none. */
     boolean forget() {
         List<String> arguments = List.of(String.valueOf(taskRetention.toSeconds()), FORGOTTEN_AT_ONCE);
         return (Long) FORGET.runNow(redis, arguments).get(0) > 0;
     }
 
-    /** An attempt that is live, as far as Redis tells of it. */
+    /** A live attempt, with what Redis knows of it. */
     Held held(String taskId, int attempt, String agentId) {
         String note = redis.readHashNow(Keys.inflight(agentId), read -> read.hget(Keys.inflight(agentId), taskId));
         if (note != null) {
@@ -314,7 +314,7 @@ final class Attempts {
         }
     }
 
-    /** Agents that were lost and may hold something from before, and when that was. */
+    /** Agents that were lost and may still hold assignments from before, and when they were lost. */
     Map<String, Instant> lostAgents() {
         Map<String, Instant> lost = new HashMap<>();
         redis.sync()
@@ -324,8 +324,8 @@ final class Attempts {
     }
 
     /**
-     * What an agent was given before a time and has not settled, {@value #MOST_AT_ONCE} of it at most. What came after its return is its
-     * own again.
+     * Unsettled assignments that an agent was given before a time, at most {@value #MOST_AT_ONCE}. Later ones belong to the agent after its
+     * return.
      */
     List<Held> heldSince(String agentId, Instant lostAt) {
         return notesOf(agentId).entrySet().stream()
@@ -340,7 +340,7 @@ final class Attempts {
                 .toList();
     }
 
-    /** All that an agent held when it was lost is given back. */
+    /** Records that all assignments held when the agent was lost have been given back. */
     void noLongerLost(String agentId, Instant lostAt) {
         NO_LONGER_GONE.runNow(redis, List.of(agentId, String.valueOf(lostAt.toEpochMilli())));
     }
@@ -350,8 +350,8 @@ final class Attempts {
     }
 
     /**
-     * The attempt that an agent holds of a task, as what is known of the task tells. If nothing is, because it was spoilt and set aside, the
-     * note tells. Null if there is none: then the note is spoilt, or has outlived the attempt, and is set aside.
+     * The attempt of a task that an agent holds, according to the task's hash, or to the note if the hash was corrupt and set aside. Null
+     * if there is none: the note is then corrupt or outdated, and is set aside.
      */
     private @Nullable Held live(String agentId, HeldAssignment noted, String note, Map<String, String> task) {
         if (agentId.equals(task.get("agent_id")) && "assigned".equals(task.get("status"))) {

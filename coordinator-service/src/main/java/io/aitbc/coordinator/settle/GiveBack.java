@@ -27,16 +27,16 @@ import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Gives the tasks of attempts that ended without success another attempt, or sets them aside when they have had their last.
+ * Requeues the tasks of unsuccessful attempts, or dead-letters them after their last attempt.
  *
- * <p>A task that is retried is appended to its queue first and its attempt released afterwards; a task that failed for good is fenced
- * off first, then its dead letter is written, then it is released. Either way a crash in between repeats the step. The order differs
- * because a superfluous record of a task is dropped by the reservation, but a superfluous dead letter is read by people.
+ * <p>A task to be retried is appended to its queue first and its attempt released afterwards. A permanently failed task is fenced first,
+ * then its dead letter is written, then it is released. Either way a crash in between repeats the step. The order differs because the
+ * reservation drops a duplicate record of a task, but a duplicate dead letter is read by people.
  */
 final class GiveBack {
     /**
-     * For how long an assignment is searched for, once Kafka answers that it is not there, and it is not known from which record it
-     * was made: a reservation may be ahead of its publication, and whoever has the record is told to publish it.
+     * How long to search for an assignment that is missing in Kafka and whose task record is unknown. Its reservation may be ahead of its
+     * publication, and the owner of the record is asked to publish it.
      */
     private static final Duration PATIENCE = Duration.ofMinutes(15);
 
@@ -51,7 +51,7 @@ final class GiveBack {
     private final SettleMeters meters;
     private final Clock clock;
     private final RandomGenerator random;
-    /** Assignments that were not found: since when. The oldest are forgotten, and so looked for anew. */
+    /** Assignments that were not found, and since when. Bounded: the oldest entries are dropped, and their search starts again. */
     private final Map<String, Instant> missingSince = new LinkedHashMap<>() {
         @Override
         protected boolean removeEldestEntry(Map.Entry<String, Instant> eldest) {
@@ -81,16 +81,16 @@ final class GiveBack {
     }
 
     /**
-     * An attempt that has ended without success.
+     * An unsuccessful attempt.
      *
-     * @param error why, as JSON
+     * @param error the reason, as JSON
      */
     record Ended(Attempts.Held held, NextStep.Ending ending, String error) {}
 
     /**
-     * Returns once all that can be are appended and released. Safe to repeat.
+     * Requeues or dead-letters tasks and releases their attempts; returns when done. Idempotent.
      *
-     * @return false if some are still on their way to their agent, and have to be given back later
+     * @return false if some are still on their way to their agent, and must be given back later
      */
     boolean giveBack(List<Ended> endings, AssignmentArchive archive) throws InterruptedException {
         Map<String, List<Ended>> byAgent = endings.stream()
@@ -121,9 +121,8 @@ final class GiveBack {
                     : NextStep.after(found.assignment(), ended.ending(), now, settings, random)
                             .again();
             if (again != null) {
-                // Appended before the attempt is released, so that a crash in between repeats the step. Should its
-                // result come first
-                // after all, the reservation finds that the task has ended.
+                // Append before release, so that a crash in between repeats the step. If a result comes first after
+                // all, the reservation finds that the task has ended.
                 appended.add(queue.append(again, found.assignment().priority(), found.trace()));
                 nextAttempts.put(ended, again.attempt());
             } else if (attempts.fence(ended.held())) {
@@ -156,7 +155,7 @@ final class GiveBack {
         return deadLetters.exhausted(payload.task(), payload.priority(), sentence(ended, payload), found.trace());
     }
 
-    /** What the agent was given, from its topic; where that is gone, from the queues of the tasks. */
+    /** The payloads of assignments: from the agent's topic or, if gone there, from the task queues. */
     private Map<Ended, AssignmentArchive.Archived> payloads(
             String agentId, List<Ended> endings, AssignmentArchive archive) throws InterruptedException {
         Instant since = endings.stream()
@@ -178,7 +177,7 @@ final class GiveBack {
             }
         }
         if (!missing.isEmpty()) {
-            // One that is not done is on its way to the agent, and whoever has its record publishes it.
+            // A record that is not done is on its way to the agent: its owner publishes it.
             tasks.read(tasks.done(missing.keySet()))
                     .forEach((position, task) ->
                             payloads.put(missing.get(position), archived(missing.get(position), task)));
@@ -193,7 +192,7 @@ final class GiveBack {
                 task.trace());
     }
 
-    /** Those that Kafka has acknowledged, and kept neither with the agent nor in their queue. */
+    /** Attempts whose payload is lost: acknowledged by Kafka, but found neither in the agent's topic nor in the task's queue. */
     private Set<Ended> lost(List<Ended> endings, Map<Ended, AssignmentArchive.Archived> payloads, Instant now)
             throws InterruptedException {
         Set<Ended> lost = new HashSet<>();

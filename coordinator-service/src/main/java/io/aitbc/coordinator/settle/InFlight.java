@@ -31,19 +31,19 @@ import org.slf4j.LoggerFactory;
 import tools.jackson.databind.JsonNode;
 
 /**
- * Which assignments are in flight, as Kafka alone tells: those in agents' topics behind what they have committed that have no settled
+ * Determines from Kafka alone which assignments are in flight: those in agents' topics, past the committed offset, without a settled
  * result. An agent commits an offset once everything up to it has been reported.
  */
 final class InFlight {
     private static final Logger log = LoggerFactory.getLogger(InFlight.class);
 
-    /** No attempt takes longer without a word: what is older has been given back. */
+    /** Older attempts have been given back: none takes longer without a progress report. */
     private static final Duration OLDEST = Duration.ofDays(4);
 
-    /** How far back an attempt is searched for that is reported and not settled: most take minutes. */
+    /** Search windows for attempts that are reported but not settled: most take minutes. */
     private static final List<Duration> LOOK_BACK = List.of(Duration.ofMinutes(5), Duration.ofHours(1), OLDEST);
 
-    /** A result is stamped by the broker, an assignment by a coordinator. */
+    /** Results are stamped by the broker, assignments by a coordinator. */
     private static final Duration CLOCK_SLACK = Duration.ofMinutes(5);
 
     private final KafkaClients clients;
@@ -56,7 +56,7 @@ final class InFlight {
         this.topics = topics;
     }
 
-    /** Whether an agent could have been given anything at all. */
+    /** Whether any agent can have been given an assignment. */
     boolean isPossible() throws InterruptedException {
         try {
             return !agentsWithTopics().isEmpty();
@@ -66,16 +66,16 @@ final class InFlight {
     }
 
     /**
-     * What Kafka tells of attempts.
+     * Attempts found in Kafka.
      *
-     * @param live the newest attempt of each task, unless it was settled, or a later one was, or it was cancelled
-     * @param completed attempts that were settled as completed, each with its result
+     * @param live the newest attempt of each task, unless it or a later one was settled, or it was cancelled
+     * @param completed attempts settled as completed, each with its result
      */
     record Found(Collection<Assignment> live, Map<Assignment, TaskResult> completed) {}
 
     /**
-     * Reads agents' topics and results. A result that is reported and not settled leaves its attempt live: it will be settled as any
-     * other, or never, if its transaction is aborted.
+     * Reads agents' topics and results. An unsettled result leaves its attempt live: it will be settled like any other, or never, if its
+     * transaction is aborted.
      */
     Found find(Instant now) throws InterruptedException {
         Map<TopicPartition, Long> unsettledFrom = UnreadResults.unsettledFrom(admin, topics);
@@ -109,13 +109,13 @@ final class InFlight {
             newest.merge(
                     assignment.taskId(), assignment, (one, other) -> one.attempt() >= other.attempt() ? one : other);
         } catch (Json.MalformedMessageException e) {
-            log.atTrace().log("Something that someone else wrote: {}", e.getMessage());
+            log.atTrace().log("Skipped a foreign record: {}", e.getMessage());
         }
     }
 
     /**
-     * An agent commits what it has reported, so an attempt whose result is still unsettled may stand before the committed offset. Its
-     * assignment is searched for further and further back; a result without one is a stranger's.
+     * Finds attempts whose result is reported but not settled. Agents commit what they have reported, so the assignment may lie before the
+     * committed offset. It is searched for in growing windows; a result without an assignment is ignored as foreign.
      */
     private void takeUnsettled(
             TopicHistory history,
@@ -157,7 +157,7 @@ final class InFlight {
                 .map(Assignment::assignedAt)
                 .min(Instant::compareTo)
                 .orElseThrow();
-        // Of an agent that died long ago the topic still holds what others have done since.
+        // The topic of an agent that died long ago still holds tasks that others have settled since.
         Map<String, Integer> settled = new HashMap<>();
         history.read(history.since(history.partitions(topics.results()), since.minus(CLOCK_SLACK)), record -> {
             TaskResult result = result(record);
@@ -176,18 +176,18 @@ final class InFlight {
         newest.values().removeIf(assignment -> settled.getOrDefault(assignment.taskId(), 0) >= assignment.attempt());
     }
 
-    /** A result that ends its attempt; null for anything else. */
+    /** A final result; null for any other record. */
     private static @Nullable TaskResult result(ConsumerRecord<byte[], byte[]> record) {
         try {
             TaskResult result = Json.read(record.value() == null ? new byte[0] : record.value(), TaskResult.class);
             return result.status() == TaskResult.Status.PROGRESS ? null : result;
         } catch (Json.MalformedMessageException e) {
-            log.atTrace().log("Set aside by whoever settles results: {}", e.getMessage());
+            log.atTrace().log("Skipped a record that is dead-lettered by the results loop: {}", e.getMessage());
             return null;
         }
     }
 
-    /** The partition of each agent, and what its group has committed there; 0 when it has not. */
+    /** The partition of each agent's topic, and its group's committed offset; 0 if none. */
     private Map<TopicPartition, Long> committedByAgents() throws InterruptedException {
         try {
             Set<String> agentIds = agentsWithTopics();
@@ -220,7 +220,7 @@ final class InFlight {
                     .get(partition(agentId));
             return offset == null ? 0 : offset.offset();
         } catch (ExecutionException e) {
-            log.atDebug().addKeyValue("agent_id", agentId).log("It has committed nothing: {}", e.toString());
+            log.atDebug().addKeyValue("agent_id", agentId).log("No committed offset: {}", e.toString());
             return 0;
         }
     }

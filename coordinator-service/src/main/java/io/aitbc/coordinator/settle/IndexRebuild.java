@@ -15,21 +15,21 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Redis is an index of what Kafka holds. When it comes back empty, which the missing mark tells, one coordinator fills it again: agents
- * from their heartbeats, what they hold from their topics and the results. Until then nothing is reserved, by anyone. Should Redis be
- * emptied once more meanwhile, what was read is thrown away, for it may have ended since.
+ * Rebuilds the index in Redis from Kafka. When Redis comes back empty, which the missing mark shows, one coordinator restores agents from
+ * their heartbeats, and their live attempts from agents' topics and results. Until then no coordinator reserves anything. If Redis is
+ * emptied again meanwhile, what was read is discarded, because it may have ended since.
  */
 final class IndexRebuild implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(IndexRebuild.class);
     private static final Duration LOOK_EVERY = Duration.ofMillis(500);
 
-    /** What was granted just before may take so long to the agents' topics. */
+    /** Time for assignments granted just before to reach the agents' topics. */
     private static final Duration ON_ITS_WAY = Duration.ofSeconds(2);
 
-    /** What took longer, because a coordinator stood still, is looked for once more. */
+    /** Delay of the second search, for assignments delayed longer by a paused coordinator. */
     private static final Duration LATECOMERS_AFTER = Duration.ofSeconds(10);
 
-    /** Whoever rebuilds and has not finished by then has died. */
+    /** Expiry of a turn whose coordinator has died. */
     private static final Duration LASTS_AT_MOST = Duration.ofMinutes(2);
 
     private final Redis redis;
@@ -39,7 +39,7 @@ final class IndexRebuild implements AutoCloseable {
     private final Attempts attempts;
     private final Clock clock;
     private final Recurring looking = new Recurring("index", LOOK_EVERY, this::look, () -> {});
-    /** As {@link System#nanoTime} tells, so that no clock that is set back keeps what is reserved for agents unknown. */
+    /** Monotonic ({@link System#nanoTime}), so that a clock set back does not prolong the wait. */
     private @Nullable Long missingSince;
 
     private @Nullable Long latecomersAt;
@@ -100,7 +100,7 @@ final class IndexRebuild implements AutoCloseable {
         return redis.sync().exists(Keys.INDEX_COMPLETE) == 1;
     }
 
-    /** One coordinator at a time; whose turn it is stands in Redis, and is gone when that is emptied. */
+    /** Runs a step on one coordinator at a time. The turn is held in Redis, and lost if that is emptied. */
     private void alone(Step step) throws InterruptedException {
         Instant now = clock.instant();
         String turn = now + " " + UUID.randomUUID();
@@ -116,11 +116,10 @@ final class IndexRebuild implements AutoCloseable {
 
     private void rebuild(String turn, Instant now) throws InterruptedException {
         if (isComplete()) {
-            // Another has done it since this one looked.
+            // Another coordinator has rebuilt it meanwhile.
             return;
         }
-        // Should this fail, because Kafka is away, then what is on its way may be held up as well: it gets its time
-        // again.
+        // If this fails because Kafka is unavailable, assignments on their way may be delayed too: wait again.
         missingSince = null;
         int agents = heartbeats.noteAgain(now);
         InFlight.Found found = inFlight.find(now);
@@ -134,16 +133,16 @@ final class IndexRebuild implements AutoCloseable {
                 .addKeyValue("in_flight", restored)
                 .addKeyValue("completed", completed)
                 .addKeyValue("ms", Duration.between(now, clock.instant()).toMillis())
-                .log("The index in Redis is filled from Kafka");
+                .log("Rebuilt the index in Redis from Kafka");
     }
 
     private void lookForLatecomers(String turn, Instant now) throws InterruptedException {
-        // Of an agent, too, what was known may have been set aside.
+        // An agent may have been set aside too.
         heartbeats.noteAgain(now);
         int restored = attempts.restore(turn, inFlight.find(now).live(), now);
         latecomersAt = null;
         if (restored > 0) {
-            log.atInfo().addKeyValue("in_flight", restored).log("What the index did not hold is in it now");
+            log.atInfo().addKeyValue("in_flight", restored).log("Added missing assignments to the index");
         }
     }
 }

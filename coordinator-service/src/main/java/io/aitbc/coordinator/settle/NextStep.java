@@ -8,21 +8,21 @@ import java.util.random.RandomGenerator;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What follows from an attempt that ended without success. Pure.
+ * Decides what follows an unsuccessful attempt. Pure.
  *
- * @param again the task for its next attempt, or null when it has had its last
+ * @param again the task for its next attempt, or null after its last
  */
 record NextStep(@Nullable Task again) {
     private static final double JITTER = 0.25;
     private static final int MAX_ATTEMPTS_EVER = 100;
 
-    /** How an attempt ended without success. */
+    /** How an unsuccessful attempt ended. */
     enum Ending {
-        /** The agent tried in vain. */
+        /** The agent reported a failure. */
         FAILED,
-        /** The agent did not try: the task may be tried once more than it otherwise could. */
+        /** The agent did not try: the task gets one more attempt, up to 100 in all. */
         REJECTED,
-        /** No result came before the deadline. */
+        /** No result arrived before the deadline. */
         OVERDUE,
         /** The agent went silent, or was deregistered. */
         AGENT_LOST
@@ -39,8 +39,8 @@ record NextStep(@Nullable Task again) {
                                 ? null
                                 : task.rejected(attempt.agentId())
                                         .attempt(next, now.plus(backoff(1, settings, random))));
-            // Of a lost agent too: one that crashes at each start, or a task that makes agents crash, is not to burn
-            // attempts.
+            // Also after a lost agent: an agent that crashes at each start, or a task that crashes agents, must not
+            // burn attempts.
             case FAILED, OVERDUE, AGENT_LOST ->
                 new NextStep(
                         next > attempt.maxAttempts()

@@ -23,13 +23,13 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Every second, gives back what agents will not settle: attempts past their deadline, and all that lost agents held. An attempt that
- * was reported is neither, even if nobody has read the result yet.
+ * Every second, gives back what agents will not settle: attempts past their deadline, and everything that lost agents held. Attempts with a
+ * reported result are left alone, even if nobody has read the result yet.
  */
 final class Recovery implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(Recovery.class);
     private static final Duration EVERY = Duration.ofSeconds(1);
-    /** After this long the search is repeated before the next agent's turn. */
+    /** Maximum age of the search; after that it is repeated before the next agent. */
     private static final Duration SEARCH_COUNTS_FOR = Duration.ofSeconds(2);
 
     private static final Duration LOOK_AT_ALL_EVERY = Duration.ofMinutes(10);
@@ -38,7 +38,7 @@ final class Recovery implements AutoCloseable {
     private final GiveBack giveBack;
     private final AssignmentArchive archive;
     private final UnreadResults unread;
-    /** What may be given back in this round, what of it the last search found reported, and when that search ended. */
+    /** Candidates of this round, those that the last search found reported, and when it ended. */
     private Set<String> candidates = Set.of();
 
     private Set<String> reported = Set.of();
@@ -48,7 +48,7 @@ final class Recovery implements AutoCloseable {
     private final Pace looksAtAll = new Pace(LOOK_AT_ALL_EVERY);
     private final Recurring recovering = new Recurring("recovery", EVERY, this::runOnce, this::closeConsumers);
 
-    /** @param ownsAgent whether it is on this coordinator to watch over an agent */
+    /** @param ownsAgent whether this coordinator monitors an agent */
     Recovery(
             KafkaClients clients,
             Admin admin,
@@ -96,7 +96,7 @@ final class Recovery implements AutoCloseable {
         for (String agentId : own(lostAgents.keySet())) {
             lost.put(agentId, attempts.heldSince(agentId, lostAgents.get(agentId)));
         }
-        // After the lists above were made: what was reported before that is unread, or settled.
+        // Collected before the search: a result reported earlier is then either unread or settled.
         candidates = Stream.concat(overdue.values().stream(), lost.values().stream())
                 .flatMap(List::stream)
                 .map(Attempts.Held::assignmentId)
@@ -129,13 +129,13 @@ final class Recovery implements AutoCloseable {
         void take(String agentId, List<Attempts.Held> held) throws InterruptedException;
     }
 
-    /** An agent whose topic cannot be read does not hold up the others. */
+    /** An unreadable agent topic does not block the other agents. */
     private void forEach(Map<String, List<Attempts.Held>> byAgent, List<KafkaException> failures, Step step)
             throws InterruptedException {
         for (Map.Entry<String, List<Attempts.Held>> entry : byAgent.entrySet()) {
             try {
                 if (System.nanoTime() - searchedAt > SEARCH_COUNTS_FOR.toNanos()) {
-                    // This process may have been paused, and more have been reported meanwhile.
+                    // This process may have been paused, and more results reported meanwhile.
                     search();
                 }
                 step.take(entry.getKey(), entry.getValue());

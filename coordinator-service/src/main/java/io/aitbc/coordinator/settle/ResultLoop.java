@@ -24,7 +24,7 @@ import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** Reads {@code tasks.results} and settles what agents report. */
+/** Polls {@code tasks.results} and settles what agents report. */
 final class ResultLoop implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(ResultLoop.class);
 
@@ -36,7 +36,7 @@ final class ResultLoop implements AutoCloseable {
     private final Traces traces;
     private final Clock clock;
     private final ConsumerLoop loop;
-    private final RareWarning unknown = new RareWarning(log, "{} results ignored, of tasks that are not known: {}");
+    private final RareWarning unknown = new RareWarning(log, "{} results of unknown tasks ignored: {}");
 
     ResultLoop(
             KafkaClients clients,
@@ -55,7 +55,7 @@ final class ResultLoop implements AutoCloseable {
         this.meters = meters;
         this.traces = traces;
         this.clock = clock;
-        // The archive is used by the loop's thread, so closed by it.
+        // The archive belongs to the loop's thread, which must close it.
         this.loop = new ConsumerLoop("results", source(clients, shared, topics), this::handle, true, archive::close);
     }
 
@@ -68,7 +68,7 @@ final class ResultLoop implements AutoCloseable {
         loop.close();
     }
 
-    /** The consumer group whose committed offsets tell which results are settled. */
+    /** The consumer group whose committed offsets show which results are settled. */
     static String group(Topics topics) {
         return topics.prefix() + "agent-coordinator.results";
     }
@@ -114,7 +114,7 @@ final class ResultLoop implements AutoCloseable {
         steps.forEach(step -> step.end(null));
     }
 
-    /** What agents did is told for them: they need not know of traces, but for passing on the header. */
+    /** Traces executions on behalf of agents: they only need to pass on the header. */
     private void tellOfExecution(TaskResult result, @Nullable String trace) {
         if (result.startedAt() != null && result.finishedAt() != null) {
             traces.did("execute", result.taskId(), trace, result.startedAt(), result.finishedAt(), result.agentId());

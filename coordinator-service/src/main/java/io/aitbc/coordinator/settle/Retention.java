@@ -5,13 +5,13 @@ import java.time.Duration;
 import java.util.List;
 
 /**
- * Every second, forgets tasks that were completed long enough ago. To let each of them expire is an eighth of what Redis has to do for it;
- * tasks that end otherwise are few, and expire.
+ * Every second, deletes completed tasks whose retention has expired. A TTL on each of them would be an eighth of Redis's work per task;
+ * tasks that end otherwise are few, and have a TTL.
  */
 final class Retention implements AutoCloseable {
     private static final Duration EVERY = Duration.ofSeconds(1);
 
-    /** In a second, a thousand tasks each and a few more: the rest of Redis' time is for others. */
+    /** Limit per second, at a thousand tasks and a few more per call: leaves the rest of Redis's time to others. */
     private static final int MOST_CALLS = 50;
 
     private final Attempts attempts;

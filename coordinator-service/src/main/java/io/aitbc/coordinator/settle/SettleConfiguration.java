@@ -41,7 +41,7 @@ class SettleConfiguration {
             Clock clock) {
         SettleMeters meters = new SettleMeters(meterRegistry);
         Attempts attempts = new Attempts(redis, settings.taskRetention());
-        // Two threads give back; RandomGenerator.getDefault() is not for sharing, so each has its own.
+        // Two threads give back, each with its own generator: RandomGenerator.getDefault() is not thread-safe.
         GiveBack ofResults = new GiveBack(
                 attempts, queue, tasks, deadLetters, topics, settings, meters, clock, RandomGenerator.getDefault());
         GiveBack ofRecovery = new GiveBack(

@@ -20,7 +20,7 @@ final class SettleMeters {
         Duration.ofMinutes(10)
     };
 
-    /** Agents say what they like. */
+    /** Upper bound for durations reported by agents, which may be arbitrary. */
     private static final Duration LONGEST_CREDIBLE = Duration.ofDays(30);
 
     private final Counter completed;
@@ -36,23 +36,23 @@ final class SettleMeters {
             inVain.put(ending, ended(registry, ending.name().toLowerCase(Locale.ROOT)));
         }
         late = Counter.builder("coordinator.late.results")
-                .description("Results of attempts that were not live any more, and were ignored")
+                .description("Results ignored because their attempt was no longer live")
                 .register(registry);
         unknown = Counter.builder("coordinator.unknown.results")
-                .description("Results of tasks that are not known, which were ignored")
+                .description("Results ignored because their task is unknown")
                 .register(registry);
         retries = Counter.builder("coordinator.retries")
-                .description("Tasks put back into their queue for another attempt")
+                .description("Tasks requeued for another attempt")
                 .register(registry);
         execution = Timer.builder("coordinator.task.execution")
-                .description("How long agents say completed attempts took, of those that say")
+                .description("Execution time of completed attempts, as reported by agents")
                 .serviceLevelObjectives(BOUNDS)
                 .register(registry);
     }
 
     private static Counter ended(MeterRegistry registry, String ending) {
         return Counter.builder("coordinator.attempts.ended")
-                .description("Attempts by how they ended")
+                .description("Ended attempts, by how they ended")
                 .tag("ending", ending)
                 .register(registry);
     }

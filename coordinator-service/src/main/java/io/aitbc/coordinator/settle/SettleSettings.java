@@ -4,12 +4,11 @@ import java.time.Duration;
 import org.springframework.boot.context.properties.ConfigurationProperties;
 
 /**
- * How attempts end.
+ * Settings for how attempts end.
  *
- * @param taskRetention how long the state and result of an ended task can be asked for
- * @param retryBackoff how long a task waits after its first failed attempt; twice as long after each further one, a quarter more or
- *     less by chance
- * @param maxRetryBackoff and no longer than this
+ * @param taskRetention how long the state and result of an ended task can be queried
+ * @param retryBackoff delay after the first failed attempt; doubles with each further one, with 25% jitter
+ * @param maxRetryBackoff upper bound of the delay
  */
 @ConfigurationProperties("aitbc.settle")
 public record SettleSettings(Duration taskRetention, Duration retryBackoff, Duration maxRetryBackoff) {}

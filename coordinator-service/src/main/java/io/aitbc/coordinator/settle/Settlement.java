@@ -5,10 +5,7 @@ import java.util.List;
 import java.util.stream.Stream;
 import org.apache.kafka.common.utils.Utils;
 
-/**
- * Both ways in which attempts end, by a result or for want of one, how they are found again when Redis has lost them, and how they are
- * forgotten.
- */
+/** The parts that end attempts, by a result or for lack of one, restore live attempts after Redis has lost them, and delete ended tasks. */
 public final class Settlement implements Part {
     private final IndexRebuild index;
     private final ResultLoop results;

@@ -11,16 +11,13 @@ import java.util.List;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/**
- * Looks for keys in Redis that somebody has spoilt, and warns of each that was set aside, by whichever script or coordinator met it.
- * Owned by the thread {@code index}.
- */
+/** Checks Redis for corrupt keys, and warns of each that was set aside, by any script or coordinator. Owned by the thread {@code index}. */
 final class SpoiltKeys {
     private static final Logger log = LoggerFactory.getLogger(SpoiltKeys.class);
     private static final Duration WARN_AT_MOST_EVERY = Duration.ofSeconds(10);
     private static final Duration REINDEX_AT_MOST_EVERY = Duration.ofSeconds(5);
     private static final int MOST_NAMED = 50;
-    /** What all sets of agents begin with. */
+    /** Prefix of all sets of agents. */
     private static final String SETS_OF_AGENTS = "agents:";
 
     private final Redis redis;
@@ -36,7 +33,7 @@ final class SpoiltKeys {
         this.registry = registry;
     }
 
-    /** Returns whether something was set aside that Kafka may tell again: an agent, a task, or what an agent holds. */
+    /** Returns whether something was set aside that Kafka may restore: an agent, a task, or an agent's assignments. */
     boolean look(Instant now) {
         boolean lost = false;
         for (String report : redis.inspect()) {
@@ -54,7 +51,7 @@ final class SpoiltKeys {
         }
         if (!unsaid.isEmpty() && warnings.isDue()) {
             log.warn(
-                    "Spoilt in Redis, set aside as {}… for a week: {}{}",
+                    "Corrupt keys in Redis, set aside as {}… for a week: {}{}",
                     Keys.SPOILT,
                     String.join(", ", unsaid),
                     unnamed == 0 ? "" : ", and " + unnamed + " more");

@@ -31,17 +31,17 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Results that agents have reported and no coordinator has settled. A result counts from when it was reported, not from when it is
- * read: whoever owns its partition may be paused, or an open transaction may hold back everything behind it. So before attempts are
- * taken back for being late, the unsettled part of {@code tasks.results} is searched for them.
+ * Finds results that agents have reported but no coordinator has settled. A result counts from when it was reported, not from when it is
+ * read: the owner of its partition may be paused, or an open transaction may block it. So before overdue attempts are taken back, the
+ * unsettled part of {@code tasks.results} is searched for them.
  *
- * <p>What is committed is searched up to the last stable offset, what is still in a transaction from there to the high watermark. Only
- * attempts that are reported there are held off; one hanging client stops no other's recovery. Owned by one thread.
+ * <p>Committed records are searched up to the last stable offset, open transactions from there to the high watermark. Only attempts
+ * reported there are held off; one hanging client does not stop the recovery of others. Owned by one thread.
  */
 final class UnreadResults implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(UnreadResults.class);
 
-    /** With more than this the results' readers are so far behind that everything is held off until they have caught up. */
+    /** Beyond this backlog of results, all recovery is held off until their readers have caught up. */
     static final long MAX_SEARCHED = 200_000;
 
     private final Admin admin;
@@ -57,9 +57,9 @@ final class UnreadResults implements AutoCloseable {
     }
 
     /**
-     * Those of some attempts that were reported on before this call, and are not settled.
+     * The given attempts that were reported before this call, and are not settled.
      *
-     * @param assignmentIds as {@link Assignment#id} makes them
+     * @param assignmentIds as formatted by {@link Assignment#id}
      */
     Set<String> among(Set<String> assignmentIds) throws InterruptedException {
         if (assignmentIds.isEmpty()) {
@@ -68,7 +68,7 @@ final class UnreadResults implements AutoCloseable {
         Map<TopicPartition, Long> unsettled = unsettledFrom(admin, topics);
         Map<TopicPartition, Long> stable = ends(unsettled.keySet());
         if (behind(unsettled, stable) > MAX_SEARCHED) {
-            log.atDebug().log("More than {} results are unread: recovery waits for them", MAX_SEARCHED);
+            log.atDebug().log("More than {} results are unread: recovery is held off", MAX_SEARCHED);
             return assignmentIds;
         }
         Set<String> reported = new HashSet<>();
@@ -95,7 +95,7 @@ final class UnreadResults implements AutoCloseable {
         Utils.closeQuietly(uncommitted, "uncommitted results");
     }
 
-    /** Partition → the first offset whose result is not known to be settled. Asked before the ends, so that nothing falls between. */
+    /** Partition → the first offset whose result may be unsettled. Queried before the ends, so that no record falls between. */
     static Map<TopicPartition, Long> unsettledFrom(Admin admin, Topics topics) throws InterruptedException {
         try {
             TopicDescription topic = admin.describeTopics(Set.of(topics.results()))
@@ -162,7 +162,7 @@ final class UnreadResults implements AutoCloseable {
             TaskResult result = Json.read(record.value() == null ? new byte[0] : record.value(), TaskResult.class);
             return Assignment.id(result.taskId(), result.attempt());
         } catch (Json.MalformedMessageException e) {
-            log.atTrace().log("Set aside by whoever settles results: {}", e.getMessage());
+            log.atTrace().log("Skipped a record that is dead-lettered by the results loop: {}", e.getMessage());
             return "";
         }
     }

@@ -1,10 +1,11 @@
 -- Cancels a task, whether it waits or an agent has it.
--- Guarantee: fails while it is not known what agents hold; an ended task is left as it is; a cancelled one is never assigned, and no result of it counts.
+-- Guarantee: fails while it is unknown what agents hold; an ended task is unchanged; a cancelled one is never assigned, and its results
+--        are ignored.
 -- KEYS   1 the channel of notices
 -- ARGV   1 task_id, 2 now as ISO 8601, 3 retention in s
--- Returns its status before ('unknown' when there is no such task), its attempt, and the agent that had or has it or ''
+-- Returns its previous status ('unknown' if there is no such task), its attempt, and the agent that had or has it or ''
 if redis.call('EXISTS', 'index:complete') == 0 then
-  return redis.error_reply('REBUILDING what agents hold is being read from Kafka')
+  return redis.error_reply('REBUILDING assignments are being restored from Kafka')
 end
 local task_id = ARGV[1]
 local task, seen = task_of(task_id)
@@ -25,7 +26,7 @@ if status == 'queued' or status == 'assigned' then
   redis.call('PUBLISH', KEYS[1], '{"seq":' .. redis.call('INCR', 'agents:events') .. ',"cancelled":["' .. task_id .. '"]' .. held .. '}')
 end
 if status == 'failing' then
-  -- Its dead letter is on the way.
+  -- Its dead letter is being written.
   status = 'failed'
 end
 return { status, attempt, agent_id }

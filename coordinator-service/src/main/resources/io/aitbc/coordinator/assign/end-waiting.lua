@@ -1,11 +1,12 @@
 -- Ends tasks that no agent has.
--- Guarantee: fails while it is not known what agents hold; a live or ended task is left as it is; a task is counted for a clear command once, however often this is repeated.
+-- Guarantee: fails while it is unknown what agents hold; a live or ended task is unchanged; a task is counted once per clear command,
+--        however often this is repeated.
 -- KEYS   1 the channel of notices
 -- ARGV   1 new status, 2 id of the clear command or '', 3 now as ISO 8601, 4 retention in s, then for each task four:
 --        task_id, attempt, priority, submitted_at
--- Returns for each task: 'ended' (now), 'before' (it had ended, or a later attempt exists), 'live' (an agent has this attempt)
+-- Returns for each task: 'ended' (now), 'before' (had ended already, or a later attempt exists), 'live' (an agent has this attempt)
 if redis.call('EXISTS', 'index:complete') == 0 then
-  return redis.error_reply('REBUILDING what agents hold is being read from Kafka')
+  return redis.error_reply('REBUILDING assignments are being restored from Kafka')
 end
 local answer = {}
 local count = 0
@@ -20,7 +21,7 @@ for i = 5, #ARGV, 4 do
     answer[#answer + 1] = 'live'
   else
     if status == 'assigned' then
-      -- A record of a later attempt is proof that this one was given back.
+      -- A record of a later attempt proves that this one was given back.
       redis.call('HDEL', 'agent:' .. seen[3] .. ':inflight', ARGV[i])
       held[#held + 1] = '"' .. seen[3] .. '":' .. redis.call('HLEN', 'agent:' .. seen[3] .. ':inflight')
       redis.call('HINCRBY', 'stats:tasks', 'failed_attempts', 1)

@@ -1,22 +1,22 @@
--- Makes agents the holders of attempts.
--- Guarantee: at most one attempt of a task is live; an agent never holds more than its capacity; a repeated call changes nothing; while
---        it is not known what agents hold nothing is granted, and the call fails.
+-- Reserves attempts for agents.
+-- Guarantee: at most one attempt of a task is live; an agent never holds more than its capacity; idempotent; while it is unknown what
+--        agents hold, nothing is granted and the call fails.
 -- KEYS   1 the channel of notices; other names are built from ids, see Keys.java (no Redis Cluster)
--- ARGV   1 now in ms, 2 now as ISO 8601, 3 who asks, for those who listen, 4 an object: timeout_seconds -> deadline as ISO 8601,
---        5 the placements, as JSON, which costs the client much less than many arguments; each is a list of texts:
---        task_id, attempt, agent_id, priority, submitted_at, submitted_at in ms, max_attempts, timeout_seconds, origin: where its
---        record is, see Position.java
--- Returns 1 a letter for each placement (granted, live, duplicate, ended, full, unavailable), 2 how many its agent holds, separated by commas,
---        then for each that is live: the agent that holds it, and since when, as ISO 8601
+-- ARGV   1 now in ms, 2 now as ISO 8601, 3 the calling coordinator, named in notices, 4 an object: timeout_seconds -> deadline as
+--        ISO 8601, 5 the placements, as JSON, which costs the client much less than many arguments; each is a list of texts:
+--        task_id, attempt, agent_id, priority, submitted_at, submitted_at in ms, max_attempts, timeout_seconds, origin: the position
+--        of its record, see Position.java
+-- Returns 1 a letter for each placement (granted, live, duplicate, ended, full, unavailable), 2 how many its agent holds, separated
+--        by commas, then for each live one: the agent that holds it, and since when, as ISO 8601
 if redis.call('EXISTS', 'index:complete') == 0 then
-  return redis.error_reply('REBUILDING what agents hold is being read from Kafka')
+  return redis.error_reply('REBUILDING assignments are being restored from Kafka')
 end
 local now_ms = tonumber(ARGV[1])
 local now = ARGV[2]
 local deadline_of = cjson.decode(ARGV[4])
 local rulings, helds, answer = {}, {}, { '', '' }
 local agents = {}
--- For each agent, when the first deadline of what it is given passes: written at the end, in one call for many.
+-- For each agent, the earliest deadline of its new assignments: written at the end, in one call for many.
 local deadlines = {}
 local most_at_once = 1000
 local granted, retried, waited_ms = 0, 0, 0
@@ -36,7 +36,7 @@ local function agent_of(id)
   return known
 end
 
--- Writes down what an agent has been granted so far.
+-- Writes the agent's pending grants.
 local function write_grants(id, agent)
   if #agent.grants > 0 then
     redis.call('HSET', 'agent:' .. id .. ':inflight', unpack(agent.grants))
@@ -51,8 +51,8 @@ local function write_deadlines()
   end
 end
 
--- Whether what an agent holds tells as well that it holds a live attempt. Else one of the two has been set aside, or is spoilt: the
--- agent is made to hold it again, if there is such an agent.
+-- Whether the agent's in-flight hash also records a live attempt. If not, one of the two was set aside or corrupted: the entry is added
+-- again, if the agent exists.
 local function holds(id, task_id, attempt, assigned_at, deadline)
   local agent = agents[id]
   if agent then
@@ -72,8 +72,8 @@ local function holds(id, task_id, attempt, assigned_at, deadline)
   return true
 end
 
--- Whether an attempt was granted for another record of the same task than this one. That record is the one to publish again; where it
--- is not known, as after Redis was emptied, any is.
+-- Whether an attempt was granted for another record of the same task. That record is the one to publish again; if it is unknown, as after
+-- Redis was emptied, any record is.
 local function is_duplicate(holder, task_id, origin)
   local note = redis.call('HGET', 'agent:' .. holder .. ':inflight', task_id)
   local granted_for = note and string.match(note, '"origin":"([^"]*)"')
@@ -109,7 +109,7 @@ for i, placement in ipairs(cjson.decode(ARGV[5])) do
     rulings[i] = 'f'
   else
     if status == 'assigned' then
-      -- A record of a later attempt is proof that this one was given back.
+      -- A record of a later attempt proves that this one was given back.
       redis.call('HDEL', task, 'progress', 'progress_at')
       if agents[holder] then
         write_grants(holder, agents[holder])

@@ -1,8 +1,8 @@
--- Lets one of several who submit tasks of the same ids at the same time put each into its queue.
--- Guarantee: while a claim lasts nobody else gets it; a task of which it is known that it was accepted cannot be claimed.
--- ARGV   1 for how many ms a claim lasts, should whoever holds it die; then the ids
--- Returns for each id three texts: status, priority and submitted_at of a task that was accepted before; 'claimed' and twice '';
---        'busy' and twice '' while another has the claim
+-- Claims submitted tasks, so that only one of several concurrent submitters of an id enqueues it.
+-- Guarantee: a claim is exclusive until it is released or expires; a task known to be accepted cannot be claimed.
+-- ARGV   1 expiry of a claim in ms, in case its holder dies; then the ids
+-- Returns three texts per id: status, priority and submitted_at of a task accepted earlier; 'claimed' and twice '';
+--        'busy' and twice '' while another submitter has the claim
 local answer = {}
 for i = 2, #ARGV do
   local seen = redis.call('HMGET', 'task:' .. ARGV[i], 'status', 'priority', 'submitted_at')

@@ -1,15 +1,15 @@
 -- Makes waiting tasks visible.
--- Guarantee: of a task of which something is known, at most what it waits for is changed, while it waits, or added, when an agent was
---        given this very attempt sooner than it was noted.
--- ARGV   1 the tasks, as JSON, each a list of texts: task_id, attempt, priority, submitted_at, max_attempts, then what it waits for, or
---        '': requirements as JSON, not_before, expires_at
--- Returns one text, for each task 1 if it has ended, as one that was cancelled before its record was read, else 0
+-- Guarantee: of a known task, at most the waiting conditions change: replaced while it waits, or added if this very attempt was
+--        assigned before it was noted.
+-- ARGV   1 the tasks, as JSON, each a list of texts: task_id, attempt, priority, submitted_at, max_attempts, then the waiting
+--        conditions or '': requirements as JSON, not_before, expires_at
+-- Returns one text, with 1 for each task that has ended, such as one cancelled before its record was read, else 0
 local answer = {}
 local waits_for = { requirements = 6, not_before = 7, expires_at = 8 }
 for i, one in ipairs(cjson.decode(ARGV[1])) do
   local task = 'task:' .. one[1]
   local seen = redis.call('HMGET', task, 'status', 'attempt')
-  -- Who has it does not matter here.
+  -- Pass the status in place of the agent, which does not matter here.
   if not is_sound(seen[1], seen[2], seen[1]) then
     set_aside(task, 'status ' .. tostring(seen[1]) .. ', attempt ' .. tostring(seen[2]))
     seen = {}
@@ -20,7 +20,7 @@ for i, one in ipairs(cjson.decode(ARGV[1])) do
       'submitted_at', one[4], 'max_attempts', one[5])
   end
   local attempt = status and status ~= 'queued' and tonumber(seen[2])
-  -- One that has ended, at an attempt that nobody knows any more, has ended.
+  -- A task that ended without a known attempt counts as ended.
   answer[i] = ended[status] and (attempt or math.huge) >= tonumber(one[2]) and 1 or 0
   if status == 'queued' or not status and (one[6] ~= '' or one[7] ~= '' or one[8] ~= '') then
     for field, at in pairs(waits_for) do

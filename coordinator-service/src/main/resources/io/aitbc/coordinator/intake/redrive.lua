@@ -1,14 +1,14 @@
--- Lets a task that failed for good wait again.
--- Guarantee: a task is brought back once for each time it failed; asked again before it is assigned, the answer is the same.
+-- Requeues a permanently failed task.
+-- Guarantee: a task is redriven once per failure; repeated before it is assigned, the answer is the same.
 -- KEYS   1 the channel of notices
--- ARGV   1 task_id, 2 the attempt that failed last, 3 priority, 4 submitted_at, 5 by how many attempts it may be tried again
--- Returns its status before ('unknown' when it has been forgotten), and its next attempt, 0 when it cannot be brought back
+-- ARGV   1 task_id, 2 the attempt that failed last, 3 priority, 4 submitted_at, 5 the number of further attempts
+-- Returns its previous status ('unknown' if it has been forgotten), and its next attempt, 0 if it cannot be redriven
 local task, seen = task_of(ARGV[1], 'redriven')
 local status, attempt = seen[1] or 'unknown', tonumber(seen[2]) or tonumber(ARGV[2])
 if status == 'queued' and tonumber(seen[4]) == attempt then
   return { status, attempt }
 end
--- The dead letter is there, so the task has failed, even if whoever wrote the letter has not got to say so.
+-- The dead letter exists, so the task has failed, even if its writer has not recorded that yet.
 local failing = status == 'failing' and attempt == tonumber(ARGV[2])
 if failing then
   local holder = redis.call('HGET', task, 'agent_id')

@@ -1,7 +1,7 @@
--- Decides that an agent's topic may be removed, and keeps the agent from registering while it is.
--- Guarantee: it may not while the agent is registered, holds an unsettled assignment, or something of it is still to be given back.
--- ARGV   1 agent_id, 2 now in ms, 3 for how many ms a removal counts
--- Returns 'remove', 'not yet', or 'not at all' when it is no departed agent any more
+-- Decides that an agent's topic may be removed, and blocks its registration meanwhile.
+-- Guarantee: refused while the agent is registered, holds an unsettled assignment, or has work to be given back.
+-- ARGV   1 agent_id, 2 now in ms, 3 expiry of a removal in ms
+-- Returns 'remove', 'not yet', or 'not at all' if it is no longer a deregistered agent
 local id = ARGV[1]
 local agent = 'agent:' .. id
 if redis.call('HGET', agent, 'status') ~= 'inactive' then

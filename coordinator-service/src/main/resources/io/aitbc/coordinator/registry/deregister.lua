@@ -1,8 +1,8 @@
--- Takes an agent out of service until it registers again. Its hash stays, as inactive; what it holds is left to be given back.
--- Guarantee: of several who ask, one is told that it did so.
+-- Takes an agent out of service until it registers again. Its hash stays, as inactive; its assignments are left to be given back.
+-- Guarantee: of several concurrent callers, exactly one gets 'deregistered'.
 -- KEYS   1 the channel of notices
 -- ARGV   1 agent_id, 2 now in ms
--- Returns 'deregistered', 'before' when it was already, or 'unknown' when no such agent ever registered
+-- Returns 'deregistered', 'before' if it was already, or 'unknown' if no such agent ever registered
 local id = ARGV[1]
 local agent = 'agent:' .. id
 if redis.call('EXISTS', agent) == 0 then
@@ -12,7 +12,7 @@ local seen = redis.call('HMGET', agent, 'status', 'said_inactive')
 if seen[1] == 'inactive' and not seen[2] then
   return { 'before' }
 end
--- By whichever clock is ahead: what the agent said before is not to bring it back.
+-- The later of the two clocks: a heartbeat sent earlier must not bring it back.
 local heard_ms = redis.call('HGET', agent, 'heard_ms')
 local heard = number(heard_ms, 0)
 if heard < tonumber(ARGV[2]) or heard > tonumber(ARGV[2]) + farthest_ms then

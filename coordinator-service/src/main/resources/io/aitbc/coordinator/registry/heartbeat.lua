@@ -1,18 +1,18 @@
--- Takes note of heartbeats, and registers the agents of those that say what the agent is.
---        One that went inactive by its own word comes back with any heartbeat, one that was deregistered only with a registration.
--- Guarantee: an agent's hash, agents:active, agents:known, agents:heartbeats, agents:gone and agents:departed agree afterwards; an
---        agent is registered only once its topic has been made, and not while its topic of an earlier life is being removed; one
---        that comes again after newer ones changes nothing, and one that cannot be a repetition always counts.
+-- Records heartbeats, and registers agents from heartbeats that hold a registration.
+--        An agent that reported itself inactive returns with any heartbeat; a deregistered one only with a registration.
+-- Guarantee: the agent's hash, agents:active, agents:known, agents:heartbeats, agents:gone and agents:departed are consistent afterwards;
+--        an agent is registered only once its topic exists, and not while its topic from an earlier registration is being removed;
+--        a repeated heartbeat that is older than the last one changes nothing; one that cannot be a repetition always counts.
 -- KEYS   1 the channel of notices
--- ARGV   1 now in ms, 2 for how many ms the removal of a topic counts, 3 how many fields a registration has, 4 1 if none of them can
+-- ARGV   1 now in ms, 2 expiry of a topic removal in ms, 3 the number of registration fields, 4 1 if none of the heartbeats can
 --        be a repetition, then for each heartbeat eleven:
 --        agent_id, received in ms, received as ISO 8601, status or '', load_metrics as JSON or '', load factor of health or '',
 --        shares of processor and memory as 'number,number' or '',
 --        instance_id or '', by how many ms the agent's clock is ahead or '', digest of its registration or '',
---        1 if its topic is made and as many fields and values follow, 2 if its topic is made and none follow, else 0
--- Returns for each heartbeat 'known'; 'contested' if known, and two processes go by this id; 'unknown' when an agent that never
---        registered, or was deregistered, sends no registration; 'register' when it sends one that is new here, or comes back
---        and has no topic any more, to be called again once the topic is made; 'leaving' while its topic is being removed
+--        1 if its topic exists and that many fields and values follow, 2 if its topic exists and none follow, else 0
+-- Returns for each heartbeat 'known'; 'contested' if known, but two processes share this id; 'unknown' if an agent that never
+--        registered, or was deregistered, sends no registration; 'register' if it sends a new one, or returns after its topic was
+--        removed: repeat the call once the topic is created; 'leaving' while its topic is being removed
 local now_ms, removal_ms, registration_fields = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local said_now = ARGV[4] == '1'
 local status_factor = { active = 1, busy = 0.9, maintenance = 0.8 }
@@ -21,7 +21,7 @@ local longest_rivalry_ms = 600000
 local answer, changed, heard = {}, {}, {}
 local unknown = 0
 
--- An instance that speaks again after another took its place did not make way for it: both run.
+-- If an instance sends a heartbeat after another replaced it, both are running.
 local function note_instance(agent, instance, before, at, at_ms)
   local read, former = pcall(cjson.decode, redis.call('HGET', agent, 'former_instances') or '{}')
   if not read or type(former) ~= 'table' then
@@ -57,12 +57,12 @@ while i <= #ARGV do
     i = i + registration_fields * 2
   end
   local agent = 'agent:' .. id
-  -- No more than every heartbeat needs.
+  -- Only the fields that every heartbeat needs.
   local before = redis.call('HMGET', agent, 'status', 'failure_share', 'results_at', 'digest', 'topic', 'instance_id', 'heard_ms',
     'said_inactive')
   local old_status, topic, heard_ms = before[1], before[5], number(before[7], 0)
   if old_status and not status_names[old_status] then
-    -- Like one that went silent, it is active again once it speaks.
+    -- Like a silent agent, it becomes active again with its next heartbeat.
     set_field_aside(agent, 'status', 'stale')
     old_status = 'stale'
   end

@@ -1,5 +1,5 @@
--- Makes a silent agent stale, and leaves what it holds to be given back.
--- Guarantee: an agent that spoke after the limit is left as it is.
+-- Marks a silent agent stale, and leaves its assignments to be given back.
+-- Guarantee: an agent with a heartbeat after the limit is unchanged.
 -- KEYS   1 the channel of notices
 -- ARGV   1 agent_id, 2 limit in ms: the latest last heartbeat of a stale agent, 3 now in ms
 -- Returns 'stale' or 'alive'
@@ -8,7 +8,7 @@ local last = redis.call('ZSCORE', 'agents:heartbeats', id)
 if not last or tonumber(last) > tonumber(ARGV[2]) then
   return { 'alive' }
 end
--- What is known of one that is to be silent may have been set aside.
+-- The hash of a silent agent may have been set aside.
 if redis.call('EXISTS', 'agent:' .. id) == 1 then
   redis.call('HSET', 'agent:' .. id, 'status', 'stale', 'health_score', '0.000')
 end

@@ -1,5 +1,5 @@
--- Makes the sets of agents agree with their hashes again, after one of the sets was set aside.
--- Guarantee: what the sets hold besides stays.
+-- Reconciles the sets of agents with their hashes, after one of the sets was set aside.
+-- Guarantee: other members of the sets stay.
 -- KEYS   1 the channel of notices
 -- ARGV   1 now in ms, then agent ids
 -- Returns nothing

@@ -1,7 +1,7 @@
--- Takes a task out of what an agent holds, of which the agent holds no live attempt.
--- Guarantee: what has been noted since it was read stays.
+-- Removes a task from an agent's assignments if the agent holds no live attempt of it.
+-- Guarantee: a note that has changed since it was read stays.
 -- KEYS   1 the channel of notices
--- ARGV   1 agent_id, 2 task_id, 3 how it is noted
+-- ARGV   1 agent_id, 2 task_id, 3 the note as read
 -- Returns nothing
 local inflight = 'agent:' .. ARGV[1] .. ':inflight'
 local _, seen = task_of(ARGV[2])

@@ -1,11 +1,11 @@
--- Fences off an attempt after which there is no other, before its dead letter is written: from here on no result of it counts.
+-- Fences an attempt that has no successor, before its dead letter is written: from here on none of its results counts.
 -- Guarantee: a dead letter is written only for an attempt that was live. The agent holds the task until release.lua has ended it, so
---        that whoever looks for deadlines repeats the step should the caller die in between.
+--        that recovery repeats the step if the caller dies in between.
 -- KEYS   1 the channel of notices, not used
 -- ARGV   1 task_id, 2 attempt, 3 agent_id
--- Returns 'fenced', now or by an earlier call, or 'before' when the attempt was not live
+-- Returns 'fenced', now or by an earlier call, or 'before' if the attempt was not live
 if redis.call('EXISTS', 'index:complete') == 0 then
-  return redis.error_reply('REBUILDING what agents hold is being read from Kafka')
+  return redis.error_reply('REBUILDING assignments are being restored from Kafka')
 end
 local task_id, attempt, agent_id = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local task, seen = task_of(task_id)

@@ -1,7 +1,7 @@
--- Forgets tasks that were completed long enough ago, by Redis' own clock.
--- Guarantee: a task that is not completed stays, as one that came again after somebody had deleted what was known of it.
--- ARGV   1 for how many s they are kept, 2 after how many tasks to stop
--- Returns how many it looked at
+-- Deletes tasks whose retention after completion has expired, by Redis's own clock.
+-- Guarantee: a task that is not completed stays, such as one submitted again after its hash was deleted.
+-- ARGV   1 retention in s, 2 how many tasks to process at most
+-- Returns how many it processed
 local now_s = tonumber(redis.call('TIME')[1])
 local until_s, most = now_s - tonumber(ARGV[1]), tonumber(ARGV[2])
 local most_at_once = 1000
@@ -13,7 +13,7 @@ while seen < most do
     break
   end
   if completed_s and tonumber(completed_s) > now_s + farthest_ms / 1000 then
-    -- A time that was never written by a script: nothing behind it is to be kept for ever.
+    -- No script writes such a time: reset it, so that the entries behind it are not kept forever.
     report('tasks:completed (' .. completed_s .. ')')
     redis.call('LSET', 'tasks:completed', 0, now_s .. ' ' .. ids)
     break
@@ -23,7 +23,7 @@ while seen < most do
   end
   local tasks = {}
   for id in string.gmatch(ids or '', '%S+') do
-    -- What somebody has put in its place by hand is no hash.
+    -- A manually replaced key may not be a hash.
     if redis.pcall('HGET', 'task:' .. id, 'status') == 'completed' then
       tasks[#tasks + 1] = 'task:' .. id
     end

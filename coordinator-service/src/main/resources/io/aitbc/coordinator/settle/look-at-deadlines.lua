@@ -1,6 +1,6 @@
--- Begins a look at what an agent holds, of which a deadline may have passed.
--- Guarantee: as long as it holds anything it is looked at again, so that whoever looks may die.
--- ARGV   1 agent_id, 2 when it is looked at again in ms, unless a deadline is sooner
+-- Starts a check of an agent's assignments, some of which may be past their deadline.
+-- Guarantee: an agent that holds anything is checked again, so that the caller may die.
+-- ARGV   1 agent_id, 2 time of the next check in ms, unless a deadline is sooner
 -- Returns how many it holds
 local held = redis.call('HLEN', 'agent:' .. ARGV[1] .. ':inflight')
 if held == 0 then

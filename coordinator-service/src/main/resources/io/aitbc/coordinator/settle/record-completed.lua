@@ -1,11 +1,11 @@
--- Records tasks as completed that were reported before Redis was emptied.
--- Guarantee: a task of which anything is known is left as it is. Changes nothing once Redis was emptied again since the turn began.
+-- Records tasks as completed whose results were settled before Redis was emptied.
+-- Guarantee: a known task is unchanged. Changes nothing if Redis was emptied again since the turn began.
 -- KEYS   1 the channel of notices, not used
--- ARGV   1 whose turn it is, then for each task seven:
+-- ARGV   1 the turn's id, then for each task seven:
 --        task_id, attempt, agent_id, priority, submitted_at, result as JSON or '', when it was settled as ISO 8601
 -- Returns how many were recorded
 if redis.call('GET', 'index:rebuilding') ~= ARGV[1] then
-  return redis.error_reply('SUPERSEDED Redis was emptied once more, or it took too long')
+  return redis.error_reply('SUPERSEDED Redis was emptied again, or the turn has expired')
 end
 local recorded = {}
 for i = 2, #ARGV, 7 do

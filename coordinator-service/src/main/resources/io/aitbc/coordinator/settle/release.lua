@@ -1,8 +1,8 @@
--- Ends an attempt in vain: its task waits again, or has failed for good.
--- Guarantee: an attempt that is not live any more changes nothing but the agent's count.
+-- Ends an unsuccessful attempt: its task is requeued, or has failed permanently.
+-- Guarantee: an attempt that is no longer live changes nothing; the agent's count is published all the same.
 -- KEYS   1 the channel of notices
 -- ARGV   1 task_id, 2 attempt, 3 agent_id, 4 next attempt or 0, 5 error as JSON, 6 now as ISO 8601, 7 retention in s
--- Returns 'released', or 'before' when the attempt was not live
+-- Returns 'released', or 'before' if the attempt was not live
 local task_id, attempt, agent_id, next_attempt = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
 local task, seen = task_of(task_id)
 local status = seen[1]

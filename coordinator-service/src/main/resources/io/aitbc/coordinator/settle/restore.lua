@@ -1,14 +1,14 @@
--- Makes agents the holders of attempts again that Redis has lost, as their topics tell.
--- Guarantee: a task of which anything is known but that it waits for this attempt, or an earlier one, is left as it is; an attempt that
---        is restored has its whole time again, because what it reported of its progress is lost. Changes nothing once Redis was
---        emptied again since the turn began: what was read then may have ended.
+-- Restores live attempts that Redis has lost, from the agents' topics.
+-- Guarantee: a known task is unchanged, unless it waits for this attempt or an earlier one; a restored attempt gets its full timeout
+--        again, because its progress reports are lost. Changes nothing if Redis was emptied again since the turn began: what was read
+--        before may have ended.
 -- KEYS   1 the channel of notices
--- ARGV   1 now in ms, 2 whose turn it is, then for each attempt ten:
+-- ARGV   1 now in ms, 2 the turn's id, then for each attempt ten:
 --        task_id, attempt, agent_id, priority, submitted_at, assigned_at, assigned_at in ms, max_attempts, timeout_seconds,
 --        new deadline as ISO 8601
 -- Returns how many were restored
 if redis.call('GET', 'index:rebuilding') ~= ARGV[2] then
-  return redis.error_reply('SUPERSEDED Redis was emptied once more, or it took too long')
+  return redis.error_reply('SUPERSEDED Redis was emptied again, or the turn has expired')
 end
 local now_ms = tonumber(ARGV[1])
 local restored, held = 0, {}
@@ -18,7 +18,7 @@ for i = 3, #ARGV, 10 do
   local task, seen = task_of(task_id)
   local unknown = not seen[1] or seen[1] == 'queued' and (tonumber(seen[2]) or 0) <= attempt
   local live = seen[1] == 'assigned' and tonumber(seen[2]) == attempt and seen[3] == agent_id
-  -- What an agent holds may have been set aside where its task was not.
+  -- The agent's in-flight hash may have been set aside when its task was not.
   if unknown or live and redis.call('HEXISTS', 'agent:' .. agent_id .. ':inflight', task_id) == 0 then
     redis.call('HSET', task, 'task_id', task_id, 'status', 'assigned', 'attempt', attempt, 'agent_id', agent_id,
       'priority', ARGV[i + 3], 'submitted_at', ARGV[i + 4], 'assigned_at', ARGV[i + 5], 'assigned_ms', ARGV[i + 6],
@@ -28,10 +28,10 @@ for i = 3, #ARGV, 10 do
     redis.call('ZADD', 'agents:deadlines', 'LT', string.format('%.0f', now_ms + tonumber(ARGV[i + 8]) * 1000), agent_id)
     local status = redis.call('HGET', 'agent:' .. agent_id, 'status')
     if status and not speaks[status] then
-      -- It was found to be lost before it was known what it holds; by whichever clock is ahead.
+      -- It was marked lost before its assignments were known. The later of the two clocks.
       redis.call('ZADD', 'agents:gone', 'GT', math.max(now_ms, tonumber(ARGV[i + 6])), agent_id)
     else
-      -- One that does not speak again is found to be silent, and what it holds is given back.
+      -- An agent that sends no further heartbeat is found to be silent, and its assignments are given back.
       redis.call('ZADD', 'agents:heartbeats', 'NX', ARGV[1], agent_id)
     end
     restored = restored + 1

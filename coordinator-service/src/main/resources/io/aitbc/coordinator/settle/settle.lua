@@ -1,24 +1,24 @@
 -- Settles results.
--- Guarantee: a task is completed once; a result of an attempt that is not live, or of a task that nobody submitted, changes nothing but
---        a counter; while it is not known what agents hold nothing is settled, and the call fails.
+-- Guarantee: a task is completed once; a result of an attempt that is not live, or of an unknown task, changes nothing but a
+--        counter; while it is unknown what agents hold, nothing is settled and the call fails.
 -- KEYS   1 the channel of notices
 -- ARGV   1 now in ms, 2 now as ISO 8601, 3 the results, as JSON, each a list of texts:
 --        task_id, attempt, agent_id, status, result as JSON or '', started_at or '', finished_at or ''
 -- Returns one text with a letter for each result: completed, progressed, give back (nothing changed yet), late or unknown
 if redis.call('EXISTS', 'index:complete') == 0 then
-  return redis.error_reply('REBUILDING what agents hold is being read from Kafka')
+  return redis.error_reply('REBUILDING assignments are being restored from Kafka')
 end
 local now_ms, now = tonumber(ARGV[1]), ARGV[2]
 local answer = {}
 local late = 0
--- What is completed, all and by agent: written down at the end, in one call for many.
+-- Completed tasks, in total and by agent: written at the end, in one call for many.
 local done, done_by = {}, {}
 local most_at_once = 1000
 
--- Three days. What is more was written by a version that let it grow without end.
+-- Three days. A higher value is from a version that let it grow without bound.
 local longest_attempt_ms = 259200000
 
--- What is known of how agents have done, as it was before this batch and as it becomes.
+-- Track records of agents: as before this batch, updated by it.
 local tracks = {}
 
 local function track_of(agent_id)
@@ -36,15 +36,15 @@ local function track_of(agent_id)
   return track
 end
 
--- The share of failures among recent results: halves every minute, and each result counts a tenth.
+-- Failure share of recent results: halves every minute; each result weighs a tenth.
 local function note_outcome(agent_id, failed)
   local track = track_of(agent_id)
   track.share = track.share + 0.1 * (failed - track.share)
 end
 
--- The time from assignment to result. Of a batch the longest counts; see TrackRecord.java. One in vain counts as much longer: else the
--- agent that fails at once would be the fastest of all. But not again and again, ten times what was ten times before: up to a minute,
--- or as long as it takes anyway.
+-- Response time, from assignment to result; a batch counts by its longest, see TrackRecord.java. An unsuccessful attempt counts as ten
+-- times the average, at least 10 s: otherwise an agent that fails at once would be the fastest of all. The penalty is capped at a minute,
+-- or at the average if that is longer, so that repeated failures do not multiply it.
 local function note_response(agent_id, assigned_ms, in_vain)
   local track = track_of(agent_id)
   if assigned_ms then
@@ -61,7 +61,7 @@ for i, report in ipairs(cjson.decode(ARGV[3])) do
   local seen = redis.call('HMGET', task, 'status', 'attempt', 'agent_id', 'assigned_ms')
   local status = seen[1]
   local mine = tonumber(seen[2]) == attempt and seen[3] == agent_id
-  -- A failing attempt was fenced off by this very result: whoever did it has died before the dead letter was written.
+  -- A failing attempt was fenced because of this very result: that coordinator died before it wrote the dead letter.
   local live = mine and (status == 'assigned' or status == 'failing' and (outcome == 'failed' or outcome == 'rejected'))
   if not live and not is_sound(status, seen[2], seen[3]) then
     set_aside(task, 'status ' .. tostring(status) .. ', attempt ' .. tostring(seen[2]))
@@ -91,7 +91,7 @@ for i, report in ipairs(cjson.decode(ARGV[3])) do
     note_response(agent_id, tonumber(seen[4]), false)
     answer[i] = 'c'
   elseif outcome == 'progress' then
-    -- Its time begins again, see HeldAssignment.java.
+    -- The timeout restarts, see HeldAssignment.java.
     redis.call('HSET', task, 'progress', report[5], 'progress_at', now)
     answer[i] = 'p'
   else
@@ -115,7 +115,7 @@ for agent_id, ids in pairs(done_by) do
 end
 for agent_id, track in pairs(tracks) do
   local agent = 'agent:' .. agent_id
-  -- Results of an agent that somebody made up make no agent.
+  -- Results from an agent id that never registered must not create an agent.
   if redis.call('EXISTS', agent) == 1 then
     local response = track.longest
     if response <= track.response then
@@ -128,7 +128,7 @@ for agent_id, track in pairs(tracks) do
   end
 end
 if #done > 0 then
-  -- By Redis' own clock: a coordinator whose clock is wrong is not to decide what all others forget.
+  -- By Redis's own clock: a coordinator with a wrong clock must not decide when tasks are forgotten.
   redis.call('RPUSH', 'tasks:completed', redis.call('TIME')[1] .. ' ' .. table.concat(done, ' '))
 end
 if #counts + #news > 0 then

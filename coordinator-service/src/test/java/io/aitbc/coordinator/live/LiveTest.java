@@ -119,7 +119,7 @@ class LiveTest {
                             .get("detail")
                             .asString())
                     .isEqualTo(
-                            "there is no topic weather: there are queues, agents, stats, history and tasks/{task_id}");
+                            "unknown topic weather: the topics are queues, agents, stats, history and tasks/{task_id}");
             client.say("not JSON");
             client.await(message -> message.path("detail").asString("").contains("JSON"));
             client.say("{}");
@@ -136,8 +136,8 @@ class LiveTest {
             for (int i = 0; i <= LiveTopics.MOST_TASKS_PER_CLIENT; i++) {
                 client.say("{\"subscribe\":[\"tasks/many-" + i + "\"]}");
             }
-            client.await(
-                    message -> message.path("detail").asString("").equals("at most 100 tasks are told of at once"));
+            client.await(message ->
+                    message.path("detail").asString("").equals("at most 100 tasks can be subscribed to at once"));
         }
     }
 
@@ -169,7 +169,7 @@ class LiveTest {
 
     @Test
     void eventsOfNoTopicAreRefused() {
-        assertThat(coordinator.get("/events?topics=weather").detail()).startsWith("there is no topic weather");
+        assertThat(coordinator.get("/events?topics=weather").detail()).startsWith("unknown topic weather");
         assertThat(coordinator.get("/events").code()).isEqualTo(422);
     }
 

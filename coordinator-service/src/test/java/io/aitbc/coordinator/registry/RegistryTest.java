@@ -148,7 +148,7 @@ class RegistryTest {
         assertThat(coordinator.get("/agents/nobody-1").code()).isEqualTo(404);
         await().atMost(LONG)
                 .untilAsserted(() -> assertThat(output.getOut())
-                        .contains("heartbeats ignored, of agents that are not registered: ")
+                        .contains("heartbeats from unregistered agents ignored: ")
                         .contains("nobody-1"));
     }
 
@@ -214,7 +214,7 @@ class RegistryTest {
         }
         await().atMost(LONG)
                 .untilAsserted(() -> assertThat(output.getOut())
-                        .contains("two processes go by one agent id")
+                        .contains("two processes that share an agent id")
                         .contains("rivals"));
     }
 

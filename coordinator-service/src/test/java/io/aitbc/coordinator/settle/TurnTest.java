@@ -84,9 +84,8 @@ class TurnTest {
     @Test
     void onceEmptiedAgainNothingIsRestoredAndTheIndexIsNotComplete() {
         redis.sync().flushall();
-        assertThatThrownBy(() -> attempts.restore("mine", List.of(HELD), NOW))
-                .hasMessageContaining("emptied once more");
-        assertThatThrownBy(() -> attempts.indexIsComplete("mine", NOW)).hasMessageContaining("emptied once more");
+        assertThatThrownBy(() -> attempts.restore("mine", List.of(HELD), NOW)).hasMessageContaining("emptied again");
+        assertThatThrownBy(() -> attempts.indexIsComplete("mine", NOW)).hasMessageContaining("emptied again");
         assertThat(redis.sync().keys("*")).isEmpty();
     }
 
