@@ -136,11 +136,12 @@ public final class Submissions {
     private Map<String, Outcome> settle(Map<String, Fresh> pending, @Nullable String trace, long until)
             throws InterruptedException {
         Map<String, Outcome> outcomes = new HashMap<>();
+        String holder = TaskIds.next();
         boolean redisAnswers = true;
         while (!pending.isEmpty()) {
             Map<String, Claim> claims = Map.of();
             try {
-                claims = redisAnswers ? claim(pending.values()) : Map.of();
+                claims = redisAnswers ? claim(holder, pending.values()) : Map.of();
             } catch (RedisException e) {
                 // Asking again would time out again.
                 redisAnswers = false;
@@ -164,7 +165,7 @@ public final class Submissions {
             }
             outcomes.putAll(append(mine, trace, until));
             if (redisAnswers) {
-                note(mine, outcomes);
+                note(holder, mine, outcomes);
             }
             if (!pending.isEmpty()) {
                 TimeUnit.MILLISECONDS.sleep(ASK_AGAIN_MS);
@@ -173,9 +174,9 @@ public final class Submissions {
         return outcomes;
     }
 
-    private Map<String, Claim> claim(Collection<Fresh> pending) {
+    private Map<String, Claim> claim(String holder, Collection<Fresh> pending) {
         List<String> ids = pending.stream().filter(Fresh::named).map(Fresh::id).toList();
-        return ids.isEmpty() ? Map.of() : states.claim(ids, CLAIM_LASTS);
+        return ids.isEmpty() ? Map.of() : states.claim(holder, ids, CLAIM_LASTS);
     }
 
     /** The first submission under an id; null if there is none, or its stored fields are corrupt. */
@@ -251,7 +252,7 @@ public final class Submissions {
     }
 
     /** Makes accepted tasks visible in Redis, and only then releases their claims, so that other submitters see them. */
-    private void note(List<Fresh> mine, Map<String, Outcome> outcomes) {
+    private void note(String holder, List<Fresh> mine, Map<String, Outcome> outcomes) {
         Map<Task, Priority> accepted = new IdentityHashMap<>();
         mine.stream()
                 .filter(fresh -> outcomes.get(fresh.id()).failure() == null)
@@ -260,7 +261,11 @@ public final class Submissions {
             if (!accepted.isEmpty()) {
                 states.noteAccepted(accepted);
             }
-            states.endClaims(mine.stream().filter(Fresh::named).map(Fresh::id).toList());
+            List<String> claimed =
+                    mine.stream().filter(Fresh::named).map(Fresh::id).toList();
+            if (!claimed.isEmpty()) {
+                states.endClaims(holder, claimed);
+            }
         } catch (RedisException e) {
             log.atDebug()
                     .addKeyValue("tasks", accepted.size())

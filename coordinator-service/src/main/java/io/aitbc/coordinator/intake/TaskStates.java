@@ -31,6 +31,7 @@ public final class TaskStates {
     private static final Script NOTE_QUEUED = Script.beside(TaskStates.class, "note-queued");
     private static final Set<String> ENDED = Set.of("completed", "failed", "cancelled", "expired");
     private static final Script CLAIM = Script.beside(TaskStates.class, "claim");
+    private static final Script END_CLAIMS = Script.beside(TaskStates.class, "end-claims");
     /** Batch limit: Redis serves nobody else while a script runs. */
     private static final int MOST_CLAIMED_AT_ONCE = 500;
 
@@ -121,13 +122,18 @@ public final class TaskStates {
         }
     }
 
-    /** Claims tasks that are about to be enqueued, by id. Release with {@link #endClaims}. */
-    Map<String, Claim> claim(Collection<String> taskIds, Duration lasting) {
+    /**
+     * Claims tasks that are about to be enqueued, by id. Release with {@link #endClaims}.
+     *
+     * @param holder unique for each submission
+     */
+    Map<String, Claim> claim(String holder, Collection<String> taskIds, Duration lasting) {
         List<String> ids = List.copyOf(taskIds);
         Map<List<String>, CompletableFuture<List<Object>>> asked = new LinkedHashMap<>();
         for (int from = 0; from < ids.size(); from += MOST_CLAIMED_AT_ONCE) {
             List<String> some = ids.subList(from, Math.min(ids.size(), from + MOST_CLAIMED_AT_ONCE));
-            List<String> arguments = new ArrayList<>(some.size() + 1);
+            List<String> arguments = new ArrayList<>(some.size() + 2);
+            arguments.add(holder);
             arguments.add(String.valueOf(lasting.toMillis()));
             arguments.addAll(some);
             asked.put(some, CLAIM.run(redis, arguments));
@@ -136,18 +142,21 @@ public final class TaskStates {
         asked.forEach((some, answer) -> {
             List<Object> texts = await(answer);
             for (int i = 0; i < some.size(); i++) {
-                claims.put(some.get(i), new Claim((String) texts.get(3 * i), (String) texts.get(3 * i + 1), (String)
-                        texts.get(3 * i + 2)));
+                claims.put(
+                        some.get(i),
+                        new Claim(published((String) texts.get(3 * i)), (String) texts.get(3 * i + 1), (String)
+                                texts.get(3 * i + 2)));
             }
         });
         return claims;
     }
 
-    /** Does not wait: an unreleased claim expires. */
-    void endClaims(Collection<String> taskIds) {
-        if (!taskIds.isEmpty()) {
-            redis.async().del(taskIds.stream().map(Keys::submission).toArray(String[]::new));
-        }
+    /** Releases claims that are still the holder's. Need not be waited for: an unreleased claim expires. */
+    CompletableFuture<?> endClaims(String holder, Collection<String> taskIds) {
+        List<String> arguments = new ArrayList<>(taskIds.size() + 1);
+        arguments.add(holder);
+        arguments.addAll(taskIds);
+        return END_CLAIMS.run(redis, arguments);
     }
 
     /**

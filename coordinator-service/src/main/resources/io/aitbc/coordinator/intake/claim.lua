@@ -1,17 +1,17 @@
 -- Claims submitted tasks, so that only one of several concurrent submitters of an id enqueues it.
 -- Guarantee: a claim is exclusive until it is released or expires; a task known to be accepted cannot be claimed.
--- ARGV   1 expiry of a claim in ms, in case its holder dies; then the ids
+-- ARGV   1 the holder, 2 expiry of a claim in ms, in case its holder dies; then the ids
 -- Returns three texts per id: status, priority and submitted_at of a task accepted earlier; 'claimed' and twice '';
 --        'busy' and twice '' while another submitter has the claim
 local answer = {}
-for i = 2, #ARGV do
+for i = 3, #ARGV do
   local seen = redis.call('HMGET', 'task:' .. ARGV[i], 'status', 'priority', 'submitted_at')
   if seen[3] then
     answer[#answer + 1] = seen[1] or 'unknown'
     answer[#answer + 1] = seen[2] or ''
     answer[#answer + 1] = seen[3]
   else
-    local claimed = redis.call('SET', 'submission:' .. ARGV[i], '1', 'NX', 'PX', ARGV[1])
+    local claimed = redis.call('SET', 'submission:' .. ARGV[i], ARGV[1], 'NX', 'PX', ARGV[2])
     answer[#answer + 1] = claimed and 'claimed' or 'busy'
     answer[#answer + 1] = ''
     answer[#answer + 1] = ''

@@ -1,0 +1,74 @@
+package io.aitbc.coordinator.intake;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+import io.aitbc.coordinator.OverheardRedis;
+import io.aitbc.coordinator.redis.Keys;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class ClaimTest {
+    private static final Duration LONG = Duration.ofMinutes(1);
+
+    @TempDir
+    private Path folder;
+
+    private OverheardRedis overheard;
+    private TaskStates states;
+
+    @BeforeEach
+    void start() {
+        overheard = new OverheardRedis(folder);
+        overheard.redis().sync().flushall();
+        states = new TaskStates(overheard.redis());
+    }
+
+    @AfterEach
+    void end() {
+        overheard.close();
+    }
+
+    @Test
+    void aClaimIsItsHoldersUntilReleased() {
+        assertThat(claim("first", LONG).isOurs()).isTrue();
+        assertThat(claim("second", LONG).isBusy()).isTrue();
+
+        states.endClaims("first", List.of("t")).join();
+
+        assertThat(claim("second", LONG).isOurs()).isTrue();
+    }
+
+    /** It was paused: the task is another's to enqueue by now. */
+    @Test
+    void aHolderWhoseClaimHasExpiredDoesNotReleaseTheNext() {
+        claim("first", Duration.ofMillis(1));
+        await().until(() -> claim("second", LONG).isOurs());
+
+        states.endClaims("first", List.of("t")).join();
+
+        assertThat(claim("third", LONG).isBusy()).isTrue();
+    }
+
+    /** The internal status, while the dead letter is being written, is nobody else's business. */
+    @Test
+    void aTaskThatIsFailingIsReportedAsAssigned() {
+        overheard
+                .redis()
+                .sync()
+                .hset(
+                        Keys.task("t"),
+                        Map.of("status", "failing", "priority", "low", "submitted_at", "2026-01-01T00:00:00Z"));
+        assertThat(claim("first", LONG).status()).isEqualTo("assigned");
+    }
+
+    private TaskStates.Claim claim(String holder, Duration lasting) {
+        return states.claim(holder, List.of("t"), lasting).get("t");
+    }
+}
