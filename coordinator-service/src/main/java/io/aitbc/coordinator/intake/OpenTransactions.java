@@ -173,18 +173,17 @@ public final class OpenTransactions implements Part {
                 if (!border.equals(stableBefore.get(partition))) {
                     continue;
                 }
-                if (before != null && before.offset() == border && before.producerId() != null) {
-                    lasting.put(
-                            partition,
-                            new Open(
-                                    partition,
-                                    border,
-                                    end - border,
-                                    before.since(),
-                                    before.producerId(),
-                                    before.transactionalId()));
-                } else {
-                    lasting.put(partition, new Open(partition, border, end - border, null, null, null));
+                Open now = before != null && before.offset() == border
+                        ? new Open(
+                                partition,
+                                border,
+                                end - border,
+                                before.since(),
+                                before.producerId(),
+                                before.transactionalId())
+                        : new Open(partition, border, end - border, null, null, null);
+                lasting.put(partition, now);
+                if (now.since() == null || now.producerId() == null || now.transactionalId() == null) {
                     unknown.add(partition);
                 }
             }
@@ -217,29 +216,43 @@ public final class OpenTransactions implements Part {
     }
 
     private boolean abort(Open open) throws InterruptedException {
-        if (open.transactionalId() != null) {
+        Optional<ProducerState> left = openAt(admin.describeProducers(Set.of(open.partition())), open.partition());
+        if (left.isEmpty() || !Objects.equals(left.get().producerId(), open.producerId())) {
+            // It has ended since, or the broker does not report it.
+            return false;
+        }
+        Optional<Map<Long, String>> transactionalIds =
+                transactionalIds(Set.of(left.get().producerId()));
+        if (transactionalIds.isEmpty()) {
+            return false;
+        }
+        String transactionalId = transactionalIds.get().get(left.get().producerId());
+        if (transactionalId != null) {
             // Fences the producer as its successor would, which also aborts the transaction's other partitions.
-            return answer(admin.fenceProducers(Set.of(open.transactionalId())).all(), fenced -> true, false);
+            return answer(admin.fenceProducers(Set.of(transactionalId)).all(), fenced -> true, false);
         }
         // Unknown to the transaction coordinator: an abort marker must be written to this partition.
-        Optional<ProducerState> left = openAt(admin.describeProducers(Set.of(open.partition())), open.partition());
-        return left.isPresent()
-                && answer(
-                        admin.abortTransaction(new AbortTransactionSpec(
-                                        open.partition(),
-                                        left.get().producerId(),
-                                        (short) left.get().producerEpoch(),
-                                        left.get().coordinatorEpoch().orElse(-1)))
-                                .all(),
-                        marked -> true,
-                        false);
+        return answer(
+                admin.abortTransaction(new AbortTransactionSpec(
+                                open.partition(),
+                                left.get().producerId(),
+                                (short) left.get().producerEpoch(),
+                                left.get().coordinatorEpoch().orElse(-1)))
+                        .all(),
+                marked -> true,
+                false);
     }
 
     private void describe(Set<TopicPartition> partitions, Map<TopicPartition, Open> lasting)
             throws InterruptedException {
-        Map<TopicPartition, Instant> since = firstRecords(partitions, lasting);
+        Map<TopicPartition, Instant> since = firstRecords(
+                partitions.stream()
+                        .filter(partition -> lasting.get(partition).since() == null)
+                        .collect(Collectors.toSet()),
+                lasting);
         Map<TopicPartition, Long> producers = producers(partitions);
-        Map<Long, String> transactionalIds = transactionalIds(Set.copyOf(producers.values()));
+        Map<Long, String> transactionalIds =
+                transactionalIds(Set.copyOf(producers.values())).orElse(Map.of());
         for (TopicPartition partition : partitions) {
             Open open = lasting.get(partition);
             Long producerId = producers.get(partition);
@@ -247,7 +260,7 @@ public final class OpenTransactions implements Part {
                     partition,
                     open.offset(),
                     open.heldBack(),
-                    since.get(partition),
+                    since.getOrDefault(partition, open.since()),
                     producerId,
                     producerId == null ? null : transactionalIds.get(producerId));
             lasting.put(partition, described);
@@ -258,6 +271,9 @@ public final class OpenTransactions implements Part {
     private Map<TopicPartition, Instant> firstRecords(
             Set<TopicPartition> partitions, Map<TopicPartition, Open> lasting) {
         Map<TopicPartition, Instant> times = new HashMap<>();
+        if (partitions.isEmpty()) {
+            return times;
+        }
         Map<TopicPartition, RangeReader.Range> firsts = partitions.stream()
                 .collect(Collectors.toMap(Function.identity(), partition -> {
                     long offset = lasting.get(partition).offset();
@@ -294,17 +310,18 @@ public final class OpenTransactions implements Part {
                 Optional.empty());
     }
 
-    private Map<Long, String> transactionalIds(Set<Long> producerIds) throws InterruptedException {
+    /** Producer id → transactional id, of those that the transaction coordinators know; empty if one of them does not answer. */
+    private Optional<Map<Long, String>> transactionalIds(Set<Long> producerIds) throws InterruptedException {
         if (producerIds.isEmpty()) {
-            return Map.of();
+            return Optional.of(Map.of());
         }
         return answer(
                 admin.listTransactions(new ListTransactionsOptions().filterProducerIds(producerIds))
                         .all(),
-                listed -> listed.stream()
+                listed -> Optional.of(listed.stream()
                         .collect(Collectors.toMap(
-                                TransactionListing::producerId, TransactionListing::transactionalId, (a, b) -> a)),
-                Map.of());
+                                TransactionListing::producerId, TransactionListing::transactionalId, (a, b) -> a))),
+                Optional.empty());
     }
 
     /** Maps an answer, or falls back if the broker does not support or authorize the request. */
