@@ -17,7 +17,6 @@ import io.aitbc.coordinator.kafka.SharedTopics;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
 import java.time.Clock;
-import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalLong;
@@ -30,17 +29,14 @@ import java.util.concurrent.TimeoutException;
 import java.util.stream.Collectors;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.common.TopicPartition;
-import org.jspecify.annotations.Nullable;
 
 /** Cluster-wide commands, whichever coordinator receives them. Thread-safe. */
 public final class ClusterControl implements Part {
     private static final long WAIT_SECONDS = 30;
-    /** Requests within this interval share one answer, so that callers cannot flood Kafka with probes. */
-    private static final Duration PROOF_LASTS = Duration.ofSeconds(2);
-
     private static final long LOOK_FOR_TRANSACTIONS_EVERY_MS = 500;
 
     private final ControlTopic topic;
+    private final Probes probes;
     private final Dispatcher dispatcher;
     private final QueueSizes sizes;
     private final Redis redis;
@@ -51,7 +47,6 @@ public final class ClusterControl implements Part {
 
     private final Map<String, CompletableFuture<Void>> awaited = new ConcurrentHashMap<>();
     private final Set<Priority> pausedQueues = ConcurrentHashMap.newKeySet();
-    private @Nullable Proof newestProof;
     private volatile LoadBalancingStrategy strategy;
     /** Whether the strategy was set by a command, not by this coordinator's settings. */
     private volatile boolean switched;
@@ -63,8 +58,6 @@ public final class ClusterControl implements Part {
      * @param heldBack how many more records were in the queue, and will be cancelled when the transaction that blocks them ends
      */
     public record Cleared(long count, long heldBack) {}
-
-    private record Proof(long beganNanos, CompletableFuture<Void> done) {}
 
     /** A clear in progress, and the partitions whose owners have not reported yet. */
     private record Clearing(Set<Integer> missing, CompletableFuture<Void> done) {}
@@ -80,6 +73,7 @@ public final class ClusterControl implements Part {
             LoadBalancingStrategy initialStrategy,
             Clock clock) {
         this.topic = new ControlTopic(clients, shared, producer, topics, this::received, this::decideAgain, clock);
+        this.probes = new Probes(topic::send, clock, System::nanoTime);
         this.dispatcher = dispatcher;
         this.sizes = sizes;
         this.redis = redis;
@@ -105,24 +99,11 @@ public final class ClusterControl implements Part {
 
     /**
      * Proves that Kafka accepts a record and returns it, via the control topic; fails after two seconds. Metadata requests prove less:
-     * Kafka answers them even when it accepts no records, as with too few in-sync replicas.
+     * Kafka answers them even when it accepts no records, as with too few in-sync replicas. Proves nothing while the control topic is
+     * missing, which {@code /health} reports on its own.
      */
-    public synchronized CompletableFuture<Void> prove() {
-        Proof newest = newestProof;
-        if (newest == null || System.nanoTime() - newest.beganNanos() >= PROOF_LASTS.toNanos()) {
-            Probe probe = new Probe(TaskIds.next(), clock.instant());
-            CompletableFuture<Void> done = new CompletableFuture<>();
-            newest = new Proof(System.nanoTime(), done);
-            newestProof = newest;
-            awaited.put(probe.commandId(), done);
-            done.orTimeout(PROOF_LASTS.toMillis(), TimeUnit.MILLISECONDS)
-                    .whenComplete((proven, failure) -> awaited.remove(probe.commandId()));
-            // Sending blocks for up to five seconds while Kafka does not tell where the topic is.
-            Thread sender = new Thread(() -> send(probe, done), "probe");
-            sender.setDaemon(true);
-            sender.start();
-        }
-        return newest.done();
+    public CompletableFuture<Void> prove() {
+        return topic.isMissing() ? CompletableFuture.completedFuture(null) : probes.prove();
     }
 
     /** The current strategy. */
@@ -266,7 +247,7 @@ public final class ClusterControl implements Part {
         } else if (message instanceof PauseQueue command) {
             apply(command);
         } else if (message instanceof Probe probe) {
-            came(probe.commandId());
+            probes.came(probe);
         } else if (message instanceof SwitchStrategy command) {
             apply(LoadBalancingStrategy.parse(command.strategy()));
         }

@@ -37,6 +37,7 @@ final class ControlTopic implements AutoCloseable {
     private final Consumer<ControlMessage> listener;
     private final Runnable onNewTopic;
     private final Clock clock;
+    private final SharedTopics shared;
     private final ConsumerLoop loop;
     private final CountDownLatch caughtUp = new CountDownLatch(1);
     /** The offset of the last message at startup; used by the control thread only. */
@@ -46,7 +47,7 @@ final class ControlTopic implements AutoCloseable {
 
     private final RareWarning ignored = new RareWarning(log, "{} control messages ignored: {}");
 
-    /** @param onNewTopic called when the topic has been re-created and no longer holds earlier decisions */
+    /** @param onNewTopic called when the topic has been re-created and no longer holds earlier decisions, all of which were read */
     ControlTopic(
             KafkaClients clients,
             SharedTopics shared,
@@ -55,6 +56,7 @@ final class ControlTopic implements AutoCloseable {
             Consumer<ControlMessage> listener,
             Runnable onNewTopic,
             Clock clock) {
+        this.shared = shared;
         this.producer = producer;
         this.topics = topics;
         this.listener = listener;
@@ -77,6 +79,10 @@ final class ControlTopic implements AutoCloseable {
         if (!caughtUp.await(CATCH_UP_SECONDS, TimeUnit.SECONDS)) {
             log.warn("Earlier decisions have not been read yet; they apply once they are read");
         }
+    }
+
+    boolean isMissing() {
+        return shared.id(topics.control()) == null;
     }
 
     /** Fails if Kafka does not accept it in time. */
@@ -105,12 +111,12 @@ final class ControlTopic implements AutoCloseable {
         TopicPartition partition = new TopicPartition(topics.control(), 0);
         consumer.assign(List.of(partition));
         consumer.seekToBeginning(List.of(partition));
+        if (topicId != null && id != null && !id.equals(topicId) && caughtUp.getCount() == 0) {
+            onNewTopic.run();
+        }
         newest = consumer.endOffsets(List.of(partition)).get(partition) - 1;
         if (newest < 0) {
             caughtUp.countDown();
-        }
-        if (topicId != null && id != null && !id.equals(topicId)) {
-            onNewTopic.run();
         }
         topicId = id == null ? topicId : id;
     }

@@ -1,0 +1,74 @@
+package io.aitbc.coordinator.dispatch;
+
+import io.aitbc.contracts.ControlMessage.Probe;
+import io.aitbc.coordinator.intake.TaskIds;
+import java.time.Clock;
+import java.time.Duration;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
+import java.util.function.Function;
+import java.util.function.LongSupplier;
+import org.jspecify.annotations.Nullable;
+
+/** Sends probes through the control topic, one at a time, and tells whether they came back. Thread-safe. */
+final class Probes {
+    /** Timeout of a probe. Callers within this time after its end share its outcome, so that they cannot flood Kafka with probes. */
+    private static final Duration LASTS = Duration.ofSeconds(2);
+
+    private final Function<Probe, CompletableFuture<Void>> send;
+    private final Clock clock;
+    private final LongSupplier nanoTime;
+    private @Nullable Running newest;
+
+    /**
+     * @param send may block
+     * @param nanoTime as {@link System#nanoTime}
+     */
+    Probes(Function<Probe, CompletableFuture<Void>> send, Clock clock, LongSupplier nanoTime) {
+        this.send = send;
+        this.clock = clock;
+        this.nanoTime = nanoTime;
+    }
+
+    /** The newest probe. Its sender is a thread of its own, because sending blocks while Kafka does not tell where the topic is. */
+    private final class Running {
+        private final Probe probe = new Probe(TaskIds.next(), clock.instant());
+        private final CompletableFuture<Void> cameBack = new CompletableFuture<>();
+        private final CompletableFuture<Long> endedAtNanos;
+        private final Thread sender = new Thread(this::send, "probe");
+
+        Running() {
+            endedAtNanos = cameBack.orTimeout(LASTS.toMillis(), TimeUnit.MILLISECONDS)
+                    .handle((done, failure) -> nanoTime.getAsLong());
+            sender.setDaemon(true);
+            sender.start();
+        }
+
+        private void send() {
+            try {
+                send.apply(probe).join();
+            } catch (RuntimeException e) {
+                cameBack.completeExceptionally(e.getCause() == null ? e : e.getCause());
+            }
+        }
+
+        boolean isOver() {
+            Long ended = endedAtNanos.getNow(null);
+            return ended != null && !sender.isAlive() && nanoTime.getAsLong() - ended >= LASTS.toNanos();
+        }
+    }
+
+    /** Completes when a probe has come back; fails if that takes longer than two seconds. */
+    synchronized CompletableFuture<Void> prove() {
+        if (newest == null || newest.isOver()) {
+            newest = new Running();
+        }
+        return newest.cameBack;
+    }
+
+    synchronized void came(Probe probe) {
+        if (newest != null && newest.probe.commandId().equals(probe.commandId())) {
+            newest.cameBack.complete(null);
+        }
+    }
+}
