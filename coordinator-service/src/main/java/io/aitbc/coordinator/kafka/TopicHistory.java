@@ -3,10 +3,12 @@ package io.aitbc.coordinator.kafka;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.HashMap;
+import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.function.Consumer;
+import java.util.function.Predicate;
 import java.util.stream.Collectors;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.ConsumerRecords;
@@ -33,6 +35,7 @@ public final class TopicHistory implements AutoCloseable {
         this.consumer = clients.freeConsumer(isolation);
     }
 
+    /** The partitions of a topic; empty if it does not exist. */
     public Set<TopicPartition> partitions(String topic) {
         return consumer.partitionsFor(topic, PATIENCE).stream()
                 .map(info -> new TopicPartition(info.topic(), info.partition()))
@@ -61,14 +64,31 @@ public final class TopicHistory implements AutoCloseable {
      * @throws TimeoutException if Kafka stops answering
      */
     public void read(Map<TopicPartition, Long> starts, Consumer<ConsumerRecord<byte[], byte[]>> each) {
+        readWhile(starts, record -> {
+            each.accept(record);
+            return true;
+        });
+    }
+
+    /**
+     * Passes on records from the given offsets to the current end, until the visitor wants no more.
+     *
+     * @param visitor returns whether to continue
+     * @throws TimeoutException if Kafka stops answering, or a topic has been deleted
+     */
+    public void readWhile(Map<TopicPartition, Long> starts, Predicate<ConsumerRecord<byte[], byte[]>> visitor) {
         consumer.assign(starts.keySet());
         Map<TopicPartition, Long> unread = new HashMap<>(consumer.endOffsets(starts.keySet(), PATIENCE));
         starts.forEach(consumer::seek);
         unread.entrySet().removeIf(end -> starts.get(end.getKey()) >= end.getValue());
         long lastProgress = System.nanoTime();
-        while (!unread.isEmpty()) {
+        boolean more = true;
+        while (more && !unread.isEmpty()) {
             ConsumerRecords<byte[], byte[]> records = consumer.poll(POLL);
-            records.forEach(each);
+            Iterator<ConsumerRecord<byte[], byte[]>> iterator = records.iterator();
+            while (more && iterator.hasNext()) {
+                more = visitor.test(iterator.next());
+            }
             boolean moved =
                     unread.entrySet().removeIf(end -> consumer.position(end.getKey(), PATIENCE) >= end.getValue());
             if (moved || !records.isEmpty()) {

@@ -4,20 +4,18 @@ import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.kafka.KafkaClients;
+import io.aitbc.coordinator.kafka.TopicHistory;
 import io.aitbc.coordinator.trace.TraceHeader;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.HashMap;
-import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.stream.Collectors;
-import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
-import org.apache.kafka.clients.consumer.ConsumerRecords;
-import org.apache.kafka.clients.consumer.OffsetAndTimestamp;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.errors.TimeoutException;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -29,13 +27,10 @@ final class AssignmentArchive implements AutoCloseable {
     /** Allowed difference between the clocks of brokers and coordinators. */
     private static final Duration CLOCK_SLACK = Duration.ofMinutes(5);
 
-    private static final Duration PATIENCE = Duration.ofSeconds(10);
-    private static final Duration POLL = Duration.ofMillis(500);
-
     private final KafkaClients clients;
     private final Topics topics;
     /** Opened on first use, by the owning thread. */
-    private @Nullable Consumer<byte[], byte[]> opened;
+    private @Nullable TopicHistory opened;
 
     AssignmentArchive(KafkaClients clients, Topics topics) {
         this.clients = clients;
@@ -49,55 +44,37 @@ final class AssignmentArchive implements AutoCloseable {
      * Finds assignments by id in an agent's topic; those no longer there are absent from the result.
      *
      * @param since lower bound of the assignments' times
+     * @throws TimeoutException if Kafka stops answering, or the topic has been deleted meanwhile
      */
     Map<String, Archived> find(String agentId, Set<String> assignmentIds, Instant since) {
-        TopicPartition partition = new TopicPartition(topics.assignments(agentId), 0);
-        Consumer<byte[], byte[]> consumer = consumer();
-        if (consumer.partitionsFor(partition.topic(), PATIENCE).isEmpty()) {
-            // The agent never existed, or its topic is gone.
-            return Map.of();
-        }
-        consumer.assign(List.of(partition));
-        long end = consumer.endOffsets(List.of(partition), PATIENCE).getOrDefault(partition, 0L);
+        TopicHistory history = history();
+        // Empty if the agent never existed, or its topic is gone.
+        Set<TopicPartition> partitions = history.partitions(topics.assignments(agentId));
         Map<String, Archived> found = new HashMap<>();
         // A record is sent right after its assignment, so it is usually found at once. The minutes before may hold many
         // other records.
-        read(consumer, partition, since, end, assignmentIds, found);
+        read(history, history.since(partitions, since), assignmentIds, found);
         if (found.size() < assignmentIds.size()) {
-            read(consumer, partition, since.minus(CLOCK_SLACK), end, assignmentIds, found);
+            read(history, history.since(partitions, since.minus(CLOCK_SLACK)), assignmentIds, found);
         }
         return found;
     }
 
-    private void read(
-            Consumer<byte[], byte[]> consumer,
-            TopicPartition partition,
-            Instant from,
-            long end,
-            Set<String> wanted,
-            Map<String, Archived> found) {
-        long fromMs = Math.max(0, from.toEpochMilli());
-        OffsetAndTimestamp start =
-                consumer.offsetsForTimes(Map.of(partition, fromMs), PATIENCE).get(partition);
-        if (start == null) {
-            return;
-        }
-        consumer.seek(partition, start.offset());
+    private static void read(
+            TopicHistory history, Map<TopicPartition, Long> starts, Set<String> wanted, Map<String, Archived> found) {
         Set<String> taskIds =
                 wanted.stream().map(id -> id.substring(0, id.lastIndexOf(':'))).collect(Collectors.toSet());
-        while (found.size() < wanted.size() && consumer.position(partition) < end) {
-            ConsumerRecords<byte[], byte[]> records = consumer.poll(POLL);
-            for (ConsumerRecord<byte[], byte[]> record : records) {
-                if (record.key() != null && taskIds.contains(new String(record.key(), StandardCharsets.UTF_8))) {
-                    keep(record, wanted, found);
-                }
+        history.readWhile(starts, record -> {
+            if (record.key() != null && taskIds.contains(new String(record.key(), StandardCharsets.UTF_8))) {
+                keep(record, wanted, found);
             }
-        }
+            return found.size() < wanted.size();
+        });
     }
 
-    private Consumer<byte[], byte[]> consumer() {
+    private TopicHistory history() {
         if (opened == null) {
-            opened = clients.freeConsumer();
+            opened = new TopicHistory(clients);
         }
         return opened;
     }
