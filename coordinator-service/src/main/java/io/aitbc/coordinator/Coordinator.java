@@ -118,6 +118,12 @@ public final class Coordinator implements SmartLifecycle {
         return running;
     }
 
+    /** Stops after whatever asks it, such as live updates: they would wait in vain. */
+    @Override
+    public int getPhase() {
+        return DEFAULT_PHASE - 1;
+    }
+
     private void startParts() {
         try {
             if (await("Kafka", topics::create)
