@@ -59,7 +59,8 @@ final class DispatchMeters {
             rulings.put(
                     ruling,
                     Counter.builder("coordinator.reservations")
-                            .description("Outcomes of reservations; all but granted and live are refusals")
+                            .description(
+                                    "Outcomes of reservations: full and unavailable are refusals, duplicate and ended drop a record")
                             .tag("ruling", ruling.name().toLowerCase(Locale.ROOT))
                             .register(registry));
         }
