@@ -123,7 +123,7 @@ class LiveTest {
             client.say("not JSON");
             client.await(message -> message.path("detail").asString("").contains("JSON"));
             client.say("{}");
-            client.await(message -> message.path("detail").asString("").startsWith("say {"));
+            client.await(message -> message.path("detail").asString("").startsWith("send {"));
             // And it goes on.
             client.say("{\"subscribe\":[\"queues\"]}");
             client.await(message -> topic(message).equals("queues"));
