@@ -179,22 +179,48 @@ class RebuildTest {
         assertThat(coordinator.get("/agents/died").code()).isEqualTo(404);
     }
 
-    /** A coordinator that stood still was allowed to give something out before, and did it after all had been read. */
+    /**
+     * A coordinator that stood still was allowed to give something out before, and did it after all had been read. What was reported by
+     * then was ignored, because nothing was known of it, and its agent has committed it.
+     */
     @Test
-    void whatComesToAnAgentTooLateToBeReadIsFoundAfterAll() {
+    void whatComesToAnAgentTooLateToBeReadIsFoundAfterAll() throws Exception {
         coordinator.register("agent", 5);
-        String first = coordinator.submit("{\"task_data\":{},\"task_id\":\"first\"}");
-        JsonNode given = coordinator.awaitRecords("assignments.agent", 1).get(0);
+        coordinator.submit("{\"task_data\":{},\"task_id\":\"first\"}");
+        String given = coordinator.awaitRecords("assignments.agent", 1).get(0).toString();
 
         redis.flushdb();
 
         await().atMost(LONG).until(() -> redis.exists("index:complete") == 1);
-        send("assignments.agent", "late", given.toString().replace(first, "late"));
-        await().atMost(LONG).until(() -> redis.hexists("agent:agent:inflight", "late"));
-        assertThat(redis.hkeys("agent:agent:inflight")).containsExactlyInAnyOrder("first", "late");
-        coordinator.report(coordinator.awaitRecords("assignments.agent", 2).get(1), "completed", null);
-        coordinator.awaitTask("late", "completed");
-        assertThat(redis.hkeys("agent:agent:inflight")).containsExactly("first");
+        for (String late : List.of("completed", "failed", "silent")) {
+            send("assignments.agent", late, given.replace("first", late));
+        }
+        for (TaskResult.Status status : List.of(TaskResult.Status.COMPLETED, TaskResult.Status.FAILED)) {
+            Assignment late = Json.read(given.replace("first", status.wireName()), Assignment.class);
+            send("tasks.results", late.taskId(), Json.text(TaskResult.of(late, status, null, null, null, null)));
+        }
+        await().atMost(LONG)
+                .until(() -> coordinator.text("/metrics").contains("coordinator_unknown_results_total 2.0"));
+        commitForAgent(3);
+
+        // The one that failed is given back when its deadline passes.
+        await().atMost(LONG)
+                .untilAsserted(() -> assertThat(redis.hkeys("agent:agent:inflight"))
+                        .containsExactlyInAnyOrder("first", "failed", "silent"));
+        coordinator.awaitTask("completed", "completed");
+        coordinator.report(coordinator.awaitRecords("assignments.agent", 4).get(3), "completed", null);
+        coordinator.awaitTask("silent", "completed");
+        assertThat(redis.hkeys("agent:agent:inflight")).containsExactlyInAnyOrder("first", "failed");
+    }
+
+    private void commitForAgent(long offset) throws Exception {
+        try (Admin admin = Admin.create(Map.of("bootstrap.servers", stack.bootstrapServers()))) {
+            admin.alterConsumerGroupOffsets(
+                            prefix + "agent.agent",
+                            Map.of(new TopicPartition(prefix + "assignments.agent", 0), new OffsetAndMetadata(offset)))
+                    .all()
+                    .get();
+        }
     }
 
     /** An agent that died before: its silence is noticed as if nothing had been lost. */
@@ -258,19 +284,49 @@ class RebuildTest {
         redis.set("index:rebuilding", "somebody else");
         redis.del("index:complete");
         send("tasks.results", id, new String(result(given)));
-        try (Admin admin = Admin.create(Map.of("bootstrap.servers", stack.bootstrapServers()))) {
-            admin.alterConsumerGroupOffsets(
-                            prefix + "agent.agent",
-                            Map.of(new TopicPartition(prefix + "assignments.agent", 0), new OffsetAndMetadata(1)))
-                    .all()
-                    .get();
-        }
+        commitForAgent(1);
 
         redis.flushdb();
 
         assertThat(coordinator.awaitTask(id, "completed").get("attempt").asInt())
                 .isEqualTo(1);
         assertThat(redis.hkeys("agent:agent:inflight")).isEmpty();
+    }
+
+    /** The whole batch is repeated until Redis is complete; what is set aside is not, because people read it. */
+    @Test
+    void aMalformedResultIsDeadLetteredOnceHoweverOftenItsBatchIsRepeated() {
+        coordinator.register("agent", 5);
+        String id = coordinator.submit("{\"task_data\":{},\"task_id\":\"sound\"}");
+        Assignment given =
+                Json.read(coordinator.awaitRecords("assignments.agent", 1).get(0), Assignment.class);
+        redis.set("index:rebuilding", "somebody else");
+        redis.del("index:complete");
+        send("tasks.results", id, new String(result(given)));
+        send("tasks.results", id, "malformed result");
+        producer.flush();
+        long failed = failedScripts();
+        await().atMost(LONG).until(() -> failedScripts() >= failed + 3);
+
+        redis.set("index:complete", "now");
+
+        coordinator.awaitTask(id, "completed");
+        send("tasks.results", id, "the next one");
+        await().atMost(LONG).until(() -> deadLetters().contains("the next one"));
+        assertThat(deadLetters().split("malformed result", -1)).hasSize(2);
+    }
+
+    /** How many calls of scripts have failed, as all do while the index is incomplete. */
+    private long failedScripts() {
+        return redis.info("commandstats")
+                .lines()
+                .filter(line -> line.startsWith("cmdstat_evalsha:"))
+                .mapToLong(line -> Long.parseLong(line.replaceFirst(".*failed_calls=", "")))
+                .sum();
+    }
+
+    private String deadLetters() {
+        return coordinator.get("/tasks/dead-letter?limit=100").body().toString();
     }
 
     @Test

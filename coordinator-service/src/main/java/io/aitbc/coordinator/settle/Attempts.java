@@ -20,7 +20,6 @@ import java.util.Collection;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
@@ -251,10 +250,10 @@ final class Attempts {
     }
 
     /**
-     * Overdue assignments of an agent, or some of them. As long as it holds any assignment, the agent is due again: at once if some were
+     * Overdue assignments of an agent, or {@value #MOST_AT_ONCE} of them beside those known to be reported. As long as it holds any assignment, the agent is due again: at once if some were
      * overdue, else at its next deadline, or within a minute.
      */
-    List<Held> overdue(String agentId, Instant now) {
+    List<Held> overdue(String agentId, Instant now, Set<String> reported) {
         Instant next = now.plus(LOOK_AGAIN);
         Long count = (Long) LOOK_AT_DEADLINES
                 .runNow(redis, List.of(agentId, String.valueOf(next.toEpochMilli())))
@@ -263,6 +262,7 @@ final class Attempts {
             return List.of();
         }
         List<Held> overdue = new ArrayList<>();
+        int unreported = 0;
         for (Map.Entry<String, String> noted : notesOf(agentId).entrySet()) {
             HeldAssignment one = HeldAssignment.read(noted.getKey(), noted.getValue());
             if (!one.deadline().isAfter(now)) {
@@ -275,7 +275,8 @@ final class Attempts {
                 one = one.afterProgress(task.get("progress_at"), task.get("timeout_seconds"));
                 if (!one.deadline().isAfter(now)) {
                     overdue.add(live);
-                    if (overdue.size() == MOST_AT_ONCE) {
+                    unreported += reported.contains(live.assignmentId()) ? 0 : 1;
+                    if (unreported == MOST_AT_ONCE) {
                         break;
                     }
                 }
@@ -324,20 +325,27 @@ final class Attempts {
     }
 
     /**
-     * Unsettled assignments that an agent was given before a time, at most {@value #MOST_AT_ONCE}. Later ones belong to the agent after its
-     * return.
+     * Unsettled assignments that an agent was given before a time, at most {@value #MOST_AT_ONCE} beside those known to be reported. Later
+     * ones belong to the agent after its return.
      */
-    List<Held> heldSince(String agentId, Instant lostAt) {
-        return notesOf(agentId).entrySet().stream()
-                .map(noted -> live(
-                        agentId,
-                        HeldAssignment.read(noted.getKey(), noted.getValue()),
-                        noted.getValue(),
-                        states.find(noted.getKey()).orElse(Map.of())))
-                .filter(Objects::nonNull)
-                .filter(held -> !held.assignedAt().isAfter(lostAt))
-                .limit(MOST_AT_ONCE)
-                .toList();
+    List<Held> heldSince(String agentId, Instant lostAt, Set<String> reported) {
+        List<Held> all = new ArrayList<>();
+        int unreported = 0;
+        for (Map.Entry<String, String> noted : notesOf(agentId).entrySet()) {
+            Held held = live(
+                    agentId,
+                    HeldAssignment.read(noted.getKey(), noted.getValue()),
+                    noted.getValue(),
+                    states.find(noted.getKey()).orElse(Map.of()));
+            if (held != null && !held.assignedAt().isAfter(lostAt)) {
+                all.add(held);
+                unreported += reported.contains(held.assignmentId()) ? 0 : 1;
+                if (unreported == MOST_AT_ONCE) {
+                    break;
+                }
+            }
+        }
+        return all;
     }
 
     /** Records that all assignments held when the agent was lost have been given back. */

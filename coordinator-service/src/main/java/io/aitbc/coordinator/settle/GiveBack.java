@@ -105,14 +105,13 @@ final class GiveBack {
     private boolean giveBack(String agentId, List<Ended> endings, AssignmentArchive archive)
             throws InterruptedException {
         Instant now = clock.instant();
-        Map<Ended, AssignmentArchive.Archived> payloads = payloads(agentId, endings, archive);
-        Set<Ended> lost = lost(endings, payloads, now);
+        Payloads payloads = payloads(agentId, endings, archive, now);
         Map<Ended, Integer> nextAttempts = new LinkedHashMap<>();
         List<String> unpublished = new ArrayList<>();
         List<CompletableFuture<Void>> appended = new ArrayList<>();
         for (Ended ended : endings) {
-            AssignmentArchive.Archived found = payloads.get(ended);
-            if (found == null && !lost.contains(ended)) {
+            AssignmentArchive.Archived found = payloads.found().get(ended);
+            if (found == null && !payloads.lost().contains(ended)) {
                 unpublished.add(ended.held().taskId());
                 continue;
             }
@@ -155,50 +154,21 @@ final class GiveBack {
         return deadLetters.exhausted(payload.task(), payload.priority(), sentence(ended, payload), found.trace());
     }
 
-    /** The payloads of assignments: from the agent's topic or, if gone there, from the task queues. */
-    private Map<Ended, AssignmentArchive.Archived> payloads(
-            String agentId, List<Ended> endings, AssignmentArchive archive) throws InterruptedException {
-        Instant since = endings.stream()
-                .map(ended -> ended.held().assignedAt())
-                .min(Instant::compareTo)
-                .orElseThrow();
-        Map<String, AssignmentArchive.Archived> archived = archive.find(
-                agentId,
-                endings.stream().map(ended -> ended.held().assignmentId()).collect(Collectors.toSet()),
-                since);
-        Map<Ended, AssignmentArchive.Archived> payloads = new HashMap<>();
-        Map<Position, Ended> missing = new HashMap<>();
-        for (Ended ended : endings) {
-            AssignmentArchive.Archived found = archived.get(ended.held().assignmentId());
-            if (found != null) {
-                payloads.put(ended, found);
-            } else if (ended.held().origin() != null) {
-                missing.put(ended.held().origin(), ended);
-            }
-        }
-        if (!missing.isEmpty()) {
-            // A record that is not done is on its way to the agent: its owner publishes it.
-            tasks.read(tasks.done(missing.keySet()))
-                    .forEach((position, task) ->
-                            payloads.put(missing.get(position), archived(missing.get(position), task)));
-        }
-        return payloads;
-    }
+    /**
+     * The payloads of assignments.
+     *
+     * @param lost those that will never be found: acknowledged by Kafka, but found neither in the agent's topic nor in the task's queue
+     */
+    private record Payloads(Map<Ended, AssignmentArchive.Archived> found, Set<Ended> lost) {}
 
-    private static AssignmentArchive.Archived archived(Ended ended, WaitingTask task) {
-        Attempts.Held held = ended.held();
-        return new AssignmentArchive.Archived(
-                Assignment.of(task.task(), task.position().priority(), held.agentId(), held.assignedAt()),
-                task.trace());
-    }
-
-    /** Attempts whose payload is lost: acknowledged by Kafka, but found neither in the agent's topic nor in the task's queue. */
-    private Set<Ended> lost(List<Ended> endings, Map<Ended, AssignmentArchive.Archived> payloads, Instant now)
+    /** Finds payloads in the agent's topic or, if gone there, in the task queues. */
+    private Payloads payloads(String agentId, List<Ended> endings, AssignmentArchive archive, Instant now)
             throws InterruptedException {
+        Map<Ended, AssignmentArchive.Archived> found = published(agentId, endings, archive);
         Set<Ended> lost = new HashSet<>();
         Map<Position, Ended> missing = new HashMap<>();
         for (Ended ended : endings) {
-            if (payloads.containsKey(ended)) {
+            if (found.containsKey(ended)) {
                 continue;
             }
             if (ended.held().origin() != null) {
@@ -210,10 +180,58 @@ final class GiveBack {
                 lost.add(ended);
             }
         }
-        if (!missing.isEmpty()) {
-            tasks.done(missing.keySet()).forEach(position -> lost.add(missing.get(position)));
+        if (missing.isEmpty()) {
+            return new Payloads(found, lost);
         }
-        return lost;
+        // A record that is not done is on its way to the agent: its owner publishes it. Asked once: a record that gets
+        // done after this
+        // is looked for the next time.
+        missing.keySet().retainAll(tasks.done(missing.keySet()));
+        if (!missing.isEmpty()) {
+            // Published since the agent's topic was read.
+            found.putAll(published(agentId, List.copyOf(missing.values()), archive));
+            missing.values().removeAll(found.keySet());
+            lost.addAll(missing.values());
+            tasks.read(missing.keySet()).forEach((position, task) -> {
+                Ended ended = missing.get(position);
+                // A re-created topic has other records at the same offsets.
+                if (task.task().taskId().equals(ended.held().taskId())
+                        && task.task().attempt() == ended.held().attempt()) {
+                    found.put(ended, archived(ended, task));
+                }
+            });
+        }
+        lost.removeAll(found.keySet());
+        return new Payloads(found, lost);
+    }
+
+    private static Map<Ended, AssignmentArchive.Archived> published(
+            String agentId, List<Ended> endings, AssignmentArchive archive) {
+        Map<Ended, AssignmentArchive.Archived> found = new HashMap<>();
+        if (!endings.isEmpty()) {
+            Instant since = endings.stream()
+                    .map(ended -> ended.held().assignedAt())
+                    .min(Instant::compareTo)
+                    .orElseThrow();
+            Map<String, AssignmentArchive.Archived> archived = archive.find(
+                    agentId,
+                    endings.stream().map(ended -> ended.held().assignmentId()).collect(Collectors.toSet()),
+                    since);
+            for (Ended ended : endings) {
+                AssignmentArchive.Archived one = archived.get(ended.held().assignmentId());
+                if (one != null) {
+                    found.put(ended, one);
+                }
+            }
+        }
+        return found;
+    }
+
+    private static AssignmentArchive.Archived archived(Ended ended, WaitingTask task) {
+        Attempts.Held held = ended.held();
+        return new AssignmentArchive.Archived(
+                Assignment.of(task.task(), task.position().priority(), held.agentId(), held.assignedAt()),
+                task.trace());
     }
 
     private static String sentence(Ended ended, Assignment payload) {

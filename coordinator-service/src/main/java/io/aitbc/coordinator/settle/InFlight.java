@@ -73,12 +73,20 @@ final class InFlight {
      */
     record Found(Collection<Assignment> live, Map<Assignment, TaskResult> completed) {}
 
+    /** Partition → the first offset of {@code tasks.results} that is not settled now. */
+    Map<TopicPartition, Long> unsettledFrom() throws InterruptedException {
+        return UnreadResults.unsettledFrom(admin, topics);
+    }
+
     /**
      * Reads agents' topics and results. An unsettled result leaves its attempt live: it will be settled like any other, or never, if its
      * transaction is aborted.
+     *
+     * @param rebuiltFrom {@link #unsettledFrom()} before the index was rebuilt, for results of assignments that were unknown then: they
+     *     were ignored, so a completed one is found as completed, and a failed one leaves its attempt live
      */
-    Found find(Instant now) throws InterruptedException {
-        Map<TopicPartition, Long> unsettledFrom = UnreadResults.unsettledFrom(admin, topics);
+    Found find(Instant now, Map<TopicPartition, Long> rebuiltFrom) throws InterruptedException {
+        Map<TopicPartition, Long> unsettledFrom = unsettledFrom();
         Map<String, Assignment> newest = new HashMap<>();
         Set<String> cancelled = new HashSet<>();
         Map<Assignment, TaskResult> completed = new HashMap<>();
@@ -88,10 +96,10 @@ final class InFlight {
             Map<TopicPartition, Long> starts = history.since(committed.keySet(), now.minus(OLDEST));
             starts.replaceAll((partition, start) -> Math.max(start, committed.get(partition)));
             history.read(starts, record -> take(record, newest, cancelled));
-            takeUnsettled(history, unsettledFrom, committed.keySet(), now, newest, cancelled);
+            takeReported(history, rebuiltFrom, committed.keySet(), now, newest, cancelled);
             newest.values().removeIf(assignment -> cancelled.contains(assignment.assignmentId()));
             if (!newest.isEmpty()) {
-                forgetSettled(results, unsettledFrom, newest, completed);
+                forgetSettled(results, rebuiltFrom, unsettledFrom, newest, completed);
             }
         }
         return new Found(newest.values(), completed);
@@ -114,18 +122,18 @@ final class InFlight {
     }
 
     /**
-     * Finds attempts whose result is reported but not settled. Agents commit what they have reported, so the assignment may lie before the
-     * committed offset. It is searched for in growing windows; a result without an assignment is ignored as foreign.
+     * Finds attempts whose result was reported after given offsets. Agents commit what they have reported, so the assignment may lie before
+     * the committed offset. It is searched for in growing windows; a result without an assignment is ignored as foreign.
      */
-    private void takeUnsettled(
+    private void takeReported(
             TopicHistory history,
-            Map<TopicPartition, Long> unsettledFrom,
+            Map<TopicPartition, Long> from,
             Set<TopicPartition> agents,
             Instant now,
             Map<String, Assignment> newest,
             Set<String> cancelled) {
         Map<String, TopicPartition> missing = new HashMap<>();
-        history.read(unsettledFrom, record -> {
+        history.read(from, record -> {
             TaskResult result = result(record);
             if (result != null && agents.contains(partition(result.agentId()))) {
                 missing.put(Assignment.id(result.taskId(), result.attempt()), partition(result.agentId()));
@@ -150,6 +158,7 @@ final class InFlight {
 
     private void forgetSettled(
             TopicHistory history,
+            Map<TopicPartition, Long> rebuiltFrom,
             Map<TopicPartition, Long> unsettledFrom,
             Map<String, Assignment> newest,
             Map<Assignment, TaskResult> completed) {
@@ -162,7 +171,10 @@ final class InFlight {
         history.read(history.since(history.partitions(topics.results()), since.minus(CLOCK_SLACK)), record -> {
             TaskResult result = result(record);
             TopicPartition partition = new TopicPartition(record.topic(), record.partition());
-            if (result != null && record.offset() < unsettledFrom.getOrDefault(partition, 0L)) {
+            long settledTo = result == null || result.status() == TaskResult.Status.COMPLETED
+                    ? unsettledFrom.getOrDefault(partition, 0L)
+                    : Math.min(unsettledFrom.getOrDefault(partition, 0L), rebuiltFrom.getOrDefault(partition, 0L));
+            if (result != null && record.offset() < settledTo) {
                 settled.merge(result.taskId(), result.attempt(), Math::max);
                 Assignment assignment = newest.get(result.taskId());
                 if (assignment != null

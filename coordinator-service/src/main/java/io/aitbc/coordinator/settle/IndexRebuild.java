@@ -9,7 +9,9 @@ import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
+import java.util.Map;
 import java.util.UUID;
+import org.apache.kafka.common.TopicPartition;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -43,6 +45,8 @@ final class IndexRebuild implements AutoCloseable {
     private @Nullable Long missingSince;
 
     private @Nullable Long latecomersAt;
+    /** Where unsettled results began when this coordinator rebuilt the index. Empty after it has looked for latecomers. */
+    private Map<TopicPartition, Long> rebuiltFrom = Map.of();
 
     private interface Step {
         void run(String turn, Instant now) throws InterruptedException;
@@ -122,7 +126,8 @@ final class IndexRebuild implements AutoCloseable {
         // If this fails because Kafka is unavailable, assignments on their way may be delayed too: wait again.
         missingSince = null;
         int agents = heartbeats.noteAgain(now);
-        InFlight.Found found = inFlight.find(now);
+        rebuiltFrom = inFlight.unsettledFrom();
+        InFlight.Found found = inFlight.find(now, rebuiltFrom);
         int restored = attempts.restore(turn, found.live(), now);
         int completed = attempts.recordCompleted(turn, found.completed(), now);
         attempts.indexIsComplete(turn, clock.instant());
@@ -139,10 +144,16 @@ final class IndexRebuild implements AutoCloseable {
     private void lookForLatecomers(String turn, Instant now) throws InterruptedException {
         // An agent may have been set aside too.
         heartbeats.noteAgain(now);
-        int restored = attempts.restore(turn, inFlight.find(now).live(), now);
+        InFlight.Found found = inFlight.find(now, rebuiltFrom.isEmpty() ? inFlight.unsettledFrom() : rebuiltFrom);
+        int restored = attempts.restore(turn, found.live(), now);
+        int completed = attempts.recordCompleted(turn, found.completed(), now);
         latecomersAt = null;
-        if (restored > 0) {
-            log.atInfo().addKeyValue("in_flight", restored).log("Added missing assignments to the index");
+        rebuiltFrom = Map.of();
+        if (restored + completed > 0) {
+            log.atInfo()
+                    .addKeyValue("in_flight", restored)
+                    .addKeyValue("completed", completed)
+                    .log("Added missing assignments to the index");
         }
     }
 }

@@ -19,6 +19,7 @@ import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.common.KafkaException;
+import org.apache.kafka.common.TopicPartition;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -38,9 +39,10 @@ final class Recovery implements AutoCloseable {
     private final GiveBack giveBack;
     private final AssignmentArchive archive;
     private final UnreadResults unread;
-    /** Candidates of this round, those that the last search found reported, and when it ended. */
+    /** Candidates of this round, where unsettled results began before it, what the last search found reported, and when it ended. */
     private Set<String> candidates = Set.of();
 
+    private Map<TopicPartition, Long> unsettledFrom = Map.of();
     private Set<String> reported = Set.of();
     private long searchedAt;
     private final Predicate<String> ownsAgent;
@@ -87,14 +89,22 @@ final class Recovery implements AutoCloseable {
         if (looksAtAll.isDue()) {
             attempts.letAllBeDue();
         }
-        Map<String, List<Attempts.Held>> overdue = new LinkedHashMap<>();
-        for (String agentId : own(attempts.agentsDue(clock.instant()))) {
-            overdue.put(agentId, attempts.overdue(agentId, clock.instant()));
-        }
+        List<String> agentsDue = own(attempts.agentsDue(clock.instant()));
         Map<String, Instant> lostAgents = attempts.lostAgents();
+        lostAgents.keySet().removeIf(agentId -> !ownsAgent.test(agentId));
+        if (agentsDue.isEmpty() && lostAgents.isEmpty()) {
+            return;
+        }
+        // Before the attempts are read: progress that is settled after that is still found, and the attempt is left
+        // alone.
+        unsettledFrom = unread.unsettledFrom();
+        Map<String, List<Attempts.Held>> overdue = new LinkedHashMap<>();
+        for (String agentId : agentsDue) {
+            overdue.put(agentId, attempts.overdue(agentId, clock.instant(), reported));
+        }
         Map<String, List<Attempts.Held>> lost = new LinkedHashMap<>();
-        for (String agentId : own(lostAgents.keySet())) {
-            lost.put(agentId, attempts.heldSince(agentId, lostAgents.get(agentId)));
+        for (String agentId : lostAgents.keySet()) {
+            lost.put(agentId, attempts.heldSince(agentId, lostAgents.get(agentId), reported));
         }
         // Collected before the search: a result reported earlier is then either unread or settled.
         candidates = Stream.concat(overdue.values().stream(), lost.values().stream())
@@ -115,7 +125,7 @@ final class Recovery implements AutoCloseable {
     }
 
     private void search() throws InterruptedException {
-        reported = unread.among(candidates);
+        reported = unread.among(candidates, unsettledFrom);
         searchedAt = System.nanoTime();
     }
 

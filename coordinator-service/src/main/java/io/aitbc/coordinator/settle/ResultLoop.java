@@ -15,6 +15,7 @@ import io.opentelemetry.api.trace.SpanKind;
 import java.time.Clock;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.apache.kafka.clients.consumer.ConsumerConfig;
@@ -87,13 +88,14 @@ final class ResultLoop implements AutoCloseable {
     private void handle(ConsumerRecords<byte[], byte[]> records) throws InterruptedException {
         List<TaskResult> results = new ArrayList<>(records.count());
         List<Step> steps = new ArrayList<>(records.count());
+        Map<ConsumerRecord<byte[], byte[]>, String> malformed = new LinkedHashMap<>();
         for (ConsumerRecord<byte[], byte[]> record : records) {
             try {
                 TaskResult result = Json.read(record.value() == null ? new byte[0] : record.value(), TaskResult.class);
                 results.add(result);
                 steps.add(begin(result, TraceHeader.of(record)));
             } catch (Json.MalformedMessageException e) {
-                deadLetters.poison(record, "malformed", e.getMessage()).join();
+                malformed.put(record, e.getMessage());
             }
         }
         if (!results.isEmpty()) {
@@ -102,6 +104,9 @@ final class ResultLoop implements AutoCloseable {
                 tellOfExecution(results.get(i), steps.get(i).parent());
             }
         }
+        // Last: all of this is repeated if Redis fails, and a dead letter is written each time.
+        malformed.forEach((record, reason) ->
+                deadLetters.poison(record, "malformed", reason).join());
     }
 
     private void settle(List<TaskResult> results, List<Step> steps) throws InterruptedException {

@@ -56,16 +56,22 @@ final class UnreadResults implements AutoCloseable {
         this.topics = topics;
     }
 
+    /** Partition → the first offset whose result may be unsettled. */
+    Map<TopicPartition, Long> unsettledFrom() throws InterruptedException {
+        return unsettledFrom(admin, topics);
+    }
+
     /**
-     * The given attempts that were reported before this call, and are not settled.
+     * The given attempts that were reported before this call, at or after given offsets.
      *
      * @param assignmentIds as formatted by {@link Assignment#id}
+     * @param unsettled {@link #unsettledFrom()}, queried before Redis was asked for the attempts: a result is then found here, or was
+     *     settled before Redis answered
      */
-    Set<String> among(Set<String> assignmentIds) throws InterruptedException {
+    Set<String> among(Set<String> assignmentIds, Map<TopicPartition, Long> unsettled) throws InterruptedException {
         if (assignmentIds.isEmpty()) {
             return Set.of();
         }
-        Map<TopicPartition, Long> unsettled = unsettledFrom(admin, topics);
         Map<TopicPartition, Long> stable = ends(unsettled.keySet());
         if (behind(unsettled, stable) > MAX_SEARCHED) {
             log.atDebug().log("More than {} results are unread: recovery is held off", MAX_SEARCHED);
@@ -103,9 +109,15 @@ final class UnreadResults implements AutoCloseable {
                     .get()
                     .get(topics.results());
             Map<TopicPartition, Long> from = settledUpTo(admin, topics, topic.topicId());
+            Map<TopicPartition, OffsetSpec> wanted = new HashMap<>();
             for (TopicPartitionInfo partition : topic.partitions()) {
-                from.putIfAbsent(new TopicPartition(topics.results(), partition.partition()), 0L);
+                wanted.put(new TopicPartition(topics.results(), partition.partition()), OffsetSpec.earliest());
             }
+            // What retention has deleted is no backlog.
+            admin.listOffsets(wanted)
+                    .all()
+                    .get()
+                    .forEach((partition, start) -> from.merge(partition, start.offset(), Math::max));
             return from;
         } catch (ExecutionException e) {
             throw new KafkaException(e.getCause());

@@ -1,5 +1,5 @@
 -- Records tasks as completed whose results were settled before Redis was emptied.
--- Guarantee: a known task is unchanged. Changes nothing if Redis was emptied again since the turn began.
+-- Guarantee: a known task is unchanged, unless it waits for this attempt or an earlier one. Changes nothing if Redis was emptied again since the turn began.
 -- KEYS   1 the channel of notices, not used
 -- ARGV   1 the turn's id, then for each task seven:
 --        task_id, attempt, agent_id, priority, submitted_at, result as JSON or '', when it was settled as ISO 8601
@@ -9,8 +9,8 @@ if redis.call('GET', 'index:rebuilding') ~= ARGV[1] then
 end
 local recorded = {}
 for i = 2, #ARGV, 7 do
-  local task = 'task:' .. ARGV[i]
-  if redis.call('EXISTS', task) == 0 then
+  local task, seen = task_of(ARGV[i])
+  if not seen[1] or seen[1] == 'queued' and (tonumber(seen[2]) or 0) <= tonumber(ARGV[i + 1]) then
     redis.call('HSET', task, 'task_id', ARGV[i], 'status', 'completed', 'attempt', ARGV[i + 1], 'agent_id', ARGV[i + 2],
       'priority', ARGV[i + 3], 'submitted_at', ARGV[i + 4], 'result', ARGV[i + 5], 'finished_at', ARGV[i + 6])
     recorded[#recorded + 1] = ARGV[i]

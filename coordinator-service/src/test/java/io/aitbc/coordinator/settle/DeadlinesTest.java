@@ -19,6 +19,8 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.stream.Collectors;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -187,7 +189,14 @@ class DeadlinesTest {
         }
         assertThat(overdue(6)).hasSize(500);
         assertThat(attempts.agentsDue(after(6))).containsExactly("a");
-        assertThat(attempts.heldSince("a", after(6))).hasSize(500);
+        assertThat(attempts.heldSince("a", after(6), Set.of())).hasSize(500);
+
+        // Those that are reported, while nobody reads the report, do not hide the rest.
+        Set<String> reported = attempts.overdue("a", after(6), Set.of()).stream()
+                .map(Attempts.Held::assignmentId)
+                .collect(Collectors.toSet());
+        assertThat(attempts.overdue("a", after(6), reported)).hasSize(501);
+        assertThat(attempts.heldSince("a", after(6), reported)).hasSize(501);
     }
 
     @Test
@@ -208,7 +217,7 @@ class DeadlinesTest {
         redis.sync().del(Keys.DEADLINES);
         attempts.letAllBeDue();
         assertThat(attempts.agentsDue(NOW)).containsExactlyInAnyOrder("a", "idle");
-        assertThat(attempts.overdue("idle", NOW)).isEmpty();
+        assertThat(attempts.overdue("idle", NOW, Set.of())).isEmpty();
         assertThat(overdue(0)).isEmpty();
         assertThat(attempts.agentsDue(after(4.999))).isEmpty();
         assertThat(attempts.agentsDue(after(5))).containsExactly("a");
@@ -219,7 +228,7 @@ class DeadlinesTest {
     }
 
     private List<String> overdue(double afterSeconds) {
-        return attempts.overdue("a", after(afterSeconds)).stream()
+        return attempts.overdue("a", after(afterSeconds), Set.of()).stream()
                 .map(Attempts.Held::taskId)
                 .toList();
     }

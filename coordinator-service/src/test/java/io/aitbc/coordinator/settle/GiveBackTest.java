@@ -30,13 +30,23 @@ import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
+import java.time.InstantSource;
+import java.time.ZoneOffset;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.UUID;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
 import java.util.random.RandomGenerator;
 import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.ForwardingAdmin;
+import org.apache.kafka.clients.admin.ListConsumerGroupOffsetsOptions;
+import org.apache.kafka.clients.admin.ListConsumerGroupOffsetsResult;
+import org.apache.kafka.clients.admin.ListConsumerGroupOffsetsSpec;
 import org.apache.kafka.clients.admin.RecordsToDelete;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.producer.Producer;
@@ -46,6 +56,8 @@ import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.springframework.kafka.core.DefaultKafkaConsumerFactory;
 import org.springframework.kafka.core.DefaultKafkaProducerFactory;
 
@@ -56,6 +68,7 @@ class GiveBackTest {
     private static final int DATABASE = 14;
     private static final Duration HOUR = Duration.ofHours(1);
 
+    private static Map<String, Object> servers;
     private static KafkaClients clients;
     private static Admin admin;
     private static Producer<String, byte[]> producer;
@@ -67,12 +80,13 @@ class GiveBackTest {
     private static AssignmentArchive archive;
 
     private final Instant assignedAt = Instant.now();
-    private final String taskId = UUID.randomUUID().toString();
+    private final Map<String, Task> submitted = new HashMap<>();
+    private String taskId = UUID.randomUUID().toString();
 
     @BeforeAll
     static void start() throws Exception {
         LocalStack stack = LocalStack.shared();
-        Map<String, Object> servers = Map.of("bootstrap.servers", stack.bootstrapServers());
+        servers = Map.of("bootstrap.servers", stack.bootstrapServers());
         clients = new KafkaClients(
                 new DefaultKafkaConsumerFactory<>(servers),
                 new DefaultKafkaProducerFactory<>(servers),
@@ -83,15 +97,20 @@ class GiveBackTest {
                 TOPICS,
                 new TopicSettings(TOPICS.prefix(), 1, (short) 0, Duration.ofDays(7), Duration.ofDays(7), HOUR, HOUR));
         catalog.createShared();
-        catalog.createForAgents(List.of("a"));
+        catalog.createForAgents(List.of("a", "b"));
         producer = clients.producer("test", Duration.ZERO, Duration.ofMinutes(1), Map.of());
         redisClient = RedisClient.create(stack.redisUrl() + "/" + DATABASE);
         redis = new Redis(redisClient, DATABASE);
         attempts = new Attempts(redis, HOUR);
         reservations = new Reservations(redis, "me", HOUR);
+        giveBack = giveBackWith(admin);
+        archive = new AssignmentArchive(clients, TOPICS);
+    }
+
+    private static GiveBack giveBackWith(Admin admin) {
         SimpleMeterRegistry meters = new SimpleMeterRegistry();
         QueueSizes sizes = new QueueSizes(admin, TOPICS, GROUP);
-        giveBack = new GiveBack(
+        return new GiveBack(
                 attempts,
                 new TaskQueue(producer, TOPICS),
                 new TaskArchive(clients, TOPICS, new TaskRecords(TOPICS, 1_000_000), sizes),
@@ -101,7 +120,6 @@ class GiveBackTest {
                 new SettleMeters(meters),
                 Clock.systemUTC(),
                 RandomGenerator.getDefault());
-        archive = new AssignmentArchive(clients, TOPICS);
     }
 
     @AfterAll
@@ -138,7 +156,7 @@ class GiveBackTest {
         assertThat(complete(held)).isEqualTo(Attempts.Settlement.LATE);
 
         // Whoever fenced it off has died; the deadline is found again, and the step repeated.
-        assertThat(attempts.overdue("a", assignedAt.plusSeconds(601))).containsExactly(held);
+        assertThat(attempts.overdue("a", assignedAt.plusSeconds(601), Set.of())).containsExactly(held);
         assertThat(giveBack(held)).isTrue();
 
         assertThat(deadLetters()).containsExactly("attempts_exhausted");
@@ -182,6 +200,129 @@ class GiveBackTest {
         assertThat(field("status")).isEqualTo("failed");
     }
 
+    @Test
+    void aRecordOfAReplacedTopicIsNoPayload() throws Exception {
+        Attempts.Held other = assign(3, false);
+        commitBehind(other.origin());
+        taskId = UUID.randomUUID().toString();
+        Attempts.Held held = assign(3, "a");
+        commitBehind(held.origin());
+        Attempts.Held strange = new Attempts.Held(taskId, 1, "a", assignedAt, other.origin());
+
+        assertThat(giveBack(strange)).isTrue();
+
+        assertThat(queued()).hasSize(1);
+        assertThat(deadLetters()).containsExactly("payload_lost");
+    }
+
+    /** After its agent's topic was read, and before or after it was asked whether the record is done. */
+    @ParameterizedTest
+    @ValueSource(booleans = {true, false})
+    void whatIsPublishedMeanwhileIsNotLost(boolean before) throws Exception {
+        Attempts.Held held = assign(3, false);
+        Runnable publish = () -> {
+            try {
+                publish(held);
+                commitBehind(held.origin());
+                admin.deleteRecords(Map.of(
+                                partition(),
+                                RecordsToDelete.beforeOffset(held.origin().offset() + 1)))
+                        .all()
+                        .get();
+            } catch (Exception e) {
+                throw new IllegalStateException(e);
+            }
+        };
+        try (Admin hooked = new ForwardingAdmin(servers) {
+            private boolean done;
+
+            @Override
+            public ListConsumerGroupOffsetsResult listConsumerGroupOffsets(
+                    Map<String, ListConsumerGroupOffsetsSpec> groups, ListConsumerGroupOffsetsOptions options) {
+                if (before && !done) {
+                    publish.run();
+                }
+                ListConsumerGroupOffsetsResult result = super.listConsumerGroupOffsets(groups, options);
+                if (!before && !done) {
+                    try {
+                        result.partitionsToOffsetAndMetadata(GROUP).get();
+                    } catch (InterruptedException | ExecutionException e) {
+                        throw new IllegalStateException(e);
+                    }
+                    publish.run();
+                }
+                done = true;
+                return result;
+            }
+        }) {
+            giveBackWith(hooked).giveBack(overdue(held), archive);
+        }
+
+        assertThat(deadLetters()).isEmpty();
+        assertThat(field("status")).isEqualTo(before ? "queued" : "assigned");
+        assertThat(giveBack(held)).isTrue();
+        assertThat(field("status")).isEqualTo("queued");
+    }
+
+    /** It is settled after the overdue attempts are read, and before the unread results are. */
+    @Test
+    void progressThatIsSettledDuringARoundKeepsItsAttempt() throws Exception {
+        Attempts.Held healthy = assign(3, true);
+        taskId = UUID.randomUUID().toString();
+        redis.sync().hset(Keys.agent("b"), Map.of("status", "active", "capacity", "10"));
+        Attempts.Held silent = assign(3, "b");
+        publish(silent);
+        Instant late = assignedAt.plusSeconds(601);
+        CountDownLatch nextRound = new CountDownLatch(4);
+        InstantSource hooked = () -> {
+            nextRound.countDown();
+            // The first call is for all agents, the second for the first agent, and now the second agent's turn has
+            // come.
+            if (nextRound.getCount() == 1) {
+                reportProgress(healthy, late);
+            }
+            return late;
+        };
+        try (Recovery recovery = new Recovery(
+                clients, admin, TOPICS, attempts, giveBack, agent -> true, hooked.withZone(ZoneOffset.UTC))) {
+            recovery.start();
+            assertThat(nextRound.await(60, TimeUnit.SECONDS)).isTrue();
+        }
+
+        assertThat(redis.sync().hget(Keys.task(silent.taskId()), "status")).isEqualTo("queued");
+        assertThat(redis.sync().hget(Keys.task(healthy.taskId()), "status")).isEqualTo("assigned");
+    }
+
+    @Test
+    void whatRetentionHasDeletedOfTheResultsIsNotSearched() throws Exception {
+        TopicPartition results = new TopicPartition(TOPICS.results(), 0);
+        long end = producer.send(new ProducerRecord<>(TOPICS.results(), "old", new byte[0]))
+                        .get()
+                        .offset()
+                + 1;
+        admin.deleteRecords(Map.of(results, RecordsToDelete.beforeOffset(end)))
+                .all()
+                .get();
+        assertThat(UnreadResults.unsettledFrom(admin, TOPICS)).containsEntry(results, end);
+    }
+
+    private static void reportProgress(Attempts.Held held, Instant at) {
+        try {
+            TaskResult result = result(held, TaskResult.Status.PROGRESS);
+            long offset = producer.send(new ProducerRecord<>(TOPICS.results(), held.taskId(), Json.bytes(result)))
+                    .get()
+                    .offset();
+            attempts.settle(List.of(result), at);
+            admin.alterConsumerGroupOffsets(
+                            ResultLoop.group(TOPICS),
+                            Map.of(new TopicPartition(TOPICS.results(), 0), new OffsetAndMetadata(offset + 1)))
+                    .all()
+                    .get();
+        } catch (Exception e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
     /** Whoever has the record will publish it. */
     @Test
     void whatIsNotPublishedYetStaysWithItsAgent() throws Exception {
@@ -195,6 +336,14 @@ class GiveBackTest {
 
     /** Appends a task to its queue, grants it to the agent, and publishes the assignment, or leaves that out. */
     private Attempts.Held assign(int maxAttempts, boolean published) throws Exception {
+        Attempts.Held held = assign(maxAttempts, "a");
+        if (published) {
+            publish(held);
+        }
+        return held;
+    }
+
+    private Attempts.Held assign(int maxAttempts, String agentId) throws Exception {
         Task task = new Task(
                         taskId,
                         Json.object().put("of", taskId),
@@ -215,19 +364,28 @@ class GiveBackTest {
                 .offset();
         Position origin = new Position(Priority.NORMAL, 0, offset);
         WaitingTask waiting = new WaitingTask(task, origin, offset, assignedAt, 100);
-        reservations.reserve(List.of(new Placement(waiting, "a")), assignedAt).join();
-        if (published) {
-            byte[] value = Json.bytes(Assignment.of(task, Priority.NORMAL, "a", assignedAt));
-            producer.send(new ProducerRecord<>(TOPICS.assignments("a"), taskId, value))
-                    .get();
-        }
-        Attempts.Held held = attempts.held(taskId, 1, "a");
+        reservations
+                .reserve(List.of(new Placement(waiting, agentId)), assignedAt)
+                .join();
+        submitted.put(taskId, task);
+        Attempts.Held held = attempts.held(taskId, 1, agentId);
         assertThat(held.origin()).isEqualTo(origin);
         return held;
     }
 
+    private void publish(Attempts.Held held) throws Exception {
+        byte[] value =
+                Json.bytes(Assignment.of(submitted.get(held.taskId()), Priority.NORMAL, held.agentId(), assignedAt));
+        producer.send(new ProducerRecord<>(TOPICS.assignments(held.agentId()), held.taskId(), value))
+                .get();
+    }
+
     private boolean giveBack(Attempts.Held held) throws InterruptedException {
-        return giveBack.giveBack(List.of(new GiveBack.Ended(held, NextStep.Ending.OVERDUE, "\"late\"")), archive);
+        return giveBack.giveBack(overdue(held), archive);
+    }
+
+    private static List<GiveBack.Ended> overdue(Attempts.Held held) {
+        return List.of(new GiveBack.Ended(held, NextStep.Ending.OVERDUE, "\"late\""));
     }
 
     private Attempts.Settlement complete(Attempts.Held held) {
@@ -235,8 +393,11 @@ class GiveBackTest {
     }
 
     private Attempts.Settlement settle(Attempts.Held held, TaskResult.Status status) {
-        TaskResult result = new TaskResult(null, held.taskId(), held.attempt(), "a", status, null, null, null, null);
-        return attempts.settle(List.of(result), assignedAt).get(0);
+        return attempts.settle(List.of(result(held, status)), assignedAt).get(0);
+    }
+
+    private static TaskResult result(Attempts.Held held, TaskResult.Status status) {
+        return new TaskResult(null, held.taskId(), held.attempt(), held.agentId(), status, null, null, null, null);
     }
 
     /** As a lane does once Kafka has acknowledged the assignment. */

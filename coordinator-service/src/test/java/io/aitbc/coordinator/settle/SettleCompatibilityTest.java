@@ -30,6 +30,7 @@ import java.time.Instant;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
@@ -96,10 +97,12 @@ class SettleCompatibilityTest {
             Attempts.Held held = new Attempts.Held("task-1", 1, "agent-1", NOW, null);
             attempts.letAllBeDue();
             assertThat(attempts.agentsDue(NOW)).as(assigned).contains("agent-1");
-            assertThat(attempts.overdue("agent-1", NOW.plusSeconds(9_999)))
+            assertThat(attempts.overdue("agent-1", NOW.plusSeconds(9_999), Set.of()))
                     .as(assigned)
                     .containsExactly(held);
-            assertThat(attempts.heldSince("agent-1", NOW)).as(assigned).containsExactly(held);
+            assertThat(attempts.heldSince("agent-1", NOW, Set.of()))
+                    .as(assigned)
+                    .containsExactly(held);
             assertThat(attempts.held("task-1", 1, "agent-1")).as(assigned).isEqualTo(held);
             assertThat(reserve("task-1", 1, "agent-2"))
                     .as(assigned)

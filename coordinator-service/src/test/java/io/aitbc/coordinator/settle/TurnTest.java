@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.Json;
+import io.aitbc.contracts.TaskResult;
 import io.aitbc.coordinator.OverheardRedis;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
@@ -13,11 +14,13 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** What was read from Kafka for an index that was emptied once more since is not written: it may have ended. */
@@ -76,7 +79,7 @@ class TurnTest {
         attempts.restore("mine", List.of(HELD), NOW);
         assertThat(redis.sync().zscore(Keys.HEARTBEATS, "a")).isNull();
         assertThat(attempts.lostAgents()).isEqualTo(Map.of("a", NOW));
-        assertThat(attempts.heldSince("a", NOW))
+        assertThat(attempts.heldSince("a", NOW, Set.of()))
                 .extracting(Attempts.Held::taskId)
                 .containsExactly("t");
     }
@@ -87,6 +90,16 @@ class TurnTest {
         assertThatThrownBy(() -> attempts.restore("mine", List.of(HELD), NOW)).hasMessageContaining("emptied again");
         assertThatThrownBy(() -> attempts.indexIsComplete("mine", NOW)).hasMessageContaining("emptied again");
         assertThat(redis.sync().keys("*")).isEmpty();
+    }
+
+    /** The owner of its record may have made it visible again meanwhile. */
+    @ParameterizedTest
+    @CsvSource({"1, completed", "2, queued"})
+    void aCompletedTaskIsRecordedThoughItsRecordIsReadAgain(String attempt, String after) {
+        redis.sync().hset(Keys.task("t"), Map.of("status", "queued", "attempt", attempt));
+        attempts.recordCompleted(
+                "mine", Map.of(HELD, TaskResult.of(HELD, TaskResult.Status.COMPLETED, null, null, null, null)), NOW);
+        assertThat(redis.sync().hget(Keys.task("t"), "status")).isEqualTo(after);
     }
 
     @Test
