@@ -31,12 +31,18 @@ final class Mutations {
             "2147483648",
             "-9223372036854775809",
             "9223372036854775807",
+            "1700000000000",
+            "1e300",
             "9223372036854775808",
             "123456789012345678901234567890",
             "9".repeat(2_000),
             "\"\"",
             "\" \"",
             "\"1\"",
+            "\".\"",
+            "\"..\"",
+            "\"status\"",
+            "\"queues\"",
             "\"a b\"",
             "\"../..\"",
             "\"\\u0000\"",
@@ -121,15 +127,27 @@ final class Mutations {
     /** Bytes that need not be JSON, nor UTF-8, any more. */
     private byte[] spoilt(byte[] bytes) {
         int at = random.nextInt(bytes.length + 1);
-        return switch (random.nextInt(7)) {
+        return switch (random.nextInt(8)) {
             case 0 -> new byte[0];
             case 1 -> Arrays.copyOf(bytes, at);
             case 2 -> with(bytes, at, new byte[] {(byte) 0xC0, (byte) 0x80, (byte) 0xFF});
             case 3 -> with(bytes, at, new byte[] {(byte) random.nextInt()});
             case 4 -> with(bytes, bytes.length, bytes);
             case 5 -> new String(bytes, StandardCharsets.UTF_8).getBytes(StandardCharsets.UTF_16);
+            case 6 -> repeated(bytes);
             default -> garbage();
         };
+    }
+
+    /** An object that has one of its members twice, with another value. */
+    private byte[] repeated(byte[] bytes) {
+        JsonNode message = Json.MAPPER.readTree(bytes);
+        if (!message.isObject() || message.isEmpty()) {
+            return bytes;
+        }
+        String name = one(List.copyOf(message.propertyNames()));
+        String text = new String(bytes, StandardCharsets.UTF_8).strip();
+        return ("{" + Json.text(name) + ":" + one(ODD_VALUES) + "," + text.substring(1)).getBytes(StandardCharsets.UTF_8);
     }
 
     byte[] garbage() {

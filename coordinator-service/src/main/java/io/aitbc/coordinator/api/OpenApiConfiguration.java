@@ -96,7 +96,10 @@ class OpenApiConfiguration {
                 .addApiResponse(
                         "default",
                         new ApiResponse()
-                                .description("Problem details (RFC 9457)")
+                                .description("Problem details (RFC 9457)"
+                                        + (operation.getRequestBody() == null
+                                                ? ""
+                                                : "; 408 if the body is not received in time, 413 if it is too large"))
                                 .content(new Content()
                                         .addMediaType(
                                                 "application/problem+json", new MediaType().example(plain(problem)))));
