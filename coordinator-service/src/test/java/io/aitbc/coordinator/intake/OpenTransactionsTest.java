@@ -80,7 +80,7 @@ class OpenTransactionsTest {
     @Test
     void aFirstRecordThatCouldNotBeReadIsReadLater() {
         // The broker waits for more than there is.
-        consumerConfig.putAll(Map.of("fetch.min.bytes", 50_000_000, "fetch.max.wait.ms", 60_000));
+        consumerConfig.putAll(Map.of("fetch.min.bytes", 50_000_000, "fetch.max.wait.ms", 4_000));
         try (Admin admin = Admin.create(servers);
                 OpenTransactions transactions = transactions(admin, Duration.ZERO)) {
             transactions.start();
