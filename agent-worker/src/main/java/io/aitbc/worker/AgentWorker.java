@@ -53,8 +53,8 @@ import tools.jackson.databind.JsonNode;
 public final class AgentWorker implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(AgentWorker.class);
     private static final Duration POLL = Duration.ofMillis(100);
-    private static final Duration BETWEEN_TRIES = Duration.ofMillis(500);
-    private static final Duration QUIET = Duration.ofMillis(500);
+    private static final Duration RETRY_INTERVAL = Duration.ofMillis(500);
+    private static final Duration QUIET_PERIOD = Duration.ofMillis(500);
     private static final int MAX_RECORD_BYTES = 2 * 1024 * 1024;
 
     /** Bytes that may wait for a slot before consumption pauses. Not reached while coordinators respect the capacity. */
@@ -63,15 +63,15 @@ public final class AgentWorker implements AutoCloseable {
     /** Memory footprint of an assignment in addition to its record. */
     private static final int ASSIGNMENT_OVERHEAD_BYTES = 1024;
 
-    private static final long WARN_EVERY_NANOS = TimeUnit.MINUTES.toNanos(1);
+    private static final long WARN_INTERVAL_NANOS = TimeUnit.MINUTES.toNanos(1);
 
     /** Records before the last commit that are scanned at startup to recognise duplicate assignments. */
     private static final long LOOK_BACK = 2_000;
 
-    private static final Duration LONGEST_LOOK_BACK = Duration.ofSeconds(10);
+    private static final Duration LOOK_BACK_TIMEOUT = Duration.ofSeconds(10);
 
     /** Timeout for closing the Kafka clients. */
-    private static final Duration LAST_WORDS = Duration.ofSeconds(3);
+    private static final Duration CLOSE_TIMEOUT = Duration.ofSeconds(3);
 
     private final Registration registration;
     private final Handler handler;
@@ -84,12 +84,12 @@ public final class AgentWorker implements AutoCloseable {
     private final KafkaConsumer<String, byte[]> consumer;
     private final Slots slots;
     private final Results results;
-    private final Thread consuming;
-    private final Thread beating;
+    private final Thread consumerThread;
+    private final Thread heartbeatThread;
     private final String instanceId = UUID.randomUUID().toString();
     private final CountDownLatch draining = new CountDownLatch(1);
     private final CountDownLatch ended = new CountDownLatch(1);
-    private final ConcurrentLinkedQueue<Run> over = new ConcurrentLinkedQueue<>();
+    private final ConcurrentLinkedQueue<Run> finishedRuns = new ConcurrentLinkedQueue<>();
     private final ProcessLoad load = new ProcessLoad();
 
     private final Map<String, Object> readerConfig;
@@ -98,15 +98,15 @@ public final class AgentWorker implements AutoCloseable {
     /** By assignment id: waiting, running, or being reported. */
     private final Map<String, Run> runs = new HashMap<>();
 
-    private boolean drainBegan;
-    private long drainBeganAt;
+    private boolean isDraining;
+    private long drainStartedAt;
     private long busyAt;
-    private long warnedAt = System.nanoTime() - WARN_EVERY_NANOS;
+    private long lastWarningAt = System.nanoTime() - WARN_INTERVAL_NANOS;
 
     private volatile boolean fenced;
     private volatile boolean failed;
-    private volatile boolean heard = true;
-    private volatile @Nullable AgentStatus unsaid;
+    private volatile boolean heartbeatDelivered = true;
+    private volatile @Nullable AgentStatus pendingStatus;
 
     private AgentWorker(Builder builder) {
         this.registration = builder.registration;
@@ -125,8 +125,8 @@ public final class AgentWorker implements AutoCloseable {
             return thread;
         });
         this.results = new Results(producer, topics.results(), agentId(), kafkaClock);
-        this.consuming = new Thread(this::consume, "agent-" + agentId());
-        this.beating = new Thread(this::beat, "heartbeat-" + agentId());
+        this.consumerThread = new Thread(this::consume, "agent-" + agentId());
+        this.heartbeatThread = new Thread(this::sendHeartbeats, "heartbeat-" + agentId());
     }
 
     /**
@@ -144,7 +144,7 @@ public final class AgentWorker implements AutoCloseable {
 
     /** Whether the agent is running; false once closed, or once another agent with the same id has taken over. */
     public boolean isRunning() {
-        return consuming.isAlive();
+        return consumerThread.isAlive();
     }
 
     /** Whether the agent stopped on its own; the log says why. */
@@ -154,7 +154,7 @@ public final class AgentWorker implements AutoCloseable {
 
     /** Waits until the agent has stopped. */
     public void join() throws InterruptedException {
-        consuming.join();
+        consumerThread.join();
     }
 
     /**
@@ -165,17 +165,17 @@ public final class AgentWorker implements AutoCloseable {
     public void close() {
         draining.countDown();
         try {
-            consuming.join(drainTimeout.plusSeconds(10).toMillis());
+            consumerThread.join(drainTimeout.plusSeconds(10).toMillis());
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
         }
     }
 
-    private void beat() {
+    private void sendHeartbeats() {
         try {
-            beatUntil(draining, AgentStatus.ACTIVE);
+            sendHeartbeatsUntil(draining, AgentStatus.ACTIVE);
             // Draining may take longer than the heartbeat timeout.
-            beatUntil(ended, AgentStatus.MAINTENANCE);
+            sendHeartbeatsUntil(ended, AgentStatus.MAINTENANCE);
         } catch (InterruptedException e) {
             log.debug("Heartbeats stopped: {}", e.toString());
         } catch (Throwable e) {
@@ -186,21 +186,23 @@ public final class AgentWorker implements AutoCloseable {
         }
     }
 
-    private void beatUntil(CountDownLatch end, AgentStatus status) throws InterruptedException {
+    private void sendHeartbeatsUntil(CountDownLatch end, AgentStatus status) throws InterruptedException {
         if (fenced) {
             // Another process has taken over this agent id; this one must not report for it.
             return;
         }
-        unsaid = status;
-        send(unsaid);
-        while (!end.await(untilNextBeat().toMillis(), TimeUnit.MILLISECONDS)) {
+        pendingStatus = status;
+        send(pendingStatus);
+        while (!end.await(nextHeartbeatDelay().toMillis(), TimeUnit.MILLISECONDS)) {
             // Once delivered, the status is omitted, so that changes made elsewhere are kept.
-            send(unsaid);
+            send(pendingStatus);
         }
     }
 
-    private Duration untilNextBeat() {
-        return heard || heartbeatInterval.compareTo(BETWEEN_TRIES) < 0 ? heartbeatInterval : BETWEEN_TRIES;
+    private Duration nextHeartbeatDelay() {
+        return heartbeatDelivered || heartbeatInterval.compareTo(RETRY_INTERVAL) < 0
+                ? heartbeatInterval
+                : RETRY_INTERVAL;
     }
 
     private void send(@Nullable AgentStatus status) {
@@ -219,23 +221,23 @@ public final class AgentWorker implements AutoCloseable {
                     (metadata, failure) -> {
                         if (failure == null) {
                             kafkaClock.acknowledged(sentAt, metadata.timestamp());
-                            heard = true;
-                            if (status == unsaid) {
-                                unsaid = null;
+                            heartbeatDelivered = true;
+                            if (status == pendingStatus) {
+                                pendingStatus = null;
                             }
                         } else {
-                            notHeard(failure);
+                            heartbeatFailed(failure);
                         }
                     });
         } catch (RuntimeException e) {
-            notHeard(e);
+            heartbeatFailed(e);
         }
     }
 
     /** Logs once until a heartbeat succeeds again. */
-    private void notHeard(Exception failure) {
-        if (heard) {
-            heard = false;
+    private void heartbeatFailed(Exception failure) {
+        if (heartbeatDelivered) {
+            heartbeatDelivered = false;
             log.warn("Heartbeat of {} not sent: {}", agentId(), failure.toString());
         }
     }
@@ -266,7 +268,7 @@ public final class AgentWorker implements AutoCloseable {
             results.stop();
             leaveGroup();
             if (!fenced) {
-                sayGoodbye();
+                deregister();
             }
             closeProducer();
         }
@@ -274,7 +276,7 @@ public final class AgentWorker implements AutoCloseable {
 
     private void leaveGroup() {
         try {
-            consumer.close(CloseOptions.timeout(LAST_WORDS));
+            consumer.close(CloseOptions.timeout(CLOSE_TIMEOUT));
         } catch (RuntimeException e) {
             log.warn("Agent {} did not stop cleanly: {}", agentId(), e.toString());
         }
@@ -285,21 +287,21 @@ public final class AgentWorker implements AutoCloseable {
      * timeout.
      */
     private void closeProducer() {
-        Thread closing = new Thread(() -> producer.close(LAST_WORDS), "closing-" + agentId());
+        Thread closing = new Thread(() -> producer.close(CLOSE_TIMEOUT), "closing-" + agentId());
         closing.setDaemon(true);
         closing.start();
         try {
-            closing.join(LAST_WORDS.toMillis());
+            closing.join(CLOSE_TIMEOUT.toMillis());
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
         }
     }
 
-    private void sayGoodbye() {
+    private void deregister() {
         try {
-            beating.join(TimeUnit.SECONDS.toMillis(1));
+            heartbeatThread.join(TimeUnit.SECONDS.toMillis(1));
             // While Kafka is unavailable, the last heartbeat is still queued; another would wait as long.
-            if (!beating.isAlive() && heard) {
+            if (!heartbeatThread.isAlive() && heartbeatDelivered) {
                 send(AgentStatus.INACTIVE);
             }
         } catch (InterruptedException e) {
@@ -324,7 +326,7 @@ public final class AgentWorker implements AutoCloseable {
 
     private void pause() {
         try {
-            draining.await(BETWEEN_TRIES.toMillis(), TimeUnit.MILLISECONDS);
+            draining.await(RETRY_INTERVAL.toMillis(), TimeUnit.MILLISECONDS);
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             draining.countDown();
@@ -410,12 +412,12 @@ public final class AgentWorker implements AutoCloseable {
         @Override
         public void run() {
             try {
-                boolean begins = begins();
-                TaskResult result = !begins ? null : overdue(assignment) ? notBegun() : outcome();
-                if (ends() || !begins) {
-                    over.add(this);
+                boolean started = tryStart();
+                TaskResult result = !started ? null : overdue(assignment) ? expired() : outcome();
+                if (finish() || !started) {
+                    finishedRuns.add(this);
                 } else if (result != null) {
-                    results.send(result, trace, deadline, () -> over.add(this));
+                    results.send(result, trace, deadline, () -> finishedRuns.add(this));
                 }
             } catch (Throwable e) {
                 // Whatever went wrong, the slot is freed; the coordinator acts on the deadline.
@@ -423,7 +425,7 @@ public final class AgentWorker implements AutoCloseable {
                         .setCause(e)
                         .addKeyValue("task_id", assignment.taskId())
                         .log("Gave up on {}", assignment.assignmentId());
-                over.add(this);
+                finishedRuns.add(this);
             }
         }
 
@@ -431,7 +433,7 @@ public final class AgentWorker implements AutoCloseable {
          * Nothing is committed without a report. The coordinator requeues an overdue attempt by itself, but only while Redis has it: an
          * emptied Redis is rebuilt from what agents have not committed.
          */
-        private TaskResult notBegun() {
+        private TaskResult expired() {
             String reason = "the deadline had passed before it could begin";
             log.atInfo().addKeyValue("task_id", assignment.taskId()).log("Attempt not begun: {}", reason);
             deadline = kafkaClock.now().plusSeconds(assignment.timeoutSeconds());
@@ -468,13 +470,13 @@ public final class AgentWorker implements AutoCloseable {
         }
 
         /** False if the attempt was cancelled before it started. */
-        private synchronized boolean begins() {
+        private synchronized boolean tryStart() {
             thread = Thread.currentThread();
             return !cancelled;
         }
 
         /** Returns whether the attempt was cancelled; afterwards it cannot be. */
-        private synchronized boolean ends() {
+        private synchronized boolean finish() {
             thread = null;
             if (!slots.isStopped()) {
                 // An interrupt meant for the handler, or left by it, must not affect sending the result.
@@ -514,13 +516,13 @@ public final class AgentWorker implements AutoCloseable {
                     .log("Cancelled: {}", cancellation.assignmentId());
             run.cancel();
             if (slots.withdraw(run)) {
-                over.add(run);
+                finishedRuns.add(run);
             }
         }
     }
 
     private void settleOffsets() {
-        for (Run run = over.poll(); run != null; run = over.poll()) {
+        for (Run run = finishedRuns.poll(); run != null; run = finishedRuns.poll()) {
             runs.remove(run.assignment.assignmentId());
             offsets.reported(run.offset);
         }
@@ -537,8 +539,8 @@ public final class AgentWorker implements AutoCloseable {
 
     /** Logs at most once a minute, whatever keeps failing. */
     private void warn(String what, Exception failure) {
-        if (System.nanoTime() - warnedAt >= WARN_EVERY_NANOS) {
-            warnedAt = System.nanoTime();
+        if (System.nanoTime() - lastWarningAt >= WARN_INTERVAL_NANOS) {
+            lastWarningAt = System.nanoTime();
             log.warn("Agent {} {}: {}", agentId(), what, failure.toString());
         }
     }
@@ -548,15 +550,15 @@ public final class AgentWorker implements AutoCloseable {
             return false;
         }
         long now = System.nanoTime();
-        if (!drainBegan) {
-            drainBegan = true;
-            drainBeganAt = now;
+        if (!isDraining) {
+            isDraining = true;
+            drainStartedAt = now;
             busyAt = now;
         }
         if (offsets.size() > 0) {
             busyAt = now;
         }
-        return now - drainBeganAt > drainTimeout.toNanos() || now - busyAt > QUIET.toNanos();
+        return now - drainStartedAt > drainTimeout.toNanos() || now - busyAt > QUIET_PERIOD.toNanos();
     }
 
     private Object servers() {
@@ -607,7 +609,7 @@ public final class AgentWorker implements AutoCloseable {
                 reader.seek(partition(), from);
                 long began = System.nanoTime();
                 while (reader.position(partition()) < start
-                        && System.nanoTime() - began < LONGEST_LOOK_BACK.toNanos()) {
+                        && System.nanoTime() - began < LOOK_BACK_TIMEOUT.toNanos()) {
                     for (ConsumerRecord<String, byte[]> record : reader.poll(POLL)) {
                         remember(record, start);
                     }
@@ -718,9 +720,9 @@ public final class AgentWorker implements AutoCloseable {
 
         public AgentWorker start() {
             AgentWorker worker = new AgentWorker(this);
-            worker.beating.setDaemon(true);
-            worker.beating.start();
-            worker.consuming.start();
+            worker.heartbeatThread.setDaemon(true);
+            worker.heartbeatThread.start();
+            worker.consumerThread.start();
             return worker;
         }
     }

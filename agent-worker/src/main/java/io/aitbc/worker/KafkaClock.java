@@ -23,7 +23,7 @@ final class KafkaClock {
     }
 
     /** The time of the last acknowledged heartbeat. Does not advance while Kafka is unavailable. */
-    Instant heard() {
+    Instant lastAcknowledged() {
         return last.time;
     }
 

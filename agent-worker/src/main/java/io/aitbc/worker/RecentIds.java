@@ -4,7 +4,7 @@ import java.util.LinkedHashSet;
 
 /** The ids of recent assignments, to detect duplicates. */
 final class RecentIds {
-    static final int REMEMBERED = 20_000;
+    static final int CAPACITY = 20_000;
 
     private final LinkedHashSet<String> ids = new LinkedHashSet<>();
 
@@ -13,7 +13,7 @@ final class RecentIds {
         if (!ids.add(id)) {
             return false;
         }
-        if (ids.size() > REMEMBERED) {
+        if (ids.size() > CAPACITY) {
             ids.remove(ids.iterator().next());
         }
         return true;

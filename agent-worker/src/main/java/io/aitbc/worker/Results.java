@@ -32,25 +32,25 @@ import tools.jackson.databind.JsonNode;
  */
 final class Results {
     private static final Logger log = LoggerFactory.getLogger(Results.class);
-    private static final long FIRST_PAUSE_MS = 500;
-    private static final int MOST_DOUBLINGS = 6;
+    private static final long INITIAL_BACKOFF_MS = 500;
+    private static final int MAX_DOUBLINGS = 6;
 
     private final KafkaProducer<String, byte[]> producer;
     private final String topic;
     private final KafkaClock clock;
-    private final ScheduledThreadPoolExecutor again;
+    private final ScheduledThreadPoolExecutor retryExecutor;
 
     Results(KafkaProducer<String, byte[]> producer, String topic, String agentId, KafkaClock clock) {
         this.producer = producer;
         this.topic = topic;
         this.clock = clock;
-        this.again = new ScheduledThreadPoolExecutor(1, task -> {
+        this.retryExecutor = new ScheduledThreadPoolExecutor(1, task -> {
             Thread thread = new Thread(task, "results-" + agentId);
             thread.setDaemon(true);
             return thread;
         });
         // Closing the producer fails its pending records, whose retries are dropped here.
-        again.setRejectedExecutionHandler(new ThreadPoolExecutor.DiscardPolicy());
+        retryExecutor.setRejectedExecutionHandler(new ThreadPoolExecutor.DiscardPolicy());
     }
 
     /**
@@ -74,8 +74,8 @@ final class Results {
         send(progress, trace, failure -> {
             if (failure == null) {
                 acknowledged.run();
-            } else if (progress.result() != null && neverSent(progress, failure) != null) {
-                again.execute(() -> {
+            } else if (progress.result() != null && permanentFailure(progress, failure) != null) {
+                retryExecutor.execute(() -> {
                     log(progress, "Progress of {} cannot be sent, sending it without its content", failure);
                     sendProgress(without(progress, TaskResult.Status.PROGRESS, null), trace, acknowledged);
                 });
@@ -87,22 +87,22 @@ final class Results {
 
     /** Stops all retries. */
     void stop() {
-        again.shutdownNow();
+        retryExecutor.shutdownNow();
     }
 
     private void attempt(Report report) {
-        boolean last = clock.heard().isAfter(report.deadline);
+        boolean last = clock.lastAcknowledged().isAfter(report.deadline);
         send(report.result, report.trace, failure -> {
             if (failure == null) {
                 report.over.run();
             } else {
-                again.execute(() -> refused(report, failure, last));
+                retryExecutor.execute(() -> refused(report, failure, last));
             }
         });
     }
 
     private void refused(Report report, Exception failure, boolean last) {
-        String reason = neverSent(report.result, failure);
+        String reason = permanentFailure(report.result, failure);
         if (reason != null && !report.replaced) {
             log(report.result, "Result of {} cannot be sent, reporting a failure instead", failure);
             attempt(report.replaced(reason));
@@ -110,7 +110,7 @@ final class Results {
             if (report.tries == 0) {
                 log(report.result, "Result of {} not sent, retrying", failure);
             }
-            again.schedule(() -> attempt(report.again()), report.pauseMs(), TimeUnit.MILLISECONDS);
+            retryExecutor.schedule(() -> attempt(report.retry()), report.backoffMs(), TimeUnit.MILLISECONDS);
         } else {
             log.atError()
                     .addKeyValue("task_id", report.result.taskId())
@@ -154,7 +154,7 @@ final class Results {
     }
 
     /** The reason why a retry is pointless; null if it is not. */
-    private @Nullable String neverSent(TaskResult result, Exception failure) {
+    private @Nullable String permanentFailure(TaskResult result, Exception failure) {
         String what = result.error() == null ? "the result" : "the error";
         if (failure instanceof RecordTooLargeException) {
             return what + " is too large to be sent";
@@ -194,7 +194,7 @@ final class Results {
     private record Report(
             TaskResult result, @Nullable Header trace, Instant deadline, Runnable over, boolean replaced, int tries) {
 
-        Report again() {
+        Report retry() {
             return new Report(result, trace, deadline, over, replaced, tries + 1);
         }
 
@@ -208,8 +208,8 @@ final class Results {
             return new Report(without(result, status, whole), trace, deadline, over, true, 0);
         }
 
-        long pauseMs() {
-            return FIRST_PAUSE_MS << Math.min(tries, MOST_DOUBLINGS);
+        long backoffMs() {
+            return INITIAL_BACKOFF_MS << Math.min(tries, MAX_DOUBLINGS);
         }
     }
 

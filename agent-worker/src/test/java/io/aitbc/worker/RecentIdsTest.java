@@ -17,7 +17,7 @@ class RecentIdsTest {
     @Test
     void theOldestIsForgottenForTheNewest() {
         ids.add("oldest");
-        IntStream.range(0, RecentIds.REMEMBERED - 1).forEach(i -> ids.add("id-" + i));
+        IntStream.range(0, RecentIds.CAPACITY - 1).forEach(i -> ids.add("id-" + i));
         assertThat(ids.add("oldest")).isFalse();
         ids.add("newest");
         assertThat(ids.add("id-0")).as("id-0 is still remembered").isFalse();

@@ -59,7 +59,7 @@ public final class Agentctl {
     }
 
     public static void main(String[] args) {
-        System.exit(commandLine(Terminal.ofThisProcess()).execute(args));
+        System.exit(commandLine(Terminal.system()).execute(args));
     }
 
     static CommandLine commandLine(Terminal terminal) {
@@ -77,9 +77,9 @@ public final class Agentctl {
                 .setCaseInsensitiveEnumValuesAllowed(true)
                 // Arguments are literal, even if they begin with @.
                 .setExpandAtFiles(false)
-                .registerConverter(Priority.class, Words.of(Words::priority))
-                .registerConverter(AgentStatus.class, Words.of(AgentStatus::parse))
-                .setParameterExceptionHandler(Agentctl::misunderstood)
+                .registerConverter(Priority.class, ArgumentTypes.of(ArgumentTypes::priority))
+                .registerConverter(AgentStatus.class, ArgumentTypes.of(AgentStatus::parse))
+                .setParameterExceptionHandler(Agentctl::usageError)
                 .setExecutionExceptionHandler((e, command, result) -> {
                     terminal.out().flush();
                     terminal.err().println(e instanceof CommandFailedException ? e.getMessage() : "agentctl: " + e);
@@ -119,7 +119,7 @@ public final class Agentctl {
         write(json, out -> out.println(sentence));
     }
 
-    private static int misunderstood(ParameterException e, String[] args) {
+    private static int usageError(ParameterException e, String[] args) {
         CommandLine command = e.getCommandLine();
         PrintWriter err = command.getErr();
         err.println(e.getMessage());

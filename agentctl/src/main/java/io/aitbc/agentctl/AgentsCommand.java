@@ -39,7 +39,7 @@ final class AgentsCommand implements Callable<Integer> {
     @Option(
             names = "--status",
             paramLabel = "STATUS",
-            completionCandidates = Words.Statuses.class,
+            completionCandidates = ArgumentTypes.Statuses.class,
             description = "Only agents with this status: ${COMPLETION-CANDIDATES}")
     private @Nullable AgentStatus status;
 
@@ -189,7 +189,7 @@ final class AgentsCommand implements Callable<Integer> {
     private static String age(JsonNode json, String field, Instant now) {
         return json.path(field).isString()
                 ? Ages.between(Instant.parse(json.path(field).asString()), now)
-                : Table.NOTHING;
+                : Table.EMPTY_CELL;
     }
 
     private static String texts(JsonNode array, String between) {

@@ -19,13 +19,13 @@ import tools.jackson.databind.JsonNode;
 
 /** A client for a coordinator's REST interface. Thread-safe. */
 final class Coordinator {
-    private static final Duration CONNECT = Duration.ofSeconds(5);
-    private static final Duration ANSWER = Duration.ofSeconds(30);
+    private static final Duration CONNECT_TIMEOUT = Duration.ofSeconds(5);
+    private static final Duration REQUEST_TIMEOUT = Duration.ofSeconds(30);
     private static final String JSON = "application/json";
 
     private final HttpClient http = HttpClient.newBuilder()
             .version(HttpClient.Version.HTTP_1_1)
-            .connectTimeout(CONNECT)
+            .connectTimeout(CONNECT_TIMEOUT)
             .build();
     private final String url;
 
@@ -76,7 +76,7 @@ final class Coordinator {
     /** The task once it has ended, or its state when the wait time is over. */
     TaskState task(String id, Duration wait) {
         TaskState task = new TaskState(call(request("/tasks/" + segment(id) + "?wait=" + wait.toMillis() + "ms")
-                .timeout(ANSWER.plus(wait))));
+                .timeout(REQUEST_TIMEOUT.plus(wait))));
         if (task.status().isEmpty() || task.id().isEmpty()) {
             // A reserved path such as "queues" answers with something that is not a task.
             throw new RefusedException(404, "Task not found");
@@ -95,7 +95,9 @@ final class Coordinator {
     }
 
     private HttpRequest.Builder request(String path) {
-        return HttpRequest.newBuilder(URI.create(url + path)).timeout(ANSWER).header("Accept", JSON);
+        return HttpRequest.newBuilder(URI.create(url + path))
+                .timeout(REQUEST_TIMEOUT)
+                .header("Accept", JSON);
     }
 
     private JsonNode call(HttpRequest.Builder request) {

@@ -19,7 +19,7 @@ import tools.jackson.databind.node.ObjectNode;
         description = "Stops assigning tasks to an agent and waits until it holds none; then it can be stopped.",
         sortOptions = false)
 final class DrainCommand implements Callable<Integer> {
-    private static final Duration LOOK_EVERY = Duration.ofMillis(500);
+    private static final Duration POLL_INTERVAL = Duration.ofMillis(500);
 
     private final Agentctl agentctl;
 
@@ -65,7 +65,7 @@ final class DrainCommand implements Callable<Integer> {
         try (Progress progress = most == 0 ? Progress.none() : Progress.of(agentctl.terminal(), "Draining", most)) {
             while (held(agent) > 0) {
                 requireDraining(agent);
-                TimeUnit.MILLISECONDS.sleep(LOOK_EVERY.toMillis());
+                TimeUnit.MILLISECONDS.sleep(POLL_INTERVAL.toMillis());
                 agent = coordinator.get(path).path("agent");
                 progress.to(Math.max(0, most - held(agent)));
             }

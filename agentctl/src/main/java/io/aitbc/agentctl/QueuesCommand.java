@@ -52,7 +52,7 @@ final class QueuesCommand implements Callable<Integer> {
             table.row(
                     entry.getKey(),
                     queue.path("size").asLong(),
-                    oldest.isNumber() ? Ages.of(Duration.ofSeconds((long) oldest.asDouble())) : Table.NOTHING,
+                    oldest.isNumber() ? Ages.of(Duration.ofSeconds((long) oldest.asDouble())) : Table.EMPTY_CELL,
                     rate(queue.path("received_per_second")),
                     rate(queue.path("assigned_per_second")),
                     queue.path("paused").asBoolean() ? "paused" : "open");
@@ -69,7 +69,7 @@ final class QueuesCommand implements Callable<Integer> {
             @Parameters(
                             paramLabel = "PRIORITY",
                             description = "${COMPLETION-CANDIDATES}",
-                            completionCandidates = Words.Priorities.class)
+                            completionCandidates = ArgumentTypes.Priorities.class)
                     Priority priority) {
         return change(priority, "pause");
     }
@@ -79,7 +79,7 @@ final class QueuesCommand implements Callable<Integer> {
             @Parameters(
                             paramLabel = "PRIORITY",
                             description = "${COMPLETION-CANDIDATES}",
-                            completionCandidates = Words.Priorities.class)
+                            completionCandidates = ArgumentTypes.Priorities.class)
                     Priority priority) {
         return change(priority, "resume");
     }
@@ -89,7 +89,7 @@ final class QueuesCommand implements Callable<Integer> {
             @Parameters(
                             paramLabel = "PRIORITY",
                             description = "${COMPLETION-CANDIDATES}",
-                            completionCandidates = Words.Priorities.class)
+                            completionCandidates = ArgumentTypes.Priorities.class)
                     Priority priority,
             @Option(names = "--yes", description = "Skip the confirmation.") boolean yes) {
         if (!yes) {

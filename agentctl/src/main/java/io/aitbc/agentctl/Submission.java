@@ -48,7 +48,7 @@ final class Submission {
             coordinator
                     .submitLines(batch.stream().map(Line::text).collect(Collectors.joining("\n")))
                     .path("results")
-                    .forEach(result -> note(batch, result));
+                    .forEach(result -> recordOutcome(batch, result));
         } catch (CommandFailedException e) {
             String refusal = ofOneTask(e, batch);
             if (refusal == null) {
@@ -58,7 +58,7 @@ final class Submission {
         }
     }
 
-    private void note(List<Line> batch, JsonNode result) {
+    private void recordOutcome(List<Line> batch, JsonNode result) {
         String status = result.path("status").asString("");
         int line = batch.get(result.path("index").asInt()).number();
         result.path("warnings").forEach(warning -> warnings.add("line " + line + ": " + warning.asString("") + "."));

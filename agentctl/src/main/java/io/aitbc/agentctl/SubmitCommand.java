@@ -24,9 +24,9 @@ import tools.jackson.databind.node.ObjectNode;
 
 @Command(name = "submit", description = "Submits one task (--data) or a file of tasks (--file).", sortOptions = false)
 final class SubmitCommand implements Callable<Integer> {
-    private static final Duration LOOK_EVERY = Duration.ofSeconds(30);
-    private static final int SENTENCES_SHOWN = 20;
-    private static final Set<String> BESIDE_FILE = Set.of("--file", "--wait", "--url", "--output");
+    private static final Duration POLL_INTERVAL = Duration.ofSeconds(30);
+    private static final int MAX_SENTENCES = 20;
+    private static final Set<String> ALLOWED_WITH_FILE = Set.of("--file", "--wait", "--url", "--output");
 
     private final Agentctl agentctl;
 
@@ -45,7 +45,7 @@ final class SubmitCommand implements Callable<Integer> {
     @Option(
             names = "--priority",
             paramLabel = "PRIORITY",
-            completionCandidates = Words.Priorities.class,
+            completionCandidates = ArgumentTypes.Priorities.class,
             description = "${COMPLETION-CANDIDATES}; default: normal")
     private @Nullable Priority priority;
 
@@ -92,7 +92,7 @@ final class SubmitCommand implements Callable<Integer> {
         } else if (data != null) {
             submitOne(data);
         } else {
-            throw misunderstood("One of --data and --file is required.");
+            throw usageError("One of --data and --file is required.");
         }
         return 0;
     }
@@ -126,9 +126,9 @@ final class SubmitCommand implements Callable<Integer> {
 
     private static TaskState awaitEnd(Coordinator coordinator, String taskId) {
         try {
-            TaskState task = coordinator.task(taskId, LOOK_EVERY);
+            TaskState task = coordinator.task(taskId, POLL_INTERVAL);
             while (!task.hasEnded()) {
-                task = coordinator.task(taskId, LOOK_EVERY);
+                task = coordinator.task(taskId, POLL_INTERVAL);
             }
             return task;
         } catch (CommandFailedException e) {
@@ -142,7 +142,7 @@ final class SubmitCommand implements Callable<Integer> {
         try {
             task.set("task_data", Json.read(taskData, ObjectNode.class));
         } catch (Json.MalformedMessageException e) {
-            throw misunderstood("--data must be a JSON object: " + e.getMessage());
+            throw usageError("--data must be a JSON object: " + e.getMessage());
         }
         ObjectNode requirements = Json.object();
         put(requirements, "capabilities", capabilities.isEmpty() ? null : capabilities);
@@ -164,7 +164,7 @@ final class SubmitCommand implements Callable<Integer> {
     }
 
     private void submitAll(Path tasks) throws InterruptedException {
-        refuseBesideFile();
+        rejectOptionsWithFile();
         Coordinator coordinator = agentctl.coordinator();
         Submission submission = new Submission(coordinator);
         try (TaskFile lines = open(tasks);
@@ -174,34 +174,34 @@ final class SubmitCommand implements Callable<Integer> {
             throw new CommandFailedException(tasks + " cannot be read: " + e.getMessage());
         }
         warn(submission.warnings());
-        Endings endings = new Endings(coordinator);
+        CompletionTracker tracker = new CompletionTracker(coordinator);
         try {
             if (wait) {
-                await(endings, submission);
+                await(tracker, submission);
             }
         } finally {
-            agentctl.write(json(submission, endings), out -> print(submission, endings, out));
+            agentctl.write(json(submission, tracker), out -> print(submission, tracker, out));
         }
-        requireAllWell(submission, endings);
+        requireAllCompleted(submission, tracker);
     }
 
-    private void await(Endings endings, Submission submission) throws InterruptedException {
+    private void await(CompletionTracker tracker, Submission submission) throws InterruptedException {
         try (Progress progress =
                 Progress.of(agentctl.terminal(), "Waiting", submission.ids().size())) {
-            endings.await(submission.ids(), progress);
+            tracker.await(submission.ids(), progress);
         }
     }
 
-    private static void print(Submission submission, Endings endings, PrintWriter out) {
+    private static void print(Submission submission, CompletionTracker tracker, PrintWriter out) {
         out.println(submission.sentence());
-        if (!endings.counts().isEmpty()) {
+        if (!tracker.counts().isEmpty()) {
             Table table = new Table(Table.left("ENDED AS"), Table.right("TASKS"));
-            endings.counts().forEach(table::row);
+            tracker.counts().forEach(table::row);
             table.print(out);
         }
     }
 
-    private ObjectNode json(Submission submission, Endings endings) {
+    private ObjectNode json(Submission submission, CompletionTracker tracker) {
         ObjectNode json = Json.object()
                 .put("accepted", submission.accepted())
                 .put("repeated", submission.repeated())
@@ -211,19 +211,19 @@ final class SubmitCommand implements Callable<Integer> {
         json.set("warnings", Json.tree(submission.warnings()));
         json.set("task_ids", Json.tree(submission.ids()));
         if (wait) {
-            json.set("ended", Json.tree(endings.counts()));
+            json.set("ended", Json.tree(tracker.counts()));
             json.set(
                     "not_completed",
                     Json.tree(
-                            endings.notCompleted().stream().map(TaskState::json).toList()));
+                            tracker.notCompleted().stream().map(TaskState::json).toList()));
         }
         return json;
     }
 
-    private static void requireAllWell(Submission submission, Endings endings) {
+    private static void requireAllCompleted(Submission submission, CompletionTracker tracker) {
         List<String> sentences = Stream.concat(
                         submission.refusals().stream().map(Submission.Refusal::sentence),
-                        endings.notCompleted().stream().map(TaskState::end))
+                        tracker.notCompleted().stream().map(TaskState::outcome))
                 .toList();
         if (!sentences.isEmpty()) {
             throw new CommandFailedException(shown(sentences));
@@ -241,20 +241,20 @@ final class SubmitCommand implements Callable<Integer> {
     }
 
     private static String shown(List<String> sentences) {
-        int more = sentences.size() - SENTENCES_SHOWN;
-        return String.join(System.lineSeparator(), sentences.subList(0, Math.min(SENTENCES_SHOWN, sentences.size())))
+        int more = sentences.size() - MAX_SENTENCES;
+        return String.join(System.lineSeparator(), sentences.subList(0, Math.min(MAX_SENTENCES, sentences.size())))
                 + (more > 0 ? System.lineSeparator() + "and " + more + " more" : "");
     }
 
     /** Rejects options that describe a single task together with --file. */
-    private void refuseBesideFile() {
+    private void rejectOptionsWithFile() {
         String ofOne = spec.commandLine().getParseResult().matchedOptions().stream()
                 .map(OptionSpec::longestName)
-                .filter(option -> !BESIDE_FILE.contains(option))
+                .filter(option -> !ALLOWED_WITH_FILE.contains(option))
                 .distinct()
                 .collect(Collectors.joining(", "));
         if (!ofOne.isEmpty()) {
-            throw misunderstood(ofOne + " cannot be combined with --file: the file describes its tasks completely.");
+            throw usageError(ofOne + " cannot be combined with --file: the file describes its tasks completely.");
         }
     }
 
@@ -263,12 +263,12 @@ final class SubmitCommand implements Callable<Integer> {
             return TaskFile.of(agentctl.terminal().in());
         }
         if (!Files.isReadable(tasks) || Files.isDirectory(tasks)) {
-            throw misunderstood(tasks + " is not a readable file.");
+            throw usageError(tasks + " is not a readable file.");
         }
         return TaskFile.of(tasks);
     }
 
-    private ParameterException misunderstood(String sentence) {
+    private ParameterException usageError(String sentence) {
         return new ParameterException(spec.commandLine(), sentence);
     }
 }

@@ -8,7 +8,7 @@ import java.util.stream.Stream;
 
 /** Rows in aligned columns, two spaces apart. */
 final class Table {
-    static final String NOTHING = "-";
+    static final String EMPTY_CELL = "-";
 
     private final List<Column> columns;
     private final List<List<String>> rows = new ArrayList<>();
@@ -43,7 +43,7 @@ final class Table {
         }
         rows.add(Stream.of(cells)
                 .map(cell -> Json.sentence(String.valueOf(cell)))
-                .map(cell -> cell.isEmpty() ? NOTHING : cell)
+                .map(cell -> cell.isEmpty() ? EMPTY_CELL : cell)
                 .toList());
         return this;
     }

@@ -12,8 +12,8 @@ import org.jspecify.annotations.Nullable;
 
 /** A file of tasks, one per line, read in batches that fit a coordinator's default limits. */
 final class TaskFile implements AutoCloseable {
-    static final int MOST_TASKS = 1_000;
-    private static final int MOST_BYTES = 1_000_000;
+    static final int MAX_TASKS = 1_000;
+    private static final int MAX_BYTES = 1_000_000;
     private static final long UNKNOWN = -1;
 
     private final BufferedReader reader;
@@ -61,12 +61,12 @@ final class TaskFile implements AutoCloseable {
         next = null;
         while (line != null) {
             bytes += line.bytes();
-            if (!batch.isEmpty() && bytes > MOST_BYTES) {
+            if (!batch.isEmpty() && bytes > MAX_BYTES) {
                 next = line;
                 return batch;
             }
             batch.add(line);
-            if (batch.size() == MOST_TASKS) {
+            if (batch.size() == MAX_TASKS) {
                 return batch;
             }
             line = nextLine();

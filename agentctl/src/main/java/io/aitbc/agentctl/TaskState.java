@@ -38,7 +38,7 @@ record TaskState(JsonNode json) {
     }
 
     /** The outcome in one sentence. */
-    String end() {
+    String outcome() {
         String error = text("error");
         String how = switch (status()) {
             case "cancelled" -> "was cancelled";
@@ -51,7 +51,7 @@ record TaskState(JsonNode json) {
     /** @throws CommandFailedException if the task ended without completing */
     void requireCompleted() {
         if (!isCompleted()) {
-            throw new CommandFailedException(end());
+            throw new CommandFailedException(outcome());
         }
     }
 }

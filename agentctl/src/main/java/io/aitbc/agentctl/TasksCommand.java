@@ -23,7 +23,7 @@ final class TasksCommand {
      * The coordinator answers a long poll when a task ends, but not on other changes; this is the interval at which those are
      * noticed.
      */
-    private static final Duration LOOK_EVERY = Duration.ofSeconds(1);
+    private static final Duration POLL_INTERVAL = Duration.ofSeconds(1);
 
     /** Shown first, in this order. */
     private static final List<String> FIELDS = List.of(
@@ -65,7 +65,7 @@ final class TasksCommand {
         agentctl.write(task.json(), change(task));
         while (!task.hasEnded()) {
             String before = change(task);
-            task = coordinator.task(id, LOOK_EVERY);
+            task = coordinator.task(id, POLL_INTERVAL);
             if (!change(task).equals(before)) {
                 agentctl.write(task.json(), change(task));
             }
@@ -100,7 +100,7 @@ final class TasksCommand {
                 .forEach(field -> table.row(
                         field.replace('_', ' '),
                         field.equals("requirements")
-                                ? asked(task.json().path(field))
+                                ? constraints(task.json().path(field))
                                 : withAge(task.text(field), now)));
         return table;
     }
@@ -112,14 +112,14 @@ final class TasksCommand {
                 + (task.text("max_attempts").isEmpty() ? "" : " of " + task.text("max_attempts"));
         String agent = task.text("agent_id");
         String more = switch (task.status()) {
-            case "assigned" -> said(" by " + agent, task.text("progress"));
-            case "completed" -> said(" by " + agent, task.text("result"));
-            default -> said("", task.text("error"));
+            case "assigned" -> detail(" by " + agent, task.text("progress"));
+            case "completed" -> detail(" by " + agent, task.text("result"));
+            default -> detail("", task.text("error"));
         };
         return Json.sentence(status + attempt + more);
     }
 
-    private static String said(String by, String what) {
+    private static String detail(String by, String what) {
         return by + (what.isEmpty() ? "" : ": " + what);
     }
 
@@ -142,7 +142,7 @@ final class TasksCommand {
                             "ranks as",
                             waiting.path("priority").asString("")
                                     + (waiting.path("aged").asBoolean() ? ", aged" : ""))
-                    .row("requirements", asked(waiting.path("requirements")))
+                    .row("requirements", constraints(waiting.path("requirements")))
                     .row(
                             "agents",
                             waiting.path("agents").path("eligible").asLong() + " of "
@@ -184,13 +184,13 @@ final class TasksCommand {
     }
 
     /** The requirements that are set. */
-    private static String asked(JsonNode requirements) {
-        ObjectNode asked = Json.object();
+    private static String constraints(JsonNode requirements) {
+        ObjectNode constraints = Json.object();
         requirements.properties().stream()
                 .filter(one -> !one.getValue().isNull()
                         && !(one.getValue().isContainer() && one.getValue().isEmpty()))
-                .forEach(one -> asked.set(one.getKey(), one.getValue()));
-        return asked.isEmpty() ? "" : Json.text(asked);
+                .forEach(one -> constraints.set(one.getKey(), one.getValue()));
+        return constraints.isEmpty() ? "" : Json.text(constraints);
     }
 
     private static String withAge(String text, Instant now) {

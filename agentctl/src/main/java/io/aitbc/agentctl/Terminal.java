@@ -21,7 +21,7 @@ record Terminal(
         BufferedReader in, PrintWriter out, PrintWriter err, BooleanSupplier canAsk, BooleanSupplier showsProgress) {
 
     /** Uses UTF-8 whatever the locale, because JSON does. */
-    static Terminal ofThisProcess() {
+    static Terminal system() {
         return new Terminal(
                 new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8)),
                 writer(FileDescriptor.out),

@@ -31,7 +31,7 @@ import org.apache.kafka.common.serialization.StringSerializer;
  */
 final class BareAgents implements AutoCloseable {
     /** Of the best agent; the others have less and less. */
-    static final int MOST_MEMORY = 1_000;
+    static final int MAX_MEMORY = 1_000;
 
     private static final Duration HEARTBEAT_EVERY = Duration.ofSeconds(20);
 
@@ -40,11 +40,11 @@ final class BareAgents implements AutoCloseable {
     private final List<String> ids;
     private final int capacity;
     private final KafkaProducer<String, byte[]> producer;
-    private final ScheduledExecutorService heart = Executors.newSingleThreadScheduledExecutor();
+    private final ScheduledExecutorService heartbeats = Executors.newSingleThreadScheduledExecutor();
     private final Thread reading = new Thread(this::read, "agents");
-    private Histogram reached = Moments.histogram();
-    private Histogram urgentReached = Moments.histogram();
-    private volatile boolean resting;
+    private Histogram reached = Timestamps.histogram();
+    private Histogram urgentReached = Timestamps.histogram();
+    private volatile boolean idle;
     private volatile boolean closing;
 
     private BareAgents(String bootstrapServers, String prefix, int count, int capacity) {
@@ -65,22 +65,22 @@ final class BareAgents implements AutoCloseable {
     static void play(String[] args) throws IOException {
         try (BareAgents agents =
                 new BareAgents(args[0], args[1], Integer.parseInt(args[2]), Integer.parseInt(args[3]))) {
-            Player.listen(order -> agents.obey(order.get(0)));
+            ChildProcess.listen(order -> agents.execute(order.get(0)));
         }
     }
 
-    private synchronized Object obey(String order) {
+    private synchronized Object execute(String order) {
         switch (order) {
             case "register" ->
-                heart.scheduleAtFixedRate(this::beatAll, 0, HEARTBEAT_EVERY.toMillis(), TimeUnit.MILLISECONDS);
+                heartbeats.scheduleAtFixedRate(this::beatAll, 0, HEARTBEAT_EVERY.toMillis(), TimeUnit.MILLISECONDS);
             case "work" -> work();
-            case "rest" -> resting = true;
+            case "rest" -> idle = true;
             case "reset" -> {
-                reached = Moments.histogram();
-                urgentReached = Moments.histogram();
+                reached = Timestamps.histogram();
+                urgentReached = Timestamps.histogram();
             }
             case "figures" -> {
-                return Map.of("reached", Moments.encode(reached), "urgent", Moments.encode(urgentReached));
+                return Map.of("reached", Timestamps.encode(reached), "urgent", Timestamps.encode(urgentReached));
             }
             default -> throw new IllegalArgumentException(order);
         }
@@ -88,7 +88,7 @@ final class BareAgents implements AutoCloseable {
     }
 
     private void work() {
-        resting = false;
+        idle = false;
         if (!reading.isAlive()) {
             reading.start();
         }
@@ -96,7 +96,7 @@ final class BareAgents implements AutoCloseable {
 
     private void beatAll() {
         for (int i = 0; i < ids.size(); i++) {
-            beat(ids.get(i), MOST_MEMORY * (i + 1) / ids.size());
+            beat(ids.get(i), MAX_MEMORY * (i + 1) / ids.size());
         }
     }
 
@@ -122,7 +122,7 @@ final class BareAgents implements AutoCloseable {
                     .map(id -> new TopicPartition(topics.assignments(id), 0))
                     .toList());
             while (!closing) {
-                if (resting) {
+                if (idle) {
                     consumer.pause(consumer.assignment());
                 } else {
                     consumer.resume(consumer.paused());
@@ -133,13 +133,13 @@ final class BareAgents implements AutoCloseable {
     }
 
     private synchronized void take(Iterable<ConsumerRecord<String, byte[]>> records) {
-        long now = Moments.now();
+        long now = Timestamps.now();
         for (ConsumerRecord<String, byte[]> record : records) {
             String taskId = record.key();
-            if (Moments.tells(taskId)) {
-                Moments.record(
+            if (Timestamps.isStamped(taskId)) {
+                Timestamps.record(
                         taskId.startsWith(Submitter.URGENT) ? urgentReached : reached,
-                        now - Moments.submittedAt(taskId));
+                        now - Timestamps.submittedAt(taskId));
             }
             String agentId = record.topic().substring(topics.assignments("").length());
             producer.send(new ProducerRecord<>(topics.results(), taskId, done(taskId, agentId)));
@@ -156,7 +156,7 @@ final class BareAgents implements AutoCloseable {
     @Override
     public void close() {
         closing = true;
-        heart.shutdownNow();
+        heartbeats.shutdownNow();
         try {
             reading.join();
         } catch (InterruptedException e) {

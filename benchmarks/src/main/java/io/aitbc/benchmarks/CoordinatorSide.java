@@ -17,7 +17,7 @@ import org.HdrHistogram.Histogram;
 
 /** The coordinator with its Redis. */
 final class CoordinatorSide extends Side {
-    private static final int ASKED_AT_ONCE = 10_000;
+    private static final int BATCH = 10_000;
 
     private final Cluster cluster;
     private final RedisClient client;
@@ -50,17 +50,17 @@ final class CoordinatorSide extends Side {
 
     @Override
     long settled() {
-        return settledEver() - settledBefore;
+        return settledTotal() - settledBefore;
     }
 
-    private long settledEver() {
+    private long settledTotal() {
         String count = redis.sync().hget("stats:tasks", "completed");
         return count == null ? 0 : Long.parseLong(count);
     }
 
     @Override
     void reset() {
-        settledBefore = settledEver();
+        settledBefore = settledTotal();
         agents.ask("reset");
     }
 
@@ -73,7 +73,7 @@ final class CoordinatorSide extends Side {
     void fill(String run, int count) {
         pause();
         Cluster.pause(Duration.ofSeconds(3));
-        holdUp(new Submitter.Order(run, (int) (count - waiting("low")), 0, "low", 0));
+        fillBacklog(new Submitter.Order(run, (int) (count - waiting("low")), 0, "low", 0));
         // What agents had before is settled by now, and does not count.
         reset();
     }
@@ -103,26 +103,26 @@ final class CoordinatorSide extends Side {
     /** The time at which a batch of results was settled is taken before Redis is asked to, so one round trip of it is not counted. */
     @Override
     Histogram untilSettled(String run) {
-        Histogram latencies = Moments.histogram();
+        Histogram latencies = Timestamps.histogram();
         Map<String, RedisFuture<String>> asked = new HashMap<>();
         ScanIterator<String> keys = ScanIterator.scan(
                 redis.sync(), ScanArgs.Builder.matches("task:" + run + "-*").limit(1_000));
         while (keys.hasNext()) {
             String key = keys.next();
             asked.put(key, redis.async().hget(key, "finished_at"));
-            if (asked.size() == ASKED_AT_ONCE) {
-                note(asked, latencies);
+            if (asked.size() == BATCH) {
+                recordLatencies(asked, latencies);
             }
         }
-        note(asked, latencies);
+        recordLatencies(asked, latencies);
         return latencies;
     }
 
-    private static void note(Map<String, RedisFuture<String>> asked, Histogram latencies) {
+    private static void recordLatencies(Map<String, RedisFuture<String>> asked, Histogram latencies) {
         LettuceFutures.awaitAll(1, TimeUnit.MINUTES, asked.values().toArray(RedisFuture[]::new));
-        asked.forEach((key, finished) -> Moments.record(
+        asked.forEach((key, finished) -> Timestamps.record(
                 latencies,
-                Moments.of(Instant.parse(finished.toCompletableFuture().join())) - Moments.submittedAt(key)));
+                Timestamps.of(Instant.parse(finished.toCompletableFuture().join())) - Timestamps.submittedAt(key)));
         asked.clear();
     }
 

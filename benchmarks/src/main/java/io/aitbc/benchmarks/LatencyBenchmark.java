@@ -67,8 +67,8 @@ final class LatencyBenchmark extends Benchmark {
     }
 
     private static final class Latencies {
-        private final Histogram reached = Moments.histogram();
-        private final Histogram settled = Moments.histogram();
+        private final Histogram reached = Timestamps.histogram();
+        private final Histogram settled = Timestamps.histogram();
 
         void add(Side side, String run, int rate, int seconds) {
             side.reset();

@@ -43,7 +43,8 @@ final class LiveBenchmark extends Benchmark {
                 "p99, ms");
         try (Cluster cluster = new Cluster();
                 CoordinatorSide side = new CoordinatorSide(cluster, agents, 2).working();
-                Player watchers = new Player("watchers", cluster.restUrl().replaceFirst("http", "ws") + "/ws")) {
+                ChildProcess watchers =
+                        new ChildProcess("watchers", cluster.restUrl().replaceFirst("http", "ws") + "/ws")) {
             side.flood("warm", 50_000, 0);
             for (String topic : topics) {
                 for (int count : clients) {
@@ -59,14 +60,14 @@ final class LiveBenchmark extends Benchmark {
     }
 
     private void measure(
-            Report report, Cluster cluster, CoordinatorSide side, Player watchers, String topic, int count) {
+            Report report, Cluster cluster, CoordinatorSide side, ChildProcess watchers, String topic, int count) {
         watchers.ask("reset");
         Duration before = cluster.coordinatorCpu();
         side.reset();
         side.submit(new Submitter.Order("live-" + topic.hashCode() + "-" + count, rate * seconds, rate, "all", 0));
         double share = cluster.coordinatorCpu().minus(before).toMillis() / 1e3 / seconds;
         JsonNode heard = watchers.ask("figures");
-        Histogram ages = Moments.decode(heard.get("ages").asString());
+        Histogram ages = Timestamps.decode(heard.get("ages").asString());
         double each = Math.max(1, count) * seconds;
         report.row(
                 topic,

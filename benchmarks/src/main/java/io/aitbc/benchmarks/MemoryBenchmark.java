@@ -13,7 +13,7 @@ import picocli.CommandLine.Option;
 @Command(name = "memory", description = "Bytes per waiting, in-flight and finished task, in coordinator and Redis.")
 final class MemoryBenchmark extends Benchmark {
     private static final int AGENTS = 100;
-    private static final Duration LONG = Duration.ofMinutes(5);
+    private static final Duration TIMEOUT = Duration.ofMinutes(5);
 
     @Option(names = "--tasks", defaultValue = "100000", description = "How many")
     private int tasks;
@@ -37,10 +37,10 @@ final class MemoryBenchmark extends Benchmark {
                 side.reset();
                 side.pause();
                 side.submit(new Submitter.Order("waiting" + i, tasks, 0, "all", 0));
-                Cluster.await("all to be known", LONG, () -> keys(side) >= known + tasks);
+                Cluster.await("all to be known", TIMEOUT, () -> keys(side) >= known + tasks);
                 waiting.add(Usage.of(cluster, side).minus(empty));
                 side.resume();
-                Cluster.await("all to be given", LONG, () -> held(side) == tasks);
+                Cluster.await("all to be given", TIMEOUT, () -> held(side) == tasks);
                 held.add(Usage.of(cluster, side).minus(empty));
                 side.working();
                 side.awaitSettled(tasks);

@@ -44,9 +44,9 @@ final class PeersBenchmark extends Benchmark {
             split = ",",
             defaultValue = "COORDINATOR,RABBITMQ,BULLMQ,CELERY",
             description = "Who is measured: ${COMPLETION-CANDIDATES}")
-    private Set<Whom> whom = Set.of();
+    private Set<PeerKind> whom = Set.of();
 
-    private enum Whom {
+    private enum PeerKind {
         COORDINATOR("agent-coordinator", "", "") {
             @Override
             Peer start(int agents) {
@@ -95,7 +95,7 @@ final class PeersBenchmark extends Benchmark {
         private final String needs;
         private final String lacks;
 
-        Whom(String title, String needs, String lacks) {
+        PeerKind(String title, String needs, String lacks) {
             this.title = title;
             this.needs = needs;
             this.lacks = lacks;
@@ -125,18 +125,18 @@ final class PeersBenchmark extends Benchmark {
                         "each time",
                         "what it lacks")
                 .bars("tasks/s", 1);
-        Map<Whom, Peer> peers = new EnumMap<>(Whom.class);
-        Map<Whom, List<Double>> rates = new EnumMap<>(Whom.class);
+        Map<PeerKind, Peer> peers = new EnumMap<>(PeerKind.class);
+        Map<PeerKind, List<Double>> rates = new EnumMap<>(PeerKind.class);
         try {
             // So that all are ready before the first is measured: what the machine does otherwise comes to all of them.
-            for (Whom one : whom) {
+            for (PeerKind one : whom) {
                 attempt(one, peers, report, () -> {
                     peers.put(one, one.start(agents));
                     warmUp(one, peers.get(one));
                 });
             }
             for (int i = 0; i < times; i++) {
-                for (Whom one : List.copyOf(peers.keySet())) {
+                for (PeerKind one : List.copyOf(peers.keySet())) {
                     attempt(one, peers, report, () -> {
                         double rate = peers.get(one).flood(one.tasks(tasks));
                         System.out.printf(Locale.ROOT, "  %s: %.0f tasks/s%n", one.title, rate);
@@ -147,11 +147,11 @@ final class PeersBenchmark extends Benchmark {
         } finally {
             peers.keySet().forEach(one -> close(one, peers.get(one)));
         }
-        peers.keySet().forEach(one -> report(one, rates.get(one), rates.get(Whom.COORDINATOR), report));
+        peers.keySet().forEach(one -> report(one, rates.get(one), rates.get(PeerKind.COORDINATOR), report));
         return List.of(report);
     }
 
-    private void warmUp(Whom one, Peer peer) {
+    private void warmUp(PeerKind one, Peer peer) {
         int floods = one.warmUp((warmUp + tasks - 1) / tasks);
         for (int i = 0; i < floods; i++) {
             peer.flood(one.tasks(tasks));
@@ -159,7 +159,7 @@ final class PeersBenchmark extends Benchmark {
     }
 
     /** One that is not installed, or fails, is left out from then on. */
-    private static void attempt(Whom one, Map<Whom, Peer> peers, Report report, Runnable action) {
+    private static void attempt(PeerKind one, Map<PeerKind, Peer> peers, Report report, Runnable action) {
         try {
             action.run();
         } catch (RuntimeException e) {
@@ -171,7 +171,7 @@ final class PeersBenchmark extends Benchmark {
         }
     }
 
-    private static void close(Whom one, Peer peer) {
+    private static void close(PeerKind one, Peer peer) {
         try {
             peer.close();
         } catch (RuntimeException e) {
@@ -179,7 +179,7 @@ final class PeersBenchmark extends Benchmark {
         }
     }
 
-    private static void report(Whom one, List<Double> own, @Nullable List<Double> coordinators, Report report) {
+    private static void report(PeerKind one, List<Double> own, @Nullable List<Double> coordinators, Report report) {
         String share = coordinators == null || coordinators.size() < own.size()
                 ? ""
                 : rounded(

@@ -50,7 +50,7 @@ final class RabbitAgents {
                 channel.confirmSelect();
                 channel.basicConsume(TASKS, false, new Agent(channel));
             }
-            Player.listen(order -> Map.of());
+            ChildProcess.listen(order -> Map.of());
         }
     }
 
@@ -103,7 +103,7 @@ final class RabbitAgents {
                     settled.incrementAndGet();
                 }
             });
-            Player.listen(order -> flood(tasks, settled, Integer.parseInt(order.get(0))));
+            ChildProcess.listen(order -> flood(tasks, settled, Integer.parseInt(order.get(0))));
         }
     }
 

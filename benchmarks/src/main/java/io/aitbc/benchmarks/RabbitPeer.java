@@ -14,7 +14,7 @@ final class RabbitPeer implements Peer {
     private static final String SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server";
 
     private final List<AutoCloseable> parts = new ArrayList<>();
-    private final Player submitter;
+    private final ChildProcess submitter;
 
     RabbitPeer(int agents) {
         int port = LocalStack.freePort();
@@ -35,11 +35,11 @@ final class RabbitPeer implements Peer {
         parts.add(() -> Peer.end(server));
         try {
             Cluster.await("RabbitMQ", Duration.ofMinutes(1), () -> answers("" + port));
-            Player workers = new Player("rabbit-agents", port, agents);
+            ChildProcess workers = new ChildProcess("rabbit-agents", port, agents);
             parts.add(workers);
             // They make the queues.
             workers.ask("ready");
-            submitter = new Player("rabbit-submitter", port);
+            submitter = new ChildProcess("rabbit-submitter", port);
             parts.add(submitter);
         } catch (RuntimeException e) {
             close();

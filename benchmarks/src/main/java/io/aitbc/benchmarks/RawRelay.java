@@ -30,7 +30,7 @@ import org.jspecify.annotations.Nullable;
  */
 final class RawRelay implements AutoCloseable {
     private static final int ASSIGNMENT_BYTES = 560;
-    private static final int MOST_OPEN = 2;
+    private static final int MAX_PENDING = 2;
 
     private final Topics topics;
     private final List<String> agents;
@@ -40,7 +40,7 @@ final class RawRelay implements AutoCloseable {
     private final Thread relaying = new Thread(this::relay, "relay");
     private final Thread settling = new Thread(this::settle, "results");
     private final AtomicLong settled = new AtomicLong();
-    private Histogram latencies = Moments.histogram();
+    private Histogram latencies = Timestamps.histogram();
     /** Whose turn it is. */
     private int next;
 
@@ -82,11 +82,11 @@ final class RawRelay implements AutoCloseable {
         try (RawRelay relay = new RawRelay(args[0], args[1], Integer.parseInt(args[2]), fence, settings)) {
             relay.relaying.start();
             relay.settling.start();
-            Player.listen(order -> relay.obey(order.get(0)));
+            ChildProcess.listen(order -> relay.execute(order.get(0)));
         }
     }
 
-    private Object obey(String order) {
+    private Object execute(String order) {
         switch (order) {
             case "pause" -> paused = true;
             case "resume" -> paused = false;
@@ -103,18 +103,18 @@ final class RawRelay implements AutoCloseable {
     }
 
     private synchronized void reset() {
-        latencies = Moments.histogram();
+        latencies = Timestamps.histogram();
         settled.set(0);
     }
 
     private synchronized Object encodedLatencies() {
-        return Map.of("latencies", Moments.encode(latencies));
+        return Map.of("latencies", Timestamps.encode(latencies));
     }
 
-    private KafkaConsumer<String, byte[]> consumer(String group, List<String> from, int mostRecords) {
+    private KafkaConsumer<String, byte[]> consumer(String group, List<String> from, int maxRecords) {
         Map<String, Object> config = new HashMap<>(base);
         config.put("group.id", topics.prefix() + group);
-        config.put("max.poll.records", mostRecords);
+        config.put("max.poll.records", maxRecords);
         KafkaConsumer<String, byte[]> consumer =
                 new KafkaConsumer<>(config, new StringDeserializer(), new ByteArrayDeserializer());
         consumer.subscribe(from);
@@ -134,16 +134,16 @@ final class RawRelay implements AutoCloseable {
                 ConsumerRecords<String, byte[]> polled =
                         consumer.poll(open.isEmpty() ? Duration.ofMillis(100) : Duration.ZERO);
                 if (fence == null) {
-                    polled.forEach(this::giveOut);
+                    polled.forEach(this::assign);
                 } else if (!polled.isEmpty()) {
                     List<ConsumerRecord<String, byte[]>> tasks = list(polled);
                     open.add(new Batch(tasks, fence.grant(tasks)));
                 }
                 // While Redis has one batch the one before is given out.
-                while (open.size() > MOST_OPEN || polled.isEmpty() && !open.isEmpty()) {
+                while (open.size() > MAX_PENDING || polled.isEmpty() && !open.isEmpty()) {
                     Batch batch = open.remove();
                     batch.granted.join();
-                    batch.tasks.forEach(this::giveOut);
+                    batch.tasks.forEach(this::assign);
                 }
                 if (System.nanoTime() >= nextCommit) {
                     consumer.commitAsync();
@@ -153,7 +153,7 @@ final class RawRelay implements AutoCloseable {
         }
     }
 
-    private void giveOut(ConsumerRecord<String, byte[]> task) {
+    private void assign(ConsumerRecord<String, byte[]> task) {
         String agent = agents.get(next++ % agents.size());
         producer.send(new ProducerRecord<>(
                 topics.assignments(agent),
@@ -175,17 +175,17 @@ final class RawRelay implements AutoCloseable {
                     if (fence != null) {
                         fence.settle(list(records)).join();
                     }
-                    note(records);
+                    recordLatencies(records);
                     consumer.commitSync();
                 }
             }
         }
     }
 
-    private synchronized void note(ConsumerRecords<String, byte[]> records) {
-        long now = Moments.now();
+    private synchronized void recordLatencies(ConsumerRecords<String, byte[]> records) {
+        long now = Timestamps.now();
         for (ConsumerRecord<String, byte[]> record : records) {
-            Moments.record(latencies, now - Moments.submittedAt(record.key()));
+            Timestamps.record(latencies, now - Timestamps.submittedAt(record.key()));
         }
         settled.addAndGet(records.count());
     }

@@ -15,11 +15,11 @@ import org.apache.kafka.common.config.TopicConfig;
 /** The same topics and clients with a bare copy in between. */
 final class RawSide extends Side {
     private static final int PARTITIONS = 12;
-    private static final int MADE_AT_ONCE = 500;
+    private static final int CREATE_BATCH = 500;
 
     private final Cluster cluster;
     private final boolean fenced;
-    private final Player relay;
+    private final ChildProcess relay;
 
     static RawSide bare(Cluster cluster, int agentCount) {
         return new RawSide(cluster, "raw.", agentCount, false);
@@ -31,10 +31,10 @@ final class RawSide extends Side {
     }
 
     private RawSide(Cluster cluster, String prefix, int agentCount, boolean fenced) {
-        super(makeTopics(cluster, prefix, agentCount), prefix, agentCount, 1);
+        super(createTopics(cluster, prefix, agentCount), prefix, agentCount, 1);
         this.cluster = cluster;
         this.fenced = fenced;
-        relay = new Player(
+        relay = new ChildProcess(
                 "relay",
                 cluster.bootstrapServers(),
                 prefix,
@@ -45,7 +45,7 @@ final class RawSide extends Side {
         agents.ask("work");
     }
 
-    private static Cluster makeTopics(Cluster cluster, String prefix, int agentCount) {
+    private static Cluster createTopics(Cluster cluster, String prefix, int agentCount) {
         Topics topics = new Topics(prefix);
         List<NewTopic> wanted = new ArrayList<>();
         topics.tasks().forEach(name -> wanted.add(new NewTopic(name, PARTITIONS, (short) 1)));
@@ -55,8 +55,8 @@ final class RawSide extends Side {
                 .forEach(id -> wanted.add(new NewTopic(topics.assignments(id), 1, (short) 1)
                         .configs(Map.of(TopicConfig.SEGMENT_INDEX_BYTES_CONFIG, indexBytes))));
         try (Admin admin = Admin.create(Map.of("bootstrap.servers", cluster.bootstrapServers()))) {
-            for (int from = 0; from < wanted.size(); from += MADE_AT_ONCE) {
-                admin.createTopics(wanted.subList(from, Math.min(wanted.size(), from + MADE_AT_ONCE)))
+            for (int from = 0; from < wanted.size(); from += CREATE_BATCH) {
+                admin.createTopics(wanted.subList(from, Math.min(wanted.size(), from + CREATE_BATCH)))
                         .all()
                         .get();
             }
@@ -89,7 +89,7 @@ final class RawSide extends Side {
 
     @Override
     Histogram untilSettled(String run) {
-        return Moments.decode(relay.ask("latencies").get("latencies").asString());
+        return Timestamps.decode(relay.ask("latencies").get("latencies").asString());
     }
 
     @Override

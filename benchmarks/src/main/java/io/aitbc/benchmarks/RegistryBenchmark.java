@@ -25,7 +25,7 @@ import picocli.CommandLine.Option;
 /** What agents cost that are there and say so. */
 @Command(name = "registry", description = "What agents cost: heartbeats, memory, finding one.")
 final class RegistryBenchmark extends Benchmark {
-    private static final Duration LONG = Duration.ofMinutes(5);
+    private static final Duration TIMEOUT = Duration.ofMinutes(5);
     private static final Duration HEARTBEAT_EVERY = Duration.ofSeconds(10);
     /** Until what the burst left to compile and to collect is done. */
     private static final Duration SETTLE = Duration.ofSeconds(20);
@@ -76,11 +76,11 @@ final class RegistryBenchmark extends Benchmark {
 
             long start = System.nanoTime();
             for (int i = 0; i < agents; i++) {
-                beat(producer, i, 0);
+                sendHeartbeat(producer, i, 0);
             }
-            Cluster.await("all agents", LONG, () -> redis.sync().scard("agents:active") == agents);
+            Cluster.await("all agents", TIMEOUT, () -> redis.sync().scard("agents:active") == agents);
             Duration registered = Duration.ofNanos(System.nanoTime() - start);
-            say("%d agents registered", agents);
+            print("%d agents registered", agents);
 
             long redisBytes = (usedMemory(redis) - redisBefore) / agents;
             long heapBytes = (cluster.coordinatorHeapBytes() - heapBefore) / agents;
@@ -88,14 +88,14 @@ final class RegistryBenchmark extends Benchmark {
             // First, because it warms up what the usual pace is measured with.
             double perCore = burst(cluster, redis, producer, agents);
             double raw = raw(cluster, redis, agents + (long) burst);
-            say("%.0f heartbeats/s per core, bare clients %.0f", perCore, raw);
+            print("%.0f heartbeats/s per core, bare clients %.0f", perCore, raw);
 
             Cluster.pause(SETTLE);
             Usage idle = usage(cluster, () -> Cluster.pause(Duration.ofSeconds(seconds)));
             // Once to warm up: what comes seldom is compiled late.
-            beatSteadily(producer, agents);
-            Usage beating = usage(cluster, () -> beatSteadily(producer, agents));
-            say("idle %s, beating %s", idle, beating);
+            sendSteadily(producer, agents);
+            Usage beating = usage(cluster, () -> sendSteadily(producer, agents));
+            print("idle %s, beating %s", idle, beating);
 
             long[] finds = times(FINDS, i -> cluster.get("/agents/" + id(i * 7919 % agents)));
             long[] hashes = times(FINDS, i -> redis.sync().hgetall("agent:" + id(i * 7919 % agents)));
@@ -132,14 +132,14 @@ final class RegistryBenchmark extends Benchmark {
                 cluster.redisCpu().minus(redisBefore).toMillis() / 10.0 / seconds);
     }
 
-    private int beats() {
+    private int heartbeatRounds() {
         return (int) (seconds / HEARTBEAT_EVERY.toSeconds());
     }
 
     /** Every agent in turn, evenly over the time between two heartbeats. */
-    private void beatSteadily(KafkaProducer<String, byte[]> producer, int agents) {
+    private void sendSteadily(KafkaProducer<String, byte[]> producer, int agents) {
         long start = System.nanoTime();
-        for (int round = 0; round < beats(); round++) {
+        for (int round = 0; round < heartbeatRounds(); round++) {
             for (int i = 0; i < agents; i++) {
                 long due = start
                         + HEARTBEAT_EVERY.toNanos() * round
@@ -148,10 +148,10 @@ final class RegistryBenchmark extends Benchmark {
                 if (early > 1_000_000) {
                     Cluster.pause(Duration.ofNanos(early));
                 }
-                beat(producer, i, round + 1);
+                sendHeartbeat(producer, i, round + 1);
             }
         }
-        long left = start + HEARTBEAT_EVERY.toNanos() * beats() - System.nanoTime();
+        long left = start + HEARTBEAT_EVERY.toNanos() * heartbeatRounds() - System.nanoTime();
         Cluster.pause(Duration.ofNanos(Math.max(0, left)));
     }
 
@@ -163,12 +163,12 @@ final class RegistryBenchmark extends Benchmark {
             int agents) {
         Duration before = cluster.coordinatorCpu();
         for (int i = 0; i < burst; i++) {
-            beat(producer, i % agents, 1_000 + i / agents);
+            sendHeartbeat(producer, i % agents, 1_000 + i / agents);
         }
         // Of the last agent, what it said last.
         int last = (burst - 1) % agents;
         String marker = "\"round\":" + (double) (1_000 + (burst - 1) / agents);
-        Cluster.await("all heartbeats", LONG, () -> {
+        Cluster.await("all heartbeats", TIMEOUT, () -> {
             String metrics = redis.sync().hget("agent:" + id(last), "load_metrics");
             return metrics != null && metrics.contains(marker);
         });
@@ -193,7 +193,7 @@ final class RegistryBenchmark extends Benchmark {
         cluster.put("/agents/" + agentId + "/status", "{\"status\":\"" + status + "\"}");
         Cluster.await(
                 "the view",
-                LONG,
+                TIMEOUT,
                 () -> cluster.get("/load-balancer/stats")
                                 .at("/stats/active_agents")
                                 .asInt()
@@ -219,7 +219,7 @@ final class RegistryBenchmark extends Benchmark {
         return sortedNanos[(int) (share * (sortedNanos.length - 1))] / 1e6;
     }
 
-    private static void beat(KafkaProducer<String, byte[]> producer, int number, int round) {
+    private static void sendHeartbeat(KafkaProducer<String, byte[]> producer, int number, int round) {
         String id = id(number);
         Registration registration = new Registration(
                 id,
@@ -259,7 +259,7 @@ final class RegistryBenchmark extends Benchmark {
                 .orElseThrow();
     }
 
-    private static void say(String format, Object... values) {
+    private static void print(String format, Object... values) {
         System.out.println(text(format, values));
     }
 

@@ -28,8 +28,8 @@ final class Report {
     private final Map<String, Map<Double, Double>> curves = new LinkedHashMap<>();
     private List<Integer> bars = List.of();
     private boolean stacked;
-    private String across = "";
-    private String upwards = "";
+    private String xTitle = "";
+    private String yTitle = "";
 
     Report(String title, String... columns) {
         this.title = title;
@@ -45,7 +45,7 @@ final class Report {
      * says what they are of.
      */
     Report bars(String vertical, Integer... ofColumns) {
-        upwards = vertical;
+        yTitle = vertical;
         bars = List.of(ofColumns);
         return this;
     }
@@ -58,8 +58,8 @@ final class Report {
 
     /** Lets there be a picture of curves. */
     void axes(String horizontal, String vertical) {
-        across = horizontal;
-        upwards = vertical;
+        xTitle = horizontal;
+        yTitle = vertical;
     }
 
     /** A point of a curve, from left to right. */
@@ -116,8 +116,8 @@ final class Report {
                 .width(900)
                 .height(450)
                 .title(title)
-                .xAxisTitle(across)
-                .yAxisTitle(upwards)
+                .xAxisTitle(xTitle)
+                .yAxisTitle(yTitle)
                 .build();
         chart.getStyler().setXAxisLogarithmic(true).setYAxisMin(0.0);
         curves.forEach(
@@ -130,7 +130,7 @@ final class Report {
                 .width(1_200)
                 .height(600)
                 .title(title.replaceAll("[:;].*", ""))
-                .yAxisTitle(upwards)
+                .yAxisTitle(yTitle)
                 .build();
         chart.getStyler().setStacked(stacked).setXAxisLabelRotation(45).setYAxisDecimalPattern("#,###");
         List<String> labels = rows.stream()

@@ -7,16 +7,16 @@ import org.HdrHistogram.Histogram;
 
 /** One of those that bring tasks from who submits to agents, and their results back, with an own set of topics, clients and agents. */
 abstract sealed class Side implements AutoCloseable permits CoordinatorSide, RawSide {
-    private static final Duration LONG = Duration.ofMinutes(10);
+    private static final Duration TIMEOUT = Duration.ofMinutes(10);
 
-    final Player agents;
-    private final Player submitter;
+    final ChildProcess agents;
+    private final ChildProcess submitter;
     private final Cluster cluster;
 
     Side(Cluster cluster, String prefix, int agentCount, int capacity) {
         this.cluster = cluster;
-        agents = new Player("agents", cluster.bootstrapServers(), prefix, agentCount, capacity);
-        submitter = new Player("submitter", cluster.bootstrapServers(), prefix);
+        agents = new ChildProcess("agents", cluster.bootstrapServers(), prefix, agentCount, capacity);
+        submitter = new ChildProcess("submitter", cluster.bootstrapServers(), prefix);
     }
 
     /** How many tasks are settled since the last reset. */
@@ -40,7 +40,7 @@ abstract sealed class Side implements AutoCloseable permits CoordinatorSide, Raw
     }
 
     /** Processor time of each process that takes part. */
-    Map<String, Duration> everyone() {
+    Map<String, Duration> cpuByProcess() {
         Map<String, Duration> all = new LinkedHashMap<>();
         all.put("who submits", submitter.cpu());
         all.put("Kafka", cluster.kafkaCpu());
@@ -57,23 +57,23 @@ abstract sealed class Side implements AutoCloseable permits CoordinatorSide, Raw
     /** Tasks per second, from the first that is submitted to the last that is settled. */
     double flood(String run, int count, int groups) {
         reset();
-        long first = Moments.now();
+        long first = Timestamps.now();
         submit(new Submitter.Order(run, count, 0, "all", groups));
         awaitSettled(count);
-        return count * 1e6 / (Moments.now() - first);
+        return count * 1e6 / (Timestamps.now() - first);
     }
 
     /** Tasks per second, of tasks that all wait already, from when they may go. */
     double drain(String run, int count, String priority) {
-        holdUp(new Submitter.Order(run, count, 0, priority, 0));
-        long start = Moments.now();
+        fillBacklog(new Submitter.Order(run, count, 0, priority, 0));
+        long start = Timestamps.now();
         resume();
         awaitSettled(count);
-        return count * 1e6 / (Moments.now() - start);
+        return count * 1e6 / (Timestamps.now() - start);
     }
 
     /** Lets tasks wait, until windows are full and everything is quiet. */
-    void holdUp(Submitter.Order order) {
+    void fillBacklog(Submitter.Order order) {
         reset();
         pause();
         submit(order);
@@ -81,17 +81,17 @@ abstract sealed class Side implements AutoCloseable permits CoordinatorSide, Raw
     }
 
     void awaitSettled(long count) {
-        Cluster.await(count + " settled tasks", LONG, () -> settled() >= count);
+        Cluster.await(count + " settled tasks", TIMEOUT, () -> settled() >= count);
     }
 
     /** From when each task was to be submitted until an agent had it, since the last reset. */
     Histogram untilReached() {
-        return Moments.decode(agents.ask("figures").get("reached").asString());
+        return Timestamps.decode(agents.ask("figures").get("reached").asString());
     }
 
     /** The same of urgent tasks. */
     Histogram urgentUntilReached() {
-        return Moments.decode(agents.ask("figures").get("urgent").asString());
+        return Timestamps.decode(agents.ask("figures").get("urgent").asString());
     }
 
     @Override

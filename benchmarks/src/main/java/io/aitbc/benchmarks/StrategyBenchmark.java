@@ -24,7 +24,7 @@ import picocli.CommandLine.Option;
 /** Who gets how much: the same tasks for the same unequal agents, by each strategy in turn. */
 @Command(name = "strategies", description = "Who gets how many of the same tasks, by strategy.")
 final class StrategyBenchmark extends Benchmark {
-    private static final Duration LONG = Duration.ofMinutes(2);
+    private static final Duration TIMEOUT = Duration.ofMinutes(2);
     private static final List<Location> CITIES =
             List.of(new Location(52.37, 4.89), new Location(1.35, 103.82), new Location(38.95, -77.45));
 
@@ -42,7 +42,7 @@ final class StrategyBenchmark extends Benchmark {
                 PlainAgents running = new PlainAgents(cluster.bootstrapServers(), agents)) {
             Cluster.await(
                     "all agents",
-                    LONG,
+                    TIMEOUT,
                     () -> cluster.get("/load-balancer/stats")
                                     .at("/stats/active_agents")
                                     .asInt()
@@ -52,7 +52,7 @@ final class StrategyBenchmark extends Benchmark {
                 cluster.put("/load-balancer/strategy", "{\"strategy\":\"" + strategy.wireName() + "\"}");
                 Map<String, Integer> before = running.counts();
                 submit(cluster, strategy);
-                Cluster.await(strategy.wireName(), LONG, () -> sum(running.counts()) - sum(before) >= tasks);
+                Cluster.await(strategy.wireName(), TIMEOUT, () -> sum(running.counts()) - sum(before) >= tasks);
                 Map<String, Integer> got = running.counts();
                 before.forEach((id, count) -> got.merge(id, -count, Integer::sum));
                 counts.put(strategy, got);

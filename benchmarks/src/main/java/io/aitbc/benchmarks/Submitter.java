@@ -63,30 +63,30 @@ final class Submitter implements AutoCloseable {
 
     static void play(String[] args) throws IOException {
         try (Submitter submitter = new Submitter(args[0], args[1])) {
-            Player.listen(order -> submitter.submit(Order.of(order)));
+            ChildProcess.listen(order -> submitter.submit(Order.of(order)));
         }
     }
 
     private Object submit(Order order) {
         List<Priority> priorities = order.priorities();
-        long start = Moments.now();
+        long start = Timestamps.now();
         for (int i = 0; i < order.count(); i++) {
-            long at = Moments.now();
+            long at = Timestamps.now();
             if (order.perSecond() > 0) {
                 // Whatever was late, it counts from when it should have been.
                 long due = start + (long) (i * 1_000_000L / order.perSecond());
                 while (at < due) {
                     LockSupport.parkNanos(Math.min(1_000_000, (due - at) * 1_000));
-                    at = Moments.now();
+                    at = Timestamps.now();
                 }
                 at = due;
             }
-            String id = Moments.taskId(order.run(), i, at);
+            String id = Timestamps.taskId(order.run(), i, at);
             producer.send(new ProducerRecord<>(
                     topics.tasks(priorities.get(i % priorities.size())), id, task(id, order.groups(), i)));
         }
         producer.flush();
-        return Map.of("first", start, "acknowledged", Moments.now());
+        return Map.of("first", start, "acknowledged", Timestamps.now());
     }
 
     private static byte[] task(String id, int groups, int number) {
@@ -95,7 +95,7 @@ final class Submitter implements AutoCloseable {
                 : groups < 0
                         ? ",\"requirements\":{\"capabilities\":[\"of-nobody\"]}"
                         : ",\"requirements\":{\"capabilities\":[\"memory>="
-                                + number % groups * BareAgents.MOST_MEMORY / groups + "\"]}";
+                                + number % groups * BareAgents.MAX_MEMORY / groups + "\"]}";
         String start = "{\"task_id\":\"" + id + "\"" + requirements + ",\"task_data\":{\"text\":\"";
         String end = "\"}}";
         return (start + "x".repeat(Math.max(0, BYTES - start.length() - end.length())) + end)

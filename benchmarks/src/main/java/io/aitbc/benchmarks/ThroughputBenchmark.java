@@ -70,14 +70,14 @@ final class ThroughputBenchmark extends Benchmark {
             coordinator.flood("warm", warmUp, 0);
             raw.flood("warm", warmUp, 0);
             fenced.flood("warm", warmUp, 0);
-            Turns floods = new Turns();
+            Rounds floods = new Rounds();
             for (int i = 0; i < times; i++) {
                 String run = "flood" + i;
                 floods.add(raw, fenced, coordinator, tasks, side -> side.flood(run, tasks, 0));
             }
             floods.report(report, costs, agents, "flood");
             if (waiting > 0 && agents == drainAgents) {
-                Turns drains = new Turns();
+                Rounds drains = new Rounds();
                 for (int i = 0; i < times; i++) {
                     String run = "drain" + i;
                     drains.add(raw, fenced, coordinator, waiting, side -> side.drain(run, waiting, "all"));
@@ -92,7 +92,7 @@ final class ThroughputBenchmark extends Benchmark {
     }
 
     /** The same on all sides, one after the other, several times. */
-    private static final class Turns {
+    private static final class Rounds {
         private final Measured coordinator = new Measured("coordinator");
         private final Measured raw = new Measured("raw relay");
         private final Measured fenced = new Measured("with a fence");
@@ -147,11 +147,11 @@ final class ThroughputBenchmark extends Benchmark {
         }
 
         double add(Side measured, int tasks, Measurement measurement) {
-            Map<String, Duration> before = measured.everyone();
+            Map<String, Duration> before = measured.cpuByProcess();
             double rate = measurement.perSecond(measured);
             rates.add(rate);
             Map<String, Double> spent = new HashMap<>();
-            measured.everyone()
+            measured.cpuByProcess()
                     .forEach((who, time) ->
                             spent.put(who, time.minus(before.get(who)).toNanos() / 1e3 / tasks));
             spent.put(

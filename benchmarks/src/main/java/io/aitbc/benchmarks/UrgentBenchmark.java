@@ -14,7 +14,7 @@ final class UrgentBenchmark extends Benchmark {
     private static final int AGENTS = 100;
     private static final int PER_SECOND = 20;
     /** So many low ones are settled before the first urgent one comes. */
-    private static final int UNDER_WAY = 20_000;
+    private static final int WARM_UP = 20_000;
 
     @Option(names = "--backlogs", split = ",", defaultValue = "0,1000000", description = "Low tasks that wait")
     private List<Integer> backlogs = List.of();
@@ -52,13 +52,13 @@ final class UrgentBenchmark extends Benchmark {
     }
 
     private void measure(Report report, CoordinatorSide side, int capacity, int backlog) {
-        Histogram all = Moments.histogram();
+        Histogram all = Timestamps.histogram();
         List<Double> left = new ArrayList<>();
         for (int i = 0; i < times; i++) {
             String run = backlog + "-" + i;
             if (backlog > 0) {
                 side.fill("low" + run, backlog);
-                side.release(Math.min(UNDER_WAY, backlog));
+                side.release(Math.min(WARM_UP, backlog));
             }
             int urgent = PER_SECOND * seconds;
             side.reset();

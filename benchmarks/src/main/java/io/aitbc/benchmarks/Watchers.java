@@ -20,7 +20,7 @@ final class Watchers implements AutoCloseable {
     private final List<WebSocket> sockets = new ArrayList<>();
     private long messages;
     private long bytes;
-    private Histogram ages = Moments.histogram();
+    private Histogram ages = Timestamps.histogram();
 
     private Watchers(String address) {
         this.address = URI.create(address);
@@ -28,11 +28,11 @@ final class Watchers implements AutoCloseable {
 
     static void play(String[] args) throws IOException {
         try (Watchers watchers = new Watchers(args[0])) {
-            Player.listen(watchers::obey);
+            ChildProcess.listen(watchers::execute);
         }
     }
 
-    private Object obey(List<String> order) {
+    private Object execute(List<String> order) {
         switch (order.get(0)) {
             case "watch" -> watch(Integer.parseInt(order.get(1)), order.get(2));
             case "leave" -> {
@@ -62,17 +62,17 @@ final class Watchers implements AutoCloseable {
     private synchronized void reset() {
         messages = 0;
         bytes = 0;
-        ages = Moments.histogram();
+        ages = Timestamps.histogram();
     }
 
     private synchronized Object figures() {
-        return Map.of("messages", messages, "bytes", bytes, "ages", Moments.encode(ages));
+        return Map.of("messages", messages, "bytes", bytes, "ages", Timestamps.encode(ages));
     }
 
-    private synchronized void heard(int length, long age) {
+    private synchronized void record(int length, long age) {
         messages++;
         bytes += length;
-        Moments.record(ages, age);
+        Timestamps.record(ages, age);
     }
 
     @Override
@@ -93,7 +93,7 @@ final class Watchers implements AutoCloseable {
             }
             length += part.length();
             if (last) {
-                heard(length, Moments.now() - Moments.of(at));
+                record(length, Timestamps.now() - Timestamps.of(at));
                 length = 0;
             }
             socket.request(1);

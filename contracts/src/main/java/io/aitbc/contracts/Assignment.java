@@ -39,7 +39,8 @@ public record Assignment(
         @JsonProperty("deadline") Instant deadline,
         @JsonAnySetter @JsonAnyGetter Map<String, JsonNode> unknown) {
 
-    private static final Set<String> OWN_NAMES = Set.of("type", "assignment_id", "agent_id", "assigned_at", "deadline");
+    private static final Set<String> OWN_FIELDS =
+            Set.of("type", "assignment_id", "agent_id", "assigned_at", "deadline");
 
     public Assignment {
         Ids.check("task_id", taskId);
@@ -77,17 +78,17 @@ public record Assignment(
                 task.submittedAt(),
                 assignedAt,
                 assignedAt.plusSeconds(task.timeoutSeconds()),
-                withoutOwnNames(task.unknown()));
+                withoutOwnFields(task.unknown()));
     }
 
     /** Removes unknown task fields that collide with an assignment's own fields or with the message type. */
-    private static Map<String, JsonNode> withoutOwnNames(Map<String, JsonNode> unknown) {
-        if (OWN_NAMES.stream().noneMatch(unknown::containsKey)) {
+    private static Map<String, JsonNode> withoutOwnFields(Map<String, JsonNode> unknown) {
+        if (OWN_FIELDS.stream().noneMatch(unknown::containsKey)) {
             return unknown;
         }
-        Map<String, JsonNode> passedOn = new LinkedHashMap<>(unknown);
-        passedOn.keySet().removeAll(OWN_NAMES);
-        return passedOn;
+        Map<String, JsonNode> forwarded = new LinkedHashMap<>(unknown);
+        forwarded.keySet().removeAll(OWN_FIELDS);
+        return forwarded;
     }
 
     /** The task of this attempt, as of the time of assignment. */

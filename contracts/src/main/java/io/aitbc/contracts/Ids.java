@@ -11,7 +11,7 @@ public final class Ids {
     public static final String RULE = "must be 1 to 200 characters of A-Z a-z 0-9 . _ - and neither . nor ..";
 
     /** Reserved words that follow {@code /tasks/} in REST paths, in the position of a task id. */
-    public static final Set<String> TAKEN_BY_PATHS = Set.of("status", "queues", "submit", "dead-letter");
+    public static final Set<String> RESERVED_IDS = Set.of("status", "queues", "submit", "dead-letter");
 
     private static final int MAX_LENGTH = 200;
 
@@ -20,16 +20,16 @@ public final class Ids {
     /** @throws IllegalArgumentException if the value is missing or not a valid id */
     static String check(String field, @Nullable String value) {
         Checks.required(field, value);
-        if (value.isEmpty() || value.length() > MAX_LENGTH || !isOfIdCharacters(value) || isStepInPath(value)) {
+        if (value.isEmpty() || value.length() > MAX_LENGTH || !hasOnlyIdCharacters(value) || isDotSegment(value)) {
             throw new IllegalArgumentException(field + " " + RULE + " but was \"" + Checks.shortened(value) + "\"");
         }
         return value;
     }
 
     /** @throws IllegalArgumentException if the value is missing or not a valid task id */
-    static String checkTask(String field, @Nullable String value) {
+    static String checkTaskId(String field, @Nullable String value) {
         check(field, value);
-        if (TAKEN_BY_PATHS.contains(value)) {
+        if (RESERVED_IDS.contains(value)) {
             throw new IllegalArgumentException(
                     field + " must not be \"" + value + "\": /tasks/" + value + " is a path of the REST interface");
         }
@@ -37,20 +37,20 @@ public final class Ids {
     }
 
     /** A plain loop, because several ids are checked per message: a stream took 5 % of the dispatching thread. */
-    private static boolean isOfIdCharacters(String value) {
+    private static boolean hasOnlyIdCharacters(String value) {
         for (int i = 0; i < value.length(); i++) {
-            if (!mayStandInId(value.charAt(i))) {
+            if (!isIdCharacter(value.charAt(i))) {
                 return false;
             }
         }
         return true;
     }
 
-    private static boolean mayStandInId(int c) {
+    private static boolean isIdCharacter(int c) {
         return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' || c == '_' || c == '-';
     }
 
-    private static boolean isStepInPath(String value) {
+    private static boolean isDotSegment(String value) {
         return value.charAt(0) == '.' && (value.length() == 1 || value.length() == 2 && value.charAt(1) == '.');
     }
 }

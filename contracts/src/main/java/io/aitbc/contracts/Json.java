@@ -36,13 +36,13 @@ public final class Json {
     /** Deeper documents are rejected; real tasks are far below this limit. */
     private static final int MAX_DEPTH = 200;
 
-    private static final int LONGEST_SENTENCE = 500;
+    private static final int MAX_SENTENCE_LENGTH = 500;
     private static final Pattern DUPLICATE = Pattern.compile("Duplicate property \"(.*)\" for .*", Pattern.DOTALL);
     /** Text that the parser adds about itself: configuration hints, and where the document starts. */
-    private static final Pattern ABOUT_THE_PARSER =
+    private static final Pattern PARSER_DETAIL =
             Pattern.compile("(: enable | \\((enable|not recognized|start marker|although)).*", Pattern.DOTALL);
 
-    private static final Pattern NAMES_A_LIBRARY = Pattern.compile("`|Feature|Constraints|\\b(java|tools)\\.");
+    private static final Pattern LIBRARY_DETAIL = Pattern.compile("`|Feature|Constraints|\\b(java|tools)\\.");
     private static final Pattern UNPRINTABLE = Pattern.compile("[\\p{Cc}\\p{Cs}]");
 
     public static final JsonMapper MAPPER = JsonMapper.builder(JsonFactory.builder()
@@ -62,7 +62,7 @@ public final class Json {
                     config -> config.setCoercion(CoercionInputShape.Integer, CoercionAction.Fail)
                             .setCoercion(CoercionInputShape.Float, CoercionAction.Fail)
                             .setCoercion(CoercionInputShape.Boolean, CoercionAction.Fail))
-            .addModule(new SimpleModule().addDeserializer(Instant.class, new TimeReader()))
+            .addModule(new SimpleModule().addDeserializer(Instant.class, new TimeDeserializer()))
             .build();
 
     private Json() {}
@@ -82,7 +82,7 @@ public final class Json {
     /** @throws MalformedMessageException with one sentence that says what is wrong with the bytes */
     public static <T> T read(byte[] json, Class<T> type) {
         try {
-            return present(MAPPER.readValue(json, type));
+            return requirePresent(MAPPER.readValue(json, type));
         } catch (JacksonException e) {
             throw new MalformedMessageException(reason(e), e);
         }
@@ -98,7 +98,7 @@ public final class Json {
     /** @throws MalformedMessageException with one sentence that says what is wrong with the document */
     public static <T> T read(JsonNode json, Class<T> type) {
         try {
-            return present(MAPPER.treeToValue(json, type));
+            return requirePresent(MAPPER.treeToValue(json, type));
         } catch (JacksonException e) {
             throw new MalformedMessageException(reason(e), e);
         }
@@ -108,7 +108,7 @@ public final class Json {
         return MAPPER.valueToTree(value);
     }
 
-    private static <T> T present(T value) {
+    private static <T> T requirePresent(T value) {
         if (value == null) {
             throw new MalformedMessageException("the message is null", null);
         }
@@ -117,20 +117,20 @@ public final class Json {
 
     /** Sanitises text for display: a single line of bounded length, whatever input it quotes. */
     public static String sentence(String text) {
-        String cut = text.length() <= LONGEST_SENTENCE ? text : text.substring(0, LONGEST_SENTENCE) + "…";
+        String cut = text.length() <= MAX_SENTENCE_LENGTH ? text : text.substring(0, MAX_SENTENCE_LENGTH) + "…";
         return UNPRINTABLE.matcher(cut).replaceAll("\uFFFD");
     }
 
     /** A message, and the paths of the fields in its document that are unknown in a message of this type. */
-    public record Read<T>(T message, List<String> unknownFields) {}
+    public record Parsed<T>(T message, List<String> unknownFields) {}
 
     /**
      * Reads a message that may have been written by hand, and collects fields that may be misspelt.
      *
      * @throws MalformedMessageException with one sentence that says what is wrong with the document
      */
-    public static <T> Read<T> readNoting(JsonNode json, Class<T> type) {
-        return new Read<>(read(json, type), UnknownFields.in(json, type));
+    public static <T> Parsed<T> readReportingUnknownFields(JsonNode json, Class<T> type) {
+        return new Parsed<>(read(json, type), UnknownFields.in(json, type));
     }
 
     /** A one-sentence explanation of what is wrong with a document, with the path to the error if known. */
@@ -154,9 +154,9 @@ public final class Json {
             return cause.getMessage();
         }
         String sentence =
-                ABOUT_THE_PARSER.matcher(firstSentence(e.getOriginalMessage())).replaceFirst("");
+                PARSER_DETAIL.matcher(firstSentence(e.getOriginalMessage())).replaceFirst("");
         return "not valid JSON" + location(e.getLocation())
-                + (NAMES_A_LIBRARY.matcher(sentence).find() ? "" : ": " + sentence);
+                + (LIBRARY_DETAIL.matcher(sentence).find() ? "" : ": " + sentence);
     }
 
     private static String reasonOfMismatch(MismatchedInputException e) {

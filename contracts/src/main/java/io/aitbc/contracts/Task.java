@@ -54,7 +54,7 @@ public record Task(
             taskId = taskData.get("task_id").asString();
         }
         if (taskId != null) {
-            Ids.checkTask("task_id", taskId);
+            Ids.checkTaskId("task_id", taskId);
         }
         requirements = onChain(chainId, requirements == null ? Requirements.NONE : requirements);
         maxAttempts = Checks.range("max_attempts", maxAttempts == null ? DEFAULT_MAX_ATTEMPTS : maxAttempts, 1, 100);
@@ -105,20 +105,20 @@ public record Task(
 
     /** A copy with one more attempt, up to 100, to make up for the one the agent rejected. */
     public Task rejected(String agentId) {
-        return tried(Math.min(100, maxAttempts + 1), notBefore, expiresAt, attempt, agentId);
+        return withAttempt(Math.min(100, maxAttempts + 1), notBefore, expiresAt, attempt, agentId);
     }
 
     /** A copy that starts again at an attempt number, after the task had finally failed. */
-    public Task again(int number, int maxAttempts) {
-        return tried(maxAttempts, null, null, number, null);
+    public Task redriven(int number, int maxAttempts) {
+        return withAttempt(maxAttempts, null, null, number, null);
     }
 
     /** A copy for the next attempt, not before a given time. */
     public Task attempt(int number, @Nullable Instant earliest) {
-        return tried(maxAttempts, earliest, expiresAt, number, rejectedBy);
+        return withAttempt(maxAttempts, earliest, expiresAt, number, rejectedBy);
     }
 
-    private Task tried(
+    private Task withAttempt(
             int maxAttempts,
             @Nullable Instant notBefore,
             @Nullable Instant expiresAt,

@@ -198,7 +198,7 @@ class CompatibilityTest {
         Task retried =
                 Json.read(Json.bytes(assignment.task().rejected("agent-1").attempt(3, LATER)), Task.class);
 
-        for (JsonNode written : List.of(written(assignment), written(retried.again(4, 9)))) {
+        for (JsonNode written : List.of(written(assignment), written(retried.redriven(4, 9)))) {
             assertThat(missing(UNKNOWN, written)).isEmpty();
             assertThat(missing(newer.get("requirements"), written.get("requirements")))
                     .isEmpty();

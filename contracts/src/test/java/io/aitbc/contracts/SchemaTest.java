@@ -338,12 +338,13 @@ class SchemaTest {
                 "{\"task_data\":{\"any\":{\"thing\":1}},\"requirments\":{\"capabilities\":[\"gpu\"]},\"chain_id\":\"c\",\"payment\":{},"
                         + "\"requirements\":{\"capabilites\":[],\"location\":{\"lat\":1,\"lon\":2,\"alt\":3}}}",
                 JsonNode.class);
-        assertThat(Json.readNoting(task, Task.class).unknownFields())
+        assertThat(Json.readReportingUnknownFields(task, Task.class).unknownFields())
                 .containsExactly("requirments", "payment", "requirements.capabilites", "requirements.location.alt");
         JsonNode registration = Json.read(
                 "{\"agent_id\":\"a\",\"agent_type\":\"w\",\"metadata\":{\"x\":1},\"capabilites\":[\"gpu\"]}",
                 JsonNode.class);
-        assertThat(Json.readNoting(registration, Registration.class).unknownFields())
+        assertThat(Json.readReportingUnknownFields(registration, Registration.class)
+                        .unknownFields())
                 .containsExactly("capabilites");
     }
 

@@ -1,20 +1,20 @@
 package io.aitbc.coordinator;
 
-import io.aitbc.coordinator.assign.AssignmentTopics;
-import io.aitbc.coordinator.background.FailuresInARow;
-import io.aitbc.coordinator.background.Part;
-import io.aitbc.coordinator.background.WatchedThread;
+import io.aitbc.coordinator.assign.AssignmentPublisher;
+import io.aitbc.coordinator.background.BackgroundService;
+import io.aitbc.coordinator.background.ConsecutiveFailures;
+import io.aitbc.coordinator.background.MonitoredThread;
 import io.aitbc.coordinator.dispatch.ClusterControl;
 import io.aitbc.coordinator.dispatch.Dispatcher;
-import io.aitbc.coordinator.dispatch.FiguresReport;
+import io.aitbc.coordinator.dispatch.LaneStatsReporter;
 import io.aitbc.coordinator.dispatch.WantsExchange;
-import io.aitbc.coordinator.intake.DoneTasks;
+import io.aitbc.coordinator.intake.FinishedTaskCleaner;
 import io.aitbc.coordinator.intake.OpenTransactions;
 import io.aitbc.coordinator.kafka.SharedTopics;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.registry.AgentView;
 import io.aitbc.coordinator.registry.HeartbeatLoop;
-import io.aitbc.coordinator.registry.TopicRemoval;
+import io.aitbc.coordinator.registry.TopicRemover;
 import io.aitbc.coordinator.settle.Settlement;
 import java.util.List;
 import java.util.concurrent.CountDownLatch;
@@ -34,15 +34,15 @@ import org.springframework.stereotype.Component;
 @Component
 public final class Coordinator implements SmartLifecycle {
     private static final Logger log = LoggerFactory.getLogger(Coordinator.class);
-    private static final long TRY_EVERY_SECONDS = 5;
+    private static final long RETRY_INTERVAL_SECONDS = 5;
 
     private final SharedTopics topics;
     private final Redis redis;
-    private final List<Part> parts;
-    private final AssignmentTopics assignments;
+    private final List<BackgroundService> services;
+    private final AssignmentPublisher assignments;
     private final CountDownLatch closing = new CountDownLatch(1);
-    private final WatchedThread starter = new WatchedThread("starter", this::startParts);
-    private final FailuresInARow waiting = new FailuresInARow(log);
+    private final MonitoredThread starter = new MonitoredThread("starter", this::startServices);
+    private final ConsecutiveFailures waiting = new ConsecutiveFailures(log);
     private volatile boolean running;
     private volatile int started;
 
@@ -51,42 +51,42 @@ public final class Coordinator implements SmartLifecycle {
             Redis redis,
             AgentView agents,
             HeartbeatLoop heartbeats,
-            TopicRemoval topicRemoval,
+            TopicRemover topicRemover,
             ClusterControl control,
             Dispatcher dispatcher,
-            AssignmentTopics assignments,
+            AssignmentPublisher assignments,
             Settlement settlement,
-            FiguresReport figures,
+            LaneStatsReporter statsReporter,
             WantsExchange wants,
-            DoneTasks doneTasks,
+            FinishedTaskCleaner finishedTaskCleaner,
             OpenTransactions openTransactions) {
         this.topics = topics;
         this.redis = redis;
         this.assignments = assignments;
         // Start order: each part may notify those after it.
-        this.parts = List.of(
+        this.services = List.of(
                 topics,
                 agents,
                 heartbeats,
-                topicRemoval,
+                topicRemover,
                 control,
                 dispatcher,
                 settlement,
-                figures,
+                statsReporter,
                 wants,
-                doneTasks,
+                finishedTaskCleaner,
                 openTransactions);
     }
 
     /** Whether Kafka and Redis are available and all threads run. */
     public boolean isStarted() {
-        return started == parts.size();
+        return started == services.size();
     }
 
-    /** Current problems of the parts, one sentence each. */
-    public List<String> troubles() {
-        Stream<String> ofStarter = isStarted() ? Stream.empty() : starter.troubles().stream();
-        return Stream.concat(ofStarter, parts.stream().limit(started).flatMap(part -> part.troubles().stream()))
+    /** Current problems of the services, one sentence each. */
+    public List<String> problems() {
+        Stream<String> ofStarter = isStarted() ? Stream.empty() : starter.problems().stream();
+        return Stream.concat(ofStarter, services.stream().limit(started).flatMap(part -> part.problems().stream()))
                 .toList();
     }
 
@@ -100,15 +100,15 @@ public final class Coordinator implements SmartLifecycle {
     public void stop() {
         running = false;
         closing.countDown();
-        starter.awaitEnd();
-        closeAll(parts.subList(0, started));
+        starter.awaitTermination();
+        closeAll(services.subList(0, started));
         Utils.closeQuietly(assignments, "assignments");
     }
 
-    /** Closes the parts in reverse order of start. A failure to close one does not keep the others open. */
-    static void closeAll(List<? extends Part> parts) {
-        for (int i = parts.size() - 1; i >= 0; i--) {
-            Part part = parts.get(i);
+    /** Closes the services in reverse order of start. A failure to close one does not keep the others open. */
+    static void closeAll(List<? extends BackgroundService> services) {
+        for (int i = services.size() - 1; i >= 0; i--) {
+            BackgroundService part = services.get(i);
             Utils.closeQuietly(part, part.getClass().getSimpleName());
         }
     }
@@ -124,11 +124,11 @@ public final class Coordinator implements SmartLifecycle {
         return DEFAULT_PHASE - 1;
     }
 
-    private void startParts() {
+    private void startServices() {
         try {
-            if (await("Kafka", topics::create)
-                    && await("Redis", () -> redis.sync().ping())) {
-                for (Part part : parts) {
+            if (retryUntilSuccess("Kafka", topics::create)
+                    && retryUntilSuccess("Redis", () -> redis.sync().ping())) {
+                for (BackgroundService part : services) {
                     if (closing.getCount() == 0) {
                         return;
                     }
@@ -148,19 +148,19 @@ public final class Coordinator implements SmartLifecycle {
     }
 
     /** Retries every few seconds until it succeeds. False if the coordinator is closing. */
-    private boolean await(String what, Attempt attempt) throws InterruptedException {
+    private boolean retryUntilSuccess(String what, Attempt attempt) throws InterruptedException {
         while (closing.getCount() > 0) {
             try {
                 attempt.run();
-                waiting.end();
+                waiting.reset();
                 return true;
             } catch (RuntimeException | Error e) {
-                waiting.next()
+                waiting.onFailure()
                         .log(
                                 "Waiting for {}: {}",
                                 what,
                                 NestedExceptionUtils.getMostSpecificCause(e).getMessage());
-                closing.await(TRY_EVERY_SECONDS, TimeUnit.SECONDS);
+                closing.await(RETRY_INTERVAL_SECONDS, TimeUnit.SECONDS);
             }
         }
         return false;

@@ -18,7 +18,7 @@ import org.springframework.core.env.MapPropertySource;
 /** Validates the published settings before anything starts. An invalid one fails startup with a sentence that names it. */
 public final class StartupSettings implements EnvironmentPostProcessor {
     /** Names of these levels in other implementations of the architecture. */
-    private static final Map<String, String> OTHER_NAMES = Map.of("WARNING", "WARN", "CRITICAL", "ERROR");
+    private static final Map<String, String> LEVEL_ALIASES = Map.of("WARNING", "WARN", "CRITICAL", "ERROR");
 
     @Override
     public void postProcessEnvironment(ConfigurableEnvironment environment, SpringApplication application) {
@@ -39,7 +39,7 @@ public final class StartupSettings implements EnvironmentPostProcessor {
 
     private static String logLevel(String text) {
         String upper = text.toUpperCase(Locale.ROOT);
-        String level = OTHER_NAMES.getOrDefault(upper, upper);
+        String level = LEVEL_ALIASES.getOrDefault(upper, upper);
         if (Arrays.stream(LogLevel.values()).noneMatch(known -> known.name().equals(level))) {
             throw new InvalidSettingException("log.level", "must be one of TRACE, DEBUG, INFO, WARN, ERROR, OFF", text);
         }

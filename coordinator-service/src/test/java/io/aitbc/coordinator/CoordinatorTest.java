@@ -2,7 +2,7 @@ package io.aitbc.coordinator;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.aitbc.coordinator.background.Part;
+import io.aitbc.coordinator.background.BackgroundService;
 import io.aitbc.localstack.LocalStack;
 import java.util.ArrayList;
 import java.util.ConcurrentModificationException;
@@ -33,7 +33,7 @@ class CoordinatorTest {
     @Test
     void aPartThatCannotBeClosedDoesNotKeepTheOthersOpen() {
         List<String> closed = new ArrayList<>();
-        Part broken = part(() -> {
+        BackgroundService broken = part(() -> {
             closed.add("broken");
             throw new ConcurrentModificationException("used by another thread");
         });
@@ -43,8 +43,8 @@ class CoordinatorTest {
         assertThat(closed).containsExactly("last", "broken", "first");
     }
 
-    private static Part part(Runnable close) {
-        return new Part() {
+    private static BackgroundService part(Runnable close) {
+        return new BackgroundService() {
             @Override
             public void start() {}
 
@@ -54,7 +54,7 @@ class CoordinatorTest {
             }
 
             @Override
-            public List<String> troubles() {
+            public List<String> problems() {
                 return List.of();
             }
         };

@@ -147,7 +147,8 @@ final class Mutations {
         }
         String name = one(List.copyOf(message.propertyNames()));
         String text = new String(bytes, StandardCharsets.UTF_8).strip();
-        return ("{" + Json.text(name) + ":" + one(ODD_VALUES) + "," + text.substring(1)).getBytes(StandardCharsets.UTF_8);
+        return ("{" + Json.text(name) + ":" + one(ODD_VALUES) + "," + text.substring(1))
+                .getBytes(StandardCharsets.UTF_8);
     }
 
     byte[] garbage() {

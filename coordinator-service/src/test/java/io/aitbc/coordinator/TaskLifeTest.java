@@ -42,7 +42,7 @@ class TaskLifeTest {
     /** Not even a mistake of our own stops dispatch for good. */
     @Test
     void aFailureThatNobodyThoughtOfIsSurvived() {
-        coordinator.part(Dispatcher.class).tell(matcher -> {
+        coordinator.part(Dispatcher.class).post(matcher -> {
             throw new IllegalStateException("on purpose");
         });
         await().atMost(Duration.ofSeconds(10)).until(() -> !dispatchIsUp());

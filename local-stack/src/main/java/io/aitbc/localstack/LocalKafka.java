@@ -59,9 +59,9 @@ public final class LocalKafka implements AutoCloseable {
         properties.putAll(settings);
         proxied.forEach((own, told) -> {
             String name = "PROXIED" + own;
-            properties.merge("listeners", "," + name + "://" + HOST + ":" + own, LocalKafka::joined);
-            properties.merge("advertised.listeners", "," + name + "://" + HOST + ":" + told, LocalKafka::joined);
-            properties.merge("listener.security.protocol.map", "," + name + ":PLAINTEXT", LocalKafka::joined);
+            properties.merge("listeners", "," + name + "://" + HOST + ":" + own, LocalKafka::merged);
+            properties.merge("advertised.listeners", "," + name + "://" + HOST + ":" + told, LocalKafka::merged);
+            properties.merge("listener.security.protocol.map", "," + name + ":PLAINTEXT", LocalKafka::merged);
         });
         format(folder, properties);
         KafkaRaftServer server = new KafkaRaftServer(KafkaConfig.fromProps(properties, false), Time.SYSTEM);
@@ -79,7 +79,7 @@ public final class LocalKafka implements AutoCloseable {
         server.awaitShutdown();
     }
 
-    private static Object joined(Object one, Object other) {
+    private static Object merged(Object one, Object other) {
         return one + "" + other;
     }
 

@@ -14,9 +14,9 @@ import java.util.stream.Stream;
 /** Kafka and Redis for a test: on free ports, in a temporary folder that is deleted on close. */
 public final class LocalStack implements AutoCloseable {
     private final Path folder;
-    private static final int LOWEST_PORT = 15_000;
+    private static final int MIN_PORT = 15_000;
     /** The start of the ephemeral port range on Linux; it is higher on other systems. */
-    private static final int LOWEST_OF_CONNECTIONS = 32_768;
+    private static final int EPHEMERAL_PORTS_START = 32_768;
 
     private LocalKafka kafka;
     private LocalRedis redis;
@@ -84,7 +84,7 @@ public final class LocalStack implements AutoCloseable {
     /** A free port below the ephemeral range, so that no outgoing connection takes it in the meantime. */
     public static int freePort() {
         while (true) {
-            int port = ThreadLocalRandom.current().nextInt(LOWEST_PORT, LOWEST_OF_CONNECTIONS);
+            int port = ThreadLocalRandom.current().nextInt(MIN_PORT, EPHEMERAL_PORTS_START);
             try (ServerSocket socket = new ServerSocket(port, 1, InetAddress.getLoopbackAddress())) {
                 return socket.getLocalPort();
             } catch (BindException e) {

@@ -51,7 +51,7 @@ record LocalSettings(
         return libraryLogLevels.apply(logger);
     }
 
-    /** @throws UnusableException naming the first required port that is in use */
+    /** @throws StartupException naming the first required port that is in use */
     void checkPorts() {
         if (kafka == null) {
             checkFree(kafkaPort, "Kafka", "aitbc.local.kafka-port");
@@ -66,7 +66,7 @@ record LocalSettings(
     private static int port(ConfigurableEnvironment environment, String property, String otherwise) {
         String text = environment.getProperty(property, otherwise);
         if (!text.matches("[1-9]\\d{0,4}") || Integer.parseInt(text) > 65_535) {
-            throw new UnusableException(
+            throw new StartupException(
                     property + " (" + variable(property) + ") must be a port, 1 to 65535, but was \"" + text + "\".");
         }
         return Integer.parseInt(text);
@@ -77,7 +77,7 @@ record LocalSettings(
             socket.setReuseAddress(true);
             socket.bind(new InetSocketAddress(InetAddress.getLoopbackAddress(), port));
         } catch (IOException e) {
-            throw new UnusableException("Port " + port + " for " + what + " is in use. To use another, set " + property
+            throw new StartupException("Port " + port + " for " + what + " is in use. To use another, set " + property
                     + ", for example " + variable(property) + "=" + (port + 100) + " in the environment.");
         }
     }
@@ -87,8 +87,8 @@ record LocalSettings(
     }
 
     /** Thrown when the stack cannot start; the message is shown to the user as is. */
-    static final class UnusableException extends RuntimeException {
-        UnusableException(String message) {
+    static final class StartupException extends RuntimeException {
+        StartupException(String message) {
             super(message);
         }
     }

@@ -36,7 +36,7 @@ public final class Quickstart implements AutoCloseable {
     private static final Duration DRAIN = Duration.ofSeconds(2);
 
     /** Defaults, which any setting of the user's overrides. */
-    private static final Map<String, Object> PREFERRED = Map.of(
+    private static final Map<String, Object> DEFAULTS = Map.of(
             "server.address",
             HOST,
             // All agents share a process with the broker and report its load as their own.
@@ -63,7 +63,7 @@ public final class Quickstart implements AutoCloseable {
             // Registered before anything starts, because Ctrl-C may arrive during startup.
             Runtime.getRuntime().addShutdownHook(new Thread(quickstart::close, "shutdown"));
             quickstart.run();
-        } catch (LocalSettings.UnusableException e) {
+        } catch (LocalSettings.StartupException e) {
             System.err.println(e.getMessage());
             System.exit(1);
         } catch (RuntimeException e) {
@@ -84,7 +84,7 @@ public final class Quickstart implements AutoCloseable {
     private void run() {
         String kafka = kafka();
         String redis = redis();
-        say("Starting the coordinator …");
+        print("Starting the coordinator …");
         ConfigurableApplicationContext coordinator = coordinator(kafka, redis);
         List<AgentWorker> agents = List.of(
                 agent(kafka, "amsterdam", "eu-west", 52.37, 4.89),
@@ -92,14 +92,14 @@ public final class Quickstart implements AutoCloseable {
                 agent(kafka, "virginia", "us-east", 38.95, -77.45));
         started.push(() -> closeAll(agents));
         awaitReady(coordinator, agents);
-        sayWhatNext(kafka, redis, agents);
+        printInstructions(kafka, redis, agents);
     }
 
     private String kafka() {
         if (settings.kafka() != null) {
             return settings.kafka();
         }
-        say("Starting Kafka on " + HOST + ":" + settings.kafkaPort() + " …");
+        print("Starting Kafka on " + HOST + ":" + settings.kafkaPort() + " …");
         LocalKafka kafka = LocalKafka.start(
                 settings.data().resolve("kafka"), settings.kafkaPort(), settings.kafkaControllerPort());
         started.push(kafka);
@@ -110,7 +110,7 @@ public final class Quickstart implements AutoCloseable {
         if (settings.redis() != null) {
             return settings.redis();
         }
-        say("Starting Redis on " + HOST + ":" + settings.redisPort() + " …");
+        print("Starting Redis on " + HOST + ":" + settings.redisPort() + " …");
         LocalRedis redis = LocalRedis.start(settings.data().resolve("redis"), settings.redisPort());
         started.push(redis);
         return redis.url();
@@ -120,7 +120,7 @@ public final class Quickstart implements AutoCloseable {
         SpringApplication application = new SpringApplication(CoordinatorApplication.class);
         // close() stops it, in order with the other components.
         application.setRegisterShutdownHook(false);
-        application.setDefaultProperties(PREFERRED);
+        application.setDefaultProperties(DEFAULTS);
         List<String> decided = List.of(
                 "--aitbc.kafka.bootstrap-servers=" + kafka,
                 "--aitbc.redis.url=" + redis,
@@ -139,7 +139,7 @@ public final class Quickstart implements AutoCloseable {
     }
 
     /** A bean of the coordinator, for tests. */
-    <T> T part(Class<T> type) {
+    <T> T bean(Class<T> type) {
         return context.getBean(type);
     }
 
@@ -187,25 +187,25 @@ public final class Quickstart implements AutoCloseable {
         return view.active().stream().map(Agent::id).collect(Collectors.toSet());
     }
 
-    private void sayWhatNext(String kafka, String redis, List<AgentWorker> agents) {
+    private void printInstructions(String kafka, String redis, List<AgentWorker> agents) {
         String rest = "http://" + HOST + ":" + settings.coordinatorPort();
-        say("");
-        say("The agent coordinator is up.");
-        say("  Dashboard  " + rest + "/dashboard");
-        say("  REST       " + rest + "/docs");
-        say("  Kafka      " + kafka);
-        say("  Redis      " + redis.replaceFirst(":[^:/]*@", ":***@"));
-        say("  Agents     "
+        print("");
+        print("The agent coordinator is up.");
+        print("  Dashboard  " + rest + "/dashboard");
+        print("  REST       " + rest + "/docs");
+        print("  Kafka      " + kafka);
+        print("  Redis      " + redis.replaceFirst(":[^:/]*@", ":***@"));
+        print("  Agents     "
                 + String.join(", ", agents.stream().map(AgentWorker::agentId).toList()));
-        say("  Data       " + settings.data());
-        say("");
-        say("Try it in another terminal:");
-        say("  curl -s " + rest + "/tasks/submit -H 'Content-Type: application/json' \\");
-        say("       -d '{\"task_id\":\"hello\",\"task_data\":{\"task_type\":\"hash\",\"text\":\"hello\"},"
+        print("  Data       " + settings.data());
+        print("");
+        print("Try it in another terminal:");
+        print("  curl -s " + rest + "/tasks/submit -H 'Content-Type: application/json' \\");
+        print("       -d '{\"task_id\":\"hello\",\"task_data\":{\"task_type\":\"hash\",\"text\":\"hello\"},"
                 + "\"requirements\":{\"capabilities\":[\"hash\"]}}'");
-        say("  curl -s '" + rest + "/tasks/hello?wait=10s'");
-        say("");
-        say("Press Ctrl-C to stop.");
+        print("  curl -s '" + rest + "/tasks/hello?wait=10s'");
+        print("");
+        print("Press Ctrl-C to stop.");
     }
 
     private static void closeAll(List<AgentWorker> agents) {
@@ -214,8 +214,8 @@ public final class Quickstart implements AutoCloseable {
 
     @Override
     public void close() {
-        say("");
-        say("Stopping …");
+        print("");
+        print("Stopping …");
         if (settings.redis() == null) {
             // Ctrl-C also reaches Redis, a child process, at the same time: warnings that it is gone would be noise.
             LoggingSystem.get(getClass().getClassLoader()).setLogLevel(LoggingSystem.ROOT_LOGGER_NAME, LogLevel.ERROR);
@@ -227,10 +227,10 @@ public final class Quickstart implements AutoCloseable {
                 LoggerFactory.getLogger(Quickstart.class).warn("Did not stop cleanly: {}", e.toString());
             }
         }
-        say("Stopped.");
+        print("Stopped.");
     }
 
-    private static void say(String line) {
+    private static void print(String line) {
         System.out.println(line);
     }
 }

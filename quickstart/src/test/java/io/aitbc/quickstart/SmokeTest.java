@@ -61,7 +61,7 @@ class SmokeTest {
     }
 
     private static double minHealthScore(Quickstart quickstart) {
-        return quickstart.part(Registry.class).healthPolicy().minHealthScore();
+        return quickstart.bean(Registry.class).healthPolicy().minHealthScore();
     }
 
     @Test
@@ -91,7 +91,7 @@ class SmokeTest {
                 "--aitbc.coordinator.port=" + port
             });
             assertThatThrownBy(settings::checkPorts)
-                    .isInstanceOf(LocalSettings.UnusableException.class)
+                    .isInstanceOf(LocalSettings.StartupException.class)
                     .hasMessageContainingAll(
                             "Port " + taken.getLocalPort(), "aitbc.local.kafka-port", "AITBC_LOCAL_KAFKA_PORT=");
         }

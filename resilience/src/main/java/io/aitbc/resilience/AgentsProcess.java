@@ -25,7 +25,7 @@ final class AgentsProcess {
 
     private AgentsProcess() {}
 
-    /** What agents are like. */
+    /** The behaviour of agents. */
     enum Kind {
         /** It does what it is asked to. */
         USUAL,
@@ -61,7 +61,7 @@ final class AgentsProcess {
 
     private static @Nullable JsonNode work(Assignment assignment, Handler.Progress progress, Kind kind, Ledger ledger)
             throws InterruptedException {
-        ledger.write(Ledger.What.STARTED, assignment.taskId(), assignment.attempt(), assignment.agentId());
+        ledger.write(Ledger.EventType.STARTED, assignment.taskId(), assignment.attempt(), assignment.agentId());
         if (kind == Kind.MUTE) {
             new CountDownLatch(1).await();
         }
@@ -69,7 +69,7 @@ final class AgentsProcess {
         if (assignment.attempt() <= assignment.taskData().path("fails").asInt(0)) {
             throw new IllegalStateException("this one was to fail");
         }
-        ledger.write(Ledger.What.FINISHED, assignment.taskId(), assignment.attempt(), assignment.agentId());
+        ledger.write(Ledger.EventType.FINISHED, assignment.taskId(), assignment.attempt(), assignment.agentId());
         return Json.object().put("done", true);
     }
 

@@ -1,9 +1,9 @@
 package io.aitbc.resilience;
 
 import io.aitbc.contracts.TaskResult;
-import io.aitbc.resilience.Evidence.Beat;
-import io.aitbc.resilience.Evidence.Given;
-import io.aitbc.resilience.Evidence.Said;
+import io.aitbc.resilience.Evidence.Assigned;
+import io.aitbc.resilience.Evidence.HeartbeatRecord;
+import io.aitbc.resilience.Evidence.Reported;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
@@ -23,14 +23,14 @@ final class Audit {
     private final Evidence evidence;
     private final long heartbeatTimeoutMs;
     private final long from;
-    private final Map<String, Map<Integer, List<Given>>> givenByTask = new HashMap<>();
-    private final Map<String, Map<Integer, List<Said>>> endsByTask = new HashMap<>();
+    private final Map<String, Map<Integer, List<Assigned>>> assignedByTask = new HashMap<>();
+    private final Map<String, Map<Integer, List<Reported>>> endsByTask = new HashMap<>();
     private final Map<String, TreeMap<Integer, Long>> queuedByTask = new HashMap<>();
-    private final Map<String, List<Beat>> beatsByAgent;
-    private final Map<String, Long> setAside = new HashMap<>();
+    private final Map<String, List<HeartbeatRecord>> heartbeatsByAgent;
+    private final Map<String, Long> deadLettered = new HashMap<>();
 
     /**
-     * What came out.
+     * The findings.
      *
      * @param tasks how many were accepted
      * @param lost accepted, never done, and not set aside either
@@ -59,12 +59,12 @@ final class Audit {
         this.evidence = evidence;
         this.heartbeatTimeoutMs = heartbeatTimeoutMs;
         this.from = from;
-        evidence.given()
-                .forEach(one -> givenByTask
+        evidence.assigned()
+                .forEach(one -> assignedByTask
                         .computeIfAbsent(one.taskId(), id -> new TreeMap<>())
                         .computeIfAbsent(one.attempt(), attempt -> new ArrayList<>())
                         .add(one));
-        evidence.said().stream()
+        evidence.reported().stream()
                 .filter(one -> one.status() != TaskResult.Status.PROGRESS)
                 .forEach(one -> endsByTask
                         .computeIfAbsent(one.taskId(), id -> new HashMap<>())
@@ -74,10 +74,10 @@ final class Audit {
                 .forEach(one -> queuedByTask
                         .computeIfAbsent(one.taskId(), id -> new TreeMap<>())
                         .merge(one.attempt(), one.at(), Math::min));
-        evidence.setAside().forEach(one -> setAside.merge(one.taskId(), one.at(), Math::min));
-        beatsByAgent = evidence.beats().stream()
-                .sorted(Comparator.comparingLong(Beat::at))
-                .collect(Collectors.groupingBy(Beat::agentId));
+        evidence.deadLettered().forEach(one -> deadLettered.merge(one.taskId(), one.at(), Math::min));
+        heartbeatsByAgent = evidence.heartbeats().stream()
+                .sorted(Comparator.comparingLong(HeartbeatRecord::at))
+                .collect(Collectors.groupingBy(HeartbeatRecord::agentId));
     }
 
     /** @param from what was accepted before does not count for pauses and waits, in ms since 1970 */
@@ -86,10 +86,10 @@ final class Audit {
     }
 
     private Findings findings() {
-        Set<String> accepted = tasks(Ledger.What.ACKED);
-        Set<String> done = tasks(Ledger.What.FINISHED);
+        Set<String> accepted = tasks(Ledger.EventType.ACKED);
+        Set<String> done = tasks(Ledger.EventType.FINISHED);
         List<String> lost = accepted.stream()
-                .filter(id -> !done.contains(id) && !setAside.containsKey(id))
+                .filter(id -> !done.contains(id) && !deadLettered.containsKey(id))
                 .sorted()
                 .toList();
         List<String> twoLive = twoLive();
@@ -100,7 +100,7 @@ final class Audit {
                 accepted.size(), lost, twice, again, twoLive, overCapacity(), longestPauseMs(), longestWaitMs());
     }
 
-    private Set<String> tasks(Ledger.What what) {
+    private Set<String> tasks(Ledger.EventType what) {
         return evidence.ledger().stream()
                 .filter(line -> line.what() == what)
                 .map(Ledger.Line::taskId)
@@ -110,11 +110,11 @@ final class Audit {
     /** Tasks of which a next attempt was made though the one before had not ended, or one attempt was given to two agents. */
     private List<String> twoLive() {
         List<String> found = new ArrayList<>();
-        givenByTask.forEach((taskId, attempts) -> {
+        assignedByTask.forEach((taskId, attempts) -> {
             boolean shared = attempts.values().stream()
                     .anyMatch(given ->
-                            given.stream().map(Given::agentId).distinct().count() > 1);
-            boolean early = attempts.keySet().stream().anyMatch(attempt -> !mayBeMade(taskId, attempt));
+                            given.stream().map(Assigned::agentId).distinct().count() > 1);
+            boolean early = attempts.keySet().stream().anyMatch(attempt -> !mayStart(taskId, attempt));
             if (shared || early) {
                 found.add(taskId);
             }
@@ -123,17 +123,17 @@ final class Audit {
     }
 
     /** Whether each attempt before had ended without success, its agent had gone, or its time was over. */
-    private boolean mayBeMade(String taskId, int attempt) {
+    private boolean mayStart(String taskId, int attempt) {
         if (attempt == 1) {
             return true;
         }
-        List<Given> before = givenByTask.get(taskId).getOrDefault(attempt - 1, List.of());
+        List<Assigned> before = assignedByTask.get(taskId).getOrDefault(attempt - 1, List.of());
         long queuedAt = queuedByTask.getOrDefault(taskId, new TreeMap<>()).getOrDefault(attempt, 0L);
         return before.stream().allMatch(given -> hasEnded(given, queuedAt) && !wasCompleted(given, queuedAt));
     }
 
     /** Whether an attempt was reported as completed in time, and well before another was made. */
-    private boolean wasCompleted(Given given, long at) {
+    private boolean wasCompleted(Assigned given, long at) {
         return endsOf(given).stream()
                 .anyMatch(end -> end.status() == TaskResult.Status.COMPLETED
                         && end.at() <= given.at() + given.timeoutSeconds() * 1_000L
@@ -141,13 +141,13 @@ final class Audit {
                         && !wasGone(given.agentId(), given.at(), end.at()));
     }
 
-    private boolean hasEnded(Given given, long at) {
+    private boolean hasEnded(Assigned given, long at) {
         return endsOf(given).stream().anyMatch(end -> end.at() <= at)
                 || at >= given.at() + given.timeoutSeconds() * 1_000L
                 || wasGone(given.agentId(), given.at(), at);
     }
 
-    private List<Said> endsOf(Given given) {
+    private List<Reported> endsOf(Assigned given) {
         return endsByTask.getOrDefault(given.taskId(), Map.of()).getOrDefault(given.attempt(), List.of()).stream()
                 .filter(end -> end.agentId().equals(given.agentId()))
                 .toList();
@@ -156,7 +156,7 @@ final class Audit {
     /** Whether an agent left, or was silent for too long, at some time between two. */
     private boolean wasGone(String agentId, long from, long to) {
         long heard = Long.MIN_VALUE;
-        for (Beat beat : beatsByAgent.getOrDefault(agentId, List.of())) {
+        for (HeartbeatRecord beat : heartbeatsByAgent.getOrDefault(agentId, List.of())) {
             if (beat.at() > to) {
                 break;
             }
@@ -172,9 +172,9 @@ final class Audit {
         return heard != Long.MIN_VALUE && until - heard >= heartbeatTimeoutMs - SLACK_MS;
     }
 
-    private void repeated(Set<String> wronglyMade, List<String> twice, List<String> again) {
+    private void repeated(Set<String> illegalAttempts, List<String> twice, List<String> again) {
         Map<String, List<Ledger.Line>> finished = evidence.ledger().stream()
-                .filter(line -> line.what() == Ledger.What.FINISHED)
+                .filter(line -> line.what() == Ledger.EventType.FINISHED)
                 .collect(Collectors.groupingBy(Ledger.Line::taskId, LinkedHashMap::new, Collectors.toList()));
         finished.forEach((taskId, lines) -> {
             if (lines.size() > 1) {
@@ -183,7 +183,7 @@ final class Audit {
                                 .distinct()
                                 .count()
                         < lines.size();
-                (sameProcess || wronglyMade.contains(taskId) ? twice : again).add(taskId);
+                (sameProcess || illegalAttempts.contains(taskId) ? twice : again).add(taskId);
             }
         });
     }
@@ -192,23 +192,23 @@ final class Audit {
     private List<String> overCapacity() {
         record Change(long at, int by) {}
         Map<String, List<Change>> changes = new HashMap<>();
-        givenByTask.forEach((taskId, attempts) -> attempts.forEach((attempt, given) -> {
-            Given first = given.get(0);
+        assignedByTask.forEach((taskId, attempts) -> attempts.forEach((attempt, given) -> {
+            Assigned first = given.get(0);
             List<Change> ofAgent = changes.computeIfAbsent(first.agentId(), id -> new ArrayList<>());
             // Not since it was assigned: a result may have come after that round began, and made the room in it.
             ofAgent.add(new Change(first.publishedAt(), 1));
-            long end = endsOf(first).stream().mapToLong(Said::at).min().orElse(Long.MAX_VALUE);
+            long end = endsOf(first).stream().mapToLong(Reported::at).min().orElse(Long.MAX_VALUE);
             end = Math.min(
                     end, queuedByTask.getOrDefault(taskId, new TreeMap<>()).getOrDefault(attempt + 1, Long.MAX_VALUE));
-            end = Math.min(end, setAside.getOrDefault(taskId, Long.MAX_VALUE));
+            end = Math.min(end, deadLettered.getOrDefault(taskId, Long.MAX_VALUE));
             if (end != Long.MAX_VALUE) {
                 ofAgent.add(new Change(end, -1));
             }
         }));
         List<String> found = new ArrayList<>();
         changes.forEach((agentId, ofAgent) -> {
-            int capacity = beatsByAgent.getOrDefault(agentId, List.of()).stream()
-                    .mapToInt(Beat::capacity)
+            int capacity = heartbeatsByAgent.getOrDefault(agentId, List.of()).stream()
+                    .mapToInt(HeartbeatRecord::capacity)
                     .max()
                     .orElse(0);
             ofAgent.sort(Comparator.comparingLong(Change::at).thenComparingInt(Change::by));
@@ -231,13 +231,13 @@ final class Audit {
         List<Moment> moments = new ArrayList<>();
         queuedByTask.forEach((taskId, attempts) -> {
             Long queuedAt = attempts.get(1);
-            Long givenAt = firstGivenAt(taskId);
+            Long givenAt = firstAssignedAt(taskId);
             if (queuedAt != null && queuedAt >= from && givenAt != null) {
                 moments.add(new Moment(queuedAt, 1, false));
                 moments.add(new Moment(Math.max(queuedAt, givenAt), -1, true));
             }
         });
-        evidence.given().forEach(given -> moments.add(new Moment(given.at(), 0, true)));
+        evidence.assigned().forEach(given -> moments.add(new Moment(given.at(), 0, true)));
         moments.sort(Comparator.comparingLong(Moment::at).thenComparing(Moment::given));
         long longest = 0;
         long since = 0;
@@ -256,17 +256,18 @@ final class Audit {
 
     private long longestWaitMs() {
         return queuedByTask.entrySet().stream()
-                .filter(entry -> entry.getValue().getOrDefault(1, -1L) >= from && firstGivenAt(entry.getKey()) != null)
-                .mapToLong(
-                        entry -> firstGivenAt(entry.getKey()) - entry.getValue().get(1))
+                .filter(entry ->
+                        entry.getValue().getOrDefault(1, -1L) >= from && firstAssignedAt(entry.getKey()) != null)
+                .mapToLong(entry ->
+                        firstAssignedAt(entry.getKey()) - entry.getValue().get(1))
                 .max()
                 .orElse(0);
     }
 
-    private Long firstGivenAt(String taskId) {
-        return givenByTask.getOrDefault(taskId, Map.of()).values().stream()
+    private Long firstAssignedAt(String taskId) {
+        return assignedByTask.getOrDefault(taskId, Map.of()).values().stream()
                 .flatMap(List::stream)
-                .map(Given::at)
+                .map(Assigned::at)
                 .min(Long::compare)
                 .orElse(null);
     }

@@ -39,20 +39,20 @@ final class Cluster implements AutoCloseable {
     static final List<String> FOLDERS = List.of("ledgers", "logs", "data");
 
     private static final String HOST = "127.0.0.1";
-    private static final Duration STARTS_WITHIN = Duration.ofSeconds(90);
+    private static final Duration START_TIMEOUT = Duration.ofSeconds(90);
     private static final HttpClient HTTP = HttpClient.newHttpClient();
 
     private final Path folder;
     private final int kafkaPort = LocalStack.freePort();
     private final NioReactor reactor;
-    private final Member kafka;
-    private final Member redis;
+    private final ManagedProcess kafka;
+    private final ManagedProcess redis;
     private final LocalRedis[] redisServer = new LocalRedis[1];
     private final List<Coordinator> coordinators = new ArrayList<>();
-    private final List<Member> clients = new ArrayList<>();
+    private final List<ManagedProcess> clients = new ArrayList<>();
 
     /** A coordinator, and the ways on which it reaches what it needs. */
-    record Coordinator(Member member, URI rest, TcpCrusher toKafka, TcpCrusher toRedis) {}
+    record Coordinator(ManagedProcess member, URI rest, TcpCrusher toKafka, TcpCrusher toRedis) {}
 
     /** @param settings more for the coordinators than they have for a run of seconds */
     Cluster(Path folder, int coordinatorCount, List<String> settings) {
@@ -70,7 +70,7 @@ final class Cluster implements AutoCloseable {
         List<TcpCrusher> toKafka = proxies(coordinatorCount);
         List<TcpCrusher> toRedis =
                 Stream.generate(() -> proxy(redisPort)).limit(coordinatorCount).toList();
-        kafka = new Member(
+        kafka = new ManagedProcess(
                 "broker",
                 start -> java(
                         "broker",
@@ -86,7 +86,7 @@ final class Cluster implements AutoCloseable {
                                                                 .getPort() + "="
                                                         + proxy.getBindAddress().getPort()))
                                 .toList()));
-        redis = new Member("redis", start -> {
+        redis = new ManagedProcess("redis", start -> {
             redisServer[0] = LocalRedis.start(data("redis"), redisPort);
             return redisServer[0].process();
         });
@@ -107,7 +107,7 @@ final class Cluster implements AutoCloseable {
                     "--aitbc.settle.max-retry-backoff=4s"));
             arguments.addAll(settings);
             coordinators.add(new Coordinator(
-                    new Member(name, start -> java(name, "-Xmx512m", arguments)),
+                    new ManagedProcess(name, start -> java(name, "-Xmx512m", arguments)),
                     URI.create("http://" + HOST + ":" + port),
                     toKafka.get(i),
                     toRedis.get(i)));
@@ -115,11 +115,11 @@ final class Cluster implements AutoCloseable {
         coordinators.forEach(this::awaitHealthy);
     }
 
-    Member kafka() {
+    ManagedProcess kafka() {
         return kafka;
     }
 
-    Member redis() {
+    ManagedProcess redis() {
         return redis;
     }
 
@@ -144,7 +144,7 @@ final class Cluster implements AutoCloseable {
     }
 
     /** Starts a process with agents. */
-    Member agents(String name, int count, int capacity, AgentsProcess.Kind kind) {
+    ManagedProcess agents(String name, int count, int capacity, AgentsProcess.Kind kind) {
         return client(
                 name,
                 start -> java(
@@ -161,7 +161,7 @@ final class Cluster implements AutoCloseable {
     }
 
     /** Starts a process that submits tasks until it is terminated. */
-    Member producer(String name, int perSecond, long seed) {
+    ManagedProcess producer(String name, int perSecond, long seed) {
         return client(
                 name,
                 start -> java(
@@ -179,15 +179,15 @@ final class Cluster implements AutoCloseable {
                                 "" + seed)));
     }
 
-    private Member client(String name, IntFunction<ProcessHandle> starting) {
-        Member member = new Member(name, starting);
+    private ManagedProcess client(String name, IntFunction<ProcessHandle> starter) {
+        ManagedProcess member = new ManagedProcess(name, starter);
         clients.add(member);
         return member;
     }
 
     void awaitHealthy(Coordinator coordinator) {
         await(coordinator.member.name() + " to be healthy")
-                .atMost(STARTS_WITHIN)
+                .atMost(START_TIMEOUT)
                 .until(() -> get(coordinator, "/health").isPresent());
     }
 
@@ -249,7 +249,7 @@ final class Cluster implements AutoCloseable {
 
     @Override
     public void close() {
-        clients.forEach(Member::end);
+        clients.forEach(ManagedProcess::end);
         coordinators.forEach(one -> one.member.end());
         redis.end();
         kafka.end();

@@ -28,10 +28,10 @@ import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 record Evidence(
         List<Ledger.Line> ledger,
         List<Queued> queued,
-        List<Given> given,
-        List<Said> said,
-        List<SetAside> setAside,
-        List<Beat> beats) {
+        List<Assigned> assigned,
+        List<Reported> reported,
+        List<DeadLettered> deadLettered,
+        List<HeartbeatRecord> heartbeats) {
 
     /** A task stands in its queue, for an attempt. */
     record Queued(String taskId, int attempt, long at) {}
@@ -42,16 +42,16 @@ record Evidence(
      * @param at when it was assigned, which is when the round began in which it was
      * @param publishedAt when it was sent, once it had been granted
      */
-    record Given(String taskId, int attempt, String agentId, long at, long publishedAt, int timeoutSeconds) {}
+    record Assigned(String taskId, int attempt, String agentId, long at, long publishedAt, int timeoutSeconds) {}
 
     /** An agent has reported. */
-    record Said(String taskId, int attempt, String agentId, TaskResult.Status status, long at) {}
+    record Reported(String taskId, int attempt, String agentId, TaskResult.Status status, long at) {}
 
     /** A task stands among the dead letters. */
-    record SetAside(String taskId, long at) {}
+    record DeadLettered(String taskId, long at) {}
 
     /** A heartbeat. @param leaves whether it says that the agent takes nothing any more @param capacity 0 if it does not say */
-    record Beat(String agentId, long at, boolean leaves, int capacity) {}
+    record HeartbeatRecord(String agentId, long at, boolean leaves, int capacity) {}
 
     private static final Topics TOPICS = Topics.unprefixed();
 
@@ -96,17 +96,17 @@ record Evidence(
             if (topic.equals(TOPICS.deadLetter())) {
                 // Poison has no task's id.
                 if (record.key() != null) {
-                    setAside.add(new SetAside(new String(record.key()), record.timestamp()));
+                    deadLettered.add(new DeadLettered(new String(record.key()), record.timestamp()));
                 }
             } else if (topic.equals(TOPICS.results())) {
                 TaskResult result = Json.read(value(record), TaskResult.class);
-                said.add(new Said(
+                reported.add(new Reported(
                         result.taskId(), result.attempt(), result.agentId(), result.status(), record.timestamp()));
             } else if (topic.equals(TOPICS.heartbeats())) {
                 take(Json.read(value(record), Heartbeat.class), record.timestamp());
             } else if (topic.startsWith(TOPICS.assignments(""))) {
                 Assignment one = Json.read(value(record), Assignment.class);
-                given.add(new Given(
+                assigned.add(new Assigned(
                         one.taskId(),
                         one.attempt(),
                         topic.substring(TOPICS.assignments("").length()),
@@ -129,7 +129,7 @@ record Evidence(
                 && !heartbeat.status().wireName().equals("active")
                 && !heartbeat.status().wireName().equals("busy")
                 && !heartbeat.status().wireName().equals("maintenance");
-        beats.add(new Beat(
+        heartbeats.add(new HeartbeatRecord(
                 heartbeat.agentId(),
                 at,
                 leaves,

@@ -20,7 +20,7 @@ enum Fault {
     COORDINATOR_KILLED("a coordinator is killed, and started again after a while") {
         @Override
         void inject(Run run, Random random) {
-            Member member = any(run.cluster().coordinators(), random).member();
+            ManagedProcess member = any(run.cluster().coordinators(), random).member();
             run.during("kill -9 " + member.name(), () -> {
                 member.kill();
                 pause(random, 1, 12);
@@ -31,7 +31,7 @@ enum Fault {
     COORDINATOR_PAUSED("a coordinator stands still for 4 to 25 s, and then goes on as if nothing had been") {
         @Override
         void inject(Run run, Random random) {
-            Member member = any(run.cluster().coordinators(), random).member();
+            ManagedProcess member = any(run.cluster().coordinators(), random).member();
             run.during("pause " + member.name(), () -> {
                 member.pause();
                 pause(random, 4, 25);
@@ -55,7 +55,7 @@ enum Fault {
     AGENTS_KILLED("half of the agents are killed, and started again after a while") {
         @Override
         void inject(Run run, Random random) {
-            Member member = any(run.agents(), random);
+            ManagedProcess member = any(run.agents(), random);
             run.during("kill -9 " + member.name(), () -> {
                 member.kill();
                 pause(random, 1, 14);
@@ -66,7 +66,7 @@ enum Fault {
     AGENTS_PAUSED("half of the agents stand still until others have their work, and then go on with it") {
         @Override
         void inject(Run run, Random random) {
-            Member member = any(run.agents(), random);
+            ManagedProcess member = any(run.agents(), random);
             run.during("pause " + member.name(), () -> {
                 member.pause();
                 pause(random, 10, 14);
@@ -77,7 +77,8 @@ enum Fault {
     AGENT_MUTE("an agent takes tasks, and is never heard of them again") {
         @Override
         void inject(Run run, Random random) {
-            Member mute = run.cluster().agents("mute-" + random.nextInt(1_000_000), 1, 8, AgentsProcess.Kind.MUTE);
+            ManagedProcess mute =
+                    run.cluster().agents("mute-" + random.nextInt(1_000_000), 1, 8, AgentsProcess.Kind.MUTE);
             run.during("mute agent", () -> pause(random, 10, 15));
             mute.kill();
         }
@@ -85,7 +86,7 @@ enum Fault {
     AGENT_CLOCK_JUMPS("the clocks of some agents jump by days, to and fro") {
         @Override
         void inject(Run run, Random random) {
-            Member confused =
+            ManagedProcess confused =
                     run.cluster().agents("confused-" + random.nextInt(1_000_000), 3, 4, AgentsProcess.Kind.CONFUSED);
             run.during("jumping clocks", () -> pause(random, 10, 15));
             confused.terminate();
@@ -94,7 +95,7 @@ enum Fault {
     BROKER_KILLED("the broker is killed, and started again after a while") {
         @Override
         void inject(Run run, Random random) {
-            Member broker = run.cluster().kafka();
+            ManagedProcess broker = run.cluster().kafka();
             run.during("kill -9 broker", () -> {
                 broker.kill();
                 pause(random, 0, 4);
@@ -114,7 +115,7 @@ enum Fault {
             run.during("disk full", () -> {
                 run.fillDisk();
                 pause(random, 3, 6);
-                run.emptyDisk();
+                run.freeDisk();
                 if (!run.cluster().kafka().isAlive()) {
                     run.cluster().kafka().start();
                 }
@@ -125,7 +126,7 @@ enum Fault {
     REDIS_KILLED("Redis is killed, and started again with its file") {
         @Override
         void inject(Run run, Random random) {
-            Member redis = run.cluster().redis();
+            ManagedProcess redis = run.cluster().redis();
             run.during("kill -9 redis", () -> {
                 redis.kill();
                 pause(random, 0, 6);
@@ -152,7 +153,7 @@ enum Fault {
     REDIS_PAUSED("Redis answers nothing for 10 s") {
         @Override
         void inject(Run run, Random random) {
-            Member redis = run.cluster().redis();
+            ManagedProcess redis = run.cluster().redis();
             run.during("pause redis", () -> {
                 redis.pause();
                 pause(random, 10, 10);
@@ -164,14 +165,14 @@ enum Fault {
         @Override
         void inject(Run run, Random random) {
             Coordinator coordinator = any(run.cluster().coordinators(), random);
-            cut(run, coordinator.toRedis(), coordinator.member().name() + " from redis", random);
+            disconnect(run, coordinator.toRedis(), coordinator.member().name() + " from redis", random);
         }
     },
     BROKER_UNREACHABLE("a coordinator is cut off from the broker: refused, or no answer") {
         @Override
         void inject(Run run, Random random) {
             Coordinator coordinator = any(run.cluster().coordinators(), random);
-            cut(run, coordinator.toKafka(), coordinator.member().name() + " from the broker", random);
+            disconnect(run, coordinator.toKafka(), coordinator.member().name() + " from the broker", random);
         }
     },
     REDIS_REFUSES_WRITES("Redis refuses every write, because its memory is full") {
@@ -213,7 +214,7 @@ enum Fault {
             run.during(
                     "half requests to " + coordinator.member().name(),
                     () -> Intruder.sendHalfRequests(run.cluster(), coordinator, random)
-                            .ifPresent(run::complain));
+                            .ifPresent(run::recordProblem));
         }
     },
     COMMANDS_RACE("ten callers give each command at once, to all coordinators") {
@@ -236,7 +237,8 @@ enum Fault {
 
         @Override
         void inject(Run run, Random random) {
-            Member flood = run.cluster().producer("flood-" + random.nextInt(1_000_000), 1_100, random.nextLong());
+            ManagedProcess flood =
+                    run.cluster().producer("flood-" + random.nextInt(1_000_000), 1_100, random.nextLong());
             run.during("flood", () -> pause(random, 60, 60));
             flood.terminate();
             run.cluster().agents("more-" + random.nextInt(1_000_000), 10, 60, AgentsProcess.Kind.USUAL);
@@ -271,7 +273,7 @@ enum Fault {
         return all.get(random.nextInt(all.size()));
     }
 
-    private static void cut(Run run, TcpCrusher way, String what, Random random) {
+    private static void disconnect(Run run, TcpCrusher way, String what, Random random) {
         if (random.nextBoolean()) {
             run.during("cut off " + what, () -> {
                 way.close();

@@ -32,7 +32,7 @@ import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.apache.kafka.common.serialization.StringSerializer;
 
-/** What clients do to a cluster that they should not, or all at once. What they submit, they note in ledgers of their own. */
+/** Misbehaving clients, and clients that send everything at once. They record what they submit in ledgers of their own. */
 final class Intruder {
     /** How the ids of tasks begin whose transactions are aborted. */
     static final String ABORTED = "aborted-";
@@ -41,7 +41,7 @@ final class Intruder {
     private static final HttpClient HTTP = HttpClient.newHttpClient();
     private static final int CALLERS = 10;
     private static final int HALF_REQUESTS = 500;
-    private static final Duration HEALTH_ANSWERS_WITHIN = Duration.ofSeconds(20);
+    private static final Duration HEALTH_TIMEOUT = Duration.ofSeconds(20);
 
     private Intruder() {}
 
@@ -49,20 +49,20 @@ final class Intruder {
         String name = "hanging-" + random.nextInt(1_000_000);
         try (KafkaProducer<String, byte[]> producer = transactional(cluster, name)) {
             producer.beginTransaction();
-            toEachPartition(
+            sendToEachPartition(
                     producer,
                     TOPICS.results(),
                     new TaskResult(
                             null, ABORTED + name, 1, "stranger", TaskResult.Status.COMPLETED, null, null, null, null));
-            toEachPartition(producer, TOPICS.heartbeats(), Map.of("agent_id", "stranger"));
-            toEachPartition(producer, TOPICS.tasks(Priority.LOW), task(ABORTED + name));
+            sendToEachPartition(producer, TOPICS.heartbeats(), Map.of("agent_id", "stranger"));
+            sendToEachPartition(producer, TOPICS.tasks(Priority.LOW), task(ABORTED + name));
             producer.flush();
             pause(random, 15, 25);
             producer.abortTransaction();
         }
     }
 
-    private static void toEachPartition(KafkaProducer<String, byte[]> producer, String topic, Object value) {
+    private static void sendToEachPartition(KafkaProducer<String, byte[]> producer, String topic, Object value) {
         producer.partitionsFor(topic)
                 .forEach(
                         info -> producer.send(new ProducerRecord<>(topic, info.partition(), "key", Json.bytes(value))));
@@ -83,9 +83,9 @@ final class Intruder {
                     producer.send(new ProducerRecord<>(TOPICS.tasks(priority), id, Json.bytes(task(id))));
                 }
                 if (committed) {
-                    ids.forEach(id -> ledger.write(Ledger.What.SENT, id, 0, "kafka"));
+                    ids.forEach(id -> ledger.write(Ledger.EventType.SENT, id, 0, "kafka"));
                     producer.commitTransaction();
-                    ids.forEach(id -> ledger.write(Ledger.What.ACKED, id, 0, "kafka"));
+                    ids.forEach(id -> ledger.write(Ledger.EventType.ACKED, id, 0, "kafka"));
                 } else {
                     producer.flush();
                     producer.abortTransaction();
@@ -107,12 +107,12 @@ final class Intruder {
                 redis.rpush("agent:" + id + ":inflight", "no hash");
                 redis.set("task:" + id, "no hash either");
                 producer.send(new ProducerRecord<>(TOPICS.heartbeats(), id, Json.bytes(Map.of("agent_id", id))));
-                ledger.write(Ledger.What.SENT, id, 0, "kafka");
+                ledger.write(Ledger.EventType.SENT, id, 0, "kafka");
                 producer.send(
                         new ProducerRecord<>(TOPICS.tasks(Priority.NORMAL), id, Json.bytes(task(id))),
                         (metadata, failure) -> {
                             if (failure == null) {
-                                ledger.write(Ledger.What.ACKED, id, 0, "kafka");
+                                ledger.write(Ledger.EventType.ACKED, id, 0, "kafka");
                             }
                         });
             }
@@ -141,7 +141,7 @@ final class Intruder {
             try {
                 HttpResponse<String> health = HTTP.send(
                         HttpRequest.newBuilder(coordinator.rest().resolve("/health"))
-                                .timeout(HEALTH_ANSWERS_WITHIN)
+                                .timeout(HEALTH_TIMEOUT)
                                 .build(),
                         HttpResponse.BodyHandlers.ofString());
                 return health.statusCode() == 200
@@ -173,9 +173,9 @@ final class Intruder {
         try (Ledger ledger = ledger(cluster, name)) {
             for (int i = 0; i < 20; i++) {
                 String id = name + "-" + i;
-                ledger.write(Ledger.What.SENT, id, 0, "rest");
+                ledger.write(Ledger.EventType.SENT, id, 0, "rest");
                 if (race(cluster, "POST", "/tasks/submit", Json.text(task(id)))) {
-                    ledger.write(Ledger.What.ACKED, id, 0, "rest");
+                    ledger.write(Ledger.EventType.ACKED, id, 0, "rest");
                 }
                 race(cluster, "POST", "/tasks/queues/low/" + (random.nextBoolean() ? "pause" : "resume"), "");
                 String status = random.nextBoolean() ? "maintenance" : "active";

@@ -11,10 +11,10 @@ import java.nio.file.StandardOpenOption;
 import java.util.List;
 import java.util.stream.Stream;
 
-/** What a client writes down the moment it happens. Each line is with the operating system at once, so a killed client loses none. */
+/** A client's record of events, written as they happen. Each line is flushed to the operating system, so a killed client loses none. */
 final class Ledger implements AutoCloseable {
-    /** What may be written down. */
-    enum What {
+    /** The kinds of events. */
+    enum EventType {
         /** A producer is about to submit a task. */
         SENT,
         /** The submission was accepted. */
@@ -33,12 +33,12 @@ final class Ledger implements AutoCloseable {
      * @param by the agent, or the way of submission
      * @param process whose ledger it is
      */
-    record Line(long at, What what, String taskId, int attempt, String by, String process) {
+    record Line(long at, EventType what, String taskId, int attempt, String by, String process) {
         private static Line parse(String text, String process) {
             String[] parts = text.split("\t");
             return new Line(
                     Long.parseLong(parts[0]),
-                    What.valueOf(parts[1]),
+                    EventType.valueOf(parts[1]),
                     parts[2],
                     Integer.parseInt(parts[3]),
                     parts[4],
@@ -56,7 +56,7 @@ final class Ledger implements AutoCloseable {
         }
     }
 
-    synchronized void write(What what, String taskId, int attempt, String by) {
+    synchronized void write(EventType what, String taskId, int attempt, String by) {
         String line = System.currentTimeMillis() + "\t" + what + "\t" + taskId + "\t" + attempt + "\t" + by + "\n";
         try {
             file.write(ByteBuffer.wrap(line.getBytes(StandardCharsets.UTF_8)));

@@ -32,14 +32,14 @@ import tools.jackson.databind.node.ObjectNode;
  */
 final class ProducerProcess {
     private static final Topics TOPICS = Topics.unprefixed();
-    private static final int ONE_OF_SO_MANY_OVER_REST = 8;
-    private static final int ONE_OF_SO_MANY_FAILS_AT_FIRST = 50;
-    private static final int LONGEST_WORK_MS = 180;
+    private static final int REST_RATIO = 8;
+    private static final int FIRST_FAILURE_RATIO = 50;
+    private static final int MAX_WORK_MS = 180;
     /** Timeouts of 5 to 10 s: deadlines pass while faults last, so recovery has to tell what was reported from what was not. */
-    private static final int SHORTEST_TIMEOUT_SECONDS = 5;
+    private static final int MIN_TIMEOUT_SECONDS = 5;
 
     private static final int TIMEOUTS = 6;
-    private static final Duration REST_PATIENCE = Duration.ofSeconds(10);
+    private static final Duration REST_TIMEOUT = Duration.ofSeconds(10);
 
     private final HttpClient http = HttpClient.newHttpClient();
     private final ExecutorService rest = Executors.newFixedThreadPool(8);
@@ -110,20 +110,20 @@ final class ProducerProcess {
     private void submit(String taskId) {
         Priority priority = Priority.values()[random.nextInt(Priority.values().length)];
         ObjectNode task = Json.object().put("task_id", taskId).put("max_attempts", 100);
-        task.put("timeout_seconds", SHORTEST_TIMEOUT_SECONDS + random.nextInt(TIMEOUTS));
+        task.put("timeout_seconds", MIN_TIMEOUT_SECONDS + random.nextInt(TIMEOUTS));
         task.putObject("task_data")
-                .put("work_ms", random.nextInt(LONGEST_WORK_MS))
-                .put("fails", random.nextInt(ONE_OF_SO_MANY_FAILS_AT_FIRST) == 0 ? 1 : 0);
-        if (random.nextInt(ONE_OF_SO_MANY_OVER_REST) == 0) {
+                .put("work_ms", random.nextInt(MAX_WORK_MS))
+                .put("fails", random.nextInt(FIRST_FAILURE_RATIO) == 0 ? 1 : 0);
+        if (random.nextInt(REST_RATIO) == 0) {
             task.put("priority", priority.wireName());
-            ledger.write(Ledger.What.SENT, taskId, 0, "rest");
+            ledger.write(Ledger.EventType.SENT, taskId, 0, "rest");
             int first = random.nextInt(coordinators.size());
             rest.execute(() -> overRest(taskId, Json.bytes(task), first));
         } else {
-            ledger.write(Ledger.What.SENT, taskId, 0, "kafka");
+            ledger.write(Ledger.EventType.SENT, taskId, 0, "kafka");
             kafka.send(new ProducerRecord<>(TOPICS.tasks(priority), taskId, Json.bytes(task)), (metadata, failure) -> {
                 if (failure == null) {
-                    ledger.write(Ledger.What.ACKED, taskId, 0, "kafka");
+                    ledger.write(Ledger.EventType.ACKED, taskId, 0, "kafka");
                 }
             });
         }
@@ -134,7 +134,7 @@ final class ProducerProcess {
             for (int tried = first; !accepted(coordinators.get(tried % coordinators.size()), task); tried++) {
                 Thread.sleep(100);
             }
-            ledger.write(Ledger.What.ACKED, taskId, 0, "rest");
+            ledger.write(Ledger.EventType.ACKED, taskId, 0, "rest");
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
         }
@@ -145,7 +145,7 @@ final class ProducerProcess {
             HttpResponse<String> answer = http.send(
                     HttpRequest.newBuilder(coordinator.resolve("/tasks/submit"))
                             .header("Content-Type", "application/json")
-                            .timeout(REST_PATIENCE)
+                            .timeout(REST_TIMEOUT)
                             .POST(HttpRequest.BodyPublishers.ofByteArray(task))
                             .build(),
                     HttpResponse.BodyHandlers.ofString());

@@ -38,9 +38,9 @@ final class Run {
     static final int TASKS_PER_SECOND = 150;
 
     private static final int AGENTS_PER_PROCESS = 5;
-    private static final int USUAL_CAPACITY = 8;
+    private static final int DEFAULT_CAPACITY = 8;
     private static final int DISK_MIB = 256;
-    private static final Duration ENDS_WITHIN = Duration.ofMinutes(4);
+    private static final Duration END_TIMEOUT = Duration.ofMinutes(4);
 
     private final List<Fault> faults;
     private final long seed;
@@ -48,11 +48,11 @@ final class Run {
     private final int coordinatorCount;
     private final Path folder;
     private final List<String> settings;
-    private final Consumer<Cluster> watching;
+    private final Consumer<Cluster> observer;
     private final Timeline timeline = new Timeline();
-    private final List<Member> agents = new ArrayList<>();
-    private final List<String> complaints = new ArrayList<>();
-    private int capacity = USUAL_CAPACITY;
+    private final List<ManagedProcess> agents = new ArrayList<>();
+    private final List<String> problems = new ArrayList<>();
+    private int capacity = DEFAULT_CAPACITY;
     private boolean diskIsLimited;
     private Cluster cluster;
 
@@ -85,7 +85,7 @@ final class Run {
      * As above.
      *
      * @param settings more for the coordinators
-     * @param watching called between faults
+     * @param observer called between faults
      */
     Run(
             List<Fault> faults,
@@ -94,21 +94,21 @@ final class Run {
             int coordinatorCount,
             Path folder,
             List<String> settings,
-            Consumer<Cluster> watching) {
+            Consumer<Cluster> observer) {
         this.faults = faults;
         this.seed = seed;
         this.load = load;
         this.coordinatorCount = coordinatorCount;
         this.folder = folder;
         this.settings = settings;
-        this.watching = watching;
+        this.observer = observer;
     }
 
     Cluster cluster() {
         return cluster;
     }
 
-    List<Member> agents() {
+    List<ManagedProcess> agents() {
         return agents;
     }
 
@@ -117,8 +117,8 @@ final class Run {
     }
 
     /** Notes what a fault found wrong by itself. */
-    void complain(String sentence) {
-        complaints.add(sentence);
+    void recordProblem(String sentence) {
+        problems.add(sentence);
     }
 
     /** Agents that do some hundred tasks per second together. */
@@ -144,7 +144,7 @@ final class Run {
         run("dd", "if=/dev/zero", "of=" + ballast(), "bs=64k", "status=none");
     }
 
-    void emptyDisk() {
+    void freeDisk() {
         try {
             Files.deleteIfExists(ballast());
         } catch (IOException e) {
@@ -235,7 +235,7 @@ final class Run {
                                 .orElse(0)
                         == 2 * AGENTS_PER_PROCESS);
         long start = System.nanoTime();
-        Member producer = cluster.producer("producer", TASKS_PER_SECOND, seed);
+        ManagedProcess producer = cluster.producer("producer", TASKS_PER_SECOND, seed);
         pause(random, 5, 6);
         long warmAt = System.currentTimeMillis();
         Deque<Fault> next = new ArrayDeque<>(shuffled(random));
@@ -245,18 +245,18 @@ final class Run {
             }
             next.remove().inject(this, random);
             pause(random, 2, 4);
-            watching.accept(cluster);
+            observer.accept(cluster);
         }
         producer.terminate();
         long loadMs = (System.nanoTime() - start) / 1_000_000;
         long drainFrom = System.nanoTime();
         try {
             await("all tasks to be done")
-                    .atMost(ENDS_WITHIN)
+                    .atMost(END_TIMEOUT)
                     .pollInterval(Duration.ofMillis(500))
-                    .until(() -> undone().isEmpty());
+                    .until(() -> unfinished().isEmpty());
         } catch (ConditionTimeoutException e) {
-            System.out.println("  not done: " + undone().stream().limit(10).toList());
+            System.out.println("  not done: " + unfinished().stream().limit(10).toList());
         }
         long drainMs = (System.nanoTime() - drainFrom) / 1_000_000;
         List<String> wrongCounts = wrongCounts();
@@ -270,7 +270,7 @@ final class Run {
                 wrongCounts,
                 drainMs,
                 timeline.events());
-        Picture.draw(outcome, evidence, folder);
+        Charts.draw(outcome, evidence, folder);
         Files.write(folder.resolve("report.json"), Json.bytes(outcome));
         return outcome;
     }
@@ -282,24 +282,24 @@ final class Run {
     }
 
     /** Accepted, and not done by anyone so far. */
-    private Set<String> undone() {
+    private Set<String> unfinished() {
         List<Ledger.Line> lines = Ledger.readAll(cluster.ledgers());
-        Set<String> open = tasks(lines, Ledger.What.ACKED);
-        open.removeAll(tasks(lines, Ledger.What.FINISHED));
+        Set<String> open = tasks(lines, Ledger.EventType.ACKED);
+        open.removeAll(tasks(lines, Ledger.EventType.FINISHED));
         return open;
     }
 
-    private static Set<String> tasks(List<Ledger.Line> lines, Ledger.What what) {
+    private static Set<String> tasks(List<Ledger.Line> lines, Ledger.EventType what) {
         return lines.stream()
                 .filter(line -> line.what() == what)
                 .map(Ledger.Line::taskId)
                 .collect(Collectors.toCollection(HashSet::new));
     }
 
-    /** What any coordinator says differently from the clients, once it has had the time to settle, and what faults complained of. */
+    /** Differences between each coordinator's counts and the clients' ledgers, after time to settle, and problems reported by faults. */
     private List<String> wrongCounts() {
-        List<String> wrong = new ArrayList<>(complaints);
-        tasks(Ledger.readAll(cluster.ledgers()), Ledger.What.STARTED).stream()
+        List<String> wrong = new ArrayList<>(problems);
+        tasks(Ledger.readAll(cluster.ledgers()), Ledger.EventType.STARTED).stream()
                 .filter(id -> id.startsWith(Intruder.ABORTED))
                 .forEach(id -> wrong.add(id + " was started, though its transaction was aborted"));
         for (Cluster.Coordinator coordinator : cluster.coordinators()) {
@@ -327,8 +327,8 @@ final class Run {
                 wrong.add(name + " says that " + size.getValue() + " wait as " + size.getKey());
             }
         });
-        int done =
-                tasks(Ledger.readAll(cluster.ledgers()), Ledger.What.FINISHED).size();
+        int done = tasks(Ledger.readAll(cluster.ledgers()), Ledger.EventType.FINISHED)
+                .size();
         int completed = status.get().at("/stats/tasks_completed").asInt();
         if (completed != done && faults.stream().noneMatch(Fault::forgetsCounts)) {
             wrong.add(name + " says that " + completed + " are completed, agents that " + done + " are");

@@ -29,7 +29,7 @@ final class SoakCommand implements Callable<Integer> {
     private static final String TASK_RETENTION = "--aitbc.settle.task-retention=60s";
 
     /** Of the second quarter of the time to its last, as medians. */
-    private static final double MOST_GROWTH = 1.15;
+    private static final double MAX_GROWTH = 1.15;
 
     @Option(names = "--minutes", description = "${DEFAULT-VALUE} by default.")
     private int minutes = 20;
@@ -50,7 +50,7 @@ final class SoakCommand implements Callable<Integer> {
         if (outcome.isClean()) {
             run.deleteData();
         }
-        Picture.draw(
+        Charts.draw(
                 minutes + " minutes of " + Run.TASKS_PER_SECOND + " tasks per second",
                 seconds,
                 samples,
@@ -69,18 +69,18 @@ final class SoakCommand implements Callable<Integer> {
                 + outcome.findings().lost().size()
                 + ", executed twice " + outcome.findings().twice().size() + ", wrong counts "
                 + outcome.wrongCounts());
-        return outcome.isClean() && growth.values().stream().allMatch(factor -> factor <= MOST_GROWTH) ? 0 : 1;
+        return outcome.isClean() && growth.values().stream().allMatch(factor -> factor <= MAX_GROWTH) ? 0 : 1;
     }
 
     private void sample(Cluster cluster) {
         seconds.add((System.nanoTime() - start) / 1e9);
         for (Cluster.Coordinator coordinator : cluster.coordinators()) {
-            ask(cluster, coordinator);
+            query(cluster, coordinator);
             String name = coordinator.member().name();
             long pid = coordinator.member().process().pid();
-            note(name + ", heap in MiB", JavaProcess.liveHeapBytes(pid) / 1024.0 / 1024);
-            note(name + ", threads", entries("/proc/" + pid + "/task"));
-            note(name + ", file handles", entries("/proc/" + pid + "/fd"));
+            addSample(name + ", heap in MiB", JavaProcess.liveHeapBytes(pid) / 1024.0 / 1024);
+            addSample(name + ", threads", entries("/proc/" + pid + "/task"));
+            addSample(name + ", file handles", entries("/proc/" + pid + "/fd"));
         }
         try (RedisClient client = RedisClient.create(cluster.redisUrl())) {
             String used = client.connect()
@@ -90,12 +90,12 @@ final class SoakCommand implements Callable<Integer> {
                     .filter(line -> line.startsWith("used_memory:"))
                     .findFirst()
                     .orElseThrow();
-            note("redis, memory in MiB", Long.parseLong(used.split(":")[1].trim()) / 1024.0 / 1024);
+            addSample("redis, memory in MiB", Long.parseLong(used.split(":")[1].trim()) / 1024.0 / 1024);
         }
     }
 
     /** What people and dashboards ask for all the time. */
-    private void ask(Cluster cluster, Cluster.Coordinator coordinator) {
+    private void query(Cluster cluster, Cluster.Coordinator coordinator) {
         for (String path : List.of(
                 "/tasks/queues", "/agents", "/load-balancer/stats", "/tasks/queues/low", "/tasks/dead-letter")) {
             cluster.get(coordinator, path);
@@ -112,7 +112,7 @@ final class SoakCommand implements Callable<Integer> {
         }
     }
 
-    private void note(String what, double value) {
+    private void addSample(String what, double value) {
         samples.computeIfAbsent(what, name -> new ArrayList<>()).add(value);
     }
 

@@ -3,11 +3,11 @@ package io.aitbc.resilience;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.aitbc.contracts.TaskResult;
-import io.aitbc.resilience.Evidence.Beat;
-import io.aitbc.resilience.Evidence.Given;
+import io.aitbc.resilience.Evidence.Assigned;
+import io.aitbc.resilience.Evidence.DeadLettered;
+import io.aitbc.resilience.Evidence.HeartbeatRecord;
 import io.aitbc.resilience.Evidence.Queued;
-import io.aitbc.resilience.Evidence.Said;
-import io.aitbc.resilience.Evidence.SetAside;
+import io.aitbc.resilience.Evidence.Reported;
 import java.util.ArrayList;
 import org.junit.jupiter.api.Test;
 
@@ -44,7 +44,7 @@ class AuditTest {
     @Test
     void aDeadLetterIsAnEnd() {
         accepted("t", 0);
-        evidence.setAside().add(new SetAside("t", 500));
+        evidence.deadLettered().add(new DeadLettered("t", 500));
         assertThat(audit().lost()).isEmpty();
     }
 
@@ -121,7 +121,7 @@ class AuditTest {
         beats("a", 0, 10_000);
         accepted("t", 0);
         given("t", 1, "a", 100);
-        evidence.said().add(new Said("t", 1, "a", TaskResult.Status.FAILED, 300));
+        evidence.reported().add(new Reported("t", 1, "a", TaskResult.Status.FAILED, 300));
         queued("t", 2, 301);
         given("t", 2, "a", 1_400);
         done("t", 2, "a", "process-1", 1_500);
@@ -186,7 +186,7 @@ class AuditTest {
         given("t0", 1, "a", 100);
         given("t1", 1, "a", 100);
         done("t0", 1, "a", "process-1", 501);
-        evidence.given().add(new Given("t2", 1, "a", 499, 502, 60));
+        evidence.assigned().add(new Assigned("t2", 1, "a", 499, 502, 60));
         assertThat(audit().overCapacity()).isEmpty();
     }
 
@@ -209,7 +209,7 @@ class AuditTest {
     }
 
     private void accepted(String taskId, long at) {
-        evidence.ledger().add(new Ledger.Line(at, Ledger.What.ACKED, taskId, 0, "kafka", "producer"));
+        evidence.ledger().add(new Ledger.Line(at, Ledger.EventType.ACKED, taskId, 0, "kafka", "producer"));
         queued(taskId, 1, at);
     }
 
@@ -218,18 +218,18 @@ class AuditTest {
     }
 
     private void given(String taskId, int attempt, String agentId, long at) {
-        evidence.given().add(new Given(taskId, attempt, agentId, at, at + 1, 60));
+        evidence.assigned().add(new Assigned(taskId, attempt, agentId, at, at + 1, 60));
     }
 
     private void done(String taskId, int attempt, String agentId, String process, long at) {
-        evidence.ledger().add(new Ledger.Line(at, Ledger.What.FINISHED, taskId, attempt, agentId, process));
-        evidence.said().add(new Said(taskId, attempt, agentId, TaskResult.Status.COMPLETED, at));
+        evidence.ledger().add(new Ledger.Line(at, Ledger.EventType.FINISHED, taskId, attempt, agentId, process));
+        evidence.reported().add(new Reported(taskId, attempt, agentId, TaskResult.Status.COMPLETED, at));
     }
 
     /** One each second, of an agent with a capacity of two. */
     private void beats(String agentId, long from, long to) {
         for (long at = from; at <= to; at += 1_000) {
-            evidence.beats().add(new Beat(agentId, at, false, 2));
+            evidence.heartbeats().add(new HeartbeatRecord(agentId, at, false, 2));
         }
     }
 }

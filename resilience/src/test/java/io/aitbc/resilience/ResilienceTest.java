@@ -8,7 +8,7 @@ import java.time.Duration;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 
-/** A short set of runs; many more with the command {@code resilience runs}. What a run that fails leaves is kept, its seed is in the name. */
+/** A short run; many more with the command {@code resilience runs}. The data of a failed run is kept; the folder name has its seed. */
 class ResilienceTest {
     private static final long SEED = Long.getLong("resilience.seed", 1);
 

@@ -47,23 +47,23 @@ public record Agent(
     }
 
     /** A copy after a heartbeat without load metrics. */
-    public Agent heard(Instant at) {
+    public Agent withHeartbeat(Instant at) {
         return new Agent(registration, status, registeredAt, at, loadMetrics, track, sender, inflight);
     }
 
     /** A copy after a heartbeat with load metrics. */
-    public Agent heard(Instant at, double cpu, double memory) {
+    public Agent withHeartbeat(Instant at, double cpu, double memory) {
         Map<String, Double> load = Map.of("cpu_usage", cpu, "memory_usage", memory);
         return new Agent(registration, status, registeredAt, at, load, track, sender, inflight);
     }
 
     /** A copy with a newer track record. */
-    public Agent tracked(TrackRecord newer) {
+    public Agent withTrackRecord(TrackRecord newer) {
         return new Agent(registration, status, registeredAt, lastHeartbeat, loadMetrics, newer, sender, inflight);
     }
 
     /** A copy with another number of unsettled assignments. */
-    public Agent holding(int count) {
+    public Agent withInflight(int count) {
         return new Agent(registration, status, registeredAt, lastHeartbeat, loadMetrics, track, sender, count);
     }
 

@@ -15,20 +15,20 @@ public final class Eligibility {
     /**
      * Whether an agent has the static properties that a task requires.
      *
-     * @param regionBinds false if the region is only a preference, which the strategy handles
+     * @param regionRequired false if the region is only a preference, which the strategy handles
      */
-    public static boolean suits(Registration agent, Requirements task, boolean regionBinds) {
+    public static boolean meetsRequirements(Registration agent, Requirements task, boolean regionRequired) {
         return (task.agentId() == null || task.agentId().equals(agent.agentId()))
                 && (task.agentType() == null || task.agentType().equals(agent.agentType()))
                 && Capability.meetsAll(agent.capabilities(), task.capabilities())
                 && agent.services().containsAll(task.services())
                 && agent.tags().containsAll(task.tags())
                 && (task.chainId() == null || task.chainId().equals(agent.chainId()))
-                && (!regionBinds || task.region() == null || task.region().equals(agent.region()));
+                && (!regionRequired || task.region() == null || task.region().equals(agent.region()));
     }
 
     /** Whether an agent's state allows new tasks, apart from its health. It may still be full. */
-    public static boolean ready(Agent agent, HealthPolicy policy) {
+    public static boolean isAvailable(Agent agent, HealthPolicy policy) {
         return agent.status() == AgentStatus.ACTIVE
                 && agent.cpu() < policy.maxCpu()
                 && agent.memory() < policy.maxMemory();

@@ -23,7 +23,7 @@ public record Health(double score, double regularity, double load, double result
     public static Health of(Agent agent, Instant now, HealthPolicy policy) {
         double regularity = regularity(Duration.between(agent.lastHeartbeat(), now), policy);
         double load = loadFactor(Agent.load(agent.loadMetrics()));
-        double results = 1 - (1 - WORST_RESULTS_FACTOR) * agent.track().failureShareBy(now);
+        double results = 1 - (1 - WORST_RESULTS_FACTOR) * agent.track().failureShareAt(now);
         double status = switch (agent.status()) {
             case ACTIVE -> 1.0;
             case BUSY -> 0.9;
@@ -51,7 +51,7 @@ public record Health(double score, double regularity, double load, double result
         if (health.results < 1) {
             costs.add(text(
                     "%.0f %% of its recent results were failures",
-                    100 * agent.track().failureShareBy(now)));
+                    100 * agent.track().failureShareAt(now)));
         }
         if (health.status < 1) {
             costs.add("its status is " + agent.status().wireName());
@@ -64,8 +64,8 @@ public record Health(double score, double regularity, double load, double result
     }
 
     /** The time until which the score stays constant without further reports; {@code now} or earlier if it is changing already. */
-    public static Instant steadyUntil(Agent agent, Instant now, HealthPolicy policy) {
-        if (agent.track().failureShareBy(now) > 0) {
+    public static Instant stableUntil(Agent agent, Instant now, HealthPolicy policy) {
+        if (agent.track().failureShareAt(now) > 0) {
             return now;
         }
         return policy.expectsHeartbeats() ? agent.lastHeartbeat().plus(policy.heartbeatInterval()) : Instant.MAX;

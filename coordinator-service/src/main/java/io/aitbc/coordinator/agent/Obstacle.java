@@ -38,7 +38,7 @@ public record Obstacle(Kind kind, String detail) {
 
     /** All obstacles between an agent and a task. */
     public static List<Obstacle> between(
-            Agent agent, Requirements task, Instant now, HealthPolicy policy, boolean regionBinds) {
+            Agent agent, Requirements task, Instant now, HealthPolicy policy, boolean regionRequired) {
         List<Obstacle> found = new ArrayList<>();
         var offers = agent.registration();
         if (task.agentId() != null && !task.agentId().equals(agent.id())) {
@@ -60,7 +60,7 @@ public record Obstacle(Kind kind, String detail) {
         }
         addMissing(found, Kind.MISSING_SERVICE, "service", task.services(), offers.services());
         addMissing(found, Kind.MISSING_TAG, "tag", task.tags(), offers.tags());
-        if (regionBinds && task.region() != null && !task.region().equals(offers.region())) {
+        if (regionRequired && task.region() != null && !task.region().equals(offers.region())) {
             found.add(new Obstacle(
                     Kind.WRONG_REGION,
                     "its region is " + (offers.region() == null ? "unknown" : offers.region()) + ", not "

@@ -19,15 +19,15 @@ public record TrackRecord(double failureShare, double responseMs, Instant at) {
     public static final Duration RESPONSE_DECAY = Duration.ofSeconds(60);
 
     private static final double FAILURE_HALF_LIFE_MS = 60_000;
-    private static final double LEAST_SHARE = 0.01;
+    private static final double MIN_SHARE = 0.01;
 
     /** The failure share as of {@code now}: it halves every minute without results, and counts as 0 below one hundredth. */
-    double failureShareBy(Instant now) {
-        if (failureShare < LEAST_SHARE) {
+    double failureShareAt(Instant now) {
+        if (failureShare < MIN_SHARE) {
             return 0;
         }
         double ageMs = Math.max(0, Duration.between(at, now).toMillis());
         double share = failureShare * Math.pow(0.5, ageMs / FAILURE_HALF_LIFE_MS);
-        return share < LEAST_SHARE ? 0 : share;
+        return share < MIN_SHARE ? 0 : share;
     }
 }

@@ -45,7 +45,7 @@ import tools.jackson.databind.node.ObjectNode;
 @Tag(name = "agents", description = "Registration, heartbeats and discovery of agents")
 class AgentController {
     private static final long WAIT_SECONDS = 2;
-    private static final Duration CONTEST_COUNTS_FOR = Duration.ofMinutes(5);
+    private static final Duration CONTEST_WINDOW = Duration.ofMinutes(5);
 
     private final Registry registry;
     private final HeartbeatTopic topic;
@@ -80,7 +80,7 @@ class AgentController {
         Body<Registration> read = Body.read(body, Registration.class, strict);
         Registration registration = read.message();
         String id = registration.agentId();
-        note(Heartbeat.of(registration));
+        recordHeartbeat(Heartbeat.of(registration));
         topic.append(Heartbeat.of(registration));
         Instant registeredAt = registry.find(id).map(Agent::registeredAt).orElseGet(clock::instant);
         return new Registered("success", "Agent " + id + " registered successfully", id, registeredAt, read.warnings());
@@ -107,7 +107,7 @@ class AgentController {
             ObjectNode known = query.deepCopy();
             String status = known.remove("status").asString();
             List<String> warnings = Body.read(known, AgentQuery.class, false)
-                    .warned("no agent has the status " + status)
+                    .withWarning("no agent has the status " + status)
                     .warnings();
             return new Discovered("success", query, List.of(), 0, now, warnings);
         }
@@ -116,10 +116,11 @@ class AgentController {
         List<ObjectNode> found = select(
                         wanted,
                         now,
-                        Comparator.<Seen>comparingDouble(seen -> -seen.health().score())
-                                .thenComparing(Seen::id))
+                        Comparator.<AgentSummary>comparingDouble(
+                                        seen -> -seen.health().score())
+                                .thenComparing(AgentSummary::id))
                 .limit(wanted.limit() == null ? Integer.MAX_VALUE : wanted.limit())
-                .map(Seen::json)
+                .map(AgentSummary::json)
                 .toList();
         return new Discovered("success", query, found, found.size(), now, read.warnings());
     }
@@ -143,7 +144,7 @@ class AgentController {
     OneAgent get(@PathVariable("agent_id") @Id String agentId) {
         Instant now = clock.instant();
         Agent agent = registry.find(agentId).orElseThrow(Problems::agentNotFound);
-        return new OneAgent("success", seen(agent, now).json(), now);
+        return new OneAgent("success", summarize(agent, now).json(), now);
     }
 
     record StatusChanged(
@@ -166,12 +167,12 @@ class AgentController {
             @Parameter(description = TaskController.STRICT) @RequestParam(name = "strict", defaultValue = "false")
                     boolean strict)
             throws InterruptedException {
-        Body<Heartbeat> read = said(agentId, change, strict);
+        Body<Heartbeat> read = readHeartbeat(agentId, change, strict);
         Heartbeat heartbeat = read.message();
         if (heartbeat.status() == null) {
             throw Problems.unprocessable("status is required");
         }
-        Instant now = note(heartbeat);
+        Instant now = recordHeartbeat(heartbeat);
         // Published first: if read after the agent's next heartbeat, it would count as newer.
         topic.append(heartbeat)
                 .completeOnTimeout(null, WAIT_SECONDS, TimeUnit.SECONDS)
@@ -202,8 +203,8 @@ class AgentController {
             @Parameter(description = TaskController.STRICT) @RequestParam(name = "strict", defaultValue = "false")
                     boolean strict)
             throws InterruptedException {
-        Body<Heartbeat> read = said(agentId, load == null ? Json.object() : load, strict);
-        Instant now = note(read.message());
+        Body<Heartbeat> read = readHeartbeat(agentId, load == null ? Json.object() : load, strict);
+        Instant now = recordHeartbeat(read.message());
         return new HeartbeatTaken("success", "Heartbeat of " + agentId + " received", agentId, now, read.warnings());
     }
 
@@ -291,13 +292,14 @@ class AgentController {
         } catch (IllegalArgumentException e) {
             throw Problems.unprocessable(e.getMessage());
         }
-        List<Seen> found = select(wanted, now, Comparator.comparing(Seen::id)).toList();
+        List<AgentSummary> found =
+                select(wanted, now, Comparator.comparing(AgentSummary::id)).toList();
         List<ObjectNode> page =
-                found.stream().skip(offset).limit(limit).map(Seen::json).toList();
+                found.stream().skip(offset).limit(limit).map(AgentSummary::json).toList();
         return new AgentPage("success", page, page.size(), found.size(), now);
     }
 
-    private record Seen(Agent agent, Health health, List<String> costs, boolean contested) {
+    private record AgentSummary(Agent agent, Health health, List<String> costs, boolean contested) {
         String id() {
             return agent.id();
         }
@@ -348,28 +350,28 @@ class AgentController {
         }
     }
 
-    private Seen seen(Agent agent, Instant now) {
-        return new Seen(
+    private AgentSummary summarize(Agent agent, Instant now) {
+        return new AgentSummary(
                 agent,
                 registry.health(agent, now),
                 Health.costs(agent, now, registry.healthPolicy()),
-                agent.sender().isContested(now, CONTEST_COUNTS_FOR));
+                agent.sender().isContested(now, CONTEST_WINDOW));
     }
 
-    private Stream<Seen> select(AgentQuery wanted, Instant now, Comparator<Seen> order) {
+    private Stream<AgentSummary> select(AgentQuery wanted, Instant now, Comparator<AgentSummary> order) {
         return registry.all().stream()
-                .map(agent -> seen(agent, now))
+                .map(agent -> summarize(agent, now))
                 .filter(seen -> wanted.matches(seen.agent(), seen.health().score()))
                 .sorted(order);
     }
 
-    private static Body<Heartbeat> said(String agentId, ObjectNode body, boolean strict) {
+    private static Body<Heartbeat> readHeartbeat(String agentId, ObjectNode body, boolean strict) {
         return Body.read(body.put("agent_id", agentId), Heartbeat.class, strict);
     }
 
-    private Instant note(Heartbeat heartbeat) throws InterruptedException {
+    private Instant recordHeartbeat(Heartbeat heartbeat) throws InterruptedException {
         Instant now = clock.instant();
-        return switch (registry.note(heartbeat, now)) {
+        return switch (registry.recordHeartbeats(heartbeat, now)) {
             case KNOWN, CONTESTED -> now;
             case UNKNOWN -> throw Problems.agentNotFound();
             case LEAVING ->

@@ -55,7 +55,7 @@ class ApiConfiguration implements WebMvcConfigurer {
         return factory -> {
             factory.addContextCustomizers(context ->
                     ((StandardHost) context.getParent()).setErrorReportValveClass(ProblemValve.class.getName()));
-            factory.addContextValves(new UnreadBodies());
+            factory.addContextValves(new UnreadBodyValve());
         };
     }
 

@@ -13,11 +13,11 @@ import tools.jackson.databind.JsonNode;
  * @param warnings one sentence per unknown field
  */
 record Body<T>(T message, List<String> warnings) {
-    private static final int MOST_NAMED = 20;
+    private static final int MAX_NAMED = 20;
 
     /** @throws Json.MalformedMessageException if the body is malformed, or has unknown fields and the caller is strict */
     static <T> Body<T> read(JsonNode json, Class<T> type, boolean strict) {
-        Json.Read<T> read = Json.readNoting(json, type);
+        Json.Parsed<T> read = Json.readReportingUnknownFields(json, type);
         List<String> unknown = read.unknownFields();
         if (strict && !unknown.isEmpty()) {
             throw new Json.MalformedMessageException(
@@ -29,15 +29,15 @@ record Body<T>(T message, List<String> warnings) {
     private static List<String> warnings(List<String> unknown) {
         List<String> warnings = new ArrayList<>();
         unknown.stream()
-                .limit(MOST_NAMED)
+                .limit(MAX_NAMED)
                 .forEach(field -> warnings.add(Json.sentence("unknown field " + field + " has no effect here")));
-        if (unknown.size() > MOST_NAMED) {
-            warnings.add((unknown.size() - MOST_NAMED) + " more unknown fields");
+        if (unknown.size() > MAX_NAMED) {
+            warnings.add((unknown.size() - MAX_NAMED) + " more unknown fields");
         }
         return warnings;
     }
 
-    Body<T> warned(String warning) {
+    Body<T> withWarning(String warning) {
         List<String> more = new ArrayList<>(warnings);
         more.add(Json.sentence(warning));
         return new Body<>(message, more);

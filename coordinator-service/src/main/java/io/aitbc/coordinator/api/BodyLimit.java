@@ -1,6 +1,6 @@
 package io.aitbc.coordinator.api;
 
-import io.aitbc.coordinator.background.RareWarning;
+import io.aitbc.coordinator.background.ThrottledWarning;
 import jakarta.servlet.AsyncContext;
 import jakarta.servlet.AsyncEvent;
 import jakarta.servlet.AsyncListener;
@@ -36,10 +36,10 @@ import tools.jackson.databind.json.JsonMapper;
 final class BodyLimit extends OncePerRequestFilter {
     private static final Logger log = LoggerFactory.getLogger(BodyLimit.class);
     /** Time limit for the whole body, however it is sent. */
-    private static final long READ_WITHIN_MS = 10_000;
+    private static final long READ_TIMEOUT_MS = 10_000;
 
     /** Number of excess bytes that are read and discarded: a client that is still sending does not read the response. */
-    private static final long MOST_SKIPPED = 2_097_152;
+    private static final long MAX_SKIPPED = 2_097_152;
 
     private static final int CHUNK = 8_192;
     private static final String BODY = BodyLimit.class.getName() + ".body";
@@ -48,9 +48,9 @@ final class BodyLimit extends OncePerRequestFilter {
     private final int maxBytes;
     private final JsonMapper mapper;
     private final Clock clock;
-    private final RareWarning slow = new RareWarning(
+    private final ThrottledWarning slow = new ThrottledWarning(
             log,
-            "{} requests rejected because their body did not arrive within " + READ_WITHIN_MS / 1_000 + " s, from {}");
+            "{} requests rejected because their body did not arrive within " + READ_TIMEOUT_MS / 1_000 + " s, from {}");
 
     BodyLimit(int maxBytes, JsonMapper mapper, Clock clock) {
         this.maxBytes = maxBytes;
@@ -70,8 +70,8 @@ final class BodyLimit extends OncePerRequestFilter {
         if (request.getAttribute(BODY) instanceof byte[] body) {
             boolean first = request.getAttribute(PASSED_ON) == null;
             request.setAttribute(PASSED_ON, true);
-            chain.doFilter(new WithBody(request, body, first), response);
-        } else if (request.getContentLengthLong() > maxBytes + MOST_SKIPPED
+            chain.doFilter(new BufferedBodyRequest(request, body, first), response);
+        } else if (request.getContentLengthLong() > maxBytes + MAX_SKIPPED
                 || request.getContentLengthLong() > maxBytes && request.getHeader("Expect") != null) {
             answer(response, new ExceededException(maxBytes).getBody());
         } else if (hasBody(request)) {
@@ -88,18 +88,18 @@ final class BodyLimit extends OncePerRequestFilter {
 
     private void read(HttpServletRequest request, HttpServletResponse response) throws IOException {
         AsyncContext reading = request.startAsync();
-        reading.setTimeout(READ_WITHIN_MS);
+        reading.setTimeout(READ_TIMEOUT_MS);
         reading.addListener(new AsyncListener() {
             @Override
             public void onTimeout(AsyncEvent event) throws IOException {
-                slow.about(request.getRemoteAddr());
-                slow.say(clock.instant());
+                slow.add(request.getRemoteAddr());
+                slow.flush(clock.instant());
                 refuse(
                         reading,
                         request,
                         response,
                         HttpStatus.REQUEST_TIMEOUT,
-                        "the body was not received within " + READ_WITHIN_MS / 1_000 + " s");
+                        "the body was not received within " + READ_TIMEOUT_MS / 1_000 + " s");
             }
 
             @Override
@@ -128,7 +128,7 @@ final class BodyLimit extends OncePerRequestFilter {
                     total += count;
                     if (total <= maxBytes) {
                         body.write(chunk, 0, count);
-                    } else if (total > maxBytes + MOST_SKIPPED) {
+                    } else if (total > maxBytes + MAX_SKIPPED) {
                         refuse();
                     }
                 }
@@ -182,7 +182,7 @@ final class BodyLimit extends OncePerRequestFilter {
         // Flush first: closing a connection with unread input discards unsent output.
         response.flushBuffer();
         if (!request.getInputStream().isFinished()
-                && request.getAttribute(UnreadBodies.SKIP) instanceof Runnable skip) {
+                && request.getAttribute(UnreadBodyValve.SKIP) instanceof Runnable skip) {
             skip.run();
         }
         reading.complete();
@@ -203,11 +203,11 @@ final class BodyLimit extends OncePerRequestFilter {
     }
 
     /** The request with its body, presented to later filters as a first dispatch. */
-    private static final class WithBody extends HttpServletRequestWrapper {
+    private static final class BufferedBodyRequest extends HttpServletRequestWrapper {
         private final byte[] body;
         private final boolean first;
 
-        WithBody(HttpServletRequest request, byte[] body, boolean first) {
+        BufferedBodyRequest(HttpServletRequest request, byte[] body, boolean first) {
             super(request);
             this.body = body;
             this.first = first;
@@ -220,7 +220,7 @@ final class BodyLimit extends OncePerRequestFilter {
 
         @Override
         public ServletInputStream getInputStream() {
-            return new BytesRead(new ByteArrayInputStream(body));
+            return new BufferedBodyStream(new ByteArrayInputStream(body));
         }
 
         @Override
@@ -229,10 +229,10 @@ final class BodyLimit extends OncePerRequestFilter {
         }
     }
 
-    private static final class BytesRead extends ServletInputStream {
+    private static final class BufferedBodyStream extends ServletInputStream {
         private final ByteArrayInputStream bytes;
 
-        BytesRead(ByteArrayInputStream bytes) {
+        BufferedBodyStream(ByteArrayInputStream bytes) {
             this.bytes = bytes;
         }
 

@@ -3,8 +3,8 @@ package io.aitbc.coordinator.api;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import io.aitbc.coordinator.balance.LoadBalancingStrategy;
 import io.aitbc.coordinator.dispatch.ClusterControl;
-import io.aitbc.coordinator.dispatch.FiguresReport;
-import io.aitbc.coordinator.dispatch.LaneFigures;
+import io.aitbc.coordinator.dispatch.LaneStats;
+import io.aitbc.coordinator.dispatch.LaneStatsReporter;
 import io.swagger.v3.oas.annotations.Operation;
 import io.swagger.v3.oas.annotations.tags.Tag;
 import java.time.Clock;
@@ -25,26 +25,26 @@ import org.springframework.web.server.ResponseStatusException;
 @Tag(name = "cluster", description = "Load balancing, registry statistics and coordinators")
 class ClusterController {
     private final ClusterControl control;
-    private final Figures figures;
-    private final FiguresReport report;
+    private final ClusterStats clusterStats;
+    private final LaneStatsReporter report;
     private final Clock clock;
 
-    ClusterController(ClusterControl control, Figures figures, FiguresReport report, Clock clock) {
+    ClusterController(ClusterControl control, ClusterStats clusterStats, LaneStatsReporter report, Clock clock) {
         this.control = control;
-        this.figures = figures;
+        this.clusterStats = clusterStats;
         this.report = report;
         this.clock = clock;
     }
 
     record BalanceStats(
             @JsonProperty("status") String status,
-            @JsonProperty("stats") Figures.Balance stats,
+            @JsonProperty("stats") ClusterStats.Balance stats,
             @JsonProperty("timestamp") Instant timestamp) {}
 
     @GetMapping("/load-balancer/stats")
     @Operation(summary = "Get the load-balancing strategy and its statistics")
     BalanceStats balance() {
-        return new BalanceStats("success", figures.balance(), clock.instant());
+        return new BalanceStats("success", clusterStats.balance(), clock.instant());
     }
 
     record Switch(@JsonProperty("strategy") @Nullable String strategy) {}
@@ -76,25 +76,25 @@ class ClusterController {
 
     record RegistryStats(
             @JsonProperty("status") String status,
-            @JsonProperty("stats") Figures.Agents stats,
+            @JsonProperty("stats") ClusterStats.Agents stats,
             @JsonProperty("timestamp") Instant timestamp) {}
 
     @GetMapping("/registry/stats")
     @Operation(summary = "Count agents by status, type, service and capability")
     RegistryStats registry() {
-        return new RegistryStats("success", figures.agents(), clock.instant());
+        return new RegistryStats("success", clusterStats.agents(), clock.instant());
     }
 
     record Coordinators(
             @JsonProperty("status") String status,
-            @JsonProperty("coordinators") Map<String, LaneFigures> coordinators,
+            @JsonProperty("coordinators") Map<String, LaneStats> coordinators,
             @JsonProperty("count") int count,
             @JsonProperty("timestamp") Instant timestamp) {}
 
     @GetMapping("/coordinators")
     @Operation(summary = "List the running coordinators and their load")
     Coordinators coordinators() {
-        Map<String, LaneFigures> all = report.all();
+        Map<String, LaneStats> all = report.all();
         return new Coordinators("success", all, all.size(), clock.instant());
     }
 

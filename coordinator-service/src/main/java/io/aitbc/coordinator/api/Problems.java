@@ -5,7 +5,7 @@ import io.aitbc.contracts.Priority.InvalidPriorityException;
 import io.aitbc.coordinator.dispatch.ClusterControl.UnfinishedException;
 import io.aitbc.coordinator.intake.QueueSizes.KafkaUnavailableException;
 import io.aitbc.coordinator.intake.Redrive;
-import io.aitbc.coordinator.intake.Submissions.NotTakenException;
+import io.aitbc.coordinator.intake.Submissions.NotAcceptedException;
 import io.lettuce.core.RedisException;
 import java.net.URI;
 import java.util.Optional;
@@ -78,7 +78,7 @@ class Problems extends ResponseEntityExceptionHandler {
     }
 
     @ExceptionHandler
-    ProblemDetail notTaken(NotTakenException e) {
+    ProblemDetail notAccepted(NotAcceptedException e) {
         return e.getCause() instanceof RecordTooLargeException
                 ? problem(HttpStatus.CONTENT_TOO_LARGE, "the task exceeds the maximum record size of its topic")
                 : problem(HttpStatus.SERVICE_UNAVAILABLE, e.getMessage());
@@ -110,7 +110,7 @@ class Problems extends ResponseEntityExceptionHandler {
     }
 
     @ExceptionHandler
-    ProblemDetail bug(Exception e) {
+    ProblemDetail internalError(Exception e) {
         log.error("Unexpected error while handling a request", e);
         return problem(HttpStatus.INTERNAL_SERVER_ERROR, "internal error; see the coordinator's log");
     }

@@ -32,13 +32,13 @@ import tools.jackson.databind.node.ObjectNode;
 class QueueController {
     private final ClusterControl control;
     private final QueuePeek peek;
-    private final Figures figures;
+    private final ClusterStats clusterStats;
     private final Clock clock;
 
-    QueueController(ClusterControl control, QueuePeek peek, Figures figures, Clock clock) {
+    QueueController(ClusterControl control, QueuePeek peek, ClusterStats clusterStats, Clock clock) {
         this.control = control;
         this.peek = peek;
-        this.figures = figures;
+        this.clusterStats = clusterStats;
         this.clock = clock;
     }
 
@@ -53,22 +53,22 @@ class QueueController {
             summary = "Get queue sizes by priority",
             description = "A size is null while the topic of that priority is missing.")
     QueueSizesNow sizes() throws InterruptedException {
-        return new QueueSizesNow("success", figures.queueSizes(), paused(), clock.instant());
+        return new QueueSizesNow("success", clusterStats.queueSizes(), paused(), clock.instant());
     }
 
     record QueueStats(
             @JsonProperty("status") String status,
             @JsonProperty("queue_sizes") Map<Priority, @Nullable Long> queueSizes,
-            @JsonProperty("distribution_stats") Figures.Tasks distributionStats,
-            @JsonProperty("queues") Map<Priority, Figures.Queue> queues,
+            @JsonProperty("distribution_stats") ClusterStats.Tasks distributionStats,
+            @JsonProperty("queues") Map<Priority, ClusterStats.Queue> queues,
             @JsonProperty("timestamp") Instant timestamp) {}
 
     @GetMapping("/stats")
     @Operation(summary = "Get size, age of the oldest task and rates by priority")
     QueueStats stats() throws InterruptedException {
         Instant now = clock.instant();
-        Map<Priority, @Nullable Long> sizes = figures.queueSizes();
-        return new QueueStats("success", sizes, figures.tasks(false), figures.queues(sizes, now), now);
+        Map<Priority, @Nullable Long> sizes = clusterStats.queueSizes();
+        return new QueueStats("success", sizes, clusterStats.tasks(false), clusterStats.queues(sizes, now), now);
     }
 
     /** @param requirements the task's requirements, if any */
@@ -111,7 +111,7 @@ class QueueController {
         return new QueueFront(
                 "success",
                 priority,
-                figures.queueSizes().get(priority),
+                clusterStats.queueSizes().get(priority),
                 control.pausedQueues().contains(priority),
                 tasks,
                 clock.instant());

@@ -13,7 +13,7 @@ import java.util.Map;
  */
 final class RecentCounts {
     static final Duration WINDOW = Duration.ofMinutes(5);
-    private static final Duration BETWEEN_SAMPLES = Duration.ofSeconds(5);
+    private static final Duration SAMPLE_INTERVAL = Duration.ofSeconds(5);
 
     /** Oldest first: the samples within the window, and the last one before it if there is one. */
     private final Deque<Sample> samples = new ArrayDeque<>();
@@ -23,12 +23,12 @@ final class RecentCounts {
     /** Counter → growth in the last five minutes, or since the first call. */
     synchronized Map<String, Long> growth(Map<String, Long> counts, Instant now) {
         Sample newest = samples.peekLast();
-        if (newest != null && (newest.at().isAfter(now) || fell(newest.counts(), counts))) {
+        if (newest != null && (newest.at().isAfter(now) || hasDecreased(newest.counts(), counts))) {
             // The clock was set back, or Redis was emptied.
             samples.clear();
             newest = null;
         }
-        if (newest == null || !newest.at().plus(BETWEEN_SAMPLES).isAfter(now)) {
+        if (newest == null || !newest.at().plus(SAMPLE_INTERVAL).isAfter(now)) {
             samples.addLast(new Sample(now, Map.copyOf(counts)));
         }
         while (samples.size() > 1 && !secondOldest().at().plus(WINDOW).isAfter(now)) {
@@ -44,7 +44,7 @@ final class RecentCounts {
         return samples.stream().skip(1).findFirst().orElseThrow();
     }
 
-    private static boolean fell(Map<String, Long> before, Map<String, Long> counts) {
+    private static boolean hasDecreased(Map<String, Long> before, Map<String, Long> counts) {
         return before.entrySet().stream().anyMatch(entry -> counts.getOrDefault(entry.getKey(), 0L) < entry.getValue());
     }
 }

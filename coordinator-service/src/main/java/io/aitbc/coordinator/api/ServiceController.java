@@ -178,7 +178,7 @@ class ServiceController {
 
     private State provenState() throws InterruptedException {
         try {
-            control.prove().get();
+            control.probe().get();
             return State.UP;
         } catch (ExecutionException e) {
             return State.down(
@@ -209,13 +209,13 @@ class ServiceController {
     }
 
     private State threadsState() {
-        List<String> troubles = coordinator.troubles();
-        return troubles.isEmpty() ? State.UP : State.down(String.join("; ", troubles));
+        List<String> problems = coordinator.problems();
+        return problems.isEmpty() ? State.UP : State.down(String.join("; ", problems));
     }
 
     private State redisState() {
         try {
-            redis.proveWritable();
+            redis.checkWritable();
             return State.UP;
         } catch (RedisException e) {
             // "Unable to connect" alone would hide a wrong password.

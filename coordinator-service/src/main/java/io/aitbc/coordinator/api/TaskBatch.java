@@ -10,7 +10,7 @@ import tools.jackson.databind.JsonNode;
 
 /** Parses a batch of tasks: a JSON array, or one task per line. */
 final class TaskBatch {
-    private static final int MOST = 10_000;
+    private static final int MAX_TASKS = 10_000;
 
     private TaskBatch() {}
 
@@ -32,8 +32,8 @@ final class TaskBatch {
                         .filter(line -> !line.isBlank())
                         .map(line -> item(() -> Json.read(line, JsonNode.class), strict))
                         .toList();
-        if (items.isEmpty() || items.size() > MOST) {
-            throw Problems.unprocessable("a batch must have 1 to " + MOST + " tasks but has " + items.size());
+        if (items.isEmpty() || items.size() > MAX_TASKS) {
+            throw Problems.unprocessable("a batch must have 1 to " + MAX_TASKS + " tasks but has " + items.size());
         }
         return items;
     }

@@ -46,33 +46,33 @@ import tools.jackson.databind.node.ObjectNode;
 @Tag(name = "tasks", description = "Submit tasks, and read their state and result")
 class TaskController {
     private static final Logger log = LoggerFactory.getLogger(TaskController.class);
-    private static final Duration LONGEST_WAIT = Duration.ofSeconds(60);
+    private static final Duration MAX_WAIT = Duration.ofSeconds(60);
 
     /** Description in the OpenAPI document for all calls that read a body. */
     static final String STRICT = "Refuse unknown fields instead of listing them in `warnings`";
 
     private final Submissions submissions;
     private final TaskStates states;
-    private final TaskEnds ends;
+    private final TaskEndPoller endPoller;
     private final Cancellations cancellations;
-    private final WhyWaiting whyWaiting;
-    private final Figures figures;
+    private final WaitExplainer waitExplainer;
+    private final ClusterStats clusterStats;
     private final Clock clock;
 
     TaskController(
             Submissions submissions,
             TaskStates states,
-            TaskEnds ends,
+            TaskEndPoller endPoller,
             Cancellations cancellations,
-            WhyWaiting whyWaiting,
-            Figures figures,
+            WaitExplainer waitExplainer,
+            ClusterStats clusterStats,
             Clock clock) {
         this.submissions = submissions;
         this.states = states;
-        this.ends = ends;
+        this.endPoller = endPoller;
         this.cancellations = cancellations;
-        this.whyWaiting = whyWaiting;
-        this.figures = figures;
+        this.waitExplainer = waitExplainer;
+        this.clusterStats = clusterStats;
         this.clock = clock;
     }
 
@@ -226,15 +226,15 @@ class TaskController {
                                     "Long poll: how long to wait for the task to end, such as 30s, at most 60s; also for a task that is not known yet")
                     @RequestParam(name = "wait", defaultValue = "0s")
                     Duration wait) {
-        if (wait.isNegative() || wait.compareTo(LONGEST_WAIT) > 0) {
+        if (wait.isNegative() || wait.compareTo(MAX_WAIT) > 0) {
             throw Problems.unprocessable("wait must be from 0s to 60s");
         }
         Optional<Map<String, String>> state = states.find(taskId);
         if (wait.isZero()
                 || state.isPresent() && TaskStates.hasEnded(state.get().get("status"))) {
-            return TaskEnds.at(present(state.orElseThrow(Problems::taskNotFound)));
+            return TaskEndPoller.immediate(present(state.orElseThrow(Problems::taskNotFound)));
         }
-        return ends.await(taskId, wait, this::present);
+        return endPoller.await(taskId, wait, this::present);
     }
 
     private ObjectNode present(Map<String, String> state) {
@@ -243,8 +243,8 @@ class TaskController {
 
     @GetMapping("/{task_id}/explain")
     @Operation(summary = "Explain why a task waits: obstacles per agent, closest agents, place in the queue")
-    WhyWaiting.Explanation explain(@PathVariable("task_id") @Id String taskId) throws InterruptedException {
-        return whyWaiting.explain(taskId, states.find(taskId).orElseThrow(Problems::taskNotFound));
+    WaitExplainer.Explanation explain(@PathVariable("task_id") @Id String taskId) throws InterruptedException {
+        return waitExplainer.explain(taskId, states.find(taskId).orElseThrow(Problems::taskNotFound));
     }
 
     record Cancelled(
@@ -264,7 +264,7 @@ class TaskController {
             case "cancelled" -> "Task was already cancelled";
             default -> throw Problems.conflict("the task has ended as " + cancelled.status() + " already");
         };
-        cancelled.told().exceptionally(failure -> {
+        cancelled.notified().exceptionally(failure -> {
             log.atWarn()
                     .addKeyValue("task_id", taskId)
                     .addKeyValue("agent_id", cancelled.agentId())
@@ -276,12 +276,12 @@ class TaskController {
 
     record Status(
             @JsonProperty("status") String status,
-            @JsonProperty("stats") Figures.Tasks stats,
+            @JsonProperty("stats") ClusterStats.Tasks stats,
             @JsonProperty("timestamp") Instant timestamp) {}
 
     @GetMapping("/status")
     @Operation(summary = "Get the task statistics of the cluster")
     Status status() throws InterruptedException {
-        return new Status("success", figures.tasks(true), clock.instant());
+        return new Status("success", clusterStats.tasks(true), clock.instant());
     }
 }

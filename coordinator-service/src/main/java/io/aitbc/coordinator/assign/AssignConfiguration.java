@@ -13,28 +13,28 @@ import org.springframework.context.annotation.Configuration;
 @Configuration(proxyBeanMethods = false)
 class AssignConfiguration {
     /** Delivery timeout. Only the agent waits for an assignment, so retrying is better than giving up. */
-    private static final Duration NEVER_GIVE_UP = Duration.ofDays(20);
+    private static final Duration DELIVERY_TIMEOUT = Duration.ofDays(20);
 
     /** By default the producer drops a topic's metadata after five idle minutes, and the next send blocks to fetch it. */
-    private static final Duration REMEMBER_TOPICS_FOR = Duration.ofDays(1);
+    private static final Duration METADATA_MAX_IDLE = Duration.ofDays(1);
 
     /** Blocks at most this long if a topic has vanished or the buffer is full; the unsent assignments are then reserved again. */
-    private static final Duration BLOCK_AT_MOST = Duration.ofMillis(250);
+    private static final Duration MAX_BLOCK = Duration.ofMillis(250);
 
     @Bean(destroyMethod = "")
-    AssignmentTopics assignmentTopics(KafkaClients clients, TopicCatalog catalog, Topics topics, Traces traces) {
-        return new AssignmentTopics(
+    AssignmentPublisher assignmentPublisher(KafkaClients clients, TopicCatalog catalog, Topics topics, Traces traces) {
+        return new AssignmentPublisher(
                 number -> clients.producer(
                         "assignments-" + (1 + number),
                         Duration.ofMillis(1),
-                        NEVER_GIVE_UP,
+                        DELIVERY_TIMEOUT,
                         Map.of(
                                 ProducerConfig.BUFFER_MEMORY_CONFIG,
                                 64L * 1024 * 1024,
                                 ProducerConfig.METADATA_MAX_IDLE_CONFIG,
-                                REMEMBER_TOPICS_FOR.toMillis(),
+                                METADATA_MAX_IDLE.toMillis(),
                                 ProducerConfig.MAX_BLOCK_MS_CONFIG,
-                                BLOCK_AT_MOST.toMillis())),
+                                MAX_BLOCK.toMillis())),
                 catalog,
                 topics,
                 traces);

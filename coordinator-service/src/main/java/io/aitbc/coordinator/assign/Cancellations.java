@@ -13,19 +13,19 @@ import java.util.concurrent.CompletableFuture;
 
 /** Cancels tasks that have not ended. Thread-safe. */
 public final class Cancellations {
-    private static final Script CANCEL = Script.beside(Cancellations.class, "cancel");
+    private static final Script CANCEL = Script.load(Cancellations.class, "cancel");
 
     /** Minimum interval between notifications of the agent. */
-    private static final Duration TOLD_FOR = Duration.ofSeconds(10);
+    private static final Duration NOTIFICATION_INTERVAL = Duration.ofSeconds(10);
 
     private final Redis redis;
     private final Claims claims;
-    private final AssignmentTopics assignments;
+    private final AssignmentPublisher assignments;
     private final Duration taskRetention;
     private final Clock clock;
 
     /** @param taskRetention how long a cancelled task can be queried */
-    public Cancellations(Redis redis, AssignmentTopics assignments, Duration taskRetention, Clock clock) {
+    public Cancellations(Redis redis, AssignmentPublisher assignments, Duration taskRetention, Clock clock) {
         this.redis = redis;
         this.claims = new Claims(redis);
         this.assignments = assignments;
@@ -38,35 +38,35 @@ public final class Cancellations {
      *
      * @param status the status in its hash, {@code unknown} if there is none
      * @param agentId the agent that had it, or empty
-     * @param told completes once the cancellation is on the agent's topic, if there is an agent
+     * @param notified completes once the cancellation is on the agent's topic, if there is an agent
      */
-    public record Cancelled(String status, String agentId, CompletableFuture<Void> told) {}
+    public record Cancelled(String status, String agentId, CompletableFuture<Void> notified) {}
 
     /** Cancels a task unless it has ended. For a task already cancelled some time ago, notifies the agent again. */
     public Cancelled cancel(String taskId) {
         Instant now = clock.instant();
         List<Object> before =
-                CANCEL.runNow(redis, List.of(taskId, now.toString(), String.valueOf(taskRetention.toSeconds())));
+                CANCEL.runSync(redis, List.of(taskId, now.toString(), String.valueOf(taskRetention.toSeconds())));
         String status = (String) before.get(0);
         String agentId = (String) before.get(2);
-        boolean agentMustKnow = !agentId.isEmpty() && (status.equals("assigned") || status.equals("cancelled"));
+        boolean mustNotifyAgent = !agentId.isEmpty() && (status.equals("assigned") || status.equals("cancelled"));
         return new Cancelled(
                 status,
                 agentId,
-                agentMustKnow
-                        ? tell(Cancellation.of(taskId, ((Long) before.get(1)).intValue(), agentId, now))
+                mustNotifyAgent
+                        ? notifyAgent(Cancellation.of(taskId, ((Long) before.get(1)).intValue(), agentId, now))
                         : CompletableFuture.completedFuture(null));
     }
 
     /** Publishes once for concurrent cancellations of the same attempt. */
-    private CompletableFuture<Void> tell(Cancellation cancellation) {
+    private CompletableFuture<Void> notifyAgent(Cancellation cancellation) {
         String claim = Keys.cancellation(cancellation.assignmentId());
-        if (!claims.take(claim, TOLD_FOR)) {
+        if (!claims.tryAcquire(claim, NOTIFICATION_INTERVAL)) {
             return CompletableFuture.completedFuture(null);
         }
         return assignments.publish(cancellation).whenComplete((done, failure) -> {
             if (failure != null) {
-                claims.letGo(claim);
+                claims.release(claim);
             }
         });
     }

@@ -20,8 +20,8 @@ import java.util.concurrent.CompletableFuture;
  * what was granted. Fails if Redis is unavailable; it is then unknown what was granted.
  */
 public final class Reservations {
-    private static final Script RESERVE = Script.beside(Reservations.class, "reserve");
-    private static final Script END_WAITING = Script.beside(Reservations.class, "end-waiting");
+    private static final Script RESERVE = Script.load(Reservations.class, "reserve");
+    private static final Script END_WAITING = Script.load(Reservations.class, "end-waiting");
 
     private final Redis redis;
     private final String coordinatorId;
@@ -44,11 +44,11 @@ public final class Reservations {
                 now.toString(),
                 coordinatorId,
                 Json.text(deadlines(placements, now)),
-                Json.text(placements.stream().map(Reservations::words).toList()));
+                Json.text(placements.stream().map(Reservations::scriptArguments).toList()));
         return RESERVE.run(redis, arguments).thenApply(answer -> verdicts(placements, answer, now));
     }
 
-    private static String[] words(Placement placement) {
+    private static String[] scriptArguments(Placement placement) {
         Task task = placement.waiting().task();
         return new String[] {
             task.taskId(),

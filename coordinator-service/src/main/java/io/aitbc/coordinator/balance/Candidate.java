@@ -11,7 +11,7 @@ public final class Candidate {
     private int counted;
     private int unanswered;
     /** Free slots yielded to another coordinator, which has not used them yet. */
-    private int left;
+    private int yieldedSlots;
 
     public Candidate(Agent agent) {
         this.agent = agent;
@@ -31,7 +31,7 @@ public final class Candidate {
     }
 
     public boolean hasRoom() {
-        return held() + left < agent.capacity();
+        return held() + yieldedSlots < agent.capacity();
     }
 
     /** Applies a newer state, including the count of assignments. */
@@ -41,7 +41,7 @@ public final class Candidate {
     }
 
     /** Applies a newer state, except the count of assignments. */
-    public void note(Agent newer) {
+    public void updateState(Agent newer) {
         agent = newer;
     }
 
@@ -72,23 +72,23 @@ public final class Candidate {
         counted(count, count - counted);
     }
 
-    private void counted(int count, int givenByOthers) {
+    private void counted(int count, int assignedByOthers) {
         counted = count;
-        left = Math.max(0, left - Math.max(0, givenByOthers));
+        yieldedSlots = Math.max(0, yieldedSlots - Math.max(0, assignedByOthers));
     }
 
     /** Yields a free slot to another coordinator. */
-    public void leave() {
-        left++;
+    public void yieldSlot() {
+        yieldedSlots++;
     }
 
     /** Reclaims a slot that was yielded for long enough. */
-    public void takeBack() {
-        left = Math.max(0, left - 1);
+    public void reclaimSlot() {
+        yieldedSlots = Math.max(0, yieldedSlots - 1);
     }
 
     /** The number of yielded slots that the other coordinators have not used yet. */
-    public int left() {
-        return left;
+    public int yieldedSlots() {
+        return yieldedSlots;
     }
 }

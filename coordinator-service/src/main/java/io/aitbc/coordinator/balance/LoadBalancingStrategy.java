@@ -15,16 +15,16 @@ public enum LoadBalancingStrategy {
     LEAST_CONNECTIONS(random -> new Ranking(new LeastConnections())),
     /** Each in turn, the one least recently chosen first. nginx's default; time-sharing systems have used it since the 1960s. */
     ROUND_ROBIN(random -> new Ranking(candidate -> 0)),
-    /** Each in turn, in proportion to its weight: {@link WeightedTurns}. */
-    WEIGHTED_ROUND_ROBIN(random -> new WeightedTurns()),
+    /** Each in turn, in proportion to its weight: {@link WeightedRoundRobin}. */
+    WEIGHTED_ROUND_ROBIN(random -> new WeightedRoundRobin()),
     /** The agent with the most free resources, by CPU, memory and capacity: {@link ResourcesUsed}. */
     RESOURCE_BASED(random -> new Ranking(new ResourcesUsed())),
     /** The nearest agent; agents of the requested region before all others: {@link Nearest}. */
     GEOGRAPHIC(random -> new Nearest()),
-    /** Uniformly at random: {@link Draw}. */
-    RANDOM(Draw::any),
-    /** The less loaded of two agents drawn at random: {@link Draw}. */
-    POWER_OF_TWO_CHOICES(random -> Draw.betterOfTwo(random, new LeastConnections())),
+    /** Uniformly at random: {@link RandomChoice}. */
+    RANDOM(RandomChoice::uniform),
+    /** The less loaded of two agents drawn at random: {@link RandomChoice}. */
+    POWER_OF_TWO_CHOICES(random -> RandomChoice.betterOfTwo(random, new LeastConnections())),
     /** The agent with the shortest expected completion time: {@link ResponseTime}. */
     LEAST_RESPONSE_TIME(random -> new Ranking(new ResponseTime())),
     /** The same agent for the same {@code affinity_key}, within a load bound: {@link HashRing}. */

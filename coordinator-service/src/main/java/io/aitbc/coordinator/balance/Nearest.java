@@ -14,34 +14,34 @@ import org.jspecify.annotations.Nullable;
  * distance decides; agents without a known location come last. Among equally near agents, the one with the lowest share of
  * capacity in use wins.
  *
- * <p>Agents at the same location share a shelf, ordered by load, so a choice examines each location once. Locations are points on
+ * <p>Agents at the same location share a group, ordered by load, so a choice examines each location once. Locations are points on
  * the unit sphere. The chord between two points grows with the great circle (haversine: Sinnott, "Virtues of the Haversine",
  * 1984, where half the chord is the root). Squared chords are therefore compared, which needs only multiplications per location.
  */
 final class Nearest implements Selection {
     /** The point for unknown locations: farther from every location than any two locations are from each other. */
-    private static final Point NOWHERE = new Point(100, 100, 100);
+    private static final Point UNKNOWN_POINT = new Point(100, 100, 100);
 
-    /** Greater than any squared distance to {@link #NOWHERE}. */
-    private static final double OUTSIDE_THE_REGION = 100_000;
+    /** Greater than any squared distance to {@link #UNKNOWN_POINT}. */
+    private static final double OTHER_REGION_PENALTY = 100_000;
 
     private static final int NO_REGION = -1;
-    private static final int MOST_POINTS_KEPT = 4_096;
+    private static final int MAX_CACHED_POINTS = 4_096;
 
-    private final Map<Site, Shelf> shelves = new HashMap<>();
-    private final Map<Candidate, Shelf> shelfOf = new IdentityHashMap<>();
-    /** Region names as numbers, which compare faster: each choice compares the region of every shelf. */
+    private final Map<Site, SiteGroup> groups = new HashMap<>();
+    private final Map<Candidate, SiteGroup> groupOf = new IdentityHashMap<>();
+    /** Region names as numbers, which compare faster: each choice compares the region of every group. */
     private final Map<String, Integer> regions = new HashMap<>();
     /** Cache of requested locations: many tasks request the same few, and a sine costs as much as ten distance computations. */
     private final Map<Location, Point> points = new HashMap<>();
 
-    // The shelves and their coordinates, in arrays, because each choice scans all of them. The order has no meaning.
-    private Shelf[] row = new Shelf[8];
+    // The groups and their coordinates, in arrays, because each choice scans all of them. The order has no meaning.
+    private SiteGroup[] row = new SiteGroup[8];
     private double[] xs = new double[8];
     private double[] ys = new double[8];
     private double[] zs = new double[8];
     private int[] regionOf = new int[8];
-    /** Distance of each shelf from the location that the current task requests. */
+    /** Distance of each group from the location that the current task requests. */
     private double[] distances = new double[8];
 
     private int size;
@@ -57,12 +57,12 @@ final class Nearest implements Selection {
     }
 
     /** The agents at one location, the least loaded first. */
-    private static final class Shelf {
+    private static final class SiteGroup {
         final Site site;
         final Ranking byLoad = new Ranking(Nearest::load);
         int index;
 
-        Shelf(Site site, int index) {
+        SiteGroup(Site site, int index) {
             this.site = site;
             this.index = index;
         }
@@ -74,13 +74,13 @@ final class Nearest implements Selection {
         int wanted = region == null ? NO_REGION : regions.getOrDefault(region, Integer.MAX_VALUE);
         Location location = task.requirements().location();
         Point here = location == null ? null : point(location);
-        measure(here);
+        computeDistances(here);
         Candidate nearest = null;
         double least = Double.MAX_VALUE;
         for (int i = 0; i < size; i++) {
             double distance = distances[i];
             if (wanted != NO_REGION && wanted != regionOf[i]) {
-                distance += OUTSIDE_THE_REGION;
+                distance += OTHER_REGION_PENALTY;
             }
             if (distance <= least) {
                 Candidate first = row[i].byLoad.first();
@@ -94,7 +94,7 @@ final class Nearest implements Selection {
     }
 
     /** Kept as a tight loop, so that the compiler can vectorise it. */
-    private void measure(@Nullable Point here) {
+    private void computeDistances(@Nullable Point here) {
         if (here == null) {
             Arrays.fill(distances, 0, size, 0);
             return;
@@ -113,7 +113,7 @@ final class Nearest implements Selection {
     private Point point(Location location) {
         Point known = points.get(location);
         if (known == null) {
-            if (points.size() == MOST_POINTS_KEPT) {
+            if (points.size() == MAX_CACHED_POINTS) {
                 points.clear();
             }
             known = Point.of(location);
@@ -128,26 +128,26 @@ final class Nearest implements Selection {
 
     @Override
     public void chosen(Candidate candidate) {
-        shelfOf.get(candidate).byLoad.chosen(candidate);
+        groupOf.get(candidate).byLoad.chosen(candidate);
     }
 
     @Override
     public void put(Candidate candidate) {
         var agent = candidate.agent().registration();
-        Shelf old = shelfOf.get(candidate);
+        SiteGroup old = groupOf.get(candidate);
         if (old != null && !isAt(old.site, agent.region(), agent.location())) {
             remove(candidate);
             old = null;
         }
-        Shelf shelf = old;
-        if (shelf == null) {
-            shelf = shelves.computeIfAbsent(new Site(agent.region(), agent.location()), this::open);
-            shelfOf.put(candidate, shelf);
+        SiteGroup group = old;
+        if (group == null) {
+            group = groups.computeIfAbsent(new Site(agent.region(), agent.location()), this::addGroup);
+            groupOf.put(candidate, group);
         }
-        shelf.byLoad.put(candidate);
+        group.byLoad.put(candidate);
     }
 
-    private Shelf open(Site site) {
+    private SiteGroup addGroup(Site site) {
         if (size == row.length) {
             row = Arrays.copyOf(row, 2 * size);
             xs = Arrays.copyOf(xs, 2 * size);
@@ -156,8 +156,8 @@ final class Nearest implements Selection {
             regionOf = Arrays.copyOf(regionOf, 2 * size);
             distances = new double[2 * size];
         }
-        Point at = site.location() == null ? NOWHERE : Point.of(site.location());
-        row[size] = new Shelf(site, size);
+        Point at = site.location() == null ? UNKNOWN_POINT : Point.of(site.location());
+        row[size] = new SiteGroup(site, size);
         xs[size] = at.x;
         ys[size] = at.y;
         zs[size] = at.z;
@@ -166,11 +166,11 @@ final class Nearest implements Selection {
         return row[size++];
     }
 
-    /** Removes a shelf; the last one takes its index. */
-    private void close(Shelf shelf) {
-        shelves.remove(shelf.site);
+    /** Removes a group; the last one takes its index. */
+    private void removeGroup(SiteGroup group) {
+        groups.remove(group.site);
         size--;
-        int gap = shelf.index;
+        int gap = group.index;
         row[gap] = row[size];
         row[gap].index = gap;
         xs[gap] = xs[size];
@@ -186,17 +186,17 @@ final class Nearest implements Selection {
 
     @Override
     public void remove(Candidate candidate) {
-        Shelf shelf = shelfOf.remove(candidate);
-        if (shelf != null) {
-            shelf.byLoad.remove(candidate);
-            if (shelf.byLoad.isEmpty()) {
-                close(shelf);
+        SiteGroup group = groupOf.remove(candidate);
+        if (group != null) {
+            group.byLoad.remove(candidate);
+            if (group.byLoad.isEmpty()) {
+                removeGroup(group);
             }
         }
     }
 
     @Override
     public boolean isEmpty() {
-        return shelves.isEmpty();
+        return groups.isEmpty();
     }
 }

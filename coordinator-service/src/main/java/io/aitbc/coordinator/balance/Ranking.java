@@ -12,8 +12,8 @@ import org.jspecify.annotations.Nullable;
  */
 final class Ranking implements Selection {
     private final ToDoubleFunction<Candidate> rank;
-    private final Order order = new Order();
-    private final Map<Candidate, Order.Place> places = new IdentityHashMap<>();
+    private final CandidateHeap heap = new CandidateHeap();
+    private final Map<Candidate, CandidateHeap.HeapEntry> entries = new IdentityHashMap<>();
     private long turns;
 
     Ranking(ToDoubleFunction<Candidate> rank) {
@@ -27,41 +27,41 @@ final class Ranking implements Selection {
 
     @Nullable
     Candidate first() {
-        Order.Place first = order.first();
+        CandidateHeap.HeapEntry first = heap.first();
         return first == null ? null : first.candidate;
     }
 
     @Override
     public void chosen(Candidate candidate) {
         turns++;
-        // The order is updated by the put or remove that follows at once.
-        places.get(candidate).turn = turns;
+        // The heap is updated by the put or remove that follows at once.
+        entries.get(candidate).turn = turns;
     }
 
     @Override
     public void put(Candidate candidate) {
-        Order.Place place = places.get(candidate);
+        CandidateHeap.HeapEntry place = entries.get(candidate);
         double now = rank.applyAsDouble(candidate);
         if (place == null) {
-            place = new Order.Place(candidate, now, turns);
-            places.put(candidate, place);
-            order.add(place);
+            place = new CandidateHeap.HeapEntry(candidate, now, turns);
+            entries.put(candidate, place);
+            heap.add(place);
         } else if (place.rank != now || place.turn == turns) {
             place.rank = now;
-            order.moved(place);
+            heap.update(place);
         }
     }
 
     @Override
     public void remove(Candidate candidate) {
-        Order.Place place = places.remove(candidate);
+        CandidateHeap.HeapEntry place = entries.remove(candidate);
         if (place != null) {
-            order.remove(place);
+            heap.remove(place);
         }
     }
 
     @Override
     public boolean isEmpty() {
-        return order.isEmpty();
+        return heap.isEmpty();
     }
 }

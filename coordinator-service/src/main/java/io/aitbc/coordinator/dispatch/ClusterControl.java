@@ -8,7 +8,7 @@ import io.aitbc.contracts.ControlMessage.QueueCleared;
 import io.aitbc.contracts.ControlMessage.SwitchStrategy;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Topics;
-import io.aitbc.coordinator.background.Part;
+import io.aitbc.coordinator.background.BackgroundService;
 import io.aitbc.coordinator.balance.LoadBalancingStrategy;
 import io.aitbc.coordinator.intake.QueueSizes;
 import io.aitbc.coordinator.intake.TaskIds;
@@ -31,9 +31,9 @@ import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.common.TopicPartition;
 
 /** Cluster-wide commands, whichever coordinator receives them. Thread-safe. */
-public final class ClusterControl implements Part {
+public final class ClusterControl implements BackgroundService {
     private static final long WAIT_SECONDS = 30;
-    private static final long LOOK_FOR_TRANSACTIONS_EVERY_MS = 500;
+    private static final long TRANSACTION_CHECK_INTERVAL_MS = 500;
 
     private final ControlTopic topic;
     private final Probes probes;
@@ -43,9 +43,9 @@ public final class ClusterControl implements Part {
     private final Clock clock;
     private final Map<String, Clearing> clearings = new ConcurrentHashMap<>();
     /** Callers waiting for a switch, with the strategy that each waits for. */
-    private final Map<CompletableFuture<Void>, LoadBalancingStrategy> switches = new ConcurrentHashMap<>();
+    private final Map<CompletableFuture<Void>, LoadBalancingStrategy> pendingSwitches = new ConcurrentHashMap<>();
 
-    private final Map<String, CompletableFuture<Void>> awaited = new ConcurrentHashMap<>();
+    private final Map<String, CompletableFuture<Void>> pendingCommands = new ConcurrentHashMap<>();
     private final Set<Priority> pausedQueues = ConcurrentHashMap.newKeySet();
     private volatile LoadBalancingStrategy strategy;
     /** Whether the strategy was set by a command, not by this coordinator's settings. */
@@ -72,7 +72,8 @@ public final class ClusterControl implements Part {
             Redis redis,
             LoadBalancingStrategy initialStrategy,
             Clock clock) {
-        this.topic = new ControlTopic(clients, shared, producer, topics, this::received, this::decideAgain, clock);
+        this.topic =
+                new ControlTopic(clients, shared, producer, topics, this::received, this::republishDecisions, clock);
         this.probes = new Probes(topic::send, clock, System::nanoTime);
         this.dispatcher = dispatcher;
         this.sizes = sizes;
@@ -93,8 +94,8 @@ public final class ClusterControl implements Part {
     }
 
     @Override
-    public List<String> troubles() {
-        return topic.troubles();
+    public List<String> problems() {
+        return topic.problems();
     }
 
     /**
@@ -102,8 +103,8 @@ public final class ClusterControl implements Part {
      * Kafka answers them even when it accepts no records, as with too few in-sync replicas. Proves nothing while the control topic is
      * missing, which {@code /health} reports on its own.
      */
-    public CompletableFuture<Void> prove() {
-        return topic.isMissing() ? CompletableFuture.completedFuture(null) : probes.prove();
+    public CompletableFuture<Void> probe() {
+        return topic.isMissing() ? CompletableFuture.completedFuture(null) : probes.probe();
     }
 
     /** The current strategy. */
@@ -114,12 +115,12 @@ public final class ClusterControl implements Part {
     /** Switches all coordinators to a strategy; returns once this one has switched. */
     public void switchStrategy(LoadBalancingStrategy wanted) throws InterruptedException {
         CompletableFuture<Void> applied = new CompletableFuture<>();
-        switches.put(applied, wanted);
+        pendingSwitches.put(applied, wanted);
         try {
             send(new SwitchStrategy(wanted.wireName(), clock.instant()), applied);
             await(applied, "the strategy was not switched in time");
         } finally {
-            switches.remove(applied);
+            pendingSwitches.remove(applied);
         }
     }
 
@@ -127,12 +128,12 @@ public final class ClusterControl implements Part {
     public void pause(Priority priority, boolean paused) throws InterruptedException {
         PauseQueue command = new PauseQueue(TaskIds.next(), priority, paused, clock.instant());
         CompletableFuture<Void> applied = new CompletableFuture<>();
-        awaited.put(command.commandId(), applied);
+        pendingCommands.put(command.commandId(), applied);
         try {
             send(command, applied);
             await(applied, "the queue was not " + (paused ? "paused" : "resumed") + " in time");
         } finally {
-            awaited.remove(command.commandId());
+            pendingCommands.remove(command.commandId());
         }
     }
 
@@ -167,7 +168,7 @@ public final class ClusterControl implements Part {
             clearings.remove(command.commandId());
         }
         String key = Keys.clear(command.commandId());
-        return new Cleared(Redis.count(redis.readHashNow(key, read -> read.hget(key, "count"))), heldBack);
+        return new Cleared(Redis.count(redis.readHashSync(key, read -> read.hget(key, "count"))), heldBack);
     }
 
     /**
@@ -179,7 +180,7 @@ public final class ClusterControl implements Part {
         long until = System.nanoTime() + TimeUnit.SECONDS.toNanos(WAIT_SECONDS);
         while (System.nanoTime() - until < 0) {
             try {
-                clearing.done().get(LOOK_FOR_TRANSACTIONS_EVERY_MS, TimeUnit.MILLISECONDS);
+                clearing.done().get(TRANSACTION_CHECK_INTERVAL_MS, TimeUnit.MILLISECONDS);
                 return 0;
             } catch (TimeoutException e) {
                 OptionalLong heldBack = heldBack(command, Set.copyOf(clearing.missing()));
@@ -224,7 +225,7 @@ public final class ClusterControl implements Part {
     }
 
     /** Publishes the current decisions for coordinators that start later. Every coordinator publishes; duplicates are harmless. */
-    private void decideAgain() {
+    private void republishDecisions() {
         if (switched) {
             topic.send(new SwitchStrategy(strategy.wireName(), clock.instant()));
         }
@@ -235,9 +236,9 @@ public final class ClusterControl implements Part {
 
     private void received(ControlMessage message) {
         if (message instanceof ClearQueue command) {
-            dispatcher.tellLane(lane -> lane.clear(command));
+            dispatcher.postToLane(lane -> lane.clear(command));
         } else if (message instanceof QueueCleared report) {
-            dispatcher.tellLane(lane -> lane.cleared(report));
+            dispatcher.postToLane(lane -> lane.cleared(report));
             Clearing clearing = clearings.get(report.commandId());
             if (clearing != null
                     && clearing.missing().remove(report.partition())
@@ -247,7 +248,7 @@ public final class ClusterControl implements Part {
         } else if (message instanceof PauseQueue command) {
             apply(command);
         } else if (message instanceof Probe probe) {
-            probes.came(probe);
+            probes.returned(probe);
         } else if (message instanceof SwitchStrategy command) {
             apply(LoadBalancingStrategy.parse(command.strategy()));
         }
@@ -259,12 +260,12 @@ public final class ClusterControl implements Part {
         } else {
             pausedQueues.remove(command.priority());
         }
-        dispatcher.tellLane(lane -> lane.pause(command.priority(), command.paused()));
-        came(command.commandId());
+        dispatcher.postToLane(lane -> lane.pause(command.priority(), command.paused()));
+        completeCommand(command.commandId());
     }
 
-    private void came(String commandId) {
-        CompletableFuture<Void> done = awaited.get(commandId);
+    private void completeCommand(String commandId) {
+        CompletableFuture<Void> done = pendingCommands.get(commandId);
         if (done != null) {
             done.complete(null);
         }
@@ -273,8 +274,8 @@ public final class ClusterControl implements Part {
     private void apply(LoadBalancingStrategy wanted) {
         strategy = wanted;
         switched = true;
-        dispatcher.tell(matcher -> matcher.switchStrategy(wanted));
-        switches.forEach((applied, to) -> {
+        dispatcher.post(matcher -> matcher.switchStrategy(wanted));
+        pendingSwitches.forEach((applied, to) -> {
             if (to == wanted) {
                 applied.complete(null);
             }

@@ -3,7 +3,7 @@ package io.aitbc.coordinator.dispatch;
 import io.aitbc.contracts.ControlMessage;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Topics;
-import io.aitbc.coordinator.background.RareWarning;
+import io.aitbc.coordinator.background.ThrottledWarning;
 import io.aitbc.coordinator.kafka.ConsumerLoop;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.kafka.SharedTopics;
@@ -45,7 +45,7 @@ final class ControlTopic implements AutoCloseable {
 
     private @Nullable Uuid topicId;
 
-    private final RareWarning ignored = new RareWarning(log, "{} control messages ignored: {}");
+    private final ThrottledWarning ignored = new ThrottledWarning(log, "{} control messages ignored: {}");
 
     /** @param onNewTopic called when the topic has been re-created and no longer holds earlier decisions, all of which were read */
     ControlTopic(
@@ -66,7 +66,7 @@ final class ControlTopic implements AutoCloseable {
                 "control",
                 new ConsumerLoop.Source(
                         () -> shared.id(topics.control()),
-                        () -> clients.freeConsumer(),
+                        () -> clients.standaloneConsumer(),
                         (consumer, gained) -> begin(consumer, shared.id(topics.control()))),
                 this::handle,
                 false,
@@ -103,8 +103,8 @@ final class ControlTopic implements AutoCloseable {
         loop.close();
     }
 
-    List<String> troubles() {
-        return loop.troubles();
+    List<String> problems() {
+        return loop.problems();
     }
 
     private void begin(org.apache.kafka.clients.consumer.Consumer<byte[], byte[]> consumer, @Nullable Uuid id) {
@@ -127,7 +127,7 @@ final class ControlTopic implements AutoCloseable {
                 listener.accept(Json.read(record.value() == null ? new byte[0] : record.value(), ControlMessage.class));
             } catch (RuntimeException e) {
                 // Possibly from a newer version, such as an unknown strategy: later messages must be read all the same.
-                ignored.about("@" + record.offset() + " (" + Json.sentence(String.valueOf(e.getMessage())) + ")");
+                ignored.add("@" + record.offset() + " (" + Json.sentence(String.valueOf(e.getMessage())) + ")");
             }
             if (record.offset() >= newest) {
                 caughtUp.countDown();
@@ -137,6 +137,6 @@ final class ControlTopic implements AutoCloseable {
         if (records.nextOffsets().values().stream().anyMatch(next -> next.offset() > newest)) {
             caughtUp.countDown();
         }
-        ignored.say(clock.instant());
+        ignored.flush(clock.instant());
     }
 }

@@ -2,11 +2,11 @@ package io.aitbc.coordinator.dispatch;
 
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.agent.Agent;
-import io.aitbc.coordinator.assign.AssignmentTopics;
+import io.aitbc.coordinator.assign.AssignmentPublisher;
 import io.aitbc.coordinator.assign.Cancellations;
 import io.aitbc.coordinator.assign.Reservations;
 import io.aitbc.coordinator.intake.DeadLetters;
-import io.aitbc.coordinator.intake.DoneTasks;
+import io.aitbc.coordinator.intake.FinishedTaskCleaner;
 import io.aitbc.coordinator.intake.QueuePeek;
 import io.aitbc.coordinator.intake.QueueSizes;
 import io.aitbc.coordinator.intake.TaskArchive;
@@ -42,7 +42,7 @@ class DispatchConfiguration {
     private static final String GROUP = "agent-coordinator";
 
     /** Bounds the fetch delay: a resumed partition is not fetched before the pending fetch has returned. */
-    private static final int LONGEST_FETCH_MS = 50;
+    private static final int MAX_FETCH_WAIT_MS = 50;
 
     @Bean
     CoordinatorId coordinatorId() {
@@ -55,8 +55,8 @@ class DispatchConfiguration {
     }
 
     @Bean(destroyMethod = "")
-    DoneTasks doneTasks(Admin admin, QueueSizes sizes, TopicSettings settings, Clock clock) {
-        return new DoneTasks(admin, sizes, settings.taskRetention(), clock);
+    FinishedTaskCleaner finishedTaskCleaner(Admin admin, QueueSizes sizes, TopicSettings settings, Clock clock) {
+        return new FinishedTaskCleaner(admin, sizes, settings.taskRetention(), clock);
     }
 
     @Bean
@@ -75,7 +75,7 @@ class DispatchConfiguration {
     }
 
     @Bean
-    Cancellations cancellations(Redis redis, AssignmentTopics assignments, SettleSettings settings, Clock clock) {
+    Cancellations cancellations(Redis redis, AssignmentPublisher assignments, SettleSettings settings, Clock clock) {
         return new Cancellations(redis, assignments, settings.taskRetention(), clock);
     }
 
@@ -91,7 +91,7 @@ class DispatchConfiguration {
             TaskQueue queue,
             QueueSizes sizes,
             Redis redis,
-            AssignmentTopics assignments,
+            AssignmentPublisher assignments,
             Registry registry,
             DispatchSettings settings,
             SettleSettings settleSettings,
@@ -106,7 +106,7 @@ class DispatchConfiguration {
                                 ConsumerConfig.MAX_POLL_RECORDS_CONFIG,
                                 settings.batch(),
                                 ConsumerConfig.FETCH_MAX_WAIT_MS_CONFIG,
-                                LONGEST_FETCH_MS)),
+                                MAX_FETCH_WAIT_MS)),
                 () -> shared.ids(topics.tasks()),
                 topics,
                 records,
@@ -120,7 +120,7 @@ class DispatchConfiguration {
                         registry.healthPolicy(), settings.aging(), settings.strategy(), RandomGenerator.getDefault()),
                 settings,
                 report -> control.getObject().report(report),
-                places -> wants.getObject().leave(places),
+                places -> wants.getObject().publishSlotOffers(places),
                 new DispatchMeters(meters),
                 clock);
     }
@@ -145,44 +145,44 @@ class DispatchConfiguration {
         return new AgentView(redis, registry, id.text(), new AgentView.Listener() {
             @Override
             public void changed(List<Agent> agents) {
-                dispatcher.tell(matcher -> agents.forEach(agent -> matcher.agentChanged(agent, clock.instant())));
+                dispatcher.post(matcher -> agents.forEach(agent -> matcher.agentChanged(agent, clock.instant())));
             }
 
             @Override
-            public void heard(List<Agent> agents) {
-                dispatcher.mention(matcher -> agents.forEach(agent -> matcher.agentHeard(agent, clock.instant())));
+            public void heartbeats(List<Agent> agents) {
+                dispatcher.postLazily(matcher -> agents.forEach(agent -> matcher.agentHeard(agent, clock.instant())));
             }
 
             @Override
             public void gone(Set<String> agentIds) {
-                dispatcher.tell(matcher -> agentIds.forEach(matcher::agentGone));
+                dispatcher.post(matcher -> agentIds.forEach(matcher::agentGone));
             }
 
             @Override
             public void holds(Map<String, Integer> counts) {
-                dispatcher.tell(matcher -> counts.forEach(matcher::agentHolds));
+                dispatcher.post(matcher -> counts.forEach(matcher::agentHolds));
             }
 
             @Override
             public void unpublished(Set<String> taskIds) {
-                dispatcher.tellLane(lane -> lane.unpublished(taskIds));
+                dispatcher.postToLane(lane -> lane.unpublished(taskIds));
             }
 
             @Override
             public void rebuilt() {
-                dispatcher.tellLane(Lane::noteAgain);
+                dispatcher.postToLane(Lane::recordAllAgain);
             }
 
             @Override
             public void cancelled(Set<String> taskIds) {
-                dispatcher.tellLane(lane -> lane.cancelled(taskIds));
+                dispatcher.postToLane(lane -> lane.cancelled(taskIds));
             }
         });
     }
 
     @Bean(destroyMethod = "")
-    FiguresReport figuresReport(CoordinatorId id, Dispatcher dispatcher, Redis redis, Clock clock) {
-        return new FiguresReport(id.text(), dispatcher, redis, clock);
+    LaneStatsReporter laneStatsReporter(CoordinatorId id, Dispatcher dispatcher, Redis redis, Clock clock) {
+        return new LaneStatsReporter(id.text(), dispatcher, redis, clock);
     }
 
     @Bean(destroyMethod = "")

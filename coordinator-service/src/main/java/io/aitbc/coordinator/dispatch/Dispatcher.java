@@ -3,15 +3,15 @@ package io.aitbc.coordinator.dispatch;
 import io.aitbc.contracts.ControlMessage.QueueCleared;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Topics;
-import io.aitbc.coordinator.assign.AssignmentTopics;
+import io.aitbc.coordinator.assign.AssignmentPublisher;
 import io.aitbc.coordinator.assign.Reservations;
 import io.aitbc.coordinator.assign.Verdict;
-import io.aitbc.coordinator.background.Duty;
-import io.aitbc.coordinator.background.FailuresInARow;
-import io.aitbc.coordinator.background.Pace;
-import io.aitbc.coordinator.background.Part;
-import io.aitbc.coordinator.background.RareWarning;
-import io.aitbc.coordinator.background.WatchedThread;
+import io.aitbc.coordinator.background.ActivityMonitor;
+import io.aitbc.coordinator.background.BackgroundService;
+import io.aitbc.coordinator.background.ConsecutiveFailures;
+import io.aitbc.coordinator.background.MonitoredThread;
+import io.aitbc.coordinator.background.RateLimiter;
+import io.aitbc.coordinator.background.ThrottledWarning;
 import io.aitbc.coordinator.intake.DeadLetters;
 import io.aitbc.coordinator.intake.QueueSizes;
 import io.aitbc.coordinator.intake.TaskQueue;
@@ -19,9 +19,9 @@ import io.aitbc.coordinator.intake.TaskRecords;
 import io.aitbc.coordinator.intake.TaskStates;
 import io.aitbc.coordinator.kafka.CommitTag;
 import io.aitbc.coordinator.match.Matcher;
-import io.aitbc.coordinator.match.PlaceLeft;
 import io.aitbc.coordinator.match.Placement;
 import io.aitbc.coordinator.match.Position;
+import io.aitbc.coordinator.match.SlotOffer;
 import io.aitbc.coordinator.match.WaitingTask;
 import java.time.Clock;
 import java.time.Duration;
@@ -65,26 +65,26 @@ import org.slf4j.LoggerFactory;
  * asynchronous and overlap later rounds; their outcomes return through the mailbox. After an unexpected error, and when a topic is deleted
  * or re-created, it starts over with a new consumer and no partitions.
  */
-public final class Dispatcher implements Part {
+public final class Dispatcher implements BackgroundService {
     private static final Logger log = LoggerFactory.getLogger(Dispatcher.class);
 
     /** How long a round may wait for Kafka. */
-    private static final Duration PATIENCE = Duration.ofSeconds(3);
+    private static final Duration REQUEST_TIMEOUT = Duration.ofSeconds(3);
 
     private static final Duration IDLE_POLL = Duration.ofMillis(100);
     /** Poll interval under load: each poll costs as much as several tasks, and iterates over buffered records of paused partitions. */
-    private static final Duration BETWEEN_POLLS_BESIDE_WORK = Duration.ofMillis(5);
+    private static final Duration BUSY_POLL_INTERVAL = Duration.ofMillis(5);
 
-    private static final Duration COMMIT_EVERY = Duration.ofMillis(200);
-    private static final Duration LOOK_AT_TIME_EVERY = Duration.ofSeconds(1);
-    private static final Duration BEFORE_STARTING_OVER = Duration.ofSeconds(2);
-    private static final Duration LOOK_AT_TOPICS_EVERY = Duration.ofMillis(100);
+    private static final Duration COMMIT_INTERVAL = Duration.ofMillis(200);
+    private static final Duration TICK_INTERVAL = Duration.ofSeconds(1);
+    private static final Duration RESTART_DELAY = Duration.ofSeconds(2);
+    private static final Duration TOPIC_CHECK_INTERVAL = Duration.ofMillis(100);
     /** After this long without a failure, the next one starts a new series. */
-    private static final Duration STEADY_AFTER = Duration.ofMinutes(1);
+    private static final Duration FAILURE_RESET_DELAY = Duration.ofMinutes(1);
 
-    private static final Duration OPEN_WORK_LIMIT = Duration.ofSeconds(2);
+    private static final Duration PENDING_WORK_TIMEOUT = Duration.ofSeconds(2);
     /** One part in this many of the heap is for waiting tasks; everything else needs about 100 MiB. */
-    private static final long SHARE_FOR_TASKS = 3;
+    private static final long TASK_HEAP_DIVISOR = 3;
 
     private final Supplier<KafkaConsumer<byte[], byte[]>> newConsumer;
     private final Supplier<Map<String, Uuid>> topicIds;
@@ -95,48 +95,49 @@ public final class Dispatcher implements Part {
     private final TaskQueue queue;
     private final QueueSizes sizes;
     private final Reservations reservations;
-    private final AssignmentTopics assignments;
+    private final AssignmentPublisher assignments;
     private final Lane lane;
     private final int batch;
-    private final Consumer<QueueCleared> clearReports;
-    private final Consumer<List<PlaceLeft>> placesLeft;
+    private final Consumer<QueueCleared> clearReporter;
+    private final Consumer<List<SlotOffer>> slotOffers;
     private final DispatchMeters meters;
     private final Clock clock;
     private final BlockingQueue<Runnable> mailbox = new LinkedBlockingQueue<>();
     /** Low-priority mail that waits for the next round: waking the thread for each message would cost more than handling it. */
-    private final Queue<Runnable> slowMail = new ConcurrentLinkedQueue<>();
+    private final Queue<Runnable> lazyMailbox = new ConcurrentLinkedQueue<>();
 
-    private final WatchedThread thread = new WatchedThread("dispatcher", this::run);
+    private final MonitoredThread thread = new MonitoredThread("dispatcher", this::run);
     /** Health of commits. Dispatching continues without them, but a new owner reads finished records again. */
-    private final Duty committing = new Duty("the commit of thread dispatcher", Duration.ofMinutes(2));
+    private final ActivityMonitor commitMonitor =
+            new ActivityMonitor("the commit of thread dispatcher", Duration.ofMinutes(2));
 
-    private final FailuresInARow failures = new FailuresInARow(log);
+    private final ConsecutiveFailures failures = new ConsecutiveFailures(log);
 
     private final CountDownLatch closing = new CountDownLatch(1);
     private volatile @Nullable KafkaConsumer<byte[], byte[]> consumer;
     /** Subscribed topics with their ids; topics that were missing when the consumer was opened are absent. */
-    private Map<String, Uuid> opened = Map.of();
+    private Map<String, Uuid> subscribedTopics = Map.of();
 
     private volatile boolean working;
     private volatile boolean polling;
-    private volatile LaneFigures figures =
-            new LaneFigures(Instant.EPOCH, 0, 0, null, Map.of(), Map.of(), Map.of(), Map.of());
+    private volatile LaneStats stats = new LaneStats(Instant.EPOCH, 0, 0, null, Map.of(), Map.of(), Map.of(), Map.of());
 
     private final Rates received = new Rates();
     private final Rates assigned = new Rates();
     private final Set<TopicPartition> paused = new HashSet<>();
     /** Assigned partitions whose committed offsets have not been read yet. */
-    private final Set<TopicPartition> gaining = new HashSet<>();
+    private final Set<TopicPartition> unloadedPartitions = new HashSet<>();
 
-    private final RareWarning notAnswered = new RareWarning(log, "{} rounds were cut short by Kafka errors: {}");
-    private final List<Runnable> notSetAside = new ArrayList<>();
-    private final Pace polls = new Pace(BETWEEN_POLLS_BESIDE_WORK);
-    private final Pace commits = new Pace(COMMIT_EVERY);
-    private final Pace looks = new Pace(LOOK_AT_TIME_EVERY);
-    private final Pace topicLooks = new Pace(LOOK_AT_TOPICS_EVERY);
-    private long lastLook = System.nanoTime();
+    private final ThrottledWarning kafkaErrors =
+            new ThrottledWarning(log, "{} rounds were cut short by Kafka errors: {}");
+    private final List<Runnable> failedDeadLetters = new ArrayList<>();
+    private final RateLimiter pollLimiter = new RateLimiter(BUSY_POLL_INTERVAL);
+    private final RateLimiter commitLimiter = new RateLimiter(COMMIT_INTERVAL);
+    private final RateLimiter tickLimiter = new RateLimiter(TICK_INTERVAL);
+    private final RateLimiter topicCheckLimiter = new RateLimiter(TOPIC_CHECK_INTERVAL);
+    private long lastTickNanos = System.nanoTime();
     /** Whether the last round left work that can be done at once. */
-    private boolean moreToDo;
+    private boolean hasMoreWork;
 
     /** @param topicIds the current ids of the existing task topics */
     Dispatcher(
@@ -149,11 +150,11 @@ public final class Dispatcher implements Part {
             TaskQueue queue,
             QueueSizes sizes,
             Reservations reservations,
-            AssignmentTopics assignments,
+            AssignmentPublisher assignments,
             Matcher matcher,
             DispatchSettings settings,
-            Consumer<QueueCleared> clearReports,
-            Consumer<List<PlaceLeft>> placesLeft,
+            Consumer<QueueCleared> clearReporter,
+            Consumer<List<SlotOffer>> slotOffers,
             DispatchMeters meters,
             Clock clock) {
         this.newConsumer = newConsumer;
@@ -172,10 +173,10 @@ public final class Dispatcher implements Part {
                 new Effects(),
                 settings.windowPerPartition(),
                 settings.windowBytesPerPartition(),
-                Runtime.getRuntime().maxMemory() / SHARE_FOR_TASKS,
+                Runtime.getRuntime().maxMemory() / TASK_HEAP_DIVISOR,
                 batch);
-        this.clearReports = clearReports;
-        this.placesLeft = placesLeft;
+        this.clearReporter = clearReporter;
+        this.slotOffers = slotOffers;
         this.meters = meters;
         this.clock = clock;
     }
@@ -186,35 +187,35 @@ public final class Dispatcher implements Part {
     }
 
     @Override
-    public List<String> troubles() {
-        return Stream.concat(thread.troubles().stream(), committing.trouble().stream())
+    public List<String> problems() {
+        return Stream.concat(thread.problems().stream(), commitMonitor.problem().stream())
                 .toList();
     }
 
     /** Runs a change of the matcher on the dispatching thread, soon. */
-    public void tell(Consumer<Matcher> change) {
-        post(() -> change.accept(lane.matcher()));
+    public void post(Consumer<Matcher> change) {
+        enqueue(() -> change.accept(lane.matcher()));
     }
 
     /** Runs a change of the matcher on the dispatching thread in its next round, without waking it. */
-    void mention(Consumer<Matcher> change) {
-        slowMail.add(() -> change.accept(lane.matcher()));
+    void postLazily(Consumer<Matcher> change) {
+        lazyMailbox.add(() -> change.accept(lane.matcher()));
     }
 
     /** Runs a change of the lane on the dispatching thread, soon. */
-    void tellLane(Consumer<Lane> change) {
-        post(() -> change.accept(lane));
+    void postToLane(Consumer<Lane> change) {
+        enqueue(() -> change.accept(lane));
     }
 
-    public LaneFigures figures() {
-        return figures;
+    public LaneStats stats() {
+        return stats;
     }
 
     @Override
     public void close() {
         closing.countDown();
         wakeUp();
-        thread.awaitEnd();
+        thread.awaitTermination();
     }
 
     private void wakeUp() {
@@ -236,57 +237,57 @@ public final class Dispatcher implements Part {
 
     /** Runs rounds until closed, until the topics change, or until an unexpected error. */
     private void dispatch() throws InterruptedException {
-        opened = topicIds.get();
-        if (opened.isEmpty()) {
-            thread.duty().rests();
+        subscribedTopics = topicIds.get();
+        if (subscribedTopics.isEmpty()) {
+            thread.monitor().idle();
             handleMail();
-            closing.await(LOOK_AT_TOPICS_EVERY.toMillis(), TimeUnit.MILLISECONDS);
+            closing.await(TOPIC_CHECK_INTERVAL.toMillis(), TimeUnit.MILLISECONDS);
             return;
         }
         try (KafkaConsumer<byte[], byte[]> reading = newConsumer.get()) {
             consumer = reading;
-            reading.subscribe(opened.keySet(), new Ownership());
-            long steadyAt = System.nanoTime() + STEADY_AFTER.toNanos();
-            while (!isClosing() && !(topicLooks.isDue() && !opened.equals(topicIds.get()))) {
+            reading.subscribe(subscribedTopics.keySet(), new RebalanceListener());
+            long failureResetAt = System.nanoTime() + FAILURE_RESET_DELAY.toNanos();
+            while (!isClosing() && !(topicCheckLimiter.tryAcquire() && !subscribedTopics.equals(topicIds.get()))) {
                 runRound();
                 working = true;
-                if (System.nanoTime() - steadyAt >= 0) {
-                    failures.end();
+                if (System.nanoTime() - failureResetAt >= 0) {
+                    failures.reset();
                 }
             }
             working = false;
-            forgetLostTopics();
-            finishOpenWork();
+            dropDeletedTopics();
+            awaitPendingWork();
             commitNow();
         } catch (InterruptException e) {
             throw e;
         } catch (RuntimeException | Error e) {
             working = false;
-            thread.duty().failed(e);
-            failures.next()
-                    .addKeyValue("pause_ms", BEFORE_STARTING_OVER.toMillis())
+            thread.monitor().failed(e);
+            failures.onFailure()
+                    .addKeyValue("pause_ms", RESTART_DELAY.toMillis())
                     .setCause(e)
                     .log("Dispatcher restarts after an unexpected error");
-            closing.await(BEFORE_STARTING_OVER.toMillis(), TimeUnit.MILLISECONDS);
+            closing.await(RESTART_DELAY.toMillis(), TimeUnit.MILLISECONDS);
         } finally {
             working = false;
             lane.lostAll();
-            forgetFailedCommits();
+            resetCommitMonitor();
             paused.clear();
-            gaining.clear();
+            unloadedPartitions.clear();
         }
     }
 
     /** A partition that failed to commit may have moved to another coordinator; if it is still owned, it is committed again. */
-    private void forgetFailedCommits() {
-        committing.works();
-        committing.rests();
+    private void resetCommitMonitor() {
+        commitMonitor.succeeded();
+        commitMonitor.idle();
     }
 
     /** Drops the tasks of deleted topics, so that nothing is committed for them. */
-    private void forgetLostTopics() {
+    private void dropDeletedTopics() {
         Map<String, Uuid> now = topicIds.get();
-        opened.forEach((topic, id) -> {
+        subscribedTopics.forEach((topic, id) -> {
             if (!id.equals(now.get(topic))) {
                 int waiting = lane.topicLost(topics.priorityOf(topic));
                 log.atWarn()
@@ -309,44 +310,44 @@ public final class Dispatcher implements Part {
     private void runRound() {
         try {
             round();
-            thread.duty().works();
+            thread.monitor().succeeded();
         } catch (WakeupException e) {
             log.trace("Woken");
         } catch (RetriableException e) {
-            thread.duty().failed(e);
-            notAnswered.about(e.toString());
+            thread.monitor().failed(e);
+            kafkaErrors.add(e.toString());
         }
     }
 
     private void round() {
-        notAnswered.say(clock.instant());
+        kafkaErrors.flush(clock.instant());
         meters.round();
         handleMail();
         loadGained();
-        takeIn(poll());
+        processRecords(poll());
         handleMail();
         Instant now = clock.instant();
-        lookAtTime(now);
-        moreToDo = lane.round(now);
-        if (commits.isDue()) {
-            commitSoon();
+        tick(now);
+        hasMoreWork = lane.round(now);
+        if (commitLimiter.tryAcquire()) {
+            commitInBackground();
         }
     }
 
-    private void takeIn(ConsumerRecords<byte[], byte[]> polled) {
+    private void processRecords(ConsumerRecords<byte[], byte[]> polled) {
         Instant now = clock.instant();
         for (ConsumerRecord<byte[], byte[]> record : polled) {
             Position position = records.position(record);
             if (lane.received(position)) {
                 try {
                     WaitingTask task = records.read(record);
-                    lane.waits(task, now);
-                    if (!task.wasPutOff()) {
+                    lane.addWaiting(task, now);
+                    if (!task.wasDeferred()) {
                         received.count(position.priority());
                         meters.received(position.priority());
                     }
                 } catch (TaskRecords.PoisonException poison) {
-                    setAside(record, position, poison);
+                    deadLetter(record, position, poison);
                 }
             }
         }
@@ -354,32 +355,32 @@ public final class Dispatcher implements Part {
         pauseFull(polled.partitions());
     }
 
-    private void setAside(
+    private void deadLetter(
             ConsumerRecord<byte[], byte[]> record, Position position, TaskRecords.PoisonException poison) {
         deadLetters
                 .poison(record, poison.reason(), poison.getMessage())
-                .whenComplete((done, failure) -> post(() -> {
+                .whenComplete((done, failure) -> enqueue(() -> {
                     if (failure == null) {
                         lane.finished(position);
                     } else {
-                        notSetAside.add(() -> setAside(record, position, poison));
+                        failedDeadLetters.add(() -> deadLetter(record, position, poison));
                     }
                 }));
     }
 
-    private void lookAtTime(Instant now) {
-        if (!looks.isDue()) {
+    private void tick(Instant now) {
+        if (!tickLimiter.tryAcquire()) {
             return;
         }
-        List<Runnable> again = List.copyOf(notSetAside);
-        notSetAside.clear();
-        again.forEach(Runnable::run);
-        deadLetters.say(now);
+        List<Runnable> retries = List.copyOf(failedDeadLetters);
+        failedDeadLetters.clear();
+        retries.forEach(Runnable::run);
+        deadLetters.flushWarnings(now);
         Matcher matcher = lane.matcher();
         matcher.timePassed(now);
-        long look = System.nanoTime();
-        double seconds = Math.max(0.001, (look - lastLook) / 1e9);
-        lastLook = look;
+        long nowNanos = System.nanoTime();
+        double seconds = Math.max(0.001, (nowNanos - lastTickNanos) / 1e9);
+        lastTickNanos = nowNanos;
         Map<Priority, Instant> oldest = new EnumMap<>(Priority.class);
         Map<Priority, Integer> scheduled = new EnumMap<>(Priority.class);
         for (Priority priority : Priority.values()) {
@@ -391,7 +392,7 @@ public final class Dispatcher implements Part {
                 oldest.put(priority, first.waitingSince());
             }
         }
-        figures = new LaneFigures(
+        stats = new LaneStats(
                 now,
                 consumer.assignment().size(),
                 matcher.backlog().size(),
@@ -403,9 +404,9 @@ public final class Dispatcher implements Part {
     }
 
     private ConsumerRecords<byte[], byte[]> poll() {
-        resumeWithRoom();
-        if (hasEnoughToDo()) {
-            if (!polls.isDue()) {
+        resumePartitions();
+        if (isBusy()) {
+            if (!pollLimiter.tryAcquire()) {
                 awaitMail();
                 return ConsumerRecords.empty();
             }
@@ -415,19 +416,19 @@ public final class Dispatcher implements Part {
         polling = true;
         try {
             // From here on, new mail wakes the poll.
-            return mailbox.isEmpty() && !moreToDo ? consumer.poll(IDLE_POLL) : consumer.poll(Duration.ZERO);
+            return mailbox.isEmpty() && !hasMoreWork ? consumer.poll(IDLE_POLL) : consumer.poll(Duration.ZERO);
         } finally {
             polling = false;
         }
     }
 
-    private boolean hasEnoughToDo() {
+    private boolean isBusy() {
         return !paused.isEmpty() || lane.matcher().backlog().size() >= batch;
     }
 
     private void awaitMail() {
         try {
-            Runnable mail = moreToDo ? null : mailbox.poll(BETWEEN_POLLS_BESIDE_WORK.toMillis(), TimeUnit.MILLISECONDS);
+            Runnable mail = hasMoreWork ? null : mailbox.poll(BUSY_POLL_INTERVAL.toMillis(), TimeUnit.MILLISECONDS);
             if (mail != null) {
                 mail.run();
             }
@@ -438,24 +439,28 @@ public final class Dispatcher implements Part {
 
     /** Takes over assigned partitions from their commits; retried in the next round if Kafka does not answer. */
     private void loadGained() {
-        if (gaining.isEmpty()) {
+        if (unloadedPartitions.isEmpty()) {
             return;
         }
-        Set<TopicPartition> gained = Set.copyOf(gaining);
-        Map<TopicPartition, OffsetAndMetadata> committed = unwoken(() -> consumer.committed(gained, PATIENCE));
-        Map<TopicPartition, Long> ends = unwoken(() -> consumer.endOffsets(gained, PATIENCE));
+        Set<TopicPartition> gained = Set.copyOf(unloadedPartitions);
+        Map<TopicPartition, OffsetAndMetadata> committed =
+                retryOnWakeup(() -> consumer.committed(gained, REQUEST_TIMEOUT));
+        Map<TopicPartition, Long> ends = retryOnWakeup(() -> consumer.endOffsets(gained, REQUEST_TIMEOUT));
         for (TopicPartition partition : gained) {
             OffsetAndMetadata offset = committed.get(partition);
-            if (offset != null && CommitTag.isOfAnother(opened.get(partition.topic()), offset.metadata())) {
+            if (offset != null
+                    && CommitTag.isForOtherTopic(subscribedTopics.get(partition.topic()), offset.metadata())) {
                 offset = null;
                 consumer.seekToBeginning(Set.of(partition));
             }
             lane.gained(
                     lanePartition(partition),
-                    offset == null ? unwoken(() -> consumer.position(partition, PATIENCE)) : offset.offset(),
+                    offset == null
+                            ? retryOnWakeup(() -> consumer.position(partition, REQUEST_TIMEOUT))
+                            : offset.offset(),
                     offset == null ? "" : CommitTag.without(offset.metadata()),
                     ends.getOrDefault(partition, 0L));
-            gaining.remove(partition);
+            unloadedPartitions.remove(partition);
         }
         consumer.resume(gained);
         meters.gained(gained.size());
@@ -472,27 +477,27 @@ public final class Dispatcher implements Part {
         }
     }
 
-    private void resumeWithRoom() {
+    private void resumePartitions() {
         if (paused.isEmpty()) {
             return;
         }
-        Set<TopicPartition> roomy = paused.stream()
+        Set<TopicPartition> resumable = paused.stream()
                 .filter(partition -> !lane.isFull(lanePartition(partition)))
                 .collect(Collectors.toSet());
-        paused.removeAll(roomy);
-        roomy.retainAll(consumer.assignment());
-        consumer.resume(roomy);
+        paused.removeAll(resumable);
+        resumable.retainAll(consumer.assignment());
+        consumer.resume(resumable);
     }
 
-    private void commitSoon() {
-        Map<TopicPartition, OffsetAndMetadata> offsets = commits();
+    private void commitInBackground() {
+        Map<TopicPartition, OffsetAndMetadata> offsets = commitOffsets();
         if (!offsets.isEmpty()) {
             consumer.commitAsync(offsets, (committed, failure) -> {
                 if (failure == null) {
-                    forgetFailedCommits();
+                    resetCommitMonitor();
                 } else {
                     log.atDebug().log("Commit failed, will retry: {}", failure.toString());
-                    committing.failed(failure);
+                    commitMonitor.failed(failure);
                     lane.commitFailed();
                 }
             });
@@ -500,13 +505,13 @@ public final class Dispatcher implements Part {
     }
 
     private void commitNow() {
-        Map<TopicPartition, OffsetAndMetadata> offsets = commits();
+        Map<TopicPartition, OffsetAndMetadata> offsets = commitOffsets();
         if (offsets.isEmpty()) {
             return;
         }
         try {
-            unwoken(() -> {
-                consumer.commitSync(offsets, OPEN_WORK_LIMIT);
+            retryOnWakeup(() -> {
+                consumer.commitSync(offsets, PENDING_WORK_TIMEOUT);
                 return null;
             });
         } catch (KafkaException e) {
@@ -515,21 +520,21 @@ public final class Dispatcher implements Part {
         }
     }
 
-    private Map<TopicPartition, OffsetAndMetadata> commits() {
+    private Map<TopicPartition, OffsetAndMetadata> commitOffsets() {
         Map<TopicPartition, OffsetAndMetadata> offsets = new HashMap<>();
         lane.commits().forEach((id, commit) -> {
             TopicPartition partition = kafkaPartition(id);
-            String metadata = CommitTag.with(opened.get(partition.topic()), commit.metadata());
+            String metadata = CommitTag.with(subscribedTopics.get(partition.topic()), commit.metadata());
             offsets.put(partition, new OffsetAndMetadata(commit.offset(), metadata));
         });
         return offsets;
     }
 
     /** Waits briefly for pending answers from Redis and Kafka, so that the next owner need not repeat the work. */
-    private void finishOpenWork() {
-        long limit = System.nanoTime() + OPEN_WORK_LIMIT.toNanos();
+    private void awaitPendingWork() {
+        long limit = System.nanoTime() + PENDING_WORK_TIMEOUT.toNanos();
         try {
-            while (lane.hasOpenWork()) {
+            while (lane.hasPendingWork()) {
                 Runnable mail = mailbox.poll(1, TimeUnit.MILLISECONDS);
                 if (mail != null) {
                     mail.run();
@@ -545,7 +550,7 @@ public final class Dispatcher implements Part {
     }
 
     /** Repeats a consumer call that was interrupted by a wakeup meant for the poll. */
-    private static <T> T unwoken(Supplier<T> call) {
+    private static <T> T retryOnWakeup(Supplier<T> call) {
         while (true) {
             try {
                 return call.get();
@@ -557,7 +562,7 @@ public final class Dispatcher implements Part {
 
     private void handleMail() {
         handle(mailbox);
-        handle(slowMail);
+        handle(lazyMailbox);
     }
 
     private static void handle(Queue<Runnable> mails) {
@@ -566,7 +571,7 @@ public final class Dispatcher implements Part {
         }
     }
 
-    private void post(Runnable mail) {
+    private void enqueue(Runnable mail) {
         mailbox.add(mail);
         if (polling) {
             wakeUp();
@@ -582,7 +587,7 @@ public final class Dispatcher implements Part {
     }
 
     /** Performs a lane's effects in Kafka and Redis; the answers are posted to the lane's thread. */
-    private final class Effects implements Lane.Outside {
+    private final class Effects implements Lane.SideEffects {
         @Override
         public CompletableFuture<List<Verdict>> reserve(List<Placement> placements, Instant now) {
             return posted(reservations.reserve(placements, now).thenApply(meters::judged));
@@ -600,17 +605,17 @@ public final class Dispatcher implements Part {
                 assigned.count(verdict.placement().waiting().position().priority());
                 meters.distributed(verdict);
             }
-            return posted(assignments.publish(verdict), slowMail::add);
+            return posted(assignments.publish(verdict), lazyMailbox::add);
         }
 
         @Override
-        public CompletableFuture<Void> putOff(WaitingTask task) {
-            return posted(queue.putOff(task));
+        public CompletableFuture<Void> defer(WaitingTask task) {
+            return posted(queue.defer(task));
         }
 
         @Override
-        public CompletableFuture<List<Boolean>> noteQueued(List<WaitingTask> tasks) {
-            return posted(taskStates.noteQueued(tasks));
+        public CompletableFuture<List<Boolean>> recordQueued(List<WaitingTask> tasks) {
+            return posted(taskStates.recordQueued(tasks));
         }
 
         @Override
@@ -619,7 +624,7 @@ public final class Dispatcher implements Part {
                     partitions.stream().map(Dispatcher.this::kafkaPartition).collect(Collectors.toSet());
             Map<OwnedPartition.Id, Long> ends = new HashMap<>();
             try {
-                unwoken(() -> consumer.endOffsets(wanted, PATIENCE))
+                retryOnWakeup(() -> consumer.endOffsets(wanted, REQUEST_TIMEOUT))
                         .forEach((partition, end) -> ends.put(lanePartition(partition), end));
             } catch (RetriableException e) {
                 log.atDebug().log("End offsets unknown in this round: {}", e.toString());
@@ -645,21 +650,21 @@ public final class Dispatcher implements Part {
 
         @Override
         public long position(OwnedPartition.Id partition) {
-            return unwoken(() -> consumer.position(kafkaPartition(partition), PATIENCE));
+            return retryOnWakeup(() -> consumer.position(kafkaPartition(partition), REQUEST_TIMEOUT));
         }
 
         @Override
         public void report(QueueCleared cleared) {
-            clearReports.accept(cleared);
+            clearReporter.accept(cleared);
         }
 
         @Override
-        public void leave(List<PlaceLeft> places) {
-            placesLeft.accept(places);
+        public void offerSlots(List<SlotOffer> places) {
+            slotOffers.accept(places);
         }
 
         private <T> CompletableFuture<T> posted(CompletableFuture<T> outcome) {
-            return posted(outcome, Dispatcher.this::post);
+            return posted(outcome, Dispatcher.this::enqueue);
         }
 
         private <T> CompletableFuture<T> posted(CompletableFuture<T> outcome, Consumer<Runnable> mail) {
@@ -676,13 +681,13 @@ public final class Dispatcher implements Part {
     }
 
     /** Takes over partitions with their commits, and commits all finished work before it gives them up. */
-    private final class Ownership implements ConsumerRebalanceListener {
+    private final class RebalanceListener implements ConsumerRebalanceListener {
         @Override
         public void onPartitionsAssigned(Collection<TopicPartition> partitions) {
             // Commits are read later: a request that fails in this callback would not be retried. The partitions stay
             // paused until then.
             consumer.pause(partitions);
-            gaining.addAll(partitions);
+            unloadedPartitions.addAll(partitions);
         }
 
         @Override
@@ -691,17 +696,17 @@ public final class Dispatcher implements Part {
                 return;
             }
             polling = false;
-            finishOpenWork();
+            awaitPendingWork();
             commitNow();
             onPartitionsLost(partitions);
         }
 
         @Override
         public void onPartitionsLost(Collection<TopicPartition> partitions) {
-            forgetFailedCommits();
+            resetCommitMonitor();
             lane.lost(partitions.stream().map(Dispatcher.this::lanePartition).collect(Collectors.toSet()));
             paused.removeAll(partitions);
-            gaining.removeAll(partitions);
+            unloadedPartitions.removeAll(partitions);
             meters.lost(partitions.size());
             log.atInfo().addKeyValue("partitions", partitions.size()).log("Partitions lost");
         }

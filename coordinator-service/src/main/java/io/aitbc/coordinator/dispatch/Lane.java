@@ -4,13 +4,13 @@ import io.aitbc.contracts.ControlMessage.ClearQueue;
 import io.aitbc.contracts.ControlMessage.QueueCleared;
 import io.aitbc.contracts.Priority;
 import io.aitbc.coordinator.assign.Verdict;
-import io.aitbc.coordinator.background.FailuresInARow;
-import io.aitbc.coordinator.background.RareWarning;
+import io.aitbc.coordinator.background.ConsecutiveFailures;
+import io.aitbc.coordinator.background.ThrottledWarning;
 import io.aitbc.coordinator.dispatch.OwnedPartition.Commit;
 import io.aitbc.coordinator.match.Matcher;
-import io.aitbc.coordinator.match.PlaceLeft;
 import io.aitbc.coordinator.match.Placement;
 import io.aitbc.coordinator.match.Position;
+import io.aitbc.coordinator.match.SlotOffer;
 import io.aitbc.coordinator.match.WaitingTask;
 import io.aitbc.coordinator.match.Want;
 import java.time.Duration;
@@ -39,14 +39,14 @@ import org.slf4j.LoggerFactory;
 
 /**
  * The decisions of one thread about its partitions, from the arrival of a record to the offset that may be committed. Independent of Kafka,
- * Redis and clocks: it requests effects through {@link Outside}, and continues when the answer arrives.
+ * Redis and clocks: it requests effects through {@link SideEffects}, and continues when the answer arrives.
  */
 final class Lane {
     /**
      * The effects of a lane's decisions. Calls do not block; each future completes on the lane's own thread, between rounds or before the
      * call returns.
      */
-    interface Outside {
+    interface SideEffects {
         /** Judges placements; if the request fails, it is unknown what was granted. */
         CompletableFuture<List<Verdict>> reserve(List<Placement> placements, Instant now);
 
@@ -57,10 +57,10 @@ final class Lane {
         CompletableFuture<Void> publish(Verdict verdict);
 
         /** Defers a task: appends it to the tail of its partition, with its original acceptance time. */
-        CompletableFuture<Void> putOff(WaitingTask task);
+        CompletableFuture<Void> defer(WaitingTask task);
 
         /** Makes waiting tasks visible to queries; true for tasks that have ended, because they were cancelled. */
-        CompletableFuture<List<Boolean>> noteQueued(List<WaitingTask> tasks);
+        CompletableFuture<List<Boolean>> recordQueued(List<WaitingTask> tasks);
 
         /** Partition → the offset after the last readable record; partitions whose end is unknown are absent. */
         Map<OwnedPartition.Id, Long> ends(Set<OwnedPartition.Id> partitions);
@@ -74,18 +74,18 @@ final class Lane {
         void report(QueueCleared cleared);
 
         /** Offers places to the aged tasks of other coordinators. Messages may get lost: unused places are then taken back. */
-        void leave(List<PlaceLeft> places);
+        void offerSlots(List<SlotOffer> places);
     }
 
     private static final Logger log = LoggerFactory.getLogger(Lane.class);
 
     /** The wants reported by another lane. */
-    private record Heard(List<Want> wants, Instant at) {}
+    private record RemoteWants(List<Want> wants, Instant at) {}
 
-    private static final Duration HEARD_FOR = Duration.ofSeconds(1);
+    private static final Duration REMOTE_WANTS_TTL = Duration.ofSeconds(1);
 
     /** Maximum number of concurrent batches in Redis: enough to keep it busy, few enough that views stay fresh. */
-    private static final int MAX_OPEN_BATCHES = 4;
+    private static final int MAX_PENDING_BATCHES = 4;
 
     /**
      * Target number of tasks per agent in a large batch: costs per agent, in Redis, Kafka and other coordinators, dominate if each agent
@@ -93,30 +93,30 @@ final class Lane {
      */
     private static final int TASKS_PER_AGENT = 4;
 
-    private static final Duration FIRST_PAUSE = Duration.ofMillis(100);
-    private static final Duration LONGEST_PAUSE = Duration.ofSeconds(2);
-    private static final Duration BETWEEN_PUBLICATIONS = Duration.ofSeconds(1);
-    private static final Duration NOTE_EVERY = Duration.ofMillis(100);
+    private static final Duration INITIAL_BACKOFF = Duration.ofMillis(100);
+    private static final Duration MAX_BACKOFF = Duration.ofSeconds(2);
+    private static final Duration REPUBLISH_INTERVAL = Duration.ofSeconds(1);
+    private static final Duration RECORD_INTERVAL = Duration.ofMillis(100);
     /** Maximum number per call while tasks are being assigned. */
-    private static final int NOTED_BESIDE_OTHERS = 200;
+    private static final int MAX_RECORDED_WHILE_BUSY = 200;
 
-    private static final Duration PUT_OFF_EVERY = Duration.ofMillis(100);
+    private static final Duration DEFER_INTERVAL = Duration.ofMillis(100);
     /** Number of clears kept per queue; a newer clear supersedes older ones. */
-    static final int CLEARS_KEPT = 5;
+    static final int MAX_CLEARS_KEPT = 5;
     /** Maximum across all partitions per call, to leave time for other work. */
-    private static final int MOST_PUT_OFF = 1_000;
+    private static final int MAX_DEFERRED = 1_000;
     /** No deferral while more than this share of the held tasks can move on: room will come without its cost. */
-    private static final double SHARE_THAT_MOVES = 1 / 8.0;
+    private static final double MAX_UNBLOCKED_SHARE = 1 / 8.0;
 
     /**
      * Defer after this long without progress, for example when more urgent tasks take all agents: later tasks may have agents of their own.
      */
-    private static final Duration LONGEST_STANDSTILL = Duration.ofSeconds(5);
+    private static final Duration MAX_STALL = Duration.ofSeconds(5);
     /** Divides the rate of one window per second in that case, and while only deferred tasks come round again. */
-    private static final double SLOWER = 160;
+    private static final double SLOW_RATE_DIVISOR = 160;
 
     private final Matcher matcher;
-    private final Outside outside;
+    private final SideEffects effects;
     private final int windowPerPartition;
     private final long windowBytesPerPartition;
     private final long memory;
@@ -130,36 +130,37 @@ final class Lane {
     private final Set<Priority> pausedQueues = EnumSet.noneOf(Priority.class);
     private final Set<String> cancelled = new HashSet<>();
     private final Set<String> unpublished = new HashSet<>();
-    private final Map<String, Heard> heard = new HashMap<>();
+    private final Map<String, RemoteWants> remoteWants = new HashMap<>();
     /** Whether reported wants have changed or expired since the matcher was last updated. */
-    private boolean heardChanged;
+    private boolean remoteWantsChanged;
     /** Positions of tasks that may not be visible yet; some of them may no longer wait. */
-    private final Deque<Position> fresh = new ArrayDeque<>();
+    private final Deque<Position> unrecorded = new ArrayDeque<>();
     /** Newly read tasks that an agent may have already. */
     private final Set<WaitingTask> inherited = Collections.newSetFromMap(new IdentityHashMap<>());
     /** Tasks that may have an agent, pending a check; they are in no backlog. */
-    private final List<WaitingTask> unsure = new ArrayList<>();
+    private final List<WaitingTask> unverified = new ArrayList<>();
 
-    private boolean noting;
-    private Instant nextNote = Instant.EPOCH;
-    private Instant lastPlaced = Instant.EPOCH;
-    private int openBatches;
+    private boolean recording;
+    private Instant nextRecording = Instant.EPOCH;
+    private Instant lastPlacementAt = Instant.EPOCH;
+    private int pendingBatches;
     /** Whether the last batch had the maximum size, so that there may be more to place. */
     private boolean full;
 
-    private int openPublications;
-    private int openPutOffs;
+    private int pendingPublications;
+    private int pendingDeferrals;
     private Instant now = Instant.EPOCH;
-    private Instant pausedUntil = Instant.EPOCH;
-    private Duration pause = FIRST_PAUSE;
-    private final FailuresInARow failures = new FailuresInARow(log);
-    private final RareWarning notPublished = new RareWarning(log, "{} assignments could not be published: {}");
-    private Instant nextPutOff = Instant.EPOCH;
-    private Instant nextMakeSure = Instant.EPOCH;
+    private Instant backoffUntil = Instant.EPOCH;
+    private Duration backoff = INITIAL_BACKOFF;
+    private final ConsecutiveFailures failures = new ConsecutiveFailures(log);
+    private final ThrottledWarning notPublished =
+            new ThrottledWarning(log, "{} assignments could not be published: {}");
+    private Instant nextDeferral = Instant.EPOCH;
+    private Instant nextVerification = Instant.EPOCH;
     /** Generation, incremented by {@link #lostAll}: answers to requests of an earlier one are ignored. */
-    private int timesLostAll;
+    private int generation;
     /** Error in the handling of an answer, to be thrown by the next round. */
-    private @Nullable Throwable broken;
+    private @Nullable Throwable pendingError;
 
     /**
      * @param windowPerPartition maximum number of unfinished tasks held per partition
@@ -169,13 +170,13 @@ final class Lane {
      */
     Lane(
             Matcher matcher,
-            Outside outside,
+            SideEffects effects,
             int windowPerPartition,
             long windowBytesPerPartition,
             long memory,
             int batch) {
         this.matcher = matcher;
-        this.outside = outside;
+        this.effects = effects;
         this.windowPerPartition = windowPerPartition;
         this.windowBytesPerPartition = windowBytesPerPartition;
         this.memory = memory;
@@ -199,9 +200,9 @@ final class Lane {
     /** @return how many tasks waited in them */
     int lost(Set<OwnedPartition.Id> ids) {
         partitions.keySet().removeAll(ids);
-        fresh.removeIf(position -> ids.contains(OwnedPartition.Id.of(position)));
+        unrecorded.removeIf(position -> ids.contains(OwnedPartition.Id.of(position)));
         inherited.removeIf(task -> ids.contains(OwnedPartition.Id.of(task.position())));
-        unsure.removeIf(task -> ids.contains(OwnedPartition.Id.of(task.position())));
+        unverified.removeIf(task -> ids.contains(OwnedPartition.Id.of(task.position())));
         return matcher.backlog()
                 .takeIf(task -> ids.contains(OwnedPartition.Id.of(task.position())))
                 .size();
@@ -217,7 +218,7 @@ final class Lane {
             for (int number : command.endOffsets().keySet()) {
                 QueueCleared report = new QueueCleared(command.commandId(), priority, number);
                 if (cleared.add(report)) {
-                    outside.report(report);
+                    effects.report(report);
                 }
             }
         }
@@ -229,12 +230,12 @@ final class Lane {
     /** Gives up all partitions and ignores pending answers. */
     void lostAll() {
         lost(Set.copyOf(partitions.keySet()));
-        timesLostAll++;
-        openBatches = 0;
-        openPublications = 0;
-        openPutOffs = 0;
-        noting = false;
-        broken = null;
+        generation++;
+        pendingBatches = 0;
+        pendingPublications = 0;
+        pendingDeferrals = 0;
+        recording = false;
+        pendingError = null;
         matcher.forgetPlacements();
     }
 
@@ -258,16 +259,16 @@ final class Lane {
     }
 
     /** Adds a task that was read and now waits. */
-    void waits(WaitingTask task, Instant now) {
-        itIs(now);
+    void addWaiting(WaitingTask task, Instant now) {
+        advanceClock(now);
         if (!isOwned(task)) {
             return;
         }
-        fresh.add(task.position());
+        unrecorded.add(task.position());
         if (partition(task).isInherited(task.position().offset())) {
             inherited.add(task);
         }
-        await(task);
+        returnToBacklog(task);
     }
 
     /** Whether a partition holds the maximum of unfinished tasks. */
@@ -302,39 +303,39 @@ final class Lane {
      *     recovers it
      */
     boolean round(Instant now) {
-        throwIfBroken();
+        throwPendingError();
         boolean more = false;
-        itIs(now);
-        notPublished.say(now);
-        finishCancelled();
-        if (!now.isBefore(pausedUntil)) {
+        advanceClock(now);
+        notPublished.flush(now);
+        removeCancelled();
+        if (!now.isBefore(backoffUntil)) {
             cancelCleared();
             endExpired();
             // After the two steps above, so that no task is assigned that was cleared or had expired before it was
             // read.
             more = assign();
-            doubtInherited();
-            makeVisible();
-            doubtUnpublished();
-            makeSure();
-            putOff();
+            verifyInherited();
+            recordWaiting();
+            verifyUnpublished();
+            verifyReservations();
+            defer();
         }
         reportClears();
-        throwIfBroken();
+        throwPendingError();
         return more;
     }
 
     /** Advances the clock. If it was set back, resets all delays, which would otherwise last until the old time is reached again. */
-    private void itIs(Instant time) {
+    private void advanceClock(Instant time) {
         if (time.isBefore(now)) {
-            pausedUntil = Instant.EPOCH;
-            nextNote = Instant.EPOCH;
-            nextPutOff = Instant.EPOCH;
-            nextMakeSure = Instant.EPOCH;
-            lastPlaced = Instant.EPOCH;
-            heard.clear();
-            heardChanged = true;
-            partitions.values().forEach(partition -> partition.moved(time));
+            backoffUntil = Instant.EPOCH;
+            nextRecording = Instant.EPOCH;
+            nextDeferral = Instant.EPOCH;
+            nextVerification = Instant.EPOCH;
+            lastPlacementAt = Instant.EPOCH;
+            remoteWants.clear();
+            remoteWantsChanged = true;
+            partitions.values().forEach(partition -> partition.markProgress(time));
         }
         now = time;
     }
@@ -357,8 +358,8 @@ final class Lane {
     }
 
     /** Whether answers are pending. */
-    boolean hasOpenWork() {
-        return openBatches > 0 || openPublications > 0 || openPutOffs > 0;
+    boolean hasPendingWork() {
+        return pendingBatches > 0 || pendingPublications > 0 || pendingDeferrals > 0;
     }
 
     // Commands of operators and clients
@@ -367,7 +368,7 @@ final class Lane {
     void clear(ClearQueue command) {
         Deque<ClearQueue> ofQueue = clears.computeIfAbsent(command.priority(), priority -> new ArrayDeque<>());
         ofQueue.add(command);
-        if (ofQueue.size() > CLEARS_KEPT) {
+        if (ofQueue.size() > MAX_CLEARS_KEPT) {
             // Superseded by newer clears.
             String forgotten = ofQueue.remove().commandId();
             cleared.removeIf(report -> report.commandId().equals(forgotten));
@@ -404,9 +405,9 @@ final class Lane {
     }
 
     /** Schedules all waiting tasks to be made visible again. */
-    void noteAgain() {
-        fresh.clear();
-        matcher.backlog().all().forEach(task -> fresh.add(task.position()));
+    void recordAllAgain() {
+        unrecorded.clear();
+        matcher.backlog().all().forEach(task -> unrecorded.add(task.position()));
     }
 
     /** Records that tasks were cancelled, wherever they wait. */
@@ -420,7 +421,7 @@ final class Lane {
         }
     }
 
-    private void finishCancelled() {
+    private void removeCancelled() {
         if (!cancelled.isEmpty()) {
             matcher.backlog().takeIf(task -> cancelled.contains(task.id())).forEach(task -> finished(task.position()));
             cancelled.clear();
@@ -434,7 +435,7 @@ final class Lane {
             if (entry.getValue().isClearing()) {
                 clearing = true;
                 // Offsets below the position without a record (transaction markers) are done.
-                entry.getValue().readUpTo(outside.position(entry.getKey()));
+                entry.getValue().readUpTo(effects.position(entry.getKey()));
                 if (entry.getValue().needsEnd()) {
                     withoutEnd.add(entry.getKey());
                 }
@@ -442,8 +443,8 @@ final class Lane {
         }
         if (!withoutEnd.isEmpty()) {
             // Includes records hidden by an open transaction, if they were there when the command was given.
-            outside.appendedEnds(withoutEnd)
-                    .forEach((id, end) -> partitions.get(id).endIs(end));
+            effects.appendedEnds(withoutEnd)
+                    .forEach((id, end) -> partitions.get(id).setEnd(end));
         }
         if (clearing) {
             takeCleared().forEach((commandId, tasks) -> end(tasks, "cancelled", commandId));
@@ -465,7 +466,7 @@ final class Lane {
                 for (ClearQueue finished : partition.takeFinishedClears()) {
                     QueueCleared report = new QueueCleared(finished.commandId(), id.priority(), id.number());
                     cleared.add(report);
-                    outside.report(report);
+                    effects.report(report);
                 }
             }
         });
@@ -479,12 +480,12 @@ final class Lane {
     }
 
     private void end(List<WaitingTask> tasks, String status, String clearId) {
-        openBatches++;
-        then(outside.endWaiting(tasks, status, clearId, now), (ended, failure) -> {
-            openBatches--;
+        pendingBatches++;
+        onAnswer(effects.endWaiting(tasks, status, clearId, now), (ended, failure) -> {
+            pendingBatches--;
             if (failure != null) {
-                pauseAfter(failure);
-                tasks.forEach(this::await);
+                backOff(failure);
+                tasks.forEach(this::returnToBacklog);
                 return;
             }
             for (int i = 0; i < tasks.size(); i++) {
@@ -493,81 +494,83 @@ final class Lane {
                 } else {
                     // Left from before a crash: the reservation will name the agent, and the assignment is published
                     // again.
-                    doubt(tasks.get(i));
+                    markUnverified(tasks.get(i));
                 }
             }
         });
     }
 
     /** Stores the current wants of another coordinator's lane. */
-    void heard(String coordinatorId, List<Want> wants, Instant at) {
-        heard.put(coordinatorId, new Heard(wants, at));
-        heardChanged = true;
+    void updateRemoteWants(String coordinatorId, List<Want> wants, Instant at) {
+        remoteWants.put(coordinatorId, new RemoteWants(wants, at));
+        remoteWantsChanged = true;
     }
 
     /** Accepts one free place on each of these agents, left by another coordinator to the aged tasks that wait here. */
-    void offered(List<String> agentIds, Instant at) {
-        matcher.offered(agentIds, at);
+    void acceptOffers(List<String> agentIds, Instant at) {
+        matcher.acceptOffers(agentIds, at);
     }
 
     /** The priority of the most urgent task elsewhere for which agents are left free; null if there is none. */
     @Nullable
     Priority yieldsTo(Instant at) {
-        forgetOldWants(at);
-        return heard.values().stream()
+        expireRemoteWants(at);
+        return remoteWants.values().stream()
                 .flatMap(one -> one.wants.stream())
                 .min(Comparator.comparingInt(Want::level))
                 .map(want -> Priority.values()[want.level()])
                 .orElse(null);
     }
 
-    private void forgetOldWants(Instant at) {
-        heardChanged |= heard.values().removeIf(one -> one.at.plus(HEARD_FOR).isBefore(at));
+    private void expireRemoteWants(Instant at) {
+        remoteWantsChanged |= remoteWants
+                .values()
+                .removeIf(one -> one.at.plus(REMOTE_WANTS_TTL).isBefore(at));
     }
 
-    private void heedWants() {
-        forgetOldWants(now);
-        if (heardChanged) {
-            heardChanged = false;
+    private void applyRemoteWants() {
+        expireRemoteWants(now);
+        if (remoteWantsChanged) {
+            remoteWantsChanged = false;
             Map<String, List<Want>> wants = new HashMap<>();
-            heard.forEach((coordinatorId, one) -> wants.put(coordinatorId, one.wants));
-            matcher.leaveTo(wants);
+            remoteWants.forEach((coordinatorId, one) -> wants.put(coordinatorId, one.wants));
+            matcher.setRemoteWants(wants);
         }
     }
 
     private boolean assign() {
         // Small batches run one at a time: tasks that arrive meanwhile make the next one larger, and cheaper per task.
-        if (openBatches >= (full ? MAX_OPEN_BATCHES : 1)) {
+        if (pendingBatches >= (full ? MAX_PENDING_BATCHES : 1)) {
             return false;
         }
-        heedWants();
+        applyRemoteWants();
         int most = Math.max(batch, TASKS_PER_AGENT * Math.min(batch, matcher.agentCount()));
         List<Placement> placements = matcher.match(now, most);
         if (!placements.isEmpty()) {
-            lastPlaced = now;
+            lastPlacementAt = now;
             reserve(placements);
         }
-        if (!matcher.left().isEmpty()) {
-            outside.leave(matcher.left());
+        if (!matcher.slotOffers().isEmpty()) {
+            effects.offerSlots(matcher.slotOffers());
         }
         full = placements.size() == most;
-        return full && openBatches < MAX_OPEN_BATCHES;
+        return full && pendingBatches < MAX_PENDING_BATCHES;
     }
 
     private void reserve(List<Placement> placements) {
-        openBatches++;
-        then(outside.reserve(placements, now), (verdicts, failure) -> {
-            openBatches--;
+        pendingBatches++;
+        onAnswer(effects.reserve(placements, now), (verdicts, failure) -> {
+            pendingBatches--;
             if (failure == null) {
-                pause = FIRST_PAUSE;
-                failures.end();
-                verdicts.forEach(this::judged);
+                backoff = INITIAL_BACKOFF;
+                failures.reset();
+                verdicts.forEach(this::applyVerdict);
                 byAgent(verdicts).forEach(this::publish);
             } else {
-                pauseAfter(failure);
+                backOff(failure);
                 for (Placement placement : placements) {
                     matcher.unanswered(placement);
-                    doubt(placement.waiting());
+                    markUnverified(placement.waiting());
                 }
             }
         });
@@ -585,7 +588,7 @@ final class Lane {
         return byAgent.values().stream().flatMap(List::stream).toList();
     }
 
-    private void judged(Verdict verdict) {
+    private void applyVerdict(Verdict verdict) {
         matcher.answered(verdict.placement(), verdict.held());
         WaitingTask waiting = verdict.placement().waiting();
         switch (verdict.ruling()) {
@@ -593,88 +596,88 @@ final class Lane {
                 // Published below, grouped by agent.
             }
             case ENDED, DUPLICATE -> finished(waiting.position());
-            case FULL -> await(waiting);
+            case FULL -> returnToBacklog(waiting);
             case UNAVAILABLE -> {
                 if (verdict.placement().agentId().isEmpty()) {
                     // No agent has it. Redis may have no record of it either.
-                    fresh.add(waiting.position());
+                    unrecorded.add(waiting.position());
                 } else {
                     // Until the live view has news of the agent, it gets no tasks.
                     matcher.agentGone(verdict.placement().agentId());
                 }
-                await(waiting);
+                returnToBacklog(waiting);
             }
         }
     }
 
     private void publish(Verdict verdict) {
         WaitingTask waiting = verdict.placement().waiting();
-        openPublications++;
-        then(outside.publish(verdict), (done, failure) -> {
-            openPublications--;
+        pendingPublications++;
+        onAnswer(effects.publish(verdict), (done, failure) -> {
+            pendingPublications--;
             if (failure == null) {
-                handedOut(waiting.position());
+                markPublished(waiting.position());
             } else {
                 // Reserved but not published: a repeated reservation answers LIVE, and it is published then.
-                notPublished.about(waiting.id() + " to " + verdict.agentId() + " (" + failure + ")");
-                doubt(waiting);
-                nextMakeSure = now.plus(BETWEEN_PUBLICATIONS);
+                notPublished.add(waiting.id() + " to " + verdict.agentId() + " (" + failure + ")");
+                markUnverified(waiting);
+                nextVerification = now.plus(REPUBLISH_INTERVAL);
             }
         });
     }
 
-    private void handedOut(Position position) {
+    private void markPublished(Position position) {
         OwnedPartition partition = partitions.get(OwnedPartition.Id.of(position));
         if (partition != null) {
             partition.finished(position.offset());
-            partition.moved(now);
+            partition.markProgress(now);
         }
     }
 
     /** Defers the oldest blocked tasks of full partitions to the tail if more records follow, so that these get their chance. */
-    private void putOff() {
-        if (now.isBefore(nextPutOff)) {
+    private void defer() {
+        if (now.isBefore(nextDeferral)) {
             return;
         }
-        nextPutOff = now.plus(PUT_OFF_EVERY);
+        nextDeferral = now.plus(DEFER_INTERVAL);
         Set<OwnedPartition.Id> full = new HashSet<>();
         partitions.forEach((id, partition) -> {
-            if ((isFull(id) || partition.isLedgerCut()) && !pausedQueues.contains(id.priority())) {
+            if ((isFull(id) || partition.isLedgerTruncated()) && !pausedQueues.contains(id.priority())) {
                 full.add(id);
             } else {
-                partition.moved(now);
+                partition.markProgress(now);
             }
         });
         if (full.isEmpty() || !matcher.backlog().hasBlocked(now)) {
             return;
         }
         List<WaitingTask> chosen = new ArrayList<>();
-        int most = Math.max(1, MOST_PUT_OFF / full.size());
-        outside.ends(full).forEach((id, end) -> choosePutOffs(id, end, most, chosen));
+        int most = Math.max(1, MAX_DEFERRED / full.size());
+        effects.ends(full).forEach((id, end) -> selectDeferrals(id, end, most, chosen));
         matcher.backlog().take(chosen);
-        chosen.forEach(this::putOff);
+        chosen.forEach(this::defer);
     }
 
-    private void choosePutOffs(OwnedPartition.Id id, long end, int most, List<WaitingTask> chosen) {
+    private void selectDeferrals(OwnedPartition.Id id, long end, int most, List<WaitingTask> chosen) {
         OwnedPartition partition = partitions.get(id);
         if (partition == null) {
             return;
         }
         boolean more = partition.hasUnread(end);
-        boolean stuck = partition.isLedgerCut() || more && isStuck(id, partition);
-        if (!stuck && !(more && partition.hasStoodStillFor(LONGEST_STANDSTILL, now))) {
+        boolean stuck = partition.isLedgerTruncated() || more && isStuck(id, partition);
+        if (!stuck && !(more && partition.hasStalledFor(MAX_STALL, now))) {
             return;
         }
-        double slowly = windowPerPartition / SLOWER;
-        double perSecond = stuck && partition.unseen(end) > 0 ? windowPerPartition : slowly;
-        double atOnce = (stuck ? windowPerPartition : slowly) / 10;
-        partition.fillAllowance(perSecond, Math.max(1, atOnce), now);
+        double slowRate = windowPerPartition / SLOW_RATE_DIVISOR;
+        double perSecond = stuck && partition.unseen(end) > 0 ? windowPerPartition : slowRate;
+        double burst = (stuck ? windowPerPartition : slowRate) / 10;
+        partition.refillAllowance(perSecond, Math.max(1, burst), now);
         int left = most;
         // A task costs one token; a large one costs as many as the average-sized tasks that it displaces from the
         // window.
         double bytesEach = (double) windowBytesPerPartition / windowPerPartition;
         for (long offset : partition.unfinishedOffsets()) {
-            if (left == 0 || !partition.mayPutOff()) {
+            if (left == 0 || !partition.mayDefer()) {
                 return;
             }
             WaitingTask task = matcher.backlog().at(new Position(id.priority(), id.number(), offset));
@@ -682,7 +685,7 @@ final class Lane {
                     && partition.clearOf(task) == null
                     && matcher.backlog().isBlocked(task, now)) {
                 chosen.add(task);
-                partition.putOffChosen(Math.max(1, task.bytes() / bytesEach));
+                partition.deferralSelected(Math.max(1, task.bytes() / bytesEach));
                 left--;
             }
         }
@@ -691,16 +694,16 @@ final class Lane {
     /** Whether nearly all held tasks of a partition are blocked. */
     private boolean isStuck(OwnedPartition.Id id, OwnedPartition partition) {
         return matcher.backlog().blockedIn(id.priority(), id.number(), now)
-                >= (1 - SHARE_THAT_MOVES) * partition.unfinished();
+                >= (1 - MAX_UNBLOCKED_SHARE) * partition.unfinished();
     }
 
-    private void putOff(WaitingTask task) {
+    private void defer(WaitingTask task) {
         OwnedPartition partition = partition(task);
-        openPutOffs++;
-        partition.putOffStarted();
-        then(outside.putOff(task), (done, failure) -> {
-            openPutOffs--;
-            partition.putOffEnded(failure == null);
+        pendingDeferrals++;
+        partition.deferralStarted();
+        onAnswer(effects.defer(task), (done, failure) -> {
+            pendingDeferrals--;
+            partition.deferralEnded(failure == null);
             if (partition != partition(task)) {
                 // The partition was lost meanwhile, and perhaps regained: the task is then read again, and a clear must
                 // find it there.
@@ -709,48 +712,48 @@ final class Lane {
             if (failure == null) {
                 finished(task.position());
             } else {
-                await(task);
+                returnToBacklog(task);
             }
         });
     }
 
-    private void doubtInherited() {
+    private void verifyInherited() {
         if (!inherited.isEmpty()) {
-            unsure.addAll(matcher.backlog().takeIf(inherited::contains));
+            unverified.addAll(matcher.backlog().takeIf(inherited::contains));
             inherited.clear();
         }
     }
 
     /** Makes waiting tasks visible. Assignment has precedence: while it is busy, most tasks are assigned before their turn here. */
-    private void makeVisible() {
-        if (noting || now.isBefore(nextNote)) {
+    private void recordWaiting() {
+        if (recording || now.isBefore(nextRecording)) {
             return;
         }
-        if (fresh.size() > batch + 2 * matcher.backlog().size()) {
-            fresh.removeIf(position -> matcher.backlog().at(position) == null);
+        if (unrecorded.size() > batch + 2 * matcher.backlog().size()) {
+            unrecorded.removeIf(position -> matcher.backlog().at(position) == null);
         }
-        boolean besideOthers = now.isBefore(lastPlaced.plus(NOTE_EVERY));
-        int most = besideOthers ? Math.min(batch, NOTED_BESIDE_OTHERS) : batch;
-        List<WaitingTask> noted = new ArrayList<>();
-        while (noted.size() < most && !fresh.isEmpty()) {
-            WaitingTask task = matcher.backlog().at(fresh.remove());
+        boolean busy = now.isBefore(lastPlacementAt.plus(RECORD_INTERVAL));
+        int most = busy ? Math.min(batch, MAX_RECORDED_WHILE_BUSY) : batch;
+        List<WaitingTask> batchTasks = new ArrayList<>();
+        while (batchTasks.size() < most && !unrecorded.isEmpty()) {
+            WaitingTask task = matcher.backlog().at(unrecorded.remove());
             if (task != null) {
-                noted.add(task);
+                batchTasks.add(task);
             }
         }
-        if (!noted.isEmpty()) {
-            nextNote = besideOthers ? now.plus(NOTE_EVERY) : now;
-            note(noted);
+        if (!batchTasks.isEmpty()) {
+            nextRecording = busy ? now.plus(RECORD_INTERVAL) : now;
+            recordQueued(batchTasks);
         }
     }
 
-    private void note(List<WaitingTask> tasks) {
-        noting = true;
-        then(outside.noteQueued(tasks), (ended, failure) -> {
-            noting = false;
+    private void recordQueued(List<WaitingTask> tasks) {
+        recording = true;
+        onAnswer(effects.recordQueued(tasks), (ended, failure) -> {
+            recording = false;
             if (failure != null) {
-                pauseAfter(failure);
-                tasks.stream().filter(this::isOwned).forEach(task -> fresh.add(task.position()));
+                backOff(failure);
+                tasks.stream().filter(this::isOwned).forEach(task -> unrecorded.add(task.position()));
                 return;
             }
             // Only these records: another of a later attempt, redriven meanwhile, may be waiting too.
@@ -770,11 +773,11 @@ final class Lane {
      * Checks tasks that an agent may have already, because the answer to a reservation was lost or its publication failed, here or on the
      * previous owner. They must not wait for a free agent: they may be the ones that fill it.
      */
-    private void makeSure() {
-        if (unsure.isEmpty() || now.isBefore(nextMakeSure) || openBatches >= MAX_OPEN_BATCHES) {
+    private void verifyReservations() {
+        if (unverified.isEmpty() || now.isBefore(nextVerification) || pendingBatches >= MAX_PENDING_BATCHES) {
             return;
         }
-        List<WaitingTask> asked = unsure.subList(0, Math.min(batch, unsure.size()));
+        List<WaitingTask> asked = unverified.subList(0, Math.min(batch, unverified.size()));
         List<Placement> placements =
                 asked.stream().map(task -> new Placement(task, "")).toList();
         asked.clear();
@@ -782,25 +785,25 @@ final class Lane {
     }
 
     /** Returns a task to the backlog, unless its partition was lost meanwhile. */
-    private void await(WaitingTask task) {
+    private void returnToBacklog(WaitingTask task) {
         OwnedPartition partition = partitions.get(OwnedPartition.Id.of(task.position()));
         if (partition != null) {
-            partition.waits(task);
+            partition.addWaiting(task);
             matcher.backlog().add(task, now);
         }
     }
 
-    private void doubtUnpublished() {
+    private void verifyUnpublished() {
         if (!unpublished.isEmpty()) {
-            unsure.addAll(matcher.backlog().takeIf(task -> unpublished.contains(task.id())));
+            unverified.addAll(matcher.backlog().takeIf(task -> unpublished.contains(task.id())));
             unpublished.clear();
         }
     }
 
     /** Schedules a check whether an agent has the task. */
-    private void doubt(WaitingTask task) {
+    private void markUnverified(WaitingTask task) {
         if (isOwned(task)) {
-            unsure.add(task);
+            unverified.add(task);
         }
     }
 
@@ -813,32 +816,32 @@ final class Lane {
     }
 
     /** Handles an answer when it arrives. A future would swallow an error in the handler, so the next round throws it. */
-    private <T> void then(CompletableFuture<T> answer, BiConsumer<T, @Nullable Throwable> next) {
-        int asked = timesLostAll;
+    private <T> void onAnswer(CompletableFuture<T> answer, BiConsumer<T, @Nullable Throwable> next) {
+        int asked = generation;
         answer.whenComplete((value, failure) -> {
-            if (asked == timesLostAll) {
+            if (asked == generation) {
                 try {
                     next.accept(value, failure);
                 } catch (RuntimeException | Error e) {
-                    broken = e;
+                    pendingError = e;
                 }
             }
         });
     }
 
-    private void throwIfBroken() {
-        if (broken != null) {
-            throw new IllegalStateException("an answer could not be handled", broken);
+    private void throwPendingError() {
+        if (pendingError != null) {
+            throw new IllegalStateException("an answer could not be handled", pendingError);
         }
     }
 
-    private void pauseAfter(Throwable failure) {
-        if (!now.isBefore(pausedUntil)) {
-            failures.next()
-                    .addKeyValue("pause_ms", pause.toMillis())
+    private void backOff(Throwable failure) {
+        if (!now.isBefore(backoffUntil)) {
+            failures.onFailure()
+                    .addKeyValue("pause_ms", backoff.toMillis())
                     .log("Dispatch paused, Redis unavailable: {}", failure.toString());
-            pausedUntil = now.plus(pause);
-            pause = pause.multipliedBy(2).compareTo(LONGEST_PAUSE) > 0 ? LONGEST_PAUSE : pause.multipliedBy(2);
+            backoffUntil = now.plus(backoff);
+            backoff = backoff.multipliedBy(2).compareTo(MAX_BACKOFF) > 0 ? MAX_BACKOFF : backoff.multipliedBy(2);
         }
     }
 }

@@ -58,13 +58,13 @@ final class OwnedPartition {
 
     private @Nullable Commit committed;
     private long bytes;
-    private int openPutOffs;
+    private int pendingDeferrals;
     private double allowance;
-    private @Nullable Instant filledAt;
+    private @Nullable Instant refilledAt;
     /** Last time that a task of it was handed out, or that it had room. */
-    private Instant movedAt = Instant.EPOCH;
+    private Instant lastProgressAt = Instant.EPOCH;
     /** How many of the records still to be read were deferred by this lane. */
-    private long putOffAhead;
+    private long deferredAhead;
 
     private static final class Clearing {
         final ClearQueue command;
@@ -94,12 +94,12 @@ final class OwnedPartition {
     }
 
     /** Adds a task that waits from now on, or again. */
-    void waits(WaitingTask task) {
+    void addWaiting(WaitingTask task) {
         if (sizes.put(task.position().offset(), task.bytes()) == null) {
             bytes += task.bytes();
         }
-        if (task.wasPutOff() && again.put(task.position().offset(), task.origin()) == null) {
-            putOffAhead = Math.max(0, putOffAhead - 1);
+        if (task.wasDeferred() && again.put(task.position().offset(), task.origin()) == null) {
+            deferredAhead = Math.max(0, deferredAhead - 1);
         }
     }
 
@@ -134,7 +134,7 @@ final class OwnedPartition {
 
     /** How many records still to be read this lane has never seen. */
     long unseen(long end) {
-        return end - ledger.next() - putOffAhead;
+        return end - ledger.next() - deferredAhead;
     }
 
     boolean hasUnread(long end) {
@@ -147,46 +147,46 @@ final class OwnedPartition {
      * @param perSecond refill rate
      * @param most capacity
      */
-    void fillAllowance(double perSecond, double most, Instant now) {
-        if (filledAt == null) {
+    void refillAllowance(double perSecond, double most, Instant now) {
+        if (refilledAt == null) {
             allowance = most;
         } else {
-            long passedMs = Math.max(0, Duration.between(filledAt, now).toMillis());
+            long passedMs = Math.max(0, Duration.between(refilledAt, now).toMillis());
             allowance = Math.min(most, allowance + passedMs / 1_000.0 * perSecond);
         }
-        filledAt = now;
+        refilledAt = now;
     }
 
     /** Records that a task of it was handed out, or that it has room. */
-    void moved(Instant now) {
-        movedAt = now;
+    void markProgress(Instant now) {
+        lastProgressAt = now;
     }
 
-    boolean hasStoodStillFor(Duration duration, Instant now) {
-        return !now.isBefore(movedAt.plus(duration));
+    boolean hasStalledFor(Duration duration, Instant now) {
+        return !now.isBefore(lastProgressAt.plus(duration));
     }
 
-    boolean mayPutOff() {
+    boolean mayDefer() {
         return allowance >= 1;
     }
 
-    void putOffChosen(double cost) {
+    void deferralSelected(double cost) {
         allowance -= cost;
     }
 
     /** Whether the commit's metadata was truncated. */
-    boolean isLedgerCut() {
-        return ledger.isMetadataCut();
+    boolean isLedgerTruncated() {
+        return ledger.isMetadataTruncated();
     }
 
-    void putOffStarted() {
-        openPutOffs++;
+    void deferralStarted() {
+        pendingDeferrals++;
     }
 
-    void putOffEnded(boolean appended) {
-        openPutOffs--;
+    void deferralEnded(boolean appended) {
+        pendingDeferrals--;
         if (appended) {
-            putOffAhead++;
+            deferredAhead++;
         }
     }
 
@@ -220,10 +220,10 @@ final class OwnedPartition {
 
     /** Whether a clear still needs the partition's end, below which all tasks deferred before it lie. */
     boolean needsEnd() {
-        return openPutOffs == 0 && clearings.stream().anyMatch(clearing -> clearing.readUntil == null);
+        return pendingDeferrals == 0 && clearings.stream().anyMatch(clearing -> clearing.readUntil == null);
     }
 
-    void endIs(long end) {
+    void setEnd(long end) {
         for (Clearing clearing : clearings) {
             if (clearing.readUntil == null) {
                 clearing.readUntil = end;

@@ -13,12 +13,12 @@ import org.jspecify.annotations.Nullable;
 /** Sends probes through the control topic, one at a time, and tells whether they came back. Thread-safe. */
 final class Probes {
     /** Timeout of a probe. Callers within this time after its end share its outcome, so that they cannot flood Kafka with probes. */
-    private static final Duration LASTS = Duration.ofSeconds(2);
+    private static final Duration TIMEOUT = Duration.ofSeconds(2);
 
     private final Function<Probe, CompletableFuture<Void>> send;
     private final Clock clock;
     private final LongSupplier nanoTime;
-    private @Nullable Running newest;
+    private @Nullable PendingProbe newest;
 
     /**
      * @param send may block
@@ -31,14 +31,15 @@ final class Probes {
     }
 
     /** The newest probe. Its sender is a thread of its own, because sending blocks while Kafka does not tell where the topic is. */
-    private final class Running {
+    private final class PendingProbe {
         private final Probe probe = new Probe(TaskIds.next(), clock.instant());
-        private final CompletableFuture<Void> cameBack = new CompletableFuture<>();
+        private final CompletableFuture<Void> completed = new CompletableFuture<>();
         private final CompletableFuture<Long> endedAtNanos;
         private final Thread sender = new Thread(this::send, "probe");
 
-        Running() {
-            endedAtNanos = cameBack.orTimeout(LASTS.toMillis(), TimeUnit.MILLISECONDS)
+        PendingProbe() {
+            endedAtNanos = completed
+                    .orTimeout(TIMEOUT.toMillis(), TimeUnit.MILLISECONDS)
                     .handle((done, failure) -> nanoTime.getAsLong());
             sender.setDaemon(true);
             sender.start();
@@ -48,27 +49,27 @@ final class Probes {
             try {
                 send.apply(probe).join();
             } catch (RuntimeException e) {
-                cameBack.completeExceptionally(e.getCause() == null ? e : e.getCause());
+                completed.completeExceptionally(e.getCause() == null ? e : e.getCause());
             }
         }
 
         boolean isOver() {
             Long ended = endedAtNanos.getNow(null);
-            return ended != null && !sender.isAlive() && nanoTime.getAsLong() - ended >= LASTS.toNanos();
+            return ended != null && !sender.isAlive() && nanoTime.getAsLong() - ended >= TIMEOUT.toNanos();
         }
     }
 
     /** Completes when a probe has come back; fails if that takes longer than two seconds. */
-    synchronized CompletableFuture<Void> prove() {
+    synchronized CompletableFuture<Void> probe() {
         if (newest == null || newest.isOver()) {
-            newest = new Running();
+            newest = new PendingProbe();
         }
-        return newest.cameBack;
+        return newest.completed;
     }
 
-    synchronized void came(Probe probe) {
+    synchronized void returned(Probe probe) {
         if (newest != null && newest.probe.commandId().equals(probe.commandId())) {
-            newest.cameBack.complete(null);
+            newest.completed.complete(null);
         }
     }
 }

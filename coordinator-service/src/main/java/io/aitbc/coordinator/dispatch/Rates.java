@@ -7,7 +7,7 @@ import java.util.Map;
 
 /** Events per second by priority: an exponentially weighted average with most weight on the last ten seconds. */
 final class Rates {
-    private static final double SECONDS_REMEMBERED = 10;
+    private static final double TIME_CONSTANT_SECONDS = 10;
 
     /** Counts by priority ordinal. */
     private final long[] counted = new long[Priority.values().length];
@@ -20,7 +20,7 @@ final class Rates {
 
     /** Closes an interval and returns the rates. */
     Map<Priority, Double> roll(double seconds) {
-        double weight = 1 - Math.exp(-seconds / SECONDS_REMEMBERED);
+        double weight = 1 - Math.exp(-seconds / TIME_CONSTANT_SECONDS);
         for (Priority priority : Priority.values()) {
             double current = counted[priority.ordinal()] / seconds;
             double before = rates.getOrDefault(priority, 0.0);

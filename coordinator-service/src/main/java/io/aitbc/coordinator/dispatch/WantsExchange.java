@@ -2,9 +2,9 @@ package io.aitbc.coordinator.dispatch;
 
 import com.fasterxml.jackson.annotation.JsonProperty;
 import io.aitbc.contracts.Json;
-import io.aitbc.coordinator.background.Part;
-import io.aitbc.coordinator.background.Recurring;
-import io.aitbc.coordinator.match.PlaceLeft;
+import io.aitbc.coordinator.background.BackgroundService;
+import io.aitbc.coordinator.background.PeriodicJob;
+import io.aitbc.coordinator.match.SlotOffer;
 import io.aitbc.coordinator.match.Want;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
@@ -27,18 +27,18 @@ import org.slf4j.LoggerFactory;
  * goes to the most urgent task, whichever lane it waits in. Places left to aged tasks elsewhere are announced at once, since nobody uses
  * them until then. Silent while capacity is not short.
  */
-public final class WantsExchange implements Part {
+public final class WantsExchange implements BackgroundService {
     private static final Logger log = LoggerFactory.getLogger(WantsExchange.class);
-    private static final Duration EVERY = Duration.ofMillis(250);
-    private static final int MOST = 20;
+    private static final Duration INTERVAL = Duration.ofMillis(250);
+    private static final int MAX_WANTS = 20;
 
     private final String coordinatorId;
     private final Dispatcher dispatcher;
     private final Redis redis;
     private final Clock clock;
-    private final Recurring exchanging = new Recurring("wants", EVERY, this::exchange, this::unsubscribe);
+    private final PeriodicJob exchanger = new PeriodicJob("wants", INTERVAL, this::exchange, this::unsubscribe);
     /** Whether the last message had any wants; used by the lane's thread only. */
-    private boolean wanted;
+    private boolean hadWants;
 
     private @Nullable StatefulRedisPubSubConnection<String, String> subscription;
 
@@ -52,11 +52,11 @@ public final class WantsExchange implements Part {
     }
 
     /** Free places, one on each named agent, for the aged tasks of one coordinator. */
-    record PlacesMessage(
+    record SlotOffersMessage(
             @JsonProperty("coordinator") String coordinator,
             @JsonProperty("left_to") String leftTo,
             @JsonProperty("agents") List<String> agents) {
-        PlacesMessage {
+        SlotOffersMessage {
             if (coordinator == null
                     || leftTo == null
                     || agents == null
@@ -75,22 +75,22 @@ public final class WantsExchange implements Part {
 
     @Override
     public void start() {
-        exchanging.start();
+        exchanger.start();
     }
 
     @Override
     public void close() {
-        exchanging.close();
+        exchanger.close();
     }
 
     @Override
-    public List<String> troubles() {
-        return exchanging.troubles();
+    public List<String> problems() {
+        return exchanger.problems();
     }
 
     private void exchange() {
         subscribe();
-        dispatcher.tellLane(this::tell);
+        dispatcher.postToLane(this::publishWants);
     }
 
     private void unsubscribe() {
@@ -106,14 +106,14 @@ public final class WantsExchange implements Part {
                 @Override
                 public void message(String channel, String text) {
                     if (channel.equals(redis.channel(Keys.WANTS))) {
-                        hear(text);
+                        onWants(text);
                     } else {
-                        hearOfPlaces(text);
+                        onSlotOffers(text);
                     }
                 }
             });
             try {
-                opened.sync().subscribe(redis.channel(Keys.WANTS), redis.channel(Keys.PLACES_LEFT));
+                opened.sync().subscribe(redis.channel(Keys.WANTS), redis.channel(Keys.SLOT_OFFERS));
                 subscription = opened;
             } finally {
                 if (subscription == null) {
@@ -123,21 +123,21 @@ public final class WantsExchange implements Part {
         }
     }
 
-    private void tell(Lane lane) {
-        List<Want> wants = lane.matcher().wants(clock.instant(), MOST);
-        if (!wants.isEmpty() || wanted) {
+    private void publishWants(Lane lane) {
+        List<Want> wants = lane.matcher().wants(clock.instant(), MAX_WANTS);
+        if (!wants.isEmpty() || hadWants) {
             // The end of wants is announced once; otherwise other lanes would keep agents free until the wants expire.
             publish(Keys.WANTS, new Message(coordinatorId, wants));
         }
-        wanted = !wants.isEmpty();
+        hadWants = !wants.isEmpty();
     }
 
     /** Announces the places that other coordinators may use. */
-    void leave(List<PlaceLeft> places) {
+    void publishSlotOffers(List<SlotOffer> places) {
         Map<String, List<String>> agents = new LinkedHashMap<>();
         places.forEach(place -> agents.computeIfAbsent(place.coordinatorId(), id -> new ArrayList<>())
                 .add(place.agentId()));
-        agents.forEach((to, ids) -> publish(Keys.PLACES_LEFT, new PlacesMessage(coordinatorId, to, ids)));
+        agents.forEach((to, ids) -> publish(Keys.SLOT_OFFERS, new SlotOffersMessage(coordinatorId, to, ids)));
     }
 
     private void publish(String channel, Object message) {
@@ -148,22 +148,23 @@ public final class WantsExchange implements Part {
         }
     }
 
-    private void hear(String text) {
+    private void onWants(String text) {
         try {
             Message message = Json.read(text, Message.class);
             if (!message.coordinator().equals(coordinatorId)) {
-                dispatcher.tellLane(lane -> lane.heard(message.coordinator(), message.wants(), clock.instant()));
+                dispatcher.postToLane(
+                        lane -> lane.updateRemoteWants(message.coordinator(), message.wants(), clock.instant()));
             }
         } catch (Json.MalformedMessageException e) {
             log.atDebug().log("Malformed wants: {}", e.getMessage());
         }
     }
 
-    private void hearOfPlaces(String text) {
+    private void onSlotOffers(String text) {
         try {
-            PlacesMessage message = Json.read(text, PlacesMessage.class);
+            SlotOffersMessage message = Json.read(text, SlotOffersMessage.class);
             if (message.leftTo().equals(coordinatorId)) {
-                dispatcher.tellLane(lane -> lane.offered(message.agents(), clock.instant()));
+                dispatcher.postToLane(lane -> lane.acceptOffers(message.agents(), clock.instant()));
             }
         } catch (Json.MalformedMessageException e) {
             log.atDebug().log("Malformed message about places: {}", e.getMessage());

@@ -21,7 +21,7 @@ import org.jspecify.annotations.Nullable;
 
 /** Reads dead letters, newest first. Thread-safe; each call opens its own reader. */
 public final class DeadLetterArchive {
-    private static final Duration LONGEST = Duration.ofSeconds(10);
+    private static final Duration SEARCH_TIMEOUT = Duration.ofSeconds(10);
     private static final int CHUNK = 1_000;
 
     private final KafkaClients clients;
@@ -50,7 +50,7 @@ public final class DeadLetterArchive {
     public List<Letter> list(long before, int limit) {
         try (RangeReader reader = new RangeReader(clients)) {
             List<Letter> letters = new ArrayList<>();
-            lookBack(reader, before, limit, letter -> letters.add(letter) && letters.size() < limit);
+            searchBackwards(reader, before, limit, letter -> letters.add(letter) && letters.size() < limit);
             return letters;
         }
     }
@@ -59,7 +59,8 @@ public final class DeadLetterArchive {
     public Optional<Letter> find(String taskId) {
         try (RangeReader reader = new RangeReader(clients)) {
             List<Letter> found = new ArrayList<>();
-            lookBack(reader, Long.MAX_VALUE, CHUNK, letter -> !(taskId.equals(letter.key()) && found.add(letter)));
+            searchBackwards(
+                    reader, Long.MAX_VALUE, CHUNK, letter -> !(taskId.equals(letter.key()) && found.add(letter)));
             return found.stream().findFirst();
         }
     }
@@ -70,16 +71,16 @@ public final class DeadLetterArchive {
      * @param chunk how many offsets to read at a time; some may hold no letter
      * @param wantsMore whether to continue with older letters
      */
-    private void lookBack(RangeReader reader, long before, int chunk, Predicate<Letter> wantsMore) {
-        long until = System.nanoTime() + LONGEST.toNanos();
-        RangeReader.Range whole = reader.whole(Set.of(partition)).get(partition);
+    private void searchBackwards(RangeReader reader, long before, int chunk, Predicate<Letter> wantsMore) {
+        long until = System.nanoTime() + SEARCH_TIMEOUT.toNanos();
+        RangeReader.Range whole = reader.fullRanges(Set.of(partition)).get(partition);
         long end = Math.min(before, whole.end());
         while (end > whole.start() && System.nanoTime() - until < 0) {
             long start = Math.max(whole.start(), end - chunk);
             List<Letter> letters = new ArrayList<>();
             reader.read(
                     Map.of(partition, new RangeReader.Range(start, whole.stable(), end)),
-                    LONGEST,
+                    SEARCH_TIMEOUT,
                     (of, record) -> letters.add(letter(record)));
             Collections.reverse(letters);
             for (Letter letter : letters) {

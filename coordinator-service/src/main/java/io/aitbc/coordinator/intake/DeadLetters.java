@@ -5,7 +5,7 @@ import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Task;
 import io.aitbc.contracts.Topics;
-import io.aitbc.coordinator.background.RareWarning;
+import io.aitbc.coordinator.background.ThrottledWarning;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.trace.TraceHeader;
 import io.micrometer.core.instrument.Counter;
@@ -28,7 +28,7 @@ import org.slf4j.LoggerFactory;
 public final class DeadLetters {
     private static final Logger log = LoggerFactory.getLogger(DeadLetters.class);
 
-    private static final int LONGEST_TEXT = 1_000;
+    private static final int MAX_TEXT_LENGTH = 1_000;
     private static final String EXHAUSTED = "attempts_exhausted";
     private static final String PAYLOAD_LOST = "payload_lost";
     private static final Set<String> REASONS = Set.of("malformed", "oversized", EXHAUSTED, PAYLOAD_LOST);
@@ -37,7 +37,7 @@ public final class DeadLetters {
     private final Topics topics;
     private final Map<String, Counter> counters;
 
-    private final RareWarning poison = new RareWarning(log, "{} records dead-lettered: {}");
+    private final ThrottledWarning poison = new ThrottledWarning(log, "{} records dead-lettered: {}");
 
     public DeadLetters(Producer<String, byte[]> producer, Topics topics, MeterRegistry meters) {
         this.counters = REASONS.stream()
@@ -53,7 +53,7 @@ public final class DeadLetters {
 
     /** Dead-letters a record that does not belong in its topic. */
     public CompletableFuture<Void> poison(ConsumerRecord<byte[], byte[]> record, String reason, String detail) {
-        poison.about(record.topic() + "-" + record.partition() + "@" + record.offset() + " (" + detail + ")");
+        poison.add(record.topic() + "-" + record.partition() + "@" + record.offset() + " (" + detail + ")");
         byte[] value = record.value() == null ? new byte[0] : record.value();
         boolean cut = value.length > DeadLetterHeaders.TRUNCATED_BYTES;
         ProducerRecord<String, byte[]> letter = letter(
@@ -71,8 +71,8 @@ public final class DeadLetters {
     }
 
     /** Logs dead-lettered records if the last line is old enough. To be called periodically. */
-    public void say(Instant now) {
-        poison.say(now);
+    public void flushWarnings(Instant now) {
+        poison.flush(now);
     }
 
     /** Dead-letters a task that has exhausted its attempts. */
@@ -103,15 +103,15 @@ public final class DeadLetters {
 
     private ProducerRecord<String, byte[]> letter(String key, byte[] value, String reason, String detail) {
         ProducerRecord<String, byte[]> letter =
-                new ProducerRecord<>(topics.deadLetter(), key == null ? null : shortened(key), value);
+                new ProducerRecord<>(topics.deadLetter(), key == null ? null : truncated(key), value);
         header(letter, DeadLetterHeaders.REASON, reason);
-        header(letter, DeadLetterHeaders.DETAIL, shortened(detail));
+        header(letter, DeadLetterHeaders.DETAIL, truncated(detail));
         return letter;
     }
 
     /** Bounds text written by others, which may be of any length. */
-    private static String shortened(String text) {
-        return text.length() <= LONGEST_TEXT ? text : text.substring(0, LONGEST_TEXT) + "…";
+    private static String truncated(String text) {
+        return text.length() <= MAX_TEXT_LENGTH ? text : text.substring(0, MAX_TEXT_LENGTH) + "…";
     }
 
     private static void header(ProducerRecord<String, byte[]> letter, String name, String value) {

@@ -2,7 +2,7 @@ package io.aitbc.coordinator.intake;
 
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.kafka.KafkaClients;
-import io.aitbc.coordinator.kafka.LateClient;
+import io.aitbc.coordinator.kafka.LazyClient;
 import io.aitbc.coordinator.kafka.TopicSettings;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.trace.Traces;
@@ -24,7 +24,7 @@ class IntakeConfiguration {
     @Bean
     @SuppressWarnings("unchecked")
     Producer<String, byte[]> producer(KafkaClients clients) {
-        return LateClient.of(Producer.class, () -> clients.producer("tasks", Duration.ZERO, GIVE_UP, Map.of()));
+        return LazyClient.of(Producer.class, () -> clients.producer("tasks", Duration.ZERO, GIVE_UP, Map.of()));
     }
 
     @Bean

@@ -29,7 +29,7 @@ public final class OffsetLedger {
     private long next;
     private BitSet done = new BitSet();
     private long doneAbove;
-    private boolean metadataCut;
+    private boolean metadataTruncated;
 
     /** Creates a ledger of a partition whose offsets below {@code committed} are all done. */
     public OffsetLedger(long committed) {
@@ -147,57 +147,58 @@ public final class OffsetLedger {
     }
 
     /** The commit's metadata, truncated to at most {@code most} characters to leave room for other content. */
-    public String metadata(int most) {
+    public String metadata(int maxLength) {
         if (doneAbove == 0) {
             return "";
         }
         int from = Math.toIntExact(lowestUnfinished - origin);
-        int mostBytes = (most - VERSION.length()) / 4 * 3;
-        Encoded runs = encodeRuns(from, mostBytes);
-        Encoded bitmap = encodeBitmap(from, mostBytes);
+        int maxBytes = (maxLength - VERSION.length()) / 4 * 3;
+        Encoded runs = encodeRuns(from, maxBytes);
+        Encoded bitmap = encodeBitmap(from, maxBytes);
         // The encoding that covers more offsets; the shorter one if equal.
-        boolean runsAreBetter =
-                runs.told == bitmap.told ? runs.buffer.position() <= bitmap.buffer.position() : runs.told > bitmap.told;
+        boolean runsAreBetter = runs.covered == bitmap.covered
+                ? runs.buffer.position() <= bitmap.buffer.position()
+                : runs.covered > bitmap.covered;
         Encoded better = runsAreBetter ? runs : bitmap;
-        metadataCut = better.told < doneAbove;
+        metadataTruncated = better.covered < doneAbove;
         byte[] bytes = new byte[better.buffer.position()];
         better.buffer.flip().get(bytes);
         return VERSION + Base64.getEncoder().encodeToString(bytes);
     }
 
     /** Whether the metadata was truncated when last encoded. */
-    public boolean isMetadataCut() {
-        return metadataCut && doneAbove > 0;
+    public boolean isMetadataTruncated() {
+        return metadataTruncated && doneAbove > 0;
     }
 
     /** Encoded metadata, and how many done offsets it covers. */
-    private record Encoded(ByteBuffer buffer, long told) {}
+    private record Encoded(ByteBuffer buffer, long covered) {}
 
-    private Encoded encodeRuns(int from, int mostBytes) {
-        ByteBuffer buffer = ByteBuffer.allocate(mostBytes);
+    private Encoded encodeRuns(int from, int maxBytes) {
+        ByteBuffer buffer = ByteBuffer.allocate(maxBytes);
         writeVarint(buffer, doneAbove);
         buffer.put((byte) 'R');
         int start = from;
-        long told = 0;
+        long covered = 0;
         boolean runIsDone = false;
         while (start < done.length() && buffer.remaining() > 5) {
             int end = runIsDone ? done.nextClearBit(start) : done.nextSetBit(start);
             writeVarint(buffer, end - start);
-            told += runIsDone ? end - start : 0;
+            covered += runIsDone ? end - start : 0;
             start = end;
             runIsDone = !runIsDone;
         }
-        return new Encoded(buffer, told);
+        return new Encoded(buffer, covered);
     }
 
-    private Encoded encodeBitmap(int from, int mostBytes) {
-        ByteBuffer buffer = ByteBuffer.allocate(mostBytes);
+    private Encoded encodeBitmap(int from, int maxBytes) {
+        ByteBuffer buffer = ByteBuffer.allocate(maxBytes);
         writeVarint(buffer, doneAbove);
         buffer.put((byte) 'B');
         int to = (int) Math.min(done.length(), from + 8L * buffer.remaining());
-        BitSet told = done.get(from, to);
-        buffer.put(told.toByteArray());
-        return new Encoded(buffer, told.cardinality());
+        BitSet covered = done.get(from, to);
+        buffer.put(covered.toByteArray());
+        return new Encoded(buffer, covered.cardinality());
     }
 
     private static Above decode(String metadata) {

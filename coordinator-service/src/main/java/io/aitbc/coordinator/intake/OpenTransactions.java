@@ -1,9 +1,9 @@
 package io.aitbc.coordinator.intake;
 
 import io.aitbc.contracts.Topics;
-import io.aitbc.coordinator.background.Part;
-import io.aitbc.coordinator.background.RareWarning;
-import io.aitbc.coordinator.background.Recurring;
+import io.aitbc.coordinator.background.BackgroundService;
+import io.aitbc.coordinator.background.PeriodicJob;
+import io.aitbc.coordinator.background.ThrottledWarning;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.kafka.RangeReader;
 import io.micrometer.core.instrument.MeterRegistry;
@@ -48,13 +48,13 @@ import org.slf4j.LoggerFactory;
  * transaction until it ends or the broker aborts it. A thread of its own polls every few seconds; shorter transactions are ignored. Any
  * thread may ask for the last result.
  */
-public final class OpenTransactions implements Part {
+public final class OpenTransactions implements BackgroundService {
     private static final Logger log = LoggerFactory.getLogger(OpenTransactions.class);
-    private static final Duration EVERY = Duration.ofSeconds(2);
-    private static final Duration PATIENCE = Duration.ofSeconds(2);
+    private static final Duration INTERVAL = Duration.ofSeconds(2);
+    private static final Duration REQUEST_TIMEOUT = Duration.ofSeconds(2);
     private static final String UNKNOWN = "unknown";
     /** Limits the number of series: beyond that, more of them do not help to find the cause. */
-    private static final int MOST_MEASURED = 50;
+    private static final int MAX_MEASURED = 50;
 
     private final Admin admin;
     private final KafkaClients clients;
@@ -63,14 +63,14 @@ public final class OpenTransactions implements Part {
     private final Duration resultTimeout;
     private final Clock clock;
     private final MultiGauge ages;
-    private final Recurring looking = new Recurring("open-transactions", EVERY, this::look, () -> {});
-    private final RareWarning held =
-            new RareWarning(log, "Open transactions block readers of the records after them, observed {} times: {}");
+    private final PeriodicJob poller = new PeriodicJob("open-transactions", INTERVAL, this::poll, () -> {});
+    private final ThrottledWarning held = new ThrottledWarning(
+            log, "Open transactions block readers of the records after them, observed {} times: {}");
 
-    private final RareWarning aborted =
-            new RareWarning(log, "Aborted {} open transactions that blocked the results topic: {}");
-    private final RareWarning notAborted =
-            new RareWarning(log, "The broker refused {} times to abort an open transaction on the results topic: {}");
+    private final ThrottledWarning aborted =
+            new ThrottledWarning(log, "Aborted {} open transactions that blocked the results topic: {}");
+    private final ThrottledWarning notAborted = new ThrottledWarning(
+            log, "The broker refused {} times to abort an open transaction on the results topic: {}");
 
     private volatile Map<Cause, Instant> measured = Map.of();
     private Map<TopicPartition, Long> stableBefore = Map.of();
@@ -131,17 +131,17 @@ public final class OpenTransactions implements Part {
 
     @Override
     public void start() {
-        looking.start();
+        poller.start();
     }
 
     @Override
-    public List<String> troubles() {
-        return looking.troubles();
+    public List<String> problems() {
+        return poller.problems();
     }
 
     @Override
     public void close() {
-        looking.close();
+        poller.close();
     }
 
     /** Transactions that had been open for a few seconds at the last poll, by partition. */
@@ -157,12 +157,12 @@ public final class OpenTransactions implements Part {
                 .toList();
     }
 
-    private void look() throws InterruptedException, ExecutionException {
+    private void poll() throws InterruptedException, ExecutionException {
         Set<TopicPartition> partitions = partitions();
         ListOffsetsResult stableOffsets = list(partitions, IsolationLevel.READ_COMMITTED);
         ListOffsetsResult endOffsets = list(partitions, IsolationLevel.READ_UNCOMMITTED);
         Map<TopicPartition, Long> stable = new HashMap<>();
-        Map<TopicPartition, Open> lasting = new HashMap<>();
+        Map<TopicPartition, Open> ttl = new HashMap<>();
         Set<TopicPartition> unknown = new HashSet<>();
         for (TopicPartition partition : partitions) {
             Long border = offset(stableOffsets, partition);
@@ -182,7 +182,7 @@ public final class OpenTransactions implements Part {
                                 before.producerId(),
                                 before.transactionalId())
                         : new Open(partition, border, end - border, null, null, null);
-                lasting.put(partition, now);
+                ttl.put(partition, now);
                 if (now.since() == null || now.producerId() == null || now.transactionalId() == null) {
                     unknown.add(partition);
                 }
@@ -190,14 +190,14 @@ public final class OpenTransactions implements Part {
         }
         stableBefore = stable;
         if (!unknown.isEmpty()) {
-            describe(unknown, lasting);
+            describe(unknown, ttl);
         }
-        newest = Map.copyOf(lasting);
-        measure(lasting.values());
-        held.say(clock.instant());
-        abortOverdue(lasting.values());
-        aborted.say(clock.instant());
-        notAborted.say(clock.instant());
+        newest = Map.copyOf(ttl);
+        measure(ttl.values());
+        held.flush(clock.instant());
+        abortOverdue(ttl.values());
+        aborted.flush(clock.instant());
+        notAborted.flush(clock.instant());
     }
 
     /** Aborts overdue transactions: a hidden result keeps its agent's slot taken, and it may be the result of another agent. */
@@ -210,7 +210,7 @@ public final class OpenTransactions implements Part {
             if (one.partition().topic().equals(results)
                     && one.since() != null
                     && one.since().isBefore(limit)) {
-                (abort(one) ? aborted : notAborted).about(one.producer() + " at " + one.partition());
+                (abort(one) ? aborted : notAborted).add(one.producer() + " at " + one.partition());
             }
         }
     }
@@ -243,18 +243,17 @@ public final class OpenTransactions implements Part {
                 false);
     }
 
-    private void describe(Set<TopicPartition> partitions, Map<TopicPartition, Open> lasting)
-            throws InterruptedException {
+    private void describe(Set<TopicPartition> partitions, Map<TopicPartition, Open> ttl) throws InterruptedException {
         Map<TopicPartition, Instant> since = firstRecords(
                 partitions.stream()
-                        .filter(partition -> lasting.get(partition).since() == null)
+                        .filter(partition -> ttl.get(partition).since() == null)
                         .collect(Collectors.toSet()),
-                lasting);
+                ttl);
         Map<TopicPartition, Long> producers = producers(partitions);
         Map<Long, String> transactionalIds =
                 transactionalIds(Set.copyOf(producers.values())).orElse(Map.of());
         for (TopicPartition partition : partitions) {
-            Open open = lasting.get(partition);
+            Open open = ttl.get(partition);
             Long producerId = producers.get(partition);
             Open described = new Open(
                     partition,
@@ -263,24 +262,23 @@ public final class OpenTransactions implements Part {
                     since.getOrDefault(partition, open.since()),
                     producerId,
                     producerId == null ? null : transactionalIds.get(producerId));
-            lasting.put(partition, described);
-            held.about(described.producer() + " at " + partition + "@" + open.offset());
+            ttl.put(partition, described);
+            held.add(described.producer() + " at " + partition + "@" + open.offset());
         }
     }
 
-    private Map<TopicPartition, Instant> firstRecords(
-            Set<TopicPartition> partitions, Map<TopicPartition, Open> lasting) {
+    private Map<TopicPartition, Instant> firstRecords(Set<TopicPartition> partitions, Map<TopicPartition, Open> ttl) {
         Map<TopicPartition, Instant> times = new HashMap<>();
         if (partitions.isEmpty()) {
             return times;
         }
         Map<TopicPartition, RangeReader.Range> firsts = partitions.stream()
                 .collect(Collectors.toMap(Function.identity(), partition -> {
-                    long offset = lasting.get(partition).offset();
+                    long offset = ttl.get(partition).offset();
                     return new RangeReader.Range(offset, offset, offset + 1);
                 }));
         try (RangeReader reader = new RangeReader(clients)) {
-            reader.read(firsts, PATIENCE, (TopicPartition partition, ConsumerRecord<byte[], byte[]> record) -> {
+            reader.read(firsts, REQUEST_TIMEOUT, (TopicPartition partition, ConsumerRecord<byte[], byte[]> record) -> {
                 times.put(partition, Instant.ofEpochMilli(record.timestamp()));
                 return false;
             });
@@ -379,7 +377,7 @@ public final class OpenTransactions implements Part {
         List<MultiGauge.Row<?>> rows = new ArrayList<>();
         since.entrySet().stream()
                 .sorted(Map.Entry.comparingByValue())
-                .limit(MOST_MEASURED)
+                .limit(MAX_MEASURED)
                 .map(Map.Entry::getKey)
                 .forEach(cause -> rows.add(MultiGauge.Row.of(cause.tags(), () -> ageSeconds(cause))));
         if (rows.isEmpty()) {

@@ -20,7 +20,7 @@ import org.slf4j.LoggerFactory;
 /** Inspects waiting tasks in Kafka, so that any coordinator can answer. Thread-safe; each call opens its own reader. */
 public final class QueuePeek {
     private static final Logger log = LoggerFactory.getLogger(QueuePeek.class);
-    private static final Duration LONGEST = Duration.ofSeconds(5);
+    private static final Duration SEARCH_TIMEOUT = Duration.ofSeconds(5);
     private final KafkaClients clients;
     private final QueueSizes sizes;
     private final TaskRecords records;
@@ -64,7 +64,7 @@ public final class QueuePeek {
         List<TopicPartition> found = new ArrayList<>();
         if (!heldBack.isEmpty()) {
             try (RangeReader reader = new RangeReader(clients)) {
-                reader.read(heldBack, LONGEST, (partition, record) -> {
+                reader.read(heldBack, SEARCH_TIMEOUT, (partition, record) -> {
                     if (taskId.equals(idOf(record))) {
                         found.add(partition);
                     }
@@ -86,7 +86,7 @@ public final class QueuePeek {
         Map<TopicPartition, Integer> counts = new HashMap<>();
         reader.read(
                 ranges,
-                LONGEST,
+                SEARCH_TIMEOUT,
                 (partition, record) -> ledgers.get(partition).isDone(record.offset())
                         || !add(record, found)
                         || counts.merge(partition, 1, Integer::sum) < limit);

@@ -225,7 +225,8 @@ public final class QueueSizes {
         try {
             get(admin.listConsumerGroupOffsets(group).partitionsToOffsetAndMetadata(group))
                     .forEach((partition, commit) -> {
-                        if (commit != null && !CommitTag.isOfAnother(ids.get(partition.topic()), commit.metadata())) {
+                        if (commit != null
+                                && !CommitTag.isForOtherTopic(ids.get(partition.topic()), commit.metadata())) {
                             commits.put(
                                     partition,
                                     new OffsetAndMetadata(commit.offset(), CommitTag.without(commit.metadata())));

@@ -19,12 +19,12 @@ import org.jspecify.annotations.Nullable;
 
 /** Redrives permanently failed tasks. Thread-safe. */
 public final class Redrive {
-    private static final Script REDRIVE = Script.beside(Redrive.class, "redrive");
-    private static final int MAX_ATTEMPTS_EVER = 100;
+    private static final Script REDRIVE = Script.load(Redrive.class, "redrive");
+    private static final int MAX_TOTAL_ATTEMPTS = 100;
     private static final long WAIT_SECONDS = 10;
-    private static final long ASK_AGAIN_MS = 20;
+    private static final long RETRY_INTERVAL_MS = 20;
     /** Longer than the holder waits for Kafka and Redis. */
-    private static final Duration CLAIM_LASTS = Duration.ofSeconds(20);
+    private static final Duration CLAIM_TTL = Duration.ofSeconds(20);
     /** Field with the attempt for which the task is known to be back in its queue. */
     private static final String REQUEUED = "requeued";
 
@@ -66,7 +66,7 @@ public final class Redrive {
      * Requeues a failed task, once per failure, however many callers ask.
      *
      * @throws NotPossibleException if it has not failed, or the dead letter holds no task
-     * @throws Submissions.NotTakenException if Kafka does not confirm it in time; the caller may retry
+     * @throws Submissions.NotAcceptedException if Kafka does not confirm it in time; the caller may retry
      */
     public Redriven redrive(String taskId) throws InterruptedException {
         DeadLetterArchive.Letter letter = archive.find(taskId)
@@ -78,33 +78,33 @@ public final class Redrive {
         }
         Priority priority = Priority.parse(priorityName);
         Task task = Json.read(letter.value(), Task.class);
-        int again = Math.min(task.maxAttempts(), MAX_ATTEMPTS_EVER - task.attempt());
+        int again = Math.min(task.maxAttempts(), MAX_TOTAL_ATTEMPTS - task.attempt());
         if (again <= 0) {
-            throw new NotPossibleException(false, "the task has been tried " + MAX_ATTEMPTS_EVER + " times");
+            throw new NotPossibleException(false, "the task has been tried " + MAX_TOTAL_ATTEMPTS + " times");
         }
-        awaitTurn(taskId);
+        acquireClaim(taskId);
         try {
             return redrive(task, priority, again, TraceHeader.checked(letter.header(TaskHeaders.TRACEPARENT)));
         } finally {
-            claims.letGo(Keys.redrive(taskId));
+            claims.release(Keys.redrive(taskId));
         }
     }
 
     /** Serializes redrives of a task: the next caller sees the outcome. */
-    private void awaitTurn(String taskId) throws InterruptedException {
+    private void acquireClaim(String taskId) throws InterruptedException {
         long until = System.nanoTime() + TimeUnit.SECONDS.toNanos(WAIT_SECONDS);
-        while (!claims.take(Keys.redrive(taskId), CLAIM_LASTS)) {
+        while (!claims.tryAcquire(Keys.redrive(taskId), CLAIM_TTL)) {
             if (System.nanoTime() - until >= 0) {
-                throw new Submissions.NotTakenException(new TimeoutException());
+                throw new Submissions.NotAcceptedException(new TimeoutException());
             }
-            TimeUnit.MILLISECONDS.sleep(ASK_AGAIN_MS);
+            TimeUnit.MILLISECONDS.sleep(RETRY_INTERVAL_MS);
         }
     }
 
     private Redriven redrive(Task task, Priority priority, int again, @Nullable String trace)
             throws InterruptedException {
         String taskId = task.taskId();
-        List<Object> answer = REDRIVE.runNow(
+        List<Object> answer = REDRIVE.runSync(
                 redis,
                 List.of(
                         taskId,
@@ -118,10 +118,10 @@ public final class Redrive {
                     false, "only a failed task can be tried again, and this one is " + answer.get(0));
         }
         if (String.valueOf(attempt)
-                .equals(redis.readHashNow(Keys.task(taskId), read -> read.hget(Keys.task(taskId), REQUEUED)))) {
+                .equals(redis.readHashSync(Keys.task(taskId), read -> read.hget(Keys.task(taskId), REQUEUED)))) {
             return new Redriven(taskId, attempt, priority, true);
         }
-        append(task.again(attempt, Math.min(MAX_ATTEMPTS_EVER, attempt - 1 + again)), priority, trace);
+        append(task.redriven(attempt, Math.min(MAX_TOTAL_ATTEMPTS, attempt - 1 + again)), priority, trace);
         redis.sync().hset(Keys.task(taskId), REQUEUED, String.valueOf(attempt));
         return new Redriven(taskId, attempt, priority, false);
     }
@@ -130,9 +130,9 @@ public final class Redrive {
         try {
             queue.append(task, priority, trace).get(WAIT_SECONDS, TimeUnit.SECONDS);
         } catch (ExecutionException e) {
-            throw new Submissions.NotTakenException(e.getCause());
+            throw new Submissions.NotAcceptedException(e.getCause());
         } catch (TimeoutException e) {
-            throw new Submissions.NotTakenException(e);
+            throw new Submissions.NotAcceptedException(e);
         }
     }
 }

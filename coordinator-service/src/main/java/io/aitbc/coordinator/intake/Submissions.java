@@ -35,9 +35,9 @@ public final class Submissions {
     private static final Logger log = LoggerFactory.getLogger(Submissions.class);
     private static final long WAIT_SECONDS = 10;
     /** Longer than the holder waits for Kafka and Redis. */
-    private static final Duration CLAIM_LASTS = Duration.ofSeconds(20);
+    private static final Duration CLAIM_TTL = Duration.ofSeconds(20);
 
-    private static final long ASK_AGAIN_MS = 20;
+    private static final long RETRY_INTERVAL_MS = 20;
 
     private final TaskQueue queue;
     private final TaskRecords records;
@@ -71,7 +71,7 @@ public final class Submissions {
      * Redis this cannot be checked, and the task is enqueued; the reservation keeps it from running twice.
      *
      * @param trace of the submission; null if there is none
-     * @throws NotTakenException if Kafka does not confirm the task in time
+     * @throws NotAcceptedException if Kafka does not confirm the task in time
      */
     public Accepted submit(Task task, @Nullable String trace) throws InterruptedException {
         Outcome outcome = submit(List.of(task), trace).get(0);
@@ -83,7 +83,7 @@ public final class Submissions {
 
     /** The outcome for one task of a batch: accepted or failed. */
     public record Outcome(
-            @Nullable Accepted accepted, @Nullable NotTakenException failure) {
+            @Nullable Accepted accepted, @Nullable NotAcceptedException failure) {
         /** The outcome for a duplicate id in the same batch. */
         private Outcome repeated() {
             return accepted == null || accepted.repeated()
@@ -99,7 +99,7 @@ public final class Submissions {
      *
      * @param named whether the caller chose its id, so that others may submit the same id
      */
-    private record Fresh(Task task, Priority priority, boolean named) {
+    private record NewTask(Task task, Priority priority, boolean named) {
         String id() {
             return task.taskId();
         }
@@ -109,9 +109,9 @@ public final class Submissions {
     public List<Outcome> submit(List<Task> tasks, @Nullable String trace) throws InterruptedException {
         long until = System.nanoTime() + TimeUnit.SECONDS.toNanos(WAIT_SECONDS);
         List<String> inOrder = new ArrayList<>(tasks.size());
-        Map<String, Fresh> pending = new LinkedHashMap<>();
+        Map<String, NewTask> pending = new LinkedHashMap<>();
         for (Task task : tasks) {
-            Fresh fresh = fresh(task);
+            NewTask fresh = newTask(task);
             inOrder.add(fresh.id());
             pending.putIfAbsent(fresh.id(), fresh);
         }
@@ -124,8 +124,8 @@ public final class Submissions {
         return answers;
     }
 
-    private Fresh fresh(Task task) {
-        return new Fresh(
+    private NewTask newTask(Task task) {
+        return new NewTask(
                 task.attempt(1, task.notBefore())
                         .accepted(task.taskId() == null ? TaskIds.next() : task.taskId(), clock.instant()),
                 task.priority() == null ? Priority.NORMAL : task.priority(),
@@ -133,7 +133,7 @@ public final class Submissions {
     }
 
     /** Repeats rounds until no task is left that another caller is submitting. */
-    private Map<String, Outcome> settle(Map<String, Fresh> pending, @Nullable String trace, long until)
+    private Map<String, Outcome> settle(Map<String, NewTask> pending, @Nullable String trace, long until)
             throws InterruptedException {
         Map<String, Outcome> outcomes = new HashMap<>();
         String holder = TaskIds.next();
@@ -147,8 +147,8 @@ public final class Submissions {
                 redisAnswers = false;
                 log.atDebug().log("Treated as new, Redis unavailable: {}", e.toString());
             }
-            List<Fresh> mine = new ArrayList<>();
-            for (Fresh fresh : List.copyOf(pending.values())) {
+            List<NewTask> mine = new ArrayList<>();
+            for (NewTask fresh : List.copyOf(pending.values())) {
                 Claim claim = claims.getOrDefault(fresh.id(), Claim.OURS);
                 if (claim.isBusy() && System.nanoTime() - until < 0) {
                     continue;
@@ -158,25 +158,26 @@ public final class Submissions {
                 if (first != null) {
                     outcomes.put(fresh.id(), new Outcome(first, null));
                 } else if (claim.isBusy()) {
-                    outcomes.put(fresh.id(), new Outcome(null, new NotTakenException(new TimeoutException())));
+                    outcomes.put(fresh.id(), new Outcome(null, new NotAcceptedException(new TimeoutException())));
                 } else {
                     mine.add(fresh);
                 }
             }
             outcomes.putAll(append(mine, trace, until));
             if (redisAnswers) {
-                note(holder, mine, outcomes);
+                recordAccepted(holder, mine, outcomes);
             }
             if (!pending.isEmpty()) {
-                TimeUnit.MILLISECONDS.sleep(ASK_AGAIN_MS);
+                TimeUnit.MILLISECONDS.sleep(RETRY_INTERVAL_MS);
             }
         }
         return outcomes;
     }
 
-    private Map<String, Claim> claim(String holder, Collection<Fresh> pending) {
-        List<String> ids = pending.stream().filter(Fresh::named).map(Fresh::id).toList();
-        return ids.isEmpty() ? Map.of() : states.claim(holder, ids, CLAIM_LASTS);
+    private Map<String, Claim> claim(String holder, Collection<NewTask> pending) {
+        List<String> ids =
+                pending.stream().filter(NewTask::named).map(NewTask::id).toList();
+        return ids.isEmpty() ? Map.of() : states.claim(holder, ids, CLAIM_TTL);
     }
 
     /** The first submission under an id; null if there is none, or its stored fields are corrupt. */
@@ -195,20 +196,20 @@ public final class Submissions {
         }
     }
 
-    private Map<String, Outcome> append(List<Fresh> mine, @Nullable String trace, long until)
+    private Map<String, Outcome> append(List<NewTask> mine, @Nullable String trace, long until)
             throws InterruptedException {
         Map<String, CompletableFuture<Void>> sent = new HashMap<>();
-        for (Fresh fresh : mine) {
+        for (NewTask fresh : mine) {
             sent.put(
                     fresh.id(),
                     System.nanoTime() - until < 0
                             ? append(fresh.task(), fresh.priority(), trace)
                             : CompletableFuture.failedFuture(new TimeoutException()));
         }
-        Map<String, NotTakenException> failures = awaitAll(sent, until);
+        Map<String, NotAcceptedException> failures = awaitAll(sent, until);
         Map<String, Outcome> outcomes = new HashMap<>();
-        for (Fresh fresh : mine) {
-            NotTakenException failure = failures.get(fresh.id());
+        for (NewTask fresh : mine) {
+            NotAcceptedException failure = failures.get(fresh.id());
             outcomes.put(
                     fresh.id(),
                     failure != null
@@ -227,7 +228,7 @@ public final class Submissions {
     /** Rejects a task that would be dead-lettered when read: the serialized form may be longer than the request. */
     private CompletableFuture<Void> append(Task task, Priority priority, @Nullable String trace) {
         byte[] bytes = Json.bytes(task);
-        if (!records.takes(bytes.length)) {
+        if (!records.accepts(bytes.length)) {
             return CompletableFuture.failedFuture(
                     new RecordTooLargeException("its record would have " + bytes.length + " bytes"));
         }
@@ -236,35 +237,35 @@ public final class Submissions {
                 .whenComplete((done, failure) -> step.end(failure));
     }
 
-    private static Map<String, NotTakenException> awaitAll(Map<String, CompletableFuture<Void>> sent, long until)
+    private static Map<String, NotAcceptedException> awaitAll(Map<String, CompletableFuture<Void>> sent, long until)
             throws InterruptedException {
-        Map<String, NotTakenException> failures = new HashMap<>();
+        Map<String, NotAcceptedException> failures = new HashMap<>();
         for (Map.Entry<String, CompletableFuture<Void>> one : sent.entrySet()) {
             try {
                 one.getValue().get(Math.max(0, until - System.nanoTime()), TimeUnit.NANOSECONDS);
             } catch (ExecutionException e) {
-                failures.put(one.getKey(), new NotTakenException(e.getCause()));
+                failures.put(one.getKey(), new NotAcceptedException(e.getCause()));
             } catch (TimeoutException e) {
-                failures.put(one.getKey(), new NotTakenException(e));
+                failures.put(one.getKey(), new NotAcceptedException(e));
             }
         }
         return failures;
     }
 
     /** Makes accepted tasks visible in Redis, and only then releases their claims, so that other submitters see them. */
-    private void note(String holder, List<Fresh> mine, Map<String, Outcome> outcomes) {
+    private void recordAccepted(String holder, List<NewTask> mine, Map<String, Outcome> outcomes) {
         Map<Task, Priority> accepted = new IdentityHashMap<>();
         mine.stream()
                 .filter(fresh -> outcomes.get(fresh.id()).failure() == null)
                 .forEach(fresh -> accepted.put(fresh.task(), fresh.priority()));
         try {
             if (!accepted.isEmpty()) {
-                states.noteAccepted(accepted);
+                states.recordAccepted(accepted);
             }
             List<String> claimed =
-                    mine.stream().filter(Fresh::named).map(Fresh::id).toList();
+                    mine.stream().filter(NewTask::named).map(NewTask::id).toList();
             if (!claimed.isEmpty()) {
-                states.endClaims(holder, claimed);
+                states.releaseClaims(holder, claimed);
             }
         } catch (RedisException e) {
             log.atDebug()
@@ -274,8 +275,8 @@ public final class Submissions {
     }
 
     /** Thrown if Kafka did not confirm a task. It may have been appended anyway: retrying under the same id is safe. */
-    public static final class NotTakenException extends RuntimeException {
-        NotTakenException(Throwable cause) {
+    public static final class NotAcceptedException extends RuntimeException {
+        NotAcceptedException(Throwable cause) {
             super(
                     "Kafka did not take the task: "
                             + (cause instanceof TimeoutException ? "no answer in time" : cause.getMessage()),

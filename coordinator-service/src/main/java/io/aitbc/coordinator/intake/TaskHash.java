@@ -20,7 +20,7 @@ final class TaskHash {
         }
     };
 
-    private static final Map<String, Consumer<String>> FORMS = Map.ofEntries(
+    private static final Map<String, Consumer<String>> PARSERS = Map.ofEntries(
             Map.entry("attempt", NUMBER),
             Map.entry("max_attempts", NUMBER),
             Map.entry("timeout_seconds", NUMBER),
@@ -42,18 +42,18 @@ final class TaskHash {
     private TaskHash() {}
 
     /** The unreadable fields, with their values. */
-    static Map<String, String> spoilt(Map<String, String> hash) {
-        Map<String, String> spoilt = new HashMap<>();
+    static Map<String, String> corrupt(Map<String, String> hash) {
+        Map<String, String> corrupt = new HashMap<>();
         hash.forEach((field, value) -> {
-            Consumer<String> form = FORMS.get(field);
-            if (form != null && !isOf(form, value)) {
-                spoilt.put(field, value);
+            Consumer<String> form = PARSERS.get(field);
+            if (form != null && !parses(form, value)) {
+                corrupt.put(field, value);
             }
         });
-        return spoilt;
+        return corrupt;
     }
 
-    private static boolean isOf(Consumer<String> form, String value) {
+    private static boolean parses(Consumer<String> form, String value) {
         try {
             form.accept(value);
             return true;

@@ -42,7 +42,7 @@ public final class TaskQueue {
     }
 
     /** Defers a waiting task: appends it to the tail of its partition, with its original acceptance time. */
-    public CompletableFuture<Void> putOff(WaitingTask waiting) {
+    public CompletableFuture<Void> defer(WaitingTask waiting) {
         Position position = waiting.position();
         ProducerRecord<String, byte[]> record = new ProducerRecord<>(
                 topics.tasks(position.priority()), position.partition(), waiting.id(), Json.bytes(waiting.task()));

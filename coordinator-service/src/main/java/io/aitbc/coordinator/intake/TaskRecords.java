@@ -34,7 +34,7 @@ public final class TaskRecords {
     }
 
     /** Whether a record of this size is accepted, not dead-lettered. */
-    boolean takes(int bytes) {
+    boolean accepts(int bytes) {
         return bytes <= maxBytes + ROOM_FOR_RETRY_FIELDS;
     }
 
@@ -44,7 +44,7 @@ public final class TaskRecords {
         if (record.value() == null) {
             throw new PoisonException("malformed", "the record has no value");
         }
-        if (!takes(record.value().length)) {
+        if (!accepts(record.value().length)) {
             throw new PoisonException(
                     "oversized", "the task has " + record.value().length + " bytes, more than " + maxBytes);
         }

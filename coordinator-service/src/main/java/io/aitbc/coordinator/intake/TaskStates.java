@@ -28,12 +28,12 @@ import org.jspecify.annotations.Nullable;
 
 /** Queries task state: each task's hash in Redis. */
 public final class TaskStates {
-    private static final Script NOTE_QUEUED = Script.beside(TaskStates.class, "note-queued");
+    private static final Script RECORD_QUEUED = Script.load(TaskStates.class, "record-queued");
     private static final Set<String> ENDED = Set.of("completed", "failed", "cancelled", "expired");
-    private static final Script CLAIM = Script.beside(TaskStates.class, "claim");
-    private static final Script END_CLAIMS = Script.beside(TaskStates.class, "end-claims");
+    private static final Script CLAIM = Script.load(TaskStates.class, "claim");
+    private static final Script RELEASE_CLAIMS = Script.load(TaskStates.class, "release-claims");
     /** Batch limit: Redis serves nobody else while a script runs. */
-    private static final int MOST_CLAIMED_AT_ONCE = 500;
+    private static final int MAX_CLAIM_BATCH = 500;
 
     private static final long WAIT_SECONDS = 2;
 
@@ -50,7 +50,7 @@ public final class TaskStates {
 
     /** The fields of a task's hash, without unreadable ones; empty if the task is unknown. */
     public Optional<Map<String, String>> find(String taskId) {
-        return readable(taskId, redis.readHashNow(Keys.task(taskId), read -> read.hgetall(Keys.task(taskId))));
+        return readable(taskId, redis.readHashSync(Keys.task(taskId), read -> read.hgetall(Keys.task(taskId))));
     }
 
     /** Sets unreadable fields aside, or the whole hash if an essential field is among them. */
@@ -58,19 +58,19 @@ public final class TaskStates {
         if (hash.isEmpty()) {
             return Optional.empty();
         }
-        Map<String, String> spoilt = TaskHash.spoilt(hash);
+        Map<String, String> corrupt = TaskHash.corrupt(hash);
         Map<String, String> rest = hash;
-        if (!spoilt.isEmpty()) {
+        if (!corrupt.isEmpty()) {
             rest = new HashMap<>(hash);
-            rest.keySet().removeAll(spoilt.keySet());
+            rest.keySet().removeAll(corrupt.keySet());
         }
         String status = hash.get("status");
         if (!TaskHash.isStatus(status) || !rest.keySet().containsAll(TaskHash.essential(status))) {
-            redis.setAside(Keys.task(taskId), hash);
+            redis.quarantine(Keys.task(taskId), hash);
             return Optional.empty();
         }
-        if (!spoilt.isEmpty()) {
-            redis.setFieldsAside(Keys.task(taskId), spoilt, Map.of());
+        if (!corrupt.isEmpty()) {
+            redis.quarantineFields(Keys.task(taskId), corrupt, Map.of());
         }
         return Optional.of(published(rest));
     }
@@ -123,18 +123,18 @@ public final class TaskStates {
     }
 
     /**
-     * Claims tasks that are about to be enqueued, by id. Release with {@link #endClaims}.
+     * Claims tasks that are about to be enqueued, by id. Release with {@link #releaseClaims}.
      *
      * @param holder unique for each submission
      */
-    Map<String, Claim> claim(String holder, Collection<String> taskIds, Duration lasting) {
+    Map<String, Claim> claim(String holder, Collection<String> taskIds, Duration ttl) {
         List<String> ids = List.copyOf(taskIds);
         Map<List<String>, CompletableFuture<List<Object>>> asked = new LinkedHashMap<>();
-        for (int from = 0; from < ids.size(); from += MOST_CLAIMED_AT_ONCE) {
-            List<String> some = ids.subList(from, Math.min(ids.size(), from + MOST_CLAIMED_AT_ONCE));
+        for (int from = 0; from < ids.size(); from += MAX_CLAIM_BATCH) {
+            List<String> some = ids.subList(from, Math.min(ids.size(), from + MAX_CLAIM_BATCH));
             List<String> arguments = new ArrayList<>(some.size() + 2);
             arguments.add(holder);
-            arguments.add(String.valueOf(lasting.toMillis()));
+            arguments.add(String.valueOf(ttl.toMillis()));
             arguments.addAll(some);
             asked.put(some, CLAIM.run(redis, arguments));
         }
@@ -152,11 +152,11 @@ public final class TaskStates {
     }
 
     /** Releases claims that are still the holder's. Need not be waited for: an unreleased claim expires. */
-    CompletableFuture<?> endClaims(String holder, Collection<String> taskIds) {
+    CompletableFuture<?> releaseClaims(String holder, Collection<String> taskIds) {
         List<String> arguments = new ArrayList<>(taskIds.size() + 1);
         arguments.add(holder);
         arguments.addAll(taskIds);
-        return END_CLAIMS.run(redis, arguments);
+        return RELEASE_CLAIMS.run(redis, arguments);
     }
 
     /**
@@ -164,11 +164,12 @@ public final class TaskStates {
      *
      * @return for each task whether it has ended, because it was cancelled before its record was read
      */
-    public CompletableFuture<List<Boolean>> noteQueued(Collection<WaitingTask> tasks) {
+    public CompletableFuture<List<Boolean>> recordQueued(Collection<WaitingTask> tasks) {
         List<String[]> all = tasks.stream()
-                .map(waiting -> words(waiting.task(), waiting.position().priority()))
+                .map(waiting ->
+                        scriptArguments(waiting.task(), waiting.position().priority()))
                 .toList();
-        return NOTE_QUEUED
+        return RECORD_QUEUED
                 .run(redis, List.of(Json.text(all)))
                 .thenApply(answer -> ((String) answer.get(0))
                         .chars()
@@ -177,13 +178,13 @@ public final class TaskStates {
     }
 
     /** Makes newly accepted tasks visible, each with its queue; blocks until done. */
-    void noteAccepted(Map<Task, Priority> tasks) {
+    void recordAccepted(Map<Task, Priority> tasks) {
         List<String[]> all = new ArrayList<>(tasks.size());
-        tasks.forEach((task, priority) -> all.add(words(task, priority)));
-        NOTE_QUEUED.runNow(redis, List.of(Json.text(all)));
+        tasks.forEach((task, priority) -> all.add(scriptArguments(task, priority)));
+        RECORD_QUEUED.runSync(redis, List.of(Json.text(all)));
     }
 
-    private static String[] words(Task task, Priority priority) {
+    private static String[] scriptArguments(Task task, Priority priority) {
         return new String[] {
             task.taskId(),
             task.attempt().toString(),

@@ -27,7 +27,7 @@ public final class CommitTag {
     }
 
     /** Whether a commit was made for another topic of the same name, and so must be ignored. */
-    public static boolean isOfAnother(@Nullable Uuid topicId, String metadata) {
+    public static boolean isForOtherTopic(@Nullable Uuid topicId, String metadata) {
         int mark = metadata.lastIndexOf(MARK);
         return topicId != null && mark >= 0 && !metadata.substring(mark + 1).equals(topicId.toString());
     }

@@ -1,7 +1,7 @@
 package io.aitbc.coordinator.kafka;
 
-import io.aitbc.coordinator.background.FailuresInARow;
-import io.aitbc.coordinator.background.WatchedThread;
+import io.aitbc.coordinator.background.ConsecutiveFailures;
+import io.aitbc.coordinator.background.MonitoredThread;
 import java.time.Duration;
 import java.util.Collection;
 import java.util.HashMap;
@@ -50,23 +50,23 @@ public final class ConsumerLoop implements AutoCloseable {
 
     private static final Logger log = LoggerFactory.getLogger(ConsumerLoop.class);
     private static final Duration POLL = Duration.ofMillis(200);
-    private static final Duration PATIENCE = Duration.ofSeconds(3);
-    private static final Duration COMMIT_WITHIN = Duration.ofSeconds(10);
-    private static final long FIRST_PAUSE_MS = 100;
-    private static final long LONGEST_PAUSE_MS = 2_000;
+    private static final Duration REQUEST_TIMEOUT = Duration.ofSeconds(3);
+    private static final Duration COMMIT_TIMEOUT = Duration.ofSeconds(10);
+    private static final long INITIAL_BACKOFF_MS = 100;
+    private static final long MAX_BACKOFF_MS = 2_000;
 
     private final String name;
     private final Source source;
     private final Handler handler;
     private final boolean commits;
     private final Runnable last;
-    private final WatchedThread thread;
+    private final MonitoredThread thread;
     private final CountDownLatch closing = new CountDownLatch(1);
-    private final FailuresInARow failures = new FailuresInARow(log);
+    private final ConsecutiveFailures failures = new ConsecutiveFailures(log);
     /** Newly assigned partitions whose commits have not been checked yet; they stay paused until then. */
     private final Set<TopicPartition> gained = new HashSet<>();
 
-    private long pauseMs = FIRST_PAUSE_MS;
+    private long backoffMs = INITIAL_BACKOFF_MS;
 
     /** @param last run by the loop's thread when it ends; closes resources that only that thread may use */
     public ConsumerLoop(String name, Source source, Handler handler, boolean commits, Runnable last) {
@@ -75,7 +75,7 @@ public final class ConsumerLoop implements AutoCloseable {
         this.handler = handler;
         this.commits = commits;
         this.last = last;
-        this.thread = new WatchedThread(name, this::run);
+        this.thread = new MonitoredThread(name, this::run);
     }
 
     public void start() {
@@ -85,12 +85,12 @@ public final class ConsumerLoop implements AutoCloseable {
     @Override
     public void close() {
         closing.countDown();
-        thread.awaitEnd();
+        thread.awaitTermination();
     }
 
     /** Current problems of its thread, one sentence each. */
-    public List<String> troubles() {
-        return thread.troubles();
+    public List<String> problems() {
+        return thread.problems();
     }
 
     private void run() {
@@ -109,20 +109,20 @@ public final class ConsumerLoop implements AutoCloseable {
     private void read() throws InterruptedException {
         Uuid topicId = source.topicId.get();
         if (topicId == null) {
-            thread.duty().rests();
+            thread.monitor().idle();
             closing.await(POLL.toMillis(), TimeUnit.MILLISECONDS);
             return;
         }
         gained.clear();
         try (Consumer<byte[], byte[]> consumer = source.newConsumer.get()) {
-            source.begin.accept(consumer, new Gained(consumer));
+            source.begin.accept(consumer, new RebalanceListener(consumer));
             while (!isClosing() && topicId.equals(source.topicId.get())) {
                 readOnce(consumer, topicId);
             }
         } catch (InterruptException e) {
             throw e;
         } catch (RuntimeException | Error e) {
-            pauseAfter(e, "Opening a new consumer");
+            backOff(e, "Opening a new consumer");
         }
     }
 
@@ -134,28 +134,28 @@ public final class ConsumerLoop implements AutoCloseable {
             handler.handle(records);
             // Also without records: the position moves past aborted records and transaction markers too.
             if (commits && !records.nextOffsets().isEmpty()) {
-                consumer.commitSync(after(records, topicId), COMMIT_WITHIN);
+                consumer.commitSync(after(records, topicId), COMMIT_TIMEOUT);
             }
-            pauseMs = FIRST_PAUSE_MS;
-            failures.end();
-            thread.duty().works();
+            backoffMs = INITIAL_BACKOFF_MS;
+            failures.reset();
+            thread.monitor().succeeded();
         } catch (InterruptException e) {
             throw e;
         } catch (RuntimeException | Error e) {
             rewind(consumer, records);
-            pauseAfter(e, "Will retry");
+            backOff(e, "Will retry");
         }
     }
 
-    private void pauseAfter(Throwable failure, String next) throws InterruptedException {
-        thread.duty().failed(failure);
-        failures.next()
+    private void backOff(Throwable failure, String next) throws InterruptedException {
+        thread.monitor().failed(failure);
+        failures.onFailure()
                 .addKeyValue("loop", name)
-                .addKeyValue("pause_ms", pauseMs)
+                .addKeyValue("pause_ms", backoffMs)
                 .setCause(log.isDebugEnabled() ? failure : null)
                 .log("{}: {}", next, failure.toString());
-        closing.await(pauseMs, TimeUnit.MILLISECONDS);
-        pauseMs = Math.min(LONGEST_PAUSE_MS, pauseMs * 2);
+        closing.await(backoffMs, TimeUnit.MILLISECONDS);
+        backoffMs = Math.min(MAX_BACKOFF_MS, backoffMs * 2);
     }
 
     private boolean isClosing() {
@@ -166,13 +166,14 @@ public final class ConsumerLoop implements AutoCloseable {
         if (gained.isEmpty()) {
             return;
         }
-        Map<TopicPartition, OffsetAndMetadata> commits = consumer.committed(Set.copyOf(gained), PATIENCE);
-        Set<TopicPartition> asNew = gained.stream()
+        Map<TopicPartition, OffsetAndMetadata> commits = consumer.committed(Set.copyOf(gained), REQUEST_TIMEOUT);
+        Set<TopicPartition> uncommitted = gained.stream()
                 .filter(partition -> commits.get(partition) != null
-                        && CommitTag.isOfAnother(topicId, commits.get(partition).metadata()))
+                        && CommitTag.isForOtherTopic(
+                                topicId, commits.get(partition).metadata()))
                 .collect(Collectors.toSet());
-        if (!asNew.isEmpty()) {
-            consumer.seekToBeginning(asNew);
+        if (!uncommitted.isEmpty()) {
+            consumer.seekToBeginning(uncommitted);
         }
         consumer.resume(gained);
         gained.clear();
@@ -194,10 +195,10 @@ public final class ConsumerLoop implements AutoCloseable {
         }
     }
 
-    private final class Gained implements ConsumerRebalanceListener {
+    private final class RebalanceListener implements ConsumerRebalanceListener {
         private final Consumer<byte[], byte[]> consumer;
 
-        Gained(Consumer<byte[], byte[]> consumer) {
+        RebalanceListener(Consumer<byte[], byte[]> consumer) {
             this.consumer = consumer;
         }
 

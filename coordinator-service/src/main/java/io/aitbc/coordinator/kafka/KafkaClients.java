@@ -26,9 +26,9 @@ import org.springframework.kafka.core.ProducerFactory;
 /** Creates Kafka clients: connection and security from Spring Boot ({@code spring.kafka.*}), the remaining settings by purpose. */
 public final class KafkaClients {
     /** Timeout of free consumers. Short, because callers wait for their reads. */
-    private static final int FREE_CONSUMERS_PATIENCE_MS = 10_000;
+    private static final int STANDALONE_CONSUMER_TIMEOUT_MS = 10_000;
 
-    private static final Set<String> WANTED = Set.of(
+    private static final Set<String> EXPORTED_METRICS = Set.of(
             "connection-count",
             "request-latency-avg",
             "records-lag-max",
@@ -61,13 +61,13 @@ public final class KafkaClients {
         config.putAll(extra);
         KafkaConsumer<byte[], byte[]> consumer =
                 new KafkaConsumer<>(config, new ByteArrayDeserializer(), new ByteArrayDeserializer());
-        measure(group, consumer.metrics().values());
+        registerMetrics(group, consumer.metrics().values());
         return consumer;
     }
 
     /** A consumer of manually assigned partitions, without a group. Also reads records of open and aborted transactions. */
-    public KafkaConsumer<byte[], byte[]> freeConsumer() {
-        return freeConsumer(IsolationLevel.READ_UNCOMMITTED);
+    public KafkaConsumer<byte[], byte[]> standaloneConsumer() {
+        return standaloneConsumer(IsolationLevel.READ_UNCOMMITTED);
     }
 
     /**
@@ -76,11 +76,11 @@ public final class KafkaClients {
      * @param isolation also determines what {@code endOffsets} returns: the last stable offset, which an open transaction holds back, or
      *     the high watermark; a loop that reads to the end must ask the same consumer for it
      */
-    public KafkaConsumer<byte[], byte[]> freeConsumer(IsolationLevel isolation) {
+    public KafkaConsumer<byte[], byte[]> standaloneConsumer(IsolationLevel isolation) {
         Map<String, Object> config = consumerConfig();
         config.remove(ConsumerConfig.GROUP_ID_CONFIG);
-        config.put(ConsumerConfig.DEFAULT_API_TIMEOUT_MS_CONFIG, FREE_CONSUMERS_PATIENCE_MS);
-        config.put(ConsumerConfig.REQUEST_TIMEOUT_MS_CONFIG, FREE_CONSUMERS_PATIENCE_MS);
+        config.put(ConsumerConfig.DEFAULT_API_TIMEOUT_MS_CONFIG, STANDALONE_CONSUMER_TIMEOUT_MS);
+        config.put(ConsumerConfig.REQUEST_TIMEOUT_MS_CONFIG, STANDALONE_CONSUMER_TIMEOUT_MS);
         config.put(ConsumerConfig.ISOLATION_LEVEL_CONFIG, isolation.toString());
         config.put(ConsumerConfig.AUTO_OFFSET_RESET_CONFIG, "earliest");
         return new KafkaConsumer<>(config, new ByteArrayDeserializer(), new ByteArrayDeserializer());
@@ -90,38 +90,39 @@ public final class KafkaClients {
      * An idempotent producer with acks=all.
      *
      * @param name identifies its metrics
-     * @param giveUpAfter delivery timeout of a record
+     * @param deliveryTimeout delivery timeout of a record
      */
     public Producer<String, byte[]> producer(
-            String name, Duration linger, Duration giveUpAfter, Map<String, Object> extra) {
+            String name, Duration linger, Duration deliveryTimeout, Map<String, Object> extra) {
         Map<String, Object> config = new HashMap<>(producerBase);
         config.remove(ProducerConfig.KEY_SERIALIZER_CLASS_CONFIG);
         config.remove(ProducerConfig.VALUE_SERIALIZER_CLASS_CONFIG);
-        int giveUpMs = (int) Math.min(Integer.MAX_VALUE, giveUpAfter.toMillis());
+        int deliveryTimeoutMs = (int) Math.min(Integer.MAX_VALUE, deliveryTimeout.toMillis());
         config.put(ProducerConfig.ACKS_CONFIG, "all");
         config.put(ProducerConfig.ENABLE_IDEMPOTENCE_CONFIG, true);
         config.put(ProducerConfig.LINGER_MS_CONFIG, (int) linger.toMillis());
-        config.put(ProducerConfig.DELIVERY_TIMEOUT_MS_CONFIG, giveUpMs);
-        config.put(ProducerConfig.REQUEST_TIMEOUT_MS_CONFIG, (int) Math.min(30_000, giveUpMs - linger.toMillis()));
-        config.put(ProducerConfig.MAX_BLOCK_MS_CONFIG, Math.min(5_000, giveUpMs));
+        config.put(ProducerConfig.DELIVERY_TIMEOUT_MS_CONFIG, deliveryTimeoutMs);
+        config.put(ProducerConfig.REQUEST_TIMEOUT_MS_CONFIG, (int)
+                Math.min(30_000, deliveryTimeoutMs - linger.toMillis()));
+        config.put(ProducerConfig.MAX_BLOCK_MS_CONFIG, Math.min(5_000, deliveryTimeoutMs));
         config.put(ProducerConfig.MAX_REQUEST_SIZE_CONFIG, TopicCatalog.MAX_MESSAGE_BYTES);
         config.put(CommonClientConfigs.RECONNECT_BACKOFF_MAX_MS_CONFIG, 1_000);
         config.putAll(extra);
         Producer<String, byte[]> producer =
                 new KafkaProducer<>(config, new StringSerializer(), new ByteArraySerializer());
-        measure(name, producer.metrics().values());
+        registerMetrics(name, producer.metrics().values());
         return producer;
     }
 
     /** Registers client-level health metrics only. Clients also report per topic and per broker, and there is a topic per agent. */
-    private void measure(String client, Collection<? extends Metric> all) {
+    private void registerMetrics(String client, Collection<? extends Metric> all) {
         all.stream()
-                .filter(metric -> WANTED.contains(metric.metricName().name())
+                .filter(metric -> EXPORTED_METRICS.contains(metric.metricName().name())
                         && metric.metricName().tags().keySet().equals(Set.of("client-id")))
-                .forEach(metric -> measure(client, metric));
+                .forEach(metric -> registerMetrics(client, metric));
     }
 
-    private void measure(String client, Metric metric) {
+    private void registerMetrics(String client, Metric metric) {
         // Prometheus reserves the suffix "count" for histograms.
         String name = "coordinator.kafka."
                 + metric.metricName().name().replaceFirst("-count$", "s").replace('-', '.');

@@ -34,7 +34,7 @@ class KafkaConfiguration {
         config.put(AdminClientConfig.DEFAULT_API_TIMEOUT_MS_CONFIG, 10_000);
         config.put(AdminClientConfig.REQUEST_TIMEOUT_MS_CONFIG, 5_000);
         config.put(CommonClientConfigs.RECONNECT_BACKOFF_MAX_MS_CONFIG, 1_000);
-        return LateClient.of(Admin.class, () -> Admin.create(config));
+        return LazyClient.of(Admin.class, () -> Admin.create(config));
     }
 
     @Bean

@@ -37,7 +37,7 @@ public final class RangeReader implements AutoCloseable {
     public record Range(long start, long stable, long end) {}
 
     /** The full current range of each partition. */
-    public Map<TopicPartition, Range> whole(Set<TopicPartition> partitions) {
+    public Map<TopicPartition, Range> fullRanges(Set<TopicPartition> partitions) {
         // Kafka's client warns about each queried partition that is not assigned.
         all().assign(partitions);
         committed().assign(partitions);
@@ -123,14 +123,14 @@ public final class RangeReader implements AutoCloseable {
 
     private KafkaConsumer<byte[], byte[]> committed() {
         if (committed == null) {
-            committed = clients.freeConsumer(IsolationLevel.READ_COMMITTED);
+            committed = clients.standaloneConsumer(IsolationLevel.READ_COMMITTED);
         }
         return committed;
     }
 
     private KafkaConsumer<byte[], byte[]> all() {
         if (all == null) {
-            all = clients.freeConsumer(IsolationLevel.READ_UNCOMMITTED);
+            all = clients.standaloneConsumer(IsolationLevel.READ_UNCOMMITTED);
         }
         return all;
     }

@@ -1,8 +1,8 @@
 package io.aitbc.coordinator.kafka;
 
-import io.aitbc.coordinator.background.FailuresInARow;
-import io.aitbc.coordinator.background.Part;
-import io.aitbc.coordinator.background.Recurring;
+import io.aitbc.coordinator.background.BackgroundService;
+import io.aitbc.coordinator.background.ConsecutiveFailures;
+import io.aitbc.coordinator.background.PeriodicJob;
 import java.time.Duration;
 import java.util.Collection;
 import java.util.HashMap;
@@ -33,19 +33,19 @@ import org.slf4j.LoggerFactory;
  * ask for a topic's id and open a new consumer when it changes: a re-created topic starts at offset 0, and offsets of its predecessor are
  * invalid.
  */
-public final class SharedTopics implements Part {
+public final class SharedTopics implements BackgroundService {
     private static final Logger log = LoggerFactory.getLogger(SharedTopics.class);
-    private static final Duration EVERY = Duration.ofSeconds(1);
+    private static final Duration INTERVAL = Duration.ofSeconds(1);
     private static final long WAIT_SECONDS = 10;
     /** Time for a new topic to propagate to all brokers. */
-    private static final Duration KNOWN_WITHIN = Duration.ofSeconds(5);
+    private static final Duration PROPAGATION_TIMEOUT = Duration.ofSeconds(5);
 
-    private static final long BETWEEN_QUESTIONS_MS = 50;
+    private static final long PROPAGATION_POLL_MS = 50;
 
     private final Admin admin;
     private final TopicCatalog catalog;
     private final Set<String> names;
-    private final Recurring looking = new Recurring("topics", EVERY, this::look, () -> {});
+    private final PeriodicJob poller = new PeriodicJob("topics", INTERVAL, this::poll, () -> {});
     /** Topics that existed at the last poll. */
     private volatile Map<String, Uuid> ids = Map.of();
 
@@ -56,7 +56,7 @@ public final class SharedTopics implements Part {
     private final Map<String, Uuid> lastKnown = new HashMap<>();
 
     private Set<String> missingBefore = Set.of();
-    private final FailuresInARow notCreated = new FailuresInARow(log);
+    private final ConsecutiveFailures notCreated = new ConsecutiveFailures(log);
 
     SharedTopics(Admin admin, TopicCatalog catalog) {
         this.admin = admin;
@@ -67,32 +67,32 @@ public final class SharedTopics implements Part {
     /** Creates missing topics; returns once all exist. */
     public void create() throws InterruptedException {
         catalog.createShared();
-        long until = System.nanoTime() + KNOWN_WITHIN.toNanos();
-        Map<String, TopicDescription> there = describe();
-        while (!there.keySet().containsAll(names)) {
+        long until = System.nanoTime() + PROPAGATION_TIMEOUT.toNanos();
+        Map<String, TopicDescription> existing = describe();
+        while (!existing.keySet().containsAll(names)) {
             if (System.nanoTime() - until >= 0) {
                 throw new TimeoutException("topics were created, but are not visible yet");
             }
-            TimeUnit.MILLISECONDS.sleep(BETWEEN_QUESTIONS_MS);
-            there = describe();
+            TimeUnit.MILLISECONDS.sleep(PROPAGATION_POLL_MS);
+            existing = describe();
         }
-        note(there);
+        update(existing);
     }
 
     @Override
     public void start() {
         lastKnown.putAll(ids);
-        looking.start();
+        poller.start();
     }
 
     @Override
     public void close() {
-        looking.close();
+        poller.close();
     }
 
     @Override
-    public List<String> troubles() {
-        return looking.troubles();
+    public List<String> problems() {
+        return poller.problems();
     }
 
     /** The id of a topic; null while it is missing. */
@@ -102,9 +102,9 @@ public final class SharedTopics implements Part {
 
     /** The ids of the given topics, without missing ones. */
     public Map<String, Uuid> ids(List<String> some) {
-        Map<String, Uuid> there = new HashMap<>(ids);
-        there.keySet().retainAll(some);
-        return there;
+        Map<String, Uuid> existing = new HashMap<>(ids);
+        existing.keySet().retainAll(some);
+        return existing;
     }
 
     /** The total number of partitions of the given topics. */
@@ -125,29 +125,32 @@ public final class SharedTopics implements Part {
         return leaderless;
     }
 
-    private void look() throws InterruptedException {
-        note(describe());
-        sayWhatIsNew(ids);
+    private void poll() throws InterruptedException {
+        update(describe());
+        logChanges(ids);
         Set<String> missing = missing();
         // Wait for a second poll: by then every coordinator has noticed, and has stopped committing for the old topic.
         Set<String> due = new HashSet<>(missing);
         due.retainAll(missingBefore);
         missingBefore = missing;
         if (!due.isEmpty()) {
-            createAgain(due);
+            recreate(due);
         }
     }
 
-    private void createAgain(Set<String> due) throws InterruptedException {
+    private void recreate(Set<String> due) throws InterruptedException {
         try {
             catalog.createShared(due);
-            notCreated.end();
+            notCreated.reset();
         } catch (KafkaException e) {
-            notCreated.next().addKeyValue("topics", due).log("Deleted topics cannot be re-created: {}", e.toString());
+            notCreated
+                    .onFailure()
+                    .addKeyValue("topics", due)
+                    .log("Deleted topics cannot be re-created: {}", e.toString());
         }
     }
 
-    private void sayWhatIsNew(Map<String, Uuid> now) {
+    private void logChanges(Map<String, Uuid> now) {
         for (String name : names) {
             Uuid before = lastKnown.get(name);
             Uuid id = now.get(name);
@@ -163,11 +166,11 @@ public final class SharedTopics implements Part {
     }
 
     private Map<String, TopicDescription> describe() throws InterruptedException {
-        Map<String, TopicDescription> there = new HashMap<>();
+        Map<String, TopicDescription> existing = new HashMap<>();
         for (Map.Entry<String, KafkaFuture<TopicDescription>> topic :
                 admin.describeTopics(names).topicNameValues().entrySet()) {
             try {
-                there.put(topic.getKey(), topic.getValue().get(WAIT_SECONDS, TimeUnit.SECONDS));
+                existing.put(topic.getKey(), topic.getValue().get(WAIT_SECONDS, TimeUnit.SECONDS));
             } catch (ExecutionException e) {
                 if (!(e.getCause() instanceof UnknownTopicOrPartitionException)) {
                     throw new KafkaException(e.getCause().getMessage(), e.getCause());
@@ -176,16 +179,16 @@ public final class SharedTopics implements Part {
                 throw new TimeoutException("no answer in " + WAIT_SECONDS + " s");
             }
         }
-        return there;
+        return existing;
     }
 
-    private void note(Map<String, TopicDescription> there) {
-        ids = there.values().stream()
+    private void update(Map<String, TopicDescription> existing) {
+        ids = existing.values().stream()
                 .collect(Collectors.toUnmodifiableMap(TopicDescription::name, TopicDescription::topicId));
-        partitions = there.values().stream()
+        partitions = existing.values().stream()
                 .collect(Collectors.toUnmodifiableMap(
                         TopicDescription::name, topic -> topic.partitions().size()));
-        leaderless = leaderless(there.values());
+        leaderless = leaderless(existing.values());
     }
 
     static Set<TopicPartition> leaderless(Collection<TopicDescription> topics) {

@@ -95,7 +95,7 @@ public final class TopicCatalog {
      *
      * @throws InvalidTopicException if Kafka rejects a name, such as one that differs from another only in "." and "_"
      */
-    public void createForAgents(Collection<String> agentIds) throws InterruptedException {
+    public void createAgentTopics(Collection<String> agentIds) throws InterruptedException {
         Map<String, CompletableFuture<Void>> mine = new HashMap<>();
         for (String id : agentIds) {
             mine.put(id, wanted.computeIfAbsent(id, wantedFirst -> new CompletableFuture<>()));
@@ -119,7 +119,7 @@ public final class TopicCatalog {
     private void createWanted() throws InterruptedException {
         Map<String, CompletableFuture<Void>> now = Map.copyOf(wanted);
         Map<String, KafkaFuture<Void>> created = admin.createTopics(
-                        now.keySet().stream().map(this::topicOfAgent).toList())
+                        now.keySet().stream().map(this::agentTopic).toList())
                 .values();
         for (Map.Entry<String, CompletableFuture<Void>> one : now.entrySet()) {
             try {
@@ -135,7 +135,7 @@ public final class TopicCatalog {
         }
     }
 
-    private NewTopic topicOfAgent(String agentId) {
+    private NewTopic agentTopic(String agentId) {
         return topic(topics.assignments(agentId), 1)
                 .configs(configs(Map.of(
                         TopicConfig.RETENTION_MS_CONFIG,
@@ -148,7 +148,7 @@ public final class TopicCatalog {
      * Returns once an existing agent topic can be written to. Brokers announce a topic before they have created its log. If a producer's
      * first batch arrives too early and its second does not, its sequence numbers are out of order from then on.
      */
-    public void awaitOfAgent(String agentId) throws InterruptedException {
+    public void awaitAgentTopic(String agentId) throws InterruptedException {
         try {
             admin.listOffsets(Map.of(new TopicPartition(topics.assignments(agentId), 0), OffsetSpec.latest()))
                     .all()
@@ -159,7 +159,7 @@ public final class TopicCatalog {
     }
 
     /** Deletes the topic of an agent, if it exists. */
-    public void removeOfAgent(String agentId) throws InterruptedException {
+    public void deleteAgentTopic(String agentId) throws InterruptedException {
         try {
             admin.deleteTopics(List.of(topics.assignments(agentId))).all().get();
         } catch (ExecutionException e) {

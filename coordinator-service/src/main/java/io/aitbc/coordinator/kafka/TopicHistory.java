@@ -20,7 +20,7 @@ import org.apache.kafka.common.errors.TimeoutException;
 
 /** Re-reads topics up to their current end. Owned by one thread. */
 public final class TopicHistory implements AutoCloseable {
-    private static final Duration PATIENCE = Duration.ofSeconds(20);
+    private static final Duration PROGRESS_TIMEOUT = Duration.ofSeconds(20);
     private static final Duration POLL = Duration.ofMillis(500);
 
     private final KafkaConsumer<byte[], byte[]> consumer;
@@ -32,12 +32,12 @@ public final class TopicHistory implements AutoCloseable {
 
     /** @param isolation READ_COMMITTED ends at the last stable offset, before the first transaction that is still open */
     public TopicHistory(KafkaClients clients, IsolationLevel isolation) {
-        this.consumer = clients.freeConsumer(isolation);
+        this.consumer = clients.standaloneConsumer(isolation);
     }
 
     /** The partitions of a topic; empty if it does not exist. */
     public Set<TopicPartition> partitions(String topic) {
-        return consumer.partitionsFor(topic, PATIENCE).stream()
+        return consumer.partitionsFor(topic, PROGRESS_TIMEOUT).stream()
                 .map(info -> new TopicPartition(info.topic(), info.partition()))
                 .collect(Collectors.toSet());
     }
@@ -50,7 +50,7 @@ public final class TopicHistory implements AutoCloseable {
         // Kafka's client warns about each queried partition that is not assigned.
         consumer.assign(partitions);
         for (Map.Entry<TopicPartition, OffsetAndTimestamp> found :
-                consumer.offsetsForTimes(times, PATIENCE).entrySet()) {
+                consumer.offsetsForTimes(times, PROGRESS_TIMEOUT).entrySet()) {
             if (found.getValue() != null) {
                 starts.put(found.getKey(), found.getValue().offset());
             }
@@ -78,7 +78,7 @@ public final class TopicHistory implements AutoCloseable {
      */
     public void readWhile(Map<TopicPartition, Long> starts, Predicate<ConsumerRecord<byte[], byte[]>> visitor) {
         consumer.assign(starts.keySet());
-        Map<TopicPartition, Long> unread = new HashMap<>(consumer.endOffsets(starts.keySet(), PATIENCE));
+        Map<TopicPartition, Long> unread = new HashMap<>(consumer.endOffsets(starts.keySet(), PROGRESS_TIMEOUT));
         starts.forEach(consumer::seek);
         unread.entrySet().removeIf(end -> starts.get(end.getKey()) >= end.getValue());
         long lastProgress = System.nanoTime();
@@ -89,13 +89,13 @@ public final class TopicHistory implements AutoCloseable {
             while (more && iterator.hasNext()) {
                 more = visitor.test(iterator.next());
             }
-            boolean moved =
-                    unread.entrySet().removeIf(end -> consumer.position(end.getKey(), PATIENCE) >= end.getValue());
+            boolean moved = unread.entrySet()
+                    .removeIf(end -> consumer.position(end.getKey(), PROGRESS_TIMEOUT) >= end.getValue());
             if (moved || !records.isEmpty()) {
                 lastProgress = System.nanoTime();
-            } else if (System.nanoTime() - lastProgress > PATIENCE.toNanos()) {
+            } else if (System.nanoTime() - lastProgress > PROGRESS_TIMEOUT.toNanos()) {
                 throw new TimeoutException(
-                        "no progress reading " + unread.keySet() + " for " + PATIENCE.toSeconds() + " s");
+                        "no progress reading " + unread.keySet() + " for " + PROGRESS_TIMEOUT.toSeconds() + " s");
             }
         }
         consumer.assign(List.of());

@@ -12,9 +12,9 @@ final class Channel {
     static final int VERSION = 1;
 
     private final String topic;
-    private volatile Edition newest = new Edition(0, null, null);
+    private volatile Revision newest = new Revision(0, null, null);
     /** The last data published; null while unknown. */
-    private @Nullable JsonNode before;
+    private @Nullable JsonNode lastData;
 
     private boolean unavailable;
 
@@ -27,22 +27,22 @@ final class Channel {
      * @param whole message for new subscribers; null while the data is unknown
      * @param change message for subscribers that have the previous edition; null if only the whole will do
      */
-    record Edition(
+    record Revision(
             long number, @Nullable String whole, @Nullable String change) {}
 
-    Edition newest() {
+    Revision newest() {
         return newest;
     }
 
     /** Whether the data is unknown, or no longer known. */
-    boolean isForgotten() {
+    boolean isUnknown() {
         return newest.whole() == null || unavailable;
     }
 
     /** Publishes the current data; does nothing if it is unchanged. */
     void publish(JsonNode data, Instant at) {
-        if (!data.equals(before)) {
-            before = data;
+        if (!data.equals(lastData)) {
+            lastData = data;
             publish(data, null, at);
         }
     }
@@ -50,10 +50,10 @@ final class Channel {
     /** Publishes the current data and the change since the last edition. */
     void publish(JsonNode data, @Nullable JsonNode change, Instant at) {
         // Subscribers that were told the data is unavailable have no base for a change.
-        boolean hasBase = !isForgotten();
+        boolean hasBase = !isUnknown();
         unavailable = false;
         long number = newest.number() + 1;
-        newest = new Edition(
+        newest = new Revision(
                 number,
                 message("whole", number, at).set("data", data).toString(),
                 change == null || !hasBase
@@ -65,9 +65,9 @@ final class Channel {
     void unavailable(String why, Instant at) {
         if (!unavailable) {
             unavailable = true;
-            before = null;
+            lastData = null;
             long number = newest.number() + 1;
-            newest = new Edition(
+            newest = new Revision(
                     number,
                     message("unavailable", number, at).put("detail", why).toString(),
                     null);
@@ -77,8 +77,8 @@ final class Channel {
     /** Drops the data when nobody subscribes any more. */
     void forget() {
         unavailable = false;
-        before = null;
-        newest = new Edition(newest.number(), null, null);
+        lastData = null;
+        newest = new Revision(newest.number(), null, null);
     }
 
     private ObjectNode message(String kind, long number, Instant at) {

@@ -35,22 +35,22 @@ import org.springframework.web.servlet.mvc.method.annotation.SseEmitter;
 @Tag(name = "live", description = "Live updates")
 final class LiveController implements AutoCloseable {
     /** Each client occupies a thread while a message is written to it, for as long as the client takes to read. */
-    private static final int MOST_CLIENTS = 200;
-    /** Minimum time before a client may be evicted for another when all places are taken. It may reconnect. */
-    private static final long UNDISTURBED_NANOS = TimeUnit.SECONDS.toNanos(10);
+    private static final int MAX_CLIENTS = 200;
+    /** Minimum time before a client may be evicted for another when all connections are taken. It may reconnect. */
+    private static final long MIN_EVICTION_AGE_NANOS = TimeUnit.SECONDS.toNanos(10);
 
     private static final Logger log = LoggerFactory.getLogger(LiveController.class);
 
     private final LiveTopics topics;
     /** Clients by age, oldest first. */
-    private final Map<Subscriber, Place> places = new LinkedHashMap<>();
+    private final Map<Subscriber, Connection> connections = new LinkedHashMap<>();
 
     private final ExecutorService writers =
             // Twice as many threads: the next message to a client is submitted before the previous task has quite
             // ended.
-            new ThreadPoolExecutor(0, 2 * MOST_CLIENTS, 30, TimeUnit.SECONDS, new SynchronousQueue<>());
+            new ThreadPoolExecutor(0, 2 * MAX_CLIENTS, 30, TimeUnit.SECONDS, new SynchronousQueue<>());
 
-    private record Place(String address, long since) {}
+    private record Connection(String address, long since) {}
 
     LiveController(LiveTopics topics) {
         this.topics = topics;
@@ -68,7 +68,7 @@ final class LiveController implements AutoCloseable {
             HttpServletRequest request) {
         SseEmitter emitter = new SseEmitter(0L);
         Subscriber subscriber = new Subscriber(message -> send(emitter, message), () -> end(emitter));
-        takePlace(subscriber, request.getRemoteAddr());
+        admit(subscriber, request.getRemoteAddr());
         try {
             topics.join(subscriber);
             wanted.forEach(topic -> topics.subscribe(subscriber, topic));
@@ -84,20 +84,20 @@ final class LiveController implements AutoCloseable {
     }
 
     /**
-     * Registers a client, evicting another if all places are taken. A client that does not read is detected only once all buffers are full,
-     * which takes minutes. So the address with the most clients loses its oldest one.
+     * Registers a client, evicting another if all connections are taken. A client that does not read is detected only once all buffers are
+     * full, which takes minutes. So the address with the most clients loses its oldest one.
      */
-    private void takePlace(Subscriber subscriber, String address) {
+    private void admit(Subscriber subscriber, String address) {
         Subscriber evicted = null;
-        synchronized (places) {
-            if (places.size() >= MOST_CLIENTS) {
-                evicted = longestOfTheLargest()
+        synchronized (connections) {
+            if (connections.size() >= MAX_CLIENTS) {
+                evicted = evictionCandidate()
                         .orElseThrow(() -> new ResponseStatusException(
                                 HttpStatus.SERVICE_UNAVAILABLE,
-                                MOST_CLIENTS + " clients are already connected: try again later, or use /ws"));
-                places.remove(evicted);
+                                MAX_CLIENTS + " clients are already connected: try again later, or use /ws"));
+                connections.remove(evicted);
             }
-            places.put(subscriber, new Place(address, System.nanoTime()));
+            connections.put(subscriber, new Connection(address, System.nanoTime()));
         }
         if (evicted != null) {
             topics.leave(evicted);
@@ -105,21 +105,21 @@ final class LiveController implements AutoCloseable {
         }
     }
 
-    private Optional<Subscriber> longestOfTheLargest() {
-        Map<String, Long> byAddress =
-                places.values().stream().collect(Collectors.groupingBy(Place::address, Collectors.counting()));
+    private Optional<Subscriber> evictionCandidate() {
+        Map<String, Long> byAddress = connections.values().stream()
+                .collect(Collectors.groupingBy(Connection::address, Collectors.counting()));
         long most = Collections.max(byAddress.values());
         long now = System.nanoTime();
-        return places.entrySet().stream()
+        return connections.entrySet().stream()
                 .filter(one -> byAddress.get(one.getValue().address()) == most)
-                .filter(one -> now - one.getValue().since() >= UNDISTURBED_NANOS)
+                .filter(one -> now - one.getValue().since() >= MIN_EVICTION_AGE_NANOS)
                 .map(Map.Entry::getKey)
                 .findFirst();
     }
 
     private void leave(Subscriber subscriber) {
-        synchronized (places) {
-            places.remove(subscriber);
+        synchronized (connections) {
+            connections.remove(subscriber);
         }
         topics.leave(subscriber);
     }

@@ -24,9 +24,9 @@ import org.springframework.web.util.UriComponentsBuilder;
 @Component
 final class LiveSocket extends TextWebSocketHandler {
     private static final Logger log = LoggerFactory.getLogger(LiveSocket.class);
-    private static final int MOST_CLIENTS = 2_000;
+    private static final int MAX_CLIENTS = 2_000;
     /** Send timeout, after which a client counts as gone. */
-    private static final long SEND_WITHIN_MS = 30_000;
+    private static final long SEND_TIMEOUT_MS = 30_000;
 
     private static final CloseStatus TRY_AGAIN_LATER = new CloseStatus(1013, "too many clients on this coordinator");
 
@@ -38,20 +38,21 @@ final class LiveSocket extends TextWebSocketHandler {
     }
 
     /** A client's message. */
-    record Wish(@Nullable List<String> subscribe, @Nullable List<String> unsubscribe) {}
+    record SubscriptionRequest(
+            @Nullable List<String> subscribe, @Nullable List<String> unsubscribe) {}
 
     @Override
     public void afterConnectionEstablished(WebSocketSession session) throws Exception {
-        if (subscribers.size() >= MOST_CLIENTS) {
+        if (subscribers.size() >= MAX_CLIENTS) {
             session.close(TRY_AGAIN_LATER);
             return;
         }
         Session connection = ((NativeWebSocketSession) session).getNativeSession(Session.class);
-        connection.getAsyncRemote().setSendTimeout(SEND_WITHIN_MS);
+        connection.getAsyncRemote().setSendTimeout(SEND_TIMEOUT_MS);
         Subscriber subscriber = new Subscriber(message -> send(connection, message), () -> end(session));
         topics.join(subscriber);
         subscribers.put(session.getId(), subscriber);
-        subscribe(subscriber, inAddress(session.getUri()));
+        subscribe(subscriber, topicsInQuery(session.getUri()));
     }
 
     @Override
@@ -61,18 +62,18 @@ final class LiveSocket extends TextWebSocketHandler {
             return;
         }
         try {
-            Wish wish = Json.read(message.getPayload(), Wish.class);
-            if (wish.subscribe() == null && wish.unsubscribe() == null) {
-                subscriber.tell(refusal("send {\"subscribe\": [topics]} or {\"unsubscribe\": [topics]}"));
+            SubscriptionRequest request = Json.read(message.getPayload(), SubscriptionRequest.class);
+            if (request.subscribe() == null && request.unsubscribe() == null) {
+                subscriber.sendNotice(rejection("send {\"subscribe\": [topics]} or {\"unsubscribe\": [topics]}"));
             }
-            if (wish.unsubscribe() != null) {
-                wish.unsubscribe().forEach(topic -> topics.unsubscribe(subscriber, String.valueOf(topic)));
+            if (request.unsubscribe() != null) {
+                request.unsubscribe().forEach(topic -> topics.unsubscribe(subscriber, String.valueOf(topic)));
             }
-            if (wish.subscribe() != null) {
-                subscribe(subscriber, wish.subscribe());
+            if (request.subscribe() != null) {
+                subscribe(subscriber, request.subscribe());
             }
         } catch (Json.MalformedMessageException e) {
-            subscriber.tell(refusal(e.getMessage()));
+            subscriber.sendNotice(rejection(e.getMessage()));
         }
     }
 
@@ -81,7 +82,7 @@ final class LiveSocket extends TextWebSocketHandler {
             try {
                 topics.subscribe(subscriber, String.valueOf(topic));
             } catch (IllegalArgumentException e) {
-                subscriber.tell(Json.object()
+                subscriber.sendNotice(Json.object()
                         .put("v", Channel.VERSION)
                         .put("kind", "refused")
                         .put("topic", topic)
@@ -129,7 +130,7 @@ final class LiveSocket extends TextWebSocketHandler {
         }
     }
 
-    private static List<String> inAddress(@Nullable URI address) {
+    private static List<String> topicsInQuery(@Nullable URI address) {
         String all = address == null
                 ? null
                 : UriComponentsBuilder.fromUri(address).build().getQueryParams().getFirst("topics");
@@ -138,7 +139,7 @@ final class LiveSocket extends TextWebSocketHandler {
                 : List.of(URLDecoder.decode(all, StandardCharsets.UTF_8).split(","));
     }
 
-    private static String refusal(String why) {
+    private static String rejection(String why) {
         return Json.object()
                 .put("v", Channel.VERSION)
                 .put("kind", "refused")

@@ -1,7 +1,7 @@
 package io.aitbc.coordinator.live;
 
 import io.aitbc.contracts.Json;
-import io.aitbc.coordinator.background.Recurring;
+import io.aitbc.coordinator.background.PeriodicJob;
 import java.time.Clock;
 import java.time.Duration;
 import java.util.HashSet;
@@ -20,18 +20,18 @@ import tools.jackson.databind.JsonNode;
 @Component
 final class LiveTopics implements SmartLifecycle {
     static final String TASK = "tasks/";
-    static final int MOST_TASKS_PER_CLIENT = 100;
-    private static final int MOST_TASKS = 5_000;
+    static final int MAX_TASKS_PER_CLIENT = 100;
+    private static final int MAX_TASKS = 5_000;
 
-    private static final Duration LOOK_AT_CLUSTER_EVERY = Duration.ofSeconds(1);
-    private static final Duration LOOK_AT_AGENTS_EVERY = Duration.ofSeconds(2);
-    private static final Duration LOOK_AT_TASKS_EVERY = Duration.ofMillis(500);
+    private static final Duration CLUSTER_INTERVAL = Duration.ofSeconds(1);
+    private static final Duration AGENTS_INTERVAL = Duration.ofSeconds(2);
+    private static final Duration TASKS_INTERVAL = Duration.ofMillis(500);
     /** Interval of keep-alive messages, by which both sides detect a lost connection. */
-    private static final Duration SIGN_OF_LIFE_EVERY = Duration.ofSeconds(10);
+    private static final Duration KEEPALIVE_INTERVAL = Duration.ofSeconds(10);
 
-    private final ClusterNow cluster;
-    private final AgentsNow agents;
-    private final TasksNow tasks;
+    private final ClusterFeed cluster;
+    private final AgentFeed agents;
+    private final TaskFeed tasks;
     private final Clock clock;
     private final Channel queues = new Channel("queues");
     private final Channel stats = new Channel("stats");
@@ -43,25 +43,25 @@ final class LiveTopics implements SmartLifecycle {
     private final Map<String, Channel> taskChannels = new ConcurrentHashMap<>();
 
     private final Set<Subscriber> subscribers = ConcurrentHashMap.newKeySet();
-    private final List<Recurring> looking;
+    private final List<PeriodicJob> pollers;
     private volatile boolean running;
 
-    LiveTopics(ClusterNow cluster, AgentsNow agents, TasksNow tasks, Clock clock) {
+    LiveTopics(ClusterFeed cluster, AgentFeed agents, TaskFeed tasks, Clock clock) {
         this.cluster = cluster;
         this.agents = agents;
         this.tasks = tasks;
         this.clock = clock;
-        this.looking = List.of(
-                new Recurring("live-cluster", LOOK_AT_CLUSTER_EVERY, this::lookAtCluster, () -> {}),
-                new Recurring("live-agents", LOOK_AT_AGENTS_EVERY, this::lookAtAgents, () -> {}),
-                new Recurring("live-tasks", LOOK_AT_TASKS_EVERY, this::lookAtTasks, () -> {}),
-                new Recurring("live-signs", SIGN_OF_LIFE_EVERY, this::giveSignOfLife, () -> {}));
+        this.pollers = List.of(
+                new PeriodicJob("live-cluster", CLUSTER_INTERVAL, this::pollCluster, () -> {}),
+                new PeriodicJob("live-agents", AGENTS_INTERVAL, this::pollAgents, () -> {}),
+                new PeriodicJob("live-tasks", TASKS_INTERVAL, this::pollTasks, () -> {}),
+                new PeriodicJob("live-signs", KEEPALIVE_INTERVAL, this::sendKeepalive, () -> {}));
     }
 
     @Override
     public void start() {
         running = true;
-        looking.forEach(Recurring::start);
+        pollers.forEach(PeriodicJob::start);
     }
 
     /** Stops before the web server, which waits for connections to end. */
@@ -70,7 +70,7 @@ final class LiveTopics implements SmartLifecycle {
         running = false;
         subscribers.forEach(subscriber -> Utils.closeQuietly(subscriber::end, "subscriber"));
         // In parallel: each may be waiting for Kafka.
-        looking.parallelStream().forEach(Recurring::close);
+        pollers.parallelStream().forEach(PeriodicJob::close);
     }
 
     @Override
@@ -89,7 +89,7 @@ final class LiveTopics implements SmartLifecycle {
     synchronized void leave(Subscriber subscriber) {
         subscribers.remove(subscriber);
         subscriber.close();
-        removeUnheardTasks();
+        removeUnsubscribedTasks();
     }
 
     /**
@@ -98,7 +98,7 @@ final class LiveTopics implements SmartLifecycle {
      * @throws IllegalArgumentException if there is no such topic, or a limit is exceeded
      */
     void subscribe(Subscriber subscriber, String topic) {
-        subscriber.want(channel(subscriber, topic));
+        subscriber.subscribe(channel(subscriber, topic));
         subscriber.pump();
     }
 
@@ -108,8 +108,8 @@ final class LiveTopics implements SmartLifecycle {
             channel = taskChannels.get(topic.substring(TASK.length()));
         }
         if (channel != null) {
-            subscriber.noLongerWant(channel);
-            removeUnheardTasks();
+            subscriber.unsubscribe(channel);
+            removeUnsubscribedTasks();
         }
     }
 
@@ -123,33 +123,33 @@ final class LiveTopics implements SmartLifecycle {
             throw new IllegalArgumentException(
                     "unknown topic " + topic + ": the topics are queues, agents, stats, history and tasks/{task_id}");
         }
-        Set<Channel> wanted = new HashSet<>(subscriber.wanted());
+        Set<Channel> wanted = new HashSet<>(subscriber.subscriptions());
         wanted.removeAll(fixed.values());
-        if (wanted.size() >= MOST_TASKS_PER_CLIENT && !wanted.contains(taskChannels.get(taskId))) {
+        if (wanted.size() >= MAX_TASKS_PER_CLIENT && !wanted.contains(taskChannels.get(taskId))) {
             throw new IllegalArgumentException(
-                    "at most " + MOST_TASKS_PER_CLIENT + " tasks can be subscribed to at once");
+                    "at most " + MAX_TASKS_PER_CLIENT + " tasks can be subscribed to at once");
         }
-        if (taskChannels.size() >= MOST_TASKS && !taskChannels.containsKey(taskId)) {
+        if (taskChannels.size() >= MAX_TASKS && !taskChannels.containsKey(taskId)) {
             throw new IllegalArgumentException(
-                    "clients of this coordinator already subscribe to " + MOST_TASKS + " tasks: try again later");
+                    "clients of this coordinator already subscribe to " + MAX_TASKS + " tasks: try again later");
         }
         Channel channel = taskChannels.computeIfAbsent(taskId, id -> new Channel(TASK + id));
         // Subscribe inside the lock: a channel without subscribers is removed.
-        subscriber.want(channel);
+        subscriber.subscribe(channel);
         return channel;
     }
 
-    private void removeUnheardTasks() {
+    private void removeUnsubscribedTasks() {
         taskChannels.values().retainAll(wanted());
     }
 
     private Set<Channel> wanted() {
         return subscribers.stream()
-                .flatMap(subscriber -> subscriber.wanted().stream())
+                .flatMap(subscriber -> subscriber.subscriptions().stream())
                 .collect(Collectors.toSet());
     }
 
-    private void lookAtCluster() throws Exception {
+    private void pollCluster() throws Exception {
         List<Channel> all = List.of(queues, stats, history);
         boolean watched = all.stream().anyMatch(wanted()::contains);
         if (!cluster.isStarted()) {
@@ -158,47 +158,47 @@ final class LiveTopics implements SmartLifecycle {
             subscribers.forEach(Subscriber::pump);
             return;
         }
-        look(all, () -> {
-            if (cluster.look(watched)) {
+        poll(all, () -> {
+            if (cluster.refresh(watched)) {
                 queues.publish(cluster.queues(), clock.instant());
                 stats.publish(cluster.stats(), clock.instant());
-                JsonNode news = cluster.newInHistory();
-                if (news != null || history.isForgotten()) {
+                JsonNode news = cluster.latestHistory();
+                if (news != null || history.isUnknown()) {
                     history.publish(cluster.history(), news, clock.instant());
                 }
             }
         });
     }
 
-    private void lookAtAgents() throws Exception {
+    private void pollAgents() throws Exception {
         if (wanted().contains(agentList)) {
-            look(List.of(agentList), () -> agents.look(agentList));
+            poll(List.of(agentList), () -> agents.refresh(agentList));
         } else {
             agents.forget();
             agentList.forget();
         }
     }
 
-    private void lookAtTasks() throws Exception {
-        Map<String, Channel> listened = Map.copyOf(taskChannels);
-        if (!listened.isEmpty()) {
-            look(listened.values(), () -> {
-                tasks.look(listened.keySet())
-                        .forEach((id, task) -> listened.get(id).publish(task, clock.instant()));
+    private void pollTasks() throws Exception {
+        Map<String, Channel> subscribed = Map.copyOf(taskChannels);
+        if (!subscribed.isEmpty()) {
+            poll(subscribed.values(), () -> {
+                tasks.read(subscribed.keySet())
+                        .forEach((id, task) -> subscribed.get(id).publish(task, clock.instant()));
             });
         }
     }
 
-    private void giveSignOfLife() {
-        String sign = Json.object()
+    private void sendKeepalive() {
+        String keepalive = Json.object()
                 .put("v", Channel.VERSION)
                 .put("kind", "alive")
                 .put("at", clock.instant().toString())
                 .toString();
-        subscribers.forEach(subscriber -> subscriber.mention(sign));
+        subscribers.forEach(subscriber -> subscriber.sendNoticeIfNone(keepalive));
     }
 
-    private void look(Iterable<Channel> channels, Recurring.Action action) throws Exception {
+    private void poll(Iterable<Channel> channels, PeriodicJob.Action action) throws Exception {
         try {
             action.run();
         } catch (RuntimeException e) {

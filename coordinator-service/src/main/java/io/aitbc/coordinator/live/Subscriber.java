@@ -16,7 +16,7 @@ final class Subscriber {
     private final Function<String, CompletableFuture<Void>> outlet;
     private final Runnable end;
     /** The edition number received per channel, least recently served first. */
-    private final Map<Channel, Long> had = new LinkedHashMap<>();
+    private final Map<Channel, Long> delivered = new LinkedHashMap<>();
 
     private @Nullable String notice;
     private boolean sending;
@@ -31,28 +31,28 @@ final class Subscriber {
         this.end = end;
     }
 
-    synchronized void want(Channel channel) {
-        had.putIfAbsent(channel, 0L);
+    synchronized void subscribe(Channel channel) {
+        delivered.putIfAbsent(channel, 0L);
     }
 
-    synchronized void noLongerWant(Channel channel) {
-        had.remove(channel);
+    synchronized void unsubscribe(Channel channel) {
+        delivered.remove(channel);
     }
 
-    synchronized Set<Channel> wanted() {
-        return Set.copyOf(had.keySet());
+    synchronized Set<Channel> subscriptions() {
+        return Set.copyOf(delivered.keySet());
     }
 
     /** Sends a message that belongs to no topic, before all others; of several pending ones, only the last. */
-    void tell(String message) {
+    void sendNotice(String message) {
         synchronized (this) {
             notice = message;
         }
         pump();
     }
 
-    /** Like {@link #tell}, but dropped if another such message is pending. */
-    void mention(String message) {
+    /** Like {@link #sendNotice}, but dropped if another such message is pending. */
+    void sendNoticeIfNone(String message) {
         synchronized (this) {
             if (notice == null) {
                 notice = message;
@@ -116,14 +116,14 @@ final class Subscriber {
     }
 
     private @Nullable String newest() {
-        for (Iterator<Map.Entry<Channel, Long>> all = had.entrySet().iterator(); all.hasNext(); ) {
+        for (Iterator<Map.Entry<Channel, Long>> all = delivered.entrySet().iterator(); all.hasNext(); ) {
             Map.Entry<Channel, Long> one = all.next();
-            Channel.Edition newest = one.getKey().newest();
+            Channel.Revision newest = one.getKey().newest();
             if (newest.whole() != null && newest.number() > one.getValue()) {
-                boolean hasTheOneBefore = one.getValue() > 0 && one.getValue() == newest.number() - 1;
+                boolean hasPrevious = one.getValue() > 0 && one.getValue() == newest.number() - 1;
                 all.remove();
-                had.put(one.getKey(), newest.number());
-                return newest.change() != null && hasTheOneBefore ? newest.change() : newest.whole();
+                delivered.put(one.getKey(), newest.number());
+                return newest.change() != null && hasPrevious ? newest.change() : newest.whole();
             }
         }
         return null;

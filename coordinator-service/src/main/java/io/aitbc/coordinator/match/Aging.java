@@ -11,16 +11,16 @@ import java.time.Instant;
  * @param share the fraction of contended choices that goes to the task aged longest
  */
 public record Aging(Duration interval, double share) {
-    public static final double LEAST_SHARE = 0.001;
-    public static final double GREATEST_SHARE = 0.5;
+    public static final double MIN_SHARE = 0.001;
+    public static final double MAX_SHARE = 0.5;
 
     public Aging {
         if (interval.isNegative() || !interval.isZero() && interval.toMillis() == 0) {
             throw new IllegalArgumentException("aging interval must be 0 or at least 1 ms but was " + interval);
         }
-        if (!(share >= LEAST_SHARE && share <= GREATEST_SHARE)) {
+        if (!(share >= MIN_SHARE && share <= MAX_SHARE)) {
             throw new IllegalArgumentException(
-                    "aged share must be from " + LEAST_SHARE + " to " + GREATEST_SHARE + " but was " + share);
+                    "aged share must be from " + MIN_SHARE + " to " + MAX_SHARE + " but was " + share);
         }
     }
 

@@ -30,9 +30,9 @@ public final class Backlog {
     private @Nullable TaskGroup last;
 
     private final Map<Position, WaitingTask> waiting = new HashMap<>();
-    private final PriorityQueue<WaitingTask> notYet =
+    private final PriorityQueue<WaitingTask> scheduledTasks =
             new PriorityQueue<>(Comparator.comparing(task -> task.task().notBefore()));
-    private final Census notYetIn = new Census();
+    private final PartitionCounts scheduledCounts = new PartitionCounts();
     /** The waiting tasks that have an expiry time. */
     private final TreeSet<WaitingTask> byExpiry = new TreeSet<>(
             Comparator.comparing((WaitingTask task) -> task.task().expiresAt()).thenComparing(WaitingTask::position));
@@ -57,8 +57,8 @@ public final class Backlog {
             byExpiry.add(task);
         }
         if (task.startsAfter(now)) {
-            notYet.add(task);
-            notYetIn.add(task.position());
+            scheduledTasks.add(task);
+            scheduledCounts.add(task.position());
         } else {
             enqueue(task);
         }
@@ -81,7 +81,7 @@ public final class Backlog {
         List<WaitingTask> taken = waiting.values().stream().filter(condition).toList();
         if (!taken.isEmpty()) {
             taken.forEach(task -> waiting.remove(task.position()));
-            notYet.removeIf(notYetIn.without(condition));
+            scheduledTasks.removeIf(scheduledCounts.without(condition));
             byExpiry.removeIf(condition);
             groups.values().forEach(group -> group.removeIf(condition));
         }
@@ -94,7 +94,7 @@ public final class Backlog {
         tasks.stream().filter(task -> task.task().notBefore() != null).forEach(timed::add);
         if (!timed.isEmpty()) {
             // Removes those not yet due from the set; the rest are due and in their groups.
-            notYet.removeIf(notYetIn.without(timed::remove));
+            scheduledTasks.removeIf(scheduledCounts.without(timed::remove));
         }
         for (WaitingTask task : tasks) {
             waiting.remove(task.position());
@@ -102,7 +102,7 @@ public final class Backlog {
                 byExpiry.remove(task);
             }
             if (task.task().notBefore() == null || timed.contains(task)) {
-                groups.get(Conditions.of(task.task().requirements())).takeOut(task);
+                groups.get(Conditions.of(task.task().requirements())).markRemoved(task);
             }
         }
     }
@@ -123,13 +123,13 @@ public final class Backlog {
 
     /** Whether any task is blocked. */
     public boolean hasBlocked(Instant now) {
-        return !notYet.isEmpty()
+        return !scheduledTasks.isEmpty()
                 || groups.values().stream().anyMatch(group -> !group.isEmpty() && group.isBlocked(now));
     }
 
     /** The number of blocked tasks in a partition: no agent could take them for a while, or they are not due yet. */
     public int blockedIn(Priority priority, int partition, Instant now) {
-        int blocked = notYetIn.of(priority, partition);
+        int blocked = scheduledCounts.of(priority, partition);
         for (TaskGroup group : groups.values()) {
             if (group.isBlocked(now)) {
                 blocked += group.waitingIn(priority, partition);
@@ -149,7 +149,7 @@ public final class Backlog {
 
     /** The number of tasks of a priority that are not due yet. */
     public int scheduled(Priority priority) {
-        return notYetIn.of(priority);
+        return scheduledCounts.of(priority);
     }
 
     /** The longest-waiting task of a priority that is due; null if there is none. */
@@ -166,9 +166,9 @@ public final class Backlog {
 
     /** Moves tasks that have become due into their groups. */
     void admitDue(Instant now) {
-        while (!notYet.isEmpty() && !notYet.peek().startsAfter(now)) {
-            WaitingTask due = notYet.poll();
-            notYetIn.remove(due.position());
+        while (!scheduledTasks.isEmpty() && !scheduledTasks.peek().startsAfter(now)) {
+            WaitingTask due = scheduledTasks.poll();
+            scheduledCounts.remove(due.position());
             enqueue(due);
         }
     }

@@ -39,10 +39,10 @@ import org.jspecify.annotations.Nullable;
  */
 public final class Matcher {
     /** Re-evaluation interval while an agent's health changes with time. */
-    private static final Duration LOOK_AGAIN_AFTER = Duration.ofSeconds(1);
+    private static final Duration REEVALUATION_INTERVAL = Duration.ofSeconds(1);
 
     /** How long a slot is yielded to another coordinator; if unused, it becomes available here again. */
-    static final Duration LEFT_FOR = Duration.ofMillis(250);
+    static final Duration YIELD_DURATION = Duration.ofMillis(250);
 
     private final HealthPolicy health;
     private final Aging aging;
@@ -51,17 +51,18 @@ public final class Matcher {
     private final Backlog backlog = new Backlog(this::open, pools::leave);
     private final Map<String, Member> members = new HashMap<>();
     /** Scheduled re-evaluations of agents whose health changes with time alone. */
-    private final PriorityQueue<Look> looks = new PriorityQueue<>(Comparator.comparing(Look::at));
+    private final PriorityQueue<Reevaluation> reevaluations =
+            new PriorityQueue<>(Comparator.comparing(Reevaluation::at));
 
     private LoadBalancingStrategy strategy;
     private Set<Priority> paused = Set.of();
-    private List<Want> wantsElsewhere = List.of();
+    private List<Want> remoteWants = List.of();
     /** Wants of aged tasks at other coordinators, the longest waiting first. */
-    private final List<AgedElsewhere> agedElsewhere = new ArrayList<>();
+    private final List<RemoteAgedWant> remoteAgedWants = new ArrayList<>();
     /** Slots yielded to other coordinators in the last round. */
-    private final List<PlaceLeft> left = new ArrayList<>();
+    private final List<SlotOffer> slotOffers = new ArrayList<>();
     /** When yielded slots are reclaimed. */
-    private final Deque<Look> leftUntil = new ArrayDeque<>();
+    private final Deque<Reevaluation> yieldedUntil = new ArrayDeque<>();
     /** Agents on which other coordinators yielded a slot to this one's aged tasks, and until when. */
     private final List<Offer> offers = new ArrayList<>();
     /** Pools whose groups had aged tasks at the start of the round. */
@@ -70,17 +71,17 @@ public final class Matcher {
     /** The time of the latest call, for groups opened between rounds. */
     private Instant now = Instant.EPOCH;
 
-    private record Look(Instant at, Member member) {}
+    private record Reevaluation(Instant at, Member member) {}
 
     private record Offer(String agentId, Instant until) {}
 
-    private static final class AgedElsewhere {
+    private static final class RemoteAgedWant {
         final String coordinatorId;
         final Want want;
         /** How many more slots may be yielded to it before its next report. */
         int places;
 
-        AgedElsewhere(String coordinatorId, Want want) {
+        RemoteAgedWant(String coordinatorId, Want want) {
             this.coordinatorId = coordinatorId;
             this.want = want;
             this.places = want.aged().tasks();
@@ -114,13 +115,13 @@ public final class Matcher {
     /** Places at most {@code limit} tasks. Each placement counts against its agent until {@link #answered}. */
     public List<Placement> match(Instant now, int limit) {
         this.now = now;
-        left.clear();
+        slotOffers.clear();
         backlog.admitDue(now);
-        takeBack();
+        reclaimSlots();
         PriorityQueue<TaskGroup.Turn> turns = new PriorityQueue<>();
         for (TaskGroup group : backlog.groups()) {
             addTurn(group, turns);
-            noteAged(group);
+            recordAged(group);
         }
         List<Placement> placements = new ArrayList<>();
         useOffers(placements, limit);
@@ -132,7 +133,7 @@ public final class Matcher {
                 continue;
             }
             Candidate chosen = choose(turn);
-            turn.group().leftWithout = chosen == null;
+            turn.group().hasUnplaced = chosen == null;
             if (chosen == null) {
                 continue;
             }
@@ -155,7 +156,7 @@ public final class Matcher {
         if (turn != null) {
             turns.add(turn);
         }
-        group.leftWithout = !isReady && !group.isEmpty();
+        group.hasUnplaced = !isReady && !group.isEmpty();
     }
 
     private void place(TaskGroup.Turn turn, Member member, List<Placement> placements) {
@@ -169,7 +170,7 @@ public final class Matcher {
     /** If aged tasks compete for the chosen agent and this choice is theirs, gives it to the one that has waited longest. */
     private boolean goesToAged(TaskGroup.Turn turn, Member member, List<Placement> placements) {
         TaskGroup.Turn here = withAged.isEmpty() ? null : longestAged(turn.level(), member);
-        AgedElsewhere elsewhere = agedElsewhere.isEmpty() ? null : longestAgedElsewhere(turn.level(), member);
+        RemoteAgedWant elsewhere = remoteAgedWants.isEmpty() ? null : longestRemoteAged(turn.level(), member);
         if (here == null && elsewhere == null || !turn.group().pool.agedShare.countIsForAged()) {
             return false;
         }
@@ -177,7 +178,7 @@ public final class Matcher {
                 || here != null && !elsewhere.since().isBefore(here.head().waitingSince())) {
             place(here, member, placements);
         } else {
-            leave(member, elsewhere);
+            yieldSlot(member, elsewhere);
         }
         return true;
     }
@@ -194,8 +195,8 @@ public final class Matcher {
         return longest;
     }
 
-    private @Nullable AgedElsewhere longestAgedElsewhere(int level, Member member) {
-        for (AgedElsewhere one : agedElsewhere) {
+    private @Nullable RemoteAgedWant longestRemoteAged(int level, Member member) {
+        for (RemoteAgedWant one : remoteAgedWants) {
             if (one.want.level() > level && one.places > 0 && couldTake(member, one.want)) {
                 return one;
             }
@@ -203,13 +204,13 @@ public final class Matcher {
         return null;
     }
 
-    private void noteAged(TaskGroup group) {
+    private void recordAged(TaskGroup group) {
         if (group.pool.open.isEmpty() || group.isEmpty()) {
             return;
         }
         List<TaskGroup.Turn> aged = group.aged(aging, now, paused);
         if (!aged.isEmpty()) {
-            aged.forEach(group.pool::noteAged);
+            aged.forEach(group.pool::recordAged);
             withAged.add(group.pool);
         }
     }
@@ -217,39 +218,39 @@ public final class Matcher {
     // Between coordinators
 
     /** Reserves a slot for a task that waits at another coordinator. */
-    private void leave(Member member, AgedElsewhere to) {
+    private void yieldSlot(Member member, RemoteAgedWant to) {
         to.places--;
-        Instant until = now.plus(LEFT_FOR);
-        member.leave(until);
-        leftUntil.add(new Look(until, member));
+        Instant until = now.plus(YIELD_DURATION);
+        member.yieldSlot(until);
+        yieldedUntil.add(new Reevaluation(until, member));
         reorder(member);
-        left.add(new PlaceLeft(to.coordinatorId, member.candidate.id()));
+        slotOffers.add(new SlotOffer(to.coordinatorId, member.candidate.id()));
     }
 
-    private void takeBack() {
+    private void reclaimSlots() {
         // If the clock was set back, slots must not stay reserved until it catches up.
-        Predicate<Instant> isOver = until -> !until.isAfter(now) || until.isAfter(now.plus(LEFT_FOR));
-        while (!leftUntil.isEmpty() && isOver.test(leftUntil.peek().at())) {
-            Member member = leftUntil.remove().member();
-            member.takeBack(isOver);
+        Predicate<Instant> isOver = until -> !until.isAfter(now) || until.isAfter(now.plus(YIELD_DURATION));
+        while (!yieldedUntil.isEmpty() && isOver.test(yieldedUntil.peek().at())) {
+            Member member = yieldedUntil.remove().member();
+            member.reclaimSlots(isOver);
             reorder(member);
         }
     }
 
     /** Slots yielded to aged tasks at other coordinators in the last round. Those coordinators must be notified at once. */
-    public List<PlaceLeft> left() {
-        return List.copyOf(left);
+    public List<SlotOffer> slotOffers() {
+        return List.copyOf(slotOffers);
     }
 
     /** Records that another coordinator yielded a slot on each of these agents to the aged tasks here. */
-    public void offered(Collection<String> agentIds, Instant at) {
-        agentIds.forEach(id -> offers.add(new Offer(id, at.plus(LEFT_FOR))));
+    public void acceptOffers(Collection<String> agentIds, Instant at) {
+        agentIds.forEach(id -> offers.add(new Offer(id, at.plus(YIELD_DURATION))));
     }
 
     /** Places aged tasks in slots that others yielded, regardless of other demand for these agents. */
     private void useOffers(List<Placement> placements, int limit) {
         offers.removeIf(offer -> {
-            if (!offer.until().isAfter(now) || offer.until().isAfter(now.plus(LEFT_FOR))) {
+            if (!offer.until().isAfter(now) || offer.until().isAfter(now.plus(YIELD_DURATION))) {
                 return true;
             }
             Member member = members.get(offer.agentId());
@@ -288,7 +289,7 @@ public final class Matcher {
     }
 
     private boolean isWantedMore(Candidate candidate, int level) {
-        for (Want want : wantsElsewhere) {
+        for (Want want : remoteWants) {
             if (want.level() < level && couldTake(members.get(candidate.id()), want)) {
                 return true;
             }
@@ -297,7 +298,7 @@ public final class Matcher {
     }
 
     private boolean couldTake(Member member, Want want) {
-        return Eligibility.suits(
+        return Eligibility.meetsRequirements(
                         member.candidate.agent().registration(), want.requirements(), !strategy.prefersRegion())
                 && isFit(member, want.requirements());
     }
@@ -308,13 +309,13 @@ public final class Matcher {
      *
      * @param elsewhere wants by coordinator
      */
-    public void leaveTo(Map<String, List<Want>> elsewhere) {
-        wantsElsewhere = elsewhere.values().stream().flatMap(List::stream).toList();
-        agedElsewhere.clear();
+    public void setRemoteWants(Map<String, List<Want>> elsewhere) {
+        remoteWants = elsewhere.values().stream().flatMap(List::stream).toList();
+        remoteAgedWants.clear();
         elsewhere.forEach((coordinatorId, wants) -> wants.stream()
                 .filter(want -> want.aged() != null)
-                .forEach(want -> agedElsewhere.add(new AgedElsewhere(coordinatorId, want))));
-        agedElsewhere.sort(Comparator.comparing(AgedElsewhere::since).thenComparing(one -> one.coordinatorId));
+                .forEach(want -> remoteAgedWants.add(new RemoteAgedWant(coordinatorId, want))));
+        remoteAgedWants.sort(Comparator.comparing(RemoteAgedWant::since).thenComparing(one -> one.coordinatorId));
     }
 
     /**
@@ -338,7 +339,7 @@ public final class Matcher {
      * never long enough for all that wait.
      */
     private static boolean lacksAgents(TaskGroup group) {
-        return !group.isEmpty() && (group.pool.open.isEmpty() || group.leftWithout);
+        return !group.isEmpty() && (group.pool.open.isEmpty() || group.hasUnplaced);
     }
 
     private Want want(TaskGroup.Turn turn, Instant now) {
@@ -390,10 +391,10 @@ public final class Matcher {
         Member member = members.get(placement.agentId());
         if (member != null) {
             int before = member.candidate.held();
-            int leftBefore = member.candidate.left();
+            int leftBefore = member.candidate.yieldedSlots();
             member.candidate.answered(held);
             // Usually the count matches the expectation, and the order stays.
-            if (member.candidate.held() != before || member.candidate.left() != leftBefore) {
+            if (member.candidate.held() != before || member.candidate.yieldedSlots() != leftBefore) {
                 reorder(member);
             }
         }
@@ -429,7 +430,7 @@ public final class Matcher {
             member.candidate.update(agent);
             kindMayHaveChanged(member, before);
         }
-        lookAt(member);
+        evaluate(member);
     }
 
     /** Updates an agent after a heartbeat, except its count of assignments; adds it if unknown. */
@@ -440,9 +441,9 @@ public final class Matcher {
             agentChanged(agent, now);
         } else {
             Agent before = member.candidate.agent();
-            member.candidate.note(agent);
+            member.candidate.updateState(agent);
             kindMayHaveChanged(member, before);
-            lookAt(member);
+            evaluate(member);
         }
     }
 
@@ -465,26 +466,27 @@ public final class Matcher {
     /** Re-evaluates the agents whose health may have changed with time alone. */
     public void timePassed(Instant now) {
         this.now = now;
-        while (!looks.isEmpty() && !looks.peek().at().isAfter(now)) {
-            Look look = looks.poll();
-            Member member = look.member();
-            if (member.nextLook.equals(look.at()) && members.get(member.candidate.id()) == member) {
-                member.nextLook = Instant.MAX;
-                lookAt(member);
+        while (!reevaluations.isEmpty() && !reevaluations.peek().at().isAfter(now)) {
+            Reevaluation reevaluation = reevaluations.poll();
+            Member member = reevaluation.member();
+            if (member.nextEvaluation.equals(reevaluation.at()) && members.get(member.candidate.id()) == member) {
+                member.nextEvaluation = Instant.MAX;
+                evaluate(member);
             }
         }
     }
 
-    private void lookAt(Member member) {
+    private void evaluate(Member member) {
         Agent agent = member.candidate.agent();
-        member.score =
-                Eligibility.ready(agent, health) ? Health.of(agent, now, health).score() : -1;
+        member.score = Eligibility.isAvailable(agent, health)
+                ? Health.of(agent, now, health).score()
+                : -1;
         reorder(member);
-        Instant steadyUntil = Health.steadyUntil(agent, now, health);
-        Instant at = steadyUntil.isAfter(now) ? steadyUntil : now.plus(LOOK_AGAIN_AFTER);
-        if (at.isBefore(member.nextLook)) {
-            member.nextLook = at;
-            looks.add(new Look(at, member));
+        Instant stableUntil = Health.stableUntil(agent, now, health);
+        Instant at = stableUntil.isAfter(now) ? stableUntil : now.plus(REEVALUATION_INTERVAL);
+        if (at.isBefore(member.nextEvaluation)) {
+            member.nextEvaluation = at;
+            reevaluations.add(new Reevaluation(at, member));
         }
     }
 
@@ -519,7 +521,7 @@ public final class Matcher {
     }
 
     private boolean suits(Member member, TaskGroup group) {
-        return Eligibility.suits(
+        return Eligibility.meetsRequirements(
                 member.candidate.agent().registration(), group.requirements, !strategy.prefersRegion());
     }
 

@@ -15,28 +15,28 @@ final class Member {
     /** Health as last evaluated; below any minimum that a task can require while the agent takes no tasks. */
     double score;
 
-    Instant nextLook = Instant.MAX;
+    Instant nextEvaluation = Instant.MAX;
     /** When each slot yielded to another coordinator is reclaimed. */
-    private final Deque<Instant> leftUntil = new ArrayDeque<>();
+    private final Deque<Instant> yieldedUntil = new ArrayDeque<>();
 
     Member(Candidate candidate) {
         this.candidate = candidate;
     }
 
-    void leave(Instant until) {
-        leftUntil.add(until);
-        candidate.leave();
+    void yieldSlot(Instant until) {
+        yieldedUntil.add(until);
+        candidate.yieldSlot();
     }
 
     /** Reclaims yielded slots that are overdue. @param over whether a slot is overdue */
-    void takeBack(Predicate<Instant> over) {
-        while (leftUntil.size() > candidate.left()) {
+    void reclaimSlots(Predicate<Instant> over) {
+        while (yieldedUntil.size() > candidate.yieldedSlots()) {
             // The other coordinator used it.
-            leftUntil.remove();
+            yieldedUntil.remove();
         }
-        while (!leftUntil.isEmpty() && over.test(leftUntil.peek())) {
-            leftUntil.remove();
-            candidate.takeBack();
+        while (!yieldedUntil.isEmpty() && over.test(yieldedUntil.peek())) {
+            yieldedUntil.remove();
+            candidate.reclaimSlot();
         }
     }
 }

@@ -76,7 +76,7 @@ final class Pool {
         aged.forEach(PriorityQueue::clear);
     }
 
-    void noteAged(TaskGroup.Turn turn) {
+    void recordAged(TaskGroup.Turn turn) {
         aged.get(turn.level()).add(turn);
     }
 

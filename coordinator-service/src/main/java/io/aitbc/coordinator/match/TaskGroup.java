@@ -25,15 +25,15 @@ final class TaskGroup {
     Pool pool;
 
     private final List<PriorityQueue<WaitingTask>> queues = new ArrayList<>();
-    private final Census census = new Census();
+    private final PartitionCounts partitionCounts = new PartitionCounts();
     /** Removed tasks that are still in their queues, because a removal from a queue costs time linear in its length. */
-    private final Set<WaitingTask> ghosts = Collections.newSetFromMap(new IdentityHashMap<>());
+    private final Set<WaitingTask> removedTasks = Collections.newSetFromMap(new IdentityHashMap<>());
 
     private int size;
     /** Whether tasks were left over in the last round because no agent was open, or only agents left to others. */
-    boolean leftWithout;
+    boolean hasUnplaced;
     /** When agents were last open to it. */
-    private Instant openAt = Instant.EPOCH;
+    private Instant lastOpenAt = Instant.EPOCH;
 
     TaskGroup(Requirements requirements) {
         this.requirements = requirements;
@@ -56,10 +56,10 @@ final class TaskGroup {
     }
 
     void add(WaitingTask waiting) {
-        if (!ghosts.remove(waiting)) {
+        if (!removedTasks.remove(waiting)) {
             queues.get(waiting.position().priority().ordinal()).add(waiting);
         }
-        census.add(waiting.position());
+        partitionCounts.add(waiting.position());
         size++;
     }
 
@@ -72,17 +72,17 @@ final class TaskGroup {
         if (pool.open.isEmpty()) {
             return false;
         }
-        openAt = now;
+        lastOpenAt = now;
         return size > 0;
     }
 
     /** Whether no agent could take its tasks for a while. Agents that are merely busy open up again and again. */
     boolean isBlocked(Instant now) {
-        if (now.isBefore(openAt)) {
+        if (now.isBefore(lastOpenAt)) {
             // The clock was set back.
-            openAt = now;
+            lastOpenAt = now;
         }
-        return pool.open.isEmpty() && !now.isBefore(openAt.plus(BUSY_FOR));
+        return pool.open.isEmpty() && !now.isBefore(lastOpenAt.plus(BUSY_FOR));
     }
 
     /** The next task: the longest-waiting one of the highest priority; null if none may be placed. */
@@ -111,30 +111,30 @@ final class TaskGroup {
 
     void take(Turn turn) {
         queues.get(turn.head.position().priority().ordinal()).poll();
-        census.remove(turn.head.position());
+        partitionCounts.remove(turn.head.position());
         size--;
     }
 
     /** Removes a waiting task, wherever it is in its queue. */
-    void takeOut(WaitingTask task) {
-        ghosts.add(task);
-        census.remove(task.position());
+    void markRemoved(WaitingTask task) {
+        removedTasks.add(task);
+        partitionCounts.remove(task.position());
         size--;
         // Rare enough that the amortised cost is small.
-        if (ghosts.size() > size) {
-            bury();
+        if (removedTasks.size() > size) {
+            purgeRemoved();
         }
     }
 
-    private void bury() {
-        if (!ghosts.isEmpty()) {
-            queues.forEach(queue -> queue.removeIf(ghosts::contains));
-            ghosts.clear();
+    private void purgeRemoved() {
+        if (!removedTasks.isEmpty()) {
+            queues.forEach(queue -> queue.removeIf(removedTasks::contains));
+            removedTasks.clear();
         }
     }
 
     private @Nullable WaitingTask first(PriorityQueue<WaitingTask> queue) {
-        while (!queue.isEmpty() && ghosts.remove(queue.peek())) {
+        while (!queue.isEmpty() && removedTasks.remove(queue.peek())) {
             queue.poll();
         }
         return queue.peek();
@@ -142,14 +142,14 @@ final class TaskGroup {
 
     /** The number of its tasks in a partition. */
     int waitingIn(Priority priority, int partition) {
-        return census.of(priority, partition);
+        return partitionCounts.of(priority, partition);
     }
 
     void removeIf(Predicate<WaitingTask> condition) {
-        bury();
+        purgeRemoved();
         size = 0;
         for (PriorityQueue<WaitingTask> queue : queues) {
-            queue.removeIf(census.without(condition));
+            queue.removeIf(partitionCounts.without(condition));
             size += queue.size();
         }
     }

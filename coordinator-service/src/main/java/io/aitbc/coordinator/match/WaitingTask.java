@@ -30,7 +30,7 @@ public record WaitingTask(
     }
 
     /** Whether the task was deferred to the tail of its partition. */
-    public boolean wasPutOff() {
+    public boolean wasDeferred() {
         return origin != position.offset();
     }
 

@@ -4,13 +4,13 @@ import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.Coordinator;
 import io.aitbc.coordinator.agent.Agent;
-import io.aitbc.coordinator.api.Figures;
+import io.aitbc.coordinator.api.ClusterStats;
 import io.aitbc.coordinator.balance.LoadBalancingStrategy;
 import io.aitbc.coordinator.dispatch.ClusterControl;
 import io.aitbc.coordinator.dispatch.Dispatcher;
-import io.aitbc.coordinator.dispatch.LaneFigures;
+import io.aitbc.coordinator.dispatch.LaneStats;
 import io.aitbc.coordinator.kafka.SharedTopics;
-import io.aitbc.coordinator.live.ClusterNow;
+import io.aitbc.coordinator.live.ClusterFeed;
 import io.aitbc.coordinator.registry.AgentView;
 import io.micrometer.core.instrument.FunctionCounter;
 import io.micrometer.core.instrument.Gauge;
@@ -29,7 +29,7 @@ import org.springframework.stereotype.Component;
 /** Metrics of the whole cluster, as of this coordinator's latest snapshot, and of its own lane. Unknown values are NaN. */
 @Component
 class ClusterMeters implements MeterBinder {
-    private final ClusterNow cluster;
+    private final ClusterFeed cluster;
     private final AgentView agents;
     private final ClusterControl control;
     private final Dispatcher dispatcher;
@@ -38,7 +38,7 @@ class ClusterMeters implements MeterBinder {
     private final Coordinator coordinator;
 
     ClusterMeters(
-            ClusterNow cluster,
+            ClusterFeed cluster,
             AgentView agents,
             ClusterControl control,
             Dispatcher dispatcher,
@@ -59,21 +59,20 @@ class ClusterMeters implements MeterBinder {
         bindQueues(registry);
         bindTasks(registry);
         bindAgents(registry);
-        bindThisOne(registry);
+        bindLocal(registry);
     }
 
     private void bindQueues(MeterRegistry registry) {
         for (Priority priority : Priority.values()) {
             Gauge.builder(
                             "cluster.queue.size",
-                            () -> queue(priority, queue -> orNaN(queue.figures().size())))
+                            () -> queue(priority, queue -> orNaN(queue.stats().size())))
                     .description("Waiting tasks, not assigned to an agent")
                     .tag("priority", priority.wireName())
                     .register(registry);
             TimeGauge.builder(
                             "cluster.queue.oldest",
-                            () -> queue(
-                                    priority, queue -> orZero(queue.figures().oldestAgeSeconds())),
+                            () -> queue(priority, queue -> orZero(queue.stats().oldestAgeSeconds())),
                             TimeUnit.SECONDS)
                     .description("Age of the longest waiting task; 0 if none waits")
                     .tag("priority", priority.wireName())
@@ -86,14 +85,14 @@ class ClusterMeters implements MeterBinder {
     }
 
     private void bindTasks(MeterRegistry registry) {
-        Map<String, ToLongFunction<Figures.Tasks>> events = Map.of(
-                "distributed", Figures.Tasks::distributed,
-                "completed", Figures.Tasks::completed,
+        Map<String, ToLongFunction<ClusterStats.Tasks>> events = Map.of(
+                "distributed", ClusterStats.Tasks::distributed,
+                "completed", ClusterStats.Tasks::completed,
                 // Includes redriven tasks, so that the counter never decreases.
                 "failed", tasks -> tasks.failed() + tasks.redriven(),
-                "cancelled", Figures.Tasks::cancelled,
-                "expired", Figures.Tasks::expired,
-                "retried", Figures.Tasks::retried);
+                "cancelled", ClusterStats.Tasks::cancelled,
+                "expired", ClusterStats.Tasks::expired,
+                "retried", ClusterStats.Tasks::retried);
         events.forEach((event, count) -> FunctionCounter.builder("cluster.tasks", cluster, now -> counted(count))
                 .description("Task events; a retried task is distributed again")
                 .tag("event", event)
@@ -113,8 +112,10 @@ class ClusterMeters implements MeterBinder {
                 .description("Task partitions without an owner: their tasks wait")
                 .register(registry);
         Gauge.builder("cluster.coordinators", () -> {
-                    ClusterNow.Seen seen = cluster.newest();
-                    return seen == null ? Double.NaN : seen.coordinators().size();
+                    ClusterFeed.Snapshot snapshot = cluster.newest();
+                    return snapshot == null
+                            ? Double.NaN
+                            : snapshot.coordinators().size();
                 })
                 .description("Live coordinators")
                 .register(registry);
@@ -144,11 +145,11 @@ class ClusterMeters implements MeterBinder {
                 .register(registry);
     }
 
-    private void bindThisOne(MeterRegistry registry) {
-        Gauge.builder("coordinator.partitions", () -> dispatcher.figures().partitions())
+    private void bindLocal(MeterRegistry registry) {
+        Gauge.builder("coordinator.partitions", () -> dispatcher.stats().partitions())
                 .description("Task partitions owned by this coordinator")
                 .register(registry);
-        Gauge.builder("coordinator.lane.waiting", () -> dispatcher.figures().waiting())
+        Gauge.builder("coordinator.lane.waiting", () -> dispatcher.stats().waiting())
                 .description("Waiting tasks held by this coordinator")
                 .register(registry);
         Gauge.builder("coordinator.dispatching", () -> dispatcher.isRunning() ? 1 : 0)
@@ -168,7 +169,7 @@ class ClusterMeters implements MeterBinder {
                 .register(registry);
         Gauge.builder(
                         "coordinator.threads.failing",
-                        () -> coordinator.troubles().size())
+                        () -> coordinator.problems().size())
                 .description("Threads of this coordinator that have ended, keep failing or are stuck")
                 .register(registry);
         Gauge.builder("coordinator.redis.up", () -> known(cluster.redisAnswers()))
@@ -177,23 +178,25 @@ class ClusterMeters implements MeterBinder {
     }
 
     private double unownedPartitions() {
-        ClusterNow.Seen seen = cluster.newest();
-        int owned = seen == null
+        ClusterFeed.Snapshot snapshot = cluster.newest();
+        int owned = snapshot == null
                 ? 0
-                : seen.coordinators().values().stream()
-                        .mapToInt(LaneFigures::partitions)
+                : snapshot.coordinators().values().stream()
+                        .mapToInt(LaneStats::partitions)
                         .sum();
-        return seen == null ? Double.NaN : Math.max(0, topics.partitions(names.tasks()) - owned);
+        return snapshot == null ? Double.NaN : Math.max(0, topics.partitions(names.tasks()) - owned);
     }
 
-    private double queue(Priority priority, ToDoubleFunction<ClusterNow.Queue> figure) {
-        ClusterNow.Seen seen = cluster.newest();
-        return seen == null ? Double.NaN : figure.applyAsDouble(seen.queues().get(priority));
+    private double queue(Priority priority, ToDoubleFunction<ClusterFeed.Queue> figure) {
+        ClusterFeed.Snapshot snapshot = cluster.newest();
+        return snapshot == null
+                ? Double.NaN
+                : figure.applyAsDouble(snapshot.queues().get(priority));
     }
 
-    private double tasks(ToDoubleFunction<Figures.Tasks> figure) {
-        ClusterNow.Seen seen = cluster.newest();
-        return seen == null ? Double.NaN : figure.applyAsDouble(seen.tasks());
+    private double tasks(ToDoubleFunction<ClusterStats.Tasks> figure) {
+        ClusterFeed.Snapshot snapshot = cluster.newest();
+        return snapshot == null ? Double.NaN : figure.applyAsDouble(snapshot.tasks());
     }
 
     private static double known(@Nullable Boolean answers) {
@@ -209,8 +212,8 @@ class ClusterMeters implements MeterBinder {
     }
 
     /** A counter; keeps its last value while the current one is unknown. */
-    private double counted(ToLongFunction<Figures.Tasks> count) {
-        ClusterNow.Seen last = cluster.last();
+    private double counted(ToLongFunction<ClusterStats.Tasks> count) {
+        ClusterFeed.Snapshot last = cluster.last();
         return last == null ? 0 : Math.max(0, count.applyAsLong(last.tasks()));
     }
 

@@ -15,11 +15,11 @@ public final class Claims {
     }
 
     /** Tries to take the claim; returns whether the caller now holds it, until it is released or expires. */
-    public boolean take(String key, Duration lasting) {
-        return "OK".equals(redis.sync().set(key, "1", SetArgs.Builder.nx().px(lasting.toMillis())));
+    public boolean tryAcquire(String key, Duration ttl) {
+        return "OK".equals(redis.sync().set(key, "1", SetArgs.Builder.nx().px(ttl.toMillis())));
     }
 
-    public void letGo(String key) {
+    public void release(String key) {
         redis.async().del(key);
     }
 }

@@ -21,10 +21,10 @@ public final class Keys {
     /** Channel, see {@link Redis#channel}: coordinators' wants, for tasks that wait for full agents. */
     public static final String WANTS = "coordinator_wants";
     /** Channel, see {@link Redis#channel}: agents on which a coordinator yields a slot to aged tasks at another. */
-    public static final String PLACES_LEFT = "coordinator_places_left";
+    public static final String SLOT_OFFERS = "coordinator_places_left";
 
     /** Sorted set: agent id by time of loss in ms, for agents that may still hold earlier assignments. */
-    public static final String GONE_AGENTS = "agents:gone";
+    public static final String LOST_AGENTS = "agents:gone";
     /** Sorted set: agent id by time of deregistration in ms, for agents whose topic still exists. */
     public static final String DEPARTED_AGENTS = "agents:departed";
     /** Number: count of notices published on {@link #AGENT_EVENTS}. */
@@ -39,7 +39,7 @@ public final class Keys {
     /** Text: written to prove that Redis accepts writes; expires. */
     static final String PROBE = "probe:writable";
     /** Prefix of corrupt keys once quarantined, see guard.lua. */
-    public static final String SPOILT = "spoilt:";
+    public static final String QUARANTINE_PREFIX = "spoilt:";
 
     private Keys() {}
 

@@ -22,9 +22,9 @@ import org.jspecify.annotations.Nullable;
  * at once. Thread-safe.
  */
 public final class Redis implements AutoCloseable {
-    private static final Script SET_ASIDE = Script.beside(Redis.class, "set-aside");
-    private static final long PROBE_LASTS_MS = 60_000;
-    private static final Script INSPECT = Script.beside(Redis.class, "inspect");
+    private static final Script QUARANTINE = Script.load(Redis.class, "quarantine");
+    private static final long PROBE_TTL_MS = 60_000;
+    private static final Script INSPECT = Script.load(Redis.class, "inspect");
 
     private final RedisClient client;
     private final int database;
@@ -54,7 +54,7 @@ public final class Redis implements AutoCloseable {
         return read.apply(async()).toCompletableFuture().exceptionallyCompose(failure -> {
             Throwable cause = failure instanceof CompletionException ? failure.getCause() : failure;
             return isWrongType(cause)
-                    ? SET_ASIDE
+                    ? QUARANTINE
                             .run(this, List.of(key, "type"))
                             .thenCompose(done -> read.apply(async()).toCompletableFuture())
                     : CompletableFuture.failedFuture(cause);
@@ -62,14 +62,14 @@ public final class Redis implements AutoCloseable {
     }
 
     /** The blocking form of {@link #readHash}. */
-    public <T> T readHashNow(String key, Function<RedisCommands<String, String>, T> read) {
+    public <T> T readHashSync(String key, Function<RedisCommands<String, String>, T> read) {
         try {
             return read.apply(sync());
         } catch (RedisCommandExecutionException e) {
             if (!isWrongType(e)) {
                 throw e;
             }
-            SET_ASIDE.runNow(this, List.of(key, "type"));
+            QUARANTINE.runSync(this, List.of(key, "type"));
             return read.apply(sync());
         }
     }
@@ -84,8 +84,8 @@ public final class Redis implements AutoCloseable {
      *
      * @param seen the fields that show it is unreadable, as read
      */
-    public void setAside(String key, Map<String, String> seen) {
-        setAside(key, "whole", seen, Map.of());
+    public void quarantine(String key, Map<String, String> seen) {
+        quarantine(key, "whole", seen, Map.of());
     }
 
     /**
@@ -94,14 +94,14 @@ public final class Redis implements AutoCloseable {
      * @param seen the fields, as read
      * @param instead replacement values for some fields; all others are removed
      */
-    public void setFieldsAside(String key, Map<String, String> seen, Map<String, String> instead) {
-        setAside(key, "fields", seen, instead);
+    public void quarantineFields(String key, Map<String, String> seen, Map<String, String> instead) {
+        quarantine(key, "fields", seen, instead);
     }
 
-    private void setAside(String key, String what, Map<String, String> seen, Map<String, String> instead) {
+    private void quarantine(String key, String what, Map<String, String> seen, Map<String, String> instead) {
         List<String> arguments = new ArrayList<>(List.of(key, what));
         seen.forEach((field, value) -> arguments.addAll(List.of(field, value, instead.getOrDefault(field, ""))));
-        SET_ASIDE.runNow(this, arguments);
+        QUARANTINE.runSync(this, arguments);
     }
 
     /**
@@ -109,11 +109,11 @@ public final class Redis implements AutoCloseable {
      * coordinator.
      */
     public List<String> inspect() {
-        return INSPECT.runNow(this, List.of()).stream().map(String.class::cast).toList();
+        return INSPECT.runSync(this, List.of()).stream().map(String.class::cast).toList();
     }
 
     /** The same Redis over a separate connection, which the caller must close. */
-    public Redis another() {
+    public Redis newConnection() {
         return new Redis(client, database);
     }
 
@@ -122,8 +122,8 @@ public final class Redis implements AutoCloseable {
     }
 
     /** Fails unless Redis accepts writes: a full one, or a replica, still answers reads. */
-    public void proveWritable() {
-        sync().psetex(Keys.PROBE, PROBE_LASTS_MS, "written");
+    public void checkWritable() {
+        sync().psetex(Keys.PROBE, PROBE_TTL_MS, "written");
     }
 
     /** Parses a counter as read: 0 if missing, or if not a number, until it is quarantined. */

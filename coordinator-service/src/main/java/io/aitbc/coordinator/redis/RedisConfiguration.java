@@ -13,18 +13,18 @@ import org.springframework.data.redis.connection.lettuce.LettuceConnectionFactor
 
 @Configuration(proxyBeanMethods = false)
 class RedisConfiguration {
-    static final Duration LONGEST_TIME_BETWEEN_TRIES = Duration.ofMillis(500);
+    static final Duration MAX_RECONNECT_DELAY = Duration.ofMillis(500);
 
     @Bean
-    LettuceClientOptionsBuilderCustomizer failAtOnceWhileRedisIsAway() {
+    LettuceClientOptionsBuilderCustomizer rejectCommandsWhileDisconnected() {
         return options -> options.disconnectedBehavior(ClientOptions.DisconnectedBehavior.REJECT_COMMANDS);
     }
 
     /** Bounds the reconnect delay. By default it grows to 30 s, and dispatch would wait that long after Redis is back. */
     @Bean
-    ClientResourcesBuilderCustomizer tryAgainSoonWhileRedisIsAway() {
+    ClientResourcesBuilderCustomizer boundReconnectDelay() {
         return resources -> resources.reconnectDelay(
-                () -> Delay.exponential(Duration.ofMillis(10), LONGEST_TIME_BETWEEN_TRIES, 2, TimeUnit.MILLISECONDS));
+                () -> Delay.exponential(Duration.ofMillis(10), MAX_RECONNECT_DELAY, 2, TimeUnit.MILLISECONDS));
     }
 
     @Bean

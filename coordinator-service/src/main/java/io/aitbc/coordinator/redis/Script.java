@@ -34,7 +34,7 @@ public final class Script {
     }
 
     /** Loads {@code <name>.lua} from the package of a class. */
-    public static Script beside(Class<?> owner, String name) {
+    public static Script load(Class<?> owner, String name) {
         return new Script(GUARD + text(owner, name));
     }
 
@@ -71,7 +71,7 @@ public final class Script {
     }
 
     /** Runs the script and waits for its result. */
-    public List<Object> runNow(Redis redis, List<String> arguments) {
+    public List<Object> runSync(Redis redis, List<String> arguments) {
         try {
             return run(redis, arguments).get(WAIT_SECONDS, TimeUnit.SECONDS);
         } catch (ExecutionException e) {

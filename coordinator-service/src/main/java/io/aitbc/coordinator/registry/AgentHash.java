@@ -108,18 +108,18 @@ final class AgentHash {
     }
 
     /** The unreadable fields among those written by coordinators, with their values. */
-    static Map<String, String> spoiltState(Map<String, String> hash) {
-        Map<String, String> spoilt = new HashMap<>();
+    static Map<String, String> corruptState(Map<String, String> hash) {
+        Map<String, String> corrupt = new HashMap<>();
         STATE.forEach((field, form) -> {
             String value = hash.get(field);
-            if (value != null && !isOf(form, value)) {
-                spoilt.put(field, value);
+            if (value != null && !parses(form, value)) {
+                corrupt.put(field, value);
             }
         });
-        return spoilt;
+        return corrupt;
     }
 
-    private static boolean isOf(Consumer<String> form, String value) {
+    private static boolean parses(Consumer<String> form, String value) {
         try {
             form.accept(value);
             return true;
@@ -129,14 +129,14 @@ final class AgentHash {
     }
 
     static boolean isReadable(String agentId, Map<String, String> hash) {
-        return agentId.equals(hash.get("agent_id")) && isOf(id -> read(hash, 0), agentId);
+        return agentId.equals(hash.get("agent_id")) && parses(id -> read(hash, 0), agentId);
     }
 
     /** The registration fields that are present; all other fields if none is. */
     static Map<String, String> registration(Map<String, String> hash) {
-        Map<String, String> said = new HashMap<>(hash);
-        said.keySet().retainAll(REGISTRATION);
-        return said.isEmpty() ? hash : said;
+        Map<String, String> rest = new HashMap<>(hash);
+        rest.keySet().retainAll(REGISTRATION);
+        return rest.isEmpty() ? hash : rest;
     }
 
     static Map<String, Double> metrics(String json) {

@@ -4,9 +4,9 @@ import io.aitbc.contracts.AgentStatus;
 import io.aitbc.contracts.Json;
 import io.aitbc.coordinator.agent.Agent;
 import io.aitbc.coordinator.agent.TrackRecord;
-import io.aitbc.coordinator.background.FailuresInARow;
-import io.aitbc.coordinator.background.Part;
-import io.aitbc.coordinator.background.WatchedThread;
+import io.aitbc.coordinator.background.BackgroundService;
+import io.aitbc.coordinator.background.ConsecutiveFailures;
+import io.aitbc.coordinator.background.MonitoredThread;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
 import io.lettuce.core.pubsub.RedisPubSubAdapter;
@@ -38,14 +38,14 @@ import tools.jackson.databind.JsonNode;
  * announce changes. They are numbered, so a view detects missed ones with the next notice or within two seconds, and then reads all agents
  * again. Owned by one thread, {@code agent-view}; any thread may read it.
  */
-public final class AgentView implements Part {
+public final class AgentView implements BackgroundService {
     /** Called by the view's thread, with batched changes. */
     public interface Listener {
         /** Agents are new, or anything about them may have changed. */
         void changed(List<Agent> agents);
 
         /** Heartbeats of agents arrived; how many assignments they hold is unchanged. */
-        void heard(List<Agent> agents);
+        void heartbeats(List<Agent> agents);
 
         void gone(Set<String> agentIds);
 
@@ -63,12 +63,12 @@ public final class AgentView implements Part {
     }
 
     private static final Logger log = LoggerFactory.getLogger(AgentView.class);
-    private static final Duration CHECK_EVERY = Duration.ofSeconds(1);
+    private static final Duration CHECK_INTERVAL = Duration.ofSeconds(1);
     /** Picks up manual changes in Redis, which give no notice. */
-    private static final Duration REFRESH_EVERY = Duration.ofMinutes(1);
+    private static final Duration REFRESH_INTERVAL = Duration.ofMinutes(1);
 
     /** Minimum interval between refreshes, however many notices are missed. */
-    private static final Duration BETWEEN_REFRESHES = Duration.ofSeconds(1);
+    private static final Duration MIN_REFRESH_INTERVAL = Duration.ofSeconds(1);
 
     private static final int MAX_NOTICES = 10_000;
 
@@ -77,7 +77,7 @@ public final class AgentView implements Part {
     private final String coordinatorId;
     private final Listener listener;
     private final BlockingQueue<String> notices = new LinkedBlockingQueue<>(MAX_NOTICES);
-    private final WatchedThread thread = new WatchedThread("agent-view", this::run);
+    private final MonitoredThread thread = new MonitoredThread("agent-view", this::run);
     /** The active agents; written only by the view's thread. */
     private final Map<String, Agent> agents = new ConcurrentHashMap<>();
 
@@ -86,13 +86,13 @@ public final class AgentView implements Part {
     private @Nullable StatefulRedisPubSubConnection<String, String> subscription;
     /** The number of the last notice applied to the view. */
     private long newest;
-    /** The number of notices given, at the last check. */
-    private long given;
+    /** The number of notices published, at the last check. */
+    private long published;
 
     private boolean missed = true;
     private boolean failing;
-    private final FailuresInARow failures = new FailuresInARow(log);
-    private long lastRefresh = System.nanoTime() - REFRESH_EVERY.toNanos();
+    private final ConsecutiveFailures failures = new ConsecutiveFailures(log);
+    private long lastRefresh = System.nanoTime() - REFRESH_INTERVAL.toNanos();
 
     /** @param coordinatorId the name under which this coordinator reserves */
     public AgentView(Redis redis, Registry registry, String coordinatorId, Listener listener) {
@@ -114,8 +114,8 @@ public final class AgentView implements Part {
     }
 
     @Override
-    public List<String> troubles() {
-        return thread.troubles();
+    public List<String> problems() {
+        return thread.problems();
     }
 
     /** All active agents, as of the last notice. */
@@ -128,31 +128,31 @@ public final class AgentView implements Part {
         while (!closing) {
             try {
                 if (System.nanoTime() - nextCheck >= 0) {
-                    nextCheck = System.nanoTime() + CHECK_EVERY.toNanos();
+                    nextCheck = System.nanoTime() + CHECK_INTERVAL.toNanos();
                     check();
                     failing = false;
-                    failures.end();
-                    thread.duty().works();
+                    failures.reset();
+                    thread.monitor().succeeded();
                 }
                 if (resubscribed) {
                     resubscribed = false;
                     missed = true;
                 }
-                if (missed && !failing && isDue(BETWEEN_REFRESHES)) {
+                if (missed && !failing && isDue(MIN_REFRESH_INTERVAL)) {
                     refresh();
                 }
                 String notice = notices.poll(nextCheck - System.nanoTime(), TimeUnit.NANOSECONDS);
                 if (notice != null) {
                     List<String> batch = new ArrayList<>(List.of(notice));
                     notices.drainTo(batch);
-                    new News().follow(batch);
+                    new NoticeBatch().apply(batch);
                 }
             } catch (InterruptedException e) {
                 break;
             } catch (RuntimeException | Error e) {
                 if (!closing) {
-                    thread.duty().failed(e);
-                    failures.next().log("Agent view is stale, Redis unavailable: {}", e.toString());
+                    thread.monitor().failed(e);
+                    failures.onFailure().log("Agent view is stale, Redis unavailable: {}", e.toString());
                 }
                 // Pause refreshes until the next check.
                 failing = true;
@@ -164,12 +164,12 @@ public final class AgentView implements Part {
         }
     }
 
-    /** Detects missed notices: a notice given before the last check has either arrived by now or is lost. */
+    /** Detects missed notices: a notice published before the last check has either arrived by now or is lost. */
     private void check() {
         subscribe();
-        long now = registry.noticesGiven();
-        missed |= newest < given || now < newest || isDue(REFRESH_EVERY);
-        given = now;
+        long now = registry.noticesPublished();
+        missed |= newest < published || now < newest || isDue(REFRESH_INTERVAL);
+        published = now;
     }
 
     private boolean isDue(Duration since) {
@@ -177,9 +177,9 @@ public final class AgentView implements Part {
     }
 
     private void refresh() {
-        // Read the number first: notices given during the refresh are applied afterwards, possibly twice.
-        newest = registry.noticesGiven();
-        given = newest;
+        // Read the number first: notices published during the refresh are applied afterwards, possibly twice.
+        newest = registry.noticesPublished();
+        published = newest;
         List<Agent> active = registry.active();
         Set<String> gone = new HashSet<>(agents.keySet());
         for (Agent agent : active) {
@@ -221,7 +221,7 @@ public final class AgentView implements Part {
     }
 
     /** The combined content of a batch of notices. */
-    private final class News {
+    private final class NoticeBatch {
         private final Set<String> changed = new LinkedHashSet<>();
         private final Map<String, Agent> heard = new LinkedHashMap<>();
         private final Map<String, Integer> held = new HashMap<>();
@@ -229,7 +229,7 @@ public final class AgentView implements Part {
         private final Set<String> unpublished = new HashSet<>();
         private boolean rebuilt;
 
-        void follow(List<String> batch) {
+        void apply(List<String> batch) {
             for (String notice : batch) {
                 try {
                     take(Json.MAPPER.readTree(notice));
@@ -252,10 +252,10 @@ public final class AgentView implements Part {
             }
             heard.keySet().removeAll(changed);
             if (!heard.isEmpty()) {
-                listener.heard(List.copyOf(heard.values()));
+                listener.heartbeats(List.copyOf(heard.values()));
             }
             if (!changed.isEmpty()) {
-                look(changed);
+                reload(changed);
             }
         }
 
@@ -273,12 +273,12 @@ public final class AgentView implements Part {
                 newest = number;
             }
             notice.path("changed").forEach(id -> changed.add(id.asString()));
-            notice.path("heard").forEachEntry((id, heartbeat) -> update(id, agent -> heard(agent, heartbeat)));
+            notice.path("heard").forEachEntry((id, heartbeat) -> update(id, agent -> withHeartbeat(agent, heartbeat)));
             Instant at = Instant.ofEpochMilli(notice.path("at").asLong(0));
             notice.path("tracks")
                     .forEachEntry((id, track) -> update(
                             id,
-                            agent -> agent.tracked(new TrackRecord(
+                            agent -> agent.withTrackRecord(new TrackRecord(
                                     track.get(0).asDouble(), track.get(1).asDouble(), at))));
             notice.path("freed").forEachEntry((id, count) -> holds(id, count.asInt()));
             boolean own = coordinatorId.equals(notice.path("by").asString(""));
@@ -291,7 +291,7 @@ public final class AgentView implements Part {
         }
 
         private void holds(String agentId, int count) {
-            agents.computeIfPresent(agentId, (id, agent) -> agent.holding(count));
+            agents.computeIfPresent(agentId, (id, agent) -> agent.withInflight(count));
             held.put(agentId, count);
         }
 
@@ -303,16 +303,16 @@ public final class AgentView implements Part {
         }
 
         /** @param heartbeat its time in ms, and the shares of processor and memory if reported */
-        private static Agent heard(Agent agent, JsonNode heartbeat) {
+        private static Agent withHeartbeat(Agent agent, JsonNode heartbeat) {
             Instant at = Instant.ofEpochMilli(heartbeat.get(0).asLong());
             return heartbeat.size() < 3
-                    ? agent.heard(at)
-                    : agent.heard(
+                    ? agent.withHeartbeat(at)
+                    : agent.withHeartbeat(
                             at, heartbeat.get(1).asDouble(), heartbeat.get(2).asDouble());
         }
     }
 
-    private void look(Set<String> agentIds) {
+    private void reload(Set<String> agentIds) {
         List<Agent> active = new ArrayList<>();
         Set<String> gone = new HashSet<>(agentIds);
         for (Agent agent : registry.fetch(agentIds)) {

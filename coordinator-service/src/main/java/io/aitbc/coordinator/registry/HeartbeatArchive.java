@@ -21,7 +21,7 @@ public final class HeartbeatArchive {
     private static final Logger log = LoggerFactory.getLogger(HeartbeatArchive.class);
 
     /** Replay period if agents never become stale. */
-    private static final Duration OTHERWISE = Duration.ofHours(1);
+    private static final Duration DEFAULT_SPAN = Duration.ofHours(1);
 
     private final KafkaClients clients;
     private final Topics topics;
@@ -38,22 +38,22 @@ public final class HeartbeatArchive {
      *
      * @return how many
      */
-    public int noteAgain(Instant now) throws InterruptedException {
+    public int replay(Instant now) throws InterruptedException {
         Duration span = registry.healthPolicy().expectsHeartbeats()
                 ? registry.healthPolicy().heartbeatTimeout()
-                : OTHERWISE;
+                : DEFAULT_SPAN;
         Map<String, Registry.Received> newest = new HashMap<>();
         try (TopicHistory history = new TopicHistory(clients)) {
             history.read(
                     history.since(history.partitions(topics.heartbeats()), now.minus(span)),
                     record -> take(record, newest));
         }
-        List<Registry.Received> there = newest.values().stream()
+        List<Registry.Received> existing = newest.values().stream()
                 .filter(last -> last.heartbeat().registration() != null
                         && last.heartbeat().status() != AgentStatus.INACTIVE)
                 .toList();
-        registry.note(there, now);
-        return there.size();
+        registry.recordHeartbeats(existing, now);
+        return existing.size();
     }
 
     private static void take(ConsumerRecord<byte[], byte[]> record, Map<String, Registry.Received> newest) {
@@ -63,14 +63,14 @@ public final class HeartbeatArchive {
             newest.merge(
                     heartbeat.agentId(),
                     new Registry.Received(heartbeat, at),
-                    (before, last) -> new Registry.Received(together(before.heartbeat(), last.heartbeat()), last.at()));
+                    (before, last) -> new Registry.Received(merge(before.heartbeat(), last.heartbeat()), last.at()));
         } catch (Json.MalformedMessageException e) {
             log.atTrace().log("Skipped a record that was dead-lettered on arrival: {}", e.getMessage());
         }
     }
 
     /** Merges two heartbeats: the latest value of each field. A registration brings an inactive agent back. */
-    private static Heartbeat together(Heartbeat before, Heartbeat last) {
+    private static Heartbeat merge(Heartbeat before, Heartbeat last) {
         boolean returns = before.status() == AgentStatus.INACTIVE && last.registration() != null;
         AgentStatus status = last.status() != null ? last.status() : returns ? null : before.status();
         Registration registration = last.registration() != null ? last.registration() : before.registration();

@@ -4,9 +4,9 @@ import io.aitbc.contracts.Heartbeat;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.agent.HealthPolicy;
-import io.aitbc.coordinator.background.Pace;
-import io.aitbc.coordinator.background.Part;
-import io.aitbc.coordinator.background.RareWarning;
+import io.aitbc.coordinator.background.BackgroundService;
+import io.aitbc.coordinator.background.RateLimiter;
+import io.aitbc.coordinator.background.ThrottledWarning;
 import io.aitbc.coordinator.intake.DeadLetters;
 import io.aitbc.coordinator.kafka.ConsumerLoop;
 import io.aitbc.coordinator.kafka.KafkaClients;
@@ -41,10 +41,10 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /** Polls {@code agents.heartbeat}, and monitors the agents whose heartbeats arrive in the partitions that it owns. */
-public final class HeartbeatLoop implements Part {
+public final class HeartbeatLoop implements BackgroundService {
     private static final Logger log = LoggerFactory.getLogger(HeartbeatLoop.class);
-    private static final Duration LOOK_FOR_SILENT_EVERY = Duration.ofSeconds(1);
-    private static final Duration PATIENCE = Duration.ofSeconds(2);
+    private static final Duration SILENCE_CHECK_INTERVAL = Duration.ofSeconds(1);
+    private static final Duration REQUEST_TIMEOUT = Duration.ofSeconds(2);
 
     private final Registry registry;
     private final DeadLetters deadLetters;
@@ -54,20 +54,21 @@ public final class HeartbeatLoop implements Part {
     private final Clock clock;
     private final ConsumerLoop loop;
     /** End offsets at the last check for silent agents, of partitions not yet read that far. */
-    private final Map<TopicPartition, Long> unheard = new HashMap<>();
+    private final Map<TopicPartition, Long> unreadEnds = new HashMap<>();
 
-    private final RareWarning refused =
-            new RareWarning(log, "{} heartbeats from agents whose topics cannot be created: {}");
-    private final RareWarning unknown = new RareWarning(log, "{} heartbeats from unregistered agents ignored: {}");
-    private final RareWarning contested = new RareWarning(
+    private final ThrottledWarning refused =
+            new ThrottledWarning(log, "{} heartbeats from agents whose topics cannot be created: {}");
+    private final ThrottledWarning unknown =
+            new ThrottledWarning(log, "{} heartbeats from unregistered agents ignored: {}");
+    private final ThrottledWarning contested = new ThrottledWarning(
             log, "{} heartbeats from two processes that share an agent id, so that each gets half the work: {}");
     private volatile Set<Integer> owned = Set.of();
     private Consumer<byte[], byte[]> consumer;
-    private final Pace looks = new Pace(LOOK_FOR_SILENT_EVERY);
+    private final RateLimiter silenceCheckLimiter = new RateLimiter(SILENCE_CHECK_INTERVAL);
     /** Start of the check that waits for the unheard partitions. */
-    private @Nullable Instant lookingSince;
+    private @Nullable Instant checkStartedAt;
     /** Since when Kafka has been answering, so that agents can be heard. */
-    private @Nullable Instant hearingSince;
+    private @Nullable Instant kafkaAvailableSince;
 
     public HeartbeatLoop(
             KafkaClients clients,
@@ -106,8 +107,8 @@ public final class HeartbeatLoop implements Part {
     }
 
     @Override
-    public List<String> troubles() {
-        return loop.troubles();
+    public List<String> problems() {
+        return loop.problems();
     }
 
     /** Whether this coordinator monitors an agent. */
@@ -141,9 +142,9 @@ public final class HeartbeatLoop implements Part {
         consumer = opened;
         // Without a consumer, as while the topic was missing, no agent could be heard.
         owned = Set.of();
-        hearingSince = null;
-        lookingSince = null;
-        unheard.clear();
+        kafkaAvailableSince = null;
+        checkStartedAt = null;
+        unreadEnds.clear();
         opened.subscribe(List.of(topics.heartbeats()), gained);
     }
 
@@ -152,9 +153,9 @@ public final class HeartbeatLoop implements Part {
             Instant now = clock.instant();
             own(consumer.assignment());
             if (!records.isEmpty()) {
-                note(records, now);
+                process(records, now);
             }
-            lookForSilent(now);
+            checkSilence(now);
         } catch (RuntimeException e) {
             // Records that arrived meanwhile must be read before any agent counts as silent.
             owned = Set.of();
@@ -165,8 +166,8 @@ public final class HeartbeatLoop implements Part {
     private void own(Set<TopicPartition> assigned) {
         Set<Integer> now = assigned.stream().map(TopicPartition::partition).collect(Collectors.toSet());
         if (!now.equals(owned)) {
-            unheard.clear();
-            lookingSince = null;
+            unreadEnds.clear();
+            checkStartedAt = null;
             owned = now;
         }
     }
@@ -175,32 +176,35 @@ public final class HeartbeatLoop implements Part {
      * Marks silent agents stale, but only after reading everything that Kafka had when the check began: this coordinator may have been
      * paused, or its partitions owned by another. After an outage of Kafka itself, agents get time to send a heartbeat first.
      */
-    private void lookForSilent(Instant now) {
-        if (lookingSince == null && looks.isDue()) {
+    private void checkSilence(Instant now) {
+        if (checkStartedAt == null && silenceCheckLimiter.tryAcquire()) {
             try {
-                unheard.putAll(consumer.endOffsets(consumer.assignment(), PATIENCE));
-                lookingSince = now;
-                hearingSince = hearingSince == null || now.isBefore(hearingSince) ? clock.instant() : hearingSince;
+                unreadEnds.putAll(consumer.endOffsets(consumer.assignment(), REQUEST_TIMEOUT));
+                checkStartedAt = now;
+                kafkaAvailableSince = kafkaAvailableSince == null || now.isBefore(kafkaAvailableSince)
+                        ? clock.instant()
+                        : kafkaAvailableSince;
             } catch (RetriableException e) {
                 log.atDebug().log("Kafka does not answer: {}", e.toString());
-                hearingSince = null;
+                kafkaAvailableSince = null;
             }
-            refused.say(now);
-            unknown.say(now);
-            contested.say(now);
+            refused.flush(now);
+            unknown.flush(now);
+            contested.flush(now);
         }
-        unheard.entrySet().removeIf(end -> consumer.position(end.getKey()) >= end.getValue());
-        if (lookingSince != null && unheard.isEmpty()) {
-            if (!lookingSince.isBefore(hearingSince.plus(registry.healthPolicy().heartbeatInterval()))) {
-                findSilent(lookingSince);
+        unreadEnds.entrySet().removeIf(end -> consumer.position(end.getKey()) >= end.getValue());
+        if (checkStartedAt != null && unreadEnds.isEmpty()) {
+            if (!checkStartedAt.isBefore(
+                    kafkaAvailableSince.plus(registry.healthPolicy().heartbeatInterval()))) {
+                markSilentStale(checkStartedAt);
             }
-            lookingSince = null;
+            checkStartedAt = null;
         }
     }
 
-    private void note(ConsumerRecords<byte[], byte[]> records, Instant now) throws InterruptedException {
-        List<Spoken> spoken = new ArrayList<>();
-        Map<Speaker, Spoken> newest = new LinkedHashMap<>();
+    private void process(ConsumerRecords<byte[], byte[]> records, Instant now) throws InterruptedException {
+        List<ReceivedHeartbeat> heartbeats = new ArrayList<>();
+        Map<AgentInstance, ReceivedHeartbeat> newest = new LinkedHashMap<>();
         for (ConsumerRecord<byte[], byte[]> record : records) {
             Instant at = receivedAt(record, now);
             if (isOld(at, now)) {
@@ -208,54 +212,54 @@ public final class HeartbeatLoop implements Part {
             }
             try {
                 Heartbeat heartbeat = Json.read(record.value() == null ? new byte[0] : record.value(), Heartbeat.class);
-                Speaker speaker = new Speaker(heartbeat.agentId(), heartbeat.instanceId());
-                Spoken one = new Spoken(heartbeat, at, record);
-                Spoken before = newest.remove(speaker);
+                AgentInstance instance = new AgentInstance(heartbeat.agentId(), heartbeat.instanceId());
+                ReceivedHeartbeat one = new ReceivedHeartbeat(heartbeat, at, record);
+                ReceivedHeartbeat before = newest.remove(instance);
                 if (before != null && before.heartbeat.status() != null) {
                     // It may have deregistered and come back.
-                    spoken.add(before);
+                    heartbeats.add(before);
                 } else if (before != null) {
                     one = before.after(one);
                 }
-                newest.put(speaker, one);
+                newest.put(instance, one);
             } catch (Json.MalformedMessageException e) {
                 deadLetters.poison(record, "malformed", e.getMessage()).join();
             }
         }
-        spoken.addAll(newest.values());
+        heartbeats.addAll(newest.values());
         try {
-            note(spoken, now);
+            process(heartbeats, now);
         } catch (RetriableException e) {
             throw e;
         } catch (KafkaException e) {
             // The topic of one of them cannot be created: process one by one, so that the others succeed.
-            for (Spoken one : spoken) {
-                noteAlone(one, now);
+            for (ReceivedHeartbeat one : heartbeats) {
+                processOne(one, now);
             }
         }
     }
 
-    private void noteAlone(Spoken one, Instant now) throws InterruptedException {
+    private void processOne(ReceivedHeartbeat one, Instant now) throws InterruptedException {
         try {
-            note(List.of(one), now);
+            process(List.of(one), now);
         } catch (InvalidTopicException e) {
             deadLetters.poison(one.record, "malformed", e.getMessage()).join();
         } catch (RetriableException e) {
             throw e;
         } catch (KafkaException e) {
             log.atDebug().addKeyValue("agent_id", one.heartbeat.agentId()).log("Registration failed: {}", e.toString());
-            refused.about(one.heartbeat.agentId());
+            refused.add(one.heartbeat.agentId());
         }
     }
 
-    private void note(List<Spoken> spoken, Instant now) throws InterruptedException {
-        List<Registry.Noted> noted =
-                registry.note(spoken.stream().map(Spoken::received).toList(), now);
-        for (int i = 0; i < spoken.size(); i++) {
-            String agentId = spoken.get(i).heartbeat.agentId();
+    private void process(List<ReceivedHeartbeat> heartbeats, Instant now) throws InterruptedException {
+        List<Registry.HeartbeatOutcome> noted = registry.recordHeartbeats(
+                heartbeats.stream().map(ReceivedHeartbeat::received).toList(), now);
+        for (int i = 0; i < heartbeats.size(); i++) {
+            String agentId = heartbeats.get(i).heartbeat.agentId();
             switch (noted.get(i)) {
-                case UNKNOWN -> unknown.about(agentId);
-                case CONTESTED -> contested.about(agentId);
+                case UNKNOWN -> unknown.add(agentId);
+                case CONTESTED -> contested.add(agentId);
                 case KNOWN, LEAVING ->
                     log.atTrace().addKeyValue("agent_id", agentId).log("Heartbeat");
             }
@@ -275,17 +279,17 @@ public final class HeartbeatLoop implements Part {
     }
 
     /** One process of an agent. */
-    private record Speaker(String agentId, @Nullable String instanceId) {}
+    private record AgentInstance(String agentId, @Nullable String instanceId) {}
 
-    private record Spoken(Heartbeat heartbeat, Instant at, ConsumerRecord<byte[], byte[]> record) {
+    private record ReceivedHeartbeat(Heartbeat heartbeat, Instant at, ConsumerRecord<byte[], byte[]> record) {
         Registry.Received received() {
             return new Registry.Received(heartbeat, at);
         }
 
         /** Merges with a newer heartbeat, which wins; fields that only the older one had are kept, except its status. */
-        Spoken after(Spoken newer) {
+        ReceivedHeartbeat after(ReceivedHeartbeat newer) {
             Heartbeat said = newer.heartbeat;
-            return new Spoken(
+            return new ReceivedHeartbeat(
                     new Heartbeat(
                             said.agentId(),
                             said.status(),
@@ -298,8 +302,8 @@ public final class HeartbeatLoop implements Part {
         }
     }
 
-    private void findSilent(Instant heardUntil) {
-        for (String agentId : registry.silent(heardUntil)) {
+    private void markSilentStale(Instant heardUntil) {
+        for (String agentId : registry.silentAgents(heardUntil)) {
             if (owns(agentId) && registry.markStale(agentId, heardUntil, clock.instant())) {
                 lost.increment();
                 log.atInfo().addKeyValue("agent_id", agentId).log("Agent is stale");

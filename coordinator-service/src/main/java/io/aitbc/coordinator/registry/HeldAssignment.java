@@ -47,7 +47,7 @@ public record HeldAssignment(
     }
 
     /** Whether the note is corrupt, so that only the agent and the task are known. */
-    public boolean isSpoilt() {
+    public boolean isCorrupt() {
         return attempt == 0;
     }
 

@@ -38,24 +38,24 @@ import org.slf4j.LoggerFactory;
 /** The agent registry, stored in Redis. Thread-safe; every change of an agent is one atomic step. */
 public final class Registry {
     private static final Logger log = LoggerFactory.getLogger(Registry.class);
-    private static final Script HEARTBEAT = Script.beside(Registry.class, "heartbeat");
-    private static final Script DEREGISTER = Script.beside(Registry.class, "deregister");
-    private static final Script MARK_STALE = Script.beside(Registry.class, "mark-stale");
-    private static final Script BEGIN_REMOVAL = Script.beside(Registry.class, "begin-removal");
-    private static final Script END_REMOVAL = Script.beside(Registry.class, "end-removal");
-    private static final Script REINDEX = Script.beside(Registry.class, "reindex");
-    private static final int MOST_SCANNED = 1_000;
+    private static final Script HEARTBEAT = Script.load(Registry.class, "heartbeat");
+    private static final Script DEREGISTER = Script.load(Registry.class, "deregister");
+    private static final Script MARK_STALE = Script.load(Registry.class, "mark-stale");
+    private static final Script BEGIN_REMOVAL = Script.load(Registry.class, "begin-removal");
+    private static final Script END_REMOVAL = Script.load(Registry.class, "end-removal");
+    private static final Script REINDEX = Script.load(Registry.class, "reindex");
+    private static final int SCAN_BATCH = 1_000;
 
     /** Batch limit: Redis serves nobody else while a script runs. */
-    private static final int MOST_AT_ONCE = 250;
+    private static final int MAX_BATCH = 250;
 
     /** Expiry of a removal whose coordinator has died. */
-    static final Duration REMOVAL_LASTS_AT_MOST = Duration.ofSeconds(60);
+    static final Duration REMOVAL_TIMEOUT = Duration.ofSeconds(60);
 
-    private static final long FARTHEST_CLOCK_SECONDS = 1_000_000_000_000L;
-    private static final Duration HASH_OUTLIVES_TOPIC = Duration.ofDays(30);
+    private static final long MAX_CLOCK_SECONDS = 1_000_000_000_000L;
+    private static final Duration HASH_RETENTION = Duration.ofDays(30);
     private static final HexFormat HEX = HexFormat.of();
-    private static final Duration PATIENCE = Duration.ofSeconds(5);
+    private static final Duration REQUEST_TIMEOUT = Duration.ofSeconds(5);
 
     private final Redis redis;
     private final TopicCatalog topics;
@@ -71,7 +71,7 @@ public final class Registry {
     record Received(Heartbeat heartbeat, Instant at) {}
 
     /** The outcome of a heartbeat. */
-    public enum Noted {
+    public enum HeartbeatOutcome {
         KNOWN,
         /** Known, but two processes share the id. */
         CONTESTED,
@@ -86,45 +86,47 @@ public final class Registry {
     }
 
     /** Records a heartbeat received now. If it holds a registration, creates the agent's topic and then registers the agent. */
-    public Noted note(Heartbeat heartbeat, Instant now) throws InterruptedException {
+    public HeartbeatOutcome recordHeartbeats(Heartbeat heartbeat, Instant now) throws InterruptedException {
         // A request made now is newer than any heartbeat read, however the clocks of coordinators and Kafka differ.
-        return note(List.of(new Received(heartbeat, now)), true, now).get(0);
+        return recordHeartbeats(List.of(new Received(heartbeat, now)), true, now)
+                .get(0);
     }
 
     /** Records heartbeats; the outcomes are in the same order. */
-    List<Noted> note(List<Received> heartbeats, Instant now) throws InterruptedException {
-        return note(heartbeats, false, now);
+    List<HeartbeatOutcome> recordHeartbeats(List<Received> heartbeats, Instant now) throws InterruptedException {
+        return recordHeartbeats(heartbeats, false, now);
     }
 
-    private List<Noted> note(List<Received> heartbeats, boolean saidNow, Instant now) throws InterruptedException {
-        List<String> answers = new ArrayList<>(beat(heartbeats, saidNow, false, now));
+    private List<HeartbeatOutcome> recordHeartbeats(List<Received> heartbeats, boolean receivedNow, Instant now)
+            throws InterruptedException {
+        List<String> answers = new ArrayList<>(runHeartbeatScript(heartbeats, receivedNow, false, now));
         List<Integer> newcomers = IntStream.range(0, heartbeats.size())
                 .filter(i -> answers.get(i).equals("register"))
                 .boxed()
                 .toList();
         if (!newcomers.isEmpty()) {
             List<Received> registering = newcomers.stream().map(heartbeats::get).toList();
-            topics.createForAgents(registering.stream()
+            topics.createAgentTopics(registering.stream()
                     .map(received -> received.heartbeat().agentId())
                     .distinct()
                     .toList());
-            List<String> registered = beat(registering, saidNow, true, now);
+            List<String> registered = runHeartbeatScript(registering, receivedNow, true, now);
             IntStream.range(0, newcomers.size()).forEach(i -> answers.set(newcomers.get(i), registered.get(i)));
         }
-        return answers.stream().map(Registry::noted).toList();
+        return answers.stream().map(Registry::heartbeatOutcome).toList();
     }
 
-    List<String> beat(List<Received> heartbeats, boolean saidNow, boolean topicsAreMade, Instant now) {
+    List<String> runHeartbeatScript(List<Received> heartbeats, boolean receivedNow, boolean topicsExist, Instant now) {
         List<CompletableFuture<List<Object>>> answers = new ArrayList<>();
-        for (int from = 0; from < heartbeats.size(); from += MOST_AT_ONCE) {
+        for (int from = 0; from < heartbeats.size(); from += MAX_BATCH) {
             List<String> arguments = new ArrayList<>();
             arguments.add(ms(now));
-            arguments.add(String.valueOf(REMOVAL_LASTS_AT_MOST.toMillis()));
+            arguments.add(String.valueOf(REMOVAL_TIMEOUT.toMillis()));
             arguments.add(String.valueOf(AgentHash.REGISTRATION_FIELDS));
-            arguments.add(saidNow ? "1" : "0");
+            arguments.add(receivedNow ? "1" : "0");
             heartbeats
-                    .subList(from, Math.min(heartbeats.size(), from + MOST_AT_ONCE))
-                    .forEach(received -> addTo(arguments, received, topicsAreMade));
+                    .subList(from, Math.min(heartbeats.size(), from + MAX_BATCH))
+                    .forEach(received -> addTo(arguments, received, topicsExist));
             answers.add(HEARTBEAT.run(redis, arguments));
         }
         return answers.stream()
@@ -132,7 +134,7 @@ public final class Registry {
                 .toList();
     }
 
-    private static void addTo(List<String> arguments, Received received, boolean topicIsMade) {
+    private static void addTo(List<String> arguments, Received received, boolean topicExists) {
         Heartbeat heartbeat = received.heartbeat();
         Map<String, Double> metrics = heartbeat.loadMetrics();
         arguments.add(heartbeat.agentId());
@@ -145,20 +147,19 @@ public final class Registry {
         arguments.add(heartbeat.instanceId() == null ? "" : heartbeat.instanceId());
         arguments.add(heartbeat.sentAt() == null ? "" : clockAheadMs(received.at(), heartbeat.sentAt()));
         arguments.add(heartbeat.registration() == null ? "" : digest(heartbeat.registration()));
-        if (topicIsMade && heartbeat.registration() != null) {
+        if (topicExists && heartbeat.registration() != null) {
             arguments.add("1");
             arguments.addAll(AgentHash.fields(heartbeat.registration()));
         } else {
-            arguments.add(topicIsMade ? "2" : "0");
+            arguments.add(topicExists ? "2" : "0");
         }
     }
 
     /** A clock may be so wrong that the difference overflows. */
     private static String clockAheadMs(Instant received, Instant sent) {
         Duration ahead = Duration.between(received, sent);
-        return String.valueOf(
-                Math.max(-FARTHEST_CLOCK_SECONDS, Math.min(FARTHEST_CLOCK_SECONDS, ahead.toSeconds())) * 1_000
-                        + ahead.toMillisPart());
+        return String.valueOf(Math.max(-MAX_CLOCK_SECONDS, Math.min(MAX_CLOCK_SECONDS, ahead.toSeconds())) * 1_000
+                + ahead.toMillisPart());
     }
 
     /** Identifies a registration, so that an unchanged one need not be written again. */
@@ -167,12 +168,12 @@ public final class Registry {
         return HEX.toHexDigits(text.hashCode()) + HEX.toHexDigits(Utils.murmur2(text.getBytes(StandardCharsets.UTF_8)));
     }
 
-    private static Noted noted(String code) {
+    private static HeartbeatOutcome heartbeatOutcome(String code) {
         return switch (code) {
-            case "known" -> Noted.KNOWN;
-            case "contested" -> Noted.CONTESTED;
-            case "unknown" -> Noted.UNKNOWN;
-            case "leaving" -> Noted.LEAVING;
+            case "known" -> HeartbeatOutcome.KNOWN;
+            case "contested" -> HeartbeatOutcome.CONTESTED;
+            case "unknown" -> HeartbeatOutcome.UNKNOWN;
+            case "leaving" -> HeartbeatOutcome.LEAVING;
             default -> throw new IllegalStateException("heartbeat.lua answered " + code);
         };
     }
@@ -189,7 +190,7 @@ public final class Registry {
     /** Takes an agent out of service until it registers again. Its unsettled assignments are given back. */
     public Departure deregister(String agentId, Instant now) {
         String code =
-                (String) DEREGISTER.runNow(redis, List.of(agentId, ms(now))).get(0);
+                (String) DEREGISTER.runSync(redis, List.of(agentId, ms(now))).get(0);
         return switch (code) {
             case "deregistered" -> Departure.DEREGISTERED;
             case "before" -> Departure.BEFORE;
@@ -242,7 +243,7 @@ public final class Registry {
         } catch (RuntimeException e) {
             log.atDebug().addKeyValue("agent_id", agentId).log("Unreadable hash of an agent: {}", e.toString());
         }
-        Map<String, String> readable = repaired(agentId, hash);
+        Map<String, String> readable = quarantineCorrupt(agentId, hash);
         return readable.isEmpty() ? Optional.empty() : Optional.of(AgentHash.read(readable, inflight));
     }
 
@@ -252,25 +253,25 @@ public final class Registry {
      *
      * @return the remaining fields, possibly none
      */
-    private Map<String, String> repaired(String agentId, Map<String, String> hash) {
-        Map<String, String> spoilt = AgentHash.spoiltState(hash);
+    private Map<String, String> quarantineCorrupt(String agentId, Map<String, String> hash) {
+        Map<String, String> corrupt = AgentHash.corruptState(hash);
         Map<String, String> rest = new HashMap<>(hash);
-        rest.keySet().removeAll(spoilt.keySet());
-        if (spoilt.containsKey("status")) {
+        rest.keySet().removeAll(corrupt.keySet());
+        if (corrupt.containsKey("status")) {
             rest.put("status", AgentStatus.STALE.wireName());
         }
         if (AgentHash.isReadable(agentId, rest)) {
             // Like a silent agent, it becomes active again with its next heartbeat.
-            redis.setFieldsAside(Keys.agent(agentId), spoilt, Map.of("status", AgentStatus.STALE.wireName()));
+            redis.quarantineFields(Keys.agent(agentId), corrupt, Map.of("status", AgentStatus.STALE.wireName()));
             return rest;
         }
-        redis.setAside(Keys.agent(agentId), AgentHash.registration(hash));
+        redis.quarantine(Keys.agent(agentId), AgentHash.registration(hash));
         return Map.of();
     }
 
     /** Reconciles the sets of agents with their hashes, after one of the sets was set aside. */
     public void reindex(Instant now) {
-        ScanArgs agents = ScanArgs.Builder.matches(Keys.agent("*")).limit(MOST_SCANNED);
+        ScanArgs agents = ScanArgs.Builder.matches(Keys.agent("*")).limit(SCAN_BATCH);
         List<String> ids = new ArrayList<>();
         for (KeyScanCursor<String> scan = redis.sync().scan(agents);
                 ;
@@ -283,10 +284,10 @@ public final class Registry {
                 break;
             }
         }
-        for (int from = 0; from < ids.size(); from += MOST_AT_ONCE) {
+        for (int from = 0; from < ids.size(); from += MAX_BATCH) {
             List<String> arguments = new ArrayList<>(List.of(ms(now)));
-            arguments.addAll(ids.subList(from, Math.min(ids.size(), from + MOST_AT_ONCE)));
-            REINDEX.runNow(redis, arguments);
+            arguments.addAll(ids.subList(from, Math.min(ids.size(), from + MAX_BATCH)));
+            REINDEX.runSync(redis, arguments);
         }
     }
 
@@ -294,7 +295,7 @@ public final class Registry {
     public List<HeldAssignment> heldBy(String agentId) {
         record Parts(HeldAssignment assignment, CompletableFuture<List<KeyValue<String, String>>> progress) {}
         Map<String, String> notes =
-                redis.readHashNow(Keys.inflight(agentId), read -> read.hgetall(Keys.inflight(agentId)));
+                redis.readHashSync(Keys.inflight(agentId), read -> read.hgetall(Keys.inflight(agentId)));
         List<Parts> held = notes.entrySet().stream()
                 .map(one -> new Parts(
                         HeldAssignment.read(one.getKey(), one.getValue()),
@@ -304,11 +305,11 @@ public final class Registry {
                 .toList();
         return held.stream()
                 .map(one -> {
-                    List<KeyValue<String, String>> told = join(one.progress());
+                    List<KeyValue<String, String>> fields = join(one.progress());
                     return one.assignment()
                             .afterProgress(
-                                    told.get(0).getValueOrElse(null),
-                                    told.get(1).getValueOrElse(null));
+                                    fields.get(0).getValueOrElse(null),
+                                    fields.get(1).getValueOrElse(null));
                 })
                 .sorted(Comparator.comparing(HeldAssignment::deadline).thenComparing(HeldAssignment::taskId))
                 .toList();
@@ -316,7 +317,7 @@ public final class Registry {
 
     /** The number of heartbeats received from unregistered agents. */
     public long unknownHeartbeats() {
-        String count = redis.readHashNow(Keys.AGENT_STATS, read -> read.hget(Keys.AGENT_STATS, "unknown_heartbeats"));
+        String count = redis.readHashSync(Keys.AGENT_STATS, read -> read.hget(Keys.AGENT_STATS, "unknown_heartbeats"));
         return Redis.count(count);
     }
 
@@ -325,12 +326,12 @@ public final class Registry {
     }
 
     /** The number of notices given about agents; lower than before if Redis has lost its data. */
-    long noticesGiven() {
+    long noticesPublished() {
         return Redis.count(redis.sync().get(Keys.AGENT_EVENT_COUNT));
     }
 
     /** Agents whose last heartbeat is older than the timeout. */
-    List<String> silent(Instant now) {
+    List<String> silentAgents(Instant now) {
         if (!health.expectsHeartbeats()) {
             return List.of();
         }
@@ -345,7 +346,7 @@ public final class Registry {
      */
     boolean markStale(String agentId, Instant heardUntil, Instant now) {
         return MARK_STALE
-                .runNow(redis, List.of(agentId, ms(heardUntil.minus(health.heartbeatTimeout())), ms(now)))
+                .runSync(redis, List.of(agentId, ms(heardUntil.minus(health.heartbeatTimeout())), ms(now)))
                 .get(0)
                 .equals("stale");
     }
@@ -364,19 +365,19 @@ public final class Registry {
      */
     boolean removeTopic(String agentId, Instant now) throws InterruptedException {
         if (!BEGIN_REMOVAL
-                .runNow(redis, List.of(agentId, ms(now), String.valueOf(REMOVAL_LASTS_AT_MOST.toMillis())))
+                .runSync(redis, List.of(agentId, ms(now), String.valueOf(REMOVAL_TIMEOUT.toMillis())))
                 .get(0)
                 .equals("remove")) {
             return false;
         }
-        topics.removeOfAgent(agentId);
+        topics.deleteAgentTopic(agentId);
         boolean gone = END_REMOVAL
-                .runNow(redis, List.of(agentId, ms(now), String.valueOf(HASH_OUTLIVES_TOPIC.toSeconds())))
+                .runSync(redis, List.of(agentId, ms(now), String.valueOf(HASH_RETENTION.toSeconds())))
                 .get(0)
                 .equals("removed");
         if (!gone) {
             // The removal took so long that the agent has registered again meanwhile.
-            topics.createForAgents(List.of(agentId));
+            topics.createAgentTopics(List.of(agentId));
         }
         return gone;
     }
@@ -387,7 +388,8 @@ public final class Registry {
 
     private static <T> T join(CompletableFuture<T> future) {
         try {
-            return future.orTimeout(PATIENCE.toMillis(), TimeUnit.MILLISECONDS).join();
+            return future.orTimeout(REQUEST_TIMEOUT.toMillis(), TimeUnit.MILLISECONDS)
+                    .join();
         } catch (CompletionException e) {
             throw Redis.failure(e.getCause());
         }

@@ -47,7 +47,7 @@ class RegistryConfiguration {
     }
 
     @Bean(destroyMethod = "")
-    TopicRemoval topicRemoval(Registry registry, TopicSettings topicSettings, HeartbeatLoop heartbeats, Clock clock) {
-        return new TopicRemoval(registry, topicSettings.departedAgentRetention(), heartbeats::owns, clock);
+    TopicRemover topicRemover(Registry registry, TopicSettings topicSettings, HeartbeatLoop heartbeats, Clock clock) {
+        return new TopicRemover(registry, topicSettings.departedAgentRetention(), heartbeats::owns, clock);
     }
 }

@@ -25,22 +25,22 @@ import org.jspecify.annotations.Nullable;
 
 /** Access to the live attempts in Redis, for the code that ends them. Thread-safe. */
 final class Attempts {
-    private static final Script SETTLE = Script.beside(Attempts.class, "settle");
-    private static final Script FENCE = Script.beside(Attempts.class, "fence");
-    private static final Script RELEASE = Script.beside(Attempts.class, "release");
-    private static final Script RESTORE = Script.beside(Attempts.class, "restore");
-    private static final Script RECORD_COMPLETED = Script.beside(Attempts.class, "record-completed");
-    private static final Script END_TURN = Script.beside(Attempts.class, "end-turn");
-    private static final int MAX_RESTORED_AT_ONCE = 250;
-    private static final Script NO_LONGER_GONE = Script.beside(Attempts.class, "no-longer-gone");
-    private static final Script LOOK_AT_DEADLINES = Script.beside(Attempts.class, "look-at-deadlines");
-    private static final Script FORGET = Script.beside(Attempts.class, "forget");
-    private static final Script DROP_HELD = Script.beside(Attempts.class, "drop-held");
-    private static final String FORGOTTEN_AT_ONCE = "1000";
+    private static final Script SETTLE = Script.load(Attempts.class, "settle");
+    private static final Script FENCE = Script.load(Attempts.class, "fence");
+    private static final Script RELEASE = Script.load(Attempts.class, "release");
+    private static final Script RESTORE = Script.load(Attempts.class, "restore");
+    private static final Script RECORD_COMPLETED = Script.load(Attempts.class, "record-completed");
+    private static final Script RELEASE_LOCK = Script.load(Attempts.class, "release-lock");
+    private static final int RESTORE_BATCH = 250;
+    private static final Script CLEAR_LOST = Script.load(Attempts.class, "clear-lost");
+    private static final Script SCHEDULE_DEADLINE_CHECK = Script.load(Attempts.class, "schedule-deadline-check");
+    private static final Script DELETE_EXPIRED = Script.load(Attempts.class, "delete-expired");
+    private static final Script DROP_HELD = Script.load(Attempts.class, "drop-held");
+    private static final String DELETE_BATCH = "1000";
     /** Batch limit per agent: the payloads of a batch are read and appended together. */
-    static final int MOST_AT_ONCE = 500;
+    static final int MAX_BATCH = 500;
 
-    private static final Duration LOOK_AGAIN = Duration.ofMinutes(1);
+    private static final Duration RECHECK_DELAY = Duration.ofMinutes(1);
 
     private final Redis redis;
     private final TaskStates states;
@@ -53,13 +53,13 @@ final class Attempts {
     }
 
     /** The outcome of settling a result. */
-    enum Settlement {
+    enum SettleOutcome {
         /** The task has ended as completed. */
         COMPLETED,
         /** The deadline was extended. */
         PROGRESSED,
         /** The attempt was live and did not succeed; nothing is changed yet, because the task must be requeued first. */
-        TO_GIVE_BACK,
+        TO_REQUEUE,
         /** Ignored: the attempt is no longer live. */
         LATE,
         /** Ignored: the task was never submitted, or was forgotten long ago. */
@@ -84,16 +84,16 @@ final class Attempts {
     }
 
     /** Settles results; the outcomes are in the same order. */
-    List<Settlement> settle(List<TaskResult> results, Instant now) {
+    List<SettleOutcome> settle(List<TaskResult> results, Instant now) {
         List<String> arguments = List.of(
                 String.valueOf(now.toEpochMilli()),
                 now.toString(),
-                Json.text(results.stream().map(Attempts::words).toList()));
-        String letters = (String) SETTLE.runNow(redis, arguments).get(0);
-        return letters.chars().mapToObj(letter -> settlement((char) letter)).toList();
+                Json.text(results.stream().map(Attempts::scriptArguments).toList()));
+        String letters = (String) SETTLE.runSync(redis, arguments).get(0);
+        return letters.chars().mapToObj(letter -> settleOutcome((char) letter)).toList();
     }
 
-    private static String[] words(TaskResult result) {
+    private static String[] scriptArguments(TaskResult result) {
         return new String[] {
             result.taskId(),
             result.attempt().toString(),
@@ -105,13 +105,13 @@ final class Attempts {
         };
     }
 
-    private static Settlement settlement(char letter) {
+    private static SettleOutcome settleOutcome(char letter) {
         return switch (letter) {
-            case 'c' -> Settlement.COMPLETED;
-            case 'p' -> Settlement.PROGRESSED;
-            case 'g' -> Settlement.TO_GIVE_BACK;
-            case 'l' -> Settlement.LATE;
-            case 'u' -> Settlement.UNKNOWN;
+            case 'c' -> SettleOutcome.COMPLETED;
+            case 'p' -> SettleOutcome.PROGRESSED;
+            case 'g' -> SettleOutcome.TO_REQUEUE;
+            case 'l' -> SettleOutcome.LATE;
+            case 'u' -> SettleOutcome.UNKNOWN;
             default -> throw new IllegalStateException("settle.lua answered " + letter);
         };
     }
@@ -124,7 +124,7 @@ final class Attempts {
      */
     boolean fence(Held held) {
         List<String> arguments = List.of(held.taskId(), String.valueOf(held.attempt()), held.agentId());
-        return FENCE.runNow(redis, arguments).get(0).equals("fenced");
+        return FENCE.runSync(redis, arguments).get(0).equals("fenced");
     }
 
     /**
@@ -135,7 +135,7 @@ final class Attempts {
      * @return false if the attempt was no longer live
      */
     boolean release(Held held, int nextAttempt, String error, Instant now) {
-        List<Object> answer = RELEASE.runNow(
+        List<Object> answer = RELEASE.runSync(
                 redis,
                 List.of(
                         held.taskId(),
@@ -152,23 +152,23 @@ final class Attempts {
      * Announces tasks that never reached the agents recorded as holding them, so that the owners of their records publish them: the
      * publisher died after another had taken over.
      */
-    void tellUnpublished(Collection<String> taskIds) {
+    void publishUnpublished(Collection<String> taskIds) {
         redis.sync().publish(redis.channel(Keys.AGENT_EVENTS), Json.text(Map.of("unpublished", taskIds)));
     }
 
     /**
-     * Restores agents' live attempts from Kafka, where nothing newer is known; fails if the turn has been lost.
+     * Restores agents' live attempts from Kafka, where nothing newer is known; fails if the lock has been lost.
      *
      * @return the number restored
      */
-    int restore(String turn, Collection<Assignment> assignments, Instant now) {
+    int restore(String lock, Collection<Assignment> assignments, Instant now) {
         int restored = 0;
         List<Assignment> left = List.copyOf(assignments);
-        for (int from = 0; from < left.size(); from += MAX_RESTORED_AT_ONCE) {
+        for (int from = 0; from < left.size(); from += RESTORE_BATCH) {
             List<String> arguments = new ArrayList<>();
             arguments.add(String.valueOf(now.toEpochMilli()));
-            arguments.add(turn);
-            for (Assignment one : left.subList(from, Math.min(left.size(), from + MAX_RESTORED_AT_ONCE))) {
+            arguments.add(lock);
+            for (Assignment one : left.subList(from, Math.min(left.size(), from + RESTORE_BATCH))) {
                 arguments.add(one.taskId());
                 arguments.add(one.attempt().toString());
                 arguments.add(one.agentId());
@@ -180,19 +180,19 @@ final class Attempts {
                 arguments.add(one.timeoutSeconds().toString());
                 arguments.add(now.plusSeconds(one.timeoutSeconds()).toString());
             }
-            restored += ((Long) RESTORE.runNow(redis, arguments).get(0)).intValue();
+            restored += ((Long) RESTORE.runSync(redis, arguments).get(0)).intValue();
         }
         return restored;
     }
 
     /**
-     * Records completed tasks from Kafka, where nothing is known; fails if the turn has been lost.
+     * Records completed tasks from Kafka, where nothing is known; fails if the lock has been lost.
      *
      * @return the number recorded
      */
-    int recordCompleted(String turn, Map<Assignment, TaskResult> completed, Instant now) {
+    int recordCompleted(String lock, Map<Assignment, TaskResult> completed, Instant now) {
         int recorded = 0;
-        List<String> arguments = new ArrayList<>(List.of(turn));
+        List<String> arguments = new ArrayList<>(List.of(lock));
         for (Map.Entry<Assignment, TaskResult> one : completed.entrySet()) {
             Assignment assignment = one.getKey();
             TaskResult result = one.getValue();
@@ -203,26 +203,26 @@ final class Attempts {
             arguments.add(assignment.submittedAt().toString());
             arguments.add(result.result() == null ? "" : Json.text(result.result()));
             arguments.add((result.finishedAt() == null ? now : result.finishedAt()).toString());
-            if (arguments.size() > MAX_RESTORED_AT_ONCE) {
-                recorded += ((Long) RECORD_COMPLETED.runNow(redis, arguments).get(0)).intValue();
+            if (arguments.size() > RESTORE_BATCH) {
+                recorded += ((Long) RECORD_COMPLETED.runSync(redis, arguments).get(0)).intValue();
                 arguments.subList(1, arguments.size()).clear();
             }
         }
-        return recorded + ((Long) RECORD_COMPLETED.runNow(redis, arguments).get(0)).intValue();
+        return recorded + ((Long) RECORD_COMPLETED.runSync(redis, arguments).get(0)).intValue();
     }
 
-    /** Marks the index complete at the end of a turn; fails if the turn has been lost. */
-    void indexIsComplete(String turn, Instant now) {
-        END_TURN.runNow(redis, List.of(turn, now.toString()));
+    /** Marks the index complete and releases the lock; fails if the lock has been lost. */
+    void markIndexComplete(String lock, Instant now) {
+        RELEASE_LOCK.runSync(redis, List.of(lock, now.toString()));
     }
 
-    /** Ends the turn, if it is still held. */
-    void endTurn(String turn) {
-        END_TURN.runNow(redis, List.of(turn, ""));
+    /** Releases the lock, if it is still held. */
+    void releaseLock(String lock) {
+        RELEASE_LOCK.runSync(redis, List.of(lock, ""));
     }
 
     /** Announces that Redis has been rebuilt, and has no record of waiting tasks. */
-    void tellRebuilt() {
+    void publishRebuilt() {
         redis.sync().publish(redis.channel(Keys.AGENT_EVENTS), "{\"rebuilt\":true}");
     }
 
@@ -236,7 +236,7 @@ final class Attempts {
      * Marks all agents due for a check of their deadlines. Deadlines may be missing for assignments made by an earlier version, or after
      * Redis was restored from an old file.
      */
-    void letAllBeDue() {
+    void markAllDue() {
         Set<String> agentIds = redis.sync().smembers(Keys.KNOWN_AGENTS);
         if (!agentIds.isEmpty()) {
             redis.sync()
@@ -250,13 +250,13 @@ final class Attempts {
     }
 
     /**
-     * Overdue assignments of an agent, or {@value #MOST_AT_ONCE} of them beside those known to be reported. As long as it holds any assignment, the agent is due again: at once if some were
-     * overdue, else at its next deadline, or within a minute.
+     * Overdue assignments of an agent, or {@value #MAX_BATCH} of them beside those known to be reported. As long as it holds any
+     * assignment, the agent is due again: at once if some were overdue, else at its next deadline, or within a minute.
      */
     List<Held> overdue(String agentId, Instant now, Set<String> reported) {
-        Instant next = now.plus(LOOK_AGAIN);
-        Long count = (Long) LOOK_AT_DEADLINES
-                .runNow(redis, List.of(agentId, String.valueOf(next.toEpochMilli())))
+        Instant next = now.plus(RECHECK_DELAY);
+        Long count = (Long) SCHEDULE_DEADLINE_CHECK
+                .runSync(redis, List.of(agentId, String.valueOf(next.toEpochMilli())))
                 .get(0);
         if (count == 0) {
             return List.of();
@@ -269,14 +269,14 @@ final class Attempts {
                 Map<String, String> task = states.find(one.taskId()).orElse(Map.of());
                 Held live = live(agentId, one, noted.getValue(), task);
                 // A later attempt of the same agent has its own deadline.
-                if (live == null || !one.isSpoilt() && live.attempt() != one.attempt()) {
+                if (live == null || !one.isCorrupt() && live.attempt() != one.attempt()) {
                     continue;
                 }
                 one = one.afterProgress(task.get("progress_at"), task.get("timeout_seconds"));
                 if (!one.deadline().isAfter(now)) {
                     overdue.add(live);
                     unreported += reported.contains(live.assignmentId()) ? 0 : 1;
-                    if (unreported == MOST_AT_ONCE) {
+                    if (unreported == MAX_BATCH) {
                         break;
                     }
                 }
@@ -289,21 +289,21 @@ final class Attempts {
     }
 
     /** Deletes some of the completed tasks whose retention has expired; false if there are none. */
-    boolean forget() {
-        List<String> arguments = List.of(String.valueOf(taskRetention.toSeconds()), FORGOTTEN_AT_ONCE);
-        return (Long) FORGET.runNow(redis, arguments).get(0) > 0;
+    boolean deleteExpired() {
+        List<String> arguments = List.of(String.valueOf(taskRetention.toSeconds()), DELETE_BATCH);
+        return (Long) DELETE_EXPIRED.runSync(redis, arguments).get(0) > 0;
     }
 
     /** A live attempt, with what Redis knows of it. */
     Held held(String taskId, int attempt, String agentId) {
-        String note = redis.readHashNow(Keys.inflight(agentId), read -> read.hget(Keys.inflight(agentId), taskId));
+        String note = redis.readHashSync(Keys.inflight(agentId), read -> read.hget(Keys.inflight(agentId), taskId));
         if (note != null) {
             HeldAssignment held = HeldAssignment.read(taskId, note);
             if (held.attempt() == attempt) {
                 return new Held(taskId, attempt, agentId, held.assignedAt(), origin(held));
             }
         }
-        String time = redis.readHashNow(Keys.task(taskId), read -> read.hget(Keys.task(taskId), "assigned_at"));
+        String time = redis.readHashSync(Keys.task(taskId), read -> read.hget(Keys.task(taskId), "assigned_at"));
         return new Held(taskId, attempt, agentId, time(time), null);
     }
 
@@ -319,13 +319,13 @@ final class Attempts {
     Map<String, Instant> lostAgents() {
         Map<String, Instant> lost = new HashMap<>();
         redis.sync()
-                .zrangeWithScores(Keys.GONE_AGENTS, 0, -1)
+                .zrangeWithScores(Keys.LOST_AGENTS, 0, -1)
                 .forEach(one -> lost.put(one.getValue(), Instant.ofEpochMilli((long) one.getScore())));
         return lost;
     }
 
     /**
-     * Unsettled assignments that an agent was given before a time, at most {@value #MOST_AT_ONCE} beside those known to be reported. Later
+     * Unsettled assignments that an agent was given before a time, at most {@value #MAX_BATCH} beside those known to be reported. Later
      * ones belong to the agent after its return.
      */
     List<Held> heldSince(String agentId, Instant lostAt, Set<String> reported) {
@@ -340,7 +340,7 @@ final class Attempts {
             if (held != null && !held.assignedAt().isAfter(lostAt)) {
                 all.add(held);
                 unreported += reported.contains(held.assignmentId()) ? 0 : 1;
-                if (unreported == MOST_AT_ONCE) {
+                if (unreported == MAX_BATCH) {
                     break;
                 }
             }
@@ -349,12 +349,12 @@ final class Attempts {
     }
 
     /** Records that all assignments held when the agent was lost have been given back. */
-    void noLongerLost(String agentId, Instant lostAt) {
-        NO_LONGER_GONE.runNow(redis, List.of(agentId, String.valueOf(lostAt.toEpochMilli())));
+    void clearLost(String agentId, Instant lostAt) {
+        CLEAR_LOST.runSync(redis, List.of(agentId, String.valueOf(lostAt.toEpochMilli())));
     }
 
     private Map<String, String> notesOf(String agentId) {
-        return redis.readHashNow(Keys.inflight(agentId), read -> read.hgetall(Keys.inflight(agentId)));
+        return redis.readHashSync(Keys.inflight(agentId), read -> read.hgetall(Keys.inflight(agentId)));
     }
 
     /**
@@ -371,10 +371,10 @@ final class Attempts {
                     Instant.parse(task.get("assigned_at")),
                     noted.attempt() == attempt ? origin(noted) : null);
         }
-        if (task.isEmpty() && !noted.isSpoilt()) {
+        if (task.isEmpty() && !noted.isCorrupt()) {
             return new Held(noted.taskId(), noted.attempt(), agentId, noted.assignedAt(), origin(noted));
         }
-        DROP_HELD.runNow(redis, List.of(agentId, noted.taskId(), note));
+        DROP_HELD.runSync(redis, List.of(agentId, noted.taskId(), note));
         return null;
     }
 

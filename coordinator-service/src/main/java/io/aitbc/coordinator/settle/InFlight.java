@@ -38,10 +38,11 @@ final class InFlight {
     private static final Logger log = LoggerFactory.getLogger(InFlight.class);
 
     /** Older attempts have been given back: none takes longer without a progress report. */
-    private static final Duration OLDEST = Duration.ofDays(4);
+    private static final Duration MAX_ATTEMPT_AGE = Duration.ofDays(4);
 
     /** Search windows for attempts that are reported but not settled: most take minutes. */
-    private static final List<Duration> LOOK_BACK = List.of(Duration.ofMinutes(5), Duration.ofHours(1), OLDEST);
+    private static final List<Duration> SEARCH_WINDOWS =
+            List.of(Duration.ofMinutes(5), Duration.ofHours(1), MAX_ATTEMPT_AGE);
 
     /** Results are stamped by the broker, assignments by a coordinator. */
     private static final Duration CLOCK_SLACK = Duration.ofMinutes(5);
@@ -93,19 +94,19 @@ final class InFlight {
         try (TopicHistory history = new TopicHistory(clients);
                 TopicHistory results = new TopicHistory(clients, IsolationLevel.READ_COMMITTED)) {
             Map<TopicPartition, Long> committed = committedByAgents();
-            Map<TopicPartition, Long> starts = history.since(committed.keySet(), now.minus(OLDEST));
+            Map<TopicPartition, Long> starts = history.since(committed.keySet(), now.minus(MAX_ATTEMPT_AGE));
             starts.replaceAll((partition, start) -> Math.max(start, committed.get(partition)));
-            history.read(starts, record -> take(record, newest, cancelled));
-            takeReported(history, rebuiltFrom, committed.keySet(), now, newest, cancelled);
+            history.read(starts, record -> add(record, newest, cancelled));
+            addReported(history, rebuiltFrom, committed.keySet(), now, newest, cancelled);
             newest.values().removeIf(assignment -> cancelled.contains(assignment.assignmentId()));
             if (!newest.isEmpty()) {
-                forgetSettled(results, rebuiltFrom, unsettledFrom, newest, completed);
+                removeSettled(results, rebuiltFrom, unsettledFrom, newest, completed);
             }
         }
         return new Found(newest.values(), completed);
     }
 
-    private static void take(
+    private static void add(
             ConsumerRecord<byte[], byte[]> record, Map<String, Assignment> newest, Set<String> cancelled) {
         try {
             JsonNode message = Json.read(record.value() == null ? new byte[0] : record.value(), JsonNode.class);
@@ -125,7 +126,7 @@ final class InFlight {
      * Finds attempts whose result was reported after given offsets. Agents commit what they have reported, so the assignment may lie before
      * the committed offset. It is searched for in growing windows; a result without an assignment is ignored as foreign.
      */
-    private void takeReported(
+    private void addReported(
             TopicHistory history,
             Map<TopicPartition, Long> from,
             Set<TopicPartition> agents,
@@ -140,13 +141,13 @@ final class InFlight {
             }
         });
         newest.values().forEach(assignment -> missing.remove(assignment.assignmentId()));
-        for (Duration back : LOOK_BACK) {
+        for (Duration back : SEARCH_WINDOWS) {
             if (missing.isEmpty()) {
                 return;
             }
             Map<TopicPartition, Long> starts = history.since(Set.copyOf(missing.values()), now.minus(back));
             Map<String, Assignment> found = new HashMap<>();
-            history.read(starts, record -> take(record, found, cancelled));
+            history.read(starts, record -> add(record, found, cancelled));
             found.values().stream()
                     .filter(assignment -> missing.remove(assignment.assignmentId()) != null)
                     .forEach(assignment -> newest.merge(
@@ -156,7 +157,7 @@ final class InFlight {
         }
     }
 
-    private void forgetSettled(
+    private void removeSettled(
             TopicHistory history,
             Map<TopicPartition, Long> rebuiltFrom,
             Map<TopicPartition, Long> unsettledFrom,

@@ -1,6 +1,6 @@
 package io.aitbc.coordinator.settle;
 
-import io.aitbc.coordinator.background.Recurring;
+import io.aitbc.coordinator.background.PeriodicJob;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.registry.HeartbeatArchive;
@@ -23,44 +23,44 @@ import org.slf4j.LoggerFactory;
  */
 final class IndexRebuild implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(IndexRebuild.class);
-    private static final Duration LOOK_EVERY = Duration.ofMillis(500);
+    private static final Duration CHECK_INTERVAL = Duration.ofMillis(500);
 
     /** Time for assignments granted just before to reach the agents' topics. */
-    private static final Duration ON_ITS_WAY = Duration.ofSeconds(2);
+    private static final Duration PUBLICATION_DELAY = Duration.ofSeconds(2);
 
     /** Delay of the second search, for assignments delayed longer by a paused coordinator. */
-    private static final Duration LATECOMERS_AFTER = Duration.ofSeconds(10);
+    private static final Duration SECOND_SEARCH_DELAY = Duration.ofSeconds(10);
 
-    /** Expiry of a turn whose coordinator has died. */
-    private static final Duration LASTS_AT_MOST = Duration.ofMinutes(2);
+    /** Expiry of a lock whose coordinator has died. */
+    private static final Duration LOCK_TTL = Duration.ofMinutes(2);
 
     private final Redis redis;
-    private final SpoiltKeys spoiltKeys;
+    private final CorruptKeys corruptKeys;
     private final HeartbeatArchive heartbeats;
     private final InFlight inFlight;
     private final Attempts attempts;
     private final Clock clock;
-    private final Recurring looking = new Recurring("index", LOOK_EVERY, this::look, () -> {});
+    private final PeriodicJob job = new PeriodicJob("index", CHECK_INTERVAL, this::check, () -> {});
     /** Monotonic ({@link System#nanoTime}), so that a clock set back does not prolong the wait. */
     private @Nullable Long missingSince;
 
-    private @Nullable Long latecomersAt;
+    private @Nullable Long secondSearchAt;
     /** Where unsettled results began when this coordinator rebuilt the index. Empty after it has looked for latecomers. */
     private Map<TopicPartition, Long> rebuiltFrom = Map.of();
 
     private interface Step {
-        void run(String turn, Instant now) throws InterruptedException;
+        void run(String lock, Instant now) throws InterruptedException;
     }
 
     IndexRebuild(
             Redis redis,
-            SpoiltKeys spoiltKeys,
+            CorruptKeys corruptKeys,
             HeartbeatArchive heartbeats,
             InFlight inFlight,
             Attempts attempts,
             Clock clock) {
         this.redis = redis;
-        this.spoiltKeys = spoiltKeys;
+        this.corruptKeys = corruptKeys;
         this.heartbeats = heartbeats;
         this.inFlight = inFlight;
         this.attempts = attempts;
@@ -68,35 +68,35 @@ final class IndexRebuild implements AutoCloseable {
     }
 
     void start() {
-        looking.start();
+        job.start();
     }
 
     @Override
     public void close() {
-        looking.close();
+        job.close();
     }
 
-    List<String> troubles() {
-        return looking.troubles();
+    List<String> problems() {
+        return job.problems();
     }
 
-    private void look() throws InterruptedException {
+    private void check() throws InterruptedException {
         long time = System.nanoTime();
-        if (spoiltKeys.look(clock.instant()) && latecomersAt == null) {
-            latecomersAt = time + ON_ITS_WAY.toNanos();
+        if (corruptKeys.check(clock.instant()) && secondSearchAt == null) {
+            secondSearchAt = time + PUBLICATION_DELAY.toNanos();
         }
         if (isComplete()) {
             missingSince = null;
-            if (latecomersAt != null && time - latecomersAt >= 0) {
-                alone(this::lookForLatecomers);
+            if (secondSearchAt != null && time - secondSearchAt >= 0) {
+                withLock(this::searchAgain);
             }
             return;
         }
         if (missingSince == null) {
             missingSince = time;
         }
-        if (time - missingSince >= ON_ITS_WAY.toNanos() || !inFlight.isPossible()) {
-            alone(this::rebuild);
+        if (time - missingSince >= PUBLICATION_DELAY.toNanos() || !inFlight.isPossible()) {
+            withLock(this::rebuild);
         }
     }
 
@@ -104,35 +104,35 @@ final class IndexRebuild implements AutoCloseable {
         return redis.sync().exists(Keys.INDEX_COMPLETE) == 1;
     }
 
-    /** Runs a step on one coordinator at a time. The turn is held in Redis, and lost if that is emptied. */
-    private void alone(Step step) throws InterruptedException {
+    /** Runs a step on one coordinator at a time. The lock is held in Redis, and lost if that is emptied. */
+    private void withLock(Step step) throws InterruptedException {
         Instant now = clock.instant();
-        String turn = now + " " + UUID.randomUUID();
-        SetArgs ifNobodyElse = SetArgs.Builder.nx().px(LASTS_AT_MOST.toMillis());
-        if ("OK".equals(redis.sync().set(Keys.INDEX_REBUILDING, turn, ifNobodyElse))) {
+        String lock = now + " " + UUID.randomUUID();
+        SetArgs lockArgs = SetArgs.Builder.nx().px(LOCK_TTL.toMillis());
+        if ("OK".equals(redis.sync().set(Keys.INDEX_REBUILDING, lock, lockArgs))) {
             try {
-                step.run(turn, now);
+                step.run(lock, now);
             } finally {
-                attempts.endTurn(turn);
+                attempts.releaseLock(lock);
             }
         }
     }
 
-    private void rebuild(String turn, Instant now) throws InterruptedException {
+    private void rebuild(String lock, Instant now) throws InterruptedException {
         if (isComplete()) {
             // Another coordinator has rebuilt it meanwhile.
             return;
         }
         // If this fails because Kafka is unavailable, assignments on their way may be delayed too: wait again.
         missingSince = null;
-        int agents = heartbeats.noteAgain(now);
+        int agents = heartbeats.replay(now);
         rebuiltFrom = inFlight.unsettledFrom();
         InFlight.Found found = inFlight.find(now, rebuiltFrom);
-        int restored = attempts.restore(turn, found.live(), now);
-        int completed = attempts.recordCompleted(turn, found.completed(), now);
-        attempts.indexIsComplete(turn, clock.instant());
-        attempts.tellRebuilt();
-        latecomersAt = System.nanoTime() + LATECOMERS_AFTER.toNanos();
+        int restored = attempts.restore(lock, found.live(), now);
+        int completed = attempts.recordCompleted(lock, found.completed(), now);
+        attempts.markIndexComplete(lock, clock.instant());
+        attempts.publishRebuilt();
+        secondSearchAt = System.nanoTime() + SECOND_SEARCH_DELAY.toNanos();
         log.atInfo()
                 .addKeyValue("agents", agents)
                 .addKeyValue("in_flight", restored)
@@ -141,13 +141,13 @@ final class IndexRebuild implements AutoCloseable {
                 .log("Rebuilt the index in Redis from Kafka");
     }
 
-    private void lookForLatecomers(String turn, Instant now) throws InterruptedException {
+    private void searchAgain(String lock, Instant now) throws InterruptedException {
         // An agent may have been set aside too.
-        heartbeats.noteAgain(now);
+        heartbeats.replay(now);
         InFlight.Found found = inFlight.find(now, rebuiltFrom.isEmpty() ? inFlight.unsettledFrom() : rebuiltFrom);
-        int restored = attempts.restore(turn, found.live(), now);
-        int completed = attempts.recordCompleted(turn, found.completed(), now);
-        latecomersAt = null;
+        int restored = attempts.restore(lock, found.live(), now);
+        int completed = attempts.recordCompleted(lock, found.completed(), now);
+        secondSearchAt = null;
         rebuiltFrom = Map.of();
         if (restored + completed > 0) {
             log.atInfo()

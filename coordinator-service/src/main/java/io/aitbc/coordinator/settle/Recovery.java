@@ -2,8 +2,8 @@ package io.aitbc.coordinator.settle;
 
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Topics;
-import io.aitbc.coordinator.background.Pace;
-import io.aitbc.coordinator.background.Recurring;
+import io.aitbc.coordinator.background.PeriodicJob;
+import io.aitbc.coordinator.background.RateLimiter;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import java.time.Clock;
 import java.time.Duration;
@@ -29,14 +29,14 @@ import org.slf4j.LoggerFactory;
  */
 final class Recovery implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(Recovery.class);
-    private static final Duration EVERY = Duration.ofSeconds(1);
+    private static final Duration INTERVAL = Duration.ofSeconds(1);
     /** Maximum age of the search; after that it is repeated before the next agent. */
-    private static final Duration SEARCH_COUNTS_FOR = Duration.ofSeconds(2);
+    private static final Duration SEARCH_TTL = Duration.ofSeconds(2);
 
-    private static final Duration LOOK_AT_ALL_EVERY = Duration.ofMinutes(10);
+    private static final Duration FULL_CHECK_INTERVAL = Duration.ofMinutes(10);
 
     private final Attempts attempts;
-    private final GiveBack giveBack;
+    private final Requeuer requeuer;
     private final AssignmentArchive archive;
     private final UnreadResults unread;
     /** Candidates of this round, where unsettled results began before it, what the last search found reported, and when it ended. */
@@ -47,8 +47,8 @@ final class Recovery implements AutoCloseable {
     private long searchedAt;
     private final Predicate<String> ownsAgent;
     private final Clock clock;
-    private final Pace looksAtAll = new Pace(LOOK_AT_ALL_EVERY);
-    private final Recurring recovering = new Recurring("recovery", EVERY, this::runOnce, this::closeConsumers);
+    private final RateLimiter fullCheckLimiter = new RateLimiter(FULL_CHECK_INTERVAL);
+    private final PeriodicJob job = new PeriodicJob("recovery", INTERVAL, this::runOnce, this::closeConsumers);
 
     /** @param ownsAgent whether this coordinator monitors an agent */
     Recovery(
@@ -56,11 +56,11 @@ final class Recovery implements AutoCloseable {
             Admin admin,
             Topics topics,
             Attempts attempts,
-            GiveBack giveBack,
+            Requeuer requeuer,
             Predicate<String> ownsAgent,
             Clock clock) {
         this.attempts = attempts;
-        this.giveBack = giveBack;
+        this.requeuer = requeuer;
         this.archive = new AssignmentArchive(clients, topics);
         this.unread = new UnreadResults(clients, admin, topics);
         this.ownsAgent = ownsAgent;
@@ -68,16 +68,16 @@ final class Recovery implements AutoCloseable {
     }
 
     void start() {
-        recovering.start();
+        job.start();
     }
 
     @Override
     public void close() {
-        recovering.close();
+        job.close();
     }
 
-    List<String> troubles() {
-        return recovering.troubles();
+    List<String> problems() {
+        return job.problems();
     }
 
     private void closeConsumers() {
@@ -86,8 +86,8 @@ final class Recovery implements AutoCloseable {
     }
 
     private void runOnce() throws InterruptedException {
-        if (looksAtAll.isDue()) {
-            attempts.letAllBeDue();
+        if (fullCheckLimiter.tryAcquire()) {
+            attempts.markAllDue();
         }
         List<String> agentsDue = own(attempts.agentsDue(clock.instant()));
         Map<String, Instant> lostAgents = attempts.lostAgents();
@@ -113,8 +113,8 @@ final class Recovery implements AutoCloseable {
                 .collect(Collectors.toSet());
         search();
         List<KafkaException> failures = new ArrayList<>();
-        forEach(overdue, failures, (agentId, held) -> giveBackOverdue(unreported(held)));
-        forEach(lost, failures, (agentId, held) -> giveBackAll(agentId, lostAgents.get(agentId), held));
+        forEach(overdue, failures, (agentId, held) -> requeueOverdue(unreported(held)));
+        forEach(lost, failures, (agentId, held) -> requeueAll(agentId, lostAgents.get(agentId), held));
         if (!failures.isEmpty()) {
             throw failures.get(0);
         }
@@ -125,7 +125,7 @@ final class Recovery implements AutoCloseable {
     }
 
     private void search() throws InterruptedException {
-        reported = unread.among(candidates, unsettledFrom);
+        reported = unread.reportedAmong(candidates, unsettledFrom);
         searchedAt = System.nanoTime();
     }
 
@@ -144,7 +144,7 @@ final class Recovery implements AutoCloseable {
             throws InterruptedException {
         for (Map.Entry<String, List<Attempts.Held>> entry : byAgent.entrySet()) {
             try {
-                if (System.nanoTime() - searchedAt > SEARCH_COUNTS_FOR.toNanos()) {
+                if (System.nanoTime() - searchedAt > SEARCH_TTL.toNanos()) {
                     // This process may have been paused, and more results reported meanwhile.
                     search();
                 }
@@ -155,29 +155,29 @@ final class Recovery implements AutoCloseable {
         }
     }
 
-    private void giveBackOverdue(List<Attempts.Held> overdue) throws InterruptedException {
-        giveBack(overdue, NextStep.Ending.OVERDUE, "no result came before the deadline");
+    private void requeueOverdue(List<Attempts.Held> overdue) throws InterruptedException {
+        requeue(overdue, RetryDecision.FailureReason.OVERDUE, "no result came before the deadline");
     }
 
-    private void giveBackAll(String agentId, Instant lostAt, List<Attempts.Held> held) throws InterruptedException {
+    private void requeueAll(String agentId, Instant lostAt, List<Attempts.Held> held) throws InterruptedException {
         List<Attempts.Held> unreported = unreported(held);
-        if (giveBack(unreported, NextStep.Ending.AGENT_LOST, "agent " + agentId + " was lost")
+        if (requeue(unreported, RetryDecision.FailureReason.AGENT_LOST, "agent " + agentId + " was lost")
                 && unreported.size() == held.size()
-                && held.size() < Attempts.MOST_AT_ONCE) {
-            attempts.noLongerLost(agentId, lostAt);
+                && held.size() < Attempts.MAX_BATCH) {
+            attempts.clearLost(agentId, lostAt);
         }
     }
 
-    private boolean giveBack(List<Attempts.Held> held, NextStep.Ending ending, String reason)
+    private boolean requeue(List<Attempts.Held> held, RetryDecision.FailureReason failureReason, String reason)
             throws InterruptedException {
         if (held.isEmpty()) {
             return true;
         }
         log.atInfo().addKeyValue("tasks", held.size()).log("Giving back: {}", reason);
         String error = Json.text(reason);
-        return giveBack.giveBack(
+        return requeuer.requeue(
                 held.stream()
-                        .map(attempt -> new GiveBack.Ended(attempt, ending, error))
+                        .map(attempt -> new Requeuer.FailedAttempt(attempt, failureReason, error))
                         .toList(),
                 archive);
     }

@@ -3,7 +3,7 @@ package io.aitbc.coordinator.settle;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.TaskResult;
 import io.aitbc.contracts.Topics;
-import io.aitbc.coordinator.background.RareWarning;
+import io.aitbc.coordinator.background.ThrottledWarning;
 import io.aitbc.coordinator.intake.DeadLetters;
 import io.aitbc.coordinator.kafka.ConsumerLoop;
 import io.aitbc.coordinator.kafka.KafkaClients;
@@ -30,27 +30,27 @@ final class ResultLoop implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(ResultLoop.class);
 
     private final Attempts attempts;
-    private final GiveBack giveBack;
+    private final Requeuer requeuer;
     private final AssignmentArchive archive;
     private final DeadLetters deadLetters;
     private final SettleMeters meters;
     private final Traces traces;
     private final Clock clock;
     private final ConsumerLoop loop;
-    private final RareWarning unknown = new RareWarning(log, "{} results of unknown tasks ignored: {}");
+    private final ThrottledWarning unknown = new ThrottledWarning(log, "{} results of unknown tasks ignored: {}");
 
     ResultLoop(
             KafkaClients clients,
             SharedTopics shared,
             Topics topics,
             Attempts attempts,
-            GiveBack giveBack,
+            Requeuer requeuer,
             DeadLetters deadLetters,
             SettleMeters meters,
             Traces traces,
             Clock clock) {
         this.attempts = attempts;
-        this.giveBack = giveBack;
+        this.requeuer = requeuer;
         this.archive = new AssignmentArchive(clients, topics);
         this.deadLetters = deadLetters;
         this.meters = meters;
@@ -74,8 +74,8 @@ final class ResultLoop implements AutoCloseable {
         return topics.prefix() + "agent-coordinator.results";
     }
 
-    List<String> troubles() {
-        return loop.troubles();
+    List<String> problems() {
+        return loop.problems();
     }
 
     private static ConsumerLoop.Source source(KafkaClients clients, SharedTopics shared, Topics topics) {
@@ -101,7 +101,7 @@ final class ResultLoop implements AutoCloseable {
         if (!results.isEmpty()) {
             settle(results, steps);
             for (int i = 0; i < results.size(); i++) {
-                tellOfExecution(results.get(i), steps.get(i).parent());
+                traceExecution(results.get(i), steps.get(i).parent());
             }
         }
         // Last: all of this is repeated if Redis fails, and a dead letter is written each time.
@@ -120,9 +120,9 @@ final class ResultLoop implements AutoCloseable {
     }
 
     /** Traces executions on behalf of agents: they only need to pass on the header. */
-    private void tellOfExecution(TaskResult result, @Nullable String trace) {
+    private void traceExecution(TaskResult result, @Nullable String trace) {
         if (result.startedAt() != null && result.finishedAt() != null) {
-            traces.did("execute", result.taskId(), trace, result.startedAt(), result.finishedAt(), result.agentId());
+            traces.record("execute", result.taskId(), trace, result.startedAt(), result.finishedAt(), result.agentId());
         }
     }
 
@@ -133,26 +133,28 @@ final class ResultLoop implements AutoCloseable {
 
     private void settle(List<TaskResult> results) throws InterruptedException {
         Instant now = clock.instant();
-        List<Attempts.Settlement> settlements = attempts.settle(results, now);
-        List<GiveBack.Ended> inVain = new ArrayList<>();
+        List<Attempts.SettleOutcome> settlements = attempts.settle(results, now);
+        List<Requeuer.FailedAttempt> failed = new ArrayList<>();
         for (int i = 0; i < results.size(); i++) {
             meters.settled(results.get(i), settlements.get(i));
-            if (settlements.get(i) == Attempts.Settlement.UNKNOWN) {
-                unknown.about(results.get(i).assignmentId() + " from "
+            if (settlements.get(i) == Attempts.SettleOutcome.UNKNOWN) {
+                unknown.add(results.get(i).assignmentId() + " from "
                         + results.get(i).agentId());
             }
-            if (settlements.get(i) == Attempts.Settlement.TO_GIVE_BACK) {
-                inVain.add(ended(results.get(i)));
+            if (settlements.get(i) == Attempts.SettleOutcome.TO_REQUEUE) {
+                failed.add(ended(results.get(i)));
             }
         }
-        giveBack.giveBack(inVain, archive);
-        unknown.say(now);
+        requeuer.requeue(failed, archive);
+        unknown.flush(now);
     }
 
-    private GiveBack.Ended ended(TaskResult result) {
-        return new GiveBack.Ended(
+    private Requeuer.FailedAttempt ended(TaskResult result) {
+        return new Requeuer.FailedAttempt(
                 attempts.held(result.taskId(), result.attempt(), result.agentId()),
-                result.status() == TaskResult.Status.REJECTED ? NextStep.Ending.REJECTED : NextStep.Ending.FAILED,
+                result.status() == TaskResult.Status.REJECTED
+                        ? RetryDecision.FailureReason.REJECTED
+                        : RetryDecision.FailureReason.FAILED,
                 Json.text(result.error() == null ? "the agent gave no reason" : result.error()));
     }
 }

@@ -1,6 +1,6 @@
 package io.aitbc.coordinator.settle;
 
-import io.aitbc.coordinator.background.Recurring;
+import io.aitbc.coordinator.background.PeriodicJob;
 import java.time.Duration;
 import java.util.List;
 
@@ -9,34 +9,34 @@ import java.util.List;
  * tasks that end otherwise are few, and have a TTL.
  */
 final class Retention implements AutoCloseable {
-    private static final Duration EVERY = Duration.ofSeconds(1);
+    private static final Duration INTERVAL = Duration.ofSeconds(1);
 
     /** Limit per second, at a thousand tasks and a few more per call: leaves the rest of Redis's time to others. */
-    private static final int MOST_CALLS = 50;
+    private static final int MAX_CALLS = 50;
 
     private final Attempts attempts;
-    private final Recurring forgetting = new Recurring("retention", EVERY, this::forget, () -> {});
+    private final PeriodicJob job = new PeriodicJob("retention", INTERVAL, this::deleteExpired, () -> {});
 
     Retention(Attempts attempts) {
         this.attempts = attempts;
     }
 
     void start() {
-        forgetting.start();
+        job.start();
     }
 
     @Override
     public void close() {
-        forgetting.close();
+        job.close();
     }
 
-    List<String> troubles() {
-        return forgetting.troubles();
+    List<String> problems() {
+        return job.problems();
     }
 
-    private void forget() {
-        for (int calls = 0; calls < MOST_CALLS; calls++) {
-            if (!attempts.forget()) {
+    private void deleteExpired() {
+        for (int calls = 0; calls < MAX_CALLS; calls++) {
+            if (!attempts.deleteExpired()) {
                 return;
             }
         }

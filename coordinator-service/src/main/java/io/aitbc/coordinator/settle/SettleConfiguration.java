@@ -42,14 +42,14 @@ class SettleConfiguration {
         SettleMeters meters = new SettleMeters(meterRegistry);
         Attempts attempts = new Attempts(redis, settings.taskRetention());
         // Two threads give back, each with its own generator: RandomGenerator.getDefault() is not thread-safe.
-        GiveBack ofResults = new GiveBack(
+        Requeuer ofResults = new Requeuer(
                 attempts, queue, tasks, deadLetters, topics, settings, meters, clock, RandomGenerator.getDefault());
-        GiveBack ofRecovery = new GiveBack(
+        Requeuer ofRecovery = new Requeuer(
                 attempts, queue, tasks, deadLetters, topics, settings, meters, clock, RandomGenerator.getDefault());
         return new Settlement(
                 new IndexRebuild(
                         redis,
-                        new SpoiltKeys(redis, registry),
+                        new CorruptKeys(redis, registry),
                         heartbeatArchive,
                         new InFlight(clients, admin, topics),
                         attempts,

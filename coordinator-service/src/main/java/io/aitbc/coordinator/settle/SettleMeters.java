@@ -21,19 +21,19 @@ final class SettleMeters {
     };
 
     /** Upper bound for durations reported by agents, which may be arbitrary. */
-    private static final Duration LONGEST_CREDIBLE = Duration.ofDays(30);
+    private static final Duration MAX_CREDIBLE = Duration.ofDays(30);
 
     private final Counter completed;
     private final Counter late;
     private final Counter unknown;
     private final Counter retries;
-    private final Map<NextStep.Ending, Counter> inVain = new EnumMap<>(NextStep.Ending.class);
+    private final Map<RetryDecision.FailureReason, Counter> failed = new EnumMap<>(RetryDecision.FailureReason.class);
     private final Timer execution;
 
     SettleMeters(MeterRegistry registry) {
         completed = ended(registry, "completed");
-        for (NextStep.Ending ending : NextStep.Ending.values()) {
-            inVain.put(ending, ended(registry, ending.name().toLowerCase(Locale.ROOT)));
+        for (RetryDecision.FailureReason failureReason : RetryDecision.FailureReason.values()) {
+            failed.put(failureReason, ended(registry, failureReason.name().toLowerCase(Locale.ROOT)));
         }
         late = Counter.builder("coordinator.late.results")
                 .description("Results ignored because their attempt was no longer live")
@@ -50,32 +50,32 @@ final class SettleMeters {
                 .register(registry);
     }
 
-    private static Counter ended(MeterRegistry registry, String ending) {
+    private static Counter ended(MeterRegistry registry, String failureReason) {
         return Counter.builder("coordinator.attempts.ended")
                 .description("Ended attempts, by how they ended")
-                .tag("ending", ending)
+                .tag("ending", failureReason)
                 .register(registry);
     }
 
-    void settled(TaskResult result, Attempts.Settlement settlement) {
+    void settled(TaskResult result, Attempts.SettleOutcome settlement) {
         switch (settlement) {
             case COMPLETED -> {
                 completed.increment();
                 if (result.startedAt() != null && result.finishedAt() != null) {
                     Duration took = Duration.between(result.startedAt(), result.finishedAt());
-                    if (!took.isNegative() && took.compareTo(LONGEST_CREDIBLE) <= 0) {
+                    if (!took.isNegative() && took.compareTo(MAX_CREDIBLE) <= 0) {
                         execution.record(took);
                     }
                 }
             }
             case LATE -> late.increment();
             case UNKNOWN -> unknown.increment();
-            case PROGRESSED, TO_GIVE_BACK -> {}
+            case PROGRESSED, TO_REQUEUE -> {}
         }
     }
 
-    void givenBack(NextStep.Ending ending, boolean again) {
-        inVain.get(ending).increment();
+    void attemptEnded(RetryDecision.FailureReason failureReason, boolean again) {
+        failed.get(failureReason).increment();
         if (again) {
             retries.increment();
         }

@@ -1,12 +1,12 @@
 package io.aitbc.coordinator.settle;
 
-import io.aitbc.coordinator.background.Part;
+import io.aitbc.coordinator.background.BackgroundService;
 import java.util.List;
 import java.util.stream.Stream;
 import org.apache.kafka.common.utils.Utils;
 
 /** The parts that end attempts, by a result or for lack of one, restore live attempts after Redis has lost them, and delete ended tasks. */
-public final class Settlement implements Part {
+public final class Settlement implements BackgroundService {
     private final IndexRebuild index;
     private final ResultLoop results;
     private final Recovery recovery;
@@ -36,8 +36,8 @@ public final class Settlement implements Part {
     }
 
     @Override
-    public List<String> troubles() {
-        return Stream.of(index.troubles(), results.troubles(), recovery.troubles(), retention.troubles())
+    public List<String> problems() {
+        return Stream.of(index.problems(), results.problems(), recovery.problems(), retention.problems())
                 .flatMap(List::stream)
                 .toList();
     }

@@ -68,7 +68,8 @@ final class UnreadResults implements AutoCloseable {
      * @param unsettled {@link #unsettledFrom()}, queried before Redis was asked for the attempts: a result is then found here, or was
      *     settled before Redis answered
      */
-    Set<String> among(Set<String> assignmentIds, Map<TopicPartition, Long> unsettled) throws InterruptedException {
+    Set<String> reportedAmong(Set<String> assignmentIds, Map<TopicPartition, Long> unsettled)
+            throws InterruptedException {
         if (assignmentIds.isEmpty()) {
             return Set.of();
         }
@@ -136,7 +137,7 @@ final class UnreadResults implements AutoCloseable {
                 OffsetAndMetadata commit = entry.getValue();
                 if (commit != null
                         && entry.getKey().topic().equals(topics.results())
-                        && !CommitTag.isOfAnother(topicId, commit.metadata())) {
+                        && !CommitTag.isForOtherTopic(topicId, commit.metadata())) {
                     offsets.put(entry.getKey(), commit.offset());
                 }
             }

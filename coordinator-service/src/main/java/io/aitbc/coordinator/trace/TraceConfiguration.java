@@ -8,6 +8,6 @@ import org.springframework.context.annotation.Configuration;
 class TraceConfiguration {
     @Bean
     Traces traces(@Value("${otel.exporter.otlp.endpoint:}") String endpoint) {
-        return endpoint.isBlank() ? Traces.none() : Traces.toldTo(endpoint);
+        return endpoint.isBlank() ? Traces.none() : Traces.exportingTo(endpoint);
     }
 }

@@ -22,7 +22,7 @@ import org.jspecify.annotations.Nullable;
 public final class Traces implements AutoCloseable {
     private static final W3CTraceContextPropagator W3C = W3CTraceContextPropagator.getInstance();
 
-    private static final TextMapGetter<String> OF_TEXT = new TextMapGetter<>() {
+    private static final TextMapGetter<String> TEXT_GETTER = new TextMapGetter<>() {
         @Override
         public Iterable<String> keys(String trace) {
             return List.of(TaskHeaders.TRACEPARENT);
@@ -53,7 +53,7 @@ public final class Traces implements AutoCloseable {
      *
      * @param endpoint such as {@code http://collector:4318}
      */
-    static Traces toldTo(String endpoint) {
+    static Traces exportingTo(String endpoint) {
         Map<String, String> defaults = Map.of(
                 "otel.service.name", "agent-coordinator",
                 "otel.exporter.otlp.endpoint", endpoint,
@@ -87,7 +87,7 @@ public final class Traces implements AutoCloseable {
         var span = tracer.spanBuilder(name)
                 .setSpanKind(kind)
                 .setAttribute("task_id", taskId)
-                .setParent(W3C.extract(Context.root(), trace, OF_TEXT));
+                .setParent(W3C.extract(Context.root(), trace, TEXT_GETTER));
         if (at != null) {
             span.setStartTimestamp(at);
         }
@@ -98,7 +98,7 @@ public final class Traces implements AutoCloseable {
     }
 
     /** Records a completed span on behalf of an agent. */
-    public void did(String name, String taskId, @Nullable String trace, Instant from, Instant to, String agentId) {
+    public void record(String name, String taskId, @Nullable String trace, Instant from, Instant to, String agentId) {
         if (tracer != null && trace != null) {
             begin(name, SpanKind.CONSUMER, taskId, trace, from)
                     .with("agent_id", agentId)

@@ -8,7 +8,7 @@ if redis.call('EXISTS', 'index:complete') == 0 then
   return redis.error_reply('REBUILDING assignments are being restored from Kafka')
 end
 local task_id = ARGV[1]
-local task, seen = task_of(task_id)
+local task, seen = load_task(task_id)
 local status, attempt, agent_id = seen[1], tonumber(seen[2]) or 0, seen[3] or ''
 if not status then
   return { 'unknown', 0, '' }

@@ -13,7 +13,7 @@ local count = 0
 local held = {}
 for i = 5, #ARGV, 4 do
   local attempt = tonumber(ARGV[i + 1])
-  local task, seen = task_of(ARGV[i])
+  local task, seen = load_task(ARGV[i])
   local status, seen_attempt = seen[1], tonumber(seen[2]) or 0
   if ended[status] or (status and attempt < seen_attempt) then
     answer[#answer + 1] = 'before'

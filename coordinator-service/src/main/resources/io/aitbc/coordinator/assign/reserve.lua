@@ -18,10 +18,10 @@ local rulings, helds, answer = {}, {}, { '', '' }
 local agents = {}
 -- For each agent, the earliest deadline of its new assignments: written at the end, in one call for many.
 local deadlines = {}
-local most_at_once = 1000
+local max_batch = 1000
 local granted, retried, waited_ms = 0, 0, 0
 
-local function agent_of(id)
+local function load_agent(id)
   local known = agents[id]
   if not known then
     local fields = redis.call('HMGET', 'agent:' .. id, 'status', 'capacity')
@@ -85,12 +85,12 @@ for i, placement in ipairs(cjson.decode(ARGV[5])) do
   local task = 'task:' .. task_id
   local seen = redis.call('HMGET', task, 'status', 'attempt', 'agent_id', 'assigned_at')
   local status, seen_attempt, holder = seen[1], tonumber(seen[2]) or 0, seen[3]
-  local agent = agent_of(agent_id)
+  local agent = load_agent(agent_id)
   local timeout = placement[8]
   local deadline = deadline_of[timeout]
-  if not is_sound(status, seen[2], holder)
+  if not is_consistent(status, seen[2], holder)
     or status == 'assigned' and attempt == seen_attempt and not holds(holder, task_id, attempt, seen[4] or now, deadline) then
-    set_aside(task, 'status ' .. tostring(status) .. ', attempt ' .. tostring(seen[2]) .. ', agent ' .. tostring(holder))
+    quarantine(task, 'status ' .. tostring(status) .. ', attempt ' .. tostring(seen[2]) .. ', agent ' .. tostring(holder))
     status, seen_attempt = nil, 0
   end
   if ended[status] or (status and attempt < seen_attempt) then
@@ -119,7 +119,7 @@ for i, placement in ipairs(cjson.decode(ARGV[5])) do
         if agents[holder] then
           agents[holder].held = agents[holder].held - 1
         else
-          agent_of(holder)
+          load_agent(holder)
         end
         agents[holder].freed = true
       end
@@ -128,7 +128,7 @@ for i, placement in ipairs(cjson.decode(ARGV[5])) do
     agent.grants[n + 1] = task_id
     agent.grants[n + 2] = '{"attempt":' .. attempt .. ',"assigned_at":"' .. now .. '","deadline":"' .. deadline
       .. '","origin":"' .. placement[9] .. '"}'
-    if n >= most_at_once then
+    if n >= max_batch then
       write_grants(agent_id, agent)
     end
     call('HSET', task, 'task_id', task_id, 'status', 'assigned', 'attempt', attempt, 'agent_id', agent_id,
@@ -149,7 +149,7 @@ for id, agent in pairs(agents) do
   if agent.first_deadline then
     deadlines[#deadlines + 1] = agent.first_deadline
     deadlines[#deadlines + 1] = id
-    if #deadlines >= most_at_once then
+    if #deadlines >= max_batch then
       write_deadlines()
     end
   end

@@ -3,7 +3,7 @@
 -- KEYS   1 the channel of notices
 -- ARGV   1 task_id, 2 the attempt that failed last, 3 priority, 4 submitted_at, 5 the number of further attempts
 -- Returns its previous status ('unknown' if it has been forgotten), and its next attempt, 0 if it cannot be redriven
-local task, seen = task_of(ARGV[1], 'redriven')
+local task, seen = load_task(ARGV[1], 'redriven')
 local status, attempt = seen[1] or 'unknown', tonumber(seen[2]) or tonumber(ARGV[2])
 if status == 'queued' and tonumber(seen[4]) == attempt then
   return { status, attempt }

@@ -1,10 +1,10 @@
 -- Prepended to every script; replaces redis.call. A key of the wrong type, or a counter that is not a number, is quarantined, and the
--- script continues as if it had never existed. Quarantined data is kept as spoilt:{key} for a week and reported once, see SpoiltKeys.java.
+-- script continues as if it had never existed. Quarantined data is kept as spoilt:{key} for a week and reported once, see CorruptKeys.java.
 -- Guarantee: no error caused by a corrupt key reaches a script. Any other error does, for example when Redis refuses writes.
 local server, call = redis, redis.call
-local kept_s, most_reports, longest_quote = 604800, 1000, 100
+local quarantine_ttl_s, max_reports, max_quote_length = 604800, 1000, 100
 -- Clocks do not deviate this far: a later time was not written by a coordinator.
-local farthest_ms = 86400000
+local max_clock_error_ms = 86400000
 
 local function report(text)
   local reply = server.pcall('RPUSH', 'spoilt:log', text)
@@ -14,13 +14,13 @@ local function report(text)
     end
     call('RPUSH', 'spoilt:log', text)
   end
-  call('LTRIM', 'spoilt:log', -most_reports, -1)
+  call('LTRIM', 'spoilt:log', -max_reports, -1)
 end
 
-local function set_aside(key, why)
+local function quarantine(key, why)
   local aside = 'spoilt:' .. key
   call('RENAME', key, aside)
-  call('EXPIRE', aside, kept_s)
+  call('EXPIRE', aside, quarantine_ttl_s)
   if key == 'agents:events' then
     -- Do not restart at 1: subscribers that follow the numbers must detect the gap.
     call('SET', key, call('TIME')[1] .. '000')
@@ -29,7 +29,7 @@ local function set_aside(key, why)
 end
 
 -- Removes one field of a hash, or replaces its value.
-local function set_field_aside(key, field, instead)
+local function quarantine_field(key, field, instead)
   local value, aside = call('HGET', key, field), 'spoilt:' .. key
   local reply = server.pcall('HSET', aside, field, value)
   if type(reply) == 'table' then
@@ -38,23 +38,23 @@ local function set_field_aside(key, field, instead)
     end
     call('HSET', aside, field, value)
   end
-  call('EXPIRE', aside, kept_s)
+  call('EXPIRE', aside, quarantine_ttl_s)
   if instead then
     call('HSET', key, field, instead)
   else
     call('HDEL', key, field)
   end
-  report(key .. ' ' .. field .. ' (' .. string.sub(value, 1, longest_quote) .. ')')
+  report(key .. ' ' .. field .. ' (' .. string.sub(value, 1, max_quote_length) .. ')')
 end
 
 local function repair(err, command, key, field)
   if string.find(err, 'WRONGTYPE', 1, true) then
-    set_aside(key)
+    quarantine(key)
   elseif string.find(err, 'not an integer', 1, true) or string.find(err, 'would overflow', 1, true) then
     if command == 'HINCRBY' then
-      set_field_aside(key, field)
+      quarantine_field(key, field)
     else
-      set_aside(key, 'not a number')
+      quarantine(key, 'not a number')
     end
   end
 end
@@ -80,7 +80,7 @@ end
 local ended = { completed = true, failed = true, failing = true, cancelled = true, expired = true }
 
 -- Whether status, attempt and agent of a task, as read, are consistent; all are missing for an unknown task.
-local function is_sound(status, attempt, agent_id)
+local function is_consistent(status, attempt, agent_id)
   if status == 'assigned' or status == 'queued' then
     return number(attempt) and (agent_id or status == 'queued')
   end
@@ -89,18 +89,18 @@ end
 
 -- Returns the key of a task, and its status, attempt, agent and further fields. If these are inconsistent, the task
 -- becomes unknown.
-local function task_of(id, ...)
+local function load_task(id, ...)
   local task = 'task:' .. id
   local seen = redis.call('HMGET', task, 'status', 'attempt', 'agent_id', ...)
-  if not is_sound(seen[1], seen[2], seen[3]) then
-    set_aside(task, 'status ' .. tostring(seen[1]) .. ', attempt ' .. tostring(seen[2]))
+  if not is_consistent(seen[1], seen[2], seen[3]) then
+    quarantine(task, 'status ' .. tostring(seen[1]) .. ', attempt ' .. tostring(seen[2]))
     seen = {}
   end
   return task, seen
 end
 
 -- Restores a lost task from the attempt an agent holds; returns false if the agent does not hold it.
-local function revive(task_id, attempt, agent_id)
+local function restore_from_agent(task_id, attempt, agent_id)
   local note = redis.call('HGET', 'agent:' .. agent_id .. ':inflight', task_id)
   local read, held = pcall(cjson.decode, note or '')
   if not read or type(held) ~= 'table' or held.attempt ~= attempt or not (held.assigned_at and held.deadline) then

@@ -7,15 +7,15 @@ local kinds = {
   ['agents:deadlines'] = 'zset', ['agents:departed'] = 'zset', ['agents:events'] = 'string', ['tasks:completed'] = 'list',
   ['stats:tasks'] = 'hash', ['stats:agents'] = 'hash', ['stats:coordinators'] = 'hash', ['index:rebuilding'] = 'string',
 }
-local most_members = 100
+local max_members = 100
 local now_ms = tonumber(redis.call('TIME')[1]) * 1000
 
 for key, kind in pairs(kinds) do
   local found = redis.call('TYPE', key).ok
   if found ~= kind and found ~= 'none' then
-    set_aside(key)
+    quarantine(key)
   elseif found == 'zset' then
-    local ahead = redis.call('ZRANGEBYSCORE', key, '(' .. string.format('%.0f', now_ms + farthest_ms), '+inf', 'LIMIT', 0, most_members)
+    local ahead = redis.call('ZRANGEBYSCORE', key, '(' .. string.format('%.0f', now_ms + max_clock_error_ms), '+inf', 'LIMIT', 0, max_members)
     for _, member in ipairs(ahead) do
       report(key .. ' ' .. member .. ' (' .. redis.call('ZSCORE', key, member) .. ')')
       redis.call('ZADD', key, string.format('%.0f', now_ms), member)
@@ -26,16 +26,16 @@ for _, key in ipairs({ 'stats:tasks', 'stats:agents' }) do
   local fields = redis.call('HGETALL', key)
   for i = 1, #fields, 2 do
     if not string.match(fields[i + 1], '^%-?%d+$') then
-      set_field_aside(key, fields[i])
+      quarantine_field(key, fields[i])
     end
   end
 end
 if not string.match(redis.call('GET', 'agents:events') or '0', '^%-?%d+$') then
-  set_aside('agents:events', 'not a number')
+  quarantine('agents:events', 'not a number')
 end
 -- Its writer always sets an expiry.
 if redis.call('TTL', 'index:rebuilding') == -1 then
-  set_aside('index:rebuilding', 'does not expire')
+  quarantine('index:rebuilding', 'does not expire')
 end
 
 local reports = redis.call('LRANGE', 'spoilt:log', 0, -1)

@@ -15,7 +15,7 @@ end
 -- The later of the two clocks: a heartbeat sent earlier must not bring it back.
 local heard_ms = redis.call('HGET', agent, 'heard_ms')
 local heard = number(heard_ms, 0)
-if heard < tonumber(ARGV[2]) or heard > tonumber(ARGV[2]) + farthest_ms then
+if heard < tonumber(ARGV[2]) or heard > tonumber(ARGV[2]) + max_clock_error_ms then
   heard_ms = ARGV[2]
 end
 redis.call('HSET', agent, 'status', 'inactive', 'health_score', '0.000', 'heard_ms', heard_ms)

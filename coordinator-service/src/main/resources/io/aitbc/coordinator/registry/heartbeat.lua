@@ -14,26 +14,26 @@
 --        registered, or was deregistered, sends no registration; 'register' if it sends a new one, or returns after its topic was
 --        removed: repeat the call once the topic is created; 'leaving' while its topic is being removed
 local now_ms, removal_ms, registration_fields = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local said_now = ARGV[4] == '1'
+local received_now = ARGV[4] == '1'
 local status_factor = { active = 1, busy = 0.9, maintenance = 0.8 }
 local status_names = { active = true, busy = true, maintenance = true, inactive = true, stale = true, error = true }
-local longest_rivalry_ms = 600000
+local rivalry_window_ms = 600000
 local answer, changed, heard = {}, {}, {}
 local unknown = 0
 
 -- If an instance sends a heartbeat after another replaced it, both are running.
-local function note_instance(agent, instance, before, at, at_ms)
+local function record_instance(agent, instance, before, at, at_ms)
   local read, former = pcall(cjson.decode, redis.call('HGET', agent, 'former_instances') or '{}')
   if not read or type(former) ~= 'table' then
-    set_field_aside(agent, 'former_instances')
+    quarantine_field(agent, 'former_instances')
     former = {}
   end
   local kept, contested = {}, false
   for id, when in pairs(former) do
     when = number(when, 0)
     if id == instance then
-      contested = at_ms > when and at_ms - when < longest_rivalry_ms
-    elseif at_ms - when < longest_rivalry_ms then
+      contested = at_ms > when and at_ms - when < rivalry_window_ms
+    elseif at_ms - when < rivalry_window_ms then
       kept[id] = when
     end
   end
@@ -51,7 +51,7 @@ local i = 5
 while i <= #ARGV do
   local id, at_ms, at, status, metrics = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
   local load_factor, shares, instance, skew = ARGV[i + 5], ARGV[i + 6], ARGV[i + 7], ARGV[i + 8]
-  local digest, registers, topic_is_made, fields = ARGV[i + 9], ARGV[i + 10] == '1', ARGV[i + 10] ~= '0', i + 11
+  local digest, registers, topic_exists, fields = ARGV[i + 9], ARGV[i + 10] == '1', ARGV[i + 10] ~= '0', i + 11
   i = fields
   if registers then
     i = i + registration_fields * 2
@@ -63,11 +63,11 @@ while i <= #ARGV do
   local old_status, topic, heard_ms = before[1], before[5], number(before[7], 0)
   if old_status and not status_names[old_status] then
     -- Like a silent agent, it becomes active again with its next heartbeat.
-    set_field_aside(agent, 'status', 'stale')
+    quarantine_field(agent, 'status', 'stale')
     old_status = 'stale'
   end
-  if heard_ms > now_ms + farthest_ms then
-    set_field_aside(agent, 'heard_ms')
+  if heard_ms > now_ms + max_clock_error_ms then
+    quarantine_field(agent, 'heard_ms')
     heard_ms = 0
   end
   local deregistered = old_status == 'inactive' and not before[8]
@@ -75,20 +75,20 @@ while i <= #ARGV do
 
   if leaving_since and math.abs(now_ms - leaving_since) < removal_ms then
     answer[#answer + 1] = digest == '' and deregistered and 'unknown' or 'leaving'
-  elseif not said_now and (at_ms < heard_ms or at_ms == heard_ms and old_status == 'inactive'
+  elseif not received_now and (at_ms < heard_ms or at_ms == heard_ms and old_status == 'inactive'
       or digest == '' and status == 'inactive' and deregistered) then
     answer[#answer + 1] = deregistered and status ~= 'inactive' and 'unknown' or 'known'
   elseif digest == '' and (not old_status or deregistered) then
     unknown = unknown + 1
     answer[#answer + 1] = 'unknown'
   elseif digest ~= '' and not registers and (before[4] ~= digest or topic ~= 'made')
-      or old_status == 'inactive' and status ~= 'inactive' and topic ~= 'made' and not topic_is_made then
+      or old_status == 'inactive' and status ~= 'inactive' and topic ~= 'made' and not topic_exists then
     answer[#answer + 1] = 'register'
   else
     if registers then
       redis.call('HSET', agent, 'digest', digest, 'topic', 'made', unpack(ARGV, fields, i - 1))
       redis.call('HSETNX', agent, 'registration_time', at)
-    elseif topic_is_made then
+    elseif topic_exists then
       redis.call('HSET', agent, 'topic', 'made')
     end
     if status == '' then
@@ -110,7 +110,7 @@ while i <= #ARGV do
     redis.call('HSET', agent, 'status', status, 'last_heartbeat', at, 'heard_ms', at_ms < heard_ms and before[7] or ARGV[fields - 10],
       'load_metrics', metrics, 'load_factor', load_factor,
       'health_score', string.format('%.3f', health), skew ~= '' and 'clock_ahead_ms' or 'status', skew ~= '' and skew or status)
-    local contested = instance ~= '' and instance ~= before[6] and note_instance(agent, instance, before[6], at, at_ms)
+    local contested = instance ~= '' and instance ~= before[6] and record_instance(agent, instance, before[6], at, at_ms)
 
     if status_factor[status] then
       redis.call('ZADD', 'agents:heartbeats', at_ms, id)

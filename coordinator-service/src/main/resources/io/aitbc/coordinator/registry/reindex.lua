@@ -3,7 +3,7 @@
 -- KEYS   1 the channel of notices
 -- ARGV   1 now in ms, then agent ids
 -- Returns nothing
-local speaks = { active = true, busy = true, maintenance = true }
+local sends_heartbeats = { active = true, busy = true, maintenance = true }
 local changed = {}
 for i = 2, #ARGV do
   local id = ARGV[i]
@@ -13,7 +13,7 @@ for i = 2, #ARGV do
   if status and (status ~= 'inactive' or seen[3]) then
     redis.call('SADD', 'agents:known', id)
     redis.call(status == 'active' and 'SADD' or 'SREM', 'agents:active', id)
-    if speaks[status] then
+    if sends_heartbeats[status] then
       redis.call('ZADD', 'agents:heartbeats', 'NX', string.format('%.0f', number(seen[2], tonumber(ARGV[1]))), id)
     elseif holds then
       redis.call('ZADD', 'agents:gone', 'NX', ARGV[1], id)

@@ -4,9 +4,9 @@
 -- ARGV   1 agent_id, 2 task_id, 3 the note as read
 -- Returns nothing
 local inflight = 'agent:' .. ARGV[1] .. ':inflight'
-local _, seen = task_of(ARGV[2])
+local _, seen = load_task(ARGV[2])
 if redis.call('HGET', inflight, ARGV[2]) == ARGV[3] and not ((seen[1] == 'assigned' or seen[1] == 'failing') and seen[3] == ARGV[1]) then
-  set_field_aside(inflight, ARGV[2])
+  quarantine_field(inflight, ARGV[2])
   redis.call('PUBLISH', KEYS[1],
     '{"seq":' .. redis.call('INCR', 'agents:events') .. ',"held":{"' .. ARGV[1] .. '":' .. redis.call('HLEN', inflight) .. '}}')
 end

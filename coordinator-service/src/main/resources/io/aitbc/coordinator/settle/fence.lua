@@ -8,8 +8,8 @@ if redis.call('EXISTS', 'index:complete') == 0 then
   return redis.error_reply('REBUILDING assignments are being restored from Kafka')
 end
 local task_id, attempt, agent_id = ARGV[1], tonumber(ARGV[2]), ARGV[3]
-local task, seen = task_of(task_id)
-if not seen[1] and revive(task_id, attempt, agent_id) then
+local task, seen = load_task(task_id)
+if not seen[1] and restore_from_agent(task_id, attempt, agent_id) then
   seen = { 'assigned', attempt, agent_id }
 end
 if (seen[1] ~= 'assigned' and seen[1] ~= 'failing') or tonumber(seen[2]) ~= attempt or seen[3] ~= agent_id then

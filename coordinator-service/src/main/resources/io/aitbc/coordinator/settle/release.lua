@@ -4,7 +4,7 @@
 -- ARGV   1 task_id, 2 attempt, 3 agent_id, 4 next attempt or 0, 5 error as JSON, 6 now as ISO 8601, 7 retention in s
 -- Returns 'released', or 'before' if the attempt was not live
 local task_id, attempt, agent_id, next_attempt = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
-local task, seen = task_of(task_id)
+local task, seen = load_task(task_id)
 local status = seen[1]
 local live = (status == 'assigned' or status == 'failing' and next_attempt == 0)
   and tonumber(seen[2]) == attempt and seen[3] == agent_id

@@ -1,21 +1,21 @@
 -- Restores live attempts that Redis has lost, from the agents' topics.
 -- Guarantee: a known task is unchanged, unless it waits for this attempt or an earlier one; a restored attempt gets its full timeout
---        again, because its progress reports are lost. Changes nothing if Redis was emptied again since the turn began: what was read
+--        again, because its progress reports are lost. Changes nothing if Redis was emptied again since the lock was acquired: what was read
 --        before may have ended.
 -- KEYS   1 the channel of notices
--- ARGV   1 now in ms, 2 the turn's id, then for each attempt ten:
+-- ARGV   1 now in ms, 2 the lock's owner, then for each attempt ten:
 --        task_id, attempt, agent_id, priority, submitted_at, assigned_at, assigned_at in ms, max_attempts, timeout_seconds,
 --        new deadline as ISO 8601
 -- Returns how many were restored
 if redis.call('GET', 'index:rebuilding') ~= ARGV[2] then
-  return redis.error_reply('SUPERSEDED Redis was emptied again, or the turn has expired')
+  return redis.error_reply('SUPERSEDED Redis was emptied again, or the lock has expired')
 end
 local now_ms = tonumber(ARGV[1])
 local restored, held = 0, {}
-local speaks = { active = true, busy = true, maintenance = true }
+local sends_heartbeats = { active = true, busy = true, maintenance = true }
 for i = 3, #ARGV, 10 do
   local task_id, attempt, agent_id = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2]
-  local task, seen = task_of(task_id)
+  local task, seen = load_task(task_id)
   local unknown = not seen[1] or seen[1] == 'queued' and (tonumber(seen[2]) or 0) <= attempt
   local live = seen[1] == 'assigned' and tonumber(seen[2]) == attempt and seen[3] == agent_id
   -- The agent's in-flight hash may have been set aside when its task was not.
@@ -27,7 +27,7 @@ for i = 3, #ARGV, 10 do
       '{"attempt":' .. attempt .. ',"assigned_at":"' .. ARGV[i + 5] .. '","deadline":"' .. ARGV[i + 9] .. '"}')
     redis.call('ZADD', 'agents:deadlines', 'LT', string.format('%.0f', now_ms + tonumber(ARGV[i + 8]) * 1000), agent_id)
     local status = redis.call('HGET', 'agent:' .. agent_id, 'status')
-    if status and not speaks[status] then
+    if status and not sends_heartbeats[status] then
       -- It was marked lost before its assignments were known. The later of the two clocks.
       redis.call('ZADD', 'agents:gone', 'GT', math.max(now_ms, tonumber(ARGV[i + 6])), agent_id)
     else

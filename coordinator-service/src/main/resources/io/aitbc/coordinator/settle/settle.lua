@@ -13,7 +13,7 @@ local answer = {}
 local late = 0
 -- Completed tasks, in total and by agent: written at the end, in one call for many.
 local done, done_by = {}, {}
-local most_at_once = 1000
+local max_batch = 1000
 
 -- Three days. A higher value is from a version that let it grow without bound.
 local longest_attempt_ms = 259200000
@@ -21,7 +21,7 @@ local longest_attempt_ms = 259200000
 -- Track records of agents: as before this batch, updated by it.
 local tracks = {}
 
-local function track_of(agent_id)
+local function load_track(agent_id)
   local track = tracks[agent_id]
   if not track then
     local seen = redis.call('HMGET', 'agent:' .. agent_id, 'failure_share', 'response_ms', 'results_at')
@@ -37,20 +37,20 @@ local function track_of(agent_id)
 end
 
 -- Failure share of recent results: halves every minute; each result weighs a tenth.
-local function note_outcome(agent_id, failed)
-  local track = track_of(agent_id)
+local function record_outcome(agent_id, failed)
+  local track = load_track(agent_id)
   track.share = track.share + 0.1 * (failed - track.share)
 end
 
 -- Response time, from assignment to result; a batch counts by its longest, see TrackRecord.java. An unsuccessful attempt counts as ten
 -- times the average, at least 10 s: otherwise an agent that fails at once would be the fastest of all. The penalty is capped at a minute,
 -- or at the average if that is longer, so that repeated failures do not multiply it.
-local function note_response(agent_id, assigned_ms, in_vain)
-  local track = track_of(agent_id)
+local function record_response(agent_id, assigned_ms, failed)
+  local track = load_track(agent_id)
   if assigned_ms then
     track.longest = math.max(track.longest, 1, now_ms - assigned_ms)
   end
-  if in_vain then
+  if failed then
     track.longest = math.max(track.longest, math.min(10 * track.response, math.max(track.response, 60000)), 10000)
   end
 end
@@ -63,11 +63,11 @@ for i, report in ipairs(cjson.decode(ARGV[3])) do
   local mine = tonumber(seen[2]) == attempt and seen[3] == agent_id
   -- A failing attempt was fenced because of this very result: that coordinator died before it wrote the dead letter.
   local live = mine and (status == 'assigned' or status == 'failing' and (outcome == 'failed' or outcome == 'rejected'))
-  if not live and not is_sound(status, seen[2], seen[3]) then
-    set_aside(task, 'status ' .. tostring(status) .. ', attempt ' .. tostring(seen[2]))
+  if not live and not is_consistent(status, seen[2], seen[3]) then
+    quarantine(task, 'status ' .. tostring(status) .. ', attempt ' .. tostring(seen[2]))
     status = nil
   end
-  if not status and revive(task_id, attempt, agent_id) then
+  if not status and restore_from_agent(task_id, attempt, agent_id) then
     live, status = true, 'assigned'
   end
   if not live then
@@ -87,8 +87,8 @@ for i, report in ipairs(cjson.decode(ARGV[3])) do
     local by = done_by[agent_id] or {}
     done_by[agent_id] = by
     by[#by + 1] = task_id
-    note_outcome(agent_id, 0)
-    note_response(agent_id, tonumber(seen[4]), false)
+    record_outcome(agent_id, 0)
+    record_response(agent_id, tonumber(seen[4]), false)
     answer[i] = 'c'
   elseif outcome == 'progress' then
     -- The timeout restarts, see HeldAssignment.java.
@@ -96,9 +96,9 @@ for i, report in ipairs(cjson.decode(ARGV[3])) do
     answer[i] = 'p'
   else
     if outcome == 'failed' then
-      note_outcome(agent_id, 1)
+      record_outcome(agent_id, 1)
     end
-    note_response(agent_id, nil, true)
+    record_response(agent_id, nil, true)
     answer[i] = 'g'
   end
 end
@@ -108,8 +108,8 @@ if late > 0 then redis.call('HINCRBY', 'stats:tasks', 'late_results', late) end
 local counts, news = {}, {}
 for agent_id, ids in pairs(done_by) do
   local inflight = 'agent:' .. agent_id .. ':inflight'
-  for from = 1, #ids, most_at_once do
-    redis.call('HDEL', inflight, unpack(ids, from, math.min(#ids, from + most_at_once - 1)))
+  for from = 1, #ids, max_batch do
+    redis.call('HDEL', inflight, unpack(ids, from, math.min(#ids, from + max_batch - 1)))
   end
   counts[#counts + 1] = '"' .. agent_id .. '":' .. redis.call('HLEN', inflight)
 end

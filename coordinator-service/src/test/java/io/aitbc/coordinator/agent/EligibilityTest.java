@@ -51,12 +51,14 @@ class EligibilityTest {
         "{\"made_up\":1}, true"
     })
     void suitsWhoHasAllThatIsRequired(String requirements, boolean expected) {
-        assertThat(Eligibility.suits(AGENT, read(requirements), true)).isEqualTo(expected);
+        assertThat(Eligibility.meetsRequirements(AGENT, read(requirements), true))
+                .isEqualTo(expected);
     }
 
     @Test
     void anAgentOfNoChainTakesNoTaskOfOne() {
-        assertThat(Eligibility.suits(AnAgent.named("n").registration(), read("{\"chain_id\":\"main\"}"), true))
+        assertThat(Eligibility.meetsRequirements(
+                        AnAgent.named("n").registration(), read("{\"chain_id\":\"main\"}"), true))
                 .isFalse();
     }
 
@@ -65,9 +67,9 @@ class EligibilityTest {
         Requirements east = read("{\"region\":\"east\"}");
         Registration nowhere = AnAgent.named("n").registration();
 
-        assertThat(Eligibility.suits(AGENT, east, false)).isTrue();
-        assertThat(Eligibility.suits(nowhere, east, false)).isTrue();
-        assertThat(Eligibility.suits(nowhere, east, true)).isFalse();
+        assertThat(Eligibility.meetsRequirements(AGENT, east, false)).isTrue();
+        assertThat(Eligibility.meetsRequirements(nowhere, east, false)).isTrue();
+        assertThat(Eligibility.meetsRequirements(nowhere, east, true)).isFalse();
     }
 
     @ParameterizedTest
@@ -96,7 +98,7 @@ class EligibilityTest {
     }
 
     private static boolean fit(Agent agent, Requirements task) {
-        return Eligibility.ready(agent, POLICY)
+        return Eligibility.isAvailable(agent, POLICY)
                 && Health.of(agent, NOW, POLICY).score() >= Eligibility.minHealth(task, POLICY);
     }
 

@@ -104,7 +104,7 @@ class HealthTest {
         Agent agent = AnAgent.named("a").silentFor(1_000_000).build();
 
         assertThat(Health.of(agent, NOW, never).score()).isEqualTo(1);
-        assertThat(Health.steadyUntil(agent, NOW, never)).isEqualTo(Instant.MAX);
+        assertThat(Health.stableUntil(agent, NOW, never)).isEqualTo(Instant.MAX);
     }
 
     @ParameterizedTest(name = "silent for {0} s, failures {1} {2} s ago: steady until {3} s from now")
@@ -124,7 +124,7 @@ class HealthTest {
                 .failures(share, secondsAgo)
                 .build();
 
-        assertThat(Health.steadyUntil(agent, NOW, POLICY)).isEqualTo(NOW.plusSeconds(steadySeconds));
+        assertThat(Health.stableUntil(agent, NOW, POLICY)).isEqualTo(NOW.plusSeconds(steadySeconds));
     }
 
     @Test

@@ -62,13 +62,14 @@ class ObstacleTest {
         for (int i = 0; i < 20_000; i++) {
             Agent agent = agent(random);
             Requirements task = requirements(random);
-            boolean regionBinds = random.nextBoolean();
-            boolean may = Eligibility.suits(agent.registration(), task, regionBinds)
-                    && Eligibility.ready(agent, POLICY)
+            boolean regionRequired = random.nextBoolean();
+            boolean may = Eligibility.meetsRequirements(agent.registration(), task, regionRequired)
+                    && Eligibility.isAvailable(agent, POLICY)
                     && Health.of(agent, NOW, POLICY).score() >= Eligibility.minHealth(task, POLICY)
                     && agent.inflight() < agent.capacity();
             eligible += may ? 1 : 0;
-            assertThat(Obstacle.between(agent, task, NOW, POLICY, regionBinds).isEmpty())
+            assertThat(Obstacle.between(agent, task, NOW, POLICY, regionRequired)
+                            .isEmpty())
                     .as("%s for %s", task, agent)
                     .isEqualTo(may);
         }

@@ -87,7 +87,7 @@ class ApiTest {
                 .map(path -> path.split("/")[2])
                 .distinct()
                 .toList();
-        assertThat(words).isNotEmpty().isSubsetOf(Ids.TAKEN_BY_PATHS);
+        assertThat(words).isNotEmpty().isSubsetOf(Ids.RESERVED_IDS);
     }
 
     private static List<String> missing(String path, JsonNode wanted, JsonNode found) {

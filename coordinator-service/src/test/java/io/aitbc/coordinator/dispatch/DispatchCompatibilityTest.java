@@ -69,13 +69,13 @@ class DispatchCompatibilityTest {
             "coordinator-1",
             List.of(new Want(Requirements.capabilities("gpu"), 4, new Want.Aged(NOW.minusSeconds(300), 12))));
 
-    private static final WantsExchange.PlacesMessage PLACES =
-            new WantsExchange.PlacesMessage("coordinator-1", "coordinator-2", List.of("agent-1", "agent-1", "agent-2"));
+    private static final WantsExchange.SlotOffersMessage PLACES = new WantsExchange.SlotOffersMessage(
+            "coordinator-1", "coordinator-2", List.of("agent-1", "agent-1", "agent-2"));
 
-    private static final Map<String, LaneFigures> FIGURES = Map.of(
-            "idle", new LaneFigures(NOW, 0, 0, null, Map.of(), Map.of(), Map.of(), Map.of()),
+    private static final Map<String, LaneStats> FIGURES = Map.of(
+            "idle", new LaneStats(NOW, 0, 0, null, Map.of(), Map.of(), Map.of(), Map.of()),
             "busy",
-                    new LaneFigures(
+                    new LaneStats(
                             NOW,
                             12,
                             4_000,
@@ -112,8 +112,8 @@ class DispatchCompatibilityTest {
     void placesLeftAreReadAndWrittenAsBefore(Samples version) {
         ObjectNode stored = version.read("places-left");
 
-        assertThat(Json.read(stored, WantsExchange.PlacesMessage.class)).isEqualTo(PLACES);
-        assertThat(Json.read(ofANewerVersion(stored), WantsExchange.PlacesMessage.class))
+        assertThat(Json.read(stored, WantsExchange.SlotOffersMessage.class)).isEqualTo(PLACES);
+        assertThat(Json.read(ofANewerVersion(stored), WantsExchange.SlotOffersMessage.class))
                 .isEqualTo(PLACES);
         assertThat(missing(stored, Json.tree(PLACES))).isEmpty();
     }
@@ -148,9 +148,9 @@ class DispatchCompatibilityTest {
     @MethodSource("versions")
     void figuresAreReadAndWrittenAsBefore(Samples version) {
         version.read("figures").forEachEntry((name, stored) -> {
-            LaneFigures figures = FIGURES.get(name);
-            assertThat(Json.read(stored, LaneFigures.class)).isEqualTo(figures);
-            assertThat(Json.read(ofANewerVersion(stored), LaneFigures.class)).isEqualTo(figures);
+            LaneStats figures = FIGURES.get(name);
+            assertThat(Json.read(stored, LaneStats.class)).isEqualTo(figures);
+            assertThat(Json.read(ofANewerVersion(stored), LaneStats.class)).isEqualTo(figures);
             assertThat(missing(stored, Json.tree(figures))).isEmpty();
         });
     }
@@ -168,7 +168,7 @@ class DispatchCompatibilityTest {
                                 "of-tomorrow",
                                 Json.text(FIGURES.get("busy")).replace("\"urgent\"", "\"priority_of_tomorrow\""));
 
-                assertThat(new FiguresReport("busy", null, redis, Clock.fixed(NOW, ZoneOffset.UTC)).all())
+                assertThat(new LaneStatsReporter("busy", null, redis, Clock.fixed(NOW, ZoneOffset.UTC)).all())
                         .isEqualTo(FIGURES);
             }
             client.shutdown();

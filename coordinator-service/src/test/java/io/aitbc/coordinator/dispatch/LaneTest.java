@@ -19,9 +19,9 @@ import io.aitbc.coordinator.kafka.CommitTag;
 import io.aitbc.coordinator.match.ATask;
 import io.aitbc.coordinator.match.Aging;
 import io.aitbc.coordinator.match.Matcher;
-import io.aitbc.coordinator.match.PlaceLeft;
 import io.aitbc.coordinator.match.Placement;
 import io.aitbc.coordinator.match.Position;
+import io.aitbc.coordinator.match.SlotOffer;
 import io.aitbc.coordinator.match.WaitingTask;
 import io.aitbc.coordinator.match.Want;
 import java.time.Duration;
@@ -85,8 +85,8 @@ class LaneTest {
 
         lane.lost(Set.of(NORMAL_0));
         finish(NORMAL_0, 10);
-        lane.waits(task(NORMAL_0, 11), now);
-        lane.waits(task(NORMAL_1, 11), now);
+        lane.addWaiting(task(NORMAL_0, 11), now);
+        lane.addWaiting(task(NORMAL_1, 11), now);
 
         assertThat(waiting()).containsExactly("LOW-0-0");
         assertThat(lane.isFull(NORMAL_0)).isFalse();
@@ -210,7 +210,7 @@ class LaneTest {
     private void wait(Lane one, Id partition, long... offsets) {
         for (long offset : offsets) {
             one.received(new Position(partition.priority(), partition.number(), offset));
-            one.waits(task(partition, offset), now);
+            one.addWaiting(task(partition, offset), now);
         }
     }
 
@@ -223,7 +223,7 @@ class LaneTest {
 
         assertThat(outside.published).containsExactly("NORMAL-0-10");
         assertThat(lane.commits().get(NORMAL_0).offset()).isEqualTo(11);
-        assertThat(lane.hasOpenWork()).isFalse();
+        assertThat(lane.hasPendingWork()).isFalse();
     }
 
     @Test
@@ -285,7 +285,7 @@ class LaneTest {
 
         assertThat(outside.published).containsExactly("NORMAL-0-10");
         assertThat(lane.commits().get(NORMAL_0).offset()).isEqualTo(11);
-        assertThat(lane.hasOpenWork()).isFalse();
+        assertThat(lane.hasPendingWork()).isFalse();
     }
 
     @Test
@@ -685,15 +685,15 @@ class LaneTest {
         outside.ends.put(NORMAL_0, 100L);
 
         lane.round(now);
-        assertThat(outside.putOff).containsExactly("NORMAL-0-10");
+        assertThat(outside.defer).containsExactly("NORMAL-0-10");
         assertThat(lane.isFull(NORMAL_0)).isFalse();
         assertThat(lane.commits().get(NORMAL_0).offset()).isEqualTo(11);
 
         read(NORMAL_0, 18);
         lane.round(now.plusMillis(110));
-        assertThat(outside.putOff).hasSize(1);
+        assertThat(outside.defer).hasSize(1);
         lane.round(now.plusMillis(220));
-        assertThat(outside.putOff).containsExactly("NORMAL-0-10", "NORMAL-0-11");
+        assertThat(outside.defer).containsExactly("NORMAL-0-10", "NORMAL-0-11");
     }
 
     /** In a flood all agents are full most of the time; that is no reason to write everything anew. */
@@ -709,10 +709,10 @@ class LaneTest {
         for (int ms = 110; ms < 1_000; ms += 110) {
             lane.round(now.plusMillis(ms));
         }
-        assertThat(outside.putOff).isEmpty();
+        assertThat(outside.defer).isEmpty();
 
         lane.round(now.plusMillis(1_100));
-        assertThat(outside.putOff).containsExactly("NORMAL-0-11");
+        assertThat(outside.defer).containsExactly("NORMAL-0-11");
     }
 
     @Test
@@ -725,10 +725,10 @@ class LaneTest {
 
         now = now.minus(Duration.ofHours(1));
         lane.round(now);
-        assertThat(outside.putOff).isEmpty();
+        assertThat(outside.defer).isEmpty();
 
         lane.round(now.plusMillis(1_000));
-        assertThat(outside.putOff).containsExactly("NORMAL-0-11");
+        assertThat(outside.defer).containsExactly("NORMAL-0-11");
     }
 
     /** There will be room by itself, and each task that is put off is written anew. */
@@ -738,13 +738,13 @@ class LaneTest {
 
         lane.round(now);
         assertThat(outside.published).containsExactly("NORMAL-0-16", "NORMAL-0-17");
-        assertThat(outside.putOff).isEmpty();
+        assertThat(outside.defer).isEmpty();
 
         outside.publishing.complete(null);
         readForNobody(NORMAL_0, 18, 19);
         assertThat(lane.isFull(NORMAL_0)).isTrue();
         lane.round(now.plusMillis(110));
-        assertThat(outside.putOff).containsExactly("NORMAL-0-10");
+        assertThat(outside.defer).containsExactly("NORMAL-0-10");
     }
 
     /** As when more urgent tasks elsewhere take all the agents of those that could move: others may stand behind, with agents of their own. */
@@ -755,10 +755,10 @@ class LaneTest {
         for (int ms = 0; ms < 4_800; ms += 110) {
             lane.round(now.plusMillis(ms));
         }
-        assertThat(outside.putOff).isEmpty();
+        assertThat(outside.defer).isEmpty();
 
         lane.round(now.plusMillis(5_000));
-        assertThat(outside.putOff).containsExactly("NORMAL-0-10");
+        assertThat(outside.defer).containsExactly("NORMAL-0-10");
     }
 
     @Test
@@ -768,7 +768,7 @@ class LaneTest {
 
         lane.round(now);
 
-        assertThat(outside.putOff).isEmpty();
+        assertThat(outside.defer).isEmpty();
     }
 
     @Test
@@ -790,14 +790,14 @@ class LaneTest {
         read(NORMAL_0, 11);
         outside.ends.put(NORMAL_0, 100L);
         lane.round(now);
-        assertThat(outside.putOff).containsExactly("NORMAL-0-10");
+        assertThat(outside.defer).containsExactly("NORMAL-0-10");
 
         WaitingTask next = task(NORMAL_0, 12);
         read(new WaitingTask(next.task(), next.position(), 12, next.waitingSince(), WINDOW_BYTES));
         lane.round(now.plusMillis(880));
-        assertThat(outside.putOff).hasSize(1);
+        assertThat(outside.defer).hasSize(1);
         lane.round(now.plusMillis(1_100));
-        assertThat(outside.putOff).containsExactly("NORMAL-0-10", "NORMAL-0-11");
+        assertThat(outside.defer).containsExactly("NORMAL-0-10", "NORMAL-0-11");
     }
 
     /** Or what is done above would be forgotten with the next restart. */
@@ -818,7 +818,7 @@ class LaneTest {
 
         lane.round(now);
 
-        assertThat(outside.putOff).containsExactly("NORMAL-0-0");
+        assertThat(outside.defer).containsExactly("NORMAL-0-0");
     }
 
     /** A clear that begins in between must find it in its old place, for it does not know of the new one. */
@@ -844,14 +844,15 @@ class LaneTest {
 
         lane.round(now);
 
-        assertThat(outside.putOff).isEmpty();
+        assertThat(outside.defer).isEmpty();
     }
 
     @Test
     void aPlaceThatIsLeftToAgedTasksElsewhereIsToldAtOnceAndKeptUntilItIsTaken() {
         lane.gained(URGENT_0, 0, "", 0);
         agent(100);
-        lane.heard("other", List.of(new Want(Requirements.NONE, 4, new Want.Aged(NOW.minusSeconds(300), 100))), now);
+        lane.updateRemoteWants(
+                "other", List.of(new Want(Requirements.NONE, 4, new Want.Aged(NOW.minusSeconds(300), 100))), now);
         for (int offset = 0; offset < WINDOW; offset++) {
             read(URGENT_0, offset);
         }
@@ -861,7 +862,7 @@ class LaneTest {
 
         lane.round(now);
 
-        assertThat(outside.left).hasSizeBetween(1, 3).containsOnly(new PlaceLeft("other", "agent"));
+        assertThat(outside.left).hasSizeBetween(1, 3).containsOnly(new SlotOffer("other", "agent"));
         assertThat(outside.published).hasSize(2 * WINDOW);
         assertThat(lane.yieldsTo(now)).isEqualTo(Priority.LOW);
     }
@@ -869,12 +870,12 @@ class LaneTest {
     @Test
     void aPlaceThatOthersLeaveGoesToTheAgedHere() {
         agent(1);
-        lane.heard("other", List.of(new Want(Requirements.NONE, 0)), now);
+        lane.updateRemoteWants("other", List.of(new Want(Requirements.NONE, 0)), now);
         read(ATask.named("aged").priority(Priority.LOW).at(0, 0).waiting(300).build());
         lane.round(now);
         assertThat(outside.published).isEmpty();
 
-        lane.offered(List.of("agent"), now);
+        lane.acceptOffers(List.of("agent"), now);
         lane.round(now);
 
         assertThat(outside.published).containsExactly("aged");
@@ -906,7 +907,7 @@ class LaneTest {
     private void read(WaitingTask task) {
         assertThat(lane.received(task.position())).isTrue();
         outside.positions.put(Id.of(task.position()), task.position().offset() + 1);
-        lane.waits(task, now);
+        lane.addWaiting(task, now);
     }
 
     private void finish(Id partition, long... offsets) {
@@ -946,17 +947,17 @@ class LaneTest {
     }
 
     /** What the lane asked for, answered at once. */
-    private static final class Asked implements Lane.Outside {
+    private static final class Asked implements Lane.SideEffects {
         final List<String> published = new ArrayList<>();
         final List<String> publishedTo = new ArrayList<>();
         /** How many placements each was that was to be reserved. */
         final List<Integer> batches = new ArrayList<>();
 
-        final List<String> putOff = new ArrayList<>();
+        final List<String> defer = new ArrayList<>();
         final List<String> noted = new ArrayList<>();
         final Map<String, List<String>> ended = new HashMap<>();
         final List<QueueCleared> reports = new ArrayList<>();
-        final List<PlaceLeft> left = new ArrayList<>();
+        final List<SlotOffer> left = new ArrayList<>();
         final Map<Id, Long> ends = new HashMap<>();
         final Map<Id, Long> appendedEnds = new HashMap<>();
         final Map<Id, Long> positions = new HashMap<>();
@@ -995,13 +996,13 @@ class LaneTest {
         }
 
         @Override
-        public CompletableFuture<Void> putOff(WaitingTask task) {
-            putOff.add(task.id());
+        public CompletableFuture<Void> defer(WaitingTask task) {
+            defer.add(task.id());
             return appending;
         }
 
         @Override
-        public CompletableFuture<List<Boolean>> noteQueued(List<WaitingTask> tasks) {
+        public CompletableFuture<List<Boolean>> recordQueued(List<WaitingTask> tasks) {
             tasks.forEach(task -> noted.add(task.id()));
             return noting != null
                     ? noting
@@ -1033,7 +1034,7 @@ class LaneTest {
         }
 
         @Override
-        public void leave(List<PlaceLeft> places) {
+        public void offerSlots(List<SlotOffer> places) {
             left.addAll(places);
         }
     }

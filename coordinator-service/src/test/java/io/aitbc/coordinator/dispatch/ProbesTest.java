@@ -24,18 +24,18 @@ class ProbesTest {
     void itsOutcomeIsSharedForTwoSecondsAfterItsEnd() {
         Probes probes = new Probes(
                 probe -> sent(probe, CompletableFuture.completedFuture(null)), Clock.systemUTC(), nanos::get);
-        CompletableFuture<Void> first = probes.prove();
+        CompletableFuture<Void> first = probes.probe();
         await().until(() -> sent.size() == 1);
-        probes.came(new Probe("another", Instant.EPOCH));
+        probes.returned(new Probe("another", Instant.EPOCH));
         assertThat(first).isNotDone();
         nanos.addAndGet(TWO_SECONDS - 1);
-        probes.came(sent.get(0));
+        probes.returned(sent.get(0));
         assertThat(first).isCompleted();
 
         nanos.addAndGet(TWO_SECONDS - 1);
-        assertThat(probes.prove()).isSameAs(first);
+        assertThat(probes.probe()).isSameAs(first);
         nanos.addAndGet(1);
-        await().until(() -> probes.prove() != first);
+        await().until(() -> probes.probe() != first);
         await().until(() -> sent.size() == 2);
     }
 
@@ -45,7 +45,7 @@ class ProbesTest {
                 probe -> CompletableFuture.failedFuture(new IllegalStateException("too large")),
                 Clock.systemUTC(),
                 nanos::get);
-        assertThat(probes.prove())
+        assertThat(probes.probe())
                 .failsWithin(Duration.ofSeconds(10))
                 .withThrowableThat()
                 .withMessageContaining("too large");
@@ -63,15 +63,15 @@ class ProbesTest {
                 },
                 Clock.systemUTC(),
                 nanos::get);
-        CompletableFuture<Void> first = probes.prove();
+        CompletableFuture<Void> first = probes.probe();
         await().until(first::isCompletedExceptionally);
         nanos.addAndGet(10 * TWO_SECONDS);
 
-        assertThat(probes.prove()).isSameAs(first);
+        assertThat(probes.probe()).isSameAs(first);
 
         assertThat(sent).hasSize(1);
         blocked.countDown();
-        await().until(() -> probes.prove() != first);
+        await().until(() -> probes.probe() != first);
     }
 
     private CompletableFuture<Void> sent(Probe probe, CompletableFuture<Void> outcome) {

@@ -16,9 +16,9 @@ import io.aitbc.coordinator.dispatch.OwnedPartition.Commit;
 import io.aitbc.coordinator.dispatch.OwnedPartition.Id;
 import io.aitbc.coordinator.match.Aging;
 import io.aitbc.coordinator.match.Matcher;
-import io.aitbc.coordinator.match.PlaceLeft;
 import io.aitbc.coordinator.match.Placement;
 import io.aitbc.coordinator.match.Position;
+import io.aitbc.coordinator.match.SlotOffer;
 import io.aitbc.coordinator.match.WaitingTask;
 import io.aitbc.coordinator.match.Want;
 import java.time.Duration;
@@ -221,7 +221,7 @@ final class SimulatedCluster {
 
     private void clear() {
         Priority priority = QUEUES.get(random.nextInt(QUEUES.size()));
-        if (clears.stream().filter(one -> one.priority() == priority).count() == Lane.CLEARS_KEPT) {
+        if (clears.stream().filter(one -> one.priority() == priority).count() == Lane.MAX_CLEARS_KEPT) {
             return;
         }
         Map<Integer, Long> ends = new TreeMap<>();
@@ -305,7 +305,7 @@ final class SimulatedCluster {
         }
     }
 
-    private final class Coordinator implements Lane.Outside {
+    private final class Coordinator implements Lane.SideEffects {
         final Matcher matcher =
                 new Matcher(HEALTH, AGING, LoadBalancingStrategy.LEAST_CONNECTIONS, new Random(random.nextLong()));
         final Lane lane = new Lane(matcher, this, WINDOW, 1_000_000, Long.MAX_VALUE, 5);
@@ -371,7 +371,7 @@ final class SimulatedCluster {
                     Position position = new Position(id.priority(), id.number(), offset);
                     if (lane.received(position)) {
                         Entry entry = log.get((int) offset);
-                        lane.waits(
+                        lane.addWaiting(
                                 new WaitingTask(entry.task, position, entry.origin, entry.task.submittedAt(), 100),
                                 now);
                     }
@@ -419,22 +419,22 @@ final class SimulatedCluster {
             if (!wants.isEmpty()) {
                 coordinators.stream().filter(other -> other != this).forEach(other -> {
                     if (random.nextInt(4) > 0) {
-                        other.lane.heard(id, wants, now);
+                        other.lane.updateRemoteWants(id, wants, now);
                     }
                 });
             }
         }
 
         @Override
-        public void leave(List<PlaceLeft> places) {
-            for (PlaceLeft place : places) {
+        public void offerSlots(List<SlotOffer> places) {
+            for (SlotOffer place : places) {
                 order.left(place);
                 CompletableFuture<Object> told = effect(() -> {
                     coordinators.stream()
                             .filter(other -> other.id.equals(place.coordinatorId()))
                             .forEach(other -> {
                                 other.order.offered();
-                                other.lane.offered(List.of(place.agentId()), now);
+                                other.lane.acceptOffers(List.of(place.agentId()), now);
                             });
                     return null;
                 });
@@ -489,7 +489,7 @@ final class SimulatedCluster {
         }
 
         @Override
-        public CompletableFuture<Void> putOff(WaitingTask task) {
+        public CompletableFuture<Void> defer(WaitingTask task) {
             return effect(() -> {
                 append(Id.of(task.position()), task.task(), task.origin());
                 return null;
@@ -497,7 +497,7 @@ final class SimulatedCluster {
         }
 
         @Override
-        public CompletableFuture<List<Boolean>> noteQueued(List<WaitingTask> waiting) {
+        public CompletableFuture<List<Boolean>> recordQueued(List<WaitingTask> waiting) {
             return effect(() ->
                     waiting.stream().map(one -> store.task(one.id()).hasEnded()).toList());
         }
@@ -723,7 +723,7 @@ final class SimulatedCluster {
         private final Map<String, Integer> forAged = new HashMap<>();
         private int offered;
 
-        void left(PlaceLeft place) {
+        void left(SlotOffer place) {
             // One choice of the lane for an aged task, wherever that waits.
             String kind = agents.get(place.agentId()).capability;
             placed.merge(kind, 1, Integer::sum);

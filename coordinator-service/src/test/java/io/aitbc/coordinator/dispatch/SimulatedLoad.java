@@ -13,8 +13,8 @@ import io.aitbc.coordinator.dispatch.OwnedPartition.Id;
 import io.aitbc.coordinator.match.ATask;
 import io.aitbc.coordinator.match.Aging;
 import io.aitbc.coordinator.match.Matcher;
-import io.aitbc.coordinator.match.PlaceLeft;
 import io.aitbc.coordinator.match.Placement;
+import io.aitbc.coordinator.match.SlotOffer;
 import io.aitbc.coordinator.match.WaitingTask;
 import io.aitbc.coordinator.match.Want;
 import java.time.Duration;
@@ -129,7 +129,7 @@ final class SimulatedLoad {
         }
     }
 
-    private final class SimulatedLane implements Lane.Outside {
+    private final class SimulatedLane implements Lane.SideEffects {
         private final String id;
         private final Matcher matcher = new Matcher(
                 HEALTH,
@@ -184,7 +184,7 @@ final class SimulatedLoad {
                 while (!tasks.isEmpty() && !lane.isFull(new Id(priority, 0))) {
                     WaitingTask task = tasks.remove();
                     lane.received(task.position());
-                    lane.waits(task, now);
+                    lane.addWaiting(task, now);
                 }
             });
             if (lane.round(now)) {
@@ -195,7 +195,7 @@ final class SimulatedLoad {
         private void tellWants() {
             List<Want> wants = matcher.wants(now, 20);
             if (!wants.isEmpty() || wanted) {
-                toOthers(other -> other.lane.heard(id, wants, now));
+                toOthers(other -> other.lane.updateRemoteWants(id, wants, now));
             }
             wanted = !wants.isEmpty();
             // Those that were heard too long ago, and places that nobody took, are looked at in rounds.
@@ -245,12 +245,12 @@ final class SimulatedLoad {
         }
 
         @Override
-        public CompletableFuture<Void> putOff(WaitingTask task) {
+        public CompletableFuture<Void> defer(WaitingTask task) {
             throw new UnsupportedOperationException("nothing is blocked for long here");
         }
 
         @Override
-        public CompletableFuture<List<Boolean>> noteQueued(List<WaitingTask> tasks) {
+        public CompletableFuture<List<Boolean>> recordQueued(List<WaitingTask> tasks) {
             return CompletableFuture.completedFuture(
                     tasks.stream().map(task -> false).toList());
         }
@@ -277,10 +277,10 @@ final class SimulatedLoad {
         }
 
         @Override
-        public void leave(List<PlaceLeft> places) {
+        public void offerSlots(List<SlotOffer> places) {
             places.forEach(place -> lanes.stream()
                     .filter(other -> other.id.equals(place.coordinatorId()))
-                    .forEach(other -> other.mail(() -> other.lane.offered(List.of(place.agentId()), now))));
+                    .forEach(other -> other.mail(() -> other.lane.acceptOffers(List.of(place.agentId()), now))));
         }
     }
 }

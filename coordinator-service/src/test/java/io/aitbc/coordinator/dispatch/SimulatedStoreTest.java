@@ -31,10 +31,10 @@ import org.junit.jupiter.api.Test;
 class SimulatedStoreTest {
     private static final int DATABASE = 12;
     private static final List<String> AGENTS = List.of("a", "b", "c");
-    private static final Script SETTLE = Script.beside(Settlement.class, "settle");
-    private static final Script FENCE = Script.beside(Settlement.class, "fence");
-    private static final Script RELEASE = Script.beside(Settlement.class, "release");
-    private static final Script CANCEL = Script.beside(Reservations.class, "cancel");
+    private static final Script SETTLE = Script.load(Settlement.class, "settle");
+    private static final Script FENCE = Script.load(Settlement.class, "fence");
+    private static final Script RELEASE = Script.load(Settlement.class, "release");
+    private static final Script CANCEL = Script.load(Reservations.class, "cancel");
 
     private static RedisClient client;
     private static Redis redis;
@@ -112,7 +112,7 @@ class SimulatedStoreTest {
                 String by = rightly ? live.agentId : agent;
                 String outcome = random.nextInt(3) > 0 ? "completed" : "failed";
                 String report = Json.text(List.of(List.of(taskId, String.valueOf(of), by, outcome, "", "", "")));
-                Object letter = SETTLE.runNow(redis, List.of(ms(), NOW.toString(), report))
+                Object letter = SETTLE.runSync(redis, List.of(ms(), NOW.toString(), report))
                         .get(0);
                 String settled = store.settle(taskId, of, by, outcome);
                 assertThat(letter).isEqualTo(settled.substring(0, 1));
@@ -131,7 +131,7 @@ class SimulatedStoreTest {
                 }
                 List<String> held = List.copyOf(store.agent(agent).inflight);
                 String cancelled = held.isEmpty() || random.nextBoolean() ? taskId : held.get(0);
-                Object before = CANCEL.runNow(redis, List.of(cancelled, NOW.toString(), "3600"))
+                Object before = CANCEL.runSync(redis, List.of(cancelled, NOW.toString(), "3600"))
                         .get(0);
                 assertThat(store.cancel(cancelled)).isEqualTo(before);
                 yield (String) before;
@@ -142,14 +142,14 @@ class SimulatedStoreTest {
     private String release(String taskId, int attempt, String agent) {
         int next = random.nextInt(3) == 0 ? 0 : attempt + 1;
         if (next == 0 && random.nextInt(4) > 0) {
-            Object fenced = FENCE.runNow(redis, List.of(taskId, String.valueOf(attempt), agent))
+            Object fenced = FENCE.runSync(redis, List.of(taskId, String.valueOf(attempt), agent))
                     .get(0);
             assertThat(store.fence(taskId, attempt, agent)).isEqualTo(fenced);
             if (random.nextBoolean()) {
                 return (String) fenced;
             }
         }
-        Object released = RELEASE.runNow(
+        Object released = RELEASE.runSync(
                         redis,
                         List.of(
                                 taskId,

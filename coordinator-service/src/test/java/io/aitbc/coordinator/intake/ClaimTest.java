@@ -40,7 +40,7 @@ class ClaimTest {
         assertThat(claim("first", LONG).isOurs()).isTrue();
         assertThat(claim("second", LONG).isBusy()).isTrue();
 
-        states.endClaims("first", List.of("t")).join();
+        states.releaseClaims("first", List.of("t")).join();
 
         assertThat(claim("second", LONG).isOurs()).isTrue();
     }
@@ -51,7 +51,7 @@ class ClaimTest {
         claim("first", Duration.ofMillis(1));
         await().until(() -> claim("second", LONG).isOurs());
 
-        states.endClaims("first", List.of("t")).join();
+        states.releaseClaims("first", List.of("t")).join();
 
         assertThat(claim("third", LONG).isBusy()).isTrue();
     }
@@ -68,7 +68,7 @@ class ClaimTest {
         assertThat(claim("first", LONG).status()).isEqualTo("assigned");
     }
 
-    private TaskStates.Claim claim(String holder, Duration lasting) {
-        return states.claim(holder, List.of("t"), lasting).get("t");
+    private TaskStates.Claim claim(String holder, Duration ttl) {
+        return states.claim(holder, List.of("t"), ttl).get("t");
     }
 }

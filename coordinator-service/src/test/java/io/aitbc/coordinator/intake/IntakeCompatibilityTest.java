@@ -203,7 +203,7 @@ class IntakeCompatibilityTest {
         WaitingTask waiting = new WaitingTask(TASK, new Position(Priority.HIGH, 3, OFFSET), 7, NOW, 100);
         ObjectNode records = Json.object();
         records.set("appended", sent(producer -> new TaskQueue(producer, TOPICS).append(TASK, Priority.HIGH, null)));
-        records.set("put off", sent(producer -> new TaskQueue(producer, TOPICS).putOff(waiting)));
+        records.set("put off", sent(producer -> new TaskQueue(producer, TOPICS).defer(waiting)));
         return records;
     }
 

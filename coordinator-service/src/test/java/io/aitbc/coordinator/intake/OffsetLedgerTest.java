@@ -78,7 +78,7 @@ class OffsetLedgerTest {
 
         OffsetLedger restored = OffsetLedger.restore(ledger.lowestUnfinished(), ledger.metadata());
 
-        assertThat(ledger.isMetadataCut()).isTrue();
+        assertThat(ledger.isMetadataTruncated()).isTrue();
         assertThat(LongStream.range(0, 1_600_000).filter(restored::isDone).count())
                 .isGreaterThan(1_000_000);
         assertThat(LongStream.range(0, 1_600).filter(i -> restored.isDone(i * 1_000)))

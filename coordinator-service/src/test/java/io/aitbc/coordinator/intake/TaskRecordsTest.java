@@ -37,7 +37,7 @@ class TaskRecordsTest {
     void withoutTheHeaderATaskStandsWhereItStoodFirst() throws TaskRecords.PoisonException {
         ConsumerRecord<byte[], byte[]> record = record(null);
         record.headers().remove(TaskHeaders.ORIGIN_OFFSET);
-        assertThat(records.read(record).wasPutOff()).isFalse();
+        assertThat(records.read(record).wasDeferred()).isFalse();
     }
 
     private static ConsumerRecord<byte[], byte[]> record(byte[] header) {

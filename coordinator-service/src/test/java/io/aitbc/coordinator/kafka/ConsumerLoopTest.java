@@ -88,7 +88,7 @@ class ConsumerLoopTest {
         loop.start();
 
         awaitBatches(1);
-        assertThat(loop.troubles()).isEmpty();
+        assertThat(loop.problems()).isEmpty();
         assertThat(consumers).hasSize(1);
     }
 

@@ -32,8 +32,8 @@ class TopicCatalogTest {
                             Duration.ofDays(5),
                             Duration.ofMinutes(1),
                             Duration.ofDays(1)));
-            catalog.createForAgents(List.of("agent-1"));
-            catalog.createForAgents(List.of("agent-1"));
+            catalog.createAgentTopics(List.of("agent-1"));
+            catalog.createAgentTopics(List.of("agent-1"));
 
             ConfigResource topic = new ConfigResource(ConfigResource.Type.TOPIC, TOPICS.assignments("agent-1"));
             Config config = admin.describeConfigs(List.of(topic)).all().get().get(topic);

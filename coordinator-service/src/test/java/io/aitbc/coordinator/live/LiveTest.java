@@ -133,7 +133,7 @@ class LiveTest {
     @Test
     void noClientHasMoreTopicsThanItMay() {
         try (Client client = new Client("/ws")) {
-            for (int i = 0; i <= LiveTopics.MOST_TASKS_PER_CLIENT; i++) {
+            for (int i = 0; i <= LiveTopics.MAX_TASKS_PER_CLIENT; i++) {
                 client.say("{\"subscribe\":[\"tasks/many-" + i + "\"]}");
             }
             client.await(message ->

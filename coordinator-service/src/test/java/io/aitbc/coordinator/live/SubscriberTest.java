@@ -32,7 +32,7 @@ class SubscriberTest {
 
     @Test
     void whoIsSlowGetsTheNewestAndNothingBetween() {
-        subscriber.want(queues);
+        subscriber.subscribe(queues);
         say(queues, 1);
         for (int i = 2; i <= 1_000; i++) {
             say(queues, i);
@@ -46,7 +46,7 @@ class SubscriberTest {
 
     @Test
     void whoHasTheEditionBeforeGetsOnlyTheChange() {
-        subscriber.want(agents);
+        subscriber.subscribe(agents);
         change(agents, 1);
         take();
         change(agents, 2);
@@ -63,7 +63,7 @@ class SubscriberTest {
 
     @Test
     void whoMissedAnEditionGetsTheWhole() {
-        subscriber.want(agents);
+        subscriber.subscribe(agents);
         change(agents, 1);
         change(agents, 2);
         change(agents, 3);
@@ -78,7 +78,7 @@ class SubscriberTest {
         taken.complete(null);
         change(agents, 1);
         agents.unavailable("Redis is away", NOW);
-        subscriber.want(agents);
+        subscriber.subscribe(agents);
         subscriber.pump();
         change(agents, 2);
 
@@ -87,8 +87,8 @@ class SubscriberTest {
 
     @Test
     void noTopicKeepsAnotherWaiting() {
-        subscriber.want(queues);
-        subscriber.want(agents);
+        subscriber.subscribe(queues);
+        subscriber.subscribe(agents);
         say(queues, 1);
         say(agents, 1);
         say(queues, 2);
@@ -103,7 +103,7 @@ class SubscriberTest {
 
     @Test
     void thatItIsNotKnownHowThingsAreIsSaidOnce() {
-        subscriber.want(queues);
+        subscriber.subscribe(queues);
         taken.complete(null);
         say(queues, 1);
         queues.unavailable("Redis is away", NOW);
@@ -119,7 +119,7 @@ class SubscriberTest {
 
     @Test
     void whatIsAsItWasIsNotSaidAgain() {
-        subscriber.want(queues);
+        subscriber.subscribe(queues);
         taken.complete(null);
         say(queues, 1);
         say(queues, 1);
@@ -129,7 +129,7 @@ class SubscriberTest {
 
     @Test
     void whoCannotBeReachedIsLetGo() {
-        subscriber.want(queues);
+        subscriber.subscribe(queues);
         say(queues, 1);
         taken.completeExceptionally(new IllegalStateException("broken pipe"));
         say(queues, 2);
@@ -141,7 +141,7 @@ class SubscriberTest {
     @Test
     void aConnectionThatFailsAtOnceIsLetGo() {
         broken = new IllegalStateException("no thread is free");
-        subscriber.want(queues);
+        subscriber.subscribe(queues);
         say(queues, 1);
 
         assertThat(ended).isTrue();
@@ -149,10 +149,10 @@ class SubscriberTest {
 
     @Test
     void aSignOfLifeDoesNotTakeTheNotice() {
-        subscriber.want(queues);
+        subscriber.subscribe(queues);
         say(queues, 1);
-        subscriber.tell("{\"kind\":\"refused\"}");
-        subscriber.mention("{\"kind\":\"alive\"}");
+        subscriber.sendNotice("{\"kind\":\"refused\"}");
+        subscriber.sendNoticeIfNone("{\"kind\":\"alive\"}");
         take();
 
         assertThat(sent).extracting(message -> message.get("kind").asString()).containsExactly("whole", "refused");
@@ -166,7 +166,7 @@ class SubscriberTest {
         for (int i = 0; i < 20_000; i++) {
             Channel channel = new Channel("tasks/" + i);
             channel.publish(Json.tree(i), NOW);
-            subscriber.want(channel);
+            subscriber.subscribe(channel);
             many.add(channel);
         }
         subscriber.pump();

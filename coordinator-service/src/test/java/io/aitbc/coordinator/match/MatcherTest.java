@@ -192,29 +192,29 @@ class MatcherTest {
     void aPlaceIsLeftToWhatIsAgedElsewhereAndUsedAgainWhenNobodyTakesIt() {
         change(matcher, agent("a").capacity(10));
         addMany(30, "urgent", Priority.URGENT, 0);
-        leaveTo(new Want(Requirements.NONE, 4, new Want.Aged(NOW.minusSeconds(300), 5)));
+        setRemoteWants(new Want(Requirements.NONE, 4, new Want.Aged(NOW.minusSeconds(300), 5)));
 
         List<Placement> placed = match(matcher, NOW, 100);
 
-        assertThat(matcher.left()).containsExactly(new PlaceLeft("other", "a"));
+        assertThat(matcher.slotOffers()).containsExactly(new SlotOffer("other", "a"));
         assertThat(placed).hasSize(9);
         assertThat(matcher.wants(NOW, 10)).extracting(Want::level).containsExactly(0);
-        assertThat(match(matcher, NOW.plus(Matcher.LEFT_FOR).minusMillis(1), 100))
+        assertThat(match(matcher, NOW.plus(Matcher.YIELD_DURATION).minusMillis(1), 100))
                 .isEmpty();
-        leaveTo();
-        assertThat(match(matcher, NOW.plus(Matcher.LEFT_FOR), 100)).hasSize(1);
-        assertThat(matcher.left()).isEmpty();
+        setRemoteWants();
+        assertThat(match(matcher, NOW.plus(Matcher.YIELD_DURATION), 100)).hasSize(1);
+        assertThat(matcher.slotOffers()).isEmpty();
     }
 
     @Test
     void aPlaceThatWasTakenIsNotLeftAnyMore() {
         change(matcher, agent("a").capacity(10));
         addMany(30, "urgent", Priority.URGENT, 0);
-        leaveTo(new Want(Requirements.NONE, 4, new Want.Aged(NOW.minusSeconds(300), 5)));
+        setRemoteWants(new Want(Requirements.NONE, 4, new Want.Aged(NOW.minusSeconds(300), 5)));
         List<Placement> placed = match(matcher, NOW, 100);
         IntStream.range(0, placed.size()).forEach(i -> matcher.answered(placed.get(i), i + 1));
         assertThat(match(matcher, NOW, 100)).isEmpty();
-        leaveTo();
+        setRemoteWants();
 
         matcher.agentHolds("a", 10);
         matcher.agentHolds("a", 9);
@@ -226,11 +226,11 @@ class MatcherTest {
     void noMorePlacesAreLeftThanThereAreAgedTasks() {
         change(matcher, agent("a").capacity(1_000));
         addMany(500, "urgent", Priority.URGENT, 0);
-        leaveTo(new Want(Requirements.NONE, 4, new Want.Aged(NOW.minusSeconds(300), 3)));
+        setRemoteWants(new Want(Requirements.NONE, 4, new Want.Aged(NOW.minusSeconds(300), 3)));
 
         assertThat(match(matcher, NOW, 1_000)).hasSize(500);
 
-        assertThat(matcher.left()).hasSize(3);
+        assertThat(matcher.slotOffers()).hasSize(3);
     }
 
     @Test
@@ -238,11 +238,11 @@ class MatcherTest {
         change(matcher, agent("a").capacity(1_000));
         addMany(200, "urgent", Priority.URGENT, 0);
         addMany(10, "aged", Priority.LOW, 290);
-        leaveTo(new Want(Requirements.NONE, 4, new Want.Aged(NOW.minusSeconds(300), 4)));
+        setRemoteWants(new Want(Requirements.NONE, 4, new Want.Aged(NOW.minusSeconds(300), 4)));
 
         List<String> placed = placed();
 
-        assertThat(matcher.left()).hasSize(4);
+        assertThat(matcher.slotOffers()).hasSize(4);
         assertThat(placed.subList(0, 30)).allMatch(id -> id.startsWith("urgent"));
         assertThat(placed.subList(0, 200))
                 .filteredOn(id -> id.startsWith("aged"))
@@ -255,8 +255,8 @@ class MatcherTest {
         add(task("young").priority(Priority.LOW).waiting(1));
         add(task("aged").priority(Priority.LOW).waiting(300));
         add(task("urgent-for-another").priority(Priority.URGENT).requires("gpu"));
-        leaveTo(new Want(Requirements.NONE, 0));
-        matcher.offered(List.of("a"), NOW);
+        setRemoteWants(new Want(Requirements.NONE, 0));
+        matcher.acceptOffers(List.of("a"), NOW);
         assertThat(placed()).as("it is not known to have room yet").isEmpty();
 
         matcher.agentHolds("a", 0);
@@ -268,8 +268,8 @@ class MatcherTest {
     void whatOthersLeaveIsForgottenWhenNothingHereIsAged() {
         change(matcher, agent("a").capacity(1));
         add(task("low").priority(Priority.LOW).waiting(200));
-        leaveTo(new Want(Requirements.NONE, 0));
-        matcher.offered(List.of("a"), NOW);
+        setRemoteWants(new Want(Requirements.NONE, 0));
+        matcher.acceptOffers(List.of("a"), NOW);
 
         assertThat(placed()).isEmpty();
     }
@@ -278,11 +278,11 @@ class MatcherTest {
     void whatOthersLeftLongAgoIsForgotten() {
         change(matcher, agent("a").capacity(1).holds(1));
         add(task("aged").priority(Priority.LOW).waiting(300));
-        leaveTo(new Want(Requirements.NONE, 0));
-        matcher.offered(List.of("a"), NOW);
+        setRemoteWants(new Want(Requirements.NONE, 0));
+        matcher.acceptOffers(List.of("a"), NOW);
         matcher.agentHolds("a", 0);
 
-        assertThat(match(matcher, NOW.plus(Matcher.LEFT_FOR), 10)).isEmpty();
+        assertThat(match(matcher, NOW.plus(Matcher.YIELD_DURATION), 10)).isEmpty();
     }
 
     /** Otherwise another coordinator would be told at that moment that nothing is wanted, and take it. */
@@ -313,7 +313,7 @@ class MatcherTest {
         add(task("aged").priority(Priority.LOW).waiting(300));
         add(task("aged-too").priority(Priority.LOW).waiting(299));
         assertThat(matcher.wants(NOW, 10)).as("there is room").isEmpty();
-        leaveTo(new Want(Requirements.NONE, 0));
+        setRemoteWants(new Want(Requirements.NONE, 0));
 
         assertThat(placed()).isEmpty();
 
@@ -375,12 +375,12 @@ class MatcherTest {
         add(task("low-2").priority(Priority.LOW));
         add(task("urgent").priority(Priority.URGENT));
 
-        leaveTo(new Want(Requirements.capabilities("gpu"), Priority.HIGH.ordinal()));
+        setRemoteWants(new Want(Requirements.capabilities("gpu"), Priority.HIGH.ordinal()));
         assertThat(match(matcher, NOW, 10))
                 .extracting(placement -> placement.waiting().id() + " to " + placement.agentId())
                 .containsExactly("urgent to gpu", "low-1 to plain");
 
-        leaveTo();
+        setRemoteWants();
         assertThat(placed()).containsExactly("low-2");
     }
 
@@ -389,7 +389,7 @@ class MatcherTest {
         matcher.agentChanged(agent("tired").load(0.8, 0.8).build(), NOW);
         add(task("low").priority(Priority.LOW));
 
-        leaveTo(new Want(
+        setRemoteWants(new Want(
                 new Requirements(null, List.of(), List.of(), List.of(), 0.99, null, null, null, null, null, Map.of()),
                 0));
 
@@ -895,8 +895,8 @@ class MatcherTest {
         assertThat(matcher.backlog().groups()).hasSizeLessThan(300);
     }
 
-    private void leaveTo(Want... wants) {
-        matcher.leaveTo(wants.length == 0 ? Map.of() : Map.of("other", List.of(wants)));
+    private void setRemoteWants(Want... wants) {
+        matcher.setRemoteWants(wants.length == 0 ? Map.of() : Map.of("other", List.of(wants)));
     }
 
     private void addMany(int count, String name, Priority priority, long waited) {

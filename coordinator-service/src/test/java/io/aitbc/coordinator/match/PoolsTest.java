@@ -17,7 +17,8 @@ import org.junit.jupiter.api.Test;
 /** Groups share a pool as long as the same agents suit them, whatever they require. */
 class PoolsTest {
     private final Pools pools = new Pools(
-            (member, group) -> Eligibility.suits(member.candidate.agent().registration(), group.requirements, true),
+            (member, group) ->
+                    Eligibility.meetsRequirements(member.candidate.agent().registration(), group.requirements, true),
             () -> LoadBalancingStrategy.LEAST_CONNECTIONS.select(new Random(1)),
             () -> new AgedShare(0.1, new Random(1)));
     private final Member one = member("one", "hash", "ocr");

@@ -10,11 +10,11 @@ class RedisConfigurationTest {
     @Test
     void howeverLongRedisWasAwayItIsTriedSoon() {
         ClientResources.Builder builder = ClientResources.builder();
-        new RedisConfiguration().tryAgainSoonWhileRedisIsAway().customize(builder);
+        new RedisConfiguration().boundReconnectDelay().customize(builder);
         ClientResources resources = builder.build();
         try {
             assertThat(resources.reconnectDelay().createDelay(1_000))
-                    .isLessThanOrEqualTo(RedisConfiguration.LONGEST_TIME_BETWEEN_TRIES);
+                    .isLessThanOrEqualTo(RedisConfiguration.MAX_RECONNECT_DELAY);
         } finally {
             resources.shutdown();
         }

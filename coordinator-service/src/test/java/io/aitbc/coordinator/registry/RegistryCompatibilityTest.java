@@ -41,8 +41,8 @@ import tools.jackson.databind.node.ObjectNode;
 /** What coordinators of different versions know of agents: their hashes in Redis, and the notices of what has changed. */
 class RegistryCompatibilityTest {
     private static final Instant NOW = Instant.parse("2026-11-01T12:00:00Z");
-    private static final Script SETTLE = Script.beside(Settlement.class, "settle");
-    private static final Script BEGIN_REMOVAL = Script.beside(Registry.class, "begin-removal");
+    private static final Script SETTLE = Script.load(Settlement.class, "settle");
+    private static final Script BEGIN_REMOVAL = Script.load(Registry.class, "begin-removal");
     private static final HealthPolicy HEALTH =
             new HealthPolicy(Duration.ofSeconds(30), Duration.ofSeconds(300), 0.5, 0.98, 0.98);
 
@@ -144,19 +144,22 @@ class RegistryCompatibilityTest {
         Heartbeat bare = new Heartbeat("agent-1", null, null, null, null, null);
         for (String known : List.of("registered", "much seen", "stale")) {
             put(agents.get(known));
-            assertThat(registry.note(List.of(new Registry.Received(bare, NOW.plusSeconds(9))), NOW.plusSeconds(9)))
+            assertThat(registry.recordHeartbeats(
+                            List.of(new Registry.Received(bare, NOW.plusSeconds(9))), NOW.plusSeconds(9)))
                     .as(known)
-                    .containsExactly(Registry.Noted.KNOWN);
+                    .containsExactly(Registry.HeartbeatOutcome.KNOWN);
             assertThat(registry.find("agent-1").orElseThrow().lastHeartbeat()).isEqualTo(NOW.plusSeconds(9));
         }
         put(agents.get("much seen"));
         Heartbeat rival = new Heartbeat("agent-1", null, null, null, "instance-2", null);
-        assertThat(registry.note(List.of(new Registry.Received(rival, NOW.plusSeconds(9))), NOW.plusSeconds(9)))
-                .containsExactly(Registry.Noted.CONTESTED);
+        assertThat(registry.recordHeartbeats(
+                        List.of(new Registry.Received(rival, NOW.plusSeconds(9))), NOW.plusSeconds(9)))
+                .containsExactly(Registry.HeartbeatOutcome.CONTESTED);
         put(agents.get("leaving"));
         Heartbeat back = Heartbeat.of(PLAIN);
-        assertThat(registry.note(List.of(new Registry.Received(back, NOW.plusSeconds(21))), NOW.plusSeconds(21)))
-                .containsExactly(Registry.Noted.LEAVING);
+        assertThat(registry.recordHeartbeats(
+                        List.of(new Registry.Received(back, NOW.plusSeconds(21))), NOW.plusSeconds(21)))
+                .containsExactly(Registry.HeartbeatOutcome.LEAVING);
     }
 
     @ParameterizedTest
@@ -231,7 +234,7 @@ class RegistryCompatibilityTest {
         }
 
         @Override
-        public void heard(List<Agent> agents) {
+        public void heartbeats(List<Agent> agents) {
             agents.forEach(agent -> lines.add("heard " + agent.id() + " of " + agent.lastHeartbeat() + ", cpu "
                     + agent.cpu() + ", response " + agent.track().responseMs()));
         }
@@ -280,8 +283,8 @@ class RegistryCompatibilityTest {
         hashes.set("stale", hash());
         registry.deregister("agent-1", NOW.plusSeconds(10));
         notices.set("deregistered", overheard.notice());
-        redis.sync().del(Keys.GONE_AGENTS);
-        BEGIN_REMOVAL.runNow(redis, List.of("agent-1", ms(20), "60000"));
+        redis.sync().del(Keys.LOST_AGENTS);
+        BEGIN_REMOVAL.runSync(redis, List.of("agent-1", ms(20), "60000"));
         hashes.set("leaving", hash());
         redis.sync().flushall();
 
@@ -292,14 +295,14 @@ class RegistryCompatibilityTest {
         redis.sync().set(Keys.INDEX_COMPLETE, NOW.toString());
         redis.sync().hset(Keys.inflight("agent-1"), "task-9", """
                 {"attempt":1,"assigned_at":"2026-11-01T12:00:00Z","deadline":"2026-11-01T12:10:00Z"}""");
-        SETTLE.runNow(redis, List.of(ms(5), NOW.toString(), report));
+        SETTLE.runSync(redis, List.of(ms(5), NOW.toString(), report));
         hashes.set("much seen", hash());
     }
 
     private void register(Registration registration, String instance) {
         Heartbeat heartbeat =
                 new Heartbeat("agent-1", null, null, instance == null ? null : NOW, instance, registration);
-        registry.beat(List.of(new Registry.Received(heartbeat, NOW)), false, true, NOW);
+        registry.runHeartbeatScript(List.of(new Registry.Received(heartbeat, NOW)), false, true, NOW);
     }
 
     private void beat(int second, AgentStatus status, Map<String, Double> load, String instance)
@@ -307,7 +310,7 @@ class RegistryCompatibilityTest {
         Instant at = NOW.plusSeconds(second);
         Heartbeat heartbeat =
                 new Heartbeat("agent-1", status, load, instance == null ? null : at.minusMillis(1_500), instance, null);
-        registry.note(List.of(new Registry.Received(heartbeat, at)), at);
+        registry.recordHeartbeats(List.of(new Registry.Received(heartbeat, at)), at);
     }
 
     private JsonNode hash() {

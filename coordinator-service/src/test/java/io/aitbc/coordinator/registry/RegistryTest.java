@@ -497,19 +497,21 @@ class RegistryTest {
                 new Registry.Received(
                         new Heartbeat("heard", AgentStatus.ACTIVE, null, null, "second", registration),
                         then.plusMillis(2)));
-        registry.note(received, then.plusMillis(2));
+        registry.recordHeartbeats(received, then.plusMillis(2));
         redis.zrem("agents:gone", "heard");
 
-        assertThat(registry.note(received, then.plusMillis(2))).doesNotContain(Registry.Noted.CONTESTED);
+        assertThat(registry.recordHeartbeats(received, then.plusMillis(2)))
+                .doesNotContain(Registry.HeartbeatOutcome.CONTESTED);
 
         assertThat(agent("heard").get("status").asString()).isEqualTo("active");
         assertThat(agent("heard").get("instance_id").asString()).isEqualTo("second");
         assertThat(redis.zscore("agents:gone", "heard")).isNull();
         // What is asked for now counts, though the clock of whoever heard the agent last is ahead.
-        registry.note(new Heartbeat("heard", AgentStatus.BUSY, null, null, null, null), then.minusSeconds(9));
+        registry.recordHeartbeats(
+                new Heartbeat("heard", AgentStatus.BUSY, null, null, null, null), then.minusSeconds(9));
         assertThat(agent("heard").get("status").asString()).isEqualTo("busy");
         registry.deregister("heard", then.plusMillis(5));
-        registry.note(received, then.plusMillis(6));
+        registry.recordHeartbeats(received, then.plusMillis(6));
         assertThat(agent("heard").get("status").asString()).isEqualTo("inactive");
     }
 
@@ -521,8 +523,9 @@ class RegistryTest {
                 new HealthPolicy(Duration.ofSeconds(30), Duration.ZERO, 0.5, 0.98, 0.98));
         coordinator.register("hermit", 1);
 
-        assertThat(registry.silent(Instant.now().plus(Duration.ofDays(1_000)))).isEmpty();
-        assertThat(registry().silent(Instant.now().plus(Duration.ofDays(1_000))))
+        assertThat(registry.silentAgents(Instant.now().plus(Duration.ofDays(1_000))))
+                .isEmpty();
+        assertThat(registry().silentAgents(Instant.now().plus(Duration.ofDays(1_000))))
                 .contains("hermit");
     }
 

@@ -215,7 +215,7 @@ class DeadlinesTest {
     void atTheStartAllAgentsAreLookedAt() {
         reserve("short", 5, NOW);
         redis.sync().del(Keys.DEADLINES);
-        attempts.letAllBeDue();
+        attempts.markAllDue();
         assertThat(attempts.agentsDue(NOW)).containsExactlyInAnyOrder("a", "idle");
         assertThat(attempts.overdue("idle", NOW, Set.of())).isEmpty();
         assertThat(overdue(0)).isEmpty();

@@ -71,7 +71,7 @@ class ResponseOfFailuresTest {
 
     private void fail(Instant at) {
         TaskResult failed = new TaskResult(null, "t", 1, "a", TaskResult.Status.FAILED, null, null, null, null);
-        assertThat(attempts.settle(List.of(failed), at)).containsExactly(Attempts.Settlement.TO_GIVE_BACK);
+        assertThat(attempts.settle(List.of(failed), at)).containsExactly(Attempts.SettleOutcome.TO_REQUEUE);
     }
 
     private double responseMs() {

@@ -43,11 +43,11 @@ class RetentionTest {
     void completedTasksAreForgottenAfterTheirTime() {
         complete("one", "two");
         complete("three");
-        assertThat(kept(HOUR).forget()).isFalse();
+        assertThat(kept(HOUR).deleteExpired()).isFalse();
         assertThat(known("one", "two", "three")).isEqualTo(3);
-        assertThat(kept(Duration.ZERO).forget()).isTrue();
+        assertThat(kept(Duration.ZERO).deleteExpired()).isTrue();
         assertThat(redis.sync().keys("task*")).isEmpty();
-        assertThat(kept(Duration.ZERO).forget()).isFalse();
+        assertThat(kept(Duration.ZERO).deleteExpired()).isFalse();
     }
 
     @Test
@@ -56,10 +56,10 @@ class RetentionTest {
         long aDayAgo = Instant.now().minus(Duration.ofDays(1)).getEpochSecond();
         redis.sync().lpush(Keys.COMPLETED, aDayAgo + " two");
         redis.sync().hset(Keys.task("two"), "status", "completed");
-        assertThat(kept(HOUR).forget()).isTrue();
+        assertThat(kept(HOUR).deleteExpired()).isTrue();
         assertThat(known("two")).isZero();
         assertThat(known("one")).isEqualTo(1);
-        assertThat(kept(HOUR).forget()).isFalse();
+        assertThat(kept(HOUR).deleteExpired()).isFalse();
     }
 
     /** One coordinator whose clock is wrong would have all others forget everything, or nothing. */
@@ -67,8 +67,8 @@ class RetentionTest {
     void theClocksOfCoordinatorsDoNotMatter() {
         for (String wrong : List.of("2000-01-01T00:00:00Z", "2100-01-01T00:00:00Z")) {
             settle(Instant.parse(wrong), wrong.substring(0, 4));
-            assertThat(kept(HOUR).forget()).as(wrong).isFalse();
-            assertThat(kept(Duration.ZERO).forget()).as(wrong).isTrue();
+            assertThat(kept(HOUR).deleteExpired()).as(wrong).isFalse();
+            assertThat(kept(Duration.ZERO).deleteExpired()).as(wrong).isTrue();
         }
     }
 
@@ -76,7 +76,7 @@ class RetentionTest {
     void thoseThatEndOtherwiseExpire() {
         kept(HOUR).release(new Attempts.Held("one", 3, "a", Instant.now(), null), 0, "\"in vain\"", Instant.now());
         assertThat(redis.sync().ttl(Keys.task("one"))).isBetween(1L, HOUR.toSeconds());
-        assertThat(kept(Duration.ZERO).forget()).isFalse();
+        assertThat(kept(Duration.ZERO).deleteExpired()).isFalse();
     }
 
     /** Somebody has deleted what was known of it, or put something else in its place, and it came again. */
@@ -86,7 +86,7 @@ class RetentionTest {
         redis.sync().hset(Keys.task("one"), "status", "assigned");
         redis.sync().del(Keys.task("two"));
         redis.sync().set(Keys.task("three"), "no hash");
-        assertThat(kept(Duration.ZERO).forget()).isTrue();
+        assertThat(kept(Duration.ZERO).deleteExpired()).isTrue();
         assertThat(redis.sync().keys("task*")).containsExactlyInAnyOrder(Keys.task("one"), Keys.task("three"));
     }
 
@@ -95,9 +95,9 @@ class RetentionTest {
         complete(ids("first", 1_500));
         redis.sync().del(redis.sync().keys("task:*").toArray(String[]::new));
         complete(ids("second", 1_500));
-        assertThat(kept(Duration.ZERO).forget()).isTrue();
+        assertThat(kept(Duration.ZERO).deleteExpired()).isTrue();
         assertThat(redis.sync().keys("task:*")).hasSize(1_500);
-        assertThat(kept(Duration.ZERO).forget()).isTrue();
+        assertThat(kept(Duration.ZERO).deleteExpired()).isTrue();
         assertThat(redis.sync().keys("task*")).isEmpty();
     }
 
@@ -105,7 +105,7 @@ class RetentionTest {
     void whatSomebodyHasSpoiltHoldsNothingUp() {
         redis.sync().rpush(Keys.COMPLETED, "spoilt");
         complete("one");
-        assertThat(kept(Duration.ZERO).forget()).isTrue();
+        assertThat(kept(Duration.ZERO).deleteExpired()).isTrue();
         assertThat(redis.sync().keys("task*")).isEmpty();
     }
 

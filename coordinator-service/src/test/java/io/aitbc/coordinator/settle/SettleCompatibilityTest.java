@@ -44,8 +44,8 @@ import tools.jackson.databind.node.ObjectNode;
 /** What coordinators of different versions know of tasks: their hashes in Redis, what agents hold, and the notices of both. */
 class SettleCompatibilityTest {
     private static final Instant NOW = Instant.parse("2026-11-01T12:00:00Z");
-    private static final Script CANCEL = Script.beside(Reservations.class, "cancel");
-    private static final Script REDRIVE = Script.beside(TaskStates.class, "redrive");
+    private static final Script CANCEL = Script.load(Reservations.class, "cancel");
+    private static final Script REDRIVE = Script.load(TaskStates.class, "redrive");
     private static final HealthPolicy HEALTH =
             new HealthPolicy(Duration.ofSeconds(30), Duration.ofSeconds(300), 0.5, 0.98, 0.98);
     private static final Requirements REQUIREMENTS = Requirements.capabilities("gpu>=2");
@@ -95,7 +95,7 @@ class SettleCompatibilityTest {
         for (String assigned : List.of("assigned", "in progress", "restored")) {
             put(version, assigned);
             Attempts.Held held = new Attempts.Held("task-1", 1, "agent-1", NOW, null);
-            attempts.letAllBeDue();
+            attempts.markAllDue();
             assertThat(attempts.agentsDue(NOW)).as(assigned).contains("agent-1");
             assertThat(attempts.overdue("agent-1", NOW.plusSeconds(9_999), Set.of()))
                     .as(assigned)
@@ -114,7 +114,7 @@ class SettleCompatibilityTest {
                             "task-1", 1, NOW, NOW.plusSeconds(assigned.equals("in progress") ? 601 : 600), null));
             assertThat(settle("task-1", 1, TaskResult.Status.COMPLETED))
                     .as(assigned)
-                    .isEqualTo(Attempts.Settlement.COMPLETED);
+                    .isEqualTo(Attempts.SettleOutcome.COMPLETED);
             put(version, assigned);
             attempts.release(held, 2, "\"e\"", NOW);
             assertThat(reserve("task-1", 2, "agent-2").ruling()).as(assigned).isEqualTo(Verdict.Ruling.GRANTED);
@@ -152,7 +152,7 @@ class SettleCompatibilityTest {
             assertThat(reserve("task-1", 1, "agent-2").ruling()).as(ended).isEqualTo(Verdict.Ruling.ENDED);
             assertThat(settle("task-1", 1, TaskResult.Status.COMPLETED))
                     .as(ended)
-                    .isEqualTo(Attempts.Settlement.LATE);
+                    .isEqualTo(Attempts.SettleOutcome.LATE);
             assertThat(cancel("task-1")).as(ended).isEqualTo(ended);
         }
     }
@@ -166,7 +166,7 @@ class SettleCompatibilityTest {
                 .notBefore(NOW.plusSeconds(1))
                 .expiresAt(NOW.plusSeconds(2))
                 .build();
-        states.noteQueued(List.of(waiting)).join();
+        states.recordQueued(List.of(waiting)).join();
         hashes.set("queued", hash("task-1"));
         empty();
 
@@ -193,7 +193,7 @@ class SettleCompatibilityTest {
         attempts.release(new Attempts.Held("task-1", 1, "agent-1", NOW, null), 0, "\"out of memory\"", NOW);
         overheard.notice();
         hashes.set("failed", hash("task-1"));
-        REDRIVE.runNow(redis, List.of("task-1", "1", "high", NOW.toString(), "3"));
+        REDRIVE.runSync(redis, List.of("task-1", "1", "high", NOW.toString(), "3"));
         hashes.set("redriven", hash("task-1"));
         empty();
 
@@ -210,7 +210,7 @@ class SettleCompatibilityTest {
         cancel("task-1");
         overheard.notice();
         hashes.set("cancelled", hash("task-1"));
-        states.noteQueued(List.of(waiting("task-4", 1))).join();
+        states.recordQueued(List.of(waiting("task-4", 1))).join();
         cancel("task-4");
         notices.set("cancelled", overheard.notice());
         empty();
@@ -229,9 +229,9 @@ class SettleCompatibilityTest {
                 "a turn", List.of(Assignment.of(waiting("task-1", 1).task(), Priority.HIGH, "agent-1", NOW)), NOW);
         notices.set("restored", overheard.notice());
         hashes.set("restored", hash("task-1"));
-        attempts.tellUnpublished(List.of("task-1"));
+        attempts.publishUnpublished(List.of("task-1"));
         notices.set("unpublished", overheard.notice());
-        attempts.tellRebuilt();
+        attempts.publishRebuilt();
         notices.set("rebuilt", overheard.notice());
     }
 
@@ -242,7 +242,7 @@ class SettleCompatibilityTest {
                 .get(0);
     }
 
-    private Attempts.Settlement settle(String taskId, int attempt, TaskResult.Status status) {
+    private Attempts.SettleOutcome settle(String taskId, int attempt, TaskResult.Status status) {
         Instant now = NOW.plusSeconds(1);
         TaskResult result = new TaskResult(
                 null, taskId, attempt, "agent-1", status, Json.object().put("said", "hello"), null, NOW, now);
@@ -250,7 +250,7 @@ class SettleCompatibilityTest {
     }
 
     private Object cancel(String taskId) {
-        return CANCEL.runNow(redis, List.of(taskId, NOW.toString(), "3600")).get(0);
+        return CANCEL.runSync(redis, List.of(taskId, NOW.toString(), "3600")).get(0);
     }
 
     private static WaitingTask waiting(String taskId, int attempt) {

@@ -1,0 +1,108 @@
+package io.aitbc.benchmarks;
+
+import io.aitbc.contracts.Json;
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.io.UncheckedIOException;
+import java.io.Writer;
+import java.time.Duration;
+import java.util.Arrays;
+import java.util.List;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.TimeUnit;
+import java.util.function.Function;
+import java.util.stream.Stream;
+import tools.jackson.databind.JsonNode;
+
+/** A process with a role in a benchmark. It is told what to do in lines, and answers each with a line of JSON. */
+final class ChildProcess implements AutoCloseable {
+    /** Other lines are what libraries have to say. */
+    private static final String ANSWER = "> ";
+
+    private static final String END = "";
+    private static final int MAX_SHOWN = 300;
+
+    private final String role;
+    private final Process process;
+    private final BlockingQueue<String> answers = new LinkedBlockingQueue<>();
+    private final Writer orders;
+
+    ChildProcess(String role, Object... arguments) {
+        this.role = role;
+        try {
+            List<String> all = Stream.concat(
+                            Stream.of("role:" + role), Arrays.stream(arguments).map(String::valueOf))
+                    .toList();
+            process = Cluster.javaBuilder(all.toArray(String[]::new))
+                    .redirectError(ProcessBuilder.Redirect.INHERIT)
+                    .start();
+            orders = process.outputWriter();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+        Thread listening = new Thread(this::readAnswers, role);
+        listening.setDaemon(true);
+        listening.start();
+    }
+
+    /** All the time: whoever is not read comes to a standstill when there is no more room for what it says. */
+    private void readAnswers() {
+        try (BufferedReader said = process.inputReader()) {
+            for (String line = said.readLine(); line != null; line = said.readLine()) {
+                if (line.startsWith(ANSWER)) {
+                    answers.add(line.substring(ANSWER.length()));
+                } else {
+                    System.err.println(role + ": " + line.substring(0, Math.min(MAX_SHOWN, line.length())));
+                }
+            }
+        } catch (IOException e) {
+            System.err.println(role + " is not heard any more: " + e);
+        }
+        answers.add(END);
+    }
+
+    /** What a player does with the lines that it is given, until there are no more. */
+    static void listen(Function<List<String>, Object> play) throws IOException {
+        BufferedReader orders = new BufferedReader(new InputStreamReader(System.in));
+        for (String line = orders.readLine(); line != null; line = orders.readLine()) {
+            System.out.println(ANSWER + Json.text(play.apply(List.of(line.split(" ")))));
+        }
+    }
+
+    JsonNode ask(Object... order) {
+        try {
+            orders.write(
+                    String.join(" ", Arrays.stream(order).map(String::valueOf).toList()) + "\n");
+            orders.flush();
+            String answer = answers.take();
+            if (answer.equals(END)) {
+                throw new IllegalStateException(role + " has ended");
+            }
+            return Json.MAPPER.readTree(answer);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        } catch (InterruptedException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    Duration cpu() {
+        return Cluster.cpu(process.toHandle());
+    }
+
+    @Override
+    public void close() {
+        try {
+            orders.close();
+            if (!process.waitFor(20, TimeUnit.SECONDS)) {
+                process.destroyForcibly().waitFor();
+            }
+        } catch (IOException e) {
+            process.destroyForcibly();
+        } catch (InterruptedException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+}

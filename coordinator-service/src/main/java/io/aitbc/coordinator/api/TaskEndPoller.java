@@ -1,0 +1,91 @@
+package io.aitbc.coordinator.api;
+
+import io.aitbc.coordinator.background.PeriodicJob;
+import io.aitbc.coordinator.intake.TaskStates;
+import java.time.Duration;
+import java.util.HashSet;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.Semaphore;
+import java.util.function.Function;
+import org.springframework.http.HttpStatus;
+import org.springframework.stereotype.Component;
+import org.springframework.web.context.request.async.DeferredResult;
+import org.springframework.web.server.ResponseStatusException;
+import tools.jackson.databind.node.ObjectNode;
+
+/**
+ * Completes long polls for ended tasks. One thread polls Redis for all of them at once, about twenty times a second, so that waiting
+ * callers occupy no threads.
+ */
+@Component
+final class TaskEndPoller implements AutoCloseable {
+    private static final int MAX_WAITING = 10_000;
+    private static final Duration POLL_INTERVAL = Duration.ofMillis(50);
+    private static final long TIMEOUT_MARGIN_MS = 10_000;
+
+    private final TaskStates states;
+    private final ConcurrentLinkedQueue<Waiting> waiting = new ConcurrentLinkedQueue<>();
+    private final Semaphore permits = new Semaphore(MAX_WAITING);
+    private final PeriodicJob poller = new PeriodicJob("task-ends", POLL_INTERVAL, this::poll, () -> {});
+
+    private record Waiting(
+            String taskId,
+            long untilNanos,
+            Function<Map<String, String>, ObjectNode> present,
+            DeferredResult<ObjectNode> result) {}
+
+    TaskEndPoller(TaskStates states) {
+        this.states = states;
+        poller.start();
+    }
+
+    @Override
+    public void close() {
+        poller.close();
+    }
+
+    static DeferredResult<ObjectNode> immediate(ObjectNode answer) {
+        DeferredResult<ObjectNode> result = new DeferredResult<>();
+        result.setResult(answer);
+        return result;
+    }
+
+    /**
+     * The state of a task once it has ended, or its current state at the timeout. Also waits for an unknown task: a record just sent to
+     * Kafka may not have been read yet.
+     */
+    DeferredResult<ObjectNode> await(String taskId, Duration time, Function<Map<String, String>, ObjectNode> present) {
+        if (!permits.tryAcquire()) {
+            throw new ResponseStatusException(
+                    HttpStatus.SERVICE_UNAVAILABLE, MAX_WAITING + " callers are waiting already: retry without wait");
+        }
+        DeferredResult<ObjectNode> result = new DeferredResult<>(time.toMillis() + TIMEOUT_MARGIN_MS);
+        result.onTimeout(() -> result.setErrorResult(new ResponseStatusException(
+                HttpStatus.SERVICE_UNAVAILABLE, "the state of the task could not be read from Redis")));
+        result.onCompletion(permits::release);
+        waiting.add(new Waiting(taskId, System.nanoTime() + time.toNanos(), present, result));
+        return result;
+    }
+
+    private void poll() {
+        waiting.removeIf(one -> one.result.isSetOrExpired());
+        if (waiting.isEmpty()) {
+            return;
+        }
+        Set<String> taskIds = new HashSet<>();
+        waiting.forEach(one -> taskIds.add(one.taskId));
+        Map<String, String> statuses = states.statuses(taskIds);
+        long now = System.nanoTime();
+        for (Waiting one : waiting) {
+            String status = statuses.get(one.taskId);
+            if (TaskStates.hasEnded(status) || now - one.untilNanos >= 0) {
+                states.find(one.taskId)
+                        .ifPresentOrElse(
+                                state -> one.result.setResult(one.present.apply(state)),
+                                () -> one.result.setErrorResult(Problems.taskNotFound()));
+            }
+        }
+    }
+}

@@ -1,0 +1,326 @@
+package io.aitbc.coordinator.api;
+
+import com.fasterxml.jackson.annotation.JsonInclude;
+import com.fasterxml.jackson.annotation.JsonProperty;
+import io.aitbc.contracts.AgentStatus;
+import io.aitbc.contracts.Json;
+import io.aitbc.contracts.Priority;
+import io.aitbc.contracts.Requirements;
+import io.aitbc.contracts.Topics;
+import io.aitbc.coordinator.agent.Agent;
+import io.aitbc.coordinator.agent.Obstacle;
+import io.aitbc.coordinator.dispatch.ClusterControl;
+import io.aitbc.coordinator.dispatch.DispatchSettings;
+import io.aitbc.coordinator.intake.OpenTransactions;
+import io.aitbc.coordinator.intake.QueuePeek;
+import io.aitbc.coordinator.intake.QueueSizes;
+import io.aitbc.coordinator.registry.Registry;
+import java.time.Clock;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
+import org.springframework.stereotype.Component;
+
+/** Explains why a task has no agent: the obstacles per agent, the closest agents, and other reasons for waiting. */
+@Component
+class WaitExplainer {
+    private static final int MAX_CLOSEST = 5;
+
+    private final Registry registry;
+    private final QueueSizes sizes;
+    private final QueuePeek peek;
+    private final OpenTransactions transactions;
+    private final Topics topics;
+    private final ClusterControl control;
+    private final DispatchSettings settings;
+    private final Clock clock;
+
+    WaitExplainer(
+            Registry registry,
+            QueueSizes sizes,
+            QueuePeek peek,
+            OpenTransactions transactions,
+            Topics topics,
+            ClusterControl control,
+            DispatchSettings settings,
+            Clock clock) {
+        this.registry = registry;
+        this.sizes = sizes;
+        this.peek = peek;
+        this.transactions = transactions;
+        this.topics = topics;
+        this.control = control;
+        this.settings = settings;
+        this.clock = clock;
+    }
+
+    record Reason(
+            @JsonProperty("reason") String reason,
+            @JsonProperty("detail") String detail) {}
+
+    record Closest(
+            @JsonProperty("agent_id") String agentId,
+            @JsonProperty("obstacles") List<Reason> obstacles) {}
+
+    /**
+     * @param total number of agents, excluding inactive ones
+     * @param eligible how many could take the task now
+     * @param busy how many could take it if they had capacity
+     * @param ruledOut number of agents ruled out, by reason; an agent may be counted under several
+     */
+    record Agents(
+            @JsonProperty("total") int total,
+            @JsonProperty("eligible") long eligible,
+            @JsonProperty("busy") long busy,
+            @JsonProperty("ruled_out") Map<String, Long> ruledOut,
+            @JsonProperty("closest") List<Closest> closest) {}
+
+    /**
+     * @param effectivePriority the same as {@code priority}, since waiting does not raise it; kept for compatibility
+     * @param aged whether it has waited so long that aged tasks' share of contested choices applies to it
+     * @param placeInQueue 1 if no earlier task waits in the same queue
+     * @param inMoreUrgentQueues how many tasks wait in queues of higher priority
+     * @param openTransaction the transaction that hides the task; null if none does
+     */
+    record Waiting(
+            @JsonProperty("priority") Priority priority,
+            @JsonProperty("effective_priority") Priority effectivePriority,
+            @JsonProperty("aged") boolean aged,
+            @JsonProperty("waiting_seconds") double waitingSeconds,
+            @JsonProperty("place_in_queue") long placeInQueue,
+            @JsonProperty("queue_size") long queueSize,
+            @JsonProperty("in_more_urgent_queues") long inMoreUrgentQueues,
+            @JsonProperty("queue_paused") boolean queuePaused,
+
+            @JsonProperty("not_before") @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable
+            Instant notBefore,
+
+            @JsonProperty("requirements") @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable
+            Requirements requirements,
+
+            @JsonProperty("open_transaction") @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable
+            InTheWay openTransaction,
+
+            @JsonProperty("agents") Agents agents) {}
+
+    /** An open transaction that hides the task. */
+    @JsonInclude(JsonInclude.Include.NON_NULL)
+    record InTheWay(
+            @JsonProperty("topic") String topic,
+            @JsonProperty("partition") int partition,
+            @JsonProperty("offset") long offset,
+            @JsonProperty("since") @Nullable Instant since,
+            @JsonProperty("producer_id") @Nullable Long producerId,
+            @JsonProperty("transactional_id") @Nullable String transactionalId) {
+        static InTheWay of(OpenTransactions.Open open) {
+            return new InTheWay(
+                    open.partition().topic(),
+                    open.partition().partition(),
+                    open.offset(),
+                    open.since(),
+                    open.producerId(),
+                    open.transactionalId());
+        }
+    }
+
+    @JsonInclude(JsonInclude.Include.NON_NULL)
+    record Explanation(
+            @JsonProperty("status") String status,
+            @JsonProperty("task_id") String taskId,
+            @JsonProperty("task_status") String taskStatus,
+            @JsonProperty("explanation") String explanation,
+            @JsonProperty("waiting") @Nullable Waiting waiting,
+            @JsonProperty("timestamp") Instant timestamp) {}
+
+    /** @param state the task's hash */
+    Explanation explain(String taskId, Map<String, String> state) throws InterruptedException {
+        Instant now = clock.instant();
+        String status = state.get("status");
+        Waiting waiting = status.equals("queued") && state.keySet().containsAll(Set.of("submitted_at", "priority"))
+                ? waiting(taskId, state, now)
+                : null;
+        String sentence = switch (status) {
+            case "queued" ->
+                waiting == null ? "it is queued; its requirements are no longer known" : sentence(waiting, now);
+            case "assigned" ->
+                "assigned to agent " + state.get("agent_id") + " since " + state.get("assigned_at") + ", deadline "
+                        + TaskJson.deadline(state).orElse("unknown");
+            default -> "it has ended: " + status;
+        };
+        return new Explanation("success", taskId, status, sentence, waiting, now);
+    }
+
+    private Waiting waiting(String taskId, Map<String, String> state, Instant now) throws InterruptedException {
+        Priority priority = Priority.parse(state.get("priority"));
+        Instant since = Instant.parse(state.get("submitted_at"));
+        Requirements requirements = state.containsKey("requirements")
+                ? Json.read(state.get("requirements"), Requirements.class)
+                : Requirements.NONE;
+        Map<Priority, @Nullable Long> queues = sizes.read();
+        return new Waiting(
+                priority,
+                priority,
+                settings.aging().isAged(priority, since, now),
+                Duration.between(since, now).toMillis() / 1_000.0,
+                sizes.before(priority, since) + 1,
+                size(queues, priority),
+                Stream.of(Priority.values())
+                        .filter(other -> other.compareTo(priority) < 0)
+                        .mapToLong(other -> size(queues, other))
+                        .sum(),
+                control.pausedQueues().contains(priority),
+                state.containsKey("not_before") ? Instant.parse(state.get("not_before")) : null,
+                requirements.equals(Requirements.NONE) ? null : requirements,
+                inTheWay(taskId, priority),
+                agents(requirements, now));
+    }
+
+    /** The size of a queue; 0 while its topic is missing. */
+    private static long size(Map<Priority, @Nullable Long> queues, Priority priority) {
+        Long size = queues.get(priority);
+        return size == null ? 0 : size;
+    }
+
+    private @Nullable InTheWay inTheWay(String taskId, Priority priority) throws InterruptedException {
+        if (transactions.of(topics.tasks(priority)).isEmpty()) {
+            return null;
+        }
+        return peek.heldBack(priority, taskId)
+                .map(partition -> transactions.newest().get(partition))
+                .map(InTheWay::of)
+                .orElse(null);
+    }
+
+    private Agents agents(Requirements requirements, Instant now) {
+        boolean regionRequired = !control.strategy().prefersRegion();
+        List<Agent> all = registry.all();
+        Map<String, List<Obstacle>> obstacles = all.stream()
+                .filter(agent -> agent.status() != AgentStatus.INACTIVE)
+                .collect(Collectors.toMap(
+                        Agent::id,
+                        agent -> Obstacle.between(agent, requirements, now, registry.healthPolicy(), regionRequired)));
+        Map<String, Long> ruledOut = obstacles.values().stream()
+                .flatMap(ofAgent -> ofAgent.stream()
+                        .map(obstacle -> obstacle.kind().wireName())
+                        .distinct())
+                .collect(Collectors.groupingBy(kind -> kind, TreeMap::new, Collectors.counting()));
+        List<Closest> closest = requirements.agentId() == null
+                ? closest(obstacles)
+                : all.stream()
+                        .filter(agent -> agent.id().equals(requirements.agentId()))
+                        .map(agent -> closest(
+                                agent.id(),
+                                Obstacle.between(agent, requirements, now, registry.healthPolicy(), regionRequired)))
+                        .toList();
+        return new Agents(
+                obstacles.size(),
+                obstacles.values().stream().filter(List::isEmpty).count(),
+                obstacles.values().stream().filter(WaitExplainer::isOnlyFull).count(),
+                ruledOut,
+                closest);
+    }
+
+    private static List<Closest> closest(Map<String, List<Obstacle>> obstacles) {
+        return obstacles.entrySet().stream()
+                .filter(entry -> !entry.getValue().isEmpty())
+                .sorted(Comparator.<Map.Entry<String, List<Obstacle>>>comparingInt(
+                                entry -> entry.getValue().size())
+                        .thenComparing(entry -> entry.getValue().get(0).kind(), Comparator.reverseOrder())
+                        .thenComparing(Map.Entry::getKey))
+                .limit(MAX_CLOSEST)
+                .map(entry -> closest(entry.getKey(), entry.getValue()))
+                .toList();
+    }
+
+    private static Closest closest(String agentId, List<Obstacle> obstacles) {
+        return new Closest(
+                agentId,
+                obstacles.stream()
+                        .map(obstacle -> new Reason(obstacle.kind().wireName(), obstacle.detail()))
+                        .toList());
+    }
+
+    private static boolean isOnlyFull(List<Obstacle> obstacles) {
+        return obstacles.size() == 1 && obstacles.get(0).kind() == Obstacle.Kind.FULL;
+    }
+
+    private static String sentence(Waiting waiting, Instant now) {
+        Agents agents = waiting.agents();
+        if (waiting.queuePaused()) {
+            return "the " + waiting.priority().wireName() + " queue is paused";
+        }
+        if (waiting.notBefore() != null && waiting.notBefore().isAfter(now)) {
+            return "it is scheduled for " + waiting.notBefore();
+        }
+        if (waiting.openTransaction() != null) {
+            return sentence(waiting.openTransaction());
+        }
+        if (agents.eligible() + agents.busy() > 0) {
+            return inLine(waiting);
+        }
+        if (waiting.requirements() != null && waiting.requirements().agentId() != null) {
+            return pinned(waiting.requirements().agentId(), agents.closest());
+        }
+        if (agents.total() == 0) {
+            return "no agent is registered";
+        }
+        Closest closest = agents.closest().get(0);
+        return "none of " + agents.total() + " agents can take it; the closest is " + closest.agentId() + ": "
+                + details(closest);
+    }
+
+    private static String sentence(InTheWay open) {
+        return "it is hidden by an open transaction in partition " + open.partition() + " of "
+                + open.topic() + (open.since() == null ? "" : " since " + open.since()) + ", of producer "
+                + (open.producerId() == null ? "of unknown id" : open.producerId())
+                + (open.transactionalId() == null ? "" : " (transactional id " + open.transactionalId() + ")")
+                + "; it becomes readable when the transaction ends or is aborted";
+    }
+
+    private static String inLine(Waiting waiting) {
+        Agents agents = waiting.agents();
+        long before = waiting.placeInQueue() - 1;
+        String line = before == 0
+                ? "it is the first of the " + waiting.priority().wireName() + " queue"
+                : "it is number " + waiting.placeInQueue() + " of the "
+                        + waiting.priority().wireName() + " queue, with " + before + " before it";
+        String moreUrgent = waiting.inMoreUrgentQueues() == 0
+                ? ""
+                : (before == 0 ? ", with " : " and ") + waiting.inMoreUrgentQueues() + " in more urgent queues";
+        return line + moreUrgent
+                + (waiting.aged() ? ", and aged: a share of contested choices goes to aged tasks" : "")
+                + "; "
+                + (agents.eligible() > 0
+                        ? count(agents.eligible(), "agent has", "agents have") + " room for it"
+                        : count(agents.busy(), "agent", "agents") + " can take it when they have capacity");
+    }
+
+    private static String count(long number, String one, String several) {
+        return number + " " + (number == 1 ? one : several);
+    }
+
+    /** @param known the agent, if it is registered */
+    private static String pinned(String agentId, List<Closest> known) {
+        if (known.isEmpty()) {
+            return "it requires agent " + agentId + ", which has never registered";
+        }
+        // The other obstacles of an agent that is not active, such as its health, follow from that.
+        return "it requires agent " + agentId + ": "
+                + known.get(0).obstacles().stream()
+                        .filter(reason -> reason.reason().equals(Obstacle.Kind.NOT_ACTIVE.wireName()))
+                        .findFirst()
+                        .map(Reason::detail)
+                        .orElseGet(() -> details(known.get(0)));
+    }
+
+    private static String details(Closest agent) {
+        return agent.obstacles().stream().map(Reason::detail).collect(Collectors.joining(", "));
+    }
+}

@@ -1,0 +1,43 @@
+package io.aitbc.coordinator.background;
+
+import java.time.Duration;
+import java.time.Instant;
+import java.util.LinkedHashSet;
+import java.util.Set;
+import org.slf4j.Logger;
+
+/** An aggregated warning: may occur many times a second, and is logged once in a while with some examples. Thread-safe. */
+public final class ThrottledWarning {
+    private static final Duration INTERVAL = Duration.ofSeconds(30);
+    private static final int MAX_EXAMPLES = 10;
+
+    private final Logger log;
+    private final String message;
+    private final Set<String> examples = new LinkedHashSet<>();
+    private long count;
+    private Instant next = Instant.EPOCH;
+
+    /** @param message with one placeholder for the count and one for the examples */
+    public ThrottledWarning(Logger log, String message) {
+        this.log = log;
+        this.message = message;
+    }
+
+    public synchronized void add(String example) {
+        count++;
+        if (examples.size() < MAX_EXAMPLES) {
+            examples.add(example);
+        }
+    }
+
+    /** Logs what has accumulated if the last line is old enough, or lies in the future because the clock was set back. */
+    public synchronized void flush(Instant now) {
+        if (count == 0 || now.isBefore(next) && !now.isBefore(next.minus(INTERVAL))) {
+            return;
+        }
+        log.warn(message, count, String.join(", ", examples));
+        examples.clear();
+        count = 0;
+        next = now.plus(INTERVAL);
+    }
+}

@@ -1,0 +1,33 @@
+package io.aitbc.coordinator.dispatch;
+
+import com.fasterxml.jackson.annotation.JsonProperty;
+import io.aitbc.contracts.Priority;
+import java.time.Instant;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Figures of a coordinator's lane, published once a second and summed up by all others.
+ *
+ * @param partitions number of partitions owned
+ * @param waiting number of tasks held that have no agent
+ * @param yieldsTo the priority of tasks in other lanes for which agents are left free; null if there are none
+ * @param oldest start of the longest wait per priority; absent where none waits
+ * @param receivedPerSecond by priority, averaged over about the last ten seconds
+ * @param assignedPerSecond by priority, averaged over about the last ten seconds
+ * @param scheduled how many of the waiting tasks wait for a time in the future; absent where none does
+ */
+public record LaneStats(
+        @JsonProperty("at") Instant at,
+        @JsonProperty("partitions") int partitions,
+        @JsonProperty("waiting") int waiting,
+        @JsonProperty("yields_to") @Nullable Priority yieldsTo,
+        @JsonProperty("oldest") Map<Priority, Instant> oldest,
+        @JsonProperty("received_per_second") Map<Priority, Double> receivedPerSecond,
+        @JsonProperty("assigned_per_second") Map<Priority, Double> assignedPerSecond,
+        @JsonProperty("scheduled") Map<Priority, Integer> scheduled) {
+    public LaneStats {
+        // Absent from an earlier version.
+        scheduled = scheduled == null ? Map.of() : scheduled;
+    }
+}

@@ -1,0 +1,242 @@
+package io.aitbc.coordinator.live;
+
+import com.fasterxml.jackson.annotation.JsonProperty;
+import com.fasterxml.jackson.annotation.JsonUnwrapped;
+import io.aitbc.contracts.Json;
+import io.aitbc.contracts.Priority;
+import io.aitbc.coordinator.Coordinator;
+import io.aitbc.coordinator.api.ClusterStats;
+import io.aitbc.coordinator.dispatch.ClusterControl;
+import io.aitbc.coordinator.dispatch.CoordinatorId;
+import io.aitbc.coordinator.dispatch.LaneStats;
+import io.aitbc.coordinator.dispatch.LaneStatsReporter;
+import io.aitbc.coordinator.redis.Redis;
+import io.lettuce.core.RedisException;
+import java.time.Clock;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ExecutionException;
+import org.jspecify.annotations.Nullable;
+import org.springframework.stereotype.Component;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.ObjectNode;
+
+/**
+ * A recent snapshot of the whole cluster, and its history over the last quarter of an hour. One thread updates it; any thread may read it.
+ */
+@Component
+public final class ClusterFeed {
+    private static final Duration HISTORY_INTERVAL = Duration.ofSeconds(5);
+    private static final int MAX_HISTORY_POINTS = 180;
+    private static final Duration MAX_AGE = Duration.ofSeconds(20);
+
+    private final ClusterStats clusterStats;
+    private final ClusterControl control;
+    private final LaneStatsReporter report;
+    private final Coordinator coordinator;
+    private final String coordinatorId;
+    private final Redis redis;
+    private final Clock clock;
+    private final Deque<Point> points = new ArrayDeque<>();
+    private volatile @Nullable Snapshot newest;
+    private Instant nextPoint = Instant.EPOCH;
+    private boolean historyExtended;
+    private volatile @Nullable Boolean kafkaAnswers;
+    private volatile @Nullable Boolean redisAnswers;
+
+    ClusterFeed(
+            ClusterStats clusterStats,
+            ClusterControl control,
+            LaneStatsReporter report,
+            Coordinator coordinator,
+            CoordinatorId coordinatorId,
+            Redis redis,
+            Clock clock) {
+        this.redis = redis;
+        this.clusterStats = clusterStats;
+        this.control = control;
+        this.report = report;
+        this.coordinator = coordinator;
+        this.coordinatorId = coordinatorId.text();
+        this.clock = clock;
+    }
+
+    /** A snapshot. */
+    public record Snapshot(
+            Instant at, Map<Priority, Queue> queues, ClusterStats.Tasks tasks, Map<String, LaneStats> coordinators) {}
+
+    /** A queue, and whether it is paused. */
+    public record Queue(
+            @JsonUnwrapped ClusterStats.Queue stats,
+            @JsonProperty("paused") boolean paused) {}
+
+    /** A point of the history, with the total numbers of completed and failed tasks at that time. */
+    private record Point(
+            @JsonProperty("at") Instant at,
+            @JsonProperty("size") Map<Priority, @Nullable Long> size,
+            @JsonProperty("received_per_second") double received,
+            @JsonProperty("assigned_per_second") double assigned,
+            @JsonProperty("completed") long completed,
+            @JsonProperty("failed") long failed) {}
+
+    /** The latest snapshot; null if there is none or it is too old. */
+    public @Nullable Snapshot newest() {
+        Snapshot snapshot = newest;
+        return snapshot == null || snapshot.at().plus(MAX_AGE).isBefore(clock.instant()) ? null : snapshot;
+    }
+
+    /** Whether Kafka answered the last request, and accepted and returned a record; null before the first one. */
+    public @Nullable Boolean kafkaAnswers() {
+        return kafkaAnswers;
+    }
+
+    /** Whether Redis answered the last request, and accepted a write. */
+    public @Nullable Boolean redisAnswers() {
+        return redisAnswers;
+    }
+
+    boolean isStarted() {
+        return coordinator.isStarted();
+    }
+
+    /** The latest snapshot, however old. */
+    public @Nullable Snapshot last() {
+        return newest;
+    }
+
+    /**
+     * Takes a snapshot if one is due.
+     *
+     * @param watched whether anybody subscribes, so that one is due every second
+     * @return whether there is a new snapshot
+     */
+    boolean refresh(boolean watched) throws InterruptedException {
+        Instant now = clock.instant();
+        // The next point lies too far ahead if the clock was set back.
+        boolean due = !now.isBefore(nextPoint) || now.plus(HISTORY_INTERVAL).isBefore(nextPoint);
+        if (!watched && !due) {
+            return false;
+        }
+        Map<Priority, Queue> queues = new EnumMap<>(Priority.class);
+        ClusterStats.Tasks tasks = null;
+        RuntimeException failure = null;
+        try {
+            tasks = tasks();
+        } catch (RuntimeException e) {
+            // Kafka is checked all the same.
+            failure = e;
+        }
+        Map<Priority, @Nullable Long> sizes = sizes();
+        if (failure != null) {
+            throw failure;
+        }
+        clusterStats
+                .queues(sizes, now)
+                .forEach((priority, queue) -> queues.put(
+                        priority, new Queue(queue, control.pausedQueues().contains(priority))));
+        newest = new Snapshot(now, queues, tasks, report.all());
+        historyExtended = due;
+        if (due) {
+            nextPoint = now.plus(HISTORY_INTERVAL);
+            addToHistory(newest);
+        }
+        return true;
+    }
+
+    private ClusterStats.Tasks tasks() throws InterruptedException {
+        try {
+            ClusterStats.Tasks tasks = clusterStats.tasks(false);
+            redisAnswers = isRedisWritable();
+            return tasks;
+        } catch (RuntimeException e) {
+            redisAnswers = false;
+            throw e;
+        }
+    }
+
+    /** Checked separately: readable data is shown even if Redis rejects writes. */
+    private boolean isRedisWritable() {
+        try {
+            redis.checkWritable();
+            return true;
+        } catch (RedisException e) {
+            return false;
+        }
+    }
+
+    private boolean isKafkaWritable() throws InterruptedException {
+        try {
+            control.probe().get();
+            return true;
+        } catch (ExecutionException e) {
+            return false;
+        }
+    }
+
+    private Map<Priority, @Nullable Long> sizes() throws InterruptedException {
+        try {
+            Map<Priority, @Nullable Long> sizes = clusterStats.queueSizes();
+            kafkaAnswers = !coordinator.isStarted() || isKafkaWritable();
+            return sizes;
+        } catch (RuntimeException e) {
+            kafkaAnswers = false;
+            throw e;
+        }
+    }
+
+    private void addToHistory(Snapshot snapshot) {
+        Map<Priority, @Nullable Long> sizes = new EnumMap<>(Priority.class);
+        double received = 0;
+        double assigned = 0;
+        for (Map.Entry<Priority, Queue> queue : snapshot.queues().entrySet()) {
+            sizes.put(queue.getKey(), queue.getValue().stats().size());
+            received += queue.getValue().stats().receivedPerSecond();
+            assigned += queue.getValue().stats().assignedPerSecond();
+        }
+        points.addLast(new Point(
+                snapshot.at(),
+                sizes,
+                received,
+                assigned,
+                snapshot.tasks().completed(),
+                snapshot.tasks().failed()));
+        if (points.size() > MAX_HISTORY_POINTS) {
+            points.removeFirst();
+        }
+    }
+
+    JsonNode queues() {
+        return Json.object().set("queues", Json.tree(newest.queues()));
+    }
+
+    JsonNode stats() {
+        ObjectNode stats = Json.object();
+        ObjectNode tasks = (ObjectNode) Json.tree(newest.tasks());
+        // One entry per agent: available in the topic of agents.
+        ObjectNode balance = ((ObjectNode) tasks.remove("load_balancer_stats")).without("agent_weights");
+        stats.set("tasks", tasks);
+        stats.set("load_balancer", balance);
+        stats.set("coordinators", Json.tree(newest.coordinators()));
+        stats.put("told_by", coordinatorId);
+        return stats;
+    }
+
+    JsonNode history() {
+        return history(points);
+    }
+
+    /** The points added by the last snapshot; null if it added none. */
+    @Nullable
+    JsonNode latestHistory() {
+        return historyExtended ? history(List.of(points.getLast())) : null;
+    }
+
+    private static JsonNode history(Iterable<Point> points) {
+        return Json.object().set("points", Json.tree(points));
+    }
+}

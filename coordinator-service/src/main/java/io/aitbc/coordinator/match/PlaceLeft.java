@@ -1,4 +1,0 @@
-package io.aitbc.coordinator.match;
-
-/** A free slot of an agent, yielded to an aged task at another coordinator. */
-public record PlaceLeft(String coordinatorId, String agentId) {}

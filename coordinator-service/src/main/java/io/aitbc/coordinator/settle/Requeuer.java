@@ -1,0 +1,245 @@
+package io.aitbc.coordinator.settle;
+
+import io.aitbc.contracts.Assignment;
+import io.aitbc.contracts.Json;
+import io.aitbc.contracts.Task;
+import io.aitbc.contracts.Topics;
+import io.aitbc.coordinator.intake.DeadLetters;
+import io.aitbc.coordinator.intake.TaskArchive;
+import io.aitbc.coordinator.intake.TaskQueue;
+import io.aitbc.coordinator.match.Position;
+import io.aitbc.coordinator.match.WaitingTask;
+import java.time.Clock;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.random.RandomGenerator;
+import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Requeues the tasks of unsuccessful attempts, or dead-letters them after their last attempt.
+ *
+ * <p>A task to be retried is appended to its queue first and its attempt released afterwards. A permanently failed task is fenced first,
+ * then its dead letter is written, then it is released. Either way a crash in between repeats the step. The order differs because the
+ * reservation drops a duplicate record of a task, but a duplicate dead letter is read by people.
+ */
+final class Requeuer {
+    /**
+     * How long to search for an assignment that is missing in Kafka and whose task record is unknown. Its reservation may be ahead of its
+     * publication, and the owner of the record is asked to publish it.
+     */
+    private static final Duration MISSING_TIMEOUT = Duration.ofMinutes(15);
+
+    private static final int MAX_MISSING = 10_000;
+
+    private final Attempts attempts;
+    private final TaskQueue queue;
+    private final TaskArchive tasks;
+    private final DeadLetters deadLetters;
+    private final Topics topics;
+    private final SettleSettings settings;
+    private final SettleMeters meters;
+    private final Clock clock;
+    private final RandomGenerator random;
+    /** Assignments that were not found, and since when. Bounded: the oldest entries are dropped, and their search starts again. */
+    private final Map<String, Instant> missingSince = new LinkedHashMap<>() {
+        @Override
+        protected boolean removeEldestEntry(Map.Entry<String, Instant> eldest) {
+            return size() > MAX_MISSING;
+        }
+    };
+
+    Requeuer(
+            Attempts attempts,
+            TaskQueue queue,
+            TaskArchive tasks,
+            DeadLetters deadLetters,
+            Topics topics,
+            SettleSettings settings,
+            SettleMeters meters,
+            Clock clock,
+            RandomGenerator random) {
+        this.attempts = attempts;
+        this.queue = queue;
+        this.tasks = tasks;
+        this.deadLetters = deadLetters;
+        this.topics = topics;
+        this.settings = settings;
+        this.meters = meters;
+        this.clock = clock;
+        this.random = random;
+    }
+
+    /**
+     * An unsuccessful attempt.
+     *
+     * @param error the reason, as JSON
+     */
+    record FailedAttempt(Attempts.Held held, RetryDecision.FailureReason failureReason, String error) {}
+
+    /**
+     * Requeues or dead-letters tasks and releases their attempts; returns when done. Idempotent.
+     *
+     * @return false if some are still on their way to their agent, and must be given back later
+     */
+    boolean requeue(List<FailedAttempt> failedAttempts, AssignmentArchive archive) throws InterruptedException {
+        Map<String, List<FailedAttempt>> byAgent = failedAttempts.stream()
+                .collect(Collectors.groupingBy(ended -> ended.held().agentId()));
+        boolean all = true;
+        for (Map.Entry<String, List<FailedAttempt>> ofAgent : byAgent.entrySet()) {
+            all &= requeue(ofAgent.getKey(), ofAgent.getValue(), archive);
+        }
+        return all;
+    }
+
+    private boolean requeue(String agentId, List<FailedAttempt> failedAttempts, AssignmentArchive archive)
+            throws InterruptedException {
+        Instant now = clock.instant();
+        Payloads payloads = payloads(agentId, failedAttempts, archive, now);
+        Map<FailedAttempt, Integer> nextAttempts = new LinkedHashMap<>();
+        List<String> unpublished = new ArrayList<>();
+        List<CompletableFuture<Void>> appended = new ArrayList<>();
+        for (FailedAttempt ended : failedAttempts) {
+            AssignmentArchive.Archived found = payloads.found().get(ended);
+            if (found == null && !payloads.lost().contains(ended)) {
+                unpublished.add(ended.held().taskId());
+                continue;
+            }
+            Task retry = found == null
+                    ? null
+                    : RetryDecision.after(found.assignment(), ended.failureReason(), now, settings, random)
+                            .retry();
+            if (retry != null) {
+                // Append before release, so that a crash in between repeats the step. If a result comes first after
+                // all, the reservation finds that the task has ended.
+                appended.add(queue.append(retry, found.assignment().priority(), found.trace()));
+                nextAttempts.put(ended, retry.attempt());
+            } else if (attempts.fence(ended.held())) {
+                appended.add(deadLetter(ended, found));
+                nextAttempts.put(ended, 0);
+            }
+        }
+        try {
+            CompletableFuture.allOf(appended.toArray(CompletableFuture[]::new)).join();
+        } catch (CompletionException e) {
+            throw e.getCause() instanceof RuntimeException cause ? cause : e;
+        }
+        if (!unpublished.isEmpty()) {
+            attempts.publishUnpublished(unpublished);
+        }
+        nextAttempts.forEach((ended, next) -> {
+            if (attempts.release(ended.held(), next, ended.error(), now)) {
+                meters.attemptEnded(ended.failureReason(), next > 0);
+            }
+        });
+        return unpublished.isEmpty();
+    }
+
+    private CompletableFuture<Void> deadLetter(FailedAttempt ended, AssignmentArchive.@Nullable Archived found) {
+        if (found == null) {
+            return deadLetters.payloadLost(
+                    ended.held().taskId(), topics.assignments(ended.held().agentId()));
+        }
+        Assignment payload = found.assignment();
+        return deadLetters.exhausted(payload.task(), payload.priority(), sentence(ended, payload), found.trace());
+    }
+
+    /**
+     * The payloads of assignments.
+     *
+     * @param lost those that will never be found: acknowledged by Kafka, but found neither in the agent's topic nor in the task's queue
+     */
+    private record Payloads(Map<FailedAttempt, AssignmentArchive.Archived> found, Set<FailedAttempt> lost) {}
+
+    /** Finds payloads in the agent's topic or, if gone there, in the task queues. */
+    private Payloads payloads(
+            String agentId, List<FailedAttempt> failedAttempts, AssignmentArchive archive, Instant now)
+            throws InterruptedException {
+        Map<FailedAttempt, AssignmentArchive.Archived> found = published(agentId, failedAttempts, archive);
+        Set<FailedAttempt> lost = new HashSet<>();
+        Map<Position, FailedAttempt> missing = new HashMap<>();
+        for (FailedAttempt ended : failedAttempts) {
+            if (found.containsKey(ended)) {
+                continue;
+            }
+            if (ended.held().origin() != null) {
+                missing.put(ended.held().origin(), ended);
+            }
+            Instant missed = missingSince.computeIfAbsent(ended.held().assignmentId(), id -> now);
+            if (missed.plus(MISSING_TIMEOUT).isBefore(now)) {
+                missingSince.remove(ended.held().assignmentId());
+                lost.add(ended);
+            }
+        }
+        if (missing.isEmpty()) {
+            return new Payloads(found, lost);
+        }
+        // A record that is not done is on its way to the agent: its owner publishes it. Asked once: a record that gets
+        // done after this
+        // is looked for the next time.
+        missing.keySet().retainAll(tasks.done(missing.keySet()));
+        if (!missing.isEmpty()) {
+            // Published since the agent's topic was read.
+            found.putAll(published(agentId, List.copyOf(missing.values()), archive));
+            missing.values().removeAll(found.keySet());
+            lost.addAll(missing.values());
+            tasks.read(missing.keySet()).forEach((position, task) -> {
+                FailedAttempt ended = missing.get(position);
+                // A re-created topic has other records at the same offsets.
+                if (task.task().taskId().equals(ended.held().taskId())
+                        && task.task().attempt() == ended.held().attempt()) {
+                    found.put(ended, archived(ended, task));
+                }
+            });
+        }
+        lost.removeAll(found.keySet());
+        return new Payloads(found, lost);
+    }
+
+    private static Map<FailedAttempt, AssignmentArchive.Archived> published(
+            String agentId, List<FailedAttempt> failedAttempts, AssignmentArchive archive) {
+        Map<FailedAttempt, AssignmentArchive.Archived> found = new HashMap<>();
+        if (!failedAttempts.isEmpty()) {
+            Instant since = failedAttempts.stream()
+                    .map(ended -> ended.held().assignedAt())
+                    .min(Instant::compareTo)
+                    .orElseThrow();
+            Map<String, AssignmentArchive.Archived> archived = archive.find(
+                    agentId,
+                    failedAttempts.stream()
+                            .map(ended -> ended.held().assignmentId())
+                            .collect(Collectors.toSet()),
+                    since);
+            for (FailedAttempt ended : failedAttempts) {
+                AssignmentArchive.Archived one = archived.get(ended.held().assignmentId());
+                if (one != null) {
+                    found.put(ended, one);
+                }
+            }
+        }
+        return found;
+    }
+
+    private static AssignmentArchive.Archived archived(FailedAttempt ended, WaitingTask task) {
+        Attempts.Held held = ended.held();
+        return new AssignmentArchive.Archived(
+                Assignment.of(task.task(), task.position().priority(), held.agentId(), held.assignedAt()),
+                task.trace());
+    }
+
+    private static String sentence(FailedAttempt ended, Assignment payload) {
+        return "attempt " + payload.attempt() + " of " + payload.maxAttempts() + " ended as "
+                + ended.failureReason().name().toLowerCase(Locale.ROOT) + ": "
+                + Json.MAPPER.readTree(ended.error()).asString(ended.error());
+    }
+}

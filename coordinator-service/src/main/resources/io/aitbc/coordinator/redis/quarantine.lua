@@ -1,0 +1,25 @@
+-- Quarantines an unreadable key, or unreadable fields of a hash.
+-- Guarantee: data that has changed since it was read is kept.
+-- KEYS   1 the notice channel, unused
+-- ARGV   1 key, 2 'type' if the key must be a hash and is not, 'whole' or 'fields', then three per field: its name, its value as read,
+--        and its replacement, or ''
+-- Returns nothing
+local key = ARGV[1]
+if ARGV[2] == 'type' then
+  redis.call('HLEN', key)
+  return {}
+end
+local unchanged = {}
+for i = 3, #ARGV, 3 do
+  if redis.call('HGET', key, ARGV[i]) == ARGV[i + 1] then
+    unchanged[#unchanged + 1] = i
+  end
+end
+if ARGV[2] == 'fields' then
+  for _, i in ipairs(unchanged) do
+    quarantine_field(key, ARGV[i], ARGV[i + 2] ~= '' and ARGV[i + 2])
+  end
+elseif 3 * #unchanged == #ARGV - 2 and redis.call('EXISTS', key) == 1 then
+  quarantine(key, 'unreadable')
+end
+return {}

@@ -1,0 +1,113 @@
+package io.aitbc.coordinator.settle;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.aitbc.contracts.Assignment;
+import io.aitbc.contracts.Json;
+import io.aitbc.contracts.TaskResult;
+import io.aitbc.coordinator.OverheardRedis;
+import io.aitbc.coordinator.redis.Keys;
+import io.aitbc.coordinator.redis.Redis;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** What was read from Kafka for an index that was emptied once more since is not written: it may have ended. */
+class RebuildLockTest {
+    private static final Instant NOW = Instant.parse("2026-01-01T00:00:00Z");
+    private static final Assignment HELD = Json.read("""
+            {"assignment_id":"t:1","task_id":"t","attempt":1,"agent_id":"a","priority":"normal","task_data":{},"max_attempts":3,
+            "timeout_seconds":60,"submitted_at":"2026-01-01T00:00:00Z","assigned_at":"2026-01-01T00:00:00Z",
+            "deadline":"2026-01-01T00:01:00Z"}
+            """, Assignment.class);
+
+    @TempDir
+    private Path folder;
+
+    private OverheardRedis overheard;
+    private Redis redis;
+    private Attempts attempts;
+
+    @BeforeEach
+    void start() {
+        overheard = new OverheardRedis(folder);
+        redis = overheard.redis();
+        attempts = new Attempts(redis, Duration.ofHours(1));
+        redis.sync().flushall();
+        redis.sync().set(Keys.INDEX_REBUILDING, "mine");
+    }
+
+    @AfterEach
+    void end() {
+        overheard.close();
+    }
+
+    @Test
+    void whatIsReadInOnesTurnIsRestored() {
+        assertThat(attempts.restore("mine", List.of(HELD), NOW)).isEqualTo(1);
+        attempts.markIndexComplete("mine", NOW);
+        assertThat(redis.sync().hkeys(Keys.inflight("a"))).containsExactly("t");
+        assertThat(attempts.agentsDue(NOW.plusMillis(59_999))).isEmpty();
+        assertThat(attempts.agentsDue(NOW.plusSeconds(60))).containsExactly("a");
+        assertThat(redis.sync().get(Keys.INDEX_COMPLETE)).isEqualTo(NOW.toString());
+        assertThat(redis.sync().exists(Keys.INDEX_REBUILDING)).isZero();
+    }
+
+    @Test
+    void onlyAnAgentThatMayStillSpeakHasTimeToDoSo() {
+        attempts.restore("mine", List.of(HELD), NOW);
+        assertThat(redis.sync().zscore(Keys.HEARTBEATS, "a")).isEqualTo(NOW.toEpochMilli());
+        assertThat(attempts.lostAgents()).isEmpty();
+    }
+
+    /** Between the reading of heartbeats and of what agents hold. */
+    @ParameterizedTest
+    @ValueSource(strings = {"stale", "inactive", "error"})
+    void whatAnAgentHoldsThatIsLostAlreadyIsGivenBackAtOnce(String status) {
+        redis.sync().hset(Keys.agent("a"), "status", status);
+        attempts.restore("mine", List.of(HELD), NOW);
+        assertThat(redis.sync().zscore(Keys.HEARTBEATS, "a")).isNull();
+        assertThat(attempts.lostAgents()).isEqualTo(Map.of("a", NOW));
+        assertThat(attempts.heldSince("a", NOW, Set.of()))
+                .extracting(Attempts.Held::taskId)
+                .containsExactly("t");
+    }
+
+    @Test
+    void onceEmptiedAgainNothingIsRestoredAndTheIndexIsNotComplete() {
+        redis.sync().flushall();
+        assertThatThrownBy(() -> attempts.restore("mine", List.of(HELD), NOW)).hasMessageContaining("emptied again");
+        assertThatThrownBy(() -> attempts.markIndexComplete("mine", NOW)).hasMessageContaining("emptied again");
+        assertThat(redis.sync().keys("*")).isEmpty();
+    }
+
+    /** The owner of its record may have made it visible again meanwhile. */
+    @ParameterizedTest
+    @CsvSource({"1, completed", "2, queued"})
+    void aCompletedTaskIsRecordedThoughItsRecordIsReadAgain(String attempt, String after) {
+        redis.sync().hset(Keys.task("t"), Map.of("status", "queued", "attempt", attempt));
+        attempts.recordCompleted(
+                "mine", Map.of(HELD, TaskResult.of(HELD, TaskResult.Status.COMPLETED, null, null, null, null)), NOW);
+        assertThat(redis.sync().hget(Keys.task("t"), "status")).isEqualTo(after);
+    }
+
+    @Test
+    void anothersTurnIsNotEnded() {
+        redis.sync().set(Keys.INDEX_REBUILDING, "another's");
+        attempts.releaseLock("mine");
+        assertThatThrownBy(() -> attempts.markIndexComplete("mine", NOW)).hasMessageContaining("SUPERSEDED");
+        assertThat(redis.sync().get(Keys.INDEX_REBUILDING)).isEqualTo("another's");
+        assertThat(redis.sync().exists(Keys.INDEX_COMPLETE)).isZero();
+    }
+}

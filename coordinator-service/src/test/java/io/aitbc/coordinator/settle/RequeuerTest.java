@@ -1,0 +1,447 @@
+package io.aitbc.coordinator.settle;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.aitbc.contracts.Assignment;
+import io.aitbc.contracts.Json;
+import io.aitbc.contracts.Priority;
+import io.aitbc.contracts.Requirements;
+import io.aitbc.contracts.Task;
+import io.aitbc.contracts.TaskResult;
+import io.aitbc.contracts.Topics;
+import io.aitbc.coordinator.assign.Reservations;
+import io.aitbc.coordinator.intake.DeadLetters;
+import io.aitbc.coordinator.intake.QueueSizes;
+import io.aitbc.coordinator.intake.TaskArchive;
+import io.aitbc.coordinator.intake.TaskQueue;
+import io.aitbc.coordinator.intake.TaskRecords;
+import io.aitbc.coordinator.kafka.KafkaClients;
+import io.aitbc.coordinator.kafka.TopicCatalog;
+import io.aitbc.coordinator.kafka.TopicHistory;
+import io.aitbc.coordinator.kafka.TopicSettings;
+import io.aitbc.coordinator.match.Placement;
+import io.aitbc.coordinator.match.Position;
+import io.aitbc.coordinator.match.WaitingTask;
+import io.aitbc.coordinator.redis.Keys;
+import io.aitbc.coordinator.redis.Redis;
+import io.aitbc.localstack.LocalStack;
+import io.lettuce.core.RedisClient;
+import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
+import java.time.Clock;
+import java.time.Duration;
+import java.time.Instant;
+import java.time.InstantSource;
+import java.time.ZoneOffset;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.UUID;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.random.RandomGenerator;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.ForwardingAdmin;
+import org.apache.kafka.clients.admin.ListConsumerGroupOffsetsOptions;
+import org.apache.kafka.clients.admin.ListConsumerGroupOffsetsResult;
+import org.apache.kafka.clients.admin.ListConsumerGroupOffsetsSpec;
+import org.apache.kafka.clients.admin.RecordsToDelete;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.clients.producer.Producer;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.TopicPartition;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+import org.springframework.kafka.core.DefaultKafkaConsumerFactory;
+import org.springframework.kafka.core.DefaultKafkaProducerFactory;
+
+/** In which order a task is given back, and where its payload comes from. */
+class RequeuerTest {
+    private static final Topics TOPICS = new Topics("giveback.");
+    private static final String GROUP = "giveback.agent-coordinator";
+    private static final int DATABASE = 14;
+    private static final Duration HOUR = Duration.ofHours(1);
+
+    private static Map<String, Object> servers;
+    private static KafkaClients clients;
+    private static Admin admin;
+    private static Producer<String, byte[]> producer;
+    private static RedisClient redisClient;
+    private static Redis redis;
+    private static Attempts attempts;
+    private static Reservations reservations;
+    private static Requeuer requeuer;
+    private static AssignmentArchive archive;
+
+    private final Instant assignedAt = Instant.now();
+    private final Map<String, Task> submitted = new HashMap<>();
+    private String taskId = UUID.randomUUID().toString();
+
+    @BeforeAll
+    static void start() throws Exception {
+        LocalStack stack = LocalStack.shared();
+        servers = Map.of("bootstrap.servers", stack.bootstrapServers());
+        clients = new KafkaClients(
+                new DefaultKafkaConsumerFactory<>(servers),
+                new DefaultKafkaProducerFactory<>(servers),
+                new SimpleMeterRegistry());
+        admin = Admin.create(servers);
+        TopicCatalog catalog = new TopicCatalog(
+                admin,
+                TOPICS,
+                new TopicSettings(TOPICS.prefix(), 1, (short) 0, Duration.ofDays(7), Duration.ofDays(7), HOUR, HOUR));
+        catalog.createShared();
+        catalog.createAgentTopics(List.of("a", "b"));
+        producer = clients.producer("test", Duration.ZERO, Duration.ofMinutes(1), Map.of());
+        redisClient = RedisClient.create(stack.redisUrl() + "/" + DATABASE);
+        redis = new Redis(redisClient, DATABASE);
+        attempts = new Attempts(redis, HOUR);
+        reservations = new Reservations(redis, "me", HOUR);
+        requeuer = requeuerWith(admin);
+        archive = new AssignmentArchive(clients, TOPICS);
+    }
+
+    private static Requeuer requeuerWith(Admin admin) {
+        SimpleMeterRegistry meters = new SimpleMeterRegistry();
+        QueueSizes sizes = new QueueSizes(admin, TOPICS, GROUP);
+        return new Requeuer(
+                attempts,
+                new TaskQueue(producer, TOPICS),
+                new TaskArchive(clients, TOPICS, new TaskRecords(TOPICS, 1_000_000), sizes),
+                new DeadLetters(producer, TOPICS, meters),
+                TOPICS,
+                new SettleSettings(HOUR, Duration.ofSeconds(1), Duration.ofSeconds(1)),
+                new SettleMeters(meters),
+                Clock.systemUTC(),
+                RandomGenerator.getDefault());
+    }
+
+    @AfterAll
+    static void end() {
+        archive.close();
+        producer.close();
+        admin.close();
+        redis.close();
+        redisClient.shutdown();
+    }
+
+    @BeforeEach
+    void empty() {
+        redis.sync().flushdb();
+        redis.sync().set(Keys.INDEX_COMPLETE, "now");
+        redis.sync().hset(Keys.agent("a"), Map.of("status", "active", "capacity", "10"));
+    }
+
+    @Test
+    void aTaskWhoseResultCameFirstGetsNoDeadLetter() throws Exception {
+        Attempts.Held held = assign(1, true);
+        complete(held);
+
+        assertThat(requeue(held)).isTrue();
+
+        assertThat(deadLetters()).isEmpty();
+        assertThat(field("status")).isEqualTo("completed");
+    }
+
+    @Test
+    void noResultCountsOnceTheDeadLetterIsOnItsWay() throws Exception {
+        Attempts.Held held = assign(1, true);
+        assertThat(attempts.fence(held)).isTrue();
+        assertThat(complete(held)).isEqualTo(Attempts.SettleOutcome.LATE);
+
+        // Whoever fenced it off has died; the deadline is found again, and the step repeated.
+        assertThat(attempts.overdue("a", assignedAt.plusSeconds(601), Set.of())).containsExactly(held);
+        assertThat(requeue(held)).isTrue();
+
+        assertThat(deadLetters()).containsExactly("attempts_exhausted");
+        assertThat(field("status")).isEqualTo("failed");
+        assertThat(redis.sync().hlen(Keys.inflight("a"))).isZero();
+    }
+
+    @Test
+    void aFailureThatIsReadAgainAfterACrashIsCarriedThrough() throws Exception {
+        Attempts.Held held = assign(1, true);
+        assertThat(attempts.fence(held)).isTrue();
+        assertThat(settle(held, TaskResult.Status.FAILED)).isEqualTo(Attempts.SettleOutcome.TO_REQUEUE);
+    }
+
+    @Test
+    void whereTheAgentsTopicIsGoneThePayloadComesFromTheQueue() throws Exception {
+        Attempts.Held held = assign(3, false);
+        commitBehind(held.origin());
+
+        assertThat(requeue(held)).isTrue();
+
+        List<Task> queued = queued();
+        assertThat(queued).hasSize(2);
+        assertThat(queued.get(1).attempt()).isEqualTo(2);
+        assertThat(queued.get(1).taskData()).isEqualTo(queued.get(0).taskData());
+        assertThat(field("status")).isEqualTo("queued");
+    }
+
+    @Test
+    void whereItsRecordIsGoneTooTheTaskFailsAtOnce() throws Exception {
+        Attempts.Held held = assign(3, false);
+        commitBehind(held.origin());
+        admin.deleteRecords(Map.of(
+                        partition(), RecordsToDelete.beforeOffset(held.origin().offset() + 1)))
+                .all()
+                .get();
+
+        assertThat(requeue(held)).isTrue();
+
+        assertThat(deadLetters()).containsExactly("payload_lost");
+        assertThat(field("status")).isEqualTo("failed");
+    }
+
+    @Test
+    void aRecordOfAReplacedTopicIsNoPayload() throws Exception {
+        Attempts.Held other = assign(3, false);
+        commitBehind(other.origin());
+        taskId = UUID.randomUUID().toString();
+        Attempts.Held held = assign(3, "a");
+        commitBehind(held.origin());
+        Attempts.Held strange = new Attempts.Held(taskId, 1, "a", assignedAt, other.origin());
+
+        assertThat(requeue(strange)).isTrue();
+
+        assertThat(queued()).hasSize(1);
+        assertThat(deadLetters()).containsExactly("payload_lost");
+    }
+
+    /** After its agent's topic was read, and before or after it was asked whether the record is done. */
+    @ParameterizedTest
+    @ValueSource(booleans = {true, false})
+    void whatIsPublishedMeanwhileIsNotLost(boolean before) throws Exception {
+        Attempts.Held held = assign(3, false);
+        Runnable publish = () -> {
+            try {
+                publish(held);
+                commitBehind(held.origin());
+                admin.deleteRecords(Map.of(
+                                partition(),
+                                RecordsToDelete.beforeOffset(held.origin().offset() + 1)))
+                        .all()
+                        .get();
+            } catch (Exception e) {
+                throw new IllegalStateException(e);
+            }
+        };
+        try (Admin hooked = new ForwardingAdmin(servers) {
+            private boolean done;
+
+            @Override
+            public ListConsumerGroupOffsetsResult listConsumerGroupOffsets(
+                    Map<String, ListConsumerGroupOffsetsSpec> groups, ListConsumerGroupOffsetsOptions options) {
+                if (before && !done) {
+                    publish.run();
+                }
+                ListConsumerGroupOffsetsResult result = super.listConsumerGroupOffsets(groups, options);
+                if (!before && !done) {
+                    try {
+                        result.partitionsToOffsetAndMetadata(GROUP).get();
+                    } catch (InterruptedException | ExecutionException e) {
+                        throw new IllegalStateException(e);
+                    }
+                    publish.run();
+                }
+                done = true;
+                return result;
+            }
+        }) {
+            requeuerWith(hooked).requeue(overdue(held), archive);
+        }
+
+        assertThat(deadLetters()).isEmpty();
+        assertThat(field("status")).isEqualTo(before ? "queued" : "assigned");
+        assertThat(requeue(held)).isTrue();
+        assertThat(field("status")).isEqualTo("queued");
+    }
+
+    /** It is settled after the overdue attempts are read, and before the unread results are. */
+    @Test
+    void progressThatIsSettledDuringARoundKeepsItsAttempt() throws Exception {
+        Attempts.Held healthy = assign(3, true);
+        taskId = UUID.randomUUID().toString();
+        redis.sync().hset(Keys.agent("b"), Map.of("status", "active", "capacity", "10"));
+        Attempts.Held silent = assign(3, "b");
+        publish(silent);
+        Instant late = assignedAt.plusSeconds(601);
+        CountDownLatch nextRound = new CountDownLatch(4);
+        InstantSource hooked = () -> {
+            nextRound.countDown();
+            // The first call is for all agents, the second for the first agent, and now the second agent's turn has
+            // come.
+            if (nextRound.getCount() == 1) {
+                reportProgress(healthy, late);
+            }
+            return late;
+        };
+        try (Recovery recovery = new Recovery(
+                clients, admin, TOPICS, attempts, requeuer, agent -> true, hooked.withZone(ZoneOffset.UTC))) {
+            recovery.start();
+            assertThat(nextRound.await(60, TimeUnit.SECONDS)).isTrue();
+        }
+
+        assertThat(redis.sync().hget(Keys.task(silent.taskId()), "status")).isEqualTo("queued");
+        assertThat(redis.sync().hget(Keys.task(healthy.taskId()), "status")).isEqualTo("assigned");
+    }
+
+    @Test
+    void whatRetentionHasDeletedOfTheResultsIsNotSearched() throws Exception {
+        TopicPartition results = new TopicPartition(TOPICS.results(), 0);
+        long end = producer.send(new ProducerRecord<>(TOPICS.results(), "old", new byte[0]))
+                        .get()
+                        .offset()
+                + 1;
+        admin.deleteRecords(Map.of(results, RecordsToDelete.beforeOffset(end)))
+                .all()
+                .get();
+        assertThat(UnreadResults.unsettledFrom(admin, TOPICS)).containsEntry(results, end);
+    }
+
+    private static void reportProgress(Attempts.Held held, Instant at) {
+        try {
+            TaskResult result = result(held, TaskResult.Status.PROGRESS);
+            long offset = producer.send(new ProducerRecord<>(TOPICS.results(), held.taskId(), Json.bytes(result)))
+                    .get()
+                    .offset();
+            attempts.settle(List.of(result), at);
+            admin.alterConsumerGroupOffsets(
+                            ResultLoop.group(TOPICS),
+                            Map.of(new TopicPartition(TOPICS.results(), 0), new OffsetAndMetadata(offset + 1)))
+                    .all()
+                    .get();
+        } catch (Exception e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    /** Whoever has the record will publish it. */
+    @Test
+    void whatIsNotPublishedYetStaysWithItsAgent() throws Exception {
+        Attempts.Held held = assign(3, false);
+
+        assertThat(requeue(held)).isFalse();
+
+        assertThat(field("status")).isEqualTo("assigned");
+        assertThat(queued()).hasSize(1);
+    }
+
+    /** Appends a task to its queue, grants it to the agent, and publishes the assignment, or leaves that out. */
+    private Attempts.Held assign(int maxAttempts, boolean published) throws Exception {
+        Attempts.Held held = assign(maxAttempts, "a");
+        if (published) {
+            publish(held);
+        }
+        return held;
+    }
+
+    private Attempts.Held assign(int maxAttempts, String agentId) throws Exception {
+        Task task = new Task(
+                        taskId,
+                        Json.object().put("of", taskId),
+                        null,
+                        Requirements.NONE,
+                        maxAttempts,
+                        600,
+                        null,
+                        null,
+                        null,
+                        null,
+                        null,
+                        null,
+                        Map.of())
+                .accepted(taskId, assignedAt);
+        long offset = producer.send(new ProducerRecord<>(TOPICS.tasks(Priority.NORMAL), taskId, Json.bytes(task)))
+                .get()
+                .offset();
+        Position origin = new Position(Priority.NORMAL, 0, offset);
+        WaitingTask waiting = new WaitingTask(task, origin, offset, assignedAt, 100);
+        reservations
+                .reserve(List.of(new Placement(waiting, agentId)), assignedAt)
+                .join();
+        submitted.put(taskId, task);
+        Attempts.Held held = attempts.held(taskId, 1, agentId);
+        assertThat(held.origin()).isEqualTo(origin);
+        return held;
+    }
+
+    private void publish(Attempts.Held held) throws Exception {
+        byte[] value =
+                Json.bytes(Assignment.of(submitted.get(held.taskId()), Priority.NORMAL, held.agentId(), assignedAt));
+        producer.send(new ProducerRecord<>(TOPICS.assignments(held.agentId()), held.taskId(), value))
+                .get();
+    }
+
+    private boolean requeue(Attempts.Held held) throws InterruptedException {
+        return requeuer.requeue(overdue(held), archive);
+    }
+
+    private static List<Requeuer.FailedAttempt> overdue(Attempts.Held held) {
+        return List.of(new Requeuer.FailedAttempt(held, RetryDecision.FailureReason.OVERDUE, "\"late\""));
+    }
+
+    private Attempts.SettleOutcome complete(Attempts.Held held) {
+        return settle(held, TaskResult.Status.COMPLETED);
+    }
+
+    private Attempts.SettleOutcome settle(Attempts.Held held, TaskResult.Status status) {
+        return attempts.settle(List.of(result(held, status)), assignedAt).get(0);
+    }
+
+    private static TaskResult result(Attempts.Held held, TaskResult.Status status) {
+        return new TaskResult(null, held.taskId(), held.attempt(), held.agentId(), status, null, null, null, null);
+    }
+
+    /** As a lane does once Kafka has acknowledged the assignment. */
+    private static void commitBehind(Position origin) throws Exception {
+        admin.alterConsumerGroupOffsets(GROUP, Map.of(partition(), new OffsetAndMetadata(origin.offset() + 1)))
+                .all()
+                .get();
+    }
+
+    private static TopicPartition partition() {
+        return new TopicPartition(TOPICS.tasks(Priority.NORMAL), 0);
+    }
+
+    private String field(String name) {
+        return redis.sync().hget(Keys.task(taskId), name);
+    }
+
+    /** The reasons of the dead letters of this test's task. */
+    private List<String> deadLetters() {
+        List<String> reasons = new ArrayList<>();
+        try (TopicHistory history = new TopicHistory(clients)) {
+            Map<TopicPartition, Long> starts = new HashMap<>();
+            history.partitions(TOPICS.deadLetter()).forEach(partition -> starts.put(partition, 0L));
+            history.read(starts, record -> {
+                if (new String(record.key()).equals(taskId)) {
+                    reasons.add(new String(record.headers().lastHeader("reason").value()));
+                }
+            });
+        }
+        return reasons;
+    }
+
+    /** The records of this test's task in its queue. */
+    private List<Task> queued() {
+        List<Task> tasks = new ArrayList<>();
+        try (TopicHistory history = new TopicHistory(clients)) {
+            Map<TopicPartition, Long> starts = new HashMap<>();
+            history.partitions(TOPICS.tasks(Priority.NORMAL)).forEach(partition -> starts.put(partition, 0L));
+            history.read(starts, record -> {
+                if (new String(record.key()).equals(taskId)) {
+                    tasks.add(Json.read(record.value(), Task.class));
+                }
+            });
+        }
+        return tasks;
+    }
+}
