@@ -221,7 +221,7 @@ final class SimulatedCluster {
 
     private void clear() {
         Priority priority = QUEUES.get(random.nextInt(QUEUES.size()));
-        if (clears.stream().filter(one -> one.priority() == priority).count() == Lane.MAX_CLEARS_KEPT) {
+        if (clears.stream().filter(one -> one.priority() == priority).count() == Clears.MAX_KEPT) {
             return;
         }
         Map<Integer, Long> ends = new TreeMap<>();

@@ -1,0 +1,59 @@
+package io.aitbc.coordinator.dispatch;
+
+import io.aitbc.contracts.Priority;
+import io.aitbc.coordinator.match.Matcher;
+import io.aitbc.coordinator.match.Want;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.Comparator;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+
+/** The wants of other coordinators' lanes, each valid for a second. */
+final class RemoteDemand {
+    private static final Duration TTL = Duration.ofSeconds(1);
+
+    private final Map<String, Wants> byCoordinator = new HashMap<>();
+    /** Whether wants have changed or expired since the matcher was last updated. */
+    private boolean changed;
+
+    private record Wants(List<Want> wants, Instant at) {}
+
+    /** Replaces the wants of a coordinator. */
+    void update(String coordinatorId, List<Want> wants, Instant at) {
+        byCoordinator.put(coordinatorId, new Wants(wants, at));
+        changed = true;
+    }
+
+    void reset() {
+        byCoordinator.clear();
+        changed = true;
+    }
+
+    /** The priority of the most urgent want; null if there is none. */
+    @Nullable
+    Priority mostUrgent(Instant now) {
+        expire(now);
+        return byCoordinator.values().stream()
+                .flatMap(one -> one.wants.stream())
+                .min(Comparator.comparingInt(Want::level))
+                .map(want -> Priority.values()[want.level()])
+                .orElse(null);
+    }
+
+    void applyTo(Matcher matcher, Instant now) {
+        expire(now);
+        if (changed) {
+            changed = false;
+            Map<String, List<Want>> wants = new HashMap<>();
+            byCoordinator.forEach((coordinatorId, one) -> wants.put(coordinatorId, one.wants));
+            matcher.setRemoteWants(wants);
+        }
+    }
+
+    private void expire(Instant now) {
+        changed |= byCoordinator.values().removeIf(one -> one.at.plus(TTL).isBefore(now));
+    }
+}
