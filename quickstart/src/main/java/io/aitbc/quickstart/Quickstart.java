@@ -14,6 +14,7 @@ import io.aitbc.localstack.LocalRedis;
 import io.aitbc.worker.AgentWorker;
 import io.aitbc.worker.Handler;
 import io.aitbc.worker.handlers.TaskTypes;
+import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -59,6 +60,9 @@ public final class Quickstart implements AutoCloseable {
         try {
             LocalSettings settings = LocalSettings.of(arguments);
             settings.checkPorts();
+            if (Relaunch.isNeeded()) {
+                System.exit(Relaunch.run(settings.data().resolve("classes"), Quickstart.class.getName(), arguments));
+            }
             Quickstart quickstart = new Quickstart(settings, arguments);
             // Registered before anything starts, because Ctrl-C may arrive during startup.
             Runtime.getRuntime().addShutdownHook(new Thread(quickstart::close, "shutdown"));
@@ -66,7 +70,7 @@ public final class Quickstart implements AutoCloseable {
         } catch (LocalSettings.StartupException e) {
             System.err.println(e.getMessage());
             System.exit(1);
-        } catch (RuntimeException e) {
+        } catch (RuntimeException | IOException | InterruptedException e) {
             LoggerFactory.getLogger(Quickstart.class).error("Could not start the local stack", e);
             System.exit(1);
         }
@@ -201,8 +205,9 @@ public final class Quickstart implements AutoCloseable {
         print("");
         print("Try it in another terminal:");
         print("  curl -s " + rest + "/tasks/submit -H 'Content-Type: application/json' \\");
-        print("       -d '{\"task_id\":\"hello\",\"task_data\":{\"task_type\":\"hash\",\"text\":\"hello\"},"
-                + "\"requirements\":{\"capabilities\":[\"hash\"]}}'");
+        print(
+                "       -d '{\"task_id\":\"hello\",\"priority\":\"high\",\"task_data\":{\"task_type\":\"hash\",\"text\":\"hello\"},"
+                        + "\"requirements\":{\"capabilities\":[\"hash\"]}}'");
         print("  curl -s '" + rest + "/tasks/hello?wait=10s'");
         print("");
         print("Press Ctrl-C to stop.");

@@ -4,6 +4,7 @@ import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.Json;
 import io.aitbc.worker.Handler;
 import java.io.IOException;
+import java.net.ConnectException;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
@@ -39,7 +40,13 @@ public final class HttpCall implements Handler {
                 .properties()
                 .forEach(header ->
                         request.header(header.getKey(), header.getValue().asString()));
-        HttpResponse<String> response = client.send(request.build(), HttpResponse.BodyHandlers.ofString());
+        HttpResponse<String> response;
+        try {
+            response = client.send(request.build(), HttpResponse.BodyHandlers.ofString());
+        } catch (ConnectException e) {
+            // Its own message is empty.
+            throw new ConnectException("cannot connect to " + request.build().uri());
+        }
         if (response.statusCode() >= 500) {
             throw new IOException(request.build().uri() + " returned HTTP " + response.statusCode());
         }

@@ -100,6 +100,13 @@ class HandlersTest {
     }
 
     @Test
+    void httpNamesTheUrlThatCannotBeReached() {
+        String closed = url.replaceFirst(":\\d+$", ":1");
+        assertThatThrownBy(() -> run(data("http").put("url", closed + "/page")))
+                .hasMessage("cannot connect to " + closed + "/page");
+    }
+
+    @Test
     void httpCallsAUrl() throws Exception {
         assertThat(run(data("http").put("url", url + "/page")).toString()).contains("200", "Good day");
     }
