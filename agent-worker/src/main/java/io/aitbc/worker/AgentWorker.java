@@ -95,6 +95,7 @@ public final class AgentWorker implements AutoCloseable {
     private final Map<String, Object> readerConfig;
     private final OpenOffsets offsets = new OpenOffsets();
     private final RecentIds seen = new RecentIds();
+    private final RecentIds cancelled = new RecentIds();
     /** By assignment id: waiting, running, or being reported. */
     private final Map<String, Run> runs = new HashMap<>();
 
@@ -376,7 +377,7 @@ public final class AgentWorker implements AutoCloseable {
             // Re-read after the partition was lost temporarily: still open.
             return;
         }
-        if (!seen.add(assignment.assignmentId())) {
+        if (cancelled.contains(assignment.assignmentId()) || !seen.add(grant(assignment))) {
             log.atDebug()
                     .addKeyValue("task_id", assignment.taskId())
                     .log("{} is a duplicate, dropped", assignment.assignmentId());
@@ -386,6 +387,14 @@ public final class AgentWorker implements AutoCloseable {
         run = new Run(assignment, record.offset(), record.headers().lastHeader(TaskHeaders.TRACEPARENT));
         runs.put(assignment.assignmentId(), run);
         slots.run(run, record.serializedValueSize() + ASSIGNMENT_OVERHEAD_BYTES);
+    }
+
+    /**
+     * Identifies an assignment, however often it is delivered. A task that is submitted again after its state was forgotten has the same
+     * assignment ids as before, but is assigned at another time.
+     */
+    private static String grant(Assignment assignment) {
+        return assignment.assignmentId() + " " + assignment.assignedAt();
     }
 
     /** Compares by Kafka's clock, because this machine's may be wrong. */
@@ -507,8 +516,8 @@ public final class AgentWorker implements AutoCloseable {
             return;
         }
         Cancellation cancellation = Json.read(message, Cancellation.class);
-        // Marks the assignment as seen in case it arrives later.
-        seen.add(cancellation.assignmentId());
+        // In case the assignment arrives later.
+        cancelled.add(cancellation.assignmentId());
         Run run = runs.get(cancellation.assignmentId());
         if (run != null) {
             log.atInfo()
@@ -620,7 +629,7 @@ public final class AgentWorker implements AutoCloseable {
         private void remember(ConsumerRecord<String, byte[]> record, long start) {
             if (record.offset() < start && record.value() != null) {
                 try {
-                    seen.add(Json.read(record.value(), Assignment.class).assignmentId());
+                    seen.add(grant(Json.read(record.value(), Assignment.class)));
                 } catch (Json.MalformedMessageException e) {
                     log.trace("Not an assignment; already logged when first read");
                 }

@@ -161,19 +161,32 @@ class AgentWorkerTest {
     @Test
     void aRepeatedAssignmentIsDroppedEvenAfterARestart() {
         AtomicInteger runs = new AtomicInteger();
+        Instant assignedAt = Instant.now();
         Handler counting = (assignment, progress) -> Json.object().put("run", runs.incrementAndGet());
         try (AgentWorker worker = start(counting)) {
-            give("twice");
-            give("twice");
+            give("twice", assignedAt);
+            give("twice", assignedAt);
             give("other");
             awaitResults(2);
         }
         try (AgentWorker restarted = start(counting)) {
-            give("twice");
+            give("twice", assignedAt);
             give("last");
             assertThat(awaitResults(3)).extracting(TaskResult::taskId).containsOnlyOnce("twice", "other", "last");
         }
         assertThat(runs).hasValue(3);
+    }
+
+    /** Its state was forgotten, and it was submitted again: the ids are those of before. */
+    @Test
+    void aTaskThatIsAssignedAgainLaterIsNoRepetition() {
+        AtomicInteger runs = new AtomicInteger();
+        try (AgentWorker worker = start((assignment, progress) -> Json.object().put("run", runs.incrementAndGet()))) {
+            give("again", Instant.now());
+            give("again", Instant.now().plusSeconds(1));
+            awaitResults(2);
+        }
+        assertThat(runs).hasValue(2);
     }
 
     @Test

@@ -213,6 +213,85 @@ class RebuildTest {
         assertThat(redis.hkeys("agent:agent:inflight")).containsExactlyInAnyOrder("first", "failed");
     }
 
+    /** Anyone may write results: one of an agent that never had the attempt, or of an attempt that nobody ever had, ends nothing. */
+    @Test
+    void resultsOfOthersEndNothing() {
+        coordinator.register("agent", 5);
+        coordinator.register("another", 5);
+        coordinator.send("PUT", "/agents/another/status", "{\"status\":\"maintenance\"}");
+        for (String id : List.of("same", "later", "stranger")) {
+            coordinator.submit("{\"task_data\":{},\"task_id\":\"" + id + "\"}");
+        }
+        List<Assignment> given = coordinator.awaitRecords("assignments.agent", 3).stream()
+                .map(one -> Json.read(one, Assignment.class))
+                .toList();
+        for (Assignment one : given) {
+            String agent = one.taskId().equals("stranger") ? "stranger" : "another";
+            int attempt = one.taskId().equals("later") ? 2 : 1;
+            send(
+                    "tasks.results",
+                    one.taskId(),
+                    Json.text(new TaskResult(
+                            null, one.taskId(), attempt, agent, TaskResult.Status.COMPLETED, null, null, null, null)));
+        }
+        await().atMost(LONG).until(() -> coordinator.text("/metrics").contains("coordinator_late_results_total 3.0"));
+
+        redis.flushdb();
+
+        await().atMost(LONG).until(() -> redis.exists("index:complete") == 1);
+        assertThat(redis.hkeys("agent:agent:inflight")).containsExactlyInAnyOrder("same", "later", "stranger");
+        given.forEach(this::complete);
+        given.forEach(one -> coordinator.awaitTask(one.taskId(), "completed"));
+    }
+
+    /** Its last attempt ended without a result, so that its agent never committed it. */
+    @Test
+    void whatIsDeadLetteredIsNotFoundAgain() {
+        coordinator.register("silent", 5);
+        coordinator.submit("{\"task_data\":{},\"task_id\":\"overdue\",\"timeout_seconds\":1,\"max_attempts\":1}");
+        coordinator.submit("{\"task_data\":{},\"task_id\":\"held\"}");
+        coordinator.awaitTask("overdue", "failed");
+
+        redis.flushdb();
+
+        await().atMost(LONG).until(() -> redis.exists("index:complete") == 1);
+        assertThat(redis.hkeys("agent:silent:inflight")).containsExactly("held");
+    }
+
+    @Test
+    void aWaitingTaskWhoseKeyWasCorruptIsKnownAgain() {
+        String id = coordinator.submit("{\"task_data\":{},\"requirements\":{\"capabilities\":[\"nobody\"]}}");
+        coordinator.awaitTask(id, "queued");
+        redis.del("task:" + id);
+        redis.set("task:" + id, "x");
+        await().atMost(LONG).until(() -> coordinator.get("/tasks/" + id).code() == 404);
+        coordinator.awaitTask(id, "queued");
+        assertThat(coordinator.post("/tasks/" + id + "/cancel", "").code()).isEqualTo(200);
+    }
+
+    /** Both keys that know of the attempt were overwritten, so that its result was ignored. */
+    @Test
+    void aResultThatCameWhileItsTaskWasCorruptIsNotForgotten() throws Exception {
+        coordinator.register("agent", 5);
+        coordinator.submit("{\"task_data\":{},\"task_id\":\"corrupt\",\"timeout_seconds\":5}");
+        Assignment given =
+                Json.read(coordinator.awaitRecords("assignments.agent", 1).get(0), Assignment.class);
+        redis.multi();
+        redis.set("agent:agent:inflight", "x");
+        redis.set("task:corrupt", "x");
+        redis.exec();
+        send(
+                "tasks.results",
+                "corrupt",
+                Json.text(TaskResult.of(given, TaskResult.Status.FAILED, null, null, null, null)));
+        await().atMost(LONG)
+                .until(() -> coordinator.text("/metrics").contains("coordinator_unknown_results_total 1.0"));
+        commitForAgent(1);
+
+        JsonNode again = coordinator.awaitRecords("assignments.agent", 2).get(1);
+        assertThat(again.get("assignment_id").asString()).isEqualTo("corrupt:2");
+    }
+
     private void commitForAgent(long offset) throws Exception {
         try (Admin admin = Admin.create(Map.of("bootstrap.servers", stack.bootstrapServers()))) {
             admin.alterConsumerGroupOffsets(

@@ -14,6 +14,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Predicate;
+import java.util.stream.Stream;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.header.Header;
@@ -55,14 +56,27 @@ public final class DeadLetterArchive {
         }
     }
 
-    /** The newest letter about a task. Searches backwards for up to ten seconds. */
+    /**
+     * The newest letter of a failed task; if there is none, the newest of the malformed records with its key. Searches backwards for up to
+     * ten seconds.
+     */
     public Optional<Letter> find(String taskId) {
         try (RangeReader reader = new RangeReader(clients)) {
+            List<Letter> malformed = new ArrayList<>();
             List<Letter> found = new ArrayList<>();
-            searchBackwards(
-                    reader, Long.MAX_VALUE, CHUNK, letter -> !(taskId.equals(letter.key()) && found.add(letter)));
-            return found.stream().findFirst();
+            searchBackwards(reader, Long.MAX_VALUE, CHUNK, letter -> {
+                if (taskId.equals(letter.key())) {
+                    (isOfFailedTask(letter) ? found : malformed).add(letter);
+                }
+                return found.isEmpty();
+            });
+            return Stream.concat(found.stream(), malformed.stream()).findFirst();
         }
+    }
+
+    private static boolean isOfFailedTask(Letter letter) {
+        String reason = letter.header(DeadLetterHeaders.REASON);
+        return DeadLetters.EXHAUSTED.equals(reason) || DeadLetters.PAYLOAD_LOST.equals(reason);
     }
 
     /**

@@ -1,5 +1,6 @@
 package io.aitbc.coordinator.intake;
 
+import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.DeadLetterHeaders;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
@@ -20,6 +21,7 @@ import java.util.stream.Collectors;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.header.Header;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -29,8 +31,8 @@ public final class DeadLetters {
     private static final Logger log = LoggerFactory.getLogger(DeadLetters.class);
 
     private static final int MAX_TEXT_LENGTH = 1_000;
-    private static final String EXHAUSTED = "attempts_exhausted";
-    private static final String PAYLOAD_LOST = "payload_lost";
+    static final String EXHAUSTED = "attempts_exhausted";
+    static final String PAYLOAD_LOST = "payload_lost";
     private static final Set<String> REASONS = Set.of("malformed", "oversized", EXHAUSTED, PAYLOAD_LOST);
 
     private final Producer<String, byte[]> producer;
@@ -94,6 +96,15 @@ public final class DeadLetters {
                 + ", nor its record in its queue's topic";
         log.atError().addKeyValue("task_id", taskId).log("Task failed permanently: {}", detail);
         return send(letter(taskId, new byte[0], PAYLOAD_LOST, detail), PAYLOAD_LOST);
+    }
+
+    /** Whether a dead letter says that a task has failed permanently, in a given attempt or a later one. */
+    public static boolean isOfAttempt(ConsumerRecord<byte[], byte[]> letter, Assignment attempt) {
+        Header header = letter.headers().lastHeader(DeadLetterHeaders.REASON);
+        String reason = header == null ? "" : new String(header.value(), StandardCharsets.UTF_8);
+        return reason.equals(PAYLOAD_LOST)
+                || reason.equals(EXHAUSTED)
+                        && Json.read(letter.value(), Task.class).attempt() >= attempt.attempt();
     }
 
     private CompletableFuture<Void> send(ProducerRecord<String, byte[]> letter, String reason) {

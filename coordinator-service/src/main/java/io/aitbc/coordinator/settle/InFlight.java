@@ -5,8 +5,10 @@ import io.aitbc.contracts.Cancellation;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.TaskResult;
 import io.aitbc.contracts.Topics;
+import io.aitbc.coordinator.intake.DeadLetters;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.kafka.TopicHistory;
+import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.Collection;
@@ -16,6 +18,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ExecutionException;
+import java.util.function.Consumer;
 import java.util.stream.Collectors;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.ListConsumerGroupOffsetsResult;
@@ -79,12 +82,21 @@ final class InFlight {
         return UnreadResults.unsettledFrom(admin, topics);
     }
 
+    /** Partition → the first offset of {@code tasks.results} that was reported since a time, or is not settled now. */
+    Map<TopicPartition, Long> reportedSince(Instant time) throws InterruptedException {
+        Map<TopicPartition, Long> from = unsettledFrom();
+        try (TopicHistory results = new TopicHistory(clients)) {
+            results.since(from.keySet(), time).forEach((partition, offset) -> from.merge(partition, offset, Math::min));
+        }
+        return from;
+    }
+
     /**
      * Reads agents' topics and results. An unsettled result leaves its attempt live: it will be settled like any other, or never, if its
      * transaction is aborted.
      *
-     * @param rebuiltFrom {@link #unsettledFrom()} before the index was rebuilt, for results of assignments that were unknown then: they
-     *     were ignored, so a completed one is found as completed, and a failed one leaves its attempt live
+     * @param rebuiltFrom from where results may have been ignored, because their tasks were unknown: a completed one is found as
+     *     completed, and a failed one leaves its attempt live
      */
     Found find(Instant now, Map<TopicPartition, Long> rebuiltFrom) throws InterruptedException {
         Map<TopicPartition, Long> unsettledFrom = unsettledFrom();
@@ -96,35 +108,51 @@ final class InFlight {
             Map<TopicPartition, Long> committed = committedByAgents();
             Map<TopicPartition, Long> starts = history.since(committed.keySet(), now.minus(MAX_ATTEMPT_AGE));
             starts.replaceAll((partition, start) -> Math.max(start, committed.get(partition)));
-            history.read(starts, record -> add(record, newest, cancelled));
+            history.read(starts, record -> read(record, assignment -> addNewest(assignment, newest), cancelled));
             addReported(history, rebuiltFrom, committed.keySet(), now, newest, cancelled);
             newest.values().removeIf(assignment -> cancelled.contains(assignment.assignmentId()));
             if (!newest.isEmpty()) {
-                removeSettled(results, rebuiltFrom, unsettledFrom, newest, completed);
+                removeSettled(results, history, rebuiltFrom, unsettledFrom, committed.keySet(), now, newest, completed);
             }
         }
         return new Found(newest.values(), completed);
     }
 
-    private static void add(
-            ConsumerRecord<byte[], byte[]> record, Map<String, Assignment> newest, Set<String> cancelled) {
+    private static void read(
+            ConsumerRecord<byte[], byte[]> record, Consumer<Assignment> assigned, Set<String> cancelled) {
         try {
             JsonNode message = Json.read(record.value() == null ? new byte[0] : record.value(), JsonNode.class);
             if (message.path("type").asString("").equals(Cancellation.TYPE)) {
                 cancelled.add(Json.read(message, Cancellation.class).assignmentId());
-                return;
+            } else {
+                Assignment assignment = Json.read(message, Assignment.class);
+                // The task was submitted again under its id since.
+                cancelled.remove(assignment.assignmentId());
+                assigned.accept(assignment);
             }
-            Assignment assignment = Json.read(message, Assignment.class);
-            newest.merge(
-                    assignment.taskId(), assignment, (one, other) -> one.attempt() >= other.attempt() ? one : other);
         } catch (Json.MalformedMessageException e) {
             log.atTrace().log("Skipped a foreign record: {}", e.getMessage());
         }
     }
 
+    private static void addNewest(Assignment assignment, Map<String, Assignment> newest) {
+        newest.merge(assignment.taskId(), assignment, (one, other) -> one.attempt() >= other.attempt() ? one : other);
+    }
+
+    /** An attempt as a result names it. Anyone can write to {@code tasks.results}: it may never have been that agent's. */
+    private record Named(String assignmentId, String agentId) {
+        static Named by(TaskResult result) {
+            return new Named(Assignment.id(result.taskId(), result.attempt()), result.agentId());
+        }
+
+        static Named by(Assignment assignment) {
+            return new Named(assignment.assignmentId(), assignment.agentId());
+        }
+    }
+
     /**
-     * Finds attempts whose result was reported after given offsets. Agents commit what they have reported, so the assignment may lie before
-     * the committed offset. It is searched for in growing windows; a result without an assignment is ignored as foreign.
+     * Adds attempts whose result was reported after given offsets. Agents commit what they have reported, so the assignment may lie before
+     * the committed offset.
      */
     private void addReported(
             TopicHistory history,
@@ -133,60 +161,117 @@ final class InFlight {
             Instant now,
             Map<String, Assignment> newest,
             Set<String> cancelled) {
-        Map<String, TopicPartition> missing = new HashMap<>();
+        Set<Named> missing = new HashSet<>();
         history.read(from, record -> {
             TaskResult result = result(record);
             if (result != null && agents.contains(partition(result.agentId()))) {
-                missing.put(Assignment.id(result.taskId(), result.attempt()), partition(result.agentId()));
+                missing.add(Named.by(result));
             }
         });
-        newest.values().forEach(assignment -> missing.remove(assignment.assignmentId()));
-        for (Duration back : SEARCH_WINDOWS) {
-            if (missing.isEmpty()) {
-                return;
-            }
-            Map<TopicPartition, Long> starts = history.since(Set.copyOf(missing.values()), now.minus(back));
-            Map<String, Assignment> found = new HashMap<>();
-            history.read(starts, record -> add(record, found, cancelled));
-            found.values().stream()
-                    .filter(assignment -> missing.remove(assignment.assignmentId()) != null)
-                    .forEach(assignment -> newest.merge(
-                            assignment.taskId(),
-                            assignment,
-                            (one, other) -> one.attempt() >= other.attempt() ? one : other));
-        }
+        newest.values().forEach(assignment -> missing.remove(Named.by(assignment)));
+        search(history, missing, now, cancelled).values().forEach(assignment -> addNewest(assignment, newest));
     }
 
+    /** Finds assignments in their agents' topics, in growing windows; results that name none of them are foreign. */
+    private Map<Named, Assignment> search(TopicHistory history, Set<Named> wanted, Instant now, Set<String> cancelled) {
+        Map<Named, Assignment> found = new HashMap<>();
+        for (Duration back : SEARCH_WINDOWS) {
+            Set<TopicPartition> partitions = wanted.stream()
+                    .filter(named -> !found.containsKey(named))
+                    .map(named -> partition(named.agentId()))
+                    .collect(Collectors.toSet());
+            if (partitions.isEmpty()) {
+                break;
+            }
+            history.read(
+                    history.since(partitions, now.minus(back)),
+                    record -> read(
+                            record,
+                            assignment -> {
+                                Named named = Named.by(assignment);
+                                if (wanted.contains(named)
+                                        && record.topic().equals(topics.assignments(assignment.agentId()))) {
+                                    found.put(named, assignment);
+                                }
+                            },
+                            cancelled));
+        }
+        return found;
+    }
+
+    /**
+     * Removes attempts that were settled or dead-lettered, and those followed by a later one that was settled: another agent may have had
+     * it since.
+     */
     private void removeSettled(
+            TopicHistory results,
             TopicHistory history,
             Map<TopicPartition, Long> rebuiltFrom,
             Map<TopicPartition, Long> unsettledFrom,
+            Set<TopicPartition> agents,
+            Instant now,
             Map<String, Assignment> newest,
             Map<Assignment, TaskResult> completed) {
         Instant since = newest.values().stream()
                 .map(Assignment::assignedAt)
                 .min(Instant::compareTo)
                 .orElseThrow();
-        // The topic of an agent that died long ago still holds tasks that others have settled since.
-        Map<String, Integer> settled = new HashMap<>();
-        history.read(history.since(history.partitions(topics.results()), since.minus(CLOCK_SLACK)), record -> {
+        Set<String> settled = new HashSet<>();
+        Map<Named, TaskResult> later = new HashMap<>();
+        results.read(results.since(results.partitions(topics.results()), since.minus(CLOCK_SLACK)), record -> {
             TaskResult result = result(record);
-            TopicPartition partition = new TopicPartition(record.topic(), record.partition());
-            long settledTo = result == null || result.status() == TaskResult.Status.COMPLETED
-                    ? unsettledFrom.getOrDefault(partition, 0L)
-                    : Math.min(unsettledFrom.getOrDefault(partition, 0L), rebuiltFrom.getOrDefault(partition, 0L));
-            if (result != null && record.offset() < settledTo) {
-                settled.merge(result.taskId(), result.attempt(), Math::max);
-                Assignment assignment = newest.get(result.taskId());
-                if (assignment != null
-                        && result.status() == TaskResult.Status.COMPLETED
-                        && result.attempt().equals(assignment.attempt())
-                        && result.agentId().equals(assignment.agentId())) {
+            Assignment assignment = result == null ? null : newest.get(result.taskId());
+            if (assignment == null
+                    || isOlder(record, assignment)
+                    || record.offset() >= settledTo(record, result, rebuiltFrom, unsettledFrom)) {
+                return;
+            }
+            if (Named.by(result).equals(Named.by(assignment))) {
+                settled.add(result.taskId());
+                if (result.status() == TaskResult.Status.COMPLETED) {
                     completed.putIfAbsent(assignment, result);
+                }
+            } else if (result.attempt() > assignment.attempt()) {
+                if (agents.contains(partition(result.agentId()))) {
+                    later.putIfAbsent(Named.by(result), result);
+                } else {
+                    // Its agent has been deregistered, and the topic is gone.
+                    settled.add(result.taskId());
                 }
             }
         });
-        newest.values().removeIf(assignment -> settled.getOrDefault(assignment.taskId(), 0) >= assignment.attempt());
+        search(history, later.keySet(), now, new HashSet<>()).forEach((named, assignment) -> {
+            settled.add(assignment.taskId());
+            if (later.get(named).status() == TaskResult.Status.COMPLETED) {
+                completed.putIfAbsent(assignment, later.get(named));
+            }
+        });
+        results.read(results.since(results.partitions(topics.deadLetter()), since.minus(CLOCK_SLACK)), record -> {
+            Assignment assignment =
+                    record.key() == null ? null : newest.get(new String(record.key(), StandardCharsets.UTF_8));
+            if (assignment != null && !isOlder(record, assignment) && DeadLetters.isOfAttempt(record, assignment)) {
+                settled.add(assignment.taskId());
+            }
+        });
+        newest.keySet().removeAll(settled);
+    }
+
+    /** Whether a record is of an earlier task of the same id: its state was forgotten, and it was submitted again. */
+    private static boolean isOlder(ConsumerRecord<byte[], byte[]> record, Assignment assignment) {
+        return Instant.ofEpochMilli(record.timestamp())
+                .isBefore(assignment.assignedAt().minus(CLOCK_SLACK));
+    }
+
+    private static long settledTo(
+            ConsumerRecord<byte[], byte[]> record,
+            TaskResult result,
+            Map<TopicPartition, Long> rebuiltFrom,
+            Map<TopicPartition, Long> unsettledFrom) {
+        TopicPartition partition = new TopicPartition(record.topic(), record.partition());
+        long unsettled = unsettledFrom.getOrDefault(partition, 0L);
+        return result.status() == TaskResult.Status.COMPLETED
+                ? unsettled
+                : Math.min(unsettled, rebuiltFrom.getOrDefault(partition, 0L));
     }
 
     /** A final result; null for any other record. */

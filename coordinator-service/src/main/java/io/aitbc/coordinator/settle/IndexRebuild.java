@@ -31,6 +31,9 @@ final class IndexRebuild implements AutoCloseable {
     /** Delay of the second search, for assignments delayed longer by a paused coordinator. */
     private static final Duration SECOND_SEARCH_DELAY = Duration.ofSeconds(10);
 
+    /** How soon a corrupt key is noticed, with some slack. */
+    private static final Duration NOTICED_WITHIN = Duration.ofMinutes(1);
+
     /** Expiry of a lock whose coordinator has died. */
     private static final Duration LOCK_TTL = Duration.ofMinutes(2);
 
@@ -45,7 +48,7 @@ final class IndexRebuild implements AutoCloseable {
     private @Nullable Long missingSince;
 
     private @Nullable Long secondSearchAt;
-    /** Where unsettled results began when this coordinator rebuilt the index. Empty after it has looked for latecomers. */
+    /** Where unsettled results began when this coordinator rebuilt the index. Empty after the second search. */
     private Map<TopicPartition, Long> rebuiltFrom = Map.of();
 
     private interface Step {
@@ -144,9 +147,14 @@ final class IndexRebuild implements AutoCloseable {
     private void searchAgain(String lock, Instant now) throws InterruptedException {
         // An agent may have been set aside too.
         heartbeats.replay(now);
-        InFlight.Found found = inFlight.find(now, rebuiltFrom.isEmpty() ? inFlight.unsettledFrom() : rebuiltFrom);
+        InFlight.Found found = inFlight.find(
+                now,
+                // Without a rebuild, a corrupt key is being replaced: results were ignored from when it was set aside.
+                rebuiltFrom.isEmpty() ? inFlight.reportedSince(now.minus(NOTICED_WITHIN)) : rebuiltFrom);
         int restored = attempts.restore(lock, found.live(), now);
         int completed = attempts.recordCompleted(lock, found.completed(), now);
+        // Waiting tasks may have been set aside too.
+        attempts.publishRebuilt();
         secondSearchAt = null;
         rebuiltFrom = Map.of();
         if (restored + completed > 0) {

@@ -40,7 +40,7 @@ final class Recovery implements AutoCloseable {
     private final AssignmentArchive archive;
     private final UnreadResults unread;
     /** Candidates of this round, where unsettled results began before it, what the last search found reported, and when it ended. */
-    private Set<String> candidates = Set.of();
+    private Map<String, String> candidates = Map.of();
 
     private Map<TopicPartition, Long> unsettledFrom = Map.of();
     private Set<String> reported = Set.of();
@@ -109,8 +109,7 @@ final class Recovery implements AutoCloseable {
         // Collected before the search: a result reported earlier is then either unread or settled.
         candidates = Stream.concat(overdue.values().stream(), lost.values().stream())
                 .flatMap(List::stream)
-                .map(Attempts.Held::assignmentId)
-                .collect(Collectors.toSet());
+                .collect(Collectors.toMap(Attempts.Held::assignmentId, Attempts.Held::agentId, (one, same) -> one));
         search();
         List<KafkaException> failures = new ArrayList<>();
         forEach(overdue, failures, (agentId, held) -> requeueOverdue(unreported(held)));

@@ -62,27 +62,30 @@ final class UnreadResults implements AutoCloseable {
     }
 
     /**
-     * The given attempts that were reported before this call, at or after given offsets.
+     * The given attempts that their agents reported before this call, at or after given offsets.
      *
-     * @param assignmentIds as formatted by {@link Assignment#id}
+     * @param agentIds by assignment id, as formatted by {@link Assignment#id}
      * @param unsettled {@link #unsettledFrom()}, queried before Redis was asked for the attempts: a result is then found here, or was
      *     settled before Redis answered
      */
-    Set<String> reportedAmong(Set<String> assignmentIds, Map<TopicPartition, Long> unsettled)
+    Set<String> reportedAmong(Map<String, String> agentIds, Map<TopicPartition, Long> unsettled)
             throws InterruptedException {
-        if (assignmentIds.isEmpty()) {
+        if (agentIds.isEmpty()) {
             return Set.of();
         }
         Map<TopicPartition, Long> stable = ends(unsettled.keySet());
         if (behind(unsettled, stable) > MAX_SEARCHED) {
             log.atDebug().log("More than {} results are unread: recovery is held off", MAX_SEARCHED);
-            return assignmentIds;
+            return agentIds.keySet();
         }
         Set<String> reported = new HashSet<>();
         Consumer<ConsumerRecord<byte[], byte[]>> take = record -> {
-            String id = assignmentId(record);
-            if (assignmentIds.contains(id)) {
-                reported.add(id);
+            TaskResult result = result(record);
+            if (result != null) {
+                String id = Assignment.id(result.taskId(), result.attempt());
+                if (result.agentId().equals(agentIds.get(id))) {
+                    reported.add(id);
+                }
             }
         };
         if (committed == null) {
@@ -170,13 +173,12 @@ final class UnreadResults implements AutoCloseable {
                 .sum();
     }
 
-    private static String assignmentId(ConsumerRecord<byte[], byte[]> record) {
+    private static @Nullable TaskResult result(ConsumerRecord<byte[], byte[]> record) {
         try {
-            TaskResult result = Json.read(record.value() == null ? new byte[0] : record.value(), TaskResult.class);
-            return Assignment.id(result.taskId(), result.attempt());
+            return Json.read(record.value() == null ? new byte[0] : record.value(), TaskResult.class);
         } catch (Json.MalformedMessageException e) {
             log.atTrace().log("Skipped a record that is dead-lettered by the results loop: {}", e.getMessage());
-            return "";
+            return null;
         }
     }
 }

@@ -11,8 +11,7 @@ for i = 3, #ARGV do
     answer[#answer + 1] = seen[2] or ''
     answer[#answer + 1] = seen[3]
   else
-    local claimed = redis.call('SET', 'submission:' .. ARGV[i], ARGV[1], 'NX', 'PX', ARGV[2])
-    answer[#answer + 1] = claimed and 'claimed' or 'busy'
+    answer[#answer + 1] = acquire('submission:' .. ARGV[i], ARGV[1], ARGV[2]) and 'claimed' or 'busy'
     answer[#answer + 1] = ''
     answer[#answer + 1] = ''
   end

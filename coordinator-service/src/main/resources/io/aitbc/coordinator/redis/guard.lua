@@ -99,6 +99,16 @@ local function load_task(id, ...)
   return task, seen
 end
 
+-- Takes an exclusive claim, which expires; returns false if another holds it. A key that does not expire is no claim.
+local function acquire(key, holder, ttl_ms)
+  local acquired = redis.call('SET', key, holder, 'NX', 'PX', ttl_ms)
+  if not acquired and redis.call('PTTL', key) == -1 then
+    quarantine(key, 'a claim that does not expire')
+    acquired = redis.call('SET', key, holder, 'NX', 'PX', ttl_ms)
+  end
+  return acquired
+end
+
 -- Restores a lost task from the attempt an agent holds; returns false if the agent does not hold it.
 local function restore_from_agent(task_id, attempt, agent_id)
   local note = redis.call('HGET', 'agent:' .. agent_id .. ':inflight', task_id)

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
 import io.aitbc.coordinator.OverheardRedis;
+import io.aitbc.coordinator.redis.Claims;
 import io.aitbc.coordinator.redis.Keys;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -54,6 +55,17 @@ class ClaimTest {
         states.releaseClaims("first", List.of("t")).join();
 
         assertThat(claim("third", LONG).isBusy()).isTrue();
+    }
+
+    /** Somebody has written it. */
+    @Test
+    void aKeyThatDoesNotExpireIsNoClaim() {
+        overheard.redis().sync().lpush(Keys.submission("t"), "x");
+        assertThat(claim("first", LONG).isOurs()).isTrue();
+        overheard.redis().sync().set(Keys.redrive("t"), "x");
+        Claims claims = new Claims(overheard.redis());
+        assertThat(claims.tryAcquire(Keys.redrive("t"), LONG)).isTrue();
+        assertThat(claims.tryAcquire(Keys.redrive("t"), LONG)).isFalse();
     }
 
     /** The internal status, while the dead letter is being written, is nobody else's business. */

@@ -306,6 +306,20 @@ class RequeuerTest {
         assertThat(UnreadResults.unsettledFrom(admin, TOPICS)).containsEntry(results, end);
     }
 
+    /** Anyone may write results. */
+    @Test
+    void onlyItsOwnAgentReportsAnAttempt() throws Exception {
+        String id = Assignment.id(taskId, 1);
+        Map<TopicPartition, Long> from = UnreadResults.unsettledFrom(admin, TOPICS);
+        try (UnreadResults unread = new UnreadResults(clients, admin, TOPICS)) {
+            TaskResult result = result(new Attempts.Held(taskId, 1, "a", assignedAt, null), TaskResult.Status.PROGRESS);
+            producer.send(new ProducerRecord<>(TOPICS.results(), taskId, Json.bytes(result)))
+                    .get();
+            assertThat(unread.reportedAmong(Map.of(id, "b"), from)).isEmpty();
+            assertThat(unread.reportedAmong(Map.of(id, "a"), from)).containsExactly(id);
+        }
+    }
+
     private static void reportProgress(Attempts.Held held, Instant at) {
         try {
             TaskResult result = result(held, TaskResult.Status.PROGRESS);
