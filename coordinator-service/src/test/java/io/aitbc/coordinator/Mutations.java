@@ -85,7 +85,7 @@ final class Mutations {
             message = changed(message);
         }
         byte[] bytes = Json.bytes(message);
-        return chance(0.15) ? spoilt(bytes) : bytes;
+        return chance(0.15) ? spoilt(message, bytes) : bytes;
     }
 
     /** The document with one value changed, taken away, or added. */
@@ -125,7 +125,7 @@ final class Mutations {
     }
 
     /** Bytes that need not be JSON, nor UTF-8, any more. */
-    private byte[] spoilt(byte[] bytes) {
+    private byte[] spoilt(JsonNode message, byte[] bytes) {
         int at = random.nextInt(bytes.length + 1);
         return switch (random.nextInt(8)) {
             case 0 -> new byte[0];
@@ -134,14 +134,13 @@ final class Mutations {
             case 3 -> with(bytes, at, new byte[] {(byte) random.nextInt()});
             case 4 -> with(bytes, bytes.length, bytes);
             case 5 -> new String(bytes, StandardCharsets.UTF_8).getBytes(StandardCharsets.UTF_16);
-            case 6 -> repeated(bytes);
+            case 6 -> repeated(message, bytes);
             default -> garbage();
         };
     }
 
     /** An object that has one of its members twice, with another value. */
-    private byte[] repeated(byte[] bytes) {
-        JsonNode message = Json.MAPPER.readTree(bytes);
+    private byte[] repeated(JsonNode message, byte[] bytes) {
         if (!message.isObject() || message.isEmpty()) {
             return bytes;
         }

@@ -9,6 +9,7 @@ import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
+import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
 
 /** Cancels tasks that have not ended. Thread-safe. */
@@ -61,12 +62,13 @@ public final class Cancellations {
     /** Publishes once for concurrent cancellations of the same attempt. */
     private CompletableFuture<Void> notifyAgent(Cancellation cancellation) {
         String claim = Keys.cancellation(cancellation.assignmentId());
-        if (!claims.tryAcquire(claim, NOTIFICATION_INTERVAL)) {
+        String holder = UUID.randomUUID().toString();
+        if (!claims.tryAcquire(claim, holder, NOTIFICATION_INTERVAL)) {
             return CompletableFuture.completedFuture(null);
         }
         return assignments.publish(cancellation).whenComplete((done, failure) -> {
             if (failure != null) {
-                claims.release(claim);
+                claims.release(holder, List.of(claim));
             }
         });
     }

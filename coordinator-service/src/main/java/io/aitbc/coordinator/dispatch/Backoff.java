@@ -3,6 +3,7 @@ package io.aitbc.coordinator.dispatch;
 import io.aitbc.coordinator.background.ConsecutiveFailures;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.concurrent.CompletionException;
 import org.slf4j.Logger;
 
 /** Pauses that double with each consecutive failure, up to two seconds. */
@@ -36,7 +37,12 @@ final class Backoff {
         if (isOver(now)) {
             failures.onFailure()
                     .addKeyValue("pause_ms", pause.toMillis())
-                    .log("Dispatch paused, Redis unavailable: {}", failure.toString());
+                    .log(
+                            "Dispatch paused, Redis: {}",
+                            (failure instanceof CompletionException && failure.getCause() != null
+                                            ? failure.getCause()
+                                            : failure)
+                                    .toString());
             until = now.plus(pause);
             Duration doubled = pause.multipliedBy(2);
             pause = doubled.compareTo(MAX) > 0 ? MAX : doubled;

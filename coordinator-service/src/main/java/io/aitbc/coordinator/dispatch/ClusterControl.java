@@ -188,7 +188,7 @@ public final class ClusterControl implements BackgroundService {
                     return heldBack.getAsLong();
                 }
             } catch (ExecutionException e) {
-                break;
+                throw notSent(e);
             }
         }
         throw new UnfinishedException("not all of the queue was cleared in time; the rest follows");
@@ -285,12 +285,19 @@ public final class ClusterControl implements BackgroundService {
     private static void await(CompletableFuture<Void> done, String otherwise) throws InterruptedException {
         try {
             done.get(WAIT_SECONDS, TimeUnit.SECONDS);
-        } catch (TimeoutException | ExecutionException e) {
+        } catch (TimeoutException e) {
             throw new UnfinishedException(otherwise);
+        } catch (ExecutionException e) {
+            throw notSent(e);
         }
     }
 
-    /** Thrown if a command was given and continues, but its completion was not observed in time. */
+    private static UnfinishedException notSent(ExecutionException e) {
+        return new UnfinishedException(
+                "Kafka did not accept the command: " + e.getCause().getMessage());
+    }
+
+    /** Thrown if a command could not be sent, or its completion was not observed in time: it then continues. */
     public static final class UnfinishedException extends RuntimeException {
         UnfinishedException(String message) {
             super(message);

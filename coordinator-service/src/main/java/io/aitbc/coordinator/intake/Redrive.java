@@ -82,18 +82,19 @@ public final class Redrive {
         if (again <= 0) {
             throw new NotPossibleException(false, "the task has been tried " + MAX_TOTAL_ATTEMPTS + " times");
         }
-        acquireClaim(taskId);
+        String holder = TaskIds.next();
+        acquireClaim(taskId, holder);
         try {
             return redrive(task, priority, again, TraceHeader.checked(letter.header(TaskHeaders.TRACEPARENT)));
         } finally {
-            claims.release(Keys.redrive(taskId));
+            claims.release(holder, List.of(Keys.redrive(taskId)));
         }
     }
 
     /** Serializes redrives of a task: the next caller sees the outcome. */
-    private void acquireClaim(String taskId) throws InterruptedException {
+    private void acquireClaim(String taskId, String holder) throws InterruptedException {
         long until = System.nanoTime() + TimeUnit.SECONDS.toNanos(WAIT_SECONDS);
-        while (!claims.tryAcquire(Keys.redrive(taskId), CLAIM_TTL)) {
+        while (!claims.tryAcquire(Keys.redrive(taskId), holder, CLAIM_TTL)) {
             if (System.nanoTime() - until >= 0) {
                 throw new Submissions.NotAcceptedException(new TimeoutException());
             }

@@ -5,6 +5,7 @@ import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Requirements;
 import io.aitbc.contracts.Task;
 import io.aitbc.coordinator.match.WaitingTask;
+import io.aitbc.coordinator.redis.Claims;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.redis.Script;
@@ -31,16 +32,17 @@ public final class TaskStates {
     private static final Script RECORD_QUEUED = Script.load(TaskStates.class, "record-queued");
     private static final Set<String> ENDED = Set.of("completed", "failed", "cancelled", "expired");
     private static final Script CLAIM = Script.load(TaskStates.class, "claim");
-    private static final Script RELEASE_CLAIMS = Script.load(TaskStates.class, "release-claims");
     /** Batch limit: Redis serves nobody else while a script runs. */
     private static final int MAX_CLAIM_BATCH = 500;
 
     private static final long WAIT_SECONDS = 2;
 
     private final Redis redis;
+    private final Claims claims;
 
     public TaskStates(Redis redis) {
         this.redis = redis;
+        this.claims = new Claims(redis);
     }
 
     /** Whether a status is final. */
@@ -151,12 +153,9 @@ public final class TaskStates {
         return claims;
     }
 
-    /** Releases claims that are still the holder's. Need not be waited for: an unreleased claim expires. */
+    /** See {@link Claims#release}. */
     CompletableFuture<?> releaseClaims(String holder, Collection<String> taskIds) {
-        List<String> arguments = new ArrayList<>(taskIds.size() + 1);
-        arguments.add(holder);
-        arguments.addAll(taskIds);
-        return RELEASE_CLAIMS.run(redis, arguments);
+        return claims.release(holder, taskIds.stream().map(Keys::submission).toList());
     }
 
     /**

@@ -43,7 +43,7 @@ final class Recovery implements AutoCloseable {
     private Map<String, String> candidates = Map.of();
 
     private Map<TopicPartition, Long> unsettledFrom = Map.of();
-    private Set<String> reported = Set.of();
+    private UnreadResults.Reported reported = UnreadResults.Reported.NONE;
     private long searchedAt;
     private final Predicate<String> ownsAgent;
     private final Clock clock;
@@ -100,11 +100,11 @@ final class Recovery implements AutoCloseable {
         unsettledFrom = unread.unsettledFrom();
         Map<String, List<Attempts.Held>> overdue = new LinkedHashMap<>();
         for (String agentId : agentsDue) {
-            overdue.put(agentId, attempts.overdue(agentId, clock.instant(), reported));
+            overdue.put(agentId, attempts.overdue(agentId, clock.instant(), reported.any()));
         }
         Map<String, List<Attempts.Held>> lost = new LinkedHashMap<>();
         for (String agentId : lostAgents.keySet()) {
-            lost.put(agentId, attempts.heldSince(agentId, lostAgents.get(agentId), reported));
+            lost.put(agentId, attempts.heldSince(agentId, lostAgents.get(agentId), reported.ended()));
         }
         // Collected before the search: a result reported earlier is then either unread or settled.
         candidates = Stream.concat(overdue.values().stream(), lost.values().stream())
@@ -112,7 +112,7 @@ final class Recovery implements AutoCloseable {
                 .collect(Collectors.toMap(Attempts.Held::assignmentId, Attempts.Held::agentId, (one, same) -> one));
         search();
         List<KafkaException> failures = new ArrayList<>();
-        forEach(overdue, failures, (agentId, held) -> requeueOverdue(unreported(held)));
+        forEach(overdue, failures, (agentId, held) -> requeueOverdue(without(reported.any(), held)));
         forEach(lost, failures, (agentId, held) -> requeueAll(agentId, lostAgents.get(agentId), held));
         if (!failures.isEmpty()) {
             throw failures.get(0);
@@ -128,7 +128,7 @@ final class Recovery implements AutoCloseable {
         searchedAt = System.nanoTime();
     }
 
-    private List<Attempts.Held> unreported(List<Attempts.Held> held) {
+    private static List<Attempts.Held> without(Set<String> reported, List<Attempts.Held> held) {
         return held.stream()
                 .filter(one -> !reported.contains(one.assignmentId()))
                 .toList();
@@ -159,7 +159,8 @@ final class Recovery implements AutoCloseable {
     }
 
     private void requeueAll(String agentId, Instant lostAt, List<Attempts.Held> held) throws InterruptedException {
-        List<Attempts.Held> unreported = unreported(held);
+        // Progress of an agent that is lost does not keep its attempts.
+        List<Attempts.Held> unreported = without(reported.ended(), held);
         if (requeue(unreported, RetryDecision.FailureReason.AGENT_LOST, "agent " + agentId + " was lost")
                 && unreported.size() == held.size()
                 && held.size() < Attempts.MAX_BATCH) {

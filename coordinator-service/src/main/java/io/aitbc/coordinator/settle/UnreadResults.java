@@ -62,29 +62,42 @@ final class UnreadResults implements AutoCloseable {
     }
 
     /**
+     * Attempts found in unread results, by assignment id.
+     *
+     * @param any with progress or an end
+     * @param ended with an end only
+     */
+    record Reported(Set<String> any, Set<String> ended) {
+        static final Reported NONE = new Reported(Set.of(), Set.of());
+    }
+
+    /**
      * The given attempts that their agents reported before this call, at or after given offsets.
      *
      * @param agentIds by assignment id, as formatted by {@link Assignment#id}
      * @param unsettled {@link #unsettledFrom()}, queried before Redis was asked for the attempts: a result is then found here, or was
      *     settled before Redis answered
      */
-    Set<String> reportedAmong(Map<String, String> agentIds, Map<TopicPartition, Long> unsettled)
+    Reported reportedAmong(Map<String, String> agentIds, Map<TopicPartition, Long> unsettled)
             throws InterruptedException {
         if (agentIds.isEmpty()) {
-            return Set.of();
+            return Reported.NONE;
         }
         Map<TopicPartition, Long> stable = ends(unsettled.keySet());
         if (behind(unsettled, stable) > MAX_SEARCHED) {
             log.atDebug().log("More than {} results are unread: recovery is held off", MAX_SEARCHED);
-            return agentIds.keySet();
+            return new Reported(agentIds.keySet(), agentIds.keySet());
         }
-        Set<String> reported = new HashSet<>();
+        Reported reported = new Reported(new HashSet<>(), new HashSet<>());
         Consumer<ConsumerRecord<byte[], byte[]>> take = record -> {
             TaskResult result = result(record);
             if (result != null) {
                 String id = Assignment.id(result.taskId(), result.attempt());
                 if (result.agentId().equals(agentIds.get(id))) {
-                    reported.add(id);
+                    reported.any.add(id);
+                    if (result.status() != TaskResult.Status.PROGRESS) {
+                        reported.ended.add(id);
+                    }
                 }
             }
         };

@@ -64,8 +64,12 @@ class ClaimTest {
         assertThat(claim("first", LONG).isOurs()).isTrue();
         overheard.redis().sync().set(Keys.redrive("t"), "x");
         Claims claims = new Claims(overheard.redis());
-        assertThat(claims.tryAcquire(Keys.redrive("t"), LONG)).isTrue();
-        assertThat(claims.tryAcquire(Keys.redrive("t"), LONG)).isFalse();
+        assertThat(claims.tryAcquire(Keys.redrive("t"), "first", LONG)).isTrue();
+        assertThat(claims.tryAcquire(Keys.redrive("t"), "second", LONG)).isFalse();
+        claims.release("second", List.of(Keys.redrive("t"))).join();
+        assertThat(claims.tryAcquire(Keys.redrive("t"), "second", LONG)).isFalse();
+        claims.release("first", List.of(Keys.redrive("t"))).join();
+        assertThat(claims.tryAcquire(Keys.redrive("t"), "second", LONG)).isTrue();
     }
 
     /** The internal status, while the dead letter is being written, is nobody else's business. */
