@@ -11,13 +11,13 @@ import org.netcrusher.tcp.TcpCrusher;
 
 /** What happens to a cluster. Each leaves it as whole as it was. */
 enum Fault {
-    NONE("nothing at all") {
+    NONE("none") {
         @Override
         void inject(Run run, Random random) {
             pause(random, 5, 6);
         }
     },
-    COORDINATOR_KILLED("a coordinator is killed, and started again after a while") {
+    COORDINATOR_KILLED("coordinator killed (SIGKILL), restarted later") {
         @Override
         void inject(Run run, Random random) {
             ManagedProcess member = any(run.cluster().coordinators(), random).member();
@@ -28,7 +28,7 @@ enum Fault {
             member.start();
         }
     },
-    COORDINATOR_PAUSED("a coordinator stands still for 4 to 25 s, and then goes on as if nothing had been") {
+    COORDINATOR_PAUSED("coordinator paused (SIGSTOP) for 4 to 25 s") {
         @Override
         void inject(Run run, Random random) {
             ManagedProcess member = any(run.cluster().coordinators(), random).member();
@@ -39,7 +39,7 @@ enum Fault {
             });
         }
     },
-    ROLLING_RESTART("all coordinators are restarted, one after the other") {
+    ROLLING_RESTART("rolling restart of all coordinators") {
         @Override
         void inject(Run run, Random random) {
             for (Coordinator coordinator : run.cluster().coordinators()) {
@@ -52,7 +52,7 @@ enum Fault {
             }
         }
     },
-    AGENTS_KILLED("half of the agents are killed, and started again after a while") {
+    AGENTS_KILLED("half of the agents killed, restarted later") {
         @Override
         void inject(Run run, Random random) {
             ManagedProcess member = any(run.agents(), random);
@@ -63,7 +63,7 @@ enum Fault {
             member.start();
         }
     },
-    AGENTS_PAUSED("half of the agents stand still until others have their work, and then go on with it") {
+    AGENTS_PAUSED("half of the agents paused until their tasks are requeued, then resumed") {
         @Override
         void inject(Run run, Random random) {
             ManagedProcess member = any(run.agents(), random);
@@ -74,7 +74,7 @@ enum Fault {
             });
         }
     },
-    AGENT_MUTE("an agent takes tasks, and is never heard of them again") {
+    AGENT_MUTE("an agent takes tasks and never reports") {
         @Override
         void inject(Run run, Random random) {
             ManagedProcess mute =
@@ -83,7 +83,7 @@ enum Fault {
             mute.kill();
         }
     },
-    AGENT_CLOCK_JUMPS("the clocks of some agents jump by days, to and fro") {
+    AGENT_CLOCK_JUMPS("clocks of some agents jump by days") {
         @Override
         void inject(Run run, Random random) {
             ManagedProcess confused =
@@ -92,7 +92,7 @@ enum Fault {
             confused.terminate();
         }
     },
-    BROKER_KILLED("the broker is killed, and started again after a while") {
+    BROKER_KILLED("broker killed, restarted later") {
         @Override
         void inject(Run run, Random random) {
             ManagedProcess broker = run.cluster().kafka();
@@ -104,7 +104,7 @@ enum Fault {
             });
         }
     },
-    BROKER_DISK_FULL("the disk of the broker is full, which ends it, until somebody makes room") {
+    BROKER_DISK_FULL("disk of the broker full, until space is freed") {
         @Override
         void prepare(Run run) {
             run.limitDisk();
@@ -123,7 +123,7 @@ enum Fault {
             });
         }
     },
-    REDIS_KILLED("Redis is killed, and started again with its file") {
+    REDIS_KILLED("Redis killed, restarted with its file") {
         @Override
         void inject(Run run, Random random) {
             ManagedProcess redis = run.cluster().redis();
@@ -134,7 +134,7 @@ enum Fault {
             });
         }
     },
-    REDIS_EMPTIED("all that Redis holds is deleted") {
+    REDIS_EMPTIED("FLUSHALL") {
         @Override
         boolean forgetsCounts() {
             return true;
@@ -150,7 +150,7 @@ enum Fault {
             pause(random, 5, 8);
         }
     },
-    REDIS_PAUSED("Redis answers nothing for 10 s") {
+    REDIS_PAUSED("Redis unresponsive for 10 s") {
         @Override
         void inject(Run run, Random random) {
             ManagedProcess redis = run.cluster().redis();
@@ -161,21 +161,21 @@ enum Fault {
             });
         }
     },
-    REDIS_UNREACHABLE("a coordinator is cut off from Redis: refused, or no answer") {
+    REDIS_UNREACHABLE("coordinator partitioned from Redis: refused, or no answer") {
         @Override
         void inject(Run run, Random random) {
             Coordinator coordinator = any(run.cluster().coordinators(), random);
             disconnect(run, coordinator.toRedis(), coordinator.member().name() + " from redis", random);
         }
     },
-    BROKER_UNREACHABLE("a coordinator is cut off from the broker: refused, or no answer") {
+    BROKER_UNREACHABLE("coordinator partitioned from the broker: refused, or no answer") {
         @Override
         void inject(Run run, Random random) {
             Coordinator coordinator = any(run.cluster().coordinators(), random);
             disconnect(run, coordinator.toKafka(), coordinator.member().name() + " from the broker", random);
         }
     },
-    REDIS_REFUSES_WRITES("Redis refuses every write, because its memory is full") {
+    REDIS_REFUSES_WRITES("Redis refuses every write (`maxmemory`)") {
         @Override
         void inject(Run run, Random random) {
             run.during("redis full", () -> {
@@ -188,26 +188,25 @@ enum Fault {
             });
         }
     },
-    REDIS_SPOILT("other programs have written values of other types under keys of tasks and agents") {
+    REDIS_SPOILT("keys of tasks and agents overwritten with other types") {
         @Override
         void inject(Run run, Random random) {
             run.during("spoilt keys", () -> Intruder.spoilKeys(run.cluster(), random));
         }
     },
-    TRANSACTION_HANGS(
-            "a client opens a transaction on results, heartbeats and a queue, hangs for 15 to 25 s, and aborts it") {
+    TRANSACTION_HANGS("a client keeps a transaction open on results, heartbeats and a queue for 15 to 25 s") {
         @Override
         void inject(Run run, Random random) {
             run.during("open transaction", () -> Intruder.hangInTransaction(run.cluster(), random));
         }
     },
-    TRANSACTIONS_END("producers commit and abort transactions of tasks") {
+    TRANSACTIONS_END("producers commit and abort transactions") {
         @Override
         void inject(Run run, Random random) {
             run.during("transactions", () -> Intruder.submitInTransactions(run.cluster(), random));
         }
     },
-    HALF_REQUESTS("500 connections send half a request each, and wait") {
+    HALF_REQUESTS("500 connections send half a request") {
         @Override
         void inject(Run run, Random random) {
             Coordinator coordinator = any(run.cluster().coordinators(), random);
@@ -217,19 +216,19 @@ enum Fault {
                             .ifPresent(run::recordProblem));
         }
     },
-    COMMANDS_RACE("ten callers give each command at once, to all coordinators") {
+    COMMANDS_RACE("ten callers send each command at once to all coordinators") {
         @Override
         void inject(Run run, Random random) {
             run.during("racing commands", () -> Intruder.raceCommands(run.cluster(), random));
         }
     },
-    POISON("thousands of records that are not what their topics hold") {
+    POISON("thousands of malformed records") {
         @Override
         void inject(Run run, Random random) {
             run.during("poison", () -> run.publishGarbage(3_000, random));
         }
     },
-    FLOOD("for a minute, ten times as many tasks as the agents can do; then more agents come") {
+    FLOOD("ten times the capacity of the agents for a minute, then more agents") {
         @Override
         void prepare(Run run) {
             run.useSmallAgents();

@@ -22,30 +22,34 @@ import picocli.CommandLine.Option;
 @Command(
         name = "runs",
         mixinStandardHelpOptions = true,
-        description = "Plays runs, each with a fault and a seed, and prints a table of what came out.")
+        description = "Runs fault injection, one fault and seed per run, and prints a table of the findings.")
 final class RunsCommand implements Callable<Integer> {
     @Option(
             names = "--faults",
             split = ",",
-            description = "Which, with commas between; all by default. One of: ${COMPLETION-CANDIDATES}")
+            description = "Comma-separated faults; all by default. Any of: ${COMPLETION-CANDIDATES}")
     private List<Fault> faults = Arrays.asList(Fault.values());
 
-    @Option(names = "--mixed", description = "All the faults in each run, instead of one run for each.")
+    @Option(names = "--mixed", description = "Injects all faults in each run, instead of one fault per run.")
     private boolean mixed;
 
-    @Option(names = "--runs", description = "How many of each; ${DEFAULT-VALUE} by default.")
+    @Option(names = "--runs", description = "Number of runs per fault; ${DEFAULT-VALUE} by default.")
     private int runs = 1;
 
-    @Option(names = "--seed", description = "Of the first of them, the next has the next; ${DEFAULT-VALUE} by default.")
+    @Option(
+            names = "--seed",
+            description = "Seed of the first run, incremented for each further one; ${DEFAULT-VALUE} by default.")
     private long seed = 1;
 
-    @Option(names = "--seconds", description = "How long tasks are submitted; ${DEFAULT-VALUE} by default.")
+    @Option(names = "--seconds", description = "Seconds of load per run; ${DEFAULT-VALUE} by default.")
     private int seconds = 30;
 
-    @Option(names = "--coordinators", description = "${DEFAULT-VALUE} by default.")
+    @Option(names = "--coordinators", description = "Number of coordinators; ${DEFAULT-VALUE} by default.")
     private int coordinators = 2;
 
-    @Option(names = "--folder", description = "For ledgers, logs, pictures, reports; ${DEFAULT-VALUE} by default.")
+    @Option(
+            names = "--folder",
+            description = "Folder for ledgers, logs, pictures and reports; ${DEFAULT-VALUE} by default.")
     private Path folder = Path.of("target", "resilience");
 
     @Override
@@ -94,7 +98,7 @@ final class RunsCommand implements Callable<Integer> {
                         TreeMap::new,
                         Collectors.toList()));
         StringBuilder table = new StringBuilder("| fault | runs | tasks | lost | executed twice | two live attempts |"
-                + " over capacity | wrong counts | again, as it must be | longest pause | longest wait |\n"
+                + " over capacity | wrong counts | executed again after a lost agent | longest pause | longest wait |\n"
                 + "|---|---|---|---|---|---|---|---|---|---|---|\n");
         rows.forEach((name, all) -> table.append("| ")
                 .append(name.substring(4))

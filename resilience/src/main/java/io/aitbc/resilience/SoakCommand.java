@@ -31,10 +31,12 @@ final class SoakCommand implements Callable<Integer> {
     /** Of the second quarter of the time to its last, as medians. */
     private static final double MAX_GROWTH = 1.15;
 
-    @Option(names = "--minutes", description = "${DEFAULT-VALUE} by default.")
+    @Option(names = "--minutes", description = "Duration in minutes; ${DEFAULT-VALUE} by default.")
     private int minutes = 20;
 
-    @Option(names = "--folder", description = "For logs, the picture and the report; ${DEFAULT-VALUE} by default.")
+    @Option(
+            names = "--folder",
+            description = "Folder for logs, the picture and the report; ${DEFAULT-VALUE} by default.")
     private Path folder = Path.of("target", "soak");
 
     private final long start = System.nanoTime();
