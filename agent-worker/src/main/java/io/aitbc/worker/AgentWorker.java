@@ -15,6 +15,7 @@ import java.time.Instant;
 import java.time.ZoneOffset;
 import java.util.Collection;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Properties;
@@ -95,7 +96,14 @@ public final class AgentWorker implements AutoCloseable {
     private final Map<String, Object> readerConfig;
     private final OpenOffsets offsets = new OpenOffsets();
     private final RecentIds seen = new RecentIds();
-    private final RecentIds cancelled = new RecentIds();
+    /** By assignment id. Bounded: the oldest entries are dropped. */
+    private final Map<String, Cancellation> cancelled = new LinkedHashMap<>() {
+        @Override
+        protected boolean removeEldestEntry(Map.Entry<String, Cancellation> eldest) {
+            return size() > RecentIds.CAPACITY;
+        }
+    };
+
     /** By assignment id: waiting, running, or being reported. */
     private final Map<String, Run> runs = new HashMap<>();
 
@@ -377,7 +385,7 @@ public final class AgentWorker implements AutoCloseable {
             // Re-read after the partition was lost temporarily: still open.
             return;
         }
-        if (cancelled.contains(assignment.assignmentId()) || !seen.add(grant(assignment))) {
+        if (run != null || isCancelled(assignment) || !seen.add(grant(assignment))) {
             log.atDebug()
                     .addKeyValue("task_id", assignment.taskId())
                     .log("{} is a duplicate, dropped", assignment.assignmentId());
@@ -387,6 +395,11 @@ public final class AgentWorker implements AutoCloseable {
         run = new Run(assignment, record.offset(), record.headers().lastHeader(TaskHeaders.TRACEPARENT));
         runs.put(assignment.assignmentId(), run);
         slots.run(run, record.serializedValueSize() + ASSIGNMENT_OVERHEAD_BYTES);
+    }
+
+    private boolean isCancelled(Assignment assignment) {
+        Cancellation cancellation = cancelled.get(assignment.assignmentId());
+        return cancellation != null && cancellation.appliesTo(assignment);
     }
 
     /**
@@ -517,7 +530,7 @@ public final class AgentWorker implements AutoCloseable {
         }
         Cancellation cancellation = Json.read(message, Cancellation.class);
         // In case the assignment arrives later.
-        cancelled.add(cancellation.assignmentId());
+        cancelled.put(cancellation.assignmentId(), cancellation);
         Run run = runs.get(cancellation.assignmentId());
         if (run != null) {
             log.atInfo()

@@ -8,10 +8,6 @@ final class RecentIds {
 
     private final LinkedHashSet<String> ids = new LinkedHashSet<>();
 
-    boolean contains(String id) {
-        return ids.contains(id);
-    }
-
     /** Whether the id is new. */
     boolean add(String id) {
         if (!ids.add(id)) {

@@ -177,12 +177,36 @@ class AgentWorkerTest {
         assertThat(runs).hasValue(3);
     }
 
+    /** Whatever becomes of the state: one task does not run twice at once here. */
+    @Test
+    void anAssignmentOfTheSameIdIsDroppedWhileTheFirstRuns() {
+        Semaphore leave = new Semaphore(0);
+        AtomicInteger runs = new AtomicInteger();
+        try (AgentWorker worker = start((assignment, progress) -> {
+            runs.incrementAndGet();
+            if (assignment.taskId().equals("again")) {
+                leave.acquire();
+            }
+            return null;
+        })) {
+            give("again", Instant.now());
+            await().until(() -> runs.get() == 1);
+            give("again", Instant.now().plusSeconds(1));
+            give("last");
+            awaitResults(1);
+            leave.release(2);
+            awaitResults(2);
+        }
+        assertThat(runs).hasValue(2);
+    }
+
     /** Its state was forgotten, and it was submitted again: the ids are those of before. */
     @Test
     void aTaskThatIsAssignedAgainLaterIsNoRepetition() {
         AtomicInteger runs = new AtomicInteger();
         try (AgentWorker worker = start((assignment, progress) -> Json.object().put("run", runs.incrementAndGet()))) {
             give("again", Instant.now());
+            await().until(() -> committed() == 1);
             give("again", Instant.now().plusSeconds(1));
             awaitResults(2);
         }
@@ -221,8 +245,9 @@ class AgentWorkerTest {
             give("long");
             await().until(() -> started.availablePermits() == 1);
             cancel("long");
+            Instant assignedAt = Instant.now();
             cancel("overtaken");
-            give("overtaken");
+            give("overtaken", assignedAt);
             give("last");
             await().until(() -> committed() == 5);
             assertThat(awaitResults(1)).extracting(TaskResult::taskId).containsExactly("last");

@@ -28,6 +28,15 @@ public record Cancellation(
         assignmentId = assignmentId == null ? Assignment.id(taskId, attempt) : assignmentId;
     }
 
+    /**
+     * Whether it applies to an assignment that arrives after it. An assignment made later belongs to another task: its predecessor's state
+     * was forgotten, and the id was submitted again.
+     */
+    public boolean appliesTo(Assignment assignment) {
+        return assignmentId.equals(assignment.assignmentId())
+                && (cancelledAt == null || !assignment.assignedAt().isAfter(cancelledAt));
+    }
+
     public static Cancellation of(String taskId, int attempt, String agentId, Instant at) {
         return new Cancellation(TYPE, Assignment.id(taskId, attempt), taskId, attempt, agentId, at);
     }

@@ -118,7 +118,7 @@ public final class Coordinator implements SmartLifecycle {
         return running;
     }
 
-    /** Stops after whatever asks it, such as live updates: they would wait in vain. */
+    /** Stops after its callers, such as live updates, which would otherwise wait for a probe until it times out. */
     @Override
     public int getPhase() {
         return DEFAULT_PHASE - 1;

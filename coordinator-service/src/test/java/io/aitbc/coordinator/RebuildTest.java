@@ -4,16 +4,19 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
 import io.aitbc.contracts.Assignment;
+import io.aitbc.contracts.Cancellation;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.TaskResult;
 import io.aitbc.localstack.LocalStack;
 import io.lettuce.core.RedisClient;
 import io.lettuce.core.api.sync.RedisCommands;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.stream.IntStream;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
@@ -217,31 +220,38 @@ class RebuildTest {
     @Test
     void resultsOfOthersEndNothing() {
         coordinator.register("agent", 5);
-        coordinator.register("another", 5);
-        coordinator.send("PUT", "/agents/another/status", "{\"status\":\"maintenance\"}");
-        for (String id : List.of("same", "later", "stranger")) {
+        for (String idle : List.of("another", "new")) {
+            coordinator.register(idle, 5);
+            coordinator.send("PUT", "/agents/" + idle + "/status", "{\"status\":\"maintenance\"}");
+        }
+        // Its topic is older than the result, and has no such assignment.
+        send("assignments.another", "any", "{}");
+        for (String id : List.of("same", "later", "stranger", "elsewhere")) {
             coordinator.submit("{\"task_data\":{},\"task_id\":\"" + id + "\"}");
         }
-        List<Assignment> given = coordinator.awaitRecords("assignments.agent", 3).stream()
+        List<Assignment> given = coordinator.awaitRecords("assignments.agent", 4).stream()
                 .map(one -> Json.read(one, Assignment.class))
                 .toList();
         for (Assignment one : given) {
-            String agent = one.taskId().equals("stranger") ? "stranger" : "another";
-            int attempt = one.taskId().equals("later") ? 2 : 1;
+            String agent = Map.of("stranger", "stranger", "elsewhere", "new").getOrDefault(one.taskId(), "another");
+            int attempt = Set.of("later", "elsewhere").contains(one.taskId()) ? 2 : 1;
             send(
                     "tasks.results",
                     one.taskId(),
                     Json.text(new TaskResult(
                             null, one.taskId(), attempt, agent, TaskResult.Status.COMPLETED, null, null, null, null)));
         }
-        await().atMost(LONG).until(() -> coordinator.text("/metrics").contains("coordinator_late_results_total 3.0"));
+        await().atMost(LONG).until(() -> coordinator.text("/metrics").contains("coordinator_late_results_total 4.0"));
 
         redis.flushdb();
 
         await().atMost(LONG).until(() -> redis.exists("index:complete") == 1);
         assertThat(redis.hkeys("agent:agent:inflight")).containsExactlyInAnyOrder("same", "later", "stranger");
-        given.forEach(this::complete);
-        given.forEach(one -> coordinator.awaitTask(one.taskId(), "completed"));
+        // The topic of "new" may have been re-created since: its result may be of an assignment that was there.
+        given.stream().filter(one -> !one.taskId().equals("elsewhere")).forEach(one -> {
+            complete(one);
+            coordinator.awaitTask(one.taskId(), "completed");
+        });
     }
 
     /** Its last attempt ended without a result, so that its agent never committed it. */
@@ -251,6 +261,13 @@ class RebuildTest {
         coordinator.submit("{\"task_data\":{},\"task_id\":\"overdue\",\"timeout_seconds\":1,\"max_attempts\":1}");
         coordinator.submit("{\"task_data\":{},\"task_id\":\"held\"}");
         coordinator.awaitTask("overdue", "failed");
+        // Anyone can write this, and it must not stop the rebuild.
+        ProducerRecord<String, byte[]> forged =
+                new ProducerRecord<>(prefix + "tasks.dead-letter", "held", "no task".getBytes());
+        forged.headers().add("reason", "attempts_exhausted".getBytes());
+        producer.send(forged);
+        producer.send(new ProducerRecord<>(prefix + "tasks.dead-letter", "held", null));
+        producer.flush();
 
         redis.flushdb();
 
@@ -267,6 +284,27 @@ class RebuildTest {
         await().atMost(LONG).until(() -> coordinator.get("/tasks/" + id).code() == 404);
         coordinator.awaitTask(id, "queued");
         assertThat(coordinator.post("/tasks/" + id + "/cancel", "").code()).isEqualTo(200);
+    }
+
+    /** A cancellation may overtake its assignment; one of an earlier task of the same id does not count. */
+    @Test
+    void aCancellationAppliesToTheAssignmentThatItWasMadeFor() {
+        coordinator.register("agent", 5);
+        coordinator.submit("{\"task_data\":{},\"task_id\":\"first\"}");
+        Assignment given =
+                Json.read(coordinator.awaitRecords("assignments.agent", 1).get(0), Assignment.class);
+        for (String id : List.of("overtaken", "again")) {
+            Duration after = id.equals("overtaken") ? Duration.ofSeconds(1) : Duration.ofSeconds(-1);
+            Instant cancelledAt = given.assignedAt().plus(after);
+            send("assignments.agent", id, Json.text(Cancellation.of(id, 1, "agent", cancelledAt)));
+            send("assignments.agent", id, Json.text(given).replace("first", id));
+        }
+        producer.flush();
+
+        redis.flushdb();
+
+        await().atMost(LONG).until(() -> redis.exists("index:complete") == 1);
+        assertThat(redis.hkeys("agent:agent:inflight")).containsExactlyInAnyOrder("first", "again");
     }
 
     /** Both keys that know of the attempt were overwritten, so that its result was ignored. */

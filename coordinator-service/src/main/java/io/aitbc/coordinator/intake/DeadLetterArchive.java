@@ -66,17 +66,12 @@ public final class DeadLetterArchive {
             List<Letter> found = new ArrayList<>();
             searchBackwards(reader, Long.MAX_VALUE, CHUNK, letter -> {
                 if (taskId.equals(letter.key())) {
-                    (isOfFailedTask(letter) ? found : malformed).add(letter);
+                    (DeadLetters.isOfFailedTask(letter.record()) ? found : malformed).add(letter);
                 }
                 return found.isEmpty();
             });
             return Stream.concat(found.stream(), malformed.stream()).findFirst();
         }
-    }
-
-    private static boolean isOfFailedTask(Letter letter) {
-        String reason = letter.header(DeadLetterHeaders.REASON);
-        return DeadLetters.EXHAUSTED.equals(reason) || DeadLetters.PAYLOAD_LOST.equals(reason);
     }
 
     /**

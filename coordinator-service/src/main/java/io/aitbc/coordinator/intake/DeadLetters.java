@@ -31,8 +31,8 @@ public final class DeadLetters {
     private static final Logger log = LoggerFactory.getLogger(DeadLetters.class);
 
     private static final int MAX_TEXT_LENGTH = 1_000;
-    static final String EXHAUSTED = "attempts_exhausted";
-    static final String PAYLOAD_LOST = "payload_lost";
+    private static final String EXHAUSTED = "attempts_exhausted";
+    private static final String PAYLOAD_LOST = "payload_lost";
     private static final Set<String> REASONS = Set.of("malformed", "oversized", EXHAUSTED, PAYLOAD_LOST);
 
     private final Producer<String, byte[]> producer;
@@ -98,13 +98,30 @@ public final class DeadLetters {
         return send(letter(taskId, new byte[0], PAYLOAD_LOST, detail), PAYLOAD_LOST);
     }
 
+    /** Whether a dead letter says that a task has failed permanently, not that a record is malformed. */
+    static boolean isOfFailedTask(ConsumerRecord<byte[], byte[]> letter) {
+        String reason = reason(letter);
+        return reason.equals(PAYLOAD_LOST) || reason.equals(EXHAUSTED);
+    }
+
     /** Whether a dead letter says that a task has failed permanently, in a given attempt or a later one. */
     public static boolean isOfAttempt(ConsumerRecord<byte[], byte[]> letter, Assignment attempt) {
+        if (!reason(letter).equals(EXHAUSTED)) {
+            return isOfFailedTask(letter);
+        }
+        try {
+            return Json.read(letter.value() == null ? new byte[0] : letter.value(), Task.class)
+                            .attempt()
+                    >= attempt.attempt();
+        } catch (Json.MalformedMessageException e) {
+            log.atDebug().addKeyValue("offset", letter.offset()).log("Foreign dead letter: {}", e.getMessage());
+            return false;
+        }
+    }
+
+    private static String reason(ConsumerRecord<byte[], byte[]> letter) {
         Header header = letter.headers().lastHeader(DeadLetterHeaders.REASON);
-        String reason = header == null ? "" : new String(header.value(), StandardCharsets.UTF_8);
-        return reason.equals(PAYLOAD_LOST)
-                || reason.equals(EXHAUSTED)
-                        && Json.read(letter.value(), Task.class).attempt() >= attempt.attempt();
+        return header == null || header.value() == null ? "" : new String(header.value(), StandardCharsets.UTF_8);
     }
 
     private CompletableFuture<Void> send(ProducerRecord<String, byte[]> letter, String reason) {

@@ -11,6 +11,7 @@ import io.aitbc.coordinator.kafka.TopicHistory;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -101,7 +102,7 @@ final class InFlight {
     Found find(Instant now, Map<TopicPartition, Long> rebuiltFrom) throws InterruptedException {
         Map<TopicPartition, Long> unsettledFrom = unsettledFrom();
         Map<String, Assignment> newest = new HashMap<>();
-        Set<String> cancelled = new HashSet<>();
+        Map<String, Cancellation> cancelled = new HashMap<>();
         Map<Assignment, TaskResult> completed = new HashMap<>();
         try (TopicHistory history = new TopicHistory(clients);
                 TopicHistory results = new TopicHistory(clients, IsolationLevel.READ_COMMITTED)) {
@@ -110,7 +111,7 @@ final class InFlight {
             starts.replaceAll((partition, start) -> Math.max(start, committed.get(partition)));
             history.read(starts, record -> read(record, assignment -> addNewest(assignment, newest), cancelled));
             addReported(history, rebuiltFrom, committed.keySet(), now, newest, cancelled);
-            newest.values().removeIf(assignment -> cancelled.contains(assignment.assignmentId()));
+            newest.values().removeIf(assignment -> cancelled.containsKey(assignment.assignmentId()));
             if (!newest.isEmpty()) {
                 removeSettled(results, history, rebuiltFrom, unsettledFrom, committed.keySet(), now, newest, completed);
             }
@@ -119,15 +120,16 @@ final class InFlight {
     }
 
     private static void read(
-            ConsumerRecord<byte[], byte[]> record, Consumer<Assignment> assigned, Set<String> cancelled) {
+            ConsumerRecord<byte[], byte[]> record, Consumer<Assignment> assigned, Map<String, Cancellation> cancelled) {
         try {
             JsonNode message = Json.read(record.value() == null ? new byte[0] : record.value(), JsonNode.class);
             if (message.path("type").asString("").equals(Cancellation.TYPE)) {
-                cancelled.add(Json.read(message, Cancellation.class).assignmentId());
+                Cancellation cancellation = Json.read(message, Cancellation.class);
+                cancelled.put(cancellation.assignmentId(), cancellation);
             } else {
                 Assignment assignment = Json.read(message, Assignment.class);
-                // The task was submitted again under its id since.
-                cancelled.remove(assignment.assignmentId());
+                cancelled.computeIfPresent(
+                        assignment.assignmentId(), (id, earlier) -> earlier.appliesTo(assignment) ? earlier : null);
                 assigned.accept(assignment);
             }
         } catch (Json.MalformedMessageException e) {
@@ -160,7 +162,7 @@ final class InFlight {
             Set<TopicPartition> agents,
             Instant now,
             Map<String, Assignment> newest,
-            Set<String> cancelled) {
+            Map<String, Cancellation> cancelled) {
         Set<Named> missing = new HashSet<>();
         history.read(from, record -> {
             TaskResult result = result(record);
@@ -173,7 +175,8 @@ final class InFlight {
     }
 
     /** Finds assignments in their agents' topics, in growing windows; results that name none of them are foreign. */
-    private Map<Named, Assignment> search(TopicHistory history, Set<Named> wanted, Instant now, Set<String> cancelled) {
+    private Map<Named, Assignment> search(
+            TopicHistory history, Set<Named> wanted, Instant now, Map<String, Cancellation> cancelled) {
         Map<Named, Assignment> found = new HashMap<>();
         for (Duration back : SEARCH_WINDOWS) {
             Set<TopicPartition> partitions = wanted.stream()
@@ -217,7 +220,7 @@ final class InFlight {
                 .min(Instant::compareTo)
                 .orElseThrow();
         Set<String> settled = new HashSet<>();
-        Map<Named, TaskResult> later = new HashMap<>();
+        Map<Named, Later> later = new HashMap<>();
         results.read(results.since(results.partitions(topics.results()), since.minus(CLOCK_SLACK)), record -> {
             TaskResult result = result(record);
             Assignment assignment = result == null ? null : newest.get(result.taskId());
@@ -232,18 +235,23 @@ final class InFlight {
                     completed.putIfAbsent(assignment, result);
                 }
             } else if (result.attempt() > assignment.attempt()) {
-                if (agents.contains(partition(result.agentId()))) {
-                    later.putIfAbsent(Named.by(result), result);
-                } else {
-                    // Its agent has been deregistered, and the topic is gone.
-                    settled.add(result.taskId());
-                }
+                later.putIfAbsent(Named.by(result), new Later(result, record.timestamp()));
             }
         });
-        search(history, later.keySet(), now, new HashSet<>()).forEach((named, assignment) -> {
-            settled.add(assignment.taskId());
-            if (later.get(named).status() == TaskResult.Status.COMPLETED) {
-                completed.putIfAbsent(assignment, later.get(named));
+        Map<Named, Assignment> found = search(
+                history,
+                later.keySet().stream()
+                        .filter(named -> agents.contains(partition(named.agentId())))
+                        .collect(Collectors.toSet()),
+                now,
+                new HashMap<>());
+        later.forEach((named, one) -> {
+            Assignment assignment = found.get(named);
+            if (assignment != null && one.result.status() == TaskResult.Status.COMPLETED) {
+                completed.putIfAbsent(assignment, one.result);
+            }
+            if (assignment != null || !agents.contains(partition(named.agentId())) || isNewer(history, named, one)) {
+                settled.add(one.result.taskId());
             }
         });
         results.read(results.since(results.partitions(topics.deadLetter()), since.minus(CLOCK_SLACK)), record -> {
@@ -254,6 +262,19 @@ final class InFlight {
             }
         });
         newest.keySet().removeAll(settled);
+    }
+
+    /** A result of a later attempt than the newest assignment, and its timestamp. */
+    private record Later(TaskResult result, long timestampMs) {}
+
+    /** Whether an agent's topic was created after a result, so that the assignment may have been in its predecessor. */
+    private boolean isNewer(TopicHistory history, Named named, Later later) {
+        List<Long> first = new ArrayList<>();
+        history.readWhile(Map.of(partition(named.agentId()), 0L), record -> {
+            first.add(record.timestamp());
+            return false;
+        });
+        return first.isEmpty() || first.get(0) > later.timestampMs;
     }
 
     /** Whether a record is of an earlier task of the same id: its state was forgotten, and it was submitted again. */
@@ -276,13 +297,8 @@ final class InFlight {
 
     /** A final result; null for any other record. */
     private static @Nullable TaskResult result(ConsumerRecord<byte[], byte[]> record) {
-        try {
-            TaskResult result = Json.read(record.value() == null ? new byte[0] : record.value(), TaskResult.class);
-            return result.status() == TaskResult.Status.PROGRESS ? null : result;
-        } catch (Json.MalformedMessageException e) {
-            log.atTrace().log("Skipped a record that is dead-lettered by the results loop: {}", e.getMessage());
-            return null;
-        }
+        TaskResult result = UnreadResults.result(record);
+        return result == null || result.status() == TaskResult.Status.PROGRESS ? null : result;
     }
 
     /** The partition of each agent's topic, and its group's committed offset; 0 if none. */

@@ -153,8 +153,10 @@ final class IndexRebuild implements AutoCloseable {
                 rebuiltFrom.isEmpty() ? inFlight.reportedSince(now.minus(NOTICED_WITHIN)) : rebuiltFrom);
         int restored = attempts.restore(lock, found.live(), now);
         int completed = attempts.recordCompleted(lock, found.completed(), now);
-        // Waiting tasks may have been set aside too.
-        attempts.publishRebuilt();
+        if (rebuiltFrom.isEmpty()) {
+            // Waiting tasks may have been set aside too.
+            attempts.publishRebuilt();
+        }
         secondSearchAt = null;
         rebuiltFrom = Map.of();
         if (restored + completed > 0) {

@@ -173,7 +173,7 @@ final class Recovery implements AutoCloseable {
         if (held.isEmpty()) {
             return true;
         }
-        log.atInfo().addKeyValue("tasks", held.size()).log("Giving back: {}", reason);
+        log.atInfo().addKeyValue("tasks", held.size()).log("Requeueing: {}", reason);
         String error = Json.text(reason);
         return requeuer.requeue(
                 held.stream()

@@ -186,7 +186,8 @@ final class UnreadResults implements AutoCloseable {
                 .sum();
     }
 
-    private static @Nullable TaskResult result(ConsumerRecord<byte[], byte[]> record) {
+    /** Null if it is no result. */
+    static @Nullable TaskResult result(ConsumerRecord<byte[], byte[]> record) {
         try {
             return Json.read(record.value() == null ? new byte[0] : record.value(), TaskResult.class);
         } catch (Json.MalformedMessageException e) {

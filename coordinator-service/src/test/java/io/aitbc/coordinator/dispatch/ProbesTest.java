@@ -51,7 +51,7 @@ class ProbesTest {
                 .withMessageContaining("too large");
     }
 
-    /** As while Kafka does not tell where the topic is: however often somebody asks, no second sender waits beside the first. */
+    /** While metadata is unavailable, senders block: there is never more than one. */
     @Test
     void noProbeIsSentWhileTheLastIsStillBeingSent() {
         CountDownLatch blocked = new CountDownLatch(1);
