@@ -286,6 +286,22 @@ class RebuildTest {
         assertThat(coordinator.post("/tasks/" + id + "/cancel", "").code()).isEqualTo(200);
     }
 
+    /** The search for what a rebuild missed is still to come, and is no substitute for the one after a corrupt key. */
+    @Test
+    void aWaitingTaskWhoseKeyIsCorruptedSoonAfterARebuildIsKnownAgain() {
+        String id = coordinator.submit("{\"task_data\":{},\"requirements\":{\"capabilities\":[\"nobody\"]}}");
+        coordinator.awaitTask(id, "queued");
+        redis.flushdb();
+        await().atMost(LONG).until(() -> redis.exists("index:complete") == 1);
+        coordinator.awaitTask(id, "queued");
+
+        redis.del("task:" + id);
+        redis.set("task:" + id, "x");
+
+        await().atMost(LONG).until(() -> coordinator.get("/tasks/" + id).code() == 404);
+        coordinator.awaitTask(id, "queued");
+    }
+
     /** A cancellation may overtake its assignment; one of an earlier task of the same id does not count. */
     @Test
     void aCancellationAppliesToTheAssignmentThatItWasMadeFor() {

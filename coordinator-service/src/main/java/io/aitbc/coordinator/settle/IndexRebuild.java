@@ -48,6 +48,8 @@ final class IndexRebuild implements AutoCloseable {
     private @Nullable Long missingSince;
 
     private @Nullable Long secondSearchAt;
+    /** When a corrupt key was last noticed, until a search has begun that finds whatever was assigned before. */
+    private @Nullable Long corruptAt;
     /** Where unsettled results began when this coordinator rebuilt the index. Empty after the second search. */
     private Map<TopicPartition, Long> rebuiltFrom = Map.of();
 
@@ -85,8 +87,11 @@ final class IndexRebuild implements AutoCloseable {
 
     private void check() throws InterruptedException {
         long time = System.nanoTime();
-        if (corruptKeys.check(clock.instant()) && secondSearchAt == null) {
-            secondSearchAt = time + PUBLICATION_DELAY.toNanos();
+        if (corruptKeys.check(clock.instant())) {
+            corruptAt = time;
+        }
+        if (corruptAt != null && secondSearchAt == null) {
+            secondSearchAt = corruptAt + PUBLICATION_DELAY.toNanos();
         }
         if (isComplete()) {
             missingSince = null;
@@ -145,6 +150,7 @@ final class IndexRebuild implements AutoCloseable {
     }
 
     private void searchAgain(String lock, Instant now) throws InterruptedException {
+        long began = System.nanoTime();
         // An agent may have been set aside too.
         heartbeats.replay(now);
         InFlight.Found found = inFlight.find(
@@ -153,9 +159,12 @@ final class IndexRebuild implements AutoCloseable {
                 rebuiltFrom.isEmpty() ? inFlight.reportedSince(now.minus(NOTICED_WITHIN)) : rebuiltFrom);
         int restored = attempts.restore(lock, found.live(), now);
         int completed = attempts.recordCompleted(lock, found.completed(), now);
-        if (rebuiltFrom.isEmpty()) {
+        if (corruptAt != null) {
             // Waiting tasks may have been set aside too.
             attempts.publishRebuilt();
+            if (began - corruptAt >= PUBLICATION_DELAY.toNanos()) {
+                corruptAt = null;
+            }
         }
         secondSearchAt = null;
         rebuiltFrom = Map.of();
