@@ -44,6 +44,9 @@ class DispatchConfiguration {
     /** Bounds the fetch delay: a resumed partition is not fetched before the pending fetch has returned. */
     private static final int MAX_FETCH_WAIT_MS = 50;
 
+    /** One part in this many of the heap is for waiting tasks; everything else needs about 100 MiB. */
+    private static final long TASK_HEAP_DIVISOR = 3;
+
     @Bean
     CoordinatorId coordinatorId() {
         return new CoordinatorId(TaskIds.next());
@@ -99,7 +102,7 @@ class DispatchConfiguration {
             ObjectProvider<WantsExchange> wants,
             MeterRegistry meters,
             Clock clock) {
-        return new Dispatcher(
+        TaskConsumer consumer = new TaskConsumer(
                 () -> clients.groupConsumer(
                         topics.prefix() + GROUP,
                         Map.of(
@@ -108,21 +111,32 @@ class DispatchConfiguration {
                                 ConsumerConfig.FETCH_MAX_WAIT_MS_CONFIG,
                                 MAX_FETCH_WAIT_MS)),
                 () -> shared.ids(topics.tasks()),
-                topics,
-                records,
-                deadLetters,
-                taskStates,
+                topics);
+        Mailbox mailbox = new Mailbox(consumer::wakeUp);
+        DispatchMeters dispatchMeters = new DispatchMeters(meters);
+        LaneEffects effects = new LaneEffects(
+                mailbox,
+                consumer,
                 queue,
                 sizes,
+                taskStates,
                 new Reservations(redis, id.text(), settleSettings.taskRetention()),
                 assignments,
-                new Matcher(
-                        registry.healthPolicy(), settings.aging(), settings.strategy(), RandomGenerator.getDefault()),
-                settings,
-                report -> control.getObject().report(report),
-                places -> wants.getObject().publishSlotOffers(places),
-                new DispatchMeters(meters),
-                clock);
+                new LaneEffects.Announcements(
+                        report -> control.getObject().report(report),
+                        offers -> wants.getObject().publishSlotOffers(offers)),
+                dispatchMeters);
+        Matcher matcher = new Matcher(
+                registry.healthPolicy(), settings.aging(), settings.strategy(), RandomGenerator.getDefault());
+        Lane lane = new Lane(
+                matcher,
+                effects,
+                settings.windowPerPartition(),
+                settings.windowBytesPerPartition(),
+                Runtime.getRuntime().maxMemory() / TASK_HEAP_DIVISOR,
+                settings.batch());
+        RecordIntake intake = new RecordIntake(records, deadLetters, mailbox, dispatchMeters);
+        return new Dispatcher(lane, consumer, mailbox, intake, dispatchMeters, clock);
     }
 
     @Bean(destroyMethod = "")

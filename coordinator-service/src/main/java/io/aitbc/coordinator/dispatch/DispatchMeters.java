@@ -11,7 +11,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 
-/** Metrics of this coordinator's lane. */
+/** Metrics of this coordinator's lane. Owned by its thread. */
 final class DispatchMeters {
     private static final Duration[] BOUNDS = {
         Duration.ofMillis(10),
@@ -32,6 +32,8 @@ final class DispatchMeters {
     private final Counter lost;
     private final Map<Priority, Counter> received = new EnumMap<>(Priority.class);
     private final Map<Priority, Timer> distributed = new EnumMap<>(Priority.class);
+    private final Rates receivedRates = new Rates();
+    private final Rates assignedRates = new Rates();
     private final Map<Verdict.Ruling, Counter> rulings = new EnumMap<>(Verdict.Ruling.class);
 
     DispatchMeters(MeterRegistry registry) {
@@ -87,6 +89,7 @@ final class DispatchMeters {
 
     void received(Priority priority) {
         received.get(priority).increment();
+        receivedRates.count(priority);
     }
 
     List<Verdict> judged(List<Verdict> verdicts) {
@@ -96,9 +99,21 @@ final class DispatchMeters {
         return verdicts;
     }
 
-    void distributed(Verdict granted) {
+    void assigned(Verdict granted) {
+        Priority priority = granted.placement().waiting().position().priority();
+        assignedRates.count(priority);
         distributed
-                .get(granted.placement().waiting().position().priority())
+                .get(priority)
                 .record(Duration.between(granted.placement().waiting().waitingSince(), granted.assignedAt()));
+    }
+
+    /** Tasks received per second. @param seconds since the last call */
+    Map<Priority, Double> receivedPerSecond(double seconds) {
+        return receivedRates.roll(seconds);
+    }
+
+    /** Tasks assigned per second. @param seconds since the last call */
+    Map<Priority, Double> assignedPerSecond(double seconds) {
+        return assignedRates.roll(seconds);
     }
 }

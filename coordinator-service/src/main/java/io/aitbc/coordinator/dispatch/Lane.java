@@ -281,6 +281,11 @@ final class Lane {
         partitions.commitFailed();
     }
 
+    /** Whether enough tasks wait for the largest batch. */
+    boolean hasFullBatch() {
+        return matcher.backlog().size() >= batch;
+    }
+
     /** Whether answers are pending. */
     boolean hasPendingWork() {
         return pendingBatches > 0 || pendingPublications > 0 || pendingDeferrals > 0;

@@ -1,0 +1,135 @@
+package io.aitbc.coordinator.dispatch;
+
+import io.aitbc.contracts.ControlMessage.QueueCleared;
+import io.aitbc.coordinator.assign.AssignmentPublisher;
+import io.aitbc.coordinator.assign.Reservations;
+import io.aitbc.coordinator.assign.Verdict;
+import io.aitbc.coordinator.intake.QueueSizes;
+import io.aitbc.coordinator.intake.TaskQueue;
+import io.aitbc.coordinator.intake.TaskStates;
+import io.aitbc.coordinator.match.Placement;
+import io.aitbc.coordinator.match.SlotOffer;
+import io.aitbc.coordinator.match.WaitingTask;
+import java.time.Instant;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.function.Consumer;
+import java.util.stream.Collectors;
+import org.apache.kafka.common.errors.InterruptException;
+import org.apache.kafka.common.errors.RetriableException;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** Performs a lane's effects in Kafka and Redis; the answers are relayed to the lane's thread. */
+final class LaneEffects implements Lane.SideEffects {
+    private static final Logger log = LoggerFactory.getLogger(LaneEffects.class);
+
+    private final Mailbox mailbox;
+    private final TaskConsumer consumer;
+    private final TaskQueue queue;
+    private final QueueSizes sizes;
+    private final TaskStates taskStates;
+    private final Reservations reservations;
+    private final AssignmentPublisher assignments;
+    private final Announcements announcements;
+    private final DispatchMeters meters;
+
+    /** What a lane has to say to the other coordinators. */
+    record Announcements(Consumer<QueueCleared> cleared, Consumer<List<SlotOffer>> slotOffers) {}
+
+    LaneEffects(
+            Mailbox mailbox,
+            TaskConsumer consumer,
+            TaskQueue queue,
+            QueueSizes sizes,
+            TaskStates taskStates,
+            Reservations reservations,
+            AssignmentPublisher assignments,
+            Announcements announcements,
+            DispatchMeters meters) {
+        this.mailbox = mailbox;
+        this.consumer = consumer;
+        this.queue = queue;
+        this.sizes = sizes;
+        this.taskStates = taskStates;
+        this.reservations = reservations;
+        this.assignments = assignments;
+        this.announcements = announcements;
+        this.meters = meters;
+    }
+
+    @Override
+    public CompletableFuture<List<Verdict>> reserve(List<Placement> placements, Instant now) {
+        return mailbox.relay(reservations.reserve(placements, now).thenApply(meters::judged));
+    }
+
+    @Override
+    public CompletableFuture<List<Boolean>> endWaiting(
+            List<WaitingTask> tasks, String status, String clearId, Instant now) {
+        return mailbox.relay(reservations.endWaiting(tasks, status, clearId, now));
+    }
+
+    @Override
+    public CompletableFuture<Void> publish(Verdict verdict) {
+        if (verdict.ruling() == Verdict.Ruling.GRANTED) {
+            meters.assigned(verdict);
+        }
+        return mailbox.relayLazily(assignments.publish(verdict));
+    }
+
+    @Override
+    public CompletableFuture<Void> defer(WaitingTask task) {
+        return mailbox.relay(queue.defer(task));
+    }
+
+    @Override
+    public CompletableFuture<List<Boolean>> recordQueued(List<WaitingTask> tasks) {
+        return mailbox.relay(taskStates.recordQueued(tasks));
+    }
+
+    @Override
+    public Map<OwnedPartition.Id, Long> ends(Set<OwnedPartition.Id> partitions) {
+        try {
+            return consumer.endsById(partitions);
+        } catch (RetriableException e) {
+            return unknownEnds(e);
+        }
+    }
+
+    @Override
+    public Map<OwnedPartition.Id, Long> appendedEnds(Set<OwnedPartition.Id> partitions) {
+        Map<OwnedPartition.Id, Long> ends = new HashMap<>();
+        try {
+            sizes.ends(partitions.stream().map(consumer::partition).collect(Collectors.toSet()))
+                    .forEach((partition, end) -> ends.put(consumer.id(partition), end));
+            return ends;
+        } catch (QueueSizes.KafkaUnavailableException e) {
+            return unknownEnds(e);
+        } catch (InterruptedException e) {
+            throw new InterruptException(e);
+        }
+    }
+
+    private static Map<OwnedPartition.Id, Long> unknownEnds(Exception e) {
+        log.atDebug().log("End offsets unknown in this round: {}", e.toString());
+        return Map.of();
+    }
+
+    @Override
+    public long position(OwnedPartition.Id partition) {
+        return consumer.position(consumer.partition(partition));
+    }
+
+    @Override
+    public void report(QueueCleared cleared) {
+        announcements.cleared.accept(cleared);
+    }
+
+    @Override
+    public void offerSlots(List<SlotOffer> offers) {
+        announcements.slotOffers.accept(offers);
+    }
+}

@@ -1,0 +1,68 @@
+package io.aitbc.coordinator.dispatch;
+
+import io.aitbc.coordinator.intake.DeadLetters;
+import io.aitbc.coordinator.intake.TaskRecords;
+import io.aitbc.coordinator.match.Position;
+import io.aitbc.coordinator.match.WaitingTask;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.List;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.ConsumerRecords;
+
+/**
+ * Hands polled records to the lane. A record that is no valid task goes to the dead-letter topic, and is done once it has arrived there.
+ * Owned by the dispatcher's thread.
+ */
+final class RecordIntake {
+    private final TaskRecords records;
+    private final DeadLetters deadLetters;
+    private final Mailbox mailbox;
+    private final DispatchMeters meters;
+    private final List<Runnable> failedDeadLetters = new ArrayList<>();
+
+    RecordIntake(TaskRecords records, DeadLetters deadLetters, Mailbox mailbox, DispatchMeters meters) {
+        this.records = records;
+        this.deadLetters = deadLetters;
+        this.mailbox = mailbox;
+        this.meters = meters;
+    }
+
+    void add(ConsumerRecords<byte[], byte[]> polled, Lane lane, Instant now) {
+        for (ConsumerRecord<byte[], byte[]> record : polled) {
+            Position position = records.position(record);
+            if (lane.received(position)) {
+                try {
+                    WaitingTask task = records.read(record);
+                    lane.addWaiting(task, now);
+                    if (!task.wasDeferred()) {
+                        meters.received(position.priority());
+                    }
+                } catch (TaskRecords.PoisonException poison) {
+                    deadLetter(record, position, poison, lane);
+                }
+            }
+        }
+    }
+
+    private void deadLetter(
+            ConsumerRecord<byte[], byte[]> record, Position position, TaskRecords.PoisonException poison, Lane lane) {
+        deadLetters
+                .poison(record, poison.reason(), poison.getMessage())
+                .whenComplete((done, failure) -> mailbox.post(() -> {
+                    if (failure == null) {
+                        lane.finished(position);
+                    } else {
+                        failedDeadLetters.add(() -> deadLetter(record, position, poison, lane));
+                    }
+                }));
+    }
+
+    /** Retries what failed, and logs the warnings that have accumulated. */
+    void tick(Instant now) {
+        List<Runnable> retries = List.copyOf(failedDeadLetters);
+        failedDeadLetters.clear();
+        retries.forEach(Runnable::run);
+        deadLetters.flushWarnings(now);
+    }
+}
