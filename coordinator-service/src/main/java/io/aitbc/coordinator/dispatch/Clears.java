@@ -25,13 +25,13 @@ final class Clears {
     static final int MAX_KEPT = 5;
 
     private final OwnedPartitions partitions;
-    private final Lane.SideEffects effects;
+    private final SideEffects effects;
     /** The latest clear commands of each queue, from any coordinator, oldest first. */
     private final Map<Priority, Deque<ClearQueue>> commands = new EnumMap<>(Priority.class);
     /** Finished clears per partition, as reported by any owner. */
     private final Set<QueueCleared> reports = new HashSet<>();
 
-    Clears(OwnedPartitions partitions, Lane.SideEffects effects) {
+    Clears(OwnedPartitions partitions, SideEffects effects) {
         this.partitions = partitions;
         this.effects = effects;
     }

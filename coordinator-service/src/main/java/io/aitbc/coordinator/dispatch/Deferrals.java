@@ -28,10 +28,10 @@ final class Deferrals {
 
     private final OwnedPartitions partitions;
     private final Backlog backlog;
-    private final Lane.SideEffects effects;
+    private final SideEffects effects;
     private Instant next = Instant.EPOCH;
 
-    Deferrals(OwnedPartitions partitions, Backlog backlog, Lane.SideEffects effects) {
+    Deferrals(OwnedPartitions partitions, Backlog backlog, SideEffects effects) {
         this.partitions = partitions;
         this.backlog = backlog;
         this.effects = effects;

@@ -24,7 +24,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /** Performs a lane's effects in Kafka and Redis; the answers are relayed to the lane's thread. */
-final class LaneEffects implements Lane.SideEffects {
+final class LaneEffects implements SideEffects {
     private static final Logger log = LoggerFactory.getLogger(LaneEffects.class);
 
     private final Mailbox mailbox;

@@ -1,6 +1,7 @@
 package io.aitbc.coordinator.dispatch;
 
 import io.aitbc.coordinator.dispatch.OwnedPartition.Commit;
+import io.aitbc.coordinator.match.Backlog;
 import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.match.WaitingTask;
 import java.time.Instant;
@@ -10,8 +11,9 @@ import java.util.Set;
 import java.util.function.BiConsumer;
 import org.jspecify.annotations.Nullable;
 
-/** The partitions of a lane, each with a window of unfinished tasks. */
+/** The partitions of a lane, each with a window of unfinished tasks, of which those without an agent are in the backlog. */
 final class OwnedPartitions {
+    private final Backlog backlog;
     private final int window;
     private final long windowBytes;
     private final long memory;
@@ -22,7 +24,8 @@ final class OwnedPartitions {
      * @param windowBytes maximum total size of these, excluding the last
      * @param memory heap bytes for the tasks of all partitions; each has an equal share
      */
-    OwnedPartitions(int window, long windowBytes, long memory) {
+    OwnedPartitions(Backlog backlog, int window, long windowBytes, long memory) {
+        this.backlog = backlog;
         this.window = window;
         this.windowBytes = windowBytes;
         this.memory = memory;
@@ -40,8 +43,11 @@ final class OwnedPartitions {
         byId.put(id, partition);
     }
 
-    void removeAll(Set<OwnedPartition.Id> ids) {
+    /** Gives up partitions with their waiting tasks. @return the number of these tasks */
+    int removeAll(Set<OwnedPartition.Id> ids) {
         byId.keySet().removeAll(ids);
+        return backlog.takeIf(task -> ids.contains(OwnedPartition.Id.of(task.position())))
+                .size();
     }
 
     Set<OwnedPartition.Id> ids() {
@@ -78,6 +84,15 @@ final class OwnedPartitions {
         OwnedPartition partition = byId.get(id);
         if (partition != null) {
             partition.readUpTo(position);
+        }
+    }
+
+    /** Adds or returns a task to the backlog, unless its partition was lost meanwhile. */
+    void addWaiting(WaitingTask task, Instant now) {
+        OwnedPartition partition = of(task);
+        if (partition != null) {
+            partition.addWaiting(task);
+            backlog.add(task, now);
         }
     }
 

@@ -947,7 +947,7 @@ class LaneTest {
     }
 
     /** What the lane asked for, answered at once. */
-    private static final class Asked implements Lane.SideEffects {
+    private static final class Asked implements SideEffects {
         final List<String> published = new ArrayList<>();
         final List<String> publishedTo = new ArrayList<>();
         /** How many placements each was that was to be reserved. */

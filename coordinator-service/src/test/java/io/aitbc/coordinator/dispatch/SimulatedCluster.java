@@ -305,7 +305,7 @@ final class SimulatedCluster {
         }
     }
 
-    private final class Coordinator implements Lane.SideEffects {
+    private final class Coordinator implements SideEffects {
         final Matcher matcher =
                 new Matcher(HEALTH, AGING, LoadBalancingStrategy.LEAST_CONNECTIONS, new Random(random.nextLong()));
         final Lane lane = new Lane(matcher, this, WINDOW, 1_000_000, Long.MAX_VALUE, 5);

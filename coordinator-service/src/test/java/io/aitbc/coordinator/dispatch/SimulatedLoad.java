@@ -129,7 +129,7 @@ final class SimulatedLoad {
         }
     }
 
-    private final class SimulatedLane implements Lane.SideEffects {
+    private final class SimulatedLane implements SideEffects {
         private final String id;
         private final Matcher matcher = new Matcher(
                 HEALTH,

@@ -1,0 +1,46 @@
+package io.aitbc.coordinator.dispatch;
+
+import io.aitbc.contracts.ControlMessage.QueueCleared;
+import io.aitbc.coordinator.assign.Verdict;
+import io.aitbc.coordinator.match.Placement;
+import io.aitbc.coordinator.match.SlotOffer;
+import io.aitbc.coordinator.match.WaitingTask;
+import java.time.Instant;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+
+/**
+ * The effects of a lane's decisions. Calls do not block; each future completes on the lane's own thread, between rounds or before the
+ * call returns.
+ */
+interface SideEffects {
+    /** Judges placements; if the request fails, it is unknown what was granted. */
+    CompletableFuture<List<Verdict>> reserve(List<Placement> placements, Instant now);
+
+    /** Ends tasks that no agent has; false for tasks that an agent has after all. */
+    CompletableFuture<List<Boolean>> endWaiting(List<WaitingTask> tasks, String status, String clearId, Instant now);
+
+    CompletableFuture<Void> publish(Verdict verdict);
+
+    /** Defers a task: appends it to the tail of its partition, with its original acceptance time. */
+    CompletableFuture<Void> defer(WaitingTask task);
+
+    /** Makes waiting tasks visible to queries; true for tasks that have ended, because they were cancelled. */
+    CompletableFuture<List<Boolean>> recordQueued(List<WaitingTask> tasks);
+
+    /** Partition → the offset after the last readable record; partitions whose end is unknown are absent. */
+    Map<OwnedPartition.Id, Long> ends(Set<OwnedPartition.Id> partitions);
+
+    /** Partition → the offset after the last appended record, which an open transaction may still hide. */
+    Map<OwnedPartition.Id, Long> appendedEnds(Set<OwnedPartition.Id> partitions);
+
+    /** The next offset to read. */
+    long position(OwnedPartition.Id partition);
+
+    void report(QueueCleared cleared);
+
+    /** Offers slots to the aged tasks of other coordinators. Messages may get lost: unused slots are then reclaimed. */
+    void offerSlots(List<SlotOffer> offers);
+}
