@@ -113,7 +113,8 @@ final class Assigner {
         if (pendingBatches >= (full ? MAX_PENDING_BATCHES : 1)) {
             return false;
         }
-        int most = Math.max(batch, TASKS_PER_AGENT * Math.min(batch, matcher.agentCount()));
+        int most = Math.max(
+                batch, TASKS_PER_AGENT * Math.min(batch, matcher.agents().count()));
         List<Placement> placements = matcher.match(clock.now(), most);
         if (!placements.isEmpty()) {
             unrecorded.placed(clock.now());
@@ -171,7 +172,7 @@ final class Assigner {
                     unrecorded.add(waiting.position());
                 } else {
                     // Until the live view has news of the agent, it gets no tasks.
-                    matcher.agentGone(verdict.placement().agentId());
+                    matcher.agents().gone(verdict.placement().agentId());
                 }
                 partitions.addWaiting(waiting, clock.now());
             }

@@ -159,22 +159,24 @@ class DispatchConfiguration {
         return new AgentView(redis, registry, id.text(), new AgentView.Listener() {
             @Override
             public void changed(List<Agent> agents) {
-                dispatcher.post(matcher -> agents.forEach(agent -> matcher.agentChanged(agent, clock.instant())));
+                dispatcher.post(
+                        matcher -> agents.forEach(agent -> matcher.agents().changed(agent, clock.instant())));
             }
 
             @Override
             public void heartbeats(List<Agent> agents) {
-                dispatcher.postLazily(matcher -> agents.forEach(agent -> matcher.agentHeard(agent, clock.instant())));
+                dispatcher.postLazily(
+                        matcher -> agents.forEach(agent -> matcher.agents().heard(agent, clock.instant())));
             }
 
             @Override
             public void gone(Set<String> agentIds) {
-                dispatcher.post(matcher -> agentIds.forEach(matcher::agentGone));
+                dispatcher.post(matcher -> agentIds.forEach(matcher.agents()::gone));
             }
 
             @Override
             public void holds(Map<String, Integer> counts) {
-                dispatcher.post(matcher -> counts.forEach(matcher::agentHolds));
+                dispatcher.post(matcher -> counts.forEach(matcher.agents()::holds));
             }
 
             @Override

@@ -265,7 +265,7 @@ public final class Dispatcher implements BackgroundService {
 
     private void tick(Instant now) {
         intake.tick(now);
-        lane.matcher().timePassed(now);
+        lane.matcher().agents().timePassed(now);
         long nowNanos = System.nanoTime();
         double seconds = Math.max(0.001, (nowNanos - lastTickNanos) / 1e9);
         lastTickNanos = nowNanos;

@@ -39,4 +39,11 @@ final class Member {
             candidate.reclaimSlot();
         }
     }
+
+    /** Takes its place among the open agents of its pools, after a change. */
+    void reorder() {
+        for (Pool pool : pools) {
+            pool.place(this);
+        }
+    }
 }

@@ -433,7 +433,7 @@ class LaneTest {
     @Test
     void withManyAgentsABatchHasSeveralTasksForEach() {
         for (int i = 0; i < BATCH / 2; i++) {
-            matcher.agentChanged(AnAgent.named("agent-" + i).capacity(100).build(), NOW);
+            matcher.agents().changed(AnAgent.named("agent-" + i).capacity(100).build(), NOW);
         }
         outside.reserving = new CompletableFuture<>();
         read(NORMAL_0, LongStream.range(10, 10 + 6 * BATCH).toArray());
@@ -442,7 +442,7 @@ class LaneTest {
         assertThat(outside.batches).containsExactly(2 * BATCH);
 
         for (int i = 0; i < 10 * BATCH; i++) {
-            matcher.agentChanged(AnAgent.named("further-" + i).capacity(100).build(), NOW);
+            matcher.agents().changed(AnAgent.named("further-" + i).capacity(100).build(), NOW);
         }
         lane.round(now);
         assertThat(outside.batches).as("at most four times as many").containsExactly(2 * BATCH, 4 * BATCH);
@@ -450,8 +450,8 @@ class LaneTest {
 
     @Test
     void whatGoesToAnAgentIsPublishedTogetherAndInOrder() {
-        matcher.agentChanged(AnAgent.named("a").capacity(2).build(), NOW);
-        matcher.agentChanged(AnAgent.named("b").capacity(2).build(), NOW);
+        matcher.agents().changed(AnAgent.named("a").capacity(2).build(), NOW);
+        matcher.agents().changed(AnAgent.named("b").capacity(2).build(), NOW);
         read(NORMAL_0, 10, 11, 12, 13);
 
         lane.round(now);
@@ -916,7 +916,7 @@ class LaneTest {
 
     private void agent(int capacity) {
         if (capacity > 0) {
-            matcher.agentChanged(AnAgent.named("agent").capacity(capacity).build(), NOW);
+            matcher.agents().changed(AnAgent.named("agent").capacity(capacity).build(), NOW);
         }
     }
 

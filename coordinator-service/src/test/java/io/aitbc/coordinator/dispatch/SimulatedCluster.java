@@ -445,9 +445,9 @@ final class SimulatedCluster {
         void refreshView() {
             agents.values().forEach(agent -> {
                 if (agent.held.active) {
-                    matcher.agentChanged(agent.seen(), now);
+                    matcher.agents().changed(agent.seen(), now);
                 } else {
-                    matcher.agentGone(agent.id);
+                    matcher.agents().gone(agent.id);
                 }
             });
         }

@@ -124,7 +124,7 @@ final class SimulatedLoad {
         int count = store.agent(agentId).inflight.size();
         for (SimulatedLane lane : lanes) {
             if (lane != except) {
-                lane.mail(() -> lane.matcher.agentHolds(agentId, count));
+                lane.mail(() -> lane.matcher.agents().holds(agentId, count));
             }
         }
     }
@@ -149,8 +149,9 @@ final class SimulatedLoad {
                 unread.put(priority, new ArrayDeque<>());
             }
             for (int i = 0; i < agents; i++) {
-                matcher.agentChanged(
-                        AnAgent.named("agent-" + i).capacity(1).holds(0).build(), now);
+                matcher.agents()
+                        .changed(
+                                AnAgent.named("agent-" + i).capacity(1).holds(0).build(), now);
             }
             in(Duration.ofMillis(random.nextInt(250)), this::tellWants);
         }

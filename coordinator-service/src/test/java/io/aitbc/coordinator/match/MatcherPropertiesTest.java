@@ -229,7 +229,7 @@ class MatcherPropertiesTest {
 
         void timePasses(int mostSeconds) {
             now = now.plusSeconds(random.nextInt(mostSeconds));
-            matcher.timePassed(now);
+            matcher.agents().timePassed(now);
         }
 
         void taskComes() {
@@ -293,21 +293,21 @@ class MatcherPropertiesTest {
             Agent changed = agent.build();
             agents.put(id, changed);
             counted.put(id, changed.inflight());
-            matcher.agentChanged(changed, now);
+            matcher.agents().changed(changed, now);
         }
 
         void agentIsDone() {
             String id = agentId();
             if (counted.getOrDefault(id, 0) > 0) {
                 counted.merge(id, -1, Integer::sum);
-                matcher.agentHolds(id, counted.get(id));
+                matcher.agents().holds(id, counted.get(id));
             }
         }
 
         /** Placements on the agent are answered before it may come back. */
         void agentGoes() {
             String id = agentId();
-            matcher.agentGone(id);
+            matcher.agents().gone(id);
             List<Placement> open = unanswered.stream()
                     .filter(placement -> placement.agentId().equals(id))
                     .toList();

@@ -1,0 +1,84 @@
+package io.aitbc.coordinator.match;
+
+import io.aitbc.contracts.Priority;
+import java.time.Instant;
+import java.util.Comparator;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Objects;
+import java.util.Set;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+
+/** The local demand for agents that are full or left to others, to be reported to the other lanes. */
+final class LocalWants {
+    private final Backlog backlog;
+    private final Agents agents;
+    private final Aging aging;
+
+    LocalWants(Backlog backlog, Agents agents, Aging aging) {
+        this.backlog = backlog;
+        this.agents = agents;
+        this.aging = aging;
+    }
+
+    /** At most {@code limit} groups of tasks, the most urgent first, and as many aged ones, the longest waiting first. */
+    List<Want> list(Set<Priority> paused, Instant now, int limit) {
+        Stream<Want> aged = backlog.groups().stream()
+                .filter(group -> lacksAgents(group) && !group.pool.members().isEmpty())
+                .flatMap(group -> group.aged(aging, now, paused).stream())
+                .sorted(TaskGroup.Turn.BY_WAITING)
+                .limit(limit)
+                .map(turn -> want(turn, now));
+        return Stream.concat(mostUrgent(paused, now, limit).stream(), aged)
+                .distinct()
+                .toList();
+    }
+
+    /**
+     * Also true if an agent was open but not all tasks got one: under high throughput an agent is open most of the time, though never long
+     * enough for all that wait.
+     */
+    private static boolean lacksAgents(TaskGroup group) {
+        return !group.isEmpty() && (group.pool.open.isEmpty() || group.hasUnplaced);
+    }
+
+    private Want want(TaskGroup.Turn turn, Instant now) {
+        boolean isAged = aging.isAged(turn.head(), now);
+        return new Want(
+                turn.group().requirements,
+                turn.level(),
+                isAged ? new Want.Aged(turn.head().waitingSince(), turn.group().most(turn.level())) : null);
+    }
+
+    private List<Want> mostUrgent(Set<Priority> paused, Instant now, int limit) {
+        Set<TaskGroup> blocked = backlog.groups().stream()
+                .filter(LocalWants::lacksAgents)
+                .collect(Collectors.toCollection(LinkedHashSet::new));
+        if (blocked.isEmpty()) {
+            return List.of();
+        }
+        // Groups for which an agent has become free since the last round keep their claim until the next one.
+        Set<TaskGroup> wanting = blocked.stream()
+                .filter(group -> !group.pool.open.isEmpty())
+                .collect(Collectors.toCollection(LinkedHashSet::new));
+        for (Member member : agents.all()) {
+            if (!member.candidate.hasRoom()) {
+                for (Pool pool : member.pools) {
+                    for (TaskGroup group : pool.groups) {
+                        if (blocked.contains(group)) {
+                            wanting.add(group);
+                        }
+                    }
+                }
+            }
+        }
+        return wanting.stream()
+                .map(group -> group.turn(paused))
+                .filter(Objects::nonNull)
+                .map(turn -> want(turn, now))
+                .sorted(Comparator.comparingInt(Want::level))
+                .limit(limit)
+                .toList();
+    }
+}

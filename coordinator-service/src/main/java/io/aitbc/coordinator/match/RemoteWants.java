@@ -1,0 +1,69 @@
+package io.aitbc.coordinator.match;
+
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+
+/** The demand of other lanes for agents that were full when they reported it. */
+final class RemoteWants {
+    private final Agents agents;
+    private List<Want> all = List.of();
+    /** The longest waiting first. */
+    private final List<Aged> aged = new ArrayList<>();
+
+    /** A want of aged tasks. */
+    static final class Aged {
+        final String coordinatorId;
+        private final Want want;
+        /** How many more slots may be yielded to it before its next report. */
+        int slots;
+
+        Aged(String coordinatorId, Want want) {
+            this.coordinatorId = coordinatorId;
+            this.want = want;
+            this.slots = want.aged().tasks();
+        }
+
+        Instant since() {
+            return want.aged().since();
+        }
+    }
+
+    RemoteWants(Agents agents) {
+        this.agents = agents;
+    }
+
+    /** Replaces all. @param elsewhere wants by coordinator */
+    void set(Map<String, List<Want>> elsewhere) {
+        all = elsewhere.values().stream().flatMap(List::stream).toList();
+        aged.clear();
+        elsewhere.forEach((coordinatorId, wants) -> wants.stream()
+                .filter(want -> want.aged() != null)
+                .forEach(want -> aged.add(new Aged(coordinatorId, want))));
+        aged.sort(Comparator.comparing(Aged::since).thenComparing(one -> one.coordinatorId));
+    }
+
+    /** Whether an agent must be left to a more urgent task of another lane. */
+    boolean isWantedMore(Member member, int level) {
+        for (Want want : all) {
+            if (want.level() < level && agents.couldTake(member, want.requirements())) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    /** The want aged longest that is less urgent than this level and that an agent could satisfy; null if there is none. */
+    @Nullable
+    Aged longestAged(int level, Member member) {
+        for (Aged one : aged) {
+            if (one.want.level() > level && one.slots > 0 && agents.couldTake(member, one.want.requirements())) {
+                return one;
+            }
+        }
+        return null;
+    }
+}
