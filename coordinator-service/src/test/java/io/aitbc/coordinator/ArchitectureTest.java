@@ -14,6 +14,7 @@ import com.tngtech.archunit.core.domain.JavaPackage;
 import com.tngtech.archunit.core.importer.ClassFileImporter;
 import com.tngtech.archunit.core.importer.ImportOption;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
@@ -29,24 +30,37 @@ class ArchitectureTest {
     private static final String CONTRACTS = "io.aitbc.contracts";
     private static final String ROOT = "io.aitbc.coordinator";
 
+    /** The floors, from the ground up. A package uses only lower ones. */
+    private static final String FLOORS = """
+            agent background redis trace
+            balance kafka
+            deadletter match
+            assign intake registry
+            dispatch settle
+            start stats
+            api live metrics
+            """;
+
     /** Exactly what each package uses besides contracts. Another use is a decision: to be made here first. */
     private static final String USES = """
             agent
             background
+            redis
             trace
             balance    agent
-            match      agent balance
             kafka      background
-            redis
-            intake     background kafka match redis trace
+            deadletter background kafka trace
+            match      agent balance
             assign     kafka match redis trace
-            registry   agent background intake kafka redis
-            settle     background intake kafka match redis registry trace
-            dispatch   agent assign background balance intake kafka match redis registry settle
-            api        agent assign background balance dispatch intake kafka match redis registry start trace
-            live       agent api background dispatch intake redis registry start
-            metrics    agent api balance dispatch kafka live registry start
+            intake     background deadletter kafka match redis trace
+            registry   agent background deadletter kafka redis
+            dispatch   agent assign background balance deadletter intake kafka match redis registry
+            settle     background deadletter intake kafka match redis registry trace
             start      assign background dispatch intake kafka redis registry settle
+            stats      agent balance dispatch intake redis registry
+            api        agent assign background balance deadletter dispatch intake kafka match redis registry start stats trace
+            live       agent background dispatch intake redis registry start stats
+            metrics    agent balance dispatch kafka registry start stats
             """;
 
     private static final JavaClasses CLASSES = new ClassFileImporter()
@@ -55,17 +69,25 @@ class ArchitectureTest {
 
     @Test
     void packagesUseWhatTheTableSays() {
-        Map<String, Set<String>> table = new TreeMap<>();
-        for (String line : USES.lines().toList()) {
-            String[] words = line.split(" +");
-            table.put(words[0], new TreeSet<>(Arrays.asList(words).subList(1, words.length)));
-        }
+        Map<String, Set<String>> table = table();
         Map<String, Set<String>> used = new TreeMap<>();
         coordinator()
                 .forEach(type -> used.computeIfAbsent(stage(type), stage -> new TreeSet<>())
                         .addAll(stagesUsed(type)));
 
         assertThat(used).isEqualTo(table);
+    }
+
+    @Test
+    void noPackageUsesOneOfItsFloorOrAbove() {
+        List<Set<String>> floors =
+                FLOORS.lines().map(floor -> Set.of(floor.split(" "))).toList();
+        assertThat(floors.stream().flatMap(Set::stream)).containsExactlyInAnyOrderElementsOf(table().keySet());
+        table().forEach((stage, used) -> assertThat(floors.stream()
+                        .takeWhile(floor -> !floor.contains(stage))
+                        .flatMap(Set::stream))
+                .as("below %s", stage)
+                .containsAll(used));
     }
 
     @Test
@@ -140,6 +162,15 @@ class ArchitectureTest {
                         CLASSES.stream().filter(type -> !type.isEquivalentTo(StartupSettings.class)),
                         "java\\.lang\\.System\\.(out|err)|.*\\.printStackTrace"))
                 .isEmpty();
+    }
+
+    private static Map<String, Set<String>> table() {
+        Map<String, Set<String>> table = new TreeMap<>();
+        for (String line : USES.lines().toList()) {
+            String[] words = line.split(" +");
+            table.put(words[0], new TreeSet<>(Arrays.asList(words).subList(1, words.length)));
+        }
+        return table;
     }
 
     private static boolean isNullMarked(JavaPackage found) {

@@ -5,6 +5,7 @@ import io.aitbc.coordinator.balance.LoadBalancingStrategy;
 import io.aitbc.coordinator.dispatch.ClusterControl;
 import io.aitbc.coordinator.dispatch.LaneStats;
 import io.aitbc.coordinator.dispatch.LaneStatsReporter;
+import io.aitbc.coordinator.stats.ClusterStats;
 import io.swagger.v3.oas.annotations.Operation;
 import io.swagger.v3.oas.annotations.tags.Tag;
 import java.time.Clock;

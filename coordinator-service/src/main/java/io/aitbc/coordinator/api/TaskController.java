@@ -9,6 +9,8 @@ import io.aitbc.contracts.TaskHeaders;
 import io.aitbc.coordinator.assign.Cancellations;
 import io.aitbc.coordinator.intake.Submissions;
 import io.aitbc.coordinator.intake.TaskStates;
+import io.aitbc.coordinator.stats.ClusterStats;
+import io.aitbc.coordinator.stats.TaskJson;
 import io.aitbc.coordinator.trace.TraceHeader;
 import io.swagger.v3.oas.annotations.Operation;
 import io.swagger.v3.oas.annotations.Parameter;

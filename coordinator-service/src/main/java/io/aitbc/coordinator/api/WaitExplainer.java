@@ -15,6 +15,7 @@ import io.aitbc.coordinator.intake.OpenTransactions;
 import io.aitbc.coordinator.intake.QueuePeek;
 import io.aitbc.coordinator.intake.QueueSizes;
 import io.aitbc.coordinator.registry.Registry;
+import io.aitbc.coordinator.stats.TaskJson;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;

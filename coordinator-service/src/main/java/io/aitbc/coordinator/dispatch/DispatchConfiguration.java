@@ -5,7 +5,7 @@ import io.aitbc.coordinator.agent.Agent;
 import io.aitbc.coordinator.assign.AssignmentPublisher;
 import io.aitbc.coordinator.assign.Cancellations;
 import io.aitbc.coordinator.assign.Reservations;
-import io.aitbc.coordinator.intake.DeadLetters;
+import io.aitbc.coordinator.deadletter.DeadLetters;
 import io.aitbc.coordinator.intake.FinishedTaskCleaner;
 import io.aitbc.coordinator.intake.QueuePeek;
 import io.aitbc.coordinator.intake.QueueSizes;
@@ -21,9 +21,9 @@ import io.aitbc.coordinator.match.Matcher;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.registry.AgentView;
 import io.aitbc.coordinator.registry.Registry;
-import io.aitbc.coordinator.settle.SettleSettings;
 import io.micrometer.core.instrument.MeterRegistry;
 import java.time.Clock;
+import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -32,6 +32,7 @@ import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.consumer.ConsumerConfig;
 import org.apache.kafka.clients.producer.Producer;
 import org.springframework.beans.factory.ObjectProvider;
+import org.springframework.beans.factory.annotation.Value;
 import org.springframework.boot.context.properties.EnableConfigurationProperties;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
@@ -46,6 +47,13 @@ class DispatchConfiguration {
 
     /** One part in this many of the heap is for waiting tasks; everything else needs about 100 MiB. */
     private static final long TASK_HEAP_DIVISOR = 3;
+
+    /** How long the state of an ended task can be queried. */
+    private final Duration taskRetention;
+
+    DispatchConfiguration(@Value("${aitbc.settle.task-retention}") Duration taskRetention) {
+        this.taskRetention = taskRetention;
+    }
 
     @Bean
     CoordinatorId coordinatorId() {
@@ -78,8 +86,8 @@ class DispatchConfiguration {
     }
 
     @Bean
-    Cancellations cancellations(Redis redis, AssignmentPublisher assignments, SettleSettings settings, Clock clock) {
-        return new Cancellations(redis, assignments, settings.taskRetention(), clock);
+    Cancellations cancellations(Redis redis, AssignmentPublisher assignments, Clock clock) {
+        return new Cancellations(redis, assignments, taskRetention, clock);
     }
 
     @Bean(destroyMethod = "")
@@ -97,7 +105,6 @@ class DispatchConfiguration {
             AssignmentPublisher assignments,
             Registry registry,
             DispatchSettings settings,
-            SettleSettings settleSettings,
             ObjectProvider<ClusterControl> control,
             ObjectProvider<WantsExchange> wants,
             MeterRegistry meters,
@@ -120,7 +127,7 @@ class DispatchConfiguration {
                 queue,
                 sizes,
                 taskStates,
-                new Reservations(redis, id.text(), settleSettings.taskRetention()),
+                new Reservations(redis, id.text(), taskRetention),
                 assignments,
                 new LaneEffects.Announcements(
                         report -> control.getObject().report(report),

@@ -1,6 +1,6 @@
 package io.aitbc.coordinator.dispatch;
 
-import io.aitbc.coordinator.intake.DeadLetters;
+import io.aitbc.coordinator.deadletter.DeadLetters;
 import io.aitbc.coordinator.intake.TaskRecords;
 import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.match.WaitingTask;

@@ -1,6 +1,7 @@
 package io.aitbc.coordinator.intake;
 
 import io.aitbc.contracts.Topics;
+import io.aitbc.coordinator.deadletter.DeadLetterArchive;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.kafka.LazyClient;
 import io.aitbc.coordinator.kafka.TopicSettings;
@@ -30,16 +31,6 @@ class IntakeConfiguration {
     @Bean
     TaskQueue taskQueue(Producer<String, byte[]> producer, Topics topics) {
         return new TaskQueue(producer, topics);
-    }
-
-    @Bean
-    DeadLetters deadLetters(Producer<String, byte[]> producer, Topics topics, MeterRegistry meters) {
-        return new DeadLetters(producer, topics, meters);
-    }
-
-    @Bean
-    DeadLetterArchive deadLetterArchive(KafkaClients clients, Topics topics) {
-        return new DeadLetterArchive(clients, topics);
     }
 
     @Bean(destroyMethod = "")

@@ -1,7 +1,16 @@
 package io.aitbc.coordinator.live;
 
+import io.aitbc.coordinator.Coordinator;
+import io.aitbc.coordinator.dispatch.ClusterControl;
+import io.aitbc.coordinator.dispatch.CoordinatorId;
+import io.aitbc.coordinator.dispatch.LaneStatsReporter;
+import io.aitbc.coordinator.redis.Redis;
+import io.aitbc.coordinator.stats.ClusterFeed;
+import io.aitbc.coordinator.stats.ClusterStats;
 import jakarta.servlet.http.HttpServletRequest;
 import jakarta.servlet.http.HttpServletResponse;
+import java.time.Clock;
+import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
 import org.springframework.web.servlet.HandlerInterceptor;
 import org.springframework.web.servlet.config.annotation.InterceptorRegistry;
@@ -21,6 +30,18 @@ class LiveConfiguration implements WebSocketConfigurer, WebMvcConfigurer {
 
     LiveConfiguration(LiveSocket socket) {
         this.socket = socket;
+    }
+
+    @Bean
+    static ClusterFeed clusterFeed(
+            ClusterStats stats,
+            ClusterControl control,
+            LaneStatsReporter report,
+            Coordinator coordinator,
+            CoordinatorId coordinatorId,
+            Redis redis,
+            Clock clock) {
+        return new ClusterFeed(stats, control, report, coordinator::isStarted, coordinatorId, redis, clock);
     }
 
     @Override

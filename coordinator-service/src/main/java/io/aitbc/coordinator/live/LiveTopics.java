@@ -2,6 +2,7 @@ package io.aitbc.coordinator.live;
 
 import io.aitbc.contracts.Json;
 import io.aitbc.coordinator.background.PeriodicJob;
+import io.aitbc.coordinator.stats.ClusterFeed;
 import java.time.Clock;
 import java.time.Duration;
 import java.util.HashSet;

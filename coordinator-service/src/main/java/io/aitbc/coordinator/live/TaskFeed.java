@@ -1,9 +1,9 @@
 package io.aitbc.coordinator.live;
 
 import io.aitbc.contracts.Json;
-import io.aitbc.coordinator.api.TaskJson;
 import io.aitbc.coordinator.intake.TaskStates;
 import io.aitbc.coordinator.redis.Redis;
+import io.aitbc.coordinator.stats.TaskJson;
 import java.util.Collection;
 import java.util.HashMap;
 import java.util.HashSet;

@@ -7,7 +7,7 @@ import io.aitbc.coordinator.agent.HealthPolicy;
 import io.aitbc.coordinator.background.BackgroundService;
 import io.aitbc.coordinator.background.RateLimiter;
 import io.aitbc.coordinator.background.ThrottledWarning;
-import io.aitbc.coordinator.intake.DeadLetters;
+import io.aitbc.coordinator.deadletter.DeadLetters;
 import io.aitbc.coordinator.kafka.ConsumerLoop;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.kafka.SharedTopics;

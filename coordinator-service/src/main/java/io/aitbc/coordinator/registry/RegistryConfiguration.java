@@ -1,7 +1,7 @@
 package io.aitbc.coordinator.registry;
 
 import io.aitbc.contracts.Topics;
-import io.aitbc.coordinator.intake.DeadLetters;
+import io.aitbc.coordinator.deadletter.DeadLetters;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.kafka.SharedTopics;
 import io.aitbc.coordinator.kafka.TopicCatalog;

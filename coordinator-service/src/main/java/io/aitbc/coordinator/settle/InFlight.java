@@ -5,7 +5,7 @@ import io.aitbc.contracts.Cancellation;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.TaskResult;
 import io.aitbc.contracts.Topics;
-import io.aitbc.coordinator.intake.DeadLetters;
+import io.aitbc.coordinator.deadletter.DeadLetters;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.kafka.TopicHistory;
 import java.nio.charset.StandardCharsets;

@@ -4,7 +4,7 @@ import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Task;
 import io.aitbc.contracts.Topics;
-import io.aitbc.coordinator.intake.DeadLetters;
+import io.aitbc.coordinator.deadletter.DeadLetters;
 import io.aitbc.coordinator.intake.TaskArchive;
 import io.aitbc.coordinator.intake.TaskQueue;
 import io.aitbc.coordinator.match.Position;

@@ -1,7 +1,7 @@
 package io.aitbc.coordinator.settle;
 
 import io.aitbc.contracts.Topics;
-import io.aitbc.coordinator.intake.DeadLetters;
+import io.aitbc.coordinator.deadletter.DeadLetters;
 import io.aitbc.coordinator.intake.TaskArchive;
 import io.aitbc.coordinator.intake.TaskQueue;
 import io.aitbc.coordinator.kafka.KafkaClients;

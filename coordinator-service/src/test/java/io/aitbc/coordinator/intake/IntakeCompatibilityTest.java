@@ -10,6 +10,8 @@ import io.aitbc.contracts.Requirements;
 import io.aitbc.contracts.Task;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.Samples;
+import io.aitbc.coordinator.deadletter.DeadLetterArchive;
+import io.aitbc.coordinator.deadletter.DeadLetters;
 import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.match.WaitingTask;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;

@@ -10,7 +10,7 @@ import io.aitbc.contracts.Task;
 import io.aitbc.contracts.TaskResult;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.assign.Reservations;
-import io.aitbc.coordinator.intake.DeadLetters;
+import io.aitbc.coordinator.deadletter.DeadLetters;
 import io.aitbc.coordinator.intake.QueueSizes;
 import io.aitbc.coordinator.intake.TaskArchive;
 import io.aitbc.coordinator.intake.TaskQueue;

@@ -1,4 +1,4 @@
-package io.aitbc.coordinator.api;
+package io.aitbc.coordinator.stats;
 
 import io.aitbc.contracts.Json;
 import io.aitbc.coordinator.intake.TaskStates;
@@ -44,7 +44,7 @@ public final class TaskJson {
     }
 
     /** The deadline of the current attempt, extended by progress reports; empty while no agent has the task. */
-    static Optional<String> deadline(Map<String, String> state) {
+    public static Optional<String> deadline(Map<String, String> state) {
         String noted = state.get("deadline");
         if (noted == null || !"assigned".equals(state.get("status"))) {
             return Optional.empty();

@@ -1,4 +1,4 @@
-package io.aitbc.coordinator.intake;
+package io.aitbc.coordinator.deadletter;
 
 import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.DeadLetterHeaders;

@@ -1,4 +1,4 @@
-package io.aitbc.coordinator.intake;
+package io.aitbc.coordinator.deadletter;
 
 import io.aitbc.contracts.DeadLetterHeaders;
 import io.aitbc.contracts.Topics;

@@ -1,11 +1,9 @@
-package io.aitbc.coordinator.live;
+package io.aitbc.coordinator.stats;
 
 import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.annotation.JsonUnwrapped;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
-import io.aitbc.coordinator.Coordinator;
-import io.aitbc.coordinator.api.ClusterStats;
 import io.aitbc.coordinator.dispatch.ClusterControl;
 import io.aitbc.coordinator.dispatch.CoordinatorId;
 import io.aitbc.coordinator.dispatch.LaneStats;
@@ -21,15 +19,14 @@ import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ExecutionException;
+import java.util.function.BooleanSupplier;
 import org.jspecify.annotations.Nullable;
-import org.springframework.stereotype.Component;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
 /**
  * A recent snapshot of the whole cluster, and its history over the last quarter of an hour. One thread updates it; any thread may read it.
  */
-@Component
 public final class ClusterFeed {
     private static final Duration HISTORY_INTERVAL = Duration.ofSeconds(5);
     private static final int MAX_HISTORY_POINTS = 180;
@@ -38,7 +35,7 @@ public final class ClusterFeed {
     private final ClusterStats clusterStats;
     private final ClusterControl control;
     private final LaneStatsReporter report;
-    private final Coordinator coordinator;
+    private final BooleanSupplier started;
     private final String coordinatorId;
     private final Redis redis;
     private final Clock clock;
@@ -49,11 +46,12 @@ public final class ClusterFeed {
     private volatile @Nullable Boolean kafkaAnswers;
     private volatile @Nullable Boolean redisAnswers;
 
-    ClusterFeed(
+    /** @param started whether Kafka and Redis are available and all threads run */
+    public ClusterFeed(
             ClusterStats clusterStats,
             ClusterControl control,
             LaneStatsReporter report,
-            Coordinator coordinator,
+            BooleanSupplier started,
             CoordinatorId coordinatorId,
             Redis redis,
             Clock clock) {
@@ -61,7 +59,7 @@ public final class ClusterFeed {
         this.clusterStats = clusterStats;
         this.control = control;
         this.report = report;
-        this.coordinator = coordinator;
+        this.started = started;
         this.coordinatorId = coordinatorId.text();
         this.clock = clock;
     }
@@ -100,8 +98,8 @@ public final class ClusterFeed {
         return redisAnswers;
     }
 
-    boolean isStarted() {
-        return coordinator.isStarted();
+    public boolean isStarted() {
+        return started.getAsBoolean();
     }
 
     /** The latest snapshot, however old. */
@@ -115,7 +113,7 @@ public final class ClusterFeed {
      * @param watched whether anybody subscribes, so that one is due every second
      * @return whether there is a new snapshot
      */
-    boolean refresh(boolean watched) throws InterruptedException {
+    public boolean refresh(boolean watched) throws InterruptedException {
         Instant now = clock.instant();
         // The next point lies too far ahead if the clock was set back.
         boolean due = !now.isBefore(nextPoint) || now.plus(HISTORY_INTERVAL).isBefore(nextPoint);
@@ -181,7 +179,7 @@ public final class ClusterFeed {
     private Map<Priority, @Nullable Long> sizes() throws InterruptedException {
         try {
             Map<Priority, @Nullable Long> sizes = clusterStats.queueSizes();
-            kafkaAnswers = !coordinator.isStarted() || isKafkaWritable();
+            kafkaAnswers = !started.getAsBoolean() || isKafkaWritable();
             return sizes;
         } catch (RuntimeException e) {
             kafkaAnswers = false;
@@ -210,11 +208,11 @@ public final class ClusterFeed {
         }
     }
 
-    JsonNode queues() {
+    public JsonNode queues() {
         return Json.object().set("queues", Json.tree(newest.queues()));
     }
 
-    JsonNode stats() {
+    public JsonNode stats() {
         ObjectNode stats = Json.object();
         ObjectNode tasks = (ObjectNode) Json.tree(newest.tasks());
         // One entry per agent: available in the topic of agents.
@@ -226,13 +224,13 @@ public final class ClusterFeed {
         return stats;
     }
 
-    JsonNode history() {
+    public JsonNode history() {
         return history(points);
     }
 
     /** The points added by the last snapshot; null if it added none. */
     @Nullable
-    JsonNode latestHistory() {
+    public JsonNode latestHistory() {
         return historyExtended ? history(List.of(points.getLast())) : null;
     }
 

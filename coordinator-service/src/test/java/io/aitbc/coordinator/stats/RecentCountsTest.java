@@ -1,4 +1,4 @@
-package io.aitbc.coordinator.api;
+package io.aitbc.coordinator.stats;
 
 import static org.assertj.core.api.Assertions.assertThat;
 

@@ -1,4 +1,4 @@
-package io.aitbc.coordinator.api;
+package io.aitbc.coordinator.stats;
 
 import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
@@ -119,7 +119,7 @@ public final class ClusterStats {
             @JsonProperty("held_back_by") @Nullable String heldBackBy) {}
 
     /** @param unknownHeartbeats number of heartbeats ignored because their agents were not registered */
-    record Agents(
+    public record Agents(
             @JsonProperty("total_agents") int total,
             @JsonProperty("active_agents") long active,
             @JsonProperty("status_counts") Map<String, Long> statusCounts,
@@ -147,7 +147,7 @@ public final class ClusterStats {
                 withQueueSizes ? sizes.read() : null);
     }
 
-    Balance balance() {
+    public Balance balance() {
         Map<String, String> counted = redis.sync().hgetall(Keys.TASK_STATS);
         return balance(counted, recently(counted));
     }
@@ -179,7 +179,7 @@ public final class ClusterStats {
         return queues;
     }
 
-    Agents agents() {
+    public Agents agents() {
         List<Agent> all = registry.all();
         Map<String, Long> byStatus = counts(all, agent -> List.of(agent.status().wireName()));
         Map<String, Long> services = counts(all, agent -> agent.registration().services());
