@@ -6,8 +6,8 @@ import java.util.function.Supplier;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 
-/** Every table, one after the other. */
-@Command(name = "all", description = "All that is measured, as it is by default; takes the better part of two hours.")
+/** Runs all benchmarks, one after another. */
+@Command(name = "all", description = "Run all benchmarks with their defaults; takes about two hours.")
 final class AllBenchmark extends Benchmark {
     private static final List<Supplier<Benchmark>> ALL = List.of(
             ThroughputBenchmark::new,
@@ -29,7 +29,7 @@ final class AllBenchmark extends Benchmark {
             new CommandLine(benchmark).parseArgs();
             System.out.println(new CommandLine(benchmark).getCommandName());
             List<Report> some = benchmark.measure();
-            // It takes long enough for something to come in between.
+            // Printed at once: a later benchmark may fail.
             Report.printAll(some);
             reports.addAll(some);
             write(reports);

@@ -26,11 +26,11 @@ import org.apache.kafka.common.serialization.StringDeserializer;
 import org.apache.kafka.common.serialization.StringSerializer;
 
 /**
- * Many agents in one process, who do nothing and report it, as cheaply as that can be done: what is measured is what stands between
- * those who submit and them. The same for both sides, so nothing is read of what an assignment says but its key.
+ * Many agents in one process that complete each task at once, as cheaply as possible: the benchmark measures what is between submitters
+ * and agents. Both sides use the same agents, so these read nothing of an assignment but its key.
  */
 final class BareAgents implements AutoCloseable {
-    /** Of the best agent; the others have less and less. */
+    /** Memory of the best agent; the others have less and less. */
     static final int MAX_MEMORY = 1_000;
 
     private static final Duration HEARTBEAT_EVERY = Duration.ofSeconds(20);

@@ -7,13 +7,13 @@ import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
-/** Something that is measured, alone or with all others. */
+/** A benchmark, run alone or with all others. */
 @Command(mixinStandardHelpOptions = true)
 abstract class Benchmark implements Callable<Integer> {
-    @Option(names = "--json", description = "A file for the tables as JSON; pictures stand beside it")
+    @Option(names = "--json", description = "File for the tables as JSON; charts are written beside it")
     private @Nullable Path json;
 
-    /** Takes minutes. */
+    /** Runs the benchmark, which takes minutes. */
     abstract List<Report> measure();
 
     @Override

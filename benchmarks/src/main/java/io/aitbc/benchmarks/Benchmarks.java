@@ -8,11 +8,11 @@ import java.util.concurrent.CountDownLatch;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 
-/** The command line. Broker, coordinator and the raw comparison run in processes of their own, started from the same jar. */
+/** The command line. Broker, coordinator and raw comparison run in processes of their own, started from the same jar. */
 @Command(
         name = "benchmarks",
         mixinStandardHelpOptions = true,
-        description = "Measures what things cost on this machine, beside the raw limit.",
+        description = "Measures costs on this machine, compared with the raw limit.",
         subcommands = {
             RegistryBenchmark.class,
             StrategyBenchmark.class,

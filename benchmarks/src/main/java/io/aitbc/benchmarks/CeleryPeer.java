@@ -5,7 +5,7 @@ import io.aitbc.localstack.LocalStack;
 import java.nio.file.Path;
 import java.util.List;
 
-/** Celery on a Redis of its own; prefork, one process for each core, as it does by default. */
+/** Celery on a Redis of its own; prefork with one process per core, its default. */
 final class CeleryPeer implements Peer {
     private static final String SUBMITTER = "celery_submit.py";
 

@@ -16,9 +16,9 @@ import java.util.function.Function;
 import java.util.stream.Stream;
 import tools.jackson.databind.JsonNode;
 
-/** A process with a role in a benchmark. It is told what to do in lines, and answers each with a line of JSON. */
+/** A process with a role in a benchmark. It reads commands line by line, and answers each with a line of JSON. */
 final class ChildProcess implements AutoCloseable {
-    /** Other lines are what libraries have to say. */
+    /** Prefix of answers; other lines are output of libraries. */
     private static final String ANSWER = "> ";
 
     private static final String END = "";
@@ -47,7 +47,7 @@ final class ChildProcess implements AutoCloseable {
         listening.start();
     }
 
-    /** All the time: whoever is not read comes to a standstill when there is no more room for what it says. */
+    /** Reads continuously: a process whose output is not read blocks once the pipe is full. */
     private void readAnswers() {
         try (BufferedReader said = process.inputReader()) {
             for (String line = said.readLine(); line != null; line = said.readLine()) {
@@ -58,12 +58,12 @@ final class ChildProcess implements AutoCloseable {
                 }
             }
         } catch (IOException e) {
-            System.err.println(role + " is not heard any more: " + e);
+            System.err.println(role + " can no longer be read: " + e);
         }
         answers.add(END);
     }
 
-    /** What a player does with the lines that it is given, until there are no more. */
+    /** Runs the child's side: answers each command on standard input until it ends. */
     static void listen(Function<List<String>, Object> play) throws IOException {
         BufferedReader orders = new BufferedReader(new InputStreamReader(System.in));
         for (String line = orders.readLine(); line != null; line = orders.readLine()) {

@@ -24,10 +24,10 @@ import java.util.function.BooleanSupplier;
 import java.util.stream.Stream;
 import tools.jackson.databind.JsonNode;
 
-/** A broker, a Redis and a coordinator, each a process of its own, on free ports of the loopback interface, with data that is deleted. */
+/** A broker, a Redis and a coordinator, each a process of its own, on free loopback ports. Their data is deleted at the end. */
 final class Cluster implements AutoCloseable {
     private static final HttpClient HTTP = HttpClient.newHttpClient();
-    /** What a heap takes of the machine while it grows would be counted as the work's. */
+    /** Heaps are allocated in advance: their growth would count as cost of the work. */
     private static final List<String> COORDINATOR = List.of("-Xms2g", "-Xmx2g", "-XX:+AlwaysPreTouch");
 
     private static final List<String> BROKER = List.of("-Xms1g", "-Xmx4g", "-XX:+AlwaysPreTouch");
@@ -70,7 +70,7 @@ final class Cluster implements AutoCloseable {
                 () -> restPorts.stream().allMatch(this::isHealthy));
     }
 
-    /** With the server that is installed, or the slower one that comes with the local stack. */
+    /** Starts the installed Redis server, or the slower one of the local stack. */
     static LocalRedis redis(Path folder, int port) {
         return installedRedis()
                 .map(executable -> LocalRedis.start(folder, port, executable))
@@ -106,12 +106,12 @@ final class Cluster implements AutoCloseable {
         return redis.url();
     }
 
-    /** The folder for whatever belongs to this run. */
+    /** The folder for files of this run. */
     Path folder() {
         return folder;
     }
 
-    /** Processor time that the coordinator has used. */
+    /** Processor time used by all coordinators. */
     Duration coordinatorCpu() {
         return coordinators.stream().map(one -> cpu(one.toHandle())).reduce(Duration.ZERO, Duration::plus);
     }
@@ -128,12 +128,12 @@ final class Cluster implements AutoCloseable {
         return process.info().totalCpuDuration().orElseThrow();
     }
 
-    /** What is alive on the first coordinator's heap, after a full collection. */
+    /** Live heap of the first coordinator after a full collection. */
     long coordinatorHeapBytes() {
         return JavaProcess.liveHeapBytes(coordinators.get(0).pid());
     }
 
-    /** Where the first coordinator answers. */
+    /** Base URL of the first coordinator. */
     String restUrl() {
         return "http://127.0.0.1:" + restPorts.get(0);
     }
@@ -175,7 +175,7 @@ final class Cluster implements AutoCloseable {
         return send(port, "GET", "/health", "").isPresent();
     }
 
-    /** Another process from the same jar or class path. */
+    /** Starts another process from the same jar or class path. */
     static Process java(String... arguments) throws IOException {
         return quiet(javaBuilder(arguments));
     }
@@ -198,13 +198,13 @@ final class Cluster implements AutoCloseable {
         long end = System.nanoTime() + atMost.toNanos();
         while (!condition.getAsBoolean()) {
             if (System.nanoTime() > end) {
-                throw new IllegalStateException("waited in vain for " + what);
+                throw new IllegalStateException("timed out waiting for " + what);
             }
             pause(Duration.ofMillis(5));
         }
     }
 
-    /** Lets time pass while something is measured. */
+    /** Sleeps while a measurement runs. */
     static void pause(Duration duration) {
         try {
             TimeUnit.NANOSECONDS.sleep(duration.toNanos());

@@ -2,7 +2,7 @@ package io.aitbc.benchmarks;
 
 import java.util.List;
 
-/** What this is all about. */
+/** The coordinator itself. */
 final class CoordinatorPeer implements Peer {
     private final Cluster cluster = new Cluster();
     private final CoordinatorSide side;

@@ -33,13 +33,13 @@ final class CoordinatorSide extends Side {
         Cluster.await("all agents", Duration.ofMinutes(10), () -> redis.sync().scard("agents:active") == agentCount);
     }
 
-    /** From now on agents do what they are given. */
+    /** Lets agents complete their tasks from now on. */
     CoordinatorSide working() {
         agents.ask("work");
         return this;
     }
 
-    /** From now on agents do nothing with what they are given. */
+    /** Lets agents hold their tasks without completing them from now on. */
     void resting() {
         agents.ask("rest");
     }
@@ -69,21 +69,21 @@ final class CoordinatorSide extends Side {
         queues("pause");
     }
 
-    /** Lets tasks wait until there are so many. */
+    /** Awaits a backlog of this size. */
     void fill(String run, int count) {
         pause();
         Cluster.pause(Duration.ofSeconds(3));
         fillBacklog(new Submitter.Order(run, (int) (count - waiting("low")), 0, "low", 0));
-        // What agents had before is settled by now, and does not count.
+        // Tasks held before are settled by now, and do not count.
         reset();
     }
 
-    /** How many tasks of a priority wait. */
+    /** The backlog of a priority. */
     long waiting(String priority) {
         return cluster.get("/tasks/queues").path("queue_sizes").path(priority).asLong();
     }
 
-    /** Lets what waits go until so many are settled. */
+    /** Drains the backlog until this many tasks are settled. */
     void release(int count) {
         resume();
         awaitSettled(count);
@@ -100,7 +100,7 @@ final class CoordinatorSide extends Side {
         }
     }
 
-    /** The time at which a batch of results was settled is taken before Redis is asked to, so one round trip of it is not counted. */
+    /** The settling time of a batch of results is taken before the call to Redis, so one round trip to Redis is not counted. */
     @Override
     Histogram untilSettled(String run) {
         Histogram latencies = Timestamps.histogram();

@@ -9,8 +9,8 @@ import java.util.concurrent.CompletableFuture;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 
 /**
- * The least that keeps a task from being given out twice, by whatever survives a crash: a word in Redis before it is given out, another
- * when it is done, for a batch in one call. No capacity, no deadline, nothing that anybody could ask for.
+ * The minimum that prevents a second assignment of a task after a crash: one write to Redis before a task is assigned and one when it is
+ * done, each for a batch in one call. No capacity, no deadline, no query.
  */
 final class Fence implements AutoCloseable {
     private static final String GRANT =

@@ -11,17 +11,16 @@ import java.util.function.IntConsumer;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
-/** What a task costs when there is more of something. */
+/** Cost per task as one dimension grows. */
 @Command(
         name = "growth",
-        description =
-                "What a task costs with more that waits, more that is blocked, more requirements, more coordinators.")
+        description = "Cost per task by backlog, blocked tasks, requirements, agents and coordinators.")
 final class GrowthBenchmark extends Benchmark {
     private static final int AGENTS = 100;
     private static final int CAPACITY = 100;
     private static final int WARM_UP = 300_000;
 
-    /** More of what. */
+    /** The dimensions. */
     private enum Curves {
         AGENTS,
         BACKLOG,
@@ -30,28 +29,40 @@ final class GrowthBenchmark extends Benchmark {
         COORDINATORS
     }
 
-    @Option(names = "--curves", split = ",", description = "Which: ${COMPLETION-CANDIDATES}; all by default")
+    @Option(names = "--curves", split = ",", description = "Dimensions: ${COMPLETION-CANDIDATES}; all by default")
     private Set<Curves> curves = EnumSet.allOf(Curves.class);
 
-    @Option(names = "--agents", split = ",", defaultValue = "10,100,1000,5000", description = "How many")
+    @Option(names = "--agents", split = ",", defaultValue = "10,100,1000,5000", description = "Numbers of agents")
     private List<Integer> agents = List.of();
 
-    @Option(names = "--backlogs", split = ",", defaultValue = "1000,10000,100000,1000000", description = "That wait")
+    @Option(
+            names = "--backlogs",
+            split = ",",
+            defaultValue = "1000,10000,100000,1000000",
+            description = "Numbers of waiting tasks")
     private List<Integer> backlogs = List.of();
 
-    @Option(names = "--groups", split = ",", defaultValue = "1,100,1000", description = "Different requirements")
+    @Option(
+            names = "--groups",
+            split = ",",
+            defaultValue = "1,100,1000",
+            description = "Numbers of different requirements")
     private List<Integer> groups = List.of();
 
-    @Option(names = "--blocked", split = ",", defaultValue = "0,20000,200000", description = "That no agent can take")
+    @Option(
+            names = "--blocked",
+            split = ",",
+            defaultValue = "0,20000,200000",
+            description = "Numbers of tasks that no agent can take")
     private List<Integer> blocked = List.of();
 
-    @Option(names = "--coordinators", split = ",", defaultValue = "1,2", description = "How many")
+    @Option(names = "--coordinators", split = ",", defaultValue = "1,2", description = "Numbers of coordinators")
     private List<Integer> coordinators = List.of();
 
-    @Option(names = "--tasks", defaultValue = "60000", description = "How many are measured each time")
+    @Option(names = "--tasks", defaultValue = "60000", description = "Tasks per measurement")
     private int tasks;
 
-    @Option(names = "--times", defaultValue = "5", description = "How often")
+    @Option(names = "--times", defaultValue = "5", description = "Measurements per value")
     private int times;
 
     @Override
@@ -106,7 +117,7 @@ final class GrowthBenchmark extends Benchmark {
         return curve.report;
     }
 
-    /** Until what is new has been read and noted, which is no cost of what is measured. */
+    /** Awaits that new tasks have been read and recorded, which is not part of the measurement. */
     private static void awaitQuiet(CoordinatorSide side) {
         long before;
         do {
@@ -127,7 +138,7 @@ final class GrowthBenchmark extends Benchmark {
         return curve.report;
     }
 
-    /** What it costs to bring some tasks through while so many others wait all the time. */
+    /** Cost of tasks that pass a constant backlog. */
     private Report byBacklog() {
         Curve curve = new Curve("Growth by backlog", "tasks that wait");
         return onOneCluster(curve, side -> {
@@ -160,7 +171,7 @@ final class GrowthBenchmark extends Benchmark {
         final Report report;
 
         Curve(String title, String across) {
-            report = new Report(title, across, "tasks/s", "coordinator and Redis, processor µs/task");
+            report = new Report(title, across, "tasks/s", "coordinator and Redis, CPU µs/task");
             report.axes(across, "processor µs per task");
         }
 
@@ -168,7 +179,7 @@ final class GrowthBenchmark extends Benchmark {
             measure(at, side, count, times, i -> {}, run);
         }
 
-        /** @param before what is not measured, each time */
+        /** @param before preparation of each run, not measured */
         void measure(int at, CoordinatorSide side, double count, int times, IntConsumer before, IntConsumer run) {
             List<Double> us = new ArrayList<>();
             List<Double> rates = new ArrayList<>();

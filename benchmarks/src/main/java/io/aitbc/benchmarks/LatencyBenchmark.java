@@ -6,42 +6,39 @@ import org.HdrHistogram.Histogram;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
-/** How soon a task is in an agent's hands, and settled, at a steady rate. */
+/** Time until a task is assigned, and until it is settled, at a constant rate. */
 @Command(
         name = "latency",
-        description = "Time from when a task was to be submitted until an agent has it, and until it is settled.")
+        description = "Time from the scheduled submission of a task until its agent has it, and until it is settled.")
 final class LatencyBenchmark extends Benchmark {
     @Option(names = "--rates", split = ",", defaultValue = "100,1000,5000", description = "Tasks per second")
     private List<Integer> rates = List.of();
 
-    @Option(names = "--agents", defaultValue = "100", description = "How many agents")
+    @Option(names = "--agents", defaultValue = "100", description = "Number of agents")
     private int agents;
 
-    @Option(names = "--seconds", defaultValue = "10", description = "How long each time")
+    @Option(names = "--seconds", defaultValue = "10", description = "Seconds per measurement")
     private int seconds;
 
-    @Option(
-            names = "--times",
-            defaultValue = "5",
-            description = "How often, each side in turn; all together are counted")
+    @Option(names = "--times", defaultValue = "5", description = "Repetitions, the sides in turn; all samples count")
     private int times;
 
-    @Option(names = "--warm-up", defaultValue = "200000", description = "How many tasks before")
+    @Option(names = "--warm-up", defaultValue = "200000", description = "Tasks before the first measurement")
     private int warmUp;
 
     @Override
     List<Report> measure() {
         Report report = new Report(
-                        "Latency in ms, from when a task was to be submitted, whatever was late; " + agents + " agents",
+                        "Latency in ms, from the scheduled submission; " + agents + " agents",
                         "tasks/s",
                         "side",
-                        "in an agent's hands: p50",
+                        "assigned: p50",
                         "p99",
                         "p99.9",
                         "settled: p50",
                         "p99",
                         "p99.9")
-                .bars("ms until it is in an agent's hands", 2, 3, 4);
+                .bars("ms until the agent has it", 2, 3, 4);
         try (Cluster cluster = new Cluster();
                 CoordinatorSide coordinator = new CoordinatorSide(cluster, agents, 100).working();
                 RawSide raw = RawSide.bare(cluster, agents)) {

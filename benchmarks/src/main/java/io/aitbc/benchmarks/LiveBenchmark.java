@@ -8,38 +8,38 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 import tools.jackson.databind.JsonNode;
 
-/** What it costs a coordinator that many look at what changes. */
-@Command(name = "live", description = "What clients of live updates cost, and how old is what they hear.")
+/** Cost of live updates with many clients. */
+@Command(name = "live", description = "Cost of live updates per client, and the age of a message on arrival.")
 final class LiveBenchmark extends Benchmark {
-    @Option(names = "--agents", defaultValue = "5000", description = "How many agents there are")
+    @Option(names = "--agents", defaultValue = "5000", description = "Number of agents")
     private int agents;
 
-    @Option(names = "--clients", split = ",", defaultValue = "0,500", description = "How many listen")
+    @Option(names = "--clients", split = ",", defaultValue = "0,500", description = "Numbers of clients")
     private List<Integer> clients = List.of();
 
     @Option(
             names = "--topics",
             split = ";",
             defaultValue = "queues,stats;agents",
-            description = "To what, with ; between")
+            description = "Subscribed topics, sets separated by ;")
     private List<String> topics = List.of();
 
-    @Option(names = "--rate", defaultValue = "200", description = "Tasks a second meanwhile")
+    @Option(names = "--rate", defaultValue = "200", description = "Tasks per second during the measurement")
     private int rate;
 
-    @Option(names = "--seconds", defaultValue = "20", description = "How long each time")
+    @Option(names = "--seconds", defaultValue = "20", description = "Seconds per measurement")
     private int seconds;
 
     @Override
     List<Report> measure() {
         Report report = new Report(
-                "Live updates: " + agents + " agents, " + rate + " tasks/s meanwhile",
+                "Live updates: " + agents + " agents, " + rate + " tasks/s",
                 "topics",
                 "clients",
                 "coordinator, share of a core",
-                "messages/s to each",
-                "kB/s to each",
-                "age when heard: p50, ms",
+                "messages/s per client",
+                "kB/s per client",
+                "age on arrival: p50, ms",
                 "p99, ms");
         try (Cluster cluster = new Cluster();
                 CoordinatorSide side = new CoordinatorSide(cluster, agents, 2).working();
@@ -49,7 +49,7 @@ final class LiveBenchmark extends Benchmark {
             for (String topic : topics) {
                 for (int count : clients) {
                     watchers.ask("watch", count, topic);
-                    // The first message is the whole of everything.
+                    // The first message is the full snapshot.
                     Cluster.pause(Duration.ofSeconds(5));
                     measure(report, cluster, side, watchers, topic, count);
                     watchers.ask("leave");

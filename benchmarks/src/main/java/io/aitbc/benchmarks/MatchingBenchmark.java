@@ -17,16 +17,16 @@ import org.openjdk.jmh.runner.options.VerboseMode;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
-/** The matching core alone, with JMH: placements on one core, and what they allocate. */
+/** The matching core alone, with JMH: placements on one core, and their allocations. */
 @Command(name = "matching", description = "Placements per second on one core, by strategy and number of agents.")
 final class MatchingBenchmark extends Benchmark {
-    @Option(names = "--agents", split = ",", defaultValue = "10,100,1000,10000", description = "How many agents")
+    @Option(names = "--agents", split = ",", defaultValue = "10,100,1000,10000", description = "Numbers of agents")
     private List<Integer> sizes = List.of();
 
-    @Option(names = "--strategies", split = ",", description = "Which; all by default")
+    @Option(names = "--strategies", split = ",", description = "Strategies; all by default")
     private List<LoadBalancingStrategy> strategies = Arrays.asList(LoadBalancingStrategy.values());
 
-    @Option(names = "--times", defaultValue = "5", description = "Measurements of a second each")
+    @Option(names = "--times", defaultValue = "5", description = "Measurements of one second each")
     private int times;
 
     @Override
@@ -35,8 +35,7 @@ final class MatchingBenchmark extends Benchmark {
         sizes.forEach(size -> columns.add(size + " agents: ns, bytes"));
         sizes.forEach(size -> columns.add("placements/s, " + size + " agents"));
         Report report = new Report(
-                "Matching: one task that comes, is placed and answered, and frees its agent (JMH)",
-                columns.toArray(String[]::new));
+                "Matching: arrival, placement, answer and release of one task (JMH)", columns.toArray(String[]::new));
         report.axes("agents", "ns");
         for (LoadBalancingStrategy strategy : strategies) {
             List<Object> row = new ArrayList<>(List.of(strategy.wireName()));
@@ -64,7 +63,7 @@ final class MatchingBenchmark extends Benchmark {
     }
 
     private Report messages() {
-        Report report = new Report("Messages of 250 bytes, as they are read and written (JMH)", "what", "ns", "bytes");
+        Report report = new Report("Reading and writing messages of 250 bytes (JMH)", "what", "ns", "bytes");
         for (RunResult result : run(new OptionsBuilder().include(Messages.class.getName()))) {
             report.row(
                     result.getPrimaryResult().getLabel(),
@@ -80,7 +79,7 @@ final class MatchingBenchmark extends Benchmark {
 
     private Collection<RunResult> run(ChainedOptionsBuilder what) {
         try {
-            // Not forked: a jar that holds jars is no class path for another JVM. Each strategy has its own profile
+            // Not forked: a nested jar is no class path for another JVM. Each strategy has its own profile
             // anyway.
             return new Runner(what.addProfiler(GCProfiler.class)
                             .forks(0)

@@ -2,11 +2,11 @@ package io.aitbc.benchmarks;
 
 import java.util.List;
 
-/** The middle of some measurements. */
+/** Median of measurements. */
 final class Medians {
     private Medians() {}
 
-    /** Of an even number the higher of the two in the middle. */
+    /** Returns the median; the upper one for an even number. */
     static double of(List<Double> values) {
         return values.stream().sorted().toList().get(values.size() / 2);
     }

@@ -9,16 +9,16 @@ import java.util.stream.Stream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
-/** What a task of 250 bytes takes in memory while it waits, while an agent has it, and once it is done. */
+/** Memory of a 250-byte task while it waits, while it is in flight, and once it has ended. */
 @Command(name = "memory", description = "Bytes per waiting, in-flight and finished task, in coordinator and Redis.")
 final class MemoryBenchmark extends Benchmark {
     private static final int AGENTS = 100;
     private static final Duration TIMEOUT = Duration.ofMinutes(5);
 
-    @Option(names = "--tasks", defaultValue = "100000", description = "How many")
+    @Option(names = "--tasks", defaultValue = "100000", description = "Number of tasks")
     private int tasks;
 
-    @Option(names = "--times", defaultValue = "5", description = "How often")
+    @Option(names = "--times", defaultValue = "5", description = "Repetitions")
     private int times;
 
     @Override
@@ -28,7 +28,7 @@ final class MemoryBenchmark extends Benchmark {
         List<Usage> finished = new ArrayList<>();
         try (Cluster cluster = new Cluster();
                 CoordinatorSide side = new CoordinatorSide(cluster, AGENTS, tasks / AGENTS).working()) {
-            // What is made once, with the first tasks, belongs to none.
+            // One-time allocations of the first tasks do not count.
             side.flood("warm", tasks, 0);
             for (int i = 0; i < times; i++) {
                 side.resting();

@@ -9,15 +9,15 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 
-/** Something that brings tasks to agents, with its server and its agents, that one could take. */
+/** An alternative to the coordinator, with its server and agents. */
 interface Peer extends AutoCloseable {
-    /** Tasks per second, from the first that is submitted to the last that is done. */
+    /** Tasks per second, from the first submission to the last completion. */
     double flood(int tasks);
 
     @Override
     void close();
 
-    /** The last first, all of them, whichever of them fail. */
+    /** Closes all in reverse order, even if some fail. */
     static void closeAll(List<AutoCloseable> parts) {
         for (int i = parts.size() - 1; i >= 0; i--) {
             try {
@@ -28,7 +28,7 @@ interface Peer extends AutoCloseable {
         }
     }
 
-    /** What it prints. */
+    /** Runs a command and returns its output. */
     static String run(ProcessBuilder builder, Path folder) {
         try {
             Process process = builder.directory(folder.toFile())
@@ -46,7 +46,7 @@ interface Peer extends AutoCloseable {
         }
     }
 
-    /** One that goes on in the background, and says nothing. */
+    /** Starts a background process without output. */
     static Process start(ProcessBuilder builder) {
         try {
             return builder.redirectOutput(ProcessBuilder.Redirect.DISCARD)
@@ -57,7 +57,7 @@ interface Peer extends AutoCloseable {
         }
     }
 
-    /** With all that it has started. */
+    /** Ends a process and its descendants. */
     static void end(Process process) {
         List<ProcessHandle> all = new ArrayList<>(process.descendants().toList());
         process.destroy();
@@ -69,7 +69,7 @@ interface Peer extends AutoCloseable {
         all.forEach(ProcessHandle::destroy);
     }
 
-    /** A new folder with programs of ours. */
+    /** Creates a folder with our client programs. */
     static Path folderWith(String... programs) {
         try {
             Path folder = Files.createTempDirectory("peer");

@@ -13,37 +13,36 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
 /**
- * What else one could take, with the same number of tasks and agents, each with its usual durable settings, by small clients of ours. All
- * are there at once and take turns, so a machine with less than 16 GiB measures some of them at a time ({@code --whom}).
+ * Alternatives with the same number of tasks and agents, each with its usual durable settings, driven by small clients of ours. All run
+ * at once and take turns, so a machine with less than 16 GiB measures a few at a time ({@code --whom}).
  */
 @Command(
         name = "peers",
-        description = "Tasks per second, beside RabbitMQ, BullMQ and Celery; each needs to be installed.")
+        description = "Tasks per second, compared with RabbitMQ, BullMQ and Celery; each must be installed.")
 final class PeersBenchmark extends Benchmark {
-    /** How many agents may hold together. */
+    /** Capacity of all agents together. */
     private static final int IN_FLIGHT = 10_000;
 
-    @Option(names = "--tasks", defaultValue = "100000", description = "How many tasks each time; Celery gets a tenth")
+    @Option(names = "--tasks", defaultValue = "100000", description = "Tasks per measurement; a tenth for Celery")
     private int tasks;
 
-    @Option(names = "--agents", defaultValue = "100", description = "How many agents, or tasks done at once")
+    @Option(names = "--agents", defaultValue = "100", description = "Agents, or concurrent tasks")
     private int agents;
 
-    @Option(names = "--times", defaultValue = "5", description = "How often")
+    @Option(names = "--times", defaultValue = "5", description = "Repetitions")
     private int times;
 
     @Option(
             names = "--warm-up",
             defaultValue = "1300000",
-            description =
-                    "How many tasks come before, until the compilers have done what they do; in whole floods; Celery gets one flood")
+            description = "Tasks before the first measurement, for JIT compilation, in whole runs; one run for Celery")
     private int warmUp;
 
     @Option(
             names = "--whom",
             split = ",",
             defaultValue = "COORDINATOR,RABBITMQ,BULLMQ,CELERY",
-            description = "Who is measured: ${COMPLETION-CANDIDATES}")
+            description = "Peers: ${COMPLETION-CANDIDATES}")
     private Set<PeerKind> whom = Set.of();
 
     private enum PeerKind {
@@ -101,15 +100,15 @@ final class PeersBenchmark extends Benchmark {
             this.lacks = lacks;
         }
 
-        /** With the clients that make it work. */
+        /** Starts it with its clients. */
         abstract Peer start(int agents);
 
-        /** How many each time. */
+        /** Tasks per run. */
         int tasks(int ofOthers) {
             return ofOthers;
         }
 
-        /** How many floods come before. */
+        /** Runs before the first measurement. */
         int warmUp(int ofOthers) {
             return ofOthers;
         }
@@ -118,17 +117,17 @@ final class PeersBenchmark extends Benchmark {
     @Override
     List<Report> measure() {
         Report report = new Report(
-                        "Peers: tasks from submission to result, " + agents + " agents, in turns, median of " + times,
-                        "what",
+                        "Peers: tasks from submission to result, " + agents + " agents, in turn, median of " + times,
+                        "peer",
                         "tasks/s",
                         "share of the coordinator's",
-                        "each time",
-                        "what it lacks")
+                        "runs",
+                        "features it lacks")
                 .bars("tasks/s", 1);
         Map<PeerKind, Peer> peers = new EnumMap<>(PeerKind.class);
         Map<PeerKind, List<Double>> rates = new EnumMap<>(PeerKind.class);
         try {
-            // So that all are ready before the first is measured: what the machine does otherwise comes to all of them.
+            // All are ready before the first is measured, so that other load on the machine affects all of them.
             for (PeerKind one : whom) {
                 attempt(one, peers, report, () -> {
                     peers.put(one, one.start(agents));
@@ -158,7 +157,7 @@ final class PeersBenchmark extends Benchmark {
         }
     }
 
-    /** One that is not installed, or fails, is left out from then on. */
+    /** A peer that is not installed, or fails, is left out from then on. */
     private static void attempt(PeerKind one, Map<PeerKind, Peer> peers, Report report, Runnable action) {
         try {
             action.run();

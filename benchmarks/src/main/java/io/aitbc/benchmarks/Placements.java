@@ -36,8 +36,8 @@ import org.openjdk.jmh.annotations.Setup;
 import org.openjdk.jmh.annotations.State;
 
 /**
- * The matching core as a lane uses it: a batch of tasks comes to wait, is placed, the registry's answers come, and in the end the agents
- * are free again. Each is counted as one placement.
+ * The matching core as a lane uses it: a batch of tasks arrives and is placed, the registry answers, and the agents become free again. Each
+ * task counts as one placement.
  */
 @State(Scope.Thread)
 @BenchmarkMode(Mode.AverageTime)
@@ -57,7 +57,7 @@ public class Placements {
     private Matcher matcher;
     private List<WaitingTask> tasks;
 
-    /** What agents hold counts up by batches and down again, as it does when results come. */
+    /** Assignments per agent: counted up by batches, and down again as by results. */
     private final Map<String, Integer> held = new HashMap<>();
 
     @Setup
@@ -84,7 +84,7 @@ public class Placements {
         while (placed < BATCH) {
             List<Placement> placements = matcher.match(NOW.plusSeconds(1), BATCH - placed);
             if (placements.isEmpty()) {
-                throw new IllegalStateException("only " + placed + " were placed");
+                throw new IllegalStateException("only " + placed + " tasks were placed");
             }
             placed += placements.size();
             held.clear();

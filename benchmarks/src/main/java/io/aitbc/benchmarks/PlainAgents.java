@@ -24,13 +24,13 @@ import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.apache.kafka.common.serialization.StringSerializer;
 
-/** Agents that do nothing but take their time, all read by one thread. */
+/** Agents that wait for the duration of each task, all run by one thread. */
 final class PlainAgents implements AutoCloseable {
     /**
-     * What an agent is like.
+     * The traits of an agent.
      *
-     * @param takes how long it works on a task
-     * @param cpu what it says of its processor
+     * @param takes milliseconds per task
+     * @param cpu the CPU usage that it reports
      */
     record Traits(Registration registration, Duration takes, double cpu) {}
 
@@ -65,12 +65,12 @@ final class PlainAgents implements AutoCloseable {
         }
     }
 
-    /** Once their topics are there. */
+    /** Starts once the agents' topics exist. */
     void work() {
         reading.start();
     }
 
-    /** How many tasks each has done. */
+    /** Completed tasks by agent. */
     Map<String, Integer> counts() {
         return new TreeMap<>(counts);
     }

@@ -18,8 +18,8 @@ import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicLong;
 
 /**
- * Agents, and whoever submits, at RabbitMQ: a durable queue with five priorities, persistent messages, confirmed. An agent takes what
- * comes, sends its result to a durable queue, and acknowledges the task once the result is confirmed, as much as may be underway.
+ * Agents and submitters on RabbitMQ: a durable queue with five priorities, persistent messages, publisher confirms. An agent takes the next
+ * task, sends its result to a durable queue, and acknowledges the task once the result is confirmed, with many in flight.
  */
 final class RabbitAgents {
     private static final int PRIORITIES = 5;
@@ -37,7 +37,7 @@ final class RabbitAgents {
         return factory.newConnection();
     }
 
-    /** @param args the port, how many agents */
+    /** @param args the port and the number of agents */
     static void play(String[] args) throws IOException, TimeoutException {
         try (Connection connection = connect(args[0])) {
             try (Channel channel = connection.createChannel()) {

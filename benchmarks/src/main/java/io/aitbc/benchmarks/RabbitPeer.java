@@ -37,7 +37,7 @@ final class RabbitPeer implements Peer {
             Cluster.await("RabbitMQ", Duration.ofMinutes(1), () -> answers("" + port));
             ChildProcess workers = new ChildProcess("rabbit-agents", port, agents);
             parts.add(workers);
-            // They make the queues.
+            // They create the queues.
             workers.ask("ready");
             submitter = new ChildProcess("rabbit-submitter", port);
             parts.add(submitter);

@@ -15,16 +15,16 @@ import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.serialization.StringDeserializer;
 
 /**
- * What heartbeats cost at the least: bare clients that read the topic and put each value into a hash of its agent. No JSON, no
- * registry, no health, nobody told.
+ * The minimum cost of heartbeats: bare clients that read the topic and write each value to a hash of its agent. No JSON, registry, health or
+ * notification.
  */
 final class RawHeartbeats {
-    /** Where it leaves how much processor time it took, from the first record on. */
+    /** File for the processor time used since the first record. */
     static final String CPU_MS = "raw-cpu-ms";
 
     private RawHeartbeats() {}
 
-    /** Ends after so many records. */
+    /** Ends after this many records. */
     static void run(String bootstrapServers, String redisUrl, long count) {
         try (RedisClient client = RedisClient.create(redisUrl);
                 StatefulRedisConnection<String, String> redis = client.connect();

@@ -25,8 +25,8 @@ import org.apache.kafka.common.serialization.StringSerializer;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What Kafka alone allows: copies each record from the task topics to an agent's topic, the next in turn, and reads the results. No
- * registry, no choice, no fence, unless it is given one. Records grow to the size of an assignment, for that is what agents get.
+ * The limit of Kafka alone: copies each record from the task topics to an agent's topic, round robin, and reads the results. No registry and
+ * no choice; a fence only if one is given. Records grow to the size of an assignment.
  */
 final class RawRelay implements AutoCloseable {
     private static final int ASSIGNMENT_BYTES = 560;
@@ -41,13 +41,13 @@ final class RawRelay implements AutoCloseable {
     private final Thread settling = new Thread(this::settle, "results");
     private final AtomicLong settled = new AtomicLong();
     private Histogram latencies = Timestamps.histogram();
-    /** Whose turn it is. */
+    /** Index of the next agent. */
     private int next;
 
     private volatile boolean paused;
     private volatile boolean closing;
 
-    /** What was read, and is given out once the fence knows of it. */
+    /** Records that are published once the fence has them. */
     private record Batch(List<ConsumerRecord<String, byte[]>> tasks, CompletableFuture<?> granted) {}
 
     private RawRelay(
@@ -74,7 +74,7 @@ final class RawRelay implements AutoCloseable {
         this.producer = new KafkaProducer<>(config, new StringSerializer(), new ByteArraySerializer());
     }
 
-    /** @param args bootstrap servers, prefix, number of agents, Redis for a fence or "bare", then settings of the producer as {@code name=value} */
+    /** @param args bootstrap servers, prefix, number of agents, Redis URL for a fence or "bare", then settings of the producer as {@code name=value} */
     static void play(String[] args) throws IOException {
         Map<String, Object> settings = new HashMap<>();
         Arrays.stream(args).skip(4).map(arg -> arg.split("=", 2)).forEach(pair -> settings.put(pair[0], pair[1]));
@@ -139,7 +139,7 @@ final class RawRelay implements AutoCloseable {
                     List<ConsumerRecord<String, byte[]>> tasks = list(polled);
                     open.add(new Batch(tasks, fence.grant(tasks)));
                 }
-                // While Redis has one batch the one before is given out.
+                // The previous batch is published while Redis has this one.
                 while (open.size() > MAX_PENDING || polled.isEmpty() && !open.isEmpty()) {
                     Batch batch = open.remove();
                     batch.granted.join();

@@ -12,7 +12,7 @@ import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.common.config.TopicConfig;
 
-/** The same topics and clients with a bare copy in between. */
+/** The same topics and clients with a plain copy in between. */
 final class RawSide extends Side {
     private static final int PARTITIONS = 12;
     private static final int CREATE_BATCH = 500;
@@ -25,7 +25,7 @@ final class RawSide extends Side {
         return new RawSide(cluster, "raw.", agentCount, false);
     }
 
-    /** With a {@link Fence}. */
+    /** Whether the relay has a {@link Fence}. */
     static RawSide fenced(Cluster cluster, int agentCount) {
         return new RawSide(cluster, "fenced.", agentCount, true);
     }

@@ -22,24 +22,24 @@ import org.apache.kafka.common.serialization.StringSerializer;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
-/** What agents cost that are there and say so. */
-@Command(name = "registry", description = "What agents cost: heartbeats, memory, finding one.")
+/** Cost of registered agents and their heartbeats. */
+@Command(name = "registry", description = "Cost of agents: heartbeats, memory, lookup.")
 final class RegistryBenchmark extends Benchmark {
     private static final Duration TIMEOUT = Duration.ofMinutes(5);
     private static final Duration HEARTBEAT_EVERY = Duration.ofSeconds(10);
-    /** Until what the burst left to compile and to collect is done. */
+    /** Pause after the burst, for JIT compilation and garbage collection. */
     private static final Duration SETTLE = Duration.ofSeconds(20);
 
     private static final int FINDS = 2_000;
     private static final int CHANGES = 100;
 
-    @Option(names = "--agents", split = ",", defaultValue = "100,1000,10000", description = "How many agents")
+    @Option(names = "--agents", split = ",", defaultValue = "100,1000,10000", description = "Numbers of agents")
     private List<Integer> sizes = List.of();
 
-    @Option(names = "--seconds", defaultValue = "40", description = "How long heartbeats come at their usual pace")
+    @Option(names = "--seconds", defaultValue = "40", description = "Seconds of heartbeats at their normal rate")
     private int seconds;
 
-    @Option(names = "--burst", defaultValue = "200000", description = "How many heartbeats come as fast as can be")
+    @Option(names = "--burst", defaultValue = "200000", description = "Heartbeats sent as fast as possible")
     private int burst;
 
     @Override
@@ -55,15 +55,15 @@ final class RegistryBenchmark extends Benchmark {
                 "ratio",
                 "Redis, bytes/agent",
                 "coordinator, bytes/agent",
-                "find one: p50, p99",
+                "lookup: p50, p99",
                 "HGETALL: p50",
-                "view told: p50, p99");
+                "visible in the live view: p50, p99");
         sizes.forEach(agents -> measure(agents, report));
         return List.of(report);
     }
 
     private void measure(int agents, Report report) {
-        // The silence while doing nothing is measured must not cost the agents health, which would have to be followed.
+        // Agents must not lose health during the idle measurement: changes of health cost time.
         try (Cluster cluster = new Cluster("--aitbc.registry.heartbeat-interval=150s");
                 RedisClient client = RedisClient.create(cluster.redisUrl());
                 StatefulRedisConnection<String, String> redis = client.connect();
@@ -85,14 +85,14 @@ final class RegistryBenchmark extends Benchmark {
             long redisBytes = (usedMemory(redis) - redisBefore) / agents;
             long heapBytes = (cluster.coordinatorHeapBytes() - heapBefore) / agents;
 
-            // First, because it warms up what the usual pace is measured with.
+            // First, as a warm-up for the normal rate.
             double perCore = burst(cluster, redis, producer, agents);
             double raw = raw(cluster, redis, agents + (long) burst);
             print("%.0f heartbeats/s per core, bare clients %.0f", perCore, raw);
 
             Cluster.pause(SETTLE);
             Usage idle = usage(cluster, () -> Cluster.pause(Duration.ofSeconds(seconds)));
-            // Once to warm up: what comes seldom is compiled late.
+            // A warm-up: rare calls are compiled late.
             sendSteadily(producer, agents);
             Usage beating = usage(cluster, () -> sendSteadily(producer, agents));
             print("idle %s, beating %s", idle, beating);
@@ -118,7 +118,7 @@ final class RegistryBenchmark extends Benchmark {
         }
     }
 
-    /** Processor time used in percent of one core. */
+    /** CPU usage in percent of one core. */
     private record Usage(double coordinator, double redis) {}
 
     private static Usage usage(Cluster cluster, Runnable meanwhile) {
@@ -136,7 +136,7 @@ final class RegistryBenchmark extends Benchmark {
         return (int) (seconds / HEARTBEAT_EVERY.toSeconds());
     }
 
-    /** Every agent in turn, evenly over the time between two heartbeats. */
+    /** Heartbeats of all agents in turn, evenly over the heartbeat interval. */
     private void sendSteadily(KafkaProducer<String, byte[]> producer, int agents) {
         long start = System.nanoTime();
         for (int round = 0; round < heartbeatRounds(); round++) {
@@ -155,7 +155,7 @@ final class RegistryBenchmark extends Benchmark {
         Cluster.pause(Duration.ofNanos(Math.max(0, left)));
     }
 
-    /** As fast as can be; heartbeats for each second of processor time that the coordinator takes. */
+    /** Heartbeats per second of the coordinator's processor time, sent as fast as possible. */
     private double burst(
             Cluster cluster,
             StatefulRedisConnection<String, String> redis,
@@ -165,7 +165,7 @@ final class RegistryBenchmark extends Benchmark {
         for (int i = 0; i < burst; i++) {
             sendHeartbeat(producer, i % agents, 1_000 + i / agents);
         }
-        // Of the last agent, what it said last.
+        // The latest heartbeat of the last agent.
         int last = (burst - 1) % agents;
         String marker = "\"round\":" + (double) (1_000 + (burst - 1) / agents);
         Cluster.await("all heartbeats", TIMEOUT, () -> {
@@ -188,7 +188,7 @@ final class RegistryBenchmark extends Benchmark {
         return count / (Long.parseLong(redis.sync().get(RawHeartbeats.CPU_MS)) / 1_000.0);
     }
 
-    /** Until the coordinator's live view shows it. */
+    /** Awaits that the coordinator's live view shows it. */
     private static void change(Cluster cluster, String agentId, String status, int active) {
         cluster.put("/agents/" + agentId + "/status", "{\"status\":\"" + status + "\"}");
         Cluster.await(

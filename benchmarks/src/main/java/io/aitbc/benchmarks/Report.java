@@ -20,7 +20,7 @@ import org.knowm.xchart.XYChart;
 import org.knowm.xchart.XYChartBuilder;
 import org.knowm.xchart.internal.chartpart.Chart;
 
-/** A table for people, the same as JSON, and as a picture of curves or bars if it is wanted. */
+/** A table as Markdown and JSON, with an optional chart of lines or bars. */
 final class Report {
     private final String title;
     private final List<String> columns;
@@ -41,8 +41,7 @@ final class Report {
     }
 
     /**
-     * Lets there be a picture of bars, for each row as many as columns are named, which are of one unit; what stands before them in the row
-     * says what they are of.
+     * Adds a bar chart: for each row one bar per named column, all of one unit. The columns before them label the bars.
      */
     Report bars(String vertical, Integer... ofColumns) {
         yTitle = vertical;
@@ -50,31 +49,31 @@ final class Report {
         return this;
     }
 
-    /** The same, one upon the other. */
+    /** Like {@link #bars}, stacked. */
     Report stackedBars(String vertical, Integer... ofColumns) {
         stacked = true;
         return bars(vertical, ofColumns);
     }
 
-    /** Lets there be a picture of curves. */
+    /** Adds a line chart. */
     void axes(String horizontal, String vertical) {
         xTitle = horizontal;
         yTitle = vertical;
     }
 
-    /** A point of a curve, from left to right. */
+    /** Adds the next point of a line, from left to right. */
     void point(String curve, double x, double y) {
         curves.computeIfAbsent(curve, name -> new LinkedHashMap<>()).put(x, y);
     }
 
-    /** Prints tables, and of what machine they tell. */
+    /** Prints tables below a description of the machine. */
     static void printAll(List<Report> reports) {
         System.out.println();
         System.out.println(machine());
         reports.forEach(Report::print);
     }
 
-    /** Writes tables into a file, with their pictures beside it, if one is given. */
+    /** Writes tables to a file, if one is given, and their charts beside it. */
     static void write(List<Report> reports, @Nullable Path jsonFile) {
         if (jsonFile != null) {
             Map<String, Object> json = new LinkedHashMap<>();
@@ -145,7 +144,7 @@ final class Report {
         return chart;
     }
 
-    /** No bar where there is no number. */
+    /** Cells without a number have no bar. */
     private static double number(String cell) {
         try {
             return Double.parseDouble(cell);

@@ -14,21 +14,21 @@ import java.util.regex.Pattern;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
-/** How many submissions over REST are accepted, by a well-known foreign client. */
-@Command(name = "rest", description = "Submissions over REST, one by one and in batches; needs wrk.")
+/** Accepted submissions over REST, by wrk. */
+@Command(name = "rest", description = "Submissions over REST, singly and in batches; needs wrk.")
 final class RestBenchmark extends Benchmark {
     private static final int BATCH = 100;
     private static final Pattern RATE = Pattern.compile("Requests/sec: +([0-9.]+)");
     private static final Pattern P99 = Pattern.compile("99% +([0-9.]+)(us|ms|s)");
     private static final Map<String, Double> IN_MS = Map.of("us", 0.001, "ms", 1.0, "s", 1_000.0);
 
-    @Option(names = "--seconds", defaultValue = "10", description = "How long each time")
+    @Option(names = "--seconds", defaultValue = "10", description = "Seconds per measurement")
     private int seconds;
 
-    @Option(names = "--connections", defaultValue = "32", description = "How many at once")
+    @Option(names = "--connections", defaultValue = "32", description = "Number of connections")
     private int connections;
 
-    @Option(names = "--times", defaultValue = "5", description = "How often")
+    @Option(names = "--times", defaultValue = "5", description = "Repetitions")
     private int times;
 
     @Override
@@ -39,7 +39,7 @@ final class RestBenchmark extends Benchmark {
                         "requests/s",
                         "tasks/s",
                         "p99, ms",
-                        "answers other than 2xx")
+                        "responses other than 2xx")
                 .bars("tasks/s", 2);
         String task = "{\"task_data\":{\"text\":\"" + "x".repeat(190) + "\"},\"priority\":\"normal\"}";
         try (Cluster cluster = new Cluster();
@@ -61,7 +61,7 @@ final class RestBenchmark extends Benchmark {
         List<Double> rates = new ArrayList<>();
         List<Double> p99 = new ArrayList<>();
         long refused = 0;
-        // The first to warm up.
+        // The first run is a warm-up.
         for (int i = 0; i <= times; i++) {
             String said = wrk(cluster, path, body);
             if (i > 0) {
@@ -106,7 +106,7 @@ final class RestBenchmark extends Benchmark {
     private static Matcher find(Pattern pattern, String text) {
         Matcher matcher = pattern.matcher(text);
         if (!matcher.find()) {
-            throw new IllegalStateException("wrk said: " + text);
+            throw new IllegalStateException("unexpected output of wrk: " + text);
         }
         return matcher;
     }

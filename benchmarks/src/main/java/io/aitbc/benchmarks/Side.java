@@ -5,7 +5,7 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import org.HdrHistogram.Histogram;
 
-/** One of those that bring tasks from who submits to agents, and their results back, with an own set of topics, clients and agents. */
+/** A system under test that takes tasks from submitters to agents and returns results, with its own topics, clients and agents. */
 abstract sealed class Side implements AutoCloseable permits CoordinatorSide, RawSide {
     private static final Duration TIMEOUT = Duration.ofMinutes(10);
 
@@ -19,7 +19,7 @@ abstract sealed class Side implements AutoCloseable permits CoordinatorSide, Raw
         submitter = new ChildProcess("submitter", cluster.bootstrapServers(), prefix);
     }
 
-    /** How many tasks are settled since the last reset. */
+    /** Tasks settled since the last reset. */
     abstract long settled();
 
     abstract void reset();
@@ -28,18 +28,18 @@ abstract sealed class Side implements AutoCloseable permits CoordinatorSide, Raw
 
     abstract void resume();
 
-    /** From when each task of a run was to be submitted until it was settled. */
+    /** Time from the scheduled submission of each task until it was settled. */
     abstract Histogram untilSettled(String run);
 
-    /** Processor time of each process that stands between the clients, besides Kafka. */
+    /** Processor time by process between the clients, except Kafka. */
     abstract Map<String, Duration> between();
 
-    /** Their sum. */
+    /** The sum of {@link #cpus}. */
     Duration cpu() {
         return between().values().stream().reduce(Duration.ZERO, Duration::plus);
     }
 
-    /** Processor time of each process that takes part. */
+    /** Processor time by process, of all that take part. */
     Map<String, Duration> cpuByProcess() {
         Map<String, Duration> all = new LinkedHashMap<>();
         all.put("who submits", submitter.cpu());
@@ -49,12 +49,12 @@ abstract sealed class Side implements AutoCloseable permits CoordinatorSide, Raw
         return all;
     }
 
-    /** Submits, and waits until Kafka has it. */
+    /** Submits tasks and awaits Kafka's acknowledgements. */
     void submit(Submitter.Order order) {
         submitter.ask(order.words());
     }
 
-    /** Tasks per second, from the first that is submitted to the last that is settled. */
+    /** Tasks per second, from the first submission to the last settlement. */
     double flood(String run, int count, int groups) {
         reset();
         long first = Timestamps.now();
@@ -63,7 +63,7 @@ abstract sealed class Side implements AutoCloseable permits CoordinatorSide, Raw
         return count * 1e6 / (Timestamps.now() - first);
     }
 
-    /** Tasks per second, of tasks that all wait already, from when they may go. */
+    /** Tasks per second while a backlog drains. */
     double drain(String run, int count, String priority) {
         fillBacklog(new Submitter.Order(run, count, 0, priority, 0));
         long start = Timestamps.now();
@@ -72,7 +72,7 @@ abstract sealed class Side implements AutoCloseable permits CoordinatorSide, Raw
         return count * 1e6 / (Timestamps.now() - start);
     }
 
-    /** Lets tasks wait, until windows are full and everything is quiet. */
+    /** Builds up a backlog, until windows are full and the system is idle. */
     void fillBacklog(Submitter.Order order) {
         reset();
         pause();
@@ -84,12 +84,12 @@ abstract sealed class Side implements AutoCloseable permits CoordinatorSide, Raw
         Cluster.await(count + " settled tasks", TIMEOUT, () -> settled() >= count);
     }
 
-    /** From when each task was to be submitted until an agent had it, since the last reset. */
+    /** Time from the scheduled submission of each task until its agent had it, since the last reset. */
     Histogram untilReached() {
         return Timestamps.decode(agents.ask("figures").get("reached").asString());
     }
 
-    /** The same of urgent tasks. */
+    /** The same for urgent tasks. */
     Histogram urgentUntilReached() {
         return Timestamps.decode(agents.ask("figures").get("urgent").asString());
     }

@@ -21,17 +21,17 @@ import org.apache.kafka.common.serialization.StringSerializer;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
-/** Who gets how much: the same tasks for the same unequal agents, by each strategy in turn. */
-@Command(name = "strategies", description = "Who gets how many of the same tasks, by strategy.")
+/** Distribution of the same tasks over the same unequal agents, by strategy. */
+@Command(name = "strategies", description = "Distribution of tasks over unequal agents, by strategy.")
 final class StrategyBenchmark extends Benchmark {
     private static final Duration TIMEOUT = Duration.ofMinutes(2);
     private static final List<Location> CITIES =
             List.of(new Location(52.37, 4.89), new Location(1.35, 103.82), new Location(38.95, -77.45));
 
-    @Option(names = "--tasks", defaultValue = "1000", description = "How many tasks each strategy gets")
+    @Option(names = "--tasks", defaultValue = "1000", description = "Tasks per strategy")
     private int tasks;
 
-    @Option(names = "--per-second", defaultValue = "250", description = "How fast they come")
+    @Option(names = "--per-second", defaultValue = "250", description = "Tasks per second")
     private int perSecond;
 
     @Override
@@ -104,7 +104,7 @@ final class StrategyBenchmark extends Benchmark {
                             CITIES.get(i % 3),
                             null,
                             null),
-                    // The second five are slower and have more else to do.
+                    // The second five are slower and have more other load.
                     Duration.ofMillis(i < 5 ? 20 : 80),
                     i < 5 ? 0.2 : 0.6));
         }

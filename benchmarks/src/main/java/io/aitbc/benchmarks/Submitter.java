@@ -13,22 +13,22 @@ import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.apache.kafka.common.serialization.StringSerializer;
 
-/** Whoever submits tasks over Kafka, as fast as it goes or at a rate. */
+/** Submits tasks over Kafka, as fast as possible or at a rate. */
 final class Submitter implements AutoCloseable {
     private static final int BYTES = 250;
 
-    /** Runs whose names begin so are looked at apart. */
+    /** Name prefix of runs that are reported separately. */
     static final String URGENT = "urgent";
 
     private final Topics topics;
     private final KafkaProducer<String, byte[]> producer;
 
     /**
-     * What is to be submitted.
+     * A run.
      *
-     * @param perSecond 0: as fast as it goes
-     * @param priority over all five in turn, if it is no priority's name
-     * @param groups of tasks that ask for different amounts of memory, which fewer and fewer agents have; 0: nothing is asked for; below 0: what no agent has
+     * @param perSecond 0: as fast as possible
+     * @param priority a priority; any other name: all five in turn
+     * @param groups number of different memory requirements, which fewer and fewer agents meet; 0: none; negative: one that no agent meets
      */
     record Order(String run, int count, double perSecond, String priority, int groups) {
         static Order of(List<String> words) {
@@ -73,7 +73,7 @@ final class Submitter implements AutoCloseable {
         for (int i = 0; i < order.count(); i++) {
             long at = Timestamps.now();
             if (order.perSecond() > 0) {
-                // Whatever was late, it counts from when it should have been.
+                // Latency counts from the scheduled time, so that a late submission is not hidden.
                 long due = start + (long) (i * 1_000_000L / order.perSecond());
                 while (at < due) {
                     LockSupport.parkNanos(Math.min(1_000_000, (due - at) * 1_000));

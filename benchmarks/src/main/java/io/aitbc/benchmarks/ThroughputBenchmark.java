@@ -10,33 +10,35 @@ import java.util.stream.Stream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
-/** How many tasks go through in a second, beside a bare copy through the same topics. */
-@Command(name = "throughput", description = "Tasks per second from submission to settled result, beside bare clients.")
+/** Tasks per second, compared with a plain copy through the same topics. */
+@Command(
+        name = "throughput",
+        description = "Tasks per second from submission to settled result, compared with bare clients.")
 final class ThroughputBenchmark extends Benchmark {
     private static final int IN_FLIGHT = 10_000;
 
-    @Option(names = "--agents", split = ",", defaultValue = "10,100,1000", description = "How many agents")
+    @Option(names = "--agents", split = ",", defaultValue = "10,100,1000", description = "Numbers of agents")
     private List<Integer> sizes = List.of();
 
-    @Option(names = "--tasks", defaultValue = "100000", description = "How many tasks each time")
+    @Option(names = "--tasks", defaultValue = "100000", description = "Tasks per measurement")
     private int tasks;
 
-    @Option(names = "--drain", defaultValue = "500000", description = "How many that wait already; 0: not measured")
+    @Option(names = "--drain", defaultValue = "500000", description = "Size of the backlog to drain; 0: not measured")
     private int waiting;
 
-    @Option(names = "--drain-agents", defaultValue = "100", description = "With how many agents that is measured")
+    @Option(names = "--drain-agents", defaultValue = "100", description = "Number of agents that drain it")
     private int drainAgents;
 
-    @Option(names = "--times", defaultValue = "5", description = "How often, each side in turn")
+    @Option(names = "--times", defaultValue = "5", description = "Repetitions, the sides in turn")
     private int times;
 
-    @Option(names = "--warm-up", defaultValue = "1300000", description = "How many tasks before")
+    @Option(names = "--warm-up", defaultValue = "1300000", description = "Tasks before the first measurement")
     private int warmUp;
 
     @Override
     List<Report> measure() {
         Report report = new Report(
-                        "Throughput: 250-byte tasks over five priorities, from the first submitted to the last settled, median of "
+                        "Throughput: 250-byte tasks over five priorities, from the first submission to the last settlement, median of "
                                 + times,
                         "agents",
                         "what",
@@ -47,17 +49,17 @@ final class ThroughputBenchmark extends Benchmark {
                         "share of raw")
                 .bars("tasks/s", 2, 3, 5);
         Report costs = new Report(
-                        "Processor time by process, µs a task, median of " + times,
+                        "Processor time by process, µs per task, median of " + times,
                         "agents",
                         "what",
                         "side",
-                        "who submits",
+                        "submitter",
                         "Kafka",
                         "coordinator or relay",
                         "Redis",
                         "agents",
                         "all")
-                .stackedBars("µs a task", 3, 4, 5, 6, 7);
+                .stackedBars("µs per task", 3, 4, 5, 6, 7);
         sizes.forEach(agents -> measure(agents, report, costs));
         return List.of(report, costs);
     }
@@ -91,7 +93,7 @@ final class ThroughputBenchmark extends Benchmark {
         double perSecond(Side side);
     }
 
-    /** The same on all sides, one after the other, several times. */
+    /** Measures all sides in turn, several times. */
     private static final class Rounds {
         private final Measured coordinator = new Measured("coordinator");
         private final Measured raw = new Measured("raw relay");
@@ -136,7 +138,7 @@ final class ThroughputBenchmark extends Benchmark {
         }
     }
 
-    /** One side, several times. */
+    /** The measurements of one side. */
     private static final class Measured {
         private final String side;
         private final List<Double> rates = new ArrayList<>();
@@ -166,7 +168,7 @@ final class ThroughputBenchmark extends Benchmark {
             String between = us.containsKey("relay") ? "relay" : "coordinator";
             costs.row(Stream.concat(
                             Stream.of(agents, what, side),
-                            Stream.of("who submits", "Kafka", between, "Redis", "agents", "all")
+                            Stream.of("submitter", "Kafka", between, "Redis", "agents", "all")
                                     .map(this::median))
                     .toArray());
         }

@@ -8,11 +8,11 @@ import java.util.Base64;
 import java.util.zip.DataFormatException;
 import org.HdrHistogram.Histogram;
 
-/** Times in microseconds since 1970, which all processes of a machine share, and how they are handed about. */
+/** Times in microseconds since 1970, shared by all processes of a machine, and how they are passed on. */
 final class Timestamps {
     private static final long MAX_US = 3_600_000_000L;
     private static final int DIGITS = 3;
-    /** Until the year 2286. */
+    /** Valid until the year 2286. */
     private static final int TIMESTAMP_DIGITS = 16;
 
     private Timestamps() {}
@@ -25,17 +25,17 @@ final class Timestamps {
         return ChronoUnit.MICROS.between(Instant.EPOCH, instant);
     }
 
-    /** The id of a task that tells when it was to be submitted. */
+    /** The id of a task with the time of its scheduled submission. */
     static String taskId(String run, long number, long at) {
         return run + "-" + number + "-" + at;
     }
 
-    /** Whether an id tells that; one that a coordinator made ends in twelve hexadecimal digits. */
+    /** Whether an id has that time; one made by a coordinator ends in twelve hexadecimal digits. */
     static boolean isStamped(String taskId) {
         return taskId.length() - taskId.lastIndexOf('-') - 1 == TIMESTAMP_DIGITS;
     }
 
-    /** When a task was to be submitted, by its id. */
+    /** The scheduled submission of a task, by its id. */
     static long submittedAt(String taskId) {
         return Long.parseLong(taskId, taskId.lastIndexOf('-') + 1, taskId.length(), 10);
     }

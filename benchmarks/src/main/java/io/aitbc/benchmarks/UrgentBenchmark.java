@@ -8,35 +8,39 @@ import org.HdrHistogram.Histogram;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
-/** How soon an urgent task begins while very many others are waiting, and are being done. */
-@Command(name = "urgent", description = "Time until an agent has an urgent task, behind many low ones.")
+/** Time until an urgent task starts behind a large backlog. */
+@Command(name = "urgent", description = "Time until an agent has an urgent task, behind a backlog of low ones.")
 final class UrgentBenchmark extends Benchmark {
     private static final int AGENTS = 100;
     private static final int PER_SECOND = 20;
-    /** So many low ones are settled before the first urgent one comes. */
+    /** Low tasks settled before the first urgent one is submitted. */
     private static final int WARM_UP = 20_000;
 
-    @Option(names = "--backlogs", split = ",", defaultValue = "0,1000000", description = "Low tasks that wait")
+    @Option(names = "--backlogs", split = ",", defaultValue = "0,1000000", description = "Sizes of the backlog")
     private List<Integer> backlogs = List.of();
 
-    @Option(names = "--seconds", defaultValue = "10", description = "How long urgent ones come, 20 a second")
+    @Option(names = "--seconds", defaultValue = "10", description = "Seconds of urgent tasks, 20 per second")
     private int seconds;
 
-    @Option(names = "--capacities", split = ",", defaultValue = "100,10", description = "Of each of 100 agents")
+    @Option(
+            names = "--capacities",
+            split = ",",
+            defaultValue = "100,10",
+            description = "Capacities of each of 100 agents")
     private List<Integer> capacities = List.of();
 
-    @Option(names = "--times", defaultValue = "5", description = "How often; all together are counted")
+    @Option(names = "--times", defaultValue = "5", description = "Repetitions; all samples count")
     private int times;
 
     @Override
     List<Report> measure() {
         Report report = new Report(
-                        "Urgent tasks, ms from when they were to be submitted until an agent has them, while agents are busy with low ones",
+                        "Urgent tasks, ms from the scheduled submission until an agent has them, behind a backlog of low ones",
                         "capacity of each agent",
-                        "low tasks that wait",
+                        "backlog of low tasks",
                         "p50",
                         "p99",
-                        "most",
+                        "max",
                         "low tasks left at the end")
                 .bars("ms", 2, 3);
         for (int capacity : capacities) {

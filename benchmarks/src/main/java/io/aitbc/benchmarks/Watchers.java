@@ -11,7 +11,7 @@ import java.util.Map;
 import java.util.concurrent.CompletionStage;
 import org.HdrHistogram.Histogram;
 
-/** Many clients of live updates in one process, who look at nothing but how old a message is. */
+/** Many clients of live updates in one process, which read only the age of each message. */
 final class Watchers implements AutoCloseable {
     private static final String AT = "\"at\":\"";
 

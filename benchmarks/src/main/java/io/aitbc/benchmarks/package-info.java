@@ -1,4 +1,4 @@
-/** What things cost, measured in real processes and beside the raw limit. Nothing here decides a test. */
+/** Benchmarks in real processes, compared with the raw limit. No test depends on them. */
 @NullMarked
 package io.aitbc.benchmarks;
 
