@@ -7,12 +7,9 @@ import io.aitbc.coordinator.background.ThrottledWarning;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.kafka.RangeReader;
 import io.micrometer.core.instrument.MeterRegistry;
-import io.micrometer.core.instrument.MultiGauge;
-import io.micrometer.core.instrument.Tags;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
-import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Comparator;
 import java.util.HashMap;
@@ -52,9 +49,6 @@ public final class OpenTransactions implements BackgroundService {
     private static final Logger log = LoggerFactory.getLogger(OpenTransactions.class);
     private static final Duration INTERVAL = Duration.ofSeconds(2);
     private static final Duration REQUEST_TIMEOUT = Duration.ofSeconds(2);
-    private static final String UNKNOWN = "unknown";
-    /** Limits the number of series: beyond that, more of them do not help to find the cause. */
-    private static final int MAX_MEASURED = 50;
 
     private final Admin admin;
     private final KafkaClients clients;
@@ -62,7 +56,7 @@ public final class OpenTransactions implements BackgroundService {
     private final String results;
     private final Duration resultTimeout;
     private final Clock clock;
-    private final MultiGauge ages;
+    private final OpenTransactionMeters meters;
     private final PeriodicJob poller = new PeriodicJob("open-transactions", INTERVAL, this::poll, () -> {});
     private final ThrottledWarning held = new ThrottledWarning(
             log, "Open transactions block readers of the records after them, observed {} times: {}");
@@ -72,7 +66,6 @@ public final class OpenTransactions implements BackgroundService {
     private final ThrottledWarning notAborted = new ThrottledWarning(
             log, "The broker refused {} times to abort an open transaction on the results topic: {}");
 
-    private volatile Map<Cause, Instant> measured = Map.of();
     private Map<TopicPartition, Long> stableBefore = Map.of();
     private volatile Map<TopicPartition, Open> newest = Map.of();
 
@@ -93,11 +86,7 @@ public final class OpenTransactions implements BackgroundService {
         this.resultTimeout = resultTimeout;
         this.topics = Stream.concat(topics.tasks().stream(), Stream.of(results)).toList();
         this.clock = clock;
-        this.ages = MultiGauge.builder("cluster.transaction.open")
-                .description("How long an open transaction has blocked readers of a topic; 0 if none does")
-                .baseUnit("seconds")
-                .register(meters);
-        measure(List.of());
+        this.meters = new OpenTransactionMeters(meters, clock);
     }
 
     /**
@@ -162,7 +151,7 @@ public final class OpenTransactions implements BackgroundService {
         ListOffsetsResult stableOffsets = list(partitions, IsolationLevel.READ_COMMITTED);
         ListOffsetsResult endOffsets = list(partitions, IsolationLevel.READ_UNCOMMITTED);
         Map<TopicPartition, Long> stable = new HashMap<>();
-        Map<TopicPartition, Open> ttl = new HashMap<>();
+        Map<TopicPartition, Open> found = new HashMap<>();
         Set<TopicPartition> unknown = new HashSet<>();
         for (TopicPartition partition : partitions) {
             Long border = offset(stableOffsets, partition);
@@ -182,7 +171,7 @@ public final class OpenTransactions implements BackgroundService {
                                 before.producerId(),
                                 before.transactionalId())
                         : new Open(partition, border, end - border, null, null, null);
-                ttl.put(partition, now);
+                found.put(partition, now);
                 if (now.since() == null || now.producerId() == null || now.transactionalId() == null) {
                     unknown.add(partition);
                 }
@@ -190,12 +179,12 @@ public final class OpenTransactions implements BackgroundService {
         }
         stableBefore = stable;
         if (!unknown.isEmpty()) {
-            describe(unknown, ttl);
+            describe(unknown, found);
         }
-        newest = Map.copyOf(ttl);
-        measure(ttl.values());
+        newest = Map.copyOf(found);
+        meters.measure(found.values());
         held.flush(clock.instant());
-        abortOverdue(ttl.values());
+        abortOverdue(found.values());
         aborted.flush(clock.instant());
         notAborted.flush(clock.instant());
     }
@@ -243,17 +232,17 @@ public final class OpenTransactions implements BackgroundService {
                 false);
     }
 
-    private void describe(Set<TopicPartition> partitions, Map<TopicPartition, Open> ttl) throws InterruptedException {
+    private void describe(Set<TopicPartition> partitions, Map<TopicPartition, Open> found) throws InterruptedException {
         Map<TopicPartition, Instant> since = firstRecords(
                 partitions.stream()
-                        .filter(partition -> ttl.get(partition).since() == null)
+                        .filter(partition -> found.get(partition).since() == null)
                         .collect(Collectors.toSet()),
-                ttl);
+                found);
         Map<TopicPartition, Long> producers = producers(partitions);
         Map<Long, String> transactionalIds =
                 transactionalIds(Set.copyOf(producers.values())).orElse(Map.of());
         for (TopicPartition partition : partitions) {
-            Open open = ttl.get(partition);
+            Open open = found.get(partition);
             Long producerId = producers.get(partition);
             Open described = new Open(
                     partition,
@@ -262,19 +251,19 @@ public final class OpenTransactions implements BackgroundService {
                     since.getOrDefault(partition, open.since()),
                     producerId,
                     producerId == null ? null : transactionalIds.get(producerId));
-            ttl.put(partition, described);
+            found.put(partition, described);
             held.add(described.producer() + " at " + partition + "@" + open.offset());
         }
     }
 
-    private Map<TopicPartition, Instant> firstRecords(Set<TopicPartition> partitions, Map<TopicPartition, Open> ttl) {
+    private Map<TopicPartition, Instant> firstRecords(Set<TopicPartition> partitions, Map<TopicPartition, Open> found) {
         Map<TopicPartition, Instant> times = new HashMap<>();
         if (partitions.isEmpty()) {
             return times;
         }
         Map<TopicPartition, RangeReader.Range> firsts = partitions.stream()
                 .collect(Collectors.toMap(Function.identity(), partition -> {
-                    long offset = ttl.get(partition).offset();
+                    long offset = found.get(partition).offset();
                     return new RangeReader.Range(offset, offset, offset + 1);
                 }));
         try (RangeReader reader = new RangeReader(clients)) {
@@ -357,49 +346,5 @@ public final class OpenTransactions implements BackgroundService {
     private static @Nullable Long offset(ListOffsetsResult listed, TopicPartition partition)
             throws InterruptedException {
         return answer(listed.partitionResult(partition), found -> (Long) found.offset(), null);
-    }
-
-    /**
-     * Existing rows are not registered again: a concurrent scrape would see duplicates and fail. So each row reads its value from the last
-     * poll.
-     */
-    private void measure(Collection<Open> open) {
-        Map<Cause, Instant> since = new HashMap<>();
-        Instant now = clock.instant();
-        open.forEach(one -> since.merge(
-                new Cause(
-                        one.partition().topic(),
-                        Objects.toString(one.producerId(), UNKNOWN),
-                        Objects.requireNonNullElse(one.transactionalId(), UNKNOWN)),
-                one.since() == null ? now : one.since(),
-                (a, b) -> a.isBefore(b) ? a : b));
-        measured = Map.copyOf(since);
-        List<MultiGauge.Row<?>> rows = new ArrayList<>();
-        since.entrySet().stream()
-                .sorted(Map.Entry.comparingByValue())
-                .limit(MAX_MEASURED)
-                .map(Map.Entry::getKey)
-                .forEach(cause -> rows.add(MultiGauge.Row.of(cause.tags(), () -> ageSeconds(cause))));
-        if (rows.isEmpty()) {
-            // Always present, so that an alert can tell "no open transaction" from a missing metric.
-            rows.add(MultiGauge.Row.of(Cause.NONE.tags(), () -> ageSeconds(Cause.NONE)));
-        }
-        ages.register(rows, false);
-    }
-
-    private double ageSeconds(Cause cause) {
-        Instant since = measured.get(cause);
-        return since == null
-                ? 0
-                : Math.max(0, Duration.between(since, clock.instant()).toMillis()) / 1_000.0;
-    }
-
-    /** The labels by which transactions are measured. */
-    private record Cause(String topic, String producerId, String transactionalId) {
-        static final Cause NONE = new Cause("", "", "");
-
-        Tags tags() {
-            return Tags.of("topic", topic, "producer_id", producerId, "transactional_id", transactionalId);
-        }
     }
 }
