@@ -3,12 +3,9 @@ import { command } from "./commands.js";
 import { bars, chart } from "./charts.js";
 import { count, duration, fill, h, percent, rate, setText, since, table } from "./dom.js";
 
-const STRATEGIES = ["least_connections", "round_robin", "weighted_round_robin", "resource_based", "geographic", "random",
-  "power_of_two_choices", "least_response_time", "consistent_hash"];
-
 export function clusterView() {
   const facts = h("dl");
-  const strategy = h("select", { id: "strategy" }, STRATEGIES.map((one) => h("option", { value: one }, one.replaceAll("_", " "))));
+  const strategy = h("select", { id: "strategy" });
   const change = h("button", { onclick: () => command(change, "PUT", "/load-balancer/strategy", { strategy: strategy.value }) }, "Apply");
   const load = chart("Agents by share of capacity in use, in tenths", [{ label: "agents", color: "normal", paths: bars, bars: true }],
     { scales: { x: { time: false, range: [-5, 105] }, y: { range: (u, min, max) => [0, Math.max(1, max * 1.05)] } }, legend: { show: false }, steps: [10] });
@@ -26,6 +23,9 @@ export function clusterView() {
         return;
       }
       const balance = data.load_balancer;
+      if (strategy.options.length === 0) {
+        fill(strategy, balance.strategies.map((one) => h("option", { value: one }, one.replaceAll("_", " "))));
+      }
       if (balance.strategy !== inForce) {
         inForce = balance.strategy;
         strategy.value = inForce;

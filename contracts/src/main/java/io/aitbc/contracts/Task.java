@@ -45,6 +45,9 @@ public record Task(
         @JsonAnySetter @JsonAnyGetter Map<String, JsonNode> unknown) {
 
     public static final int DEFAULT_MAX_ATTEMPTS = 3;
+    /** Upper bound of {@code max_attempts}, and of all attempts of a task with redrives. */
+    public static final int MAX_ATTEMPTS = 100;
+
     public static final int DEFAULT_TIMEOUT_SECONDS = 600;
     public static final int MAX_TIMEOUT_SECONDS = 259_200;
 
@@ -57,7 +60,8 @@ public record Task(
             Ids.checkTaskId("task_id", taskId);
         }
         requirements = onChain(chainId, requirements == null ? Requirements.NONE : requirements);
-        maxAttempts = Checks.range("max_attempts", maxAttempts == null ? DEFAULT_MAX_ATTEMPTS : maxAttempts, 1, 100);
+        maxAttempts =
+                Checks.range("max_attempts", maxAttempts == null ? DEFAULT_MAX_ATTEMPTS : maxAttempts, 1, MAX_ATTEMPTS);
         timeoutSeconds = Checks.range(
                 "timeout_seconds",
                 timeoutSeconds == null ? DEFAULT_TIMEOUT_SECONDS : timeoutSeconds,
@@ -105,7 +109,7 @@ public record Task(
 
     /** A copy with one more attempt, up to 100, to make up for the one the agent rejected. */
     public Task rejected(String agentId) {
-        return withAttempt(Math.min(100, maxAttempts + 1), notBefore, expiresAt, attempt, agentId);
+        return withAttempt(Math.min(MAX_ATTEMPTS, maxAttempts + 1), notBefore, expiresAt, attempt, agentId);
     }
 
     /** A copy that starts again at an attempt number, after the task had finally failed. */

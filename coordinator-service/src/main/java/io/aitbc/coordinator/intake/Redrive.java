@@ -21,7 +21,6 @@ import org.jspecify.annotations.Nullable;
 /** Redrives permanently failed tasks. Thread-safe. */
 public final class Redrive {
     private static final Script REDRIVE = Script.load(Redrive.class, "redrive");
-    private static final int MAX_TOTAL_ATTEMPTS = 100;
     private static final long WAIT_SECONDS = 10;
     private static final long RETRY_INTERVAL_MS = 20;
     /** Longer than the holder waits for Kafka and Redis. */
@@ -79,9 +78,9 @@ public final class Redrive {
         }
         Priority priority = Priority.parse(priorityName);
         Task task = Json.read(letter.value(), Task.class);
-        int again = Math.min(task.maxAttempts(), MAX_TOTAL_ATTEMPTS - task.attempt());
+        int again = Math.min(task.maxAttempts(), Task.MAX_ATTEMPTS - task.attempt());
         if (again <= 0) {
-            throw new NotPossibleException(false, "the task has been tried " + MAX_TOTAL_ATTEMPTS + " times");
+            throw new NotPossibleException(false, "the task has been tried " + Task.MAX_ATTEMPTS + " times");
         }
         String holder = TaskIds.next();
         acquireClaim(taskId, holder);
@@ -123,7 +122,7 @@ public final class Redrive {
                 .equals(redis.readHashSync(Keys.task(taskId), read -> read.hget(Keys.task(taskId), REQUEUED)))) {
             return new Redriven(taskId, attempt, priority, true);
         }
-        append(task.redriven(attempt, Math.min(MAX_TOTAL_ATTEMPTS, attempt - 1 + again)), priority, trace);
+        append(task.redriven(attempt, Math.min(Task.MAX_ATTEMPTS, attempt - 1 + again)), priority, trace);
         redis.sync().hset(Keys.task(taskId), REQUEUED, String.valueOf(attempt));
         return new Redriven(taskId, attempt, priority, false);
     }

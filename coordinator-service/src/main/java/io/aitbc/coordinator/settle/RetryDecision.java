@@ -14,13 +14,12 @@ import org.jspecify.annotations.Nullable;
  */
 record RetryDecision(@Nullable Task retry) {
     private static final double JITTER = 0.25;
-    private static final int MAX_TOTAL_ATTEMPTS = 100;
 
     /** How an unsuccessful attempt ended. */
     enum FailureReason {
         /** The agent reported a failure. */
         FAILED,
-        /** The agent did not try: the task gets one more attempt, up to 100 in all. */
+        /** The agent did not try: the task gets one more attempt, up to {@link Task#MAX_ATTEMPTS} in all. */
         REJECTED,
         /** No result arrived before the deadline. */
         OVERDUE,
@@ -39,7 +38,7 @@ record RetryDecision(@Nullable Task retry) {
         return switch (failureReason) {
             case REJECTED ->
                 new RetryDecision(
-                        next > MAX_TOTAL_ATTEMPTS
+                        next > Task.MAX_ATTEMPTS
                                 ? null
                                 : task.rejected(attempt.agentId())
                                         .attempt(next, now.plus(backoff(1, settings, random))));

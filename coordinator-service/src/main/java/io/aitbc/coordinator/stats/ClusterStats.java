@@ -5,6 +5,7 @@ import com.fasterxml.jackson.annotation.JsonProperty;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.agent.Agent;
+import io.aitbc.coordinator.balance.LoadBalancingStrategy;
 import io.aitbc.coordinator.dispatch.ClusterControl;
 import io.aitbc.coordinator.dispatch.LaneStats;
 import io.aitbc.coordinator.dispatch.LaneStatsReporter;
@@ -17,6 +18,7 @@ import io.aitbc.coordinator.registry.Registry;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.Arrays;
 import java.util.Collection;
 import java.util.EnumMap;
 import java.util.HashMap;
@@ -85,6 +87,7 @@ public final class ClusterStats {
             Map<Priority, @Nullable Long> queueSizes) {}
 
     /**
+     * @param strategies the names of all strategies
      * @param successful assignments that ended as completed
      * @param failed assignments that ended in any other way
      * @param successRate share of ended assignments, 0.0 to 1.0; 0 while none has ended
@@ -93,6 +96,7 @@ public final class ClusterStats {
      */
     public record Balance(
             @JsonProperty("strategy") String strategy,
+            @JsonProperty("strategies") List<String> strategies,
             @JsonProperty("total_assignments") long total,
             @JsonProperty("successful_assignments") long successful,
             @JsonProperty("failed_assignments") long failed,
@@ -211,6 +215,9 @@ public final class ClusterStats {
         long failed = count(counted, "failed_attempts");
         return new Balance(
                 control.strategy().wireName(),
+                Arrays.stream(LoadBalancingStrategy.values())
+                        .map(LoadBalancingStrategy::wireName)
+                        .toList(),
                 count(counted, "distributed"),
                 successful,
                 failed,
