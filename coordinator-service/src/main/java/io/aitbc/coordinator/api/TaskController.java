@@ -6,8 +6,10 @@ import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Task;
 import io.aitbc.contracts.TaskHeaders;
+import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.assign.Cancellations;
 import io.aitbc.coordinator.intake.Submissions;
+import io.aitbc.coordinator.intake.TaskState;
 import io.aitbc.coordinator.intake.TaskStates;
 import io.aitbc.coordinator.stats.ClusterStats;
 import io.aitbc.coordinator.stats.TaskJson;
@@ -86,7 +88,7 @@ class TaskController {
             @JsonProperty("submitted_at") Instant submittedAt,
 
             @JsonProperty("existing_status") @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable
-            String existingStatus,
+            TaskStatus existingStatus,
 
             @JsonProperty("warnings") @JsonInclude(JsonInclude.Include.NON_EMPTY)
             List<String> warnings) {}
@@ -121,8 +123,9 @@ class TaskController {
         if (!accepted.repeated()) {
             return "Task submitted";
         }
-        return TaskStates.hasEnded(accepted.existingStatus())
-                ? "Task was already submitted and has ended as " + accepted.existingStatus() + ": it does not run again"
+        return accepted.existingStatus().hasEnded()
+                ? "Task was already submitted and has ended as "
+                        + accepted.existingStatus().wireName() + ": it does not run again"
                 : "Task was already submitted";
     }
 
@@ -141,7 +144,7 @@ class TaskController {
             Priority priority,
 
             @JsonProperty("existing_status") @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable
-            String existingStatus,
+            TaskStatus existingStatus,
 
             @JsonProperty("warnings") @JsonInclude(JsonInclude.Include.NON_EMPTY)
             List<String> warnings,
@@ -231,15 +234,14 @@ class TaskController {
         if (wait.isNegative() || wait.compareTo(MAX_WAIT) > 0) {
             throw Problems.unprocessable("wait must be from 0s to 60s");
         }
-        Optional<Map<String, String>> state = states.find(taskId);
-        if (wait.isZero()
-                || state.isPresent() && TaskStates.hasEnded(state.get().get("status"))) {
+        Optional<TaskState> state = states.find(taskId);
+        if (wait.isZero() || state.isPresent() && state.get().status().hasEnded()) {
             return TaskEndPoller.immediate(present(state.orElseThrow(Problems::taskNotFound)));
         }
         return endPoller.await(taskId, wait, this::present);
     }
 
-    private ObjectNode present(Map<String, String> state) {
+    private ObjectNode present(TaskState state) {
         return TaskJson.of(state).set("timestamp", Json.tree(clock.instant()));
     }
 
@@ -259,12 +261,16 @@ class TaskController {
     @Operation(summary = "Cancel a task: a queued task is never assigned, the result of an assigned one is ignored")
     Cancelled cancel(@PathVariable("task_id") @Id String taskId) {
         Cancellations.Cancelled cancelled = cancellations.cancel(taskId);
-        String message = switch (cancelled.status()) {
-            case "unknown" -> throw Problems.taskNotFound();
-            case "queued" -> "Task cancelled before it was assigned";
-            case "assigned" -> "Task cancelled, agent " + cancelled.agentId() + " was notified";
-            case "cancelled" -> "Task was already cancelled";
-            default -> throw Problems.conflict("the task has ended as " + cancelled.status() + " already");
+        if (cancelled.before() == null) {
+            throw Problems.taskNotFound();
+        }
+        String message = switch (cancelled.before()) {
+            case QUEUED -> "Task cancelled before it was assigned";
+            case ASSIGNED -> "Task cancelled, agent " + cancelled.agentId() + " was notified";
+            case CANCELLED -> "Task was already cancelled";
+            case COMPLETED, FAILED, EXPIRED ->
+                throw Problems.conflict(
+                        "the task has ended as " + cancelled.before().wireName() + " already");
         };
         cancelled.notified().exceptionally(failure -> {
             log.atWarn()

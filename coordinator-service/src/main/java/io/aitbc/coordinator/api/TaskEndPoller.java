@@ -1,6 +1,8 @@
 package io.aitbc.coordinator.api;
 
+import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.background.PeriodicJob;
+import io.aitbc.coordinator.intake.TaskState;
 import io.aitbc.coordinator.intake.TaskStates;
 import java.time.Duration;
 import java.util.HashSet;
@@ -33,7 +35,7 @@ final class TaskEndPoller implements AutoCloseable {
     private record Waiting(
             String taskId,
             long untilNanos,
-            Function<Map<String, String>, ObjectNode> present,
+            Function<TaskState, ObjectNode> present,
             DeferredResult<ObjectNode> result) {}
 
     TaskEndPoller(TaskStates states) {
@@ -56,7 +58,7 @@ final class TaskEndPoller implements AutoCloseable {
      * The state of a task once it has ended, or its current state at the timeout. Also waits for an unknown task: a record just sent to
      * Kafka may not have been read yet.
      */
-    DeferredResult<ObjectNode> await(String taskId, Duration time, Function<Map<String, String>, ObjectNode> present) {
+    DeferredResult<ObjectNode> await(String taskId, Duration time, Function<TaskState, ObjectNode> present) {
         if (!permits.tryAcquire()) {
             throw new ResponseStatusException(
                     HttpStatus.SERVICE_UNAVAILABLE, MAX_WAITING + " callers are waiting already: retry without wait");
@@ -76,11 +78,11 @@ final class TaskEndPoller implements AutoCloseable {
         }
         Set<String> taskIds = new HashSet<>();
         waiting.forEach(one -> taskIds.add(one.taskId));
-        Map<String, String> statuses = states.statuses(taskIds);
+        Map<String, TaskStatus> statuses = states.statuses(taskIds);
         long now = System.nanoTime();
         for (Waiting one : waiting) {
-            String status = statuses.get(one.taskId);
-            if (TaskStates.hasEnded(status) || now - one.untilNanos >= 0) {
+            TaskStatus status = statuses.get(one.taskId);
+            if (status != null && status.hasEnded() || now - one.untilNanos >= 0) {
                 states.find(one.taskId)
                         .ifPresentOrElse(
                                 state -> one.result.setResult(one.present.apply(state)),

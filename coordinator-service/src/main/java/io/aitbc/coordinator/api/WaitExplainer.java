@@ -3,9 +3,9 @@ package io.aitbc.coordinator.api;
 import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import io.aitbc.contracts.AgentStatus;
-import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Requirements;
+import io.aitbc.contracts.TaskStatus;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.agent.Agent;
 import io.aitbc.coordinator.agent.Obstacle;
@@ -14,6 +14,7 @@ import io.aitbc.coordinator.dispatch.DispatchSettings;
 import io.aitbc.coordinator.intake.OpenTransactions;
 import io.aitbc.coordinator.intake.QueuePeek;
 import io.aitbc.coordinator.intake.QueueSizes;
+import io.aitbc.coordinator.intake.TaskState;
 import io.aitbc.coordinator.registry.Registry;
 import io.aitbc.coordinator.stats.TaskJson;
 import java.time.Clock;
@@ -22,7 +23,6 @@ import java.time.Instant;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
@@ -135,35 +135,31 @@ class WaitExplainer {
     record Explanation(
             @JsonProperty("status") String status,
             @JsonProperty("task_id") String taskId,
-            @JsonProperty("task_status") String taskStatus,
+            @JsonProperty("task_status") TaskStatus taskStatus,
             @JsonProperty("explanation") String explanation,
             @JsonProperty("waiting") @Nullable Waiting waiting,
             @JsonProperty("timestamp") Instant timestamp) {}
 
-    /** @param state the task's hash */
-    Explanation explain(String taskId, Map<String, String> state) throws InterruptedException {
+    Explanation explain(String taskId, TaskState state) throws InterruptedException {
         Instant now = clock.instant();
-        String status = state.get("status");
-        Waiting waiting = status.equals("queued") && state.keySet().containsAll(Set.of("submitted_at", "priority"))
-                ? waiting(taskId, state, now)
+        Waiting waiting = state.status() == TaskStatus.QUEUED && state.submittedAt() != null && state.priority() != null
+                ? waiting(taskId, state, state.priority(), state.submittedAt(), now)
                 : null;
-        String sentence = switch (status) {
-            case "queued" ->
+        String sentence = switch (state.status()) {
+            case QUEUED ->
                 waiting == null ? "it is queued; its requirements are no longer known" : sentence(waiting, now);
-            case "assigned" ->
-                "assigned to agent " + state.get("agent_id") + " since " + state.get("assigned_at") + ", deadline "
+            case ASSIGNED ->
+                "assigned to agent " + state.agentId() + " since " + state.assignedAt() + ", deadline "
                         + TaskJson.deadline(state).orElse("unknown");
-            default -> "it has ended: " + status;
+            case COMPLETED, FAILED, CANCELLED, EXPIRED ->
+                "it has ended: " + state.status().wireName();
         };
-        return new Explanation("success", taskId, status, sentence, waiting, now);
+        return new Explanation("success", taskId, state.status(), sentence, waiting, now);
     }
 
-    private Waiting waiting(String taskId, Map<String, String> state, Instant now) throws InterruptedException {
-        Priority priority = Priority.parse(state.get("priority"));
-        Instant since = Instant.parse(state.get("submitted_at"));
-        Requirements requirements = state.containsKey("requirements")
-                ? Json.read(state.get("requirements"), Requirements.class)
-                : Requirements.NONE;
+    private Waiting waiting(String taskId, TaskState state, Priority priority, Instant since, Instant now)
+            throws InterruptedException {
+        Requirements requirements = state.requirements();
         Map<Priority, @Nullable Long> queues = sizes.read();
         return new Waiting(
                 priority,
@@ -177,7 +173,7 @@ class WaitExplainer {
                         .mapToLong(other -> size(queues, other))
                         .sum(),
                 control.pausedQueues().contains(priority),
-                state.containsKey("not_before") ? Instant.parse(state.get("not_before")) : null,
+                state.notBefore(),
                 requirements.equals(Requirements.NONE) ? null : requirements,
                 inTheWay(taskId, priority),
                 agents(requirements, now));

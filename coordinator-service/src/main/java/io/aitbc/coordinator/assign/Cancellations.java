@@ -1,6 +1,7 @@
 package io.aitbc.coordinator.assign;
 
 import io.aitbc.contracts.Cancellation;
+import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.redis.Claims;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
@@ -9,8 +10,10 @@ import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
+import java.util.Locale;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
+import org.jspecify.annotations.Nullable;
 
 /** Cancels tasks that have not ended. Thread-safe. */
 public final class Cancellations {
@@ -37,26 +40,31 @@ public final class Cancellations {
     /**
      * The state of a task before it was cancelled.
      *
-     * @param status the status in its hash, {@code unknown} if there is none
+     * @param before its status; null if it is unknown
      * @param agentId the agent that had it, or empty
      * @param notified completes once the cancellation is on the agent's topic, if there is an agent
      */
-    public record Cancelled(String status, String agentId, CompletableFuture<Void> notified) {}
+    public record Cancelled(@Nullable TaskStatus before, String agentId, CompletableFuture<Void> notified) {}
 
     /** Cancels a task unless it has ended. For a task already cancelled some time ago, notifies the agent again. */
     public Cancelled cancel(String taskId) {
         Instant now = clock.instant();
         List<Object> before =
                 CANCEL.runSync(redis, List.of(taskId, now.toString(), String.valueOf(taskRetention.toSeconds())));
-        String status = (String) before.get(0);
+        TaskStatus status = status((String) before.get(0));
         String agentId = (String) before.get(2);
-        boolean mustNotifyAgent = !agentId.isEmpty() && (status.equals("assigned") || status.equals("cancelled"));
+        boolean mustNotifyAgent =
+                !agentId.isEmpty() && (status == TaskStatus.ASSIGNED || status == TaskStatus.CANCELLED);
         return new Cancelled(
                 status,
                 agentId,
                 mustNotifyAgent
                         ? notifyAgent(Cancellation.of(taskId, ((Long) before.get(1)).intValue(), agentId, now))
                         : CompletableFuture.completedFuture(null));
+    }
+
+    private static @Nullable TaskStatus status(String answer) {
+        return answer.equals("unknown") ? null : TaskStatus.valueOf(answer.toUpperCase(Locale.ROOT));
     }
 
     /** Publishes once for concurrent cancellations of the same attempt. */

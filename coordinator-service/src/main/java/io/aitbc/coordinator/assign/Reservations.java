@@ -2,6 +2,7 @@ package io.aitbc.coordinator.assign;
 
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Task;
+import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.match.Placement;
 import io.aitbc.coordinator.match.WaitingTask;
 import io.aitbc.coordinator.redis.Redis;
@@ -66,14 +67,14 @@ public final class Reservations {
     /**
      * Ends tasks that no agent has.
      *
-     * @param status {@code cancelled} or {@code expired}
+     * @param status cancelled or expired
      * @param clearId the clear command that the tasks are counted for, or empty
      * @return for each task whether it has ended, now or before; false if an agent has it after all
      */
     public CompletableFuture<List<Boolean>> endWaiting(
-            List<WaitingTask> tasks, String status, String clearId, Instant now) {
+            List<WaitingTask> tasks, TaskStatus status, String clearId, Instant now) {
         List<String> arguments = new ArrayList<>(4 + tasks.size() * 4);
-        arguments.add(status);
+        arguments.add(status.wireName());
         arguments.add(clearId);
         arguments.add(now.toString());
         arguments.add(String.valueOf(taskRetention.toSeconds()));

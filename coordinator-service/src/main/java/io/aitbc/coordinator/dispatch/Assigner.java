@@ -1,5 +1,6 @@
 package io.aitbc.coordinator.dispatch;
 
+import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.assign.Verdict;
 import io.aitbc.coordinator.background.ThrottledWarning;
 import io.aitbc.coordinator.match.Matcher;
@@ -194,7 +195,7 @@ final class Assigner {
     }
 
     /** Ends tasks instead of assigning them. They must not be in the backlog. */
-    void end(List<WaitingTask> tasks, String status, String clearId) {
+    void end(List<WaitingTask> tasks, TaskStatus status, String clearId) {
         pendingBatches++;
         answers.handle(effects.endWaiting(tasks, status, clearId, clock.now()), (ended, failure) -> {
             pendingBatches--;

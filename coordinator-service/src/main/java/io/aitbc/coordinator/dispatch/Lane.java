@@ -3,6 +3,7 @@ package io.aitbc.coordinator.dispatch;
 import io.aitbc.contracts.ControlMessage.ClearQueue;
 import io.aitbc.contracts.ControlMessage.QueueCleared;
 import io.aitbc.contracts.Priority;
+import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.dispatch.OwnedPartition.Commit;
 import io.aitbc.coordinator.match.Matcher;
 import io.aitbc.coordinator.match.Position;
@@ -163,7 +164,8 @@ final class Lane {
         assigner.flushWarnings();
         removeCancelled();
         if (backoff.isOver(now)) {
-            clears.take(matcher.backlog()).forEach((commandId, tasks) -> assigner.end(tasks, "cancelled", commandId));
+            clears.take(matcher.backlog())
+                    .forEach((commandId, tasks) -> assigner.end(tasks, TaskStatus.CANCELLED, commandId));
             endExpired();
             remoteDemand.applyTo(matcher, now);
             // After the steps above, so that no task is assigned that was cleared or had expired before it was read.
@@ -258,7 +260,7 @@ final class Lane {
     private void endExpired() {
         List<WaitingTask> expired = matcher.backlog().takeExpired(clock.now());
         if (!expired.isEmpty()) {
-            assigner.end(expired, "expired", "");
+            assigner.end(expired, TaskStatus.EXPIRED, "");
         }
     }
 

@@ -1,6 +1,7 @@
 package io.aitbc.coordinator.dispatch;
 
 import io.aitbc.contracts.ControlMessage.QueueCleared;
+import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.assign.AssignmentPublisher;
 import io.aitbc.coordinator.assign.Reservations;
 import io.aitbc.coordinator.assign.Verdict;
@@ -68,7 +69,7 @@ final class LaneEffects implements SideEffects {
 
     @Override
     public CompletableFuture<List<Boolean>> endWaiting(
-            List<WaitingTask> tasks, String status, String clearId, Instant now) {
+            List<WaitingTask> tasks, TaskStatus status, String clearId, Instant now) {
         return mailbox.relay(reservations.endWaiting(tasks, status, clearId, now));
     }
 

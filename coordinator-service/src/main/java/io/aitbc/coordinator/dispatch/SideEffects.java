@@ -1,6 +1,7 @@
 package io.aitbc.coordinator.dispatch;
 
 import io.aitbc.contracts.ControlMessage.QueueCleared;
+import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.assign.Verdict;
 import io.aitbc.coordinator.match.Placement;
 import io.aitbc.coordinator.match.SlotOffer;
@@ -20,7 +21,8 @@ interface SideEffects {
     CompletableFuture<List<Verdict>> reserve(List<Placement> placements, Instant now);
 
     /** Ends tasks that no agent has; false for tasks that an agent has after all. */
-    CompletableFuture<List<Boolean>> endWaiting(List<WaitingTask> tasks, String status, String clearId, Instant now);
+    CompletableFuture<List<Boolean>> endWaiting(
+            List<WaitingTask> tasks, TaskStatus status, String clearId, Instant now);
 
     CompletableFuture<Void> publish(Verdict verdict);
 

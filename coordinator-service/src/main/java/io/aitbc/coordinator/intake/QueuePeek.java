@@ -1,6 +1,7 @@
 package io.aitbc.coordinator.intake;
 
 import io.aitbc.contracts.Priority;
+import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.kafka.RangeReader;
 import io.aitbc.coordinator.match.WaitingTask;
@@ -45,10 +46,10 @@ public final class QueuePeek {
         }
         found.sort(Comparator.comparing(WaitingTask::waitingSince).thenComparing(WaitingTask::position));
         // Some may have been assigned since the last commit.
-        Map<String, String> statuses =
+        Map<String, TaskStatus> statuses =
                 states.statuses(found.stream().map(WaitingTask::id).toList());
         return found.stream()
-                .filter(task -> statuses.getOrDefault(task.id(), "queued").equals("queued"))
+                .filter(task -> statuses.getOrDefault(task.id(), TaskStatus.QUEUED) == TaskStatus.QUEUED)
                 .limit(limit)
                 .toList();
     }

@@ -3,6 +3,7 @@ package io.aitbc.coordinator.intake;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Task;
+import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.intake.TaskStates.Claim;
 import io.aitbc.coordinator.trace.Step;
 import io.aitbc.coordinator.trace.Traces;
@@ -60,7 +61,7 @@ public final class Submissions {
             String taskId,
             Priority priority,
             Instant submittedAt,
-            @Nullable String existingStatus) {
+            @Nullable TaskStatus existingStatus) {
         public boolean repeated() {
             return existingStatus != null;
         }
@@ -89,7 +90,8 @@ public final class Submissions {
             return accepted == null || accepted.repeated()
                     ? this
                     : new Outcome(
-                            new Accepted(accepted.taskId(), accepted.priority(), accepted.submittedAt(), "queued"),
+                            new Accepted(
+                                    accepted.taskId(), accepted.priority(), accepted.submittedAt(), TaskStatus.QUEUED),
                             null);
         }
     }
@@ -189,7 +191,7 @@ public final class Submissions {
                             taskId,
                             Priority.parse(claim.priority()),
                             Instant.parse(claim.submittedAt()),
-                            claim.status());
+                            claim.existing());
         } catch (IllegalArgumentException | DateTimeException e) {
             log.atDebug().addKeyValue("task_id", taskId).log("Treated as new: {}", e.toString());
             return null;

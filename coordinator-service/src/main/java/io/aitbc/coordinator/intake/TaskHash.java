@@ -3,7 +3,9 @@ package io.aitbc.coordinator.intake;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Requirements;
+import io.aitbc.contracts.TaskStatus;
 import java.time.Instant;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Set;
@@ -37,7 +39,8 @@ final class TaskHash {
             Map.entry("error", JSON),
             Map.entry("progress", JSON));
 
-    private static final Set<String> LIVE = Set.of("assigned", "failing");
+    /** The status of a task whose dead letter is being written; published as assigned. */
+    private static final String FAILING = "failing";
 
     private TaskHash() {}
 
@@ -62,20 +65,26 @@ final class TaskHash {
         }
     }
 
+    /** The published status; null if the text is none. */
+    static @Nullable TaskStatus status(@Nullable String text) {
+        if (FAILING.equals(text)) {
+            return TaskStatus.ASSIGNED;
+        }
+        return Arrays.stream(TaskStatus.values())
+                .filter(status -> status.wireName().equals(text))
+                .findFirst()
+                .orElse(null);
+    }
+
     /**
      * Fields that must be present and readable, or the task counts as unknown: its final status, or the waiting attempt, or the agent that
      * has it and since when.
      */
-    static Set<String> essential(@Nullable String status) {
-        if (TaskStates.hasEnded(status)) {
-            return Set.of("status");
-        }
-        return LIVE.contains(String.valueOf(status))
-                ? Set.of("status", "attempt", "agent_id", "assigned_at")
-                : Set.of("status", "attempt");
-    }
-
-    static boolean isStatus(@Nullable String status) {
-        return "queued".equals(status) || LIVE.contains(String.valueOf(status)) || TaskStates.hasEnded(status);
+    static Set<String> essential(TaskStatus status) {
+        return switch (status) {
+            case QUEUED -> Set.of("status", "attempt");
+            case ASSIGNED -> Set.of("status", "attempt", "agent_id", "assigned_at");
+            case COMPLETED, FAILED, CANCELLED, EXPIRED -> Set.of("status");
+        };
     }
 }

@@ -4,6 +4,7 @@ import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Requirements;
 import io.aitbc.contracts.Task;
+import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.match.WaitingTask;
 import io.aitbc.coordinator.redis.Claims;
 import io.aitbc.coordinator.redis.Keys;
@@ -20,7 +21,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
@@ -30,7 +30,6 @@ import org.jspecify.annotations.Nullable;
 /** Queries task state: each task's hash in Redis. */
 public final class TaskStates {
     private static final Script RECORD_QUEUED = Script.load(TaskStates.class, "record-queued");
-    private static final Set<String> ENDED = Set.of("completed", "failed", "cancelled", "expired");
     private static final Script CLAIM = Script.load(TaskStates.class, "claim");
     /** Batch limit: Redis serves nobody else while a script runs. */
     private static final int MAX_CLAIM_BATCH = 500;
@@ -45,64 +44,53 @@ public final class TaskStates {
         this.claims = new Claims(redis);
     }
 
-    /** Whether a status is final. */
-    public static boolean hasEnded(@Nullable String status) {
-        return status != null && ENDED.contains(status);
-    }
-
-    /** The fields of a task's hash, without unreadable ones; empty if the task is unknown. */
-    public Optional<Map<String, String>> find(String taskId) {
+    /** Empty if the task is unknown. */
+    public Optional<TaskState> find(String taskId) {
         return readable(taskId, redis.readHashSync(Keys.task(taskId), read -> read.hgetall(Keys.task(taskId))));
     }
 
     /** Sets unreadable fields aside, or the whole hash if an essential field is among them. */
-    private Optional<Map<String, String>> readable(String taskId, Map<String, String> hash) {
+    private Optional<TaskState> readable(String taskId, Map<String, String> hash) {
         if (hash.isEmpty()) {
             return Optional.empty();
         }
         Map<String, String> corrupt = TaskHash.corrupt(hash);
-        Map<String, String> rest = hash;
-        if (!corrupt.isEmpty()) {
-            rest = new HashMap<>(hash);
-            rest.keySet().removeAll(corrupt.keySet());
-        }
-        String status = hash.get("status");
-        if (!TaskHash.isStatus(status) || !rest.keySet().containsAll(TaskHash.essential(status))) {
+        Map<String, String> rest = new HashMap<>(hash);
+        rest.keySet().removeAll(corrupt.keySet());
+        TaskStatus status = TaskHash.status(hash.get("status"));
+        if (status == null || !rest.keySet().containsAll(TaskHash.essential(status))) {
             redis.quarantine(Keys.task(taskId), hash);
             return Optional.empty();
         }
         if (!corrupt.isEmpty()) {
             redis.quarantineFields(Keys.task(taskId), corrupt, Map.of());
         }
-        return Optional.of(published(rest));
+        rest.put("status", status.wireName());
+        return Optional.of(new TaskState(status, rest));
     }
 
-    /** The hash fields of tasks, by id; unknown tasks are absent. */
-    public Map<String, Map<String, String>> findAll(Collection<String> taskIds) {
+    /** The state of tasks, by id; unknown tasks are absent. */
+    public Map<String, TaskState> findAll(Collection<String> taskIds) {
         Map<String, CompletableFuture<Map<String, String>>> asked = new HashMap<>();
         for (String taskId : taskIds) {
             asked.put(taskId, redis.readHash(Keys.task(taskId), read -> read.hgetall(Keys.task(taskId))));
         }
-        Map<String, Map<String, String>> hashes = new HashMap<>();
-        asked.forEach((taskId, answer) -> readable(taskId, await(answer)).ifPresent(hash -> hashes.put(taskId, hash)));
-        return hashes;
+        Map<String, TaskState> states = new HashMap<>();
+        asked.forEach(
+                (taskId, answer) -> readable(taskId, await(answer)).ifPresent(state -> states.put(taskId, state)));
+        return states;
     }
 
     /** Task statuses by id; unknown tasks are absent. */
-    public Map<String, String> statuses(Collection<String> taskIds) {
-        Map<String, String> statuses = field("status", taskIds);
-        statuses.replaceAll((taskId, status) -> published(status));
+    public Map<String, TaskStatus> statuses(Collection<String> taskIds) {
+        Map<String, TaskStatus> statuses = new HashMap<>();
+        field("status", taskIds).forEach((taskId, text) -> {
+            TaskStatus status = TaskHash.status(text);
+            if (status != null) {
+                statuses.put(taskId, status);
+            }
+        });
         return statuses;
-    }
-
-    private static Map<String, String> published(Map<String, String> hash) {
-        hash.computeIfPresent("status", (name, status) -> published(status));
-        return hash;
-    }
-
-    /** The published status: a failing task is reported as assigned until its dead letter is written. */
-    private static String published(String status) {
-        return status.equals("failing") ? "assigned" : status;
     }
 
     /**
@@ -117,6 +105,15 @@ public final class TaskStates {
 
         boolean isOurs() {
             return equals(OURS);
+        }
+
+        /** The status of the task accepted earlier. @throws IllegalArgumentException if it is corrupt */
+        TaskStatus existing() {
+            TaskStatus existing = TaskHash.status(status);
+            if (existing == null) {
+                throw new IllegalArgumentException("Invalid status: " + status);
+            }
+            return existing;
         }
 
         boolean isBusy() {
@@ -144,10 +141,8 @@ public final class TaskStates {
         asked.forEach((some, answer) -> {
             List<Object> texts = await(answer);
             for (int i = 0; i < some.size(); i++) {
-                claims.put(
-                        some.get(i),
-                        new Claim(published((String) texts.get(3 * i)), (String) texts.get(3 * i + 1), (String)
-                                texts.get(3 * i + 2)));
+                claims.put(some.get(i), new Claim((String) texts.get(3 * i), (String) texts.get(3 * i + 1), (String)
+                        texts.get(3 * i + 2)));
             }
         });
         return claims;

@@ -1,6 +1,7 @@
 package io.aitbc.coordinator.live;
 
 import io.aitbc.contracts.Json;
+import io.aitbc.coordinator.intake.TaskState;
 import io.aitbc.coordinator.intake.TaskStates;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.stats.TaskJson;
@@ -43,12 +44,12 @@ final class TaskFeed implements AutoCloseable {
         if (polls++ % ENDED_POLL_RATIO != 0) {
             due.removeAll(ended);
         }
-        Map<String, Map<String, String>> found = states.findAll(due);
+        Map<String, TaskState> found = states.findAll(due);
         Map<String, JsonNode> tasks = new HashMap<>();
         for (String taskId : due) {
-            Map<String, String> state = found.getOrDefault(taskId, Map.of());
-            tasks.put(taskId, state.isEmpty() ? withStatus(taskId, "unknown") : task(taskId, state));
-            if (TaskStates.hasEnded(state.get("status"))) {
+            TaskState state = found.get(taskId);
+            tasks.put(taskId, state == null ? withStatus(taskId, "unknown") : task(taskId, state));
+            if (state != null && state.status().hasEnded()) {
                 ended.add(taskId);
             } else {
                 ended.remove(taskId);
@@ -57,7 +58,7 @@ final class TaskFeed implements AutoCloseable {
         return tasks;
     }
 
-    private static JsonNode task(String taskId, Map<String, String> state) {
+    private static JsonNode task(String taskId, TaskState state) {
         try {
             return TaskJson.of(state);
         } catch (RuntimeException e) {

@@ -3,6 +3,7 @@ package io.aitbc.coordinator.settle;
 import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.TaskResult;
+import io.aitbc.coordinator.intake.TaskState;
 import io.aitbc.coordinator.intake.TaskStates;
 import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.redis.Keys;
@@ -266,13 +267,16 @@ final class Attempts {
         for (Map.Entry<String, String> noted : notesOf(agentId).entrySet()) {
             HeldAssignment one = HeldAssignment.read(noted.getKey(), noted.getValue());
             if (!one.deadline().isAfter(now)) {
-                Map<String, String> task = states.find(one.taskId()).orElse(Map.of());
+                TaskState task = states.find(one.taskId()).orElse(null);
                 Held live = live(agentId, one, noted.getValue(), task);
                 // A later attempt of the same agent has its own deadline.
                 if (live == null || !one.isCorrupt() && live.attempt() != one.attempt()) {
                     continue;
                 }
-                one = one.afterProgress(task.get("progress_at"), task.get("timeout_seconds"));
+                if (task != null) {
+                    one = one.afterProgress(
+                            task.fields().get("progress_at"), task.fields().get("timeout_seconds"));
+                }
                 if (!one.deadline().isAfter(now)) {
                     overdue.add(live);
                     unreported += reported.contains(live.assignmentId()) ? 0 : 1;
@@ -336,7 +340,7 @@ final class Attempts {
                     agentId,
                     HeldAssignment.read(noted.getKey(), noted.getValue()),
                     noted.getValue(),
-                    states.find(noted.getKey()).orElse(Map.of()));
+                    states.find(noted.getKey()).orElse(null));
             if (held != null && !held.assignedAt().isAfter(lostAt)) {
                 all.add(held);
                 unreported += reported.contains(held.assignmentId()) ? 0 : 1;
@@ -361,17 +365,17 @@ final class Attempts {
      * The attempt of a task that an agent holds, according to the task's hash, or to the note if the hash was corrupt and set aside. Null
      * if there is none: the note is then corrupt or outdated, and is set aside.
      */
-    private @Nullable Held live(String agentId, HeldAssignment noted, String note, Map<String, String> task) {
-        if (agentId.equals(task.get("agent_id")) && "assigned".equals(task.get("status"))) {
-            int attempt = Integer.parseInt(task.get("attempt"));
+    private @Nullable Held live(String agentId, HeldAssignment noted, String note, @Nullable TaskState task) {
+        if (task != null && task.isAssignedTo(agentId)) {
+            int attempt = task.attempt();
             return new Held(
                     noted.taskId(),
                     attempt,
                     agentId,
-                    Instant.parse(task.get("assigned_at")),
+                    task.assignedAt(),
                     noted.attempt() == attempt ? origin(noted) : null);
         }
-        if (task.isEmpty() && !noted.isCorrupt()) {
+        if (task == null && !noted.isCorrupt()) {
             return new Held(noted.taskId(), noted.attempt(), agentId, noted.assignedAt(), origin(noted));
         }
         DROP_HELD.runSync(redis, List.of(agentId, noted.taskId(), note));

@@ -1,7 +1,8 @@
 package io.aitbc.coordinator.stats;
 
 import io.aitbc.contracts.Json;
-import io.aitbc.coordinator.intake.TaskStates;
+import io.aitbc.contracts.TaskStatus;
+import io.aitbc.coordinator.intake.TaskState;
 import io.aitbc.coordinator.registry.HeldAssignment;
 import java.time.Instant;
 import java.time.format.DateTimeParseException;
@@ -21,13 +22,12 @@ public final class TaskJson {
 
     private TaskJson() {}
 
-    /** @param state the task's hash */
-    public static ObjectNode of(Map<String, String> state) {
+    public static ObjectNode of(TaskState state) {
         ObjectNode task = Json.object();
-        Map<String, String> shown = new HashMap<>(state);
+        Map<String, String> shown = new HashMap<>(state.fields());
         shown.remove("deadline");
         deadline(state).ifPresent(deadline -> shown.put("deadline", deadline));
-        if (TaskStates.hasEnded(state.get("status")) && !"failed".equals(state.get("status"))) {
+        if (state.status().hasEnded() && state.status() != TaskStatus.FAILED) {
             // The error of an earlier attempt is not the outcome.
             shown.remove("error");
         }
@@ -44,14 +44,15 @@ public final class TaskJson {
     }
 
     /** The deadline of the current attempt, extended by progress reports; empty while no agent has the task. */
-    public static Optional<String> deadline(Map<String, String> state) {
-        String noted = state.get("deadline");
-        if (noted == null || !"assigned".equals(state.get("status"))) {
+    public static Optional<String> deadline(TaskState state) {
+        String noted = state.fields().get("deadline");
+        if (noted == null || state.status() != TaskStatus.ASSIGNED) {
             return Optional.empty();
         }
         try {
             HeldAssignment held = new HeldAssignment("", 0, Instant.EPOCH, Instant.parse(noted), null);
-            return Optional.of(held.afterProgress(state.get("progress_at"), state.get("timeout_seconds"))
+            return Optional.of(held.afterProgress(
+                            state.fields().get("progress_at"), state.fields().get("timeout_seconds"))
                     .deadline()
                     .toString());
         } catch (DateTimeParseException e) {

@@ -8,6 +8,7 @@ import io.aitbc.contracts.ControlMessage.ClearQueue;
 import io.aitbc.contracts.ControlMessage.QueueCleared;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Requirements;
+import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.agent.AnAgent;
 import io.aitbc.coordinator.agent.HealthPolicy;
 import io.aitbc.coordinator.assign.Verdict;
@@ -980,7 +981,7 @@ class LaneTest {
 
         @Override
         public CompletableFuture<List<Boolean>> endWaiting(
-                List<WaitingTask> tasks, String status, String clearId, Instant now) {
+                List<WaitingTask> tasks, TaskStatus status, String clearId, Instant now) {
             List<String> ids = ended.computeIfAbsent(clearId, id -> new ArrayList<>());
             tasks.stream().map(WaitingTask::id).forEach(ids::add);
             ids.sort(null);

@@ -6,6 +6,7 @@ import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Requirements;
 import io.aitbc.contracts.Task;
+import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.agent.Agent;
 import io.aitbc.coordinator.agent.AnAgent;
 import io.aitbc.coordinator.agent.HealthPolicy;
@@ -473,7 +474,7 @@ final class SimulatedCluster {
 
         @Override
         public CompletableFuture<List<Boolean>> endWaiting(
-                List<WaitingTask> ending, String status, String clearId, Instant at) {
+                List<WaitingTask> ending, TaskStatus status, String clearId, Instant at) {
             return effect(() ->
                     ending.stream().map(task -> end(task, status, clearId)).toList());
         }
@@ -572,8 +573,8 @@ final class SimulatedCluster {
         }
     }
 
-    private boolean end(WaitingTask waiting, String status, String clearId) {
-        String answer = store.endWaiting(waiting.id(), waiting.task().attempt(), status);
+    private boolean end(WaitingTask waiting, TaskStatus status, String clearId) {
+        String answer = store.endWaiting(waiting.id(), waiting.task().attempt(), status.wireName());
         if (answer.equals("ended") && !clearId.isEmpty()) {
             clearCounts.merge(clearId, 1, Integer::sum);
         }

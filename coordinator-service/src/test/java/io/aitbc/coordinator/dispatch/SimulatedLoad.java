@@ -4,6 +4,7 @@ import static io.aitbc.coordinator.agent.AnAgent.NOW;
 
 import io.aitbc.contracts.ControlMessage.QueueCleared;
 import io.aitbc.contracts.Priority;
+import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.agent.AnAgent;
 import io.aitbc.coordinator.agent.HealthPolicy;
 import io.aitbc.coordinator.assign.Verdict;
@@ -236,7 +237,7 @@ final class SimulatedLoad {
 
         @Override
         public CompletableFuture<List<Boolean>> endWaiting(
-                List<WaitingTask> tasks, String status, String clearId, Instant at) {
+                List<WaitingTask> tasks, TaskStatus status, String clearId, Instant at) {
             throw new UnsupportedOperationException("nothing ends here");
         }
 

@@ -4,6 +4,7 @@ import static io.aitbc.coordinator.agent.AnAgent.NOW;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.aitbc.contracts.Json;
+import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.assign.Reservations;
 import io.aitbc.coordinator.assign.Verdict;
 import io.aitbc.coordinator.match.ATask;
@@ -98,7 +99,7 @@ class SimulatedStoreTest {
             case 3 -> {
                 List<WaitingTask> tasks = List.of(waiting(taskId, attempt));
                 boolean ended = reservations
-                        .endWaiting(tasks, "expired", "", NOW)
+                        .endWaiting(tasks, TaskStatus.EXPIRED, "", NOW)
                         .join()
                         .get(0);
                 assertThat(!store.endWaiting(taskId, attempt, "expired").equals("live"))

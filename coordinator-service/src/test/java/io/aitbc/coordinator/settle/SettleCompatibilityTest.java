@@ -9,6 +9,7 @@ import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Requirements;
 import io.aitbc.contracts.Task;
 import io.aitbc.contracts.TaskResult;
+import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.OverheardRedis;
 import io.aitbc.coordinator.Samples;
 import io.aitbc.coordinator.agent.HealthPolicy;
@@ -133,7 +134,7 @@ class SettleCompatibilityTest {
             assertThat(cancel("task-1")).as(queued).isEqualTo("queued");
         });
         put(version, "queued");
-        Map<String, String> queued = states.find("task-1").orElseThrow();
+        Map<String, String> queued = states.find("task-1").orElseThrow().fields();
         assertThat(Json.read(queued.get("requirements"), Requirements.class)).isEqualTo(REQUIREMENTS);
         assertThat(Priority.parse(queued.get("priority"))).isEqualTo(Priority.HIGH);
         assertThat(List.of(queued.get("submitted_at"), queued.get("not_before"), queued.get("expires_at")))
@@ -146,7 +147,7 @@ class SettleCompatibilityTest {
     void endedTasksStayAsTheyAre(Samples version) {
         for (String ended : List.of("completed", "failed", "cancelled", "expired")) {
             put(version, ended);
-            assertThat(TaskStates.hasEnded(states.statuses(List.of("task-1")).get("task-1")))
+            assertThat(states.statuses(List.of("task-1")).get("task-1").hasEnded())
                     .as(ended)
                     .isTrue();
             assertThat(reserve("task-1", 1, "agent-2").ruling()).as(ended).isEqualTo(Verdict.Ruling.ENDED);
@@ -218,7 +219,7 @@ class SettleCompatibilityTest {
         reserve("task-1", 1, "agent-1");
         overheard.notice();
         reservations
-                .endWaiting(List.of(waiting("task-1", 2)), "expired", "", NOW)
+                .endWaiting(List.of(waiting("task-1", 2)), TaskStatus.EXPIRED, "", NOW)
                 .join();
         notices.set("expired", overheard.notice());
         hashes.set("expired", hash("task-1"));
