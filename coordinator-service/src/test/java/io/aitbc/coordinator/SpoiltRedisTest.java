@@ -284,7 +284,6 @@ class SpoiltRedisTest {
 
     private static void spoil(String key, Random random) {
         String type = redis.type(key);
-        redis.del(key);
         List<Runnable> others = new ArrayList<>();
         Map<String, Runnable> kinds = new TreeMap<>(Map.of(
                 "string", () -> redis.set(key, "spoilt"),
@@ -301,7 +300,12 @@ class SpoiltRedisTest {
                 others.add(spoil);
             }
         });
-        others.get(random.nextInt(others.size())).run();
+        Runnable chosen = others.get(random.nextInt(others.size()));
+        // In one transaction: a coordinator may write the key as soon as it is gone.
+        redis.multi();
+        redis.del(key);
+        chosen.run();
+        redis.exec();
     }
 
     private static String expected(String key) {

@@ -3,6 +3,7 @@ package io.aitbc.coordinator.intake;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
+import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.OverheardRedis;
 import io.aitbc.coordinator.redis.Claims;
 import io.aitbc.coordinator.redis.Keys;
@@ -81,7 +82,7 @@ class ClaimTest {
                 .hset(
                         Keys.task("t"),
                         Map.of("status", "failing", "priority", "low", "submitted_at", "2026-01-01T00:00:00Z"));
-        assertThat(claim("first", LONG).status()).isEqualTo("assigned");
+        assertThat(claim("first", LONG).existing()).isEqualTo(TaskStatus.ASSIGNED);
     }
 
     private TaskStates.Claim claim(String holder, Duration ttl) {
