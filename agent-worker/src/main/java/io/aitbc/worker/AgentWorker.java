@@ -583,7 +583,7 @@ public final class AgentWorker implements AutoCloseable {
         return now - drainStartedAt > drainTimeout.toNanos() || now - busyAt > QUIET_PERIOD.toNanos();
     }
 
-    private Object servers() {
+    private @Nullable Object servers() {
         return readerConfig.get(CommonClientConfigs.BOOTSTRAP_SERVERS_CONFIG);
     }
 
@@ -621,7 +621,7 @@ public final class AgentWorker implements AutoCloseable {
             long start = consumer.position(partition());
             long from = Math.max(
                     start - LOOK_BACK,
-                    consumer.beginningOffsets(List.of(partition())).get(partition()));
+                    consumer.beginningOffsets(List.of(partition())).getOrDefault(partition(), 0L));
             if (from >= start) {
                 return;
             }

@@ -67,8 +67,7 @@ public final class Agentctl {
         CommandLine line = new CommandLine(agentctl);
         line.addSubcommand(new QueuesCommand(agentctl));
         line.addSubcommand(new AgentsCommand(agentctl));
-        line.addSubcommand(new TasksCommand(agentctl));
-        line.getSubcommands().get("tasks").addSubcommand(new SubmitCommand(agentctl));
+        line.addSubcommand(new CommandLine(new TasksCommand(agentctl)).addSubcommand(new SubmitCommand(agentctl)));
         line.addSubcommand(new DrainCommand(agentctl));
         line.addSubcommand(new CompletionCommand(agentctl));
         return line.setOut(terminal.out())

@@ -10,6 +10,7 @@ import java.io.PrintWriter;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.util.function.BooleanSupplier;
+import picocli.CommandLine;
 
 /**
  * The input and output of a command, and whether a person is at the terminal.
@@ -55,7 +56,7 @@ record Terminal(
                     == 0;
         } catch (IOException e) {
             // Fallback where the program is missing, as on Windows.
-            return System.console() != null;
+            return CommandLine.Help.Ansi.AUTO.enabled();
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             return false;

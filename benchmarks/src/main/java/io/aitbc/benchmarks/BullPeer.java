@@ -34,6 +34,6 @@ final class BullPeer implements Peer {
 
     @Override
     public void close() {
-        Peer.closeAll(List.of(redis::close, () -> Peer.end(workers)));
+        Peer.closeAll(List.of(redis, () -> Peer.end(workers)));
     }
 }

@@ -39,6 +39,6 @@ final class CeleryPeer implements Peer {
 
     @Override
     public void close() {
-        Peer.closeAll(List.of(redis::close, () -> Peer.end(workers)));
+        Peer.closeAll(List.of(redis, () -> Peer.end(workers)));
     }
 }

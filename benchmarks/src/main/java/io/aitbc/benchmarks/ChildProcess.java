@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.io.InputStreamReader;
 import java.io.UncheckedIOException;
 import java.io.Writer;
+import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.List;
@@ -65,7 +66,7 @@ final class ChildProcess implements AutoCloseable {
 
     /** Runs the child's side: answers each command on standard input until it ends. */
     static void listen(Function<List<String>, Object> play) throws IOException {
-        BufferedReader orders = new BufferedReader(new InputStreamReader(System.in));
+        BufferedReader orders = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
         for (String line = orders.readLine(); line != null; line = orders.readLine()) {
             System.out.println(ANSWER + Json.text(play.apply(List.of(line.split(" ")))));
         }

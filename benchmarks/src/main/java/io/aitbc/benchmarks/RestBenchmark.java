@@ -2,6 +2,7 @@ package io.aitbc.benchmarks;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -97,7 +98,7 @@ final class RestBenchmark extends Benchmark {
                             cluster.restUrl() + path)
                     .redirectError(ProcessBuilder.Redirect.INHERIT)
                     .start();
-            return new String(wrk.getInputStream().readAllBytes());
+            return new String(wrk.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
         } catch (IOException e) {
             throw new UncheckedIOException("wrk is needed: on Debian, apt-get install wrk", e);
         }

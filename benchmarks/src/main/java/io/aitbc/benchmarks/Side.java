@@ -34,7 +34,7 @@ abstract sealed class Side implements AutoCloseable permits CoordinatorSide, Raw
     /** Processor time by process between the clients, except Kafka. */
     abstract Map<String, Duration> between();
 
-    /** The sum of {@link #cpus}. */
+    /** The sum of {@link #between}. */
     Duration cpu() {
         return between().values().stream().reduce(Duration.ZERO, Duration::plus);
     }
@@ -42,7 +42,7 @@ abstract sealed class Side implements AutoCloseable permits CoordinatorSide, Raw
     /** Processor time by process, of all that take part. */
     Map<String, Duration> cpuByProcess() {
         Map<String, Duration> all = new LinkedHashMap<>();
-        all.put("who submits", submitter.cpu());
+        all.put("submitter", submitter.cpu());
         all.put("Kafka", cluster.kafkaCpu());
         all.putAll(between());
         all.put("agents", agents.cpu());

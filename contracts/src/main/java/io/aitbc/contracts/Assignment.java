@@ -65,8 +65,8 @@ public record Assignment(
 
     public static Assignment of(Task task, Priority priority, String agentId, Instant assignedAt) {
         return new Assignment(
-                id(task.taskId(), task.attempt()),
-                task.taskId(),
+                id(task.id(), task.attempt()),
+                task.id(),
                 task.attempt(),
                 agentId,
                 priority,
@@ -75,7 +75,7 @@ public record Assignment(
                 task.maxAttempts(),
                 task.timeoutSeconds(),
                 task.expiresAt(),
-                task.submittedAt(),
+                task.acceptedAt(),
                 assignedAt,
                 assignedAt.plusSeconds(task.timeoutSeconds()),
                 withoutOwnFields(task.unknown()));

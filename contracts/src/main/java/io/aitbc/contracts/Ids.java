@@ -18,8 +18,8 @@ public final class Ids {
     private Ids() {}
 
     /** @throws IllegalArgumentException if the value is missing or not a valid id */
-    static String check(String field, @Nullable String value) {
-        Checks.required(field, value);
+    static String check(String field, @Nullable String given) {
+        String value = Checks.required(field, given);
         if (value.isEmpty() || value.length() > MAX_LENGTH || !hasOnlyIdCharacters(value) || isDotSegment(value)) {
             throw new IllegalArgumentException(field + " " + RULE + " but was \"" + Checks.shortened(value) + "\"");
         }
@@ -27,8 +27,8 @@ public final class Ids {
     }
 
     /** @throws IllegalArgumentException if the value is missing or not a valid task id */
-    static String checkTaskId(String field, @Nullable String value) {
-        check(field, value);
+    static String checkTaskId(String field, @Nullable String given) {
+        String value = check(field, given);
         if (RESERVED_IDS.contains(value)) {
             throw new IllegalArgumentException(
                     field + " must not be \"" + value + "\": /tasks/" + value + " is a path of the REST interface");

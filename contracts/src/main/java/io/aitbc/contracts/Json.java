@@ -108,9 +108,9 @@ public final class Json {
         return MAPPER.valueToTree(value);
     }
 
-    private static <T> T requirePresent(T value) {
+    private static <T> T requirePresent(@Nullable T value) {
         if (value == null) {
-            throw new MalformedMessageException("the message is null", null);
+            throw new MalformedMessageException("the message is null");
         }
         return value;
     }
@@ -136,7 +136,7 @@ public final class Json {
     /** A one-sentence explanation of what is wrong with a document, with the path to the error if known. */
     public static String reason(JacksonException e) {
         if (e instanceof ValueInstantiationException && e.getCause() instanceof IllegalArgumentException cause) {
-            return cause.getMessage();
+            return String.valueOf(cause.getMessage());
         }
         if (e instanceof InvalidTypeIdException unknown) {
             return "unknown type " + unknown.getTypeId();
@@ -151,7 +151,7 @@ public final class Json {
             return place(e) + " " + limitExceeded(e.getOriginalMessage());
         }
         if (e.getCause() instanceof IllegalArgumentException cause && cause.getMessage() != null) {
-            return cause.getMessage();
+            return String.valueOf(cause.getMessage());
         }
         String sentence =
                 PARSER_DETAIL.matcher(firstSentence(e.getOriginalMessage())).replaceFirst("");
@@ -161,7 +161,7 @@ public final class Json {
 
     private static String reasonOfMismatch(MismatchedInputException e) {
         if (e.getCause() instanceof IllegalArgumentException cause) {
-            return cause.getMessage();
+            return String.valueOf(cause.getMessage());
         }
         String path = path(e);
         Matcher duplicate = DUPLICATE.matcher(e.getOriginalMessage());

@@ -6,6 +6,7 @@ import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import java.time.Instant;
 import java.util.Map;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
@@ -82,11 +83,30 @@ public record Task(
             throw new IllegalArgumentException("chain_id must equal requirements.chain_id but was \""
                     + Checks.shortened(chainId) + "\", not \"" + Checks.shortened(requirements.chainId()) + "\"");
         }
-        return requirements.onChain(Checks.optionalText("chain_id", chainId));
+        return requirements.onChain(Objects.requireNonNull(Checks.optionalText("chain_id", chainId)));
     }
 
+    @SuppressWarnings("NullAway") // The constructor replaces null by defaults.
     public static Task of(String taskId, ObjectNode taskData, Requirements requirements) {
         return new Task(taskId, taskData, null, requirements, null, null, null, null, null, null, null, null, Map.of());
+    }
+
+    /**
+     * The id of an accepted task.
+     *
+     * @throws NullPointerException before acceptance, if the submitter left the choice to the coordinator
+     */
+    public String id() {
+        return Objects.requireNonNull(taskId, "task_id");
+    }
+
+    /**
+     * The time of acceptance.
+     *
+     * @throws NullPointerException before acceptance
+     */
+    public Instant acceptedAt() {
+        return Objects.requireNonNull(submittedAt, "submitted_at");
     }
 
     /** A copy as stored in a queue: with an id, the time of acceptance, and no priority, which the topic implies. */

@@ -51,6 +51,7 @@ public final class Quickstart implements AutoCloseable {
     private ConfigurableApplicationContext context;
     private final Deque<AutoCloseable> started = new ConcurrentLinkedDeque<>();
 
+    @SuppressWarnings("NullAway.Init") // Set by the start of the coordinator, before anything reads it.
     private Quickstart(LocalSettings settings, String[] arguments) {
         this.settings = settings;
         this.arguments = arguments;
@@ -161,7 +162,7 @@ public final class Quickstart implements AutoCloseable {
                 Json.object(),
                 Json.object(),
                 List.of("example"),
-                null,
+                "1.0.0",
                 20,
                 1.0,
                 region,

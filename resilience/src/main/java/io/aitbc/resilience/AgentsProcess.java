@@ -4,7 +4,6 @@ import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Registration;
 import io.aitbc.worker.AgentWorker;
-import io.aitbc.worker.Handler;
 import java.nio.file.Path;
 import java.time.Clock;
 import java.time.Duration;
@@ -40,7 +39,7 @@ final class AgentsProcess {
      *
      * @param args where Kafka is, the ledger, a name, how many agents, the capacity of each, and their kind
      */
-    static void main(String[] args) throws InterruptedException {
+    static void play(String[] args) throws InterruptedException {
         String kafka = args[0];
         Ledger ledger = new Ledger(Path.of(args[1]));
         int capacity = Integer.parseInt(args[4]);
@@ -48,7 +47,7 @@ final class AgentsProcess {
         List<AgentWorker> agents = IntStream.range(0, Integer.parseInt(args[3]))
                 .mapToObj(i -> Registration.of(args[2] + "-" + i, "worker", List.of(), capacity))
                 .map(registration -> AgentWorker.builder(
-                                kafka, registration, (assignment, progress) -> work(assignment, progress, kind, ledger))
+                                kafka, registration, (assignment, progress) -> work(assignment, kind, ledger))
                         .heartbeatInterval(HEARTBEAT)
                         .clock(kind == Kind.CONFUSED ? new JumpingClock() : Clock.systemUTC())
                         .start())
@@ -59,7 +58,7 @@ final class AgentsProcess {
         new CountDownLatch(1).await();
     }
 
-    private static @Nullable JsonNode work(Assignment assignment, Handler.Progress progress, Kind kind, Ledger ledger)
+    private static @Nullable JsonNode work(Assignment assignment, Kind kind, Ledger ledger)
             throws InterruptedException {
         ledger.write(Ledger.EventType.STARTED, assignment.taskId(), assignment.attempt(), assignment.agentId());
         if (kind == Kind.MUTE) {

@@ -5,6 +5,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.TreeMap;
 import java.util.function.ToLongFunction;
 import java.util.stream.Collectors;
@@ -57,7 +58,7 @@ final class Charts {
     }
 
     /** Lines over time, each scaled to its own largest value, which stands in its name. */
-    static void draw(String title, List<Double> seconds, TreeMap<String, List<Double>> series, Path file) {
+    static void draw(String title, List<Double> seconds, Map<String, List<Double>> series, Path file) {
         XYChart chart = chart(title, "share of its largest");
         series.forEach((name, values) -> {
             double most = values.stream().mapToDouble(Double::doubleValue).max().orElse(1);

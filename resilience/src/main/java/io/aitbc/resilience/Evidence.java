@@ -6,6 +6,7 @@ import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Task;
 import io.aitbc.contracts.TaskResult;
 import io.aitbc.contracts.Topics;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -50,7 +51,12 @@ record Evidence(
     /** A task stands among the dead letters. */
     record DeadLettered(String taskId, long at) {}
 
-    /** A heartbeat. @param leaves whether it says that the agent takes nothing any more @param capacity 0 if it does not say */
+    /**
+     * A heartbeat.
+     *
+     * @param leaves whether it says that the agent takes nothing any more
+     * @param capacity 0 if it does not say
+     */
     record HeartbeatRecord(String agentId, long at, boolean leaves, int capacity) {}
 
     private static final Topics TOPICS = Topics.unprefixed();
@@ -96,7 +102,8 @@ record Evidence(
             if (topic.equals(TOPICS.deadLetter())) {
                 // Poison has no task's id.
                 if (record.key() != null) {
-                    deadLettered.add(new DeadLettered(new String(record.key()), record.timestamp()));
+                    deadLettered.add(
+                            new DeadLettered(new String(record.key(), StandardCharsets.UTF_8), record.timestamp()));
                 }
             } else if (topic.equals(TOPICS.results())) {
                 TaskResult result = Json.read(value(record), TaskResult.class);

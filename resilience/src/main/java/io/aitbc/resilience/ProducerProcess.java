@@ -71,7 +71,7 @@ final class ProducerProcess {
     }
 
     /** @param args where Kafka is, the ledger, a name, where coordinators are (commas between), tasks per second, seed */
-    static void main(String[] args) throws InterruptedException {
+    static void play(String[] args) throws InterruptedException {
         ProducerProcess producer = new ProducerProcess(
                 args[0],
                 Path.of(args[1]),

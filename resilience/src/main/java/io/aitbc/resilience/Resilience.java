@@ -35,8 +35,8 @@ public final class Resilience {
         switch (role) {
             case "role:kafka" -> runKafka(args);
             case "role:coordinator" -> CoordinatorApplication.main(args);
-            case "role:agents" -> AgentsProcess.main(args);
-            case "role:producer" -> ProducerProcess.main(args);
+            case "role:agents" -> AgentsProcess.play(args);
+            case "role:producer" -> ProducerProcess.play(args);
             default -> throw new IllegalArgumentException(role);
         }
     }

@@ -112,7 +112,7 @@ public final class WorkerApplication implements Callable<Integer> {
                 Json.object(),
                 Json.object(),
                 tags,
-                null,
+                "1.0.0",
                 capacity,
                 weight,
                 region,

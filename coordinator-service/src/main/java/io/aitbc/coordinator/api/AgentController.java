@@ -25,6 +25,7 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Objects;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
@@ -217,7 +218,7 @@ class AgentController {
     @DeleteMapping("/{agent_id}")
     @Operation(summary = "Deregister an agent; its unsettled tasks are requeued")
     Deregistered deregister(@PathVariable("agent_id") @Id String agentId) {
-        registry.find(agentId).orElseThrow(Problems::agentNotFound);
+        requireKnown(agentId);
         // Published first: read later, it must not end the agent's next registration.
         topic.append(new Heartbeat(agentId, AgentStatus.INACTIVE, null, null, null, null))
                 .completeOnTimeout(null, WAIT_SECONDS, TimeUnit.SECONDS)
@@ -228,6 +229,16 @@ class AgentController {
             case UNKNOWN -> throw Problems.agentNotFound();
         };
         return new Deregistered("success", message, agentId, clock.instant());
+    }
+
+    private static List<String> orEmpty(@Nullable List<String> texts) {
+        return texts == null ? List.of() : texts;
+    }
+
+    private void requireKnown(String agentId) {
+        if (registry.find(agentId).isEmpty()) {
+            throw Problems.agentNotFound();
+        }
     }
 
     record Held(
@@ -250,7 +261,7 @@ class AgentController {
     HeldPage assignments(
             @PathVariable("agent_id") @Id String agentId,
             @RequestParam(defaultValue = "100") @Min(1) @Max(10_000) int limit) {
-        registry.find(agentId).orElseThrow(Problems::agentNotFound);
+        requireKnown(agentId);
         List<HeldAssignment> all = registry.heldBy(agentId);
         List<Held> page = all.stream()
                 .limit(limit)
@@ -288,7 +299,15 @@ class AgentController {
         AgentQuery wanted;
         try {
             wanted = new AgentQuery(
-                    status, agentType, capabilities, services, tags, minHealthScore, chainId, islandId, limit);
+                    status,
+                    agentType,
+                    orEmpty(capabilities),
+                    orEmpty(services),
+                    orEmpty(tags),
+                    minHealthScore,
+                    chainId,
+                    islandId,
+                    limit);
         } catch (IllegalArgumentException e) {
             throw Problems.unprocessable(e.getMessage());
         }
@@ -341,7 +360,7 @@ class AgentController {
                                 "detail",
                                 "two processes use this id: each gets part of the tasks, until one of them stops")
                         .put("other_instance_id", sender.rivalId())
-                        .set("last_seen", Json.tree(sender.rivalSeenAt()));
+                        .set("last_seen", Json.tree(Objects.requireNonNull(sender.rivalSeenAt())));
             }
         }
 

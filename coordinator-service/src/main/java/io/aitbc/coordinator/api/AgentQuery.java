@@ -20,9 +20,9 @@ import org.jspecify.annotations.Nullable;
 record AgentQuery(
         @JsonProperty("status") @Nullable AgentStatus status,
         @JsonProperty("agent_type") @Nullable String agentType,
-        @JsonProperty("capabilities") @Nullable List<String> capabilities,
-        @JsonProperty("services") @Nullable List<String> services,
-        @JsonProperty("tags") @Nullable List<String> tags,
+        @JsonProperty("capabilities") List<String> capabilities,
+        @JsonProperty("services") List<String> services,
+        @JsonProperty("tags") List<String> tags,
         @JsonProperty("min_health_score") @Nullable Double minHealthScore,
         @JsonProperty("chain_id") @Nullable String chainId,
         @JsonProperty("island_id") @Nullable String islandId,

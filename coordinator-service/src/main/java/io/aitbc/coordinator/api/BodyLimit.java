@@ -148,7 +148,8 @@ final class BodyLimit extends OncePerRequestFilter {
                 if (!refused) {
                     refused = true;
                     ExceededException exceeded = new ExceededException(maxBytes);
-                    BodyLimit.this.refuse(reading, request, response, exceeded.getStatusCode(), exceeded.getReason());
+                    BodyLimit.this.refuse(
+                            reading, request, response, exceeded.getStatusCode(), String.valueOf(exceeded.getReason()));
                 }
             }
 

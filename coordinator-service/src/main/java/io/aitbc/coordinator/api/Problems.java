@@ -58,7 +58,7 @@ class Problems extends ResponseEntityExceptionHandler {
         return new ResponseStatusException(HttpStatus.CONFLICT, detail);
     }
 
-    static ResponseStatusException unprocessable(String detail) {
+    static ResponseStatusException unprocessable(@Nullable String detail) {
         return new ResponseStatusException(HttpStatus.UNPROCESSABLE_CONTENT, detail);
     }
 
@@ -177,8 +177,8 @@ class Problems extends ResponseEntityExceptionHandler {
         return handleExceptionInternal(e, problem, headers, HttpStatusCode.valueOf(problem.getStatus()), request);
     }
 
-    private static ProblemDetail problem(HttpStatusCode status, String detail) {
-        return ProblemDetail.forStatusAndDetail(status, Json.sentence(detail));
+    private static ProblemDetail problem(HttpStatusCode status, @Nullable String detail) {
+        return ProblemDetail.forStatusAndDetail(status, Json.sentence(String.valueOf(detail)));
     }
 
     private static ProblemDetail badInput(Exception e) {

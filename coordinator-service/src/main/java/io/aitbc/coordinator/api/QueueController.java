@@ -83,8 +83,8 @@ class QueueController {
             @JsonProperty("task_data") ObjectNode taskData) {
         static Waiting of(Task task) {
             return new Waiting(
-                    task.taskId(),
-                    task.submittedAt(),
+                    task.id(),
+                    task.acceptedAt(),
                     task.attempt(),
                     task.notBefore(),
                     task.requirements().equals(Requirements.NONE) ? null : task.requirements(),

@@ -6,6 +6,7 @@ import io.aitbc.coordinator.Coordinator;
 import io.aitbc.coordinator.dispatch.ClusterControl;
 import io.aitbc.coordinator.dispatch.Dispatcher;
 import io.aitbc.coordinator.intake.OpenTransactions;
+import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.kafka.SharedTopics;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
@@ -72,7 +73,7 @@ class ServiceController {
         this.dispatcher = dispatcher;
         this.transactions = transactions;
         BuildProperties properties = build.getIfAvailable();
-        this.version = properties == null ? "unbuilt" : properties.getVersion();
+        this.version = properties == null ? "unbuilt" : String.valueOf(properties.getVersion());
         this.mappings = mappings;
         this.clock = clock;
     }
@@ -167,7 +168,7 @@ class ServiceController {
                     .clusterId()
                     .get(WAIT_MS + 500, TimeUnit.MILLISECONDS);
         } catch (ExecutionException e) {
-            return State.down(String.valueOf(e.getCause().getMessage()));
+            return State.down(KafkaClients.reason(e));
         } catch (TimeoutException e) {
             return State.down("no answer in " + WAIT_MS + " ms");
         } catch (KafkaException e) {
@@ -184,8 +185,7 @@ class ServiceController {
             return State.down(
                     e.getCause() instanceof TimeoutException
                             ? "it answers, but a probe record was not consumed within 2 s"
-                            : "it answers, but does not accept a probe record: "
-                                    + e.getCause().getMessage());
+                            : "it answers, but does not accept a probe record: " + KafkaClients.reason(e));
         }
     }
 

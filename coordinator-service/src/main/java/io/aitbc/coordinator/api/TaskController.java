@@ -120,12 +120,12 @@ class TaskController {
     }
 
     private static String message(Submissions.Accepted accepted) {
-        if (!accepted.repeated()) {
+        TaskStatus existing = accepted.existingStatus();
+        if (existing == null) {
             return "Task submitted";
         }
-        return accepted.existingStatus().hasEnded()
-                ? "Task was already submitted and has ended as "
-                        + accepted.existingStatus().wireName() + ": it does not run again"
+        return existing.hasEnded()
+                ? "Task was already submitted and has ended as " + existing.wireName() + ": it does not run again"
                 : "Task was already submitted";
     }
 
@@ -207,11 +207,11 @@ class TaskController {
                 ? new BatchItem(
                         index,
                         "refused",
-                        item.task().taskId(),
+                        item.task() == null ? null : item.task().taskId(),
                         null,
                         null,
                         item.warnings(),
-                        outcome.failure().getMessage())
+                        outcome.failure() == null ? null : outcome.failure().getMessage())
                 : new BatchItem(
                         index,
                         accepted.repeated() ? "repeated" : "accepted",

@@ -56,8 +56,8 @@ public final class Reservations {
             task.attempt().toString(),
             placement.agentId(),
             placement.waiting().position().priority().wireName(),
-            task.submittedAt().toString(),
-            ms(task.submittedAt()),
+            task.acceptedAt().toString(),
+            ms(task.acceptedAt()),
             task.maxAttempts().toString(),
             task.timeoutSeconds().toString(),
             placement.waiting().position().toString()
@@ -82,7 +82,7 @@ public final class Reservations {
             arguments.add(waiting.id());
             arguments.add(waiting.task().attempt().toString());
             arguments.add(waiting.position().priority().wireName());
-            arguments.add(waiting.task().submittedAt().toString());
+            arguments.add(waiting.task().acceptedAt().toString());
         }
         return END_WAITING
                 .run(redis, arguments)

@@ -84,7 +84,7 @@ final class Nearest implements Selection {
             }
             if (distance <= least) {
                 Candidate first = row[i].byLoad.first();
-                if (distance < least || load(first) < load(nearest)) {
+                if (first != null && (nearest == null || distance < least || load(first) < load(nearest))) {
                     nearest = first;
                     least = distance;
                 }
@@ -128,7 +128,7 @@ final class Nearest implements Selection {
 
     @Override
     public void chosen(Candidate candidate) {
-        groupOf.get(candidate).byLoad.chosen(candidate);
+        Objects.requireNonNull(groupOf.get(candidate)).byLoad.chosen(candidate);
     }
 
     @Override

@@ -3,6 +3,7 @@ package io.aitbc.coordinator.balance;
 import io.aitbc.contracts.Task;
 import java.util.IdentityHashMap;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.ToDoubleFunction;
 import org.jspecify.annotations.Nullable;
 
@@ -35,7 +36,7 @@ final class Ranking implements Selection {
     public void chosen(Candidate candidate) {
         turns++;
         // The heap is updated by the put or remove that follows at once.
-        entries.get(candidate).turn = turns;
+        Objects.requireNonNull(entries.get(candidate)).turn = turns;
     }
 
     @Override

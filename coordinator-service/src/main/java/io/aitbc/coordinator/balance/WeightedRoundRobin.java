@@ -4,6 +4,7 @@ import io.aitbc.contracts.Task;
 import java.util.IdentityHashMap;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -75,10 +76,10 @@ final class WeightedRoundRobin implements Selection {
                 settle(group);
             }
         }
-        Entry entry = entries.get(candidate);
+        Entry entry = Objects.requireNonNull(entries.get(candidate));
         // The lowest rank comes first, so a rank is negative credit.
         entry.place.rank += total;
-        entry.group.order.update(entry.place);
+        Objects.requireNonNull(entry.group).order.update(entry.place);
     }
 
     @Override

@@ -82,7 +82,10 @@ public final class DeadLetterArchive {
      */
     private void searchBackwards(RangeReader reader, long before, int chunk, Predicate<Letter> wantsMore) {
         long until = System.nanoTime() + SEARCH_TIMEOUT.toNanos();
-        RangeReader.Range whole = reader.fullRanges(Set.of(partition)).get(partition);
+        RangeReader.@Nullable Range whole = reader.fullRanges(Set.of(partition)).get(partition);
+        if (whole == null) {
+            return;
+        }
         long end = Math.min(before, whole.end());
         while (end > whole.start() && System.nanoTime() - until < 0) {
             long start = Math.max(whole.start(), end - chunk);

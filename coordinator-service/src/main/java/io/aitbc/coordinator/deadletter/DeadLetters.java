@@ -15,6 +15,7 @@ import java.nio.charset.StandardCharsets;
 import java.time.Instant;
 import java.util.Arrays;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.stream.Collectors;
@@ -80,7 +81,7 @@ public final class DeadLetters {
     /** Dead-letters a task that has exhausted its attempts. */
     public CompletableFuture<Void> exhausted(Task task, Priority priority, String detail, @Nullable String trace) {
         log.atInfo().addKeyValue("task_id", task.taskId()).log("Task failed permanently: {}", detail);
-        ProducerRecord<String, byte[]> letter = letter(task.taskId(), Json.bytes(task), EXHAUSTED, detail);
+        ProducerRecord<String, byte[]> letter = letter(task.id(), Json.bytes(task), EXHAUSTED, detail);
         header(letter, DeadLetterHeaders.PRIORITY, priority.wireName());
         TraceHeader.add(letter, trace);
         return send(letter, EXHAUSTED);
@@ -126,10 +127,10 @@ public final class DeadLetters {
 
     private CompletableFuture<Void> send(ProducerRecord<String, byte[]> letter, String reason) {
         return KafkaClients.send(producer, letter)
-                .thenRun(() -> counters.get(reason).increment());
+                .thenRun(() -> Objects.requireNonNull(counters.get(reason)).increment());
     }
 
-    private ProducerRecord<String, byte[]> letter(String key, byte[] value, String reason, String detail) {
+    private ProducerRecord<String, byte[]> letter(@Nullable String key, byte[] value, String reason, String detail) {
         ProducerRecord<String, byte[]> letter =
                 new ProducerRecord<>(topics.deadLetter(), key == null ? null : truncated(key), value);
         header(letter, DeadLetterHeaders.REASON, reason);

@@ -108,7 +108,11 @@ final class Assigner {
         notPublished.flush(clock.now());
     }
 
-    /** Places and reserves a batch. @return whether more can be assigned at once */
+    /**
+     * Places and reserves a batch.
+     *
+     * @return whether more can be assigned at once
+     */
     boolean assign() {
         // Small batches run one at a time: tasks that arrive meanwhile make the next one larger, and cheaper per task.
         if (pendingBatches >= (full ? MAX_PENDING_BATCHES : 1)) {

@@ -13,6 +13,7 @@ import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 
 /**
@@ -100,13 +101,14 @@ final class Clears {
         if (!withoutEnd.isEmpty()) {
             // Includes records hidden by an open transaction, if they were there when the command was given.
             effects.appendedEnds(withoutEnd)
-                    .forEach((id, end) -> partitions.get(id).setEnd(end));
+                    .forEach((id, end) ->
+                            Objects.requireNonNull(partitions.get(id)).setEnd(end));
         }
         Map<String, List<WaitingTask>> taken = new HashMap<>();
         if (!clearing.isEmpty()) {
-            for (WaitingTask task : backlog.takeIf(task -> partitions.of(task).clearOf(task) != null)) {
-                taken.computeIfAbsent(partitions.of(task).clearOf(task), commandId -> new ArrayList<>())
-                        .add(task);
+            for (WaitingTask task : backlog.takeIf(task -> partitions.clearOf(task) != null)) {
+                String commandId = Objects.requireNonNull(partitions.clearOf(task));
+                taken.computeIfAbsent(commandId, id -> new ArrayList<>()).add(task);
             }
         }
         return taken;

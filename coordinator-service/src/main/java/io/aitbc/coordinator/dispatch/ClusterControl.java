@@ -293,8 +293,7 @@ public final class ClusterControl implements BackgroundService {
     }
 
     private static UnfinishedException notSent(ExecutionException e) {
-        return new UnfinishedException(
-                "Kafka did not accept the command: " + e.getCause().getMessage());
+        return new UnfinishedException("Kafka did not accept the command: " + KafkaClients.reason(e));
     }
 
     /** Thrown if a command could not be sent, or its completion was not observed in time: it then continues. */

@@ -8,6 +8,7 @@ import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.stream.Collectors;
 import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
@@ -173,7 +174,7 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
         Map<TopicPartition, OffsetAndMetadata> offsets = new HashMap<>();
         lane.commits().forEach((id, commit) -> {
             TopicPartition partition = consumer.partition(id);
-            String metadata = CommitTag.with(consumer.topicId(partition), commit.metadata());
+            String metadata = CommitTag.with(Objects.requireNonNull(consumer.topicId(partition)), commit.metadata());
             offsets.put(partition, new OffsetAndMetadata(commit.offset(), metadata));
         });
         return offsets;

@@ -114,7 +114,7 @@ final class ControlTopic implements AutoCloseable {
         if (topicId != null && id != null && !id.equals(topicId) && caughtUp.getCount() == 0) {
             onNewTopic.run();
         }
-        newest = consumer.endOffsets(List.of(partition)).get(partition) - 1;
+        newest = consumer.endOffsets(List.of(partition)).getOrDefault(partition, 0L) - 1;
         if (newest < 0) {
             caughtUp.countDown();
         }

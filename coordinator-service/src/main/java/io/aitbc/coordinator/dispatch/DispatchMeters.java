@@ -10,6 +10,7 @@ import java.util.EnumMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 
 /** Metrics of this coordinator's lane. Owned by its thread. */
 final class DispatchMeters {
@@ -88,13 +89,13 @@ final class DispatchMeters {
     }
 
     void received(Priority priority) {
-        received.get(priority).increment();
+        Objects.requireNonNull(received.get(priority)).increment();
         receivedRates.count(priority);
     }
 
     List<Verdict> judged(List<Verdict> verdicts) {
         for (Verdict verdict : verdicts) {
-            rulings.get(verdict.ruling()).increment();
+            Objects.requireNonNull(rulings.get(verdict.ruling())).increment();
         }
         return verdicts;
     }
@@ -102,17 +103,24 @@ final class DispatchMeters {
     void assigned(Verdict granted) {
         Priority priority = granted.placement().waiting().position().priority();
         assignedRates.count(priority);
-        distributed
-                .get(priority)
+        Objects.requireNonNull(distributed.get(priority))
                 .record(Duration.between(granted.placement().waiting().waitingSince(), granted.assignedAt()));
     }
 
-    /** Tasks received per second. @param seconds since the last call */
+    /**
+     * Tasks received per second.
+     *
+     * @param seconds since the last call
+     */
     Map<Priority, Double> receivedPerSecond(double seconds) {
         return receivedRates.roll(seconds);
     }
 
-    /** Tasks assigned per second. @param seconds since the last call */
+    /**
+     * Tasks assigned per second.
+     *
+     * @param seconds since the last call
+     */
     Map<Priority, Double> assignedPerSecond(double seconds) {
         return assignedRates.roll(seconds);
     }

@@ -17,6 +17,7 @@ import java.util.HashSet;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
@@ -281,7 +282,7 @@ final class Lane {
     }
 
     private void defer(WaitingTask task) {
-        OwnedPartition partition = partitions.of(task);
+        OwnedPartition partition = Objects.requireNonNull(partitions.of(task));
         partition.deferralStarted();
         answers.handle(effects.defer(task), (done, failure) -> {
             partition.deferralEnded(failure == null);

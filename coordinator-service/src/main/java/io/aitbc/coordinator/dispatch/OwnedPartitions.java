@@ -43,7 +43,11 @@ final class OwnedPartitions {
         byId.put(id, partition);
     }
 
-    /** Gives up partitions with their waiting tasks. @return the number of these tasks */
+    /**
+     * Gives up partitions with their waiting tasks.
+     *
+     * @return the number of these tasks
+     */
     int removeAll(Set<OwnedPartition.Id> ids) {
         byId.keySet().removeAll(ids);
         return backlog.takeIf(task -> ids.contains(OwnedPartition.Id.of(task.position())))
@@ -68,6 +72,13 @@ final class OwnedPartitions {
     @Nullable
     OwnedPartition of(WaitingTask task) {
         return byId.get(OwnedPartition.Id.of(task.position()));
+    }
+
+    /** The clear command that cancels a task; null if there is none. */
+    @Nullable
+    String clearOf(WaitingTask task) {
+        OwnedPartition partition = of(task);
+        return partition == null ? null : partition.clearOf(task);
     }
 
     boolean owns(WaitingTask task) {

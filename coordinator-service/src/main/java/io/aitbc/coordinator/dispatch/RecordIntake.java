@@ -48,7 +48,7 @@ final class RecordIntake {
     private void deadLetter(
             ConsumerRecord<byte[], byte[]> record, Position position, TaskRecords.PoisonException poison, Lane lane) {
         deadLetters
-                .poison(record, poison.reason(), poison.getMessage())
+                .poison(record, poison.reason(), String.valueOf(poison.getMessage()))
                 .whenComplete((done, failure) -> mailbox.post(() -> {
                     if (failure == null) {
                         lane.finished(position);

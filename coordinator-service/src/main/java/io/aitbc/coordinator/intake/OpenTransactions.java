@@ -235,14 +235,15 @@ public final class OpenTransactions implements BackgroundService {
     private void describe(Set<TopicPartition> partitions, Map<TopicPartition, Open> found) throws InterruptedException {
         Map<TopicPartition, Instant> since = firstRecords(
                 partitions.stream()
-                        .filter(partition -> found.get(partition).since() == null)
+                        .filter(partition ->
+                                Objects.requireNonNull(found.get(partition)).since() == null)
                         .collect(Collectors.toSet()),
                 found);
         Map<TopicPartition, Long> producers = producers(partitions);
         Map<Long, String> transactionalIds =
                 transactionalIds(Set.copyOf(producers.values())).orElse(Map.of());
         for (TopicPartition partition : partitions) {
-            Open open = found.get(partition);
+            Open open = Objects.requireNonNull(found.get(partition));
             Long producerId = producers.get(partition);
             Open described = new Open(
                     partition,
@@ -263,7 +264,7 @@ public final class OpenTransactions implements BackgroundService {
         }
         Map<TopicPartition, RangeReader.Range> firsts = partitions.stream()
                 .collect(Collectors.toMap(Function.identity(), partition -> {
-                    long offset = found.get(partition).offset();
+                    long offset = Objects.requireNonNull(found.get(partition)).offset();
                     return new RangeReader.Range(offset, offset, offset + 1);
                 }));
         try (RangeReader reader = new RangeReader(clients)) {
@@ -316,9 +317,7 @@ public final class OpenTransactions implements BackgroundService {
         try {
             return says.apply(asked.get());
         } catch (ExecutionException e) {
-            log.atDebug().log(
-                    "The broker does not report the blocking producer: {}",
-                    e.getCause().toString());
+            log.atDebug().log("The broker does not report the blocking producer: {}", String.valueOf(e.getCause()));
             return otherwise;
         }
     }
@@ -345,6 +344,8 @@ public final class OpenTransactions implements BackgroundService {
 
     private static @Nullable Long offset(ListOffsetsResult listed, TopicPartition partition)
             throws InterruptedException {
-        return answer(listed.partitionResult(partition), found -> (Long) found.offset(), null);
+        Optional<Long> offset =
+                answer(listed.partitionResult(partition), found -> Optional.of(found.offset()), Optional.empty());
+        return offset.orElse(null);
     }
 }

@@ -11,6 +11,7 @@ import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.common.TopicPartition;
@@ -88,9 +89,10 @@ public final class QueuePeek {
         reader.read(
                 ranges,
                 SEARCH_TIMEOUT,
-                (partition, record) -> ledgers.get(partition).isDone(record.offset())
-                        || !add(record, found)
-                        || counts.merge(partition, 1, Integer::sum) < limit);
+                (partition, record) ->
+                        Objects.requireNonNull(ledgers.get(partition)).isDone(record.offset())
+                                || !add(record, found)
+                                || counts.merge(partition, 1, Integer::sum) < limit);
     }
 
     private @Nullable String idOf(ConsumerRecord<byte[], byte[]> record) {

@@ -174,10 +174,10 @@ public final class QueueSizes {
             extents.put(
                     partition,
                     new Extent(
-                            known ? commit.offset() : start,
+                            commit != null && known ? commit.offset() : start,
                             Math.min(stable.getOrDefault(partition, end), end),
                             end,
-                            known ? commit.metadata() : ""));
+                            commit != null && known ? commit.metadata() : ""));
         });
         return extents;
     }
@@ -282,11 +282,11 @@ public final class QueueSizes {
 
     /** Thrown if Kafka does not answer a request. */
     public static final class KafkaUnavailableException extends RuntimeException {
-        KafkaUnavailableException(Throwable cause) {
+        KafkaUnavailableException(@Nullable Throwable cause) {
             super(
                     cause instanceof UnknownTopicOrPartitionException
                             ? "a topic is missing; it is re-created as soon as Kafka permits"
-                            : "Kafka does not answer: " + cause.getMessage(),
+                            : "Kafka does not answer: " + (cause == null ? "unknown cause" : cause.getMessage()),
                     cause);
         }
 

@@ -104,14 +104,14 @@ public final class Redrive {
 
     private Redriven redrive(Task task, Priority priority, int again, @Nullable String trace)
             throws InterruptedException {
-        String taskId = task.taskId();
+        String taskId = task.id();
         List<Object> answer = REDRIVE.runSync(
                 redis,
                 List.of(
                         taskId,
                         task.attempt().toString(),
                         priority.wireName(),
-                        task.submittedAt().toString(),
+                        task.acceptedAt().toString(),
                         String.valueOf(again)));
         int attempt = ((Long) answer.get(1)).intValue();
         if (attempt == 0) {

@@ -21,6 +21,7 @@ import java.util.IdentityHashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
@@ -79,7 +80,7 @@ public final class Submissions {
         if (outcome.failure() != null) {
             throw outcome.failure();
         }
-        return outcome.accepted();
+        return Objects.requireNonNull(outcome.accepted());
     }
 
     /** The outcome for one task of a batch: accepted or failed. */
@@ -103,7 +104,7 @@ public final class Submissions {
      */
     private record NewTask(Task task, Priority priority, boolean named) {
         String id() {
-            return task.taskId();
+            return task.id();
         }
     }
 
@@ -121,7 +122,8 @@ public final class Submissions {
         List<Outcome> answers = new ArrayList<>(tasks.size());
         Set<String> answered = new HashSet<>();
         for (String id : inOrder) {
-            answers.add(answered.add(id) ? outcomes.get(id) : outcomes.get(id).repeated());
+            Outcome outcome = Objects.requireNonNull(outcomes.get(id));
+            answers.add(answered.add(id) ? outcome : outcome.repeated());
         }
         return answers;
     }
@@ -220,7 +222,7 @@ public final class Submissions {
                                     new Accepted(
                                             fresh.id(),
                                             fresh.priority(),
-                                            fresh.task().submittedAt(),
+                                            fresh.task().acceptedAt(),
                                             null),
                                     null));
         }
@@ -234,8 +236,8 @@ public final class Submissions {
             return CompletableFuture.failedFuture(
                     new RecordTooLargeException("its record would have " + bytes.length + " bytes"));
         }
-        Step step = traces.begin("submit", SpanKind.PRODUCER, task.taskId(), trace);
-        return queue.append(task.taskId(), bytes, priority, step.trace())
+        Step step = traces.begin("submit", SpanKind.PRODUCER, task.id(), trace);
+        return queue.append(task.id(), bytes, priority, step.trace())
                 .whenComplete((done, failure) -> step.end(failure));
     }
 
@@ -258,7 +260,8 @@ public final class Submissions {
     private void recordAccepted(String holder, List<NewTask> mine, Map<String, Outcome> outcomes) {
         Map<Task, Priority> accepted = new IdentityHashMap<>();
         mine.stream()
-                .filter(fresh -> outcomes.get(fresh.id()).failure() == null)
+                .filter(fresh ->
+                        Objects.requireNonNull(outcomes.get(fresh.id())).failure() == null)
                 .forEach(fresh -> accepted.put(fresh.task(), fresh.priority()));
         try {
             if (!accepted.isEmpty()) {
@@ -278,10 +281,12 @@ public final class Submissions {
 
     /** Thrown if Kafka did not confirm a task. It may have been appended anyway: retrying under the same id is safe. */
     public static final class NotAcceptedException extends RuntimeException {
-        NotAcceptedException(Throwable cause) {
+        NotAcceptedException(@Nullable Throwable cause) {
             super(
                     "Kafka did not take the task: "
-                            + (cause instanceof TimeoutException ? "no answer in time" : cause.getMessage()),
+                            + (cause instanceof TimeoutException || cause == null
+                                    ? "no answer in time"
+                                    : cause.getMessage()),
                     cause);
         }
     }

@@ -31,7 +31,7 @@ public final class TaskQueue {
      * @param trace of the task; null if there is none
      */
     public CompletableFuture<Void> append(Task task, Priority priority, @Nullable String trace) {
-        return append(task.taskId(), Json.bytes(task), priority, trace);
+        return append(task.id(), Json.bytes(task), priority, trace);
     }
 
     /** Appends a task that is already serialized. */

@@ -12,7 +12,6 @@ import java.time.Instant;
 import java.util.regex.Pattern;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.common.header.Header;
-import org.jspecify.annotations.Nullable;
 
 /** Parses tasks from records of {@code tasks.*}. */
 public final class TaskRecords {
@@ -51,7 +50,8 @@ public final class TaskRecords {
         try {
             Task task = Json.read(record.value(), Task.class);
             Instant received = Instant.ofEpochMilli(record.timestamp());
-            Instant since = isCredible(task.submittedAt(), received) ? task.submittedAt() : received;
+            Instant submitted = task.submittedAt();
+            Instant since = submitted != null && isCredible(submitted, received) ? submitted : received;
             String id = task.taskId() == null ? TaskIds.of(position, record.timestamp()) : task.taskId();
             return new WaitingTask(
                     task.accepted(id, since),
@@ -61,7 +61,7 @@ public final class TaskRecords {
                     record.value().length,
                     TraceHeader.of(record));
         } catch (Json.MalformedMessageException e) {
-            throw new PoisonException("malformed", e.getMessage());
+            throw new PoisonException("malformed", String.valueOf(e.getMessage()));
         }
     }
 
@@ -69,8 +69,8 @@ public final class TaskRecords {
      * Rejects an acceptance time in the future, which would be a mistake or a trick to stay young, and one before 1970, when there was no
      * Kafka.
      */
-    private static boolean isCredible(@Nullable Instant submittedAt, Instant received) {
-        return submittedAt != null && !submittedAt.isAfter(received) && !submittedAt.isBefore(Instant.EPOCH);
+    private static boolean isCredible(Instant submittedAt, Instant received) {
+        return !submittedAt.isAfter(received) && !submittedAt.isBefore(Instant.EPOCH);
     }
 
     private static long origin(ConsumerRecord<byte[], byte[]> record) throws PoisonException {

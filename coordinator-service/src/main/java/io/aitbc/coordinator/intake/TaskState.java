@@ -14,7 +14,11 @@ import org.jspecify.annotations.Nullable;
  * @param fields the readable fields of its hash, by name
  */
 public record TaskState(TaskStatus status, Map<String, String> fields) {
-    /** The number of its current or next attempt, from 1. @throws NumberFormatException if an ended task has none */
+    /**
+     * The number of its current or next attempt, from 1.
+     *
+     * @throws NumberFormatException if an ended task has none
+     */
     public int attempt() {
         return Integer.parseInt(String.valueOf(fields.get("attempt")));
     }

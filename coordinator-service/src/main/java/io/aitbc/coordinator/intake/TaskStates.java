@@ -107,7 +107,11 @@ public final class TaskStates {
             return equals(OURS);
         }
 
-        /** The status of the task accepted earlier. @throws IllegalArgumentException if it is corrupt */
+        /**
+         * The status of the task accepted earlier.
+         *
+         * @throws IllegalArgumentException if it is corrupt
+         */
         TaskStatus existing() {
             TaskStatus existing = TaskHash.status(status);
             if (existing == null) {
@@ -180,10 +184,10 @@ public final class TaskStates {
 
     private static String[] scriptArguments(Task task, Priority priority) {
         return new String[] {
-            task.taskId(),
+            task.id(),
             task.attempt().toString(),
             priority.wireName(),
-            task.submittedAt().toString(),
+            task.acceptedAt().toString(),
             task.maxAttempts().toString(),
             task.requirements().equals(Requirements.NONE) ? "" : Json.text(task.requirements()),
             text(task.notBefore()),
@@ -197,7 +201,7 @@ public final class TaskStates {
 
     /** One field of each task's hash, by id; tasks without it are absent. */
     private Map<String, String> field(String name, Collection<String> taskIds) {
-        Map<String, CompletableFuture<String>> asked = new HashMap<>();
+        Map<String, CompletableFuture<@Nullable String>> asked = new HashMap<>();
         for (String taskId : taskIds) {
             asked.put(taskId, redis.readHash(Keys.task(taskId), read -> read.hget(Keys.task(taskId), name)));
         }
@@ -211,7 +215,7 @@ public final class TaskStates {
         return values;
     }
 
-    private static <T> @Nullable T await(CompletableFuture<T> answer) {
+    private static <T extends @Nullable Object> T await(CompletableFuture<T> answer) {
         try {
             return answer.get(WAIT_SECONDS, TimeUnit.SECONDS);
         } catch (ExecutionException e) {

@@ -28,7 +28,7 @@ public final class LazyClient implements InvocationHandler {
 
     /**
      * @param type an interface
-     * @param make may fail; it is then called again on a later use
+     * @param create may fail; it is then called again on a later use
      */
     public static <T> T of(Class<T> type, Supplier<? extends T> create) {
         return type.cast(Proxy.newProxyInstance(type.getClassLoader(), new Class<?>[] {type}, new LazyClient(create)));

@@ -4,6 +4,7 @@ import java.time.Duration;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.function.BiPredicate;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
@@ -45,8 +46,10 @@ public final class RangeReader implements AutoCloseable {
         Map<TopicPartition, Long> stable = committed().endOffsets(partitions);
         Map<TopicPartition, Long> ends = all().endOffsets(partitions);
         Map<TopicPartition, Range> ranges = new HashMap<>();
-        ends.forEach((partition, end) ->
-                ranges.put(partition, new Range(starts.get(partition), Math.min(end, stable.get(partition)), end)));
+        ends.forEach((partition, end) -> ranges.put(
+                partition,
+                new Range(
+                        starts.getOrDefault(partition, 0L), Math.min(end, stable.getOrDefault(partition, end)), end)));
         return ranges;
     }
 
@@ -96,14 +99,15 @@ public final class RangeReader implements AutoCloseable {
             for (ConsumerRecord<byte[], byte[]> record : consumer.poll(POLL)) {
                 TopicPartition partition = new TopicPartition(record.topic(), record.partition());
                 if (left.contains(partition)
-                        && record.offset() < ranges.get(partition).end()
+                        && record.offset()
+                                < Objects.requireNonNull(ranges.get(partition)).end()
                         && !visitor.test(partition, record)) {
                     left.remove(partition);
                     enough.add(partition);
                 }
             }
-            left.removeIf(partition ->
-                    consumer.position(partition) >= ranges.get(partition).end());
+            left.removeIf(partition -> consumer.position(partition)
+                    >= Objects.requireNonNull(ranges.get(partition)).end());
             consumer.pause(consumer.assignment().stream()
                     .filter(partition -> !left.contains(partition))
                     .toList());

@@ -173,7 +173,7 @@ public final class SharedTopics implements BackgroundService {
                 existing.put(topic.getKey(), topic.getValue().get(WAIT_SECONDS, TimeUnit.SECONDS));
             } catch (ExecutionException e) {
                 if (!(e.getCause() instanceof UnknownTopicOrPartitionException)) {
-                    throw new KafkaException(e.getCause().getMessage(), e.getCause());
+                    throw new KafkaException(KafkaClients.reason(e), e.getCause());
                 }
             } catch (java.util.concurrent.TimeoutException e) {
                 throw new TimeoutException("no answer in " + WAIT_SECONDS + " s");

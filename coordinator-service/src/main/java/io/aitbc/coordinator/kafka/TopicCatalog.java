@@ -8,6 +8,7 @@ import java.util.Collection;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
@@ -123,7 +124,7 @@ public final class TopicCatalog {
                 .values();
         for (Map.Entry<String, CompletableFuture<Void>> one : now.entrySet()) {
             try {
-                await(created.get(topics.assignments(one.getKey())));
+                await(Objects.requireNonNull(created.get(topics.assignments(one.getKey()))));
                 one.getValue().complete(null);
             } catch (RuntimeException e) {
                 one.getValue().completeExceptionally(e);

@@ -80,7 +80,7 @@ public final class TopicHistory implements AutoCloseable {
         consumer.assign(starts.keySet());
         Map<TopicPartition, Long> unread = new HashMap<>(consumer.endOffsets(starts.keySet(), PROGRESS_TIMEOUT));
         starts.forEach(consumer::seek);
-        unread.entrySet().removeIf(end -> starts.get(end.getKey()) >= end.getValue());
+        unread.entrySet().removeIf(end -> starts.getOrDefault(end.getKey(), 0L) >= end.getValue());
         long lastProgress = System.nanoTime();
         boolean more = true;
         while (more && !unread.isEmpty()) {

@@ -111,7 +111,7 @@ final class LiveController implements AutoCloseable {
         long most = Collections.max(byAddress.values());
         long now = System.nanoTime();
         return connections.entrySet().stream()
-                .filter(one -> byAddress.get(one.getValue().address()) == most)
+                .filter(one -> byAddress.getOrDefault(one.getValue().address(), 0L) == most)
                 .filter(one -> now - one.getValue().since() >= MIN_EVICTION_AGE_NANOS)
                 .map(Map.Entry::getKey)
                 .findFirst();

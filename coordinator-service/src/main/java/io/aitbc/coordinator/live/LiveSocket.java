@@ -7,6 +7,7 @@ import java.net.URLDecoder;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import org.jspecify.annotations.Nullable;
@@ -47,7 +48,7 @@ final class LiveSocket extends TextWebSocketHandler {
             session.close(TRY_AGAIN_LATER);
             return;
         }
-        Session connection = ((NativeWebSocketSession) session).getNativeSession(Session.class);
+        Session connection = Objects.requireNonNull(((NativeWebSocketSession) session).getNativeSession(Session.class));
         connection.getAsyncRemote().setSendTimeout(SEND_TIMEOUT_MS);
         Subscriber subscriber = new Subscriber(message -> send(connection, message), () -> end(session));
         topics.join(subscriber);
@@ -73,7 +74,7 @@ final class LiveSocket extends TextWebSocketHandler {
                 subscribe(subscriber, request.subscribe());
             }
         } catch (Json.MalformedMessageException e) {
-            subscriber.sendNotice(rejection(e.getMessage()));
+            subscriber.sendNotice(rejection(String.valueOf(e.getMessage())));
         }
     }
 

@@ -8,6 +8,7 @@ import java.time.Duration;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.stream.Collectors;
@@ -185,7 +186,8 @@ final class LiveTopics implements SmartLifecycle {
         if (!subscribed.isEmpty()) {
             poll(subscribed.values(), () -> {
                 tasks.read(subscribed.keySet())
-                        .forEach((id, task) -> subscribed.get(id).publish(task, clock.instant()));
+                        .forEach((id, task) ->
+                                Objects.requireNonNull(subscribed.get(id)).publish(task, clock.instant()));
             });
         }
     }

@@ -16,6 +16,7 @@ import java.util.HashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.PriorityQueue;
 import java.util.Set;
 import java.util.random.RandomGenerator;
@@ -63,6 +64,11 @@ public final class Agents {
     @Nullable
     Member get(String agentId) {
         return members.get(agentId);
+    }
+
+    /** The agent of a candidate. */
+    Member of(Candidate candidate) {
+        return Objects.requireNonNull(members.get(candidate.id()));
     }
 
     Collection<Member> all() {

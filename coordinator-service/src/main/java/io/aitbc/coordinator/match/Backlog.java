@@ -10,6 +10,7 @@ import java.util.HashMap;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.PriorityQueue;
 import java.util.Set;
 import java.util.TreeSet;
@@ -102,7 +103,8 @@ public final class Backlog {
                 byExpiry.remove(task);
             }
             if (task.task().notBefore() == null || timed.contains(task)) {
-                groups.get(Conditions.of(task.task().requirements())).markRemoved(task);
+                Objects.requireNonNull(groups.get(Conditions.of(task.task().requirements())))
+                        .markRemoved(task);
             }
         }
     }

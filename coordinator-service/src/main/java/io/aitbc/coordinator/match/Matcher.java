@@ -101,7 +101,7 @@ public final class Matcher {
             if (chosen == null) {
                 continue;
             }
-            Member member = agents.get(chosen.id());
+            Member member = agents.of(chosen);
             if (goesToAged(turn, member, placements)) {
                 turns.add(turn);
             } else {
@@ -138,10 +138,10 @@ public final class Matcher {
         if (here == null && elsewhere == null || !turn.group().pool.agedShare.countIsForAged()) {
             return false;
         }
-        if (elsewhere == null
-                || here != null && !elsewhere.since().isBefore(here.head().waitingSince())) {
+        if (here != null
+                && (elsewhere == null || !elsewhere.since().isBefore(here.head().waitingSince()))) {
             place(here, member, placements);
-        } else {
+        } else if (elsewhere != null) {
             yieldSlot(member, elsewhere);
         }
         return true;
@@ -232,7 +232,7 @@ public final class Matcher {
             // Avoid the agent that rejected the task, if there is another.
             if (chosen.id().equals(task.rejectedBy())) {
                 rejecter = chosen;
-            } else if (!remoteWants.isWantedMore(agents.get(chosen.id()), turn.level())) {
+            } else if (!remoteWants.isWantedMore(agents.of(chosen), turn.level())) {
                 break;
             }
             passedOver.add(chosen);
@@ -240,7 +240,7 @@ public final class Matcher {
             chosen = open.next(task);
         }
         passedOver.forEach(open::put);
-        return chosen == null && rejecter != null && !remoteWants.isWantedMore(agents.get(rejecter.id()), turn.level())
+        return chosen == null && rejecter != null && !remoteWants.isWantedMore(agents.of(rejecter), turn.level())
                 ? rejecter
                 : chosen;
     }

@@ -28,7 +28,11 @@ final class Member {
         candidate.yieldSlot();
     }
 
-    /** Reclaims yielded slots that are overdue. @param over whether a slot is overdue */
+    /**
+     * Reclaims yielded slots that are overdue.
+     *
+     * @param over whether a slot is overdue
+     */
     void reclaimSlots(Predicate<Instant> over) {
         while (yieldedUntil.size() > candidate.yieldedSlots()) {
             // The other coordinator used it.

@@ -27,7 +27,11 @@ final class Pools {
         this.newShare = newShare;
     }
 
-    /** Assigns a group to its pool. @param suited the agents that suit it */
+    /**
+     * Assigns a group to its pool.
+     *
+     * @param suited the agents that suit it
+     */
     void join(TaskGroup group, double minHealth, Set<Member> suited) {
         Pool pool = bySignature.get(Pool.signature(minHealth, suited));
         if (pool == null || !pool.members().equals(suited)) {

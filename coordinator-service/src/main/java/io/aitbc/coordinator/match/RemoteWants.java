@@ -18,17 +18,19 @@ final class RemoteWants {
     static final class Aged {
         final String coordinatorId;
         private final Want want;
+        private final Instant since;
         /** How many more slots may be yielded to it before its next report. */
         int slots;
 
-        Aged(String coordinatorId, Want want) {
+        Aged(String coordinatorId, Want want, Want.Aged aged) {
             this.coordinatorId = coordinatorId;
             this.want = want;
-            this.slots = want.aged().tasks();
+            this.since = aged.since();
+            this.slots = aged.tasks();
         }
 
         Instant since() {
-            return want.aged().since();
+            return since;
         }
     }
 
@@ -36,13 +38,19 @@ final class RemoteWants {
         this.agents = agents;
     }
 
-    /** Replaces all. @param elsewhere wants by coordinator */
+    /**
+     * Replaces all.
+     *
+     * @param elsewhere wants by coordinator
+     */
     void set(Map<String, List<Want>> elsewhere) {
         all = elsewhere.values().stream().flatMap(List::stream).toList();
         aged.clear();
-        elsewhere.forEach((coordinatorId, wants) -> wants.stream()
-                .filter(want -> want.aged() != null)
-                .forEach(want -> aged.add(new Aged(coordinatorId, want))));
+        elsewhere.forEach((coordinatorId, wants) -> wants.forEach(want -> {
+            if (want.aged() != null) {
+                aged.add(new Aged(coordinatorId, want, want.aged()));
+            }
+        }));
         aged.sort(Comparator.comparing(Aged::since).thenComparing(one -> one.coordinatorId));
     }
 

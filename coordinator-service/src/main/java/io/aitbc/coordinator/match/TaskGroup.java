@@ -35,6 +35,7 @@ final class TaskGroup {
     /** When agents were last open to it. */
     private Instant lastOpenAt = Instant.EPOCH;
 
+    @SuppressWarnings("NullAway.Init") // Pools sets the pool at once.
     TaskGroup(Requirements requirements) {
         this.requirements = requirements;
         for (int level = 0; level < Priority.values().length; level++) {

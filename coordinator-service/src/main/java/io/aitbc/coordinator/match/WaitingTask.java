@@ -26,7 +26,7 @@ public record WaitingTask(
     }
 
     public String id() {
-        return task.taskId();
+        return task.id();
     }
 
     /** Whether the task was deferred to the tail of its partition. */

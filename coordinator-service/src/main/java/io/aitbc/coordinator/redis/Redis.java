@@ -74,7 +74,7 @@ public final class Redis implements AutoCloseable {
         }
     }
 
-    private static boolean isWrongType(Throwable failure) {
+    private static boolean isWrongType(@Nullable Throwable failure) {
         return failure instanceof RedisCommandExecutionException
                 && String.valueOf(failure.getMessage()).startsWith("WRONGTYPE");
     }
@@ -141,8 +141,10 @@ public final class Redis implements AutoCloseable {
     }
 
     /** Wraps a failure as a Redis exception: a reset connection surfaces as a network exception. */
-    public static RedisException failure(Throwable cause) {
-        return cause instanceof RedisException known ? known : new RedisException(cause.getMessage(), cause);
+    public static RedisException failure(@Nullable Throwable cause) {
+        return cause instanceof RedisException known
+                ? known
+                : new RedisException(cause == null ? "no cause" : cause.getMessage(), cause);
     }
 
     @Override

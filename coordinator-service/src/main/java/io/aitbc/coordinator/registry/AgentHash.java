@@ -77,6 +77,7 @@ final class AgentHash {
         return fields;
     }
 
+    @SuppressWarnings("NullAway") // Registration refuses or replaces what is missing.
     static Agent read(Map<String, String> hash, int inflight) {
         Registration registration = new Registration(
                 hash.get("agent_id"),

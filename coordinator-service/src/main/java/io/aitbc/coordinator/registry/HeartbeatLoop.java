@@ -70,6 +70,7 @@ public final class HeartbeatLoop implements BackgroundService {
     /** Since when Kafka has been answering, so that agents can be heard. */
     private @Nullable Instant kafkaAvailableSince;
 
+    @SuppressWarnings("NullAway.Init") // The loop opens the consumer before it calls anything that uses it.
     public HeartbeatLoop(
             KafkaClients clients,
             SharedTopics shared,
@@ -193,7 +194,7 @@ public final class HeartbeatLoop implements BackgroundService {
             contested.flush(now);
         }
         unreadEnds.entrySet().removeIf(end -> consumer.position(end.getKey()) >= end.getValue());
-        if (checkStartedAt != null && unreadEnds.isEmpty()) {
+        if (checkStartedAt != null && kafkaAvailableSince != null && unreadEnds.isEmpty()) {
             if (!checkStartedAt.isBefore(
                     kafkaAvailableSince.plus(registry.healthPolicy().heartbeatInterval()))) {
                 markSilentStale(checkStartedAt);
@@ -223,7 +224,9 @@ public final class HeartbeatLoop implements BackgroundService {
                 }
                 newest.put(instance, one);
             } catch (Json.MalformedMessageException e) {
-                deadLetters.poison(record, "malformed", e.getMessage()).join();
+                deadLetters
+                        .poison(record, "malformed", String.valueOf(e.getMessage()))
+                        .join();
             }
         }
         heartbeats.addAll(newest.values());
@@ -243,7 +246,9 @@ public final class HeartbeatLoop implements BackgroundService {
         try {
             process(List.of(one), now);
         } catch (InvalidTopicException e) {
-            deadLetters.poison(one.record, "malformed", e.getMessage()).join();
+            deadLetters
+                    .poison(one.record, "malformed", String.valueOf(e.getMessage()))
+                    .join();
         } catch (RetriableException e) {
             throw e;
         } catch (KafkaException e) {

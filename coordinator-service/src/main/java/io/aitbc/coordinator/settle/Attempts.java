@@ -21,6 +21,7 @@ import java.util.Collection;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
@@ -372,7 +373,7 @@ final class Attempts {
                     noted.taskId(),
                     attempt,
                     agentId,
-                    task.assignedAt(),
+                    Objects.requireNonNull(task.assignedAt()),
                     noted.attempt() == attempt ? origin(noted) : null);
         }
         if (task == null && !noted.isCorrupt()) {

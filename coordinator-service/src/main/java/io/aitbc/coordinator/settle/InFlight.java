@@ -108,7 +108,7 @@ final class InFlight {
                 TopicHistory results = new TopicHistory(clients, IsolationLevel.READ_COMMITTED)) {
             Map<TopicPartition, Long> committed = committedByAgents();
             Map<TopicPartition, Long> starts = history.since(committed.keySet(), now.minus(MAX_ATTEMPT_AGE));
-            starts.replaceAll((partition, start) -> Math.max(start, committed.get(partition)));
+            starts.replaceAll((partition, start) -> Math.max(start, committed.getOrDefault(partition, 0L)));
             history.read(starts, record -> read(record, assignment -> addNewest(assignment, newest), cancelled));
             addReported(history, rebuiltFrom, committed.keySet(), now, newest, cancelled);
             newest.values().removeIf(assignment -> cancelled.containsKey(assignment.assignmentId()));
@@ -224,7 +224,8 @@ final class InFlight {
         results.read(results.since(results.partitions(topics.results()), since.minus(CLOCK_SLACK)), record -> {
             TaskResult result = result(record);
             Assignment assignment = result == null ? null : newest.get(result.taskId());
-            if (assignment == null
+            if (result == null
+                    || assignment == null
                     || isOlder(record, assignment)
                     || record.offset() >= settledTo(record, result, rebuiltFrom, unsettledFrom)) {
                 return;

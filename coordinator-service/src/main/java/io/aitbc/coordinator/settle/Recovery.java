@@ -13,6 +13,7 @@ import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.function.Predicate;
 import java.util.stream.Collectors;
@@ -113,7 +114,10 @@ final class Recovery implements AutoCloseable {
         search();
         List<KafkaException> failures = new ArrayList<>();
         forEach(overdue, failures, (agentId, held) -> requeueOverdue(without(reported.any(), held)));
-        forEach(lost, failures, (agentId, held) -> requeueAll(agentId, lostAgents.get(agentId), held));
+        forEach(
+                lost,
+                failures,
+                (agentId, held) -> requeueAll(agentId, Objects.requireNonNull(lostAgents.get(agentId)), held));
         if (!failures.isEmpty()) {
             throw failures.get(0);
         }

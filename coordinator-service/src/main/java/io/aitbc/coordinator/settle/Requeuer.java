@@ -19,6 +19,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
@@ -119,7 +120,7 @@ final class Requeuer {
                     ? null
                     : RetryDecision.after(found.assignment(), ended.failureReason(), now, settings, random)
                             .retry();
-            if (retry != null) {
+            if (found != null && retry != null) {
                 // Append before release, so that a crash in between repeats the step. If a result comes first after
                 // all, the reservation finds that the task has ended.
                 appended.add(queue.append(retry, found.assignment().priority(), found.trace()));
@@ -194,9 +195,9 @@ final class Requeuer {
             missing.values().removeAll(found.keySet());
             lost.addAll(missing.values());
             tasks.read(missing.keySet()).forEach((position, task) -> {
-                FailedAttempt ended = missing.get(position);
+                FailedAttempt ended = Objects.requireNonNull(missing.get(position));
                 // A re-created topic has other records at the same offsets.
-                if (task.task().taskId().equals(ended.held().taskId())
+                if (task.id().equals(ended.held().taskId())
                         && task.task().attempt() == ended.held().attempt()) {
                     found.put(ended, archived(ended, task));
                 }

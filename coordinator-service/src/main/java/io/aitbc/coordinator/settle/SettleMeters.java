@@ -8,6 +8,7 @@ import java.time.Duration;
 import java.util.EnumMap;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 
 /** Counts how attempts end that this coordinator settles. */
 final class SettleMeters {
@@ -75,7 +76,7 @@ final class SettleMeters {
     }
 
     void attemptEnded(RetryDecision.FailureReason failureReason, boolean again) {
-        failed.get(failureReason).increment();
+        Objects.requireNonNull(failed.get(failureReason)).increment();
         if (again) {
             retries.increment();
         }

@@ -10,6 +10,7 @@ import io.aitbc.coordinator.kafka.TopicHistory;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.concurrent.ExecutionException;
 import java.util.function.Consumer;
@@ -121,10 +122,10 @@ final class UnreadResults implements AutoCloseable {
     /** Partition → the first offset whose result may be unsettled. Queried before the ends, so that no record falls between. */
     static Map<TopicPartition, Long> unsettledFrom(Admin admin, Topics topics) throws InterruptedException {
         try {
-            TopicDescription topic = admin.describeTopics(Set.of(topics.results()))
+            TopicDescription topic = Objects.requireNonNull(admin.describeTopics(Set.of(topics.results()))
                     .allTopicNames()
                     .get()
-                    .get(topics.results());
+                    .get(topics.results()));
             Map<TopicPartition, Long> from = settledUpTo(admin, topics, topic.topicId());
             Map<TopicPartition, OffsetSpec> wanted = new HashMap<>();
             for (TopicPartitionInfo partition : topic.partitions()) {

@@ -18,6 +18,7 @@ import java.util.Deque;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.ExecutionException;
 import java.util.function.BooleanSupplier;
 import org.jspecify.annotations.Nullable;
@@ -137,7 +138,7 @@ public final class ClusterFeed {
                 .queues(sizes, now)
                 .forEach((priority, queue) -> queues.put(
                         priority, new Queue(queue, control.pausedQueues().contains(priority))));
-        newest = new Snapshot(now, queues, tasks, report.all());
+        newest = new Snapshot(now, queues, Objects.requireNonNull(tasks), report.all());
         historyExtended = due;
         if (due) {
             nextPoint = now.plus(HISTORY_INTERVAL);
@@ -208,18 +209,23 @@ public final class ClusterFeed {
         }
     }
 
+    private Snapshot current() {
+        return Objects.requireNonNull(newest, "no snapshot yet");
+    }
+
     public JsonNode queues() {
-        return Json.object().set("queues", Json.tree(newest.queues()));
+        return Json.object().set("queues", Json.tree(current().queues()));
     }
 
     public JsonNode stats() {
         ObjectNode stats = Json.object();
-        ObjectNode tasks = (ObjectNode) Json.tree(newest.tasks());
+        Snapshot snapshot = current();
+        ObjectNode tasks = (ObjectNode) Json.tree(snapshot.tasks());
         // One entry per agent: available in the topic of agents.
         ObjectNode balance = ((ObjectNode) tasks.remove("load_balancer_stats")).without("agent_weights");
         stats.set("tasks", tasks);
         stats.set("load_balancer", balance);
-        stats.set("coordinators", Json.tree(newest.coordinators()));
+        stats.set("coordinators", Json.tree(snapshot.coordinators()));
         stats.put("told_by", coordinatorId);
         return stats;
     }

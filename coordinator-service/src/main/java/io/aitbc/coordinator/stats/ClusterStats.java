@@ -69,7 +69,6 @@ public final class ClusterStats {
 
     /**
      * @param avgDistributionTime seconds from acceptance to assignment, the mean of the last five minutes; 0 if nothing was assigned
-     * @param failedAttempts unsuccessful attempts, most of which were retried
      */
     public record Tasks(
             @JsonProperty("tasks_distributed") long distributed,
@@ -146,7 +145,9 @@ public final class ClusterStats {
                 count(counted, "retried"),
                 count(counted, "redriven"),
                 count(counted, "late_results"),
-                grown.get("distributed") == 0 ? 0 : grown.get("distribution_ms") / 1_000.0 / grown.get("distributed"),
+                grown.getOrDefault("distributed", 0L) == 0
+                        ? 0
+                        : grown.getOrDefault("distribution_ms", 0L) / 1_000.0 / grown.getOrDefault("distributed", 0L),
                 balance(counted, grown),
                 withQueueSizes ? sizes.read() : null);
     }
@@ -222,9 +223,10 @@ public final class ClusterStats {
                 successful,
                 failed,
                 successful + failed == 0 ? 0 : (double) successful / (successful + failed),
-                grown.get("completed") + grown.get("failed_attempts") == 0
+                grown.getOrDefault("completed", 0L) + grown.getOrDefault("failed_attempts", 0L) == 0
                         ? null
-                        : (double) grown.get("completed") / (grown.get("completed") + grown.get("failed_attempts")),
+                        : (double) grown.getOrDefault("completed", 0L)
+                                / (grown.getOrDefault("completed", 0L) + grown.getOrDefault("failed_attempts", 0L)),
                 active.size(),
                 active.stream()
                         .collect(Collectors.toMap(

@@ -74,7 +74,11 @@ public final class Traces implements AutoCloseable {
         }
     }
 
-    /** Starts a span now. @param trace its parent; null: starts a new trace */
+    /**
+     * Starts a span now.
+     *
+     * @param trace its parent; null: starts a new trace
+     */
     public Step begin(String name, SpanKind kind, String taskId, @Nullable String trace) {
         return begin(name, kind, taskId, trace, null);
     }
