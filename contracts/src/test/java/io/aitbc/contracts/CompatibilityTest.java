@@ -27,7 +27,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
-/** During a rolling upgrade of coordinators, each version reads what the other writes. The writings are in {@code samples}. */
+/** During a rolling upgrade of coordinators, each version reads the messages of the other. Past messages are in {@code samples}. */
 class CompatibilityTest {
     private static final Path SAMPLES = samples();
     private static final String BASE = "https://aitbc.io/schemas/";
@@ -154,19 +154,19 @@ class CompatibilityTest {
 
     @ParameterizedTest(name = "{1} of {0}")
     @MethodSource("stored")
-    void whatAnOlderVersionWroteIsRead(Path version, String name) {
+    void messagesOfAnOlderVersionAreRead(Path version, String name) {
         assertThat(Json.read(stored(version, name).toString(), type(name))).isEqualTo(MESSAGES.get(name));
     }
 
     @ParameterizedTest(name = "{1} of {0}")
     @MethodSource("stored")
-    void whatIsWrittenHasAllThatAnOlderVersionWrote(Path version, String name) {
+    void messagesHaveAllFieldsOfAnOlderVersion(Path version, String name) {
         assertThat(missing(stored(version, name), written(MESSAGES.get(name)))).isEmpty();
     }
 
     @ParameterizedTest(name = "{1} under the schema of {0}")
     @MethodSource("writtenNow")
-    void whatIsWrittenIsValidForAnOlderVersion(Path version, String name) {
+    void messagesAreValidForAnOlderVersion(Path version, String name) {
         // An older version ignores unknown kinds of control messages.
         if (isKnown(version, name) || !name.startsWith("control.")) {
             assertThat(errors(version, schema(name), Json.text(MESSAGES.get(name))))
@@ -176,7 +176,7 @@ class CompatibilityTest {
 
     @ParameterizedTest(name = "{1} of {0}")
     @MethodSource("stored")
-    void whatANewerVersionAddsIsPassedOnOrIgnored(Path version, String name) {
+    void additionsOfANewerVersionArePassedOnOrIgnored(Path version, String name) {
         ObjectNode newer = ofANewerVersion(stored(version, name));
         Object read = Json.read(newer.toString(), type(name));
 
@@ -189,7 +189,7 @@ class CompatibilityTest {
 
     @ParameterizedTest(name = "{0}")
     @MethodSource("versions")
-    void whatANewerVersionAddsToATaskSurvivesItsAttempts(Path version) {
+    void additionsOfANewerVersionToATaskSurviveItsAttempts(Path version) {
         JsonNode newer = ofANewerVersion(stored(version, "task.full"));
 
         Task task = Json.read(newer, Task.class).accepted("task-2", NOW);
@@ -214,7 +214,7 @@ class CompatibilityTest {
     }
 
     @Test
-    void aKindOfMessageThatANewerVersionAddsIsRefusedAsSuch() {
+    void aMessageTypeOfANewerVersionIsRefusedAsUnknown() {
         assertThatThrownBy(() -> Json.read("{\"type\":\"drain_of_tomorrow\",\"x\":1}", ControlMessage.class))
                 .isInstanceOf(Json.MalformedMessageException.class)
                 .hasMessage("unknown type drain_of_tomorrow");

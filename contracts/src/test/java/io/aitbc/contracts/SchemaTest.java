@@ -305,7 +305,7 @@ class SchemaTest {
             LONG NUMBER                          | task_data holds a number of more than 1000 digits
             LONG NAME                            | task_data holds a name of more than 50000 characters
             """)
-    void whatIsWrongIsSaidWithoutNamingALibrary(String json, String sentence) {
+    void errorsAreExplainedWithoutNamingALibrary(String json, String sentence) {
         String sent = switch (json) {
             case "DEEP" -> "{\"task_data\":" + "{\"a\":".repeat(300) + "1" + "}".repeat(301);
             case "LONG NUMBER" -> "{\"task_data\":{\"a\":" + "1".repeat(2_000) + "}}";
@@ -320,7 +320,7 @@ class SchemaTest {
     }
 
     @Test
-    void aKeyThatAppearsTwiceIsRefusedWhereverItStandsInATree() {
+    void aDuplicateKeyIsRefusedAnywhereInATree() {
         for (String json : List.of(
                 "{\"task_data\":{},\"a\":1,\"a\":1}",
                 "{\"task_data\":{\"x\":[{\"a\":1,\"a\":2}]}}",
@@ -333,7 +333,7 @@ class SchemaTest {
     }
 
     @Test
-    void fieldsThatMeanNothingAreNoted() {
+    void unknownFieldsAreReported() {
         JsonNode task = Json.read(
                 "{\"task_data\":{\"any\":{\"thing\":1}},\"requirments\":{\"capabilities\":[\"gpu\"]},\"chain_id\":\"c\",\"payment\":{},"
                         + "\"requirements\":{\"capabilites\":[],\"location\":{\"lat\":1,\"lon\":2,\"alt\":3}}}",
@@ -357,7 +357,7 @@ class SchemaTest {
             {"task_data":{},"chain_id":""}                                      |
             {"task_data":{}}                                                    |
             """)
-    void theChainOfATaskIsARequirementWhereverItIsSaid(String json, String chain) {
+    void theChainOfATaskIsARequirementWhereverItIsGiven(String json, String chain) {
         Task task = Json.read(json, Task.class).accepted("t", NOW);
 
         Task again = Json.read(Json.bytes(task), Task.class);
@@ -393,7 +393,7 @@ class SchemaTest {
             {"type":"pause_queue","command_id":"c","priority":"low"}                          | paused is required
             {"type":"switch_strategy"}                                                        | strategy is required
             """)
-    void controlMessageThatSaysTooLittleIsRefused(String json, String sentence) {
+    void incompleteControlMessageIsRefused(String json, String sentence) {
         assertThatThrownBy(() -> Json.read(json, ControlMessage.class))
                 .isInstanceOf(Json.MalformedMessageException.class)
                 .hasMessage(sentence);
@@ -428,7 +428,7 @@ class SchemaTest {
     }
 
     @Test
-    void numbersArePassedOnAsTheyCame() {
+    void numbersArePassedOnUnchanged() {
         String numbers = "[0.1234567890123456789,1.0,1E+400,1E+6,12345678901234567890123]";
         Task task = Json.read("{\"task_data\":{\"x\":" + numbers + "}}", Task.class);
 

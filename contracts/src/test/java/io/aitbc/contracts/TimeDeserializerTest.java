@@ -39,7 +39,7 @@ class TimeDeserializerTest {
                 "2026-06-30T23:59:60.000Z",
                 "2026-06-30T24:00:00.000Z"
             })
-    void oneCharacterMoreOrLessOrAnotherMakesNoDifferenceToJackson(String time) {
+    void mutatedTimesAreReadAsByJackson(String time) {
         agrees(time);
         for (int i = 0; i < time.length(); i++) {
             agrees(time.substring(0, i) + time.substring(i + 1));
@@ -62,7 +62,7 @@ class TimeDeserializerTest {
                 "\"2026-01-01T00:00:00.123456789Z\"",
                 "\"+1000000000-12-31T23:59:59Z\""
             })
-    void otherFormsToo(String json) {
+    void otherFormsAreReadAsByJackson(String json) {
         assertThat(read(Json.MAPPER, json)).isEqualTo(read(JACKSON, json));
     }
 
@@ -84,7 +84,7 @@ class TimeDeserializerTest {
                 "\"2026-01-01\"",
                 "\"soon\""
             })
-    void whatIsNotWrittenAsATimeIsRefusedInOneSentence(String json) {
+    void valuesThatAreNotTimesAreRefusedInOneSentence(String json) {
         assertThatThrownBy(() -> Json.read("{\"task_data\":{},\"not_before\":" + json + "}", Task.class))
                 .isInstanceOf(Json.MalformedMessageException.class)
                 .hasMessage("not_before has the wrong type or form (expected an ISO 8601 time, such as"

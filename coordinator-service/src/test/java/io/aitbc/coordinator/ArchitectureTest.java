@@ -25,12 +25,12 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** Which package may use which. */
+/** Dependency rules between packages. */
 class ArchitectureTest {
     private static final String CONTRACTS = "io.aitbc.contracts";
     private static final String ROOT = "io.aitbc.coordinator";
 
-    /** The floors, from the ground up. A package uses only lower ones. */
+    /** The floors, from the bottom up. A package uses only lower ones. */
     private static final String FLOORS = """
             agent background redis trace
             balance kafka
@@ -41,7 +41,7 @@ class ArchitectureTest {
             api live metrics
             """;
 
-    /** Exactly what each package uses besides contracts. Another use is a decision: to be made here first. */
+    /** The exact dependencies of each package besides contracts. A new dependency is a decision, to be made here first. */
     private static final String USES = """
             agent
             background
@@ -68,7 +68,7 @@ class ArchitectureTest {
             .importPackages(CONTRACTS, ROOT);
 
     @Test
-    void packagesUseWhatTheTableSays() {
+    void packagesUseExactlyThoseInTheTable() {
         Map<String, Set<String>> table = table();
         Map<String, Set<String>> used = new TreeMap<>();
         coordinator()
@@ -95,7 +95,7 @@ class ArchitectureTest {
         slices().matching(ROOT + ".(*)..").should().beFreeOfCycles().check(CLASSES);
     }
 
-    /** No Spring, no Kafka, no Redis, no network, no database: nothing but values and collections. */
+    /** No Spring, Kafka, Redis, network or database: only values and collections. */
     @ParameterizedTest
     @CsvSource({"agent", "balance", "match"})
     void decisionsArePure(String stage) {
@@ -125,7 +125,7 @@ class ArchitectureTest {
     }
 
     @Test
-    void theTimeComesFromAClockThatIsHandedIn() {
+    void theTimeComesFromAnInjectedClock() {
         assertThat(accesses(
                         coordinator(),
                         "java\\.time\\.(Instant|\\w*Date\\w*)\\.now|java\\.lang\\.System\\.currentTimeMillis"))
@@ -133,7 +133,7 @@ class ArchitectureTest {
     }
 
     @Test
-    void contractsStandOnTheirOwn() {
+    void contractsAreIndependent() {
         noClasses()
                 .that()
                 .resideInAPackage(CONTRACTS + "..")
@@ -144,12 +144,12 @@ class ArchitectureTest {
     }
 
     @Test
-    void namesTellADuty() {
+    void namesStateAResponsibility() {
         noClasses().should().haveNameMatching(".*(Manager|Helper|Utils?|Impl)").check(CLASSES);
     }
 
     @Test
-    void everyPackageSaysWhatItIsAndIsNullMarked() {
+    void everyPackageIsDocumentedAndNullMarked() {
         assertThat(CLASSES.stream().map(JavaClass::getPackage).distinct())
                 .hasSizeGreaterThan(10)
                 .filteredOn(found -> !isNullMarked(found))
@@ -181,7 +181,7 @@ class ArchitectureTest {
         return CLASSES.stream().filter(type -> type.getPackageName().startsWith(ROOT));
     }
 
-    /** The package below the root; the root itself is the start. */
+    /** Returns the package below the root; the root itself is the start. */
     private static String stage(JavaClass type) {
         return type.getPackageName().equals(ROOT)
                 ? "start"

@@ -13,7 +13,7 @@ import org.junit.jupiter.api.Test;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Primary;
 
-/** Somebody sets the machine's clock back while what cannot be placed fills a window. */
+/** The clock of the machine is set back while unmatchable tasks fill a window. */
 class ClockSetBackTest {
     private static final int REDIS_DATABASE = 12;
     private static volatile Duration back = Duration.ZERO;
@@ -28,7 +28,7 @@ class ClockSetBackTest {
     }
 
     @Test
-    void tasksAreReadOn() {
+    void tasksAreStillRead() {
         try (RedisClient client = RedisClient.create(LocalStack.shared().redisUrl() + "/" + REDIS_DATABASE)) {
             client.connect().sync().flushdb();
         }

@@ -27,7 +27,10 @@ import org.junit.jupiter.params.provider.MethodSource;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ArrayNode;
 
-/** Ten callers give the same command at once, to two coordinators: one wins, the others hear what is so, nothing happens twice. */
+/**
+ * Ten callers send the same command concurrently to two coordinators: one wins, the others get the resulting state, and nothing happens
+ * twice.
+ */
 class CommandRaceTest {
     private static final int CALLERS = 10;
     private static final Duration LONG = Duration.ofSeconds(30);
@@ -38,14 +41,14 @@ class CommandRaceTest {
 
     private static final Map<String, Runnable> RACES = new TreeMap<>(Map.ofEntries(
             Map.entry("POST /agents/register", CommandRaceTest::anAgentIsRegisteredOnce),
-            Map.entry("POST /agents/discover", CommandRaceTest::allFindTheSame),
-            Map.entry("PUT /agents/{agent_id}/status", CommandRaceTest::whatAnInactiveAgentHeldIsGivenBackOnce),
-            Map.entry("POST /agents/{agent_id}/heartbeat", CommandRaceTest::heartbeatsAreAllTaken),
+            Map.entry("POST /agents/discover", CommandRaceTest::allDiscoverTheSame),
+            Map.entry("PUT /agents/{agent_id}/status", CommandRaceTest::tasksOfAnInactiveAgentAreRequeuedOnce),
+            Map.entry("POST /agents/{agent_id}/heartbeat", CommandRaceTest::heartbeatsAreAllAccepted),
             Map.entry("DELETE /agents/{agent_id}", CommandRaceTest::anAgentIsDeregisteredByOne),
             Map.entry("POST /tasks/submit", CommandRaceTest::oneSubmissionIsAccepted),
             Map.entry("POST /tasks/submit/batch", CommandRaceTest::eachTaskOfABatchIsAcceptedFromOne),
-            Map.entry("POST /tasks/{task_id}/cancel", CommandRaceTest::aTaskIsCancelledByOneAndItsAgentToldOnce),
-            Map.entry("POST /tasks/dead-letter/{task_id}/redrive", CommandRaceTest::aTaskIsBroughtBackOnce),
+            Map.entry("POST /tasks/{task_id}/cancel", CommandRaceTest::aTaskIsCancelledOnceAndItsAgentNotifiedOnce),
+            Map.entry("POST /tasks/dead-letter/{task_id}/redrive", CommandRaceTest::aTaskIsRedrivenOnce),
             Map.entry("POST /tasks/queues/{priority}/clear", CommandRaceTest::eachTaskIsClearedForOne),
             Map.entry("POST /tasks/queues/{priority}/pause", () -> pauses("pause", true)),
             Map.entry("POST /tasks/queues/{priority}/resume", () -> pauses("resume", false)),
@@ -73,7 +76,7 @@ class CommandRaceTest {
 
     @ParameterizedTest
     @MethodSource("commands")
-    void oneWinsAndTheOthersHearWhatIsSo(String command) {
+    void oneWinsAndTheOthersGetTheResultingState(String command) {
         RACES.get(command).run();
     }
 
@@ -90,7 +93,7 @@ class CommandRaceTest {
     private static void anAgentIsRegisteredOnce() {
         String agent = "{\"agent_id\":\"race-new\",\"agent_type\":\"worker\",\"capabilities\":[\"race-new\"]}";
         List<Answer> answers = race("POST", "/agents/register", agent);
-        assertAllTaken(answers);
+        assertAllAccepted(answers);
         assertThat(answers)
                 .extracting(answer -> answer.body().get("registered_at").asString())
                 .containsOnly(one.get("/agents/race-new")
@@ -102,34 +105,34 @@ class CommandRaceTest {
         one.awaitTask(task, "assigned");
     }
 
-    private static void allFindTheSame() {
+    private static void allDiscoverTheSame() {
         one.register("race-found", 1, "race-found");
         List<Answer> answers = race("POST", "/agents/discover", "{\"capabilities\":[\"race-found\"]}");
-        assertAllTaken(answers);
+        assertAllAccepted(answers);
         assertThat(answers)
                 .extracting(answer -> answer.body().get("count").asInt())
                 .containsOnly(1);
     }
 
-    private static void whatAnInactiveAgentHeldIsGivenBackOnce() {
+    private static void tasksOfAnInactiveAgentAreRequeuedOnce() {
         one.register("race-leaves", 1, "race-held");
         String task = one.submit(requiring("race-held"));
         one.awaitTask(task, "assigned");
         one.register("race-stays", 10, "race-held");
 
-        assertAllTaken(race("PUT", "/agents/race-leaves/status", "{\"status\":\"inactive\"}"));
+        assertAllAccepted(race("PUT", "/agents/race-leaves/status", "{\"status\":\"inactive\"}"));
 
         assertOnlyThese("race-stays", "race-held", task + ":2");
         assertThat(one.get("/agents/race-leaves").body().at("/agent/status").asString())
                 .isEqualTo("inactive");
-        assertAllTaken(race("PUT", "/agents/race-leaves/status", "{\"status\":\"active\"}"));
+        assertAllAccepted(race("PUT", "/agents/race-leaves/status", "{\"status\":\"active\"}"));
         assertThat(other.get("/agents/race-leaves").body().at("/agent/status").asString())
                 .isEqualTo("active");
     }
 
-    private static void heartbeatsAreAllTaken() {
+    private static void heartbeatsAreAllAccepted() {
         one.register("race-beats", 1, "race-beats");
-        assertAllTaken(race("POST", "/agents/race-beats/heartbeat", "{\"load_metrics\":{\"cpu_usage\":0.25}}"));
+        assertAllAccepted(race("POST", "/agents/race-beats/heartbeat", "{\"load_metrics\":{\"cpu_usage\":0.25}}"));
         JsonNode agent = other.get("/agents/race-beats").body().get("agent");
         assertThat(agent.get("status").asString()).isEqualTo("active");
         assertThat(agent.at("/load_metrics/cpu_usage").asDouble()).isEqualTo(0.25);
@@ -138,8 +141,8 @@ class CommandRaceTest {
     private static void anAgentIsDeregisteredByOne() {
         one.register("race-gone", 1, "race-gone");
         List<Answer> answers = race("DELETE", "/agents/race-gone", null);
-        assertAllTaken(answers);
-        assertOneHears(answers, "Agent race-gone deregistered", "Agent race-gone was already deregistered");
+        assertAllAccepted(answers);
+        assertOneWins(answers, "Agent race-gone deregistered", "Agent race-gone was already deregistered");
         assertThat(one.post("/agents/race-gone/heartbeat", "{}").code()).isEqualTo(404);
     }
 
@@ -151,7 +154,7 @@ class CommandRaceTest {
                 i -> "{\"task_id\":\"race-submitted\",\"task_data\":{\"n\":" + i
                         + "},\"requirements\":{\"capabilities\":[\"race-submit\"]}}");
 
-        assertAllTaken(answers);
+        assertAllAccepted(answers);
         List<Answer> won = answers.stream()
                 .filter(answer -> !answer.body().has("existing_status"))
                 .toList();
@@ -167,7 +170,7 @@ class CommandRaceTest {
         one.register("race-batch", 100, "race-batch");
         List<Answer> answers = race("POST", i -> "/tasks/submit/batch", CommandRaceTest::batch);
 
-        assertAllTaken(answers);
+        assertAllAccepted(answers);
         Map<String, Integer> accepted = new TreeMap<>();
         int repeated = 0;
         for (Answer answer : answers) {
@@ -187,7 +190,7 @@ class CommandRaceTest {
                 accepted.keySet().stream().map(id -> id + ":1").toArray(String[]::new));
     }
 
-    /** Five tasks that all submit, each in another order, and one of the caller's own. */
+    /** Five tasks that all callers submit, in different orders, and one of the caller's own. */
     private static String batch(int caller) {
         ArrayNode tasks = Json.MAPPER.createArrayNode();
         IntStream.range(0, 5)
@@ -199,7 +202,7 @@ class CommandRaceTest {
         return Json.text(tasks);
     }
 
-    private static void aTaskIsCancelledByOneAndItsAgentToldOnce() {
+    private static void aTaskIsCancelledOnceAndItsAgentNotifiedOnce() {
         one.register("race-cancel", CALLERS, "race-cancel");
         String task = one.submit(requiring("race-cancel"));
         one.awaitRecords("assignments.race-cancel", 1);
@@ -208,13 +211,13 @@ class CommandRaceTest {
 
         List<Answer> answers = race("POST", "/tasks/" + task + "/cancel", "");
 
-        assertAllTaken(answers);
-        assertOneHears(answers, "Task cancelled, agent race-cancel was notified", "Task was already cancelled");
+        assertAllAccepted(answers);
+        assertOneWins(answers, "Task cancelled, agent race-cancel was notified", "Task was already cancelled");
         assertThat(cancelled()).isEqualTo(before + 1);
         assertOnlyThese("race-cancel", "race-cancel", task + ":1", task + ":1");
     }
 
-    private static void aTaskIsBroughtBackOnce() {
+    private static void aTaskIsRedrivenOnce() {
         one.register("race-redrive", CALLERS, "race-redrive");
         String task =
                 one.submit(requiring("race-redrive").replaceFirst("\\{", "{\"max_attempts\":1,\"priority\":\"high\","));
@@ -224,8 +227,8 @@ class CommandRaceTest {
 
         List<Answer> answers = race("POST", "/tasks/dead-letter/" + task + "/redrive", "");
 
-        assertAllTaken(answers);
-        assertOneHears(answers, "Task queued again", "Task is already queued again");
+        assertAllAccepted(answers);
+        assertOneWins(answers, "Task queued again", "Task is already queued again");
         assertThat(one.get("/tasks/queues").body().at("/queue_sizes/high").asInt())
                 .isEqualTo(1);
         one.send("PUT", "/agents/race-redrive/status", "{\"status\":\"active\"}");
@@ -241,7 +244,7 @@ class CommandRaceTest {
 
         List<Answer> answers = race("POST", "/tasks/queues/low/clear", "");
 
-        assertAllTaken(answers);
+        assertAllAccepted(answers);
         assertThat(answers.stream()
                         .mapToInt(answer -> answer.body().get("cleared_count").asInt())
                         .sum())
@@ -252,7 +255,7 @@ class CommandRaceTest {
 
     private static void pauses(String command, boolean paused) {
         List<Answer> answers = race("POST", "/tasks/queues/urgent/" + command, "");
-        assertAllTaken(answers);
+        assertAllAccepted(answers);
         assertThat(answers)
                 .extracting(answer -> answer.body().get("paused").asBoolean())
                 .containsOnly(paused);
@@ -269,7 +272,7 @@ class CommandRaceTest {
 
     private static void allSwitchToTheSameStrategy() {
         List<Answer> answers = race("PUT", "/load-balancer/strategy", "{\"strategy\":\"round_robin\"}");
-        assertAllTaken(answers);
+        assertAllAccepted(answers);
         for (RunningCoordinator coordinator : List.of(one, other)) {
             await().atMost(LONG)
                     .until(() -> coordinator
@@ -285,7 +288,7 @@ class CommandRaceTest {
         return race(method, i -> path, i -> body);
     }
 
-    /** What each caller heard, by its number. */
+    /** Returns the response of each caller, by its number. */
     private static List<Answer> race(String method, IntFunction<String> path, IntFunction<@Nullable String> body) {
         CyclicBarrier together = new CyclicBarrier(CALLERS);
         List<Future<Answer>> asked = IntStream.range(0, CALLERS)
@@ -305,13 +308,13 @@ class CommandRaceTest {
         }
     }
 
-    private static void assertAllTaken(List<Answer> answers) {
+    private static void assertAllAccepted(List<Answer> answers) {
         assertThat(answers)
                 .allSatisfy(answer ->
                         assertThat(answer.code()).as("%s", answer.body()).isEqualTo(200));
     }
 
-    private static void assertOneHears(List<Answer> answers, String wins, String isSo) {
+    private static void assertOneWins(List<Answer> answers, String wins, String isSo) {
         assertThat(answers).extracting(CommandRaceTest::message).containsOnlyOnce(wins);
         assertThat(answers)
                 .extracting(CommandRaceTest::message)
@@ -323,7 +326,7 @@ class CommandRaceTest {
         return answer.body().path("message").asString("");
     }
 
-    /** That an agent's topic holds just these, whatever their kind: all that comes later comes after a task submitted now. */
+    /** Checks that an agent's topic holds only these messages of any kind: any later message would follow a task submitted now. */
     private static List<JsonNode> assertOnlyThese(String agentId, String capability, String... assignmentIds) {
         String last = one.submit(requiring(capability));
         List<String> wanted = new ArrayList<>(List.of(assignmentIds));

@@ -21,7 +21,7 @@ import org.springframework.core.env.StandardEnvironment;
 import org.springframework.core.env.SystemEnvironmentPropertySource;
 import org.springframework.core.io.ClassPathResource;
 
-/** {@code application.yml} is where all settings stand, each with a comment; the documentation is made from it. */
+/** {@code application.yml} contains all settings, each with a comment; the documentation is generated from it. */
 class ConfigurationTest {
     private static final Path TABLE = Path.of("..", "docs", "configuration.md");
     private static final Pattern GROUP = Pattern.compile(" {2}([a-z]+):");

@@ -9,9 +9,9 @@ import java.util.ConcurrentModificationException;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 
-/** How a coordinator starts without what it needs, and how it ends. */
+/** Startup of a coordinator without its dependencies, and shutdown. */
 class CoordinatorTest {
-    /** The client library refuses to make a client then, so nothing may make one at the start. */
+    /** The client library fails to construct a client in this case, so none may be constructed at startup. */
     @Test
     void restIsServedWhileNoBootstrapNameResolves() {
         try (RunningCoordinator coordinator = RunningCoordinator.startUnhealthy(
@@ -31,7 +31,7 @@ class CoordinatorTest {
     }
 
     @Test
-    void aPartThatCannotBeClosedDoesNotKeepTheOthersOpen() {
+    void aServiceThatFailsToCloseDoesNotKeepTheOthersOpen() {
         List<String> closed = new ArrayList<>();
         BackgroundService broken = part(() -> {
             closed.add("broken");

@@ -20,7 +20,7 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import tools.jackson.databind.JsonNode;
 
-/** Somebody deletes topics that all need, while a coordinator runs: they are created again, and work goes on. */
+/** Shared topics are deleted while a coordinator runs: they are re-created, and work continues. */
 class DeletedTopicsTest {
     private static final String PREFIX = "deleted.";
 
@@ -41,7 +41,7 @@ class DeletedTopicsTest {
         admin.close();
     }
 
-    /** As a member does that has not noticed yet that the topic is another. */
+    /** Commits offsets tagged with another topic id, as a group member does that has not yet noticed that the topic was replaced. */
     private static void commitForAnotherTopic() throws Exception {
         String tasks = PREFIX + "tasks.low";
         admin.createTopics(List.of(new NewTopic(tasks, 3, (short) 1))).all().get();
@@ -57,7 +57,7 @@ class DeletedTopicsTest {
     }
 
     @Test
-    void whatWasCommittedForAnEarlierTopicOfTheNameDoesNotCount() {
+    void commitsForAnEarlierTopicOfTheSameNameDoNotCount() {
         List<String> ids = submit("low", 12);
         ids.forEach(DeletedTopicsTest::complete);
         await().atMost(Duration.ofSeconds(10))
@@ -70,7 +70,7 @@ class DeletedTopicsTest {
     }
 
     @Test
-    void tasksThatComeAfterwardsRun() throws Exception {
+    void tasksSubmittedAfterwardsRun() throws Exception {
         submit("normal", 12).forEach(DeletedTopicsTest::complete);
 
         delete("tasks.normal");
@@ -80,13 +80,13 @@ class DeletedTopicsTest {
                         () -> coordinator.get("/tasks/queues").body().path("queue_sizes"),
                         queues -> queues.path("normal").isNull());
         assertThat(sizes.path("urgent").isNumber()).as("%s", sizes).isTrue();
-        awaitCreatedAgain("tasks.normal");
+        awaitRecreated("tasks.normal");
 
         submit("normal", 12).forEach(DeletedTopicsTest::complete);
         submit("high", 1).forEach(DeletedTopicsTest::complete);
     }
 
-    /** By somebody else, and before any coordinator notices. */
+    /** The topic is re-created externally, before any coordinator notices. */
     @Test
     void tasksInATopicThatWasReplacedAtOnceRun() throws Exception {
         submit("critical", 12).forEach(DeletedTopicsTest::complete);
@@ -106,20 +106,20 @@ class DeletedTopicsTest {
     }
 
     @Test
-    void resultsThatComeAfterwardsAreSettled() throws Exception {
+    void resultsPublishedAfterwardsAreSettled() throws Exception {
         submit("urgent", 6).forEach(DeletedTopicsTest::complete);
         List<String> running = submit("urgent", 6);
 
         delete("tasks.results");
-        awaitCreatedAgain("tasks.results");
+        awaitRecreated("tasks.results");
 
         running.forEach(DeletedTopicsTest::complete);
     }
 
     @Test
-    void agentsAreHeardAgain() throws Exception {
+    void heartbeatsPublishedAfterwardsAreRead() throws Exception {
         delete("agents.heartbeat");
-        awaitCreatedAgain("agents.heartbeat");
+        awaitRecreated("agents.heartbeat");
 
         coordinator.publish(
                 "agents.heartbeat",
@@ -131,18 +131,18 @@ class DeletedTopicsTest {
                 .until(() -> coordinator.get("/agents/newcomer").code() == 200);
     }
 
-    /** A coordinator that starts later has to hear of it too. */
+    /** A coordinator that starts later has to read the decision, too. */
     @Test
-    void whatWasDecidedIsStillKnownAndCommandsAreFollowed() throws Exception {
+    void decisionsAreKeptAndCommandsAreFollowed() throws Exception {
         assertThat(coordinator
                         .send("PUT", "/load-balancer/strategy", "{\"strategy\":\"round_robin\"}")
                         .code())
                 .isEqualTo(200);
 
         delete("coordinator.control");
-        awaitCreatedAgain("coordinator.control");
+        awaitRecreated("coordinator.control");
 
-        // Beside probes of its health.
+        // The topic also holds health probes.
         await().atMost(Duration.ofSeconds(10))
                 .untilAsserted(() -> assertThat(coordinator
                                 .awaitRecords("coordinator.control", 1)
@@ -153,9 +153,9 @@ class DeletedTopicsTest {
     }
 
     @Test
-    void poisonIsSetAside() throws Exception {
+    void poisonRecordsAreDeadLettered() throws Exception {
         delete("tasks.dead-letter");
-        awaitCreatedAgain("tasks.dead-letter");
+        awaitRecreated("tasks.dead-letter");
 
         coordinator.publish("tasks.high", "poison", "no task");
 
@@ -166,7 +166,7 @@ class DeletedTopicsTest {
         admin.deleteTopics(List.of(PREFIX + topic)).all().get();
     }
 
-    private static void awaitCreatedAgain(String topic) {
+    private static void awaitRecreated(String topic) {
         JsonNode health = await().atMost(Duration.ofSeconds(10))
                 .pollInterval(Duration.ofMillis(20))
                 .until(

@@ -18,7 +18,7 @@ import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 
-/** A Kafka that answers, and yet does not do all that is needed: health says so, and nothing is lost. */
+/** A Kafka that responds but cannot do everything needed: health reports it, and nothing is lost. */
 class HalfDeadKafkaTest {
     private static final Duration LONG = Duration.ofSeconds(30);
     private static RunningCoordinator coordinator;
@@ -38,11 +38,11 @@ class HalfDeadKafkaTest {
         coordinator.close();
     }
 
-    /** As where too few replicas are in sync: metadata and sizes are answered all the same. */
+    /** As with too few in-sync replicas: metadata and sizes are still available. */
     @Test
-    void thatItTakesNoRecordsIsSeen() throws Exception {
+    void refusedRecordsAreReported() throws Exception {
         coordinator.awaitHealthy();
-        takeRecordsUpTo("halfdead.coordinator.control", "1");
+        limitRecordSize("halfdead.coordinator.control", "1");
         try {
             RunningCoordinator.Answer health = awaitUnhealthy("kafka");
             assertThat(health.body().at("/kafka/detail").asString()).startsWith("it answers, but ");
@@ -50,18 +50,18 @@ class HalfDeadKafkaTest {
                     .untilAsserted(
                             () -> assertThat(metric("coordinator_kafka_up")).isEqualTo("0.0"));
         } finally {
-            takeRecordsUpTo("halfdead.coordinator.control", "1000000");
+            limitRecordSize("halfdead.coordinator.control", "1000000");
         }
         coordinator.awaitHealthy();
         await().atMost(LONG)
                 .untilAsserted(() -> assertThat(metric("coordinator_kafka_up")).isEqualTo("1.0"));
     }
 
-    /** Tasks are dispatched and done, but whoever took over would read all of them again. */
+    /** Tasks are dispatched and completed, but the next owner would read them all again. */
     @Test
-    void thatItTakesNoCommitsIsSeen() throws Exception {
+    void refusedCommitsAreReported() throws Exception {
         coordinator.awaitTask(coordinator.submit("{\"task_data\":{}}"), "assigned");
-        takeRecordsUpTo("__consumer_offsets", "1");
+        limitRecordSize("__consumer_offsets", "1");
         try {
             String id = coordinator.submit("{\"task_data\":{}}");
             coordinator.awaitTask(id, "assigned");
@@ -72,21 +72,21 @@ class HalfDeadKafkaTest {
                     .untilAsserted(() ->
                             assertThat(metric("coordinator_threads_failing")).isNotEqualTo("0.0"));
         } finally {
-            takeRecordsUpTo("__consumer_offsets", "1000000");
+            limitRecordSize("__consumer_offsets", "1000000");
         }
         coordinator.awaitHealthy();
         assertThat(metric("coordinator_threads_failing")).isEqualTo("0.0");
     }
 
-    /** There is nothing to commit any more, so that no later commit would end the alarm. */
+    /** There is nothing left to commit, so no later commit would clear the alarm. */
     @Test
     void aFailedCommitIsForgottenWithItsPartitions() throws Exception {
         coordinator.awaitTask(coordinator.submit("{\"task_data\":{}}"), "assigned");
-        takeRecordsUpTo("__consumer_offsets", "1");
+        limitRecordSize("__consumer_offsets", "1");
         try {
             coordinator.awaitTask(coordinator.submit("{\"task_data\":{}}"), "assigned");
             awaitUnhealthy("threads");
-            // Dispatch starts over, and as no group can be joined now it gets no partitions.
+            // Dispatch restarts, and gets no partitions because no group can be joined now.
             admin.deleteTopics(List.of("halfdead.tasks.low")).all().get();
             await().atMost(LONG)
                     .untilAsserted(() -> assertThat(coordinator
@@ -96,23 +96,23 @@ class HalfDeadKafkaTest {
                                     .toString())
                             .doesNotContain("the commit of thread dispatcher"));
         } finally {
-            takeRecordsUpTo("__consumer_offsets", "1000000");
+            limitRecordSize("__consumer_offsets", "1000000");
         }
         coordinator.awaitHealthy();
     }
 
-    private static RunningCoordinator.Answer awaitUnhealthy(String what) {
+    private static RunningCoordinator.Answer awaitUnhealthy(String part) {
         return await().atMost(LONG)
                 .until(
                         () -> coordinator.get("/health"),
                         health -> health.code() == 503
                                 && health.body()
-                                        .at("/" + what + "/state")
+                                        .at("/" + part + "/state")
                                         .asString()
                                         .equals("down"));
     }
 
-    private static void takeRecordsUpTo(String topic, String bytes) throws ExecutionException, InterruptedException {
+    private static void limitRecordSize(String topic, String bytes) throws ExecutionException, InterruptedException {
         admin.incrementalAlterConfigs(Map.of(
                         new ConfigResource(ConfigResource.Type.TOPIC, topic),
                         List.of(new AlterConfigOp(

@@ -24,14 +24,14 @@ import org.junit.jupiter.api.Test;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** The promises under load, on a real broker and a real Redis. */
+/** The guarantees under load, on a real broker and a real Redis. */
 class LoadTest {
     private static final Logger log = LoggerFactory.getLogger(LoadTest.class);
     private static final Duration LONG = Duration.ofMinutes(3);
     private static final LocalStack STACK = LocalStack.shared();
 
     @Test
-    void tasksThatNobodyCanTakeHoldNobodyUp() {
+    void unmatchableTasksDoNotDelayOthers() {
         try (RunningCoordinator coordinator =
                         RunningCoordinator.start(STACK, "blocked.", 9, "--aitbc.topics.partitions=12");
                 LoadedAgents agents = LoadedAgents.start(coordinator, STACK.bootstrapServers(), 10, 100, "able")) {
@@ -44,13 +44,13 @@ class LoadTest {
                     alone,
                     behind,
                     String.format("%.2f", (double) behind / alone));
-            // One that is just being put off may count in both of its places.
+            // A task that is being deferred may count at both positions.
             await().atMost(LONG).until(() -> size(coordinator, "urgent") == 50_000);
         }
     }
 
     @Test
-    void whatIsClearedIsNotExecutedAndTheCountIsExact() throws Exception {
+    void clearedTasksAreNotExecutedAndTheCountIsExact() throws Exception {
         int count = 12_000;
         try (RunningCoordinator coordinator = RunningCoordinator.start(STACK, "clearing.", 10);
                 RunningCoordinator other = RunningCoordinator.start(STACK, "clearing.", 10);
@@ -104,7 +104,7 @@ class LoadTest {
         }
     }
 
-    /** How long 1,000 tasks take to be executed, the median of five. Said, and no reason to fail. */
+    /** Returns the median of five times that 1,000 tasks take to be executed. It is only logged, not asserted. */
     private static long medianMs(RunningCoordinator coordinator, LoadedAgents agents, String name) {
         return IntStream.range(0, 5)
                 .mapToLong(i -> finish(coordinator, agents, name + "-" + i, 1_000))

@@ -23,8 +23,8 @@ import org.slf4j.LoggerFactory;
 import tools.jackson.databind.JsonNode;
 
 /**
- * Many agents in one thread: each reads its own topic, drops what it has seen, and completes the rest at once. Keeps the books that
- * a test audits: which tasks were executed.
+ * Many agents in one thread: each reads its own topic, drops duplicates, and completes the rest at once. Records the executed tasks for the
+ * test to audit.
  */
 final class LoadedAgents implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(LoadedAgents.class);
@@ -58,7 +58,7 @@ final class LoadedAgents implements AutoCloseable {
         consumer.seekToBeginning(partitions);
     }
 
-    /** Registers agents and lets them work. */
+    /** Registers and starts agents. */
     static LoadedAgents start(
             RunningCoordinator coordinator, String bootstrapServers, int count, int capacity, String... capabilities) {
         List<String> ids = IntStream.range(0, count)
@@ -70,7 +70,7 @@ final class LoadedAgents implements AutoCloseable {
         return agents;
     }
 
-    /** The ids of the tasks that were executed. */
+    /** Returns the ids of the executed tasks. */
     Set<String> executed() {
         return executed;
     }

@@ -12,9 +12,9 @@ import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.ObjectNode;
 import tools.jackson.databind.util.RawValue;
 
-/** Makes bad messages out of good ones, the same from the same random numbers. */
+/** Derives invalid messages from valid ones, reproducibly for a given random sequence. */
 final class Mutations {
-    /** JSON values, and some that look like it, that a reader may not expect. */
+    /** JSON values, and malformed ones, that a reader may not expect. */
     private static final List<String> ODD_VALUES = List.of(
             "null",
             "true",
@@ -78,7 +78,7 @@ final class Mutations {
         return random.nextDouble() < probability;
     }
 
-    /** A message of which some values, or some bytes, may be others than they should. */
+    /** Returns a message, possibly with mutated values or bytes. */
     byte[] bytes(JsonNode good) {
         JsonNode message = good;
         while (chance(0.5)) {
@@ -88,7 +88,7 @@ final class Mutations {
         return chance(0.15) ? spoilt(message, bytes) : bytes;
     }
 
-    /** The document with one value changed, taken away, or added. */
+    /** Returns the document with one value changed, removed, or added. */
     private JsonNode changed(JsonNode good) {
         JsonNode document = good.deepCopy();
         List<JsonNode> containers = containers(document).toList();
@@ -124,7 +124,7 @@ final class Mutations {
         return Json.MAPPER.getNodeFactory().rawValueNode(new RawValue(one(ODD_VALUES)));
     }
 
-    /** Bytes that need not be JSON, nor UTF-8, any more. */
+    /** Returns bytes that may no longer be valid JSON or UTF-8. */
     private byte[] spoilt(JsonNode message, byte[] bytes) {
         int at = random.nextInt(bytes.length + 1);
         return switch (random.nextInt(8)) {
@@ -139,7 +139,7 @@ final class Mutations {
         };
     }
 
-    /** An object that has one of its members twice, with another value. */
+    /** Returns the object with one of its members duplicated, with another value. */
     private byte[] repeated(JsonNode message, byte[] bytes) {
         if (!message.isObject() || message.isEmpty()) {
             return bytes;

@@ -28,7 +28,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import tools.jackson.databind.JsonNode;
 
-/** Kafka or Redis goes away and comes back: nothing is lost, and meanwhile everyone is told what is the matter. */
+/** Outages of Kafka and Redis: nothing is lost, and meanwhile clients are told the cause. */
 class OutageTest {
     private static final Duration REDIS_TIMEOUT = Duration.ofSeconds(2);
     private static final Duration PAUSE = Duration.ofSeconds(6);
@@ -78,7 +78,7 @@ class OutageTest {
         coordinator.awaitTask(id, "completed");
     }
 
-    /** A submission asks Redis twice: having waited in vain once it does not wait again. */
+    /** A submission queries Redis twice: after one timeout, it does not wait again. */
     @ParameterizedTest
     @ValueSource(strings = {"{\"task_data\":{},\"task_id\":\"named\"}", "{\"task_data\":{}}"})
     void aSubmissionWaitsForRedisOnce(String task) {
@@ -97,7 +97,7 @@ class OutageTest {
     }
 
     @Test
-    void anEmptiedRedisIsFilledAgainFromKafka() {
+    void anEmptiedRedisIsRebuiltFromKafka() {
         coordinator.submit("{\"task_data\":{},\"task_id\":\"in-flight\"}");
         coordinator.awaitRecords("assignments.agent", 1);
         try (RedisClient client = RedisClient.create(stack.redisUrl())) {
@@ -115,13 +115,13 @@ class OutageTest {
     }
 
     @Test
-    void withoutKafkaSubmissionsAreRefusedAndLaterAllGoesOn() {
+    void withoutKafkaSubmissionsAreRefusedAndWorkResumesAfterwards() {
         coordinator.submit("{\"task_data\":{},\"task_id\":\"before\"}");
         coordinator.awaitRecords("assignments.agent", 1);
         stack.stopKafka();
         long stoppedAt = System.nanoTime();
         Map<Long, Long> cpuBefore = readersCpuNanos();
-        // All at once, for each of them takes as long as it has patience with Kafka.
+        // In parallel, because each request takes a full Kafka timeout.
         List<CompletableFuture<RunningCoordinator.Answer>> asked = Stream.<Supplier<RunningCoordinator.Answer>>of(
                         () -> coordinator.post("/tasks/submit", "{\"task_data\":{}}"),
                         () -> coordinator.post(
@@ -140,8 +140,8 @@ class OutageTest {
         });
         assertThat(asked.get(0).join().detail()).contains("Kafka");
         assertUnhealthy("kafka");
-        // Consumers before 4.4 spin while they do not know their group's coordinator (KAFKA-20253): all that the
-        // machine has.
+        // Consumers before 4.4 busy-wait while they do not know their group's coordinator (KAFKA-20253), using all
+        // available CPU.
         long used = readersCpuNanos().entrySet().stream()
                 .mapToLong(thread -> thread.getValue() - cpuBefore.getOrDefault(thread.getKey(), thread.getValue()))
                 .sum();
@@ -152,14 +152,14 @@ class OutageTest {
         coordinator.awaitTask("before", "completed");
         String after = coordinator.submit("{\"task_data\":{},\"task_id\":\"after\"}");
         coordinator.awaitTask(after, "assigned");
-        // The one that was refused is not remembered.
+        // The refused strategy change left no trace.
         assertThat(coordinator
                         .send("PUT", "/load-balancer/strategy", "{\"strategy\":\"random\"}")
                         .code())
                 .isEqualTo(200);
     }
 
-    /** CPU time of the threads that read from Kafka, by their id. */
+    /** Returns the CPU time of the threads that read from Kafka, by thread id. */
     private static Map<Long, Long> readersCpuNanos() {
         ThreadMXBean threads = ManagementFactory.getThreadMXBean();
         return Arrays.stream(threads.getThreadInfo(threads.getAllThreadIds()))
@@ -170,22 +170,22 @@ class OutageTest {
                         ThreadInfo::getThreadId, thread -> threads.getThreadCpuTime(thread.getThreadId())));
     }
 
-    /** Full, a replica after a failover, or waiting for one: it answers reads all the while. */
+    /** Redis may be full, a replica after a failover, or waiting for one: it still answers reads. */
     @Test
-    void aRedisThatTakesNoWritesIsNotHealthy() {
+    void aRedisThatRefusesWritesIsUnhealthy() {
         try (RedisClient client = RedisClient.create(stack.redisUrl())) {
             RedisCommands<String, String> redis = client.connect().sync();
             redis.configSet("maxmemory-policy", "noeviction");
             redis.configSet("maxmemory", "1");
-            assertTakesNoWrites();
+            assertRefusesWrites();
             redis.configSet("maxmemory", "0");
             coordinator.awaitHealthy();
             redis.replicaof("127.0.0.1", 1);
-            assertTakesNoWrites();
+            assertRefusesWrites();
             redis.replicaofNoOne();
             coordinator.awaitHealthy();
             redis.clientPause(15_000);
-            assertTakesNoWrites();
+            assertRefusesWrites();
         }
         coordinator.awaitHealthy();
         await().atMost(Duration.ofSeconds(30)).until(() -> redisUp().endsWith(" 1.0"));
@@ -193,7 +193,7 @@ class OutageTest {
         complete(1);
     }
 
-    private void assertTakesNoWrites() {
+    private void assertRefusesWrites() {
         assertUnhealthy("redis");
         await().atMost(Duration.ofSeconds(15)).until(() -> redisUp().endsWith(" 0.0"));
     }
@@ -207,9 +207,9 @@ class OutageTest {
                 .orElse("");
     }
 
-    /** Nobody can be heard while Kafka is away, so nobody was silent: agents have time to speak first. */
+    /** No heartbeats arrive while Kafka is unavailable, so agents get time to send one before they count as silent. */
     @Test
-    void noAgentIsSilentBecauseKafkaWasAway() {
+    void aKafkaOutageDoesNotMakeAgentsStale() {
         coordinator.close();
         coordinator = coordinator("--aitbc.registry.heartbeat-interval=3s", "--aitbc.registry.heartbeat-timeout=5s");
         coordinator.register("agent", 5);

@@ -13,7 +13,7 @@ import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import tools.jackson.databind.JsonNode;
 
-/** A Redis of a test's own, of which every notice is heard. */
+/** A dedicated Redis for a test that captures every notice. */
 public final class OverheardRedis implements AutoCloseable {
     private final LocalRedis server;
     private final RedisClient client;
@@ -38,7 +38,7 @@ public final class OverheardRedis implements AutoCloseable {
         return redis;
     }
 
-    /** The next notice. */
+    /** Returns the next notice; fails after 10 seconds without one. */
     public JsonNode notice() {
         try {
             String notice = notices.poll(10, TimeUnit.SECONDS);

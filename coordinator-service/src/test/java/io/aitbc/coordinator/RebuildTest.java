@@ -34,7 +34,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import tools.jackson.databind.JsonNode;
 
-/** Redis is emptied while much is under way: it is filled again from Kafka, and nobody gets more than it may, or loses what it has. */
+/** Redis is emptied under load and rebuilt from Kafka: no agent exceeds its capacity, and no agent loses its tasks. */
 class RebuildTest {
     private static final Duration LONG = Duration.ofMinutes(2);
     private static final int AGENTS = 50;
@@ -62,7 +62,7 @@ class RebuildTest {
     void start() {
         tests++;
         prefix = "test-" + tests + ".";
-        // Agents of these tests speak once, however long it takes.
+        // The agents of these tests send a single heartbeat, however long the test takes.
         coordinator = coordinator("--aitbc.registry.heartbeat-timeout=10m");
         client = RedisClient.create(stack.redisUrl() + "/" + tests);
         redis = client.connect().sync();
@@ -84,7 +84,7 @@ class RebuildTest {
     }
 
     @Test
-    void tenThousandTasksInFlightAreFoundAgain() {
+    void tenThousandInFlightTasksAreRestored() {
         IntStream.range(0, AGENTS).forEach(i -> send("agents.heartbeat", "agent-" + i, """
                 {"agent_id":"agent-%d","registration":{"agent_id":"agent-%d","agent_type":"worker","capacity":%d}}
                 """.formatted(i, i, CAPACITY)));
@@ -99,7 +99,7 @@ class RebuildTest {
 
         await().atMost(Duration.ofSeconds(30)).until(() -> inflight() == AGENTS * CAPACITY);
         assertThat(redis.scard("agents:active")).isEqualTo(AGENTS);
-        // What waits has no room yet; it is known to those who ask.
+        // The waiting tasks have no free slots yet, but queries find them.
         await().atMost(LONG).until(() -> redis.exists("index:complete") == 1 && size() == 500);
         assertThat(assignments()).isEqualTo(first);
         String waiting = IntStream.range(0, tasks)
@@ -126,9 +126,9 @@ class RebuildTest {
         assertThat(assignments().values()).allMatch(assignment -> assignment.attempt() == 1);
     }
 
-    /** Reported already, or given back already: that is not in flight. */
+    /** Attempts already reported or requeued are not in flight. */
     @Test
-    void whatHasAResultIsNotFoundAgain() {
+    void attemptsWithAResultAreNotRestored() {
         coordinator.register("agent", 5);
         coordinator.register("drained", 5);
         coordinator.send("PUT", "/agents/drained/status", "{\"status\":\"maintenance\"}");
@@ -155,9 +155,9 @@ class RebuildTest {
                 .isEqualTo("maintenance");
     }
 
-    /** The topic of an agent that died holds what others have done since, or what nobody is to do any more. */
+    /** The topic of a dead agent holds tasks completed by others since, and cancelled tasks. */
     @Test
-    void whatOthersHaveDoneSinceOrWasCancelledIsNotFoundAgain() {
+    void attemptsSupersededOrCancelledAreNotRestored() {
         coordinator.register("died", 5);
         String moved = coordinator.submit("{\"task_data\":{},\"task_id\":\"moved\"}");
         String cancelled = coordinator.submit("{\"task_data\":{},\"task_id\":\"cancelled\"}");
@@ -183,11 +183,11 @@ class RebuildTest {
     }
 
     /**
-     * A coordinator that stood still was allowed to give something out before, and did it after all had been read. What was reported by
-     * then was ignored, because nothing was known of it, and its agent has committed it.
+     * A coordinator that was paused had been granted reservations before, and published the assignments after the rebuild had read
+     * everything. Results received by then were ignored, because the attempts were unknown, and the agent has committed their assignments.
      */
     @Test
-    void whatComesToAnAgentTooLateToBeReadIsFoundAfterAll() throws Exception {
+    void assignmentsPublishedTooLateForTheRebuildAreFound() throws Exception {
         coordinator.register("agent", 5);
         coordinator.submit("{\"task_data\":{},\"task_id\":\"first\"}");
         String given = coordinator.awaitRecords("assignments.agent", 1).get(0).toString();
@@ -206,7 +206,7 @@ class RebuildTest {
                 .until(() -> coordinator.text("/metrics").contains("coordinator_unknown_results_total 2.0"));
         commitForAgent(3);
 
-        // The one that failed is given back when its deadline passes.
+        // The failed one is requeued at its deadline.
         await().atMost(LONG)
                 .untilAsserted(() -> assertThat(redis.hkeys("agent:agent:inflight"))
                         .containsExactlyInAnyOrder("first", "failed", "silent"));
@@ -216,15 +216,15 @@ class RebuildTest {
         assertThat(redis.hkeys("agent:agent:inflight")).containsExactlyInAnyOrder("first", "failed");
     }
 
-    /** Anyone may write results: one of an agent that never had the attempt, or of an attempt that nobody ever had, ends nothing. */
+    /** Anyone may write results: one by an agent that never had the attempt, or for an attempt that never existed, ends nothing. */
     @Test
-    void resultsOfOthersEndNothing() {
+    void resultsFromOtherAgentsEndNothing() {
         coordinator.register("agent", 5);
         for (String idle : List.of("another", "new")) {
             coordinator.register(idle, 5);
             coordinator.send("PUT", "/agents/" + idle + "/status", "{\"status\":\"maintenance\"}");
         }
-        // Its topic is older than the result, and has no such assignment.
+        // The topic of "another" is older than the result, and has no such assignment.
         send("assignments.another", "any", "{}");
         for (String id : List.of("same", "later", "stranger", "elsewhere")) {
             coordinator.submit("{\"task_data\":{},\"task_id\":\"" + id + "\"}");
@@ -247,21 +247,21 @@ class RebuildTest {
 
         await().atMost(LONG).until(() -> redis.exists("index:complete") == 1);
         assertThat(redis.hkeys("agent:agent:inflight")).containsExactlyInAnyOrder("same", "later", "stranger");
-        // The topic of "new" may have been re-created since: its result may be of an assignment that was there.
+        // The topic of "new" may have been re-created since: the result may belong to an assignment in the old one.
         given.stream().filter(one -> !one.taskId().equals("elsewhere")).forEach(one -> {
             complete(one);
             coordinator.awaitTask(one.taskId(), "completed");
         });
     }
 
-    /** Its last attempt ended without a result, so that its agent never committed it. */
+    /** The last attempt ended without a result, so the agent never committed it. */
     @Test
-    void whatIsDeadLetteredIsNotFoundAgain() {
+    void deadLetteredAttemptsAreNotRestored() {
         coordinator.register("silent", 5);
         coordinator.submit("{\"task_data\":{},\"task_id\":\"overdue\",\"timeout_seconds\":1,\"max_attempts\":1}");
         coordinator.submit("{\"task_data\":{},\"task_id\":\"held\"}");
         coordinator.awaitTask("overdue", "failed");
-        // Anyone can write this, and it must not stop the rebuild.
+        // Anyone can write this record, and it must not stop the rebuild.
         ProducerRecord<String, byte[]> forged =
                 new ProducerRecord<>(prefix + "tasks.dead-letter", "held", "no task".getBytes());
         forged.headers().add("reason", "attempts_exhausted".getBytes());
@@ -276,7 +276,7 @@ class RebuildTest {
     }
 
     @Test
-    void aWaitingTaskWhoseKeyWasCorruptIsKnownAgain() {
+    void aWaitingTaskWithACorruptKeyIsRestored() {
         String id = coordinator.submit("{\"task_data\":{},\"requirements\":{\"capabilities\":[\"nobody\"]}}");
         coordinator.awaitTask(id, "queued");
         redis.del("task:" + id);
@@ -286,9 +286,9 @@ class RebuildTest {
         assertThat(coordinator.post("/tasks/" + id + "/cancel", "").code()).isEqualTo(200);
     }
 
-    /** The search for what a rebuild missed is still to come, and is no substitute for the one after a corrupt key. */
+    /** The pending search for attempts that a rebuild missed does not replace the one after a corrupt key. */
     @Test
-    void aWaitingTaskWhoseKeyIsCorruptedSoonAfterARebuildIsKnownAgain() {
+    void aWaitingTaskWhoseKeyIsCorruptedSoonAfterARebuildIsRestored() {
         String id = coordinator.submit("{\"task_data\":{},\"requirements\":{\"capabilities\":[\"nobody\"]}}");
         coordinator.awaitTask(id, "queued");
         redis.flushdb();
@@ -302,7 +302,7 @@ class RebuildTest {
         coordinator.awaitTask(id, "queued");
     }
 
-    /** A cancellation may overtake its assignment; one of an earlier task of the same id does not count. */
+    /** A cancellation may overtake its assignment; one for an earlier task with the same id does not count. */
     @Test
     void aCancellationAppliesToTheAssignmentThatItWasMadeFor() {
         coordinator.register("agent", 5);
@@ -323,9 +323,9 @@ class RebuildTest {
         assertThat(redis.hkeys("agent:agent:inflight")).containsExactlyInAnyOrder("first", "again");
     }
 
-    /** Both keys that know of the attempt were overwritten, so that its result was ignored. */
+    /** Both keys with the attempt were overwritten, so its result was ignored. */
     @Test
-    void aResultThatCameWhileItsTaskWasCorruptIsNotForgotten() throws Exception {
+    void aResultReceivedWhileItsTaskWasCorruptIsNotForgotten() throws Exception {
         coordinator.register("agent", 5);
         coordinator.submit("{\"task_data\":{},\"task_id\":\"corrupt\",\"timeout_seconds\":5}");
         Assignment given =
@@ -356,9 +356,9 @@ class RebuildTest {
         }
     }
 
-    /** An agent that died before: its silence is noticed as if nothing had been lost. */
+    /** An agent that died before the rebuild becomes stale as usual. */
     @Test
-    void workOfAnAgentThatDoesNotComeBackIsGivenToAnother() {
+    void tasksOfAnAgentThatDoesNotReturnAreReassigned() {
         coordinator.close();
         coordinator = coordinator("--aitbc.registry.heartbeat-interval=1s", "--aitbc.registry.heartbeat-timeout=4s");
         coordinator.register("dead", 1);
@@ -381,9 +381,9 @@ class RebuildTest {
         coordinator.awaitTask(id, "completed");
     }
 
-    /** An aborted result was never reported: the attempt is live, fills its agent, and is given back with it. */
+    /** An aborted result was never reported: the attempt is live, occupies a slot of its agent, and is requeued with it. */
     @Test
-    void anAttemptWhoseResultWasAbortedIsFoundAgain() {
+    void anAttemptWhoseResultWasAbortedIsRestored() {
         coordinator.register("agent", 2);
         coordinator.submit("{\"task_data\":{},\"task_id\":\"one\"}");
         coordinator.submit("{\"task_data\":{},\"task_id\":\"two\"}");
@@ -406,14 +406,14 @@ class RebuildTest {
         assertThat(redis.hkeys("agent:agent:inflight")).containsExactlyInAnyOrder("one", "two");
     }
 
-    /** Its agent has committed what it reported, and nobody has read the report: that is the only trace of it. */
+    /** The agent has committed the assignment, and its result is unread: the only trace of the outcome. */
     @Test
-    void aResultThatNobodyHasReadCountsAfterwards() throws Exception {
+    void anUnreadResultCountsAfterTheRebuild() throws Exception {
         coordinator.register("agent", 5);
         String id = coordinator.submit("{\"task_data\":{},\"task_id\":\"unread\"}");
         Assignment given =
                 Json.read(coordinator.awaitRecords("assignments.agent", 1).get(0), Assignment.class);
-        // As while Redis is empty: nothing is settled.
+        // As with an empty Redis, nothing is settled.
         redis.set("index:rebuilding", "somebody else");
         redis.del("index:complete");
         send("tasks.results", id, new String(result(given)));
@@ -426,9 +426,9 @@ class RebuildTest {
         assertThat(redis.hkeys("agent:agent:inflight")).isEmpty();
     }
 
-    /** The whole batch is repeated until Redis is complete; what is set aside is not, because people read it. */
+    /** The whole batch is retried until Redis is complete, but dead letters are not repeated, because people read them. */
     @Test
-    void aMalformedResultIsDeadLetteredOnceHoweverOftenItsBatchIsRepeated() {
+    void aMalformedResultIsDeadLetteredOnceHoweverOftenItsBatchIsRetried() {
         coordinator.register("agent", 5);
         String id = coordinator.submit("{\"task_data\":{},\"task_id\":\"sound\"}");
         Assignment given =
@@ -449,7 +449,7 @@ class RebuildTest {
         assertThat(deadLetters().split("malformed result", -1)).hasSize(2);
     }
 
-    /** How many calls of scripts have failed, as all do while the index is incomplete. */
+    /** Returns the number of failed script calls; all calls fail while the index is incomplete. */
     private long failedScripts() {
         return redis.info("commandstats")
                 .lines()
@@ -463,11 +463,11 @@ class RebuildTest {
     }
 
     @Test
-    void meanwhileNothingIsReservedAndNothingCancelled() {
+    void nothingIsReservedOrCancelledDuringARebuild() {
         coordinator.register("agent", 5);
         String held = coordinator.submit("{\"task_data\":{}}");
         coordinator.awaitTask(held, "assigned");
-        // Somebody else is at it, and does not get on.
+        // Another coordinator holds the rebuild lock and makes no progress.
         redis.set("index:rebuilding", "long ago");
         redis.del("index:complete");
         String id = coordinator.submit("{\"task_data\":{}}");
@@ -505,7 +505,7 @@ class RebuildTest {
         return coordinator.get("/tasks/queues").body().at("/queue_sizes/normal").asInt();
     }
 
-    /** All that agents ever got, by assignment id; none may have more than its capacity unreported, none may come twice. */
+    /** Returns all assignments ever published to the agents, by assignment id. */
     private Map<String, Assignment> assignments() {
         try (KafkaConsumer<byte[], byte[]> consumer = new KafkaConsumer<>(
                 Map.of("bootstrap.servers", stack.bootstrapServers()),

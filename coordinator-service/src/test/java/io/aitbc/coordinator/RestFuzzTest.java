@@ -29,8 +29,8 @@ import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.ObjectNode;
 
 /**
- * Sends whatever the OpenAPI document allows, and much that it does not. Every request is a number: to send one again, run this class
- * with {@code -Dfuzz.seed=<number> -Dfuzz.count=1}; for others, give another seed, or a larger count.
+ * Sends requests that conform to the OpenAPI document, and many that do not. Every request is derived from a number: to repeat one, run
+ * this class with {@code -Dfuzz.seed=<number> -Dfuzz.count=1}; for others, change the seed or increase the count.
  */
 class RestFuzzTest {
     private static final long SEED = Long.getLong("fuzz.seed", 1);
@@ -43,7 +43,7 @@ class RestFuzzTest {
             "\\p{Cntrl}|Exception|StreamRead|JsonRead|DeserializationFeature|StreamConstraints|\\b(java|javax|jakarta|org|com|io|tools)\\.\\w+\\.");
 
     @Test
-    void noRequestIsAnsweredWithAnErrorOfTheServer() throws Exception {
+    void noRequestCausesAServerError() throws Exception {
         try (RunningCoordinator coordinator = RunningCoordinator.start(LocalStack.shared(), "fuzz-rest.", 4)) {
             JsonNode document = coordinator.get("/openapi.json").body();
             List<Callable<@Nullable String>> requests = LongStream.range(SEED, SEED + COUNT)
@@ -89,7 +89,7 @@ class RestFuzzTest {
         return text.length() < 2_000 ? text : text.substring(0, 2_000) + "…";
     }
 
-    /** What came back, read to the end. */
+    /** A response, read to its end. */
     private record Answer(int code, String contentType, String body) {
         static Answer to(Request request, int port) throws IOException {
             try (Socket socket = new Socket(InetAddress.getLoopbackAddress(), port)) {
@@ -99,7 +99,7 @@ class RestFuzzTest {
                     out.write(request.bytes());
                     socket.shutdownOutput();
                 } catch (IOException e) {
-                    // Refused before it was read to the end: the answer says why.
+                    // Refused before the request was read to its end; the response says why.
                 }
                 return of(socket.getInputStream().readAllBytes());
             }
@@ -157,7 +157,7 @@ class RestFuzzTest {
         }
     }
 
-    /** A request made up from the OpenAPI document and a number. */
+    /** A request derived from the OpenAPI document and a number. */
     private static final class Request {
         private static final List<String> IDS = List.of("fuzz-1", "fuzz-2", "fuzz-3", "fuzz-4", "fuzz-5");
         private static final List<String> ODD_TEXTS = List.of(
@@ -268,7 +268,7 @@ class RestFuzzTest {
         private final String target;
         private final List<String> headers = new ArrayList<>();
         private final byte[] body;
-        /** Whether it may be refused by a server that has not even understood it. */
+        /** Whether the request is invalid HTTP, which a server may refuse without parsing it. */
         private final boolean breaksHttp;
 
         Request(JsonNode document, long seed) {
@@ -355,7 +355,7 @@ class RestFuzzTest {
             return mutations.bytes(good);
         }
 
-        /** A value that a schema of the document allows. */
+        /** Returns a value that is valid under a schema of the document. */
         private JsonNode value(JsonNode schema) {
             if (schema.has("$ref")) {
                 return value(document.at(schema.get("$ref").asString().substring(1)));

@@ -31,7 +31,7 @@ import org.springframework.boot.SpringApplication;
 import org.springframework.context.ConfigurableApplicationContext;
 import tools.jackson.databind.JsonNode;
 
-/** A coordinator on a stack, and the clients that its users have: one for REST, a consumer and a producer for Kafka. */
+/** A coordinator on a local stack, with clients as its users have them: REST, a Kafka consumer and a Kafka producer. */
 public final class RunningCoordinator implements AutoCloseable {
     private static final HttpClient HTTP = HttpClient.newHttpClient();
 
@@ -40,7 +40,7 @@ public final class RunningCoordinator implements AutoCloseable {
     private final ConfigurableApplicationContext context;
     private final KafkaProducer<String, String> producer;
 
-    /** What REST answered. */
+    /** A REST response. */
     public record Answer(int code, String contentType, JsonNode body) {
         public String detail() {
             assertThat(contentType).startsWith("application/problem+json");
@@ -60,7 +60,7 @@ public final class RunningCoordinator implements AutoCloseable {
                 "--aitbc.topics.prefix=" + topicPrefix,
                 "--aitbc.topics.partitions=3"));
         for (String setting : settings) {
-            // An argument that is given twice would count as a list.
+            // Spring joins an argument given twice into a list.
             all.removeIf(one -> one.startsWith(setting.substring(0, setting.indexOf('=') + 1)));
             all.add(setting);
         }
@@ -75,20 +75,20 @@ public final class RunningCoordinator implements AutoCloseable {
                 new StringSerializer());
     }
 
-    /** Returns once it is healthy. The prefix and the database keep coordinators of different tests apart. */
+    /** Starts a coordinator and waits until it is healthy. The prefix and the database isolate the coordinators of different tests. */
     public static RunningCoordinator start(
             LocalStack stack, String topicPrefix, int redisDatabase, String... settings) {
         return startWith(new Class<?>[] {CoordinatorApplication.class}, stack, topicPrefix, redisDatabase, settings);
     }
 
-    /** @param beans what takes the place of something inside, as no setting does */
+    /** @param beans configuration that replaces internal beans where no setting can */
     public static RunningCoordinator startWith(
             Class<?> beans, LocalStack stack, String topicPrefix, int redisDatabase, String... settings) {
         return startWith(
                 new Class<?>[] {CoordinatorApplication.class, beans}, stack, topicPrefix, redisDatabase, settings);
     }
 
-    /** Returns once REST is served, whether or not anything else works. */
+    /** Starts a coordinator and waits only until it serves REST, whatever the state of its dependencies. */
     public static RunningCoordinator startUnhealthy(
             LocalStack stack, String topicPrefix, int redisDatabase, String... settings) {
         return new RunningCoordinator(
@@ -116,7 +116,7 @@ public final class RunningCoordinator implements AutoCloseable {
         return Integer.parseInt(context.getEnvironment().getRequiredProperty("local.server.port"));
     }
 
-    /** Something inside of it, to make it fail as nothing from outside does. */
+    /** Returns an internal bean, to provoke failures that cannot be caused from outside. */
     public <T> T part(Class<T> type) {
         return context.getBean(type);
     }
@@ -129,7 +129,7 @@ public final class RunningCoordinator implements AutoCloseable {
         return send("GET", path, null);
     }
 
-    /** What is no JSON, such as what Prometheus reads. */
+    /** Returns a response body that is not JSON, for example Prometheus metrics. */
     public String text(String path) {
         try {
             return HTTP.send(
@@ -189,7 +189,7 @@ public final class RunningCoordinator implements AutoCloseable {
         assertThat(answer.code()).as("%s", answer.body()).isEqualTo(200);
     }
 
-    /** Submits a task over REST; its id. */
+    /** Submits a task over REST and returns its id. */
     public String submit(String body) {
         Answer answer = post("/tasks/submit", body);
         assertThat(answer.code()).as("%s", answer.body()).isEqualTo(200);
@@ -212,14 +212,14 @@ public final class RunningCoordinator implements AutoCloseable {
                         task -> task.path("status").asString("").equals(status));
     }
 
-    /** All that stands in a topic of one partition, once there are so many records. */
+    /** Waits until a single-partition topic has at least this many records and returns all that were read. */
     public List<JsonNode> awaitRecords(String topic, int count) {
         return awaitRaw(topic, count).stream()
                 .map(record -> Json.MAPPER.readTree(record.value()))
                 .toList();
     }
 
-    /** Takes what comes to a topic of one partition, from an offset on, for as long as {@code more} says so. */
+    /** Reads a single-partition topic from an offset on, until {@code more} returns false; fails after 60 seconds. */
     public void follow(String topic, long offset, Predicate<JsonNode> more) {
         try (KafkaConsumer<String, String> consumer = consumer()) {
             TopicPartition partition = new TopicPartition(topics.prefix() + topic, 0);
@@ -263,7 +263,7 @@ public final class RunningCoordinator implements AutoCloseable {
         }
     }
 
-    /** Reports on an assignment as its agent would. */
+    /** Publishes a result for an assignment as its agent would. */
     public void report(JsonNode assignment, String status, @Nullable String error) {
         var result = Json.object()
                 .put("assignment_id", assignment.get("assignment_id").asString())

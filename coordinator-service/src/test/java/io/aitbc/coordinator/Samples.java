@@ -14,7 +14,7 @@ import java.util.stream.Stream;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
-/** What a version of the coordinator wrote for the others. */
+/** Messages and state written by a version of the coordinator. */
 public record Samples(Path folder) {
     public static Stream<Samples> versions() {
         try (Stream<Path> folders =
@@ -36,7 +36,7 @@ public record Samples(Path folder) {
         return folder.getFileName().toString();
     }
 
-    /** The same document with fields that no version knows. */
+    /** Returns the document with fields unknown to every version. */
     public static ObjectNode ofANewerVersion(JsonNode document) {
         ObjectNode newer = document.deepCopy().asObject();
         newer.put("text_of_tomorrow", "t").putNull("nothing_of_tomorrow");
@@ -44,7 +44,7 @@ public record Samples(Path folder) {
         return newer;
     }
 
-    /** What stands in a document and does not stand in another, or stands there in another form. What is more does not matter. */
+    /** Returns the parts of a document that are missing from another, or have another form there. Additional parts are ignored. */
     public static List<String> missing(JsonNode part, JsonNode whole) {
         List<String> missing = new ArrayList<>();
         if (!form(part).equals(form(whole))) {
@@ -61,7 +61,7 @@ public record Samples(Path folder) {
         return missing;
     }
 
-    /** The fields of hashes are texts, whatever they hold. */
+    /** Returns the form of a value. Fields of hashes are strings, whatever they hold. */
     private static String form(JsonNode value) {
         if (!value.isString()) {
             return value.getNodeType().name();

@@ -14,7 +14,7 @@ import org.apache.kafka.clients.producer.internals.BuiltInPartitioner;
 import org.junit.jupiter.api.Test;
 import tools.jackson.databind.JsonNode;
 
-/** Two coordinators share the work, give the same answers, and one goes on alone when the other ends. */
+/** Two coordinators share the work and give the same answers, and one continues alone when the other ends. */
 class SeveralCoordinatorsTest {
     @Test
     void oneTakesOverFromTheOther() {
@@ -58,7 +58,7 @@ class SeveralCoordinatorsTest {
         }
     }
 
-    /** Paused at one, a queue is paused at all, and at those too that start later. */
+    /** A queue paused at one coordinator is paused for the whole cluster, including coordinators that start later. */
     @Test
     void aQueueIsPausedForTheWholeCluster() {
         try (RunningCoordinator asked = RunningCoordinator.start(LocalStack.shared(), "paused.", 13)) {
@@ -70,7 +70,7 @@ class SeveralCoordinatorsTest {
                                 && partitions(asked).stream().allMatch(count -> count >= 5));
                 assertThat(later.get("/tasks/queues").body().get("paused").toString())
                         .isEqualTo("[\"low\"]");
-                // Over all partitions, so in both lanes; what is not paused is assigned, and none of the rest.
+                // Spread over all partitions, so in both lanes; only tasks of queues that are not paused are assigned.
                 for (int i = 0; i < 30; i++) {
                     later.submit("{\"task_data\":{},\"priority\":\"low\"}");
                 }
@@ -89,7 +89,7 @@ class SeveralCoordinatorsTest {
         }
     }
 
-    /** Urgent tasks in one lane are not passed over by low ones in the other, once the lanes have heard of each other. */
+    /** Low-priority tasks in one lane do not overtake urgent ones in the other, once the lanes have exchanged their wants. */
     @Test
     void anAgentThatBecomesFreeGoesToTheMostUrgentTaskOfAnyLane() {
         try (RunningCoordinator one = RunningCoordinator.start(LocalStack.shared(), "wants.", 11);
@@ -122,7 +122,7 @@ class SeveralCoordinatorsTest {
 
     /** Partitions 0 and 2 are always in different lanes. */
     @Test
-    void agedTasksHaveTheirShareOfWhatUrgentOnesInTheOtherLaneCompeteFor() {
+    void agedTasksHaveTheirShareOfAgentsWantedByUrgentTasksInTheOtherLane() {
         String[] aging = {"--aitbc.dispatch.aging-interval=10ms"};
         try (RunningCoordinator one = RunningCoordinator.start(LocalStack.shared(), "share.", 14, aging);
                 RunningCoordinator other = RunningCoordinator.start(LocalStack.shared(), "share.", 14, aging)) {
@@ -135,8 +135,8 @@ class SeveralCoordinatorsTest {
     }
 
     /**
-     * How many of 100 assignments were of aged tasks while both waited, each in its partition. Counted from the first of them, when the lane
-     * with the urgent tasks has heard of the aged ones.
+     * Returns how many of 100 assignments went to aged tasks while both kinds waited, each in its own partition. The count starts with the
+     * first of them, once the lane with the urgent tasks knows of the aged ones.
      */
     private static int agedOf100(RunningCoordinator coordinator, String agent, int agedIn, int urgentIn) {
         coordinator.register(agent, 4, agent);
@@ -191,7 +191,7 @@ class SeveralCoordinatorsTest {
                 .toList();
     }
 
-    /** How many each of the coordinators has. */
+    /** Returns the number of partitions of each coordinator. */
     private static List<Integer> partitions(RunningCoordinator coordinator) {
         List<Integer> counts = new ArrayList<>();
         coordinator

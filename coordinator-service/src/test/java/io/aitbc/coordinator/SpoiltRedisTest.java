@@ -31,8 +31,8 @@ import org.slf4j.LoggerFactory;
 import tools.jackson.databind.JsonNode;
 
 /**
- * Somebody, or the existing system, has written into Redis what does not belong there: it is set aside with one warning, whoever it is
- * about is served again at once, and nobody else notices.
+ * Foreign or corrupt values in Redis, written by hand or by the existing system: the key is set aside with a single warning, the affected
+ * agent or task is served again at once, and nothing else is affected.
  */
 class SpoiltRedisTest {
     private static final int DATABASE = 14;
@@ -69,7 +69,7 @@ class SpoiltRedisTest {
                 DATABASE,
                 "--aitbc.registry.heartbeat-interval=300s",
                 "--aitbc.registry.heartbeat-timeout=900s");
-        // The start of a coordinator sets up the log.
+        // The coordinator configures logging at startup, so the appender must be added afterwards.
         ((Logger) LoggerFactory.getLogger("io.aitbc")).addAppender(APPENDER);
         register("holder");
         bystander = LoadedAgents.start(coordinator, stack.bootstrapServers(), 1, 50, "bystander");
@@ -85,9 +85,9 @@ class SpoiltRedisTest {
         ((Logger) LoggerFactory.getLogger("io.aitbc")).detachAppender(APPENDER);
     }
 
-    /** The existing system kept an agent as a string of JSON. */
+    /** The existing system stored an agent as a JSON string. */
     @Test
-    void anAgentOfTheExistingSystemRegistersAndIsHeard() {
+    void anAgentOfTheExistingSystemCanRegister() {
         String before = "{\"agent_id\":\"migrated\",\"agent_type\":\"worker\",\"status\":\"active\"}";
         redis.set("agent:migrated", before);
         assertThat(coordinator.get("/agents/migrated").code()).isEqualTo(404);
@@ -101,12 +101,12 @@ class SpoiltRedisTest {
         redis.set("agent:migrated", before);
         beat("migrated");
         await().until(() -> coordinator.get("/agents/migrated").code() == 200);
-        assertGoesOn();
+        assertContinues();
     }
 
     @ParameterizedTest
     @ValueSource(longs = 1)
-    void eachKeyInTurnIsSetAsideWhileAllElseGoesOn(long seed) {
+    void eachCorruptKeyIsSetAsideWhileAllElseContinues(long seed) {
         Random random = new Random(seed);
         String held = hold("held-" + seed);
         String done = complete(VICTIM);
@@ -140,7 +140,8 @@ class SpoiltRedisTest {
                     .as("warnings of %s with seed %d in %s", key, seed, WARNINGS)
                     .isEqualTo(1));
         });
-        // What its agent holds tells of a task whose own key was set aside, and its topic of what it holds.
+        // A task whose own key was set aside is restored from the in-flight hash, and the latter from the topic of the
+        // agent.
         await().atMost(Duration.ofSeconds(30))
                 .until(() -> redis.hexists("agent:holder:inflight", held)
                         && "assigned".equals(redis.hget("task:" + held, "status")));
@@ -151,7 +152,7 @@ class SpoiltRedisTest {
 
     @ParameterizedTest
     @ValueSource(longs = 1)
-    void eachFieldInTurnIsSetAsideWhileAllElseGoesOn(long seed) {
+    void eachCorruptFieldIsSetAsideWhileAllElseContinues(long seed) {
         Random random = new Random(seed);
         String held = hold("field-" + seed);
         String done = complete(VICTIM);
@@ -177,7 +178,7 @@ class SpoiltRedisTest {
     }
 
     @Test
-    void aTaskWhoseKeyIsSpoiltIsGivenBackWhenItsTimeIsOver() {
+    void aTaskWithACorruptKeyStillTimesOut() {
         String id = coordinator.submit(
                 "{\"task_data\":{},\"task_id\":\"overdue\",\"timeout_seconds\":2,\"max_attempts\":1,\"requirements\":{\"capabilities\":[\"holder\"]}}");
         coordinator.awaitTask(id, "assigned");
@@ -188,7 +189,7 @@ class SpoiltRedisTest {
     }
 
     @Test
-    void whatAnAgentHoldsIsKnownAgainWhenItWasSpoilt() {
+    void aCorruptInflightHashIsRestored() {
         String id = hold("listed");
         redis.del("agent:holder:inflight");
         redis.set("agent:holder:inflight", "spoilt");
@@ -225,11 +226,11 @@ class SpoiltRedisTest {
                 "{\"task_data\":{},\"requirements\":{\"capabilities\":[\"" + capability(agentId) + "\"]}}");
     }
 
-    private static void assertGoesOn() {
+    private static void assertContinues() {
         complete("bystander-agent-0");
     }
 
-    /** Whatever was spoilt of it, an agent that speaks as usual works again, and nothing that is asked fails for long. */
+    /** Checks that an agent with regular heartbeats works again, whatever was corrupt, and that no query fails for long. */
     private static void serveAgain(String agentId, List<String> taskIds) {
         String others = submit("bystander-agent-0");
         beat(agentId);
@@ -270,7 +271,7 @@ class SpoiltRedisTest {
                 .isEqualTo(200);
     }
 
-    /** As workers do, with all that the agent is. */
+    /** Sends a heartbeat with the full registration, as workers do. */
     private static void beat(String agentId) {
         coordinator.publish(
                 "agents.heartbeat",

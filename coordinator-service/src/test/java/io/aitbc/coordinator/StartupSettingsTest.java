@@ -32,7 +32,7 @@ class StartupSettingsTest {
 
     @ParameterizedTest
     @CsvSource({"info,INFO", "WARNING,WARN", "critical,ERROR", "Debug,DEBUG"})
-    void levelsOfOtherImplementationsAreKnown(String given, String level) {
+    void logLevelsOfOtherImplementationsAreAccepted(String given, String level) {
         assertThat(with("log.level", given).getProperty("logging.level.root")).isEqualTo(level);
     }
 
@@ -54,7 +54,7 @@ class StartupSettingsTest {
         "kafka.bootstrap-servers, 'nowhere.invalid:9092, 127.0.0.1:9092'",
         "kafka.bootstrap-servers, [::1]:9092",
     })
-    void whatMakesSenseIsTaken(String name, String value) {
+    void validValuesAreAccepted(String name, String value) {
         assertThat(with(name, value).getProperty("aitbc." + name)).isEqualTo(value);
     }
 
@@ -74,7 +74,7 @@ class StartupSettingsTest {
                     kafka.bootstrap-servers | localhost:99999   | must be host:port
                     kafka.bootstrap-servers | ,                 | must be host:port
                     """)
-    void whatMakesNoSenseIsSaidInASentence(String name, String value, String sentence) {
+    void invalidValuesAreRefusedWithAnExplanation(String name, String value, String sentence) {
         assertThatThrownBy(() -> with(name, value)).hasMessageContaining(sentence);
     }
 

@@ -17,7 +17,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import tools.jackson.databind.JsonNode;
 
-/** What clients and operators do to tasks and queues while tasks wait or run; with a window so small that it is soon full. */
+/** Commands of clients and operators on tasks and queues, while tasks wait or run. The window is so small that it fills quickly. */
 class TaskControlTest {
     private static final Duration LONG = Duration.ofSeconds(60);
     private static final int WINDOW = 16;
@@ -35,9 +35,9 @@ class TaskControlTest {
         coordinator.close();
     }
 
-    /** Of a newer version perhaps, or of nobody's: what comes behind it is heard all the same. */
+    /** Control messages of newer or unknown senders must not stop the messages behind them. */
     @Test
-    void aControlMessageThatMeansNothingIsIgnored() {
+    void anInvalidControlMessageIsIgnored() {
         for (String message : List.of(
                 "{\"type\":\"switch_strategy\",\"strategy\":\"best\"}",
                 "{\"type\":\"switch_strategy\"}",
@@ -69,7 +69,7 @@ class TaskControlTest {
     }
 
     @Test
-    void theAgentOfACancelledTaskIsToldAndItsResultIgnored() {
+    void theAgentOfACancelledTaskIsNotifiedAndItsResultIgnored() {
         coordinator.register("cancel-live-agent", 1, "cancel-live");
         String id = coordinator.submit(requiring("cancel-live"));
         JsonNode assignment =
@@ -85,7 +85,7 @@ class TaskControlTest {
         coordinator.report(assignment, "completed", null);
         await().atMost(LONG).until(() -> stat("late_results") == lateBefore + 1);
         assertThat(coordinator.awaitTask(id, "cancelled").has("result")).isFalse();
-        // Its place is free again.
+        // The slot is free again.
         String next = coordinator.submit(requiring("cancel-live"));
         assertThat(coordinator
                         .awaitRecords("assignments.cancel-live-agent", 3)
@@ -96,7 +96,7 @@ class TaskControlTest {
     }
 
     @Test
-    void whatHasEndedOrNeverWasCannotBeCancelled() {
+    void anEndedOrUnknownTaskCannotBeCancelled() {
         coordinator.register("cancel-ended-agent", 1, "cancel-ended");
         String id = coordinator.submit(requiring("cancel-ended"));
         coordinator.report(
@@ -129,9 +129,9 @@ class TaskControlTest {
                 .isTrue();
     }
 
-    /** A producer on Kafka may ask before the coordinator has read what it sent. */
+    /** A Kafka producer may query a task before the coordinator has read its record. */
     @Test
-    void aTaskThatIsNotKnownYetIsWaitedFor() {
+    void waitingForATaskThatIsNotYetKnownSucceeds() {
         coordinator.register("early-agent", 1, "early");
         CompletableFuture<Answer> waiting =
                 CompletableFuture.supplyAsync(() -> coordinator.get("/tasks/early-bird?wait=30s"));
@@ -146,7 +146,7 @@ class TaskControlTest {
     }
 
     @Test
-    void waitingEndsWithTheTimeOrWithASentence() {
+    void waitingEndsAtTheTimeoutOrWithAnError() {
         String id = coordinator.submit(requiring("wait-in-vain"));
 
         assertThat(coordinator
@@ -180,7 +180,7 @@ class TaskControlTest {
         assertThat(coordinator.post("/tasks/queues/soon/pause", "").detail()).isEqualTo("Invalid priority: soon");
     }
 
-    /** Three partitions hold three windows; what stands behind gets its turn, and so do they when an agent comes. */
+    /** Three partitions have three windows: tasks behind them get their turn, and so do the blocked ones once an agent is available. */
     @Test
     void tasksBehindAFullWindowAreNotHeldUp() {
         int blocked = 3 * WINDOW * 4;
@@ -207,7 +207,7 @@ class TaskControlTest {
     }
 
     @Test
-    void aClearCountsWhatWasPutOffBeyondTheWindow() {
+    void aClearCountsTasksDeferredBeyondTheWindow() {
         int count = 3 * WINDOW * 3;
         publish(count, "urgent", "clear-blocked");
         coordinator.register("clear-agent", 1, "clear");
@@ -229,7 +229,7 @@ class TaskControlTest {
     }
 
     @Test
-    void aBadTaskOfABatchSpoilsOnlyItself() {
+    void aBadTaskInABatchDoesNotAffectTheOthers() {
         coordinator.submit(requiring("batch").replaceFirst("\\{", "{\"task_id\":\"batch-known\","));
         for (String body : List.of(
                 "[{\"task_data\":{}},{\"task_data\":1},{\"task_id\":\"batch-known\",\"task_data\":{}},"
@@ -263,7 +263,7 @@ class TaskControlTest {
     }
 
     @Test
-    void whatIsNoBatchIsRefusedWithASentence() {
+    void anInvalidBatchIsRefusedWithAnError() {
         assertThat(coordinator.post("/tasks/submit/batch", "[]").detail())
                 .startsWith("a batch must have 1 to 10000 tasks");
         assertThat(coordinator.post("/tasks/submit/batch", "[{").code()).isEqualTo(422);
@@ -276,7 +276,7 @@ class TaskControlTest {
     }
 
     @Test
-    void theFrontOfAQueueCanBeSeen() {
+    void theFrontOfAQueueIsListed() {
         String first = coordinator.submit(requiring("peek", "low"));
         String second = coordinator.submit(requiring("peek", "low"));
 
@@ -299,7 +299,7 @@ class TaskControlTest {
     }
 
     @Test
-    void aWaitingTaskTellsWhy() {
+    void aWaitingTaskIsExplained() {
         coordinator.register("explain-agent", 1, "explain");
         String running = coordinator.submit(requiring("explain"));
         coordinator.awaitTask(running, "assigned");
@@ -331,7 +331,7 @@ class TaskControlTest {
         assertThat(coordinator.get("/tasks/nobody-knows/explain").code()).isEqualTo(404);
     }
 
-    /** Wherever the chain is said. */
+    /** The chain may be at the top level or among the requirements. */
     @ParameterizedTest
     @ValueSource(strings = {"{\"chain_id\":\"b\",", "{\"requirements\":{\"chain_id\":\"b\"},"})
     void aTaskOfOneChainGoesToNoAgentOfAnother(String beginning) {
@@ -344,7 +344,7 @@ class TaskControlTest {
                 .isPositive();
         assertThat(explain(id).at("/waiting/requirements/chain_id").asString()).isEqualTo("b");
 
-        // One of a kind with it but for the chain, so that both wait and are matched together.
+        // Differs only in the chain, so that both tasks wait and are matched together.
         String other = coordinator.submit(beginning.replace("\"b\"", "\"c\"") + "\"task_data\":{}}");
 
         registerOnChain(name + "-b", "b");
@@ -375,7 +375,7 @@ class TaskControlTest {
     }
 
     @Test
-    void aTaskForOneAgentTellsHowThatAgentIs() {
+    void theExplanationOfAPinnedTaskReportsTheStateOfItsAgent() {
         String unknown = coordinator.submit(pinnedTo("pinned-unknown"));
         assertThat(explain(unknown).get("explanation").asString())
                 .isEqualTo("it requires agent pinned-unknown, which has never registered");
@@ -399,14 +399,14 @@ class TaskControlTest {
         cancel(pinned);
     }
 
-    /** What is shown of a task is true of how it stands, not of an attempt before. */
+    /** Fields describe the current state of a task, not that of an earlier attempt. */
     @Test
-    void aTaskShowsTheDeadlineAsItIsAndNoErrorOfAnAttemptBefore() {
+    void aTaskShowsItsCurrentDeadlineAndNoErrorOfAnEarlierAttempt() {
         coordinator.register("shown-agent", 1, "shown");
         String id = coordinator.submit(requiring("shown"));
         JsonNode first = coordinator.awaitRecords("assignments.shown-agent", 1).get(0);
         Instant deadline = Instant.parse(task(id).get("deadline").asString());
-        // A deadline is a second of the clock later, at the least.
+        // Ensures that the new deadline is at least a second later.
         await().atMost(LONG).until(() -> Instant.now().isAfter(deadline.minusSeconds(599)));
         coordinator.report(first, "progress", null);
         coordinator.awaitTask(id, "assigned");
@@ -429,14 +429,14 @@ class TaskControlTest {
     }
 
     @Test
-    void aTaskThatFailedForGoodCanBeTriedAgain() {
+    void aFailedTaskCanBeRedriven() {
         coordinator.register("redrive-agent", 1, "redrive");
         String id = coordinator.submit(
                 "{\"task_data\":{\"n\":1},\"max_attempts\":1,\"requirements\":{\"capabilities\":[\"redrive\"]}}");
         coordinator.report(
                 coordinator.awaitRecords("assignments.redrive-agent", 1).get(0), "failed", "disk full");
         coordinator.awaitTask(id, "failed");
-        // A later letter with its key that is about something else.
+        // A later dead letter with the same key, but about another record.
         coordinator.publish("tasks.results", id, "{not json");
         await().atMost(LONG)
                 .until(() -> coordinator
@@ -472,7 +472,7 @@ class TaskControlTest {
     }
 
     @Test
-    void whatIsNoTaskCannotBeTriedAgain() {
+    void aRecordThatIsNotATaskCannotBeRedriven() {
         coordinator.publish("tasks.low", "poison", "nonsense");
         await().atMost(LONG)
                 .until(() -> coordinator

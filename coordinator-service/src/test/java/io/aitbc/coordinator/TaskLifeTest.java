@@ -21,7 +21,7 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import tools.jackson.databind.JsonNode;
 
-/** What becomes of a task, from its record to its end, seen by those around the coordinator: producers, agents, REST clients. */
+/** The life of a task from its record to its end, as seen by producers, agents and REST clients. */
 class TaskLifeTest {
     private static final int REDIS_DATABASE = 2;
     private static final Duration LONG = Duration.ofSeconds(30);
@@ -39,9 +39,9 @@ class TaskLifeTest {
         coordinator.close();
     }
 
-    /** Not even a mistake of our own stops dispatch for good. */
+    /** Even a bug must not stop dispatch permanently. */
     @Test
-    void aFailureThatNobodyThoughtOfIsSurvived() {
+    void dispatchSurvivesAnUnexpectedFailure() {
         coordinator.part(Dispatcher.class).post(matcher -> {
             throw new IllegalStateException("on purpose");
         });
@@ -90,9 +90,9 @@ class TaskLifeTest {
                         Instant.parse(task.get("finished_at").asString()));
     }
 
-    /** A stranger's result says nothing of a task that is yet to come. */
+    /** A result of an unknown agent does not affect a task that is submitted later. */
     @Test
-    void aResultThatComesBeforeItsTaskDoesNotEndIt() {
+    void aResultThatPrecedesItsTaskDoesNotEndIt() {
         double ignored = unknownResults();
         coordinator.publish("tasks.results", "early", """
                 {"task_id":"early","assignment_id":"early:1","attempt":1,"agent_id":"stranger","status":"completed","result":{"by":"stranger"}}
@@ -122,9 +122,9 @@ class TaskLifeTest {
                 .count();
     }
 
-    /** Which of them counts is the coordinator's choice, but it makes one. */
+    /** The coordinator may choose any of the records, but only one. */
     @Test
-    void ofSeveralRecordsOfOneTaskItsAgentGetsOne() {
+    void ofSeveralRecordsOfOneTaskOnlyOneIsAssigned() {
         coordinator.send("POST", "/tasks/queues/critical/pause", "");
         for (int i = 0; i < 4; i++) {
             coordinator.publish("tasks.critical", "repeated", """
@@ -144,9 +144,9 @@ class TaskLifeTest {
                 .containsExactly("repeated:1", "after-repeated:1");
     }
 
-    /** Somebody made an agent the holder of a task and died before it was published: the agent is full of what it never got. */
+    /** A coordinator reserved the task and crashed before publication: the agent is full with a task that it never received. */
     @Test
-    void whatAnAgentNeverGotReachesItAfterTheDeadline() {
+    void anUnpublishedReservationReachesItsAgentAfterTheDeadline() {
         coordinator.register("haunted-agent", 1, "haunted");
         String past = Instant.now().minusSeconds(5).toString();
         try (RedisClient client = RedisClient.create(LocalStack.shared().redisUrl() + "/" + REDIS_DATABASE);
@@ -180,9 +180,9 @@ class TaskLifeTest {
         coordinator.awaitTask("ghost", "completed");
     }
 
-    /** Times that no clock ever showed, and names that an assignment has for itself. */
+    /** An impossible timestamp, and fields that collide with those of an assignment. */
     @Test
-    void aStrangeTaskIsATask() {
+    void anUnusualTaskIsAccepted() {
         coordinator.register("strange-agent", 5, "strange");
         coordinator.publish(
                 "tasks.low",
@@ -198,9 +198,9 @@ class TaskLifeTest {
         coordinator.awaitTask("strange", "completed");
     }
 
-    /** What it holds is to be looked for in its topic, and Kafka allows no such name. */
+    /** Its tasks have to be looked up in its topic, whose name is invalid in Kafka. */
     @Test
-    void anAgentWhoseTopicCannotBeReadKeepsNoOther() {
+    void anAgentWhoseTopicCannotBeReadDoesNotDelayOthers() {
         coordinator.register("mute-agent", 1, "mute");
         String past = Instant.now().minusSeconds(5).toString();
         try (RedisClient client = RedisClient.create(LocalStack.shared().redisUrl() + "/" + REDIS_DATABASE);
@@ -227,7 +227,7 @@ class TaskLifeTest {
     }
 
     @Test
-    void aCompletedTaskIsForgottenAfterItsTime() {
+    void aCompletedTaskIsDeletedAfterItsRetention() {
         coordinator.register("forgetful-agent", 1, "forgetful");
         String id = coordinator.submit(requiring("forgetful"));
         coordinator.report(
@@ -241,9 +241,9 @@ class TaskLifeTest {
                 .until(() -> coordinator.get("/tasks/" + id).code() == 404);
     }
 
-    /** An agent that nobody knows, with a topic that nobody made, holds no other result up. */
+    /** A result of an unknown agent without a topic does not delay other results. */
     @Test
-    void aMadeUpResultHoldsNobodyUp() {
+    void aForgedResultDoesNotDelayOthers() {
         coordinator.register("honest-agent", 1, "honest");
         String id = coordinator.submit(requiring("honest"));
         JsonNode assignment =
@@ -260,7 +260,7 @@ class TaskLifeTest {
     }
 
     @Test
-    void poisonWithAKeyBeyondAllMeasureIsSetAside() {
+    void aPoisonRecordWithAnOversizedKeyIsDeadLettered() {
         coordinator.publish("tasks.low", "k".repeat(900_000), "nonsense");
         assertThat(deadLetter("k".repeat(1_000) + "…")).containsEntry("reason", "malformed");
     }
@@ -294,7 +294,7 @@ class TaskLifeTest {
     }
 
     @Test
-    void aFailedTaskIsTriedAgainAndThenSetAside() {
+    void aFailedTaskIsRetriedAndThenDeadLettered() {
         coordinator.register("failing-agent", 1, "failing");
         String id = coordinator.submit(
                 "{\"task_data\":{},\"max_attempts\":2,\"requirements\":{\"capabilities\":[\"failing\"]}}");
@@ -325,7 +325,7 @@ class TaskLifeTest {
     }
 
     @Test
-    void anOverdueTaskIsGivenBackAndItsLateResultIgnored() {
+    void anOverdueTaskIsRequeuedAndItsLateResultIgnored() {
         coordinator.register("slow-agent", 1, "slow");
         String id = coordinator.submit(
                 "{\"task_data\":{},\"timeout_seconds\":1,\"requirements\":{\"capabilities\":[\"slow\"]}}");
@@ -341,7 +341,7 @@ class TaskLifeTest {
     }
 
     @Test
-    void workOfADeregisteredAgentGoesToAnother() {
+    void tasksOfADeregisteredAgentAreReassigned() {
         coordinator.register("leaving-agent", 1, "handover");
         String id = coordinator.submit(requiring("handover"));
         coordinator.awaitRecords("assignments.leaving-agent", 1);
@@ -356,7 +356,7 @@ class TaskLifeTest {
     }
 
     @Test
-    void aTaskNobodyCanTakeDelaysNoOther() {
+    void anUnmatchableTaskDoesNotDelayOthers() {
         for (int i = 0; i < 50; i++) {
             coordinator.publish(
                     "tasks.urgent", null, "{\"task_data\":{},\"requirements\":{\"capabilities\":[\"nobody\"]}}");
@@ -429,7 +429,7 @@ class TaskLifeTest {
     }
 
     @Test
-    void poisonIsSetAsideAndTheNextRecordProcessed() {
+    void poisonRecordsAreDeadLetteredAndTheNextRecordIsProcessed() {
         coordinator.register("after-poison", 1, "after-poison");
         coordinator.publish("tasks.normal", "bad-json", "{\"task_data\":");
         coordinator.publish("tasks.normal", "no-value", null);
@@ -453,7 +453,7 @@ class TaskLifeTest {
     }
 
     @Test
-    void anAgentNeedsNothingButKafka() {
+    void anAgentNeedsOnlyKafka() {
         coordinator.publish(
                 "agents.heartbeat",
                 "kafka-only",
@@ -494,7 +494,7 @@ class TaskLifeTest {
         return coordinator.get("/tasks/status").body().at("/stats/late_results").asLong();
     }
 
-    /** The headers of the dead letter that has a key. */
+    /** Returns the headers of the dead letter with this key. */
     private static Map<String, String> deadLetter(String key) {
         List<ConsumerRecord<String, String>> letters = new ArrayList<>();
         await().atMost(LONG).until(() -> {

@@ -36,13 +36,13 @@ import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
 /**
- * Publishes what is almost a task, a result, a heartbeat or a control message, and whatever else fits into a record; afterwards all
- * works as before. Every record is a number: for others, run this class with {@code -Dfuzz.seed=<number>} or a larger
- * {@code -Dfuzz.count=<how many>}.
+ * Publishes mutated tasks, results, heartbeats and control messages, and arbitrary bytes, and checks that everything still works
+ * afterwards. Every record is derived from a number: for others, run this class with {@code -Dfuzz.seed=<number>} or a larger {@code
+ * -Dfuzz.count=<how many>}.
  */
 class TopicFuzzTest {
     private static final long SEED = Long.getLong("fuzz.seed", 1);
-    /** So many records come from one producer, one after the other. */
+    /** Number of consecutive records from one producer. */
     private static final int RUN = 20;
 
     private static final long COUNT = Long.getLong("fuzz.count", 4_000);
@@ -83,7 +83,7 @@ class TopicFuzzTest {
             """);
 
     @Test
-    void whateverIsPublishedAllGoesOn() throws Exception {
+    void everythingWorksWhateverIsPublished() throws Exception {
         Lines lines = new Lines();
         try (RunningCoordinator coordinator = RunningCoordinator.start(LocalStack.shared(), TOPICS.prefix(), 5)) {
             coordinator.register("fuzz-1", 50, "hash");
@@ -93,7 +93,7 @@ class TopicFuzzTest {
             publish();
             awaitRead("agent-coordinator.heartbeats", TOPICS.heartbeats());
             awaitRead("agent-coordinator.results", TOPICS.results());
-            // What the agents hold that were made up is given back little by little, so once is not enough.
+            // The tasks of nonexistent agents are requeued gradually, so a single clear is not enough.
             await().atMost(LONG).until(() -> {
                 clear(coordinator);
                 return coordinator
@@ -105,7 +105,7 @@ class TopicFuzzTest {
             });
             assertDispatches(coordinator);
             lines.stop();
-            assertThat(lines.said).hasSizeLessThan((int) (setAside(coordinator) / RECORDS_PER_LINE));
+            assertThat(lines.written).hasSizeLessThan((int) (setAside(coordinator) / RECORDS_PER_LINE));
             assertThat(usedHeap() - heapBefore).isLessThan(MOST_KEPT_BYTES);
             assertThat(coordinator.get("/health").code()).isEqualTo(200);
         } catch (AssertionError | RuntimeException e) {
@@ -116,7 +116,7 @@ class TopicFuzzTest {
         }
     }
 
-    /** Every tenth run of records comes in a transaction, of which every second is aborted. */
+    /** Publishes all records. Every tenth run is sent in a transaction, and every second of these is aborted. */
     private static void publish() {
         try (KafkaProducer<byte[], byte[]> producer = producer(Map.of());
                 KafkaProducer<byte[], byte[]> transactional =
@@ -177,7 +177,7 @@ class TopicFuzzTest {
         }
     }
 
-    /** A good task is done by a good agent. */
+    /** Checks that a valid task is executed by a healthy agent. */
     private static void assertDispatches(RunningCoordinator coordinator) {
         coordinator.register("after", 1, "after");
         String taskId = coordinator.submit("{\"task_data\":{\"x\":1},\"requirements\":{\"capabilities\":[\"after\"]}}");
@@ -187,7 +187,7 @@ class TopicFuzzTest {
         coordinator.awaitTask(taskId, "completed");
     }
 
-    /** How many records were set aside, of which each says why and where it was. */
+    /** Returns the number of dead letters of rejected records, after checking that each has its reason and origin. */
     private static long setAside(RunningCoordinator coordinator) {
         JsonNode letters =
                 coordinator.get("/tasks/dead-letter?limit=1000").body().get("dead_letters");
@@ -210,10 +210,10 @@ class TopicFuzzTest {
         return Runtime.getRuntime().totalMemory() - Runtime.getRuntime().freeMemory();
     }
 
-    /** What is logged meanwhile. */
+    /** Captures the log. */
     private static final class Lines extends AppenderBase<ILoggingEvent> {
         private final Logger root = (Logger) LoggerFactory.getLogger(org.slf4j.Logger.ROOT_LOGGER_NAME);
-        final Queue<String> said = new ConcurrentLinkedQueue<>();
+        final Queue<String> written = new ConcurrentLinkedQueue<>();
 
         @Override
         public void start() {
@@ -229,14 +229,14 @@ class TopicFuzzTest {
 
         @Override
         protected void append(ILoggingEvent event) {
-            // The broker is in this process too.
+            // The broker runs in the same process.
             if (!event.getLoggerName().startsWith("kafka.")) {
-                said.add(event.getLoggerName() + ": " + event.getFormattedMessage());
+                written.add(event.getLoggerName() + ": " + event.getFormattedMessage());
             }
         }
     }
 
-    /** A record made up from a number. */
+    /** A record derived from a number. */
     private static final class Message {
         private static final Set<String> ALWAYS =
                 Set.of("type", "task_id", "agent_id", "task_data", "attempt", "status", "command_id", "priority");
@@ -296,7 +296,7 @@ class TopicFuzzTest {
                     .forEach(object::remove);
         }
 
-        /** A compacted topic takes no record without a key. */
+        /** Compacted topics reject records without a key. */
         private byte @Nullable [] key(String topic, String good) {
             return topic.startsWith(TOPICS.prefix() + "tasks.") && mutations.chance(0.1)
                     ? null

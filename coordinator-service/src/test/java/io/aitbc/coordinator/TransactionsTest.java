@@ -24,7 +24,7 @@ import org.springframework.boot.test.system.CapturedOutput;
 import org.springframework.boot.test.system.OutputCaptureExtension;
 import tools.jackson.databind.JsonNode;
 
-/** What producers with transactions do to queues: their markers and what they abort are nobody's tasks, and one that hangs is seen. */
+/** Effects of transactional producers on queues: markers and aborted records are not tasks, and a hanging transaction is reported. */
 class TransactionsTest {
     private static final Duration LONG = Duration.ofSeconds(30);
 
@@ -40,9 +40,9 @@ class TransactionsTest {
         coordinator.close();
     }
 
-    /** Each queue is idle afterwards: no record comes that would move the position past the last marker. */
+    /** Each queue is idle afterwards: no later record moves the position past the last marker. */
     @Test
-    void whatIsAbortedAndTheMarkersOfTransactionsCountAsNothing() {
+    void abortedRecordsAndTransactionMarkersAreNotCounted() {
         coordinator.post("/tasks/queues/critical/pause", "");
         try (KafkaProducer<String, String> producer = transactional("sizes")) {
             for (int i = 0; i < 6; i++) {
@@ -69,9 +69,9 @@ class TransactionsTest {
         coordinator.register("transactions-agent", 100);
     }
 
-    /** Until the broker aborts it, what was accepted behind it cannot be read; it is there all the same. */
+    /** Records behind an open transaction are accepted, but unreadable until the broker aborts it. */
     @Test
-    void whatStandsBehindAnOpenTransactionIsSeenAndEndedByAClear() {
+    void tasksBehindAnOpenTransactionAreReportedAndClearedWithTheQueue() {
         try (KafkaProducer<String, String> producer = transactional("hangs")) {
             producer.beginTransaction();
             for (int partition = 0; partition < 3; partition++) {
@@ -138,9 +138,9 @@ class TransactionsTest {
         }
     }
 
-    /** What can be read is cleared at once and counted, though a transaction is open behind it. */
+    /** Readable tasks are cleared and counted at once, although a transaction is open behind them. */
     @Test
-    void aClearCountsWhatStandsBeforeAnOpenTransaction() {
+    void aClearCountsTheTasksBeforeAnOpenTransaction() {
         for (int i = 0; i < 4; i++) {
             coordinator.submit(
                     "{\"task_data\":{},\"priority\":\"low\",\"requirements\":{\"capabilities\":[\"of-nobody\"]}}");
@@ -161,7 +161,7 @@ class TransactionsTest {
     }
 
     @Test
-    void anAbortedDeadLetterIsNoLetter() {
+    void anAbortedDeadLetterIsNotListed() {
         try (KafkaProducer<String, String> producer = transactional("letters")) {
             for (String end : List.of("kept", "aborted", "open")) {
                 producer.beginTransaction();
@@ -178,7 +178,7 @@ class TransactionsTest {
 
             List<String> letters = letters(50);
 
-            // A transaction that hangs hides nothing; what becomes of its own records is not known yet.
+            // A hanging transaction hides no other letters; the outcome of its own records is still unknown.
             assertThat(letters).startsWith("behind").contains("kept").doesNotContain("aborted");
             assertThat(letters(2)).hasSize(2);
             producer.abortTransaction();
@@ -186,10 +186,10 @@ class TransactionsTest {
         }
     }
 
-    /** Its start would otherwise wait half a minute for a message that never comes. */
+    /** Otherwise, startup would wait half a minute for a message that never arrives. */
     @Test
     @ExtendWith(OutputCaptureExtension.class)
-    void aTransactionAtTheEndOfTheControlTopicDelaysNoStart(CapturedOutput output) {
+    void aTransactionAtTheEndOfTheControlTopicDoesNotDelayStartup(CapturedOutput output) {
         try (KafkaProducer<String, String> producer = transactional("control")) {
             producer.beginTransaction();
             producer.send(new ProducerRecord<>("transactions.coordinator.control", "odd", "{}"));

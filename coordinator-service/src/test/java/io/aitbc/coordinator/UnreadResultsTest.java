@@ -34,7 +34,7 @@ import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Primary;
 import tools.jackson.databind.JsonNode;
 
-/** A task that was reported in time does not run again because nobody has read its result yet; one that was not reported does. */
+/** A task reported in time does not run again merely because its result is still unread; an unreported task does. */
 class UnreadResultsTest {
     private static final String PREFIX = "unread.";
     private static final String RESULTS = PREFIX + "tasks.results";
@@ -70,13 +70,13 @@ class UnreadResultsTest {
     }
 
     @BeforeEach
-    void setTheClockRight() {
+    void resetTheClock() {
         ahead = Duration.ZERO;
     }
 
-    /** As when the coordinator that owns the partition is paused. */
+    /** As while the coordinator that owns the partition is paused. */
     @Test
-    void aResultInAPartitionThatNobodyReadsCounts() {
+    void aResultInAnUnreadPartitionCounts() {
         try (StalledReader stalled = new StalledReader();
                 KafkaProducer<String, String> agent = producer(Map.of())) {
             JsonNode reported = assigned("stalled", "stalled-reported");
@@ -123,7 +123,7 @@ class UnreadResultsTest {
         }
     }
 
-    /** What it hides is worth more than what it holds. */
+    /** The hidden results matter more than those in the transaction. */
     @Test
     void aTransactionThatHidesResultsForTooLongIsAborted() {
         try (KafkaProducer<String, String> hanging =
@@ -160,7 +160,7 @@ class UnreadResultsTest {
         }
     }
 
-    /** A client that hangs in a transaction does not make others look silent. */
+    /** A client with a hanging transaction does not make other agents appear silent. */
     @Test
     void aHeartbeatBehindAnOpenTransactionCounts() {
         try (KafkaProducer<String, String> hanging =
@@ -188,7 +188,7 @@ class UnreadResultsTest {
         }
     }
 
-    /** A task of several attempts, as its agent gets it. */
+    /** Submits a task with several attempts and returns its first assignment. */
     private static JsonNode assigned(String agentId, String taskId) {
         coordinator.register(agentId, 10);
         coordinator.submit("""
@@ -208,7 +208,7 @@ class UnreadResultsTest {
                         found -> !found.isEmpty());
     }
 
-    /** All tasks have the same timeout, so recovery has ruled on the others, too, once this one is assigned again. */
+    /** Passes the deadlines. All tasks have the same timeout, so once this one is reassigned, recovery has decided on the others, too. */
     private static void passDeadlinesOf(JsonNode unreported) {
         ahead = ahead.plus(Duration.ofMinutes(20));
         String agentId = unreported.get("agent_id").asString();
@@ -248,7 +248,7 @@ class UnreadResultsTest {
         return new KafkaProducer<>(config, new StringSerializer(), new StringSerializer());
     }
 
-    /** A member of the group that reads results, which takes partitions and never reads them. */
+    /** A member of the result consumer group that owns partitions and never reads them. */
     private static final class StalledReader implements AutoCloseable {
         private final KafkaConsumer<String, String> consumer;
         private final Set<TopicPartition> owned = new HashSet<>();

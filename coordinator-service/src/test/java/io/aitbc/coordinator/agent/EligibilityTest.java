@@ -43,27 +43,27 @@ class EligibilityTest {
         "{\"region\":\"east\"}, false",
         "{\"chain_id\":\"main\"}, true",
         "{\"chain_id\":\"test\"}, false",
-        "{\"chain_id\":\"\"}, true", // as existing clients write it for any
+        "{\"chain_id\":\"\"}, true", // existing clients send this for any chain
         "'{\"capabilities\":[\"hash\"],\"tags\":[\"tpu\"]}', false",
-        "{\"affinity_key\":\"k\"}, true", // a wish too
-        "'{\"location\":{\"lat\":1.5,\"lon\":2.5}}', true", // a wish, never a condition
-        "{\"min_health_score\":1.0}, true", // about its state, not its kind
+        "{\"affinity_key\":\"k\"}, true", // a preference, too
+        "'{\"location\":{\"lat\":1.5,\"lon\":2.5}}', true", // a preference, never a condition
+        "{\"min_health_score\":1.0}, true", // depends on the state of an agent, not its kind
         "{\"made_up\":1}, true"
     })
-    void suitsWhoHasAllThatIsRequired(String requirements, boolean expected) {
+    void allRequirementsMustBeMet(String requirements, boolean expected) {
         assertThat(Eligibility.meetsRequirements(AGENT, read(requirements), true))
                 .isEqualTo(expected);
     }
 
     @Test
-    void anAgentOfNoChainTakesNoTaskOfOne() {
+    void anAgentWithoutAChainTakesNoTaskOfAChain() {
         assertThat(Eligibility.meetsRequirements(
                         AnAgent.named("n").registration(), read("{\"chain_id\":\"main\"}"), true))
                 .isFalse();
     }
 
     @Test
-    void regionBindsOnlyWhereNoStrategyLooksAfterIt() {
+    void regionIsRequiredOnlyIfNoStrategyHandlesIt() {
         Requirements east = read("{\"region\":\"east\"}");
         Registration nowhere = AnAgent.named("n").registration();
 
@@ -74,7 +74,7 @@ class EligibilityTest {
 
     @ParameterizedTest
     @EnumSource(AgentStatus.class)
-    void onlyActiveAgentsAreFit(AgentStatus status) {
+    void onlyActiveAgentsAreAvailable(AgentStatus status) {
         Agent agent = AnAgent.named("a").status(status).build();
 
         assertThat(fit(agent, Requirements.NONE)).isEqualTo(status == AgentStatus.ACTIVE);

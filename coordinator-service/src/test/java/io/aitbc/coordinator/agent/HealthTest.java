@@ -37,7 +37,7 @@ class HealthTest {
         "85, 0, 0.75", // percent
         "100, 100, 0.5",
         "4000, 0, 0.5",
-        "0.01, 1, 0.5", // exactly 1 is a fraction: all of it
+        "0.01, 1, 0.5", // exactly 1 is a fraction: 100 %
         "1.5, 0, 1"
     })
     void loadCostsHealthAboveTheKnee(double cpu, double memory, double expected) {
@@ -99,7 +99,7 @@ class HealthTest {
     }
 
     @Test
-    void silenceCostsNothingWhereNobodyListens() {
+    void withoutAHeartbeatTimeoutSilenceCostsNothing() {
         HealthPolicy never = new HealthPolicy(Duration.ofSeconds(30), Duration.ZERO, 0.5, 0.9, 0.9);
         Agent agent = AnAgent.named("a").silentFor(1_000_000).build();
 
@@ -111,10 +111,10 @@ class HealthTest {
     @CsvSource({
         "0, 0, 0, 30",
         "20, 0, 0, 10",
-        "100, 0, 0, -70", // moving already
-        "0, 0.5, 0, 0", // and so it is while failures are forgotten
+        "100, 0, 0, -70", // already decreasing
+        "0, 0.5, 0, 0", // changes while failures are being forgotten
         "0, 0.5, 240, 0",
-        "0, 0.5, 400, 30", // half of a hundredth by now: none
+        "0, 0.5, 400, 30", // decayed to half of a hundredth: counts as none
         "0, 0.009, 0, 30"
     })
     void theScoreIsSteadyUntilSilenceCountsOrWhileFailuresDo(
@@ -128,7 +128,7 @@ class HealthTest {
     }
 
     @Test
-    void whatCostsHealthIsSaid() {
+    void reductionsOfHealthAreExplained() {
         Agent agent = AnAgent.named("a")
                 .silentFor(57)
                 .load(0.85, 0.5)

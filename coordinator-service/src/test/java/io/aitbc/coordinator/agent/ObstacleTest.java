@@ -30,7 +30,7 @@ class ObstacleTest {
                     {"region":"eu"}               | wrong_region: its region is unknown, not eu
                     {"min_health_score":1.0}      |
                     """)
-    void whatTheTaskAsksForAndTheAgentHasNot(String requirements, String obstacles) {
+    void unmetRequirementsAreObstacles(String requirements, String obstacles) {
         Agent agent = AnAgent.named("agent")
                 .type("worker")
                 .capabilities("a")
@@ -40,7 +40,7 @@ class ObstacleTest {
     }
 
     @Test
-    void theStateThatTheAgentIsIn() {
+    void anUnsuitableStateIsAnObstacle() {
         Agent agent = AnAgent.named("agent")
                 .status(AgentStatus.MAINTENANCE)
                 .load(Map.of("cpu_usage", 0.95, "memory_usage", 0.85))
@@ -56,7 +56,7 @@ class ObstacleTest {
 
     /** The API reports an obstacle exactly when the matcher sees one. */
     @Test
-    void thereIsNoneExactlyIfTheAgentIsEligibleAndHasRoom() {
+    void thereIsNoObstacleExactlyIfTheAgentIsEligibleAndHasCapacity() {
         Random random = new Random(7);
         int eligible = 0;
         for (int i = 0; i < 20_000; i++) {

@@ -24,7 +24,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import tools.jackson.databind.JsonNode;
 
-/** The published REST interface, spoken to over HTTP: paths, fields and codes, good input and bad. */
+/** The published REST API over HTTP: paths, fields and status codes, for valid and invalid input. */
 class ApiTest {
     private static RunningCoordinator coordinator;
 
@@ -38,9 +38,9 @@ class ApiTest {
         coordinator.close();
     }
 
-    /** Every example of the OpenAPI document is sent, and the answer has at least the fields of the example. */
+    /** Sends every example of the OpenAPI document; the response must have at least the fields of the example. */
     @Test
-    void examplesAreTrue() {
+    void examplesMatchTheResponses() {
         JsonNode examples = OpenApiConfiguration.examples();
         coordinator.register("worker-1", 4, "hash");
         String taskId = coordinator.submit("{\"task_data\":{},\"requirements\":{\"capabilities\":[\"nobody\"]}}");
@@ -74,9 +74,9 @@ class ApiTest {
         }
     }
 
-    /** A task of such an id could not be asked for. */
+    /** A task with such an id could not be queried. */
     @Test
-    void noTaskCanBeCalledAsAPathIs() {
+    void noTaskIdCollidesWithAPath() {
         List<String> words = coordinator
                 .get("/")
                 .body()
@@ -110,10 +110,10 @@ class ApiTest {
         return missing;
     }
 
-    /** Some addresses the server refuses before the application sees them. */
+    /** Some paths are refused by the server before the application sees them. */
     @ParameterizedTest
     @CsvSource({"/agents/a%2Fb", "/agents/a%00b", "/agents/..%2f..", "/tasks/%5c"})
-    void anAddressThatTheServerRefusesIsAProblemToo(String path) {
+    void aPathRefusedByTheServerYieldsAProblemDocument(String path) {
         Answer answer = coordinator.get(path);
         assertThat(answer.code()).isEqualTo(400);
         assertThat(answer.detail()).contains("encoded slash");
@@ -190,7 +190,7 @@ class ApiTest {
             PATCH  | /tasks/submit                 | {}                                                | 405 | not supported
             GET    | /nothing                      |                                                   | 404 | there is nothing at /nothing
             """)
-    void badInputIsAnsweredWithASentence(String method, String path, String body, int code, String detail) {
+    void invalidInputIsRefusedWithAnExplanation(String method, String path, String body, int code, String detail) {
         coordinator.register("known", 4);
         Answer answer = coordinator.send(method, path, body);
         assertThat(answer.code()).as("%s", answer.body()).isEqualTo(code);
@@ -210,7 +210,7 @@ class ApiTest {
         assertThat(answer.detail()).contains("application/json");
     }
 
-    /** Whatever form the caller asks for, and whether or not the application has seen the request. */
+    /** Whatever media type the caller accepts, and whether or not the request reached the application. */
     @ParameterizedTest
     @CsvSource({"POST, application/xml, 404", "POST, application/xml;q=x, 404", "TRACE, */*, 405"})
     void aProblemIsAlwaysAProblemDocument(String method, String accepted, int code) {
@@ -223,7 +223,7 @@ class ApiTest {
     }
 
     @Test
-    void aProblemQuotesNoMoreThanOneReads() {
+    void aProblemQuotesLongInputOnlyPartly() {
         Answer answer =
                 coordinator.post("/tasks/submit", "{\"task_data\":{},\"priority\":\"" + "x".repeat(100_000) + "\"}");
         assertThat(answer.code()).isEqualTo(400);
@@ -244,16 +244,16 @@ class ApiTest {
         }
     }
 
-    /** Kafka gets each number as 1E+6. */
+    /** Each number is serialised as 1E+6, which is longer. */
     @Test
-    void aTaskThatIsTooLargeOnlyOnceItIsWrittenIsRefused() {
+    void aTaskThatExceedsTheLimitOnlyWhenSerialisedIsRefused() {
         Answer answer = coordinator.post("/tasks/submit", "{\"task_data\":{\"x\":[" + "1e6,".repeat(250_000) + "1]}}");
         assertThat(answer.code()).as("%s", answer.body()).isEqualTo(413);
         assertThat(answer.detail()).isEqualTo("the task exceeds the maximum record size of its topic");
     }
 
     @Test
-    void aTaskJustBelowTheLimitIsTaken() {
+    void aTaskJustBelowTheLimitIsAccepted() {
         String id = coordinator.submit("{\"task_data\":{\"x\":\"" + "x".repeat(1_040_000)
                 + "\"},\"requirements\":{\"capabilities\":[\"nobody\"]}}");
         coordinator.awaitTask(id, "queued");
@@ -273,7 +273,7 @@ class ApiTest {
     }
 
     @Test
-    void twoNamesThatKafkaCannotTellApartAreRefusedClearly() {
+    void twoAgentIdsThatCollideInKafkaAreRefused() {
         coordinator.register("dot.ted", 1);
         Answer answer = coordinator.post("/agents/register", "{\"agent_id\":\"dot_ted\",\"agent_type\":\"worker\"}");
         assertThat(answer.code()).isEqualTo(422);
@@ -281,7 +281,7 @@ class ApiTest {
     }
 
     @Test
-    void aSubmissionRepeatedIsAnsweredWithTheFirst() {
+    void aRepeatedSubmissionReturnsTheFirst() {
         String body = "{\"task_id\":\"once\",\"task_data\":{},\"requirements\":{\"capabilities\":[\"nobody\"]}}";
         Answer first = coordinator.post("/tasks/submit", body);
         Answer second = coordinator.post("/tasks/submit", body.replace("{}", "{\"other\":1}"));
@@ -290,7 +290,7 @@ class ApiTest {
 
     @ParameterizedTest
     @CsvSource({"completed", "failed", "cancelled"})
-    void aSubmissionRepeatedAfterItsEndSaysWhatBecameOfTheFirst(String end) {
+    void aSubmissionRepeatedAfterItsEndReturnsTheStatusOfTheFirst(String end) {
         String id = "repeated-" + end;
         String body = "{\"task_id\":\"" + id
                 + "\",\"task_data\":{},\"max_attempts\":1,\"requirements\":{\"capabilities\":[\"" + id + "\"]}}";
@@ -357,7 +357,7 @@ class ApiTest {
     }
 
     @Test
-    void ofManyUnknownFieldsSomeAreNamed() {
+    void ofManyUnknownFieldsOnlySomeAreNamed() {
         String fields =
                 IntStream.range(0, 30_000).mapToObj(i -> ",\"f" + i + "\":1").collect(Collectors.joining());
         String task = "{\"task_data\":{},\"requirements\":{\"capabilities\":[\"nobody\"]}" + fields + "}";
@@ -376,9 +376,9 @@ class ApiTest {
                 .toList();
     }
 
-    /** As existing clients are used to. */
+    /** As existing clients expect. */
     @Test
-    void ofAStatusThatNobodyHasThereAreNoAgents() {
+    void discoveryByAnUnknownStatusFindsNoAgents() {
         coordinator.register("some", 1);
         Answer answer = coordinator.post("/agents/discover", "{\"status\":\"gone\"}");
         assertThat(warnings(answer)).containsExactly("no agent has the status gone");
@@ -431,7 +431,7 @@ class ApiTest {
         return coordinator.get("/agents/" + agentId).body().at("/agent/status").asString();
     }
 
-    /** The same is refused from Kafka, with the reason on the dead-letter topic. */
+    /** Input refused by REST is also refused from Kafka, with the reason on the dead-letter topic. */
     @ParameterizedTest
     @CsvSource(delimiter = '|', textBlock = """
             tasks.low        | {"task_id":"kafka-1","task_data":{},"not_before":1700000000000} | not_before has the wrong type or form
@@ -443,7 +443,7 @@ class ApiTest {
             agents.heartbeat | {"agent_id":"kafka-5","sent_at":1700000000000}                  | sent_at has the wrong type or form
             agents.heartbeat | {"agent_id":"."}                                                | neither . nor ..
             """)
-    void whatRestRefusesIsRefusedFromKafka(String topic, String value, String reason) {
+    void inputRefusedByRestIsRefusedFromKafka(String topic, String value, String reason) {
         String key = "refused-" + Math.abs(value.hashCode());
         coordinator.publish(topic, key, value);
         JsonNode letter = await().atMost(Duration.ofSeconds(30))
@@ -462,7 +462,7 @@ class ApiTest {
     }
 
     @Test
-    void theOpenApiDocumentNamesEveryCallWithItsExample() {
+    void theOpenApiDocumentHasEveryCallWithItsExample() {
         JsonNode document = coordinator.get("/openapi.json").body();
         assertThat(document.get("openapi").asString()).startsWith("3.1");
         OpenApiConfiguration.examples().propertyNames().stream()

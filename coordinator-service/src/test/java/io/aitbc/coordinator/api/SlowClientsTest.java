@@ -24,7 +24,7 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 
-/** Clients that do not send what they announce, or take nothing of what they are sent, keep nobody else waiting. */
+/** Clients that do not send the announced body, or do not read the response, must not delay others. */
 class SlowClientsTest {
     private static final int CLIENTS = 500;
     private static final HttpClient HTTP = HttpClient.newHttpClient();
@@ -50,7 +50,7 @@ class SlowClientsTest {
     }
 
     @Test
-    void halfABodyOccupiesNoThreadAndIsRefusedInTime() throws Exception {
+    void anIncompleteBodyOccupiesNoThreadAndTimesOut() throws Exception {
         for (int i = 0; i < CLIENTS; i++) {
             say("POST /tasks/submit HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
                     + (i % 2 == 0 ? "Content-Length: 1000\r\n\r\n{" : "Transfer-Encoding: chunked\r\n\r\n5\r\n{\"a"));
@@ -64,7 +64,7 @@ class SlowClientsTest {
     }
 
     @Test
-    void halfAHeaderOccupiesNoThread() throws Exception {
+    void anIncompleteHeaderOccupiesNoThread() throws Exception {
         for (int i = 0; i < CLIENTS; i++) {
             say("GET /health HTTP/1.1\r\nHost:");
         }
@@ -72,7 +72,7 @@ class SlowClientsTest {
     }
 
     @Test
-    void aBodyThatComesInPartsIsTaken() throws Exception {
+    void aBodySentInPartsIsAccepted() throws Exception {
         String body = "{\"task_data\":{},\"task_id\":\"in-parts\"}";
         Socket socket =
                 say("POST /tasks/submit HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: "
@@ -84,11 +84,11 @@ class SlowClientsTest {
     }
 
     @Test
-    void listenersThatNeverReadMakeWayForOthers() throws Exception {
+    void eventListenersThatNeverReadAreDisconnected() throws Exception {
         for (int i = 0; i < 200; i++) {
             say("GET /events?topics=queues,stats,history,agents HTTP/1.1\r\nHost: a\r\n\r\n");
         }
-        // Each has its place before it stops reading.
+        // Each has its connection slot before it stops reading.
         for (Socket socket : sockets) {
             assertThat(firstLine(socket)).contains(" 200 ");
         }
@@ -121,7 +121,7 @@ class SlowClientsTest {
 
     private static void assertAnswersAtOnce() {
         long start = System.nanoTime();
-        // On a machine that is busy Kafka may be slower than health allows.
+        // On a busy machine, Kafka may be slower than the health check allows.
         assertThat(coordinator.get("/health").code()).isIn(200, 503);
         assertThat(Duration.ofNanos(System.nanoTime() - start)).isLessThan(Duration.ofSeconds(5));
     }

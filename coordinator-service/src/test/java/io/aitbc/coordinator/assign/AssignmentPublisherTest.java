@@ -25,14 +25,14 @@ import org.junit.jupiter.api.Test;
 import org.springframework.kafka.core.DefaultKafkaConsumerFactory;
 import org.springframework.kafka.core.DefaultKafkaProducerFactory;
 
-/** More agents than one producer has. */
+/** More agents than a single producer serves. */
 class AssignmentPublisherTest {
     private static final int AGENTS = AssignmentPublisher.AGENTS_PER_PRODUCER + 5;
     private static final int EACH = 4;
     private static final Topics TOPICS = new Topics("many-agents.");
 
     @Test
-    void eachAgentHasAProducerThatIsAlwaysTheSameAndItsRecordsInOrder() throws Exception {
+    void eachAgentHasAFixedProducerAndItsRecordsInOrder() throws Exception {
         Map<String, Object> servers =
                 Map.of("bootstrap.servers", LocalStack.shared().bootstrapServers());
         KafkaClients clients = new KafkaClients(

@@ -13,7 +13,7 @@ class ActivityMonitorTest {
             () -> Duration.ofSeconds(seconds).toNanos());
 
     @Test
-    void aFailureThatIsOverSoonIsNoTrouble() {
+    void aShortFailureIsNotReported() {
         monitor.failed(new IllegalStateException("away"));
         seconds = 9;
         monitor.failed(new IllegalStateException("away"));
@@ -24,7 +24,7 @@ class ActivityMonitorTest {
     }
 
     @Test
-    void whatFailsForLongSaysSinceWhenAndWhy() {
+    void aLongFailureIsReportedWithItsDurationAndCause() {
         monitor.failed(new IllegalStateException("away"));
         seconds = 10;
         monitor.failed(new IllegalStateException("still away"));
@@ -33,7 +33,7 @@ class ActivityMonitorTest {
     }
 
     @Test
-    void whatIsHeardOfNoMoreIsStuck() {
+    void aThreadWithoutActivityIsStuck() {
         monitor.succeeded();
         seconds = 89;
         assertThat(monitor.problem()).isEmpty();
@@ -44,7 +44,7 @@ class ActivityMonitorTest {
     }
 
     @Test
-    void whatHasNotBegunOrRestsIsNotStuck() {
+    void aThreadThatIsIdleOrNotStartedIsNotStuck() {
         seconds = 1_000;
         assertThat(monitor.problem()).isEmpty();
         monitor.progressed();

@@ -30,7 +30,7 @@ class LogRateLimiterTest {
     }
 
     @Test
-    void ofOneMessageAFewAreWrittenEachMinute() {
+    void aRepeatedMessageIsWrittenAFewTimesPerMinute() {
         IntStream.range(0, 1_000).forEach(i -> logger.warn("partition {} is not there", i));
         logger.atError().addKeyValue("topic", "t").log("another");
         assertThat(written.list).hasSize(LogRateLimiter.MAX_PER_MESSAGE + 1);
@@ -41,9 +41,9 @@ class LogRateLimiterTest {
         assertThat(written.list).hasSize(LogRateLimiter.MAX_PER_MESSAGE + 2);
     }
 
-    /** Nothing is left out of what comes now and then. */
+    /** Occasional messages are never suppressed. */
     @Test
-    void aMinuteLaterAsManyAreWrittenAgain() {
+    void theLimitIsResetEveryMinute() {
         for (int minute = 0; minute < 3; minute++) {
             IntStream.range(0, LogRateLimiter.MAX_PER_MESSAGE).forEach(i -> logger.info("now and then"));
             nanoTime.addAndGet(TimeUnit.MINUTES.toNanos(1));
@@ -54,7 +54,7 @@ class LogRateLimiterTest {
     }
 
     @Test
-    void messagesThatAreNeverTheSameAreLimitedTogether() {
+    void messagesThatAllDifferAreLimitedPerLogger() {
         IntStream.range(0, 10_000).forEach(i -> logger.atWarn().log("offset " + i + " is not there"));
 
         assertThat(written.list).hasSize(LogRateLimiter.MAX_PER_LOGGER);
@@ -62,7 +62,7 @@ class LogRateLimiterTest {
     }
 
     @Test
-    void detailsAreNotLimited() {
+    void debugMessagesAreNotLimited() {
         IntStream.range(0, 100).forEach(i -> logger.debug("detail"));
 
         assertThat(written.list).hasSize(100);

@@ -12,7 +12,7 @@ class MonitoredThreadTest {
     private static final Duration LONGEST = Duration.ofSeconds(10);
 
     @Test
-    void thatItHasEndedIsTold() {
+    void anUnexpectedEndIsReported() {
         MonitoredThread thread = new MonitoredThread("doomed", () -> {
             throw new StackOverflowError("too deep");
         });
@@ -26,7 +26,7 @@ class MonitoredThreadTest {
     }
 
     @Test
-    void thatItWasAskedToEndIsNoTrouble() {
+    void aRequestedEndIsNotReported() {
         CountDownLatch closing = new CountDownLatch(1);
         MonitoredThread thread = new MonitoredThread("asked", () -> {
             try {

@@ -222,7 +222,7 @@ class StrategiesTest {
 
     @ParameterizedTest
     @EnumSource
-    void neverChoosesWhoWasRemovedOrIsFull(LoadBalancingStrategy strategy) {
+    void neverChoosesARemovedOrFullAgent(LoadBalancingStrategy strategy) {
         for (long seed = 0; seed < 20; seed++) {
             Random random = new Random(seed);
             Selection selection = strategy.select(random);
@@ -286,7 +286,7 @@ class StrategiesTest {
     }
 
     @Test
-    void whoWasAwayDoesNotCatchUpOnMissedTurns() {
+    void aReturningAgentDoesNotCatchUpOnMissedTurns() {
         Selection selection = selection(ROUND_ROBIN, agent("a"), agent("b"));
         Candidate c = new Candidate(agent("c").build());
         selection.put(c);
@@ -299,7 +299,7 @@ class StrategiesTest {
     }
 
     @Test
-    void whoComesNewWaitsItsTurn() {
+    void aNewAgentWaitsItsTurn() {
         Selection selection = selection(ROUND_ROBIN, agent("b"), agent("c"));
         choices(selection, 101);
 
@@ -520,7 +520,7 @@ class StrategiesTest {
     }
 
     @Test
-    void whoIsPassedOverKeepsItsTurn() {
+    void aSkippedAgentKeepsItsTurn() {
         Selection selection = selection(WEIGHTED_ROUND_ROBIN, agent("a").weight(3), agent("b"));
 
         for (int i = 0; i < 10; i++) {
@@ -573,7 +573,7 @@ class StrategiesTest {
 
     /** Each agent gets work until its expected time equals the others': shares are inversely proportional to response times. */
     @Test
-    void whoRespondsFasterHoldsMoreInProportion() {
+    void fasterAgentsHoldProportionallyMore() {
         List<Candidate> agents = Stream.of(1.0, 2.0, 4.0, 8.0)
                 .map(seconds ->
                         new Candidate(agent("s" + seconds).responds(seconds, 0).build()))
@@ -684,7 +684,7 @@ class StrategiesTest {
     }
 
     @Test
-    void anUnknownNameIsAnsweredWithTheKnown() {
+    void anUnknownNameIsAnsweredWithTheValidOnes() {
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> LoadBalancingStrategy.parse("best"))
                 .withMessage(

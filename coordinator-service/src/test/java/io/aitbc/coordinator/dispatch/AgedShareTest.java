@@ -9,7 +9,9 @@ import java.util.List;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** P3 under load: what an old backlog costs the urgent, and what is left for it, in one lane and across lanes. */
+/**
+ * P3 under load: the delay that an old backlog causes for urgent tasks, and the share of agents that it gets, in one lane and across lanes.
+ */
 class AgedShareTest {
     private static final int AGENTS = 60;
     private static final int LOW = 20_000;
@@ -31,7 +33,7 @@ class AgedShareTest {
                 .isLessThanOrEqualTo(1.3 * percentile(behindFresh, 99));
     }
 
-    /** The low ones are in the last lane, the urgent in the first. */
+    /** Returns the waiting times of urgent tasks in the first lane behind a backlog of low-priority tasks in the last. */
     private static List<Duration> urgentBehindLow(long seed, int lanes, Duration waited) {
         SimulatedLoad load = new SimulatedLoad(seed, lanes, AGENTS, Duration.ofSeconds(1));
         load.submit(lanes - 1, Priority.LOW, LOW, waited);
@@ -55,7 +57,7 @@ class AgedShareTest {
         SimulatedLoad load = new SimulatedLoad(1, lanes, AGENTS, Duration.ofMillis(taskMs));
         load.submit(agedIn, Priority.LOW, 10_000, LONG_AGED);
         load.submit(urgentIn, Priority.URGENT, 30_000, Duration.ZERO);
-        // Until lanes have heard of each other.
+        // Lets the lanes exchange their wants.
         load.run(Duration.ofMillis(300));
         int lowBefore = load.assigned(Priority.LOW);
         int urgentBefore = load.assigned(Priority.URGENT);

@@ -42,7 +42,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.ObjectNode;
 
-/** What coordinators of different versions tell each other of their lanes, and on the control topic. */
+/** Messages between coordinators of different versions: wants, slot offers, lane statistics, and the control topic. */
 class DispatchCompatibilityTest {
     private static final Instant NOW = Instant.parse("2026-11-01T12:00:00Z");
 
@@ -109,7 +109,7 @@ class DispatchCompatibilityTest {
 
     @ParameterizedTest
     @MethodSource("versions")
-    void placesLeftAreReadAndWrittenAsBefore(Samples version) {
+    void slotOffersAreReadAndWrittenAsBefore(Samples version) {
         ObjectNode stored = version.read("places-left");
 
         assertThat(Json.read(stored, WantsExchange.SlotOffersMessage.class)).isEqualTo(PLACES);
@@ -139,14 +139,14 @@ class DispatchCompatibilityTest {
                 "{\"coordinator\":\"c\",\"wants\":[{\"requirements\":{\"capabilities\":[\">=of"
                         + " tomorrow\"]},\"level\":1}]}"
             })
-    void wantsThatAreNotUnderstoodDoNotReachTheLane(String text) {
+    void invalidWantsDoNotReachTheLane(String text) {
         assertThatThrownBy(() -> Json.read(text, WantsExchange.Message.class))
                 .isInstanceOf(Json.MalformedMessageException.class);
     }
 
     @ParameterizedTest
     @MethodSource("versions")
-    void figuresAreReadAndWrittenAsBefore(Samples version) {
+    void statisticsAreReadAndWrittenAsBefore(Samples version) {
         version.read("figures").forEachEntry((name, stored) -> {
             LaneStats figures = FIGURES.get(name);
             assertThat(Json.read(stored, LaneStats.class)).isEqualTo(figures);
@@ -156,7 +156,7 @@ class DispatchCompatibilityTest {
     }
 
     @Test
-    void figuresThatAreNotUnderstoodDoNotHideThoseOfOthers(@TempDir Path folder) {
+    void invalidStatisticsDoNotHideThoseOfOthers(@TempDir Path folder) {
         RedisClient client;
         try (LocalRedis server = LocalRedis.start(folder, LocalStack.freePort())) {
             client = RedisClient.create(server.url());
@@ -176,7 +176,7 @@ class DispatchCompatibilityTest {
     }
 
     @Test
-    void aControlMessageThatIsNotUnderstoodDoesNotHideThoseBehindIt() {
+    void anInvalidControlMessageDoesNotHideThoseBehindIt() {
         PauseQueue pause = new PauseQueue("command-1", Priority.LOW, true, NOW);
         List<ControlMessage> followed = new ArrayList<>();
         ControlTopic topic = new ControlTopic(

@@ -50,7 +50,7 @@ class LaneTest {
 
     private static final int BATCH = 100;
 
-    private final Asked outside = new Asked();
+    private final RecordedEffects outside = new RecordedEffects();
     private final Matcher matcher = new Matcher(
             new HealthPolicy(Duration.ofSeconds(30), Duration.ofSeconds(300), 0.5, 0.9, 0.9),
             new Aging(Duration.ofSeconds(60), 0.1),
@@ -66,7 +66,7 @@ class LaneTest {
     }
 
     @Test
-    void whatIsDoneOrForeignIsSkipped() {
+    void recordsThatAreDoneOrNotOwnedAreSkipped() {
         read(NORMAL_0, 10, 11, 12);
         finish(NORMAL_0, 11);
         Commit commit = lane.commits().get(NORMAL_0);
@@ -80,7 +80,7 @@ class LaneTest {
     }
 
     @Test
-    void aLostPartitionTakesItsTasksAlong() {
+    void losingAPartitionRemovesItsTasks() {
         read(NORMAL_0, 10);
         read(LOW_0, 0);
 
@@ -127,7 +127,7 @@ class LaneTest {
         assertThat(CommitTag.with(Uuid.randomUuid(), metadata)).hasSizeLessThanOrEqualTo(4_096);
     }
 
-    /** The clear meant what was in the topic; a task of the new one has nothing to do with it. */
+    /** The clear covers tasks of the deleted topic only. */
     @Test
     void aClearOfADeletedTopicCancelsNothingInTheNewOne() {
         lane.clear(clear("c", Priority.NORMAL, Map.of(0, 20L, 1, 5L)));
@@ -155,7 +155,7 @@ class LaneTest {
     }
 
     @Test
-    void aPartitionThatCameBackIsCommittedAfresh() {
+    void aRegainedPartitionIsCommittedAgain() {
         finish(NORMAL_0, 10);
         lane.commits();
         lane.lost(Set.of(NORMAL_0));
@@ -191,9 +191,9 @@ class LaneTest {
         assertThat(lane.isFull(NORMAL_0)).isFalse();
     }
 
-    /** Of a small heap each partition has its share, so fewer when another coordinator takes some. */
+    /** Each partition has an equal share of a small heap, so the share grows when another coordinator takes partitions over. */
     @Test
-    void allPartitionsTogetherTakeNoMoreMemoryThanThereIs() {
+    void allPartitionsTogetherStayWithinTheMemoryLimit() {
         Lane small = new Lane(matcher, outside, WINDOW, WINDOW_BYTES, 6_000, 100);
         small.gained(NORMAL_0, 10, "", 0);
         small.gained(LOW_0, 0, "", 0);
@@ -228,14 +228,14 @@ class LaneTest {
     }
 
     @Test
-    void whatCouldNotBePublishedIsReservedAndPublishedAgain() {
+    void aFailedPublicationIsReservedAndPublishedAgain() {
         agent(1);
         read(NORMAL_0, 10);
         outside.publishing = CompletableFuture.failedFuture(new IllegalStateException("broker away"));
         lane.round(now);
         assertThat(lane.commits().get(NORMAL_0).offset()).isEqualTo(10);
 
-        // The agent is full, of this very task.
+        // The agent is full because of this very task.
         outside.publishing = CompletableFuture.completedFuture(null);
         outside.ruling = Ruling.LIVE;
         lane.round(now.plusSeconds(1));
@@ -244,9 +244,9 @@ class LaneTest {
         assertThat(lane.commits().get(NORMAL_0).offset()).isEqualTo(11);
     }
 
-    /** A future keeps to itself what its callback throws: the batch would be in no collection, and wait for ever. */
+    /** A future swallows exceptions of its callback: the batch would be in no collection, and wait forever. */
     @Test
-    void aFailureWhileAnAnswerIsHandledReachesTheLoop() {
+    void aFailureInAnAnswerHandlerReachesTheLoop() {
         agent(1);
         read(NORMAL_0, 10);
         outside.reserving = CompletableFuture.completedFuture(null);
@@ -257,19 +257,19 @@ class LaneTest {
     }
 
     @Test
-    void aFailureWhileALateAnswerIsHandledReachesTheLoopWithTheNextRound() {
+    void aFailureInALateAnswerHandlerReachesTheLoopInTheNextRound() {
         agent(1);
         read(NORMAL_0, 10);
-        outside.noting = new CompletableFuture<>();
+        outside.recording = new CompletableFuture<>();
         lane.pause(Priority.NORMAL, true);
         lane.round(now);
-        outside.noting.complete(List.of());
+        outside.recording.complete(List.of());
 
         assertThatThrownBy(() -> lane.round(now)).hasRootCauseInstanceOf(IndexOutOfBoundsException.class);
     }
 
     @Test
-    void afterAFailureItStartsOverWithNothingLeftOfWhatWasAskedFor() {
+    void afterAFailureTheLaneRestartsWithoutPendingRequests() {
         agent(1);
         CompletableFuture<List<Verdict>> unanswered = new CompletableFuture<>();
         outside.reserving = unanswered;
@@ -290,7 +290,7 @@ class LaneTest {
     }
 
     @Test
-    void whileRedisIsAwayItPausesAndThenGoesOn() {
+    void whileRedisIsUnavailableTheLanePausesAndThenContinues() {
         agent(1);
         read(NORMAL_0, 10);
         outside.reserving = CompletableFuture.failedFuture(new IllegalStateException("away"));
@@ -328,12 +328,12 @@ class LaneTest {
         read(NORMAL_0, 12);
         lane.round(now);
 
-        assertThat(outside.noted).containsExactly("NORMAL-0-11", "NORMAL-0-12");
+        assertThat(outside.recorded).containsExactly("NORMAL-0-11", "NORMAL-0-12");
     }
 
-    /** Whether or not the predecessor's agent has room, and whether or not there is any. */
+    /** Independent of whether the agent has room, or is known at all. */
     @Test
-    void whatAPredecessorReservedIsPublishedAgain() {
+    void reservationsOfThePreviousOwnerArePublishedAgain() {
         lane.lost(Set.of(NORMAL_0));
         lane.gained(NORMAL_0, 10, "", 11);
         outside.ruling = Ruling.LIVE;
@@ -346,7 +346,7 @@ class LaneTest {
     }
 
     @Test
-    void whatAPredecessorLeftWaitsForAnAgent() {
+    void unreservedTasksOfThePreviousOwnerWaitForAnAgent() {
         lane.lost(Set.of(NORMAL_0));
         lane.gained(NORMAL_0, 10, "", 11);
         outside.ruling = Ruling.UNAVAILABLE;
@@ -357,7 +357,7 @@ class LaneTest {
     }
 
     @Test
-    void whatHasEndedIsSkipped() {
+    void endedTasksAreSkipped() {
         agent(1);
         read(NORMAL_0, 10);
         outside.ruling = Ruling.ENDED;
@@ -376,30 +376,30 @@ class LaneTest {
         lane.round(now);
 
         assertThat(outside.published).containsExactly("NORMAL-0-10");
-        assertThat(outside.noted).containsExactly("NORMAL-0-11");
+        assertThat(outside.recorded).containsExactly("NORMAL-0-11");
     }
 
     @Test
-    void whileTasksAreAssignedTheOthersAreMadeVisibleLittleByLittle() {
+    void whileTasksAreAssignedTheOthersAreMadeVisibleGradually() {
         agent(1);
         read(NORMAL_0, LongStream.range(10, 10 + 2 * BATCH).toArray());
 
         lane.round(now);
         lane.round(now);
-        assertThat(outside.noted).hasSize(BATCH).doesNotContain("NORMAL-0-10");
+        assertThat(outside.recorded).hasSize(BATCH).doesNotContain("NORMAL-0-10");
 
         lane.round(now.plusMillis(100));
-        assertThat(outside.noted).hasSize(2 * BATCH - 1).doesNotHaveDuplicates();
+        assertThat(outside.recorded).hasSize(2 * BATCH - 1).doesNotHaveDuplicates();
     }
 
     @Test
-    void whatIsNotAssignedAnyMoreIsMadeVisibleAtOnce() {
+    void withoutAssignmentsWaitingTasksAreMadeVisibleAtOnce() {
         read(NORMAL_0, LongStream.range(10, 10 + 2 * BATCH).toArray());
 
         lane.round(now);
         lane.round(now);
 
-        assertThat(outside.noted).hasSize(2 * BATCH).doesNotHaveDuplicates();
+        assertThat(outside.recorded).hasSize(2 * BATCH).doesNotHaveDuplicates();
     }
 
     @Test
@@ -450,7 +450,7 @@ class LaneTest {
     }
 
     @Test
-    void whatGoesToAnAgentIsPublishedTogetherAndInOrder() {
+    void assignmentsOfAnAgentArePublishedTogetherAndInOrder() {
         matcher.agents().changed(AnAgent.named("a").capacity(2).build(), NOW);
         matcher.agents().changed(AnAgent.named("b").capacity(2).build(), NOW);
         read(NORMAL_0, 10, 11, 12, 13);
@@ -464,19 +464,19 @@ class LaneTest {
     }
 
     @Test
-    void whatCouldNotBeMadeVisibleIsNotForgotten() {
+    void makingTasksVisibleIsRetriedAfterAFailure() {
         read(NORMAL_0, 10);
-        outside.noting = CompletableFuture.failedFuture(new IllegalStateException("away"));
+        outside.recording = CompletableFuture.failedFuture(new IllegalStateException("away"));
         lane.round(now);
-        outside.noting = null;
+        outside.recording = null;
 
         lane.round(now.plusMillis(100));
 
-        assertThat(outside.noted).containsExactly("NORMAL-0-10", "NORMAL-0-10");
+        assertThat(outside.recorded).containsExactly("NORMAL-0-10", "NORMAL-0-10");
     }
 
     @Test
-    void whatWasCancelledBeforeItWasReadDoesNotWait() {
+    void aTaskCancelledBeforeItWasReadDoesNotWait() {
         outside.endedBefore = Set.of("NORMAL-0-10");
         read(NORMAL_0, 10, 11);
 
@@ -486,16 +486,16 @@ class LaneTest {
         assertThat(waiting()).containsExactly("NORMAL-0-11");
     }
 
-    /** An old record of a task that failed is noted as ended; the one with which it was brought back is not meant. */
+    /** The old record of a failed task is found to have ended; the redriven record must not be affected. */
     @Test
-    void whatWasBroughtBackIsNotTakenForItsOldRecord() {
-        outside.noting = new CompletableFuture<>();
+    void aRedrivenTaskIsNotMistakenForItsOldRecord() {
+        outside.recording = new CompletableFuture<>();
         read(NORMAL_0, 10);
         lane.round(now);
         read(ATask.named("NORMAL-0-10").priority(Priority.NORMAL).at(0, 11).build());
 
-        outside.noting.complete(List.of(true));
-        outside.noting = null;
+        outside.recording.complete(List.of(true));
+        outside.recording = null;
         lane.round(now);
 
         assertThat(waiting()).containsExactly("NORMAL-0-10");
@@ -517,9 +517,9 @@ class LaneTest {
         assertThat(outside.published).containsExactly("LOW-0-0", "NORMAL-0-10");
     }
 
-    /** Another, that had the partition without right, reserved it and died. */
+    /** A zombie owner of the partition reserved it and crashed. */
     @Test
-    void whatAnAgentNeverGotIsPublishedToIt() {
+    void anUnpublishedReservationIsPublished() {
         read(NORMAL_0, 10, 11);
         lane.round(now);
         outside.ruling = Ruling.LIVE;
@@ -543,7 +543,7 @@ class LaneTest {
     }
 
     @Test
-    void aClearTakesWhatWasInTheQueueWhenAsked() {
+    void aClearCoversTheTasksQueuedWhenItWasGiven() {
         read(NORMAL_0, 10, 11, 12);
         read(LOW_0, 0, 1);
         outside.ends.put(NORMAL_0, 13L);
@@ -557,7 +557,7 @@ class LaneTest {
     }
 
     @Test
-    void whatIsReadDuringAClearIsTakenToo() {
+    void aClearCoversTasksReadWhileItRuns() {
         agent(5);
         outside.ends.put(NORMAL_0, 13L);
         lane.clear(clear("c", Priority.NORMAL, Map.of(0, 12L)));
@@ -573,7 +573,7 @@ class LaneTest {
     }
 
     @Test
-    void aClearMeansNothingThatIsStillToCome() {
+    void aClearDoesNotCoverTasksAcceptedLater() {
         outside.ends.put(NORMAL_0, 12L);
         lane.clear(clear("c", Priority.NORMAL, Map.of(0, Long.MAX_VALUE)));
         read(NORMAL_0, 10, 11);
@@ -587,9 +587,9 @@ class LaneTest {
         assertThat(waiting()).containsExactly("NORMAL-0-12");
     }
 
-    /** Markers of transactions, what was aborted, and gaps of compaction: no record comes behind them. */
+    /** Transaction markers, aborted records and compaction gaps: no record follows them. */
     @Test
-    void whatWasPassedOverIsDoneThoughNoRecordComes() {
+    void skippedOffsetsAreDoneWithoutAFollowingRecord() {
         read(NORMAL_0, 10);
         finish(NORMAL_0, 10);
         lane.commits();
@@ -599,9 +599,9 @@ class LaneTest {
         assertThat(lane.commits()).containsEntry(NORMAL_0, new Commit(31, ""));
     }
 
-    /** It meant what stood there, readable or not. */
+    /** The clear covers the records present when it was given, readable or not. */
     @Test
-    void aClearEndsWhatATransactionKeptFromBeingReadWhenItWasGiven() {
+    void aClearCoversTasksHiddenByAnOpenTransactionWhenItWasGiven() {
         outside.ends.put(NORMAL_0, 10L);
         outside.appendedEnds.put(NORMAL_0, 12L);
         lane.clear(clear("c", Priority.NORMAL, Map.of(0, 12L)));
@@ -616,9 +616,9 @@ class LaneTest {
         assertThat(waiting()).containsExactly("NORMAL-0-12");
     }
 
-    /** A task that was put off before the command stands behind the command's end, and is meant all the same. */
+    /** A task deferred before the command is now behind the end of the clear, but is still covered. */
     @Test
-    void aClearMeansWhatWasPutOffBefore() {
+    void aClearCoversTasksDeferredBefore() {
         outside.ends.put(NORMAL_0, 15L);
         lane.clear(clear("c", Priority.NORMAL, Map.of(0, 12L)));
         read(NORMAL_0, 10, 11, 12, 13);
@@ -628,7 +628,7 @@ class LaneTest {
         read(ATask.named("put-off")
                 .priority(Priority.NORMAL)
                 .at(0, 14)
-                .putOffFrom(9)
+                .deferredFrom(9)
                 .build());
         lane.round(now);
 
@@ -651,7 +651,7 @@ class LaneTest {
     }
 
     @Test
-    void aClearOfAnEndThatHoldsNoRecordEndsOnceThatIsKnown() {
+    void aClearUpToAnOffsetWithoutARecordEndsOnceThatIsKnown() {
         outside.ends.put(NORMAL_0, 12L);
         lane.clear(clear("c", Priority.NORMAL, Map.of(0, 12L)));
         lane.round(now);
@@ -664,7 +664,7 @@ class LaneTest {
     }
 
     @Test
-    void aClearGoesOnInAPartitionThatIsGainedLaterUnlessItIsFinishedThere() {
+    void aClearContinuesInAPartitionGainedLaterUnlessItIsFinishedThere() {
         outside.ends.put(NORMAL_1, 8L);
         lane.clear(clear("c", Priority.NORMAL, Map.of(0, 12L, 1, 7L)));
         lane.cleared(new QueueCleared("c", Priority.NORMAL, 0));
@@ -680,26 +680,26 @@ class LaneTest {
     }
 
     @Test
-    void theOldestBlockedTasksOfAFullPartitionArePutOff() {
+    void theOldestBlockedTasksOfAFullPartitionAreDeferred() {
         agent(0);
         fill(NORMAL_0, 10);
         outside.ends.put(NORMAL_0, 100L);
 
         lane.round(now);
-        assertThat(outside.defer).containsExactly("NORMAL-0-10");
+        assertThat(outside.deferred).containsExactly("NORMAL-0-10");
         assertThat(lane.isFull(NORMAL_0)).isFalse();
         assertThat(lane.commits().get(NORMAL_0).offset()).isEqualTo(11);
 
         read(NORMAL_0, 18);
         lane.round(now.plusMillis(110));
-        assertThat(outside.defer).hasSize(1);
+        assertThat(outside.deferred).hasSize(1);
         lane.round(now.plusMillis(220));
-        assertThat(outside.defer).containsExactly("NORMAL-0-10", "NORMAL-0-11");
+        assertThat(outside.deferred).containsExactly("NORMAL-0-10", "NORMAL-0-11");
     }
 
-    /** In a flood all agents are full most of the time; that is no reason to write everything anew. */
+    /** Under heavy load, all agents are full most of the time, which does not justify rewriting tasks. */
     @Test
-    void whereAgentsAreMerelyBusyNothingIsPutOffForASecond() {
+    void whileAgentsAreMerelyBusyNothingIsDeferredForASecond() {
         agent(1);
         read(NORMAL_0, 10);
         lane.round(now);
@@ -710,14 +710,14 @@ class LaneTest {
         for (int ms = 110; ms < 1_000; ms += 110) {
             lane.round(now.plusMillis(ms));
         }
-        assertThat(outside.defer).isEmpty();
+        assertThat(outside.deferred).isEmpty();
 
         lane.round(now.plusMillis(1_100));
-        assertThat(outside.defer).containsExactly("NORMAL-0-11");
+        assertThat(outside.deferred).containsExactly("NORMAL-0-11");
     }
 
     @Test
-    void aClockThatIsSetBackDoesNotMakeThemSeemBusyForLonger() {
+    void aClockThatIsSetBackDoesNotMakeAgentsSeemBusyForLonger() {
         agent(1);
         read(NORMAL_0, 10);
         lane.round(now);
@@ -726,54 +726,54 @@ class LaneTest {
 
         now = now.minus(Duration.ofHours(1));
         lane.round(now);
-        assertThat(outside.defer).isEmpty();
+        assertThat(outside.deferred).isEmpty();
 
         lane.round(now.plusMillis(1_000));
-        assertThat(outside.defer).containsExactly("NORMAL-0-11");
+        assertThat(outside.deferred).containsExactly("NORMAL-0-11");
     }
 
-    /** There will be room by itself, and each task that is put off is written anew. */
+    /** Room will come without the cost of rewriting tasks. */
     @Test
-    void nothingIsPutOffWhileEnoughOfAFullPartitionMovesOn() {
-        fillWithSixForNobodyAndTwoOnTheirWay();
+    void nothingIsDeferredWhileEnoughTasksOfAFullPartitionProgress() {
+        fillWithSixUnmatchableAndTwoInPublication();
 
         lane.round(now);
         assertThat(outside.published).containsExactly("NORMAL-0-16", "NORMAL-0-17");
-        assertThat(outside.defer).isEmpty();
+        assertThat(outside.deferred).isEmpty();
 
         outside.publishing.complete(null);
-        readForNobody(NORMAL_0, 18, 19);
+        readUnmatchable(NORMAL_0, 18, 19);
         assertThat(lane.isFull(NORMAL_0)).isTrue();
         lane.round(now.plusMillis(110));
-        assertThat(outside.defer).containsExactly("NORMAL-0-10");
+        assertThat(outside.deferred).containsExactly("NORMAL-0-10");
     }
 
-    /** As when more urgent tasks elsewhere take all the agents of those that could move: others may stand behind, with agents of their own. */
+    /** For example, more urgent tasks elsewhere take all agents of the movable tasks: tasks further back may have agents of their own. */
     @Test
-    void whereNothingHasMovedForLongBlockedTasksArePutOffAllTheSame() {
-        fillWithSixForNobodyAndTwoOnTheirWay();
+    void afterALongTimeWithoutProgressBlockedTasksAreDeferredAnyway() {
+        fillWithSixUnmatchableAndTwoInPublication();
 
         for (int ms = 0; ms < 4_800; ms += 110) {
             lane.round(now.plusMillis(ms));
         }
-        assertThat(outside.defer).isEmpty();
+        assertThat(outside.deferred).isEmpty();
 
         lane.round(now.plusMillis(5_000));
-        assertThat(outside.defer).containsExactly("NORMAL-0-10");
+        assertThat(outside.deferred).containsExactly("NORMAL-0-10");
     }
 
     @Test
-    void nothingIsPutOffWhereNothingStandsBehind() {
+    void nothingIsDeferredIfNoRecordsFollow() {
         fill(NORMAL_0, 10);
         outside.ends.put(NORMAL_0, 18L);
 
         lane.round(now);
 
-        assertThat(outside.defer).isEmpty();
+        assertThat(outside.deferred).isEmpty();
     }
 
     @Test
-    void whatCouldNotBePutOffWaitsOn() {
+    void aTaskWhoseDeferralFailedKeepsWaiting() {
         fill(NORMAL_0, 10);
         outside.ends.put(NORMAL_0, 100L);
         outside.appending = CompletableFuture.failedFuture(new IllegalStateException("broker away"));
@@ -785,25 +785,25 @@ class LaneTest {
     }
 
     @Test
-    void aLargeTaskCountsForManyWhenItIsPutOff() {
+    void aLargeTaskCountsForManyWhenItIsDeferred() {
         WaitingTask first = task(NORMAL_0, 10);
         read(new WaitingTask(first.task(), first.position(), 10, first.waitingSince(), WINDOW_BYTES));
         read(NORMAL_0, 11);
         outside.ends.put(NORMAL_0, 100L);
         lane.round(now);
-        assertThat(outside.defer).containsExactly("NORMAL-0-10");
+        assertThat(outside.deferred).containsExactly("NORMAL-0-10");
 
         WaitingTask next = task(NORMAL_0, 12);
         read(new WaitingTask(next.task(), next.position(), 12, next.waitingSince(), WINDOW_BYTES));
         lane.round(now.plusMillis(880));
-        assertThat(outside.defer).hasSize(1);
+        assertThat(outside.deferred).hasSize(1);
         lane.round(now.plusMillis(1_100));
-        assertThat(outside.defer).containsExactly("NORMAL-0-10", "NORMAL-0-11");
+        assertThat(outside.deferred).containsExactly("NORMAL-0-10", "NORMAL-0-11");
     }
 
-    /** Or what is done above would be forgotten with the next restart. */
+    /** Otherwise, the tasks done at higher offsets would be forgotten at the next restart. */
     @Test
-    void blockedTasksArePutOffWhenTheMetadataHasNoMoreRoom() {
+    void blockedTasksAreDeferredWhenTheCommitMetadataIsFull() {
         lane.lost(Set.of(NORMAL_0));
         lane.gained(NORMAL_0, 0, "", 0);
         Random random = new Random(1);
@@ -819,12 +819,12 @@ class LaneTest {
 
         lane.round(now);
 
-        assertThat(outside.defer).containsExactly("NORMAL-0-0");
+        assertThat(outside.deferred).containsExactly("NORMAL-0-0");
     }
 
-    /** A clear that begins in between must find it in its old place, for it does not know of the new one. */
+    /** A clear given in between must find it at its old position, because it does not know the new one. */
     @Test
-    void whatWasPutOffBeforeAPartitionWasLostIsNotFinishedWhenItIsGainedAgain() {
+    void aDeferralBeforeAPartitionWasLostDoesNotFinishTheTaskAfterItIsRegained() {
         fill(NORMAL_0, 10);
         outside.ends.put(NORMAL_0, 100L);
         outside.appending = new CompletableFuture<>();
@@ -838,18 +838,18 @@ class LaneTest {
     }
 
     @Test
-    void aPausedQueueIsNotShuffled() {
+    void tasksOfAPausedQueueAreNotDeferred() {
         fill(NORMAL_0, 10);
         outside.ends.put(NORMAL_0, 100L);
         lane.pause(Priority.NORMAL, true);
 
         lane.round(now);
 
-        assertThat(outside.defer).isEmpty();
+        assertThat(outside.deferred).isEmpty();
     }
 
     @Test
-    void aPlaceThatIsLeftToAgedTasksElsewhereIsToldAtOnceAndKeptUntilItIsTaken() {
+    void aSlotYieldedToAgedTasksElsewhereIsOfferedAtOnceAndKeptUntilItIsTaken() {
         lane.gained(URGENT_0, 0, "", 0);
         agent(100);
         lane.updateRemoteWants(
@@ -863,13 +863,13 @@ class LaneTest {
 
         lane.round(now);
 
-        assertThat(outside.left).hasSizeBetween(1, 3).containsOnly(new SlotOffer("other", "agent"));
+        assertThat(outside.offered).hasSizeBetween(1, 3).containsOnly(new SlotOffer("other", "agent"));
         assertThat(outside.published).hasSize(2 * WINDOW);
         assertThat(lane.yieldsTo(now)).isEqualTo(Priority.LOW);
     }
 
     @Test
-    void aPlaceThatOthersLeaveGoesToTheAgedHere() {
+    void anOfferedSlotGoesToTheAgedTaskHere() {
         agent(1);
         lane.updateRemoteWants("other", List.of(new Want(Requirements.NONE, 0)), now);
         read(ATask.named("aged").priority(Priority.LOW).at(0, 0).waiting(300).build());
@@ -890,19 +890,19 @@ class LaneTest {
         LongStream.of(offsets).forEach(offset -> read(task(partition, offset)));
     }
 
-    private void fillWithSixForNobodyAndTwoOnTheirWay() {
+    private void fillWithSixUnmatchableAndTwoInPublication() {
         agent(2);
         outside.publishing = new CompletableFuture<>();
-        readForNobody(NORMAL_0, 10, 11, 12, 13, 14, 15);
+        readUnmatchable(NORMAL_0, 10, 11, 12, 13, 14, 15);
         lane.round(now.minusMillis(110));
         read(NORMAL_0, 16, 17);
         outside.ends.put(NORMAL_0, 100L);
         assertThat(lane.isFull(NORMAL_0)).isTrue();
     }
 
-    private void readForNobody(Id partition, long... offsets) {
-        Requirements unknownHere = Requirements.capabilities("of-nobody");
-        LongStream.of(offsets).forEach(offset -> read(task(partition, offset, unknownHere)));
+    private void readUnmatchable(Id partition, long... offsets) {
+        Requirements unmatched = Requirements.capabilities("of-nobody");
+        LongStream.of(offsets).forEach(offset -> read(task(partition, offset, unmatched)));
     }
 
     private void read(WaitingTask task) {
@@ -947,18 +947,18 @@ class LaneTest {
                 .toList();
     }
 
-    /** What the lane asked for, answered at once. */
-    private static final class Asked implements SideEffects {
+    /** Records the effects that the lane requests, and answers at once by default. */
+    private static final class RecordedEffects implements SideEffects {
         final List<String> published = new ArrayList<>();
         final List<String> publishedTo = new ArrayList<>();
-        /** How many placements each was that was to be reserved. */
+        /** Sizes of the reserved batches. */
         final List<Integer> batches = new ArrayList<>();
 
-        final List<String> defer = new ArrayList<>();
-        final List<String> noted = new ArrayList<>();
+        final List<String> deferred = new ArrayList<>();
+        final List<String> recorded = new ArrayList<>();
         final Map<String, List<String>> ended = new HashMap<>();
         final List<QueueCleared> reports = new ArrayList<>();
-        final List<SlotOffer> left = new ArrayList<>();
+        final List<SlotOffer> offered = new ArrayList<>();
         final Map<Id, Long> ends = new HashMap<>();
         final Map<Id, Long> appendedEnds = new HashMap<>();
         final Map<Id, Long> positions = new HashMap<>();
@@ -966,7 +966,7 @@ class LaneTest {
         CompletableFuture<Void> publishing = CompletableFuture.completedFuture(null);
         CompletableFuture<Void> appending = CompletableFuture.completedFuture(null);
         CompletableFuture<List<Verdict>> reserving;
-        CompletableFuture<List<Boolean>> noting;
+        CompletableFuture<List<Boolean>> recording;
         Set<String> endedBefore = Set.of();
 
         @Override
@@ -998,15 +998,15 @@ class LaneTest {
 
         @Override
         public CompletableFuture<Void> defer(WaitingTask task) {
-            defer.add(task.id());
+            deferred.add(task.id());
             return appending;
         }
 
         @Override
         public CompletableFuture<List<Boolean>> recordQueued(List<WaitingTask> tasks) {
-            tasks.forEach(task -> noted.add(task.id()));
-            return noting != null
-                    ? noting
+            tasks.forEach(task -> recorded.add(task.id()));
+            return recording != null
+                    ? recording
                     : CompletableFuture.completedFuture(tasks.stream()
                             .map(task -> endedBefore.contains(task.id()))
                             .toList());
@@ -1036,7 +1036,7 @@ class LaneTest {
 
         @Override
         public void offerSlots(List<SlotOffer> places) {
-            left.addAll(places);
+            offered.addAll(places);
         }
     }
 }

@@ -16,7 +16,7 @@ class MailboxTest {
     private final List<String> done = new ArrayList<>();
 
     @Test
-    void mailRunsWhenItsOwnerAsksInOrder() {
+    void mailRunsInOrderWhenItsOwnerRequestsIt() {
         mailbox.postLazily(() -> done.add("lazy"));
         mailbox.post(() -> done.add("first"));
         mailbox.post(() -> done.add("second"));
@@ -47,7 +47,7 @@ class MailboxTest {
         assertThat(mailbox.block()).isFalse();
     }
 
-    /** Otherwise a task whose answer could not be handled would be in no one's hands. */
+    /** Otherwise, a task whose answer could not be handled would be orphaned. */
     @Test
     void anErrorReachesTheOwner() {
         mailbox.post(() -> {
@@ -75,7 +75,7 @@ class MailboxTest {
     }
 
     @Test
-    void awaitRunsTheFirstAndReturnsWithoutAny() throws Exception {
+    void awaitRunsTheFirstAndReturnsIfThereIsNone() throws Exception {
         mailbox.await(Duration.ZERO);
         mailbox.post(() -> done.add("first"));
         mailbox.post(() -> done.add("second"));

@@ -21,7 +21,7 @@ class ProbesTest {
     private final AtomicLong nanos = new AtomicLong();
 
     @Test
-    void itsOutcomeIsSharedForTwoSecondsAfterItsEnd() {
+    void anOutcomeIsSharedForTwoSeconds() {
         Probes probes = new Probes(
                 probe -> sent(probe, CompletableFuture.completedFuture(null)), Clock.systemUTC(), nanos::get);
         CompletableFuture<Void> first = probes.probe();
@@ -40,7 +40,7 @@ class ProbesTest {
     }
 
     @Test
-    void whatKafkaDoesNotTakeFails() {
+    void aProbeRejectedByKafkaFails() {
         Probes probes = new Probes(
                 probe -> CompletableFuture.failedFuture(new IllegalStateException("too large")),
                 Clock.systemUTC(),
@@ -51,7 +51,7 @@ class ProbesTest {
                 .withMessageContaining("too large");
     }
 
-    /** While metadata is unavailable, senders block: there is never more than one. */
+    /** While metadata is unavailable, send() blocks its thread: at most one thread may be blocked. */
     @Test
     void noProbeIsSentWhileTheLastIsStillBeingSent() {
         CountDownLatch blocked = new CountDownLatch(1);

@@ -21,7 +21,7 @@ class RatesTest {
 
     @ParameterizedTest(name = "looked at every {0} s")
     @ValueSource(doubles = {0.5, 1, 2.5})
-    void steadyEventsComeToTheirRateHoweverOftenOneLooks(double seconds) {
+    void steadyEventsConvergeToTheirRateAtAnyInterval(double seconds) {
         double rate = 0;
         for (double passed = 0; passed < 100; passed += seconds) {
             rate = rollAfter((int) (20 * seconds), seconds).get(Priority.HIGH);
@@ -40,7 +40,7 @@ class RatesTest {
     }
 
     @Test
-    void anEventCountsOnceAndIsForgottenInTheEnd() {
+    void anEventCountsOnceAndIsEventuallyForgotten() {
         double first = rollAfter(10, 1).get(Priority.HIGH);
         double second = rates.roll(1).get(Priority.HIGH);
 
@@ -49,7 +49,7 @@ class RatesTest {
     }
 
     @Test
-    void prioritiesAreCountedApart() {
+    void prioritiesAreCountedSeparately() {
         rates.count(Priority.LOW);
 
         assertThat(rates.roll(1).get(Priority.LOW)).isPositive();

@@ -42,8 +42,9 @@ import java.util.function.Supplier;
 import java.util.stream.Collectors;
 
 /**
- * Lanes in a world that is made up of a seed: logs, a reservation store, agents, results and a clock. First everything goes wrong that can: crashes between any two effects, partitions taken away noticed and unnoticed, answers
- * lost, views stale, results late. Then all is well until nothing moves. Whatever breaks a promise is an {@link AssertionError}.
+ * Runs lanes in a world generated from a seed: logs, a reservation store, agents, results and a clock. First, all faults are injected:
+ * crashes between any two effects, partitions revoked with and without notice, lost answers, stale views, late results. Then the faults
+ * stop until everything is done. A violated guarantee throws an {@link AssertionError}.
  */
 final class SimulatedCluster {
     private static final Instant START = Instant.parse("2026-11-01T12:00:00Z");
@@ -57,7 +58,7 @@ final class SimulatedCluster {
     private static final Duration TIMEOUT = Duration.ofSeconds(20);
 
     private final Random random;
-    /** Whether a coordinator may go on with partitions that are no longer its own. */
+    /** Whether a coordinator may continue with partitions that it no longer owns. */
     private final boolean zombies;
 
     private Instant now = START;
@@ -81,7 +82,7 @@ final class SimulatedCluster {
     private final Map<String, Set<Id>> clearsMissing = new HashMap<>();
 
     SimulatedCluster(long seed) {
-        // Small seeds next to each other would begin alike.
+        // Adjacent small seeds would produce similar sequences.
         random = new Random(seed * 0x9E3779B97F4A7C15L);
         zombies = seed % 2 == 0;
         for (Priority priority : QUEUES) {
@@ -96,7 +97,7 @@ final class SimulatedCluster {
         startCoordinator();
     }
 
-    /** @return what happened, as a line of figures */
+    /** Returns a summary line. */
     String run() {
         int steps = 200 + random.nextInt(600);
         for (int i = 0; i < steps; i++) {
@@ -126,7 +127,7 @@ final class SimulatedCluster {
         return submitted + " tasks, " + results.size() + " results";
     }
 
-    // What happens
+    // Events
 
     private void step() {
         int dice = random.nextInt(100);
@@ -169,7 +170,7 @@ final class SimulatedCluster {
             any(coordinators).ifPresent(Coordinator::refreshView);
         }
         if (random.nextInt(20) == 0) {
-            any(coordinators).ifPresent(Coordinator::tellWants);
+            any(coordinators).ifPresent(Coordinator::publishWants);
         }
     }
 
@@ -180,7 +181,7 @@ final class SimulatedCluster {
             runEffect();
         }
         List.copyOf(coordinators).forEach(Coordinator::refreshView);
-        List.copyOf(coordinators).forEach(Coordinator::tellWants);
+        List.copyOf(coordinators).forEach(Coordinator::publishWants);
         agents.values().forEach(SimulatedAgent::act);
         settleResults();
         recover();
@@ -209,7 +210,7 @@ final class SimulatedCluster {
         Id partition = new Id(QUEUES.get(random.nextInt(QUEUES.size())), random.nextInt(PARTITIONS));
         append(partition, task, -1);
         if (random.nextInt(15) == 0) {
-            // A producer that was not sure.
+            // A producer retry: the same task is appended twice.
             append(partition, task, -1);
         }
     }
@@ -242,7 +243,7 @@ final class SimulatedCluster {
         coordinators.forEach(coordinator -> coordinator.lane.clear(command));
     }
 
-    private static boolean means(ClearQueue clear, WaitingTask task) {
+    private static boolean covers(ClearQueue clear, WaitingTask task) {
         Position position = task.position();
         return clear.priority() == position.priority()
                 && task.origin() < clear.endOffsets().get(position.partition());
@@ -262,7 +263,7 @@ final class SimulatedCluster {
         });
     }
 
-    // Coordinators and the partitions they own
+    // Coordinators and their partitions
 
     private void startCoordinator() {
         Coordinator coordinator = new Coordinator();
@@ -271,7 +272,7 @@ final class SimulatedCluster {
         settleOwnership();
     }
 
-    /** Every partition belongs to somebody who lives, and everybody knows what is theirs. */
+    /** Gives every partition a live owner, and lets every coordinator notice its losses. */
     private void settleOwnership() {
         for (Id id : logs.keySet()) {
             Coordinator owner = owners.get(id);
@@ -296,7 +297,7 @@ final class SimulatedCluster {
                 give(id, to);
             }
         }
-        // The others go on, and find out later that a partition is theirs no more.
+        // Without a handover, the old owners continue and notice the loss later.
     }
 
     private void give(Id id, Coordinator to) {
@@ -328,7 +329,7 @@ final class SimulatedCluster {
             lane.gained(id, commit.offset(), commit.metadata(), logs.get(id).size());
         }
 
-        /** As told by the group, with the last commit made. */
+        /** Revokes the partition as the group does, with a final commit. */
         void handOver(Id id) {
             List<Effect> mine = !zombies || random.nextBoolean() ? openEffects() : List.of();
             while (!mine.isEmpty()) {
@@ -391,7 +392,7 @@ final class SimulatedCluster {
                 return;
             }
             changed.forEach((id, commit) -> {
-                // Of one that has lost the partition and does not know, the broker takes no commit.
+                // The broker fences commits of a coordinator that has lost the partition without noticing.
                 if (owners.get(id) == this) {
                     Commit before = commits.put(id, commit);
                     must(
@@ -408,14 +409,14 @@ final class SimulatedCluster {
                 if (effect.owner == this) {
                     effects.remove(effect);
                     if (random.nextBoolean()) {
-                        effect.what.get();
+                        effect.action.get();
                     }
                 }
             }
         }
 
-        /** Says what it wants; each of the others hears it, or not. */
-        void tellWants() {
+        /** Publishes its wants; each message to another coordinator may get lost. */
+        void publishWants() {
             List<Want> wants = matcher.wants(now, 20);
             if (!wants.isEmpty()) {
                 coordinators.stream().filter(other -> other != this).forEach(other -> {
@@ -429,8 +430,8 @@ final class SimulatedCluster {
         @Override
         public void offerSlots(List<SlotOffer> places) {
             for (SlotOffer place : places) {
-                order.left(place);
-                CompletableFuture<Object> told = effect(() -> {
+                order.yielded(place);
+                CompletableFuture<Object> delivery = effect(() -> {
                     coordinators.stream()
                             .filter(other -> other.id.equals(place.coordinatorId()))
                             .forEach(other -> {
@@ -439,7 +440,7 @@ final class SimulatedCluster {
                             });
                     return null;
                 });
-                must(!told.isDone(), () -> "an effect comes later");
+                must(!delivery.isDone(), () -> "an effect comes later");
             }
         }
 
@@ -456,7 +457,7 @@ final class SimulatedCluster {
         @Override
         public CompletableFuture<List<Verdict>> reserve(List<Placement> placements, Instant at) {
             order.check(placements, matcher.backlog().all(), at);
-            List<ClearQueue> told = List.copyOf(clears);
+            List<ClearQueue> announced = List.copyOf(clears);
             return effect(() -> placements.stream()
                     .map(placement -> {
                         Verdict verdict = store.judge(placement, at);
@@ -465,7 +466,7 @@ final class SimulatedCluster {
                         }
                         must(
                                 verdict.ruling() != Ruling.GRANTED
-                                        || told.stream().noneMatch(clear -> means(clear, placement.waiting())),
+                                        || announced.stream().noneMatch(clear -> covers(clear, placement.waiting())),
                                 () -> placement.waiting().id() + " was granted, though it had been cleared");
                         return verdict;
                     })
@@ -527,29 +528,29 @@ final class SimulatedCluster {
             checkCleared(cleared.commandId(), id);
         }
 
-        private <T> CompletableFuture<T> effect(Supplier<T> what) {
+        private <T> CompletableFuture<T> effect(Supplier<T> action) {
             CompletableFuture<T> answer = new CompletableFuture<>();
-            Effect effect = new Effect(this, what, answer);
+            Effect effect = new Effect(this, action, answer);
             effects.add(effect);
             return answer;
         }
     }
 
-    /** Something that was asked of Kafka or Redis and has not happened yet. */
+    /** A pending request to Kafka or Redis. */
     private final class Effect {
         final Coordinator owner;
-        final Supplier<?> what;
+        final Supplier<?> action;
         private final CompletableFuture<?> answer;
 
-        <T> Effect(Coordinator owner, Supplier<T> what, CompletableFuture<T> answer) {
+        <T> Effect(Coordinator owner, Supplier<T> action, CompletableFuture<T> answer) {
             this.owner = owner;
-            this.what = what;
+            this.action = action;
             this.answer = answer;
         }
 
         @SuppressWarnings("unchecked")
         void runAndAnswer() {
-            ((CompletableFuture<Object>) answer).complete(what.get());
+            ((CompletableFuture<Object>) answer).complete(action.get());
         }
 
         void failAndAnswer() {
@@ -566,7 +567,7 @@ final class SimulatedCluster {
         if (dice == 0) {
             effect.failAndAnswer();
         } else if (dice == 1) {
-            effect.what.get();
+            effect.action.get();
             effect.failAndAnswer();
         } else {
             effect.runAndAnswer();
@@ -581,7 +582,7 @@ final class SimulatedCluster {
         return !answer.equals("live");
     }
 
-    // Agents, results, and what is given back
+    // Agents, results, and requeueing
 
     private void addAgent(String id, String capability, int capacity) {
         agents.put(id, new SimulatedAgent(id, capability, capacity));
@@ -652,10 +653,10 @@ final class SimulatedCluster {
             Result result = results.get(at++);
             String settled = store.settle(result.task.taskId(), result.task.attempt(), result.agentId, result.outcome);
             if (settled.equals("give back")) {
-                giveBack(result.task, result.agentId, result.outcome.equals("rejected"));
+                requeue(result.task, result.agentId, result.outcome.equals("rejected"));
             }
             if (!calm && random.nextInt(20) == 0) {
-                // A crash before the commit: all of it is read again.
+                // A crash before the commit: the batch is read again.
                 return;
             }
         }
@@ -670,8 +671,8 @@ final class SimulatedCluster {
                 agents.get(state.agentId).topic.stream()
                         .filter(task -> task.taskId().equals(taskId) && task.attempt() == state.attempt)
                         .findFirst()
-                        .ifPresentOrElse(task -> giveBack(task, state.agentId, false), () -> {
-                            // Without zombies lanes have to find out by themselves.
+                        .ifPresentOrElse(task -> requeue(task, state.agentId, false), () -> {
+                            // Without zombies, lanes have to detect this themselves.
                             if (zombies) {
                                 coordinators.forEach(coordinator -> coordinator.lane.unpublished(Set.of(taskId)));
                             }
@@ -680,8 +681,8 @@ final class SimulatedCluster {
         }
     }
 
-    /** First the task is appended again, or its last attempt fenced off, then the attempt ends; a crash may come in between. */
-    private void giveBack(Task task, String agentId, boolean rejected) {
+    /** Requeues the task, or fences its last attempt, before ending the attempt; a crash may come in between. */
+    private void requeue(Task task, String agentId, boolean rejected) {
         int next = task.attempt() + 1;
         boolean again = rejected || next <= task.maxAttempts();
         if (again) {
@@ -702,7 +703,7 @@ final class SimulatedCluster {
         store.release(task.taskId(), task.attempt(), agentId, again ? next : 0);
     }
 
-    // What must hold
+    // Guarantees
 
     private void check() {
         for (SimulatedAgent agent : agents.values()) {
@@ -713,19 +714,19 @@ final class SimulatedCluster {
     }
 
     /**
-     * P3 in one lane: no task is placed while a more urgent one waits that could have the agent, but for the aged that has waited
-     * longest, and these no more often than their share.
+     * Checks P3 in one lane: no task is placed while a more urgent one that could have the agent waits. The only exception is the aged task
+     * that has waited longest, no more often than the share of aged tasks allows.
      */
     private final class PriorityOrder {
-        /** Ends of two periods may come together, in each pool: those of a kind are made again when all its agents had gone. */
+        /** In each pool, the ends of two periods may coincide; the pools of a kind are recreated when all its agents were gone. */
         private static final int SLACK = 4;
 
         private final Map<String, Integer> placed = new HashMap<>();
         private final Map<String, Integer> forAged = new HashMap<>();
         private int offered;
 
-        void left(SlotOffer place) {
-            // One choice of the lane for an aged task, wherever that waits.
+        void yielded(SlotOffer place) {
+            // Counts as a placement for an aged task, wherever that task waits.
             String kind = agents.get(place.agentId()).capability;
             placed.merge(kind, 1, Integer::sum);
             forAged.merge(kind, 1, Integer::sum);
@@ -737,7 +738,7 @@ final class SimulatedCluster {
 
         void check(List<Placement> placements, Collection<WaitingTask> backlog, Instant at) {
             if (placements.stream().anyMatch(placement -> placement.agentId().isEmpty())) {
-                // It is only asked who has them.
+                // The batch only queries who holds these tasks.
                 return;
             }
             List<WaitingTask> waiting = new ArrayList<>(backlog);
@@ -784,7 +785,7 @@ final class SimulatedCluster {
             return placement.agentId().equals(task.task().rejectedBy());
         }
 
-        /** Only the first of a priority is looked at, and it is not to go straight back to the agent. */
+        /** The matcher looks only at the first task of a priority; here, that one must not go straight back to the agent. */
         private boolean isBehindRejected(WaitingTask task, List<WaitingTask> ofKind, Placement placement) {
             WaitingTask first = ofKind.stream()
                     .filter(other -> level(other) == level(task))
@@ -802,7 +803,7 @@ final class SimulatedCluster {
         }
     }
 
-    /** One attempt is in one agent's topic only. */
+    /** Checks that no attempt is in the topics of two agents. */
     private void checkTopics() {
         Map<String, String> holders = new HashMap<>();
         for (SimulatedAgent agent : agents.values()) {
@@ -816,7 +817,7 @@ final class SimulatedCluster {
         }
     }
 
-    /** What a finished clear meant waits no more. */
+    /** Checks that no task covered by a finished clear still waits. */
     private void checkCleared(String commandId, Id id) {
         ClearQueue command = clears.stream()
                 .filter(one -> one.commandId().equals(commandId))
@@ -825,7 +826,7 @@ final class SimulatedCluster {
         long end = command.endOffsets().get(id.number());
         for (Entry entry : logs.get(id)) {
             SimulatedStore.State state = store.task(entry.task.taskId());
-            // A record of a failing task is dropped, whatever its attempt.
+            // Records of a failing task are dropped, whatever their attempt.
             boolean waits = !state.hasEnded()
                     && !state.isFailing()
                     && !(state.isAssigned() && state.attempt >= entry.task.attempt())
@@ -890,7 +891,7 @@ final class SimulatedCluster {
         return list.isEmpty() ? Optional.empty() : Optional.of(list.get(random.nextInt(list.size())));
     }
 
-    /** A record of a task topic. */
+    /** A record in a task topic. */
     private record Entry(Task task, long origin) {}
 
     private record Result(Task task, String agentId, String outcome) {}

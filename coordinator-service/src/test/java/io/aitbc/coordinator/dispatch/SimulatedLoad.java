@@ -37,8 +37,8 @@ import java.util.function.Supplier;
 import java.util.stream.Collectors;
 
 /**
- * Lanes and busy agents in a time of their own, where each message takes a millisecond: how long tasks wait, and who gets the agents. All
- * goes well; what goes wrong is in {@link SimulatedCluster}.
+ * Runs lanes and busy agents in simulated time, with a latency of a millisecond per message, and measures how long tasks wait and which get
+ * the agents. No faults occur here; {@link SimulatedCluster} injects them.
  */
 final class SimulatedLoad {
     static final Duration AGING_INTERVAL = Duration.ofSeconds(60);
@@ -49,7 +49,7 @@ final class SimulatedLoad {
     private static final Duration MAIL_TO_ROUND = Duration.ofNanos(200_000);
     private static final Duration BETWEEN_WANTS = Duration.ofMillis(250);
 
-    private record Event(Instant at, long number, Runnable what) {}
+    private record Event(Instant at, long number, Runnable action) {}
 
     private final Random random;
     private final Duration taskTime;
@@ -58,15 +58,15 @@ final class SimulatedLoad {
     private final List<SimulatedLane> lanes = new ArrayList<>();
     private final SimulatedStore store = new SimulatedStore();
     private final int agents;
-    private long happened;
+    private long eventCount;
     private Instant now = NOW;
 
-    /** By priority, how long each task had waited when an agent got it, since it was read. */
+    /** Time from reading to assignment of each task, by priority. */
     final Map<Priority, List<Duration>> waits = new EnumMap<>(Priority.class);
 
     private final Map<String, Instant> readAt = new HashMap<>();
 
-    /** @param taskTime of a task, give or take a fifth */
+    /** @param taskTime mean run time of a task, which varies by a fifth in both directions */
     SimulatedLoad(long seed, int lanes, int agents, Duration taskTime) {
         this.random = new Random(seed);
         this.taskTime = taskTime;
@@ -79,14 +79,14 @@ final class SimulatedLoad {
         }
     }
 
-    /** Tasks are accepted in a lane, and have waited for some time by then. */
+    /** Adds tasks to a lane that were accepted the given time ago. */
     void submit(int lane, Priority priority, int count, Duration waited) {
         for (int i = 0; i < count; i++) {
             lanes.get(lane).accept(priority, waited);
         }
     }
 
-    /** One task comes every now and then, on average so often. */
+    /** Adds tasks at random intervals with the given mean. */
     void stream(int lane, Priority priority, Duration onAverage) {
         long nanos = (long) (-Math.log(1 - random.nextDouble()) * onAverage.toNanos());
         in(Duration.ofNanos(nanos), () -> {
@@ -100,7 +100,7 @@ final class SimulatedLoad {
         while (!events.isEmpty() && events.peek().at().isBefore(end)) {
             Event event = events.remove();
             now = event.at();
-            event.what().run();
+            event.action().run();
         }
         now = end;
     }
@@ -109,19 +109,19 @@ final class SimulatedLoad {
         return waits.getOrDefault(priority, List.of()).size();
     }
 
-    private void in(Duration time, Runnable what) {
-        events.add(new Event(now.plus(time), happened++, what));
+    private void in(Duration time, Runnable action) {
+        events.add(new Event(now.plus(time), eventCount++, action));
     }
 
     private void starts(String taskId, Priority priority, String agentId) {
         waits.computeIfAbsent(priority, any -> new ArrayList<>()).add(Duration.between(readAt.remove(taskId), now));
         in(Duration.ofNanos((long) (taskTime.toNanos() * (0.8 + 0.4 * random.nextDouble()))), () -> {
             store.settle(taskId, 1, agentId, "completed");
-            tellHeld(agentId, null);
+            publishHeld(agentId, null);
         });
     }
 
-    private void tellHeld(String agentId, SimulatedLane except) {
+    private void publishHeld(String agentId, SimulatedLane except) {
         int count = store.agent(agentId).inflight.size();
         for (SimulatedLane lane : lanes) {
             if (lane != except) {
@@ -140,7 +140,7 @@ final class SimulatedLoad {
         private final Lane lane = new Lane(matcher, this, 4_000, 4_000_000, Long.MAX_VALUE, 1_000);
         private final Map<Priority, Deque<WaitingTask>> unread = new EnumMap<>(Priority.class);
         private final Map<Priority, Integer> ends = new EnumMap<>(Priority.class);
-        private boolean roundComes;
+        private boolean roundScheduled;
         private boolean wanted;
 
         SimulatedLane(String id) {
@@ -154,7 +154,7 @@ final class SimulatedLoad {
                         .changed(
                                 AnAgent.named("agent-" + i).capacity(1).holds(0).build(), now);
             }
-            in(Duration.ofMillis(random.nextInt(250)), this::tellWants);
+            in(Duration.ofMillis(random.nextInt(250)), this::publishWants);
         }
 
         void accept(Priority priority, Duration waited) {
@@ -169,19 +169,19 @@ final class SimulatedLoad {
             mail(() -> {});
         }
 
-        /** After the way that any message takes. */
-        void mail(Runnable what) {
+        /** Delivers a message after the usual latency. */
+        void mail(Runnable action) {
             in(LATENCY, () -> {
-                what.run();
-                if (!roundComes) {
-                    roundComes = true;
+                action.run();
+                if (!roundScheduled) {
+                    roundScheduled = true;
                     in(MAIL_TO_ROUND, this::round);
                 }
             });
         }
 
         private void round() {
-            roundComes = false;
+            roundScheduled = false;
             unread.forEach((priority, tasks) -> {
                 while (!tasks.isEmpty() && !lane.isFull(new Id(priority, 0))) {
                     WaitingTask task = tasks.remove();
@@ -194,19 +194,19 @@ final class SimulatedLoad {
             }
         }
 
-        private void tellWants() {
+        private void publishWants() {
             List<Want> wants = matcher.wants(now, 20);
             if (!wants.isEmpty() || wanted) {
                 toOthers(other -> other.lane.updateRemoteWants(id, wants, now));
             }
             wanted = !wants.isEmpty();
-            // Those that were heard too long ago, and places that nobody took, are looked at in rounds.
+            // Expired wants and unused slots are handled only in rounds.
             mail(() -> {});
-            in(BETWEEN_WANTS, this::tellWants);
+            in(BETWEEN_WANTS, this::publishWants);
         }
 
-        private void toOthers(Consumer<SimulatedLane> what) {
-            lanes.stream().filter(other -> other != this).forEach(other -> other.mail(() -> what.accept(other)));
+        private void toOthers(Consumer<SimulatedLane> action) {
+            lanes.stream().filter(other -> other != this).forEach(other -> other.mail(() -> action.accept(other)));
         }
 
         @Override
@@ -219,17 +219,17 @@ final class SimulatedLoad {
                                     placement.waiting().id(),
                                     placement.waiting().position().priority(),
                                     verdict.agentId());
-                            tellHeld(verdict.agentId(), this);
+                            publishHeld(verdict.agentId(), this);
                         }
                         return verdict;
                     })
                     .toList());
         }
 
-        private <T> CompletableFuture<T> answered(Supplier<T> what) {
+        private <T> CompletableFuture<T> answered(Supplier<T> action) {
             CompletableFuture<T> answer = new CompletableFuture<>();
             in(LATENCY, () -> {
-                T value = what.get();
+                T value = action.get();
                 mail(() -> answer.complete(value));
             });
             return answer;
@@ -264,7 +264,7 @@ final class SimulatedLoad {
 
         @Override
         public Map<Id, Long> ends(Set<Id> partitions) {
-            // As if nothing stood behind what is held, so that nothing is put off.
+            // No records follow the held tasks, so that none is deferred.
             return partitions.stream().collect(Collectors.toMap(partition -> partition, partition -> 0L));
         }
 

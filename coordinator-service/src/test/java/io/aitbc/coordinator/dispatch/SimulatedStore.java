@@ -12,8 +12,8 @@ import java.util.TreeSet;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What the Lua scripts make of Redis, in Java: for the simulation, which runs far more worlds than Redis could be asked for. {@link
- * SimulatedStoreTest} holds it against the scripts.
+ * The Lua scripts and their Redis, in Java: the simulation runs far more worlds than Redis could serve. {@link SimulatedStoreTest} compares
+ * it with the scripts.
  */
 final class SimulatedStore {
     private final Map<String, State> tasks = new LinkedHashMap<>();
@@ -21,12 +21,12 @@ final class SimulatedStore {
 
     /** A task's hash. */
     static final class State {
-        /** As in Redis; empty while there is no hash. */
+        /** The status as in Redis; empty while there is no hash. */
         String status = "";
 
         int attempt;
         String agentId = "";
-        /** The record that the attempt was granted for. */
+        /** The record for which the attempt was granted. */
         @Nullable
         Position origin;
 
@@ -44,7 +44,7 @@ final class SimulatedStore {
             return status.equals("assigned");
         }
 
-        /** Fenced off, and its dead letter is on the way. */
+        /** Fenced; its dead letter is being written. */
         boolean isFailing() {
             return status.equals("failing");
         }
@@ -64,7 +64,7 @@ final class SimulatedStore {
         }
     }
 
-    /** An agent's hash, and which tasks it holds. */
+    /** An agent's hash and in-flight tasks. */
     static final class Agent {
         final int capacity;
         final Set<String> inflight = new TreeSet<>();
@@ -126,7 +126,7 @@ final class SimulatedStore {
         return new Verdict(placement, Ruling.GRANTED, placement.agentId(), agent.inflight.size(), now);
     }
 
-    /** end-waiting.lua: ended (now), before, or live. */
+    /** end-waiting.lua: returns ended (now), before, or live. */
     String endWaiting(String taskId, int attempt, String status) {
         State task = task(taskId);
         if (task.hasEnded() || task.isFailing() || task.isKnown() && attempt < task.attempt) {
@@ -142,7 +142,7 @@ final class SimulatedStore {
         return "ended";
     }
 
-    /** settle.lua: completed, give back, late, or unknown. */
+    /** settle.lua: returns completed, give back, late, or unknown. */
     String settle(String taskId, int attempt, String agentId, String outcome) {
         State task = task(taskId);
         if (!task.isKnown()) {
@@ -161,7 +161,7 @@ final class SimulatedStore {
         return "completed";
     }
 
-    /** fence.lua: fenced or before. */
+    /** fence.lua: returns fenced or before. */
     String fence(String taskId, int attempt, String agentId) {
         State task = task(taskId);
         if (!(task.isAssigned() || task.isFailing()) || !task.isMine(attempt, agentId)) {
@@ -171,7 +171,7 @@ final class SimulatedStore {
         return "fenced";
     }
 
-    /** release.lua: released or before. */
+    /** release.lua: returns released or before. */
     String release(String taskId, int attempt, String agentId, int nextAttempt) {
         State task = task(taskId);
         boolean fenced = task.isFailing() && nextAttempt == 0 && task.isMine(attempt, agentId);
@@ -189,7 +189,7 @@ final class SimulatedStore {
         return "released";
     }
 
-    /** cancel.lua: the status before. */
+    /** cancel.lua: returns the previous status. */
     String cancel(String taskId) {
         State task = task(taskId);
         String before = task.isFailing() ? "failed" : task.isKnown() ? task.status : "unknown";

@@ -28,7 +28,7 @@ import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 
-/** The scripts in a real Redis and the store of the simulation are asked the same, and answer the same. */
+/** Sends the same requests to the scripts in a real Redis and to the simulated store, and compares the answers. */
 class SimulatedStoreTest {
     private static final int DATABASE = 12;
     private static final List<String> AGENTS = List.of("a", "b", "c");
@@ -59,7 +59,7 @@ class SimulatedStoreTest {
     }
 
     @Test
-    void theSimulatedStoreDoesWhatTheScriptsDo() {
+    void theSimulatedStoreAgreesWithTheScripts() {
         for (String agent : AGENTS) {
             int capacity = 1 + random.nextInt(3);
             store.addAgent(agent, capacity);
@@ -67,7 +67,7 @@ class SimulatedStoreTest {
         }
         Map<String, Integer> asked = new TreeMap<>();
         for (int i = 0; i < 6_000; i++) {
-            // New tasks all the time, because sooner or later each has ended.
+            // New tasks are added all the time, because each ends sooner or later.
             int newest = 10 + i / 10;
             asked.merge(ask(newest), 1, Integer::sum);
             for (String agent : AGENTS) {
@@ -182,7 +182,7 @@ class SimulatedStoreTest {
     }
 
     private WaitingTask waiting(String taskId, int attempt) {
-        // Now and then another record of the same task.
+        // Occasionally a duplicate record of the same task.
         WaitingTask task =
                 ATask.named(taskId).at(0, random.nextInt(4) == 0 ? 1 : 0).build();
         return new WaitingTask(

@@ -6,12 +6,12 @@ import java.util.stream.LongStream;
 import org.junit.jupiter.api.Test;
 
 /**
- * Lanes in made-up worlds where all goes wrong that can. A world is a number: to see one again, run this class with
- * {@code -Dsimulation.seed=<number>}; for other worlds, {@code -Dsimulation.first=<number> -Dsimulation.count=<how many>}.
+ * Runs lanes in random worlds with all faults injected. Each world has a number: to repeat one, run this class with {@code
+ * -Dsimulation.seed=<number>}; for other worlds, {@code -Dsimulation.first=<number> -Dsimulation.count=<how many>}.
  */
 class SimulationTest {
     @Test
-    void promisesHoldInEveryWorld() {
+    void guaranteesHoldInEveryWorld() {
         String one = System.getProperty("simulation.seed");
         long first = Long.getLong("simulation.first", 1);
         LongStream seeds = one == null

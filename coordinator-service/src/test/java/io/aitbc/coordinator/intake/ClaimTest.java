@@ -38,7 +38,7 @@ class ClaimTest {
     }
 
     @Test
-    void aClaimIsItsHoldersUntilReleased() {
+    void aClaimBelongsToItsHolderUntilReleased() {
         assertThat(claim("first", LONG).isOurs()).isTrue();
         assertThat(claim("second", LONG).isBusy()).isTrue();
 
@@ -47,7 +47,7 @@ class ClaimTest {
         assertThat(claim("second", LONG).isOurs()).isTrue();
     }
 
-    /** It was paused: the task is another's to enqueue by now. */
+    /** The holder was paused: the task is another caller's to enqueue by now. */
     @Test
     void aHolderWhoseClaimHasExpiredDoesNotReleaseTheNext() {
         claim("first", Duration.ofMillis(1));
@@ -58,9 +58,9 @@ class ClaimTest {
         assertThat(claim("third", LONG).isBusy()).isTrue();
     }
 
-    /** Somebody has written it. */
+    /** The key was written externally. */
     @Test
-    void aKeyThatDoesNotExpireIsNoClaim() {
+    void aKeyWithoutExpiryIsNotAClaim() {
         overheard.redis().sync().lpush(Keys.submission("t"), "x");
         assertThat(claim("first", LONG).isOurs()).isTrue();
         overheard.redis().sync().set(Keys.redrive("t"), "x");
@@ -73,7 +73,7 @@ class ClaimTest {
         assertThat(claims.tryAcquire(Keys.redrive("t"), "second", LONG)).isTrue();
     }
 
-    /** The internal status, while the dead letter is being written, is nobody else's business. */
+    /** The status while the dead letter is being written is internal. */
     @Test
     void aTaskThatIsFailingIsReportedAsAssigned() {
         overheard

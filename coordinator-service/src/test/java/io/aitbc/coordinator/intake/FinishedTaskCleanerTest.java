@@ -30,7 +30,7 @@ class FinishedTaskCleanerTest {
 
     /** Records 0 to 3 are old, 4 and 5 are not; all below the commit are done. */
     @Test
-    void whatIsDoneAndOldIsDeleted() throws Exception {
+    void oldFinishedRecordsAreDeleted() throws Exception {
         Instant now = Instant.now();
         try (Admin admin = Admin.create(servers);
                 KafkaProducer<String, String> producer =

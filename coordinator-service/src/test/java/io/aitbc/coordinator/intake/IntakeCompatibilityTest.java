@@ -37,7 +37,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
-/** What coordinators of different versions find in the commits of their group, on {@code tasks.*} and among the dead letters. */
+/** Commits of the group, records on {@code tasks.*} and dead letters, exchanged between coordinators of different versions. */
 class IntakeCompatibilityTest {
     private static final Topics TOPICS = Topics.unprefixed();
     private static final long OFFSET = 41;
@@ -63,7 +63,7 @@ class IntakeCompatibilityTest {
 
     @ParameterizedTest
     @MethodSource("versions")
-    void commitsAreReadAsTheyWereMeant(Samples version) {
+    void commitsAreReadAsIntended(Samples version) {
         version.read("commits").forEachEntry((name, commit) -> {
             long[] done = done(commit);
             int told = commit.get("told").asInt();
@@ -98,7 +98,7 @@ class IntakeCompatibilityTest {
 
     @ParameterizedTest
     @ValueSource(strings = {"2:CAFSAQI=", "{\"done\":[7]}", "1:CAFYAQI="})
-    void aCommitOfAFormThatIsNotKnownTellsNothing(String metadata) {
+    void aCommitOfAnUnknownFormatIsIgnored(String metadata) {
         assertThat(OffsetLedger.doneAbove(metadata)).isZero();
         assertThat(OffsetLedger.restore(5, metadata).metadata()).isEmpty();
     }
@@ -138,7 +138,7 @@ class IntakeCompatibilityTest {
         assertThat(oversized.header(DeadLetterHeaders.ORIGINAL_SIZE)).isEqualTo("2000000");
     }
 
-    /** The offsets that a commit was made of, in the order in which they were done. */
+    /** Returns the offsets of a commit in the order in which they were finished. */
     private static long[] done(JsonNode commit) {
         return commit.get("done")
                 .valueStream()
@@ -227,7 +227,7 @@ class IntakeCompatibilityTest {
         return new ConsumerRecord<>("tasks.low", 3, OFFSET, "task-1".getBytes(StandardCharsets.UTF_8), new byte[size]);
     }
 
-    /** The record that is sent; a value that is no JSON is left out. */
+    /** Returns the record that is sent; a value that is not JSON is omitted. */
     private static ObjectNode sent(Consumer<Producer<String, byte[]>> write) {
         MockProducer<String, byte[]> producer =
                 new MockProducer<>(true, null, new StringSerializer(), new ByteArraySerializer());

@@ -22,7 +22,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 class OffsetLedgerTest {
     private static final int MAX_METADATA = 4096;
-    /** More than the ledger keeps behind it before it moves its bitmap. */
+    /** Larger than the number of done offsets that the ledger keeps before it compacts its bitmap. */
     private static final int FAR = 200_000;
 
     @ParameterizedTest(name = "read 10 to {0}, finished {1}")
@@ -65,9 +65,9 @@ class OffsetLedgerTest {
         assertThat(ledger.lowestUnfinished()).isEqualTo(20);
     }
 
-    /** Few blocked tasks among very many that are done: as in a queue in which some wait for days. */
+    /** Few blocked tasks among very many finished ones, as in a queue in which some wait for days. */
     @Test
-    void longRunsAreToldEvenIfNotAllCanBe() {
+    void longRunsAreCommittedEvenIfNotAllFit() {
         OffsetLedger ledger = new OffsetLedger(0);
         for (int offset = 0; offset < 1_600_000; offset++) {
             ledger.received(offset);
@@ -85,9 +85,9 @@ class OffsetLedgerTest {
                 .isEmpty();
     }
 
-    /** As when a partition is lost and gained again while a reservation is under way. */
+    /** As when a partition is lost and regained while a reservation is pending. */
     @Test
-    void whatIsDoneBeforeItIsReadDoesNotCountAsRead() {
+    void offsetsFinishedBeforeTheyAreReadDoNotCountAsRead() {
         OffsetLedger ledger = new OffsetLedger(10);
 
         ledger.finished(15);
@@ -101,7 +101,7 @@ class OffsetLedgerTest {
     }
 
     @Test
-    void aLongGapInFrontOfNothingIsLeaptOver() {
+    void aLongGapWithoutUnfinishedOffsetsIsSkipped() {
         OffsetLedger ledger = new OffsetLedger(10);
 
         assertThat(ledger.received(5_000_000_000L)).isTrue();
@@ -125,7 +125,7 @@ class OffsetLedgerTest {
     }
 
     @Test
-    void whatIsDoneIsNotReceivedAgain() {
+    void doneOffsetsAreNotReceivedAgain() {
         OffsetLedger ledger = read(10, 14);
         ledger.finished(12);
 
@@ -136,7 +136,7 @@ class OffsetLedgerTest {
 
     @ParameterizedTest
     @ValueSource(longs = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12})
-    void agreesWithTheNaiveModelWhateverTheOrder(long seed) {
+    void agreesWithTheNaiveModelInAnyOrder(long seed) {
         Random random = new Random(seed);
         long start = random.nextInt(3) * 1_000_000_000_000L;
         OffsetLedger ledger = new OffsetLedger(start);
@@ -170,7 +170,7 @@ class OffsetLedgerTest {
             assertThat(ledger.received(offset)).isTrue();
             unfinished.add(offset);
             while (unfinished.size() > random.nextInt(2_000)) {
-                // Mostly near the front, so that it moves; sometimes far behind it.
+                // Mostly near the lowest unfinished offset, so that it advances; sometimes far above it.
                 long from = unfinished.first() + (long) (Math.abs(random.nextGaussian()) * 300);
                 Long finished = unfinished.floor(from);
                 ledger.finished(finished);
@@ -212,7 +212,7 @@ class OffsetLedgerTest {
 
     @ParameterizedTest
     @MethodSource("patterns")
-    void whatAWindowHoldsSurvivesARestart(LongPredicate done) {
+    void theDoneOffsetsOfAWindowSurviveARestart(LongPredicate done) {
         OffsetLedger ledger = ledgerOf(20_000, done);
 
         OffsetLedger restored = restart(ledger);
@@ -227,7 +227,7 @@ class OffsetLedgerTest {
 
     @ParameterizedTest
     @ValueSource(longs = {1, 2, 3, 4, 5, 6, 7, 8})
-    void metadataThatHadToBeCutNeverMarksAnUnfinishedOffset(long seed) {
+    void truncatedMetadataNeverMarksAnUnfinishedOffset(long seed) {
         boolean[] coin = booleans(new Random(seed), 0.1 + 0.1 * seed);
         OffsetLedger ledger = ledgerOf(FAR, offset -> coin[(int) offset]);
 
@@ -248,7 +248,7 @@ class OffsetLedgerTest {
                 "1",
                 "1:",
                 "1:not base64",
-                "1:AgE", // cut short, and so is the next
+                "1:AgE", // truncated, like the next
                 encoded(0x80),
                 encoded(3),
                 encoded(3, 'X', 1, 2),
@@ -256,7 +256,7 @@ class OffsetLedgerTest {
                 encoded(1, 'B', 1),
                 encoded(2, 'R', 1, 3), // more than there are
                 encoded(2, 'B', 0xFE),
-                encoded(3, 'R', 1, 0xFF), // a length cut in two
+                encoded(3, 'R', 1, 0xFF), // a truncated length
                 encoded(3, 'R', 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 1),
                 encoded(3, 'R', 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 1, 3), // a negative length
                 encoded(3, 'R', 0xFF, 0xFF, 0xFF, 0xFF, 0x7F, 3)); // beyond any window
@@ -264,7 +264,7 @@ class OffsetLedgerTest {
 
     @ParameterizedTest
     @MethodSource("foreignMetadata")
-    void metadataThatCannotBeReadCountsAsNone(String metadata) {
+    void unreadableMetadataIsIgnored(String metadata) {
         OffsetLedger ledger = OffsetLedger.restore(10, metadata);
 
         assertThat(OffsetLedger.doneAbove(metadata)).isZero();
@@ -295,7 +295,7 @@ class OffsetLedgerTest {
         }
     }
 
-    /** What a ledger must say, kept the slow way. */
+    /** The naive model of a ledger. */
     private static final class Model {
         final long start;
         final TreeSet<Long> done = new TreeSet<>();
@@ -353,7 +353,7 @@ class OffsetLedgerTest {
         return ledger;
     }
 
-    /** Offsets 0 until {@code end} were read, and some finished, in no order. */
+    /** Returns a ledger with offsets 0 to {@code end}, exclusive, read and some of them finished, in random order. */
     private static OffsetLedger ledgerOf(int end, LongPredicate done) {
         OffsetLedger ledger = read(0, end - 1);
         List<Long> finished =

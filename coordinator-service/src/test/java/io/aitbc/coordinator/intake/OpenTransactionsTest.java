@@ -33,7 +33,7 @@ import org.junit.jupiter.api.TestInfo;
 import org.springframework.kafka.core.DefaultKafkaConsumerFactory;
 import org.springframework.kafka.core.DefaultKafkaProducerFactory;
 
-/** What cannot be asked at first is asked again, and nothing is aborted for want of an answer. */
+/** Failed lookups are retried, and no transaction is aborted because a lookup failed. */
 class OpenTransactionsTest {
     private static final Duration LONG = Duration.ofSeconds(30);
     private static final Duration AT_ONCE = Duration.ofMillis(1);
@@ -79,7 +79,7 @@ class OpenTransactionsTest {
 
     @Test
     void aFirstRecordThatCouldNotBeReadIsReadLater() {
-        // The broker waits for more than there is.
+        // The broker delays fetches, waiting for more bytes than there are.
         consumerConfig.putAll(Map.of("fetch.min.bytes", 50_000_000, "fetch.max.wait.ms", 4_000));
         try (Admin admin = Admin.create(servers);
                 OpenTransactions transactions = transactions(admin, Duration.ZERO)) {

@@ -17,7 +17,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** What is noted of a task when something is known of it already. */
+/** Recording a task as queued when its hash exists already. */
 class RecordQueuedTest {
     private static final Requirements REQUIREMENTS = Requirements.capabilities("gpu>=2");
     private static final WaitingTask TASK =
@@ -43,9 +43,9 @@ class RecordQueuedTest {
         overheard.close();
     }
 
-    /** An agent may have it before whoever accepted it comes to say so. */
+    /** An agent may have the task before the coordinator that accepted it records it as queued. */
     @Test
-    void whatItRequiredIsAddedToATaskThatWasAssignedAtOnce() {
+    void requirementsAreAddedToATaskThatWasAssignedAtOnce() {
         known("assigned", "1");
         states.recordQueued(List.of(TASK)).join();
         assertThat(redis.sync().hgetall(Keys.task("t")))

@@ -18,7 +18,7 @@ class TaskRecordsTest {
 
     @ParameterizedTest
     @CsvSource({"0, 0", "6, 6", "7, 7", "8, 7", "999999999999999999, 7"})
-    void aTaskStoodFirstWhereItSays(String header, long origin) throws TaskRecords.PoisonException {
+    void theHeaderGivesTheOriginalOffset(String header, long origin) throws TaskRecords.PoisonException {
         assertThat(records.read(record(header.getBytes(StandardCharsets.UTF_8))).origin())
                 .isEqualTo(origin);
     }
@@ -26,7 +26,7 @@ class TaskRecordsTest {
     @ParameterizedTest
     @NullSource
     @ValueSource(strings = {"", "-1", "+1", "x", "1e3", "18446744073709551615"})
-    void whoeverWritesTheHeaderMayWriteAnything(String header) {
+    void anInvalidHeaderIsRefused(String header) {
         byte[] value = header == null ? null : header.getBytes(StandardCharsets.UTF_8);
         assertThatThrownBy(() -> records.read(record(value)))
                 .isInstanceOf(TaskRecords.PoisonException.class)
@@ -34,7 +34,7 @@ class TaskRecordsTest {
     }
 
     @Test
-    void withoutTheHeaderATaskStandsWhereItStoodFirst() throws TaskRecords.PoisonException {
+    void withoutTheHeaderATaskWasNotDeferred() throws TaskRecords.PoisonException {
         ConsumerRecord<byte[], byte[]> record = record(null);
         record.headers().remove(TaskHeaders.ORIGIN_OFFSET);
         assertThat(records.read(record).wasDeferred()).isFalse();

@@ -67,7 +67,7 @@ class ConsumerLoopTest {
     }
 
     @Test
-    void aConsumerThatCannotBeginIsClosedAndAnotherTried() {
+    void aConsumerThatFailsToStartIsClosedAndReplaced() {
         failuresToBegin.add(new KafkaException("away"));
         failuresToBegin.add(new NullPointerException("unexpected"));
         failuresToBegin.add(new NoClassDefFoundError("unexpected"));
@@ -107,20 +107,20 @@ class ConsumerLoopTest {
     }
 
     @Test
-    void whatWasCommittedForThisTopicCounts() {
+    void commitsForThisTopicCount() {
         committed(CommitTag.with(topicId.get(), ""));
         assertThat(offsets).containsExactly(1L);
     }
 
     @Test
-    void whatWasCommittedBeforeThereWereTagsCounts() {
+    void commitsWithoutATagCount() {
         committed("");
         assertThat(offsets).containsExactly(1L);
     }
 
-    /** Of one that was deleted since: what stands in the new one below that offset would never be read. */
+    /** The commit belongs to a topic deleted since: records of the new topic below that offset would never be read. */
     @Test
-    void whatWasCommittedForAnotherTopicOfTheNameDoesNotCount() {
+    void commitsForAnotherTopicOfTheSameNameDoNotCount() {
         committed(CommitTag.with(Uuid.randomUuid(), ""));
         assertThat(offsets).containsExactly(0L, 1L);
     }
@@ -149,9 +149,9 @@ class ConsumerLoopTest {
                 .containsEntry(PARTITION, new OffsetAndMetadata(2, CommitTag.with(topicId.get(), "")));
     }
 
-    /** What only the loop's thread may use is closed by it. */
+    /** Resources confined to the thread of the loop are closed on that thread. */
     @Test
-    void itsLastActIsItsThreadsOwn() {
+    void theEndIsHandledOnTheThreadOfTheLoop() {
         loop.start();
         awaitBatches(1);
 

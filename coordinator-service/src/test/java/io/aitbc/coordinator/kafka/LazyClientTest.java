@@ -47,7 +47,7 @@ class LazyClientTest {
     });
 
     @Test
-    void eachUseFailsUntilItCanBeMade() {
+    void eachCallFailsUntilTheClientCanBeConstructed() {
         assertThatThrownBy(() -> client.ask("there?"))
                 .isInstanceOf(KafkaException.class)
                 .hasMessage("no name resolves");
@@ -68,7 +68,7 @@ class LazyClientTest {
     }
 
     @Test
-    void itIsNotMadeToBeClosed() {
+    void closingDoesNotConstructTheClient() {
         resolves.set(true);
         client.close();
         assertThat(tries).hasValue(0);

@@ -9,7 +9,7 @@ import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.TopicPartitionInfo;
 import org.junit.jupiter.api.Test;
 
-/** The local broker is one, so that a partition whose replicas are all away cannot be had from it. */
+/** The local stack has a single broker, which cannot have a partition whose replicas are all offline. */
 class LeaderlessTest {
     private static final Node BROKER = new Node(1, "broker", 9092);
 

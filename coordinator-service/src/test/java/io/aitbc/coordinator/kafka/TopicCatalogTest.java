@@ -16,9 +16,9 @@ import org.junit.jupiter.api.Test;
 class TopicCatalogTest {
     private static final Topics TOPICS = new Topics("catalog.");
 
-    /** There are as many of them as agents: what each costs a broker counts. */
+    /** There is one topic per agent, so the cost of each on the brokers matters. */
     @Test
-    void topicsOfAgentsAreMadeAsTheyAreToBe() throws Exception {
+    void agentTopicsHaveTheIntendedConfiguration() throws Exception {
         try (Admin admin =
                 Admin.create(Map.of("bootstrap.servers", LocalStack.shared().bootstrapServers()))) {
             TopicCatalog catalog = new TopicCatalog(

@@ -39,7 +39,7 @@ import org.openqa.selenium.chrome.ChromeOptions;
 import org.openqa.selenium.support.ui.Select;
 import tools.jackson.databind.JsonNode;
 
-/** The dashboard as somebody uses it, in a browser. What each view looks like is kept in the build's output. */
+/** The dashboard in a real browser. Screenshots of each view are kept in the build output. */
 class DashboardTest {
     private static final Duration LONG = Duration.ofSeconds(30);
     private static final Path SCREENSHOTS = Path.of("target", "screenshots");
@@ -81,7 +81,7 @@ class DashboardTest {
     }
 
     @AfterEach
-    void nothingWentWrongInThePage() {
+    void assertNoBrowserErrors() {
         assertThat(browser.manage().logs().get("browser").getAll())
                 .filteredOn(entry -> !entry.getMessage().contains("net::ERR_CONNECTION_REFUSED"))
                 .filteredOn(entry -> !entry.getMessage().contains("WebSocket connection"))
@@ -97,7 +97,7 @@ class DashboardTest {
     }
 
     @Test
-    void aTaskMovesThroughItsLifeBeforeOnesEyes() {
+    void aTaskIsUpdatedLive() {
         String id = coordinator.submit(
                 "{\"task_id\":\"seen\",\"task_data\":{},\"requirements\":{\"capabilities\":[\"seen\"]}}");
         open("/tasks/" + id);
@@ -150,7 +150,7 @@ class DashboardTest {
     }
 
     @Test
-    void itIsExplainedWhyATaskWaits() {
+    void aWaitingTaskIsExplained() {
         coordinator.register("small-agent", 1, "explained", "memory:8");
         String id = coordinator.submit(
                 "{\"task_data\":{},\"requirements\":{\"capabilities\":[\"explained\",\"memory>=64\"]}}");
@@ -216,7 +216,7 @@ class DashboardTest {
     }
 
     @Test
-    void itIsUsedByKeyboard() {
+    void thePageIsUsableByKeyboard() {
         open("/queues");
         awaitShown(By.id("queue-low"));
         browser.executeScript("document.activeElement.blur()");
@@ -231,9 +231,9 @@ class DashboardTest {
         assertThat(browser.switchTo().activeElement().getDomAttribute("id")).isEqualTo("main");
     }
 
-    /** As behind a proxy that knows no WebSockets. */
+    /** As behind a proxy without WebSocket support. */
     @Test
-    void withoutAWebSocketItIsLiveAllTheSame() {
+    void thePageIsLiveWithoutWebSockets() {
         Object script = browser.executeCdpCommand("Page.addScriptToEvaluateOnNewDocument", Map.of("source", """
                                 window.WebSocket = class {
                                   static OPEN = 1;
@@ -258,9 +258,9 @@ class DashboardTest {
         }
     }
 
-    /** It says that what it shows is old, and goes on by itself. */
+    /** The page reports that its data is stale, and reconnects by itself. */
     @Test
-    void aRestartOfTheCoordinatorIsSurvived() throws IOException {
+    void thePageSurvivesACoordinatorRestart() throws IOException {
         int port = freePort();
         RunningCoordinator first =
                 RunningCoordinator.start(LocalStack.shared(), "restarted.", 6, "--aitbc.coordinator.port=" + port);
@@ -320,7 +320,7 @@ class DashboardTest {
         }
     }
 
-    /** The document is the same for all: of the others only what depends on colours and sizes. */
+    /** The document is the same in all variants: the others are checked only against rules about colours and sizes. */
     private static AxeBuilder axe(String look) {
         return look.equals("light")
                 ? new AxeBuilder()
@@ -328,7 +328,7 @@ class DashboardTest {
     }
 
     @Test
-    void whatIsForLaterIsNotStuck() {
+    void aScheduledTaskIsNotStuck() {
         coordinator.register("later-agent", 1, "later");
         coordinator.submit("{\"task_id\":\"for-later\",\"task_data\":{},\"not_before\":\"2100-01-01T00:00:00Z\"}");
         try {
@@ -347,7 +347,7 @@ class DashboardTest {
     }
 
     @Test
-    void whoHoldsAQueueBackIsNamed() {
+    void theProducerOfAHangingTransactionIsNamed() {
         try (KafkaProducer<String, String> producer = new KafkaProducer<>(
                 Map.of(
                         ProducerConfig.BOOTSTRAP_SERVERS_CONFIG,
@@ -373,15 +373,15 @@ class DashboardTest {
         }
     }
 
-    /** What JavaScript prints where there was a value of another kind, or none. */
+    /** Text that JavaScript prints for a missing value or one of an unexpected type. */
     private static final String NOT_FOR_READERS = "\\[object |undefined|NaN|Infinity|Invalid Date|(?<!')\\bnull\\b";
 
     /**
-     * Every view with every kind of content: agents of each status, with work and without; tasks of each status; a queue with tasks of
-     * each kind; letters about tasks and about records that are none.
+     * Opens every view with every kind of content: agents of each status, with and without assignments; tasks of each status; queues with
+     * tasks of each kind; dead letters of tasks and of invalid records.
      */
     @Test
-    void noViewShowsWhatIsNotForReaders() {
+    void noViewShowsUnformattedValues() {
         List<String> views =
                 new ArrayList<>(List.of("/queues", "/agents", "/tasks", "/dead-letters", "/cluster", "/nowhere"));
         submitEveryKind().forEach(id -> views.add("/tasks/" + id));
@@ -395,7 +395,7 @@ class DashboardTest {
                 awaitNothingPending();
                 assertReadable(view);
             }
-            // The browser notes that there is no such agent, as was to be expected.
+            // The browser logs the expected 404 for this agent.
             assertThat(browser.manage().logs().get("browser").getAll())
                     .allMatch(entry -> entry.getMessage().contains("/agents/kinds-nobody"));
             open("/agents/kinds-agent");
@@ -413,7 +413,7 @@ class DashboardTest {
         }
     }
 
-    /** The ids of tasks, one of each kind. */
+    /** Submits one task of each kind and returns their ids. */
     private static List<String> submitEveryKind() {
         coordinator.register("kinds-agent", 2, "kinds");
         coordinator.register("kinds-idle", 1);
@@ -489,7 +489,7 @@ class DashboardTest {
         return coordinator.awaitRecords("assignments." + agentId, number + 1).get(number);
     }
 
-    /** All text of the page and all that is read out; JSON is shown as it is. */
+    /** Checks all text of the page, including the text for screen readers; JSON is excluded because it is shown verbatim. */
     private static void assertReadable(String view) {
         String shown = (String) browser.executeScript("""
                 const copy = document.body.cloneNode(true);
@@ -523,7 +523,7 @@ class DashboardTest {
         browser.get("http://127.0.0.1:" + coordinator.port() + "/dashboard/?" + System.nanoTime() + "#" + view);
     }
 
-    /** As a click on a link: the page stays, which is several times as fast as to open it again. */
+    /** Navigates like a click on a link, without reloading the page, which is several times faster than opening it. */
     private static void goTo(String view) {
         browser.executeAsyncScript("""
                 const [view, done] = arguments;
@@ -545,7 +545,7 @@ class DashboardTest {
                         () -> assertThat(browser.findElement(element).getText()).contains(text));
     }
 
-    /** Until nothing of the view says any more that it is waiting for something. */
+    /** Waits until no part of the view is loading. */
     private static void awaitNothingPending() {
         await().atMost(LONG)
                 .ignoreExceptions()

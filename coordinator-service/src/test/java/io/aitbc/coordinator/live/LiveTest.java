@@ -29,7 +29,7 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import tools.jackson.databind.JsonNode;
 
-/** What changes, told to those who listen. */
+/** Live updates to subscribers. */
 class LiveTest {
     private static final Duration LONG = Duration.ofSeconds(30);
     private static final HttpClient HTTP = HttpClient.newHttpClient();
@@ -47,7 +47,7 @@ class LiveTest {
     }
 
     @Test
-    void aTaskIsToldFromItsCommandToItsEnd() {
+    void aTaskIsReportedFromSubmissionToItsEnd() {
         try (Client client = new Client("/ws?topics=tasks/life-1")) {
             client.await(message -> status(message).equals("unknown"));
             coordinator.submit(
@@ -66,7 +66,7 @@ class LiveTest {
     }
 
     @Test
-    void queuesAreToldWholeAndWhetherTheyArePaused() {
+    void queuesAreSentInFullWithTheirPauseState() {
         try (Client client = new Client("/ws")) {
             client.say("{\"subscribe\":[\"queues\"]}");
             client.await(message -> topic(message).equals("queues"));
@@ -81,7 +81,7 @@ class LiveTest {
     }
 
     @Test
-    void agentsAreToldWholeFirstAndThenWhatChanges() {
+    void agentsAreSentInFullFirstAndThenAsChanges() {
         coordinator.register("told-1", 5, "told");
         try (Client client = new Client("/ws?topics=agents")) {
             JsonNode whole = client.await(message -> message.toString().contains("\"told-1\""));
@@ -100,7 +100,7 @@ class LiveTest {
     }
 
     @Test
-    void statsAndHistoryTellOfTheCluster() {
+    void statsAndHistoryDescribeTheCluster() {
         try (Client client = new Client("/ws?topics=stats%2Chistory")) {
             JsonNode stats =
                     client.await(message -> message.at("/data/coordinators").size() == 1);
@@ -113,7 +113,7 @@ class LiveTest {
     }
 
     @Test
-    void whatIsNoTopicIsRefusedInASentence() {
+    void anUnknownTopicIsRefusedWithAnExplanation() {
         try (Client client = new Client("/ws?topics=weather")) {
             assertThat(client.await(message -> message.has("detail"))
                             .get("detail")
@@ -124,14 +124,14 @@ class LiveTest {
             client.await(message -> message.path("detail").asString("").contains("JSON"));
             client.say("{}");
             client.await(message -> message.path("detail").asString("").startsWith("send {"));
-            // And it goes on.
+            // The connection stays usable.
             client.say("{\"subscribe\":[\"queues\"]}");
             client.await(message -> topic(message).equals("queues"));
         }
     }
 
     @Test
-    void noClientHasMoreTopicsThanItMay() {
+    void theNumberOfTopicsPerClientIsLimited() {
         try (Client client = new Client("/ws")) {
             for (int i = 0; i <= LiveTopics.MAX_TASKS_PER_CLIENT; i++) {
                 client.say("{\"subscribe\":[\"tasks/many-" + i + "\"]}");
@@ -142,7 +142,7 @@ class LiveTest {
     }
 
     @Test
-    void pagesOfOthersGetNoConnection() {
+    void connectionsFromOtherOriginsAreRefused() {
         CompletableFuture<WebSocket> opened = HTTP.newWebSocketBuilder()
                 .header("Origin", "https://elsewhere.example")
                 .buildAsync(address("ws", "/ws"), new WebSocket.Listener() {});
@@ -150,7 +150,7 @@ class LiveTest {
     }
 
     @Test
-    void serverSentEventsSayTheSame() throws Exception {
+    void serverSentEventsCarryTheSameMessages() throws Exception {
         HttpResponse<InputStream> answer = HTTP.send(
                 HttpRequest.newBuilder(address("http", "/events?topics=queues,stats"))
                         .build(),
@@ -168,13 +168,13 @@ class LiveTest {
     }
 
     @Test
-    void eventsOfNoTopicAreRefused() {
+    void eventsOfAnUnknownTopicAreRefused() {
         assertThat(coordinator.get("/events?topics=weather").detail()).startsWith("unknown topic weather");
         assertThat(coordinator.get("/events").code()).isEqualTo(422);
     }
 
     @Test
-    void allThatIsSaidIsAsTheSchemaSays() {
+    void allMessagesConformToTheSchema() {
         Schema schema = SchemaRegistry.withDefaultDialect(SpecificationVersion.DRAFT_2020_12)
                 .getSchema(SchemaLocation.of("classpath:schemas/live.schema.json"));
         coordinator.register("schema-1", 5, "schema");

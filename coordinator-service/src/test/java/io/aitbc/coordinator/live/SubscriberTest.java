@@ -10,7 +10,7 @@ import java.util.concurrent.CompletableFuture;
 import org.junit.jupiter.api.Test;
 import tools.jackson.databind.JsonNode;
 
-/** Clients that are as slow as the test wants. */
+/** Backpressure of slow clients, controlled by the test. */
 class SubscriberTest {
     private static final Instant NOW = Instant.parse("2026-01-01T00:00:00Z");
 
@@ -31,7 +31,7 @@ class SubscriberTest {
             () -> ended = true);
 
     @Test
-    void whoIsSlowGetsTheNewestAndNothingBetween() {
+    void aSlowClientGetsOnlyTheNewestState() {
         subscriber.subscribe(queues);
         say(queues, 1);
         for (int i = 2; i <= 1_000; i++) {
@@ -45,7 +45,7 @@ class SubscriberTest {
     }
 
     @Test
-    void whoHasTheEditionBeforeGetsOnlyTheChange() {
+    void aClientWithThePreviousEditionGetsOnlyTheChange() {
         subscriber.subscribe(agents);
         change(agents, 1);
         take();
@@ -62,7 +62,7 @@ class SubscriberTest {
     }
 
     @Test
-    void whoMissedAnEditionGetsTheWhole() {
+    void aClientThatMissedAnEditionGetsTheFullState() {
         subscriber.subscribe(agents);
         change(agents, 1);
         change(agents, 2);
@@ -72,9 +72,9 @@ class SubscriberTest {
         assertThat(sent).extracting(message -> message.get("data").asInt()).containsExactly(1, 3);
     }
 
-    /** Somebody opens the page while Redis is away: what changes afterwards is no use without the rest. */
+    /** A client subscribes while Redis is unavailable: later changes are useless without the full state. */
     @Test
-    void whoHeardOnlyThatItIsNotKnownGetsTheWhole() {
+    void aClientThatGotOnlyUnavailableGetsTheFullState() {
         taken.complete(null);
         change(agents, 1);
         agents.unavailable("Redis is away", NOW);
@@ -86,7 +86,7 @@ class SubscriberTest {
     }
 
     @Test
-    void noTopicKeepsAnotherWaiting() {
+    void noTopicDelaysAnother() {
         subscriber.subscribe(queues);
         subscriber.subscribe(agents);
         say(queues, 1);
@@ -102,7 +102,7 @@ class SubscriberTest {
     }
 
     @Test
-    void thatItIsNotKnownHowThingsAreIsSaidOnce() {
+    void unavailabilityIsSentOnce() {
         subscriber.subscribe(queues);
         taken.complete(null);
         say(queues, 1);
@@ -118,7 +118,7 @@ class SubscriberTest {
     }
 
     @Test
-    void whatIsAsItWasIsNotSaidAgain() {
+    void unchangedStateIsNotSentAgain() {
         subscriber.subscribe(queues);
         taken.complete(null);
         say(queues, 1);
@@ -128,7 +128,7 @@ class SubscriberTest {
     }
 
     @Test
-    void whoCannotBeReachedIsLetGo() {
+    void anUnreachableClientIsDropped() {
         subscriber.subscribe(queues);
         say(queues, 1);
         taken.completeExceptionally(new IllegalStateException("broken pipe"));
@@ -139,7 +139,7 @@ class SubscriberTest {
     }
 
     @Test
-    void aConnectionThatFailsAtOnceIsLetGo() {
+    void aConnectionThatFailsAtOnceIsDropped() {
         broken = new IllegalStateException("no thread is free");
         subscriber.subscribe(queues);
         say(queues, 1);
@@ -148,7 +148,7 @@ class SubscriberTest {
     }
 
     @Test
-    void aSignOfLifeDoesNotTakeTheNotice() {
+    void aKeepAliveDoesNotReplaceANotice() {
         subscriber.subscribe(queues);
         say(queues, 1);
         subscriber.sendNotice("{\"kind\":\"refused\"}");
@@ -158,9 +158,9 @@ class SubscriberTest {
         assertThat(sent).extracting(message -> message.get("kind").asString()).containsExactly("whole", "refused");
     }
 
-    /** As deep as there are topics, were each message sent from within the one before. */
+    /** If each message were sent from the callback of the one before, the stack depth would be the number of topics. */
     @Test
-    void aClientOfManyTopicsThatTakesAllAtOnceGetsAll() {
+    void aFastClientWithManyTopicsGetsAll() {
         taken.complete(null);
         List<Channel> many = new ArrayList<>();
         for (int i = 0; i < 20_000; i++) {
@@ -184,7 +184,7 @@ class SubscriberTest {
         subscriber.pump();
     }
 
-    /** The client has taken what it was sent. */
+    /** Completes the send in progress. */
     private void take() {
         CompletableFuture<Void> before = taken;
         taken = new CompletableFuture<>();

@@ -81,8 +81,8 @@ public final class ATask {
         return this;
     }
 
-    /** Deferred from an earlier offset of its partition. */
-    public ATask putOffFrom(long offset) {
+    /** Marks the task as deferred from an earlier offset of its partition. */
+    public ATask deferredFrom(long offset) {
         this.origin = offset;
         return this;
     }

@@ -10,12 +10,12 @@ import java.util.Set;
 import org.junit.jupiter.api.Test;
 
 class BacklogTest {
-    /** What makes one agent a better choice than another, and does not rule any out. */
+    /** Requirements that influence the choice of an agent without ruling any out. */
     private static final Set<String> PREFERENCES = Set.of("location", "affinityKey", "unknown");
 
-    /** Tasks of one group go to the same agents: a condition that does not tell groups apart is ignored for all but the first task. */
+    /** Tasks of a group are interchangeable: a condition missing here would be ignored for all but the first task of a group. */
     @Test
-    void everyConditionTellsGroupsApart() {
+    void everyConditionDistinguishesGroups() {
         assertThat(components(Backlog.Conditions.class))
                 .containsExactlyInAnyOrderElementsOf(components(Requirements.class).stream()
                         .filter(name -> !PREFERENCES.contains(name))

@@ -108,7 +108,7 @@ class MatcherTest {
     }
 
     @Test
-    void nothingIsSavedUpWhileNothingCompetes() {
+    void noShareAccumulatesWithoutContention() {
         change(matcher, agent("a").capacity(10_000));
         addMany(500, "aged", Priority.LOW, 300);
         assertThat(match(matcher, NOW, 200)).hasSize(200);
@@ -189,7 +189,7 @@ class MatcherTest {
     }
 
     @Test
-    void aPlaceIsLeftToWhatIsAgedElsewhereAndUsedAgainWhenNobodyTakesIt() {
+    void aSlotIsYieldedToAgedTasksElsewhereAndReclaimedIfUnused() {
         change(matcher, agent("a").capacity(10));
         addMany(30, "urgent", Priority.URGENT, 0);
         setRemoteWants(new Want(Requirements.NONE, 4, new Want.Aged(NOW.minusSeconds(300), 5)));
@@ -207,7 +207,7 @@ class MatcherTest {
     }
 
     @Test
-    void aPlaceThatWasTakenIsNotLeftAnyMore() {
+    void aSlotThatWasTakenIsNoLongerYielded() {
         change(matcher, agent("a").capacity(10));
         addMany(30, "urgent", Priority.URGENT, 0);
         setRemoteWants(new Want(Requirements.NONE, 4, new Want.Aged(NOW.minusSeconds(300), 5)));
@@ -223,7 +223,7 @@ class MatcherTest {
     }
 
     @Test
-    void noMorePlacesAreLeftThanThereAreAgedTasks() {
+    void noMoreSlotsAreYieldedThanThereAreAgedTasks() {
         change(matcher, agent("a").capacity(1_000));
         addMany(500, "urgent", Priority.URGENT, 0);
         setRemoteWants(new Want(Requirements.NONE, 4, new Want.Aged(NOW.minusSeconds(300), 3)));
@@ -234,7 +234,7 @@ class MatcherTest {
     }
 
     @Test
-    void theShareGoesToWhereTheTaskAgedLongestWaits() {
+    void theAgedShareGoesToTheLaneOfTheTaskAgedLongest() {
         change(matcher, agent("a").capacity(1_000));
         addMany(200, "urgent", Priority.URGENT, 0);
         addMany(10, "aged", Priority.LOW, 290);
@@ -250,7 +250,7 @@ class MatcherTest {
     }
 
     @Test
-    void whatOthersLeaveGoesToTheTaskAgedLongestThoughTheAgentIsWantedMore() {
+    void anOfferedSlotGoesToTheTaskAgedLongestEvenIfTheAgentIsWantedMore() {
         change(matcher, agent("a").capacity(1).holds(1));
         add(task("young").priority(Priority.LOW).waiting(1));
         add(task("aged").priority(Priority.LOW).waiting(300));
@@ -265,7 +265,7 @@ class MatcherTest {
     }
 
     @Test
-    void whatOthersLeaveIsForgottenWhenNothingHereIsAged() {
+    void anOfferedSlotIsDroppedIfNoTaskHereIsAged() {
         change(matcher, agent("a").capacity(1));
         add(task("low").priority(Priority.LOW).waiting(200));
         setRemoteWants(new Want(Requirements.NONE, 0));
@@ -275,7 +275,7 @@ class MatcherTest {
     }
 
     @Test
-    void whatOthersLeftLongAgoIsForgotten() {
+    void oldSlotOffersExpire() {
         change(matcher, agent("a").capacity(1).holds(1));
         add(task("aged").priority(Priority.LOW).waiting(300));
         setRemoteWants(new Want(Requirements.NONE, 0));
@@ -308,7 +308,7 @@ class MatcherTest {
     }
 
     @Test
-    void agedTasksFromWhichAgentsAreKeptAreWanted() {
+    void agedTasksWhoseAgentsAreYieldedElsewhereAreWanted() {
         change(matcher, agent("a").capacity(1));
         add(task("aged").priority(Priority.LOW).waiting(300));
         add(task("aged-too").priority(Priority.LOW).waiting(299));
@@ -334,7 +334,7 @@ class MatcherTest {
     }
 
     @Test
-    void equalsAreTakenInTheOrderTheyCame() {
+    void equalTasksArePlacedInArrivalOrder() {
         matcher.agents().changed(agent("a").build(), NOW);
         for (int offset : new int[] {3, 1, 2}) {
             for (int partition : new int[] {1, 0}) {
@@ -368,7 +368,7 @@ class MatcherTest {
     }
 
     @Test
-    void agentsAreLeftToMoreUrgentTasksElsewhere() {
+    void agentsAreYieldedToMoreUrgentTasksElsewhere() {
         matcher.agents().changed(agent("gpu").capabilities("gpu").build(), NOW);
         matcher.agents().changed(agent("plain").capacity(1).build(), NOW);
         add(task("low-1").priority(Priority.LOW));
@@ -397,7 +397,7 @@ class MatcherTest {
     }
 
     @Test
-    void whatWaitsForAFullAgentIsWanted() {
+    void tasksWaitingForAFullAgentAreWanted() {
         matcher.agents()
                 .changed(agent("full").capabilities("gpu").capacity(1).holds(1).build(), NOW);
         add(task("high").priority(Priority.HIGH).requires("gpu"));
@@ -428,7 +428,7 @@ class MatcherTest {
     }
 
     @Test
-    void blockedTasksHoldNobodyUp() {
+    void blockedTasksDoNotDelayOthers() {
         matcher.agents().changed(agent("a").capabilities("hash").build(), NOW);
         IntStream.range(0, 1_000)
                 .forEach(i -> add(task("blocked-" + i)
@@ -463,7 +463,7 @@ class MatcherTest {
     }
 
     @Test
-    void agentsThatOthersFilledCountAsTheRegistrySays() {
+    void forAgentsFilledByOthersTheRegistryCounts() {
         matcher.agents().changed(agent("a").capacity(3).build(), NOW);
         addTasks(9);
         List<Placement> placements = match(matcher, NOW, 1);
@@ -484,7 +484,7 @@ class MatcherTest {
     }
 
     @Test
-    void aTaskWhosePlacementDidNotStandKeepsItsTurn() {
+    void aTaskWhosePlacementFailedKeepsItsTurn() {
         matcher.agents().changed(agent("a").capacity(1).build(), NOW);
         addTasks(3);
         Placement placement = match(matcher, NOW, 1).get(0);
@@ -606,7 +606,7 @@ class MatcherTest {
     }
 
     @Test
-    void aHeartbeatSaysNothingOfWhatAnAgentHolds() {
+    void aHeartbeatDoesNotChangeTheInflightCount() {
         change(matcher, full());
         add(task("t").requires("hash"));
 
@@ -618,7 +618,7 @@ class MatcherTest {
     }
 
     @Test
-    void whoIsHeardAndUnknownIsThere() {
+    void aHeartbeatOfAnUnknownAgentAddsIt() {
         matcher.agents().heard(able().build(), NOW);
         add(task("t").requires("hash"));
 
@@ -627,7 +627,7 @@ class MatcherTest {
 
     /** Health falls gradually: tasks with a higher minimum lose their agents earlier. */
     @Test
-    void timeIsLookedAtForAsLongAsItChangesSomething() {
+    void healthIsReevaluatedAsTimePasses() {
         change(matcher, able().capacity(100));
         Requirements healthy = Json.read("{\"min_health_score\":0.9}".getBytes(), Requirements.class);
 
@@ -681,7 +681,7 @@ class MatcherTest {
     }
 
     @Test
-    void whatIsBlockedIsCountedByPartitionWhateverBecomesOfIt() {
+    void blockedTasksAreCountedByPartition() {
         matcher.agents().changed(AnAgent.named("agent").capacity(10).build(), NOW);
         WaitingTask placed = task("placed").at(1, 0).build();
         WaitingTask forNobody =
@@ -711,7 +711,7 @@ class MatcherTest {
     }
 
     @Test
-    void whatWasTakenOutIsNotPlacedAndWhatCameBackIsOnce() {
+    void removedTasksAreNotPlacedAndReaddedTasksArePlacedOnce() {
         List<WaitingTask> tasks = IntStream.range(0, 10)
                 .mapToObj(i -> task("task-" + i).at(0, i).build())
                 .toList();
@@ -731,7 +731,7 @@ class MatcherTest {
 
     /** The clock may be set back in between. */
     @Test
-    void whatWasAdmittedIsTakenOutWhateverTheTime() {
+    void anAdmittedTaskIsRemovedWhateverTheTime() {
         WaitingTask admitted =
                 task("admitted").at(1, 0).notBefore(NOW.plusSeconds(60)).build();
         matcher.backlog().add(admitted, NOW);
@@ -800,7 +800,7 @@ class MatcherTest {
     }
 
     @Test
-    void expiredTasksAreTakenOutOnceWhereverTheyWait() {
+    void expiredTasksAreRemovedOnceWhereverTheyWait() {
         Instant expiry = NOW.plusSeconds(10);
         add(task("blocked").requires("nobody").expiresAt(expiry));
         add(task("not-yet").notBefore(NOW.plusSeconds(99)).expiresAt(expiry));
@@ -847,7 +847,7 @@ class MatcherTest {
     }
 
     @Test
-    void aTaskThatComesTwiceWaitsOnce() {
+    void aDuplicateTaskWaitsOnce() {
         WaitingTask task = task("t").expiresAt(NOW.plusSeconds(10)).build();
         matcher.backlog().add(task, NOW);
         matcher.backlog().add(task("t").expiresAt(NOW.plusSeconds(10)).build(), NOW);
@@ -859,7 +859,7 @@ class MatcherTest {
     }
 
     @Test
-    void whatIsTakenOutIsGoneEverywhere() {
+    void removedTasksAreGoneEverywhere() {
         add(task("queued").requires("hash"));
         add(task("not-yet").notBefore(NOW.plusSeconds(10)));
         add(task("expiring").expiresAt(NOW.plusSeconds(10)));
@@ -875,7 +875,7 @@ class MatcherTest {
     }
 
     @Test
-    void theOldestOfAPriorityIsKnownOverAllGroups() {
+    void theOldestOfAPriorityIsKnownAcrossGroups() {
         add(task("young").waiting(1));
         add(task("old").waiting(5).requires("hash"));
         add(task("older-but-low").priority(Priority.LOW).waiting(9));
@@ -887,7 +887,7 @@ class MatcherTest {
     }
 
     @Test
-    void groupsThatStandEmptyAreForgottenWhenTheyGetMany() {
+    void emptyGroupsAreForgottenOnceThereAreMany() {
         change(matcher, agent("a").capacity(100_000));
         for (int i = 0; i < 1_000; i++) {
             add(task("t" + i)

@@ -14,7 +14,7 @@ import java.util.Set;
 import java.util.stream.Collectors;
 import org.junit.jupiter.api.Test;
 
-/** Groups share a pool as long as the same agents suit them, whatever they require. */
+/** Groups share a pool as long as they have the same suitable agents, whatever they require. */
 class PoolsTest {
     private final Pools pools = new Pools(
             (member, group) ->
@@ -25,7 +25,7 @@ class PoolsTest {
     private final Member two = member("two", "hash", "ocr");
 
     @Test
-    void groupsThatTheSameAgentsSuitShareAPool() {
+    void groupsWithTheSameAgentsShareAPool() {
         TaskGroup hash = joined("hash", one, two);
         TaskGroup ocr = joined("ocr", two, one);
         assertThat(hash.pool).isSameAs(ocr.pool);
@@ -33,7 +33,7 @@ class PoolsTest {
     }
 
     @Test
-    void whereHealthOfAnotherDegreeIsAskedForTheyDoNot() {
+    void groupsWithDifferentMinimumHealthDoNotShareAPool() {
         TaskGroup hash = joined("hash", one);
         TaskGroup healthy = new TaskGroup(Requirements.capabilities("hash"));
         pools.join(healthy, 0.9, Set.of(one));
@@ -41,7 +41,7 @@ class PoolsTest {
     }
 
     @Test
-    void aNewAgentThatSuitsOnlySomeSplitsThem() {
+    void aNewAgentSuitableForOnlySomeGroupsSplitsThePool() {
         TaskGroup hash = joined("hash", one, two);
         TaskGroup ocr = joined("ocr", one, two);
         TaskGroup both = joined("hash ocr", one, two);
@@ -54,7 +54,7 @@ class PoolsTest {
     }
 
     @Test
-    void oneThatSuitsAllJoinsThemAndOneThatGoesLeavesAll() {
+    void anAgentSuitableForAllGroupsJoinsAndLeavesTheSharedPool() {
         TaskGroup hash = joined("hash", one);
         TaskGroup ocr = joined("ocr", one);
         pools.join(two);

@@ -32,7 +32,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import tools.jackson.databind.JsonNode;
 
-/** What Prometheus reads, and what is made of it. */
+/** Metrics scraped by Prometheus, and the alerts and dashboards based on them. */
 class MetricsTest {
     private static final Duration LONG = Duration.ofSeconds(30);
     private static final Path OPERATIONS = Path.of("..", "operations");
@@ -52,7 +52,7 @@ class MetricsTest {
     }
 
     @Test
-    void whatHappensIsCounted() {
+    void eventsAreCounted() {
         coordinator.register("metrics-agent", 2, "metrics");
         String task =
                 "{\"task_data\":{},\"max_attempts\":1,\"priority\":\"high\",\"requirements\":{\"capabilities\":[\"metrics\"]}}";
@@ -85,14 +85,14 @@ class MetricsTest {
                 .containsEntry("coordinator_kafka_up", 1.0)
                 .containsEntry("coordinator_redis_up", 1.0)
                 .containsEntry("coordinator_partitions", 15.0);
-        // Other tests have agents and tasks too.
+        // Other tests have agents and tasks, too.
         assertThat(samples().get("cluster_agents_active")).isPositive();
         assertThat(samples().get("coordinator_reservations_total{ruling=\"granted\"}"))
                 .isGreaterThanOrEqualTo(2);
     }
 
     @Test
-    void noMeasurementIsOfOneAgentOrTask() {
+    void noMetricIsLabelledByAgentOrTask() {
         for (int i = 0; i < 20; i++) {
             coordinator.register("labelled-" + i, 1, "labelled");
             coordinator.submit("{\"task_data\":{},\"requirements\":{\"capabilities\":[\"labelled\"]}}");
@@ -112,7 +112,7 @@ class MetricsTest {
 
     @ParameterizedTest
     @ValueSource(strings = {"alerts.yml", "grafana-dashboard.json"})
-    void alertsAndGraphsAreOfMeasurementsThatThereAre(String file) throws IOException {
+    void alertsAndGraphsUseExistingMetrics(String file) throws IOException {
         Set<String> there = samples().keySet().stream()
                 .map(name -> name.replaceAll("\\{.*", ""))
                 .collect(Collectors.toSet());
@@ -142,7 +142,7 @@ class MetricsTest {
     }
 
     @Test
-    void promtoolFindsNothingWrong() throws Exception {
+    void promtoolReportsNoProblems() throws Exception {
         Path promtool = Stream.of(System.getenv("PATH").split(":"))
                 .map(folder -> Path.of(folder, "promtool"))
                 .filter(Files::isExecutable)
@@ -150,7 +150,7 @@ class MetricsTest {
                 .orElse(null);
         assumeTrue(promtool != null, "promtool is not installed");
         Path scraped = Files.createTempFile("metrics", ".txt");
-        // Names of libraries are as they are.
+        // Names of metrics from libraries are outside our control.
         Files.writeString(
                 scraped,
                 scrape().lines()

@@ -6,9 +6,9 @@ import io.lettuce.core.resource.ClientResources;
 import org.junit.jupiter.api.Test;
 
 class RedisConfigurationTest {
-    /** Found by killing Redis repeatedly: it was back for ten seconds before the first reconnect attempt. */
+    /** Found by killing Redis repeatedly: Redis was back for ten seconds before the first reconnect attempt. */
     @Test
-    void howeverLongRedisWasAwayItIsTriedSoon() {
+    void theReconnectDelayIsBounded() {
         ClientResources.Builder builder = ClientResources.builder();
         new RedisConfiguration().boundReconnectDelay().customize(builder);
         ClientResources resources = builder.build();

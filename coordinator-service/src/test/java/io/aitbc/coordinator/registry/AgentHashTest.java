@@ -10,9 +10,9 @@ import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 
 class AgentHashTest {
-    /** The script that registers counts fields off by this number: a wrong one would make it misread all that follows. */
+    /** The registration script splits its arguments by this number of fields: a wrong one would make it misread all that follow. */
     @Test
-    void asManyFieldsAreWrittenAsTheScriptIsTold() {
+    void theNumberOfFieldsMatchesTheConstant() {
         List<String> written = AgentHash.fields(Registration.of("agent", "worker", List.of("hash"), 3));
         Map<String, String> hash = IntStream.range(0, written.size() / 2)
                 .boxed()

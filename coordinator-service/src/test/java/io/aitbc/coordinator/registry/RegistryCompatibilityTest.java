@@ -38,7 +38,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
-/** What coordinators of different versions know of agents: their hashes in Redis, and the notices of what has changed. */
+/** Agent state shared by coordinators of different versions: hashes in Redis, and notices of changes. */
 class RegistryCompatibilityTest {
     private static final Instant NOW = Instant.parse("2026-11-01T12:00:00Z");
     private static final Script SETTLE = Script.load(Settlement.class, "settle");
@@ -65,7 +65,7 @@ class RegistryCompatibilityTest {
 
     private static final Map<String, Double> LOAD = Map.of("cpu_usage", 0.5, "memory_usage", 0.75);
 
-    /** By the name of its hash. */
+    /** Agents by the name of their hash in the sample. */
     private static final Map<String, Agent> AGENTS = Map.of(
             "registered",
             new Agent(PLAIN, AgentStatus.ACTIVE, NOW, NOW, Map.of(), TrackRecord.NONE, Sender.UNKNOWN, 3),
@@ -84,8 +84,8 @@ class RegistryCompatibilityTest {
             "leaving",
             new Agent(PLAIN, AgentStatus.INACTIVE, NOW, NOW, Map.of(), TrackRecord.NONE, Sender.UNKNOWN, 3));
 
-    /** What a view tells of each notice. */
-    private static final Map<String, String> TOLD = Map.ofEntries(
+    /** The listener calls of a view for each notice. */
+    private static final Map<String, String> EXPECTED_CALLS = Map.ofEntries(
             Map.entry("registered", "changed agent-1"),
             Map.entry("heard", "heard agent-1 of 2026-11-01T12:00:01Z, cpu 0.0, response 0.0"),
             Map.entry("heard with load", "heard agent-1 of 2026-11-01T12:00:02Z, cpu 0.5, response 0.0"),
@@ -138,7 +138,7 @@ class RegistryCompatibilityTest {
 
     @ParameterizedTest
     @MethodSource("versions")
-    void agentsGoOnFromWhereTheyWereLeft(Samples version) throws InterruptedException {
+    void agentsOfAnotherVersionContinue(Samples version) throws InterruptedException {
         JsonNode agents = version.read("agents");
 
         Heartbeat bare = new Heartbeat("agent-1", null, null, null, null, null);
@@ -168,7 +168,7 @@ class RegistryCompatibilityTest {
         ObjectNode hashes = Json.object();
         ObjectNode notices = Json.object();
         write(hashes, notices);
-        // Each version may tell one registration from another as it likes.
+        // Each version may compute the digest of a registration differently.
         hashes.forEach(hash -> hash.asObject().put("digest", "d"));
         JsonNode stored = version.read("agents");
         stored.forEach(hash -> hash.asObject().put("digest", "d"));
@@ -185,28 +185,28 @@ class RegistryCompatibilityTest {
 
     @ParameterizedTest
     @MethodSource("versions")
-    void whatANewerVersionAddsToNoticesIsPassedOver(Samples version) {
+    void additionsOfANewerVersionToNoticesAreIgnored(Samples version) {
         follow(version, Samples::ofANewerVersion);
     }
 
-    /** Lets a view hear each notice, numbered anew and after one of a kind that no version knows. */
+    /** Publishes each notice to a view, with a new sequence number and after a notice of an unknown kind. */
     private void follow(Samples version, UnaryOperator<JsonNode> changed) {
         put(version.read("agents").get("registered"));
         redis.sync().sadd(Keys.ACTIVE_AGENTS, "agent-1");
-        Told listener = new Told();
+        RecordedCalls listener = new RecordedCalls();
         try (AgentView view = new AgentView(redis, registry, "coordinator-2", listener)) {
             view.start();
             await().until(() -> !listener.lines.isEmpty());
             ObjectNode notices = version.read("notices-of-agents");
             notices.setAll(version.read("notices-of-tasks"));
             notices.forEachEntry((name, notice) -> await().alias(name)
-                    // A view that has just begun may read all agents anew at any time, and tells of that instead.
+                    // A view that has just started may reload all agents at any time, and reports that instead.
                     .ignoreExceptions()
-                    .until(() -> tells(listener, changed.apply(notice), TOLD.get(name))));
+                    .until(() -> tells(listener, changed.apply(notice), EXPECTED_CALLS.get(name))));
         }
     }
 
-    private boolean tells(Told listener, JsonNode notice, String expected) {
+    private boolean tells(RecordedCalls listener, JsonNode notice, String expected) {
         listener.lines.clear();
         say(Json.object().put("seq", 0).set("moved", Json.tree(List.of("agent-1"))));
         say(notice);
@@ -224,8 +224,8 @@ class RegistryCompatibilityTest {
         redis.sync().publish(redis.channel(Keys.AGENT_EVENTS), said.toString());
     }
 
-    /** What a view has told, as text. */
-    private static final class Told implements AgentView.Listener {
+    /** Records the calls of a view as text. */
+    private static final class RecordedCalls implements AgentView.Listener {
         final List<String> lines = new CopyOnWriteArrayList<>();
 
         @Override
@@ -265,7 +265,7 @@ class RegistryCompatibilityTest {
         }
     }
 
-    /** Lets today's code do all that it does to an agent. */
+    /** Runs all operations of the current version on an agent. */
     private void write(ObjectNode hashes, ObjectNode notices) throws InterruptedException {
         register(PLAIN, null);
         notices.set("registered", overheard.notice());

@@ -41,7 +41,7 @@ import org.springframework.boot.test.system.CapturedOutput;
 import org.springframework.boot.test.system.OutputCaptureExtension;
 import tools.jackson.databind.JsonNode;
 
-/** Who is there and how they are, as agents, operators at redis-cli and REST clients see it, on a real Kafka and a real Redis. */
+/** The registry as seen by agents, operators with redis-cli and REST clients, on a real Kafka and a real Redis. */
 @ExtendWith(OutputCaptureExtension.class)
 class RegistryTest {
     private static final int DATABASE = 9;
@@ -99,9 +99,9 @@ class RegistryTest {
                 .isEqualTo(Instant.parse(hash.get("last_heartbeat")).toEpochMilli());
     }
 
-    /** The same agent speaks by Kafka and by REST in turn: what either says is there, and nothing that was said is lost. */
+    /** An agent alternates between Kafka and REST: updates of both are merged, and none is lost. */
     @Test
-    void bothWaysOfSpeakingComeToTheSame() {
+    void heartbeatsOverKafkaAndRestAreEquivalent() {
         String registration = "\"registration\":{\"agent_id\":\"both\",\"agent_type\":\"worker\",\"capacity\":";
         heartbeat("both", registration + "7}");
         awaitAgent("both", agent -> agent.path("capacity").asInt() == 7);
@@ -119,7 +119,7 @@ class RegistryTest {
     }
 
     @Test
-    void healthSaysWhatItCosts() {
+    void healthListsItsFactors() {
         coordinator.register("tired", 4);
         coordinator.send(
                 "PUT",
@@ -143,7 +143,7 @@ class RegistryTest {
         for (int i = 0; i < 5; i++) {
             heartbeat("nobody-" + i % 2, "\"load_metrics\":{}");
         }
-        // Of an agent's heartbeats that are read at once the newest counts.
+        // Of several heartbeats of an agent in one batch, only the newest counts.
         await().atMost(LONG).untilAsserted(() -> assertThat(unknownHeartbeats()).isBetween(before + 2, before + 5));
         assertThat(coordinator.get("/agents/nobody-1").code()).isEqualTo(404);
         await().atMost(LONG)
@@ -153,7 +153,7 @@ class RegistryTest {
     }
 
     @Test
-    void absurdLoadIsSetAsideWithASentence() {
+    void absurdLoadIsDeadLetteredWithAnExplanation() {
         coordinator.register("absurd", 1);
         heartbeat("absurd", "\"load_metrics\":{\"cpu_usage\":1e300}");
         heartbeat("absurd", "\"load_metrics\":{\"cpu_usage\":\"NaN\"}");
@@ -167,9 +167,9 @@ class RegistryTest {
                         "load_metrics.cpu_usage must be a number from 0 to 1e15 but was NaN");
     }
 
-    /** Its heartbeats are stamped by its own clock in two ways, and neither keeps it from being heard. */
+    /** Its heartbeats carry two timestamps of a wrong clock, and are accepted nevertheless. */
     @Test
-    void aWrongClockIsShownAndDoesNoHarm() throws Exception {
+    void aWrongClockIsReportedAndHarmless() throws Exception {
         coordinator.register("late-clock", 1);
         Instant wrong = Instant.now().minus(Duration.ofDays(3));
         try (KafkaProducer<String, String> producer =
@@ -191,14 +191,14 @@ class RegistryTest {
     }
 
     @Test
-    void aRestartIsNoContestButTwoAtOnceAre() {
+    void aRestartDoesNotContestAnIdButTwoProcessesDo() {
         coordinator.register("twin", 1);
-        instanceSpeaks("twin", "first");
-        instanceSpeaks("twin", "second");
-        instanceSpeaks("twin", "second");
+        heartbeatOfInstance("twin", "first");
+        heartbeatOfInstance("twin", "second");
+        heartbeatOfInstance("twin", "second");
         assertThat(agent("twin").get("instance_id").asString()).isEqualTo("second");
         assertThat(agent("twin").has("contested")).isFalse();
-        instanceSpeaks("twin", "first");
+        heartbeatOfInstance("twin", "first");
         JsonNode contested = agent("twin").get("contested");
         assertThat(contested.get("detail").asString()).contains("two processes use this id");
         assertThat(contested.get("other_instance_id").asString()).isEqualTo("second");
@@ -206,7 +206,7 @@ class RegistryTest {
     }
 
     @Test
-    void twoAtOnceAreWarnedAbout(CapturedOutput output) {
+    void aSharedAgentIdIsLogged(CapturedOutput output) {
         coordinator.register("rivals", 1);
         for (String instance : List.of("a", "b", "a")) {
             heartbeat("rivals", "\"instance_id\":\"" + instance + "\"");
@@ -230,7 +230,7 @@ class RegistryTest {
         coordinator.report(held, "completed", null);
         coordinator.awaitTask(first, "completed");
         assertThat(agent("draining").get("drained").asBoolean()).isTrue();
-        // A heartbeat without a status leaves it as it is.
+        // A heartbeat without a status does not change the status.
         coordinator.post("/agents/draining/heartbeat", "{}");
         assertThat(agent("draining").get("status").asString()).isEqualTo("maintenance");
         assertThat(coordinator
@@ -244,7 +244,7 @@ class RegistryTest {
     }
 
     @Test
-    void whatAnAgentHoldsIsListed() {
+    void theAssignmentsOfAnAgentAreListed() {
         coordinator.register("holder", 3, "hold");
         List<String> ids = IntStream.range(0, 3)
                 .mapToObj(i -> coordinator.submit("{\"task_data\":{},\"timeout_seconds\":" + (600 - i)
@@ -303,7 +303,7 @@ class RegistryTest {
                 .isEqualTo("large-gpu");
     }
 
-    /** A notice is lost: the view finds out by the numbers of the notices, and the matcher gets the news. */
+    /** A notice is lost: the view detects the gap in the sequence numbers, and updates the matcher. */
     @Test
     void aViewThatMissedANoticeRepairsItself() {
         coordinator.register("missed", 1, "missed");
@@ -337,14 +337,14 @@ class RegistryTest {
         assertThat(topics()).contains(PREFIX + "assignments.departing");
         coordinator.send("DELETE", "/agents/departing", null);
         coordinator.register("staying", 2, "depart");
-        // Its work goes to the other first: until then the topic is needed.
+        // Its tasks are requeued first: until then, the topic is needed.
         coordinator.awaitRecords("assignments.staying", 1);
         await().atMost(LONG).until(() -> !topics().contains(PREFIX + "assignments.departing"));
         assertThat(agent("departing").get("status").asString()).isEqualTo("inactive");
         assertThat(redis.sismember("agents:known", "departing")).isFalse();
         assertThat(redis.zscore("agents:departed", "departing")).isNull();
         coordinator.report(held, "completed", null);
-        // And when it comes back, so does its topic.
+        // When the agent returns, its topic is re-created.
         coordinator.register("departing", 2, "depart-again");
         String again = coordinator.submit(requiring("depart-again"));
         assertThat(coordinator
@@ -358,7 +358,7 @@ class RegistryTest {
     }
 
     @Test
-    void aTopicWithUnsettledWorkIsNotRemoved() throws Exception {
+    void aTopicWithUnsettledTasksIsNotRemoved() throws Exception {
         coordinator.register("indebted", 2);
         redis.hset(
                 "agent:indebted:inflight",
@@ -367,7 +367,7 @@ class RegistryTest {
         coordinator.send("DELETE", "/agents/indebted", null);
         coordinator.register("debtless", 2);
         coordinator.send("DELETE", "/agents/debtless", null);
-        // Which left later, so that the other has been looked at by then.
+        // It departed later, so the other agent has been checked by then.
         await().atMost(LONG).until(() -> !topics().contains(PREFIX + "assignments.debtless"));
         assertThat(topics()).contains(PREFIX + "assignments.indebted");
         redis.del("agent:indebted:inflight");
@@ -383,7 +383,7 @@ class RegistryTest {
         Answer answer = coordinator.post("/agents/register", "{\"agent_id\":\"returning\",\"agent_type\":\"worker\"}");
         assertThat(answer.code()).isEqualTo(409);
         assertThat(answer.detail()).contains("try again in a second");
-        // Whoever was removing it has died.
+        // The coordinator that was removing it has crashed.
         redis.hset(
                 "agent:returning",
                 "topic",
@@ -392,9 +392,9 @@ class RegistryTest {
         assertThat(agent("returning").get("status").asString()).isEqualTo("active");
     }
 
-    /** Somebody has deleted it; nobody waits for it, and the task arrives. */
+    /** The topic was deleted externally: no other task waits for it, and the task still arrives. */
     @Test
-    void aTopicThatIsGoneIsMadeAgain() throws Exception {
+    void aDeletedTopicIsRecreated() throws Exception {
         coordinator.register("bereft", 1, "bereft");
         ADMIN.deleteTopics(List.of(PREFIX + "assignments.bereft")).all().get();
         String id = coordinator.submit(requiring("bereft"));
@@ -436,7 +436,7 @@ class RegistryTest {
     }
 
     @Test
-    void aStaleAgentLosesItsWorkAndComesBack() {
+    void aStaleAgentLosesItsTasksAndReturns() {
         try (RunningCoordinator watching = RunningCoordinator.start(
                 LocalStack.shared(),
                 "stale.",
@@ -484,9 +484,9 @@ class RegistryTest {
         }
     }
 
-    /** Read again after a crash, what an agent said before it said something else is no news. */
+    /** Heartbeats read again after a crash are ignored once the agent has sent newer ones. */
     @Test
-    void whatIsHeardAgainChangesNothing() throws Exception {
+    void repeatedHeartbeatsChangeNothing() throws Exception {
         Registry registry = registry();
         Instant then = Instant.now();
         Registration registration = Registration.of("heard", "worker", List.of(), 3);
@@ -506,7 +506,8 @@ class RegistryTest {
         assertThat(agent("heard").get("status").asString()).isEqualTo("active");
         assertThat(agent("heard").get("instance_id").asString()).isEqualTo("second");
         assertThat(redis.zscore("agents:gone", "heard")).isNull();
-        // What is asked for now counts, though the clock of whoever heard the agent last is ahead.
+        // A current request counts even if the clock of the coordinator that recorded the agent's last heartbeat is
+        // ahead.
         registry.recordHeartbeats(
                 new Heartbeat("heard", AgentStatus.BUSY, null, null, null, null), then.minusSeconds(9));
         assertThat(agent("heard").get("status").asString()).isEqualTo("busy");
@@ -516,7 +517,7 @@ class RegistryTest {
     }
 
     @Test
-    void silenceIsNothingWhereNobodyListens() {
+    void withoutAHeartbeatTimeoutNoAgentIsSilent() {
         Registry registry = new Registry(
                 new Redis(client, DATABASE),
                 catalog(),
@@ -529,9 +530,9 @@ class RegistryTest {
                 .contains("hermit");
     }
 
-    /** It was lost, and is back before what it held is given back: what it got since is its own. */
+    /** The agent was lost and has returned before its tasks were requeued: it keeps those it received since. */
     @Test
-    void anAgentThatIsBackKeepsWhatItGotSince() {
+    void aReturnedAgentKeepsTheTasksItReceivedSince() {
         coordinator.register("back", 2, "back");
         String id = coordinator.submit(requiring("back"));
         coordinator.awaitRecords("assignments.back", 1);
@@ -549,7 +550,7 @@ class RegistryTest {
                 .isEqualTo(id + ":2");
     }
 
-    /** The agent that fails at once is not the fastest. */
+    /** An agent that fails at once must not count as the fastest. */
     @Test
     void failingCountsAsSlow() {
         coordinator.register("flaky", 1, "flaky");
@@ -562,10 +563,10 @@ class RegistryTest {
     }
 
     @Test
-    void aHashThatSomebodyBrokeHidesNoOtherAgent() {
+    void aCorruptHashHidesNoOtherAgent() {
         coordinator.register("broken", 1);
         coordinator.register("whole", 1, "whole");
-        // Its registration also goes through Kafka, and read after the hash is set aside it would make the agent known
+        // Its registration is also published to Kafka; read after the hash is set aside, it would make the agent known
         // again.
         coordinator.publish(
                 "agents.heartbeat", "broken", "{\"agent_id\":\"broken\",\"load_metrics\":{\"cpu_usage\":0.2}}");
@@ -581,9 +582,9 @@ class RegistryTest {
         assertThat(redis.hget("spoilt:agent:broken", "capacity")).isEqualTo("lots");
     }
 
-    /** Heartbeats that came while nobody read them are read before anyone counts as silent. */
+    /** Heartbeats published while no coordinator ran are read before any agent counts as silent. */
     @Test
-    void nobodyIsStaleBeforeAllHasBeenHeard() {
+    void noAgentIsStaleBeforeAllHeartbeatsAreRead() {
         String heartbeat = "{\"agent_id\":\"patient\",\"load_metrics\":{\"cpu_usage\":0.2}}";
         try (RedisClient other = RedisClient.create(LocalStack.shared().redisUrl() + "/15")) {
             RedisCommands<String, String> store = other.connect().sync();
@@ -634,7 +635,7 @@ class RegistryTest {
                         Duration.ofDays(1)));
     }
 
-    private static void instanceSpeaks(String agentId, String instance) {
+    private static void heartbeatOfInstance(String agentId, String instance) {
         Answer answer = coordinator.post("/agents/" + agentId + "/heartbeat", "{\"instance_id\":\"" + instance + "\"}");
         assertThat(answer.code()).isEqualTo(200);
     }

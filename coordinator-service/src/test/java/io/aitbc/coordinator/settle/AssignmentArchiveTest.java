@@ -61,18 +61,18 @@ class AssignmentArchiveTest {
     }
 
     @Test
-    void whatWasSentWhenItWasAssignedOrLaterIsFound() {
+    void assignmentsSentAtOrAfterTheReservationAreFound() {
         assertThat(find("in-the-same-moment:1", "soon:1")).containsOnlyKeys("in-the-same-moment:1", "soon:1");
     }
 
     @Test
-    void whereClocksDifferByMinutesItIsFoundToo() {
+    void assignmentsAreFoundDespiteClockSkewOfMinutes() {
         assertThat(find("by-a-clock-that-is-behind:1", "soon:1"))
                 .containsOnlyKeys("by-a-clock-that-is-behind:1", "soon:1");
     }
 
     @Test
-    void whatIsNotThereIsMissing() {
+    void missingAssignmentsAreNotFound() {
         assertThat(find("long-ago:1", "soon:2", "never:1")).isEmpty();
         assertThat(findAt("made-up", "soon:1")).isEmpty();
     }

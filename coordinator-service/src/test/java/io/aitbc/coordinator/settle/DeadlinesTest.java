@@ -26,7 +26,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** Whose deadlines are looked at, and when. Two agents, of which one has tasks of a minute and more. */
+/** When agents are checked for overdue attempts. There are two agents, one of which has tasks of a minute and more. */
 class DeadlinesTest {
     private static final Instant NOW = Instant.parse("2026-01-01T00:00:00Z");
     private static final Duration RETENTION = Duration.ofHours(1);
@@ -67,9 +67,9 @@ class DeadlinesTest {
         assertThat(overdue(5)).containsExactly("short");
     }
 
-    /** As when what was published cannot be read back yet. */
+    /** As while the published assignment cannot be read back yet. */
     @Test
-    void whatIsOverdueAndStaysIsFoundAgain() {
+    void anAttemptThatStaysOverdueIsFoundAgain() {
         reserve("short", 5, NOW);
         assertThat(overdue(6)).containsExactly("short");
         assertThat(attempts.agentsDue(after(6))).containsExactly("a");
@@ -77,7 +77,7 @@ class DeadlinesTest {
     }
 
     @Test
-    void afterALookTheNextDeadlineCounts() {
+    void afterACheckTheNextDeadlineCounts() {
         reserve("short", 5, NOW);
         reserve("middle", 30, NOW);
         settle("short", TaskResult.Status.COMPLETED, after(1));
@@ -88,7 +88,7 @@ class DeadlinesTest {
     }
 
     @Test
-    void whatAnAgentIsGivenAfterALookCounts() {
+    void tasksReservedAfterACheckCount() {
         reserve("long", 90, NOW);
         assertThat(overdue(1)).isEmpty();
         reserve("short", 5, after(2));
@@ -96,9 +96,9 @@ class DeadlinesTest {
         assertThat(attempts.agentsDue(after(7))).containsExactly("a");
     }
 
-    /** Whoever looked may have died before it noted the next deadline. */
+    /** The coordinator that checked the agent may have crashed before it recorded the next deadline. */
     @Test
-    void anAgentIsLookedAtEachMinuteWhileItHoldsAnything() {
+    void anAgentWithTasksIsCheckedEveryMinute() {
         reserve("long", 90, NOW);
         assertThat(overdue(1)).isEmpty();
         assertThat(attempts.agentsDue(after(60.999))).isEmpty();
@@ -109,7 +109,7 @@ class DeadlinesTest {
     }
 
     @Test
-    void progressGivesATaskItsWholeTimeAgain() {
+    void progressRestartsTheTimeout() {
         reserve("short", 5, NOW);
         settle("short", TaskResult.Status.PROGRESS, after(4));
         assertThat(overdue(8.999)).isEmpty();
@@ -118,7 +118,7 @@ class DeadlinesTest {
     }
 
     @Test
-    void whatIsAnothersMeanwhileIsNotOverdueHere() {
+    void aTaskReassignedToAnotherAgentIsNotOverdue() {
         reserve("short", 5, NOW);
         redis.sync().hset(Keys.task("short"), "agent_id", "idle");
         assertThat(overdue(6)).isEmpty();
@@ -126,7 +126,7 @@ class DeadlinesTest {
     }
 
     @Test
-    void whatSomebodyHasSpoiltIsLookedAt() {
+    void corruptInflightEntriesAreOverdue() {
         for (String spoilt : List.of("{}", "no JSON", "{\"deadline\":5}")) {
             reserve("short", 5, NOW);
             redis.sync().hset(Keys.inflight("a"), "short", spoilt);
@@ -135,7 +135,7 @@ class DeadlinesTest {
     }
 
     @Test
-    void aSpoiltTaskDoesNotKeepTheOthers() {
+    void aCorruptTaskDoesNotHideTheOthers() {
         reserve("short", 5, NOW);
         for (String field : List.of("attempt", "agent_id", "assigned_at")) {
             reserve(field, 5, NOW);
@@ -143,15 +143,15 @@ class DeadlinesTest {
         }
         reserve("spoilt", 5, NOW);
         redis.sync().hset(Keys.task("spoilt"), "progress_at", "yesterday");
-        // What the agent holds tells of those whose own keys were set aside.
+        // The in-flight hash identifies the tasks whose own keys were set aside.
         assertThat(overdue(6)).containsExactlyInAnyOrder("short", "attempt", "agent_id", "assigned_at", "spoilt");
         assertThat(redis.sync().exists(Keys.task("attempt"), Keys.task("agent_id"), Keys.task("assigned_at")))
                 .isZero();
     }
 
-    /** What stands in the place of a deadline is not to keep the agent from being looked at for ever. */
+    /** An invalid deadline must not exclude the agent from checks forever. */
     @Test
-    void aStrangeDeadlineHasPassed() {
+    void anImpossibleDeadlineHasPassed() {
         for (String strange : List.of("1960-01-01T00:00:00Z", "-999999999-01-01T00:00:00Z")) {
             reserve("short", 5, NOW);
             redis.sync()
@@ -164,7 +164,7 @@ class DeadlinesTest {
         }
     }
 
-    /** The note was read, and the attempt failed, before the task was looked at. */
+    /** The in-flight entry was read, and the attempt failed, before the task hash was read. */
     @Test
     void aLaterAttemptOfTheSameAgentHasItsOwnDeadline() {
         reserve("short", 5, NOW);
@@ -182,7 +182,7 @@ class DeadlinesTest {
     }
 
     @Test
-    void ofManyThatAreOverdueSomeAreFoundAtOnce() {
+    void ofManyOverdueAttemptsSomeAreFoundAtOnce() {
         redis.sync().hset(Keys.agent("a"), "capacity", "1000");
         for (int i = 0; i < 501; i++) {
             reserve("short-" + i, 5, NOW);
@@ -191,7 +191,7 @@ class DeadlinesTest {
         assertThat(attempts.agentsDue(after(6))).containsExactly("a");
         assertThat(attempts.heldSince("a", after(6), Set.of())).hasSize(500);
 
-        // Those that are reported, while nobody reads the report, do not hide the rest.
+        // Attempts with unread results do not hide the rest.
         Set<String> reported = attempts.overdue("a", after(6), Set.of()).stream()
                 .map(Attempts.Held::assignmentId)
                 .collect(Collectors.toSet());
@@ -210,9 +210,9 @@ class DeadlinesTest {
         assertThat(attempts.agentsDue(after(5))).hasSize(1_201);
     }
 
-    /** An earlier version did not say when they are due. */
+    /** Earlier versions did not record when agents are due. */
     @Test
-    void atTheStartAllAgentsAreLookedAt() {
+    void allAgentsAreCheckedAtStartup() {
         reserve("short", 5, NOW);
         redis.sync().del(Keys.DEADLINES);
         attempts.markAllDue();

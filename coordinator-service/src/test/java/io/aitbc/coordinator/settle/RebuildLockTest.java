@@ -23,7 +23,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** What was read from Kafka for an index that was emptied once more since is not written: it may have ended. */
+/** Data read from Kafka for an index that has been emptied again since is not written: its tasks may have ended. */
 class RebuildLockTest {
     private static final Instant NOW = Instant.parse("2026-01-01T00:00:00Z");
     private static final Assignment HELD = Json.read("""
@@ -54,7 +54,7 @@ class RebuildLockTest {
     }
 
     @Test
-    void whatIsReadInOnesTurnIsRestored() {
+    void theLockOwnerRestoresAttempts() {
         assertThat(attempts.restore("mine", List.of(HELD), NOW)).isEqualTo(1);
         attempts.markIndexComplete("mine", NOW);
         assertThat(redis.sync().hkeys(Keys.inflight("a"))).containsExactly("t");
@@ -65,16 +65,16 @@ class RebuildLockTest {
     }
 
     @Test
-    void onlyAnAgentThatMayStillSpeakHasTimeToDoSo() {
+    void anAgentThatIsNotLostGetsTimeForAHeartbeat() {
         attempts.restore("mine", List.of(HELD), NOW);
         assertThat(redis.sync().zscore(Keys.HEARTBEATS, "a")).isEqualTo(NOW.toEpochMilli());
         assertThat(attempts.lostAgents()).isEmpty();
     }
 
-    /** Between the reading of heartbeats and of what agents hold. */
+    /** The agent was lost between the reads of heartbeats and of in-flight tasks. */
     @ParameterizedTest
     @ValueSource(strings = {"stale", "inactive", "error"})
-    void whatAnAgentHoldsThatIsLostAlreadyIsGivenBackAtOnce(String status) {
+    void tasksOfALostAgentAreOverdueAtOnce(String status) {
         redis.sync().hset(Keys.agent("a"), "status", status);
         attempts.restore("mine", List.of(HELD), NOW);
         assertThat(redis.sync().zscore(Keys.HEARTBEATS, "a")).isNull();
@@ -92,10 +92,10 @@ class RebuildLockTest {
         assertThat(redis.sync().keys("*")).isEmpty();
     }
 
-    /** The owner of its record may have made it visible again meanwhile. */
+    /** The owner of the record may have made the task visible again in the meantime. */
     @ParameterizedTest
     @CsvSource({"1, completed", "2, queued"})
-    void aCompletedTaskIsRecordedThoughItsRecordIsReadAgain(String attempt, String after) {
+    void aCompletedTaskIsRecordedEvenIfItsRecordIsReadAgain(String attempt, String after) {
         redis.sync().hset(Keys.task("t"), Map.of("status", "queued", "attempt", attempt));
         attempts.recordCompleted(
                 "mine", Map.of(HELD, TaskResult.of(HELD, TaskResult.Status.COMPLETED, null, null, null, null)), NOW);
@@ -103,7 +103,7 @@ class RebuildLockTest {
     }
 
     @Test
-    void anothersTurnIsNotEnded() {
+    void aLockOfAnotherCoordinatorIsNotReleased() {
         redis.sync().set(Keys.INDEX_REBUILDING, "another's");
         attempts.releaseLock("mine");
         assertThatThrownBy(() -> attempts.markIndexComplete("mine", NOW)).hasMessageContaining("SUPERSEDED");

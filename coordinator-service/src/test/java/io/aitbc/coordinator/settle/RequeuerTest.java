@@ -61,7 +61,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 import org.springframework.kafka.core.DefaultKafkaConsumerFactory;
 import org.springframework.kafka.core.DefaultKafkaProducerFactory;
 
-/** In which order a task is given back, and where its payload comes from. */
+/** The order of steps when a task is requeued, and the source of its payload. */
 class RequeuerTest {
     private static final Topics TOPICS = new Topics("giveback.");
     private static final String GROUP = "giveback.agent-coordinator";
@@ -139,7 +139,7 @@ class RequeuerTest {
     }
 
     @Test
-    void aTaskWhoseResultCameFirstGetsNoDeadLetter() throws Exception {
+    void aTaskWhoseResultArrivedFirstIsNotDeadLettered() throws Exception {
         Attempts.Held held = assign(1, true);
         complete(held);
 
@@ -150,12 +150,12 @@ class RequeuerTest {
     }
 
     @Test
-    void noResultCountsOnceTheDeadLetterIsOnItsWay() throws Exception {
+    void noResultCountsOnceTheAttemptIsFenced() throws Exception {
         Attempts.Held held = assign(1, true);
         assertThat(attempts.fence(held)).isTrue();
         assertThat(complete(held)).isEqualTo(Attempts.SettleOutcome.LATE);
 
-        // Whoever fenced it off has died; the deadline is found again, and the step repeated.
+        // The coordinator that fenced it has crashed; the deadline is found again, and the step is repeated.
         assertThat(attempts.overdue("a", assignedAt.plusSeconds(601), Set.of())).containsExactly(held);
         assertThat(requeue(held)).isTrue();
 
@@ -165,14 +165,14 @@ class RequeuerTest {
     }
 
     @Test
-    void aFailureThatIsReadAgainAfterACrashIsCarriedThrough() throws Exception {
+    void aFailureReadAgainAfterACrashIsHandled() throws Exception {
         Attempts.Held held = assign(1, true);
         assertThat(attempts.fence(held)).isTrue();
         assertThat(settle(held, TaskResult.Status.FAILED)).isEqualTo(Attempts.SettleOutcome.TO_REQUEUE);
     }
 
     @Test
-    void whereTheAgentsTopicIsGoneThePayloadComesFromTheQueue() throws Exception {
+    void withoutTheAgentsTopicThePayloadComesFromTheQueue() throws Exception {
         Attempts.Held held = assign(3, false);
         commitBehind(held.origin());
 
@@ -186,7 +186,7 @@ class RequeuerTest {
     }
 
     @Test
-    void whereItsRecordIsGoneTooTheTaskFailsAtOnce() throws Exception {
+    void withoutTheQueueRecordTheTaskFailsAtOnce() throws Exception {
         Attempts.Held held = assign(3, false);
         commitBehind(held.origin());
         admin.deleteRecords(Map.of(
@@ -201,7 +201,7 @@ class RequeuerTest {
     }
 
     @Test
-    void aRecordOfAReplacedTopicIsNoPayload() throws Exception {
+    void aRecordOfAReplacedTopicIsNotUsedAsPayload() throws Exception {
         Attempts.Held other = assign(3, false);
         commitBehind(other.origin());
         taskId = UUID.randomUUID().toString();
@@ -215,10 +215,10 @@ class RequeuerTest {
         assertThat(deadLetters()).containsExactly("payload_lost");
     }
 
-    /** After its agent's topic was read, and before or after it was asked whether the record is done. */
+    /** The assignment is published after the agent's topic was read, before or after the check whether its record is done. */
     @ParameterizedTest
     @ValueSource(booleans = {true, false})
-    void whatIsPublishedMeanwhileIsNotLost(boolean before) throws Exception {
+    void anAssignmentPublishedConcurrentlyIsNotLost(boolean before) throws Exception {
         Attempts.Held held = assign(3, false);
         Runnable publish = () -> {
             try {
@@ -264,9 +264,9 @@ class RequeuerTest {
         assertThat(field("status")).isEqualTo("queued");
     }
 
-    /** It is settled after the overdue attempts are read, and before the unread results are. */
+    /** The progress is settled after the overdue attempts were read, and before the unread results are. */
     @Test
-    void progressThatIsSettledDuringARoundKeepsItsAttempt() throws Exception {
+    void progressSettledDuringARoundKeepsItsAttempt() throws Exception {
         Attempts.Held healthy = assign(3, true);
         taskId = UUID.randomUUID().toString();
         redis.sync().hset(Keys.agent("b"), Map.of("status", "active", "capacity", "10"));
@@ -276,8 +276,7 @@ class RequeuerTest {
         CountDownLatch nextRound = new CountDownLatch(4);
         InstantSource hooked = () -> {
             nextRound.countDown();
-            // The first call is for all agents, the second for the first agent, and now the second agent's turn has
-            // come.
+            // The first call is for all agents, the second for the first agent, and this one for the second agent.
             if (nextRound.getCount() == 1) {
                 reportProgress(healthy, late);
             }
@@ -294,7 +293,7 @@ class RequeuerTest {
     }
 
     @Test
-    void whatRetentionHasDeletedOfTheResultsIsNotSearched() throws Exception {
+    void resultsDeletedByRetentionAreNotSearched() throws Exception {
         TopicPartition results = new TopicPartition(TOPICS.results(), 0);
         long end = producer.send(new ProducerRecord<>(TOPICS.results(), "old", new byte[0]))
                         .get()
@@ -308,7 +307,7 @@ class RequeuerTest {
 
     /** Anyone may write results. */
     @Test
-    void onlyItsOwnAgentReportsAnAttempt() throws Exception {
+    void onlyTheAgentOfAnAttemptReportsIt() throws Exception {
         String id = Assignment.id(taskId, 1);
         Map<TopicPartition, Long> from = UnreadResults.unsettledFrom(admin, TOPICS);
         try (UnreadResults unread = new UnreadResults(clients, admin, TOPICS)) {
@@ -339,9 +338,9 @@ class RequeuerTest {
         }
     }
 
-    /** Whoever has the record will publish it. */
+    /** The owner of the record will publish it. */
     @Test
-    void whatIsNotPublishedYetStaysWithItsAgent() throws Exception {
+    void anUnpublishedAttemptStaysWithItsAgent() throws Exception {
         Attempts.Held held = assign(3, false);
 
         assertThat(requeue(held)).isFalse();
@@ -350,7 +349,7 @@ class RequeuerTest {
         assertThat(queued()).hasSize(1);
     }
 
-    /** Appends a task to its queue, grants it to the agent, and publishes the assignment, or leaves that out. */
+    /** Appends a task to its queue, reserves it for the agent, and optionally publishes the assignment. */
     private Attempts.Held assign(int maxAttempts, boolean published) throws Exception {
         Attempts.Held held = assign(maxAttempts, "a");
         if (published) {
@@ -416,7 +415,7 @@ class RequeuerTest {
         return new TaskResult(null, held.taskId(), held.attempt(), held.agentId(), status, null, null, null, null);
     }
 
-    /** As a lane does once Kafka has acknowledged the assignment. */
+    /** Commits as a lane does once Kafka has acknowledged the assignment. */
     private static void commitBehind(Position origin) throws Exception {
         admin.alterConsumerGroupOffsets(GROUP, Map.of(partition(), new OffsetAndMetadata(origin.offset() + 1)))
                 .all()
@@ -431,7 +430,7 @@ class RequeuerTest {
         return redis.sync().hget(Keys.task(taskId), name);
     }
 
-    /** The reasons of the dead letters of this test's task. */
+    /** Returns the reasons of the dead letters of this test's task. */
     private List<String> deadLetters() {
         List<String> reasons = new ArrayList<>();
         try (TopicHistory history = new TopicHistory(clients)) {
@@ -446,7 +445,7 @@ class RequeuerTest {
         return reasons;
     }
 
-    /** The records of this test's task in its queue. */
+    /** Returns the records of this test's task in its queue. */
     private List<Task> queued() {
         List<Task> tasks = new ArrayList<>();
         try (TopicHistory history = new TopicHistory(clients)) {

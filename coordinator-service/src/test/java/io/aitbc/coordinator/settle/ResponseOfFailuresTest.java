@@ -16,7 +16,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** However often an agent fails, it stays something that can be counted, and one that works well again is soon as fast as before. */
+/** The response time of a failing agent stays finite, and recovers soon once the agent works well again. */
 class ResponseOfFailuresTest {
     private static final Instant START = Instant.parse("2026-01-01T00:00:00Z");
 
@@ -48,7 +48,7 @@ class ResponseOfFailuresTest {
     }
 
     @Test
-    void failuresWithoutEndCountAsAMinute() {
+    void endlessFailuresCountAsAMinuteAtMost() {
         for (int i = 0; i < 1_000; i++) {
             fail(START.plusSeconds(i));
         }
@@ -63,7 +63,7 @@ class ResponseOfFailuresTest {
     }
 
     @Test
-    void whatAnEarlierVersionLetGrowIsANumberAgain() {
+    void anInfiniteValueOfAnEarlierVersionBecomesFiniteAgain() {
         redis.sync().hset(Keys.agent("a"), Map.of("response_ms", "inf", "results_at", "" + START.toEpochMilli()));
         fail(START);
         assertThat(responseMs()).isEqualTo(Duration.ofDays(3).toMillis());

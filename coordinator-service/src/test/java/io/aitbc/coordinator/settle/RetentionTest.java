@@ -17,7 +17,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** How long it is known of tasks that they have ended. */
+/** Retention of ended tasks. */
 class RetentionTest {
     private static final Duration HOUR = Duration.ofHours(1);
 
@@ -40,7 +40,7 @@ class RetentionTest {
     }
 
     @Test
-    void completedTasksAreForgottenAfterTheirTime() {
+    void completedTasksAreDeletedAfterTheirRetention() {
         complete("one", "two");
         complete("three");
         assertThat(kept(HOUR).deleteExpired()).isFalse();
@@ -51,7 +51,7 @@ class RetentionTest {
     }
 
     @Test
-    void eachBatchHasItsOwnTime() {
+    void eachBatchHasItsOwnRetention() {
         complete("one");
         long aDayAgo = Instant.now().minus(Duration.ofDays(1)).getEpochSecond();
         redis.sync().lpush(Keys.COMPLETED, aDayAgo + " two");
@@ -62,7 +62,7 @@ class RetentionTest {
         assertThat(kept(HOUR).deleteExpired()).isFalse();
     }
 
-    /** One coordinator whose clock is wrong would have all others forget everything, or nothing. */
+    /** Otherwise, one coordinator with a wrong clock would make all others delete everything, or nothing. */
     @Test
     void theClocksOfCoordinatorsDoNotMatter() {
         for (String wrong : List.of("2000-01-01T00:00:00Z", "2100-01-01T00:00:00Z")) {
@@ -73,15 +73,15 @@ class RetentionTest {
     }
 
     @Test
-    void thoseThatEndOtherwiseExpire() {
+    void otherEndedTasksExpire() {
         kept(HOUR).release(new Attempts.Held("one", 3, "a", Instant.now(), null), 0, "\"in vain\"", Instant.now());
         assertThat(redis.sync().ttl(Keys.task("one"))).isBetween(1L, HOUR.toSeconds());
         assertThat(kept(Duration.ZERO).deleteExpired()).isFalse();
     }
 
-    /** Somebody has deleted what was known of it, or put something else in its place, and it came again. */
+    /** The key was deleted or overwritten by hand, and the task may have been submitted again. */
     @Test
-    void whatIsNotCompletedStays() {
+    void tasksThatAreNotCompletedStay() {
         complete("one", "two", "three", "four");
         redis.sync().hset(Keys.task("one"), "status", "assigned");
         redis.sync().del(Keys.task("two"));
@@ -91,7 +91,7 @@ class RetentionTest {
     }
 
     @Test
-    void manyAreForgottenLittleByLittle() {
+    void manyTasksAreDeletedGradually() {
         complete(ids("first", 1_500));
         redis.sync().del(redis.sync().keys("task:*").toArray(String[]::new));
         complete(ids("second", 1_500));
@@ -102,7 +102,7 @@ class RetentionTest {
     }
 
     @Test
-    void whatSomebodyHasSpoiltHoldsNothingUp() {
+    void aCorruptEntryDelaysNothing() {
         redis.sync().rpush(Keys.COMPLETED, "spoilt");
         complete("one");
         assertThat(kept(Duration.ZERO).deleteExpired()).isTrue();
@@ -125,7 +125,7 @@ class RetentionTest {
         settle(Instant.now(), taskIds);
     }
 
-    /** Nothing is known of the tasks themselves but that an agent holds them; that makes no difference. */
+    /** The tasks have only an in-flight entry and no hash of their own, which makes no difference. */
     private void settle(Instant at, String... taskIds) {
         for (String id : taskIds) {
             redis.sync()

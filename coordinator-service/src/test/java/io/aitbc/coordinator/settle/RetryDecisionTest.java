@@ -45,7 +45,7 @@ class RetryDecisionTest {
                     REJECTED,   99,     100, 100,          100
                     REJECTED,   100,    100, -,            -
                     """)
-    void anAttemptThatEndedInVainIsFollowedByAnotherUntilTheLast(
+    void aFailedAttemptIsRetriedUntilTheLast(
             FailureReason failureReason, int attempt, int of, @Nullable Integer next, @Nullable Integer nextOf) {
         Optional<Task> again = Optional.ofNullable(
                 after(attempt(attempt, of), failureReason, new Random(1)).retry());
@@ -60,12 +60,12 @@ class RetryDecisionTest {
         "FAILED, 2, 1500, 2500",
         "FAILED, 5, 12000, 20000",
         "OVERDUE, 3, 3000, 5000",
-        "AGENT_LOST, 1, 750, 1250", // an agent that crashes at each start burns attempts no faster than one that fails
+        "AGENT_LOST, 1, 750, 1250", // an agent in a crash loop uses up attempts no faster than one that fails
         "AGENT_LOST, 3, 3000, 5000",
-        "FAILED, 9, 180000, 300000", // never longer than the longest, jitter included
+        "FAILED, 9, 180000, 300000", // capped at the maximum, including jitter
         "FAILED, 90, 180000, 300000",
         "REJECTED, 1, 750, 1250",
-        "REJECTED, 50, 750, 1250" // a rejection is no failure: it does not make the next wait longer
+        "REJECTED, 50, 750, 1250" // a rejection is not a failure: the backoff does not grow
     })
     void theWaitDoublesWithinBounds(FailureReason failureReason, int attempt, long leastMs, long mostMs) {
         Assignment ended = attempt(attempt, 100);

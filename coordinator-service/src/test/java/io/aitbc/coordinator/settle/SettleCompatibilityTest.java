@@ -42,7 +42,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
-/** What coordinators of different versions know of tasks: their hashes in Redis, what agents hold, and the notices of both. */
+/** Task state shared by coordinators of different versions: task hashes in Redis, in-flight hashes, and notices of both. */
 class SettleCompatibilityTest {
     private static final Instant NOW = Instant.parse("2026-11-01T12:00:00Z");
     private static final Script CANCEL = Script.load(Reservations.class, "cancel");
@@ -92,7 +92,7 @@ class SettleCompatibilityTest {
 
     @ParameterizedTest
     @MethodSource("versions")
-    void attemptsGoOnFromWhereTheyWereLeft(Samples version) {
+    void attemptsOfAnotherVersionContinue(Samples version) {
         for (String assigned : List.of("assigned", "in progress", "restored")) {
             put(version, assigned);
             Attempts.Held held = new Attempts.Held("task-1", 1, "agent-1", NOW, null);
@@ -124,7 +124,7 @@ class SettleCompatibilityTest {
 
     @ParameterizedTest
     @MethodSource("versions")
-    void waitingTasksGoOnFromWhereTheyWereLeft(Samples version) {
+    void waitingTasksOfAnotherVersionContinue(Samples version) {
         Map.of("queued", 1, "given back", 2, "redriven", 2).forEach((queued, attempt) -> {
             put(version, queued);
             assertThat(reserve("task-1", attempt, "agent-2").ruling())
@@ -158,7 +158,7 @@ class SettleCompatibilityTest {
         }
     }
 
-    /** Lets today's code do all that it does to a task. */
+    /** Runs all operations of the current version on a task. */
     private void write(ObjectNode hashes, ObjectNode notices) {
         WaitingTask waiting = ATask.named("task-1")
                 .priority(Priority.HIGH)
@@ -261,7 +261,7 @@ class SettleCompatibilityTest {
         return new WaitingTask(task, new Position(Priority.HIGH, 0, 1), 1, NOW, 100);
     }
 
-    /** Leaves two agents that hold nothing. */
+    /** Resets Redis to two idle agents. */
     private void empty() {
         redis.sync().flushall();
         redis.sync().set(Keys.INDEX_COMPLETE, NOW.toString());
@@ -270,7 +270,7 @@ class SettleCompatibilityTest {
         }
     }
 
-    /** Leaves the task as a version left it, with what no version knows. */
+    /** Writes the task as the given version does, plus a field unknown to all versions. */
     private void put(Samples version, String name) {
         empty();
         JsonNode tasks = version.read("tasks");

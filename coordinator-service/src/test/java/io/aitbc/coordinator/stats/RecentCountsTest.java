@@ -14,7 +14,7 @@ class RecentCountsTest {
     private Instant now = START;
 
     @Test
-    void whatCameBeforeTheWindowIsForgotten() {
+    void countsBeforeTheWindowAreForgotten() {
         assertThat(growth(1_000)).isZero();
         after(Duration.ofMinutes(1));
         assertThat(growth(1_010)).isEqualTo(10);
@@ -29,7 +29,7 @@ class RecentCountsTest {
     }
 
     @Test
-    void askedOftenTheWindowIsTheSame() {
+    void frequentQueriesDoNotChangeTheWindow() {
         growth(0);
         for (int i = 1; i <= 600; i++) {
             after(Duration.ofSeconds(1));
@@ -38,7 +38,7 @@ class RecentCountsTest {
     }
 
     @Test
-    void countersThatBeginAgainAndAClockThatIsSetBackStartAnother() {
+    void aCounterResetOrAClockSetBackStartsANewWindow() {
         growth(1_000);
         after(Duration.ofSeconds(10));
         assertThat(growth(3)).isZero();

@@ -31,7 +31,7 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import tools.jackson.databind.JsonNode;
 
-/** The spans a collector receives, and the headers passed on without one. */
+/** Spans received by a collector, and trace headers passed on without one. */
 class TracesTest {
     private static final String CALLERS = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     private static final Instant STARTED = Instant.parse("2026-01-01T00:00:01Z");
@@ -97,7 +97,7 @@ class TracesTest {
     }
 
     @Test
-    void withoutACollectorTheHeaderGoesOnAsItCame() {
+    void withoutACollectorTheHeaderIsPassedOnUnchanged() {
         try (RunningCoordinator coordinator = RunningCoordinator.start(LocalStack.shared(), "untraced.", 8)) {
             coordinator.register("untraced-agent", 1, "untraced");
             submit(coordinator, "untraced-1");
@@ -110,7 +110,7 @@ class TracesTest {
     }
 
     @Test
-    void whatIsNoTraceIsNotPassedOn() {
+    void anInvalidTraceHeaderIsNotPassedOn() {
         assertThat(TraceHeader.checked(CALLERS)).isEqualTo(CALLERS);
         assertThat(List.of(
                         "",
@@ -133,7 +133,7 @@ class TracesTest {
         return answer.body().get("task_id").asString();
     }
 
-    /** Answers like an agent that passes the trace header on. */
+    /** Publishes a result like an agent that propagates the trace header. */
     private static void answer(RunningCoordinator coordinator, ConsumerRecord<String, String> record, String status) {
         JsonNode assignment = Json.MAPPER.readTree(record.value());
         String result = Json.object()
