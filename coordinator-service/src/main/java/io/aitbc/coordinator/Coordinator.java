@@ -16,9 +16,8 @@ import io.aitbc.coordinator.registry.AgentView;
 import io.aitbc.coordinator.registry.HeartbeatLoop;
 import io.aitbc.coordinator.registry.TopicRemover;
 import io.aitbc.coordinator.settle.Settlement;
+import java.time.Duration;
 import java.util.List;
-import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import org.apache.kafka.common.utils.Utils;
 import org.slf4j.Logger;
@@ -34,13 +33,12 @@ import org.springframework.stereotype.Component;
 @Component
 public final class Coordinator implements SmartLifecycle {
     private static final Logger log = LoggerFactory.getLogger(Coordinator.class);
-    private static final long RETRY_INTERVAL_SECONDS = 5;
+    private static final Duration RETRY_INTERVAL = Duration.ofSeconds(5);
 
     private final SharedTopics topics;
     private final Redis redis;
     private final List<BackgroundService> services;
     private final AssignmentPublisher assignments;
-    private final CountDownLatch closing = new CountDownLatch(1);
     private final MonitoredThread starter = new MonitoredThread("starter", this::startServices);
     private final ConsecutiveFailures waiting = new ConsecutiveFailures(log);
     private volatile boolean running;
@@ -99,8 +97,7 @@ public final class Coordinator implements SmartLifecycle {
     @Override
     public void stop() {
         running = false;
-        closing.countDown();
-        starter.awaitTermination();
+        starter.close();
         closeAll(services.subList(0, started));
         Utils.closeQuietly(assignments, "assignments");
     }
@@ -129,7 +126,7 @@ public final class Coordinator implements SmartLifecycle {
             if (retryUntilSuccess("Kafka", topics::create)
                     && retryUntilSuccess("Redis", () -> redis.sync().ping())) {
                 for (BackgroundService part : services) {
-                    if (closing.getCount() == 0) {
+                    if (starter.isClosing()) {
                         return;
                     }
                     // Count before starting: a part that is still starting must be closed too.
@@ -149,7 +146,7 @@ public final class Coordinator implements SmartLifecycle {
 
     /** Retries every few seconds until it succeeds. False if the coordinator is closing. */
     private boolean retryUntilSuccess(String what, Attempt attempt) throws InterruptedException {
-        while (closing.getCount() > 0) {
+        while (!starter.isClosing()) {
             try {
                 attempt.run();
                 waiting.reset();
@@ -160,7 +157,7 @@ public final class Coordinator implements SmartLifecycle {
                                 "Waiting for {}: {}",
                                 what,
                                 NestedExceptionUtils.getMostSpecificCause(e).getMessage());
-                closing.await(RETRY_INTERVAL_SECONDS, TimeUnit.SECONDS);
+                starter.pause(RETRY_INTERVAL);
             }
         }
         return false;

@@ -2,13 +2,14 @@ package io.aitbc.coordinator.background;
 
 import java.time.Duration;
 import java.util.List;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * A thread that is meant to run as long as the coordinator, and reports its health. Its body reports each failure that it survives. If an
+ * A thread that is meant to run until it is closed, and reports its health. Its body reports each failure that it survives. If an
  * exception escapes the body, the thread ends, and that is reported permanently.
  */
 public final class MonitoredThread {
@@ -20,7 +21,7 @@ public final class MonitoredThread {
     private final Thread thread;
     private final ActivityMonitor monitor;
     private volatile boolean started;
-    private volatile boolean ending;
+    private final CountDownLatch closing = new CountDownLatch(1);
     private volatile @Nullable Throwable terminationCause;
 
     public MonitoredThread(String name, Runnable body) {
@@ -36,7 +37,7 @@ public final class MonitoredThread {
                         body.run();
                     } catch (Throwable e) {
                         terminationCause = e;
-                        if (!ending) {
+                        if (!isClosing()) {
                             log.atError()
                                     .addKeyValue("thread", name)
                                     .setCause(e)
@@ -65,9 +66,33 @@ public final class MonitoredThread {
         return monitor;
     }
 
-    /** Waits a few seconds for the thread to end, after it has been asked to. */
-    public void awaitTermination() {
-        ending = true;
+    /** Whether the thread was asked to end. Its body polls this. */
+    public boolean isClosing() {
+        return closing.getCount() == 0;
+    }
+
+    /**
+     * Pauses the body, for at most this long.
+     *
+     * @return whether it is to go on; false, at once, when it is asked to end
+     */
+    public boolean pause(Duration duration) throws InterruptedException {
+        return !closing.await(duration.toNanos(), TimeUnit.NANOSECONDS);
+    }
+
+    /** Asks the thread to end, and waits a few seconds for that. */
+    public void close() {
+        close(() -> {});
+    }
+
+    /**
+     * Like {@link #close()}, for a body that blocks elsewhere than in {@link #pause}.
+     *
+     * @param wakeUp ends the call that it may be blocked in
+     */
+    public void close(Runnable wakeUp) {
+        closing.countDown();
+        wakeUp.run();
         try {
             thread.join(TimeUnit.SECONDS.toMillis(TERMINATION_TIMEOUT_SECONDS));
         } catch (InterruptedException e) {
@@ -75,16 +100,14 @@ public final class MonitoredThread {
         }
     }
 
-    /** Interrupts a thread that may be blocked, then waits as {@link #awaitTermination} does. */
+    /** Interrupts whatever call the body is blocked in. */
     public void interrupt() {
-        ending = true;
         thread.interrupt();
-        awaitTermination();
     }
 
     /** Problems, one sentence each: it ended without being asked to, has been failing for a while, or is stuck. */
     public List<String> problems() {
-        if (!started || ending) {
+        if (!started || isClosing()) {
             return List.of();
         }
         return thread.isAlive()

@@ -2,8 +2,6 @@ package io.aitbc.coordinator.background;
 
 import java.time.Duration;
 import java.util.List;
-import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -25,7 +23,6 @@ public final class PeriodicJob implements AutoCloseable {
     private final Duration pause;
     private final Action action;
     private final Runnable last;
-    private final CountDownLatch closing = new CountDownLatch(1);
     private final MonitoredThread thread;
     private final ConsecutiveFailures failures = new ConsecutiveFailures(log);
 
@@ -48,8 +45,7 @@ public final class PeriodicJob implements AutoCloseable {
     /** Returns once the thread has ended, or after a few seconds. */
     @Override
     public void close() {
-        closing.countDown();
-        thread.awaitTermination();
+        thread.close();
     }
 
     /**
@@ -63,7 +59,7 @@ public final class PeriodicJob implements AutoCloseable {
         try {
             do {
                 runOnce();
-            } while (!closing.await(pause.toMillis(), TimeUnit.MILLISECONDS));
+            } while (thread.pause(pause));
             last.run();
         } catch (InterruptedException e) {
             log.debug("Interrupted");

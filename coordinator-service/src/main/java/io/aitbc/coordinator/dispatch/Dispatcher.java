@@ -15,8 +15,6 @@ import java.time.Instant;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
-import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
 import org.apache.kafka.clients.consumer.ConsumerRecords;
@@ -57,7 +55,6 @@ public final class Dispatcher implements BackgroundService {
 
     private final MonitoredThread thread = new MonitoredThread("dispatcher", this::run);
     private final ConsecutiveFailures failures = new ConsecutiveFailures(log);
-    private final CountDownLatch closing = new CountDownLatch(1);
 
     private volatile boolean working;
     private volatile LaneStats stats = new LaneStats(Instant.EPOCH, 0, 0, null, Map.of(), Map.of(), Map.of(), Map.of());
@@ -121,9 +118,7 @@ public final class Dispatcher implements BackgroundService {
 
     @Override
     public void close() {
-        closing.countDown();
-        consumer.wakeUp();
-        thread.awaitTermination();
+        thread.close(consumer::wakeUp);
     }
 
     /** Whether tasks are being dispatched; false during startup and restarts. */
@@ -133,16 +128,12 @@ public final class Dispatcher implements BackgroundService {
 
     private void run() {
         try {
-            while (!isClosing()) {
+            while (!thread.isClosing()) {
                 dispatch();
             }
         } catch (InterruptException | InterruptedException e) {
             log.debug("Interrupted");
         }
-    }
-
-    private boolean isClosing() {
-        return closing.getCount() == 0;
     }
 
     /** Runs rounds until closed, until the topics change, or until an unexpected error. */
@@ -151,7 +142,7 @@ public final class Dispatcher implements BackgroundService {
             if (!consumer.open(partitions)) {
                 thread.monitor().idle();
                 mailbox.runAll();
-                closing.await(TOPIC_CHECK_INTERVAL.toMillis(), TimeUnit.MILLISECONDS);
+                thread.pause(TOPIC_CHECK_INTERVAL);
                 return;
             }
             try (consumer) {
@@ -170,7 +161,7 @@ public final class Dispatcher implements BackgroundService {
                     .addKeyValue("pause_ms", RESTART_DELAY.toMillis())
                     .setCause(e)
                     .log("Dispatcher restarts after an unexpected error");
-            closing.await(RESTART_DELAY.toMillis(), TimeUnit.MILLISECONDS);
+            thread.pause(RESTART_DELAY);
         } finally {
             working = false;
             lane.lostAll();
@@ -180,7 +171,7 @@ public final class Dispatcher implements BackgroundService {
 
     private void runRounds() {
         long failureResetAt = System.nanoTime() + FAILURE_RESET_DELAY.toNanos();
-        while (!isClosing() && !(topicCheckLimiter.tryAcquire() && consumer.haveTopicsChanged())) {
+        while (!thread.isClosing() && !(topicCheckLimiter.tryAcquire() && consumer.haveTopicsChanged())) {
             runRound();
             working = true;
             if (System.nanoTime() - failureResetAt >= 0) {

@@ -9,8 +9,6 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.TimeUnit;
 import java.util.function.BiConsumer;
 import java.util.function.Supplier;
 import java.util.stream.Collectors;
@@ -52,8 +50,8 @@ public final class ConsumerLoop implements AutoCloseable {
     private static final Duration POLL = Duration.ofMillis(200);
     private static final Duration REQUEST_TIMEOUT = Duration.ofSeconds(3);
     private static final Duration COMMIT_TIMEOUT = Duration.ofSeconds(10);
-    private static final long INITIAL_BACKOFF_MS = 100;
-    private static final long MAX_BACKOFF_MS = 2_000;
+    private static final Duration INITIAL_BACKOFF = Duration.ofMillis(100);
+    private static final Duration MAX_BACKOFF = Duration.ofSeconds(2);
 
     private final String name;
     private final Source source;
@@ -61,12 +59,11 @@ public final class ConsumerLoop implements AutoCloseable {
     private final boolean commits;
     private final Runnable last;
     private final MonitoredThread thread;
-    private final CountDownLatch closing = new CountDownLatch(1);
     private final ConsecutiveFailures failures = new ConsecutiveFailures(log);
     /** Newly assigned partitions whose commits have not been checked yet; they stay paused until then. */
     private final Set<TopicPartition> gained = new HashSet<>();
 
-    private long backoffMs = INITIAL_BACKOFF_MS;
+    private Duration backoff = INITIAL_BACKOFF;
 
     /** @param last run by the loop's thread when it ends; closes resources that only that thread may use */
     public ConsumerLoop(String name, Source source, Handler handler, boolean commits, Runnable last) {
@@ -84,8 +81,7 @@ public final class ConsumerLoop implements AutoCloseable {
 
     @Override
     public void close() {
-        closing.countDown();
-        thread.awaitTermination();
+        thread.close();
     }
 
     /** Current problems of its thread, one sentence each. */
@@ -95,7 +91,7 @@ public final class ConsumerLoop implements AutoCloseable {
 
     private void run() {
         try {
-            while (!isClosing()) {
+            while (!thread.isClosing()) {
                 read();
             }
         } catch (InterruptException | InterruptedException e) {
@@ -110,13 +106,13 @@ public final class ConsumerLoop implements AutoCloseable {
         Uuid topicId = source.topicId.get();
         if (topicId == null) {
             thread.monitor().idle();
-            closing.await(POLL.toMillis(), TimeUnit.MILLISECONDS);
+            thread.pause(POLL);
             return;
         }
         gained.clear();
         try (Consumer<byte[], byte[]> consumer = source.newConsumer.get()) {
             source.begin.accept(consumer, new RebalanceListener(consumer));
-            while (!isClosing() && topicId.equals(source.topicId.get())) {
+            while (!thread.isClosing() && topicId.equals(source.topicId.get())) {
                 readOnce(consumer, topicId);
             }
         } catch (InterruptException e) {
@@ -136,7 +132,7 @@ public final class ConsumerLoop implements AutoCloseable {
             if (commits && !records.nextOffsets().isEmpty()) {
                 consumer.commitSync(after(records, topicId), COMMIT_TIMEOUT);
             }
-            backoffMs = INITIAL_BACKOFF_MS;
+            backoff = INITIAL_BACKOFF;
             failures.reset();
             thread.monitor().succeeded();
         } catch (InterruptException e) {
@@ -151,15 +147,11 @@ public final class ConsumerLoop implements AutoCloseable {
         thread.monitor().failed(failure);
         failures.onFailure()
                 .addKeyValue("loop", name)
-                .addKeyValue("pause_ms", backoffMs)
+                .addKeyValue("pause_ms", backoff.toMillis())
                 .setCause(log.isDebugEnabled() ? failure : null)
                 .log("{}: {}", next, failure.toString());
-        closing.await(backoffMs, TimeUnit.MILLISECONDS);
-        backoffMs = Math.min(MAX_BACKOFF_MS, backoffMs * 2);
-    }
-
-    private boolean isClosing() {
-        return closing.getCount() == 0;
+        thread.pause(backoff);
+        backoff = backoff.multipliedBy(2).compareTo(MAX_BACKOFF) > 0 ? MAX_BACKOFF : backoff.multipliedBy(2);
     }
 
     private void position(Consumer<byte[], byte[]> consumer, Uuid topicId) {

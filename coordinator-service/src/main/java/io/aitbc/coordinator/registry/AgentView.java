@@ -81,7 +81,6 @@ public final class AgentView implements BackgroundService {
     /** The active agents; written only by the view's thread. */
     private final Map<String, Agent> agents = new ConcurrentHashMap<>();
 
-    private volatile boolean closing;
     private volatile boolean resubscribed;
     private @Nullable StatefulRedisPubSubConnection<String, String> subscription;
     /** The number of the last notice applied to the view. */
@@ -109,8 +108,7 @@ public final class AgentView implements BackgroundService {
 
     @Override
     public void close() {
-        closing = true;
-        thread.interrupt();
+        thread.close(thread::interrupt);
     }
 
     @Override
@@ -125,7 +123,7 @@ public final class AgentView implements BackgroundService {
 
     private void run() {
         long nextCheck = System.nanoTime();
-        while (!closing) {
+        while (!thread.isClosing()) {
             try {
                 if (System.nanoTime() - nextCheck >= 0) {
                     nextCheck = System.nanoTime() + CHECK_INTERVAL.toNanos();
@@ -150,7 +148,7 @@ public final class AgentView implements BackgroundService {
             } catch (InterruptedException e) {
                 break;
             } catch (RuntimeException | Error e) {
-                if (!closing) {
+                if (!thread.isClosing()) {
                     thread.monitor().failed(e);
                     failures.onFailure().log("Agent view is stale, Redis unavailable: {}", e.toString());
                 }

@@ -37,10 +37,33 @@ class MonitoredThreadTest {
         });
         thread.start();
 
-        thread.interrupt();
+        thread.close(thread::interrupt);
 
         assertThat(thread.isAlive()).isFalse();
         assertThat(thread.problems()).isEmpty();
+    }
+
+    @Test
+    void aPauseEndsWhenTheThreadIsClosed() {
+        AtomicInteger pauses = new AtomicInteger();
+        MonitoredThread[] thread = new MonitoredThread[1];
+        thread[0] = new MonitoredThread("pausing", () -> {
+            try {
+                while (thread[0].pause(pauses.getAndIncrement() == 0 ? Duration.ZERO : Duration.ofHours(1))) {
+                    assertThat(thread[0].isClosing()).isFalse();
+                }
+            } catch (InterruptedException e) {
+                throw new IllegalStateException(e);
+            }
+        });
+        thread[0].start();
+        await().atMost(LONGEST).until(() -> pauses.get() == 2);
+
+        thread[0].close();
+
+        assertThat(thread[0].isAlive()).isFalse();
+        assertThat(thread[0].isClosing()).isTrue();
+        assertThat(thread[0].problems()).isEmpty();
     }
 
     @Test
