@@ -20,9 +20,6 @@ import io.aitbc.contracts.Location;
 import io.aitbc.contracts.Requirements;
 import io.aitbc.contracts.Task;
 import io.aitbc.coordinator.agent.AnAgent;
-import java.io.IOException;
-import java.io.InputStream;
-import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
@@ -266,15 +263,6 @@ class StrategiesTest {
                     }
                 }
             }
-        }
-    }
-
-    @ParameterizedTest
-    @EnumSource
-    void theDashboardOffersEach(LoadBalancingStrategy strategy) throws IOException {
-        try (InputStream script = StrategiesTest.class.getResourceAsStream("/static/dashboard/cluster.js")) {
-            assertThat(new String(script.readAllBytes(), StandardCharsets.UTF_8))
-                    .contains('"' + strategy.wireName() + '"');
         }
     }
 

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import com.deque.html.axecore.results.Rule;
 import com.deque.html.axecore.selenium.AxeBuilder;
 import io.aitbc.coordinator.RunningCoordinator;
+import io.aitbc.coordinator.balance.LoadBalancingStrategy;
 import io.aitbc.localstack.LocalStack;
 import java.io.IOException;
 import java.net.ServerSocket;
@@ -208,7 +209,13 @@ class DashboardTest {
     void theStrategyIsSwitched() {
         open("/cluster");
         awaitText(By.tagName("dl"), "least connections");
-        new Select(browser.findElement(By.id("strategy"))).selectByValue("random");
+        Select strategies = new Select(browser.findElement(By.id("strategy")));
+        assertThat(strategies.getOptions())
+                .extracting(option -> option.getDomProperty("value"))
+                .containsExactlyElementsOf(Stream.of(LoadBalancingStrategy.values())
+                        .map(LoadBalancingStrategy::wireName)
+                        .toList());
+        strategies.selectByValue("random");
         button(browser.findElement(By.id("main")), "Apply").click();
         awaitText(By.id("notice"), "Load-balancing strategy is now random.");
         awaitText(By.tagName("dl"), "random");
