@@ -674,10 +674,25 @@ final class SimulatedCluster {
                         .ifPresentOrElse(task -> requeue(task, state.agentId, false), () -> {
                             // Without zombies, lanes have to detect this themselves.
                             if (zombies) {
-                                coordinators.forEach(coordinator -> coordinator.lane.unpublished(Set.of(taskId)));
+                                recoverUnpublished(taskId, state);
                             }
                         });
             }
+        }
+    }
+
+    /**
+     * Recovers an attempt that its agent never received. Its record's owner publishes it, unless the record is done: a paused coordinator
+     * was granted the attempt after the owner had verified that no agent had it, and the owner deferred the record. Its copies are then
+     * duplicates, and the attempt is requeued from the record.
+     */
+    private void recoverUnpublished(String taskId, SimulatedStore.State state) {
+        Position origin = state.origin;
+        Commit commit = origin == null ? null : commits.get(Id.of(origin));
+        if (commit != null && origin.offset() < commit.offset()) {
+            requeue(logs.get(Id.of(origin)).get((int) origin.offset()).task, state.agentId, false);
+        } else {
+            coordinators.forEach(coordinator -> coordinator.lane.unpublished(Set.of(taskId)));
         }
     }
 
