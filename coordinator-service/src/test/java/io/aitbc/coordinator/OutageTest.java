@@ -28,7 +28,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import tools.jackson.databind.JsonNode;
 
-/** Outages of Kafka and Redis: nothing is lost, and meanwhile clients are told the cause. */
+/** Outages of Kafka and Redis: no task is lost, and REST reports the cause. */
 class OutageTest {
     private static final Duration REDIS_TIMEOUT = Duration.ofSeconds(2);
     private static final Duration PAUSE = Duration.ofSeconds(6);

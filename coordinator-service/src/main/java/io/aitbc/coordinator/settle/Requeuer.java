@@ -186,8 +186,7 @@ final class Requeuer {
             return new Payloads(found, lost);
         }
         // A record that is not done is on its way to the agent: its owner publishes it. Asked only once, so that a
-        // record
-        // that is finished meanwhile is not taken for lost.
+        // record finished meanwhile is not taken for lost.
         missing.keySet().retainAll(tasks.done(missing.keySet()));
         if (!missing.isEmpty()) {
             // Published since the agent's topic was read.
