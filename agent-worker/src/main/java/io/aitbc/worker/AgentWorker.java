@@ -58,7 +58,7 @@ public final class AgentWorker implements AutoCloseable {
     private static final Duration QUIET_PERIOD = Duration.ofMillis(500);
     private static final int MAX_RECORD_BYTES = 2 * 1024 * 1024;
 
-    /** Bytes that may wait for a slot before consumption pauses. Not reached while coordinators respect the capacity. */
+    /** Bytes of assignments waiting for a slot at which consumption pauses. Not reached while coordinators respect the capacity. */
     private static final long MAX_WAITING_BYTES = 32 * 1024 * 1024;
 
     /** Memory footprint of an assignment in addition to its record. */
@@ -104,7 +104,7 @@ public final class AgentWorker implements AutoCloseable {
         }
     };
 
-    /** By assignment id: waiting, running, or being reported. */
+    /** In-flight assignments by id: waiting, running, or being reported. */
     private final Map<String, Run> runs = new HashMap<>();
 
     private boolean isDraining;
@@ -139,7 +139,7 @@ public final class AgentWorker implements AutoCloseable {
     }
 
     /**
-     * A builder for an agent that runs a handler.
+     * Returns a builder for an agent that runs a handler.
      *
      * @param bootstrapServers Kafka servers as {@code host:port}, comma-separated
      */
@@ -151,12 +151,12 @@ public final class AgentWorker implements AutoCloseable {
         return registration.agentId();
     }
 
-    /** Whether the agent is running; false once closed, or once another agent with the same id has taken over. */
+    /** Returns whether the agent is running; false once closed, or once another agent with the same id has taken over. */
     public boolean isRunning() {
         return consumerThread.isAlive();
     }
 
-    /** Whether the agent stopped on its own; the log says why. */
+    /** Returns whether the agent stopped on its own; the log states the reason. */
     public boolean hasFailed() {
         return failed;
     }
@@ -188,7 +188,7 @@ public final class AgentWorker implements AutoCloseable {
         } catch (InterruptedException e) {
             log.debug("Heartbeats stopped: {}", e.toString());
         } catch (Throwable e) {
-            // Without heartbeats, tasks are reassigned while this agent still runs them: stop instead.
+            // Without heartbeats, tasks are reassigned while this agent still runs them, so it stops instead.
             log.error("Agent {} cannot send heartbeats and stops", agentId(), e);
             failed = true;
             draining.countDown();
@@ -243,7 +243,7 @@ public final class AgentWorker implements AutoCloseable {
         }
     }
 
-    /** Logs once until a heartbeat succeeds again. */
+    /** Logs the first failure only, until a heartbeat succeeds again. */
     private void heartbeatFailed(Exception failure) {
         if (heartbeatDelivered) {
             heartbeatDelivered = false;
@@ -382,7 +382,7 @@ public final class AgentWorker implements AutoCloseable {
         }
         Run run = runs.get(assignment.assignmentId());
         if (run != null && run.offset == record.offset()) {
-            // Re-read after the partition was lost temporarily: still open.
+            // Re-read after a temporary loss of the partition: still in flight.
             return;
         }
         if (run != null || isCancelled(assignment) || !seen.add(grant(assignment))) {
@@ -403,8 +403,8 @@ public final class AgentWorker implements AutoCloseable {
     }
 
     /**
-     * Identifies an assignment, however often it is delivered. A task that is submitted again after its state was forgotten has the same
-     * assignment ids as before, but is assigned at another time.
+     * Identifies an assignment across redeliveries. A task that is resubmitted after its state was removed has the same assignment ids as
+     * before, but another assignment time.
      */
     private static String grant(Assignment assignment) {
         return assignment.assignmentId() + " " + assignment.assignedAt();
@@ -442,7 +442,7 @@ public final class AgentWorker implements AutoCloseable {
                     results.send(result, trace, deadline, () -> finishedRuns.add(this));
                 }
             } catch (Throwable e) {
-                // Whatever went wrong, the slot is freed; the coordinator acts on the deadline.
+                // Frees the slot on any failure; the coordinator acts on the deadline.
                 log.atError()
                         .setCause(e)
                         .addKeyValue("task_id", assignment.taskId())
@@ -452,17 +452,17 @@ public final class AgentWorker implements AutoCloseable {
         }
 
         /**
-         * Nothing is committed without a report. The coordinator requeues an overdue attempt by itself, but only while Redis has it: an
-         * emptied Redis is rebuilt from what agents have not committed.
+         * Reports the attempt as failed, because an offset must not be committed without a report. The coordinator requeues an overdue
+         * attempt by itself, but only while Redis has it: an emptied Redis is rebuilt from the assignments that agents have not committed.
          */
         private TaskResult expired() {
-            String reason = "the deadline had passed before it could begin";
-            log.atInfo().addKeyValue("task_id", assignment.taskId()).log("Attempt not begun: {}", reason);
+            String reason = "the deadline had passed before the attempt could start";
+            log.atInfo().addKeyValue("task_id", assignment.taskId()).log("Attempt not started: {}", reason);
             deadline = kafkaClock.now().plusSeconds(assignment.timeoutSeconds());
             return TaskResult.of(assignment, TaskResult.Status.FAILED, null, Json.tree(reason), null, null);
         }
 
-        /** Null when the agent stops: the coordinator then reassigns the task. */
+        /** Returns null when the agent stops; the coordinator then reassigns the task. */
         private @Nullable TaskResult outcome() {
             Instant startedAt = kafkaClock.now();
             try {
@@ -491,17 +491,17 @@ public final class AgentWorker implements AutoCloseable {
             return TaskResult.of(assignment, status, null, Json.tree(reason(e)), startedAt, kafkaClock.now());
         }
 
-        /** False if the attempt was cancelled before it started. */
+        /** Returns false if the attempt was cancelled before it started. */
         private synchronized boolean tryStart() {
             thread = Thread.currentThread();
             return !cancelled;
         }
 
-        /** Returns whether the attempt was cancelled; afterwards it cannot be. */
+        /** Returns whether the attempt was cancelled; later cancellations have no effect. */
         private synchronized boolean finish() {
             thread = null;
             if (!slots.isStopped()) {
-                // An interrupt meant for the handler, or left by it, must not affect sending the result.
+                // An interrupt sent to the handler, or set by it, must not affect sending the result.
                 Thread.interrupted();
             }
             return cancelled;
@@ -559,7 +559,7 @@ public final class AgentWorker implements AutoCloseable {
         }
     }
 
-    /** Logs at most once a minute, whatever keeps failing. */
+    /** Logs at most one warning a minute, regardless of the cause. */
     private void warn(String what, Exception failure) {
         if (System.nanoTime() - lastWarningAt >= WARN_INTERVAL_NANOS) {
             lastWarningAt = System.nanoTime();
@@ -610,7 +610,7 @@ public final class AgentWorker implements AutoCloseable {
                     lookBack();
                     return;
                 } catch (RetriableException e) {
-                    // Without them, a duplicate assignment would run twice.
+                    // Without earlier assignments, a duplicate would run twice.
                     warn("could not read its earlier assignments, retrying", e);
                     pause();
                 }
@@ -717,7 +717,7 @@ public final class AgentWorker implements AutoCloseable {
             return this;
         }
 
-        /** How long {@link AgentWorker#close} waits for running tasks; 30 s by default. */
+        /** Maximum time that {@link AgentWorker#close} waits for running tasks; 30 s by default. */
         public Builder drainTimeout(Duration timeout) {
             if (timeout.isNegative()) {
                 throw new IllegalArgumentException("the drain timeout must not be negative");

@@ -11,13 +11,13 @@ public interface Handler {
      * Runs one attempt. The thread is interrupted when the task is cancelled, or when the agent stops first.
      *
      * @return the result, any JSON
-     * @throws RejectedException to hand the task to another agent, without using up an attempt
+     * @throws RejectedException to requeue the task for another agent without consuming an attempt
      * @throws Exception if the attempt failed; the message is the error, and the task is retried while it has attempts left
      */
     @Nullable
     JsonNode handle(Assignment assignment, Progress progress) throws Exception;
 
-    /** Reports progress to the coordinator: the timeout of the attempt restarts. */
+    /** Reports progress to the coordinator, which restarts the timeout of the attempt. */
     @FunctionalInterface
     interface Progress {
         void report(JsonNode soFar);

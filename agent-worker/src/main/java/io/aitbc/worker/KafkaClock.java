@@ -4,8 +4,8 @@ import java.time.Clock;
 import java.time.Instant;
 
 /**
- * The time by Kafka's clock once it is known, by this machine's clock before. Between readings it advances with {@link
- * System#nanoTime}, so adjustments of the machine's clock do not affect it.
+ * Kafka's clock, approximated by the local clock until a reading is available. Between readings it advances with {@link
+ * System#nanoTime}, so adjustments of the local clock do not affect it.
  */
 final class KafkaClock {
     private final Clock machine;
@@ -22,7 +22,7 @@ final class KafkaClock {
         return reading.time.plusMillis((System.nanoTime() - reading.nanos) / 1_000_000);
     }
 
-    /** The time of the last acknowledged heartbeat. Does not advance while Kafka is unavailable. */
+    /** Returns the time of the last acknowledged heartbeat. Does not advance while Kafka is unavailable. */
     Instant lastAcknowledged() {
         return last.time;
     }
@@ -30,7 +30,7 @@ final class KafkaClock {
     /**
      * Records the acknowledgement of a record.
      *
-     * @param sent the timestamp it was sent with, by the machine's clock
+     * @param sent the timestamp it was sent with, by the local clock
      * @param stored the timestamp stored in the topic: the broker's time, or {@code sent} if the topic keeps the producer's
      */
     void acknowledged(long sent, long stored) {

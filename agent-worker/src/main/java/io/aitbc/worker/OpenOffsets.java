@@ -2,7 +2,7 @@ package io.aitbc.worker;
 
 import java.util.TreeSet;
 
-/** Offsets that have been read but whose results are not reported yet. */
+/** Tracks offsets that have been consumed but whose results have not been reported yet. */
 final class OpenOffsets {
     private final TreeSet<Long> open = new TreeSet<>();
     private long next;
@@ -21,7 +21,7 @@ final class OpenOffsets {
         return open.size();
     }
 
-    /** The offset to commit: everything below it is reported. -1 if it was already returned. */
+    /** Returns the offset to commit, below which all results are reported; -1 if it was already returned. */
     long toCommit() {
         long lowest = open.isEmpty() ? next : open.first();
         if (lowest <= committed || lowest == 0) {

@@ -11,8 +11,8 @@ final class ProcessLoad {
     private long cpuTime = system.getProcessCpuTime();
 
     /**
-     * {@code cpu_usage}, of all processors since the last call, and {@code memory_usage}, of the heap limit, 0.0 to 1.0; and task
-     * counts.
+     * Returns {@code cpu_usage} as a fraction of all processors since the last call, {@code memory_usage} as a fraction of the heap limit,
+     * both 0.0 to 1.0, and the load in tasks.
      */
     synchronized Map<String, Double> metrics(int active, int capacity) {
         Runtime runtime = Runtime.getRuntime();

@@ -8,7 +8,7 @@ final class RecentIds {
 
     private final LinkedHashSet<String> ids = new LinkedHashSet<>();
 
-    /** Whether the id is new. */
+    /** Adds an id; returns whether it is new. */
     boolean add(String id) {
         if (!ids.add(id)) {
             return false;

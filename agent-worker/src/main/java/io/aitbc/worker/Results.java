@@ -22,10 +22,10 @@ import tools.jackson.core.JacksonException;
 import tools.jackson.databind.JsonNode;
 
 /**
- * Sends results, each until it is acknowledged. A result that can never be sent is replaced by a failure that says why. If the
- * failure cannot be sent either, the result is dropped; so is, after the attempt's deadline, one whose failure is not retriable. The
- * coordinator then acts on the deadline. While Kafka is unavailable a result is retried beyond its deadline, because its assignment's
- * offset must not be committed without a report; see "An overdue assignment is reported" in docs/rationale.md.
+ * Sends results and retries each until it is acknowledged. A result that can never be sent is replaced by a failure that states the
+ * reason. A result is dropped if that failure cannot be sent either, or if sending fails with a non-retriable error after the attempt's
+ * deadline. The coordinator then acts on the deadline. While Kafka is unavailable, a result is retried beyond its deadline, because its
+ * assignment's offset must not be committed without a report; see "An overdue assignment is reported" in docs/rationale.md.
  *
  * <p>The calling thread makes the first try, so that a slow Kafka applies backpressure to the handlers. The thread {@code
  * results-<id>} makes all retries; producer callbacks run on the producer's own thread, where sending may deadlock.
@@ -49,15 +49,15 @@ final class Results {
             thread.setDaemon(true);
             return thread;
         });
-        // Closing the producer fails its pending records, whose retries are dropped here.
+        // Drops the retries of records that fail because the producer is closed.
         retryExecutor.setRejectedExecutionHandler(new ThreadPoolExecutor.DiscardPolicy());
     }
 
     /**
      * Sends the final result of an attempt.
      *
-     * @param trace the trace header of the assignment, passed on
-     * @param deadline after which the coordinator reassigns the task
+     * @param trace the trace header of the assignment, copied to the result
+     * @param deadline time at which the coordinator requeues the task
      * @param over called once, on any thread, when the result is acknowledged or dropped
      */
     void send(TaskResult result, @Nullable Header trace, Instant deadline, Runnable over) {
@@ -65,8 +65,8 @@ final class Results {
     }
 
     /**
-     * Sends a progress report, without its content if that cannot be sent. Not retried beyond the producer's own retries: the
-     * next report serves the same purpose.
+     * Sends a progress report, without its content if that cannot be sent. Not retried beyond the producer's own retries,
+     * because the next report supersedes it.
      *
      * @param acknowledged called on any thread
      */
@@ -153,7 +153,7 @@ final class Results {
         return json;
     }
 
-    /** The reason why a retry is pointless; null if it is not. */
+    /** Returns the reason why the failure is permanent; null if it may be transient. */
     private @Nullable String permanentFailure(TaskResult result, Exception failure) {
         String what = result.error() == null ? "the result" : "the error";
         if (failure instanceof RecordTooLargeException) {
@@ -213,7 +213,7 @@ final class Results {
         }
     }
 
-    /** Thrown for a result that no coordinator could read. */
+    /** Thrown for a result that cannot be serialized or that coordinators could not read. */
     private static final class UnsendableException extends RuntimeException {
         UnsendableException(String message) {
             super(message);

@@ -27,7 +27,7 @@ final class Slots {
     /**
      * Starts the work, or queues it while all slots are taken.
      *
-     * @param bytes approximate memory it occupies while it waits
+     * @param bytes approximate memory footprint while queued
      */
     void run(Runnable work, int bytes) {
         synchronized (this) {
@@ -65,7 +65,7 @@ final class Slots {
         return waitingBytes;
     }
 
-    /** Interrupts running work and starts no more. */
+    /** Interrupts running work and drops queued work. */
     void stop() {
         threads.shutdownNow();
     }

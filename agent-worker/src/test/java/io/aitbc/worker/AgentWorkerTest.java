@@ -177,7 +177,7 @@ class AgentWorkerTest {
         assertThat(runs).hasValue(3);
     }
 
-    /** Whatever becomes of the state: one task does not run twice at once here. */
+    /** Even if the task state is lost, an agent never runs the same task twice at the same time. */
     @Test
     void anAssignmentOfTheSameIdIsDroppedWhileTheFirstRuns() {
         Semaphore leave = new Semaphore(0);
@@ -200,7 +200,7 @@ class AgentWorkerTest {
         assertThat(runs).hasValue(2);
     }
 
-    /** Its state was forgotten, and it was submitted again: the ids are those of before. */
+    /** The task was resubmitted after its state had been removed, so its ids are the same as before. */
     @Test
     void aTaskThatIsAssignedAgainLaterIsNoRepetition() {
         AtomicInteger runs = new AtomicInteger();
@@ -282,7 +282,7 @@ class AgentWorkerTest {
         }
     }
 
-    /** More tasks than the agent has slots, so that a slot not freed would show. */
+    /** Uses more tasks than the agent has slots, so that a leaked slot fails the test. */
     @Test
     void whatCanNeverBeSentIsReportedAsFailedWithTheReason() {
         try (AgentWorker worker = start((assignment, progress) -> {
@@ -340,7 +340,7 @@ class AgentWorkerTest {
         }
     }
 
-    /** The report that a result was rejected needs buffer space, which is free only once the producer has dropped the result. */
+    /** Reporting a rejected result needs buffer space, which is free only once the producer has dropped the result. */
     @Test
     void aRefusedResultDoesNotBlockTheProducer() {
         Properties tight = new Properties();
@@ -363,7 +363,7 @@ class AgentWorkerTest {
     void aResultIsSentAgainWhileThatCanHelp() {
         Properties refusing = new Properties();
         refusing.setProperty("partitioner.class", Refuses.class.getName());
-        Refuses.with(2, new UnknownServerException("a bad moment"));
+        Refuses.with(2, new UnknownServerException("transient failure"));
         try (AgentWorker worker =
                 builder((assignment, progress) -> null).kafka(refusing).start()) {
             give("refused");
@@ -376,7 +376,7 @@ class AgentWorkerTest {
         }
     }
 
-    /** Committed without a report the task would be lost, were Redis emptied before the coordinator acts on the deadline. */
+    /** If its offset were committed without a report, emptying Redis before the coordinator acts on the deadline would lose the task. */
     @Test
     void aResultIsRetriedBeyondItsDeadlineWhileKafkaDoesNotAnswer() {
         Properties refusing = new Properties();
@@ -398,7 +398,7 @@ class AgentWorkerTest {
         }
     }
 
-    /** As a broker that does not take results for a while; what is partitioned are results, heartbeats pass. */
+    /** Simulates a broker that rejects results for a while: fails the partitioning of results, but not of heartbeats. */
     public static final class Refuses implements Partitioner {
         static final AtomicInteger left = new AtomicInteger();
         static volatile RuntimeException refusal;
@@ -483,7 +483,7 @@ class AgentWorkerTest {
                 .doesNotContainNull();
     }
 
-    /** The agent that started later stays active; the other must not deregister it on shutdown. */
+    /** The agent that started later stays active; the earlier one must not deregister it on shutdown. */
     @Test
     void whoLosesItsIdToAnotherHasNoLastWords() {
         AgentWorker earlier = start((assignment, progress) -> null);
@@ -503,7 +503,7 @@ class AgentWorkerTest {
         }
     }
 
-    /** Committed without a report it would be lost, were Redis emptied before the coordinator acts on the deadline. */
+    /** If its offset were committed without a report, emptying Redis before the coordinator acts on the deadline would lose it. */
     @Test
     void anAssignmentThatComesAfterItsDeadlineIsReportedAndNotBegun() throws Exception {
         AtomicInteger begun = new AtomicInteger();
@@ -514,13 +514,13 @@ class AgentWorkerTest {
             give("too-late", Instant.now().minus(Duration.ofHours(1)));
             TaskResult result = awaitResults(1).get(0);
             assertThat(result.status()).isEqualTo(TaskResult.Status.FAILED);
-            assertThat(result.error().asString()).isEqualTo("the deadline had passed before it could begin");
+            assertThat(result.error().asString()).isEqualTo("the deadline had passed before the attempt could start");
             await().until(() -> committed() == 1);
         }
         assertThat(begun).hasValue(0);
     }
 
-    /** By this machine's clock every deadline has long passed. */
+    /** By the local clock, every deadline passed long ago. */
     @Test
     void aWrongClockDropsNoAssignment() {
         Clock ahead = Clock.offset(Clock.systemUTC(), Duration.ofDays(2));
@@ -532,7 +532,7 @@ class AgentWorkerTest {
         }
     }
 
-    /** As after suspend, or when the clock is set: no heartbeat has shown the offset from Kafka's clock since. */
+    /** As after a suspend or a clock adjustment: no heartbeat has measured the new offset from Kafka's clock yet. */
     @Test
     void aClockThatIsSetDropsNoAssignment() {
         AtomicReference<Duration> ahead = new AtomicReference<>(Duration.ZERO);
@@ -552,7 +552,7 @@ class AgentWorkerTest {
         }
     }
 
-    /** A running agent without heartbeats loses all its tasks. */
+    /** A running agent that sends no heartbeats loses all its tasks. */
     @Test
     void heartbeatsGoOnAfterOneThatCouldNotBeMade() {
         AtomicInteger read = new AtomicInteger();
@@ -560,7 +560,7 @@ class AgentWorkerTest {
                 .clock(clock(() -> {
                     int times = read.incrementAndGet();
                     if (times >= 3 && times <= 6) {
-                        throw new IllegalStateException("no time");
+                        throw new IllegalStateException("clock failure");
                     }
                     return Instant.now();
                 }))
@@ -623,14 +623,14 @@ class AgentWorkerTest {
 
     public static final class Unwritable {
         public String getText() {
-            throw new IllegalStateException("nothing to say");
+            throw new IllegalStateException("not serializable");
         }
     }
 
     private static final class Unspeakable extends RuntimeException {
         @Override
         public String getMessage() {
-            throw new IllegalStateException("not even why");
+            throw new IllegalStateException("no message");
         }
     }
 
@@ -664,7 +664,7 @@ class AgentWorkerTest {
         producer.send(new ProducerRecord<>(topics.assignments(agentId), taskId, Json.bytes(assignment)));
     }
 
-    /** The offset at which the agent would resume after a restart. */
+    /** Returns the offset at which the agent would resume after a restart. */
     private long committed() throws Exception {
         try (Admin admin = Admin.create(servers)) {
             return admin
@@ -683,7 +683,7 @@ class AgentWorkerTest {
                 .until(() -> read(topics.results(), TaskResult.class), results -> results.size() >= count);
     }
 
-    /** All messages currently in a topic. */
+    /** Returns all messages currently in a topic. */
     private <T> List<T> read(String topic, Class<T> type) {
         try (KafkaConsumer<byte[], byte[]> consumer =
                 new KafkaConsumer<>(servers, new ByteArrayDeserializer(), new ByteArrayDeserializer())) {

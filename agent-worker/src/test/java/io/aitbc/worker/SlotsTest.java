@@ -27,7 +27,7 @@ class SlotsTest {
         slots.run(
                 () -> {
                     leave.acquireUninterruptibly();
-                    throw new IllegalStateException("made up");
+                    throw new IllegalStateException("simulated failure");
                 },
                 0);
     }

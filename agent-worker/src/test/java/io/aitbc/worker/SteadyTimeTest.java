@@ -7,7 +7,7 @@ import com.tngtech.archunit.core.importer.ImportOption;
 import java.time.Instant;
 import org.junit.jupiter.api.Test;
 
-/** Durations are measured with {@link System#nanoTime}, because the machine's clock may be set in the meantime. */
+/** Durations are measured with {@link System#nanoTime}, because the system clock may be adjusted in the meantime. */
 class SteadyTimeTest {
     @Test
     void nothingGoesByTheClockOfTheMachine() {

@@ -48,7 +48,7 @@ public final class Agentctl {
 
     @Option(
             names = "--output",
-            paramLabel = "FORM",
+            paramLabel = "FORMAT",
             scope = ScopeType.INHERIT,
             defaultValue = "table",
             description = "Output format: ${COMPLETION-CANDIDATES}; table by default")

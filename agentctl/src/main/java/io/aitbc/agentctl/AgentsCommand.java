@@ -47,7 +47,7 @@ final class AgentsCommand implements Callable<Integer> {
             names = "--sort",
             paramLabel = "COLUMN",
             description = "Sort by ${COMPLETION-CANDIDATES}; default: id. The least healthy, the most loaded, or the"
-                    + " longest silent agent comes first")
+                    + " longest silent agent is listed first")
     private @Nullable Sort sort;
 
     AgentsCommand(Agentctl agentctl) {

@@ -20,7 +20,7 @@ final class Ages {
                 : seconds / 86_400 + "d " + seconds % 86_400 / 3_600 + "h";
     }
 
-    /** A time relative to now: {@code 3m 12s ago} or {@code in 9m 40s}. */
+    /** Formats a time relative to now: {@code 3m 12s ago} or {@code in 9m 40s}. */
     static String between(Instant at, Instant now) {
         return at.isAfter(now) ? "in " + of(Duration.between(now, at)) : of(Duration.between(at, now)) + " ago";
     }

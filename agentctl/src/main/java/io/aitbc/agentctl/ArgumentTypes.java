@@ -9,7 +9,7 @@ import java.util.stream.Stream;
 import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.TypeConversionException;
 
-/** Sets of words an argument accepts, as in JSON: their parsing, and their shell completion candidates. */
+/** Enumerated argument types with the same names as in JSON: parsers and shell completion candidates. */
 final class ArgumentTypes {
     static final class Priorities extends Candidates {
         Priorities() {

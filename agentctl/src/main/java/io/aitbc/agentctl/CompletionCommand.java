@@ -25,7 +25,7 @@ final class CompletionCommand implements Callable<Integer> {
         this.agentctl = agentctl;
     }
 
-    /** One script serves both shells: it detects which one reads it. */
+    /** Both shells get the same script, which detects the shell that sources it. */
     enum Shell {
         BASH,
         ZSH;

@@ -14,11 +14,11 @@ import java.util.concurrent.ExecutorCompletionService;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 
-/** Waits for tasks to end and collects their outcomes. The threads only query; the caller's thread records the answers. */
+/** Waits for tasks to end and collects their outcomes. Worker threads only poll; the caller's thread records the responses. */
 final class CompletionTracker {
     private static final int CONCURRENCY = 32;
 
-    /** Long-poll timeout per query. Then other tasks are queried, so that a slow task does not hide how many have ended. */
+    /** Timeout of a long poll, after which another task is polled, so that slow tasks do not delay the progress display. */
     private static final Duration POLL_WAIT = Duration.ofSeconds(2);
 
     private final Coordinator coordinator;
@@ -56,7 +56,7 @@ final class CompletionTracker {
         }
     }
 
-    /** The number of ended tasks by status. */
+    /** Returns the number of ended tasks by status. */
     Map<String, Long> counts() {
         return counts;
     }

@@ -73,12 +73,12 @@ final class Coordinator {
         return send("POST", "/tasks/submit/batch", "application/x-ndjson", lines.getBytes(StandardCharsets.UTF_8));
     }
 
-    /** The task once it has ended, or its state when the wait time is over. */
+    /** Returns the task once it has ended, or its current state after the wait time. */
     TaskState task(String id, Duration wait) {
         TaskState task = new TaskState(call(request("/tasks/" + segment(id) + "?wait=" + wait.toMillis() + "ms")
                 .timeout(REQUEST_TIMEOUT.plus(wait))));
         if (task.status().isEmpty() || task.id().isEmpty()) {
-            // A reserved path such as "queues" answers with something that is not a task.
+            // For a reserved path such as "queues", the response is not a task.
             throw new RefusedException(404, "Task not found");
         }
         return task;

@@ -6,7 +6,7 @@ import java.util.Locale;
 enum Output {
     /** Aligned columns, for people. */
     TABLE,
-    /** JSON, for programs: one document per line; several lines where events follow one another. */
+    /** JSON, for programs: one document per line. A command that reports a sequence of events prints several lines. */
     JSON;
 
     @Override

@@ -14,14 +14,14 @@ import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 
-/** Submits the tasks of a file in batches, and collects the coordinator's answer to each. */
+/** Submits the tasks of a file in batches, and collects the outcome of each task. */
 final class Submission {
     private final Coordinator coordinator;
     private final Set<String> ids = new LinkedHashSet<>();
     private final List<Refusal> refusals = new ArrayList<>();
     private final List<String> warnings = new ArrayList<>();
     private long accepted;
-    /** Tasks that had already been submitted, by current status. */
+    /** Number of tasks that had already been submitted, by current status. */
     private final Map<String, Long> existing = new TreeMap<>();
 
     record Refusal(
@@ -74,7 +74,7 @@ final class Submission {
         }
     }
 
-    /** The ids that the coordinator has, whether submitted now or earlier. */
+    /** Returns the ids of the tasks known to the coordinator, whether submitted now or earlier. */
     Set<String> ids() {
         return ids;
     }
@@ -91,7 +91,7 @@ final class Submission {
         return existing;
     }
 
-    /** Warnings about accepted input that has no effect, one sentence each. */
+    /** Returns warnings about accepted input that has no effect, one sentence each. */
     List<String> warnings() {
         return warnings;
     }
@@ -114,7 +114,7 @@ final class Submission {
                 .collect(Collectors.joining(", "));
     }
 
-    /** Why a single task, too large for any batch, was refused; null if the error concerns more than this task. */
+    /** Returns why a single task, such as one too large to share a batch, was refused; null if the error is not specific to the task. */
     private static @Nullable String ofOneTask(CommandFailedException e, List<Line> batch) {
         return batch.size() == 1 && e instanceof Coordinator.RefusedException refused && refused.status() < 500
                 ? refused.getMessage()

@@ -246,7 +246,7 @@ final class SubmitCommand implements Callable<Integer> {
                 + (more > 0 ? System.lineSeparator() + "and " + more + " more" : "");
     }
 
-    /** Rejects options that describe a single task together with --file. */
+    /** Rejects single-task options in combination with --file. */
     private void rejectOptionsWithFile() {
         String ofOne = spec.commandLine().getParseResult().matchedOptions().stream()
                 .map(OptionSpec::longestName)

@@ -6,7 +6,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
 
-/** Rows in aligned columns, two spaces apart. */
+/** A table with aligned columns, two spaces apart. */
 final class Table {
     static final String EMPTY_CELL = "-";
 
@@ -19,7 +19,7 @@ final class Table {
         return new Column(name, false);
     }
 
-    /** A right-aligned column, for numbers. */
+    /** Returns a right-aligned column, for numbers. */
     static Column right(String name) {
         return new Column(name, true);
     }
@@ -31,12 +31,12 @@ final class Table {
         }
     }
 
-    /** A table of one item's properties: names, with their values beside them. */
+    /** Returns a table of the properties of one item: a column of names and a column of values. */
     static Table ofOne() {
         return new Table(left(""), left(""));
     }
 
-    /** Adds a row. Cells too long for a line are truncated; characters that would move the cursor are replaced. */
+    /** Adds a row. Overlong cells are truncated, and unprintable characters are replaced. */
     Table row(Object... cells) {
         if (cells.length != columns.size()) {
             throw new IllegalArgumentException(cells.length + " cells for " + columns.size() + " columns");

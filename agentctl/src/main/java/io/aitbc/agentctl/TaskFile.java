@@ -22,7 +22,7 @@ final class TaskFile implements AutoCloseable {
     /** The line that did not fit into the previous batch. */
     private @Nullable Line next;
 
-    /** @param number from 1, for messages */
+    /** @param number line number from 1, for messages */
     record Line(int number, String text) {
         int bytes() {
             return text.getBytes(StandardCharsets.UTF_8).length + 1;
@@ -48,12 +48,12 @@ final class TaskFile implements AutoCloseable {
         return new TaskFile(reader, UNKNOWN);
     }
 
-    /** The number of tasks; negative if unknown before they are read. */
+    /** Returns the number of tasks; negative if unknown until they are read. */
     long count() {
         return count;
     }
 
-    /** The next batch; empty at the end of the file. */
+    /** Returns the next batch; empty at the end of the file. */
     List<Line> nextBatch() throws IOException {
         List<Line> batch = new ArrayList<>();
         int bytes = 0;

@@ -28,7 +28,7 @@ record TaskState(JsonNode json) {
         return status().equals("completed");
     }
 
-    /** A field as plain text, or as JSON if it is not a string; empty if absent. */
+    /** Returns a field as plain text, or as JSON if it is not a string; empty if absent. */
     String text(String field) {
         return text(json.path(field));
     }
@@ -37,7 +37,7 @@ record TaskState(JsonNode json) {
         return value.isMissingNode() || value.isNull() ? "" : value.isString() ? value.asString() : Json.text(value);
     }
 
-    /** The outcome in one sentence. */
+    /** Returns the outcome in one sentence. */
     String outcome() {
         String error = text("error");
         String how = switch (status()) {

@@ -20,8 +20,7 @@ import tools.jackson.databind.node.ObjectNode;
 @Command(name = "tasks", description = "Submits, shows, follows, explains and cancels tasks.")
 final class TasksCommand {
     /**
-     * The coordinator answers a long poll when a task ends, but not on other changes; this is the interval at which those are
-     * noticed.
+     * The coordinator completes a long poll when a task ends, but not on other changes. Those are detected at this interval.
      */
     private static final Duration POLL_INTERVAL = Duration.ofSeconds(1);
 
@@ -74,7 +73,7 @@ final class TasksCommand {
         return 0;
     }
 
-    @Command(description = "Explains why a task is waiting: what rules out each agent.")
+    @Command(description = "Explains why a task is waiting and what rules out agents.")
     int explain(@Parameters(paramLabel = "ID", description = "Task id") String id) {
         JsonNode answer = agentctl.coordinator().get("/tasks/" + Coordinator.segment(id) + "/explain");
         agentctl.write(answer, out -> printExplanation(answer, out));
@@ -105,7 +104,7 @@ final class TasksCommand {
         return table;
     }
 
-    /** The line that watch prints for a state; states with the same line count as unchanged. */
+    /** Returns the line that watch prints for a state. A state with the same line as the previous one is not printed. */
     private static String change(TaskState task) {
         String status = String.format("%-9s", task.status());
         String attempt = "  attempt " + task.text("attempt")
@@ -183,7 +182,7 @@ final class TasksCommand {
         }
     }
 
-    /** The requirements that are set. */
+    /** Returns the requirements that are set, as JSON. */
     private static String constraints(JsonNode requirements) {
         ObjectNode constraints = Json.object();
         requirements.properties().stream()

@@ -15,13 +15,13 @@ import picocli.CommandLine;
 /**
  * The input and output of a command, and whether a person is at the terminal.
  *
- * @param canAsk whether a person can answer a question
- * @param showsProgress whether standard error is a terminal, where a line can be overwritten
+ * @param canAsk whether a person can answer a prompt
+ * @param showsProgress whether standard error is a terminal, where lines can be overwritten
  */
 record Terminal(
         BufferedReader in, PrintWriter out, PrintWriter err, BooleanSupplier canAsk, BooleanSupplier showsProgress) {
 
-    /** Uses UTF-8 whatever the locale, because JSON does. */
+    /** Uses UTF-8 regardless of the locale, because JSON is UTF-8. */
     static Terminal system() {
         return new Terminal(
                 new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8)),
@@ -55,7 +55,7 @@ record Terminal(
                             .waitFor()
                     == 0;
         } catch (IOException e) {
-            // Fallback where the program is missing, as on Windows.
+            // Fallback where the test program is missing, as on Windows.
             return CommandLine.Help.Ansi.AUTO.enabled();
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();

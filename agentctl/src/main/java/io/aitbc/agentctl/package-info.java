@@ -3,7 +3,7 @@
  * agents.
  *
  * <p>{@link Agentctl} is the command line, with a class for each group of commands; {@link Coordinator} makes the calls. Results
- * go to standard output, as a table or as JSON; questions, progress and errors go to standard error. A command that fails throws
+ * go to standard output, as a table or as JSON; prompts, progress and errors go to standard error. A command that fails throws
  * a {@link CommandFailedException}, whose message is all that the operator sees.
  */
 @NullMarked

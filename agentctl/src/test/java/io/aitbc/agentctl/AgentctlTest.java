@@ -30,7 +30,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import tools.jackson.databind.JsonNode;
 
-/** Each command as operators type it, against a real coordinator, broker and Redis. */
+/** Runs each command as an operator would, against a real coordinator, broker and Redis. */
 class AgentctlTest {
     private static final Duration LONG = Duration.ofSeconds(30);
     private static final String ECHO = "{\"task_type\": \"echo\", \"x\": 1}";
@@ -453,7 +453,7 @@ class AgentctlTest {
     }
 
     private record Said(int code, String out, String err) {
-        /** The only line of output of a successful command. */
+        /** Returns the only line of output of a successful command. */
         String said() {
             assertThat(code).as(err).isZero();
             assertThat(out.lines()).hasSize(1);
@@ -466,7 +466,7 @@ class AgentctlTest {
         }
     }
 
-    /** A person at a terminal, or a script without one. */
+    /** A user at a terminal, or a script without one. */
     private static final class Typed {
         private final String input;
         private final boolean someoneIsThere;
@@ -516,7 +516,7 @@ class AgentctlTest {
                 .until(() -> cluster.rest().task(id, Duration.ZERO).status().equals(status));
     }
 
-    /** The row that begins with a word, with single spaces between cells. */
+    /** Returns the row that begins with a word, with single spaces between cells. */
     private static String row(Said said, String first) {
         return said.out()
                 .lines()

@@ -25,8 +25,8 @@ import org.springframework.context.ConfigurableApplicationContext;
 import tools.jackson.databind.JsonNode;
 
 /**
- * A coordinator with two agents. grace works, and holds the tasks that ask for it until released; ada is in maintenance, and
- * never reads her topic.
+ * A coordinator with two agents: grace executes tasks, and holds tasks of type "hold" until released; ada is in maintenance and never
+ * consumes its topic.
  */
 final class LiveCluster implements AutoCloseable {
     private static final Duration LONG = Duration.ofSeconds(30);

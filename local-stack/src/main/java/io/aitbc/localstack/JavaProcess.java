@@ -12,7 +12,8 @@ public final class JavaProcess {
     private JavaProcess() {}
 
     /**
-     * A JVM on this JVM's class path. When this JVM runs an executable jar, the child runs the same jar and ignores {@code main}.
+     * Returns a builder for a JVM with this JVM's class path. If this JVM runs an executable jar, the child runs the same jar and ignores
+     * {@code main}.
      *
      * @param options JVM options, such as {@code -Xmx512m}
      */
@@ -33,7 +34,7 @@ public final class JavaProcess {
         return Path.of(System.getProperty("java.home"), "bin", name).toString();
     }
 
-    /** The size of the live heap of a JVM. Triggers a full collection in that JVM. */
+    /** Returns the size of the live heap of a JVM. Triggers a full garbage collection in that JVM. */
     public static long liveHeapBytes(long pid) {
         try {
             Process histogram = new ProcessBuilder(tool("jcmd"), "" + pid, "GC.class_histogram")

@@ -30,7 +30,7 @@ public final class LocalKafka implements AutoCloseable {
     }
 
     /**
-     * Starts a broker on the data of an earlier run, or formats the folder first.
+     * Starts a broker on the data of an earlier run, or on a newly formatted folder.
      *
      * @param controllerPort for traffic between the broker and its controller
      * @throws IllegalStateException if the folder cannot be formatted
@@ -40,7 +40,7 @@ public final class LocalKafka implements AutoCloseable {
     }
 
     /**
-     * As {@link #start(Path, int, int)}, with additional listeners for clients that connect through a proxy.
+     * Like {@link #start(Path, int, int)}, with additional listeners for clients that connect through a proxy.
      *
      * @param proxied additional listener port → proxy port; the proxy port is the one advertised to clients
      */
@@ -49,7 +49,7 @@ public final class LocalKafka implements AutoCloseable {
     }
 
     /**
-     * As {@link #start(Path, int, int, Map)}, with additional broker settings.
+     * Like {@link #start(Path, int, int, Map)}, with additional broker settings.
      *
      * @param settings by their names in {@code server.properties}
      */
@@ -130,11 +130,11 @@ public final class LocalKafka implements AutoCloseable {
                     },
                     new PrintStream(output, true, StandardCharsets.UTF_8));
             if (code != 0) {
-                throw new IllegalStateException("Kafka's folder " + folder + " cannot be formatted: "
-                        + output.toString(StandardCharsets.UTF_8));
+                throw new IllegalStateException(
+                        "Cannot format Kafka folder " + folder + ": " + output.toString(StandardCharsets.UTF_8));
             }
         } catch (IOException e) {
-            throw new UncheckedIOException("Kafka's folder " + folder + " cannot be written", e);
+            throw new UncheckedIOException("Cannot write to Kafka folder " + folder, e);
         }
     }
 }

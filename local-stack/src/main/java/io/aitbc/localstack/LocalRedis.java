@@ -66,7 +66,7 @@ public final class LocalRedis implements AutoCloseable {
                     .orElseThrow();
             return new LocalRedis(port, server, process);
         } catch (IOException e) {
-            throw new UncheckedIOException("Redis cannot be started on " + folder, e);
+            throw new UncheckedIOException("Cannot start Redis in " + folder, e);
         }
     }
 
@@ -74,7 +74,7 @@ public final class LocalRedis implements AutoCloseable {
         return "redis://" + HOST + ":" + port;
     }
 
-    /** The server process, to measure its resource use or to kill it. */
+    /** Returns the server process, to measure its resource use or to kill it. */
     public ProcessHandle process() {
         return process;
     }

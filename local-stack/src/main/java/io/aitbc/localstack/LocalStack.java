@@ -38,7 +38,7 @@ public final class LocalStack implements AutoCloseable {
         return new LocalStack();
     }
 
-    /** The stack shared by all tests of a JVM, because a broker takes seconds to start. It stops with the JVM. */
+    /** Returns the stack shared by all tests of a JVM, because a broker takes seconds to start. It stops with the JVM. */
     public static LocalStack shared() {
         return Shared.STACK;
     }
@@ -81,14 +81,14 @@ public final class LocalStack implements AutoCloseable {
         }
     }
 
-    /** A free port below the ephemeral range, so that no outgoing connection takes it in the meantime. */
+    /** Returns a free port below the ephemeral range, so that no outgoing connection takes it in the meantime. */
     public static int freePort() {
         while (true) {
             int port = ThreadLocalRandom.current().nextInt(MIN_PORT, EPHEMERAL_PORTS_START);
             try (ServerSocket socket = new ServerSocket(port, 1, InetAddress.getLoopbackAddress())) {
                 return socket.getLocalPort();
             } catch (BindException e) {
-                // In use: try another.
+                // In use; try another.
             } catch (IOException e) {
                 throw new UncheckedIOException(e);
             }

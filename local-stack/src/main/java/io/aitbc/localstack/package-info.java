@@ -1,6 +1,6 @@
 /**
  * A real Kafka broker and a real Redis on this machine, for local runs and tests. Never on the class path of a deployment. Each
- * server is owned by the caller that started it and stops on {@code close()}.
+ * server is owned by the caller that starts it and stops on {@code close()}.
  */
 @NullMarked
 package io.aitbc.localstack;

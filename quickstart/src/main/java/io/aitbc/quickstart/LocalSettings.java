@@ -16,8 +16,8 @@ import org.springframework.core.env.StandardEnvironment;
  * Addresses, ports and folders of the local run. Each property can be set as an argument ({@code --aitbc.local.kafka-port=9192})
  * or as an environment variable ({@code AITBC_LOCAL_KAFKA_PORT}).
  *
- * @param kafka servers of an existing Kafka; null: one is started
- * @param redis URL of an existing Redis; null: one is started
+ * @param kafka bootstrap servers of an existing Kafka; null to start one
+ * @param redis URL of an existing Redis; null to start one
  */
 record LocalSettings(
         @Nullable String kafka,
@@ -86,7 +86,7 @@ record LocalSettings(
         return property.toUpperCase(Locale.ROOT).replace('.', '_').replace('-', '_');
     }
 
-    /** Thrown when the stack cannot start; the message is shown to the user as is. */
+    /** Thrown when the stack cannot start; the message is shown to the user verbatim. */
     static final class StartupException extends RuntimeException {
         StartupException(String message) {
             super(message);

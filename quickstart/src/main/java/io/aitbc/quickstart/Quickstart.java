@@ -36,7 +36,7 @@ public final class Quickstart implements AutoCloseable {
     private static final String HOST = "127.0.0.1";
     private static final Duration DRAIN = Duration.ofSeconds(2);
 
-    /** Defaults, which any setting of the user's overrides. */
+    /** Defaults, which user settings override. */
     private static final Map<String, Object> DEFAULTS = Map.of(
             "server.address",
             HOST,
@@ -143,7 +143,7 @@ public final class Quickstart implements AutoCloseable {
         return context;
     }
 
-    /** A bean of the coordinator, for tests. */
+    /** Returns a bean of the coordinator, for tests. */
     <T> T bean(Class<T> type) {
         return context.getBean(type);
     }
@@ -223,7 +223,7 @@ public final class Quickstart implements AutoCloseable {
         print("");
         print("Stopping …");
         if (settings.redis() == null) {
-            // Ctrl-C also reaches Redis, a child process, at the same time: warnings that it is gone would be noise.
+            // Ctrl-C also stops Redis, a child process; warnings about the lost connection would be noise.
             LoggingSystem.get(getClass().getClassLoader()).setLogLevel(LoggingSystem.ROOT_LOGGER_NAME, LogLevel.ERROR);
         }
         while (!started.isEmpty()) {

@@ -10,24 +10,24 @@ import java.util.List;
 import org.springframework.util.FileSystemUtils;
 
 /**
- * Runs a program again, in a process of its own, from copies of its class directories. {@code mvn spring-boot:run} has the directories of
- * the build on the class path; a build in another terminal replaces them, and classes that are loaded later would be missing.
+ * Relaunches a program in a separate process from copies of its class directories. {@code mvn spring-boot:run} puts the build's output
+ * directories on the class path; a concurrent build replaces them, and classes not loaded yet would be missing.
  */
 final class Relaunch {
     private static final String COPIED = "quickstart.copied";
 
     private Relaunch() {}
 
-    /** Whether class directories are on the class path that are not copies. */
+    /** Returns whether the class path contains class directories that are not copies. */
     static boolean isNeeded() {
         return System.getProperty(COPIED) == null
                 && classPath().stream().map(Path::of).anyMatch(Files::isDirectory);
     }
 
     /**
-     * Returns the exit code of the program when it has ended. Ends it when this process is ended.
+     * Runs the program and returns its exit code. Terminates the program when this process is terminated.
      *
-     * @param copies replaced if it exists
+     * @param copies folder for the copies, replaced if it exists
      */
     static int run(Path copies, String mainClass, String... arguments) throws IOException, InterruptedException {
         FileSystemUtils.deleteRecursively(copies);

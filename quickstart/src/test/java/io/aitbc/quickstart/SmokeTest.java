@@ -24,7 +24,7 @@ import org.testcontainers.containers.GenericContainer;
 import org.testcontainers.kafka.KafkaContainer;
 import tools.jackson.databind.JsonNode;
 
-/** The main job, through what users start and call: a task goes in over REST and comes back completed by an example agent. */
+/** End to end, through the user-facing entry points: a task submitted over REST is completed by an example agent. */
 class SmokeTest {
     private static final String SHA_256_OF_HELLO = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
 
@@ -66,7 +66,7 @@ class SmokeTest {
 
     @Test
     void onKafkaAndRedisInContainers() throws Exception {
-        assumeTrue(DockerClientFactory.instance().isDockerAvailable(), "there is no Docker on this machine");
+        assumeTrue(DockerClientFactory.instance().isDockerAvailable(), "Docker is not available");
         try (KafkaContainer kafka = new KafkaContainer("apache/kafka:4.3.1");
                 GenericContainer<?> redis = new GenericContainer<>("redis:8-alpine").withExposedPorts(6379)) {
             kafka.start();

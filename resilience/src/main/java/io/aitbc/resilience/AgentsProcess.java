@@ -17,27 +17,26 @@ import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 
-/** Several agents in one process, each with books of its own in one ledger. */
+/** Runs several agents in one process. They share a ledger, in which each entry names its agent. */
 final class AgentsProcess {
-    /** How often an agent is heard. */
     private static final Duration HEARTBEAT = Duration.ofSeconds(1);
 
     private AgentsProcess() {}
 
-    /** The behaviour of agents. */
+    /** Agent behaviour. */
     enum Kind {
-        /** It does what it is asked to. */
+        /** Executes its tasks. */
         USUAL,
-        /** It takes tasks, and is never heard of them again. */
+        /** Accepts tasks and never reports a result. */
         MUTE,
-        /** Its clock jumps by up to three days, either way, every moment. */
+        /** Has a clock that is off by up to three days, in either direction, differently on each reading. */
         CONFUSED
     }
 
     /**
-     * Runs until the process is ended.
+     * Runs until the process is terminated.
      *
-     * @param args where Kafka is, the ledger, a name, how many agents, the capacity of each, and their kind
+     * @param args bootstrap servers, ledger file, agent id prefix, number of agents, capacity of each agent, {@link Kind}
      */
     static void play(String[] args) throws InterruptedException {
         String kafka = args[0];
@@ -66,7 +65,7 @@ final class AgentsProcess {
         }
         Thread.sleep(assignment.taskData().path("work_ms").asInt(0));
         if (assignment.attempt() <= assignment.taskData().path("fails").asInt(0)) {
-            throw new IllegalStateException("this one was to fail");
+            throw new IllegalStateException("injected failure");
         }
         ledger.write(Ledger.EventType.FINISHED, assignment.taskId(), assignment.attempt(), assignment.agentId());
         return Json.object().put("done", true);

@@ -15,9 +15,9 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
 
-/** Holds the evidence of a run against the promises. Pure. */
+/** Checks the evidence of a run against the guarantees. A pure function. */
 final class Audit {
-    /** Stale is found out within a second or so, and heartbeats come each second. */
+    /** Heartbeats are sent every second, and staleness is detected within about a second. */
     private static final long SLACK_MS = 2_000;
 
     private final Evidence evidence;
@@ -32,14 +32,14 @@ final class Audit {
     /**
      * The findings.
      *
-     * @param tasks how many were accepted
-     * @param lost accepted, never done, and not set aside either
-     * @param twice done more than once though no agent had died, fallen silent, or missed a deadline
-     * @param again done more than once for one of these reasons, which nobody can prevent
-     * @param twoLive attempts that were live at two agents at once
-     * @param overCapacity agents that were given more than they can hold
-     * @param longestPauseMs without any assignment though tasks waited, once all was warm
-     * @param longestWaitMs of one task, from acceptance to its first assignment, likewise
+     * @param tasks number of accepted tasks
+     * @param lost accepted tasks that were neither completed nor dead-lettered
+     * @param twice tasks completed more than once although no agent had died, gone silent, or missed a deadline
+     * @param again tasks completed more than once for one of these reasons, which is unavoidable
+     * @param twoLive tasks with two live attempts, or with one attempt at two agents
+     * @param overCapacity agents that were assigned more than their capacity
+     * @param longestPauseMs longest time without any assignment while tasks were waiting, after warm-up
+     * @param longestWaitMs longest time from acceptance to first assignment of a task, after warm-up
      */
     record Findings(
             int tasks,
@@ -80,7 +80,7 @@ final class Audit {
                 .collect(Collectors.groupingBy(HeartbeatRecord::agentId));
     }
 
-    /** @param from what was accepted before does not count for pauses and waits, in ms since 1970 */
+    /** @param from end of warm-up, in epoch ms; tasks accepted earlier do not count towards pauses and waits */
     static Findings of(Evidence evidence, long heartbeatTimeoutMs, long from) {
         return new Audit(evidence, heartbeatTimeoutMs, from).findings();
     }
@@ -107,7 +107,7 @@ final class Audit {
                 .collect(Collectors.toSet());
     }
 
-    /** Tasks of which a next attempt was made though the one before had not ended, or one attempt was given to two agents. */
+    /** Returns tasks whose next attempt was assigned before the previous one had ended, or with one attempt assigned to two agents. */
     private List<String> twoLive() {
         List<String> found = new ArrayList<>();
         assignedByTask.forEach((taskId, attempts) -> {
@@ -122,7 +122,7 @@ final class Audit {
         return found;
     }
 
-    /** Whether each attempt before had ended without success, its agent had gone, or its time was over. */
+    /** Returns whether the previous attempt had failed, lost its agent, or timed out before this one was queued. */
     private boolean mayStart(String taskId, int attempt) {
         if (attempt == 1) {
             return true;
@@ -132,7 +132,7 @@ final class Audit {
         return before.stream().allMatch(given -> hasEnded(given, queuedAt) && !wasCompleted(given, queuedAt));
     }
 
-    /** Whether an attempt was reported as completed in time, and well before another was made. */
+    /** Returns whether a live agent reported an attempt as completed within its timeout and well before the next one was queued. */
     private boolean wasCompleted(Assigned given, long at) {
         return endsOf(given).stream()
                 .anyMatch(end -> end.status() == TaskResult.Status.COMPLETED
@@ -153,7 +153,7 @@ final class Audit {
                 .toList();
     }
 
-    /** Whether an agent left, or was silent for too long, at some time between two. */
+    /** Returns whether an agent deregistered, or was silent beyond the heartbeat timeout, between two times. */
     private boolean wasGone(String agentId, long from, long to) {
         long heard = Long.MIN_VALUE;
         for (HeartbeatRecord beat : heartbeatsByAgent.getOrDefault(agentId, List.of())) {
@@ -188,14 +188,14 @@ final class Audit {
         });
     }
 
-    /** Agents that held more than their capacity: given, and neither reported nor given to others. */
+    /** Returns agents with more assignments in flight (neither reported nor requeued) than their capacity. */
     private List<String> overCapacity() {
         record Change(long at, int by) {}
         Map<String, List<Change>> changes = new HashMap<>();
         assignedByTask.forEach((taskId, attempts) -> attempts.forEach((attempt, given) -> {
             Assigned first = given.get(0);
             List<Change> ofAgent = changes.computeIfAbsent(first.agentId(), id -> new ArrayList<>());
-            // Not since it was assigned: a result may have come after that round began, and made the room in it.
+            // Not assignedAt, the start of the round: a result that arrived during the round may have freed the slot.
             ofAgent.add(new Change(first.publishedAt(), 1));
             long end = endsOf(first).stream().mapToLong(Reported::at).min().orElse(Long.MAX_VALUE);
             end = Math.min(
@@ -225,7 +225,7 @@ final class Audit {
         return found;
     }
 
-    /** The longest time in which something waited that had never been given to anyone, and nothing was given to anyone. */
+    /** Returns the longest time without any assignment while a task was waiting for its first one. */
     private long longestPauseMs() {
         record Moment(long at, int waiting, boolean given) {}
         List<Moment> moments = new ArrayList<>();

@@ -17,11 +17,11 @@ import org.knowm.xchart.XYChartBuilder;
 import org.knowm.xchart.style.Styler;
 import org.knowm.xchart.style.markers.SeriesMarkers;
 
-/** Timelines as PNG. */
+/** Draws timelines as PNG files. */
 final class Charts {
     private Charts() {}
 
-    /** Tasks accepted, assigned and completed per second, with the faults. */
+    /** Draws the tasks accepted, assigned and completed per second, with the faults marked. */
     static void draw(Run.Outcome outcome, Evidence evidence, Path folder) {
         XYChart chart = chart(
                 outcome.faults().stream().map(Fault::wireName).collect(Collectors.joining(", ")) + ", seed "
@@ -57,9 +57,9 @@ final class Charts {
         save(chart, folder.resolve("timeline"));
     }
 
-    /** Lines over time, each scaled to its own largest value, which stands in its name. */
+    /** Draws series over time, each scaled to its own maximum, which its name shows. */
     static void draw(String title, List<Double> seconds, Map<String, List<Double>> series, Path file) {
-        XYChart chart = chart(title, "share of its largest");
+        XYChart chart = chart(title, "fraction of maximum");
         series.forEach((name, values) -> {
             double most = values.stream().mapToDouble(Double::doubleValue).max().orElse(1);
             chart.addSeries(
@@ -102,12 +102,12 @@ final class Charts {
         chart.addSeries(name, seconds, values).setMarker(SeriesMarkers.NONE);
     }
 
-    /** Without fonts, as on a bare server, there is no picture; the figures are in the report. */
+    /** Skips the chart if it cannot be rendered, as on a server without fonts; the report has the figures. */
     private static void save(XYChart chart, Path file) {
         try {
             BitmapEncoder.saveBitmap(chart, file.toString(), BitmapEncoder.BitmapFormat.PNG);
         } catch (IOException | LinkageError | RuntimeException | InternalError e) {
-            System.out.println("  no picture: " + e);
+            System.out.println("  no chart: " + e);
         }
     }
 }

@@ -28,14 +28,14 @@ import org.springframework.util.FileSystemUtils;
 import tools.jackson.databind.JsonNode;
 
 /**
- * Everything that runs, each a process of its own, with its files in one folder: {@code ledgers}, {@code logs}, and {@code data}.
- * Coordinators reach the broker and Redis through proxies, one each, everyone else reaches them directly.
+ * The processes of a run, with their files in one folder: {@code ledgers}, {@code logs}, and {@code data}. Each coordinator connects
+ * to the broker and to Redis through proxies of its own; agents and producers connect directly.
  */
 final class Cluster implements AutoCloseable {
-    /** A silent agent is given up after this long; the default is five minutes, for which no run has the time. */
+    /** Silence after which an agent is stale. The default of five minutes is too long for a run. */
     static final Duration HEARTBEAT_TIMEOUT = Duration.ofSeconds(8);
 
-    /** What stands in the folder of a run. */
+    /** The subfolders of a run. */
     static final List<String> FOLDERS = List.of("ledgers", "logs", "data");
 
     private static final String HOST = "127.0.0.1";
@@ -51,10 +51,10 @@ final class Cluster implements AutoCloseable {
     private final List<Coordinator> coordinators = new ArrayList<>();
     private final List<ManagedProcess> clients = new ArrayList<>();
 
-    /** A coordinator, and the ways on which it reaches what it needs. */
+    /** A coordinator and its proxies. */
     record Coordinator(ManagedProcess member, URI rest, TcpCrusher toKafka, TcpCrusher toRedis) {}
 
-    /** @param settings more for the coordinators than they have for a run of seconds */
+    /** @param settings additional arguments of the coordinators */
     Cluster(Path folder, int coordinatorCount, List<String> settings) {
         this.folder = folder;
         try {
@@ -143,7 +143,7 @@ final class Cluster implements AutoCloseable {
         return folder.resolve("data").resolve(name);
     }
 
-    /** Starts a process with agents. */
+    /** Starts a process that runs agents. */
     ManagedProcess agents(String name, int count, int capacity, AgentsProcess.Kind kind) {
         return client(
                 name,
@@ -191,7 +191,7 @@ final class Cluster implements AutoCloseable {
                 .until(() -> get(coordinator, "/health").isPresent());
     }
 
-    /** What it answers, unless it is a refusal or nothing. */
+    /** Returns the body of a response with status 200; empty on any other status and on I/O errors. */
     Optional<JsonNode> get(Coordinator coordinator, String path) {
         try {
             HttpResponse<byte[]> answer = HTTP.send(
@@ -221,8 +221,7 @@ final class Cluster implements AutoCloseable {
 
     private ProcessHandle java(String name, String heap, List<String> arguments) {
         try {
-            // Processes that live for a minute are not worth compiling well, least of all while others start beside
-            // them.
+            // The C2 compiler does not pay off in short-lived processes and slows down those that start concurrently.
             List<String> options = List.of(heap, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1");
             ProcessHandle process = JavaProcess.of(Resilience.class, options, arguments)
                     .redirectErrorStream(true)
@@ -230,7 +229,7 @@ final class Cluster implements AutoCloseable {
                             folder.resolve("logs").resolve(name + ".log").toFile()))
                     .start()
                     .toHandle();
-            // However this one ends, none of the others goes on.
+            // Leaves no child process behind, however this JVM exits.
             Runtime.getRuntime().addShutdownHook(new Thread(process::destroyForcibly));
             return process;
         } catch (IOException e) {
@@ -238,7 +237,7 @@ final class Cluster implements AutoCloseable {
         }
     }
 
-    /** Deletes what the broker and Redis keep. */
+    /** Deletes the data of the broker and of Redis. */
     void deleteData() {
         try {
             FileSystemUtils.deleteRecursively(folder.resolve("data"));

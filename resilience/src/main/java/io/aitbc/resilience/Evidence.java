@@ -23,8 +23,8 @@ import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 
 /**
- * What is known of a run: the ledgers of the clients, and what stands in the topics, which is what clients were given and have said.
- * Times are in ms since 1970, those of topics by the broker's clock, those of assignments by a coordinator's; all run on one machine.
+ * The evidence of a run: the clients' ledgers, and the topics, which hold all that clients were sent and have reported. Times are in
+ * epoch ms: of records by the broker's clock, of assignments by the coordinator's clock. All processes run on one machine.
  */
 record Evidence(
         List<Ledger.Line> ledger,
@@ -34,28 +34,28 @@ record Evidence(
         List<DeadLettered> deadLettered,
         List<HeartbeatRecord> heartbeats) {
 
-    /** A task stands in its queue, for an attempt. */
+    /** A task in a queue topic, for one attempt. */
     record Queued(String taskId, int attempt, long at) {}
 
     /**
-     * An assignment stands in an agent's topic.
+     * An assignment in an agent's topic.
      *
-     * @param at when it was assigned, which is when the round began in which it was
-     * @param publishedAt when it was sent, once it had been granted
+     * @param at time of assignment: the start of the round that made it
+     * @param publishedAt time of publication, after the assignment was granted
      */
     record Assigned(String taskId, int attempt, String agentId, long at, long publishedAt, int timeoutSeconds) {}
 
-    /** An agent has reported. */
+    /** A report of an agent. */
     record Reported(String taskId, int attempt, String agentId, TaskResult.Status status, long at) {}
 
-    /** A task stands among the dead letters. */
+    /** A task in the dead-letter topic. */
     record DeadLettered(String taskId, long at) {}
 
     /**
      * A heartbeat.
      *
-     * @param leaves whether it says that the agent takes nothing any more
-     * @param capacity 0 if it does not say
+     * @param leaves whether its status takes the agent out of service: any but active, busy and maintenance
+     * @param capacity 0 if the heartbeat has no registration
      */
     record HeartbeatRecord(String agentId, long at, boolean leaves, int capacity) {}
 
@@ -73,7 +73,7 @@ record Evidence(
                 Map.of(
                         CommonClientConfigs.BOOTSTRAP_SERVERS_CONFIG,
                         bootstrapServers,
-                        // What was aborted was never said.
+                        // Records of aborted transactions do not count.
                         ConsumerConfig.ISOLATION_LEVEL_CONFIG,
                         "read_committed",
                         ConsumerConfig.MAX_POLL_RECORDS_CONFIG,
@@ -100,7 +100,7 @@ record Evidence(
         String topic = record.topic();
         try {
             if (topic.equals(TOPICS.deadLetter())) {
-                // Poison has no task's id.
+                // Malformed records have no task id.
                 if (record.key() != null) {
                     deadLettered.add(
                             new DeadLettered(new String(record.key(), StandardCharsets.UTF_8), record.timestamp()));
@@ -127,7 +127,7 @@ record Evidence(
                 }
             }
         } catch (Json.MalformedMessageException e) {
-            // A cancellation, or what was put there to be refused.
+            // A cancellation, or a malformed record injected by a fault.
         }
     }
 

@@ -9,7 +9,7 @@ import java.util.Locale;
 import java.util.Random;
 import org.netcrusher.tcp.TcpCrusher;
 
-/** What happens to a cluster. Each leaves it as whole as it was. */
+/** A fault to inject into a cluster. Each fault leaves the cluster intact. */
 enum Fault {
     NONE("none") {
         @Override
@@ -191,7 +191,7 @@ enum Fault {
     REDIS_SPOILT("keys of tasks and agents overwritten with other types") {
         @Override
         void inject(Run run, Random random) {
-            run.during("spoilt keys", () -> Intruder.spoilKeys(run.cluster(), random));
+            run.during("corrupted keys", () -> Intruder.spoilKeys(run.cluster(), random));
         }
     },
     TRANSACTION_HANGS("a client keeps a transaction open on results, heartbeats and a queue for 15 to 25 s") {
@@ -211,7 +211,7 @@ enum Fault {
         void inject(Run run, Random random) {
             Coordinator coordinator = any(run.cluster().coordinators(), random);
             run.during(
-                    "half requests to " + coordinator.member().name(),
+                    "incomplete requests to " + coordinator.member().name(),
                     () -> Intruder.sendHalfRequests(run.cluster(), coordinator, random)
                             .ifPresent(run::recordProblem));
         }
@@ -258,12 +258,12 @@ enum Fault {
         return name().toLowerCase(Locale.ROOT).replace('_', '-');
     }
 
-    /** Whatever a cluster needs before it is started. */
+    /** Prepares a run before its cluster is started. */
     void prepare(Run run) {}
 
     abstract void inject(Run run, Random random);
 
-    /** Whether counters and the states of ended tasks are lost, as is promised. */
+    /** Returns whether the fault discards counters and the states of ended tasks, which is documented behaviour. */
     boolean forgetsCounts() {
         return false;
     }
@@ -274,7 +274,7 @@ enum Fault {
 
     private static void disconnect(Run run, TcpCrusher way, String what, Random random) {
         if (random.nextBoolean()) {
-            run.during("cut off " + what, () -> {
+            run.during("disconnect " + what, () -> {
                 way.close();
                 pause(random, 3, 14);
                 way.open();

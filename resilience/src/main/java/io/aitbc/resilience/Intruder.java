@@ -32,9 +32,9 @@ import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.apache.kafka.common.serialization.StringSerializer;
 
-/** Misbehaving clients, and clients that send everything at once. They record what they submit in ledgers of their own. */
+/** Misbehaving and concurrent clients. Each records its submissions in its own ledger. */
 final class Intruder {
-    /** How the ids of tasks begin whose transactions are aborted. */
+    /** Prefix of the ids of tasks in aborted transactions. */
     static final String ABORTED = "aborted-";
 
     private static final Topics TOPICS = Topics.unprefixed();
@@ -94,7 +94,7 @@ final class Intruder {
         }
     }
 
-    /** Agents and tasks as another program would keep them, each then heard of. */
+    /** Writes agent and task keys with the wrong types, as another program might, then publishes a heartbeat and a task for each id. */
     static void spoilKeys(Cluster cluster, Random random) {
         String name = "spoilt-" + random.nextInt(1_000_000);
         try (Ledger ledger = ledger(cluster, name);
@@ -120,7 +120,7 @@ final class Intruder {
         }
     }
 
-    /** @return a complaint if the coordinator does not say how it is meanwhile */
+    /** @return a problem if the coordinator does not report its health in the meantime */
     static Optional<String> sendHalfRequests(Cluster cluster, Coordinator coordinator, Random random) {
         List<Socket> sockets = new ArrayList<>();
         try {
@@ -146,12 +146,12 @@ final class Intruder {
                         HttpResponse.BodyHandlers.ofString());
                 return health.statusCode() == 200
                         ? Optional.empty()
-                        : Optional.of(name + " says beside half requests: " + health.body());
+                        : Optional.of(name + " is unhealthy during incomplete requests: " + health.body());
             } catch (IOException e) {
-                return Optional.of(name + " does not say how it is beside half requests: " + e);
+                return Optional.of(name + " does not answer during incomplete requests: " + e);
             }
         } catch (IOException e) {
-            // Connections that are refused are no harm.
+            // The coordinator may refuse connections.
             return Optional.empty();
         } catch (InterruptedException e) {
             throw new IllegalStateException(e);
@@ -186,7 +186,7 @@ final class Intruder {
         }
     }
 
-    /** Whether any of the callers was told that it is done. */
+    /** Returns whether any caller received status 200. */
     private static boolean race(Cluster cluster, String method, String path, String body) {
         List<CompletableFuture<Boolean>> callers = IntStream.range(0, CALLERS)
                 .mapToObj(i -> cluster.coordinators()

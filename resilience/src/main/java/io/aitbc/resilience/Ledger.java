@@ -11,27 +11,27 @@ import java.nio.file.StandardOpenOption;
 import java.util.List;
 import java.util.stream.Stream;
 
-/** A client's record of events, written as they happen. Each line is flushed to the operating system, so a killed client loses none. */
+/** A client's log of events. Each line is written to the operating system immediately, so a killed client loses none. */
 final class Ledger implements AutoCloseable {
-    /** The kinds of events. */
+    /** Event types. */
     enum EventType {
         /** A producer is about to submit a task. */
         SENT,
         /** The submission was accepted. */
         ACKED,
-        /** An agent has begun with an attempt. */
+        /** An agent has started an attempt. */
         STARTED,
-        /** An agent has done it. */
+        /** An agent has finished an attempt. */
         FINISHED
     }
 
     /**
      * One line.
      *
-     * @param at in ms since 1970
-     * @param attempt 0 from a producer
-     * @param by the agent, or the way of submission
-     * @param process whose ledger it is
+     * @param at in epoch ms
+     * @param attempt 0 for a producer
+     * @param by the agent id, or the submission channel
+     * @param process name of the ledger file, one per process
      */
     record Line(long at, EventType what, String taskId, int attempt, String by, String process) {
         private static Line parse(String text, String process) {
@@ -65,7 +65,7 @@ final class Ledger implements AutoCloseable {
         }
     }
 
-    /** All that clients have written so far into the ledgers of a folder. */
+    /** Returns all lines written so far to the ledgers in a folder. */
     static List<Line> readAll(Path folder) {
         try (Stream<Path> files = Files.list(folder)) {
             return files.flatMap(file -> read(file).stream()).toList();
@@ -77,7 +77,7 @@ final class Ledger implements AutoCloseable {
     private static List<Line> read(Path file) {
         try {
             String text = Files.readString(file);
-            // The last line may still be on its way.
+            // The last line may be incomplete.
             return text.substring(0, text.lastIndexOf('\n') + 1)
                     .lines()
                     .map(line -> Line.parse(line, file.getFileName().toString()))

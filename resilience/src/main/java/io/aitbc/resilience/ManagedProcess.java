@@ -8,7 +8,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.function.IntFunction;
 
-/** One of the processes of a cluster, that can be ended, paused, and started anew. Used by one thread. */
+/** A process of a cluster that can be stopped, paused, and restarted. Not thread-safe. */
 final class ManagedProcess {
     private static final Duration END_TIMEOUT = Duration.ofSeconds(90);
 
@@ -17,7 +17,7 @@ final class ManagedProcess {
     private int starts;
     private ProcessHandle process;
 
-    /** @param starter starts it, told how often it was started before */
+    /** @param starter starts the process; its argument is the number of previous starts */
     ManagedProcess(String name, IntFunction<ProcessHandle> starter) {
         this.name = name;
         this.starter = starter;
@@ -40,13 +40,13 @@ final class ManagedProcess {
         return process.isAlive();
     }
 
-    /** As by {@code kill -9}. */
+    /** Sends SIGKILL and waits for the exit. */
     void kill() {
         process.destroyForcibly();
         awaitEnd();
     }
 
-    /** As by an operator, or by whatever runs it. */
+    /** Sends SIGTERM and waits for the exit. */
     void terminate() {
         process.destroy();
         awaitEnd();
@@ -60,7 +60,7 @@ final class ManagedProcess {
         signal("CONT");
     }
 
-    /** Whatever state it is in. */
+    /** Kills the process if it is alive, even if paused. */
     void end() {
         if (isAlive()) {
             resume();
@@ -72,7 +72,7 @@ final class ManagedProcess {
         try {
             process.onExit().get(END_TIMEOUT.toSeconds(), TimeUnit.SECONDS);
         } catch (TimeoutException e) {
-            throw new IllegalStateException(name + " does not end", e);
+            throw new IllegalStateException(name + " did not exit in time", e);
         } catch (InterruptedException | ExecutionException e) {
             throw new IllegalStateException(e);
         }

@@ -3,7 +3,7 @@ package io.aitbc.resilience;
 import java.util.Random;
 import java.util.concurrent.TimeUnit;
 
-/** Lets time pass in which others work. */
+/** Sleeps while the other processes run. */
 final class Pauses {
     private Pauses() {}
 

@@ -27,15 +27,15 @@ import org.apache.kafka.common.serialization.StringSerializer;
 import tools.jackson.databind.node.ObjectNode;
 
 /**
- * Submits tasks at a steady rate, most straight to Kafka, some over REST; what is not accepted is tried again, at the next coordinator,
- * until it is. Ended by a signal, it waits for what is open first.
+ * Submits tasks at a steady rate, most directly to Kafka, some over REST. A REST submission that fails with an I/O error or a 5xx status
+ * is retried at the next coordinator until it is accepted. On SIGTERM, waits for in-flight submissions before it exits.
  */
 final class ProducerProcess {
     private static final Topics TOPICS = Topics.unprefixed();
     private static final int REST_RATIO = 8;
     private static final int FIRST_FAILURE_RATIO = 50;
     private static final int MAX_WORK_MS = 180;
-    /** Timeouts of 5 to 10 s: deadlines pass while faults last, so recovery has to tell what was reported from what was not. */
+    /** Timeouts of 5 to 10 s: deadlines pass during faults, so recovery must distinguish reported from unreported attempts. */
     private static final int MIN_TIMEOUT_SECONDS = 5;
 
     private static final int TIMEOUTS = 6;
@@ -70,7 +70,7 @@ final class ProducerProcess {
                 new ByteArraySerializer());
     }
 
-    /** @param args where Kafka is, the ledger, a name, where coordinators are (commas between), tasks per second, seed */
+    /** @param args bootstrap servers, ledger file, task id prefix, comma-separated coordinator URLs, tasks per second, seed */
     static void play(String[] args) throws InterruptedException {
         ProducerProcess producer = new ProducerProcess(
                 args[0],

@@ -10,11 +10,11 @@ import java.util.stream.Collectors;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 
-/** The command line, and what each of the processes runs. */
+/** The command line, and the entry point of each process role. */
 @Command(
         name = "resilience",
         mixinStandardHelpOptions = true,
-        description = "Runs coordinators through faults, and accounts for every task.",
+        description = "Injects faults into a cluster and accounts for every task.",
         subcommands = {RunsCommand.class, SoakCommand.class})
 public final class Resilience {
     private Resilience() {}

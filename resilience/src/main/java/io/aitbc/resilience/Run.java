@@ -33,7 +33,7 @@ import org.awaitility.core.ConditionTimeoutException;
 import org.springframework.util.FileSystemUtils;
 import tools.jackson.databind.JsonNode;
 
-/** One run: a cluster of its own under a steady load, faults as a seed says, and the audit once all is done. */
+/** One run: a new cluster under a steady load, faults in an order determined by a seed, and an audit once all tasks have ended. */
 final class Run {
     static final int TASKS_PER_SECOND = 150;
 
@@ -57,10 +57,10 @@ final class Run {
     private Cluster cluster;
 
     /**
-     * How a run went.
+     * The outcome of a run.
      *
-     * @param wrongCounts sentences
-     * @param drainMs from the last submission until all was done
+     * @param wrongCounts one sentence each
+     * @param drainMs from the last submission to the last completion
      */
     record Outcome(
             List<Fault> faults,
@@ -76,16 +76,16 @@ final class Run {
         }
     }
 
-    /** @param load for how long tasks are submitted and faults injected, at least; each fault comes once at least */
+    /** @param load minimum duration of load and fault injection; each fault is injected at least once */
     Run(List<Fault> faults, long seed, Duration load, int coordinatorCount, Path folder) {
         this(faults, seed, load, coordinatorCount, folder, List.of(), cluster -> {});
     }
 
     /**
-     * As above.
+     * Creates a run with additional coordinator settings and an observer.
      *
-     * @param settings more for the coordinators
-     * @param observer called between faults
+     * @param settings additional arguments of the coordinators
+     * @param observer called after each fault
      */
     Run(
             List<Fault> faults,
@@ -116,23 +116,23 @@ final class Run {
         timeline.during(what, action);
     }
 
-    /** Notes what a fault found wrong by itself. */
+    /** Records a problem detected by a fault itself. */
     void recordProblem(String sentence) {
         problems.add(sentence);
     }
 
-    /** Agents that do some hundred tasks per second together. */
+    /** Limits the agents to a total of about 100 tasks per second. */
     void useSmallAgents() {
         capacity = 1;
     }
 
-    /** @throws UnsupportedOperationException if this machine does not allow it */
+    /** @throws UnsupportedOperationException if a file system cannot be mounted on this machine */
     void limitDisk() {
         Path disk = folder.resolve("data").resolve("kafka");
         try {
             Files.createDirectories(disk);
             if (run("mount", "-t", "tmpfs", "-o", "size=" + DISK_MIB + "m", "tmpfs", disk.toString()) != 0) {
-                throw new UnsupportedOperationException("a file system of limited size cannot be mounted here");
+                throw new UnsupportedOperationException("cannot mount a file system of limited size");
             }
         } catch (IOException e) {
             throw new UncheckedIOException(e);
@@ -182,7 +182,7 @@ final class Run {
         });
     }
 
-    /** Puts records that nobody can read into every topic that coordinators read. */
+    /** Publishes malformed records to every topic that coordinators consume. */
     void publishGarbage(int count, Random random) {
         Topics topics = Topics.unprefixed();
         List<String> targets = new ArrayList<>(topics.tasks());
@@ -202,10 +202,10 @@ final class Run {
         }
     }
 
-    /** @throws UnsupportedOperationException if this machine does not allow one of the faults */
+    /** @throws UnsupportedOperationException if one of the faults is not possible on this machine */
     Outcome play() {
         try {
-            // A ledger or a topic of an earlier run in this folder would count as this one's.
+            // Ledgers and topics of an earlier run in this folder would be counted as part of this run.
             for (String name : Cluster.FOLDERS) {
                 FileSystemUtils.deleteRecursively(folder.resolve(name));
             }
@@ -256,7 +256,8 @@ final class Run {
                     .pollInterval(Duration.ofMillis(500))
                     .until(() -> unfinished().isEmpty());
         } catch (ConditionTimeoutException e) {
-            System.out.println("  not done: " + unfinished().stream().limit(10).toList());
+            System.out.println(
+                    "  unfinished: " + unfinished().stream().limit(10).toList());
         }
         long drainMs = (System.nanoTime() - drainFrom) / 1_000_000;
         List<String> wrongCounts = wrongCounts();
@@ -281,7 +282,7 @@ final class Run {
         return order;
     }
 
-    /** Accepted, and not done by anyone so far. */
+    /** Returns accepted tasks that no agent has finished yet. */
     private Set<String> unfinished() {
         List<Ledger.Line> lines = Ledger.readAll(cluster.ledgers());
         Set<String> open = tasks(lines, Ledger.EventType.ACKED);
@@ -296,7 +297,10 @@ final class Run {
                 .collect(Collectors.toCollection(HashSet::new));
     }
 
-    /** Differences between each coordinator's counts and the clients' ledgers, after time to settle, and problems reported by faults. */
+    /**
+     * Returns problems recorded by faults, tasks started from aborted transactions, and differences between the coordinators' counts and
+     * the clients' ledgers that remain after time to settle.
+     */
     private List<String> wrongCounts() {
         List<String> wrong = new ArrayList<>(problems);
         tasks(Ledger.readAll(cluster.ledgers()), Ledger.EventType.STARTED).stream()
@@ -324,14 +328,14 @@ final class Run {
         List<String> wrong = new ArrayList<>();
         queues.get().get("queue_sizes").properties().forEach(size -> {
             if (size.getValue().asInt() != 0) {
-                wrong.add(name + " says that " + size.getValue() + " wait as " + size.getKey());
+                wrong.add(name + " reports " + size.getValue() + " tasks waiting in queue " + size.getKey());
             }
         });
         int done = tasks(Ledger.readAll(cluster.ledgers()), Ledger.EventType.FINISHED)
                 .size();
         int completed = status.get().at("/stats/tasks_completed").asInt();
         if (completed != done && faults.stream().noneMatch(Fault::forgetsCounts)) {
-            wrong.add(name + " says that " + completed + " are completed, agents that " + done + " are");
+            wrong.add(name + " reports " + completed + " completed tasks, the ledgers " + done);
         }
         return wrong;
     }

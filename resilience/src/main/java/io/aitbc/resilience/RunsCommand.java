@@ -49,7 +49,7 @@ final class RunsCommand implements Callable<Integer> {
 
     @Option(
             names = "--folder",
-            description = "Folder for ledgers, logs, pictures and reports; ${DEFAULT-VALUE} by default.")
+            description = "Folder for ledgers, logs, charts and reports; ${DEFAULT-VALUE} by default.")
     private Path folder = Path.of("target", "resilience");
 
     @Override
@@ -79,7 +79,7 @@ final class RunsCommand implements Callable<Integer> {
             if (outcome.isClean()) {
                 run.deleteData();
             } else {
-                System.out.println("  NOT CLEAN, seed " + runSeed + ", all of it is kept in " + ofRun + ": "
+                System.out.println("  NOT CLEAN, seed " + runSeed + ", all files are kept in " + ofRun + ": "
                         + Json.text(outcome.findings()) + " " + outcome.wrongCounts());
             }
         } catch (UnsupportedOperationException e) {
@@ -87,14 +87,14 @@ final class RunsCommand implements Callable<Integer> {
         }
     }
 
-    /** A row for each kind of run. */
+    /** Returns a Markdown table with a row for each fault. */
     static String table(List<Run.Outcome> outcomes) {
         Map<String, List<Run.Outcome>> rows = outcomes.stream()
                 .collect(Collectors.groupingBy(
                         outcome -> outcome.faults().size() == 1
                                 ? outcome.faults().get(0).ordinal() + 100 + " "
                                         + outcome.faults().get(0).description()
-                                : "999 all of these, as they come",
+                                : "999 all selected faults in each run",
                         TreeMap::new,
                         Collectors.toList()));
         StringBuilder table = new StringBuilder("| fault | runs | tasks | lost | executed twice | two live attempts |"

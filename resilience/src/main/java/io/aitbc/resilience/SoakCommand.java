@@ -22,21 +22,19 @@ import tools.jackson.databind.JsonNode;
 @Command(
         name = "soak",
         mixinStandardHelpOptions = true,
-        description =
-                "A steady load for a long time: what coordinators and Redis need must not grow. Needs Linux's /proc.")
+        description = "Applies a steady load for a long time and checks that the resource use of coordinators and Redis"
+                + " does not grow. Requires Linux's /proc.")
 final class SoakCommand implements Callable<Integer> {
-    /** What ended longer ago is forgotten, so that Redis can be steady at all within the time. */
+    /** Short, so that the memory of Redis reaches a steady state within the run. */
     private static final String TASK_RETENTION = "--aitbc.settle.task-retention=60s";
 
-    /** Of the second quarter of the time to its last, as medians. */
+    /** Maximum ratio of the median of the last quarter of the run to the median of the second quarter. */
     private static final double MAX_GROWTH = 1.15;
 
     @Option(names = "--minutes", description = "Duration in minutes; ${DEFAULT-VALUE} by default.")
     private int minutes = 20;
 
-    @Option(
-            names = "--folder",
-            description = "Folder for logs, the picture and the report; ${DEFAULT-VALUE} by default.")
+    @Option(names = "--folder", description = "Folder for logs, charts and reports; ${DEFAULT-VALUE} by default.")
     private Path folder = Path.of("target", "soak");
 
     private final long start = System.nanoTime();
@@ -63,7 +61,7 @@ final class SoakCommand implements Callable<Integer> {
         Files.write(
                 folder.resolve("soak.json"),
                 Json.bytes(Map.of("seconds", seconds, "samples", samples, "growth", growth, "outcome", outcome)));
-        System.out.println("| | median of the second quarter | of the last | |");
+        System.out.println("| | median of the second quarter | median of the last quarter | ratio |");
         System.out.println("|---|---|---|---|");
         samples.forEach((name, values) -> System.out.printf(
                 "| %s | %.0f | %.0f | %.2f |%n", name, quarter(values, 1), quarter(values, 3), growth.get(name)));
@@ -96,7 +94,7 @@ final class SoakCommand implements Callable<Integer> {
         }
     }
 
-    /** What people and dashboards ask for all the time. */
+    /** Sends the requests that operators and dashboards send continuously. */
     private void query(Cluster cluster, Cluster.Coordinator coordinator) {
         for (String path : List.of(
                 "/tasks/queues", "/agents", "/load-balancer/stats", "/tasks/queues/low", "/tasks/dead-letter")) {
@@ -127,7 +125,7 @@ final class SoakCommand implements Callable<Integer> {
         return quarter(values, 3) / Math.max(1, quarter(values, 1));
     }
 
-    /** The median of a quarter of the time, from 0. */
+    /** Returns the median of a quarter of the run; quarters are numbered from 0. */
     private static double quarter(List<Double> values, int number) {
         List<Double> part = values.subList(values.size() * number / 4, values.size() * (number + 1) / 4).stream()
                 .sorted()

@@ -3,13 +3,13 @@ package io.aitbc.resilience;
 import java.util.ArrayList;
 import java.util.List;
 
-/** What was done to a cluster, and when. */
+/** The faults injected into a cluster, with their times. */
 final class Timeline {
     /**
-     * Something that was done.
+     * A fault.
      *
-     * @param from in ms since 1970
-     * @param to when it was over, in ms since 1970
+     * @param from start, in epoch ms
+     * @param to end, in epoch ms
      */
     record Event(String what, long from, long to) {}
 

@@ -1,6 +1,6 @@
 /**
- * Starts a broker, a Redis, coordinators, agents and producers as processes of their own, does to them what happens in practice, and
- * then audits the promises with what the clients have written down, not with what the coordinators say.
+ * Starts a broker, Redis, coordinators, agents and producers as separate processes, injects faults that occur in practice, and then
+ * audits the guarantees. The audit relies on what clients recorded, not on what coordinators report.
  */
 @NullMarked
 package io.aitbc.resilience;

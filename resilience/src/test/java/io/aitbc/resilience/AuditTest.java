@@ -11,7 +11,7 @@ import io.aitbc.resilience.Evidence.Reported;
 import java.util.ArrayList;
 import org.junit.jupiter.api.Test;
 
-/** The audit finds each thing that can go wrong, and nothing where nothing did. */
+/** The audit detects each kind of violation, and reports none in a correct run. */
 class AuditTest {
     private static final long TIMEOUT_MS = 8_000;
 
@@ -88,7 +88,7 @@ class AuditTest {
         assertThat(audit().twice()).containsExactly("t");
     }
 
-    /** Nobody had read the result when the deadline passed. */
+    /** The result was still unread when the deadline passed. */
     @Test
     void aNextAttemptAfterAResultInTimeIsFound() {
         beats("a", 0, 80_000);
@@ -103,7 +103,7 @@ class AuditTest {
         assertThat(audit().twice()).containsExactly("t");
     }
 
-    /** It came in the moment in which the attempt was given back. */
+    /** The result arrived while the attempt was being requeued. */
     @Test
     void aNextAttemptBesideAResultOfTheLastMomentIsNone() {
         beats("a", 0, 80_000);
@@ -226,7 +226,7 @@ class AuditTest {
         evidence.reported().add(new Reported(taskId, attempt, agentId, TaskResult.Status.COMPLETED, at));
     }
 
-    /** One each second, of an agent with a capacity of two. */
+    /** Adds one heartbeat per second, of an agent with a capacity of two. */
     private void beats(String agentId, long from, long to) {
         for (long at = from; at <= to; at += 1_000) {
             evidence.heartbeats().add(new HeartbeatRecord(agentId, at, false, 2));

@@ -8,11 +8,11 @@ import java.time.Duration;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 
-/** A short run; many more with the command {@code resilience runs}. The data of a failed run is kept; the folder name has its seed. */
+/** A short run; {@code resilience runs} does many more. The data of a failed run is kept in a folder named after its seed. */
 class ResilienceTest {
     private static final long SEED = Long.getLong("resilience.seed", 1);
 
-    /** Each of these once, in an order that the seed decides. */
+    /** Injects each fault once, in an order determined by the seed. */
     @Test
     void whateverHappensNothingIsLostOrDoneTwice() {
         assertClean(play(

@@ -23,7 +23,7 @@ class OwnAgentTest {
         assertTrue(jar.contains("slf4j-api-2."), jar);
     }
 
-    /** Nothing answers at this address, and the agent logs it. */
+    /** The address accepts connections but never answers, and the agent logs that it is waiting. */
     @Test
     void whatTheAgentLogsIsSeen() throws Exception {
         try (ServerSocket nobody = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {

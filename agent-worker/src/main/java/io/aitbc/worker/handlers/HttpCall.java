@@ -44,7 +44,7 @@ public final class HttpCall implements Handler {
         try {
             response = client.send(request.build(), HttpResponse.BodyHandlers.ofString());
         } catch (ConnectException e) {
-            // Its own message is empty.
+            // The original exception has no message.
             throw new ConnectException("cannot connect to " + request.build().uri());
         }
         if (response.statusCode() >= 500) {
@@ -56,7 +56,7 @@ public final class HttpCall implements Handler {
         return result.put("truncated", body.length() > MAX_BODY);
     }
 
-    /** The full time limit of the attempt. The remaining time would depend on this machine's clock, which may be wrong. */
+    /** Returns the full timeout of the attempt. The remaining time would depend on the local clock, which may be wrong. */
     static Duration timeAllowed(Assignment assignment) {
         Duration allowed = Duration.between(assignment.assignedAt(), assignment.deadline());
         return allowed.compareTo(Duration.ofSeconds(1)) < 0 ? Duration.ofSeconds(1) : allowed;

@@ -18,7 +18,7 @@ public final class TaskTypes implements Handler {
     }
 
     /**
-     * All handlers of this package, by task type.
+     * Returns all handlers of this package by task type.
      *
      * @param fileRoot see {@link Hash#Hash}
      * @param chatUrl see {@link Chat#Chat}; null: no chat
@@ -45,7 +45,7 @@ public final class TaskTypes implements Handler {
         return handler.handle(assignment, progress);
     }
 
-    /** @throws IllegalArgumentException if the field is absent or not a string */
+    /** @throws IllegalArgumentException if the field is missing or not a string */
     static String text(ObjectNode taskData, String field) {
         JsonNode value = taskData.path(field);
         if (!value.isString()) {

@@ -23,7 +23,7 @@ import org.junit.jupiter.api.io.TempDir;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
-/** The built-in handlers, called with task data as a task would. */
+/** Calls the built-in handlers with task data. */
 class HandlersTest {
     private static final String SHA_256_OF_HELLO = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
 
@@ -111,7 +111,7 @@ class HandlersTest {
         assertThat(run(data("http").put("url", url + "/page")).toString()).contains("200", "Good day");
     }
 
-    /** Deadlines follow the coordinator's clock. By this machine's clock, this one passed two days ago. */
+    /** Deadlines follow the coordinator's clock. By the local clock, this one passed two days ago. */
     @Test
     void aCallMayTakeAsLongAsItsTaskWhateverTheClockSays() {
         Assignment assignment = Assignment.of(
