@@ -8,9 +8,6 @@ import java.io.PrintWriter;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.format.DateTimeParseException;
-import java.util.LinkedHashSet;
-import java.util.List;
-import java.util.Set;
 import java.util.stream.Collectors;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Parameters;
@@ -23,24 +20,6 @@ final class TasksCommand {
      * The coordinator completes a long poll when a task ends, but not on other changes. Those are detected at this interval.
      */
     private static final Duration POLL_INTERVAL = Duration.ofSeconds(1);
-
-    /** Shown first, in this order. */
-    private static final List<String> FIELDS = List.of(
-            "task_id",
-            "status",
-            "priority",
-            "attempt",
-            "max_attempts",
-            "agent_id",
-            "submitted_at",
-            "not_before",
-            "assigned_at",
-            "deadline",
-            "finished_at",
-            "requirements",
-            "progress",
-            "result",
-            "error");
 
     private final Agentctl agentctl;
 
@@ -90,12 +69,9 @@ final class TasksCommand {
 
     static Table table(TaskState task) {
         Instant now = Instant.parse(task.text("timestamp"));
-        Set<String> fields = new LinkedHashSet<>(FIELDS);
-        fields.addAll(task.json().propertyNames());
-        fields.remove("timestamp");
         Table table = Table.ofOne();
-        fields.stream()
-                .filter(task.json()::has)
+        task.json().propertyNames().stream()
+                .filter(field -> !field.equals("timestamp"))
                 .forEach(field -> table.row(
                         field.replace('_', ' '),
                         field.equals("requirements")

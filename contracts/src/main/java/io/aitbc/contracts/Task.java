@@ -127,6 +127,11 @@ public record Task(
                 unknown);
     }
 
+    /** A copy as newly submitted. */
+    public Task firstAttempt() {
+        return withAttempt(maxAttempts, notBefore, expiresAt, 1, rejectedBy);
+    }
+
     /** A copy with one more attempt, up to 100, to make up for the one the agent rejected. */
     public Task rejected(String agentId) {
         return withAttempt(Math.min(MAX_ATTEMPTS, maxAttempts + 1), notBefore, expiresAt, attempt, agentId);

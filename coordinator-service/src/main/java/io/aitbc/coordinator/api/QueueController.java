@@ -1,7 +1,7 @@
 package io.aitbc.coordinator.api;
 
-import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
+import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Requirements;
 import io.aitbc.contracts.Task;
@@ -9,6 +9,8 @@ import io.aitbc.coordinator.dispatch.ClusterControl;
 import io.aitbc.coordinator.intake.QueuePeek;
 import io.aitbc.coordinator.stats.ClusterStats;
 import io.swagger.v3.oas.annotations.Operation;
+import io.swagger.v3.oas.annotations.media.ArraySchema;
+import io.swagger.v3.oas.annotations.media.Schema;
 import io.swagger.v3.oas.annotations.tags.Tag;
 import jakarta.validation.constraints.Max;
 import jakarta.validation.constraints.Min;
@@ -72,32 +74,15 @@ class QueueController {
         return new QueueStats("success", sizes, clusterStats.tasks(false), clusterStats.queues(sizes, now), now);
     }
 
-    /** @param requirements the task's requirements, if any */
-    @JsonInclude(JsonInclude.Include.NON_NULL)
-    record Waiting(
-            @JsonProperty("task_id") String taskId,
-            @JsonProperty("submitted_at") Instant submittedAt,
-            @JsonProperty("attempt") int attempt,
-            @JsonProperty("not_before") @Nullable Instant notBefore,
-            @JsonProperty("requirements") @Nullable Requirements requirements,
-            @JsonProperty("task_data") ObjectNode taskData) {
-        static Waiting of(Task task) {
-            return new Waiting(
-                    task.id(),
-                    task.acceptedAt(),
-                    task.attempt(),
-                    task.notBefore(),
-                    task.requirements().equals(Requirements.NONE) ? null : task.requirements(),
-                    task.taskData());
-        }
-    }
-
     record QueueFront(
             @JsonProperty("status") String status,
             @JsonProperty("priority") Priority priority,
             @JsonProperty("size") @Nullable Long size,
             @JsonProperty("paused") boolean paused,
-            @JsonProperty("tasks") List<Waiting> tasks,
+
+            @JsonProperty("tasks") @ArraySchema(schema = @Schema(implementation = Task.class))
+            List<ObjectNode> tasks,
+
             @JsonProperty("timestamp") Instant timestamp) {}
 
     @GetMapping("/{priority}")
@@ -106,8 +91,8 @@ class QueueController {
             @PathVariable("priority") Priority priority,
             @RequestParam(name = "limit", defaultValue = "10") @Min(1) @Max(100) int limit)
             throws InterruptedException {
-        List<Waiting> tasks = peek.first(priority, limit).stream()
-                .map(waiting -> Waiting.of(waiting.task()))
+        List<ObjectNode> tasks = peek.first(priority, limit).stream()
+                .map(waiting -> shown(waiting.task()))
                 .toList();
         return new QueueFront(
                 "success",
@@ -116,6 +101,14 @@ class QueueController {
                 control.pausedQueues().contains(priority),
                 tasks,
                 clock.instant());
+    }
+
+    private static ObjectNode shown(Task task) {
+        ObjectNode shown = Json.MAPPER.valueToTree(task);
+        if (task.requirements().equals(Requirements.NONE)) {
+            shown.remove("requirements");
+        }
+        return shown.removeNulls();
     }
 
     /** @param heldBackCount how many more records will be cancelled once an open transaction ends */

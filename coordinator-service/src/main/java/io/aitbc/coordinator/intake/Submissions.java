@@ -130,8 +130,7 @@ public final class Submissions {
 
     private NewTask newTask(Task task) {
         return new NewTask(
-                task.attempt(1, task.notBefore())
-                        .accepted(task.taskId() == null ? TaskIds.next() : task.taskId(), clock.instant()),
+                task.firstAttempt().accepted(task.taskId() == null ? TaskIds.next() : task.taskId(), clock.instant()),
                 task.priority() == null ? Priority.NORMAL : task.priority(),
                 task.taskId() != null);
     }

@@ -3,17 +3,158 @@ package io.aitbc.coordinator.intake;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Requirements;
+import io.aitbc.contracts.Task;
 import io.aitbc.contracts.TaskStatus;
 import java.time.Instant;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Set;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What Redis knows of a task. Fields that its status requires are present, see {@link TaskHash#essential}.
+ * What Redis knows of a task, and the format of that: a hash of text fields, some of them numbers, times or JSON. Fields that its status
+ * requires are present, see {@link #essential}.
  *
- * @param fields the readable fields of its hash, by name
+ * @param fields the readable fields of its hash, by name, those of {@link #FORMATS} in that order
  */
 public record TaskState(TaskStatus status, Map<String, String> fields) {
+    /** Format of a field, see {@link TaskState#format}. */
+    public enum Format {
+        TEXT(text -> {}),
+        NUMBER(Integer::parseInt),
+        TIME(Instant::parse),
+        PRIORITY(Priority::parse),
+        REQUIREMENTS(text -> Json.read(text, Requirements.class)),
+        JSON(text -> {
+            if (!text.isEmpty()) {
+                Json.MAPPER.readTree(text);
+            }
+        }),
+        /** Used only by the scripts. */
+        INTERNAL(text -> {});
+
+        private final Consumer<String> parser;
+
+        Format(Consumer<String> parser) {
+            this.parser = parser;
+        }
+
+        private boolean parses(String value) {
+            try {
+                parser.accept(value);
+                return true;
+            } catch (RuntimeException e) {
+                return false;
+            }
+        }
+    }
+
+    private static final Map<String, Format> FORMATS = formats();
+
+    private static Map<String, Format> formats() {
+        Map<String, Format> formats = new LinkedHashMap<>();
+        formats.put("task_id", Format.TEXT);
+        formats.put("status", Format.TEXT);
+        formats.put("priority", Format.PRIORITY);
+        formats.put("attempt", Format.NUMBER);
+        formats.put("max_attempts", Format.NUMBER);
+        formats.put("timeout_seconds", Format.NUMBER);
+        formats.put("agent_id", Format.TEXT);
+        formats.put("submitted_at", Format.TIME);
+        formats.put("not_before", Format.TIME);
+        formats.put("expires_at", Format.TIME);
+        formats.put("assigned_at", Format.TIME);
+        formats.put("deadline", Format.TIME);
+        formats.put("progress_at", Format.TIME);
+        formats.put("finished_at", Format.TIME);
+        formats.put("requirements", Format.REQUIREMENTS);
+        formats.put("progress", Format.JSON);
+        formats.put("result", Format.JSON);
+        formats.put("error", Format.JSON);
+        formats.put("assigned_ms", Format.INTERNAL);
+        formats.put("requeued", Format.INTERNAL);
+        return formats;
+    }
+
+    /** The fields that say what a queued task waits for, as written by record-queued.lua. */
+    static final String[] CONDITIONS = {"requirements", "not_before", "expires_at"};
+
+    /** The status of a task whose dead letter is being written; published as assigned. */
+    private static final String FAILING = "failing";
+
+    /** The values of {@link #CONDITIONS}; empty where the task has none. */
+    static String[] conditions(Task task) {
+        return new String[] {
+            task.requirements().equals(Requirements.NONE) ? "" : Json.text(task.requirements()),
+            text(task.notBefore()),
+            text(task.expiresAt())
+        };
+    }
+
+    private static String text(@Nullable Instant time) {
+        return time == null ? "" : time.toString();
+    }
+
+    /**
+     * Reads a hash without its unreadable fields; null if one of the essential fields is missing.
+     *
+     * @param corrupt the unreadable fields, from {@link #corrupt}
+     */
+    static @Nullable TaskState read(Map<String, String> hash, Map<String, String> corrupt) {
+        Map<String, String> fields = new LinkedHashMap<>();
+        FORMATS.keySet().stream().filter(hash::containsKey).forEach(name -> fields.put(name, ""));
+        fields.putAll(hash);
+        fields.keySet().removeAll(corrupt.keySet());
+        TaskStatus status = status(hash.get("status"));
+        if (status == null || !fields.keySet().containsAll(essential(status))) {
+            return null;
+        }
+        fields.put("status", status.wireName());
+        return new TaskState(status, fields);
+    }
+
+    /** The unreadable fields, with their values. */
+    static Map<String, String> corrupt(Map<String, String> hash) {
+        Map<String, String> corrupt = new HashMap<>();
+        hash.forEach((field, value) -> {
+            if (!format(field).parses(value)) {
+                corrupt.put(field, value);
+            }
+        });
+        return corrupt;
+    }
+
+    /** The format of a field; text if it is unknown to this version. */
+    public static Format format(String field) {
+        return FORMATS.getOrDefault(field, Format.TEXT);
+    }
+
+    /** The published status; null if the text is none. */
+    static @Nullable TaskStatus status(@Nullable String text) {
+        if (FAILING.equals(text)) {
+            return TaskStatus.ASSIGNED;
+        }
+        return Arrays.stream(TaskStatus.values())
+                .filter(status -> status.wireName().equals(text))
+                .findFirst()
+                .orElse(null);
+    }
+
+    /**
+     * Fields that must be present and readable, or the task counts as unknown: its final status, or the waiting attempt, or the agent that
+     * has it and since when.
+     */
+    private static Set<String> essential(TaskStatus status) {
+        return switch (status) {
+            case QUEUED -> Set.of("status", "attempt");
+            case ASSIGNED -> Set.of("status", "attempt", "agent_id", "assigned_at");
+            case COMPLETED, FAILED, CANCELLED, EXPIRED -> Set.of("status");
+        };
+    }
+
     /**
      * The number of its current or next attempt, from 1.
      *

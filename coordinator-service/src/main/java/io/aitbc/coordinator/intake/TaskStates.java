@@ -2,7 +2,6 @@ package io.aitbc.coordinator.intake;
 
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
-import io.aitbc.contracts.Requirements;
 import io.aitbc.contracts.Task;
 import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.match.WaitingTask;
@@ -13,8 +12,8 @@ import io.aitbc.coordinator.redis.Script;
 import io.lettuce.core.RedisCommandInterruptedException;
 import io.lettuce.core.RedisCommandTimeoutException;
 import java.time.Duration;
-import java.time.Instant;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collection;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
@@ -25,6 +24,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /** Queries task state: each task's hash in Redis. */
@@ -33,6 +33,8 @@ public final class TaskStates {
     private static final Script CLAIM = Script.load(TaskStates.class, "claim");
     /** Batch limit: Redis serves nobody else while a script runs. */
     private static final int MAX_CLAIM_BATCH = 500;
+
+    private static final String CONDITIONS = Json.text(TaskState.CONDITIONS);
 
     private static final long WAIT_SECONDS = 2;
 
@@ -54,19 +56,16 @@ public final class TaskStates {
         if (hash.isEmpty()) {
             return Optional.empty();
         }
-        Map<String, String> corrupt = TaskHash.corrupt(hash);
-        Map<String, String> rest = new HashMap<>(hash);
-        rest.keySet().removeAll(corrupt.keySet());
-        TaskStatus status = TaskHash.status(hash.get("status"));
-        if (status == null || !rest.keySet().containsAll(TaskHash.essential(status))) {
+        Map<String, String> corrupt = TaskState.corrupt(hash);
+        TaskState state = TaskState.read(hash, corrupt);
+        if (state == null) {
             redis.quarantine(Keys.task(taskId), hash);
             return Optional.empty();
         }
         if (!corrupt.isEmpty()) {
             redis.quarantineFields(Keys.task(taskId), corrupt, Map.of());
         }
-        rest.put("status", status.wireName());
-        return Optional.of(new TaskState(status, rest));
+        return Optional.of(state);
     }
 
     /** The state of tasks, by id; unknown tasks are absent. */
@@ -85,7 +84,7 @@ public final class TaskStates {
     public Map<String, TaskStatus> statuses(Collection<String> taskIds) {
         Map<String, TaskStatus> statuses = new HashMap<>();
         field("status", taskIds).forEach((taskId, text) -> {
-            TaskStatus status = TaskHash.status(text);
+            TaskStatus status = TaskState.status(text);
             if (status != null) {
                 statuses.put(taskId, status);
             }
@@ -113,7 +112,7 @@ public final class TaskStates {
          * @throws IllegalArgumentException if it is corrupt
          */
         TaskStatus existing() {
-            TaskStatus existing = TaskHash.status(status);
+            TaskStatus existing = TaskState.status(status);
             if (existing == null) {
                 throw new IllegalArgumentException("Invalid status: " + status);
             }
@@ -168,7 +167,7 @@ public final class TaskStates {
                         scriptArguments(waiting.task(), waiting.position().priority()))
                 .toList();
         return RECORD_QUEUED
-                .run(redis, List.of(Json.text(all)))
+                .run(redis, List.of(CONDITIONS, Json.text(all)))
                 .thenApply(answer -> ((String) answer.get(0))
                         .chars()
                         .mapToObj(ended -> ended == '1')
@@ -179,24 +178,20 @@ public final class TaskStates {
     void recordAccepted(Map<Task, Priority> tasks) {
         List<String[]> all = new ArrayList<>(tasks.size());
         tasks.forEach((task, priority) -> all.add(scriptArguments(task, priority)));
-        RECORD_QUEUED.runSync(redis, List.of(Json.text(all)));
+        RECORD_QUEUED.runSync(redis, List.of(CONDITIONS, Json.text(all)));
     }
 
     private static String[] scriptArguments(Task task, Priority priority) {
-        return new String[] {
+        String[] identity = {
             task.id(),
             task.attempt().toString(),
             priority.wireName(),
             task.acceptedAt().toString(),
-            task.maxAttempts().toString(),
-            task.requirements().equals(Requirements.NONE) ? "" : Json.text(task.requirements()),
-            text(task.notBefore()),
-            text(task.expiresAt())
+            task.maxAttempts().toString()
         };
-    }
-
-    private static String text(@Nullable Instant time) {
-        return time == null ? "" : time.toString();
+        return Stream.of(identity, TaskState.conditions(task))
+                .flatMap(Arrays::stream)
+                .toArray(String[]::new);
     }
 
     /** One field of each task's hash, by id; tasks without it are absent. */

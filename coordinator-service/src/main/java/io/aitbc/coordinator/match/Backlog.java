@@ -5,7 +5,6 @@ import io.aitbc.contracts.Requirements;
 import java.time.Instant;
 import java.util.Collection;
 import java.util.Collections;
-import java.util.Comparator;
 import java.util.HashMap;
 import java.util.IdentityHashMap;
 import java.util.List;
@@ -19,7 +18,7 @@ import java.util.function.Function;
 import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
-/** Waiting tasks, grouped by their requirements. Tasks with a future {@code not_before} are kept apart until they are due. */
+/** Waiting tasks, grouped by their requirements. Tasks that start later are kept apart until they are due. */
 public final class Backlog {
     /** Above this many groups, empty ones are evicted. */
     private static final int MAX_GROUPS_KEPT = 256;
@@ -31,12 +30,10 @@ public final class Backlog {
     private @Nullable TaskGroup last;
 
     private final Map<Position, WaitingTask> waiting = new HashMap<>();
-    private final PriorityQueue<WaitingTask> scheduledTasks =
-            new PriorityQueue<>(Comparator.comparing(task -> task.task().notBefore()));
+    private final PriorityQueue<WaitingTask> scheduledTasks = new PriorityQueue<>(WaitingTask.BY_START);
     private final PartitionCounts scheduledCounts = new PartitionCounts();
     /** The waiting tasks that have an expiry time. */
-    private final TreeSet<WaitingTask> byExpiry = new TreeSet<>(
-            Comparator.comparing((WaitingTask task) -> task.task().expiresAt()).thenComparing(WaitingTask::position));
+    private final TreeSet<WaitingTask> byExpiry = new TreeSet<>(WaitingTask.BY_EXPIRY);
 
     private final Function<Requirements, TaskGroup> newGroup;
     private final Consumer<TaskGroup> forgotten;
@@ -54,7 +51,7 @@ public final class Backlog {
         if (waiting.putIfAbsent(task.position(), task) != null) {
             return;
         }
-        if (task.task().expiresAt() != null) {
+        if (task.hasExpiry()) {
             byExpiry.add(task);
         }
         if (task.startsAfter(now)) {
@@ -89,20 +86,20 @@ public final class Backlog {
         return taken;
     }
 
-    /** Removes waiting tasks, at a cost linear in their number only, unless some have a {@code not_before}. */
+    /** Removes waiting tasks, at a cost linear in their number only, unless some have a start time. */
     public void take(Collection<WaitingTask> tasks) {
         Set<WaitingTask> timed = Collections.newSetFromMap(new IdentityHashMap<>());
-        tasks.stream().filter(task -> task.task().notBefore() != null).forEach(timed::add);
+        tasks.stream().filter(WaitingTask::hasStart).forEach(timed::add);
         if (!timed.isEmpty()) {
             // Removes those not yet due from the set; the rest are due and in their groups.
             scheduledTasks.removeIf(scheduledCounts.without(timed::remove));
         }
         for (WaitingTask task : tasks) {
             waiting.remove(task.position());
-            if (task.task().expiresAt() != null) {
+            if (task.hasExpiry()) {
                 byExpiry.remove(task);
             }
-            if (task.task().notBefore() == null || timed.contains(task)) {
+            if (!task.hasStart() || timed.contains(task)) {
                 Objects.requireNonNull(groups.get(Conditions.of(task.task().requirements())))
                         .markRemoved(task);
             }
@@ -179,7 +176,7 @@ public final class Backlog {
         WaitingTask task = turn.head();
         turn.group().take(turn);
         waiting.remove(task.position());
-        if (task.task().expiresAt() != null) {
+        if (task.hasExpiry()) {
             byExpiry.remove(task);
         }
     }

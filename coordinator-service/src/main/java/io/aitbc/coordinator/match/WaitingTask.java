@@ -2,6 +2,7 @@ package io.aitbc.coordinator.match;
 
 import io.aitbc.contracts.Task;
 import java.time.Instant;
+import java.util.Comparator;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -19,6 +20,13 @@ public record WaitingTask(
         Instant waitingSince,
         int bytes,
         @Nullable String trace) {
+
+    /** Orders tasks with an earliest time of assignment by it. */
+    static final Comparator<WaitingTask> BY_START =
+            Comparator.comparing(task -> task.task().notBefore());
+    /** Orders tasks with a latest time of assignment by it. */
+    static final Comparator<WaitingTask> BY_EXPIRY =
+            Comparator.comparing((WaitingTask task) -> task.task().expiresAt()).thenComparing(WaitingTask::position);
 
     /** A task without a trace. */
     public WaitingTask(Task task, Position position, long origin, Instant waitingSince, int bytes) {
@@ -39,8 +47,17 @@ public record WaitingTask(
         return position.priority().ordinal();
     }
 
+    /** Whether it has an earliest time of assignment, passed or not. */
+    boolean hasStart() {
+        return task.notBefore() != null;
+    }
+
     boolean startsAfter(Instant now) {
         return task.notBefore() != null && task.notBefore().isAfter(now);
+    }
+
+    boolean hasExpiry() {
+        return task.expiresAt() != null;
     }
 
     boolean expiredBy(Instant now) {

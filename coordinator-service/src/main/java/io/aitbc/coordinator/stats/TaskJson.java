@@ -6,38 +6,33 @@ import io.aitbc.coordinator.intake.TaskState;
 import io.aitbc.coordinator.registry.HeldAssignment;
 import java.time.Instant;
 import java.time.format.DateTimeParseException;
-import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
 import tools.jackson.databind.node.ObjectNode;
 
 /** The state of a task in the format of the REST API. */
 public final class TaskJson {
-    private static final Set<String> NUMBERS = Set.of("attempt", "max_attempts", "timeout_seconds");
-    /** Fields used only by the scripts. */
-    private static final Set<String> INTERNAL = Set.of("assigned_ms", "requeued");
-
-    private static final Set<String> DOCUMENTS = Set.of("result", "error", "progress", "requirements");
-
     private TaskJson() {}
 
     public static ObjectNode of(TaskState state) {
         ObjectNode task = Json.object();
-        Map<String, String> shown = new HashMap<>(state.fields());
-        shown.remove("deadline");
-        deadline(state).ifPresent(deadline -> shown.put("deadline", deadline));
+        Map<String, String> shown = new LinkedHashMap<>(state.fields());
+        deadline(state).ifPresentOrElse(deadline -> shown.put("deadline", deadline), () -> shown.remove("deadline"));
         if (state.status().hasEnded() && state.status() != TaskStatus.FAILED) {
             // The error of an earlier attempt is not the outcome.
             shown.remove("error");
         }
         shown.forEach((field, value) -> {
-            if (NUMBERS.contains(field)) {
-                task.put(field, Long.parseLong(value));
-            } else if (!DOCUMENTS.contains(field) && !INTERNAL.contains(field)) {
-                task.put(field, value);
-            } else if (DOCUMENTS.contains(field) && !value.isEmpty()) {
-                task.set(field, Json.MAPPER.readTree(value));
+            switch (TaskState.format(field)) {
+                case NUMBER -> task.put(field, Integer.parseInt(value));
+                case TEXT, TIME, PRIORITY -> task.put(field, value);
+                case REQUIREMENTS, JSON -> {
+                    if (!value.isEmpty()) {
+                        task.set(field, Json.MAPPER.readTree(value));
+                    }
+                }
+                case INTERNAL -> {}
             }
         });
         return task;

@@ -1,12 +1,12 @@
 -- Makes waiting tasks visible.
 -- Guarantee: of a known task, at most the waiting conditions change: replaced while it waits, or added if this very attempt was
 --        assigned before it was noted.
--- ARGV   1 the tasks, as JSON, each a list of texts: task_id, attempt, priority, submitted_at, max_attempts, then the waiting
---        conditions or '': requirements as JSON, not_before, expires_at
+-- ARGV   1 the names of the waiting conditions, as a JSON list, 2 the tasks, as JSON, each a list of texts: task_id, attempt, priority,
+--        submitted_at, max_attempts, then the value of each waiting condition, or ''
 -- Returns one text, with 1 for each task that has ended, such as one cancelled before its record was read, else 0
 local answer = {}
-local waits_for = { requirements = 6, not_before = 7, expires_at = 8 }
-for i, one in ipairs(cjson.decode(ARGV[1])) do
+local conditions = cjson.decode(ARGV[1])
+for i, one in ipairs(cjson.decode(ARGV[2])) do
   local task = 'task:' .. one[1]
   local seen = redis.call('HMGET', task, 'status', 'attempt')
   -- Pass the status in place of the agent, which does not matter here.
@@ -22,18 +22,19 @@ for i, one in ipairs(cjson.decode(ARGV[1])) do
   local attempt = status and status ~= 'queued' and tonumber(seen[2])
   -- A task that ended without a known attempt counts as ended.
   answer[i] = ended[status] and (attempt or math.huge) >= tonumber(one[2]) and 1 or 0
-  if status == 'queued' or not status and (one[6] ~= '' or one[7] ~= '' or one[8] ~= '') then
-    for field, at in pairs(waits_for) do
-      if one[at] ~= '' then
-        redis.call('HSET', task, field, one[at])
+  if status == 'queued' or not status then
+    for at, field in ipairs(conditions) do
+      local value = one[5 + at]
+      if value ~= '' then
+        redis.call('HSET', task, field, value)
       elseif status then
         redis.call('HDEL', task, field)
       end
     end
   elseif attempt == tonumber(one[2]) then
-    for field, at in pairs(waits_for) do
-      if one[at] ~= '' then
-        redis.call('HSETNX', task, field, one[at])
+    for at, field in ipairs(conditions) do
+      if one[5 + at] ~= '' then
+        redis.call('HSETNX', task, field, one[5 + at])
       end
     end
   end
