@@ -1,14 +1,21 @@
 package io.aitbc.benchmarks;
 
-import io.aitbc.coordinator.CoordinatorApplication;
-import io.aitbc.localstack.LocalKafka;
-import java.nio.file.Path;
-import java.util.Arrays;
-import java.util.concurrent.CountDownLatch;
+import io.aitbc.benchmarks.measure.AllBenchmark;
+import io.aitbc.benchmarks.measure.GrowthBenchmark;
+import io.aitbc.benchmarks.measure.LatencyBenchmark;
+import io.aitbc.benchmarks.measure.LiveBenchmark;
+import io.aitbc.benchmarks.measure.MatchingBenchmark;
+import io.aitbc.benchmarks.measure.MemoryBenchmark;
+import io.aitbc.benchmarks.measure.PeersBenchmark;
+import io.aitbc.benchmarks.measure.RegistryBenchmark;
+import io.aitbc.benchmarks.measure.RestBenchmark;
+import io.aitbc.benchmarks.measure.StrategyBenchmark;
+import io.aitbc.benchmarks.measure.ThroughputBenchmark;
+import io.aitbc.benchmarks.measure.UrgentBenchmark;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 
-/** The command line. Broker, coordinator and raw comparison run in processes of their own, started from the same jar. */
+/** The command line. Broker, coordinator and raw comparison run in processes of their own. */
 @Command(
         name = "benchmarks",
         mixinStandardHelpOptions = true,
@@ -30,33 +37,9 @@ import picocli.CommandLine.Command;
 public final class Benchmarks {
     private Benchmarks() {}
 
-    public static void main(String[] args) throws Exception {
-        if (args.length > 0 && args[0].startsWith("role:")) {
-            play(args[0], Arrays.copyOfRange(args, 1, args.length));
-        } else {
-            System.exit(new CommandLine(new Benchmarks())
-                    .setCaseInsensitiveEnumValuesAllowed(true)
-                    .execute(args));
-        }
-    }
-
-    private static void play(String role, String[] args) throws Exception {
-        switch (role) {
-            case "role:kafka" -> {
-                LocalKafka kafka =
-                        LocalKafka.start(Path.of(args[0]), Integer.parseInt(args[1]), Integer.parseInt(args[2]));
-                Runtime.getRuntime().addShutdownHook(new Thread(kafka::close));
-                new CountDownLatch(1).await();
-            }
-            case "role:coordinator" -> CoordinatorApplication.main(args);
-            case "role:agents" -> BareAgents.play(args);
-            case "role:submitter" -> Submitter.play(args);
-            case "role:watchers" -> Watchers.play(args);
-            case "role:relay" -> RawRelay.play(args);
-            case "role:rabbit-agents" -> RabbitAgents.play(args);
-            case "role:rabbit-submitter" -> RabbitAgents.submit(args);
-            case "role:raw-heartbeats" -> RawHeartbeats.run(args[0], args[1], Long.parseLong(args[2]));
-            default -> throw new IllegalArgumentException(role);
-        }
+    public static void main(String[] args) {
+        System.exit(new CommandLine(new Benchmarks())
+                .setCaseInsensitiveEnumValuesAllowed(true)
+                .execute(args));
     }
 }

@@ -9,11 +9,13 @@ import java.util.List;
 
 /** Starts and inspects other JVMs. */
 public final class JavaProcess {
+    /** Starts any class of an executable jar; {@code java -jar} starts only the one named in the jar. */
+    private static final String JAR_LAUNCHER = "org.springframework.boot.loader.launch.PropertiesLauncher";
+
     private JavaProcess() {}
 
     /**
-     * Returns a builder for a JVM with this JVM's class path. If this JVM runs an executable jar, the child runs the same jar and ignores
-     * {@code main}.
+     * Returns a builder for a JVM with this JVM's class path, which may be an executable jar.
      *
      * @param options JVM options, such as {@code -Xmx512m}
      */
@@ -24,7 +26,7 @@ public final class JavaProcess {
         command.addAll(options);
         command.addAll(
                 classPath.endsWith(".jar") && !classPath.contains(File.pathSeparator)
-                        ? List.of("-jar", classPath)
+                        ? List.of("-Dloader.main=" + main.getName(), "-cp", classPath, JAR_LAUNCHER)
                         : List.of("-cp", classPath, main.getName()));
         command.addAll(arguments);
         return new ProcessBuilder(command);

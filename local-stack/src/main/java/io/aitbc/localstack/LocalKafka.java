@@ -8,8 +8,11 @@ import java.io.Writer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.Map;
 import java.util.Properties;
+import java.util.concurrent.CountDownLatch;
+import java.util.stream.Collectors;
 import kafka.server.KafkaConfig;
 import kafka.server.KafkaRaftServer;
 import kafka.tools.StorageTool;
@@ -27,6 +30,21 @@ public final class LocalKafka implements AutoCloseable {
     private LocalKafka(int port, KafkaRaftServer server) {
         this.port = port;
         this.server = server;
+    }
+
+    /**
+     * Runs a broker until the process is terminated.
+     *
+     * @param args its folder, its port, the controller's port, then one {@code <port>=<proxy port>} for each proxied listener
+     */
+    public static void main(String[] args) throws InterruptedException {
+        Map<Integer, Integer> proxied = Arrays.stream(args)
+                .skip(3)
+                .map(pair -> pair.split("=", -1))
+                .collect(Collectors.toMap(pair -> Integer.parseInt(pair[0]), pair -> Integer.parseInt(pair[1])));
+        LocalKafka kafka = start(Path.of(args[0]), Integer.parseInt(args[1]), Integer.parseInt(args[2]), proxied);
+        Runtime.getRuntime().addShutdownHook(new Thread(kafka::close));
+        new CountDownLatch(1).await();
     }
 
     /**

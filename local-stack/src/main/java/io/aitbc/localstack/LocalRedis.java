@@ -1,9 +1,12 @@
 package io.aitbc.localstack;
 
+import java.io.File;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.Optional;
 import java.util.Set;
 import java.util.stream.Collectors;
 import redis.embedded.RedisExecProvider;
@@ -29,8 +32,20 @@ public final class LocalRedis implements AutoCloseable {
         return start(folder, port, RedisExecProvider.defaultProvider());
     }
 
-    /** Starts a server from the given executable. The bundled one is statically linked and half as fast. */
-    public static LocalRedis start(Path folder, int port, Path executable) {
+    /** Like {@link #start}, with the installed server if there is one: the bundled one is statically linked and half as fast. */
+    public static LocalRedis startInstalled(Path folder, int port) {
+        return installed().map(executable -> start(folder, port, executable)).orElseGet(() -> start(folder, port));
+    }
+
+    /** The {@code redis-server} on the path. */
+    public static Optional<Path> installed() {
+        return Arrays.stream(System.getenv("PATH").split(File.pathSeparator, -1))
+                .map(directory -> Path.of(directory, "redis-server"))
+                .filter(Files::isExecutable)
+                .findFirst();
+    }
+
+    private static LocalRedis start(Path folder, int port, Path executable) {
         return start(
                 folder,
                 port,

@@ -38,7 +38,7 @@ final class AgentsProcess {
      *
      * @param args bootstrap servers, ledger file, agent id prefix, number of agents, capacity of each agent, {@link Kind}
      */
-    static void play(String[] args) throws InterruptedException {
+    public static void main(String[] args) throws InterruptedException {
         String kafka = args[0];
         Ledger ledger = new Ledger(Path.of(args[1]));
         int capacity = Integer.parseInt(args[4]);

@@ -1,24 +1,22 @@
 package io.aitbc.resilience;
 
-import static org.awaitility.Awaitility.await;
-
 import io.aitbc.contracts.Json;
-import io.aitbc.localstack.JavaProcess;
-import io.aitbc.localstack.LocalRedis;
+import io.aitbc.coordinator.CoordinatorApplication;
 import io.aitbc.localstack.LocalStack;
+import io.aitbc.localstack.ManagedProcess;
+import io.aitbc.localstack.ProcessCluster;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.URI;
-import java.net.http.HttpClient;
-import java.net.http.HttpRequest;
-import java.net.http.HttpResponse;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
-import java.util.function.IntFunction;
+import java.util.function.Function;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.netcrusher.core.reactor.NioReactor;
@@ -39,20 +37,29 @@ final class Cluster implements AutoCloseable {
     static final List<String> FOLDERS = List.of("ledgers", "logs", "data");
 
     private static final String HOST = "127.0.0.1";
-    private static final Duration START_TIMEOUT = Duration.ofSeconds(90);
-    private static final HttpClient HTTP = HttpClient.newHttpClient();
+    private static final String LOG_CONFIGURATION = "-Dlogback.configurationFile=io/aitbc/resilience/logback.xml";
 
     private final Path folder;
-    private final int kafkaPort = LocalStack.freePort();
     private final NioReactor reactor;
-    private final ManagedProcess kafka;
-    private final ManagedProcess redis;
-    private final LocalRedis[] redisServer = new LocalRedis[1];
+    private final ProcessCluster processes;
     private final List<Coordinator> coordinators = new ArrayList<>();
     private final List<ManagedProcess> clients = new ArrayList<>();
 
     /** A coordinator and its proxies. */
-    record Coordinator(ManagedProcess member, URI rest, TcpCrusher toKafka, TcpCrusher toRedis) {}
+    record Coordinator(ProcessCluster.Coordinator running, TcpCrusher toKafka, TcpCrusher toRedis) {
+        ManagedProcess process() {
+            return running.process();
+        }
+
+        URI rest() {
+            return running.rest();
+        }
+
+        /** Returns the body of a response with status 200; empty on any other status and on I/O errors. */
+        Optional<JsonNode> get(String path) {
+            return running.send("GET", path, "").map(Json.MAPPER::readTree);
+        }
+    }
 
     /** @param settings additional arguments of the coordinators */
     Cluster(Path folder, int coordinatorCount, List<String> settings) {
@@ -65,66 +72,52 @@ final class Cluster implements AutoCloseable {
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
-        int controllerPort = LocalStack.freePort();
         int redisPort = LocalStack.freePort();
-        List<TcpCrusher> toKafka = proxies(coordinatorCount);
-        List<TcpCrusher> toRedis =
-                Stream.generate(() -> proxy(redisPort)).limit(coordinatorCount).toList();
-        kafka = new ManagedProcess(
-                "broker",
-                start -> java(
-                        "broker",
-                        "-Xmx1g",
-                        Stream.concat(
-                                        Stream.of(
-                                                "role:kafka",
-                                                data("kafka").toString(),
-                                                "" + kafkaPort,
-                                                "" + controllerPort),
-                                        toKafka.stream()
-                                                .map(proxy -> proxy.getConnectAddress()
-                                                                .getPort() + "="
-                                                        + proxy.getBindAddress().getPort()))
-                                .toList()));
-        redis = new ManagedProcess("redis", start -> {
-            redisServer[0] = LocalRedis.start(data("redis"), redisPort);
-            return redisServer[0].process();
-        });
+        Map<Integer, TcpCrusher> toKafka = new HashMap<>();
         for (int i = 0; i < coordinatorCount; i++) {
-            String name = "coordinator-" + i;
-            int port = LocalStack.freePort();
-            List<String> arguments = new ArrayList<>(List.of(
-                    "role:coordinator",
-                    "--aitbc.kafka.bootstrap-servers=" + HOST + ":"
-                            + toKafka.get(i).getBindAddress().getPort(),
-                    "--aitbc.redis.url=redis://" + HOST + ":"
-                            + toRedis.get(i).getBindAddress().getPort(),
-                    "--aitbc.coordinator.port=" + port,
-                    "--server.address=" + HOST,
-                    "--aitbc.topics.partitions=6",
-                    "--aitbc.registry.heartbeat-interval=2s",
-                    "--aitbc.registry.heartbeat-timeout=" + HEARTBEAT_TIMEOUT.toMillis() + "ms",
-                    "--aitbc.settle.max-retry-backoff=4s"));
-            arguments.addAll(settings);
-            coordinators.add(new Coordinator(
-                    new ManagedProcess(name, start -> java(name, "-Xmx512m", arguments)),
-                    URI.create("http://" + HOST + ":" + port),
-                    toKafka.get(i),
-                    toRedis.get(i)));
+            int listener = LocalStack.freePort();
+            toKafka.put(listener, proxy(listener));
         }
-        coordinators.forEach(this::awaitHealthy);
+        processes = new ProcessCluster(
+                folder.resolve("data"),
+                this::launch,
+                options("-Xmx1g"),
+                LocalStack.freePort(),
+                redisPort,
+                toKafka.entrySet().stream().collect(Collectors.toMap(Map.Entry::getKey, one -> port(one.getValue()))));
+        List<String> arguments = Stream.concat(
+                        Stream.of(
+                                "--aitbc.topics.partitions=6",
+                                "--aitbc.registry.heartbeat-interval=2s",
+                                "--aitbc.registry.heartbeat-timeout=" + HEARTBEAT_TIMEOUT.toMillis() + "ms",
+                                "--aitbc.settle.max-retry-backoff=4s"),
+                        settings.stream())
+                .toList();
+        for (TcpCrusher kafka : toKafka.values()) {
+            TcpCrusher redis = proxy(redisPort);
+            coordinators.add(new Coordinator(
+                    processes.startCoordinator(
+                            CoordinatorApplication.class,
+                            jvm("-Xmx512m"),
+                            HOST + ":" + port(kafka),
+                            "redis://" + HOST + ":" + port(redis),
+                            arguments),
+                    kafka,
+                    redis));
+        }
+        processes.awaitHealthy();
     }
 
     ManagedProcess kafka() {
-        return kafka;
+        return processes.kafka();
     }
 
     ManagedProcess redis() {
-        return redis;
+        return processes.redis();
     }
 
     String redisUrl() {
-        return redisServer[0].url();
+        return processes.redisUrl();
     }
 
     List<Coordinator> coordinators() {
@@ -132,7 +125,7 @@ final class Cluster implements AutoCloseable {
     }
 
     String bootstrapServers() {
-        return HOST + ":" + kafkaPort;
+        return processes.bootstrapServers();
     }
 
     Path ledgers() {
@@ -147,68 +140,28 @@ final class Cluster implements AutoCloseable {
     ManagedProcess agents(String name, int count, int capacity, AgentsProcess.Kind kind) {
         return client(
                 name,
-                start -> java(
-                        name,
-                        "-Xmx256m",
-                        List.of(
-                                "role:agents",
-                                bootstrapServers(),
-                                ledgers().resolve(name + "." + start).toString(),
-                                name,
-                                "" + count,
-                                "" + capacity,
-                                kind.name())));
+                AgentsProcess.class,
+                ledger -> List.of(bootstrapServers(), ledger.toString(), name, "" + count, "" + capacity, kind.name()));
     }
 
     /** Starts a process that submits tasks until it is terminated. */
     ManagedProcess producer(String name, int perSecond, long seed) {
+        String urls = coordinators.stream().map(one -> one.rest().toString()).collect(Collectors.joining(","));
         return client(
                 name,
-                start -> java(
-                        name,
-                        "-Xmx256m",
-                        List.of(
-                                "role:producer",
-                                bootstrapServers(),
-                                ledgers().resolve(name + "." + start).toString(),
-                                name,
-                                coordinators.stream()
-                                        .map(one -> one.rest.toString())
-                                        .collect(Collectors.joining(",")),
-                                "" + perSecond,
-                                "" + seed)));
+                ProducerProcess.class,
+                ledger -> List.of(bootstrapServers(), ledger.toString(), name, urls, "" + perSecond, "" + seed));
     }
 
-    private ManagedProcess client(String name, IntFunction<ProcessHandle> starter) {
-        ManagedProcess member = new ManagedProcess(name, starter);
-        clients.add(member);
-        return member;
-    }
-
-    void awaitHealthy(Coordinator coordinator) {
-        await(coordinator.member.name() + " to be healthy")
-                .atMost(START_TIMEOUT)
-                .until(() -> get(coordinator, "/health").isPresent());
-    }
-
-    /** Returns the body of a response with status 200; empty on any other status and on I/O errors. */
-    Optional<JsonNode> get(Coordinator coordinator, String path) {
-        try {
-            HttpResponse<byte[]> answer = HTTP.send(
-                    HttpRequest.newBuilder(coordinator.rest.resolve(path))
-                            .timeout(Duration.ofSeconds(10))
-                            .build(),
-                    HttpResponse.BodyHandlers.ofByteArray());
-            return answer.statusCode() == 200 ? Optional.of(Json.MAPPER.readTree(answer.body())) : Optional.empty();
-        } catch (IOException e) {
-            return Optional.empty();
-        } catch (InterruptedException e) {
-            throw new IllegalStateException(e);
-        }
-    }
-
-    private List<TcpCrusher> proxies(int count) {
-        return Stream.generate(() -> proxy(LocalStack.freePort())).limit(count).toList();
+    /** @param arguments by the ledger of the process */
+    private ManagedProcess client(String name, Class<?> main, Function<Path, List<String>> arguments) {
+        ManagedProcess client = processes.java(
+                name,
+                main,
+                options("-Xmx256m"),
+                start -> arguments.apply(ledgers().resolve(name + "." + start)));
+        clients.add(client);
+        return client;
     }
 
     private TcpCrusher proxy(int to) {
@@ -219,22 +172,24 @@ final class Cluster implements AutoCloseable {
                 .buildAndOpen();
     }
 
-    private ProcessHandle java(String name, String heap, List<String> arguments) {
-        try {
-            // The C2 compiler does not pay off in short-lived processes and slows down those that start concurrently.
-            List<String> options = List.of(heap, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1");
-            ProcessHandle process = JavaProcess.of(Resilience.class, options, arguments)
-                    .redirectErrorStream(true)
-                    .redirectOutput(ProcessBuilder.Redirect.appendTo(
-                            folder.resolve("logs").resolve(name + ".log").toFile()))
-                    .start()
-                    .toHandle();
-            // Leaves no child process behind, however this JVM exits.
-            Runtime.getRuntime().addShutdownHook(new Thread(process::destroyForcibly));
-            return process;
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        }
+    private static int port(TcpCrusher proxy) {
+        return proxy.getBindAddress().getPort();
+    }
+
+    private static List<String> options(String heap) {
+        return Stream.concat(jvm(heap).stream(), Stream.of(LOG_CONFIGURATION)).toList();
+    }
+
+    /** The C2 compiler does not pay off in short-lived processes and slows down those that start concurrently. */
+    private static List<String> jvm(String heap) {
+        return List.of(heap, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1");
+    }
+
+    private Process launch(String name, ProcessBuilder builder) throws IOException {
+        Path log = folder.resolve("logs").resolve(name + ".log");
+        return builder.redirectErrorStream(true)
+                .redirectOutput(ProcessBuilder.Redirect.appendTo(log.toFile()))
+                .start();
     }
 
     /** Deletes the data of the broker and of Redis. */
@@ -249,9 +204,7 @@ final class Cluster implements AutoCloseable {
     @Override
     public void close() {
         clients.forEach(ManagedProcess::end);
-        coordinators.forEach(one -> one.member.end());
-        redis.end();
-        kafka.end();
+        processes.close();
         coordinators.forEach(one -> {
             one.toKafka.close();
             one.toRedis.close();

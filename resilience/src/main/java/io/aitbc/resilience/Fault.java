@@ -2,6 +2,7 @@ package io.aitbc.resilience;
 
 import static io.aitbc.resilience.Pauses.pause;
 
+import io.aitbc.localstack.ManagedProcess;
 import io.aitbc.resilience.Cluster.Coordinator;
 import io.lettuce.core.RedisClient;
 import java.util.List;
@@ -20,7 +21,7 @@ enum Fault {
     COORDINATOR_KILLED("coordinator killed (SIGKILL), restarted later") {
         @Override
         void inject(Run run, Random random) {
-            ManagedProcess member = any(run.cluster().coordinators(), random).member();
+            ManagedProcess member = any(run.cluster().coordinators(), random).process();
             run.during("kill -9 " + member.name(), () -> {
                 member.kill();
                 pause(random, 1, 12);
@@ -31,7 +32,7 @@ enum Fault {
     COORDINATOR_PAUSED("coordinator paused (SIGSTOP) for 4 to 25 s") {
         @Override
         void inject(Run run, Random random) {
-            ManagedProcess member = any(run.cluster().coordinators(), random).member();
+            ManagedProcess member = any(run.cluster().coordinators(), random).process();
             run.during("pause " + member.name(), () -> {
                 member.pause();
                 pause(random, 4, 25);
@@ -43,10 +44,10 @@ enum Fault {
         @Override
         void inject(Run run, Random random) {
             for (Coordinator coordinator : run.cluster().coordinators()) {
-                run.during("restart " + coordinator.member().name(), () -> {
-                    coordinator.member().terminate();
-                    coordinator.member().start();
-                    run.cluster().awaitHealthy(coordinator);
+                run.during("restart " + coordinator.process().name(), () -> {
+                    coordinator.process().terminate();
+                    coordinator.process().start();
+                    coordinator.running().awaitHealthy();
                 });
                 pause(random, 1, 3);
             }
@@ -165,14 +166,14 @@ enum Fault {
         @Override
         void inject(Run run, Random random) {
             Coordinator coordinator = any(run.cluster().coordinators(), random);
-            disconnect(run, coordinator.toRedis(), coordinator.member().name() + " from redis", random);
+            disconnect(run, coordinator.toRedis(), coordinator.process().name() + " from redis", random);
         }
     },
     BROKER_UNREACHABLE("coordinator partitioned from the broker: refused, or no answer") {
         @Override
         void inject(Run run, Random random) {
             Coordinator coordinator = any(run.cluster().coordinators(), random);
-            disconnect(run, coordinator.toKafka(), coordinator.member().name() + " from the broker", random);
+            disconnect(run, coordinator.toKafka(), coordinator.process().name() + " from the broker", random);
         }
     },
     REDIS_REFUSES_WRITES("Redis refuses every write (`maxmemory`)") {
@@ -211,7 +212,7 @@ enum Fault {
         void inject(Run run, Random random) {
             Coordinator coordinator = any(run.cluster().coordinators(), random);
             run.during(
-                    "incomplete requests to " + coordinator.member().name(),
+                    "incomplete requests to " + coordinator.process().name(),
                     () -> Intruder.sendHalfRequests(run.cluster(), coordinator, random)
                             .ifPresent(run::recordProblem));
         }

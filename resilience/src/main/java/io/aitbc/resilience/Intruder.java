@@ -137,7 +137,7 @@ final class Intruder {
                                         .getBytes(StandardCharsets.US_ASCII));
             }
             pause(random, 2, 4);
-            String name = coordinator.member().name();
+            String name = coordinator.process().name();
             try {
                 HttpResponse<String> health = HTTP.send(
                         HttpRequest.newBuilder(coordinator.rest().resolve("/health"))

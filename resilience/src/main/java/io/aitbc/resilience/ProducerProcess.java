@@ -71,7 +71,7 @@ final class ProducerProcess {
     }
 
     /** @param args bootstrap servers, ledger file, task id prefix, comma-separated coordinator URLs, tasks per second, seed */
-    static void play(String[] args) throws InterruptedException {
+    public static void main(String[] args) throws InterruptedException {
         ProducerProcess producer = new ProducerProcess(
                 args[0],
                 Path.of(args[1]),

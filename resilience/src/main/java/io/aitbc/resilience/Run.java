@@ -5,6 +5,7 @@ import static org.awaitility.Awaitility.await;
 
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Topics;
+import io.aitbc.localstack.ManagedProcess;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.InetSocketAddress;
@@ -318,10 +319,10 @@ final class Run {
     }
 
     private List<String> wrongCounts(Cluster.Coordinator coordinator) {
-        String name = coordinator.member().name();
-        Optional<JsonNode> health = cluster.get(coordinator, "/health");
-        Optional<JsonNode> status = cluster.get(coordinator, "/tasks/status");
-        Optional<JsonNode> queues = cluster.get(coordinator, "/tasks/queues");
+        String name = coordinator.process().name();
+        Optional<JsonNode> health = coordinator.get("/health");
+        Optional<JsonNode> status = coordinator.get("/tasks/status");
+        Optional<JsonNode> queues = coordinator.get("/tasks/queues");
         if (health.isEmpty() || status.isEmpty() || queues.isEmpty()) {
             return List.of(name + " is not healthy");
         }
@@ -341,7 +342,7 @@ final class Run {
     }
 
     private Optional<JsonNode> any(String path) {
-        return cluster.get(cluster.coordinators().get(0), path);
+        return cluster.coordinators().get(0).get(path);
     }
 
     void deleteData() {

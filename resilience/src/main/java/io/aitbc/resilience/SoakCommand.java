@@ -76,8 +76,8 @@ final class SoakCommand implements Callable<Integer> {
         seconds.add((System.nanoTime() - start) / 1e9);
         for (Cluster.Coordinator coordinator : cluster.coordinators()) {
             query(cluster, coordinator);
-            String name = coordinator.member().name();
-            long pid = coordinator.member().process().pid();
+            String name = coordinator.process().name();
+            long pid = coordinator.process().process().pid();
             addSample(name + ", heap in MiB", JavaProcess.liveHeapBytes(pid) / 1024.0 / 1024);
             addSample(name + ", threads", entries("/proc/" + pid + "/task"));
             addSample(name + ", file handles", entries("/proc/" + pid + "/fd"));
@@ -98,17 +98,17 @@ final class SoakCommand implements Callable<Integer> {
     private void query(Cluster cluster, Cluster.Coordinator coordinator) {
         for (String path : List.of(
                 "/tasks/queues", "/agents", "/load-balancer/stats", "/tasks/queues/low", "/tasks/dead-letter")) {
-            cluster.get(coordinator, path);
+            coordinator.get(path);
         }
-        List<JsonNode> waiting = cluster.get(coordinator, "/tasks/queues/low").stream()
+        List<JsonNode> waiting = coordinator.get("/tasks/queues/low").stream()
                 .flatMap(queue -> queue.path("tasks").valueStream())
                 .toList();
         if (!waiting.isEmpty()) {
             lastTaskId = waiting.get(0).path("task_id").asString();
         }
         if (lastTaskId != null) {
-            cluster.get(coordinator, "/tasks/" + lastTaskId + "/explain");
-            cluster.get(coordinator, "/tasks/" + lastTaskId + "?wait=1s");
+            coordinator.get("/tasks/" + lastTaskId + "/explain");
+            coordinator.get("/tasks/" + lastTaskId + "?wait=1s");
         }
     }
 

@@ -1,0 +1,148 @@
+package io.aitbc.benchmarks.cluster;
+
+import io.aitbc.contracts.Json;
+import io.aitbc.coordinator.CoordinatorApplication;
+import io.aitbc.localstack.JavaProcess;
+import io.aitbc.localstack.LocalStack;
+import io.aitbc.localstack.ProcessCluster;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
+import org.springframework.util.FileSystemUtils;
+import tools.jackson.databind.JsonNode;
+
+/** A broker, a Redis and coordinators, each a process of its own. Their data is deleted at the end. */
+public final class Cluster implements AutoCloseable {
+    /** Heaps are allocated in advance: their growth would count as cost of the work. */
+    private static final List<String> COORDINATOR = List.of("-Xms2g", "-Xmx2g", "-XX:+AlwaysPreTouch");
+
+    private static final List<String> BROKER = List.of("-Xms1g", "-Xmx4g", "-XX:+AlwaysPreTouch");
+    static final List<String> CLIENT = List.of("-Xms512m", "-Xmx512m", "-XX:+AlwaysPreTouch");
+
+    private final Path folder;
+    private final ProcessCluster processes;
+
+    public Cluster(String... coordinatorSettings) {
+        this(1, coordinatorSettings);
+    }
+
+    public Cluster(int coordinatorCount, String... coordinatorSettings) {
+        try {
+            folder = Files.createTempDirectory("benchmark");
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+        processes = new ProcessCluster(
+                folder, Cluster::launch, BROKER, LocalStack.freePort(), LocalStack.freePort(), Map.of());
+        List<String> settings = Stream.concat(Stream.of("--aitbc.log.level=WARN"), Stream.of(coordinatorSettings))
+                .toList();
+        for (int i = 0; i < coordinatorCount; i++) {
+            processes.startCoordinator(
+                    CoordinatorApplication.class, COORDINATOR, bootstrapServers(), redisUrl(), settings);
+        }
+        processes.awaitHealthy();
+    }
+
+    private static Process launch(String name, ProcessBuilder builder) throws IOException {
+        return builder.redirectOutput(ProcessBuilder.Redirect.DISCARD)
+                .redirectError(ProcessBuilder.Redirect.INHERIT)
+                .start();
+    }
+
+    public String bootstrapServers() {
+        return processes.bootstrapServers();
+    }
+
+    public String redisUrl() {
+        return processes.redisUrl();
+    }
+
+    /** The folder for files of this run. */
+    public Path folder() {
+        return folder;
+    }
+
+    /** Processor time used by all coordinators. */
+    public Duration coordinatorCpu() {
+        return processes.coordinators().stream().map(one -> one.process().cpu()).reduce(Duration.ZERO, Duration::plus);
+    }
+
+    public Duration redisCpu() {
+        return processes.redis().cpu();
+    }
+
+    public Duration kafkaCpu() {
+        return processes.kafka().cpu();
+    }
+
+    public static Duration cpu(ProcessHandle process) {
+        return process.info().totalCpuDuration().orElseThrow();
+    }
+
+    /** Live heap of the first coordinator after a full collection. */
+    public long coordinatorHeapBytes() {
+        return JavaProcess.liveHeapBytes(first().process().process().pid());
+    }
+
+    /** Base URL of the first coordinator. */
+    public String restUrl() {
+        return first().rest().toString();
+    }
+
+    public JsonNode get(String path) {
+        return send("GET", path, "");
+    }
+
+    public JsonNode put(String path, String body) {
+        return send("PUT", path, body);
+    }
+
+    public JsonNode post(String path, String body) {
+        return send("POST", path, body);
+    }
+
+    private JsonNode send(String method, String path, String body) {
+        return Json.MAPPER.readTree(first().send(method, path, body).orElseThrow());
+    }
+
+    private ProcessCluster.Coordinator first() {
+        return processes.coordinators().get(0);
+    }
+
+    /** Runs a client of this cluster until it exits. */
+    public static void run(Class<?> main, String... arguments) {
+        try {
+            launch(main.getSimpleName(), JavaProcess.of(main, CLIENT, List.of(arguments)))
+                    .waitFor();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        } catch (InterruptedException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    /** Sleeps while a measurement runs. */
+    public static void pause(Duration duration) {
+        try {
+            TimeUnit.NANOSECONDS.sleep(duration.toNanos());
+        } catch (InterruptedException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    @Override
+    public void close() {
+        processes.close();
+        try {
+            FileSystemUtils.deleteRecursively(folder);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+}

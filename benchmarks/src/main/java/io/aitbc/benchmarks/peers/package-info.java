@@ -1,0 +1,5 @@
+/** Alternatives to the coordinator. */
+@NullMarked
+package io.aitbc.benchmarks.peers;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,178 @@
+package io.aitbc.localstack;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.TimeUnit;
+import java.util.function.BooleanSupplier;
+import java.util.function.IntFunction;
+import java.util.stream.Stream;
+
+/** A broker, a Redis server and coordinators, each a process of its own on free loopback ports. Not thread-safe. */
+public final class ProcessCluster implements AutoCloseable {
+    private static final String HOST = "127.0.0.1";
+    private static final Duration START_TIMEOUT = Duration.ofMinutes(3);
+    private static final Duration POLL_INTERVAL = Duration.ofMillis(5);
+    private static final HttpClient HTTP = HttpClient.newHttpClient();
+
+    private final JvmLauncher launcher;
+    private final int kafkaPort;
+    private final int redisPort;
+    private final ManagedProcess kafka;
+    private final ManagedProcess redis;
+    private final List<Coordinator> coordinators = new ArrayList<>();
+
+    /** Starts a JVM. */
+    @FunctionalInterface
+    public interface JvmLauncher {
+        /** @param name the name of the process in the cluster */
+        Process launch(String name, ProcessBuilder builder) throws IOException;
+    }
+
+    /** A coordinator with the base URL of its REST API. */
+    public record Coordinator(ManagedProcess process, URI rest) {
+        /** The body of a response with status 200; empty on any other status and on I/O errors. */
+        public Optional<byte[]> send(String method, String path, String body) {
+            HttpRequest request = HttpRequest.newBuilder(rest.resolve(path))
+                    .method(method, HttpRequest.BodyPublishers.ofString(body))
+                    .header("Content-Type", "application/json")
+                    .timeout(Duration.ofSeconds(60))
+                    .build();
+            try {
+                HttpResponse<byte[]> answer = HTTP.send(request, HttpResponse.BodyHandlers.ofByteArray());
+                return answer.statusCode() == 200 ? Optional.of(answer.body()) : Optional.empty();
+            } catch (IOException e) {
+                return Optional.empty();
+            } catch (InterruptedException e) {
+                throw new IllegalStateException(e);
+            }
+        }
+
+        /** @throws IllegalStateException if it does not become healthy in time */
+        public void awaitHealthy() {
+            await(
+                    process.name() + " to be healthy",
+                    START_TIMEOUT,
+                    () -> send("GET", "/health", "").isPresent());
+        }
+    }
+
+    /**
+     * Starts the broker and Redis.
+     *
+     * @param folder for their data
+     * @param kafkaPort for clients that connect without a proxy
+     * @param proxied additional listener port of the broker → proxy port, see {@link LocalKafka}
+     */
+    public ProcessCluster(
+            Path folder,
+            JvmLauncher launcher,
+            List<String> brokerOptions,
+            int kafkaPort,
+            int redisPort,
+            Map<Integer, Integer> proxied) {
+        this.launcher = launcher;
+        this.kafkaPort = kafkaPort;
+        this.redisPort = redisPort;
+        int controllerPort = LocalStack.freePort();
+        List<String> broker = Stream.concat(
+                        Stream.of(folder.resolve("kafka").toString(), "" + kafkaPort, "" + controllerPort),
+                        proxied.entrySet().stream().map(one -> one.getKey() + "=" + one.getValue()))
+                .toList();
+        kafka = java("broker", LocalKafka.class, brokerOptions, start -> broker);
+        redis = new ManagedProcess(
+                "redis",
+                start -> LocalRedis.startInstalled(folder.resolve("redis"), redisPort)
+                        .process());
+    }
+
+    /** Starts a coordinator, which connects to the broker and to Redis at the given addresses. */
+    public Coordinator startCoordinator(
+            Class<?> main, List<String> options, String bootstrapServers, String redisUrl, List<String> settings) {
+        String name = "coordinator-" + coordinators.size();
+        int port = LocalStack.freePort();
+        List<String> arguments = new ArrayList<>(List.of(
+                "--aitbc.kafka.bootstrap-servers=" + bootstrapServers,
+                "--aitbc.redis.url=" + redisUrl,
+                "--aitbc.coordinator.port=" + port,
+                "--server.address=" + HOST));
+        arguments.addAll(settings);
+        Coordinator coordinator = new Coordinator(
+                java(name, main, options, start -> arguments), URI.create("http://" + HOST + ":" + port));
+        coordinators.add(coordinator);
+        return coordinator;
+    }
+
+    /**
+     * Starts a JVM of the cluster, which is killed when this JVM exits.
+     *
+     * @param arguments by the number of previous starts
+     */
+    public ManagedProcess java(String name, Class<?> main, List<String> options, IntFunction<List<String>> arguments) {
+        return new ManagedProcess(name, start -> {
+            try {
+                ProcessHandle process = launcher.launch(name, JavaProcess.of(main, options, arguments.apply(start)))
+                        .toHandle();
+                Runtime.getRuntime().addShutdownHook(new Thread(process::destroyForcibly));
+                return process;
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
+        });
+    }
+
+    public void awaitHealthy() {
+        coordinators.forEach(Coordinator::awaitHealthy);
+    }
+
+    /** @throws IllegalStateException if the condition does not become true in time */
+    public static void await(String what, Duration atMost, BooleanSupplier condition) {
+        long end = System.nanoTime() + atMost.toNanos();
+        while (!condition.getAsBoolean()) {
+            if (System.nanoTime() > end) {
+                throw new IllegalStateException("timed out waiting for " + what);
+            }
+            try {
+                TimeUnit.NANOSECONDS.sleep(POLL_INTERVAL.toNanos());
+            } catch (InterruptedException e) {
+                throw new IllegalStateException(e);
+            }
+        }
+    }
+
+    public ManagedProcess kafka() {
+        return kafka;
+    }
+
+    public ManagedProcess redis() {
+        return redis;
+    }
+
+    public List<Coordinator> coordinators() {
+        return List.copyOf(coordinators);
+    }
+
+    public String bootstrapServers() {
+        return HOST + ":" + kafkaPort;
+    }
+
+    public String redisUrl() {
+        return "redis://" + HOST + ":" + redisPort;
+    }
+
+    @Override
+    public void close() {
+        coordinators.forEach(one -> one.process().end());
+        redis.end();
+        kafka.end();
+    }
+}
