@@ -35,8 +35,8 @@ class ArchitectureTest {
             agent background redis trace
             balance kafka
             deadletter match
-            assign intake registry
-            dispatch settle
+            assign queue registry taskstate
+            dispatch intake settle
             start stats
             api live metrics
             """;
@@ -52,14 +52,16 @@ class ArchitectureTest {
             deadletter background kafka trace
             match      agent balance
             assign     kafka match redis trace
-            intake     background deadletter kafka match redis trace
+            queue      background kafka match trace
             registry   agent background deadletter kafka redis
-            dispatch   agent assign background balance deadletter intake kafka match redis registry
-            settle     background deadletter intake kafka match redis registry trace
-            start      assign background dispatch intake kafka redis registry settle
-            stats      agent balance dispatch intake redis registry
-            api        agent assign background balance deadletter dispatch intake kafka match redis registry start stats trace
-            live       agent background dispatch intake redis registry start stats
+            taskstate  match redis
+            dispatch   agent assign background balance deadletter kafka match queue redis registry taskstate
+            intake     deadletter kafka queue redis taskstate trace
+            settle     background deadletter kafka match queue redis registry taskstate trace
+            start      assign background dispatch kafka queue redis registry settle
+            stats      agent balance dispatch queue redis registry taskstate
+            api        agent assign background balance deadletter dispatch intake kafka match queue redis registry start stats taskstate trace
+            live       agent background dispatch queue redis registry start stats taskstate
             metrics    agent balance dispatch kafka registry start stats
             """;
 

@@ -6,7 +6,7 @@ import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Requirements;
 import io.aitbc.contracts.Task;
 import io.aitbc.coordinator.dispatch.ClusterControl;
-import io.aitbc.coordinator.intake.QueuePeek;
+import io.aitbc.coordinator.queue.QueuePeek;
 import io.aitbc.coordinator.stats.ClusterStats;
 import io.swagger.v3.oas.annotations.Operation;
 import io.swagger.v3.oas.annotations.media.ArraySchema;

@@ -2,8 +2,8 @@ package io.aitbc.coordinator.api;
 
 import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.background.PeriodicJob;
-import io.aitbc.coordinator.intake.TaskState;
-import io.aitbc.coordinator.intake.TaskStates;
+import io.aitbc.coordinator.taskstate.TaskState;
+import io.aitbc.coordinator.taskstate.TaskStates;
 import java.time.Duration;
 import java.util.HashSet;
 import java.util.Map;

@@ -6,21 +6,18 @@ import io.aitbc.coordinator.assign.AssignmentPublisher;
 import io.aitbc.coordinator.assign.Cancellations;
 import io.aitbc.coordinator.assign.Reservations;
 import io.aitbc.coordinator.deadletter.DeadLetters;
-import io.aitbc.coordinator.intake.FinishedTaskCleaner;
-import io.aitbc.coordinator.intake.QueuePeek;
-import io.aitbc.coordinator.intake.QueueSizes;
-import io.aitbc.coordinator.intake.TaskArchive;
-import io.aitbc.coordinator.intake.TaskIds;
-import io.aitbc.coordinator.intake.TaskQueue;
-import io.aitbc.coordinator.intake.TaskRecords;
-import io.aitbc.coordinator.intake.TaskStates;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.kafka.SharedTopics;
-import io.aitbc.coordinator.kafka.TopicSettings;
 import io.aitbc.coordinator.match.Matcher;
+import io.aitbc.coordinator.queue.QueuePeek;
+import io.aitbc.coordinator.queue.QueueSizes;
+import io.aitbc.coordinator.queue.TaskIds;
+import io.aitbc.coordinator.queue.TaskQueue;
+import io.aitbc.coordinator.queue.TaskRecords;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.registry.AgentView;
 import io.aitbc.coordinator.registry.Registry;
+import io.aitbc.coordinator.taskstate.TaskStates;
 import io.micrometer.core.instrument.MeterRegistry;
 import java.time.Clock;
 import java.time.Duration;
@@ -65,24 +62,14 @@ class DispatchConfiguration {
         return new QueueSizes(admin, topics, topics.prefix() + GROUP);
     }
 
-    @Bean(destroyMethod = "")
-    FinishedTaskCleaner finishedTaskCleaner(Admin admin, QueueSizes sizes, TopicSettings settings, Clock clock) {
-        return new FinishedTaskCleaner(admin, sizes, settings.taskRetention(), clock);
-    }
-
     @Bean
     TaskRecords taskRecords(Topics topics, DispatchSettings settings) {
         return new TaskRecords(topics, settings.maxTaskBytes());
     }
 
     @Bean
-    TaskArchive taskArchive(KafkaClients clients, Topics topics, TaskRecords records, QueueSizes sizes) {
-        return new TaskArchive(clients, topics, records, sizes);
-    }
-
-    @Bean
     QueuePeek queuePeek(KafkaClients clients, QueueSizes sizes, TaskRecords records, TaskStates states) {
-        return new QueuePeek(clients, sizes, records, states);
+        return new QueuePeek(clients, sizes, records, states::statuses);
     }
 
     @Bean

@@ -2,10 +2,10 @@ package io.aitbc.coordinator.dispatch;
 
 import io.aitbc.contracts.ControlMessage.ClearQueue;
 import io.aitbc.contracts.Priority;
-import io.aitbc.coordinator.intake.OffsetLedger;
 import io.aitbc.coordinator.kafka.CommitTag;
 import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.match.WaitingTask;
+import io.aitbc.coordinator.queue.OffsetLedger;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;

@@ -1,7 +1,7 @@
 package io.aitbc.coordinator.dispatch;
 
 import io.aitbc.contracts.ControlMessage.Probe;
-import io.aitbc.coordinator.intake.TaskIds;
+import io.aitbc.coordinator.queue.TaskIds;
 import java.time.Clock;
 import java.time.Duration;
 import java.util.concurrent.CompletableFuture;

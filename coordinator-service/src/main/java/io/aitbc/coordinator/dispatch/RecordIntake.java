@@ -1,9 +1,9 @@
 package io.aitbc.coordinator.dispatch;
 
 import io.aitbc.coordinator.deadletter.DeadLetters;
-import io.aitbc.coordinator.intake.TaskRecords;
 import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.match.WaitingTask;
+import io.aitbc.coordinator.queue.TaskRecords;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;

@@ -1,49 +1,17 @@
 package io.aitbc.coordinator.intake;
 
-import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.deadletter.DeadLetterArchive;
-import io.aitbc.coordinator.kafka.KafkaClients;
-import io.aitbc.coordinator.kafka.LazyClient;
-import io.aitbc.coordinator.kafka.TopicSettings;
+import io.aitbc.coordinator.queue.TaskQueue;
+import io.aitbc.coordinator.queue.TaskRecords;
 import io.aitbc.coordinator.redis.Redis;
+import io.aitbc.coordinator.taskstate.TaskStates;
 import io.aitbc.coordinator.trace.Traces;
-import io.micrometer.core.instrument.MeterRegistry;
 import java.time.Clock;
-import java.time.Duration;
-import java.util.Map;
-import org.apache.kafka.clients.admin.Admin;
-import org.apache.kafka.clients.producer.Producer;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
 
 @Configuration(proxyBeanMethods = false)
 class IntakeConfiguration {
-    /** Delivery timeout of the producer. Callers wait for it, and then get an error. */
-    private static final Duration GIVE_UP = Duration.ofSeconds(5);
-
-    /** The producer of all topics except assignments. */
-    @Bean
-    @SuppressWarnings("unchecked")
-    Producer<String, byte[]> producer(KafkaClients clients) {
-        return LazyClient.of(Producer.class, () -> clients.producer("tasks", Duration.ZERO, GIVE_UP, Map.of()));
-    }
-
-    @Bean
-    TaskQueue taskQueue(Producer<String, byte[]> producer, Topics topics) {
-        return new TaskQueue(producer, topics);
-    }
-
-    @Bean(destroyMethod = "")
-    OpenTransactions openTransactions(
-            Admin admin,
-            KafkaClients clients,
-            Topics topics,
-            TopicSettings settings,
-            MeterRegistry meters,
-            Clock clock) {
-        return new OpenTransactions(admin, clients, topics, settings.resultTransactionTimeout(), meters, clock);
-    }
-
     @Bean
     Redrive redrive(DeadLetterArchive archive, TaskQueue queue, Redis redis) {
         return new Redrive(archive, queue, redis);
@@ -55,7 +23,8 @@ class IntakeConfiguration {
     }
 
     @Bean
-    Submissions submissions(TaskQueue queue, TaskRecords records, TaskStates states, Traces traces, Clock clock) {
-        return new Submissions(queue, records, states, traces, clock);
+    Submissions submissions(
+            TaskQueue queue, TaskRecords records, TaskStates states, Redis redis, Traces traces, Clock clock) {
+        return new Submissions(queue, records, states, redis, traces, clock);
     }
 }

@@ -6,6 +6,8 @@ import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Task;
 import io.aitbc.contracts.TaskHeaders;
 import io.aitbc.coordinator.deadletter.DeadLetterArchive;
+import io.aitbc.coordinator.queue.TaskIds;
+import io.aitbc.coordinator.queue.TaskQueue;
 import io.aitbc.coordinator.redis.Claims;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;

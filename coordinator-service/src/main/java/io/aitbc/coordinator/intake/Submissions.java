@@ -4,7 +4,12 @@ import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Task;
 import io.aitbc.contracts.TaskStatus;
-import io.aitbc.coordinator.intake.TaskStates.Claim;
+import io.aitbc.coordinator.intake.SubmissionClaims.Claim;
+import io.aitbc.coordinator.queue.TaskIds;
+import io.aitbc.coordinator.queue.TaskQueue;
+import io.aitbc.coordinator.queue.TaskRecords;
+import io.aitbc.coordinator.redis.Redis;
+import io.aitbc.coordinator.taskstate.TaskStates;
 import io.aitbc.coordinator.trace.Step;
 import io.aitbc.coordinator.trace.Traces;
 import io.lettuce.core.RedisException;
@@ -44,14 +49,17 @@ public final class Submissions {
     private final TaskQueue queue;
     private final TaskRecords records;
     private final TaskStates states;
+    private final SubmissionClaims claims;
     private final Traces traces;
     private final Clock clock;
 
-    public Submissions(TaskQueue queue, TaskRecords records, TaskStates states, Traces traces, Clock clock) {
+    public Submissions(
+            TaskQueue queue, TaskRecords records, TaskStates states, Redis redis, Traces traces, Clock clock) {
         this.traces = traces;
         this.queue = queue;
         this.records = records;
         this.states = states;
+        this.claims = new SubmissionClaims(redis);
         this.clock = clock;
     }
 
@@ -142,9 +150,9 @@ public final class Submissions {
         String holder = TaskIds.next();
         boolean redisAnswers = true;
         while (!pending.isEmpty()) {
-            Map<String, Claim> claims = Map.of();
+            Map<String, Claim> answers = Map.of();
             try {
-                claims = redisAnswers ? claim(holder, pending.values()) : Map.of();
+                answers = redisAnswers ? claim(holder, pending.values()) : Map.of();
             } catch (RedisException e) {
                 // Asking again would time out again.
                 redisAnswers = false;
@@ -152,7 +160,7 @@ public final class Submissions {
             }
             List<NewTask> mine = new ArrayList<>();
             for (NewTask fresh : List.copyOf(pending.values())) {
-                Claim claim = claims.getOrDefault(fresh.id(), Claim.OURS);
+                Claim claim = answers.getOrDefault(fresh.id(), Claim.OURS);
                 if (claim.isBusy() && System.nanoTime() - until < 0) {
                     continue;
                 }
@@ -180,7 +188,7 @@ public final class Submissions {
     private Map<String, Claim> claim(String holder, Collection<NewTask> pending) {
         List<String> ids =
                 pending.stream().filter(NewTask::named).map(NewTask::id).toList();
-        return ids.isEmpty() ? Map.of() : states.claim(holder, ids, CLAIM_TTL);
+        return ids.isEmpty() ? Map.of() : claims.claim(holder, ids, CLAIM_TTL);
     }
 
     /** The first submission under an id; null if there is none, or its stored fields are corrupt. */
@@ -269,7 +277,7 @@ public final class Submissions {
             List<String> claimed =
                     mine.stream().filter(NewTask::named).map(NewTask::id).toList();
             if (!claimed.isEmpty()) {
-                states.releaseClaims(holder, claimed);
+                claims.release(holder, claimed);
             }
         } catch (RedisException e) {
             log.atDebug()

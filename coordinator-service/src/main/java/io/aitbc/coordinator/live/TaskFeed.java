@@ -1,10 +1,10 @@
 package io.aitbc.coordinator.live;
 
 import io.aitbc.contracts.Json;
-import io.aitbc.coordinator.intake.TaskState;
-import io.aitbc.coordinator.intake.TaskStates;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.stats.TaskJson;
+import io.aitbc.coordinator.taskstate.TaskState;
+import io.aitbc.coordinator.taskstate.TaskStates;
 import java.util.Collection;
 import java.util.HashMap;
 import java.util.HashSet;

@@ -2,6 +2,8 @@ package io.aitbc.coordinator.redis;
 
 import io.lettuce.core.RedisClient;
 import io.lettuce.core.RedisCommandExecutionException;
+import io.lettuce.core.RedisCommandInterruptedException;
+import io.lettuce.core.RedisCommandTimeoutException;
 import io.lettuce.core.RedisException;
 import io.lettuce.core.RedisFuture;
 import io.lettuce.core.api.StatefulRedisConnection;
@@ -14,6 +16,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
@@ -22,6 +27,8 @@ import org.jspecify.annotations.Nullable;
  * at once. Thread-safe.
  */
 public final class Redis implements AutoCloseable {
+    private static final long WAIT_SECONDS = 5;
+
     private static final Script QUARANTINE = Script.load(Redis.class, "quarantine");
     private static final long PROBE_TTL_MS = 60_000;
     private static final Script INSPECT = Script.load(Redis.class, "inspect");
@@ -140,8 +147,31 @@ public final class Redis implements AutoCloseable {
         return database == 0 ? name : name + ":" + database;
     }
 
+    /** Waits up to 5 s for an answer, see {@link #await(CompletableFuture, long)}. */
+    public static <T extends @Nullable Object> T await(CompletableFuture<T> answer) {
+        return await(answer, WAIT_SECONDS);
+    }
+
+    /**
+     * Waits for an answer.
+     *
+     * @throws RedisException if Redis fails, or does not answer in this many seconds
+     */
+    public static <T extends @Nullable Object> T await(CompletableFuture<T> answer, long seconds) {
+        try {
+            return answer.get(seconds, TimeUnit.SECONDS);
+        } catch (ExecutionException e) {
+            throw failure(e.getCause());
+        } catch (TimeoutException e) {
+            throw new RedisCommandTimeoutException("Redis did not answer in " + seconds + " s");
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new RedisCommandInterruptedException(e);
+        }
+    }
+
     /** Wraps a failure as a Redis exception: a reset connection surfaces as a network exception. */
-    public static RedisException failure(@Nullable Throwable cause) {
+    private static RedisException failure(@Nullable Throwable cause) {
         return cause instanceof RedisException known
                 ? known
                 : new RedisException(cause == null ? "no cause" : cause.getMessage(), cause);

@@ -1,7 +1,5 @@
 package io.aitbc.coordinator.redis;
 
-import io.lettuce.core.RedisCommandInterruptedException;
-import io.lettuce.core.RedisCommandTimeoutException;
 import io.lettuce.core.RedisNoScriptException;
 import io.lettuce.core.ScriptOutputType;
 import io.lettuce.core.codec.Base16;
@@ -12,16 +10,12 @@ import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
-import java.util.concurrent.ExecutionException;
-import java.util.concurrent.TimeUnit;
-import java.util.concurrent.TimeoutException;
 
 /**
  * A Lua script that runs in Redis atomically and returns a flat list of strings and numbers. Its only key is the channel on which
  * it may publish notices. Corrupt keys are quarantined, see {@code guard.lua}, so that they do not make scripts fail.
  */
 public final class Script {
-    private static final long WAIT_SECONDS = 5;
     /** Prepended to every script: quarantines corrupt keys. */
     private static final String GUARD = text(Script.class, "guard");
 
@@ -72,15 +66,6 @@ public final class Script {
 
     /** Runs the script and waits for its result. */
     public List<Object> runSync(Redis redis, List<String> arguments) {
-        try {
-            return run(redis, arguments).get(WAIT_SECONDS, TimeUnit.SECONDS);
-        } catch (ExecutionException e) {
-            throw Redis.failure(e.getCause());
-        } catch (TimeoutException e) {
-            throw new RedisCommandTimeoutException("Redis did not answer in " + WAIT_SECONDS + " s");
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-            throw new RedisCommandInterruptedException(e);
-        }
+        return Redis.await(run(redis, arguments));
     }
 }

@@ -28,8 +28,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.CompletionException;
-import java.util.concurrent.TimeUnit;
 import java.util.stream.IntStream;
 import org.apache.kafka.common.utils.Utils;
 import org.slf4j.Logger;
@@ -55,7 +53,6 @@ public final class Registry {
     private static final long MAX_CLOCK_SECONDS = 1_000_000_000_000L;
     private static final Duration HASH_RETENTION = Duration.ofDays(30);
     private static final HexFormat HEX = HexFormat.of();
-    private static final Duration REQUEST_TIMEOUT = Duration.ofSeconds(5);
 
     private final Redis redis;
     private final TopicCatalog topics;
@@ -130,7 +127,7 @@ public final class Registry {
             answers.add(HEARTBEAT.run(redis, arguments));
         }
         return answers.stream()
-                .flatMap(answer -> join(answer).stream().map(String.class::cast))
+                .flatMap(answer -> Redis.await(answer).stream().map(String.class::cast))
                 .toList();
     }
 
@@ -226,8 +223,8 @@ public final class Registry {
                 .toList();
         List<Agent> agents = new ArrayList<>(parts.size());
         for (Parts part : parts) {
-            Map<String, String> hash = join(part.hash());
-            int inflight = join(part.inflight()).intValue();
+            Map<String, String> hash = Redis.await(part.hash());
+            int inflight = Redis.await(part.inflight()).intValue();
             if (!hash.isEmpty()) {
                 read(part.id(), hash, inflight).ifPresent(agents::add);
             }
@@ -305,7 +302,7 @@ public final class Registry {
                 .toList();
         return held.stream()
                 .map(one -> {
-                    List<KeyValue<String, String>> fields = join(one.progress());
+                    List<KeyValue<String, String>> fields = Redis.await(one.progress());
                     return one.assignment()
                             .afterProgress(
                                     fields.get(0).getValueOrElse(null),
@@ -384,14 +381,5 @@ public final class Registry {
 
     private static String ms(Instant time) {
         return String.valueOf(time.toEpochMilli());
-    }
-
-    private static <T> T join(CompletableFuture<T> future) {
-        try {
-            return future.orTimeout(REQUEST_TIMEOUT.toMillis(), TimeUnit.MILLISECONDS)
-                    .join();
-        } catch (CompletionException e) {
-            throw Redis.failure(e.getCause());
-        }
     }
 }

@@ -2,10 +2,10 @@ package io.aitbc.coordinator.settle;
 
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.deadletter.DeadLetters;
-import io.aitbc.coordinator.intake.TaskArchive;
-import io.aitbc.coordinator.intake.TaskQueue;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.kafka.SharedTopics;
+import io.aitbc.coordinator.queue.TaskArchive;
+import io.aitbc.coordinator.queue.TaskQueue;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.registry.HeartbeatArchive;
 import io.aitbc.coordinator.registry.HeartbeatLoop;

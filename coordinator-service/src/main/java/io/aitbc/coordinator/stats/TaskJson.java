@@ -2,8 +2,8 @@ package io.aitbc.coordinator.stats;
 
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.TaskStatus;
-import io.aitbc.coordinator.intake.TaskState;
 import io.aitbc.coordinator.registry.HeldAssignment;
+import io.aitbc.coordinator.taskstate.TaskState;
 import java.time.Instant;
 import java.time.format.DateTimeParseException;
 import java.util.LinkedHashMap;

@@ -23,13 +23,13 @@ class ClaimTest {
     private Path folder;
 
     private OverheardRedis overheard;
-    private TaskStates states;
+    private SubmissionClaims claims;
 
     @BeforeEach
     void start() {
         overheard = new OverheardRedis(folder);
         overheard.redis().sync().flushall();
-        states = new TaskStates(overheard.redis());
+        claims = new SubmissionClaims(overheard.redis());
     }
 
     @AfterEach
@@ -42,7 +42,7 @@ class ClaimTest {
         assertThat(claim("first", LONG).isOurs()).isTrue();
         assertThat(claim("second", LONG).isBusy()).isTrue();
 
-        states.releaseClaims("first", List.of("t")).join();
+        claims.release("first", List.of("t")).join();
 
         assertThat(claim("second", LONG).isOurs()).isTrue();
     }
@@ -53,7 +53,7 @@ class ClaimTest {
         claim("first", Duration.ofMillis(1));
         await().until(() -> claim("second", LONG).isOurs());
 
-        states.releaseClaims("first", List.of("t")).join();
+        claims.release("first", List.of("t")).join();
 
         assertThat(claim("third", LONG).isBusy()).isTrue();
     }
@@ -85,7 +85,7 @@ class ClaimTest {
         assertThat(claim("first", LONG).existing()).isEqualTo(TaskStatus.ASSIGNED);
     }
 
-    private TaskStates.Claim claim(String holder, Duration ttl) {
-        return states.claim(holder, List.of("t"), ttl).get("t");
+    private SubmissionClaims.Claim claim(String holder, Duration ttl) {
+        return claims.claim(holder, List.of("t"), ttl).get("t");
     }
 }

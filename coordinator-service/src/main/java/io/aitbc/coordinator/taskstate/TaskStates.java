@@ -1,49 +1,35 @@
-package io.aitbc.coordinator.intake;
+package io.aitbc.coordinator.taskstate;
 
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Task;
 import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.match.WaitingTask;
-import io.aitbc.coordinator.redis.Claims;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.redis.Script;
-import io.lettuce.core.RedisCommandInterruptedException;
-import io.lettuce.core.RedisCommandTimeoutException;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
 import java.util.HashMap;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.ExecutionException;
-import java.util.concurrent.TimeUnit;
-import java.util.concurrent.TimeoutException;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /** Queries task state: each task's hash in Redis. */
 public final class TaskStates {
     private static final Script RECORD_QUEUED = Script.load(TaskStates.class, "record-queued");
-    private static final Script CLAIM = Script.load(TaskStates.class, "claim");
-    /** Batch limit: Redis serves nobody else while a script runs. */
-    private static final int MAX_CLAIM_BATCH = 500;
-
     private static final String CONDITIONS = Json.text(TaskState.CONDITIONS);
 
     private static final long WAIT_SECONDS = 2;
 
     private final Redis redis;
-    private final Claims claims;
 
     public TaskStates(Redis redis) {
         this.redis = redis;
-        this.claims = new Claims(redis);
     }
 
     /** Empty if the task is unknown. */
@@ -75,8 +61,8 @@ public final class TaskStates {
             asked.put(taskId, redis.readHash(Keys.task(taskId), read -> read.hgetall(Keys.task(taskId))));
         }
         Map<String, TaskState> states = new HashMap<>();
-        asked.forEach(
-                (taskId, answer) -> readable(taskId, await(answer)).ifPresent(state -> states.put(taskId, state)));
+        asked.forEach((taskId, answer) ->
+                readable(taskId, Redis.await(answer, WAIT_SECONDS)).ifPresent(state -> states.put(taskId, state)));
         return states;
     }
 
@@ -90,70 +76,6 @@ public final class TaskStates {
             }
         });
         return statuses;
-    }
-
-    /**
-     * Redis's answer about a submitted task.
-     *
-     * @param status {@code claimed} if the caller is to enqueue it, {@code busy} while another caller does; else the current status of the
-     *     task accepted earlier under this id
-     * @param priority of that task, as is the time of acceptance; else empty
-     */
-    record Claim(String status, String priority, String submittedAt) {
-        static final Claim OURS = new Claim("claimed", "", "");
-
-        boolean isOurs() {
-            return equals(OURS);
-        }
-
-        /**
-         * The status of the task accepted earlier.
-         *
-         * @throws IllegalArgumentException if it is corrupt
-         */
-        TaskStatus existing() {
-            TaskStatus existing = TaskState.status(status);
-            if (existing == null) {
-                throw new IllegalArgumentException("Invalid status: " + status);
-            }
-            return existing;
-        }
-
-        boolean isBusy() {
-            return status.equals("busy") && submittedAt.isEmpty();
-        }
-    }
-
-    /**
-     * Claims tasks that are about to be enqueued, by id. Release with {@link #releaseClaims}.
-     *
-     * @param holder unique for each submission
-     */
-    Map<String, Claim> claim(String holder, Collection<String> taskIds, Duration ttl) {
-        List<String> ids = List.copyOf(taskIds);
-        Map<List<String>, CompletableFuture<List<Object>>> asked = new LinkedHashMap<>();
-        for (int from = 0; from < ids.size(); from += MAX_CLAIM_BATCH) {
-            List<String> some = ids.subList(from, Math.min(ids.size(), from + MAX_CLAIM_BATCH));
-            List<String> arguments = new ArrayList<>(some.size() + 2);
-            arguments.add(holder);
-            arguments.add(String.valueOf(ttl.toMillis()));
-            arguments.addAll(some);
-            asked.put(some, CLAIM.run(redis, arguments));
-        }
-        Map<String, Claim> claims = new HashMap<>();
-        asked.forEach((some, answer) -> {
-            List<Object> texts = await(answer);
-            for (int i = 0; i < some.size(); i++) {
-                claims.put(some.get(i), new Claim((String) texts.get(3 * i), (String) texts.get(3 * i + 1), (String)
-                        texts.get(3 * i + 2)));
-            }
-        });
-        return claims;
-    }
-
-    /** See {@link Claims#release}. */
-    CompletableFuture<?> releaseClaims(String holder, Collection<String> taskIds) {
-        return claims.release(holder, taskIds.stream().map(Keys::submission).toList());
     }
 
     /**
@@ -175,7 +97,7 @@ public final class TaskStates {
     }
 
     /** Makes newly accepted tasks visible, each with its queue; blocks until done. */
-    void recordAccepted(Map<Task, Priority> tasks) {
+    public void recordAccepted(Map<Task, Priority> tasks) {
         List<String[]> all = new ArrayList<>(tasks.size());
         tasks.forEach((task, priority) -> all.add(scriptArguments(task, priority)));
         RECORD_QUEUED.runSync(redis, List.of(CONDITIONS, Json.text(all)));
@@ -202,24 +124,11 @@ public final class TaskStates {
         }
         Map<String, String> values = new HashMap<>();
         asked.forEach((taskId, answer) -> {
-            String value = await(answer);
+            String value = Redis.await(answer, WAIT_SECONDS);
             if (value != null) {
                 values.put(taskId, value);
             }
         });
         return values;
-    }
-
-    private static <T extends @Nullable Object> T await(CompletableFuture<T> answer) {
-        try {
-            return answer.get(WAIT_SECONDS, TimeUnit.SECONDS);
-        } catch (ExecutionException e) {
-            throw Redis.failure(e.getCause());
-        } catch (TimeoutException e) {
-            throw new RedisCommandTimeoutException("Redis did not answer in " + WAIT_SECONDS + " s");
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-            throw new RedisCommandInterruptedException(e);
-        }
     }
 }

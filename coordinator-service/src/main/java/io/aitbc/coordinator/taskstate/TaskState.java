@@ -1,4 +1,4 @@
-package io.aitbc.coordinator.intake;
+package io.aitbc.coordinator.taskstate;
 
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
@@ -133,7 +133,7 @@ public record TaskState(TaskStatus status, Map<String, String> fields) {
     }
 
     /** The published status; null if the text is none. */
-    static @Nullable TaskStatus status(@Nullable String text) {
+    public static @Nullable TaskStatus status(@Nullable String text) {
         if (FAILING.equals(text)) {
             return TaskStatus.ASSIGNED;
         }

@@ -1,4 +1,4 @@
-package io.aitbc.coordinator.intake;
+package io.aitbc.coordinator.queue;
 
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Task;
@@ -33,7 +33,7 @@ public final class TaskRecords {
     }
 
     /** Whether a record of this size is accepted, not dead-lettered. */
-    boolean accepts(int bytes) {
+    public boolean accepts(int bytes) {
         return bytes <= maxBytes + ROOM_FOR_RETRY_FIELDS;
     }
 

@@ -1,4 +1,4 @@
-package io.aitbc.coordinator.intake;
+package io.aitbc.coordinator.queue;
 
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.TaskStatus;
@@ -7,12 +7,14 @@ import io.aitbc.coordinator.kafka.RangeReader;
 import io.aitbc.coordinator.match.WaitingTask;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.function.Function;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.common.TopicPartition;
 import org.jspecify.annotations.Nullable;
@@ -26,13 +28,18 @@ public final class QueuePeek {
     private final KafkaClients clients;
     private final QueueSizes sizes;
     private final TaskRecords records;
-    private final TaskStates states;
+    private final Function<Collection<String>, Map<String, TaskStatus>> statuses;
 
-    public QueuePeek(KafkaClients clients, QueueSizes sizes, TaskRecords records, TaskStates states) {
+    /** @param statuses queries task statuses by id, as does {@code TaskStates} */
+    public QueuePeek(
+            KafkaClients clients,
+            QueueSizes sizes,
+            TaskRecords records,
+            Function<Collection<String>, Map<String, TaskStatus>> statuses) {
         this.clients = clients;
         this.sizes = sizes;
         this.records = records;
-        this.states = states;
+        this.statuses = statuses;
     }
 
     /** The tasks of a queue that have waited longest, in that order; possibly fewer than exist if the search times out. */
@@ -47,10 +54,10 @@ public final class QueuePeek {
         }
         found.sort(Comparator.comparing(WaitingTask::waitingSince).thenComparing(WaitingTask::position));
         // Some may have been assigned since the last commit.
-        Map<String, TaskStatus> statuses =
-                states.statuses(found.stream().map(WaitingTask::id).toList());
+        Map<String, TaskStatus> known =
+                statuses.apply(found.stream().map(WaitingTask::id).toList());
         return found.stream()
-                .filter(task -> statuses.getOrDefault(task.id(), TaskStatus.QUEUED) == TaskStatus.QUEUED)
+                .filter(task -> known.getOrDefault(task.id(), TaskStatus.QUEUED) == TaskStatus.QUEUED)
                 .limit(limit)
                 .toList();
     }

@@ -1,4 +1,4 @@
-package io.aitbc.coordinator.intake;
+package io.aitbc.coordinator.queue;
 
 import java.nio.BufferUnderflowException;
 import java.nio.ByteBuffer;

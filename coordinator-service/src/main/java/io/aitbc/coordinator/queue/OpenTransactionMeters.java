@@ -1,4 +1,4 @@
-package io.aitbc.coordinator.intake;
+package io.aitbc.coordinator.queue;
 
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.MultiGauge;

@@ -1,4 +1,4 @@
-package io.aitbc.coordinator.intake;
+package io.aitbc.coordinator.queue;
 
 import io.aitbc.coordinator.background.BackgroundService;
 import io.aitbc.coordinator.background.PeriodicJob;

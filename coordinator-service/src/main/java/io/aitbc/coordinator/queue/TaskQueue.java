@@ -1,4 +1,4 @@
-package io.aitbc.coordinator.intake;
+package io.aitbc.coordinator.queue;
 
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
@@ -35,7 +35,7 @@ public final class TaskQueue {
     }
 
     /** Appends a task that is already serialized. */
-    CompletableFuture<Void> append(String taskId, byte[] task, Priority priority, @Nullable String trace) {
+    public CompletableFuture<Void> append(String taskId, byte[] task, Priority priority, @Nullable String trace) {
         ProducerRecord<String, byte[]> record = new ProducerRecord<>(topics.tasks(priority), taskId, task);
         TraceHeader.add(record, trace);
         return KafkaClients.send(producer, record);

@@ -1,0 +1,97 @@
+package io.aitbc.coordinator.intake;
+
+import io.aitbc.contracts.TaskStatus;
+import io.aitbc.coordinator.redis.Claims;
+import io.aitbc.coordinator.redis.Keys;
+import io.aitbc.coordinator.redis.Redis;
+import io.aitbc.coordinator.redis.Script;
+import io.aitbc.coordinator.taskstate.TaskState;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+
+/** Claims on task ids, so that of concurrent submissions under one id only one is enqueued. Thread-safe. */
+final class SubmissionClaims {
+    private static final Script CLAIM = Script.load(SubmissionClaims.class, "claim");
+    /** Redis serves nobody else while a script runs. */
+    private static final int MAX_BATCH = 500;
+
+    private static final long WAIT_SECONDS = 2;
+
+    private final Redis redis;
+    private final Claims claims;
+
+    SubmissionClaims(Redis redis) {
+        this.redis = redis;
+        this.claims = new Claims(redis);
+    }
+
+    /**
+     * Redis's answer about a submitted task.
+     *
+     * @param status {@code claimed} if the caller is to enqueue it, {@code busy} while another caller does; else the current status of the
+     *     task accepted earlier under this id
+     * @param priority of that task, as is the time of acceptance; else empty
+     */
+    record Claim(String status, String priority, String submittedAt) {
+        static final Claim OURS = new Claim("claimed", "", "");
+
+        boolean isOurs() {
+            return equals(OURS);
+        }
+
+        /**
+         * The status of the task accepted earlier.
+         *
+         * @throws IllegalArgumentException if it is corrupt
+         */
+        TaskStatus existing() {
+            TaskStatus existing = TaskState.status(status);
+            if (existing == null) {
+                throw new IllegalArgumentException("Invalid status: " + status);
+            }
+            return existing;
+        }
+
+        boolean isBusy() {
+            return status.equals("busy") && submittedAt.isEmpty();
+        }
+    }
+
+    /**
+     * Claims tasks that are about to be enqueued, by id. Release with {@link #release}.
+     *
+     * @param holder unique for each submission
+     */
+    Map<String, Claim> claim(String holder, Collection<String> taskIds, Duration ttl) {
+        List<String> ids = List.copyOf(taskIds);
+        Map<List<String>, CompletableFuture<List<Object>>> asked = new LinkedHashMap<>();
+        for (int from = 0; from < ids.size(); from += MAX_BATCH) {
+            List<String> some = ids.subList(from, Math.min(ids.size(), from + MAX_BATCH));
+            List<String> arguments = new ArrayList<>(some.size() + 2);
+            arguments.add(holder);
+            arguments.add(String.valueOf(ttl.toMillis()));
+            arguments.addAll(some);
+            asked.put(some, CLAIM.run(redis, arguments));
+        }
+        Map<String, Claim> claims = new HashMap<>();
+        asked.forEach((some, answer) -> {
+            List<Object> texts = Redis.await(answer, WAIT_SECONDS);
+            for (int i = 0; i < some.size(); i++) {
+                claims.put(some.get(i), new Claim((String) texts.get(3 * i), (String) texts.get(3 * i + 1), (String)
+                        texts.get(3 * i + 2)));
+            }
+        });
+        return claims;
+    }
+
+    /** See {@link Claims#release}. */
+    CompletableFuture<?> release(String holder, Collection<String> taskIds) {
+        return claims.release(holder, taskIds.stream().map(Keys::submission).toList());
+    }
+}
