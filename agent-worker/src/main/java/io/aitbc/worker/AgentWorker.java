@@ -388,7 +388,7 @@ public final class AgentWorker implements AutoCloseable {
         if (run != null || isCancelled(assignment) || !seen.add(grant(assignment))) {
             log.atDebug()
                     .addKeyValue("task_id", assignment.taskId())
-                    .log("{} is a duplicate, dropped", assignment.assignmentId());
+                    .log("Dropped {}: duplicate or cancelled", assignment.assignmentId());
             offsets.reported(record.offset());
             return;
         }

@@ -8,7 +8,7 @@ import tools.jackson.databind.JsonNode;
 @FunctionalInterface
 public interface Handler {
     /**
-     * Runs one attempt. The thread is interrupted when the task is cancelled, or when the agent stops first.
+     * Runs one attempt. The thread is interrupted when the task is cancelled, or when the agent stops before it has ended.
      *
      * @return the result, any JSON
      * @throws RejectedException to requeue the task for another agent without consuming an attempt

@@ -114,7 +114,8 @@ class AgentctlTest {
         JsonNode json = run("agents", "ada", "--output", "json").json();
         assertThat(json.at("/agent/inflight").asInt()).isEqualTo(1);
         assertThat(json.at("/assignments/0/task_id").asString()).isEqualTo("held-by-ada");
-        assertThat(run("tasks", "cancel", "held-by-ada").said()).isEqualTo("Task cancelled, agent ada was notified");
+        assertThat(run("tasks", "cancel", "held-by-ada").said())
+                .isEqualTo("Task cancelled, agent ada is being notified");
         assertThat(run("drain", "ada").said()).isEqualTo("Agent ada accepts no new tasks and holds none.");
     }
 
@@ -246,7 +247,7 @@ class AgentctlTest {
         Said refused = run("tasks", "cancel", "too-late");
         assertThat(refused.code()).isEqualTo(1);
         assertThat(refused.out()).isEmpty();
-        assertThat(refused.err()).isEqualTo("the task has ended as completed already\n");
+        assertThat(refused.err()).isEqualTo("the task has already ended as completed\n");
     }
 
     @Test

@@ -29,8 +29,8 @@ public record Cancellation(
     }
 
     /**
-     * Whether it applies to an assignment that arrives after it. An assignment made later belongs to another task: its predecessor's state
-     * was forgotten, and the id was submitted again.
+     * Whether it applies to an assignment that arrives after it. An assignment made later belongs to a new task with the same id, submitted
+     * after the state of the cancelled one was deleted.
      */
     public boolean appliesTo(Assignment assignment) {
         return assignmentId.equals(assignment.assignmentId())

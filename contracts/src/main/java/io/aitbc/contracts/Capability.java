@@ -39,7 +39,7 @@ public final class Capability {
     /** @throws IllegalArgumentException if the demand is not valid in a task or an agent query */
     public static void checkDemand(@Nullable String demand) {
         if (demand == null || demand.isBlank()) {
-            throw new IllegalArgumentException("each of capabilities is required");
+            throw new IllegalArgumentException("capabilities must not contain a blank entry");
         }
         int operator = demand.indexOf(AT_LEAST);
         if (operator == 0

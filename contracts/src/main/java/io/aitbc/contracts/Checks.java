@@ -5,7 +5,7 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 
-/** Bounds shared by several messages. Each method returns the value, or throws with a one-sentence message. */
+/** Validation shared by several messages. A check returns the value, or throws with a one-sentence message. */
 final class Checks {
     private static final int MAX_LIST = 1_000;
     private static final int MAX_TEXT = 500;
@@ -46,7 +46,7 @@ final class Checks {
             throw new IllegalArgumentException(field + " must have at most " + MAX_LIST + " entries");
         }
         for (String value : values) {
-            text("each of " + field, value);
+            text("each entry of " + field, value);
         }
         return List.copyOf(values);
     }

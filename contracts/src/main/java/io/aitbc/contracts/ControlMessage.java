@@ -35,7 +35,7 @@ public sealed interface ControlMessage {
             Checks.required("command_id", commandId);
             Checks.required("priority", priority);
             Checks.required("end_offsets", endOffsets)
-                    .forEach((partition, end) -> Checks.required("each of end_offsets", end));
+                    .forEach((partition, end) -> Checks.required("each entry of end_offsets", end));
         }
 
         @Override

@@ -1,8 +1,8 @@
 package io.aitbc.contracts;
 
 /**
- * The headers of a record on {@code tasks.dead-letter}, all UTF-8 text. The value is the original record, unchanged. Longer
- * values are truncated to {@link #TRUNCATED_BYTES} bytes, with the original size under {@link #ORIGINAL_SIZE}.
+ * The headers of a record on {@code tasks.dead-letter}, all UTF-8 text. The record's value is the original one. A value of more
+ * than {@link #TRUNCATED_BYTES} bytes is truncated to that, and {@link #ORIGINAL_SIZE} has its original size.
  */
 public final class DeadLetterHeaders {
     /** Reason code: malformed, oversized, attempts_exhausted, payload_lost. */

@@ -9,10 +9,10 @@ import org.jspecify.annotations.Nullable;
 /**
  * A periodic liveness and load report: the value on {@code agents.heartbeat}, keyed by agent id.
  *
- * @param status when absent: {@code active} for a new agent, otherwise unchanged
+ * @param status when absent: {@code active} for a new, stale or inactive agent, otherwise unchanged
  * @param loadMetrics when absent: unchanged. {@code cpu_usage} and {@code memory_usage} are read as fractions, or as percentages
  *     when above 1
- * @param sentAt by the agent's clock; informational, it only shows the skew: the time of receipt decides
+ * @param sentAt by the agent's clock; only used to report its skew, since coordinators go by the time of receipt
  * @param instanceId identifies one process among several using the same agent id, so that two running at once are detected.
  *     Should be generated at each start
  * @param registration the agent's complete self-description; with it, an agent can register over Kafka alone

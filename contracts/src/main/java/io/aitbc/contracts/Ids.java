@@ -36,7 +36,7 @@ public final class Ids {
         return value;
     }
 
-    /** A plain loop, because several ids are checked per message: a stream took 5 % of the dispatching thread. */
+    /** A plain loop, because several ids are checked per message: a stream took 5 % of the dispatcher thread's time. */
     private static boolean hasOnlyIdCharacters(String value) {
         for (int i = 0; i < value.length(); i++) {
             if (!isIdCharacter(value.charAt(i))) {

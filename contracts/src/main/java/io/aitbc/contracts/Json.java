@@ -29,7 +29,7 @@ import tools.jackson.databind.type.LogicalType;
  * The JSON codec for all messages: UTF-8, snake_case, ISO 8601 times, unknown fields ignored, no silent type coercion.
  *
  * <p>Rejects duplicate keys in free-form JSON, and anywhere in a document read as a tree, as REST bodies are. Detecting them
- * among the fields of a record read from Kafka would require the parser to track every name, which made reading a task 1/12
+ * among the fields of a record read from Kafka would require the parser to track every name, which made reading a task 8 %
  * slower.
  */
 public final class Json {
@@ -79,7 +79,7 @@ public final class Json {
         return MAPPER.writeValueAsString(message);
     }
 
-    /** @throws MalformedMessageException with one sentence that says what is wrong with the bytes */
+    /** @throws MalformedMessageException with a one-sentence reason, if the bytes are not such a message */
     public static <T> T read(byte[] json, Class<T> type) {
         try {
             return requirePresent(MAPPER.readValue(json, type));
@@ -88,14 +88,14 @@ public final class Json {
         }
     }
 
-    /** @throws MalformedMessageException with one sentence that says what is wrong with the text */
+    /** @throws MalformedMessageException with a one-sentence reason, if the text is not such a message */
     public static <T> T read(String json, Class<T> type) {
         // The byte parser accepts less than the text parser. Whatever is accepted here must be readable again from
         // Kafka.
         return read(json.getBytes(StandardCharsets.UTF_8), type);
     }
 
-    /** @throws MalformedMessageException with one sentence that says what is wrong with the document */
+    /** @throws MalformedMessageException with a one-sentence reason, if the document is not such a message */
     public static <T> T read(JsonNode json, Class<T> type) {
         try {
             return requirePresent(MAPPER.treeToValue(json, type));
@@ -127,13 +127,13 @@ public final class Json {
     /**
      * Reads a message that may have been written by hand, and collects fields that may be misspelt.
      *
-     * @throws MalformedMessageException with one sentence that says what is wrong with the document
+     * @throws MalformedMessageException with a one-sentence reason, if the document is not such a message
      */
     public static <T> Parsed<T> readReportingUnknownFields(JsonNode json, Class<T> type) {
         return new Parsed<>(read(json, type), UnknownFields.in(json, type));
     }
 
-    /** A one-sentence explanation of what is wrong with a document, with the path to the error if known. */
+    /** The reason why a document was rejected, as one sentence, with the path to the error if known. */
     public static String reason(JacksonException e) {
         if (e instanceof ValueInstantiationException && e.getCause() instanceof IllegalArgumentException cause) {
             return String.valueOf(cause.getMessage());
@@ -183,10 +183,10 @@ public final class Json {
             return "is nested deeper than " + limits.getMaxNestingDepth() + " levels";
         }
         if (message.startsWith("Number value length")) {
-            return "holds a number of more than " + limits.getMaxNumberLength() + " digits";
+            return "contains a number with more than " + limits.getMaxNumberLength() + " digits";
         }
         if (message.startsWith("Name length")) {
-            return "holds a name of more than " + limits.getMaxNameLength() + " characters";
+            return "contains a name with more than " + limits.getMaxNameLength() + " characters";
         }
         return "is too large";
     }
@@ -243,7 +243,7 @@ public final class Json {
         return end < 0 ? message : message.substring(0, end);
     }
 
-    /** Thrown for bytes that are not the expected message; the exception message is one sentence that says why. */
+    /** Thrown for bytes that are not the expected message; the exception message is the reason, as one sentence. */
     public static final class MalformedMessageException extends RuntimeException {
         public MalformedMessageException(String message) {
             super(sentence(message));

@@ -14,7 +14,7 @@ import tools.jackson.databind.node.ObjectNode;
 /**
  * A unit of work: the body of {@code POST /tasks/submit}, and the value on {@code tasks.<priority>}.
  *
- * @param taskId permanent id of the task; when absent, {@code task_data.task_id}; otherwise generated at intake
+ * @param taskId permanent id of the task; defaults to {@code task_data.task_id}; if both are absent, generated at intake
  * @param taskData payload for the agent, opaque to the coordinator
  * @param priority used over REST; ignored on Kafka, where the topic determines the priority
  * @param maxAttempts maximum number of attempts, 1 to 100; 3 when absent
@@ -46,7 +46,7 @@ public record Task(
         @JsonAnySetter @JsonAnyGetter Map<String, JsonNode> unknown) {
 
     public static final int DEFAULT_MAX_ATTEMPTS = 3;
-    /** Upper bound of {@code max_attempts}, and of all attempts of a task with redrives. */
+    /** Upper bound of {@code max_attempts}, and of the attempts of a task including its redrives. */
     public static final int MAX_ATTEMPTS = 100;
 
     public static final int DEFAULT_TIMEOUT_SECONDS = 600;
@@ -137,7 +137,7 @@ public record Task(
         return withAttempt(Math.min(MAX_ATTEMPTS, maxAttempts + 1), notBefore, expiresAt, attempt, agentId);
     }
 
-    /** A copy that starts again at an attempt number, after the task had finally failed. */
+    /** A copy of a permanently failed task that continues with a given attempt number. */
     public Task redriven(int number, int maxAttempts) {
         return withAttempt(maxAttempts, null, null, number, null);
     }

@@ -11,7 +11,7 @@ public enum TaskStatus {
     ASSIGNED,
     /** An attempt completed. */
     COMPLETED,
-    /** Failed for good; a copy is in the dead-letter topic, from which it can be redriven. */
+    /** Failed permanently; a copy is in the dead-letter topic, from which it can be redriven. */
     FAILED,
     /** Cancelled by a caller, alone or with its queue. */
     CANCELLED,

@@ -14,8 +14,8 @@ import tools.jackson.databind.type.LogicalType;
 
 /**
  * Reads times written as ISO 8601 strings. Numbers are rejected because they could be seconds or milliseconds. The most common
- * form, {@code 2026-01-01T00:00:00.000Z}, has a fast path that takes a twentieth of Jackson's time. Jackson spent more than half
- * of the time to read an assignment on its three times.
+ * form, {@code 2026-01-01T00:00:00.000Z}, has a fast path that is twenty times as fast as Jackson, which spent more than half of
+ * the time for reading an assignment on its three timestamps.
  */
 final class TimeDeserializer extends StdDeserializer<Instant> {
     private static final String CANONICAL_FORMAT = "0000-00-00T00:00:00.000Z";

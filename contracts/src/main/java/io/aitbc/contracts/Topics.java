@@ -33,7 +33,7 @@ public record Topics(String prefix) {
         return Arrays.stream(Priority.values()).map(this::tasks).toList();
     }
 
-    /** @throws IllegalArgumentException if the topic is not one of the five task topics */
+    /** @param tasksTopic one of the five task topics, see {@link #tasks()} */
     public Priority priorityOf(String tasksTopic) {
         return Priority.parse(tasksTopic.substring((prefix + "tasks.").length()));
     }

@@ -1,9 +1,9 @@
 /**
  * The messages that coordinators, agents and producers exchange, their topics, and their JSON form.
  *
- * <p>Every record is an immutable value that validates itself on construction: an instance is valid, or an {@link
- * IllegalArgumentException} says in one sentence what is wrong. The same shapes are published for agents in other languages as
- * JSON Schemas under {@code schemas/} and as {@code asyncapi.yaml}, both in this module's resources.
+ * <p>Every record is an immutable value that validates itself on construction: an invalid one is rejected with an {@link
+ * IllegalArgumentException} whose message is one sentence. The same formats are published for agents in other languages as JSON
+ * Schemas under {@code schemas/} and as {@code asyncapi.yaml}, both in this module's resources.
  */
 @NullMarked
 package io.aitbc.contracts;

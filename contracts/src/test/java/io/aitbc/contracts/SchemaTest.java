@@ -263,7 +263,7 @@ class SchemaTest {
                         "control",
                         ControlMessage.class,
                         "{\"type\":\"clear_queue\",\"command_id\":\"c\",\"priority\":\"low\",\"end_offsets\":{\"0\":null}}",
-                        "each of end_offsets is required"),
+                        "each entry of end_offsets is required"),
                 Arguments.of(
                         "control",
                         ControlMessage.class,
@@ -302,8 +302,8 @@ class SchemaTest {
             {"task_data":{},"max_attempts":9999999999} | max_attempts is a number out of range
             {"task_data":{"a":1,"b":2,"a":3}}    | "a" appears twice in task_data
             DEEP                                 | task_data is nested deeper than 200 levels
-            LONG NUMBER                          | task_data holds a number of more than 1000 digits
-            LONG NAME                            | task_data holds a name of more than 50000 characters
+            LONG NUMBER                          | task_data contains a number with more than 1000 digits
+            LONG NAME                            | task_data contains a name with more than 50000 characters
             """)
     void errorsAreExplainedWithoutNamingALibrary(String json, String sentence) {
         String sent = switch (json) {
@@ -388,7 +388,7 @@ class SchemaTest {
     @ParameterizedTest
     @CsvSource(delimiter = '|', quoteCharacter = '`', textBlock = """
             {"type":"clear_queue","command_id":"c","priority":"low"}                         | end_offsets is required
-            {"type":"clear_queue","command_id":"c","priority":"low","end_offsets":{"0":null}} | each of end_offsets is required
+            {"type":"clear_queue","command_id":"c","priority":"low","end_offsets":{"0":null}} | each entry of end_offsets is required
             {"type":"queue_cleared","command_id":"c","partition":1}                           | priority is required
             {"type":"pause_queue","command_id":"c","priority":"low"}                          | paused is required
             {"type":"switch_strategy"}                                                        | strategy is required

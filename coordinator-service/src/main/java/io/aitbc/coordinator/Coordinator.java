@@ -102,7 +102,7 @@ public final class Coordinator implements SmartLifecycle {
         Utils.closeQuietly(assignments, "assignments");
     }
 
-    /** Closes the services in reverse order of start. A failure to close one does not keep the others open. */
+    /** Closes the services in reverse order of start. If one fails to close, the others are closed all the same. */
     static void closeAll(List<? extends BackgroundService> services) {
         for (int i = services.size() - 1; i >= 0; i--) {
             BackgroundService part = services.get(i);

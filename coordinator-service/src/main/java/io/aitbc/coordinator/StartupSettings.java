@@ -112,7 +112,7 @@ public final class StartupSettings implements EnvironmentPostProcessor {
         protected FailureAnalysis analyze(Throwable rootFailure, InvalidSettingException e) {
             return new FailureAnalysis(
                     e.getMessage(),
-                    "Set the environment variable " + InvalidSettingException.variable(e.name) + " right, or unset it.",
+                    "Correct the environment variable " + InvalidSettingException.variable(e.name) + ", or unset it.",
                     e);
         }
     }

@@ -212,7 +212,7 @@ class CommandRaceTest {
         List<Answer> answers = race("POST", "/tasks/" + task + "/cancel", "");
 
         assertAllAccepted(answers);
-        assertOneWins(answers, "Task cancelled, agent race-cancel was notified", "Task was already cancelled");
+        assertOneWins(answers, "Task cancelled, agent race-cancel is being notified", "Task was already cancelled");
         assertThat(cancelled()).isEqualTo(before + 1);
         assertOnlyThese("race-cancel", "race-cancel", task + ":1", task + ":1");
     }

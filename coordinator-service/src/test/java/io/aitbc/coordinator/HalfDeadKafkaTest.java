@@ -67,7 +67,7 @@ class HalfDeadKafkaTest {
             coordinator.awaitTask(id, "assigned");
             RunningCoordinator.Answer health = awaitUnhealthy("threads");
             assertThat(health.body().at("/threads/detail").asString())
-                    .contains("the commit of thread dispatcher has failed for ");
+                    .contains("the commit of thread dispatcher has been failing for ");
             await().atMost(LONG)
                     .untilAsserted(() ->
                             assertThat(metric("coordinator_threads_failing")).isNotEqualTo("0.0"));

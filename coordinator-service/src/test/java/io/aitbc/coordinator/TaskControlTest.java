@@ -104,7 +104,7 @@ class TaskControlTest {
         coordinator.awaitTask(id, "completed");
 
         assertThat(cancel(id).code()).isEqualTo(409);
-        assertThat(cancel(id).detail()).isEqualTo("the task has ended as completed already");
+        assertThat(cancel(id).detail()).isEqualTo("the task has already ended as completed");
         assertThat(cancel("nobody-knows").code()).isEqualTo(404);
     }
 
@@ -311,9 +311,9 @@ class TaskControlTest {
         assertThat(inLine.get("explanation").asString())
                 .startsWith(
                         place == 1
-                                ? "it is the first of the normal queue"
-                                : "it is number " + place + " of the normal queue, with " + (place - 1) + " before it")
-                .endsWith("; 1 agent can take it when they have capacity");
+                                ? "it is first in the normal queue"
+                                : "it is number " + place + " in the normal queue, with " + (place - 1) + " before it")
+                .endsWith("; 1 agent can take it once capacity is free");
         assertThat(inLine.at("/waiting/agents/ruled_out/full").asInt()).isPositive();
         assertThat(inLine.at("/waiting/agents/busy").asInt()).isEqualTo(1);
 
@@ -466,7 +466,7 @@ class TaskControlTest {
                 coordinator.awaitRecords("assignments.redrive-agent", 2).get(1);
         assertThat(again.get("attempt").asInt()).isEqualTo(2);
         assertThat(coordinator.post("/tasks/dead-letter/" + id + "/redrive", "").detail())
-                .isEqualTo("only a failed task can be tried again, and this one is assigned");
+                .isEqualTo("only a failed task can be redriven, and this one is assigned");
         coordinator.report(again, "completed", null);
         coordinator.awaitTask(id, "completed");
     }

@@ -64,8 +64,8 @@ public final class LocalRedis implements AutoCloseable {
                     .setting("appendonly yes")
                     .setting("save \"\"")
                     // As in docker-compose.yml: the append-only file is rewritten less often and without compression.
-                    // With the defaults, rewriting took a fifth of two cores under flood load. Per-command latency
-                    // percentiles are unused and took a thirtieth of Redis's CPU time.
+                    // With the defaults, rewriting took a fifth of two cores under full load. Per-command latency
+                    // percentiles are unused and took 3 % of Redis's CPU time.
                     .setting("auto-aof-rewrite-percentage 300")
                     .setting("auto-aof-rewrite-min-size 256mb")
                     .setting("rdbcompression no")

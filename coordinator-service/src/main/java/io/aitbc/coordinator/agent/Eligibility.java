@@ -6,8 +6,8 @@ import io.aitbc.contracts.Registration;
 import io.aitbc.contracts.Requirements;
 
 /**
- * Eligibility of an agent for a task, in two parts: static properties (suits), which change rarely, and current state (ready, and
- * healthy enough), which changes often.
+ * Eligibility of an agent for a task, in two parts: static properties ({@link #meetsRequirements}), which change rarely, and
+ * current state ({@link #isAvailable}, and a score of at least {@link #minHealth}), which changes often.
  */
 public final class Eligibility {
     private Eligibility() {}

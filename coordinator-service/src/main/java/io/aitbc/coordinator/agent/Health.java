@@ -39,13 +39,13 @@ public record Health(double score, double regularity, double load, double result
         List<String> costs = new ArrayList<>();
         if (health.regularity < 1) {
             costs.add(text(
-                    "it has been silent for %d s, which reduces health after %d s",
+                    "it has been silent for %d s; silence of more than %d s reduces its health",
                     Duration.between(agent.lastHeartbeat(), now).toSeconds(),
                     policy.heartbeatInterval().toSeconds()));
         }
         if (health.load < 1) {
             costs.add(text(
-                    "its CPU usage is %.0f %% and its memory usage %.0f %%, which reduces health above %.0f %%",
+                    "its CPU usage is %.0f %% and its memory usage %.0f %%; usage above %.0f %% reduces its health",
                     100 * agent.cpu(), 100 * agent.memory(), 100 * LOAD_KNEE));
         }
         if (health.results < 1) {

@@ -10,9 +10,9 @@ import java.util.Locale;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A reason why an agent cannot take a task now. An agent has none exactly if {@link Eligibility} accepts it and it is not full.
+ * A reason why an agent cannot take a task now. An agent has none if and only if {@link Eligibility} accepts it and it is not full.
  *
- * @param detail the reason as text, stating what is required and what the agent has
+ * @param detail the reason as text, with the requirement and the agent's value
  */
 public record Obstacle(Kind kind, String detail) {
     /** Ordered by the effort needed to remove the obstacle, largest first. */

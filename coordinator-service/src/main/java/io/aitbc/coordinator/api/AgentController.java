@@ -174,7 +174,7 @@ class AgentController {
             throw Problems.unprocessable("status is required");
         }
         Instant now = recordHeartbeat(heartbeat);
-        // Published first: if read after the agent's next heartbeat, it would count as newer.
+        // Wait for the publication: if it were read after the agent's next heartbeat, it would count as newer.
         topic.append(heartbeat)
                 .completeOnTimeout(null, WAIT_SECONDS, TimeUnit.SECONDS)
                 .join();
@@ -219,7 +219,7 @@ class AgentController {
     @Operation(summary = "Deregister an agent; its unsettled tasks are requeued")
     Deregistered deregister(@PathVariable("agent_id") @Id String agentId) {
         requireKnown(agentId);
-        // Published first: read later, it must not end the agent's next registration.
+        // Publish first, so that it cannot be read after the agent's next registration and end it.
         topic.append(new Heartbeat(agentId, AgentStatus.INACTIVE, null, null, null, null))
                 .completeOnTimeout(null, WAIT_SECONDS, TimeUnit.SECONDS)
                 .join();
@@ -356,9 +356,7 @@ class AgentController {
             }
             if (contested) {
                 json.putObject("contested")
-                        .put(
-                                "detail",
-                                "two processes use this id: each gets part of the tasks, until one of them stops")
+                        .put("detail", "two processes use this id, which must be unique")
                         .put("other_instance_id", sender.rivalId())
                         .set("last_seen", Json.tree(Objects.requireNonNull(sender.rivalSeenAt())));
             }

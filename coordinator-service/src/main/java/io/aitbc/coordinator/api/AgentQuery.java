@@ -34,7 +34,7 @@ record AgentQuery(
         tags = tags == null ? List.of() : tags;
         capabilities.forEach(Capability::checkDemand);
         if (Stream.concat(services.stream(), tags.stream()).anyMatch(Objects::isNull)) {
-            throw new IllegalArgumentException("each of services and tags is required");
+            throw new IllegalArgumentException("services and tags must not contain null");
         }
         if (minHealthScore != null && !(minHealthScore >= 0 && minHealthScore <= 1)) {
             throw new IllegalArgumentException("min_health_score must be from 0.0 to 1.0 but was " + minHealthScore);

@@ -7,8 +7,8 @@ import tools.jackson.databind.JsonNode;
 
 /**
  * Reads a request body and warns the client of unknown fields. Otherwise a misspelt {@code requirments}, after which any agent may get the
- * task, would go unnoticed. Unknown fields are no error, because clients of other versions and implementations send more fields, unless the
- * caller asks for that with {@code strict=true}.
+ * task, would go unnoticed. Unknown fields are not an error, because clients of other versions and implementations send more fields, unless
+ * the caller sets {@code strict=true}.
  *
  * @param warnings one sentence per unknown field
  */

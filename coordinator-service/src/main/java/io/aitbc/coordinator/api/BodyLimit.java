@@ -30,8 +30,9 @@ import org.springframework.web.server.ResponseStatusException;
 import tools.jackson.databind.json.JsonMapper;
 
 /**
- * Reads request bodies asynchronously, before a thread is assigned, so that slow clients occupy none. Rejects bodies above a size, at once
- * if their length is declared, and those that do not arrive in time.
+ * Reads request bodies asynchronously, before a thread is assigned, so that slow clients occupy none. Rejects bodies above a size, and
+ * those that do not arrive in time. An oversized body is not read if its declared length is far above the limit, or if the client expects a
+ * 100 response first.
  */
 final class BodyLimit extends OncePerRequestFilter {
     private static final Logger log = LoggerFactory.getLogger(BodyLimit.class);

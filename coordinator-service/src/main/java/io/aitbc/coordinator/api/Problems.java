@@ -41,7 +41,7 @@ import org.springframework.web.servlet.mvc.method.annotation.ResponseEntityExcep
 import org.springframework.web.servlet.resource.NoResourceFoundException;
 import tools.jackson.core.JacksonException;
 
-/** Maps errors to problem documents (RFC 9457) whose {@code detail} is one sentence for people. */
+/** Maps errors to problem documents (RFC 9457) whose {@code detail} is one human-readable sentence. */
 @RestControllerAdvice
 class Problems extends ResponseEntityExceptionHandler {
     private static final Logger log = LoggerFactory.getLogger(Problems.class);
@@ -96,12 +96,12 @@ class Problems extends ResponseEntityExceptionHandler {
 
     @ExceptionHandler
     ProblemDetail kafkaFailed(KafkaException e) {
-        return problem(HttpStatus.SERVICE_UNAVAILABLE, "Kafka does not answer: " + e.getMessage());
+        return problem(HttpStatus.SERVICE_UNAVAILABLE, "Kafka request failed: " + e.getMessage());
     }
 
     @ExceptionHandler
     ProblemDetail redisFailed(RedisException e) {
-        return problem(HttpStatus.SERVICE_UNAVAILABLE, "Redis does not answer: " + e.getMessage());
+        return problem(HttpStatus.SERVICE_UNAVAILABLE, "Redis request failed: " + e.getMessage());
     }
 
     @ExceptionHandler
@@ -157,7 +157,7 @@ class Problems extends ResponseEntityExceptionHandler {
     @Override
     protected @Nullable ResponseEntity<Object> handleNoResourceFoundException(
             NoResourceFoundException e, HttpHeaders headers, HttpStatusCode status, WebRequest request) {
-        return answer(e, headers, request, problem(status, "there is nothing at /" + e.getResourcePath()));
+        return answer(e, headers, request, problem(status, "no resource at /" + e.getResourcePath()));
     }
 
     /** Overridden because Spring parses the address as a URI, which fails for one such as {@code //}. */
@@ -196,7 +196,7 @@ class Problems extends ResponseEntityExceptionHandler {
                         cause(e, IllegalArgumentException.class).map(Throwable::getMessage))
                 .flatMap(Optional::stream)
                 .findFirst()
-                .orElse("the request needs a JSON body");
+                .orElse("a JSON body is required");
         return problem(
                 HttpStatus.UNPROCESSABLE_CONTENT,
                 e instanceof TypeMismatchException mismatch ? mismatch.getPropertyName() + ": " + detail : detail);

@@ -130,7 +130,7 @@ class TaskController {
     }
 
     /**
-     * @param status accepted, repeated or refused; if refused, {@code detail} says why
+     * @param status accepted, repeated or refused; if refused, {@code detail} is the reason
      * @param existingStatus the task's current status, if it is repeated
      */
     record BatchItem(
@@ -266,11 +266,11 @@ class TaskController {
         }
         String message = switch (cancelled.before()) {
             case QUEUED -> "Task cancelled before it was assigned";
-            case ASSIGNED -> "Task cancelled, agent " + cancelled.agentId() + " was notified";
+            case ASSIGNED -> "Task cancelled, agent " + cancelled.agentId() + " is being notified";
             case CANCELLED -> "Task was already cancelled";
             case COMPLETED, FAILED, EXPIRED ->
                 throw Problems.conflict(
-                        "the task has ended as " + cancelled.before().wireName() + " already");
+                        "the task has already ended as " + cancelled.before().wireName());
         };
         cancelled.notified().exceptionally(failure -> {
             log.atWarn()

@@ -147,7 +147,7 @@ class WaitExplainer {
                 : null;
         String sentence = switch (state.status()) {
             case QUEUED ->
-                waiting == null ? "it is queued; its requirements are no longer known" : sentence(waiting, now);
+                waiting == null ? "it is queued; its priority or acceptance time is unknown" : sentence(waiting, now);
             case ASSIGNED ->
                 "assigned to agent " + state.agentId() + " since " + state.assignedAt() + ", deadline "
                         + TaskJson.deadline(state).orElse("unknown");
@@ -275,7 +275,7 @@ class WaitExplainer {
 
     private static String sentence(InTheWay open) {
         return "it is hidden by an open transaction in partition " + open.partition() + " of "
-                + open.topic() + (open.since() == null ? "" : " since " + open.since()) + ", of producer "
+                + open.topic() + (open.since() == null ? "" : " since " + open.since()) + ", by producer "
                 + (open.producerId() == null ? "of unknown id" : open.producerId())
                 + (open.transactionalId() == null ? "" : " (transactional id " + open.transactionalId() + ")")
                 + "; it becomes readable when the transaction ends or is aborted";
@@ -285,8 +285,8 @@ class WaitExplainer {
         Agents agents = waiting.agents();
         long before = waiting.placeInQueue() - 1;
         String line = before == 0
-                ? "it is the first of the " + waiting.priority().wireName() + " queue"
-                : "it is number " + waiting.placeInQueue() + " of the "
+                ? "it is first in the " + waiting.priority().wireName() + " queue"
+                : "it is number " + waiting.placeInQueue() + " in the "
                         + waiting.priority().wireName() + " queue, with " + before + " before it";
         String moreUrgent = waiting.inMoreUrgentQueues() == 0
                 ? ""
@@ -296,7 +296,7 @@ class WaitExplainer {
                 + "; "
                 + (agents.eligible() > 0
                         ? count(agents.eligible(), "agent has", "agents have") + " room for it"
-                        : count(agents.busy(), "agent", "agents") + " can take it when they have capacity");
+                        : count(agents.busy(), "agent", "agents") + " can take it once capacity is free");
     }
 
     private static String count(long number, String one, String several) {

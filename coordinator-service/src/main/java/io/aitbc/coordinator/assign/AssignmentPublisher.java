@@ -175,7 +175,7 @@ public final class AssignmentPublisher implements AutoCloseable {
     @Override
     public synchronized void close() {
         lookupExecutor.shutdownNow();
-        // In parallel: if Kafka is away, sequential timeouts would add up.
+        // In parallel: if Kafka is unavailable, sequential timeouts would add up.
         producers.parallelStream()
                 .forEach(producer ->
                         Utils.closeQuietly(() -> producer.close(Duration.ofSeconds(2)), "producer of assignments"));

@@ -17,8 +17,8 @@ import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 
 /**
- * Reserves attempts: one atomic step makes agents the holders, for a whole batch per call. Idempotent: repeating a call answers LIVE for
- * what was granted. Fails if Redis is unavailable; it is then unknown what was granted.
+ * Reserves attempts: one atomic step makes agents the holders, for a whole batch per call. Idempotent: a repeated call answers LIVE for
+ * the attempts already granted. Fails if Redis is unavailable; it is then unknown which attempts were granted.
  */
 public final class Reservations {
     private static final Script RESERVE = Script.load(Reservations.class, "reserve");
@@ -139,7 +139,7 @@ public final class Reservations {
             case 'e' -> Verdict.Ruling.ENDED;
             case 'f' -> Verdict.Ruling.FULL;
             case 'u' -> Verdict.Ruling.UNAVAILABLE;
-            default -> throw new IllegalStateException("reserve.lua answered " + letter);
+            default -> throw new IllegalStateException("unexpected answer of reserve.lua: " + letter);
         };
     }
 

@@ -7,11 +7,11 @@ import java.util.function.LongSupplier;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A recurring activity and its health. It is in trouble once every attempt of the last few seconds has failed, or once it has not reported
- * for too long. One thread reports; any thread may ask.
+ * A recurring activity and its health. It is unhealthy once all attempts of the last ten seconds have failed, or once it has not reported
+ * for too long. One thread reports; any thread may query the health.
  */
 public final class ActivityMonitor {
-    /** Shorter failures are not worth an alarm, such as a rebalance or a broker restart. */
+    /** Shorter failures, such as during a rebalance or a broker restart, are not worth an alarm. */
     static final Duration FAILING_AFTER = Duration.ofSeconds(10);
 
     private final String name;
@@ -24,7 +24,7 @@ public final class ActivityMonitor {
     private record Failing(long sinceNanos, String why) {}
 
     /**
-     * @param name what a sentence about it begins with, such as "thread results"
+     * @param name subject of the sentences about it, such as "thread results"
      * @param stuckAfter the longest time that an attempt may take
      */
     public ActivityMonitor(String name, Duration stuckAfter) {
@@ -69,7 +69,8 @@ public final class ActivityMonitor {
         Failing failed = failing;
         Long moved = lastProgressAt;
         if (failed != null && now - failed.sinceNanos >= FAILING_AFTER.toNanos()) {
-            return Optional.of(name + " has failed for " + seconds(now - failed.sinceNanos) + " s: " + failed.why);
+            return Optional.of(
+                    name + " has been failing for " + seconds(now - failed.sinceNanos) + " s: " + failed.why);
         }
         if (moved != null && now - moved >= stuckAfter.toNanos()) {
             return Optional.of(name + " has been stuck for " + seconds(now - moved) + " s");

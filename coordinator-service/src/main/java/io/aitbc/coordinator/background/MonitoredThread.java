@@ -61,7 +61,7 @@ public final class MonitoredThread {
         return thread.isAlive();
     }
 
-    /** The activity whose attempts the body reports. */
+    /** The monitor to which the body reports its attempts. */
     public ActivityMonitor monitor() {
         return monitor;
     }
@@ -74,7 +74,7 @@ public final class MonitoredThread {
     /**
      * Pauses the body, for at most this long.
      *
-     * @return whether it is to go on; false, at once, when it is asked to end
+     * @return true if the body should continue; false, immediately, once the thread is asked to end
      */
     public boolean pause(Duration duration) throws InterruptedException {
         return !closing.await(duration.toNanos(), TimeUnit.NANOSECONDS);

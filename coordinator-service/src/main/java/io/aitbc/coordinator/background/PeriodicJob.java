@@ -7,7 +7,7 @@ import org.slf4j.LoggerFactory;
 
 /**
  * A thread that runs a task periodically until closed. A failed run, usually because Kafka or Redis is unavailable, is retried in the next
- * period. Only the first of consecutive failures is logged as a warning.
+ * period. Consecutive failures are logged with decreasing frequency.
  */
 public final class PeriodicJob implements AutoCloseable {
     /** The periodic task. */
@@ -17,7 +17,7 @@ public final class PeriodicJob implements AutoCloseable {
 
     private static final Logger log = LoggerFactory.getLogger(PeriodicJob.class);
 
-    /** Some tasks scan everything. */
+    /** Some tasks scan all keys or all partitions. */
     private static final Duration STUCK_AFTER = Duration.ofMinutes(10);
 
     private final Duration pause;
@@ -49,7 +49,8 @@ public final class PeriodicJob implements AutoCloseable {
     }
 
     /**
-     * See {@link BackgroundService#problems}. Failures of jobs that run minutes apart are not reported: whether one persists is unknown.
+     * See {@link BackgroundService#problems}. Failures of jobs that pause for ten seconds or longer are not reported: whether one persists
+     * is unknown.
      */
     public List<String> problems() {
         return pause.compareTo(ActivityMonitor.FAILING_AFTER) < 0 || !thread.isAlive() ? thread.problems() : List.of();
@@ -78,7 +79,7 @@ public final class PeriodicJob implements AutoCloseable {
             throw e;
         } catch (Throwable e) {
             thread.monitor().failed(e);
-            failures.onFailure().log("{} will retry: {}", thread.name(), e.toString());
+            failures.onFailure().log("{} failed, will retry: {}", thread.name(), e.toString());
         } finally {
             thread.monitor().idle();
         }

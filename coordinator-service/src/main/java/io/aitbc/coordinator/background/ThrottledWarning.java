@@ -6,7 +6,7 @@ import java.util.LinkedHashSet;
 import java.util.Set;
 import org.slf4j.Logger;
 
-/** An aggregated warning: may occur many times a second, and is logged once in a while with some examples. Thread-safe. */
+/** A warning that may occur many times a second; logged at most every 30 seconds, with a count and some examples. Thread-safe. */
 public final class ThrottledWarning {
     private static final Duration INTERVAL = Duration.ofSeconds(30);
     private static final int MAX_EXAMPLES = 10;
@@ -30,7 +30,7 @@ public final class ThrottledWarning {
         }
     }
 
-    /** Logs what has accumulated if the last line is old enough, or lies in the future because the clock was set back. */
+    /** Logs the accumulated warnings, unless the last line is recent. One in the future, after the clock was set back, does not count. */
     public synchronized void flush(Instant now) {
         if (count == 0 || now.isBefore(next) && !now.isBefore(next.minus(INTERVAL))) {
             return;

@@ -15,8 +15,8 @@ import org.jspecify.annotations.Nullable;
  * capacity in use wins.
  *
  * <p>Agents at the same location share a group, ordered by load, so a choice examines each location once. Locations are points on
- * the unit sphere. The chord between two points grows with the great circle (haversine: Sinnott, "Virtues of the Haversine",
- * 1984, where half the chord is the root). Squared chords are therefore compared, which needs only multiplications per location.
+ * the unit sphere. The chord between two points grows with their great-circle distance (Sinnott, "Virtues of the Haversine",
+ * 1984). Squared chords are therefore compared, which takes only a few multiplications per location.
  */
 final class Nearest implements Selection {
     /** The point for unknown locations: farther from every location than any two locations are from each other. */

@@ -4,8 +4,8 @@ import io.aitbc.coordinator.agent.TrackRecord;
 import java.util.function.ToDoubleFunction;
 
 /**
- * Ranks agents by expected completion time: the recent response time, times the work the agent would have. The average is
- * peak-sensitive (Finagle's {@code PeakEwma}): longer times count at once, shorter ones gradually. Without results it decays, so
+ * Ranks agents by expected completion time: the recent response time, times the number of tasks the agent would then hold. The average
+ * is peak-sensitive (Finagle's {@code PeakEwma}): longer times count at once, shorter ones gradually. Without results it decays, so
  * that an agent that was slow is tried again. A failed attempt counts as ten times the average so far, within bounds (see {@link
  * TrackRecord}); otherwise an agent that fails at once would rank as the fastest. Agents without a track record come first, with
  * a single task.

@@ -31,7 +31,7 @@ final class WeightedRoundRobin implements Selection {
     private static final class WeightGroup {
         final long weight;
         final CandidateHeap order = new CandidateHeap();
-        /** Credit gained by every agent on this group, in addition to the individual rank. */
+        /** Credit gained by every agent of this group, in addition to the individual rank. */
         long gained;
 
         WeightGroup(long weight) {

@@ -73,7 +73,7 @@ public final class DeadLetters {
         return send(letter, reason);
     }
 
-    /** Logs dead-lettered records if the last line is old enough. To be called periodically. */
+    /** Logs the records dead-lettered since the last line, unless that is too recent. Must be called periodically. */
     public void flushWarnings(Instant now) {
         poison.flush(now);
     }
@@ -94,18 +94,21 @@ public final class DeadLetters {
      */
     public CompletableFuture<Void> payloadLost(String taskId, String topic) {
         String detail = "the task cannot be retried: its assignment is no longer in " + topic
-                + ", nor its record in its queue's topic";
+                + ", and its record is no longer in its queue";
         log.atError().addKeyValue("task_id", taskId).log("Task failed permanently: {}", detail);
         return send(letter(taskId, new byte[0], PAYLOAD_LOST, detail), PAYLOAD_LOST);
     }
 
-    /** Whether a dead letter says that a task has failed permanently, not that a record is malformed. */
+    /** Whether a dead letter reports a permanently failed task, not a malformed record. */
     static boolean isOfFailedTask(ConsumerRecord<byte[], byte[]> letter) {
         String reason = reason(letter);
         return reason.equals(PAYLOAD_LOST) || reason.equals(EXHAUSTED);
     }
 
-    /** Whether a dead letter says that a task has failed permanently, in a given attempt or a later one. */
+    /**
+     * Whether a dead letter reports that a task has failed permanently, in a given attempt or a later one. The letter of a lost payload
+     * does not name its attempt, and always counts.
+     */
     public static boolean isOfAttempt(ConsumerRecord<byte[], byte[]> letter, Assignment attempt) {
         if (!reason(letter).equals(EXHAUSTED)) {
             return isOfFailedTask(letter);
@@ -115,7 +118,7 @@ public final class DeadLetters {
                             .attempt()
                     >= attempt.attempt();
         } catch (Json.MalformedMessageException e) {
-            log.atDebug().addKeyValue("offset", letter.offset()).log("Foreign dead letter: {}", e.getMessage());
+            log.atDebug().addKeyValue("offset", letter.offset()).log("Dead letter is not a task: {}", e.getMessage());
             return false;
         }
     }

@@ -1,4 +1,4 @@
-/** The dead-letter topic: records that are no valid task or result, and tasks that have failed for good. */
+/** The dead-letter topic: records that are not valid messages, and permanently failed tasks. */
 @NullMarked
 package io.aitbc.coordinator.deadletter;
 

@@ -5,7 +5,8 @@ import java.util.function.BiConsumer;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Handles the answers to a lane's requests, on its own thread. A future would swallow an error in a handler; here the next round throws it.
+ * Handles the answers to a lane's requests, on the lane's thread. A future would swallow an error in a handler; here the next round throws
+ * it.
  */
 final class Answers {
     /** Answers to requests of an earlier generation are ignored. */

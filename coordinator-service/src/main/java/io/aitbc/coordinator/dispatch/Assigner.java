@@ -22,7 +22,7 @@ import org.slf4j.LoggerFactory;
 
 /**
  * Assigns the waiting tasks of a lane in batches: placed by the matcher, reserved in Redis, and published to their agents. A reservation
- * whose answer was lost, or whose publication failed, is verified by asking again.
+ * whose answer was lost, or whose publication failed, is verified by repeating it.
  */
 final class Assigner {
     private static final Logger log = LoggerFactory.getLogger(Assigner.class);
@@ -79,7 +79,7 @@ final class Assigner {
         this.batch = batch;
     }
 
-    /** Takes in a newly read task that an agent may have already: its reservation is verified before it waits. */
+    /** Registers a newly read task that an agent may have already: its reservation is verified before it waits. */
     void inherited(WaitingTask task) {
         inherited.add(task);
     }
@@ -176,7 +176,7 @@ final class Assigner {
                     // No agent has it. Redis may have no record of it either.
                     unrecorded.add(waiting.position());
                 } else {
-                    // Until the live view has news of the agent, it gets no tasks.
+                    // It gets no tasks until the live view reports it again.
                     matcher.agents().gone(verdict.placement().agentId());
                 }
                 partitions.addWaiting(waiting, clock.now());

@@ -38,7 +38,7 @@ final class Backoff {
             failures.onFailure()
                     .addKeyValue("pause_ms", pause.toMillis())
                     .log(
-                            "Dispatch paused, Redis: {}",
+                            "Dispatch paused, Redis failed: {}",
                             (failure instanceof CompletionException && failure.getCause() != null
                                             ? failure.getCause()
                                             : failure)

@@ -18,8 +18,8 @@ import java.util.Set;
 
 /**
  * The clear commands of all queues and their progress. A command names an end offset per partition; whoever owns a partition cancels its
- * tasks below that offset, including those deferred to its tail, and reports when none is left. A new owner starts commands over that
- * nobody has reported.
+ * tasks below that offset, including those deferred to its tail, and reports when none is left. A new owner restarts commands that no
+ * owner has reported as finished.
  */
 final class Clears {
     /** Number of clears kept per queue; a newer clear supersedes older ones. */

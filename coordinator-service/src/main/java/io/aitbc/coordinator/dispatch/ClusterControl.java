@@ -191,7 +191,7 @@ public final class ClusterControl implements BackgroundService {
                 throw notSent(e);
             }
         }
-        throw new UnfinishedException("not all of the queue was cleared in time; the rest follows");
+        throw new UnfinishedException("the queue was not cleared completely in time; clearing continues");
     }
 
     /** How many records are still to be read for a clear; empty if a partition is missing for another reason than a transaction. */

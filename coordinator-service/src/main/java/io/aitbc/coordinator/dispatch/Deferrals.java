@@ -16,7 +16,7 @@ final class Deferrals {
     private static final Duration INTERVAL = Duration.ofMillis(100);
     /** Maximum across all partitions per call, to leave time for other work. */
     private static final int MAX_SELECTED = 1_000;
-    /** No deferral while more than this share of the held tasks can move on: room will come without its cost. */
+    /** No deferral while more than this share of the held tasks is not blocked: the window then frees up without it. */
     private static final double MAX_UNBLOCKED_SHARE = 1 / 8.0;
 
     /**

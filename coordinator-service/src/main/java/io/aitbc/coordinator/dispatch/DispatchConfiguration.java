@@ -42,7 +42,7 @@ class DispatchConfiguration {
     /** Bounds the fetch delay: a resumed partition is not fetched before the pending fetch has returned. */
     private static final int MAX_FETCH_WAIT_MS = 50;
 
-    /** One part in this many of the heap is for waiting tasks; everything else needs about 100 MiB. */
+    /** Divides the heap; the quotient is for waiting tasks. Everything else needs about 100 MiB. */
     private static final long TASK_HEAP_DIVISOR = 3;
 
     /** How long the state of an ended task can be queried. */

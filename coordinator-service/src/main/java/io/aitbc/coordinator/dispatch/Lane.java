@@ -51,7 +51,7 @@ final class Lane {
      * @param windowPerPartition maximum number of unfinished tasks held per partition
      * @param windowBytesPerPartition maximum total size of these, excluding the last
      * @param memory heap bytes for the tasks of all partitions; each owned partition has an equal share
-     * @param batch maximum number of tasks reserved per call; four times as many with as many agents
+     * @param batch maximum number of tasks reserved per call; with many agents up to four times as many, see {@link DispatchSettings}
      */
     Lane(
             Matcher matcher,
@@ -204,7 +204,7 @@ final class Lane {
         partitions.commitFailed();
     }
 
-    /** Whether enough tasks wait for the largest batch. */
+    /** Whether enough tasks wait for a full batch. */
     boolean hasFullBatch() {
         return matcher.backlog().size() >= batch;
     }
@@ -270,7 +270,7 @@ final class Lane {
         remoteDemand.update(coordinatorId, wants, at);
     }
 
-    /** Accepts one free place on each of these agents, left by another coordinator to the aged tasks that wait here. */
+    /** Accepts one free slot on each of these agents, yielded by another coordinator to the aged tasks that wait here. */
     void acceptOffers(List<String> agentIds, Instant at) {
         matcher.acceptOffers(agentIds, at);
     }

@@ -38,7 +38,7 @@ final class LaneEffects implements SideEffects {
     private final Announcements announcements;
     private final DispatchMeters meters;
 
-    /** What a lane has to say to the other coordinators. */
+    /** Senders of a lane's messages to the other coordinators. */
     record Announcements(Consumer<QueueCleared> cleared, Consumer<List<SlotOffer>> slotOffers) {}
 
     LaneEffects(

@@ -7,15 +7,15 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Figures of a coordinator's lane, published once a second and summed up by all others.
+ * Statistics of a coordinator's lane, published once a second and aggregated by every coordinator.
  *
  * @param partitions number of partitions owned
  * @param waiting number of tasks held that have no agent
  * @param yieldsTo the priority of tasks in other lanes for which agents are left free; null if there are none
- * @param oldest start of the longest wait per priority; absent where none waits
+ * @param oldest time since which the longest-waiting task has waited, by priority; absent where none waits
  * @param receivedPerSecond by priority, averaged over about the last ten seconds
  * @param assignedPerSecond by priority, averaged over about the last ten seconds
- * @param scheduled how many of the waiting tasks wait for a time in the future; absent where none does
+ * @param scheduled number of waiting tasks that are not due yet, by priority; absent where there are none
  */
 public record LaneStats(
         @JsonProperty("at") Instant at,

@@ -64,7 +64,7 @@ public final class LaneStatsReporter implements BackgroundService {
                 }
             } catch (Json.MalformedMessageException e) {
                 // Possibly from a newer version: the others are returned all the same.
-                log.atDebug().addKeyValue("coordinator", id).log("Malformed figures: {}", e.getMessage());
+                log.atDebug().addKeyValue("coordinator", id).log("Malformed lane stats: {}", e.getMessage());
             }
         });
         return current;

@@ -10,8 +10,8 @@ import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What other threads ask of the dispatcher's thread. Any thread may post; only the owner runs the mail, so that an error in it reaches the
- * owner's loop.
+ * Work that other threads submit to the dispatcher's thread, its owner. Any thread may post; only the owner runs the mail, so that an error
+ * in it reaches the owner's loop.
  */
 final class Mailbox {
     private final Runnable wakeUp;
@@ -26,7 +26,7 @@ final class Mailbox {
         this.wakeUp = wakeUp;
     }
 
-    /** Has something run by the owner, soon. */
+    /** Submits an action, and wakes the owner if it is blocked. */
     void post(Runnable mail) {
         urgent.add(mail);
         if (blocked) {
@@ -34,7 +34,7 @@ final class Mailbox {
         }
     }
 
-    /** Has something run by the owner in its next round, without waking it. */
+    /** Submits an action for the owner's next round, without waking it. */
     void postLazily(Runnable mail) {
         lazy.add(mail);
     }

@@ -61,9 +61,9 @@ final class OwnedPartition {
     private int pendingDeferrals;
     private double allowance;
     private @Nullable Instant refilledAt;
-    /** Last time that a task of it was handed out, or that it had room. */
+    /** Last time that a task of it was assigned, or that it had room. */
     private Instant lastProgressAt = Instant.EPOCH;
-    /** How many of the records still to be read were deferred by this lane. */
+    /** The number of unread records that were deferred by this lane. */
     private long deferredAhead;
 
     private static final class Clearing {
@@ -132,7 +132,7 @@ final class OwnedPartition {
         return ledger.unfinishedOffsets();
     }
 
-    /** How many records still to be read this lane has never seen. */
+    /** The number of unread records that this lane has never seen. */
     long unseen(long end) {
         return end - ledger.next() - deferredAhead;
     }
@@ -157,7 +157,7 @@ final class OwnedPartition {
         refilledAt = now;
     }
 
-    /** Records that a task of it was handed out, or that it has room. */
+    /** Records that a task of it was assigned, or that it has room. */
     void markProgress(Instant now) {
         lastProgressAt = now;
     }

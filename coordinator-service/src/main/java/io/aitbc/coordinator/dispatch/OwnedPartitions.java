@@ -98,7 +98,7 @@ final class OwnedPartitions {
         }
     }
 
-    /** Adds or returns a task to the backlog, unless its partition was lost meanwhile. */
+    /** Adds a task to the backlog, or puts it back, unless its partition was lost meanwhile. */
     void addWaiting(WaitingTask task, Instant now) {
         OwnedPartition partition = of(task);
         if (partition != null) {

@@ -10,7 +10,7 @@ import java.util.function.Function;
 import java.util.function.LongSupplier;
 import org.jspecify.annotations.Nullable;
 
-/** Sends probes through the control topic, one at a time, and tells whether they came back. Thread-safe. */
+/** Sends probes through the control topic, one at a time, and reports whether they come back. Thread-safe. */
 final class Probes {
     /** Timeout of a probe. Callers within this time after its end share its outcome, so that they cannot flood Kafka with probes. */
     private static final Duration TIMEOUT = Duration.ofSeconds(2);
@@ -30,7 +30,7 @@ final class Probes {
         this.nanoTime = nanoTime;
     }
 
-    /** The newest probe. Its sender is a thread of its own, because sending blocks while Kafka does not tell where the topic is. */
+    /** A probe in flight, or a recent one. Sent by a thread of its own, because sending blocks while the topic's metadata is missing. */
     private final class PendingProbe {
         private final Probe probe = new Probe(TaskIds.next(), clock.instant());
         private final CompletableFuture<Void> completed = new CompletableFuture<>();

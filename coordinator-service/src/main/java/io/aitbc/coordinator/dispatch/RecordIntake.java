@@ -11,8 +11,8 @@ import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.ConsumerRecords;
 
 /**
- * Hands polled records to the lane. A record that is no valid task goes to the dead-letter topic, and is done once it has arrived there.
- * Owned by the dispatcher's thread.
+ * Passes polled records to the lane. A record that is not a valid task goes to the dead-letter topic, and is done once it has arrived
+ * there. Owned by the dispatcher's thread.
  */
 final class RecordIntake {
     private final TaskRecords records;
@@ -58,7 +58,7 @@ final class RecordIntake {
                 }));
     }
 
-    /** Retries what failed, and logs the warnings that have accumulated. */
+    /** Retries failed dead letters, and logs accumulated warnings. */
     void tick(Instant now) {
         List<Runnable> retries = List.copyOf(failedDeadLetters);
         failedDeadLetters.clear();

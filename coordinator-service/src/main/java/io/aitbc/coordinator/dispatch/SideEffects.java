@@ -17,7 +17,7 @@ import java.util.concurrent.CompletableFuture;
  * call returns.
  */
 interface SideEffects {
-    /** Judges placements; if the request fails, it is unknown what was granted. */
+    /** Judges placements; if the request fails, it is unknown which were granted. */
     CompletableFuture<List<Verdict>> reserve(List<Placement> placements, Instant now);
 
     /** Ends tasks that no agent has; false for tasks that an agent has after all. */

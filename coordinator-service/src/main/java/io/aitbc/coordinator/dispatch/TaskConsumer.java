@@ -55,7 +55,7 @@ final class TaskConsumer implements AutoCloseable {
         return true;
     }
 
-    /** Leaves the group. The listener hears of the partitions lost by that. */
+    /** Leaves the group. The listener is notified of the partitions lost by that. */
     @Override
     public void close() {
         KafkaConsumer<byte[], byte[]> opened = consumer;

@@ -42,7 +42,7 @@ final class Unrecorded {
         tasks.forEach(task -> positions.add(task.position()));
     }
 
-    /** Replaces all by everything that waits. */
+    /** Starts over with all waiting tasks. */
     void reset() {
         positions.clear();
         addAll(backlog.all());

@@ -24,8 +24,8 @@ import org.slf4j.LoggerFactory;
 
 /**
  * Exchanges wants with other coordinators, a few times a second: the tasks that wait here for full agents. An agent that becomes free thus
- * goes to the most urgent task, whichever lane it waits in. Places left to aged tasks elsewhere are announced at once, since nobody uses
- * them until then. Silent while capacity is not short.
+ * goes to the most urgent task, whichever lane it waits in. Slots yielded to aged tasks elsewhere are announced immediately, since nobody
+ * uses them until then. Sends nothing while no task waits for full agents.
  */
 public final class WantsExchange implements BackgroundService {
     private static final Logger log = LoggerFactory.getLogger(WantsExchange.class);
@@ -51,7 +51,7 @@ public final class WantsExchange implements BackgroundService {
         }
     }
 
-    /** Free places, one on each named agent, for the aged tasks of one coordinator. */
+    /** Free slots, one on each named agent, for the aged tasks of one coordinator. */
     record SlotOffersMessage(
             @JsonProperty("coordinator") String coordinator,
             @JsonProperty("left_to") String leftTo,
@@ -132,7 +132,7 @@ public final class WantsExchange implements BackgroundService {
         hadWants = !wants.isEmpty();
     }
 
-    /** Announces the places that other coordinators may use. */
+    /** Announces the slots that other coordinators may use. */
     void publishSlotOffers(List<SlotOffer> places) {
         Map<String, List<String>> agents = new LinkedHashMap<>();
         places.forEach(place -> agents.computeIfAbsent(place.coordinatorId(), id -> new ArrayList<>())
@@ -167,7 +167,7 @@ public final class WantsExchange implements BackgroundService {
                 dispatcher.postToLane(lane -> lane.acceptOffers(message.agents(), clock.instant()));
             }
         } catch (Json.MalformedMessageException e) {
-            log.atDebug().log("Malformed message about places: {}", e.getMessage());
+            log.atDebug().log("Malformed slot offers: {}", e.getMessage());
         }
     }
 }

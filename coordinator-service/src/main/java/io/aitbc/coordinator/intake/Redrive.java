@@ -43,13 +43,13 @@ public final class Redrive {
     }
 
     /**
-     * A redriven task, with as many attempts as it had at first.
+     * A redriven task. It gets {@code max_attempts} further attempts, up to {@link Task#MAX_ATTEMPTS} in all.
      *
      * @param repeated whether it had been redriven before and has been waiting since
      */
     public record Redriven(String taskId, int attempt, Priority priority, boolean repeated) {}
 
-    /** Thrown if a task cannot be redriven; the message says why. */
+    /** Thrown if a task cannot be redriven; the message is the reason. */
     public static final class NotPossibleException extends RuntimeException {
         private final boolean unknown;
 
@@ -72,17 +72,17 @@ public final class Redrive {
      */
     public Redriven redrive(String taskId) throws InterruptedException {
         DeadLetterArchive.Letter letter = archive.find(taskId)
-                .orElseThrow(() -> new NotPossibleException(true, "nothing is set aside under this task_id"));
+                .orElseThrow(() -> new NotPossibleException(true, "there is no dead letter with this task_id"));
         String priorityName = letter.header(DeadLetterHeaders.PRIORITY);
         if (priorityName == null) {
             throw new NotPossibleException(
-                    false, "what was set aside cannot be tried again: " + letter.header(DeadLetterHeaders.DETAIL));
+                    false, "this dead letter cannot be redriven: " + letter.header(DeadLetterHeaders.DETAIL));
         }
         Priority priority = Priority.parse(priorityName);
         Task task = Json.read(letter.value(), Task.class);
         int again = Math.min(task.maxAttempts(), Task.MAX_ATTEMPTS - task.attempt());
         if (again <= 0) {
-            throw new NotPossibleException(false, "the task has been tried " + Task.MAX_ATTEMPTS + " times");
+            throw new NotPossibleException(false, "the task has used all " + Task.MAX_ATTEMPTS + " attempts");
         }
         String holder = TaskIds.next();
         acquireClaim(taskId, holder);
@@ -118,7 +118,7 @@ public final class Redrive {
         int attempt = ((Long) answer.get(1)).intValue();
         if (attempt == 0) {
             throw new NotPossibleException(
-                    false, "only a failed task can be tried again, and this one is " + answer.get(0));
+                    false, "only a failed task can be redriven, and this one is " + answer.get(0));
         }
         if (String.valueOf(attempt)
                 .equals(redis.readHashSync(Keys.task(taskId), read -> read.hget(Keys.task(taskId), REQUEUED)))) {

@@ -36,7 +36,8 @@ final class SubmissionClaims {
      *
      * @param status {@code claimed} if the caller is to enqueue it, {@code busy} while another caller does; else the current status of the
      *     task accepted earlier under this id
-     * @param priority of that task, as is the time of acceptance; else empty
+     * @param priority the priority of that earlier task; else empty
+     * @param submittedAt its time of acceptance; else empty
      */
     record Claim(String status, String priority, String submittedAt) {
         static final Claim OURS = new Claim("claimed", "", "");

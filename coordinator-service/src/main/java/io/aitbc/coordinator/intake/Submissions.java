@@ -64,7 +64,8 @@ public final class Submissions {
     }
 
     /**
-     * @param existingStatus the current status if the task had been submitted before, and this is the first submission; null if it is new
+     * @param existingStatus null if the task is new; if its id was submitted before, the current status of that task, which the other
+     *     components describe
      */
     public record Accepted(
             String taskId,
@@ -77,7 +78,7 @@ public final class Submissions {
     }
 
     /**
-     * Enqueues a task. A task with a known id is not enqueued again: the answer is the first submission, also for concurrent ones. Without
+     * Enqueues a task. A task with a known id is not enqueued again: the first submission is returned, also to concurrent callers. Without
      * Redis this cannot be checked, and the task is enqueued; the reservation keeps it from running twice.
      *
      * @param trace of the submission; null if there is none
@@ -290,7 +291,7 @@ public final class Submissions {
     public static final class NotAcceptedException extends RuntimeException {
         NotAcceptedException(@Nullable Throwable cause) {
             super(
-                    "Kafka did not take the task: "
+                    "Kafka did not acknowledge the task: "
                             + (cause instanceof TimeoutException || cause == null
                                     ? "no answer in time"
                                     : cause.getMessage()),

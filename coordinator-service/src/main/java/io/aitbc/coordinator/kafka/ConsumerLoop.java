@@ -25,8 +25,8 @@ import org.slf4j.LoggerFactory;
 
 /**
  * A thread that polls a topic and commits each batch after it has been handled, until closed. A failed batch is retried after a pause,
- * indefinitely: the handler sets poison records aside, so a failure here means Kafka or Redis. A consumer lives as long as its topic. There
- * is none while the topic is missing, and a new one once it is re-created.
+ * indefinitely: the handler dead-letters poison records, so a failure here means that Kafka or Redis is unavailable. A consumer lives as
+ * long as its topic. There is none while the topic is missing, and a new one once it is re-created.
  */
 public final class ConsumerLoop implements AutoCloseable {
     /** Handles a batch, which may be empty. Called again with the same records if it throws. */
@@ -118,7 +118,7 @@ public final class ConsumerLoop implements AutoCloseable {
         } catch (InterruptException e) {
             throw e;
         } catch (RuntimeException | Error e) {
-            backOff(e, "Opening a new consumer");
+            backOff(e, "Consumer failed, will open a new one");
         }
     }
 
@@ -139,7 +139,7 @@ public final class ConsumerLoop implements AutoCloseable {
             throw e;
         } catch (RuntimeException | Error e) {
             rewind(consumer, records);
-            backOff(e, "Will retry");
+            backOff(e, "Batch failed, will retry");
         }
     }
 

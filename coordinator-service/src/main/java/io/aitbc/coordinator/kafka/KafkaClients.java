@@ -26,7 +26,7 @@ import org.springframework.kafka.core.ProducerFactory;
 
 /** Creates Kafka clients: connection and security from Spring Boot ({@code spring.kafka.*}), the remaining settings by purpose. */
 public final class KafkaClients {
-    /** Timeout of free consumers. Short, because callers wait for their reads. */
+    /** Timeout of standalone consumers. Short, because callers wait for their reads. */
     private static final int STANDALONE_CONSUMER_TIMEOUT_MS = 10_000;
 
     private static final Set<String> EXPORTED_METRICS = Set.of(

@@ -40,7 +40,7 @@ public final class LazyClient implements InvocationHandler {
             return switch (method.getName()) {
                 case "equals" -> arguments != null && proxy == arguments[0];
                 case "hashCode" -> System.identityHashCode(proxy);
-                default -> "late " + proxy.getClass().getInterfaces()[0].getSimpleName();
+                default -> "lazy " + proxy.getClass().getInterfaces()[0].getSimpleName();
             };
         }
         if (method.getName().equals("close") && client == null) {

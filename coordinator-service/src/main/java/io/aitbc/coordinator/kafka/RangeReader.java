@@ -83,7 +83,7 @@ public final class RangeReader implements AutoCloseable {
         }
     }
 
-    /** @return the partitions whose visitor wants no more */
+    /** @return the partitions that the visitor does not want to continue */
     private static Set<TopicPartition> read(
             KafkaConsumer<byte[], byte[]> consumer,
             Map<TopicPartition, Range> ranges,

@@ -146,7 +146,7 @@ public final class SharedTopics implements BackgroundService {
             notCreated
                     .onFailure()
                     .addKeyValue("topics", due)
-                    .log("Deleted topics cannot be re-created: {}", e.toString());
+                    .log("Could not re-create deleted topics: {}", e.toString());
         }
     }
 
@@ -176,7 +176,7 @@ public final class SharedTopics implements BackgroundService {
                     throw new KafkaException(KafkaClients.reason(e), e.getCause());
                 }
             } catch (java.util.concurrent.TimeoutException e) {
-                throw new TimeoutException("no answer in " + WAIT_SECONDS + " s");
+                throw new TimeoutException("Kafka did not answer within " + WAIT_SECONDS + " s");
             }
         }
         return existing;

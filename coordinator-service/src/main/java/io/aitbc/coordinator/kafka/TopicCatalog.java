@@ -33,8 +33,8 @@ public final class TopicCatalog {
     public static final int MAX_MESSAGE_BYTES = 2 * 1024 * 1024;
 
     /**
-     * Preallocated size of each of the two indexes of a topic's active segment, instead of 10 MiB: enough for 350 MB of records. Linux
-     * keeps as much of it in memory as it reads ahead, and there are as many topics as agents.
+     * Preallocated size of each of the two indexes of a topic's active segment, instead of 10 MiB: enough for 350 MB of records. There is
+     * a topic per agent, and Linux's read-ahead keeps part of each index in the page cache.
      */
     public static final int AGENT_TOPIC_INDEX_BYTES = 1024 * 1024;
 

@@ -71,7 +71,7 @@ public final class TopicHistory implements AutoCloseable {
     }
 
     /**
-     * Passes on records from the given offsets to the current end, until the visitor wants no more.
+     * Passes on records from the given offsets to the current end, until the visitor returns false.
      *
      * @param visitor returns whether to continue
      * @throws TimeoutException if Kafka stops answering, or a topic has been deleted

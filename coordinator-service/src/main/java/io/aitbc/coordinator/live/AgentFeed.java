@@ -47,7 +47,7 @@ final class AgentFeed {
      * Summary of an agent.
      *
      * @param health 0.0 to 1.0, the product of the factors that follow
-     * @param cpu share of the processor in use, 0.0 to 1.0; memory likewise
+     * @param cpu CPU utilisation, 0.0 to 1.0; memory likewise
      */
     @JsonInclude(JsonInclude.Include.NON_NULL)
     record Row(

@@ -25,7 +25,7 @@ final class Channel {
     /**
      * @param number counts up from 1
      * @param whole message for new subscribers; null while the data is unknown
-     * @param change message for subscribers that have the previous edition; null if only the whole will do
+     * @param change message for subscribers that have the previous revision; null if they need the whole
      */
     record Revision(
             long number, @Nullable String whole, @Nullable String change) {}
@@ -47,9 +47,9 @@ final class Channel {
         }
     }
 
-    /** Publishes the current data and the change since the last edition. */
+    /** Publishes the current data and the change since the last revision. */
     void publish(JsonNode data, @Nullable JsonNode change, Instant at) {
-        // Subscribers that were told the data is unavailable have no base for a change.
+        // Subscribers that were notified of unavailability have no base for a change.
         boolean hasBase = !isUnknown();
         unavailable = false;
         long number = newest.number() + 1;

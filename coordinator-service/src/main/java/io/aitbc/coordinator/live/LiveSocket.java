@@ -21,7 +21,7 @@ import org.springframework.web.socket.adapter.NativeWebSocketSession;
 import org.springframework.web.socket.handler.TextWebSocketHandler;
 import org.springframework.web.util.UriComponentsBuilder;
 
-/** {@code /ws}: clients subscribe to topics in the address or by message. */
+/** {@code /ws}: clients subscribe to topics in the URL or by message. */
 @Component
 final class LiveSocket extends TextWebSocketHandler {
     private static final Logger log = LoggerFactory.getLogger(LiveSocket.class);

@@ -9,13 +9,13 @@ import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A client, its subscriptions, and what it has received. Messages are sent one at a time; updates that arrive meanwhile are conflated to
- * the latest. Thread-safe.
+ * A client, its subscriptions, and the revisions it has received. Messages are sent one at a time; updates that arrive meanwhile are
+ * conflated to the latest. Thread-safe.
  */
 final class Subscriber {
     private final Function<String, CompletableFuture<Void>> outlet;
     private final Runnable end;
-    /** The edition number received per channel, least recently served first. */
+    /** The revision number received per channel, least recently served first. */
     private final Map<Channel, Long> delivered = new LinkedHashMap<>();
 
     private @Nullable String notice;
@@ -71,7 +71,7 @@ final class Subscriber {
         end.run();
     }
 
-    /** Sends new editions, as far as possible without blocking. */
+    /** Sends new revisions, as far as possible without blocking. */
     void pump() {
         for (String message = next(); message != null; message = next()) {
             CompletableFuture<Void> sent = send(message);

@@ -16,7 +16,7 @@ import tools.jackson.databind.JsonNode;
 /** The current state of tasks. Uses a separate connection, so that no reservation waits behind large results. Owned by one thread. */
 @Component
 final class TaskFeed implements AutoCloseable {
-    /** Ended tasks are read on every nth poll only: they change only when redriven or forgotten. */
+    /** Ended tasks are read on every nth poll only: they change only when redriven or deleted. */
     private static final int ENDED_POLL_RATIO = 20;
 
     private final Redis redis;

@@ -44,7 +44,7 @@ public final class Backlog {
     }
 
     /**
-     * Adds a task, or returns one whose placement was rejected; its turn depends on how long it has waited. A task that already
+     * Adds a task, or puts back one whose placement was rejected; its turn depends on how long it has waited. A task that already
      * waits is left unchanged: its partition was lost and regained while it was being reserved.
      */
     public void add(WaitingTask task, Instant now) {

@@ -21,8 +21,8 @@ import java.util.random.RandomGenerator;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Places waiting tasks on agents. The eligible task of the highest priority is always next, on the agent that the strategy
- * selects. If an aged task of lower priority, here or at another coordinator, could take the same agent, the choice is contended;
+ * Places waiting tasks on agents. The eligible task of the highest priority is next, on the agent that the strategy selects. If
+ * an aged task of lower priority, here or at another coordinator, could take the same agent, the choice is contended;
  * a share of contended choices goes to the task aged longest. A blocked group of tasks costs nothing until a relevant agent
  * changes.
  */
@@ -210,7 +210,7 @@ public final class Matcher {
             }
             Member member = agents.get(offer.agentId());
             if (placements.size() == limit || member == null || !member.candidate.hasRoom()) {
-                // The news of the free slot may arrive after the offer.
+                // The notice of the free slot may arrive after the offer.
                 return false;
             }
             TaskGroup.Turn aged = longestAged(-1, member);
@@ -246,7 +246,7 @@ public final class Matcher {
     }
 
     /**
-     * Takes in the demand of other lanes for agents that are full. Once these agents have capacity, they are left to tasks of
+     * Applies the demand of other lanes for agents that are full. Once these agents have capacity, they are left to tasks of
      * higher priority, and the aged share to aged tasks.
      *
      * @param elsewhere wants by coordinator

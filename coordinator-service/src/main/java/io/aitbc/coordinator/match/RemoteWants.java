@@ -39,7 +39,7 @@ final class RemoteWants {
     }
 
     /**
-     * Replaces all.
+     * Replaces all wants.
      *
      * @param elsewhere wants by coordinator
      */

@@ -146,7 +146,7 @@ public final class OffsetLedger {
         return metadata(MAX_METADATA);
     }
 
-    /** The commit's metadata, truncated to at most {@code most} characters to leave room for other content. */
+    /** The commit's metadata, truncated to at most {@code maxLength} characters to leave room for other content. */
     public String metadata(int maxLength) {
         if (doneAbove == 0) {
             return "";
@@ -268,6 +268,6 @@ public final class OffsetLedger {
                 return value;
             }
         }
-        throw new IllegalArgumentException("a number of more than 64 bits");
+        throw new IllegalArgumentException("a varint of more than 64 bits");
     }
 }

@@ -43,7 +43,7 @@ import org.slf4j.LoggerFactory;
 /**
  * Detects open transactions that block readers. Groups read up to the last stable offset, which stays at the start of the first open
  * transaction until it ends or the broker aborts it. A thread of its own polls every few seconds; shorter transactions are ignored. Any
- * thread may ask for the last result.
+ * thread may query the last result.
  */
 public final class OpenTransactions implements BackgroundService {
     private static final Logger log = LoggerFactory.getLogger(OpenTransactions.class);
@@ -63,8 +63,8 @@ public final class OpenTransactions implements BackgroundService {
 
     private final ThrottledWarning aborted =
             new ThrottledWarning(log, "Aborted {} open transactions that blocked the results topic: {}");
-    private final ThrottledWarning notAborted = new ThrottledWarning(
-            log, "The broker refused {} times to abort an open transaction on the results topic: {}");
+    private final ThrottledWarning notAborted =
+            new ThrottledWarning(log, "Failed {} times to abort an open transaction on the results topic: {}");
 
     private Map<TopicPartition, Long> stableBefore = Map.of();
     private volatile Map<TopicPartition, Open> newest = Map.of();
@@ -112,8 +112,8 @@ public final class OpenTransactions implements BackgroundService {
         }
 
         public String sentence() {
-            return producer() + " keeps a transaction on " + partition + " open"
-                    + (since == null ? "" : " since " + since) + ", and " + heldBack
+            return producer() + " has kept a transaction on " + partition + " open"
+                    + (since == null ? "" : " since " + since) + ", which blocks " + heldBack
                     + (heldBack == 1 ? " record" : " records") + " from being read";
         }
     }
@@ -189,7 +189,7 @@ public final class OpenTransactions implements BackgroundService {
         notAborted.flush(clock.instant());
     }
 
-    /** Aborts overdue transactions: a hidden result keeps its agent's slot taken, and it may be the result of another agent. */
+    /** Aborts overdue transactions: a hidden result keeps a slot of its agent occupied, and that agent need not be the producer. */
     private void abortOverdue(Collection<Open> open) throws InterruptedException {
         if (resultTimeout.isZero()) {
             return;
@@ -312,12 +312,12 @@ public final class OpenTransactions implements BackgroundService {
                 Optional.empty());
     }
 
-    /** Maps an answer, or falls back if the broker does not support or authorize the request. */
+    /** Maps an answer, or falls back if the request fails, for example if the broker does not support or authorize it. */
     private static <T, R> R answer(KafkaFuture<T> asked, Function<T, R> says, R otherwise) throws InterruptedException {
         try {
             return says.apply(asked.get());
         } catch (ExecutionException e) {
-            log.atDebug().log("The broker does not report the blocking producer: {}", String.valueOf(e.getCause()));
+            log.atDebug().log("Request to the broker failed: {}", String.valueOf(e.getCause()));
             return otherwise;
         }
     }

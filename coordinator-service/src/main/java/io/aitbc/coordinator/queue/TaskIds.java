@@ -6,7 +6,7 @@ import io.aitbc.coordinator.match.Position;
 import java.nio.charset.StandardCharsets;
 import java.util.UUID;
 
-/** Generates ids for tasks without one. Both kinds are UUIDs of version 7, which sort by time. */
+/** Generates ids for tasks without one, random or derived from a record. Both are version 7 UUIDs, which sort by time. */
 public final class TaskIds {
     private static final TimeBasedEpochRandomGenerator GENERATOR = Generators.timeBasedEpochRandomGenerator();
 

@@ -66,8 +66,8 @@ public final class TaskRecords {
     }
 
     /**
-     * Rejects an acceptance time in the future, which would be a mistake or a trick to stay young, and one before 1970, when there was no
-     * Kafka.
+     * Whether an acceptance time is plausible: neither after the record's timestamp nor before 1970. Producers can set it, and it
+     * determines the order within a queue, and aging.
      */
     private static boolean isCredible(Instant submittedAt, Instant received) {
         return !submittedAt.isAfter(received) && !submittedAt.isBefore(Instant.EPOCH);

@@ -112,7 +112,7 @@ public final class Redis implements AutoCloseable {
     }
 
     /**
-     * Quarantines values of the wrong type among the global keys; returns what has been quarantined since the last call by any
+     * Quarantines values of the wrong type among the global keys; returns the quarantine reports since the last call by any
      * coordinator.
      */
     public List<String> inspect() {
@@ -133,7 +133,7 @@ public final class Redis implements AutoCloseable {
         sync().psetex(Keys.PROBE, PROBE_TTL_MS, "written");
     }
 
-    /** Parses a counter as read: 0 if missing, or if not a number, until it is quarantined. */
+    /** Parses a counter: 0 if it is missing, or is not a number and has not been quarantined yet. */
     public static long count(@Nullable String text) {
         try {
             return text == null ? 0 : Long.parseLong(text);
@@ -163,7 +163,7 @@ public final class Redis implements AutoCloseable {
         } catch (ExecutionException e) {
             throw failure(e.getCause());
         } catch (TimeoutException e) {
-            throw new RedisCommandTimeoutException("Redis did not answer in " + seconds + " s");
+            throw new RedisCommandTimeoutException("Redis did not answer within " + seconds + " s");
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             throw new RedisCommandInterruptedException(e);

@@ -77,7 +77,7 @@ final class AgentHash {
         return fields;
     }
 
-    @SuppressWarnings("NullAway") // Registration refuses or replaces what is missing.
+    @SuppressWarnings("NullAway") // Registration rejects missing fields, or replaces them by defaults.
     static Agent read(Map<String, String> hash, int inflight) {
         Registration registration = new Registration(
                 hash.get("agent_id"),
@@ -133,7 +133,7 @@ final class AgentHash {
         return agentId.equals(hash.get("agent_id")) && parses(id -> read(hash, 0), agentId);
     }
 
-    /** The registration fields that are present; all other fields if none is. */
+    /** The registration fields of a hash; the whole hash if it has none. */
     static Map<String, String> registration(Map<String, String> hash) {
         Map<String, String> rest = new HashMap<>(hash);
         rest.keySet().retainAll(REGISTRATION);

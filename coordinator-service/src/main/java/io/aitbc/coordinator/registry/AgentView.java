@@ -150,7 +150,7 @@ public final class AgentView implements BackgroundService {
             } catch (RuntimeException | Error e) {
                 if (!thread.isClosing()) {
                     thread.monitor().failed(e);
-                    failures.onFailure().log("Agent view is stale, Redis unavailable: {}", e.toString());
+                    failures.onFailure().log("Agent view is stale, will retry: {}", e.toString());
                 }
                 // Pause refreshes until the next check.
                 failing = true;
@@ -264,7 +264,7 @@ public final class AgentView implements BackgroundService {
             if (notice.has("seq")) {
                 long number = notice.get("seq").asLong();
                 if (number <= newest) {
-                    // Given before all agents were read.
+                    // Published before all agents were read.
                     return;
                 }
                 missed |= number > newest + 1;
@@ -300,7 +300,7 @@ public final class AgentView implements BackgroundService {
             }
         }
 
-        /** @param heartbeat its time in ms, and the shares of processor and memory if reported */
+        /** @param heartbeat its time in ms, and CPU and memory utilisation if reported */
         private static Agent withHeartbeat(Agent agent, JsonNode heartbeat) {
             Instant at = Instant.ofEpochMilli(heartbeat.get(0).asLong());
             return heartbeat.size() < 3

@@ -36,7 +36,7 @@ public final class HeartbeatArchive {
     /**
      * Re-registers the agents that registered, and have not deregistered, within the heartbeat timeout.
      *
-     * @return how many
+     * @return the number of these agents
      */
     public int replay(Instant now) throws InterruptedException {
         Duration span = registry.healthPolicy().expectsHeartbeats()

@@ -61,13 +61,13 @@ public final class HeartbeatLoop implements BackgroundService {
     private final ThrottledWarning unknown =
             new ThrottledWarning(log, "{} heartbeats from unregistered agents ignored: {}");
     private final ThrottledWarning contested = new ThrottledWarning(
-            log, "{} heartbeats from two processes that share an agent id, so that each gets half the work: {}");
+            log, "{} heartbeats from two processes with the same agent id, which must be unique: {}");
     private volatile Set<Integer> owned = Set.of();
     private Consumer<byte[], byte[]> consumer;
     private final RateLimiter silenceCheckLimiter = new RateLimiter(SILENCE_CHECK_INTERVAL);
-    /** Start of the check that waits for the unheard partitions. */
+    /** Start of the check that waits for the unread partitions. */
     private @Nullable Instant checkStartedAt;
-    /** Since when Kafka has been answering, so that agents can be heard. */
+    /** Since when Kafka has been answering, so that heartbeats can be read. */
     private @Nullable Instant kafkaAvailableSince;
 
     @SuppressWarnings("NullAway.Init") // The loop opens the consumer before it calls anything that uses it.
@@ -141,7 +141,7 @@ public final class HeartbeatLoop implements BackgroundService {
 
     private void begin(Consumer<byte[], byte[]> opened, ConsumerRebalanceListener gained) {
         consumer = opened;
-        // Without a consumer, as while the topic was missing, no agent could be heard.
+        // Without a consumer, as while the topic was missing, no heartbeat could be read.
         owned = Set.of();
         kafkaAvailableSince = null;
         checkStartedAt = null;

@@ -22,7 +22,7 @@ public final class HeartbeatTopic {
         this.topics = topics;
     }
 
-    /** Completes once Kafka has it, or has failed, which is logged. Callers need not wait: it is already recorded. */
+    /** Completes once Kafka has acknowledged it, or has failed, which is logged. Callers need not wait: it is already recorded. */
     public CompletableFuture<Void> append(Heartbeat heartbeat) {
         return KafkaClients.send(
                         producer, new ProducerRecord<>(topics.heartbeats(), heartbeat.agentId(), Json.bytes(heartbeat)))

@@ -25,7 +25,7 @@ public record HeldAssignment(
     /**
      * Parses a note. A corrupt one counts as overdue, so that recovery examines it.
      *
-     * @param note JSON in Redis about what the agent holds
+     * @param note the assignment's entry in the agent's in-flight hash, as JSON
      */
     public static HeldAssignment read(String taskId, String note) {
         record Note(

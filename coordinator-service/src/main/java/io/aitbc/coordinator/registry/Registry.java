@@ -171,7 +171,7 @@ public final class Registry {
             case "contested" -> HeartbeatOutcome.CONTESTED;
             case "unknown" -> HeartbeatOutcome.UNKNOWN;
             case "leaving" -> HeartbeatOutcome.LEAVING;
-            default -> throw new IllegalStateException("heartbeat.lua answered " + code);
+            default -> throw new IllegalStateException("unexpected answer of heartbeat.lua: " + code);
         };
     }
 
@@ -184,7 +184,7 @@ public final class Registry {
         UNKNOWN
     }
 
-    /** Takes an agent out of service until it registers again. Its unsettled assignments are given back. */
+    /** Takes an agent out of service until it registers again. Its unsettled assignments are requeued. */
     public Departure deregister(String agentId, Instant now) {
         String code =
                 (String) DEREGISTER.runSync(redis, List.of(agentId, ms(now))).get(0);
@@ -192,7 +192,7 @@ public final class Registry {
             case "deregistered" -> Departure.DEREGISTERED;
             case "before" -> Departure.BEFORE;
             case "unknown" -> Departure.UNKNOWN;
-            default -> throw new IllegalStateException("deregister.lua answered " + code);
+            default -> throw new IllegalStateException("unexpected answer of deregister.lua: " + code);
         };
     }
 
@@ -322,7 +322,7 @@ public final class Registry {
         return Health.of(agent, now, health);
     }
 
-    /** The number of notices given about agents; lower than before if Redis has lost its data. */
+    /** The number of notices published about agents; lower than before if Redis has lost its data. */
     long noticesPublished() {
         return Redis.count(redis.sync().get(Keys.AGENT_EVENT_COUNT));
     }
@@ -358,7 +358,7 @@ public final class Registry {
     /**
      * Removes the topic of a deregistered agent, unless it has unsettled assignments.
      *
-     * @return whether it is removed
+     * @return whether it was removed
      */
     boolean removeTopic(String agentId, Instant now) throws InterruptedException {
         if (!BEGIN_REMOVAL

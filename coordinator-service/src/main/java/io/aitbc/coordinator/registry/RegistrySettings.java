@@ -10,7 +10,7 @@ import org.springframework.validation.annotation.Validated;
 /**
  * When an agent counts as healthy and alive; see {@link HealthPolicy} for each setting.
  *
- * @param maxCpu share of the processor at which an agent gets no more tasks
+ * @param maxCpu CPU utilisation at or above which an agent gets no tasks
  */
 @Validated
 @ConfigurationProperties("aitbc.registry")

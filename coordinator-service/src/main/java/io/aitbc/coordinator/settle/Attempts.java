@@ -114,7 +114,7 @@ final class Attempts {
             case 'g' -> SettleOutcome.TO_REQUEUE;
             case 'l' -> SettleOutcome.LATE;
             case 'u' -> SettleOutcome.UNKNOWN;
-            default -> throw new IllegalStateException("settle.lua answered " + letter);
+            default -> throw new IllegalStateException("unexpected answer of settle.lua: " + letter);
         };
     }
 
@@ -188,7 +188,7 @@ final class Attempts {
     }
 
     /**
-     * Records completed tasks from Kafka, where nothing is known; fails if the lock has been lost.
+     * Records completed tasks from Kafka, where nothing newer is known; fails if the lock has been lost.
      *
      * @return the number recorded
      */
@@ -252,8 +252,8 @@ final class Attempts {
     }
 
     /**
-     * Overdue assignments of an agent, or {@value #MAX_BATCH} of them beside those known to be reported. As long as it holds any
-     * assignment, the agent is due again: at once if some were overdue, else at its next deadline, or within a minute.
+     * Overdue assignments of an agent, at most {@value #MAX_BATCH} not counting those known to be reported. As long as it holds any
+     * assignment, the agent is due again: immediately if some were overdue, else at its next deadline, or within a minute.
      */
     List<Held> overdue(String agentId, Instant now, Set<String> reported) {
         Instant next = now.plus(RECHECK_DELAY);
@@ -299,7 +299,7 @@ final class Attempts {
         return (Long) DELETE_EXPIRED.runSync(redis, arguments).get(0) > 0;
     }
 
-    /** A live attempt, with what Redis knows of it. */
+    /** Reads a live attempt from Redis. */
     Held held(String taskId, int attempt, String agentId) {
         String note = redis.readHashSync(Keys.inflight(agentId), read -> read.hget(Keys.inflight(agentId), taskId));
         if (note != null) {
@@ -330,8 +330,8 @@ final class Attempts {
     }
 
     /**
-     * Unsettled assignments that an agent was given before a time, at most {@value #MAX_BATCH} beside those known to be reported. Later
-     * ones belong to the agent after its return.
+     * Unsettled assignments that an agent was given before it was lost, at most {@value #MAX_BATCH} not counting those known to be
+     * reported. Later ones were given to the agent after its return.
      */
     List<Held> heldSince(String agentId, Instant lostAt, Set<String> reported) {
         List<Held> all = new ArrayList<>();
@@ -353,7 +353,7 @@ final class Attempts {
         return all;
     }
 
-    /** Records that all assignments held when the agent was lost have been given back. */
+    /** Records that all assignments held when the agent was lost have been requeued. */
     void clearLost(String agentId, Instant lostAt) {
         CLEAR_LOST.runSync(redis, List.of(agentId, String.valueOf(lostAt.toEpochMilli())));
     }

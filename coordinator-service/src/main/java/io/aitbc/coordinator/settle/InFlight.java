@@ -41,7 +41,7 @@ import tools.jackson.databind.JsonNode;
 final class InFlight {
     private static final Logger log = LoggerFactory.getLogger(InFlight.class);
 
-    /** Older attempts have been given back: none takes longer without a progress report. */
+    /** Older attempts have been requeued: none takes longer without a progress report. */
     private static final Duration MAX_ATTEMPT_AGE = Duration.ofDays(4);
 
     /** Search windows for attempts that are reported but not settled: most take minutes. */
@@ -96,8 +96,8 @@ final class InFlight {
      * Reads agents' topics and results. An unsettled result leaves its attempt live: it will be settled like any other, or never, if its
      * transaction is aborted.
      *
-     * @param rebuiltFrom from where results may have been ignored, because their tasks were unknown: a completed one is found as
-     *     completed, and a failed one leaves its attempt live
+     * @param rebuiltFrom offsets from which results may have been ignored because their tasks were unknown: there, a completed
+     *     result marks its attempt as completed, and a failed one leaves it live
      */
     Found find(Instant now, Map<TopicPartition, Long> rebuiltFrom) throws InterruptedException {
         Map<TopicPartition, Long> unsettledFrom = unsettledFrom();
@@ -153,8 +153,8 @@ final class InFlight {
     }
 
     /**
-     * Adds attempts whose result was reported after given offsets. Agents commit what they have reported, so the assignment may lie before
-     * the committed offset.
+     * Adds attempts whose result was reported after given offsets. Agents commit assignments that they have reported, so the assignment may
+     * lie before the committed offset.
      */
     private void addReported(
             TopicHistory history,

@@ -17,9 +17,9 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Rebuilds the index in Redis from Kafka. When Redis comes back empty, which the missing mark shows, one coordinator restores agents from
+ * Rebuilds the index in Redis from Kafka. When Redis comes back empty, as the missing mark shows, one coordinator restores agents from
  * their heartbeats, and their live attempts from agents' topics and results. Until then no coordinator reserves anything. If Redis is
- * emptied again meanwhile, what was read is discarded, because it may have ended since.
+ * emptied again meanwhile, the attempts that were read are discarded, because they may have ended since.
  */
 final class IndexRebuild implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(IndexRebuild.class);
@@ -31,7 +31,7 @@ final class IndexRebuild implements AutoCloseable {
     /** Delay of the second search, for assignments delayed longer by a paused coordinator. */
     private static final Duration SECOND_SEARCH_DELAY = Duration.ofSeconds(10);
 
-    /** How soon a corrupt key is noticed, with some slack. */
+    /** Upper bound of the time until a corrupt key is detected. */
     private static final Duration NOTICED_WITHIN = Duration.ofMinutes(1);
 
     /** Expiry of a lock whose coordinator has died. */

@@ -25,7 +25,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Every second, gives back what agents will not settle: attempts past their deadline, and everything that lost agents held. Attempts with a
+ * Every second, requeues attempts that agents will not settle: those past their deadline, and all that lost agents held. Attempts with a
  * reported result are left alone, even if nobody has read the result yet.
  */
 final class Recovery implements AutoCloseable {
@@ -40,7 +40,7 @@ final class Recovery implements AutoCloseable {
     private final Requeuer requeuer;
     private final AssignmentArchive archive;
     private final UnreadResults unread;
-    /** Candidates of this round, where unsettled results began before it, what the last search found reported, and when it ended. */
+    /** Candidates of this round, where unsettled results began before it, the reports found by the last search, and when it ended. */
     private Map<String, String> candidates = Map.of();
 
     private Map<TopicPartition, Long> unsettledFrom = Map.of();
@@ -159,11 +159,11 @@ final class Recovery implements AutoCloseable {
     }
 
     private void requeueOverdue(List<Attempts.Held> overdue) throws InterruptedException {
-        requeue(overdue, RetryDecision.FailureReason.OVERDUE, "no result came before the deadline");
+        requeue(overdue, RetryDecision.FailureReason.OVERDUE, "no result arrived before the deadline");
     }
 
     private void requeueAll(String agentId, Instant lostAt, List<Attempts.Held> held) throws InterruptedException {
-        // Progress of an agent that is lost does not keep its attempts.
+        // Progress reports of a lost agent do not keep its attempts.
         List<Attempts.Held> unreported = without(reported.ended(), held);
         if (requeue(unreported, RetryDecision.FailureReason.AGENT_LOST, "agent " + agentId + " was lost")
                 && unreported.size() == held.size()

@@ -32,7 +32,7 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>A task to be retried is appended to its queue first and its attempt released afterwards. A permanently failed task is fenced first,
  * then its dead letter is written, then it is released. Either way a crash in between repeats the step. The order differs because the
- * reservation drops a duplicate record of a task, but a duplicate dead letter is read by people.
+ * reservation drops a duplicate record of a task, whereas nothing drops a duplicate dead letter.
  */
 final class Requeuer {
     /**
@@ -91,7 +91,7 @@ final class Requeuer {
     /**
      * Requeues or dead-letters tasks and releases their attempts; returns when done. Idempotent.
      *
-     * @return false if some are still on their way to their agent, and must be given back later
+     * @return false if some are still on their way to their agent, and must be requeued later
      */
     boolean requeue(List<FailedAttempt> failedAttempts, AssignmentArchive archive) throws InterruptedException {
         Map<String, List<FailedAttempt>> byAgent = failedAttempts.stream()
@@ -185,7 +185,7 @@ final class Requeuer {
         if (missing.isEmpty()) {
             return new Payloads(found, lost);
         }
-        // A record that is not done is on its way to the agent: its owner publishes it. Asked only once, so that a
+        // A record that is not done is on its way to the agent: its owner publishes it. Queried only once, so that a
         // record finished meanwhile is not taken for lost.
         missing.keySet().retainAll(tasks.done(missing.keySet()));
         if (!missing.isEmpty()) {

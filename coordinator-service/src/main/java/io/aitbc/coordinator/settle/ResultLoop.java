@@ -25,7 +25,7 @@ import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** Polls {@code tasks.results} and settles what agents report. */
+/** Polls {@code tasks.results} and settles the results that agents report. */
 final class ResultLoop implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(ResultLoop.class);
 
@@ -104,7 +104,7 @@ final class ResultLoop implements AutoCloseable {
                 traceExecution(results.get(i), steps.get(i).parent());
             }
         }
-        // Last: all of this is repeated if Redis fails, and a dead letter is written each time.
+        // Last: if Redis fails, the batch is repeated, and its dead letters would be written again.
         malformed.forEach((record, reason) ->
                 deadLetters.poison(record, "malformed", reason).join());
     }

@@ -5,13 +5,13 @@ import java.time.Duration;
 import java.util.List;
 
 /**
- * Every second, deletes completed tasks whose retention has expired. A TTL on each of them would be an eighth of Redis's work per task;
- * tasks that end otherwise are few, and have a TTL.
+ * Every second, deletes completed tasks whose retention has expired. Setting a TTL on each would be an eighth of Redis's work per task.
+ * Tasks that end otherwise are few, and have a TTL.
  */
 final class Retention implements AutoCloseable {
     private static final Duration INTERVAL = Duration.ofSeconds(1);
 
-    /** Limit per second, at a thousand tasks and a few more per call: leaves the rest of Redis's time to others. */
+    /** Limit per second, so that Redis has time for other clients. Each call deletes about a thousand tasks. */
     private static final int MAX_CALLS = 50;
 
     private final Attempts attempts;

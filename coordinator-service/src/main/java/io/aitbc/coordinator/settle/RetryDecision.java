@@ -8,7 +8,7 @@ import java.util.random.RandomGenerator;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Decides what follows an unsuccessful attempt. Pure.
+ * The decision whether to retry after an unsuccessful attempt. Pure.
  *
  * @param retry the task for its next attempt, or null after its last
  */
@@ -42,8 +42,8 @@ record RetryDecision(@Nullable Task retry) {
                                 ? null
                                 : task.rejected(attempt.agentId())
                                         .attempt(next, now.plus(backoff(1, settings, random))));
-            // Also after a lost agent: an agent that crashes at each start, or a task that crashes agents, must not
-            // burn attempts.
+            // Backs off also after a lost agent: an agent that crashes at each start, or a task that crashes agents,
+            // must not use up the attempts within seconds.
             case FAILED, OVERDUE, AGENT_LOST ->
                 new RetryDecision(
                         next > attempt.maxAttempts()

@@ -41,7 +41,7 @@ class SettleConfiguration {
             Clock clock) {
         SettleMeters meters = new SettleMeters(meterRegistry);
         Attempts attempts = new Attempts(redis, settings.taskRetention());
-        // Two threads give back, each with its own generator: RandomGenerator.getDefault() is not thread-safe.
+        // Two threads requeue, each with its own generator: RandomGenerator.getDefault() is not thread-safe.
         Requeuer ofResults = new Requeuer(
                 attempts, queue, tasks, deadLetters, topics, settings, meters, clock, RandomGenerator.getDefault());
         Requeuer ofRecovery = new Requeuer(

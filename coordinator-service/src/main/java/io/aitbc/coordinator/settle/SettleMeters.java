@@ -10,7 +10,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 
-/** Counts how attempts end that this coordinator settles. */
+/** Counts the outcomes of the attempts that this coordinator ends. */
 final class SettleMeters {
     private static final Duration[] BOUNDS = {
         Duration.ofMillis(10),

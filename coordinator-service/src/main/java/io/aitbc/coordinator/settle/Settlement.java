@@ -5,7 +5,7 @@ import java.util.List;
 import java.util.stream.Stream;
 import org.apache.kafka.common.utils.Utils;
 
-/** The parts that end attempts, by a result or for lack of one, restore live attempts after Redis has lost them, and delete ended tasks. */
+/** The services that end attempts, with or without a result, restore live attempts that Redis has lost, and delete ended tasks. */
 public final class Settlement implements BackgroundService {
     private final IndexRebuild index;
     private final ResultLoop results;

@@ -33,7 +33,7 @@ import org.slf4j.LoggerFactory;
 
 /**
  * Finds results that agents have reported but no coordinator has settled. A result counts from when it was reported, not from when it is
- * read: the owner of its partition may be paused, or an open transaction may block it. So before overdue attempts are taken back, the
+ * read: the owner of its partition may be paused, or an open transaction may block it. So before overdue attempts are requeued, the
  * unsettled part of {@code tasks.results} is searched for them.
  *
  * <p>Committed records are searched up to the last stable offset, open transactions from there to the high watermark. Only attempts
@@ -65,8 +65,8 @@ final class UnreadResults implements AutoCloseable {
     /**
      * Attempts found in unread results, by assignment id.
      *
-     * @param any with progress or an end
-     * @param ended with an end only
+     * @param any attempts with a progress report or a final result
+     * @param ended attempts with a final result
      */
     record Reported(Set<String> any, Set<String> ended) {
         static final Reported NONE = new Reported(Set.of(), Set.of());
@@ -131,7 +131,7 @@ final class UnreadResults implements AutoCloseable {
             for (TopicPartitionInfo partition : topic.partitions()) {
                 wanted.put(new TopicPartition(topics.results(), partition.partition()), OffsetSpec.earliest());
             }
-            // What retention has deleted is no backlog.
+            // Records deleted by retention do not count.
             admin.listOffsets(wanted)
                     .all()
                     .get()
@@ -187,7 +187,7 @@ final class UnreadResults implements AutoCloseable {
                 .sum();
     }
 
-    /** Null if it is no result. */
+    /** Null if it is not a result. */
     static @Nullable TaskResult result(ConsumerRecord<byte[], byte[]> record) {
         try {
             return Json.read(record.value() == null ? new byte[0] : record.value(), TaskResult.class);

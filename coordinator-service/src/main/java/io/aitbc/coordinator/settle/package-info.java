@@ -1,8 +1,8 @@
 /**
- * Settlement of assignments: results, deadlines, lost agents. The thread {@code results} settles what agents report, {@code recovery} gives
- * back what they do not, {@code index} restores live attempts after Redis has been emptied, and {@code retention} deletes tasks completed
- * long ago. A task to be retried is appended to its queue first and released in Redis afterwards, so that a crash in between repeats the
- * step instead of losing the task.
+ * Settlement of assignments: results, deadlines, lost agents. The thread {@code results} settles the reported results, {@code recovery}
+ * requeues attempts without one, {@code index} restores live attempts after Redis has been emptied, and {@code retention} deletes tasks
+ * completed long ago. A task to be retried is appended to its queue first and released in Redis afterwards, so that a crash in between
+ * repeats the step instead of losing the task.
  */
 @NullMarked
 package io.aitbc.coordinator.settle;

@@ -221,7 +221,7 @@ public final class ClusterFeed {
         ObjectNode stats = Json.object();
         Snapshot snapshot = current();
         ObjectNode tasks = (ObjectNode) Json.tree(snapshot.tasks());
-        // One entry per agent: available in the topic of agents.
+        // Omitted: it has an entry per agent, and the topic "agents" has them.
         ObjectNode balance = ((ObjectNode) tasks.remove("load_balancer_stats")).without("agent_weights");
         stats.set("tasks", tasks);
         stats.set("load_balancer", balance);

@@ -32,7 +32,7 @@ import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.springframework.stereotype.Component;
 
-/** Cluster-wide figures in the format of the REST API. */
+/** Cluster-wide statistics in the format of the REST API. */
 @Component
 public final class ClusterStats {
     private final Redis redis;

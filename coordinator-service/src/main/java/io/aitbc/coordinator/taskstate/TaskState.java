@@ -15,8 +15,8 @@ import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What Redis knows of a task, and the format of that: a hash of text fields, some of them numbers, times or JSON. Fields that its status
- * requires are present, see {@link #essential}.
+ * The state of a task in Redis, and its format: a hash of text fields, some of them numbers, times or JSON. Fields that its status requires
+ * are present, see {@link #essential}.
  *
  * @param fields the readable fields of its hash, by name, those of {@link #FORMATS} in that order
  */
@@ -79,7 +79,7 @@ public record TaskState(TaskStatus status, Map<String, String> fields) {
         return formats;
     }
 
-    /** The fields that say what a queued task waits for, as written by record-queued.lua. */
+    /** The waiting conditions of a queued task, as written by record-queued.lua. */
     static final String[] CONDITIONS = {"requirements", "not_before", "expires_at"};
 
     /** The status of a task whose dead letter is being written; published as assigned. */
@@ -132,7 +132,7 @@ public record TaskState(TaskStatus status, Map<String, String> fields) {
         return FORMATS.getOrDefault(field, Format.TEXT);
     }
 
-    /** The published status; null if the text is none. */
+    /** The published status; null if the text is not a status. */
     public static @Nullable TaskStatus status(@Nullable String text) {
         if (FAILING.equals(text)) {
             return TaskStatus.ASSIGNED;

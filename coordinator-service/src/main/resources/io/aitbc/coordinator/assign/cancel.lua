@@ -1,9 +1,9 @@
--- Cancels a task, whether it waits or an agent has it.
--- Guarantee: fails while it is unknown what agents hold; an ended task is unchanged; a cancelled one is never assigned, and its results
+-- Cancels a task, whether it is waiting or assigned.
+-- Guarantee: fails while agents' assignments are unknown; an ended task is unchanged; a cancelled one is never assigned, and its results
 --        are ignored.
--- KEYS   1 the channel of notices
+-- KEYS   1 the notice channel
 -- ARGV   1 task_id, 2 now as ISO 8601, 3 retention in s
--- Returns its previous status ('unknown' if there is no such task), its attempt, and the agent that had or has it or ''
+-- Returns its previous status ('unknown' if there is no such task), its attempt, and the agent that has or had it, or ''
 if redis.call('EXISTS', 'index:complete') == 0 then
   return redis.error_reply('REBUILDING assignments are being restored from Kafka')
 end

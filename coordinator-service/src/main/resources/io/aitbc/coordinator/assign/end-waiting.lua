@@ -1,7 +1,7 @@
 -- Ends tasks that no agent has.
--- Guarantee: fails while it is unknown what agents hold; a live or ended task is unchanged; a task is counted once per clear command,
+-- Guarantee: fails while agents' assignments are unknown; a live or ended task is unchanged; a task is counted once per clear command,
 --        however often this is repeated.
--- KEYS   1 the channel of notices
+-- KEYS   1 the notice channel
 -- ARGV   1 new status, 2 id of the clear command or '', 3 now as ISO 8601, 4 retention in s, then for each task four:
 --        task_id, attempt, priority, submitted_at
 -- Returns for each task: 'ended' (now), 'before' (had ended already, or a later attempt exists), 'live' (an agent has this attempt)
@@ -21,7 +21,7 @@ for i = 5, #ARGV, 4 do
     answer[#answer + 1] = 'live'
   else
     if status == 'assigned' then
-      -- A record of a later attempt proves that this one was given back.
+      -- A record of a later attempt proves that this one was requeued.
       redis.call('HDEL', 'agent:' .. seen[3] .. ':inflight', ARGV[i])
       held[#held + 1] = '"' .. seen[3] .. '":' .. redis.call('HLEN', 'agent:' .. seen[3] .. ':inflight')
       redis.call('HINCRBY', 'stats:tasks', 'failed_attempts', 1)

@@ -1,7 +1,7 @@
 -- Reserves attempts for agents.
--- Guarantee: at most one attempt of a task is live; an agent never holds more than its capacity; idempotent; while it is unknown what
---        agents hold, nothing is granted and the call fails.
--- KEYS   1 the channel of notices; other names are built from ids, see Keys.java (no Redis Cluster)
+-- Guarantee: at most one attempt of a task is live; an agent never holds more than its capacity; idempotent; while agents' assignments
+--        are unknown, nothing is granted and the call fails.
+-- KEYS   1 the notice channel; other names are built from ids, see Keys.java (no Redis Cluster)
 -- ARGV   1 now in ms, 2 now as ISO 8601, 3 the calling coordinator, named in notices, 4 an object: timeout_seconds -> deadline as
 --        ISO 8601, 5 the placements, as JSON, which costs the client much less than many arguments; each is a list of texts:
 --        task_id, attempt, agent_id, priority, submitted_at, submitted_at in ms, max_attempts, timeout_seconds, origin: the position
@@ -109,7 +109,7 @@ for i, placement in ipairs(cjson.decode(ARGV[5])) do
     rulings[i] = 'f'
   else
     if status == 'assigned' then
-      -- A record of a later attempt proves that this one was given back.
+      -- A record of a later attempt proves that this one was requeued.
       redis.call('HDEL', task, 'progress', 'progress_at')
       if agents[holder] then
         write_grants(holder, agents[holder])

@@ -1,6 +1,6 @@
 -- Requeues a permanently failed task.
 -- Guarantee: a task is redriven once per failure; repeated before it is assigned, the answer is the same.
--- KEYS   1 the channel of notices
+-- KEYS   1 the notice channel
 -- ARGV   1 task_id, 2 the attempt that failed last, 3 priority, 4 submitted_at, 5 the number of further attempts
 -- Returns its previous status ('unknown' if it has been forgotten), and its next attempt, 0 if it cannot be redriven
 local task, seen = load_task(ARGV[1], 'redriven')

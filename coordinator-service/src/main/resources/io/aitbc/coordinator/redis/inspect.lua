@@ -1,7 +1,7 @@
 -- Quarantines values of the wrong type among the global keys, and takes all quarantine reports.
 -- Guarantee: each report is returned once, to one caller.
 -- KEYS   1 the notice channel, unused
--- Returns the reports: what was quarantined, and what it contained
+-- Returns the reports: each names the quarantined key or field, and its content or type
 local kinds = {
   ['agents:active'] = 'set', ['agents:known'] = 'set', ['agents:heartbeats'] = 'zset', ['agents:gone'] = 'zset',
   ['agents:deadlines'] = 'zset', ['agents:departed'] = 'zset', ['agents:events'] = 'string', ['tasks:completed'] = 'list',

@@ -1,5 +1,5 @@
 -- Quarantines an unreadable key, or unreadable fields of a hash.
--- Guarantee: data that has changed since it was read is kept.
+-- Guarantee: data that has changed since it was read is not quarantined.
 -- KEYS   1 the notice channel, unused
 -- ARGV   1 key, 2 'type' if the key must be a hash and is not, 'whole' or 'fields', then three per field: its name, its value as read,
 --        and its replacement, or ''

@@ -1,5 +1,5 @@
 -- Decides that an agent's topic may be removed, and blocks its registration meanwhile.
--- Guarantee: refused while the agent is registered, holds an unsettled assignment, or has work to be given back.
+-- Guarantee: refused while the agent is registered, holds an unsettled assignment, or has attempts to be requeued.
 -- ARGV   1 agent_id, 2 now in ms, 3 expiry of a removal in ms
 -- Returns 'remove', 'not yet', or 'not at all' if it is no longer a deregistered agent
 local id = ARGV[1]

@@ -1,6 +1,6 @@
--- Takes an agent out of service until it registers again. Its hash stays, as inactive; its assignments are left to be given back.
+-- Takes an agent out of service until it registers again. Its hash stays, as inactive; its assignments are left to be requeued.
 -- Guarantee: of several concurrent callers, exactly one gets 'deregistered'.
--- KEYS   1 the channel of notices
+-- KEYS   1 the notice channel
 -- ARGV   1 agent_id, 2 now in ms
 -- Returns 'deregistered', 'before' if it was already, or 'unknown' if no such agent ever registered
 local id = ARGV[1]

@@ -3,7 +3,7 @@
 -- Guarantee: the agent's hash, agents:active, agents:known, agents:heartbeats, agents:gone and agents:departed are consistent afterwards;
 --        an agent is registered only once its topic exists, and not while its topic from an earlier registration is being removed;
 --        a repeated heartbeat that is older than the last one changes nothing; one that cannot be a repetition always counts.
--- KEYS   1 the channel of notices
+-- KEYS   1 the notice channel
 -- ARGV   1 now in ms, 2 expiry of a topic removal in ms, 3 the number of registration fields, 4 1 if none of the heartbeats can
 --        be a repetition, then for each heartbeat eleven:
 --        agent_id, received in ms, received as ISO 8601, status or '', load_metrics as JSON or '', load factor of health or '',

@@ -1,6 +1,6 @@
--- Marks a silent agent stale, and leaves its assignments to be given back.
+-- Marks a silent agent stale, and leaves its assignments to be requeued.
 -- Guarantee: an agent with a heartbeat after the limit is unchanged.
--- KEYS   1 the channel of notices
+-- KEYS   1 the notice channel
 -- ARGV   1 agent_id, 2 limit in ms: the latest last heartbeat of a stale agent, 3 now in ms
 -- Returns 'stale' or 'alive'
 local id = ARGV[1]

@@ -1,6 +1,6 @@
 -- Reconciles the sets of agents with their hashes, after one of the sets was set aside.
 -- Guarantee: other members of the sets stay.
--- KEYS   1 the channel of notices
+-- KEYS   1 the notice channel
 -- ARGV   1 now in ms, then agent ids
 -- Returns nothing
 local sends_heartbeats = { active = true, busy = true, maintenance = true }

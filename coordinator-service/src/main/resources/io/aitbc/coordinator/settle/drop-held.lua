@@ -1,6 +1,6 @@
 -- Removes a task from an agent's assignments if the agent holds no live attempt of it.
 -- Guarantee: a note that has changed since it was read stays.
--- KEYS   1 the channel of notices
+-- KEYS   1 the notice channel
 -- ARGV   1 agent_id, 2 task_id, 3 the note as read
 -- Returns nothing
 local inflight = 'agent:' .. ARGV[1] .. ':inflight'

@@ -1,7 +1,7 @@
 -- Fences an attempt that has no successor, before its dead letter is written: from here on none of its results counts.
 -- Guarantee: a dead letter is written only for an attempt that was live. The agent holds the task until release.lua has ended it, so
 --        that recovery repeats the step if the caller dies in between.
--- KEYS   1 the channel of notices, not used
+-- KEYS   1 the notice channel, unused
 -- ARGV   1 task_id, 2 attempt, 3 agent_id
 -- Returns 'fenced', now or by an earlier call, or 'before' if the attempt was not live
 if redis.call('EXISTS', 'index:complete') == 0 then

@@ -1,7 +1,7 @@
 -- Records tasks as completed whose results were settled before Redis was emptied.
 -- Guarantee: a known task is unchanged, unless it waits for this attempt or an earlier one. Changes nothing if Redis was emptied
 --        again since the lock was acquired.
--- KEYS   1 the channel of notices, not used
+-- KEYS   1 the notice channel, unused
 -- ARGV   1 the lock's owner, then for each task seven:
 --        task_id, attempt, agent_id, priority, submitted_at, result as JSON or '', when it was settled as ISO 8601
 -- Returns how many were recorded

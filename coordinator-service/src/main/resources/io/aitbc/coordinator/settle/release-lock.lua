@@ -1,6 +1,6 @@
 -- Releases the lock for rebuilding the index.
 -- Guarantee: only the owner of the lock can set the mark.
--- KEYS   1 the channel of notices, not used
+-- KEYS   1 the notice channel, unused
 -- ARGV   1 the lock's owner, 2 now as ISO 8601 if the index is complete, else ''
 -- Returns nothing; fails if the index was to be marked complete but the lock is lost
 if redis.call('GET', 'index:rebuilding') == ARGV[1] then

@@ -1,6 +1,6 @@
 -- Ends an unsuccessful attempt: its task is requeued, or has failed permanently.
 -- Guarantee: an attempt that is no longer live changes nothing; the agent's count is published all the same.
--- KEYS   1 the channel of notices
+-- KEYS   1 the notice channel
 -- ARGV   1 task_id, 2 attempt, 3 agent_id, 4 next attempt or 0, 5 error as JSON, 6 now as ISO 8601, 7 retention in s
 -- Returns 'released', or 'before' if the attempt was not live
 local task_id, attempt, agent_id, next_attempt = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])

@@ -1,8 +1,8 @@
 -- Restores live attempts that Redis has lost, from the agents' topics.
 -- Guarantee: a known task is unchanged, unless it waits for this attempt or an earlier one; a restored attempt gets its full timeout
---        again, because its progress reports are lost. Changes nothing if Redis was emptied again since the lock was acquired: what was read
---        before may have ended.
--- KEYS   1 the channel of notices
+--        again, because its progress reports are lost. Changes nothing if Redis was emptied again since the lock was acquired: attempts
+--        read before may have ended.
+-- KEYS   1 the notice channel
 -- ARGV   1 now in ms, 2 the lock's owner, then for each attempt ten:
 --        task_id, attempt, agent_id, priority, submitted_at, assigned_at, assigned_at in ms, max_attempts, timeout_seconds,
 --        new deadline as ISO 8601
@@ -31,7 +31,7 @@ for i = 3, #ARGV, 10 do
       -- It was marked lost before its assignments were known. The later of the two clocks.
       redis.call('ZADD', 'agents:gone', 'GT', math.max(now_ms, tonumber(ARGV[i + 6])), agent_id)
     else
-      -- An agent that sends no further heartbeat is found to be silent, and its assignments are given back.
+      -- An agent that sends no further heartbeat is found to be silent, and its assignments are requeued.
       redis.call('ZADD', 'agents:heartbeats', 'NX', ARGV[1], agent_id)
     end
     restored = restored + 1

@@ -1,10 +1,10 @@
 -- Settles results.
 -- Guarantee: a task is completed once; a result of an attempt that is not live, or of an unknown task, changes nothing but a
---        counter; while it is unknown what agents hold, nothing is settled and the call fails.
--- KEYS   1 the channel of notices
+--        counter; while agents' assignments are unknown, nothing is settled and the call fails.
+-- KEYS   1 the notice channel
 -- ARGV   1 now in ms, 2 now as ISO 8601, 3 the results, as JSON, each a list of texts:
 --        task_id, attempt, agent_id, status, result as JSON or '', started_at or '', finished_at or ''
--- Returns one text with a letter for each result: completed, progressed, give back (nothing changed yet), late or unknown
+-- Returns one text with a letter for each result: c completed, p progressed, g to be requeued (nothing changed yet), l late, u unknown
 if redis.call('EXISTS', 'index:complete') == 0 then
   return redis.error_reply('REBUILDING assignments are being restored from Kafka')
 end

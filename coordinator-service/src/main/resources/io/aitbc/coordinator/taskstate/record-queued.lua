@@ -1,6 +1,6 @@
 -- Makes waiting tasks visible.
 -- Guarantee: of a known task, at most the waiting conditions change: replaced while it waits, or added if this very attempt was
---        assigned before it was noted.
+--        assigned before it was recorded here.
 -- ARGV   1 the names of the waiting conditions, as a JSON list, 2 the tasks, as JSON, each a list of texts: task_id, attempt, priority,
 --        submitted_at, max_attempts, then the value of each waiting condition, or ''
 -- Returns one text, with 1 for each task that has ended, such as one cancelled before its record was read, else 0

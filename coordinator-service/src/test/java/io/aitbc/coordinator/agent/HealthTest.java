@@ -138,8 +138,8 @@ class HealthTest {
 
         assertThat(Health.costs(agent, NOW, POLICY))
                 .containsExactly(
-                        "it has been silent for 57 s, which reduces health after 30 s",
-                        "its CPU usage is 85 % and its memory usage 50 %, which reduces health above 70 %",
+                        "it has been silent for 57 s; silence of more than 30 s reduces its health",
+                        "its CPU usage is 85 % and its memory usage 50 %; usage above 70 % reduces its health",
                         "50 % of its recent results were failures",
                         "its status is maintenance");
         assertThat(Health.costs(AnAgent.named("a").build(), NOW, POLICY)).isEmpty();

@@ -129,7 +129,7 @@ class ApiTest {
             POST   | /agents/register              | {"agent_id":"a","agent_type":"w","capacity":0}    | 422 | capacity must be from 1
             POST   | /agents/register              | {"agent_id":"a","agent_type":"w","capabilities":"x"} | 422 | capabilities has the wrong type
             POST   | /agents/register              | []                                                | 422 | JSON object
-            POST   | /agents/register              |                                                   | 422 | needs a JSON body
+            POST   | /agents/register              |                                                   | 422 | a JSON body is required
             POST   | /agents/discover?strict=true  | {"status":"gone"}                                 | 422 | Invalid status: gone
             POST   | /agents/discover?strict=true  | {"capabilites":["gpu"]}                           | 422 | unknown field capabilites
             POST   | /agents/register              | {"agent_id":"..","agent_type":"worker"}           | 422 | neither . nor ..
@@ -154,8 +154,8 @@ class ApiTest {
             POST   | /agents/discover              | {"min_health_score":2}                            | 422 | min_health_score must be
             POST   | /agents/discover              | {"limit":"x"}                                     | 422 | limit has the wrong type
             POST   | /agents/discover              | {"capabilities":["gpu>=many"]}                    | 422 | "gpu>=many" in capabilities must be a name, >= and
-            POST   | /agents/discover              | {"capabilities":[null]}                           | 422 | each of capabilities is required
-            POST   | /agents/discover              | {"tags":[null]}                                   | 422 | each of services and tags is required
+            POST   | /agents/discover              | {"capabilities":[null]}                           | 422 | capabilities must not contain a blank entry
+            POST   | /agents/discover              | {"tags":[null]}                                   | 422 | services and tags must not contain null
             GET    | /agents?capability=gpu%3E%3D99999999999 |                                         | 422 | in capabilities must be a name, >= and
             GET    | /agents/nobody/assignments    |                                                   | 404 | Agent not found
             GET    | /agents/known/assignments?limit=x |                                               | 422 | limit: must be a number
@@ -186,9 +186,9 @@ class ApiTest {
             PUT    | /load-balancer/strategy       | {}                                                | 400 | strategy is required
             GET    | /agents?limit=%ff             |                                                   | 400 | percent-encoded
             GET    | /agents?status=%0Aodd         |                                                   | 422 | Invalid status: �odd
-            POST   | //                            |                                                   | 404 | there is nothing at /
+            POST   | //                            |                                                   | 404 | no resource at /
             PATCH  | /tasks/submit                 | {}                                                | 405 | not supported
-            GET    | /nothing                      |                                                   | 404 | there is nothing at /nothing
+            GET    | /nothing                      |                                                   | 404 | no resource at /nothing
             """)
     void invalidInputIsRefusedWithAnExplanation(String method, String path, String body, int code, String detail) {
         coordinator.register("known", 4);

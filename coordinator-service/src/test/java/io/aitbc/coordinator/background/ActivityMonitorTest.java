@@ -29,7 +29,7 @@ class ActivityMonitorTest {
         seconds = 10;
         monitor.failed(new IllegalStateException("still away"));
         assertThat(monitor.problem())
-                .contains("thread results has failed for 10 s: java.lang.IllegalStateException: still away");
+                .contains("thread results has been failing for 10 s: java.lang.IllegalStateException: still away");
     }
 
     @Test

@@ -132,7 +132,7 @@ class RegistryTest {
         assertThat(agent.at("/health/costs"))
                 .extracting(JsonNode::asString)
                 .containsExactly(
-                        "its CPU usage is 85 % and its memory usage 20 %, which reduces health above 70 %",
+                        "its CPU usage is 85 % and its memory usage 20 %; usage above 70 % reduces its health",
                         "its status is busy");
         assertThat(redis.hget("agent:tired", "health_score")).isEqualTo("0.675");
     }
