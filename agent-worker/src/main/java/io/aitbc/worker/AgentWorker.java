@@ -258,7 +258,7 @@ public final class AgentWorker implements AutoCloseable {
                 while (!drained()) {
                     round();
                 }
-                settleOffsets();
+                commitReported();
             }
         } catch (FencedInstanceIdException e) {
             fenced = true;
@@ -353,7 +353,7 @@ public final class AgentWorker implements AutoCloseable {
             for (ConsumerRecord<String, byte[]> record : consumer.poll(POLL)) {
                 take(record);
             }
-            settleOffsets();
+            commitReported();
         } catch (RetriableException e) {
             warn("could not read its topic, retrying", e);
             pause();
@@ -543,7 +543,7 @@ public final class AgentWorker implements AutoCloseable {
         }
     }
 
-    private void settleOffsets() {
+    private void commitReported() {
         for (Run run = finishedRuns.poll(); run != null; run = finishedRuns.poll()) {
             runs.remove(run.assignment.assignmentId());
             offsets.reported(run.offset);
@@ -599,7 +599,7 @@ public final class AgentWorker implements AutoCloseable {
     private final class StartAfterLastCommit implements ConsumerRebalanceListener {
         @Override
         public void onPartitionsRevoked(Collection<TopicPartition> partitions) {
-            settleOffsets();
+            commitReported();
         }
 
         @Override

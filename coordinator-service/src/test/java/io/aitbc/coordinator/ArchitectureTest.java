@@ -56,12 +56,12 @@ class ArchitectureTest {
             registry   agent background deadletter kafka redis
             taskstate  match redis
             dispatch   agent assign background balance deadletter kafka match queue redis registry taskstate
-            intake     deadletter kafka queue redis taskstate trace
+            intake     deadletter queue redis taskstate trace
             settle     background deadletter kafka match queue redis registry taskstate trace
             start      assign background dispatch kafka queue redis registry settle
             stats      agent balance dispatch queue redis registry taskstate
             api        agent assign background balance deadletter dispatch intake kafka match queue redis registry start stats taskstate trace
-            live       agent background dispatch queue redis registry start stats taskstate
+            live       agent background dispatch redis registry start stats taskstate
             metrics    agent balance dispatch kafka registry start stats
             """;
 

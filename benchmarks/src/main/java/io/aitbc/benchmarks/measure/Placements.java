@@ -65,7 +65,7 @@ public class Placements {
         Random random = new Random(1);
         HealthPolicy policy = new HealthPolicy(Duration.ZERO, Duration.ZERO, 0, 1, 1);
         matcher = new Matcher(policy, new Aging(Duration.ofSeconds(60), 0.1), strategy, random);
-        IntStream.range(0, agents).forEach(i -> matcher.agents().changed(agent(i, random), NOW));
+        IntStream.range(0, agents).forEach(i -> matcher.agents().addOrUpdate(agent(i, random), NOW));
         tasks = IntStream.range(0, BATCH)
                 .mapToObj(i -> new WaitingTask(
                         task(i, random),
@@ -91,7 +91,7 @@ public class Placements {
             for (Placement placement : placements) {
                 matcher.answered(placement, held.merge(placement.agentId(), 1, Integer::sum));
             }
-            held.keySet().forEach(agent -> matcher.agents().holds(agent, 0));
+            held.keySet().forEach(agent -> matcher.agents().updateHeldCount(agent, 0));
         }
         return placed;
     }

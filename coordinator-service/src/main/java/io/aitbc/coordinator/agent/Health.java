@@ -34,29 +34,29 @@ public record Health(double score, double regularity, double load, double result
     }
 
     /** The factors that currently reduce an agent's health, one sentence each. */
-    public static List<String> costs(Agent agent, Instant now, HealthPolicy policy) {
+    public static List<String> penalties(Agent agent, Instant now, HealthPolicy policy) {
         Health health = of(agent, now, policy);
-        List<String> costs = new ArrayList<>();
+        List<String> penalties = new ArrayList<>();
         if (health.regularity < 1) {
-            costs.add(text(
+            penalties.add(text(
                     "it has been silent for %d s; silence of more than %d s reduces its health",
                     Duration.between(agent.lastHeartbeat(), now).toSeconds(),
                     policy.heartbeatInterval().toSeconds()));
         }
         if (health.load < 1) {
-            costs.add(text(
+            penalties.add(text(
                     "its CPU usage is %.0f %% and its memory usage %.0f %%; usage above %.0f %% reduces its health",
                     100 * agent.cpu(), 100 * agent.memory(), 100 * LOAD_KNEE));
         }
         if (health.results < 1) {
-            costs.add(text(
+            penalties.add(text(
                     "%.0f %% of its recent results were failures",
                     100 * agent.track().failureShareAt(now)));
         }
         if (health.status < 1) {
-            costs.add("its status is " + agent.status().wireName());
+            penalties.add("its status is " + agent.status().wireName());
         }
-        return costs;
+        return penalties;
     }
 
     private static String text(String format, Object... values) {

@@ -187,7 +187,7 @@ class AgentController {
                 read.warnings());
     }
 
-    record HeartbeatTaken(
+    record HeartbeatReceived(
             @JsonProperty("status") String status,
             @JsonProperty("message") String message,
             @JsonProperty("agent_id") String agentId,
@@ -198,7 +198,7 @@ class AgentController {
 
     @PostMapping("/{agent_id}/heartbeat")
     @Operation(summary = "Send a heartbeat over REST")
-    HeartbeatTaken heartbeat(
+    HeartbeatReceived heartbeat(
             @PathVariable("agent_id") @Id String agentId,
             @RequestBody(required = false) @Nullable ObjectNode load,
             @Parameter(description = TaskController.STRICT) @RequestParam(name = "strict", defaultValue = "false")
@@ -206,7 +206,7 @@ class AgentController {
             throws InterruptedException {
         Body<Heartbeat> read = readHeartbeat(agentId, load == null ? Json.object() : load, strict);
         Instant now = recordHeartbeat(read.message());
-        return new HeartbeatTaken("success", "Heartbeat of " + agentId + " received", agentId, now, read.warnings());
+        return new HeartbeatReceived("success", "Heartbeat of " + agentId + " received", agentId, now, read.warnings());
     }
 
     record Deregistered(
@@ -371,7 +371,7 @@ class AgentController {
         return new AgentSummary(
                 agent,
                 registry.health(agent, now),
-                Health.costs(agent, now, registry.healthPolicy()),
+                Health.penalties(agent, now, registry.healthPolicy()),
                 agent.sender().isContested(now, CONTEST_WINDOW));
     }
 
@@ -388,7 +388,7 @@ class AgentController {
 
     private Instant recordHeartbeat(Heartbeat heartbeat) throws InterruptedException {
         Instant now = clock.instant();
-        return switch (registry.recordHeartbeats(heartbeat, now)) {
+        return switch (registry.recordHeartbeat(heartbeat, now)) {
             case KNOWN, CONTESTED -> now;
             case UNKNOWN -> throw Problems.agentNotFound();
             case LEAVING ->

@@ -45,7 +45,7 @@ class QueueController {
         this.clock = clock;
     }
 
-    record QueueSizesNow(
+    record QueueSizesResponse(
             @JsonProperty("status") String status,
             @JsonProperty("queue_sizes") Map<Priority, @Nullable Long> queueSizes,
             @JsonProperty("paused") Set<Priority> paused,
@@ -55,8 +55,8 @@ class QueueController {
     @Operation(
             summary = "Get queue sizes by priority",
             description = "A size is null while the topic of that priority is missing.")
-    QueueSizesNow sizes() throws InterruptedException {
-        return new QueueSizesNow("success", clusterStats.queueSizes(), paused(), clock.instant());
+    QueueSizesResponse sizes() throws InterruptedException {
+        return new QueueSizesResponse("success", clusterStats.queueSizes(), paused(), clock.instant());
     }
 
     record QueueStats(

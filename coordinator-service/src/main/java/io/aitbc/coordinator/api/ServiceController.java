@@ -98,7 +98,7 @@ class ServiceController {
         }
     }
 
-    record HealthNow(
+    record HealthResponse(
             @JsonProperty("status") String status,
             @JsonProperty("service") String service,
             @JsonProperty("version") String version,
@@ -116,7 +116,7 @@ class ServiceController {
                     "Kafka is up if a probe record can be produced and consumed, Redis if it accepts a write. `topics` is down while"
                             + " a shared topic is missing or has no leader, `threads` while a thread fails, is stuck or has ended. `topics` also names"
                             + " open transactions that hide records.")
-    ResponseEntity<HealthNow> health() throws InterruptedException {
+    ResponseEntity<HealthResponse> health() throws InterruptedException {
         State ofKafka = kafkaState();
         State ofRedis = redisState();
         State ofDispatch = dispatchState(ofRedis);
@@ -124,7 +124,7 @@ class ServiceController {
         State ofThreads = threadsState();
         boolean healthy = ofKafka.up() && ofRedis.up() && ofDispatch.up() && ofTopics.up() && ofThreads.up();
         return ResponseEntity.status(healthy ? HttpStatus.OK : HttpStatus.SERVICE_UNAVAILABLE)
-                .body(new HealthNow(
+                .body(new HealthResponse(
                         healthy ? "healthy" : "unhealthy",
                         NAME,
                         version,
@@ -174,10 +174,10 @@ class ServiceController {
         } catch (KafkaException e) {
             return State.down(String.valueOf(e.getMessage()));
         }
-        return coordinator.isStarted() ? provenState() : State.UP;
+        return coordinator.isStarted() ? probeState() : State.UP;
     }
 
-    private State provenState() throws InterruptedException {
+    private State probeState() throws InterruptedException {
         try {
             control.probe().get();
             return State.UP;
@@ -202,7 +202,7 @@ class ServiceController {
         // A restart of this coordinator would not help, so it stays up.
         return transactions.newest().values().stream()
                 .sorted(Comparator.comparing(open -> open.partition().toString()))
-                .map(OpenTransactions.Open::sentence)
+                .map(OpenTransactions.OpenTransaction::sentence)
                 .reduce((one, other) -> one + "; " + other)
                 .map(State::up)
                 .orElse(State.UP);

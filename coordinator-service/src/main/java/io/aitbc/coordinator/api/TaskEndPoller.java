@@ -30,7 +30,7 @@ final class TaskEndPoller implements AutoCloseable {
     private final TaskStates states;
     private final ConcurrentLinkedQueue<Waiting> waiting = new ConcurrentLinkedQueue<>();
     private final Semaphore permits = new Semaphore(MAX_WAITING);
-    private final PeriodicJob poller = new PeriodicJob("task-ends", POLL_INTERVAL, this::poll, () -> {});
+    private final PeriodicJob poller = new PeriodicJob("task-ends", POLL_INTERVAL, this::poll);
 
     private record Waiting(
             String taskId,

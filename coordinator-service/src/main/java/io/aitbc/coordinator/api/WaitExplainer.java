@@ -107,21 +107,21 @@ class WaitExplainer {
             Requirements requirements,
 
             @JsonProperty("open_transaction") @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable
-            InTheWay openTransaction,
+            BlockingTransaction openTransaction,
 
             @JsonProperty("agents") Agents agents) {}
 
     /** An open transaction that hides the task. */
     @JsonInclude(JsonInclude.Include.NON_NULL)
-    record InTheWay(
+    record BlockingTransaction(
             @JsonProperty("topic") String topic,
             @JsonProperty("partition") int partition,
             @JsonProperty("offset") long offset,
             @JsonProperty("since") @Nullable Instant since,
             @JsonProperty("producer_id") @Nullable Long producerId,
             @JsonProperty("transactional_id") @Nullable String transactionalId) {
-        static InTheWay of(OpenTransactions.Open open) {
-            return new InTheWay(
+        static BlockingTransaction of(OpenTransactions.OpenTransaction open) {
+            return new BlockingTransaction(
                     open.partition().topic(),
                     open.partition().partition(),
                     open.offset(),
@@ -166,7 +166,7 @@ class WaitExplainer {
                 priority,
                 settings.aging().isAged(priority, since, now),
                 Duration.between(since, now).toMillis() / 1_000.0,
-                sizes.before(priority, since) + 1,
+                sizes.unfinishedBefore(priority, since) + 1,
                 size(queues, priority),
                 Stream.of(Priority.values())
                         .filter(other -> other.compareTo(priority) < 0)
@@ -175,7 +175,7 @@ class WaitExplainer {
                 control.pausedQueues().contains(priority),
                 state.notBefore(),
                 requirements.equals(Requirements.NONE) ? null : requirements,
-                inTheWay(taskId, priority),
+                blockingTransaction(taskId, priority),
                 agents(requirements, now));
     }
 
@@ -185,13 +185,14 @@ class WaitExplainer {
         return size == null ? 0 : size;
     }
 
-    private @Nullable InTheWay inTheWay(String taskId, Priority priority) throws InterruptedException {
+    private @Nullable BlockingTransaction blockingTransaction(String taskId, Priority priority)
+            throws InterruptedException {
         if (transactions.of(topics.tasks(priority)).isEmpty()) {
             return null;
         }
         return peek.heldBack(priority, taskId)
                 .map(partition -> transactions.newest().get(partition))
-                .map(InTheWay::of)
+                .map(BlockingTransaction::of)
                 .orElse(null);
     }
 
@@ -273,7 +274,7 @@ class WaitExplainer {
                 + details(closest);
     }
 
-    private static String sentence(InTheWay open) {
+    private static String sentence(BlockingTransaction open) {
         return "it is hidden by an open transaction in partition " + open.partition() + " of "
                 + open.topic() + (open.since() == null ? "" : " since " + open.since()) + ", by producer "
                 + (open.producerId() == null ? "of unknown id" : open.producerId())

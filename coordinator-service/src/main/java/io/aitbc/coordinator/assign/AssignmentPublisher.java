@@ -6,7 +6,7 @@ import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.kafka.TopicCatalog;
-import io.aitbc.coordinator.trace.Step;
+import io.aitbc.coordinator.trace.TaskSpan;
 import io.aitbc.coordinator.trace.TraceHeader;
 import io.aitbc.coordinator.trace.Traces;
 import io.opentelemetry.api.trace.SpanKind;
@@ -77,10 +77,10 @@ public final class AssignmentPublisher implements AutoCloseable {
         var waiting = verdict.placement().waiting();
         Assignment assignment =
                 Assignment.of(waiting.task(), waiting.position().priority(), verdict.agentId(), verdict.assignedAt());
-        Step step = traces.begin("assign", SpanKind.PRODUCER, waiting.id(), waiting.trace(), waiting.waitingSince())
+        TaskSpan span = traces.begin("assign", SpanKind.PRODUCER, waiting.id(), waiting.trace(), waiting.waitingSince())
                 .with("agent_id", verdict.agentId());
-        return send(verdict.agentId(), assignment.taskId(), Json.bytes(assignment), step.trace())
-                .whenComplete((done, failure) -> step.end(failure));
+        return send(verdict.agentId(), assignment.taskId(), Json.bytes(assignment), span.trace())
+                .whenComplete((done, failure) -> span.end(failure));
     }
 
     /** Notifies an agent that a task is cancelled. */

@@ -24,7 +24,7 @@ public final class ConsecutiveFailures {
     /** Resets the count after a success. */
     public void reset() {
         if (count > 0) {
-            log.info("Recovered");
+            log.atInfo().addKeyValue("failures", count).log("Recovered");
             count = 0;
         }
     }

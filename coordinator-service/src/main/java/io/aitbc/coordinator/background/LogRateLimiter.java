@@ -36,7 +36,7 @@ public final class LogRateLimiter implements SmartLifecycle {
 
     private final LongSupplier nanoTime;
     private final Map<Key, Count> counts = new HashMap<>();
-    private final PeriodicJob reporter = new PeriodicJob("log-limit", WINDOW, this::reportSuppressed, () -> {});
+    private final PeriodicJob reporter = new PeriodicJob("log-limit", WINDOW, this::reportSuppressed);
     private volatile @Nullable Filter<ILoggingEvent> installed;
 
     /** @param message empty for all of the logger's messages */

@@ -29,8 +29,12 @@ public final class PeriodicJob implements AutoCloseable {
     /**
      * @param name of the thread
      * @param pause between two runs
-     * @param last run once by the same thread when it ends
      */
+    public PeriodicJob(String name, Duration pause, Action action) {
+        this(name, pause, action, () -> {});
+    }
+
+    /** @param last run once by the same thread when it ends, unless it is interrupted */
     public PeriodicJob(String name, Duration pause, Action action, Runnable last) {
         this.pause = pause;
         this.action = action;

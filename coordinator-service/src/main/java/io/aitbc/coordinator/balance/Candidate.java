@@ -8,14 +8,14 @@ import io.aitbc.coordinator.agent.Agent;
  */
 public final class Candidate {
     private Agent agent;
-    private int counted;
-    private int unanswered;
+    private int heldCount;
+    private int pendingPlacements;
     /** Free slots yielded to another coordinator, which has not used them yet. */
     private int yieldedSlots;
 
     public Candidate(Agent agent) {
         this.agent = agent;
-        this.counted = agent.inflight();
+        this.heldCount = agent.inflight();
     }
 
     public Agent agent() {
@@ -27,7 +27,7 @@ public final class Candidate {
     }
 
     public int held() {
-        return counted + unanswered;
+        return heldCount + pendingPlacements;
     }
 
     public boolean hasRoom() {
@@ -37,7 +37,7 @@ public final class Candidate {
     /** Applies a newer state, including the count of assignments. */
     public void update(Agent newer) {
         agent = newer;
-        counted(newer.inflight());
+        updateHeldCount(newer.inflight());
     }
 
     /** Applies a newer state, except the count of assignments. */
@@ -47,33 +47,33 @@ public final class Candidate {
 
     /** Records that a placement on this agent is sent to the registry. */
     public void placed() {
-        unanswered++;
+        pendingPlacements++;
     }
 
     /** Records that the registry answered a placement, whatever the outcome. */
-    public void answered() {
+    public void placementAnswered() {
         // The answer may belong to a placement from before the agent left and came back.
-        unanswered = Math.max(0, unanswered - 1);
+        pendingPlacements = Math.max(0, pendingPlacements - 1);
     }
 
     /** Discards outstanding placements; no answers will arrive. */
     public void forgetPlacements() {
-        unanswered = 0;
+        pendingPlacements = 0;
     }
 
     /** Records the registry's answer to a placement, with its count of assignments, including this one if granted. */
-    public void answered(int count) {
-        answered();
-        counted(count, count - counted - 1);
+    public void placementAnswered(int count) {
+        placementAnswered();
+        updateHeldCount(count, count - heldCount - 1);
     }
 
     /** Applies a new count from the registry, including assignments by other coordinators. */
-    public void counted(int count) {
-        counted(count, count - counted);
+    public void updateHeldCount(int count) {
+        updateHeldCount(count, count - heldCount);
     }
 
-    private void counted(int count, int assignedByOthers) {
-        counted = count;
+    private void updateHeldCount(int count, int assignedByOthers) {
+        heldCount = count;
         yieldedSlots = Math.max(0, yieldedSlots - Math.max(0, assignedByOthers));
     }
 

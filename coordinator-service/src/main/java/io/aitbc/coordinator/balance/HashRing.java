@@ -27,7 +27,7 @@ final class HashRing implements Selection {
 
     private Node[] owners = {};
     private final List<Node> newNodes = new ArrayList<>();
-    private boolean complete = true;
+    private boolean upToDate = true;
     private int present;
     private long held;
     private long capacity;
@@ -50,11 +50,11 @@ final class HashRing implements Selection {
         if (present == 0) {
             return null;
         }
-        if (!complete) {
+        if (!upToDate) {
             rebuild();
         }
         String key = task.requirements().affinityKey();
-        int start = Arrays.binarySearch(points, ordered(hash(key == null ? String.valueOf(task.taskId()) : key)));
+        int start = Arrays.binarySearch(points, toSignedOrder(hash(key == null ? String.valueOf(task.taskId()) : key)));
         int from = start < 0 ? -start - 1 : start;
         for (int i = 0; i < points.length; i++) {
             int index = from + i < points.length ? from + i : from + i - points.length;
@@ -73,7 +73,7 @@ final class HashRing implements Selection {
             node = new Node(candidate);
             nodes.put(candidate, node);
             newNodes.add(node);
-            complete = false;
+            upToDate = false;
         }
         if (node.absent) {
             node.absent = false;
@@ -100,7 +100,7 @@ final class HashRing implements Selection {
             node.removed = true;
             // It may have joined after the last rebuild.
             newNodes.remove(node);
-            complete = false;
+            upToDate = false;
         }
     }
 
@@ -114,7 +114,7 @@ final class HashRing implements Selection {
         List<Point> added = new ArrayList<>(newNodes.size() * POINTS_PER_AGENT);
         for (Node node : newNodes) {
             for (int i = 0; i < POINTS_PER_AGENT; i++) {
-                added.add(new Point(ordered(hash(node.candidate.id() + "#" + i)), node));
+                added.add(new Point(toSignedOrder(hash(node.candidate.id() + "#" + i)), node));
             }
         }
         added.sort(Point::compareTo);
@@ -140,7 +140,7 @@ final class HashRing implements Selection {
         }
         points = Arrays.copyOf(allPoints, size);
         owners = Arrays.copyOf(allOwners, size);
-        complete = true;
+        upToDate = true;
     }
 
     /** Equal points are ordered by agent id, so that all coordinators build the same ring. */
@@ -156,7 +156,7 @@ final class HashRing implements Selection {
     }
 
     /** Maps unsigned order to signed order. */
-    private static long ordered(long hash) {
+    private static long toSignedOrder(long hash) {
         return hash ^ Long.MIN_VALUE;
     }
 

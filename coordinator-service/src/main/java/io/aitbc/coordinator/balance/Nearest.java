@@ -36,7 +36,7 @@ final class Nearest implements Selection {
     private final Map<Location, Point> points = new HashMap<>();
 
     // The groups and their coordinates, in arrays, because each choice scans all of them. The order has no meaning.
-    private SiteGroup[] row = new SiteGroup[8];
+    private SiteGroup[] groupAt = new SiteGroup[8];
     private double[] xs = new double[8];
     private double[] ys = new double[8];
     private double[] zs = new double[8];
@@ -83,7 +83,7 @@ final class Nearest implements Selection {
                 distance += OTHER_REGION_PENALTY;
             }
             if (distance <= least) {
-                Candidate first = row[i].byLoad.first();
+                Candidate first = groupAt[i].byLoad.first();
                 if (first != null && (nearest == null || distance < least || load(first) < load(nearest))) {
                     nearest = first;
                     least = distance;
@@ -148,8 +148,8 @@ final class Nearest implements Selection {
     }
 
     private SiteGroup addGroup(Site site) {
-        if (size == row.length) {
-            row = Arrays.copyOf(row, 2 * size);
+        if (size == groupAt.length) {
+            groupAt = Arrays.copyOf(groupAt, 2 * size);
             xs = Arrays.copyOf(xs, 2 * size);
             ys = Arrays.copyOf(ys, 2 * size);
             zs = Arrays.copyOf(zs, 2 * size);
@@ -157,13 +157,13 @@ final class Nearest implements Selection {
             distances = new double[2 * size];
         }
         Point at = site.location() == null ? UNKNOWN_POINT : Point.of(site.location());
-        row[size] = new SiteGroup(site, size);
+        groupAt[size] = new SiteGroup(site, size);
         xs[size] = at.x;
         ys[size] = at.y;
         zs[size] = at.z;
         regionOf[size] =
                 site.region() == null ? NO_REGION : regions.computeIfAbsent(site.region(), r -> regions.size());
-        return row[size++];
+        return groupAt[size++];
     }
 
     /** Removes a group; the last one takes its index. */
@@ -171,13 +171,13 @@ final class Nearest implements Selection {
         groups.remove(group.site);
         size--;
         int gap = group.index;
-        row[gap] = row[size];
-        row[gap].index = gap;
+        groupAt[gap] = groupAt[size];
+        groupAt[gap].index = gap;
         xs[gap] = xs[size];
         ys[gap] = ys[size];
         zs[gap] = zs[size];
         regionOf[gap] = regionOf[size];
-        row[size] = null;
+        groupAt[size] = null;
     }
 
     private static boolean isAt(Site site, @Nullable String region, @Nullable Location location) {

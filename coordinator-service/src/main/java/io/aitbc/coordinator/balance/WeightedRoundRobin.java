@@ -73,7 +73,7 @@ final class WeightedRoundRobin implements Selection {
         for (WeightGroup group : groups.values()) {
             group.gained += group.weight;
             if (group.gained > MAX_CREDIT) {
-                settle(group);
+                foldGained(group);
             }
         }
         Entry entry = Objects.requireNonNull(entries.get(candidate));
@@ -132,7 +132,7 @@ final class WeightedRoundRobin implements Selection {
         }
     }
 
-    private void settle(WeightGroup group) {
+    private void foldGained(WeightGroup group) {
         for (Entry entry : entries.values()) {
             if (entry.group == group) {
                 entry.place.rank -= group.gained;

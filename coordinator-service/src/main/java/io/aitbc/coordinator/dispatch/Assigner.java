@@ -42,7 +42,7 @@ final class Assigner {
     private final OwnedPartitions partitions;
     private final Unrecorded unrecorded;
     private final SideEffects effects;
-    private final Answers answers;
+    private final PendingRequests pendingRequests;
     private final Backoff backoff;
     private final LaneClock clock;
     private final int batch;
@@ -65,7 +65,7 @@ final class Assigner {
             OwnedPartitions partitions,
             Unrecorded unrecorded,
             SideEffects effects,
-            Answers answers,
+            PendingRequests pendingRequests,
             Backoff backoff,
             LaneClock clock,
             int batch) {
@@ -73,7 +73,7 @@ final class Assigner {
         this.partitions = partitions;
         this.unrecorded = unrecorded;
         this.effects = effects;
-        this.answers = answers;
+        this.pendingRequests = pendingRequests;
         this.backoff = backoff;
         this.clock = clock;
         this.batch = batch;
@@ -134,7 +134,7 @@ final class Assigner {
 
     private void reserve(List<Placement> placements) {
         pendingBatches++;
-        answers.handle(effects.reserve(placements, clock.now()), (verdicts, failure) -> {
+        pendingRequests.handle(effects.reserve(placements, clock.now()), (verdicts, failure) -> {
             pendingBatches--;
             if (failure == null) {
                 backoff.onSuccess();
@@ -143,7 +143,7 @@ final class Assigner {
             } else {
                 backoff.onFailure(failure, clock.now());
                 for (Placement placement : placements) {
-                    matcher.unanswered(placement);
+                    matcher.withdraw(placement);
                     markUnverified(placement.waiting());
                 }
             }
@@ -177,7 +177,7 @@ final class Assigner {
                     unrecorded.add(waiting.position());
                 } else {
                     // It gets no tasks until the live view reports it again.
-                    matcher.agents().gone(verdict.placement().agentId());
+                    matcher.agents().remove(verdict.placement().agentId());
                 }
                 partitions.addWaiting(waiting, clock.now());
             }
@@ -186,7 +186,7 @@ final class Assigner {
 
     private void publish(Verdict verdict) {
         WaitingTask waiting = verdict.placement().waiting();
-        answers.handle(effects.publish(verdict), (done, failure) -> {
+        pendingRequests.handle(effects.publish(verdict), (done, failure) -> {
             if (failure == null) {
                 partitions.published(waiting.position(), clock.now());
             } else {
@@ -201,7 +201,7 @@ final class Assigner {
     /** Ends tasks instead of assigning them. They must not be in the backlog. */
     void end(List<WaitingTask> tasks, TaskStatus status, String clearId) {
         pendingBatches++;
-        answers.handle(effects.endWaiting(tasks, status, clearId, clock.now()), (ended, failure) -> {
+        pendingRequests.handle(effects.endWaiting(tasks, status, clearId, clock.now()), (ended, failure) -> {
             pendingBatches--;
             if (failure != null) {
                 backoff.onFailure(failure, clock.now());

@@ -152,25 +152,25 @@ class DispatchConfiguration {
     AgentView agentView(CoordinatorId id, Redis redis, Registry registry, Dispatcher dispatcher, Clock clock) {
         return new AgentView(redis, registry, id.text(), new AgentView.Listener() {
             @Override
-            public void changed(List<Agent> agents) {
+            public void agentsChanged(List<Agent> agents) {
                 dispatcher.post(
-                        matcher -> agents.forEach(agent -> matcher.agents().changed(agent, clock.instant())));
+                        matcher -> agents.forEach(agent -> matcher.agents().addOrUpdate(agent, clock.instant())));
             }
 
             @Override
             public void heartbeats(List<Agent> agents) {
                 dispatcher.postLazily(
-                        matcher -> agents.forEach(agent -> matcher.agents().heard(agent, clock.instant())));
+                        matcher -> agents.forEach(agent -> matcher.agents().updateState(agent, clock.instant())));
             }
 
             @Override
-            public void gone(Set<String> agentIds) {
-                dispatcher.post(matcher -> agentIds.forEach(matcher.agents()::gone));
+            public void agentsRemoved(Set<String> agentIds) {
+                dispatcher.post(matcher -> agentIds.forEach(matcher.agents()::remove));
             }
 
             @Override
-            public void holds(Map<String, Integer> counts) {
-                dispatcher.post(matcher -> counts.forEach(matcher.agents()::holds));
+            public void heldCountsChanged(Map<String, Integer> counts) {
+                dispatcher.post(matcher -> counts.forEach(matcher.agents()::updateHeldCount));
             }
 
             @Override

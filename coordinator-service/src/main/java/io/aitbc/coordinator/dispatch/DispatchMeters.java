@@ -93,7 +93,7 @@ final class DispatchMeters {
         receivedRates.count(priority);
     }
 
-    List<Verdict> judged(List<Verdict> verdicts) {
+    List<Verdict> countRulings(List<Verdict> verdicts) {
         for (Verdict verdict : verdicts) {
             Objects.requireNonNull(rulings.get(verdict.ruling())).increment();
         }
@@ -113,7 +113,7 @@ final class DispatchMeters {
      * @param seconds since the last call
      */
     Map<Priority, Double> receivedPerSecond(double seconds) {
-        return receivedRates.roll(seconds);
+        return receivedRates.closeInterval(seconds);
     }
 
     /**
@@ -122,6 +122,6 @@ final class DispatchMeters {
      * @param seconds since the last call
      */
     Map<Priority, Double> assignedPerSecond(double seconds) {
-        return assignedRates.roll(seconds);
+        return assignedRates.closeInterval(seconds);
     }
 }

@@ -256,7 +256,7 @@ public final class Dispatcher implements BackgroundService {
 
     private void tick(Instant now) {
         intake.tick(now);
-        lane.matcher().agents().timePassed(now);
+        lane.matcher().agents().reevaluateDue(now);
         long nowNanos = System.nanoTime();
         double seconds = Math.max(0.001, (nowNanos - lastTickNanos) / 1e9);
         lastTickNanos = nowNanos;

@@ -40,7 +40,7 @@ final class Lane {
     private final Unrecorded unrecorded;
     private final Assigner assigner;
     private final RemoteDemand remoteDemand = new RemoteDemand();
-    private final Answers answers = new Answers();
+    private final PendingRequests pendingRequests = new PendingRequests();
     private final Backoff backoff = new Backoff(log);
     private final LaneClock clock = new LaneClock();
     private final Set<Priority> pausedQueues = EnumSet.noneOf(Priority.class);
@@ -67,7 +67,7 @@ final class Lane {
         this.clears = new Clears(partitions, effects);
         this.deferrals = new Deferrals(partitions, matcher.backlog(), effects);
         this.unrecorded = new Unrecorded(matcher.backlog(), batch);
-        this.assigner = new Assigner(matcher, partitions, unrecorded, effects, answers, backoff, clock, batch);
+        this.assigner = new Assigner(matcher, partitions, unrecorded, effects, pendingRequests, backoff, clock, batch);
     }
 
     Matcher matcher() {
@@ -105,7 +105,7 @@ final class Lane {
     /** Gives up all partitions and ignores pending answers. */
     void lostAll() {
         lost(partitions.ids());
-        answers.forget();
+        pendingRequests.forget();
         assigner.forgetPending();
         recording = false;
     }
@@ -159,7 +159,7 @@ final class Lane {
      *     recovers it
      */
     boolean round(Instant now) {
-        answers.throwError();
+        pendingRequests.throwError();
         boolean more = false;
         advanceClock(now);
         assigner.flushWarnings();
@@ -178,7 +178,7 @@ final class Lane {
             deferrals.take(pausedQueues, now).forEach(this::defer);
         }
         clears.report();
-        answers.throwError();
+        pendingRequests.throwError();
         return more;
     }
 
@@ -211,7 +211,7 @@ final class Lane {
 
     /** Whether answers are pending. */
     boolean hasPendingWork() {
-        return answers.isAnyPending();
+        return pendingRequests.isAnyPending();
     }
 
     // Commands of operators and clients
@@ -284,7 +284,7 @@ final class Lane {
     private void defer(WaitingTask task) {
         OwnedPartition partition = Objects.requireNonNull(partitions.of(task));
         partition.deferralStarted();
-        answers.handle(effects.defer(task), (done, failure) -> {
+        pendingRequests.handle(effects.defer(task), (done, failure) -> {
             partition.deferralEnded(failure == null);
             if (partition != partitions.of(task)) {
                 // The partition was lost meanwhile, and perhaps regained: the task is then read again, and a clear must
@@ -311,7 +311,7 @@ final class Lane {
 
     private void recordQueued(List<WaitingTask> tasks) {
         recording = true;
-        answers.handle(effects.recordQueued(tasks), (ended, failure) -> {
+        pendingRequests.handle(effects.recordQueued(tasks), (ended, failure) -> {
             recording = false;
             if (failure != null) {
                 backoff.onFailure(failure, clock.now());

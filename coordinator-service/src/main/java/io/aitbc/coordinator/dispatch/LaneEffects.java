@@ -64,7 +64,7 @@ final class LaneEffects implements SideEffects {
 
     @Override
     public CompletableFuture<List<Verdict>> reserve(List<Placement> placements, Instant now) {
-        return mailbox.relay(reservations.reserve(placements, now).thenApply(meters::judged));
+        return mailbox.relay(reservations.reserve(placements, now).thenApply(meters::countRulings));
     }
 
     @Override

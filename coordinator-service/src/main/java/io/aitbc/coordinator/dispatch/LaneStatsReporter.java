@@ -25,7 +25,7 @@ public final class LaneStatsReporter implements BackgroundService {
     private final Dispatcher dispatcher;
     private final Redis redis;
     private final Clock clock;
-    private final PeriodicJob publisher = new PeriodicJob("figures", INTERVAL, this::publish, this::withdraw);
+    private final PeriodicJob publisher = new PeriodicJob("lane-stats", INTERVAL, this::publish, this::withdraw);
 
     LaneStatsReporter(String coordinatorId, Dispatcher dispatcher, Redis redis, Clock clock) {
         this.coordinatorId = coordinatorId;

@@ -50,7 +50,7 @@ final class OwnedPartition {
     /** Below this offset, the previous owner may have assigned tasks. */
     private final long inheritedBelow;
     /** Deferred tasks that are not done: offset → original offset. */
-    private final Map<Long, Long> again = new HashMap<>();
+    private final Map<Long, Long> deferredOrigins = new HashMap<>();
     /** Sizes of the held tasks, by offset. */
     private final Map<Long, Integer> sizes = new HashMap<>();
     /** Oldest first. */
@@ -93,12 +93,12 @@ final class OwnedPartition {
         return ledger.received(offset);
     }
 
-    /** Adds a task that waits from now on, or again. */
+    /** Adds a task that waits from now on, or deferredOrigins. */
     void addWaiting(WaitingTask task) {
         if (sizes.put(task.position().offset(), task.bytes()) == null) {
             bytes += task.bytes();
         }
-        if (task.wasDeferred() && again.put(task.position().offset(), task.origin()) == null) {
+        if (task.wasDeferred() && deferredOrigins.put(task.position().offset(), task.origin()) == null) {
             deferredAhead = Math.max(0, deferredAhead - 1);
         }
     }
@@ -109,7 +109,7 @@ final class OwnedPartition {
 
     void finished(long offset) {
         ledger.finished(offset);
-        again.remove(offset);
+        deferredOrigins.remove(offset);
         Integer size = sizes.remove(offset);
         bytes -= size == null ? 0 : size;
     }
@@ -257,7 +257,7 @@ final class OwnedPartition {
             boolean done = clearing.readUntil != null
                     && ledger.next() >= clearing.readUntil
                     && ledger.lowestUnfinished() >= clearing.end
-                    && again.values().stream().noneMatch(origin -> origin < clearing.end);
+                    && deferredOrigins.values().stream().noneMatch(origin -> origin < clearing.end);
             if (done) {
                 finished.add(clearing.command);
             }

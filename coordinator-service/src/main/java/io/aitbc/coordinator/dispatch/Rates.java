@@ -19,7 +19,7 @@ final class Rates {
     }
 
     /** Closes an interval and returns the rates. */
-    Map<Priority, Double> roll(double seconds) {
+    Map<Priority, Double> closeInterval(double seconds) {
         double weight = 1 - Math.exp(-seconds / TIME_CONSTANT_SECONDS);
         for (Priority priority : Priority.values()) {
             double current = counted[priority.ordinal()] / seconds;

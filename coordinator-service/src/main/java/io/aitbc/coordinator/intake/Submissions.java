@@ -10,7 +10,7 @@ import io.aitbc.coordinator.queue.TaskQueue;
 import io.aitbc.coordinator.queue.TaskRecords;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.taskstate.TaskStates;
-import io.aitbc.coordinator.trace.Step;
+import io.aitbc.coordinator.trace.TaskSpan;
 import io.aitbc.coordinator.trace.Traces;
 import io.lettuce.core.RedisException;
 import io.opentelemetry.api.trace.SpanKind;
@@ -127,7 +127,7 @@ public final class Submissions {
             inOrder.add(fresh.id());
             pending.putIfAbsent(fresh.id(), fresh);
         }
-        Map<String, Outcome> outcomes = settle(pending, trace, until);
+        Map<String, Outcome> outcomes = resolve(pending, trace, until);
         List<Outcome> answers = new ArrayList<>(tasks.size());
         Set<String> answered = new HashSet<>();
         for (String id : inOrder) {
@@ -145,7 +145,7 @@ public final class Submissions {
     }
 
     /** Repeats rounds until no task is left that another caller is submitting. */
-    private Map<String, Outcome> settle(Map<String, NewTask> pending, @Nullable String trace, long until)
+    private Map<String, Outcome> resolve(Map<String, NewTask> pending, @Nullable String trace, long until)
             throws InterruptedException {
         Map<String, Outcome> outcomes = new HashMap<>();
         String holder = TaskIds.next();
@@ -244,9 +244,9 @@ public final class Submissions {
             return CompletableFuture.failedFuture(
                     new RecordTooLargeException("its record would have " + bytes.length + " bytes"));
         }
-        Step step = traces.begin("submit", SpanKind.PRODUCER, task.id(), trace);
-        return queue.append(task.id(), bytes, priority, step.trace())
-                .whenComplete((done, failure) -> step.end(failure));
+        TaskSpan span = traces.begin("submit", SpanKind.PRODUCER, task.id(), trace);
+        return queue.append(task.id(), bytes, priority, span.trace())
+                .whenComplete((done, failure) -> span.end(failure));
     }
 
     private static Map<String, NotAcceptedException> awaitAll(Map<String, CompletableFuture<Void>> sent, long until)

@@ -125,7 +125,7 @@ public final class ConsumerLoop implements AutoCloseable {
     private void readOnce(Consumer<byte[], byte[]> consumer, Uuid topicId) throws InterruptedException {
         ConsumerRecords<byte[], byte[]> records = ConsumerRecords.empty();
         try {
-            position(consumer, topicId);
+            restorePositions(consumer, topicId);
             records = consumer.poll(POLL);
             handler.handle(records);
             // Also without records: the position moves past aborted records and transaction markers too.
@@ -154,7 +154,7 @@ public final class ConsumerLoop implements AutoCloseable {
         backoff = backoff.multipliedBy(2).compareTo(MAX_BACKOFF) > 0 ? MAX_BACKOFF : backoff.multipliedBy(2);
     }
 
-    private void position(Consumer<byte[], byte[]> consumer, Uuid topicId) {
+    private void restorePositions(Consumer<byte[], byte[]> consumer, Uuid topicId) {
         if (gained.isEmpty()) {
             return;
         }

@@ -66,17 +66,17 @@ public final class RangeReader implements AutoCloseable {
         Map<TopicPartition, Range> readable = new HashMap<>();
         Map<TopicPartition, Range> heldBack = new HashMap<>();
         ranges.forEach((partition, range) -> {
-            long border = Math.max(range.start(), Math.min(range.stable(), range.end()));
-            if (range.start() < border) {
-                readable.put(partition, new Range(range.start(), border, border));
+            long stableEnd = Math.max(range.start(), Math.min(range.stable(), range.end()));
+            if (range.start() < stableEnd) {
+                readable.put(partition, new Range(range.start(), stableEnd, stableEnd));
             }
-            if (border < range.end()) {
-                heldBack.put(partition, new Range(border, border, range.end()));
+            if (stableEnd < range.end()) {
+                heldBack.put(partition, new Range(stableEnd, stableEnd, range.end()));
             }
         });
         if (!readable.isEmpty()) {
-            Set<TopicPartition> enough = read(committed(), readable, until, visitor);
-            heldBack.keySet().removeAll(enough);
+            Set<TopicPartition> stopped = read(committed(), readable, until, visitor);
+            heldBack.keySet().removeAll(stopped);
         }
         if (!heldBack.isEmpty()) {
             read(all(), heldBack, until, visitor);
@@ -89,30 +89,30 @@ public final class RangeReader implements AutoCloseable {
             Map<TopicPartition, Range> ranges,
             long until,
             BiPredicate<TopicPartition, ConsumerRecord<byte[], byte[]>> visitor) {
-        Set<TopicPartition> left = new HashSet<>(ranges.keySet());
-        Set<TopicPartition> enough = new HashSet<>();
-        consumer.assign(left);
+        Set<TopicPartition> remaining = new HashSet<>(ranges.keySet());
+        Set<TopicPartition> stopped = new HashSet<>();
+        consumer.assign(remaining);
         // Partitions read earlier are still paused: assigning the same set does not change that.
-        consumer.resume(left);
+        consumer.resume(remaining);
         ranges.forEach((partition, range) -> consumer.seek(partition, range.start()));
-        while (!left.isEmpty() && System.nanoTime() - until < 0) {
+        while (!remaining.isEmpty() && System.nanoTime() - until < 0) {
             for (ConsumerRecord<byte[], byte[]> record : consumer.poll(POLL)) {
                 TopicPartition partition = new TopicPartition(record.topic(), record.partition());
-                if (left.contains(partition)
+                if (remaining.contains(partition)
                         && record.offset()
                                 < Objects.requireNonNull(ranges.get(partition)).end()
                         && !visitor.test(partition, record)) {
-                    left.remove(partition);
-                    enough.add(partition);
+                    remaining.remove(partition);
+                    stopped.add(partition);
                 }
             }
-            left.removeIf(partition -> consumer.position(partition)
+            remaining.removeIf(partition -> consumer.position(partition)
                     >= Objects.requireNonNull(ranges.get(partition)).end());
             consumer.pause(consumer.assignment().stream()
-                    .filter(partition -> !left.contains(partition))
+                    .filter(partition -> !remaining.contains(partition))
                     .toList());
         }
-        return enough;
+        return stopped;
     }
 
     @Override

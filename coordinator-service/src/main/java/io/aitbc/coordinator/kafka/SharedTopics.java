@@ -45,7 +45,7 @@ public final class SharedTopics implements BackgroundService {
     private final Admin admin;
     private final TopicCatalog catalog;
     private final Set<String> names;
-    private final PeriodicJob poller = new PeriodicJob("topics", INTERVAL, this::poll, () -> {});
+    private final PeriodicJob poller = new PeriodicJob("topics", INTERVAL, this::poll);
     /** Topics that existed at the last poll. */
     private volatile Map<String, Uuid> ids = Map.of();
 

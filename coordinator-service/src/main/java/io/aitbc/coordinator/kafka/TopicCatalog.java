@@ -42,7 +42,7 @@ public final class TopicCatalog {
     private final Topics topics;
     private final TopicSettings settings;
     /** Agents whose topics are to be created, or are being created, with a future for their callers. */
-    private final Map<String, CompletableFuture<Void>> wanted = new ConcurrentHashMap<>();
+    private final Map<String, CompletableFuture<Void>> pendingTopics = new ConcurrentHashMap<>();
 
     private final ReentrantLock creating = new ReentrantLock();
 
@@ -97,15 +97,15 @@ public final class TopicCatalog {
      * @throws InvalidTopicException if Kafka rejects a name, such as one that differs from another only in "." and "_"
      */
     public void createAgentTopics(Collection<String> agentIds) throws InterruptedException {
-        Map<String, CompletableFuture<Void>> mine = new HashMap<>();
+        Map<String, CompletableFuture<Void>> requested = new HashMap<>();
         for (String id : agentIds) {
-            mine.put(id, wanted.computeIfAbsent(id, wantedFirst -> new CompletableFuture<>()));
+            requested.put(id, pendingTopics.computeIfAbsent(id, absent -> new CompletableFuture<>()));
         }
-        CompletableFuture<Void> all = CompletableFuture.allOf(mine.values().toArray(CompletableFuture[]::new));
+        CompletableFuture<Void> all = CompletableFuture.allOf(requested.values().toArray(CompletableFuture[]::new));
         creating.lockInterruptibly();
         try {
             if (!all.isDone()) {
-                createWanted();
+                createPending();
             }
         } finally {
             creating.unlock();
@@ -117,8 +117,8 @@ public final class TopicCatalog {
         }
     }
 
-    private void createWanted() throws InterruptedException {
-        Map<String, CompletableFuture<Void>> now = Map.copyOf(wanted);
+    private void createPending() throws InterruptedException {
+        Map<String, CompletableFuture<Void>> now = Map.copyOf(pendingTopics);
         Map<String, KafkaFuture<Void>> created = admin.createTopics(
                         now.keySet().stream().map(this::agentTopic).toList())
                 .values();
@@ -131,7 +131,7 @@ public final class TopicCatalog {
             } finally {
                 // Other callers waiting for this topic must see the interrupt too.
                 one.getValue().completeExceptionally(new KafkaException("interrupted while topics were created"));
-                wanted.remove(one.getKey());
+                pendingTopics.remove(one.getKey());
             }
         }
     }

@@ -54,10 +54,10 @@ final class LiveTopics implements SmartLifecycle {
         this.tasks = tasks;
         this.clock = clock;
         this.pollers = List.of(
-                new PeriodicJob("live-cluster", CLUSTER_INTERVAL, this::pollCluster, () -> {}),
-                new PeriodicJob("live-agents", AGENTS_INTERVAL, this::pollAgents, () -> {}),
-                new PeriodicJob("live-tasks", TASKS_INTERVAL, this::pollTasks, () -> {}),
-                new PeriodicJob("live-signs", KEEPALIVE_INTERVAL, this::sendKeepalive, () -> {}));
+                new PeriodicJob("live-cluster", CLUSTER_INTERVAL, this::pollCluster),
+                new PeriodicJob("live-agents", AGENTS_INTERVAL, this::pollAgents),
+                new PeriodicJob("live-tasks", TASKS_INTERVAL, this::pollTasks),
+                new PeriodicJob("live-keepalive", KEEPALIVE_INTERVAL, this::sendKeepalive));
     }
 
     @Override
@@ -142,10 +142,10 @@ final class LiveTopics implements SmartLifecycle {
     }
 
     private void removeUnsubscribedTasks() {
-        taskChannels.values().retainAll(wanted());
+        taskChannels.values().retainAll(subscribedChannels());
     }
 
-    private Set<Channel> wanted() {
+    private Set<Channel> subscribedChannels() {
         return subscribers.stream()
                 .flatMap(subscriber -> subscriber.subscriptions().stream())
                 .collect(Collectors.toSet());
@@ -153,7 +153,7 @@ final class LiveTopics implements SmartLifecycle {
 
     private void pollCluster() throws Exception {
         List<Channel> all = List.of(queues, stats, history);
-        boolean watched = all.stream().anyMatch(wanted()::contains);
+        boolean watched = all.stream().anyMatch(subscribedChannels()::contains);
         if (!cluster.isStarted()) {
             all.forEach(
                     channel -> channel.unavailable("this coordinator is waiting for Kafka and Redis", clock.instant()));
@@ -173,7 +173,7 @@ final class LiveTopics implements SmartLifecycle {
     }
 
     private void pollAgents() throws Exception {
-        if (wanted().contains(agentList)) {
+        if (subscribedChannels().contains(agentList)) {
             poll(List.of(agentList), () -> agents.refresh(agentList));
         } else {
             agents.forget();

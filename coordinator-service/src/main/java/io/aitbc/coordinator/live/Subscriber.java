@@ -13,7 +13,7 @@ import org.jspecify.annotations.Nullable;
  * conflated to the latest. Thread-safe.
  */
 final class Subscriber {
-    private final Function<String, CompletableFuture<Void>> outlet;
+    private final Function<String, CompletableFuture<Void>> sender;
     private final Runnable end;
     /** The revision number received per channel, least recently served first. */
     private final Map<Channel, Long> delivered = new LinkedHashMap<>();
@@ -23,11 +23,11 @@ final class Subscriber {
     private boolean closed;
 
     /**
-     * @param outlet sends a message; its future completes when the next may be sent
+     * @param sender sends a message; its future completes when the next may be sent
      * @param end closes the connection
      */
-    Subscriber(Function<String, CompletableFuture<Void>> outlet, Runnable end) {
-        this.outlet = outlet;
+    Subscriber(Function<String, CompletableFuture<Void>> sender, Runnable end) {
+        this.sender = sender;
         this.end = end;
     }
 
@@ -87,7 +87,7 @@ final class Subscriber {
 
     private CompletableFuture<Void> send(String message) {
         try {
-            return outlet.apply(message);
+            return sender.apply(message);
         } catch (RuntimeException e) {
             return CompletableFuture.failedFuture(e);
         }

@@ -24,7 +24,7 @@ final class AgedShare {
     }
 
     /** Counts one contended choice; returns whether it goes to the aged task. */
-    boolean countIsForAged() {
+    boolean nextGoesToAged() {
         boolean forAged = counted <= next && next < counted + step;
         counted += step;
         if (counted >= WHOLE) {

@@ -76,7 +76,7 @@ public final class Agents {
     }
 
     /** Adds an agent, or updates a changed one. */
-    public void changed(Agent agent, Instant now) {
+    public void addOrUpdate(Agent agent, Instant now) {
         Member member = members.get(agent.id());
         if (member == null) {
             member = new Member(new Candidate(agent));
@@ -85,25 +85,25 @@ public final class Agents {
         } else {
             Agent before = member.candidate.agent();
             member.candidate.update(agent);
-            kindMayHaveChanged(member, before);
+            rejoinPoolsIfRegistrationChanged(member, before);
         }
         evaluate(member, now);
     }
 
     /** Updates an agent after a heartbeat, except its count of assignments; adds it if unknown. */
-    public void heard(Agent agent, Instant now) {
+    public void updateState(Agent agent, Instant now) {
         Member member = members.get(agent.id());
         if (member == null) {
-            changed(agent, now);
+            addOrUpdate(agent, now);
         } else {
             Agent before = member.candidate.agent();
             member.candidate.updateState(agent);
-            kindMayHaveChanged(member, before);
+            rejoinPoolsIfRegistrationChanged(member, before);
             evaluate(member, now);
         }
     }
 
-    public void gone(String agentId) {
+    public void remove(String agentId) {
         Member member = members.remove(agentId);
         if (member != null) {
             pools.leave(member);
@@ -111,16 +111,16 @@ public final class Agents {
     }
 
     /** Applies a new count of the assignments an agent holds. */
-    public void holds(String agentId, int count) {
+    public void updateHeldCount(String agentId, int count) {
         Member member = members.get(agentId);
         if (member != null) {
-            member.candidate.counted(count);
+            member.candidate.updateHeldCount(count);
             member.reorder();
         }
     }
 
     /** Re-evaluates the agents whose health may have changed with time alone. */
-    public void timePassed(Instant now) {
+    public void reevaluateDue(Instant now) {
         while (!reevaluations.isEmpty() && !reevaluations.peek().at().isAfter(now)) {
             Reevaluation reevaluation = reevaluations.poll();
             Member member = reevaluation.member();
@@ -145,7 +145,7 @@ public final class Agents {
         }
     }
 
-    private void kindMayHaveChanged(Member member, Agent before) {
+    private void rejoinPoolsIfRegistrationChanged(Member member, Agent before) {
         Registration is = member.candidate.agent().registration();
         if (is != before.registration() && !is.equals(before.registration())) {
             pools.leave(member);

@@ -172,9 +172,9 @@ public final class Backlog {
         }
     }
 
-    void take(TaskGroup.Turn turn) {
-        WaitingTask task = turn.head();
-        turn.group().take(turn);
+    void take(TaskGroup.Head head) {
+        WaitingTask task = head.task();
+        head.group().take(head);
         waiting.remove(task.position());
         if (task.hasExpiry()) {
             byExpiry.remove(task);

@@ -27,9 +27,9 @@ final class LocalWants {
         Stream<Want> aged = backlog.groups().stream()
                 .filter(group -> lacksAgents(group) && !group.pool.members().isEmpty())
                 .flatMap(group -> group.aged(aging, now, paused).stream())
-                .sorted(TaskGroup.Turn.BY_WAITING)
+                .sorted(TaskGroup.Head.BY_WAITING)
                 .limit(limit)
-                .map(turn -> want(turn, now));
+                .map(head -> want(head, now));
         return Stream.concat(mostUrgent(paused, now, limit).stream(), aged)
                 .distinct()
                 .toList();
@@ -43,12 +43,12 @@ final class LocalWants {
         return !group.isEmpty() && (group.pool.open.isEmpty() || group.hasUnplaced);
     }
 
-    private Want want(TaskGroup.Turn turn, Instant now) {
-        boolean isAged = aging.isAged(turn.head(), now);
+    private Want want(TaskGroup.Head head, Instant now) {
+        boolean isAged = aging.isAged(head.task(), now);
         return new Want(
-                turn.group().requirements,
-                turn.level(),
-                isAged ? new Want.Aged(turn.head().waitingSince(), turn.group().most(turn.level())) : null);
+                head.group().requirements,
+                head.level(),
+                isAged ? new Want.Aged(head.task().waitingSince(), head.group().maxTasks(head.level())) : null);
     }
 
     private List<Want> mostUrgent(Set<Priority> paused, Instant now, int limit) {
@@ -74,9 +74,9 @@ final class LocalWants {
             }
         }
         return wanting.stream()
-                .map(group -> group.turn(paused))
+                .map(group -> group.nextHead(paused))
                 .filter(Objects::nonNull)
-                .map(turn -> want(turn, now))
+                .map(head -> want(head, now))
                 .sorted(Comparator.comparingInt(Want::level))
                 .limit(limit)
                 .toList();

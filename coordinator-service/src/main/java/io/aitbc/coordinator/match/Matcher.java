@@ -82,31 +82,31 @@ public final class Matcher {
         slotOffers.clear();
         backlog.admitDue(now);
         reclaimSlots();
-        PriorityQueue<TaskGroup.Turn> turns = new PriorityQueue<>();
+        PriorityQueue<TaskGroup.Head> heads = new PriorityQueue<>();
         for (TaskGroup group : backlog.groups()) {
-            addTurn(group, turns);
+            addHead(group, heads);
             recordAged(group);
         }
         List<Placement> placements = new ArrayList<>();
         useOffers(placements, limit);
-        while (placements.size() < limit && !turns.isEmpty()) {
-            TaskGroup.Turn turn = turns.poll();
-            if (!turn.isCurrent()) {
+        while (placements.size() < limit && !heads.isEmpty()) {
+            TaskGroup.Head head = heads.poll();
+            if (!head.isCurrent()) {
                 // Its head was already placed as an aged task.
-                addTurn(turn.group(), turns);
+                addHead(head.group(), heads);
                 continue;
             }
-            Candidate chosen = choose(turn);
-            turn.group().hasUnplaced = chosen == null;
+            Candidate chosen = choose(head);
+            head.group().hasUnplaced = chosen == null;
             if (chosen == null) {
                 continue;
             }
             Member member = agents.of(chosen);
-            if (goesToAged(turn, member, placements)) {
-                turns.add(turn);
+            if (giveToAged(head, member, placements)) {
+                heads.add(head);
             } else {
-                place(turn, member, placements);
-                addTurn(turn.group(), turns);
+                place(head, member, placements);
+                addHead(head.group(), heads);
             }
         }
         withAged.forEach(Pool::forgetAged);
@@ -114,28 +114,28 @@ public final class Matcher {
         return placements;
     }
 
-    private void addTurn(TaskGroup group, PriorityQueue<TaskGroup.Turn> turns) {
+    private void addHead(TaskGroup group, PriorityQueue<TaskGroup.Head> heads) {
         boolean isReady = group.isReady(now);
-        TaskGroup.Turn turn = isReady ? group.turn(paused) : null;
-        if (turn != null) {
-            turns.add(turn);
+        TaskGroup.Head head = isReady ? group.nextHead(paused) : null;
+        if (head != null) {
+            heads.add(head);
         }
         group.hasUnplaced = !isReady && !group.isEmpty();
     }
 
-    private void place(TaskGroup.Turn turn, Member member, List<Placement> placements) {
-        backlog.take(turn);
-        turn.group().pool.open.chosen(member.candidate);
+    private void place(TaskGroup.Head head, Member member, List<Placement> placements) {
+        backlog.take(head);
+        head.group().pool.open.chosen(member.candidate);
         member.candidate.placed();
         member.reorder();
-        placements.add(new Placement(turn.head(), member.candidate.id()));
+        placements.add(new Placement(head.task(), member.candidate.id()));
     }
 
     /** If aged tasks compete for the chosen agent and this choice is theirs, gives it to the one that has waited longest. */
-    private boolean goesToAged(TaskGroup.Turn turn, Member member, List<Placement> placements) {
-        TaskGroup.Turn here = withAged.isEmpty() ? null : longestAged(turn.level(), member);
-        RemoteWants.Aged elsewhere = remoteWants.longestAged(turn.level(), member);
-        if (here == null && elsewhere == null || !turn.group().pool.agedShare.countIsForAged()) {
+    private boolean giveToAged(TaskGroup.Head head, Member member, List<Placement> placements) {
+        TaskGroup.Head here = withAged.isEmpty() ? null : longestAged(head.level(), member);
+        RemoteWants.Aged elsewhere = remoteWants.longestAged(head.level(), member);
+        if (here == null && elsewhere == null || !head.group().pool.agedShare.nextGoesToAged()) {
             return false;
         }
         if (here != null
@@ -147,13 +147,13 @@ public final class Matcher {
         return true;
     }
 
-    private TaskGroup.@Nullable Turn longestAged(int level, Member member) {
-        TaskGroup.Turn longest = null;
+    private TaskGroup.@Nullable Head longestAged(int level, Member member) {
+        TaskGroup.Head longest = null;
         for (Pool pool : member.pools) {
-            TaskGroup.Turn turn =
-                    pool.isOpenTo(member) ? pool.longestAged(level, member, task -> aging.isAged(task, now)) : null;
-            if (turn != null && (longest == null || TaskGroup.Turn.BY_WAITING.compare(turn, longest) < 0)) {
-                longest = turn;
+            TaskGroup.Head head =
+                    pool.canTake(member) ? pool.longestAged(level, member, task -> aging.isAged(task, now)) : null;
+            if (head != null && (longest == null || TaskGroup.Head.BY_WAITING.compare(head, longest) < 0)) {
+                longest = head;
             }
         }
         return longest;
@@ -163,7 +163,7 @@ public final class Matcher {
         if (group.pool.open.isEmpty() || group.isEmpty()) {
             return;
         }
-        List<TaskGroup.Turn> aged = group.aged(aging, now, paused);
+        List<TaskGroup.Head> aged = group.aged(aging, now, paused);
         if (!aged.isEmpty()) {
             aged.forEach(group.pool::recordAged);
             withAged.add(group.pool);
@@ -213,7 +213,7 @@ public final class Matcher {
                 // The notice of the free slot may arrive after the offer.
                 return false;
             }
-            TaskGroup.Turn aged = longestAged(-1, member);
+            TaskGroup.Head aged = longestAged(-1, member);
             if (aged != null) {
                 place(aged, member, placements);
             }
@@ -222,9 +222,9 @@ public final class Matcher {
     }
 
     /** The strategy's next agent, except those that must be left to others. */
-    private @Nullable Candidate choose(TaskGroup.Turn turn) {
-        Selection open = turn.group().pool.open;
-        Task task = turn.head().task();
+    private @Nullable Candidate choose(TaskGroup.Head head) {
+        Selection open = head.group().pool.open;
+        Task task = head.task().task();
         List<Candidate> passedOver = new ArrayList<>(0);
         Candidate rejecter = null;
         Candidate chosen = open.next(task);
@@ -232,7 +232,7 @@ public final class Matcher {
             // Avoid the agent that rejected the task, if there is another.
             if (chosen.id().equals(task.rejectedBy())) {
                 rejecter = chosen;
-            } else if (!remoteWants.isWantedMore(agents.of(chosen), turn.level())) {
+            } else if (!remoteWants.isWantedByMoreUrgent(agents.of(chosen), head.level())) {
                 break;
             }
             passedOver.add(chosen);
@@ -240,7 +240,9 @@ public final class Matcher {
             chosen = open.next(task);
         }
         passedOver.forEach(open::put);
-        return chosen == null && rejecter != null && !remoteWants.isWantedMore(agents.of(rejecter), turn.level())
+        return chosen == null
+                        && rejecter != null
+                        && !remoteWants.isWantedByMoreUrgent(agents.of(rejecter), head.level())
                 ? rejecter
                 : chosen;
     }
@@ -274,7 +276,7 @@ public final class Matcher {
         if (member != null) {
             int before = member.candidate.held();
             int leftBefore = member.candidate.yieldedSlots();
-            member.candidate.answered(held);
+            member.candidate.placementAnswered(held);
             // Usually the count matches the expectation, and the order stays.
             if (member.candidate.held() != before || member.candidate.yieldedSlots() != leftBefore) {
                 member.reorder();
@@ -283,10 +285,10 @@ public final class Matcher {
     }
 
     /** Discards a placement that could not be sent to the registry. */
-    public void unanswered(Placement placement) {
+    public void withdraw(Placement placement) {
         Member member = agents.get(placement.agentId());
         if (member != null) {
-            member.candidate.answered();
+            member.candidate.placementAnswered();
             member.reorder();
         }
     }

@@ -47,7 +47,7 @@ final class Member {
     /** Takes its place among the open agents of its pools, after a change. */
     void reorder() {
         for (Pool pool : pools) {
-            pool.place(this);
+            pool.updatePosition(this);
         }
     }
 }

@@ -28,8 +28,8 @@ final class Pool {
 
     private final Set<Member> members = new LinkedHashSet<>();
     /** By level: the aged heads of its groups' queues as of the start of the round, including those placed since. */
-    private final List<PriorityQueue<TaskGroup.Turn>> aged = Stream.generate(
-                    () -> new PriorityQueue<>(TaskGroup.Turn.BY_WAITING))
+    private final List<PriorityQueue<TaskGroup.Head>> aged = Stream.generate(
+                    () -> new PriorityQueue<>(TaskGroup.Head.BY_WAITING))
             .limit(Priority.values().length)
             .toList();
 
@@ -76,8 +76,8 @@ final class Pool {
         aged.forEach(PriorityQueue::clear);
     }
 
-    void recordAged(TaskGroup.Turn turn) {
-        aged.get(turn.level()).add(turn);
+    void recordAged(TaskGroup.Head head) {
+        aged.get(head.level()).add(head);
     }
 
     /**
@@ -85,44 +85,44 @@ final class Pool {
      *
      * @param isAged applied to tasks that move to the head of their queue
      */
-    TaskGroup.@Nullable Turn longestAged(int level, Member forAgent, Predicate<WaitingTask> isAged) {
-        TaskGroup.Turn longest = null;
+    TaskGroup.@Nullable Head longestAged(int level, Member forAgent, Predicate<WaitingTask> isAged) {
+        TaskGroup.Head longest = null;
         for (int lower = level + 1; lower < aged.size(); lower++) {
-            TaskGroup.Turn first = firstAged(aged.get(lower), isAged);
+            TaskGroup.Head first = firstAged(aged.get(lower), isAged);
             if (first != null
                     && !wasRejected(first, forAgent)
-                    && (longest == null || TaskGroup.Turn.BY_WAITING.compare(first, longest) < 0)) {
+                    && (longest == null || TaskGroup.Head.BY_WAITING.compare(first, longest) < 0)) {
                 longest = first;
             }
         }
         return longest;
     }
 
-    private static TaskGroup.@Nullable Turn firstAged(
-            PriorityQueue<TaskGroup.Turn> turns, Predicate<WaitingTask> isAged) {
-        while (!turns.isEmpty() && !turns.peek().isCurrent()) {
-            TaskGroup.Turn gone = turns.poll();
-            WaitingTask head = gone.group().head(gone.head().position().priority());
+    private static TaskGroup.@Nullable Head firstAged(
+            PriorityQueue<TaskGroup.Head> heads, Predicate<WaitingTask> isAged) {
+        while (!heads.isEmpty() && !heads.peek().isCurrent()) {
+            TaskGroup.Head gone = heads.poll();
+            WaitingTask head = gone.group().head(gone.task().position().priority());
             if (head != null && isAged.test(head)) {
-                turns.add(new TaskGroup.Turn(gone.group(), head));
+                heads.add(new TaskGroup.Head(gone.group(), head));
             }
         }
-        return turns.peek();
+        return heads.peek();
     }
 
     /** Whether the agent rejected the task and there is another one to give it to. */
-    private boolean wasRejected(TaskGroup.Turn turn, Member by) {
-        return members.size() > 1 && by.candidate.id().equals(turn.head().task().rejectedBy());
+    private boolean wasRejected(TaskGroup.Head head, Member by) {
+        return members.size() > 1 && by.candidate.id().equals(head.task().task().rejectedBy());
     }
 
     /** Whether an agent of this pool can take a task now. */
-    boolean isOpenTo(Member member) {
+    boolean canTake(Member member) {
         return member.candidate.hasRoom() && member.score >= minHealth;
     }
 
     /** Updates an agent's position after a change: adds, moves or removes it. */
-    void place(Member member) {
-        if (isOpenTo(member)) {
+    void updatePosition(Member member) {
+        if (canTake(member)) {
             open.put(member.candidate);
         } else {
             open.remove(member.candidate);

@@ -55,7 +55,7 @@ final class RemoteWants {
     }
 
     /** Whether an agent must be left to a more urgent task of another lane. */
-    boolean isWantedMore(Member member, int level) {
+    boolean isWantedByMoreUrgent(Member member, int level) {
         for (Want want : all) {
             if (want.level() < level && agents.couldTake(member, want.requirements())) {
                 return true;

@@ -16,7 +16,7 @@ import org.jspecify.annotations.Nullable;
 
 /** Waiting tasks with equal conditions: an agent that can take one of them can take any. */
 final class TaskGroup {
-    private static final Duration BUSY_FOR = Duration.ofSeconds(1);
+    private static final Duration BLOCKED_AFTER = Duration.ofSeconds(1);
 
     private static final Comparator<WaitingTask> BY_TURN = TaskGroup::byTurn;
 
@@ -83,36 +83,36 @@ final class TaskGroup {
             // The clock was set back.
             lastOpenAt = now;
         }
-        return pool.open.isEmpty() && !now.isBefore(lastOpenAt.plus(BUSY_FOR));
+        return pool.open.isEmpty() && !now.isBefore(lastOpenAt.plus(BLOCKED_AFTER));
     }
 
     /** The next task: the longest-waiting one of the highest priority; null if none may be placed. */
     @Nullable
-    Turn turn(Set<Priority> paused) {
+    Head nextHead(Set<Priority> paused) {
         for (PriorityQueue<WaitingTask> queue : queues) {
             WaitingTask head = first(queue);
             if (head != null && !paused.contains(head.position().priority())) {
-                return new Turn(this, head);
+                return new Head(this, head);
             }
         }
         return null;
     }
 
     /** The longest-waiting aged task of each priority that may be placed: at most one per queue, however many wait. */
-    List<Turn> aged(Aging aging, Instant now, Set<Priority> paused) {
-        List<Turn> aged = new ArrayList<>(0);
+    List<Head> aged(Aging aging, Instant now, Set<Priority> paused) {
+        List<Head> aged = new ArrayList<>(0);
         for (PriorityQueue<WaitingTask> queue : queues) {
             WaitingTask head = first(queue);
             if (head != null && !paused.contains(head.position().priority()) && aging.isAged(head, now)) {
-                aged.add(new Turn(this, head));
+                aged.add(new Head(this, head));
             }
         }
         return aged;
     }
 
-    void take(Turn turn) {
-        queues.get(turn.head.position().priority().ordinal()).poll();
-        partitionCounts.remove(turn.head.position());
+    void take(Head head) {
+        queues.get(head.task.position().priority().ordinal()).poll();
+        partitionCounts.remove(head.task.position());
         size--;
     }
 
@@ -161,28 +161,28 @@ final class TaskGroup {
     }
 
     /** An upper bound on the number of its tasks of a priority. */
-    int most(int level) {
+    int maxTasks(int level) {
         return queues.get(level).size();
     }
 
     /** The head of one of a group's queues. */
-    record Turn(TaskGroup group, WaitingTask head) implements Comparable<Turn> {
-        static final Comparator<Turn> BY_WAITING =
-                Comparator.comparing(Turn::head, BY_TURN).thenComparingInt(Turn::level);
+    record Head(TaskGroup group, WaitingTask task) implements Comparable<Head> {
+        static final Comparator<Head> BY_WAITING =
+                Comparator.comparing(Head::task, BY_TURN).thenComparingInt(Head::level);
 
         int level() {
-            return head.level();
+            return task.level();
         }
 
         /** False once the head has been placed or removed. */
         boolean isCurrent() {
-            return group.head(head.position().priority()) == head;
+            return group.head(task.position().priority()) == task;
         }
 
         @Override
-        public int compareTo(Turn other) {
+        public int compareTo(Head other) {
             int byLevel = Integer.compare(level(), other.level());
-            return byLevel != 0 ? byLevel : BY_TURN.compare(head, other.head);
+            return byLevel != 0 ? byLevel : BY_TURN.compare(task, other.task);
         }
     }
 }

@@ -31,7 +31,7 @@ public final class FinishedTaskCleaner implements BackgroundService {
     private final QueueSizes sizes;
     private final Duration retention;
     private final Clock clock;
-    private final PeriodicJob job = new PeriodicJob("done-tasks", INTERVAL, this::deleteOld, () -> {});
+    private final PeriodicJob job = new PeriodicJob("done-tasks", INTERVAL, this::deleteOld);
 
     /** @param retention the minimum time that a task is kept */
     public FinishedTaskCleaner(Admin admin, QueueSizes sizes, Duration retention, Clock clock) {

@@ -45,7 +45,7 @@ final class OpenTransactionMeters {
      * Replaces the series. Existing rows are not registered again: a concurrent scrape would see duplicates and fail. So each row reads its
      * value from the last poll.
      */
-    void measure(Collection<OpenTransactions.Open> open) {
+    void measure(Collection<OpenTransactions.OpenTransaction> open) {
         Map<Cause, Instant> since = new HashMap<>();
         Instant now = clock.instant();
         open.forEach(one -> since.merge(

@@ -57,7 +57,7 @@ public final class OpenTransactions implements BackgroundService {
     private final Duration resultTimeout;
     private final Clock clock;
     private final OpenTransactionMeters meters;
-    private final PeriodicJob poller = new PeriodicJob("open-transactions", INTERVAL, this::poll, () -> {});
+    private final PeriodicJob poller = new PeriodicJob("open-transactions", INTERVAL, this::poll);
     private final ThrottledWarning held = new ThrottledWarning(
             log, "Open transactions block readers of the records after them, observed {} times: {}");
 
@@ -67,7 +67,7 @@ public final class OpenTransactions implements BackgroundService {
             new ThrottledWarning(log, "Failed {} times to abort an open transaction on the results topic: {}");
 
     private Map<TopicPartition, Long> stableBefore = Map.of();
-    private volatile Map<TopicPartition, Open> newest = Map.of();
+    private volatile Map<TopicPartition, OpenTransaction> newest = Map.of();
 
     /**
      * @param topics the monitored topics
@@ -98,7 +98,7 @@ public final class OpenTransactions implements BackgroundService {
      * @param producerId null if the broker does not report it
      * @param transactionalId null if the broker does not report it
      */
-    public record Open(
+    public record OpenTransaction(
             TopicPartition partition,
             long offset,
             long heldBack,
@@ -134,12 +134,12 @@ public final class OpenTransactions implements BackgroundService {
     }
 
     /** Transactions that had been open for a few seconds at the last poll, by partition. */
-    public Map<TopicPartition, Open> newest() {
+    public Map<TopicPartition, OpenTransaction> newest() {
         return newest;
     }
 
     /** Those of one topic, oldest first. */
-    public List<Open> of(String topic) {
+    public List<OpenTransaction> of(String topic) {
         return newest.values().stream()
                 .filter(open -> open.partition().topic().equals(topic))
                 .sorted(Comparator.comparing(open -> open.since() == null ? Instant.EPOCH : open.since()))
@@ -151,26 +151,26 @@ public final class OpenTransactions implements BackgroundService {
         ListOffsetsResult stableOffsets = list(partitions, IsolationLevel.READ_COMMITTED);
         ListOffsetsResult endOffsets = list(partitions, IsolationLevel.READ_UNCOMMITTED);
         Map<TopicPartition, Long> stable = new HashMap<>();
-        Map<TopicPartition, Open> found = new HashMap<>();
+        Map<TopicPartition, OpenTransaction> found = new HashMap<>();
         Set<TopicPartition> unknown = new HashSet<>();
         for (TopicPartition partition : partitions) {
             Long border = offset(stableOffsets, partition);
             Long end = offset(endOffsets, partition);
             if (border != null && end != null && border < end) {
                 stable.put(partition, border);
-                Open before = newest.get(partition);
+                OpenTransaction before = newest.get(partition);
                 if (!border.equals(stableBefore.get(partition))) {
                     continue;
                 }
-                Open now = before != null && before.offset() == border
-                        ? new Open(
+                OpenTransaction now = before != null && before.offset() == border
+                        ? new OpenTransaction(
                                 partition,
                                 border,
                                 end - border,
                                 before.since(),
                                 before.producerId(),
                                 before.transactionalId())
-                        : new Open(partition, border, end - border, null, null, null);
+                        : new OpenTransaction(partition, border, end - border, null, null, null);
                 found.put(partition, now);
                 if (now.since() == null || now.producerId() == null || now.transactionalId() == null) {
                     unknown.add(partition);
@@ -190,12 +190,12 @@ public final class OpenTransactions implements BackgroundService {
     }
 
     /** Aborts overdue transactions: a hidden result keeps a slot of its agent occupied, and that agent need not be the producer. */
-    private void abortOverdue(Collection<Open> open) throws InterruptedException {
+    private void abortOverdue(Collection<OpenTransaction> open) throws InterruptedException {
         if (resultTimeout.isZero()) {
             return;
         }
         Instant limit = clock.instant().minus(resultTimeout);
-        for (Open one : open) {
+        for (OpenTransaction one : open) {
             if (one.partition().topic().equals(results)
                     && one.since() != null
                     && one.since().isBefore(limit)) {
@@ -204,7 +204,7 @@ public final class OpenTransactions implements BackgroundService {
         }
     }
 
-    private boolean abort(Open open) throws InterruptedException {
+    private boolean abort(OpenTransaction open) throws InterruptedException {
         Optional<ProducerState> left = openAt(admin.describeProducers(Set.of(open.partition())), open.partition());
         if (left.isEmpty() || !Objects.equals(left.get().producerId(), open.producerId())) {
             // It has ended since, or the broker does not report it.
@@ -218,10 +218,10 @@ public final class OpenTransactions implements BackgroundService {
         String transactionalId = transactionalIds.get().get(left.get().producerId());
         if (transactionalId != null) {
             // Fences the producer as its successor would, which also aborts the transaction's other partitions.
-            return answer(admin.fenceProducers(Set.of(transactionalId)).all(), fenced -> true, false);
+            return getOrElse(admin.fenceProducers(Set.of(transactionalId)).all(), fenced -> true, false);
         }
         // Unknown to the transaction coordinator: an abort marker must be written to this partition.
-        return answer(
+        return getOrElse(
                 admin.abortTransaction(new AbortTransactionSpec(
                                 open.partition(),
                                 left.get().producerId(),
@@ -232,7 +232,8 @@ public final class OpenTransactions implements BackgroundService {
                 false);
     }
 
-    private void describe(Set<TopicPartition> partitions, Map<TopicPartition, Open> found) throws InterruptedException {
+    private void describe(Set<TopicPartition> partitions, Map<TopicPartition, OpenTransaction> found)
+            throws InterruptedException {
         Map<TopicPartition, Instant> since = firstRecords(
                 partitions.stream()
                         .filter(partition ->
@@ -243,9 +244,9 @@ public final class OpenTransactions implements BackgroundService {
         Map<Long, String> transactionalIds =
                 transactionalIds(Set.copyOf(producers.values())).orElse(Map.of());
         for (TopicPartition partition : partitions) {
-            Open open = Objects.requireNonNull(found.get(partition));
+            OpenTransaction open = Objects.requireNonNull(found.get(partition));
             Long producerId = producers.get(partition);
-            Open described = new Open(
+            OpenTransaction described = new OpenTransaction(
                     partition,
                     open.offset(),
                     open.heldBack(),
@@ -257,7 +258,8 @@ public final class OpenTransactions implements BackgroundService {
         }
     }
 
-    private Map<TopicPartition, Instant> firstRecords(Set<TopicPartition> partitions, Map<TopicPartition, Open> found) {
+    private Map<TopicPartition, Instant> firstRecords(
+            Set<TopicPartition> partitions, Map<TopicPartition, OpenTransaction> found) {
         Map<TopicPartition, Instant> times = new HashMap<>();
         if (partitions.isEmpty()) {
             return times;
@@ -288,7 +290,7 @@ public final class OpenTransactions implements BackgroundService {
     /** The producer whose open transaction is the first one of a partition; empty if there is none, or the broker does not report it. */
     private static Optional<ProducerState> openAt(DescribeProducersResult described, TopicPartition partition)
             throws InterruptedException {
-        return answer(
+        return getOrElse(
                 described.partitionResult(partition),
                 state -> state.activeProducers().stream()
                         .filter(producer ->
@@ -303,7 +305,7 @@ public final class OpenTransactions implements BackgroundService {
         if (producerIds.isEmpty()) {
             return Optional.of(Map.of());
         }
-        return answer(
+        return getOrElse(
                 admin.listTransactions(new ListTransactionsOptions().filterProducerIds(producerIds))
                         .all(),
                 listed -> Optional.of(listed.stream()
@@ -313,12 +315,13 @@ public final class OpenTransactions implements BackgroundService {
     }
 
     /** Maps an answer, or falls back if the request fails, for example if the broker does not support or authorize it. */
-    private static <T, R> R answer(KafkaFuture<T> asked, Function<T, R> says, R otherwise) throws InterruptedException {
+    private static <T, R> R getOrElse(KafkaFuture<T> future, Function<T, R> mapper, R fallback)
+            throws InterruptedException {
         try {
-            return says.apply(asked.get());
+            return mapper.apply(future.get());
         } catch (ExecutionException e) {
             log.atDebug().log("Request to the broker failed: {}", String.valueOf(e.getCause()));
-            return otherwise;
+            return fallback;
         }
     }
 
@@ -326,7 +329,7 @@ public final class OpenTransactions implements BackgroundService {
         Set<TopicPartition> partitions = new HashSet<>();
         for (var described : admin.describeTopics(topics).topicNameValues().values()) {
             // A missing topic blocks nobody.
-            partitions.addAll(answer(
+            partitions.addAll(getOrElse(
                     described,
                     topic -> topic.partitions().stream()
                             .map(partition -> new TopicPartition(topic.name(), partition.partition()))
@@ -345,7 +348,7 @@ public final class OpenTransactions implements BackgroundService {
     private static @Nullable Long offset(ListOffsetsResult listed, TopicPartition partition)
             throws InterruptedException {
         Optional<Long> offset =
-                answer(listed.partitionResult(partition), found -> Optional.of(found.offset()), Optional.empty());
+                getOrElse(listed.partitionResult(partition), found -> Optional.of(found.offset()), Optional.empty());
         return offset.orElse(null);
     }
 }

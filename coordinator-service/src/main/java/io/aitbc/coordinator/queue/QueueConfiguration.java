@@ -16,13 +16,14 @@ import org.springframework.context.annotation.Configuration;
 @Configuration(proxyBeanMethods = false)
 class QueueConfiguration {
     /** Delivery timeout of the producer. Callers wait for it, and then get an error. */
-    private static final Duration GIVE_UP = Duration.ofSeconds(5);
+    private static final Duration DELIVERY_TIMEOUT = Duration.ofSeconds(5);
 
     /** The producer of all topics except assignments. */
     @Bean
     @SuppressWarnings("unchecked")
     Producer<String, byte[]> producer(KafkaClients clients) {
-        return LazyClient.of(Producer.class, () -> clients.producer("tasks", Duration.ZERO, GIVE_UP, Map.of()));
+        return LazyClient.of(
+                Producer.class, () -> clients.producer("tasks", Duration.ZERO, DELIVERY_TIMEOUT, Map.of()));
     }
 
     @Bean

@@ -130,7 +130,7 @@ public final class QueueSizes {
      * How many tasks of a queue were appended before a time and have no agent yet. Retried and deferred tasks count by the time of their
      * last append.
      */
-    public long before(Priority priority, Instant time) throws InterruptedException {
+    public long unfinishedBefore(Priority priority, Instant time) throws InterruptedException {
         List<String> topic = List.of(topics.tasks(priority));
         Map<TopicPartition, Long> firstAfter = offsets(topic, OffsetSpec.forTimestamp(time.toEpochMilli()));
         return extents(topic).entrySet().stream()
@@ -276,7 +276,7 @@ public final class QueueSizes {
         } catch (ExecutionException e) {
             throw new KafkaUnavailableException(e.getCause());
         } catch (TimeoutException e) {
-            throw new KafkaUnavailableException(e);
+            throw new KafkaUnavailableException(new TimeoutException("no answer within " + WAIT_SECONDS + " s"));
         }
     }
 
@@ -286,7 +286,7 @@ public final class QueueSizes {
             super(
                     cause instanceof UnknownTopicOrPartitionException
                             ? "a topic is missing; it is re-created as soon as Kafka permits"
-                            : "Kafka does not answer: " + (cause == null ? "unknown cause" : cause.getMessage()),
+                            : "Kafka request failed: " + (cause == null ? "unknown cause" : cause.getMessage()),
                     cause);
         }
 

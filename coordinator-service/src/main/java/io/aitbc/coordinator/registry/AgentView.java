@@ -42,15 +42,15 @@ public final class AgentView implements BackgroundService {
     /** Called by the view's thread, with batched changes. */
     public interface Listener {
         /** Agents are new, or anything about them may have changed. */
-        void changed(List<Agent> agents);
+        void agentsChanged(List<Agent> agents);
 
         /** Heartbeats of agents arrived; how many assignments they hold is unchanged. */
         void heartbeats(List<Agent> agents);
 
-        void gone(Set<String> agentIds);
+        void agentsRemoved(Set<String> agentIds);
 
         /** New counts of assignments held, except those from this coordinator's own reservations, which it knows already. */
-        void holds(Map<String, Integer> counts);
+        void heldCountsChanged(Map<String, Integer> counts);
 
         /** Tasks were cancelled that may still be waiting. */
         void cancelled(Set<String> taskIds);
@@ -84,9 +84,9 @@ public final class AgentView implements BackgroundService {
     private volatile boolean resubscribed;
     private @Nullable StatefulRedisPubSubConnection<String, String> subscription;
     /** The number of the last notice applied to the view. */
-    private long newest;
+    private long lastAppliedNumber;
     /** The number of notices published, at the last check. */
-    private long published;
+    private long lastPublishedNumber;
 
     private boolean missed = true;
     private boolean failing;
@@ -166,8 +166,8 @@ public final class AgentView implements BackgroundService {
     private void check() {
         subscribe();
         long now = registry.noticesPublished();
-        missed |= newest < published || now < newest || isDue(REFRESH_INTERVAL);
-        published = now;
+        missed |= lastAppliedNumber < lastPublishedNumber || now < lastAppliedNumber || isDue(REFRESH_INTERVAL);
+        lastPublishedNumber = now;
     }
 
     private boolean isDue(Duration since) {
@@ -176,8 +176,8 @@ public final class AgentView implements BackgroundService {
 
     private void refresh() {
         // Read the number first: notices published during the refresh are applied afterwards, possibly twice.
-        newest = registry.noticesPublished();
-        published = newest;
+        lastAppliedNumber = registry.noticesPublished();
+        lastPublishedNumber = lastAppliedNumber;
         List<Agent> active = registry.active();
         Set<String> gone = new HashSet<>(agents.keySet());
         for (Agent agent : active) {
@@ -185,8 +185,8 @@ public final class AgentView implements BackgroundService {
             gone.remove(agent.id());
         }
         agents.keySet().removeAll(gone);
-        listener.changed(active);
-        listener.gone(gone);
+        listener.agentsChanged(active);
+        listener.agentsRemoved(gone);
         missed = false;
         lastRefresh = System.nanoTime();
     }
@@ -246,7 +246,7 @@ public final class AgentView implements BackgroundService {
                 listener.rebuilt();
             }
             if (!held.isEmpty()) {
-                listener.holds(held);
+                listener.heldCountsChanged(held);
             }
             heard.keySet().removeAll(changed);
             if (!heard.isEmpty()) {
@@ -263,12 +263,12 @@ public final class AgentView implements BackgroundService {
             notice.path("unpublished").forEach(id -> unpublished.add(id.asString()));
             if (notice.has("seq")) {
                 long number = notice.get("seq").asLong();
-                if (number <= newest) {
+                if (number <= lastAppliedNumber) {
                     // Published before all agents were read.
                     return;
                 }
-                missed |= number > newest + 1;
-                newest = number;
+                missed |= number > lastAppliedNumber + 1;
+                lastAppliedNumber = number;
             }
             notice.path("changed").forEach(id -> changed.add(id.asString()));
             notice.path("heard").forEachEntry((id, heartbeat) -> update(id, agent -> withHeartbeat(agent, heartbeat)));
@@ -321,7 +321,7 @@ public final class AgentView implements BackgroundService {
             }
         }
         agents.keySet().removeAll(gone);
-        listener.changed(active);
-        listener.gone(gone);
+        listener.agentsChanged(active);
+        listener.agentsRemoved(gone);
     }
 }

@@ -56,7 +56,7 @@ public final class HeartbeatLoop implements BackgroundService {
     /** End offsets at the last check for silent agents, of partitions not yet read that far. */
     private final Map<TopicPartition, Long> unreadEnds = new HashMap<>();
 
-    private final ThrottledWarning refused =
+    private final ThrottledWarning topicNotCreated =
             new ThrottledWarning(log, "{} heartbeats from agents whose topics cannot be created: {}");
     private final ThrottledWarning unknown =
             new ThrottledWarning(log, "{} heartbeats from unregistered agents ignored: {}");
@@ -189,7 +189,7 @@ public final class HeartbeatLoop implements BackgroundService {
                 log.atDebug().log("Kafka does not answer: {}", e.toString());
                 kafkaAvailableSince = null;
             }
-            refused.flush(now);
+            topicNotCreated.flush(now);
             unknown.flush(now);
             contested.flush(now);
         }
@@ -253,16 +253,16 @@ public final class HeartbeatLoop implements BackgroundService {
             throw e;
         } catch (KafkaException e) {
             log.atDebug().addKeyValue("agent_id", one.heartbeat.agentId()).log("Registration failed: {}", e.toString());
-            refused.add(one.heartbeat.agentId());
+            topicNotCreated.add(one.heartbeat.agentId());
         }
     }
 
     private void process(List<ReceivedHeartbeat> heartbeats, Instant now) throws InterruptedException {
-        List<Registry.HeartbeatOutcome> noted = registry.recordHeartbeats(
+        List<Registry.HeartbeatOutcome> outcomes = registry.recordHeartbeats(
                 heartbeats.stream().map(ReceivedHeartbeat::received).toList(), now);
         for (int i = 0; i < heartbeats.size(); i++) {
             String agentId = heartbeats.get(i).heartbeat.agentId();
-            switch (noted.get(i)) {
+            switch (outcomes.get(i)) {
                 case UNKNOWN -> unknown.add(agentId);
                 case CONTESTED -> contested.add(agentId);
                 case KNOWN, LEAVING ->
@@ -293,15 +293,15 @@ public final class HeartbeatLoop implements BackgroundService {
 
         /** Merges with a newer heartbeat, which wins; fields that only the older one had are kept, except its status. */
         ReceivedHeartbeat after(ReceivedHeartbeat newer) {
-            Heartbeat said = newer.heartbeat;
+            Heartbeat latest = newer.heartbeat;
             return new ReceivedHeartbeat(
                     new Heartbeat(
-                            said.agentId(),
-                            said.status(),
-                            said.loadMetrics() == null ? heartbeat.loadMetrics() : said.loadMetrics(),
-                            said.sentAt(),
-                            said.instanceId(),
-                            said.registration() == null ? heartbeat.registration() : said.registration()),
+                            latest.agentId(),
+                            latest.status(),
+                            latest.loadMetrics() == null ? heartbeat.loadMetrics() : latest.loadMetrics(),
+                            latest.sentAt(),
+                            latest.instanceId(),
+                            latest.registration() == null ? heartbeat.registration() : latest.registration()),
                     newer.at,
                     newer.record);
         }

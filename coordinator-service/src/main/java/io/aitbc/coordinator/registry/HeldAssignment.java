@@ -23,30 +23,30 @@ public record HeldAssignment(
     private static final Logger log = LoggerFactory.getLogger(HeldAssignment.class);
 
     /**
-     * Parses a note. A corrupt one counts as overdue, so that recovery examines it.
+     * Parses an entry. A corrupt one counts as overdue, so that recovery examines it.
      *
-     * @param note the assignment's entry in the agent's in-flight hash, as JSON
+     * @param json the assignment's entry in the agent's in-flight hash, as JSON
      */
-    public static HeldAssignment read(String taskId, String note) {
-        record Note(
+    public static HeldAssignment read(String taskId, String json) {
+        record Entry(
                 @JsonProperty("attempt") int attempt,
                 @JsonProperty("assigned_at") @Nullable Instant assignedAt,
                 @JsonProperty("deadline") @Nullable Instant deadline,
                 @JsonProperty("origin") @Nullable String origin) {}
         try {
-            Note read = Json.read(note, Note.class);
+            Entry read = Json.read(json, Entry.class);
             if (read.assignedAt() != null && read.deadline() != null) {
                 return new HeldAssignment(taskId, read.attempt(), read.assignedAt(), read.deadline(), read.origin());
             }
         } catch (Json.MalformedMessageException e) {
             log.atDebug()
                     .addKeyValue("task_id", taskId)
-                    .log("Corrupt note of a held assignment {}: {}", note, e.getMessage());
+                    .log("Corrupt entry of a held assignment {}: {}", json, e.getMessage());
         }
         return new HeldAssignment(taskId, 0, Instant.EPOCH, Instant.EPOCH, null);
     }
 
-    /** Whether the note is corrupt, so that only the agent and the task are known. */
+    /** Whether the entry is corrupt, so that only the agent and the task are known. */
     public boolean isCorrupt() {
         return attempt == 0;
     }

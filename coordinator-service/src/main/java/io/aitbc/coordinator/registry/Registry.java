@@ -83,7 +83,7 @@ public final class Registry {
     }
 
     /** Records a heartbeat received now. If it holds a registration, creates the agent's topic and then registers the agent. */
-    public HeartbeatOutcome recordHeartbeats(Heartbeat heartbeat, Instant now) throws InterruptedException {
+    public HeartbeatOutcome recordHeartbeat(Heartbeat heartbeat, Instant now) throws InterruptedException {
         // A request made now is newer than any heartbeat read, however the clocks of coordinators and Kafka differ.
         return recordHeartbeats(List.of(new Received(heartbeat, now)), true, now)
                 .get(0);
@@ -176,22 +176,22 @@ public final class Registry {
     }
 
     /** The outcome of a deregistration. */
-    public enum Departure {
+    public enum DeregistrationOutcome {
         DEREGISTERED,
         /** Already deregistered, and not registered since. */
-        BEFORE,
+        ALREADY_DEREGISTERED,
         /** No such agent ever registered. */
         UNKNOWN
     }
 
     /** Takes an agent out of service until it registers again. Its unsettled assignments are requeued. */
-    public Departure deregister(String agentId, Instant now) {
+    public DeregistrationOutcome deregister(String agentId, Instant now) {
         String code =
                 (String) DEREGISTER.runSync(redis, List.of(agentId, ms(now))).get(0);
         return switch (code) {
-            case "deregistered" -> Departure.DEREGISTERED;
-            case "before" -> Departure.BEFORE;
-            case "unknown" -> Departure.UNKNOWN;
+            case "deregistered" -> DeregistrationOutcome.DEREGISTERED;
+            case "before" -> DeregistrationOutcome.ALREADY_DEREGISTERED;
+            case "unknown" -> DeregistrationOutcome.UNKNOWN;
             default -> throw new IllegalStateException("unexpected answer of deregister.lua: " + code);
         };
     }

@@ -34,7 +34,7 @@ public final class TopicRemover implements BackgroundService {
         Duration pause = tenth.compareTo(MIN_INTERVAL) < 0
                 ? MIN_INTERVAL
                 : tenth.compareTo(MAX_INTERVAL) > 0 ? MAX_INTERVAL : tenth;
-        this.job = new PeriodicJob("topic-removal", pause, this::remove, () -> {});
+        this.job = new PeriodicJob("topic-removal", pause, this::remove);
     }
 
     @Override

@@ -74,7 +74,7 @@ final class Attempts {
      * @param assignedAt the epoch if unknown
      * @param origin position of the task record that it was granted for; null if unknown
      */
-    record Held(
+    record HeldAttempt(
             String taskId,
             int attempt,
             String agentId,
@@ -124,7 +124,7 @@ final class Attempts {
      *
      * @return false if the attempt is not live, because a result or a cancellation came first
      */
-    boolean fence(Held held) {
+    boolean fence(HeldAttempt held) {
         List<String> arguments = List.of(held.taskId(), String.valueOf(held.attempt()), held.agentId());
         return FENCE.runSync(redis, arguments).get(0).equals("fenced");
     }
@@ -136,7 +136,7 @@ final class Attempts {
      * @param error the reason, as JSON
      * @return false if the attempt was no longer live
      */
-    boolean release(Held held, int nextAttempt, String error, Instant now) {
+    boolean release(HeldAttempt held, int nextAttempt, String error, Instant now) {
         List<Object> answer = RELEASE.runSync(
                 redis,
                 List.of(
@@ -205,7 +205,7 @@ final class Attempts {
             arguments.add(assignment.submittedAt().toString());
             arguments.add(result.result() == null ? "" : Json.text(result.result()));
             arguments.add((result.finishedAt() == null ? now : result.finishedAt()).toString());
-            if (arguments.size() > RESTORE_BATCH) {
+            if (arguments.size() > RESTORE_BATCH * 7) {
                 recorded += ((Long) RECORD_COMPLETED.runSync(redis, arguments).get(0)).intValue();
                 arguments.subList(1, arguments.size()).clear();
             }
@@ -255,7 +255,7 @@ final class Attempts {
      * Overdue assignments of an agent, at most {@value #MAX_BATCH} not counting those known to be reported. As long as it holds any
      * assignment, the agent is due again: immediately if some were overdue, else at its next deadline, or within a minute.
      */
-    List<Held> overdue(String agentId, Instant now, Set<String> reported) {
+    List<HeldAttempt> overdue(String agentId, Instant now, Set<String> reported) {
         Instant next = now.plus(RECHECK_DELAY);
         Long count = (Long) SCHEDULE_DEADLINE_CHECK
                 .runSync(redis, List.of(agentId, String.valueOf(next.toEpochMilli())))
@@ -263,13 +263,13 @@ final class Attempts {
         if (count == 0) {
             return List.of();
         }
-        List<Held> overdue = new ArrayList<>();
+        List<HeldAttempt> overdue = new ArrayList<>();
         int unreported = 0;
-        for (Map.Entry<String, String> noted : notesOf(agentId).entrySet()) {
-            HeldAssignment one = HeldAssignment.read(noted.getKey(), noted.getValue());
+        for (Map.Entry<String, String> entry : inflightEntries(agentId).entrySet()) {
+            HeldAssignment one = HeldAssignment.read(entry.getKey(), entry.getValue());
             if (!one.deadline().isAfter(now)) {
                 TaskState task = states.find(one.taskId()).orElse(null);
-                Held live = live(agentId, one, noted.getValue(), task);
+                HeldAttempt live = live(agentId, one, entry.getValue(), task);
                 // A later attempt of the same agent has its own deadline.
                 if (live == null || !one.isCorrupt() && live.attempt() != one.attempt()) {
                     continue;
@@ -300,16 +300,16 @@ final class Attempts {
     }
 
     /** Reads a live attempt from Redis. */
-    Held held(String taskId, int attempt, String agentId) {
-        String note = redis.readHashSync(Keys.inflight(agentId), read -> read.hget(Keys.inflight(agentId), taskId));
-        if (note != null) {
-            HeldAssignment held = HeldAssignment.read(taskId, note);
+    HeldAttempt held(String taskId, int attempt, String agentId) {
+        String json = redis.readHashSync(Keys.inflight(agentId), read -> read.hget(Keys.inflight(agentId), taskId));
+        if (json != null) {
+            HeldAssignment held = HeldAssignment.read(taskId, json);
             if (held.attempt() == attempt) {
-                return new Held(taskId, attempt, agentId, held.assignedAt(), origin(held));
+                return new HeldAttempt(taskId, attempt, agentId, held.assignedAt(), origin(held));
             }
         }
         String time = redis.readHashSync(Keys.task(taskId), read -> read.hget(Keys.task(taskId), "assigned_at"));
-        return new Held(taskId, attempt, agentId, time(time), null);
+        return new HeldAttempt(taskId, attempt, agentId, time(time), null);
     }
 
     private static Instant time(@Nullable String text) {
@@ -333,15 +333,15 @@ final class Attempts {
      * Unsettled assignments that an agent was given before it was lost, at most {@value #MAX_BATCH} not counting those known to be
      * reported. Later ones were given to the agent after its return.
      */
-    List<Held> heldSince(String agentId, Instant lostAt, Set<String> reported) {
-        List<Held> all = new ArrayList<>();
+    List<HeldAttempt> heldBefore(String agentId, Instant lostAt, Set<String> reported) {
+        List<HeldAttempt> all = new ArrayList<>();
         int unreported = 0;
-        for (Map.Entry<String, String> noted : notesOf(agentId).entrySet()) {
-            Held held = live(
+        for (Map.Entry<String, String> entry : inflightEntries(agentId).entrySet()) {
+            HeldAttempt held = live(
                     agentId,
-                    HeldAssignment.read(noted.getKey(), noted.getValue()),
-                    noted.getValue(),
-                    states.find(noted.getKey()).orElse(null));
+                    HeldAssignment.read(entry.getKey(), entry.getValue()),
+                    entry.getValue(),
+                    states.find(entry.getKey()).orElse(null));
             if (held != null && !held.assignedAt().isAfter(lostAt)) {
                 all.add(held);
                 unreported += reported.contains(held.assignmentId()) ? 0 : 1;
@@ -358,32 +358,32 @@ final class Attempts {
         CLEAR_LOST.runSync(redis, List.of(agentId, String.valueOf(lostAt.toEpochMilli())));
     }
 
-    private Map<String, String> notesOf(String agentId) {
+    private Map<String, String> inflightEntries(String agentId) {
         return redis.readHashSync(Keys.inflight(agentId), read -> read.hgetall(Keys.inflight(agentId)));
     }
 
     /**
-     * The attempt of a task that an agent holds, according to the task's hash, or to the note if the hash was corrupt and set aside. Null
-     * if there is none: the note is then corrupt or outdated, and is set aside.
+     * The attempt of a task that an agent holds, according to the task's hash, or to the entry in the in-flight hash if the hash was corrupt and set aside. Null
+     * if there is none: that entry is then corrupt or outdated, and is set aside.
      */
-    private @Nullable Held live(String agentId, HeldAssignment noted, String note, @Nullable TaskState task) {
+    private @Nullable HeldAttempt live(String agentId, HeldAssignment entry, String json, @Nullable TaskState task) {
         if (task != null && task.isAssignedTo(agentId)) {
             int attempt = task.attempt();
-            return new Held(
-                    noted.taskId(),
+            return new HeldAttempt(
+                    entry.taskId(),
                     attempt,
                     agentId,
                     Objects.requireNonNull(task.assignedAt()),
-                    noted.attempt() == attempt ? origin(noted) : null);
+                    entry.attempt() == attempt ? origin(entry) : null);
         }
-        if (task == null && !noted.isCorrupt()) {
-            return new Held(noted.taskId(), noted.attempt(), agentId, noted.assignedAt(), origin(noted));
+        if (task == null && !entry.isCorrupt()) {
+            return new HeldAttempt(entry.taskId(), entry.attempt(), agentId, entry.assignedAt(), origin(entry));
         }
-        DROP_HELD.runSync(redis, List.of(agentId, noted.taskId(), note));
+        DROP_HELD.runSync(redis, List.of(agentId, entry.taskId(), json));
         return null;
     }
 
-    private static @Nullable Position origin(HeldAssignment noted) {
-        return noted.origin() == null ? null : Position.parse(noted.origin()).orElse(null);
+    private static @Nullable Position origin(HeldAssignment entry) {
+        return entry.origin() == null ? null : Position.parse(entry.origin()).orElse(null);
     }
 }

@@ -142,13 +142,13 @@ final class InFlight {
     }
 
     /** An attempt as a result names it. Anyone can write to {@code tasks.results}: it may never have been that agent's. */
-    private record Named(String assignmentId, String agentId) {
-        static Named by(TaskResult result) {
-            return new Named(Assignment.id(result.taskId(), result.attempt()), result.agentId());
+    private record AttemptRef(String assignmentId, String agentId) {
+        static AttemptRef by(TaskResult result) {
+            return new AttemptRef(Assignment.id(result.taskId(), result.attempt()), result.agentId());
         }
 
-        static Named by(Assignment assignment) {
-            return new Named(assignment.assignmentId(), assignment.agentId());
+        static AttemptRef by(Assignment assignment) {
+            return new AttemptRef(assignment.assignmentId(), assignment.agentId());
         }
     }
 
@@ -163,21 +163,21 @@ final class InFlight {
             Instant now,
             Map<String, Assignment> newest,
             Map<String, Cancellation> cancelled) {
-        Set<Named> missing = new HashSet<>();
+        Set<AttemptRef> missing = new HashSet<>();
         history.read(from, record -> {
             TaskResult result = result(record);
             if (result != null && agents.contains(partition(result.agentId()))) {
-                missing.add(Named.by(result));
+                missing.add(AttemptRef.by(result));
             }
         });
-        newest.values().forEach(assignment -> missing.remove(Named.by(assignment)));
+        newest.values().forEach(assignment -> missing.remove(AttemptRef.by(assignment)));
         search(history, missing, now, cancelled).values().forEach(assignment -> addNewest(assignment, newest));
     }
 
     /** Finds assignments in their agents' topics, in growing windows; results that name none of them are foreign. */
-    private Map<Named, Assignment> search(
-            TopicHistory history, Set<Named> wanted, Instant now, Map<String, Cancellation> cancelled) {
-        Map<Named, Assignment> found = new HashMap<>();
+    private Map<AttemptRef, Assignment> search(
+            TopicHistory history, Set<AttemptRef> wanted, Instant now, Map<String, Cancellation> cancelled) {
+        Map<AttemptRef, Assignment> found = new HashMap<>();
         for (Duration back : SEARCH_WINDOWS) {
             Set<TopicPartition> partitions = wanted.stream()
                     .filter(named -> !found.containsKey(named))
@@ -191,7 +191,7 @@ final class InFlight {
                     record -> read(
                             record,
                             assignment -> {
-                                Named named = Named.by(assignment);
+                                AttemptRef named = AttemptRef.by(assignment);
                                 if (wanted.contains(named)
                                         && record.topic().equals(topics.assignments(assignment.agentId()))) {
                                     found.put(named, assignment);
@@ -220,7 +220,7 @@ final class InFlight {
                 .min(Instant::compareTo)
                 .orElseThrow();
         Set<String> settled = new HashSet<>();
-        Map<Named, Later> later = new HashMap<>();
+        Map<AttemptRef, LaterResult> later = new HashMap<>();
         results.read(results.since(results.partitions(topics.results()), since.minus(CLOCK_SLACK)), record -> {
             TaskResult result = result(record);
             Assignment assignment = result == null ? null : newest.get(result.taskId());
@@ -230,16 +230,16 @@ final class InFlight {
                     || record.offset() >= settledTo(record, result, rebuiltFrom, unsettledFrom)) {
                 return;
             }
-            if (Named.by(result).equals(Named.by(assignment))) {
+            if (AttemptRef.by(result).equals(AttemptRef.by(assignment))) {
                 settled.add(result.taskId());
                 if (result.status() == TaskResult.Status.COMPLETED) {
                     completed.putIfAbsent(assignment, result);
                 }
             } else if (result.attempt() > assignment.attempt()) {
-                later.putIfAbsent(Named.by(result), new Later(result, record.timestamp()));
+                later.putIfAbsent(AttemptRef.by(result), new LaterResult(result, record.timestamp()));
             }
         });
-        Map<Named, Assignment> found = search(
+        Map<AttemptRef, Assignment> found = search(
                 history,
                 later.keySet().stream()
                         .filter(named -> agents.contains(partition(named.agentId())))
@@ -266,10 +266,10 @@ final class InFlight {
     }
 
     /** A result of a later attempt than the newest assignment, and its timestamp. */
-    private record Later(TaskResult result, long timestampMs) {}
+    private record LaterResult(TaskResult result, long timestampMs) {}
 
     /** Whether an agent's topic was created after a result, so that the assignment may have been in its predecessor. */
-    private boolean isNewer(TopicHistory history, Named named, Later later) {
+    private boolean isNewer(TopicHistory history, AttemptRef named, LaterResult later) {
         List<Long> first = new ArrayList<>();
         history.readWhile(Map.of(partition(named.agentId()), 0L), record -> {
             first.add(record.timestamp());

@@ -32,7 +32,7 @@ final class IndexRebuild implements AutoCloseable {
     private static final Duration SECOND_SEARCH_DELAY = Duration.ofSeconds(10);
 
     /** Upper bound of the time until a corrupt key is detected. */
-    private static final Duration NOTICED_WITHIN = Duration.ofMinutes(1);
+    private static final Duration MAX_DETECTION_DELAY = Duration.ofMinutes(1);
 
     /** Expiry of a lock whose coordinator has died. */
     private static final Duration LOCK_TTL = Duration.ofMinutes(2);
@@ -43,7 +43,7 @@ final class IndexRebuild implements AutoCloseable {
     private final InFlight inFlight;
     private final Attempts attempts;
     private final Clock clock;
-    private final PeriodicJob job = new PeriodicJob("index", CHECK_INTERVAL, this::check, () -> {});
+    private final PeriodicJob job = new PeriodicJob("index", CHECK_INTERVAL, this::check);
     /** Monotonic ({@link System#nanoTime}), so that a clock set back does not prolong the wait. */
     private @Nullable Long missingSince;
 
@@ -156,7 +156,7 @@ final class IndexRebuild implements AutoCloseable {
         InFlight.Found found = inFlight.find(
                 now,
                 // Without a rebuild, a corrupt key is being replaced: results were ignored from when it was set aside.
-                rebuiltFrom.isEmpty() ? inFlight.reportedSince(now.minus(NOTICED_WITHIN)) : rebuiltFrom);
+                rebuiltFrom.isEmpty() ? inFlight.reportedSince(now.minus(MAX_DETECTION_DELAY)) : rebuiltFrom);
         int restored = attempts.restore(lock, found.live(), now);
         int completed = attempts.recordCompleted(lock, found.completed(), now);
         if (corruptAt != null) {

@@ -99,18 +99,19 @@ final class Recovery implements AutoCloseable {
         // Before the attempts are read: progress that is settled after that is still found, and the attempt is left
         // alone.
         unsettledFrom = unread.unsettledFrom();
-        Map<String, List<Attempts.Held>> overdue = new LinkedHashMap<>();
+        Map<String, List<Attempts.HeldAttempt>> overdue = new LinkedHashMap<>();
         for (String agentId : agentsDue) {
             overdue.put(agentId, attempts.overdue(agentId, clock.instant(), reported.any()));
         }
-        Map<String, List<Attempts.Held>> lost = new LinkedHashMap<>();
+        Map<String, List<Attempts.HeldAttempt>> lost = new LinkedHashMap<>();
         for (String agentId : lostAgents.keySet()) {
-            lost.put(agentId, attempts.heldSince(agentId, lostAgents.get(agentId), reported.ended()));
+            lost.put(agentId, attempts.heldBefore(agentId, lostAgents.get(agentId), reported.ended()));
         }
         // Collected before the search: a result reported earlier is then either unread or settled.
         candidates = Stream.concat(overdue.values().stream(), lost.values().stream())
                 .flatMap(List::stream)
-                .collect(Collectors.toMap(Attempts.Held::assignmentId, Attempts.Held::agentId, (one, same) -> one));
+                .collect(Collectors.toMap(
+                        Attempts.HeldAttempt::assignmentId, Attempts.HeldAttempt::agentId, (one, same) -> one));
         search();
         List<KafkaException> failures = new ArrayList<>();
         forEach(overdue, failures, (agentId, held) -> requeueOverdue(without(reported.any(), held)));
@@ -132,20 +133,20 @@ final class Recovery implements AutoCloseable {
         searchedAt = System.nanoTime();
     }
 
-    private static List<Attempts.Held> without(Set<String> reported, List<Attempts.Held> held) {
+    private static List<Attempts.HeldAttempt> without(Set<String> reported, List<Attempts.HeldAttempt> held) {
         return held.stream()
                 .filter(one -> !reported.contains(one.assignmentId()))
                 .toList();
     }
 
     private interface Step {
-        void take(String agentId, List<Attempts.Held> held) throws InterruptedException;
+        void take(String agentId, List<Attempts.HeldAttempt> held) throws InterruptedException;
     }
 
     /** An unreadable agent topic does not block the other agents. */
-    private void forEach(Map<String, List<Attempts.Held>> byAgent, List<KafkaException> failures, Step step)
+    private void forEach(Map<String, List<Attempts.HeldAttempt>> byAgent, List<KafkaException> failures, Step step)
             throws InterruptedException {
-        for (Map.Entry<String, List<Attempts.Held>> entry : byAgent.entrySet()) {
+        for (Map.Entry<String, List<Attempts.HeldAttempt>> entry : byAgent.entrySet()) {
             try {
                 if (System.nanoTime() - searchedAt > SEARCH_TTL.toNanos()) {
                     // This process may have been paused, and more results reported meanwhile.
@@ -158,13 +159,14 @@ final class Recovery implements AutoCloseable {
         }
     }
 
-    private void requeueOverdue(List<Attempts.Held> overdue) throws InterruptedException {
+    private void requeueOverdue(List<Attempts.HeldAttempt> overdue) throws InterruptedException {
         requeue(overdue, RetryDecision.FailureReason.OVERDUE, "no result arrived before the deadline");
     }
 
-    private void requeueAll(String agentId, Instant lostAt, List<Attempts.Held> held) throws InterruptedException {
+    private void requeueAll(String agentId, Instant lostAt, List<Attempts.HeldAttempt> held)
+            throws InterruptedException {
         // Progress reports of a lost agent do not keep its attempts.
-        List<Attempts.Held> unreported = without(reported.ended(), held);
+        List<Attempts.HeldAttempt> unreported = without(reported.ended(), held);
         if (requeue(unreported, RetryDecision.FailureReason.AGENT_LOST, "agent " + agentId + " was lost")
                 && unreported.size() == held.size()
                 && held.size() < Attempts.MAX_BATCH) {
@@ -172,7 +174,7 @@ final class Recovery implements AutoCloseable {
         }
     }
 
-    private boolean requeue(List<Attempts.Held> held, RetryDecision.FailureReason failureReason, String reason)
+    private boolean requeue(List<Attempts.HeldAttempt> held, RetryDecision.FailureReason failureReason, String reason)
             throws InterruptedException {
         if (held.isEmpty()) {
             return true;

@@ -86,7 +86,7 @@ final class Requeuer {
      *
      * @param error the reason, as JSON
      */
-    record FailedAttempt(Attempts.Held held, RetryDecision.FailureReason failureReason, String error) {}
+    record FailedAttempt(Attempts.HeldAttempt held, RetryDecision.FailureReason failureReason, String error) {}
 
     /**
      * Requeues or dead-letters tasks and releases their attempts; returns when done. Idempotent.
@@ -231,7 +231,7 @@ final class Requeuer {
     }
 
     private static AssignmentArchive.Archived archived(FailedAttempt ended, WaitingTask task) {
-        Attempts.Held held = ended.held();
+        Attempts.HeldAttempt held = ended.held();
         return new AssignmentArchive.Archived(
                 Assignment.of(task.task(), task.position().priority(), held.agentId(), held.assignedAt()),
                 task.trace());

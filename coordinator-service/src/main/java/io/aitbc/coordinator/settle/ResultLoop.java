@@ -8,7 +8,7 @@ import io.aitbc.coordinator.deadletter.DeadLetters;
 import io.aitbc.coordinator.kafka.ConsumerLoop;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.kafka.SharedTopics;
-import io.aitbc.coordinator.trace.Step;
+import io.aitbc.coordinator.trace.TaskSpan;
 import io.aitbc.coordinator.trace.TraceHeader;
 import io.aitbc.coordinator.trace.Traces;
 import io.opentelemetry.api.trace.SpanKind;
@@ -87,21 +87,21 @@ final class ResultLoop implements AutoCloseable {
 
     private void handle(ConsumerRecords<byte[], byte[]> records) throws InterruptedException {
         List<TaskResult> results = new ArrayList<>(records.count());
-        List<Step> steps = new ArrayList<>(records.count());
+        List<TaskSpan> spans = new ArrayList<>(records.count());
         Map<ConsumerRecord<byte[], byte[]>, String> malformed = new LinkedHashMap<>();
         for (ConsumerRecord<byte[], byte[]> record : records) {
             try {
                 TaskResult result = Json.read(record.value() == null ? new byte[0] : record.value(), TaskResult.class);
                 results.add(result);
-                steps.add(begin(result, TraceHeader.of(record)));
+                spans.add(begin(result, TraceHeader.of(record)));
             } catch (Json.MalformedMessageException e) {
                 malformed.put(record, e.getMessage());
             }
         }
         if (!results.isEmpty()) {
-            settle(results, steps);
+            settle(results, spans);
             for (int i = 0; i < results.size(); i++) {
-                traceExecution(results.get(i), steps.get(i).parent());
+                traceExecution(results.get(i), spans.get(i).parent());
             }
         }
         // Last: if Redis fails, the batch is repeated, and its dead letters would be written again.
@@ -109,14 +109,14 @@ final class ResultLoop implements AutoCloseable {
                 deadLetters.poison(record, "malformed", reason).join());
     }
 
-    private void settle(List<TaskResult> results, List<Step> steps) throws InterruptedException {
+    private void settle(List<TaskResult> results, List<TaskSpan> spans) throws InterruptedException {
         try {
             settle(results);
         } catch (RuntimeException e) {
-            steps.forEach(step -> step.end(e));
+            spans.forEach(span -> span.end(e));
             throw e;
         }
-        steps.forEach(step -> step.end(null));
+        spans.forEach(span -> span.end(null));
     }
 
     /** Traces executions on behalf of agents: they only need to pass on the header. */
@@ -126,7 +126,7 @@ final class ResultLoop implements AutoCloseable {
         }
     }
 
-    private Step begin(TaskResult result, @Nullable String trace) {
+    private TaskSpan begin(TaskResult result, @Nullable String trace) {
         return traces.begin("settle", SpanKind.CONSUMER, result.taskId(), trace)
                 .with("status", result.status().wireName());
     }

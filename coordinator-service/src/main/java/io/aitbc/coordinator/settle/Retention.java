@@ -15,7 +15,7 @@ final class Retention implements AutoCloseable {
     private static final int MAX_CALLS = 50;
 
     private final Attempts attempts;
-    private final PeriodicJob job = new PeriodicJob("retention", INTERVAL, this::deleteExpired, () -> {});
+    private final PeriodicJob job = new PeriodicJob("retention", INTERVAL, this::deleteExpired);
 
     Retention(Attempts attempts) {
         this.attempts = attempts;

@@ -75,9 +75,9 @@ final class SettleMeters {
         }
     }
 
-    void attemptEnded(RetryDecision.FailureReason failureReason, boolean again) {
+    void attemptEnded(RetryDecision.FailureReason failureReason, boolean requeued) {
         Objects.requireNonNull(failed.get(failureReason)).increment();
-        if (again) {
+        if (requeued) {
             retries.increment();
         }
     }

@@ -85,7 +85,7 @@ final class UnreadResults implements AutoCloseable {
             return Reported.NONE;
         }
         Map<TopicPartition, Long> stable = ends(unsettled.keySet());
-        if (behind(unsettled, stable) > MAX_SEARCHED) {
+        if (backlogSize(unsettled, stable) > MAX_SEARCHED) {
             log.atDebug().log("More than {} results are unread: recovery is held off", MAX_SEARCHED);
             return new Reported(agentIds.keySet(), agentIds.keySet());
         }
@@ -181,7 +181,7 @@ final class UnreadResults implements AutoCloseable {
         }
     }
 
-    private static long behind(Map<TopicPartition, Long> unsettled, Map<TopicPartition, Long> stable) {
+    private static long backlogSize(Map<TopicPartition, Long> unsettled, Map<TopicPartition, Long> stable) {
         return unsettled.entrySet().stream()
                 .mapToLong(from -> Math.max(0, stable.getOrDefault(from.getKey(), 0L) - from.getValue()))
                 .sum();

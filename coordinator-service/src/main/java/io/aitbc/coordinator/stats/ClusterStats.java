@@ -165,7 +165,7 @@ public final class ClusterStats {
         Collection<LaneStats> lanes = report.all().values();
         Map<Priority, Queue> queues = new EnumMap<>(Priority.class);
         queueSizes.forEach((priority, size) -> {
-            List<OpenTransactions.Open> open = transactions.of(topics.tasks(priority));
+            List<OpenTransactions.OpenTransaction> open = transactions.of(topics.tasks(priority));
             queues.put(
                     priority,
                     new Queue(
@@ -177,7 +177,7 @@ public final class ClusterStats {
                                     .mapToLong(lane -> lane.scheduled().getOrDefault(priority, 0))
                                     .sum(),
                             open.stream()
-                                    .mapToLong(OpenTransactions.Open::heldBack)
+                                    .mapToLong(OpenTransactions.OpenTransaction::heldBack)
                                     .sum(),
                             open.isEmpty() ? null : open.get(0).producer()));
         });
@@ -239,10 +239,10 @@ public final class ClusterStats {
 
     /** The age of the oldest task, including blocked records: the first one in a partition is its oldest. */
     private static @Nullable Double oldestAge(
-            Collection<LaneStats> lanes, List<OpenTransactions.Open> open, Priority priority, Instant now) {
+            Collection<LaneStats> lanes, List<OpenTransactions.OpenTransaction> open, Priority priority, Instant now) {
         return Stream.concat(
                         lanes.stream().map(lane -> lane.oldest().get(priority)),
-                        open.stream().map(OpenTransactions.Open::since))
+                        open.stream().map(OpenTransactions.OpenTransaction::since))
                 .filter(Objects::nonNull)
                 .min(Instant::compareTo)
                 .map(oldest -> Math.max(0, Duration.between(oldest, now).toMillis()) / 1_000.0)

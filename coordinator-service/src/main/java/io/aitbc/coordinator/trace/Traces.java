@@ -79,14 +79,14 @@ public final class Traces implements AutoCloseable {
      *
      * @param trace its parent; null: starts a new trace
      */
-    public Step begin(String name, SpanKind kind, String taskId, @Nullable String trace) {
+    public TaskSpan begin(String name, SpanKind kind, String taskId, @Nullable String trace) {
         return begin(name, kind, taskId, trace, null);
     }
 
     /** Starts a span at a time in the past. */
-    public Step begin(String name, SpanKind kind, String taskId, @Nullable String trace, @Nullable Instant at) {
+    public TaskSpan begin(String name, SpanKind kind, String taskId, @Nullable String trace, @Nullable Instant at) {
         if (tracer == null) {
-            return new Step(null, trace, trace);
+            return new TaskSpan(null, trace, trace);
         }
         var span = tracer.spanBuilder(name)
                 .setSpanKind(kind)
@@ -98,7 +98,7 @@ public final class Traces implements AutoCloseable {
         Span begun = span.startSpan();
         Map<String, String> headers = new HashMap<>();
         W3C.inject(Context.root().with(begun), headers, Map::put);
-        return new Step(begun, trace, headers.get(TaskHeaders.TRACEPARENT));
+        return new TaskSpan(begun, trace, headers.get(TaskHeaders.TRACEPARENT));
     }
 
     /** Records a completed span on behalf of an agent. */

@@ -136,13 +136,13 @@ class HealthTest {
                 .status(AgentStatus.MAINTENANCE)
                 .build();
 
-        assertThat(Health.costs(agent, NOW, POLICY))
+        assertThat(Health.penalties(agent, NOW, POLICY))
                 .containsExactly(
                         "it has been silent for 57 s; silence of more than 30 s reduces its health",
                         "its CPU usage is 85 % and its memory usage 50 %; usage above 70 % reduces its health",
                         "50 % of its recent results were failures",
                         "its status is maintenance");
-        assertThat(Health.costs(AnAgent.named("a").build(), NOW, POLICY)).isEmpty();
+        assertThat(Health.penalties(AnAgent.named("a").build(), NOW, POLICY)).isEmpty();
     }
 
     @Test

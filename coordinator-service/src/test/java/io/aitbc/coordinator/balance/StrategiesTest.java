@@ -236,8 +236,8 @@ class StrategiesTest {
             for (int step = 0; step < 1_000; step++) {
                 Candidate any = agents.get(random.nextInt(agents.size()));
                 if (random.nextInt(3) == 0) {
-                    IntStream.range(0, any.agent().capacity()).forEach(i -> any.answered());
-                    any.counted(random.nextInt(any.agent().capacity()));
+                    IntStream.range(0, any.agent().capacity()).forEach(i -> any.placementAnswered());
+                    any.updateHeldCount(random.nextInt(any.agent().capacity()));
                     selection.put(any);
                     open.put(any.id(), any);
                 } else if (random.nextInt(5) == 0) {
@@ -589,7 +589,7 @@ class StrategiesTest {
         // Of 81 to 84 tasks among ten, a share is 8.1 to 8.4, and 1.25 times that at most 10.5: so up to 11.
         assertThat(choices.subList(0, 3)).containsOnly(home.id());
         assertThat(choices.get(3)).isNotEqualTo(home.id());
-        home.answered();
+        home.placementAnswered();
         selection.put(home);
         assertThat(selection.next(keyed("session-1"))).isSameAs(home);
     }

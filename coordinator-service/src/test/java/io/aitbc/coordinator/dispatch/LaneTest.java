@@ -434,7 +434,8 @@ class LaneTest {
     @Test
     void withManyAgentsABatchHasSeveralTasksForEach() {
         for (int i = 0; i < BATCH / 2; i++) {
-            matcher.agents().changed(AnAgent.named("agent-" + i).capacity(100).build(), NOW);
+            matcher.agents()
+                    .addOrUpdate(AnAgent.named("agent-" + i).capacity(100).build(), NOW);
         }
         outside.reserving = new CompletableFuture<>();
         read(NORMAL_0, LongStream.range(10, 10 + 6 * BATCH).toArray());
@@ -443,7 +444,8 @@ class LaneTest {
         assertThat(outside.batches).containsExactly(2 * BATCH);
 
         for (int i = 0; i < 10 * BATCH; i++) {
-            matcher.agents().changed(AnAgent.named("further-" + i).capacity(100).build(), NOW);
+            matcher.agents()
+                    .addOrUpdate(AnAgent.named("further-" + i).capacity(100).build(), NOW);
         }
         lane.round(now);
         assertThat(outside.batches).as("at most four times as many").containsExactly(2 * BATCH, 4 * BATCH);
@@ -451,8 +453,8 @@ class LaneTest {
 
     @Test
     void assignmentsOfAnAgentArePublishedTogetherAndInOrder() {
-        matcher.agents().changed(AnAgent.named("a").capacity(2).build(), NOW);
-        matcher.agents().changed(AnAgent.named("b").capacity(2).build(), NOW);
+        matcher.agents().addOrUpdate(AnAgent.named("a").capacity(2).build(), NOW);
+        matcher.agents().addOrUpdate(AnAgent.named("b").capacity(2).build(), NOW);
         read(NORMAL_0, 10, 11, 12, 13);
 
         lane.round(now);
@@ -917,7 +919,8 @@ class LaneTest {
 
     private void agent(int capacity) {
         if (capacity > 0) {
-            matcher.agents().changed(AnAgent.named("agent").capacity(capacity).build(), NOW);
+            matcher.agents()
+                    .addOrUpdate(AnAgent.named("agent").capacity(capacity).build(), NOW);
         }
     }
 

@@ -14,7 +14,7 @@ class RatesTest {
 
     @Test
     void allAreZeroBeforeAnythingHappens() {
-        assertThat(rates.roll(1))
+        assertThat(rates.closeInterval(1))
                 .containsOnlyKeys(Priority.values())
                 .allSatisfy((priority, rate) -> assertThat(rate).isZero());
     }
@@ -36,30 +36,30 @@ class RatesTest {
             rollAfter(100, 1);
         }
 
-        assertThat(rates.roll(1e-9).get(Priority.HIGH)).isCloseTo(63.2, within(0.1));
+        assertThat(rates.closeInterval(1e-9).get(Priority.HIGH)).isCloseTo(63.2, within(0.1));
     }
 
     @Test
     void anEventCountsOnceAndIsEventuallyForgotten() {
         double first = rollAfter(10, 1).get(Priority.HIGH);
-        double second = rates.roll(1).get(Priority.HIGH);
+        double second = rates.closeInterval(1).get(Priority.HIGH);
 
         assertThat(second).isCloseTo(first * Math.exp(-0.1), within(1e-9));
-        assertThat(rates.roll(200).get(Priority.HIGH)).isZero();
+        assertThat(rates.closeInterval(200).get(Priority.HIGH)).isZero();
     }
 
     @Test
     void prioritiesAreCountedSeparately() {
         rates.count(Priority.LOW);
 
-        assertThat(rates.roll(1).get(Priority.LOW)).isPositive();
-        assertThat(rates.roll(1).get(Priority.URGENT)).isZero();
+        assertThat(rates.closeInterval(1).get(Priority.LOW)).isPositive();
+        assertThat(rates.closeInterval(1).get(Priority.URGENT)).isZero();
     }
 
     private Map<Priority, Double> rollAfter(int events, double seconds) {
         for (int i = 0; i < events; i++) {
             rates.count(Priority.HIGH);
         }
-        return rates.roll(seconds);
+        return rates.closeInterval(seconds);
     }
 }

@@ -447,9 +447,9 @@ final class SimulatedCluster {
         void refreshView() {
             agents.values().forEach(agent -> {
                 if (agent.held.active) {
-                    matcher.agents().changed(agent.seen(), now);
+                    matcher.agents().addOrUpdate(agent.seen(), now);
                 } else {
-                    matcher.agents().gone(agent.id);
+                    matcher.agents().remove(agent.id);
                 }
             });
         }

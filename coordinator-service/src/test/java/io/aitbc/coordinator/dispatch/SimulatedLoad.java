@@ -125,7 +125,7 @@ final class SimulatedLoad {
         int count = store.agent(agentId).inflight.size();
         for (SimulatedLane lane : lanes) {
             if (lane != except) {
-                lane.mail(() -> lane.matcher.agents().holds(agentId, count));
+                lane.mail(() -> lane.matcher.agents().updateHeldCount(agentId, count));
             }
         }
     }
@@ -151,7 +151,7 @@ final class SimulatedLoad {
             }
             for (int i = 0; i < agents; i++) {
                 matcher.agents()
-                        .changed(
+                        .addOrUpdate(
                                 AnAgent.named("agent-" + i).capacity(1).holds(0).build(), now);
             }
             in(Duration.ofMillis(random.nextInt(250)), this::publishWants);

@@ -229,7 +229,7 @@ class MatcherPropertiesTest {
 
         void timePasses(int mostSeconds) {
             now = now.plusSeconds(random.nextInt(mostSeconds));
-            matcher.agents().timePassed(now);
+            matcher.agents().reevaluateDue(now);
         }
 
         void taskComes() {
@@ -267,7 +267,7 @@ class MatcherPropertiesTest {
         void answer(Placement placement, int kind) {
             Agent agent = agents.get(placement.agentId());
             if (kind == 0) {
-                matcher.unanswered(placement);
+                matcher.withdraw(placement);
             } else {
                 int count = kind == 1 ? agent.capacity() : counted.get(agent.id()) + 1;
                 counted.put(agent.id(), count);
@@ -293,21 +293,21 @@ class MatcherPropertiesTest {
             Agent changed = agent.build();
             agents.put(id, changed);
             counted.put(id, changed.inflight());
-            matcher.agents().changed(changed, now);
+            matcher.agents().addOrUpdate(changed, now);
         }
 
         void agentIsDone() {
             String id = agentId();
             if (counted.getOrDefault(id, 0) > 0) {
                 counted.merge(id, -1, Integer::sum);
-                matcher.agents().holds(id, counted.get(id));
+                matcher.agents().updateHeldCount(id, counted.get(id));
             }
         }
 
         /** Placements on the agent are answered before it may come back. */
         void agentGoes() {
             String id = agentId();
-            matcher.agents().gone(id);
+            matcher.agents().remove(id);
             List<Placement> open = unanswered.stream()
                     .filter(placement -> placement.agentId().equals(id))
                     .toList();

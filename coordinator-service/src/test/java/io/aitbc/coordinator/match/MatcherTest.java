@@ -51,7 +51,7 @@ class MatcherTest {
         """)
     void untilTasksAreAgedTheHighestPriorityIsNext(long agingSeconds, String waiting, String placed) {
         Matcher matcher = matcher(Duration.ofSeconds(agingSeconds));
-        matcher.agents().changed(agent("a").build(), NOW);
+        matcher.agents().addOrUpdate(agent("a").build(), NOW);
         for (String text : waiting.split(", ")) {
             String[] words = text.split(" ");
             add(
@@ -122,7 +122,7 @@ class MatcherTest {
     @Test
     void strictPriorityKnowsNoAgedShare() {
         Matcher strict = matcher(Duration.ZERO);
-        strict.agents().changed(agent("a").capacity(1_000).build(), NOW);
+        strict.agents().addOrUpdate(agent("a").capacity(1_000).build(), NOW);
         for (int i = 0; i < 100; i++) {
             add(strict, task("low-" + i).priority(Priority.LOW).waiting(99_999));
             add(strict, task("urgent-" + i).priority(Priority.URGENT));
@@ -216,8 +216,8 @@ class MatcherTest {
         assertThat(match(matcher, NOW, 100)).isEmpty();
         setRemoteWants();
 
-        matcher.agents().holds("a", 10);
-        matcher.agents().holds("a", 9);
+        matcher.agents().updateHeldCount("a", 10);
+        matcher.agents().updateHeldCount("a", 9);
 
         assertThat(match(matcher, NOW, 100)).hasSize(1);
     }
@@ -259,7 +259,7 @@ class MatcherTest {
         matcher.acceptOffers(List.of("a"), NOW);
         assertThat(placed()).as("it is not known to have room yet").isEmpty();
 
-        matcher.agents().holds("a", 0);
+        matcher.agents().updateHeldCount("a", 0);
 
         assertThat(placed()).containsExactly("aged");
     }
@@ -280,7 +280,7 @@ class MatcherTest {
         add(task("aged").priority(Priority.LOW).waiting(300));
         setRemoteWants(new Want(Requirements.NONE, 0));
         matcher.acceptOffers(List.of("a"), NOW);
-        matcher.agents().holds("a", 0);
+        matcher.agents().updateHeldCount("a", 0);
 
         assertThat(match(matcher, NOW.plus(Matcher.YIELD_DURATION), 10)).isEmpty();
     }
@@ -292,7 +292,7 @@ class MatcherTest {
         add(task("urgent").priority(Priority.URGENT));
         assertThat(placed()).isEmpty();
 
-        matcher.agents().holds("a", 0);
+        matcher.agents().updateHeldCount("a", 0);
 
         assertThat(matcher.wants(NOW, 10)).containsExactly(new Want(Requirements.NONE, 0));
         assertThat(placed()).containsExactly("urgent");
@@ -323,7 +323,7 @@ class MatcherTest {
 
     @Test
     void theOrderHoldsAcrossGroups() {
-        matcher.agents().changed(agent("a").capabilities("hash", "chat").build(), NOW);
+        matcher.agents().addOrUpdate(agent("a").capabilities("hash", "chat").build(), NOW);
         add(task("low").priority(Priority.LOW).requires("hash"));
         add(task("high").priority(Priority.HIGH).requires("chat"));
         add(task("old-normal").waiting(30).requires("hash"));
@@ -335,7 +335,7 @@ class MatcherTest {
 
     @Test
     void equalTasksArePlacedInArrivalOrder() {
-        matcher.agents().changed(agent("a").build(), NOW);
+        matcher.agents().addOrUpdate(agent("a").build(), NOW);
         for (int offset : new int[] {3, 1, 2}) {
             for (int partition : new int[] {1, 0}) {
                 matcher.backlog()
@@ -352,8 +352,8 @@ class MatcherTest {
 
     @Test
     void aRejectedTaskGoesToAnotherAgentIfThereIsOne() {
-        matcher.agents().changed(agent("a").build(), NOW);
-        matcher.agents().changed(agent("b").holds(3).build(), NOW);
+        matcher.agents().addOrUpdate(agent("a").build(), NOW);
+        matcher.agents().addOrUpdate(agent("b").holds(3).build(), NOW);
         add(task("t").rejectedBy("a"));
 
         assertThat(match(matcher, NOW, 10)).extracting(Placement::agentId).containsExactly("b");
@@ -361,7 +361,7 @@ class MatcherTest {
 
     @Test
     void aRejectedTaskGoesBackIfThereIsNoOther() {
-        matcher.agents().changed(agent("a").build(), NOW);
+        matcher.agents().addOrUpdate(agent("a").build(), NOW);
         add(task("t").rejectedBy("a"));
 
         assertThat(match(matcher, NOW, 10)).extracting(Placement::agentId).containsExactly("a");
@@ -369,8 +369,8 @@ class MatcherTest {
 
     @Test
     void agentsAreYieldedToMoreUrgentTasksElsewhere() {
-        matcher.agents().changed(agent("gpu").capabilities("gpu").build(), NOW);
-        matcher.agents().changed(agent("plain").capacity(1).build(), NOW);
+        matcher.agents().addOrUpdate(agent("gpu").capabilities("gpu").build(), NOW);
+        matcher.agents().addOrUpdate(agent("plain").capacity(1).build(), NOW);
         add(task("low-1").priority(Priority.LOW));
         add(task("low-2").priority(Priority.LOW));
         add(task("urgent").priority(Priority.URGENT));
@@ -386,7 +386,7 @@ class MatcherTest {
 
     @Test
     void anAgentThatIsNoUseElsewhereIsNotLeftIdle() {
-        matcher.agents().changed(agent("tired").load(0.8, 0.8).build(), NOW);
+        matcher.agents().addOrUpdate(agent("tired").load(0.8, 0.8).build(), NOW);
         add(task("low").priority(Priority.LOW));
 
         setRemoteWants(new Want(
@@ -399,7 +399,8 @@ class MatcherTest {
     @Test
     void tasksWaitingForAFullAgentAreWanted() {
         matcher.agents()
-                .changed(agent("full").capabilities("gpu").capacity(1).holds(1).build(), NOW);
+                .addOrUpdate(
+                        agent("full").capabilities("gpu").capacity(1).holds(1).build(), NOW);
         add(task("high").priority(Priority.HIGH).requires("gpu"));
         add(task("urgent").priority(Priority.URGENT).requires("gpu"));
         add(task("nobody").priority(Priority.URGENT).requires("absent"));
@@ -410,13 +411,13 @@ class MatcherTest {
                         new Want(Requirements.capabilities("gpu"), Priority.URGENT.ordinal()),
                         new Want(Requirements.NONE, Priority.LOW.ordinal()));
 
-        matcher.agents().holds("full", 0);
+        matcher.agents().updateHeldCount("full", 0);
         assertThat(matcher.wants(NOW, 10)).isEmpty();
     }
 
     @Test
     void pausedQueuesAreSkipped() {
-        matcher.agents().changed(agent("a").build(), NOW);
+        matcher.agents().addOrUpdate(agent("a").build(), NOW);
         add(task("high").priority(Priority.HIGH));
         add(task("low").priority(Priority.LOW));
 
@@ -429,7 +430,7 @@ class MatcherTest {
 
     @Test
     void blockedTasksDoNotDelayOthers() {
-        matcher.agents().changed(agent("a").capabilities("hash").build(), NOW);
+        matcher.agents().addOrUpdate(agent("a").capabilities("hash").build(), NOW);
         IntStream.range(0, 1_000)
                 .forEach(i -> add(task("blocked-" + i)
                         .priority(Priority.URGENT)
@@ -443,8 +444,8 @@ class MatcherTest {
 
     @Test
     void aFullAgentGetsNothingMore() {
-        matcher.agents().changed(agent("a").capacity(3).holds(1).build(), NOW);
-        matcher.agents().changed(agent("b").capacity(1).build(), NOW);
+        matcher.agents().addOrUpdate(agent("a").capacity(3).holds(1).build(), NOW);
+        matcher.agents().addOrUpdate(agent("b").capacity(1).build(), NOW);
         addTasks(5);
 
         assertThat(match(matcher, NOW, 100)).extracting(Placement::agentId).containsExactlyInAnyOrder("a", "a", "b");
@@ -453,7 +454,7 @@ class MatcherTest {
 
     @Test
     void unansweredPlacementsCountAsHeld() {
-        matcher.agents().changed(agent("a").capacity(3).build(), NOW);
+        matcher.agents().addOrUpdate(agent("a").capacity(3).build(), NOW);
         addTasks(9);
         List<Placement> placements = match(matcher, NOW, 2);
 
@@ -464,7 +465,7 @@ class MatcherTest {
 
     @Test
     void forAgentsFilledByOthersTheRegistryCounts() {
-        matcher.agents().changed(agent("a").capacity(3).build(), NOW);
+        matcher.agents().addOrUpdate(agent("a").capacity(3).build(), NOW);
         addTasks(9);
         List<Placement> placements = match(matcher, NOW, 1);
 
@@ -475,7 +476,7 @@ class MatcherTest {
 
     @Test
     void noMoreThanTheLimitArePlaced() {
-        matcher.agents().changed(agent("a").build(), NOW);
+        matcher.agents().addOrUpdate(agent("a").build(), NOW);
         addTasks(5);
 
         assertThat(match(matcher, NOW, 2)).hasSize(2);
@@ -485,7 +486,7 @@ class MatcherTest {
 
     @Test
     void aTaskWhosePlacementFailedKeepsItsTurn() {
-        matcher.agents().changed(agent("a").capacity(1).build(), NOW);
+        matcher.agents().addOrUpdate(agent("a").capacity(1).build(), NOW);
         addTasks(3);
         Placement placement = match(matcher, NOW, 1).get(0);
 
@@ -510,7 +511,7 @@ class MatcherTest {
                         m -> change(m, agent("a")),
                         m -> change(m, agent("a").capabilities("hash"))),
                 wakes("an agent grows", m -> change(m, full()), m -> change(m, full().capacity(2))),
-                wakes("an agent frees", m -> change(m, full()), m -> m.agents().holds("a", 0)),
+                wakes("an agent frees", m -> change(m, full()), m -> m.agents().updateHeldCount("a", 0)),
                 wakes("an agent freed, as the view says", m -> change(m, full()), m -> change(m, full().holds(0))),
                 wakes(
                         "an agent stops being busy",
@@ -528,15 +529,15 @@ class MatcherTest {
                 wakes(
                         "a heartbeat reports a lower load",
                         m -> change(m, able().load(0.95, 0)),
-                        m -> m.agents().heard(able().load(0.5, 0).build(), NOW)),
+                        m -> m.agents().updateState(able().load(0.5, 0).build(), NOW)),
                 wakes(
                         "a silent agent sends a heartbeat",
                         m -> {
                             change(m, able());
-                            m.agents().timePassed(NOW.plusSeconds(200));
+                            m.agents().reevaluateDue(NOW.plusSeconds(200));
                         },
                         m -> m.agents()
-                                .heard(
+                                .updateState(
                                         able().lastHeartbeat(NOW.plusSeconds(200))
                                                 .build(),
                                         NOW.plusSeconds(200))),
@@ -544,13 +545,13 @@ class MatcherTest {
                         "an agent returns",
                         m -> {
                             change(m, able());
-                            m.agents().gone("a");
+                            m.agents().remove("a");
                         },
                         m -> change(m, able())),
                 wakes(
                         "failures decay",
                         m -> change(m, able().failures(1, 0).load(0.85, 0)),
-                        m -> m.agents().timePassed(NOW.plusSeconds(30))));
+                        m -> m.agents().reevaluateDue(NOW.plusSeconds(30))));
     }
 
     @ParameterizedTest(name = "{0}")
@@ -575,21 +576,21 @@ class MatcherTest {
         matcher.answered(first, 0);
         Placement second = match(matcher, NOW, 9).get(0);
         assertThat(placed()).isEmpty();
-        matcher.unanswered(second);
+        matcher.withdraw(second);
 
         assertThat(placed()).containsExactly("t2");
     }
 
     static Stream<Arguments> ends() {
         return Stream.of(
-                wakes("it is gone", m -> {}, m -> m.agents().gone("a")),
+                wakes("it is gone", m -> {}, m -> m.agents().remove("a")),
                 wakes("it forgets", m -> {}, m -> change(m, agent("a").capabilities("chat"))),
                 wakes("it shrinks", m -> {}, m -> change(m, able().holds(1).capacity(1))),
-                wakes("others fill it", m -> {}, m -> m.agents().holds("a", 2)),
+                wakes("others fill it", m -> {}, m -> m.agents().updateHeldCount("a", 2)),
                 wakes("it is busy", m -> {}, m -> change(m, able().status(AgentStatus.BUSY))),
                 wakes("it is stale", m -> {}, m -> change(m, able().status(AgentStatus.STALE))),
                 wakes("its processor is hot", m -> {}, m -> change(m, able().load(0.9, 0))),
-                wakes("it fell silent", m -> {}, m -> m.agents().timePassed(NOW.plusSeconds(166))));
+                wakes("it fell silent", m -> {}, m -> m.agents().reevaluateDue(NOW.plusSeconds(166))));
     }
 
     @ParameterizedTest(name = "{0}")
@@ -610,16 +611,16 @@ class MatcherTest {
         change(matcher, full());
         add(task("t").requires("hash"));
 
-        matcher.agents().heard(full().holds(0).build(), NOW);
+        matcher.agents().updateState(full().holds(0).build(), NOW);
         assertThat(placed()).isEmpty();
 
-        matcher.agents().holds("a", 0);
+        matcher.agents().updateHeldCount("a", 0);
         assertThat(placed()).containsExactly("t");
     }
 
     @Test
     void aHeartbeatOfAnUnknownAgentAddsIt() {
-        matcher.agents().heard(able().build(), NOW);
+        matcher.agents().updateState(able().build(), NOW);
         add(task("t").requires("hash"));
 
         assertThat(placed()).containsExactly("t");
@@ -631,11 +632,11 @@ class MatcherTest {
         change(matcher, able().capacity(100));
         Requirements healthy = Json.read("{\"min_health_score\":0.9}".getBytes(), Requirements.class);
 
-        matcher.agents().timePassed(NOW.plusSeconds(57));
+        matcher.agents().reevaluateDue(NOW.plusSeconds(57));
         add(task("still-healthy").requires(healthy));
         assertThat(match(matcher, NOW.plusSeconds(57), 9)).hasSize(1);
 
-        matcher.agents().timePassed(NOW.plusSeconds(58));
+        matcher.agents().reevaluateDue(NOW.plusSeconds(58));
         add(task("too-late").requires(healthy));
         assertThat(match(matcher, NOW.plusSeconds(58), 9)).isEmpty();
         add(task("content"));
@@ -650,7 +651,7 @@ class MatcherTest {
     void tasksOfOneKeyGoToOneAgent() {
         matcher.switchStrategy(LoadBalancingStrategy.CONSISTENT_HASH);
         for (int i = 0; i < 10; i++) {
-            matcher.agents().changed(agent("a" + i).holds(50).build(), NOW);
+            matcher.agents().addOrUpdate(agent("a" + i).holds(50).build(), NOW);
         }
         for (int i = 0; i < 12; i++) {
             add(task("t" + i).requires(Json.read("{\"affinity_key\":\"k" + i % 2 + "\"}", Requirements.class)));
@@ -682,7 +683,7 @@ class MatcherTest {
 
     @Test
     void blockedTasksAreCountedByPartition() {
-        matcher.agents().changed(AnAgent.named("agent").capacity(10).build(), NOW);
+        matcher.agents().addOrUpdate(AnAgent.named("agent").capacity(10).build(), NOW);
         WaitingTask placed = task("placed").at(1, 0).build();
         WaitingTask forNobody =
                 task("for-nobody").at(1, 1).requires("of-nobody").build();
@@ -721,7 +722,7 @@ class MatcherTest {
         matcher.backlog().take(tasks.subList(5, 9));
         assertThat(matcher.backlog().size()).isEqualTo(3);
 
-        matcher.agents().changed(AnAgent.named("agent").capacity(100).build(), NOW);
+        matcher.agents().addOrUpdate(AnAgent.named("agent").capacity(100).build(), NOW);
 
         assertThat(matcher.match(NOW, 100).stream()
                         .map(placement -> placement.waiting().id()))
@@ -741,7 +742,7 @@ class MatcherTest {
         matcher.backlog().take(List.of(admitted));
 
         assertThat(blockedInPartition1(NOW)).isZero();
-        matcher.agents().changed(AnAgent.named("agent").build(), NOW);
+        matcher.agents().addOrUpdate(AnAgent.named("agent").build(), NOW);
         assertThat(matcher.match(NOW.plusSeconds(60), 10)).isEmpty();
     }
 
@@ -929,7 +930,7 @@ class MatcherTest {
     }
 
     private static void change(Matcher matcher, AnAgent agent) {
-        matcher.agents().changed(agent.build(), NOW);
+        matcher.agents().addOrUpdate(agent.build(), NOW);
     }
 
     private static ATask task(String id) {

@@ -119,7 +119,7 @@ class OpenTransactionsTest {
                 admin, clients, topics, resultTimeout, new SimpleMeterRegistry(), Clock.systemUTC());
     }
 
-    private Optional<OpenTransactions.Open> found(OpenTransactions transactions) {
+    private Optional<OpenTransactions.OpenTransaction> found(OpenTransactions transactions) {
         return transactions.of(topics.results()).stream().findFirst();
     }
 

@@ -229,7 +229,7 @@ class RegistryCompatibilityTest {
         final List<String> lines = new CopyOnWriteArrayList<>();
 
         @Override
-        public void changed(List<Agent> agents) {
+        public void agentsChanged(List<Agent> agents) {
             agents.forEach(agent -> lines.add("changed " + agent.id()));
         }
 
@@ -240,12 +240,12 @@ class RegistryCompatibilityTest {
         }
 
         @Override
-        public void gone(Set<String> agentIds) {
+        public void agentsRemoved(Set<String> agentIds) {
             agentIds.forEach(id -> lines.add("gone " + id));
         }
 
         @Override
-        public void holds(Map<String, Integer> counts) {
+        public void heldCountsChanged(Map<String, Integer> counts) {
             lines.add("holds " + new TreeMap<>(counts));
         }
 

@@ -176,7 +176,7 @@ class DeadlinesTest {
     void progressOfAnEarlierAttemptDoesNotCount() {
         reserve("short", 5, NOW);
         settle("short", TaskResult.Status.PROGRESS, after(86_400));
-        attempts.release(new Attempts.Held("short", 1, "a", NOW, null), 2, "\"in vain\"", after(1));
+        attempts.release(new Attempts.HeldAttempt("short", 1, "a", NOW, null), 2, "\"in vain\"", after(1));
         reserve("short", 5, after(2), 2);
         assertThat(overdue(8)).containsExactly("short");
     }
@@ -189,14 +189,14 @@ class DeadlinesTest {
         }
         assertThat(overdue(6)).hasSize(500);
         assertThat(attempts.agentsDue(after(6))).containsExactly("a");
-        assertThat(attempts.heldSince("a", after(6), Set.of())).hasSize(500);
+        assertThat(attempts.heldBefore("a", after(6), Set.of())).hasSize(500);
 
         // Attempts with unread results do not hide the rest.
         Set<String> reported = attempts.overdue("a", after(6), Set.of()).stream()
-                .map(Attempts.Held::assignmentId)
+                .map(Attempts.HeldAttempt::assignmentId)
                 .collect(Collectors.toSet());
         assertThat(attempts.overdue("a", after(6), reported)).hasSize(501);
-        assertThat(attempts.heldSince("a", after(6), reported)).hasSize(501);
+        assertThat(attempts.heldBefore("a", after(6), reported)).hasSize(501);
     }
 
     @Test
@@ -229,7 +229,7 @@ class DeadlinesTest {
 
     private List<String> overdue(double afterSeconds) {
         return attempts.overdue("a", after(afterSeconds), Set.of()).stream()
-                .map(Attempts.Held::taskId)
+                .map(Attempts.HeldAttempt::taskId)
                 .toList();
     }
 

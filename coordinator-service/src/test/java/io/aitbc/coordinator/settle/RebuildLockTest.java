@@ -79,8 +79,8 @@ class RebuildLockTest {
         attempts.restore("mine", List.of(HELD), NOW);
         assertThat(redis.sync().zscore(Keys.HEARTBEATS, "a")).isNull();
         assertThat(attempts.lostAgents()).isEqualTo(Map.of("a", NOW));
-        assertThat(attempts.heldSince("a", NOW, Set.of()))
-                .extracting(Attempts.Held::taskId)
+        assertThat(attempts.heldBefore("a", NOW, Set.of()))
+                .extracting(Attempts.HeldAttempt::taskId)
                 .containsExactly("t");
     }
 

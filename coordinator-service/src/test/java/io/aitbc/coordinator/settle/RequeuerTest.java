@@ -140,7 +140,7 @@ class RequeuerTest {
 
     @Test
     void aTaskWhoseResultArrivedFirstIsNotDeadLettered() throws Exception {
-        Attempts.Held held = assign(1, true);
+        Attempts.HeldAttempt held = assign(1, true);
         complete(held);
 
         assertThat(requeue(held)).isTrue();
@@ -151,7 +151,7 @@ class RequeuerTest {
 
     @Test
     void noResultCountsOnceTheAttemptIsFenced() throws Exception {
-        Attempts.Held held = assign(1, true);
+        Attempts.HeldAttempt held = assign(1, true);
         assertThat(attempts.fence(held)).isTrue();
         assertThat(complete(held)).isEqualTo(Attempts.SettleOutcome.LATE);
 
@@ -166,14 +166,14 @@ class RequeuerTest {
 
     @Test
     void aFailureReadAgainAfterACrashIsHandled() throws Exception {
-        Attempts.Held held = assign(1, true);
+        Attempts.HeldAttempt held = assign(1, true);
         assertThat(attempts.fence(held)).isTrue();
         assertThat(settle(held, TaskResult.Status.FAILED)).isEqualTo(Attempts.SettleOutcome.TO_REQUEUE);
     }
 
     @Test
     void withoutTheAgentsTopicThePayloadComesFromTheQueue() throws Exception {
-        Attempts.Held held = assign(3, false);
+        Attempts.HeldAttempt held = assign(3, false);
         commitBehind(held.origin());
 
         assertThat(requeue(held)).isTrue();
@@ -187,7 +187,7 @@ class RequeuerTest {
 
     @Test
     void withoutTheQueueRecordTheTaskFailsAtOnce() throws Exception {
-        Attempts.Held held = assign(3, false);
+        Attempts.HeldAttempt held = assign(3, false);
         commitBehind(held.origin());
         admin.deleteRecords(Map.of(
                         partition(), RecordsToDelete.beforeOffset(held.origin().offset() + 1)))
@@ -202,12 +202,12 @@ class RequeuerTest {
 
     @Test
     void aRecordOfAReplacedTopicIsNotUsedAsPayload() throws Exception {
-        Attempts.Held other = assign(3, false);
+        Attempts.HeldAttempt other = assign(3, false);
         commitBehind(other.origin());
         taskId = UUID.randomUUID().toString();
-        Attempts.Held held = assign(3, "a");
+        Attempts.HeldAttempt held = assign(3, "a");
         commitBehind(held.origin());
-        Attempts.Held strange = new Attempts.Held(taskId, 1, "a", assignedAt, other.origin());
+        Attempts.HeldAttempt strange = new Attempts.HeldAttempt(taskId, 1, "a", assignedAt, other.origin());
 
         assertThat(requeue(strange)).isTrue();
 
@@ -219,7 +219,7 @@ class RequeuerTest {
     @ParameterizedTest
     @ValueSource(booleans = {true, false})
     void anAssignmentPublishedConcurrentlyIsNotLost(boolean before) throws Exception {
-        Attempts.Held held = assign(3, false);
+        Attempts.HeldAttempt held = assign(3, false);
         Runnable publish = () -> {
             try {
                 publish(held);
@@ -267,10 +267,10 @@ class RequeuerTest {
     /** The progress is settled after the overdue attempts were read, and before the unread results are. */
     @Test
     void progressSettledDuringARoundKeepsItsAttempt() throws Exception {
-        Attempts.Held healthy = assign(3, true);
+        Attempts.HeldAttempt healthy = assign(3, true);
         taskId = UUID.randomUUID().toString();
         redis.sync().hset(Keys.agent("b"), Map.of("status", "active", "capacity", "10"));
-        Attempts.Held silent = assign(3, "b");
+        Attempts.HeldAttempt silent = assign(3, "b");
         publish(silent);
         Instant late = assignedAt.plusSeconds(601);
         CountDownLatch nextRound = new CountDownLatch(4);
@@ -311,7 +311,8 @@ class RequeuerTest {
         String id = Assignment.id(taskId, 1);
         Map<TopicPartition, Long> from = UnreadResults.unsettledFrom(admin, TOPICS);
         try (UnreadResults unread = new UnreadResults(clients, admin, TOPICS)) {
-            TaskResult result = result(new Attempts.Held(taskId, 1, "a", assignedAt, null), TaskResult.Status.PROGRESS);
+            TaskResult result =
+                    result(new Attempts.HeldAttempt(taskId, 1, "a", assignedAt, null), TaskResult.Status.PROGRESS);
             producer.send(new ProducerRecord<>(TOPICS.results(), taskId, Json.bytes(result)))
                     .get();
             assertThat(unread.reportedAmong(Map.of(id, "b"), from)).isEqualTo(UnreadResults.Reported.NONE);
@@ -321,7 +322,7 @@ class RequeuerTest {
         }
     }
 
-    private static void reportProgress(Attempts.Held held, Instant at) {
+    private static void reportProgress(Attempts.HeldAttempt held, Instant at) {
         try {
             TaskResult result = result(held, TaskResult.Status.PROGRESS);
             long offset = producer.send(new ProducerRecord<>(TOPICS.results(), held.taskId(), Json.bytes(result)))
@@ -341,7 +342,7 @@ class RequeuerTest {
     /** The owner of the record will publish it. */
     @Test
     void anUnpublishedAttemptStaysWithItsAgent() throws Exception {
-        Attempts.Held held = assign(3, false);
+        Attempts.HeldAttempt held = assign(3, false);
 
         assertThat(requeue(held)).isFalse();
 
@@ -350,15 +351,15 @@ class RequeuerTest {
     }
 
     /** Appends a task to its queue, reserves it for the agent, and optionally publishes the assignment. */
-    private Attempts.Held assign(int maxAttempts, boolean published) throws Exception {
-        Attempts.Held held = assign(maxAttempts, "a");
+    private Attempts.HeldAttempt assign(int maxAttempts, boolean published) throws Exception {
+        Attempts.HeldAttempt held = assign(maxAttempts, "a");
         if (published) {
             publish(held);
         }
         return held;
     }
 
-    private Attempts.Held assign(int maxAttempts, String agentId) throws Exception {
+    private Attempts.HeldAttempt assign(int maxAttempts, String agentId) throws Exception {
         Task task = new Task(
                         taskId,
                         Json.object().put("of", taskId),
@@ -383,35 +384,35 @@ class RequeuerTest {
                 .reserve(List.of(new Placement(waiting, agentId)), assignedAt)
                 .join();
         submitted.put(taskId, task);
-        Attempts.Held held = attempts.held(taskId, 1, agentId);
+        Attempts.HeldAttempt held = attempts.held(taskId, 1, agentId);
         assertThat(held.origin()).isEqualTo(origin);
         return held;
     }
 
-    private void publish(Attempts.Held held) throws Exception {
+    private void publish(Attempts.HeldAttempt held) throws Exception {
         byte[] value =
                 Json.bytes(Assignment.of(submitted.get(held.taskId()), Priority.NORMAL, held.agentId(), assignedAt));
         producer.send(new ProducerRecord<>(TOPICS.assignments(held.agentId()), held.taskId(), value))
                 .get();
     }
 
-    private boolean requeue(Attempts.Held held) throws InterruptedException {
+    private boolean requeue(Attempts.HeldAttempt held) throws InterruptedException {
         return requeuer.requeue(overdue(held), archive);
     }
 
-    private static List<Requeuer.FailedAttempt> overdue(Attempts.Held held) {
+    private static List<Requeuer.FailedAttempt> overdue(Attempts.HeldAttempt held) {
         return List.of(new Requeuer.FailedAttempt(held, RetryDecision.FailureReason.OVERDUE, "\"late\""));
     }
 
-    private Attempts.SettleOutcome complete(Attempts.Held held) {
+    private Attempts.SettleOutcome complete(Attempts.HeldAttempt held) {
         return settle(held, TaskResult.Status.COMPLETED);
     }
 
-    private Attempts.SettleOutcome settle(Attempts.Held held, TaskResult.Status status) {
+    private Attempts.SettleOutcome settle(Attempts.HeldAttempt held, TaskResult.Status status) {
         return attempts.settle(List.of(result(held, status)), assignedAt).get(0);
     }
 
-    private static TaskResult result(Attempts.Held held, TaskResult.Status status) {
+    private static TaskResult result(Attempts.HeldAttempt held, TaskResult.Status status) {
         return new TaskResult(null, held.taskId(), held.attempt(), held.agentId(), status, null, null, null, null);
     }
 

@@ -15,6 +15,7 @@ import io.aitbc.coordinator.Samples;
 import io.aitbc.coordinator.agent.HealthPolicy;
 import io.aitbc.coordinator.assign.Reservations;
 import io.aitbc.coordinator.assign.Verdict;
+import io.aitbc.coordinator.intake.Redrive;
 import io.aitbc.coordinator.match.ATask;
 import io.aitbc.coordinator.match.Placement;
 import io.aitbc.coordinator.match.Position;
@@ -46,7 +47,7 @@ import tools.jackson.databind.node.ObjectNode;
 class SettleCompatibilityTest {
     private static final Instant NOW = Instant.parse("2026-11-01T12:00:00Z");
     private static final Script CANCEL = Script.load(Reservations.class, "cancel");
-    private static final Script REDRIVE = Script.load(TaskStates.class, "redrive");
+    private static final Script REDRIVE = Script.load(Redrive.class, "redrive");
     private static final HealthPolicy HEALTH =
             new HealthPolicy(Duration.ofSeconds(30), Duration.ofSeconds(300), 0.5, 0.98, 0.98);
     private static final Requirements REQUIREMENTS = Requirements.capabilities("gpu>=2");
@@ -95,13 +96,13 @@ class SettleCompatibilityTest {
     void attemptsOfAnotherVersionContinue(Samples version) {
         for (String assigned : List.of("assigned", "in progress", "restored")) {
             put(version, assigned);
-            Attempts.Held held = new Attempts.Held("task-1", 1, "agent-1", NOW, null);
+            Attempts.HeldAttempt held = new Attempts.HeldAttempt("task-1", 1, "agent-1", NOW, null);
             attempts.markAllDue();
             assertThat(attempts.agentsDue(NOW)).as(assigned).contains("agent-1");
             assertThat(attempts.overdue("agent-1", NOW.plusSeconds(9_999), Set.of()))
                     .as(assigned)
                     .containsExactly(held);
-            assertThat(attempts.heldSince("agent-1", NOW, Set.of()))
+            assertThat(attempts.heldBefore("agent-1", NOW, Set.of()))
                     .as(assigned)
                     .containsExactly(held);
             assertThat(attempts.held("task-1", 1, "agent-1")).as(assigned).isEqualTo(held);
@@ -184,14 +185,14 @@ class SettleCompatibilityTest {
 
         reserve("task-1", 1, "agent-1");
         overheard.notice();
-        attempts.release(new Attempts.Held("task-1", 1, "agent-1", NOW, null), 2, "\"out of memory\"", NOW);
+        attempts.release(new Attempts.HeldAttempt("task-1", 1, "agent-1", NOW, null), 2, "\"out of memory\"", NOW);
         notices.set("given back", overheard.notice());
         hashes.set("given back", hash("task-1"));
         empty();
 
         reserve("task-1", 1, "agent-1");
         overheard.notice();
-        attempts.release(new Attempts.Held("task-1", 1, "agent-1", NOW, null), 0, "\"out of memory\"", NOW);
+        attempts.release(new Attempts.HeldAttempt("task-1", 1, "agent-1", NOW, null), 0, "\"out of memory\"", NOW);
         overheard.notice();
         hashes.set("failed", hash("task-1"));
         REDRIVE.runSync(redis, List.of("task-1", "1", "high", NOW.toString(), "3"));

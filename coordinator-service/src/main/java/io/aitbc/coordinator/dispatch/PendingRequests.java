@@ -8,8 +8,8 @@ import org.jspecify.annotations.Nullable;
  * Handles the answers to a lane's requests, on the lane's thread. A future would swallow an error in a handler; here the next round throws
  * it.
  */
-final class Answers {
-    /** Answers to requests of an earlier generation are ignored. */
+final class PendingRequests {
+    /** PendingRequests to requests of an earlier generation are ignored. */
     private int generation;
 
     private int pending;

@@ -5,13 +5,13 @@ import io.opentelemetry.api.trace.StatusCode;
 import java.time.Instant;
 import org.jspecify.annotations.Nullable;
 
-/** A span: a timed step in the processing of a task. */
-public final class Step {
+/** A span: a timed span in the processing of a task. */
+public final class TaskSpan {
     private final @Nullable Span span;
     private final @Nullable String parent;
     private final @Nullable String trace;
 
-    Step(@Nullable Span span, @Nullable String parent, @Nullable String trace) {
+    TaskSpan(@Nullable Span span, @Nullable String parent, @Nullable String trace) {
         this.span = span;
         this.parent = parent;
         this.trace = trace;
@@ -22,7 +22,7 @@ public final class Step {
         return parent;
     }
 
-    /** The trace header for subsequent steps; null if there is none. */
+    /** The trace header for subsequent spans; null if there is none. */
     public @Nullable String trace() {
         return trace;
     }
@@ -43,7 +43,7 @@ public final class Step {
         }
     }
 
-    public Step with(String name, String value) {
+    public TaskSpan with(String name, String value) {
         if (span != null) {
             span.setAttribute(name, value);
         }
