@@ -11,10 +11,10 @@ const COLUMNS = [
   { name: "Status", value: (agent) => agent.status },
   { name: "Health", value: (agent) => agent.health },
   { name: "Load", value: (agent) => agent.inflight / agent.capacity },
-  { name: "Processor", value: (agent) => agent.cpu, number: true, secondary: true },
+  { name: "CPU", value: (agent) => agent.cpu, number: true, secondary: true },
   { name: "Memory", value: (agent) => agent.memory, number: true, secondary: true },
   { name: "Region", value: (agent) => agent.region ?? "", secondary: true },
-  { name: "Heard", value: (agent) => -Date.parse(agent.last_heartbeat), number: true },
+  { name: "Last heartbeat", value: (agent) => -Date.parse(agent.last_heartbeat), number: true },
 ];
 
 export function agentsView() {
@@ -31,7 +31,7 @@ export function agentsView() {
   const headers = COLUMNS.map((column) => h("th", { scope: "col", class: classOf(column) },
     h("button", { onclick: () => { sort = { column, descending: sort.column === column && !sort.descending }; show(); } }, column.name)));
   const body = h("tbody");
-  const back = h("button", { onclick: () => { page--; show(); } }, "Before");
+  const back = h("button", { onclick: () => { page--; show(); } }, "Previous");
   const forth = h("button", { onclick: () => { page++; show(); } }, "Next");
   const where = h("span", { class: "soft" });
 
@@ -75,7 +75,7 @@ export function agentsView() {
     if (!state.error) {
       setText(summary, all.length === 0
         ? "No agent has registered. An agent registers with its first heartbeat on agents.heartbeat, or with POST /agents/register."
-        : found.length === 0 ? "None of " + count(all.length) + " agents matches." : countByStatus(all));
+        : found.length === 0 ? "None of " + count(all.length) + " agents match." : countByStatus(all));
     }
     const ids = new Set(shown.map((agent) => agent.agent_id));
     [...rows.keys()].filter((id) => !ids.has(id)).forEach((id) => { rows.get(id).element.remove(); rows.delete(id); });
@@ -106,7 +106,7 @@ export function agentsView() {
     title: "Agents",
     elements: [h("section", {},
       h("div", { class: "fields" }, h("label", {}, "Search ", search), h("label", {}, "Status ", status)),
-      summary, table("Agents", [...headers, "Do"], body),
+      summary, table("Agents", [...headers, "Actions"], body),
       h("div", { class: "actions" }, back, where, forth))],
     end: () => { end(); clearInterval(ticking); },
   };
@@ -202,7 +202,7 @@ function description(agent) {
   const facts = [
     ["Status", h("span", { class: "tag " + (STATUS_CLASS[agent.status] ?? "") }, agent.status)],
     ["Health", `${agent.health_score}: regularity ${agent.health.regularity} × load ${agent.health.load} × results ${agent.health.results} × status ${agent.health.status}`],
-    ["Health deductions", agent.health.costs.length === 0 ? "nothing" : agent.health.costs.join("; ")],
+    ["Health deductions", agent.health.costs.length === 0 ? "none" : agent.health.costs.join("; ")],
     ["Load", `${count(agent.inflight)} of ${count(agent.capacity)}`],
     ["Type", agent.agent_type],
     ["Capabilities", agent.capabilities.join(", ") || "none"],
@@ -221,7 +221,7 @@ function description(agent) {
 
 function heldTable(page) {
   return [h("p", { class: "soft" }, `${count(page.count)} of ${count(page.total)}, earliest deadline first`),
-    table("Assignments", ["Task", { name: "Attempt", number: true }, "Since", "Due"], h("tbody", {}, page.assignments.map((one) =>
+    table("Assignments", ["Task", { name: "Attempt", number: true }, "Assigned", "Deadline"], h("tbody", {}, page.assignments.map((one) =>
       h("tr", {}, h("td", {}, h("a", { href: "#/tasks/" + encodeURIComponent(one.task_id) }, one.task_id)), h("td", { class: "number" }, one.attempt),
         h("td", {}, clock(one.assigned_at)), h("td", {}, clock(one.deadline))))))];
 }

@@ -52,7 +52,7 @@ function decoded(text) {
 }
 
 onConnection((connected) => {
-  connection.textContent = connected === null ? "Connecting…" : connected ? "Live" : "Connection lost. Showing old data, reconnecting…";
+  connection.textContent = connected === null ? "Connecting…" : connected ? "Live" : "Connection lost. Showing outdated data; reconnecting…";
   connection.classList.toggle("lost", connected === false);
   main.classList.toggle("stale", connected === false);
 });

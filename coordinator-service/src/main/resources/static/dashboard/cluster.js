@@ -66,7 +66,7 @@ export function clusterView() {
       h("section", {}, h("h2", {}, "Load balancer"), h("div", { class: "fields" }, h("label", {}, "Strategy ", strategy), change), facts,
         h("h3", {}, "Active agents by share of capacity in use, %"), load.box),
       h("section", {}, h("h2", {}, "Coordinators"), empty, table("Coordinators", ["Coordinator", { name: "Partitions", number: true },
-        { name: "Waiting", number: true }, { name: "In, per s", number: true }, { name: "Assigned, per s", number: true }, "Yields to",
+        { name: "Waiting", number: true }, { name: "Received/s", number: true }, { name: "Assigned/s", number: true }, "Yields to",
         { name: "Last report", number: true }], body)),
     ],
     end: () => [...ends, load.end].forEach((one) => one()),
@@ -80,7 +80,7 @@ function coordinatorRow(id, isThisOne) {
     element: h("tr", {}, h("th", { scope: "row" }, id, isThisOne ? h("span", { class: "soft" }, " (this one)") : ""), cells),
     show(lane) {
       [lane.partitions, count(lane.waiting), rate(sum(lane.received_per_second)), rate(sum(lane.assigned_per_second)),
-        lane.yields_to ? lane.yields_to + " of others" : "none", duration(Math.round(since(lane.at))) + " ago"]
+        lane.yields_to ? lane.yields_to + " tasks elsewhere" : "none", duration(Math.round(since(lane.at))) + " ago"]
         .forEach((text, i) => setText(cells[i], text));
     },
   };

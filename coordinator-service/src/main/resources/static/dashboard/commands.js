@@ -20,7 +20,7 @@ export async function call(method, path, body) {
   }
   const json = await answer.json().catch(() => ({}));
   if (!answer.ok) {
-    throw new Error(json.detail ?? "The coordinator answered " + answer.status + ".");
+    throw new Error(json.detail ?? "The coordinator responded with status " + answer.status + ".");
   }
   return json;
 }

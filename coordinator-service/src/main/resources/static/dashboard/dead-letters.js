@@ -7,7 +7,7 @@ const PAGE = 50;
 export function deadLettersView() {
   const body = h("tbody");
   const summary = h("p", { class: "empty", role: "status" }, "Loading…");
-  const list = table("Dead letters", ["When", "What", "Reason", "Detail", "Do"], body);
+  const list = table("Dead letters", ["Time", "Task or record", "Reason", "Detail", "Actions"], body);
   const older = h("button", { hidden: true, onclick: () => look(false) }, "Older");
   let oldest = null;
   let failed = null;
@@ -28,8 +28,8 @@ export function deadLettersView() {
       older.hidden = page.dead_letters.length < PAGE;
       list.hidden = body.children.length === 0;
       summary.textContent = body.children.length === 0
-        ? "No dead letters: no task has failed for good, and no unreadable record has arrived."
-        : count(body.children.length) + " shown, the newest first.";
+        ? "No dead letters: no task has failed permanently, and no unreadable record has arrived."
+        : count(body.children.length) + " shown, newest first.";
     } catch (failure) {
       summary.textContent = failure.message;
     }
@@ -37,7 +37,7 @@ export function deadLettersView() {
 
   const end = listen("stats", ({ data }) => {
     if (data && failed !== null && data.tasks.tasks_failed > failed) {
-      summary.textContent = "New dead letters have arrived: refresh.";
+      summary.textContent = "New dead letters have arrived. Refresh to see them.";
     }
     failed = data?.tasks.tasks_failed ?? failed;
   });

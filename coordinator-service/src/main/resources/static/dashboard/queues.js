@@ -14,7 +14,7 @@ export function queuesView() {
   const size = chart("Queued tasks by priority, last 15 minutes",
     PRIORITIES.map((priority) => ({ label: priority, color: priority, width: 2 })));
   const flow = chart("Tasks received and assigned per second, last 15 minutes",
-    [{ label: "in, per second", color: "normal", width: 2 }, { label: "assigned, per second", color: "good", width: 2 }]);
+    [{ label: "received per second", color: "normal", width: 2 }, { label: "assigned per second", color: "good", width: 2 }]);
   const front = frontOfQueue();
   let queues = null;
   let stats = null;
@@ -36,7 +36,7 @@ export function queuesView() {
       size.show([times, ...PRIORITIES.map((priority) => history.map((point) => point.size[priority] ?? 0))],
         last && PRIORITIES.map((priority) => priority + " " + count(last.size[priority])).join(", "));
       flow.show([times, history.map((point) => point.received_per_second), history.map((point) => point.assigned_per_second)],
-        last && rate(last.received_per_second) + " in, " + rate(last.assigned_per_second) + " assigned");
+        last && rate(last.received_per_second) + " received, " + rate(last.assigned_per_second) + " assigned");
       judge();
     }),
   ];
@@ -46,10 +46,10 @@ export function queuesView() {
       verdict,
       h("section", {}, h("h2", {}, "By priority"),
         table("Queues by priority", ["Queue", { name: "Waiting", number: true }, { name: "Oldest", number: true },
-          { name: "In, per s", number: true, secondary: true }, { name: "Assigned, per s", number: true, secondary: true }, "Do"],
+          { name: "Received/s", number: true, secondary: true }, { name: "Assigned/s", number: true, secondary: true }, "Actions"],
         h("tbody", {}, PRIORITIES.map((priority) => rows[priority].element)))),
       h("section", {}, h("h2", {}, "Last 15 minutes"), h("div", { class: "charts" },
-        h("div", {}, h("h3", {}, "Waiting"), size.box), h("div", {}, h("h3", {}, "Flow"), flow.box))),
+        h("div", {}, h("h3", {}, "Waiting"), size.box), h("div", {}, h("h3", {}, "Throughput"), flow.box))),
       front,
     ],
     end: () => [...ends, size.end, flow.end].forEach((one) => one()),
@@ -148,20 +148,20 @@ function judgement(queues, stats, history) {
   const oldest = open.reduce((a, b) => ((a.oldest_age_seconds ?? 0) >= (b.oldest_age_seconds ?? 0) ? a : b));
   const age = oldest.oldest_age_seconds ?? 0;
   if (assigned === 0 && full) {
-    return { kind: "warn", text: `${tasks}: all agents are at capacity. The oldest, in ${oldest.priority}, waits for ${duration(age)}.` };
+    return { kind: "warn", text: `${tasks}: all agents are at capacity. The oldest, in ${oldest.priority}, has waited for ${duration(age)}.` };
   }
   if (assigned === 0 && age > A_MOMENT_SECONDS) {
     const last = history.findLast((point) => point.assigned_per_second > 0);
     return {
       kind: "bad",
-      text: `Stuck: ${tasks} and no task is assigned` + (last ? ", the last one at about " + clock(last.at) : "") +
-        `. The oldest, in ${oldest.priority}, waits for ${duration(age)}. See "Oldest tasks" below for the reason.`,
+      text: `Stuck: ${tasks} and no task is assigned` + (last ? "; the last one was assigned at about " + clock(last.at) : "") +
+        `. The oldest, in ${oldest.priority}, has waited for ${duration(age)}. See "Oldest tasks" below for the reason.`,
     };
   }
   const slow = age > LONG_SECONDS;
   return {
     kind: slow ? "warn" : "",
-    text: `${tasks}, ${rate(assigned)} assigned per second.` + (slow ? ` The oldest, in ${oldest.priority}, waits for ${duration(age)}.` : ""),
+    text: `${tasks}, ${rate(assigned)} assigned per second.` + (slow ? ` The oldest, in ${oldest.priority}, has waited for ${duration(age)}.` : ""),
   };
 }
 
@@ -170,14 +170,14 @@ function demands(requirements) {
   const words = Object.entries(requirements ?? {})
     .filter(([, value]) => value !== null && !(Array.isArray(value) && value.length === 0))
     .map(([name, value]) => name.replaceAll("_", " ") + " " + (Array.isArray(value) ? value.join(", ") : typeof value === "object" ? JSON.stringify(value) : value));
-  return words.join("; ") || "nothing";
+  return words.join("; ") || "none";
 }
 
 function frontOfQueue() {
   const body = h("tbody");
   const empty = h("p", { class: "empty", role: "status" }, "Select a queue to list its oldest tasks.");
-  const select = h("select", { id: "front-of", onchange: look }, h("option", { value: "" }, "choose"), PRIORITIES.map((one) => h("option", { value: one }, one)));
-  const list = table("Oldest tasks", ["Task", { name: "Waits", number: true }, { name: "Attempt", number: true }, "Requires", "Why"], body);
+  const select = h("select", { id: "front-of", onchange: look }, h("option", { value: "" }, "select"), PRIORITIES.map((one) => h("option", { value: one }, one)));
+  const list = table("Oldest tasks", ["Task", { name: "Age", number: true }, { name: "Attempt", number: true }, "Requirements", "Reason"], body);
   list.hidden = true;
   let asked = 0;
   async function look() {
@@ -197,7 +197,7 @@ function frontOfQueue() {
         const link = "#/tasks/" + encodeURIComponent(task.task_id);
         return h("tr", {}, h("td", {}, h("a", { href: link }, task.task_id)), h("td", { class: "number" }, duration(since(task.submitted_at))),
           h("td", { class: "number" }, task.attempt), h("td", { class: "text" }, demands(task.requirements)),
-          h("td", {}, h("a", { href: link, "aria-label": "Why " + task.task_id + " waits" }, "Why is it waiting?")));
+          h("td", {}, h("a", { href: link, "aria-label": "Why " + task.task_id + " is waiting" }, "Why is it waiting?")));
       }));
     } catch (failure) {
       empty.textContent = failure.message;

@@ -19,7 +19,7 @@ export function tasksView() {
         location.hash = "#/tasks/" + encodeURIComponent(input.value.trim());
       } }, h("label", {}, "Task id ", input), h("button", {}, "Show"))),
       h("section", {}, h("h2", {}, "Recently viewed"), before.length === 0
-        ? h("p", { class: "empty" }, "None yet. Queued tasks are listed with their queue, failed ones with the dead letters, assigned ones with their agent.")
+        ? h("p", { class: "empty" }, "None yet. Queued tasks are listed under their queue, failed ones under dead letters, assigned ones under their agent.")
         : h("ul", {}, before.map((id) => h("li", {}, h("a", { href: "#/tasks/" + encodeURIComponent(id) }, id))))),
     ],
     end: () => {},
@@ -44,7 +44,7 @@ export function taskView(id) {
   let shown = null;
   const end = listen("tasks/" + id, ({ data, error }) => {
     if (error) {
-      setText(status, "not known now: " + error);
+      setText(status, "status unavailable: " + error);
       return;
     }
     setText(status, data.status);
@@ -72,16 +72,16 @@ export function taskView(id) {
 
 function timeline(task) {
   if (task.status === "unknown") {
-    return [h("li", { class: "open" }, "Unknown task: never received, or ended so long ago that it was deleted. The page updates when it arrives.")];
+    return [h("li", { class: "open" }, "Unknown task: it was never received, or it was deleted after its retention. The page updates when it arrives.")];
   }
   const step = (at, text, kind) => ({ at, text, kind });
   const agent = () => h("a", { href: "#/agents/" + encodeURIComponent(task.agent_id) }, task.agent_id);
   const steps = [step(task.submitted_at, [`Accepted, with priority ${task.priority}`])];
   if (task.not_before) {
-    steps.push(step(task.not_before, ["Not to start before"]));
+    steps.push(step(task.not_before, ["Scheduled start"]));
   }
   if (task.agent_id && task.assigned_at) {
-    steps.push(step(task.assigned_at, [`Attempt ${task.attempt} of ${task.max_attempts ?? "?"} given to `, agent()]));
+    steps.push(step(task.assigned_at, [`Attempt ${task.attempt} of ${task.max_attempts ?? "?"} assigned to `, agent()]));
   }
   if (task.agent_started_at) {
     steps.push(step(task.agent_started_at, ["Started, as reported by the agent"]));
@@ -111,10 +111,10 @@ async function explain(id, box) {
     const waiting = answer.waiting;
     const parts = [h("p", { class: "explanation" }, answer.explanation.charAt(0).toUpperCase() + answer.explanation.slice(1) + ".")];
     if (waiting) {
-      parts.push(h("p", { class: "soft" }, `Place ${count(waiting.place_in_queue)} of ${count(waiting.queue_size)} in ${waiting.priority}` +
-        (waiting.aged ? ", aged: a share of contested choices goes to the task aged longest" : "") +
+      parts.push(h("p", { class: "soft" }, `Position ${count(waiting.place_in_queue)} of ${count(waiting.queue_size)} in ${waiting.priority}` +
+        (waiting.aged ? ", aged: a share of contended choices goes to the aged task that has waited longest" : "") +
         `; ${count(waiting.agents.eligible)} of ${count(waiting.agents.total)} agents are eligible now` +
-        (waiting.agents.busy > 0 ? `, ${count(waiting.agents.busy)} more when they have capacity.` : ".")));
+        (waiting.agents.busy > 0 ? `, ${count(waiting.agents.busy)} more once capacity is free.` : ".")));
       if (waiting.agents.closest.length > 0) {
         parts.push(table("Closest agents", ["Agent", "Obstacle"], h("tbody", {}, waiting.agents.closest.map((one) =>
           h("tr", {}, h("th", { scope: "row" }, h("a", { href: "#/agents/" + encodeURIComponent(one.agent_id) }, one.agent_id)),

@@ -51,7 +51,7 @@ public final class Agentctl {
             paramLabel = "FORMAT",
             scope = ScopeType.INHERIT,
             defaultValue = "table",
-            description = "Output format: ${COMPLETION-CANDIDATES}; table by default")
+            description = "Output format: ${COMPLETION-CANDIDATES}; default: table")
     private Output output = Output.TABLE;
 
     private Agentctl(Terminal terminal) {

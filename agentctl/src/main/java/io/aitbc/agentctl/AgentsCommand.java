@@ -46,8 +46,8 @@ final class AgentsCommand implements Callable<Integer> {
     @Option(
             names = "--sort",
             paramLabel = "COLUMN",
-            description = "Sort by ${COMPLETION-CANDIDATES}; default: id. The least healthy, the most loaded, or the"
-                    + " longest silent agent is listed first")
+            description = "Sort by ${COMPLETION-CANDIDATES}; default: id. The least healthy, most loaded or"
+                    + " longest-silent agent is listed first")
     private @Nullable Sort sort;
 
     AgentsCommand(Agentctl agentctl) {

@@ -18,7 +18,7 @@ final class CompletionCommand implements Callable<Integer> {
     private CommandSpec spec;
 
     @SuppressWarnings("UnusedVariable") // Only for the error message about other shells.
-    @Parameters(paramLabel = "SHELL", description = "${COMPLETION-CANDIDATES}")
+    @Parameters(paramLabel = "SHELL", description = "Shell: ${COMPLETION-CANDIDATES}")
     private Shell shell = Shell.BASH;
 
     CompletionCommand(Agentctl agentctl) {

@@ -16,7 +16,7 @@ import tools.jackson.databind.node.ObjectNode;
 
 @Command(
         name = "drain",
-        description = "Stops assigning tasks to an agent and waits until it holds none; then it can be stopped.",
+        description = "Stops assigning tasks to an agent and waits until it holds none, so that it can be stopped.",
         sortOptions = false)
 final class DrainCommand implements Callable<Integer> {
     private static final Duration POLL_INTERVAL = Duration.ofMillis(500);

@@ -64,7 +64,7 @@ final class QueuesCommand implements Callable<Integer> {
         return String.format(Locale.ROOT, "%.1f", perSecond.asDouble());
     }
 
-    @Command(description = "Pauses assignment from a queue until it is resumed; submissions are still accepted.")
+    @Command(description = "Pauses dispatch of a queue until it is resumed; submissions are still accepted.")
     int pause(
             @Parameters(
                             paramLabel = "PRIORITY",
@@ -74,7 +74,7 @@ final class QueuesCommand implements Callable<Integer> {
         return change(priority, "pause");
     }
 
-    @Command(description = "Resumes assignment from a queue.")
+    @Command(description = "Resumes dispatch of a queue.")
     int resume(
             @Parameters(
                             paramLabel = "PRIORITY",
@@ -84,14 +84,14 @@ final class QueuesCommand implements Callable<Integer> {
         return change(priority, "resume");
     }
 
-    @Command(description = "Cancels all waiting tasks of a queue, after a confirmation that states their number.")
+    @Command(description = "Cancels all queued tasks of a priority, after a confirmation that states their number.")
     int clear(
             @Parameters(
                             paramLabel = "PRIORITY",
                             description = "${COMPLETION-CANDIDATES}",
                             completionCandidates = ArgumentTypes.Priorities.class)
                     Priority priority,
-            @Option(names = "--yes", description = "Skip the confirmation.") boolean yes) {
+            @Option(names = "--yes", description = "Skip the confirmation") boolean yes) {
         if (!yes) {
             confirmClearing(priority);
         }

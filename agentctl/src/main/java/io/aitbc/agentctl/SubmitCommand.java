@@ -33,20 +33,17 @@ final class SubmitCommand implements Callable<Integer> {
     @Spec
     private CommandSpec spec;
 
-    @Option(names = "--data", paramLabel = "JSON", description = "Payload for the agent: task_data")
+    @Option(names = "--data", paramLabel = "JSON", description = "Payload for the agent (task_data)")
     private @Nullable String data;
 
-    @Option(
-            names = "--id",
-            paramLabel = "ID",
-            description = "Task id; submitting the same id again creates no second task")
+    @Option(names = "--id", paramLabel = "ID", description = "Task id; a repeated id does not create a second task")
     private @Nullable String id;
 
     @Option(
             names = "--priority",
             paramLabel = "PRIORITY",
             completionCandidates = ArgumentTypes.Priorities.class,
-            description = "${COMPLETION-CANDIDATES}; default: normal")
+            description = "Priority: ${COMPLETION-CANDIDATES}; default: normal")
     private @Nullable Priority priority;
 
     @Option(
@@ -61,7 +58,7 @@ final class SubmitCommand implements Callable<Integer> {
     @Option(names = "--region", paramLabel = "REGION", description = "Required region")
     private @Nullable String region;
 
-    @Option(names = "--agent", paramLabel = "ID", description = "Only this agent")
+    @Option(names = "--agent", paramLabel = "ID", description = "Required agent id")
     private @Nullable String agentId;
 
     @Option(names = "--max-attempts", paramLabel = "N", description = "Maximum number of attempts; default: 3")
@@ -73,12 +70,12 @@ final class SubmitCommand implements Callable<Integer> {
     @Option(
             names = "--file",
             paramLabel = "FILE",
-            description = "File of tasks, one per line, each as the body of POST /tasks/submit; - for standard input")
+            description = "File with one task per line, in the format of POST /tasks/submit; - for standard input")
     private @Nullable Path file;
 
     @Option(
             names = "--wait",
-            description = "Wait until all tasks have ended; exit code 1 if any did not complete or was refused")
+            description = "Wait until all tasks have ended; exit code 1 if any task was refused or did not complete")
     private boolean wait;
 
     SubmitCommand(Agentctl agentctl) {
@@ -121,7 +118,7 @@ final class SubmitCommand implements Callable<Integer> {
         return existing.isEmpty()
                 ? answer.path("message").asString("") + task
                 : "Task was already submitted" + task + ", " + existing
-                        + (TaskState.hasEnded(existing) ? ": it will not run again" : "");
+                        + (TaskState.hasEnded(existing) ? "; it will not run again" : "");
     }
 
     private static TaskState awaitEnd(Coordinator coordinator, String taskId) {
@@ -195,7 +192,7 @@ final class SubmitCommand implements Callable<Integer> {
     private static void print(Submission submission, CompletionTracker tracker, PrintWriter out) {
         out.println(submission.sentence());
         if (!tracker.counts().isEmpty()) {
-            Table table = new Table(Table.left("ENDED AS"), Table.right("TASKS"));
+            Table table = new Table(Table.left("OUTCOME"), Table.right("TASKS"));
             tracker.counts().forEach(table::row);
             table.print(out);
         }

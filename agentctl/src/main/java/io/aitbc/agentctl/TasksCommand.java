@@ -14,7 +14,7 @@ import picocli.CommandLine.Parameters;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
-@Command(name = "tasks", description = "Submits, shows, follows, explains and cancels tasks.")
+@Command(name = "tasks", description = "Submits, shows, watches, explains and cancels tasks.")
 final class TasksCommand {
     /**
      * The coordinator completes a long poll when a task ends, but not on other changes. Those are detected at this interval.
@@ -35,7 +35,7 @@ final class TasksCommand {
     }
 
     @Command(
-            description = "Shows each change of a task until it ends. States shorter than one second may be missed."
+            description = "Shows each change of a task until it ends. States that last less than 1 s may be missed."
                     + " Exit code 0 if the task completed.")
     int watch(@Parameters(paramLabel = "ID", description = "Task id") String id) {
         Coordinator coordinator = agentctl.coordinator();
@@ -52,7 +52,7 @@ final class TasksCommand {
         return 0;
     }
 
-    @Command(description = "Explains why a task is waiting and what rules out agents.")
+    @Command(description = "Explains why a task is waiting, and what rules out each agent.")
     int explain(@Parameters(paramLabel = "ID", description = "Task id") String id) {
         JsonNode answer = agentctl.coordinator().get("/tasks/" + Coordinator.segment(id) + "/explain");
         agentctl.write(answer, out -> printExplanation(answer, out));
@@ -114,7 +114,7 @@ final class TasksCommand {
                                     + waiting.path("queue_size").asLong()
                                     + (waiting.path("queue_paused").asBoolean() ? ", paused" : ""))
                     .row(
-                            "ranks as",
+                            "priority",
                             waiting.path("priority").asString("")
                                     + (waiting.path("aged").asBoolean() ? ", aged" : ""))
                     .row("requirements", constraints(waiting.path("requirements")))
@@ -128,7 +128,7 @@ final class TasksCommand {
                                                     + waiting.path("agents")
                                                             .path("busy")
                                                             .asLong()
-                                                    + " more when they have capacity"))
+                                                    + " more once capacity is free"))
                     .print(out);
             printAgents(waiting.path("agents"), out);
         }

@@ -130,7 +130,7 @@ class AgentctlTest {
                         .code())
                 .isZero();
         assertThat(run("tasks", "submit", "--data", ECHO, "--id", "once").said())
-                .isEqualTo("Task was already submitted: once, high, completed: it will not run again");
+                .isEqualTo("Task was already submitted: once, high, completed; it will not run again");
         JsonNode json =
                 run("tasks", "submit", "--data", ECHO, "--output", "json").json();
         assertThat(json.get("message").asString()).isEqualTo("Task submitted");
@@ -213,10 +213,9 @@ class AgentctlTest {
                         .map(AgentctlTest::words)
                         .filter(line -> !line.startsWith("waiting for") && !line.startsWith("queue ")))
                 .containsExactly(
-                        "queued: none of 2 agents can take it; the closest is grace: it has no capability"
-                                + " nobody-has-this",
+                        "queued: no agent can take it; the closest is grace: it has no capability" + " nobody-has-this",
                         "",
-                        "ranks as normal",
+                        "priority normal",
                         "requirements {\"capabilities\":[\"nobody-has-this\"]}",
                         "agents 0 of 2 can take it",
                         "",
@@ -289,7 +288,7 @@ class AgentctlTest {
         assertThat(all.code()).isZero();
         assertThat(all.out()).isEqualTo("""
                 1,010 tasks accepted
-                ENDED AS   TASKS
+                OUTCOME    TASKS
                 completed   1010
                 """);
         Said again = run("tasks", "submit", "--file", file(lines));
@@ -307,7 +306,7 @@ class AgentctlTest {
         assertThat(some.code()).isEqualTo(1);
         assertThat(some.out()).isEqualTo("""
                 2 tasks accepted, 1 refused
-                ENDED AS   TASKS
+                OUTCOME    TASKS
                 completed      1
                 failed         1
                 """);
@@ -345,7 +344,7 @@ class AgentctlTest {
                         "{\"task_data\": {\"x\": \"" + "x".repeat(1_100_000) + "\"}}",
                         "{\"task_data\": " + ECHO + "}")));
         assertThat(some.out()).isEqualTo("2 tasks accepted, 1 refused\n");
-        assertThat(some.err()).isEqualTo("Line 2 was refused: the body has more than 1048576 bytes\n");
+        assertThat(some.err()).isEqualTo("Line 2 was refused: the body exceeds 1048576 bytes\n");
     }
 
     @ParameterizedTest

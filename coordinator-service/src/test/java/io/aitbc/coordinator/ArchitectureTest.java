@@ -30,8 +30,8 @@ class ArchitectureTest {
     private static final String CONTRACTS = "io.aitbc.contracts";
     private static final String ROOT = "io.aitbc.coordinator";
 
-    /** The floors, from the bottom up. A package uses only lower ones. */
-    private static final String FLOORS = """
+    /** The layers, from the bottom up. A package uses only lower ones. */
+    private static final String LAYERS = """
             agent background redis trace
             balance kafka
             deadletter match
@@ -81,12 +81,12 @@ class ArchitectureTest {
     }
 
     @Test
-    void noPackageUsesOneOfItsFloorOrAbove() {
-        List<Set<String>> floors =
-                FLOORS.lines().map(floor -> Set.of(floor.split(" "))).toList();
-        assertThat(floors.stream().flatMap(Set::stream)).containsExactlyInAnyOrderElementsOf(table().keySet());
-        table().forEach((stage, used) -> assertThat(floors.stream()
-                        .takeWhile(floor -> !floor.contains(stage))
+    void noPackageUsesOneOfItsLayerOrAbove() {
+        List<Set<String>> layers =
+                LAYERS.lines().map(layer -> Set.of(layer.split(" "))).toList();
+        assertThat(layers.stream().flatMap(Set::stream)).containsExactlyInAnyOrderElementsOf(table().keySet());
+        table().forEach((stage, used) -> assertThat(layers.stream()
+                        .takeWhile(layer -> !layer.contains(stage))
                         .flatMap(Set::stream))
                 .as("below %s", stage)
                 .containsAll(used));

@@ -45,7 +45,7 @@ class HalfDeadKafkaTest {
         limitRecordSize("halfdead.coordinator.control", "1");
         try {
             RunningCoordinator.Answer health = awaitUnhealthy("kafka");
-            assertThat(health.body().at("/kafka/detail").asString()).startsWith("it answers, but ");
+            assertThat(health.body().at("/kafka/detail").asString()).startsWith("it responds, but ");
             await().atMost(LONG)
                     .untilAsserted(
                             () -> assertThat(metric("coordinator_kafka_up")).isEqualTo("0.0"));

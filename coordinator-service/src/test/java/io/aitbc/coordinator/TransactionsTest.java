@@ -115,7 +115,7 @@ class TransactionsTest {
             assertThat(cleared.get("cleared_count").asInt()).isZero();
             assertThat(cleared.get("held_back_count").asInt()).isEqualTo(9);
             assertThat(cleared.get("message").asString())
-                    .isEqualTo("Cleared 0 tasks from the urgent queue; 9 more are hidden by an open transaction, "
+                    .isEqualTo("Cleared 0 tasks from the urgent queue; 9 more are held back by an open transaction "
                             + "and will be cancelled when it ends");
             coordinator.submit(
                     "{\"task_id\":\"after\",\"task_data\":{},\"priority\":\"urgent\",\"requirements\":{\"capabilities\":[\"behind\"]}}");

@@ -78,16 +78,16 @@ public record Obstacle(Kind kind, String detail) {
         if (agent.cpu() >= policy.maxCpu()) {
             found.add(new Obstacle(
                     Kind.OVER_CPU_LIMIT,
-                    text("its CPU usage is %.2f, the limit is %.2f", agent.cpu(), policy.maxCpu())));
+                    text("its CPU usage is %.2f and the limit is %.2f", agent.cpu(), policy.maxCpu())));
         }
         if (agent.memory() >= policy.maxMemory()) {
             found.add(new Obstacle(
                     Kind.OVER_MEMORY_LIMIT,
-                    text("its memory usage is %.2f, the limit is %.2f", agent.memory(), policy.maxMemory())));
+                    text("its memory usage is %.2f and the limit is %.2f", agent.memory(), policy.maxMemory())));
         }
         if (agent.inflight() >= agent.capacity()) {
             found.add(new Obstacle(
-                    Kind.FULL, "it holds " + agent.inflight() + " tasks, its capacity is " + agent.capacity()));
+                    Kind.FULL, "it holds " + agent.inflight() + " tasks and its capacity is " + agent.capacity()));
         }
         return found;
     }

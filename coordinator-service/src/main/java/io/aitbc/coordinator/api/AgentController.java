@@ -161,7 +161,7 @@ class AgentController {
     @PutMapping("/{agent_id}/status")
     @Operation(
             summary =
-                    "Set the status of an agent, and optionally its load; an inactive agent returns with its next heartbeat")
+                    "Set the status of an agent, and optionally its load; an inactive agent returns at its next heartbeat")
     StatusChanged changeStatus(
             @PathVariable("agent_id") @Id String agentId,
             @RequestBody ObjectNode change,
@@ -180,7 +180,7 @@ class AgentController {
                 .join();
         return new StatusChanged(
                 "success",
-                "Agent " + agentId + " is " + heartbeat.status().wireName(),
+                "Status of agent " + agentId + " is now " + heartbeat.status().wireName(),
                 agentId,
                 heartbeat.status(),
                 now,
@@ -225,7 +225,7 @@ class AgentController {
                 .join();
         String message = switch (registry.deregister(agentId, clock.instant())) {
             case DEREGISTERED -> "Agent " + agentId + " deregistered";
-            case BEFORE -> "Agent " + agentId + " was already deregistered";
+            case ALREADY_DEREGISTERED -> "Agent " + agentId + " was already deregistered";
             case UNKNOWN -> throw Problems.agentNotFound();
         };
         return new Deregistered("success", message, agentId, clock.instant());

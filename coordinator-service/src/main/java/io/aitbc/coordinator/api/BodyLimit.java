@@ -200,7 +200,7 @@ final class BodyLimit extends OncePerRequestFilter {
 
     static final class ExceededException extends ResponseStatusException {
         ExceededException(int maxBytes) {
-            super(HttpStatus.CONTENT_TOO_LARGE, "the body has more than " + maxBytes + " bytes");
+            super(HttpStatus.CONTENT_TOO_LARGE, "the body exceeds " + maxBytes + " bytes");
         }
     }
 

@@ -121,7 +121,7 @@ class QueueController {
             @JsonProperty("timestamp") Instant timestamp) {}
 
     @PostMapping("/{priority}/clear")
-    @Operation(summary = "Cancel all queued tasks of a priority; a task that is counted is never executed")
+    @Operation(summary = "Cancel all queued tasks of a priority; no task that is counted is ever executed")
     QueueCleared clear(@PathVariable("priority") Priority priority) throws InterruptedException {
         ClusterControl.Cleared cleared = control.clear(priority);
         String message = "Cleared " + cleared.count() + (cleared.count() == 1 ? " task" : " tasks") + " from the "
@@ -131,7 +131,7 @@ class QueueController {
                 cleared.heldBack() == 0
                         ? message
                         : message + "; " + cleared.heldBack()
-                                + " more are hidden by an open transaction, and will be cancelled when it ends",
+                                + " more are held back by an open transaction and will be cancelled when it ends",
                 priority,
                 cleared.count(),
                 cleared.heldBack(),
@@ -161,7 +161,7 @@ class QueueController {
         control.pause(priority, paused);
         return new QueuePaused(
                 "success",
-                "The " + priority.wireName() + " queue is " + (paused ? "paused" : "resumed"),
+                "The " + priority.wireName() + " queue " + (paused ? "is paused" : "was resumed"),
                 priority,
                 paused,
                 clock.instant());

@@ -38,7 +38,7 @@ import org.springframework.web.bind.annotation.RestController;
 import org.springframework.web.servlet.mvc.method.annotation.RequestMappingHandlerMapping;
 
 @RestController
-@Tag(name = "service", description = "Health and index of this coordinator")
+@Tag(name = "service", description = "Health, metrics and endpoints of this coordinator")
 class ServiceController {
     private static final String NAME = "agent-coordinator";
     private static final int WAIT_MS = 2_000;
@@ -111,7 +111,7 @@ class ServiceController {
 
     @GetMapping({"/health", "/v1/health"})
     @Operation(
-            summary = "Health check: 503 if Kafka, Redis, dispatch, topics or threads do not work",
+            summary = "Health check: 503 if Kafka, Redis, dispatch, topics or threads are down",
             description =
                     "Kafka is up if a probe record can be produced and consumed, Redis if it accepts a write. `topics` is down while"
                             + " a shared topic is missing or has no leader, `threads` while a thread fails, is stuck or has ended. `topics` also names"
@@ -170,7 +170,7 @@ class ServiceController {
         } catch (ExecutionException e) {
             return State.down(KafkaClients.reason(e));
         } catch (TimeoutException e) {
-            return State.down("no answer in " + WAIT_MS + " ms");
+            return State.down("no response within " + WAIT_MS + " ms");
         } catch (KafkaException e) {
             return State.down(String.valueOf(e.getMessage()));
         }
@@ -184,8 +184,8 @@ class ServiceController {
         } catch (ExecutionException e) {
             return State.down(
                     e.getCause() instanceof TimeoutException
-                            ? "it answers, but a probe record was not consumed within 2 s"
-                            : "it answers, but does not accept a probe record: " + KafkaClients.reason(e));
+                            ? "it responds, but a probe record was not consumed within 2 s"
+                            : "it responds, but does not accept a probe record: " + KafkaClients.reason(e));
         }
     }
 

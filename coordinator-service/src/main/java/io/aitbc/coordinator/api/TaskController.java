@@ -95,7 +95,7 @@ class TaskController {
 
     @PostMapping("/submit")
     @Operation(
-            summary = "Submit a task; a repeated task_id returns the first submission, and its state in"
+            summary = "Submit a task; idempotent: a repeated task_id returns the first submission, with its state in"
                     + " `existing_status`")
     Submitted submit(
             @io.swagger.v3.oas.annotations.parameters.RequestBody(
@@ -125,7 +125,7 @@ class TaskController {
             return "Task submitted";
         }
         return existing.hasEnded()
-                ? "Task was already submitted and has ended as " + existing.wireName() + ": it does not run again"
+                ? "Task was already submitted (" + existing.wireName() + ") and will not run again"
                 : "Task was already submitted";
     }
 
@@ -163,7 +163,7 @@ class TaskController {
     @PostMapping(
             path = "/submit/batch",
             consumes = {MediaType.APPLICATION_JSON_VALUE, MediaType.APPLICATION_NDJSON_VALUE})
-    @Operation(summary = "Submit a batch of tasks, as a JSON array or NDJSON; invalid tasks are refused one by one")
+    @Operation(summary = "Submit a batch of tasks, as a JSON array or NDJSON; invalid tasks are refused individually")
     Batch submitBatch(
             @io.swagger.v3.oas.annotations.parameters.RequestBody(
                             content = @Content(array = @ArraySchema(schema = @Schema(implementation = Task.class))))
@@ -228,7 +228,7 @@ class TaskController {
             @PathVariable("task_id") @Id String taskId,
             @Parameter(
                             description =
-                                    "Long poll: how long to wait for the task to end, such as 30s, at most 60s; also for a task that is not known yet")
+                                    "Long poll: how long to wait for the task to end, such as 30s, at most 60s; also waits for a task that is not known yet")
                     @RequestParam(name = "wait", defaultValue = "0s")
                     Duration wait) {
         if (wait.isNegative() || wait.compareTo(MAX_WAIT) > 0) {
@@ -246,7 +246,7 @@ class TaskController {
     }
 
     @GetMapping("/{task_id}/explain")
-    @Operation(summary = "Explain why a task waits: obstacles per agent, closest agents, place in the queue")
+    @Operation(summary = "Explain why a task is waiting: obstacles per agent, closest agents, position in the queue")
     WaitExplainer.Explanation explain(@PathVariable("task_id") @Id String taskId) throws InterruptedException {
         return waitExplainer.explain(taskId, states.find(taskId).orElseThrow(Problems::taskNotFound));
     }
@@ -258,7 +258,7 @@ class TaskController {
             @JsonProperty("timestamp") Instant timestamp) {}
 
     @PostMapping("/{task_id}/cancel")
-    @Operation(summary = "Cancel a task: a queued task is never assigned, the result of an assigned one is ignored")
+    @Operation(summary = "Cancel a task: a queued task is never assigned; the result of an assigned one is ignored")
     Cancelled cancel(@PathVariable("task_id") @Id String taskId) {
         Cancellations.Cancelled cancelled = cancellations.cancel(taskId);
         if (cancelled.before() == null) {

@@ -85,7 +85,7 @@ class WaitExplainer {
 
     /**
      * @param effectivePriority the same as {@code priority}, since waiting does not raise it; kept for compatibility
-     * @param aged whether it has waited so long that aged tasks' share of contested choices applies to it
+     * @param aged whether it has waited so long that aged tasks' share of contended choices applies to it
      * @param placeInQueue 1 if no earlier task waits in the same queue
      * @param inMoreUrgentQueues how many tasks wait in queues of higher priority
      * @param openTransaction the transaction that hides the task; null if none does
@@ -270,8 +270,7 @@ class WaitExplainer {
             return "no agent is registered";
         }
         Closest closest = agents.closest().get(0);
-        return "none of " + agents.total() + " agents can take it; the closest is " + closest.agentId() + ": "
-                + details(closest);
+        return "no agent can take it; the closest is " + closest.agentId() + ": " + details(closest);
     }
 
     private static String sentence(BlockingTransaction open) {
@@ -279,7 +278,7 @@ class WaitExplainer {
                 + open.topic() + (open.since() == null ? "" : " since " + open.since()) + ", by producer "
                 + (open.producerId() == null ? "of unknown id" : open.producerId())
                 + (open.transactionalId() == null ? "" : " (transactional id " + open.transactionalId() + ")")
-                + "; it becomes readable when the transaction ends or is aborted";
+                + "; it becomes readable when the transaction is committed or aborted";
     }
 
     private static String inLine(Waiting waiting) {
@@ -293,7 +292,7 @@ class WaitExplainer {
                 ? ""
                 : (before == 0 ? ", with " : " and ") + waiting.inMoreUrgentQueues() + " in more urgent queues";
         return line + moreUrgent
-                + (waiting.aged() ? ", and aged: a share of contested choices goes to aged tasks" : "")
+                + (waiting.aged() ? ", and aged: a share of contended choices goes to aged tasks" : "")
                 + "; "
                 + (agents.eligible() > 0
                         ? count(agents.eligible(), "agent has", "agents have") + " room for it"

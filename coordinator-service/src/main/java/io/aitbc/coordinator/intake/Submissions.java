@@ -293,7 +293,7 @@ public final class Submissions {
             super(
                     "Kafka did not acknowledge the task: "
                             + (cause instanceof TimeoutException || cause == null
-                                    ? "no answer in time"
+                                    ? "no response in time"
                                     : cause.getMessage()),
                     cause);
         }

@@ -62,7 +62,7 @@ final class LiveController implements AutoCloseable {
     }
 
     @GetMapping(path = "/events", produces = MediaType.TEXT_EVENT_STREAM_VALUE)
-    @Operation(summary = "Topics as server-sent events: queues, agents, stats, history, tasks/{task_id}")
+    @Operation(summary = "Subscribe to topics as server-sent events: queues, agents, stats, history, tasks/{task_id}")
     SseEmitter events(
             @Parameter(description = "Comma-separated topics") @RequestParam("topics") List<String> wanted,
             HttpServletRequest request) {

@@ -139,7 +139,7 @@ public final class Matcher {
             return false;
         }
         if (here != null
-                && (elsewhere == null || !elsewhere.since().isBefore(here.head().waitingSince()))) {
+                && (elsewhere == null || !elsewhere.since().isBefore(here.task().waitingSince()))) {
             place(here, member, placements);
         } else if (elsewhere != null) {
             yieldSlot(member, elsewhere);

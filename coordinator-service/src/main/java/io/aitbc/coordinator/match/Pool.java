@@ -61,7 +61,7 @@ final class Pool {
             sum += scrambled(member);
             member.pools.add(this);
         }
-        place(member);
+        updatePosition(member);
     }
 
     void leave(Member member) {

@@ -67,14 +67,14 @@ class ClusterMeters implements MeterBinder {
             Gauge.builder(
                             "cluster.queue.size",
                             () -> queue(priority, queue -> orNaN(queue.stats().size())))
-                    .description("Waiting tasks, not assigned to an agent")
+                    .description("Waiting tasks, which no agent holds")
                     .tag("priority", priority.wireName())
                     .register(registry);
             TimeGauge.builder(
                             "cluster.queue.oldest",
                             () -> queue(priority, queue -> orZero(queue.stats().oldestAgeSeconds())),
                             TimeUnit.SECONDS)
-                    .description("Age of the longest waiting task; 0 if none waits")
+                    .description("Age of the longest-waiting task; 0 if none waits")
                     .tag("priority", priority.wireName())
                     .register(registry);
             Gauge.builder("cluster.queue.paused", () -> queue(priority, queue -> queue.paused() ? 1 : 0))
@@ -104,12 +104,12 @@ class ClusterMeters implements MeterBinder {
                 .register(registry);
         for (LoadBalancingStrategy strategy : LoadBalancingStrategy.values()) {
             Gauge.builder("cluster.load.balancer.strategy", () -> control.strategy() == strategy ? 1 : 0)
-                    .description("1 for the current strategy")
+                    .description("1 for the strategy in use, 0 for the others")
                     .tag("strategy", strategy.wireName())
                     .register(registry);
         }
         Gauge.builder("cluster.partitions.unowned", this::unownedPartitions)
-                .description("Task partitions without an owner: their tasks wait")
+                .description("Task partitions that no coordinator owns; their tasks wait")
                 .register(registry);
         Gauge.builder("cluster.coordinators", () -> {
                     ClusterFeed.Snapshot snapshot = cluster.newest();
@@ -150,13 +150,13 @@ class ClusterMeters implements MeterBinder {
                 .description("Task partitions owned by this coordinator")
                 .register(registry);
         Gauge.builder("coordinator.lane.waiting", () -> dispatcher.stats().waiting())
-                .description("Waiting tasks held by this coordinator")
+                .description("Waiting tasks that this coordinator has read")
                 .register(registry);
         Gauge.builder("coordinator.dispatching", () -> dispatcher.isRunning() ? 1 : 0)
                 .description("1 while dispatching, 0 during startup and restarts after an error")
                 .register(registry);
         Gauge.builder("coordinator.kafka.up", () -> known(cluster.kafkaAnswers()))
-                .description("1 if Kafka answered this coordinator's last request, and accepted and returned a record")
+                .description("1 if Kafka accepted and returned a record at this coordinator's last check")
                 .register(registry);
         Gauge.builder(
                         "coordinator.topics.missing",
@@ -173,7 +173,7 @@ class ClusterMeters implements MeterBinder {
                 .description("Threads of this coordinator that have ended, keep failing or are stuck")
                 .register(registry);
         Gauge.builder("coordinator.redis.up", () -> known(cluster.redisAnswers()))
-                .description("1 if Redis answered this coordinator's last request and accepted a write")
+                .description("1 if Redis accepted a write at this coordinator's last check")
                 .register(registry);
     }
 

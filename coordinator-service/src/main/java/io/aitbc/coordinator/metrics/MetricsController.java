@@ -9,7 +9,7 @@ import org.springframework.web.bind.annotation.GetMapping;
 import org.springframework.web.bind.annotation.RestController;
 
 @RestController
-@Tag(name = "service", description = "Health and index of this coordinator")
+@Tag(name = "service", description = "Health, metrics and endpoints of this coordinator")
 class MetricsController {
     private static final String TEXT = "text/plain; version=0.0.4; charset=utf-8";
 

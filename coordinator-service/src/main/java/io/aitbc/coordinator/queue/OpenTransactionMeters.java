@@ -35,7 +35,7 @@ final class OpenTransactionMeters {
     OpenTransactionMeters(MeterRegistry meters, Clock clock) {
         this.clock = clock;
         this.ages = MultiGauge.builder("cluster.transaction.open")
-                .description("How long an open transaction has blocked readers of a topic; 0 if none does")
+                .description("Age of the open transaction that holds back records of a topic; 0 if there is none")
                 .baseUnit("seconds")
                 .register(meters);
         measure(List.of());

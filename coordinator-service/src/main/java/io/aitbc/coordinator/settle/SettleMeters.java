@@ -40,7 +40,7 @@ final class SettleMeters {
                 .description("Results ignored because their attempt was no longer live")
                 .register(registry);
         unknown = Counter.builder("coordinator.unknown.results")
-                .description("Results ignored because their task is unknown")
+                .description("Results ignored because their task was unknown")
                 .register(registry);
         retries = Counter.builder("coordinator.retries")
                 .description("Tasks requeued for another attempt")
@@ -53,7 +53,7 @@ final class SettleMeters {
 
     private static Counter ended(MeterRegistry registry, String failureReason) {
         return Counter.builder("coordinator.attempts.ended")
-                .description("Ended attempts, by how they ended")
+                .description("Ended attempts, by outcome")
                 .tag("ending", failureReason)
                 .register(registry);
     }

@@ -49,9 +49,9 @@ class ObstacleTest {
                 .build();
         assertThat(text(agent, "{\"min_health_score\":0.9}"))
                 .isEqualTo("not_active: its status is maintenance; unhealthy: its health score is 0.47, below 0.90; "
-                        + "over_cpu_limit: its CPU usage is 0.95, the limit is 0.90; "
-                        + "over_memory_limit: its memory usage is 0.85, the limit is 0.80; "
-                        + "full: it holds 2 tasks, its capacity is 2");
+                        + "over_cpu_limit: its CPU usage is 0.95 and the limit is 0.90; "
+                        + "over_memory_limit: its memory usage is 0.85 and the limit is 0.80; "
+                        + "full: it holds 2 tasks and its capacity is 2");
     }
 
     /** The API reports an obstacle exactly when the matcher sees one. */

@@ -240,7 +240,7 @@ class ApiTest {
             Answer answer = coordinator.send(
                     HttpRequest.newBuilder(uri).POST(publisher).header("Content-Type", "application/json"));
             assertThat(answer.code()).as("%s", answer.body()).isEqualTo(413);
-            assertThat(answer.detail()).isEqualTo("the body has more than 1048576 bytes");
+            assertThat(answer.detail()).isEqualTo("the body exceeds 1048576 bytes");
         }
     }
 
@@ -316,7 +316,7 @@ class ApiTest {
 
         assertThat(again.get("existing_status").asString()).isEqualTo(end);
         assertThat(again.get("message").asString())
-                .isEqualTo("Task was already submitted and has ended as " + end + ": it does not run again");
+                .isEqualTo("Task was already submitted (" + end + ") and will not run again");
         assertThat(inBatch.at("/results/0/status").asString()).isEqualTo("repeated");
         assertThat(inBatch.at("/results/0/existing_status").asString()).isEqualTo(end);
     }

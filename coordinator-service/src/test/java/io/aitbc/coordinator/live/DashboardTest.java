@@ -113,7 +113,7 @@ class DashboardTest {
         assertThat(browser.findElements(By.cssSelector(".timeline li")))
                 .extracting(WebElement::getText)
                 .hasSize(3)
-                .satisfies(steps -> assertThat(steps.get(1)).contains("Attempt 1 of 3 given to seen-agent"));
+                .satisfies(steps -> assertThat(steps.get(1)).contains("Attempt 1 of 3 assigned to seen-agent"));
     }
 
     @Test
@@ -176,7 +176,7 @@ class DashboardTest {
         await().atMost(LONG).ignoreExceptions().until(() -> shownAgents().equals(List.of("drain-b", "drain-a")));
 
         browser.findElement(By.cssSelector("[aria-label='Drain drain-a']")).click();
-        awaitText(By.id("notice"), "Agent drain-a is maintenance.");
+        awaitText(By.id("notice"), "Status of agent drain-a is now maintenance.");
         await().atMost(LONG)
                 .until(() -> browser.findElement(By.tagName("tbody")).getText().contains("maintenance"));
         new Select(browser.findElement(By.id("agent-status"))).selectByValue("maintenance");

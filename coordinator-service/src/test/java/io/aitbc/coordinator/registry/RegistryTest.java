@@ -214,7 +214,7 @@ class RegistryTest {
         }
         await().atMost(LONG)
                 .untilAsserted(() -> assertThat(output.getOut())
-                        .contains("two processes that share an agent id")
+                        .contains("two processes with the same agent id")
                         .contains("rivals"));
     }
 
@@ -508,7 +508,7 @@ class RegistryTest {
         assertThat(redis.zscore("agents:gone", "heard")).isNull();
         // A current request counts even if the clock of the coordinator that recorded the agent's last heartbeat is
         // ahead.
-        registry.recordHeartbeats(
+        registry.recordHeartbeat(
                 new Heartbeat("heard", AgentStatus.BUSY, null, null, null, null), then.minusSeconds(9));
         assertThat(agent("heard").get("status").asString()).isEqualTo("busy");
         registry.deregister("heard", then.plusMillis(5));
