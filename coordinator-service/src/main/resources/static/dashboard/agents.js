@@ -202,7 +202,7 @@ function description(agent) {
   const facts = [
     ["Status", h("span", { class: "tag " + (STATUS_CLASS[agent.status] ?? "") }, agent.status)],
     ["Health", `${agent.health_score}: regularity ${agent.health.regularity} × load ${agent.health.load} × results ${agent.health.results} × status ${agent.health.status}`],
-    ["Health deductions", agent.health.costs.length === 0 ? "none" : agent.health.costs.join("; ")],
+    ["Health penalties", agent.health.costs.length === 0 ? "none" : agent.health.costs.join("; ")],
     ["Load", `${count(agent.inflight)} of ${count(agent.capacity)}`],
     ["Type", agent.agent_type],
     ["Capabilities", agent.capabilities.join(", ") || "none"],

@@ -17,6 +17,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.IntStream;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
@@ -32,16 +33,21 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.parallel.Execution;
+import org.junit.jupiter.api.parallel.ExecutionMode;
 import tools.jackson.databind.JsonNode;
 
 /** Redis is emptied under load and rebuilt from Kafka: no agent exceeds its capacity, and no agent loses its tasks. */
+@Execution(ExecutionMode.CONCURRENT)
 class RebuildTest {
     private static final Duration LONG = Duration.ofMinutes(2);
     private static final int AGENTS = 50;
     private static final int CAPACITY = 200;
 
     private static LocalStack stack;
-    private static int tests;
+    private static final AtomicInteger TESTS = new AtomicInteger();
+
+    private int database;
     private String prefix;
     private RunningCoordinator coordinator;
     private RedisClient client;
@@ -60,11 +66,11 @@ class RebuildTest {
 
     @BeforeEach
     void start() {
-        tests++;
-        prefix = "test-" + tests + ".";
+        database = TESTS.incrementAndGet();
+        prefix = "test-" + database + ".";
         // The agents of these tests send a single heartbeat, however long the test takes.
         coordinator = coordinator("--aitbc.registry.heartbeat-timeout=10m");
-        client = RedisClient.create(stack.redisUrl() + "/" + tests);
+        client = RedisClient.create(stack.redisUrl() + "/" + database);
         redis = client.connect().sync();
         producer = new KafkaProducer<>(
                 Map.of("bootstrap.servers", stack.bootstrapServers()),
@@ -73,7 +79,7 @@ class RebuildTest {
     }
 
     private RunningCoordinator coordinator(String... settings) {
-        return RunningCoordinator.start(stack, prefix, tests, settings);
+        return RunningCoordinator.start(stack, prefix, database, settings);
     }
 
     @AfterEach

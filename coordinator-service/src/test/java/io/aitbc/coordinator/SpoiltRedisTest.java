@@ -31,7 +31,7 @@ import org.slf4j.LoggerFactory;
 import tools.jackson.databind.JsonNode;
 
 /**
- * Foreign or corrupt values in Redis, written by hand or by the existing system: the key is set aside with a single warning, the affected
+ * Foreign or corrupt values in Redis, written by hand or by the existing system: the key is quarantined with a single warning, the affected
  * agent or task is served again at once, and nothing else is affected.
  */
 class SpoiltRedisTest {
@@ -140,7 +140,8 @@ class SpoiltRedisTest {
                     .as("warnings of %s with seed %d in %s", key, seed, WARNINGS)
                     .isEqualTo(1));
         });
-        // A task whose own key was set aside is restored from the in-flight hash, and the latter from the topic of the
+        // A task whose own key was quarantined is restored from the in-flight hash, and the latter from the topic of
+        // the
         // agent.
         await().atMost(Duration.ofSeconds(30))
                 .until(() -> redis.hexists("agent:holder:inflight", held)

@@ -290,6 +290,9 @@ class TaskControlTest {
                         .valueStream()
                         .map(task -> task.get("task_id").asString()))
                 .containsExactly(first, second);
+        assertThat(answer.body().at("/tasks/0").propertyNames())
+                .contains("submitted_at", "attempt", "max_attempts", "timeout_seconds", "requirements", "task_data")
+                .doesNotContain("expires_at", "priority", "rejected_by");
         assertThat(coordinator.get("/tasks/queues/low?limit=1").body().get("tasks"))
                 .hasSize(1);
         assertThat(coordinator.get("/tasks/queues/low?limit=0").code()).isEqualTo(422);

@@ -15,7 +15,7 @@ public final class JavaProcess {
     private JavaProcess() {}
 
     /**
-     * Returns a builder for a JVM with this JVM's class path, which may be an executable jar.
+     * Returns a builder for a JVM that runs {@code main} on this JVM's class path, which may be an executable jar of Spring Boot.
      *
      * @param options JVM options, such as {@code -Xmx512m}
      */

@@ -13,6 +13,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.TimeUnit;
+import java.util.function.BiFunction;
 import java.util.function.BooleanSupplier;
 import java.util.function.IntFunction;
 import java.util.stream.Stream;
@@ -20,16 +21,18 @@ import java.util.stream.Stream;
 /** A broker, a Redis server and coordinators, each a process of its own on free loopback ports. Not thread-safe. */
 public final class ProcessCluster implements AutoCloseable {
     private static final String HOST = "127.0.0.1";
-    private static final Duration START_TIMEOUT = Duration.ofMinutes(3);
-    private static final Duration POLL_INTERVAL = Duration.ofMillis(5);
+    private static final Duration HEALTH_TIMEOUT = Duration.ofSeconds(90);
+    private static final Duration HEALTH_POLL_INTERVAL = Duration.ofMillis(100);
+    private static final Duration REQUEST_TIMEOUT = Duration.ofSeconds(10);
     private static final HttpClient HTTP = HttpClient.newHttpClient();
 
     private final JvmLauncher launcher;
-    private final int kafkaPort;
+    private final int kafkaPort = LocalStack.freePort();
     private final int redisPort;
     private final ManagedProcess kafka;
     private final ManagedProcess redis;
     private final List<Coordinator> coordinators = new ArrayList<>();
+    private final List<LocalRedis> redisServers = new ArrayList<>();
 
     /** Starts a JVM. */
     @FunctionalInterface
@@ -45,7 +48,7 @@ public final class ProcessCluster implements AutoCloseable {
             HttpRequest request = HttpRequest.newBuilder(rest.resolve(path))
                     .method(method, HttpRequest.BodyPublishers.ofString(body))
                     .header("Content-Type", "application/json")
-                    .timeout(Duration.ofSeconds(60))
+                    .timeout(REQUEST_TIMEOUT)
                     .build();
             try {
                 HttpResponse<byte[]> answer = HTTP.send(request, HttpResponse.BodyHandlers.ofByteArray());
@@ -61,7 +64,8 @@ public final class ProcessCluster implements AutoCloseable {
         public void awaitHealthy() {
             await(
                     process.name() + " to be healthy",
-                    START_TIMEOUT,
+                    HEALTH_TIMEOUT,
+                    HEALTH_POLL_INTERVAL,
                     () -> send("GET", "/health", "").isPresent());
         }
     }
@@ -70,29 +74,30 @@ public final class ProcessCluster implements AutoCloseable {
      * Starts the broker and Redis.
      *
      * @param folder for their data
-     * @param kafkaPort for clients that connect without a proxy
+     * @param redisPort for clients that connect without a proxy
+     * @param redisStarter starts a server with the given folder and port
      * @param proxied additional listener port of the broker → proxy port, see {@link LocalKafka}
      */
     public ProcessCluster(
             Path folder,
             JvmLauncher launcher,
             List<String> brokerOptions,
-            int kafkaPort,
             int redisPort,
+            BiFunction<Path, Integer, LocalRedis> redisStarter,
             Map<Integer, Integer> proxied) {
         this.launcher = launcher;
-        this.kafkaPort = kafkaPort;
         this.redisPort = redisPort;
+        redis = new ManagedProcess("redis", start -> {
+            LocalRedis server = redisStarter.apply(folder.resolve("redis"), redisPort);
+            redisServers.add(server);
+            return server.process();
+        });
         int controllerPort = LocalStack.freePort();
         List<String> broker = Stream.concat(
                         Stream.of(folder.resolve("kafka").toString(), "" + kafkaPort, "" + controllerPort),
                         proxied.entrySet().stream().map(one -> one.getKey() + "=" + one.getValue()))
                 .toList();
         kafka = java("broker", LocalKafka.class, brokerOptions, start -> broker);
-        redis = new ManagedProcess(
-                "redis",
-                start -> LocalRedis.startInstalled(folder.resolve("redis"), redisPort)
-                        .process());
     }
 
     /** Starts a coordinator, which connects to the broker and to Redis at the given addresses. */
@@ -134,15 +139,19 @@ public final class ProcessCluster implements AutoCloseable {
         coordinators.forEach(Coordinator::awaitHealthy);
     }
 
-    /** @throws IllegalStateException if the condition does not become true in time */
-    public static void await(String what, Duration atMost, BooleanSupplier condition) {
+    /**
+     * Waits until a condition is true.
+     *
+     * @throws IllegalStateException if it does not become true in time
+     */
+    public static void await(String what, Duration atMost, Duration pollInterval, BooleanSupplier condition) {
         long end = System.nanoTime() + atMost.toNanos();
         while (!condition.getAsBoolean()) {
             if (System.nanoTime() > end) {
                 throw new IllegalStateException("timed out waiting for " + what);
             }
             try {
-                TimeUnit.NANOSECONDS.sleep(POLL_INTERVAL.toNanos());
+                TimeUnit.NANOSECONDS.sleep(pollInterval.toNanos());
             } catch (InterruptedException e) {
                 throw new IllegalStateException(e);
             }
@@ -172,6 +181,8 @@ public final class ProcessCluster implements AutoCloseable {
     @Override
     public void close() {
         coordinators.forEach(one -> one.process().end());
+        redis.resume();
+        redisServers.forEach(LocalRedis::close);
         redis.end();
         kafka.end();
     }

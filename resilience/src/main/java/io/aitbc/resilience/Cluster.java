@@ -2,6 +2,7 @@ package io.aitbc.resilience;
 
 import io.aitbc.contracts.Json;
 import io.aitbc.coordinator.CoordinatorApplication;
+import io.aitbc.localstack.LocalRedis;
 import io.aitbc.localstack.LocalStack;
 import io.aitbc.localstack.ManagedProcess;
 import io.aitbc.localstack.ProcessCluster;
@@ -12,7 +13,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -73,17 +74,16 @@ final class Cluster implements AutoCloseable {
             throw new UncheckedIOException(e);
         }
         int redisPort = LocalStack.freePort();
-        Map<Integer, TcpCrusher> toKafka = new HashMap<>();
-        for (int i = 0; i < coordinatorCount; i++) {
-            int listener = LocalStack.freePort();
-            toKafka.put(listener, proxy(listener));
+        Map<Integer, TcpCrusher> toKafka = new LinkedHashMap<>();
+        while (toKafka.size() < coordinatorCount) {
+            toKafka.computeIfAbsent(LocalStack.freePort(), this::proxy);
         }
         processes = new ProcessCluster(
                 folder.resolve("data"),
                 this::launch,
                 options("-Xmx1g"),
-                LocalStack.freePort(),
                 redisPort,
+                LocalRedis::start,
                 toKafka.entrySet().stream().collect(Collectors.toMap(Map.Entry::getKey, one -> port(one.getValue()))));
         List<String> arguments = Stream.concat(
                         Stream.of(
@@ -105,7 +105,12 @@ final class Cluster implements AutoCloseable {
                     kafka,
                     redis));
         }
-        processes.awaitHealthy();
+        try {
+            processes.awaitHealthy();
+        } catch (IllegalStateException e) {
+            close();
+            throw e;
+        }
     }
 
     ManagedProcess kafka() {

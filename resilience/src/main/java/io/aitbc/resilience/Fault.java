@@ -21,22 +21,22 @@ enum Fault {
     COORDINATOR_KILLED("coordinator killed (SIGKILL), restarted later") {
         @Override
         void inject(Run run, Random random) {
-            ManagedProcess member = any(run.cluster().coordinators(), random).process();
-            run.during("kill -9 " + member.name(), () -> {
-                member.kill();
+            ManagedProcess process = any(run.cluster().coordinators(), random).process();
+            run.during("kill -9 " + process.name(), () -> {
+                process.kill();
                 pause(random, 1, 12);
             });
-            member.start();
+            process.start();
         }
     },
     COORDINATOR_PAUSED("coordinator paused (SIGSTOP) for 4 to 25 s") {
         @Override
         void inject(Run run, Random random) {
-            ManagedProcess member = any(run.cluster().coordinators(), random).process();
-            run.during("pause " + member.name(), () -> {
-                member.pause();
+            ManagedProcess process = any(run.cluster().coordinators(), random).process();
+            run.during("pause " + process.name(), () -> {
+                process.pause();
                 pause(random, 4, 25);
-                member.resume();
+                process.resume();
             });
         }
     },
@@ -56,22 +56,22 @@ enum Fault {
     AGENTS_KILLED("half of the agents killed, restarted later") {
         @Override
         void inject(Run run, Random random) {
-            ManagedProcess member = any(run.agents(), random);
-            run.during("kill -9 " + member.name(), () -> {
-                member.kill();
+            ManagedProcess process = any(run.agents(), random);
+            run.during("kill -9 " + process.name(), () -> {
+                process.kill();
                 pause(random, 1, 14);
             });
-            member.start();
+            process.start();
         }
     },
     AGENTS_PAUSED("half of the agents paused until their tasks are requeued, then resumed") {
         @Override
         void inject(Run run, Random random) {
-            ManagedProcess member = any(run.agents(), random);
-            run.during("pause " + member.name(), () -> {
-                member.pause();
+            ManagedProcess process = any(run.agents(), random);
+            run.during("pause " + process.name(), () -> {
+                process.pause();
                 pause(random, 10, 14);
-                member.resume();
+                process.resume();
             });
         }
     },
@@ -192,7 +192,7 @@ enum Fault {
     REDIS_SPOILT("keys of tasks and agents overwritten with other types") {
         @Override
         void inject(Run run, Random random) {
-            run.during("corrupted keys", () -> Intruder.spoilKeys(run.cluster(), random));
+            run.during("corrupted keys", () -> Intruder.corruptKeys(run.cluster(), random));
         }
     },
     TRANSACTION_HANGS("a client keeps a transaction open on results, heartbeats and a queue for 15 to 25 s") {
@@ -213,7 +213,7 @@ enum Fault {
             Coordinator coordinator = any(run.cluster().coordinators(), random);
             run.during(
                     "incomplete requests to " + coordinator.process().name(),
-                    () -> Intruder.sendHalfRequests(run.cluster(), coordinator, random)
+                    () -> Intruder.sendIncompleteRequests(run.cluster(), coordinator, random)
                             .ifPresent(run::recordProblem));
         }
     },

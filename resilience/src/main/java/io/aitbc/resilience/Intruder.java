@@ -95,7 +95,7 @@ final class Intruder {
     }
 
     /** Writes agent and task keys with the wrong types, as another program might, then publishes a heartbeat and a task for each id. */
-    static void spoilKeys(Cluster cluster, Random random) {
+    static void corruptKeys(Cluster cluster, Random random) {
         String name = "spoilt-" + random.nextInt(1_000_000);
         try (Ledger ledger = ledger(cluster, name);
                 RedisClient client = RedisClient.create(cluster.redisUrl());
@@ -121,7 +121,7 @@ final class Intruder {
     }
 
     /** @return a problem if the coordinator does not report its health in the meantime */
-    static Optional<String> sendHalfRequests(Cluster cluster, Coordinator coordinator, Random random) {
+    static Optional<String> sendIncompleteRequests(Cluster cluster, Coordinator coordinator, Random random) {
         List<Socket> sockets = new ArrayList<>();
         try {
             for (int i = 0; i < HALF_REQUESTS; i++) {

@@ -75,7 +75,7 @@ final class SoakCommand implements Callable<Integer> {
     private void sample(Cluster cluster) {
         seconds.add((System.nanoTime() - start) / 1e9);
         for (Cluster.Coordinator coordinator : cluster.coordinators()) {
-            query(cluster, coordinator);
+            query(coordinator);
             String name = coordinator.process().name();
             long pid = coordinator.process().process().pid();
             addSample(name + ", heap in MiB", JavaProcess.liveHeapBytes(pid) / 1024.0 / 1024);
@@ -95,7 +95,7 @@ final class SoakCommand implements Callable<Integer> {
     }
 
     /** Sends the requests that operators and dashboards send continuously. */
-    private void query(Cluster cluster, Cluster.Coordinator coordinator) {
+    private void query(Cluster.Coordinator coordinator) {
         for (String path : List.of(
                 "/tasks/queues", "/agents", "/load-balancer/stats", "/tasks/queues/low", "/tasks/dead-letter")) {
             coordinator.get(path);

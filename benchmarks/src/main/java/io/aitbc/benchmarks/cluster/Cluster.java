@@ -3,6 +3,7 @@ package io.aitbc.benchmarks.cluster;
 import io.aitbc.contracts.Json;
 import io.aitbc.coordinator.CoordinatorApplication;
 import io.aitbc.localstack.JavaProcess;
+import io.aitbc.localstack.LocalRedis;
 import io.aitbc.localstack.LocalStack;
 import io.aitbc.localstack.ProcessCluster;
 import java.io.IOException;
@@ -13,6 +14,7 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
+import java.util.function.BooleanSupplier;
 import java.util.stream.Stream;
 import org.springframework.util.FileSystemUtils;
 import tools.jackson.databind.JsonNode;
@@ -24,6 +26,8 @@ public final class Cluster implements AutoCloseable {
 
     private static final List<String> BROKER = List.of("-Xms1g", "-Xmx4g", "-XX:+AlwaysPreTouch");
     static final List<String> CLIENT = List.of("-Xms512m", "-Xmx512m", "-XX:+AlwaysPreTouch");
+
+    private static final Duration POLL_INTERVAL = Duration.ofMillis(5);
 
     private final Path folder;
     private final ProcessCluster processes;
@@ -39,14 +43,19 @@ public final class Cluster implements AutoCloseable {
             throw new UncheckedIOException(e);
         }
         processes = new ProcessCluster(
-                folder, Cluster::launch, BROKER, LocalStack.freePort(), LocalStack.freePort(), Map.of());
+                folder, Cluster::launch, BROKER, LocalStack.freePort(), LocalRedis::startInstalled, Map.of());
         List<String> settings = Stream.concat(Stream.of("--aitbc.log.level=WARN"), Stream.of(coordinatorSettings))
                 .toList();
         for (int i = 0; i < coordinatorCount; i++) {
             processes.startCoordinator(
                     CoordinatorApplication.class, COORDINATOR, bootstrapServers(), redisUrl(), settings);
         }
-        processes.awaitHealthy();
+        try {
+            processes.awaitHealthy();
+        } catch (IllegalStateException e) {
+            close();
+            throw e;
+        }
     }
 
     private static Process launch(String name, ProcessBuilder builder) throws IOException {
@@ -127,6 +136,11 @@ public final class Cluster implements AutoCloseable {
         }
     }
 
+    /** @throws IllegalStateException if the condition does not become true in time */
+    public static void await(String what, Duration atMost, BooleanSupplier condition) {
+        ProcessCluster.await(what, atMost, POLL_INTERVAL, condition);
+    }
+
     /** Sleeps while a measurement runs. */
     public static void pause(Duration duration) {
         try {
@@ -142,7 +156,8 @@ public final class Cluster implements AutoCloseable {
         try {
             FileSystemUtils.deleteRecursively(folder);
         } catch (IOException e) {
-            throw new UncheckedIOException(e);
+            // The measurement is done all the same.
+            System.err.println("Could not delete " + folder + ": " + e);
         }
     }
 }

@@ -1,4 +1,4 @@
-/** The processes under test, and the clients that drive them. */
+/** The processes under test, and child processes that answer commands. */
 @NullMarked
 package io.aitbc.benchmarks.cluster;
 

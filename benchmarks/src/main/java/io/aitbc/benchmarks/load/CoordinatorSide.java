@@ -2,7 +2,6 @@ package io.aitbc.benchmarks.load;
 
 import io.aitbc.benchmarks.cluster.Cluster;
 import io.aitbc.contracts.Priority;
-import io.aitbc.localstack.ProcessCluster;
 import io.lettuce.core.LettuceFutures;
 import io.lettuce.core.RedisClient;
 import io.lettuce.core.RedisFuture;
@@ -32,8 +31,7 @@ public final class CoordinatorSide extends Side {
         client = RedisClient.create(cluster.redisUrl());
         redis = client.connect();
         agents.ask("register");
-        ProcessCluster.await(
-                "all agents", Duration.ofMinutes(10), () -> redis.sync().scard("agents:active") == agentCount);
+        Cluster.await("all agents", Duration.ofMinutes(10), () -> redis.sync().scard("agents:active") == agentCount);
     }
 
     /** Lets agents complete their tasks from now on. */

@@ -2,7 +2,6 @@ package io.aitbc.benchmarks.load;
 
 import io.aitbc.benchmarks.cluster.ChildProcess;
 import io.aitbc.benchmarks.cluster.Cluster;
-import io.aitbc.localstack.ProcessCluster;
 import java.time.Duration;
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -84,7 +83,7 @@ public abstract sealed class Side implements AutoCloseable permits CoordinatorSi
     }
 
     public void awaitSettled(long count) {
-        ProcessCluster.await(count + " settled tasks", TIMEOUT, () -> settled() >= count);
+        Cluster.await(count + " settled tasks", TIMEOUT, () -> settled() >= count);
     }
 
     /** Time from the scheduled submission of each task until its agent had it, since the last reset. */

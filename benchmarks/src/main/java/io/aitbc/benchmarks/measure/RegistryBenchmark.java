@@ -8,7 +8,6 @@ import io.aitbc.contracts.Heartbeat;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Location;
 import io.aitbc.contracts.Registration;
-import io.aitbc.localstack.ProcessCluster;
 import io.lettuce.core.RedisClient;
 import io.lettuce.core.api.StatefulRedisConnection;
 import java.time.Duration;
@@ -80,7 +79,7 @@ public final class RegistryBenchmark extends Benchmark {
             for (int i = 0; i < agents; i++) {
                 sendHeartbeat(producer, i, 0);
             }
-            ProcessCluster.await("all agents", TIMEOUT, () -> redis.sync().scard("agents:active") == agents);
+            Cluster.await("all agents", TIMEOUT, () -> redis.sync().scard("agents:active") == agents);
             Duration registered = Duration.ofNanos(System.nanoTime() - start);
             print("%d agents registered", agents);
 
@@ -170,7 +169,7 @@ public final class RegistryBenchmark extends Benchmark {
         // The latest heartbeat of the last agent.
         int last = (burst - 1) % agents;
         String marker = "\"round\":" + (double) (1_000 + (burst - 1) / agents);
-        ProcessCluster.await("all heartbeats", TIMEOUT, () -> {
+        Cluster.await("all heartbeats", TIMEOUT, () -> {
             String metrics = redis.sync().hget("agent:" + id(last), "load_metrics");
             return metrics != null && metrics.contains(marker);
         });
@@ -186,7 +185,7 @@ public final class RegistryBenchmark extends Benchmark {
     /** Awaits that the coordinator's live view shows it. */
     private static void change(Cluster cluster, String agentId, String status, int active) {
         cluster.put("/agents/" + agentId + "/status", "{\"status\":\"" + status + "\"}");
-        ProcessCluster.await(
+        Cluster.await(
                 "the view",
                 TIMEOUT,
                 () -> cluster.get("/load-balancer/stats")

@@ -11,7 +11,6 @@ import io.aitbc.contracts.Requirements;
 import io.aitbc.contracts.Task;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.balance.LoadBalancingStrategy;
-import io.aitbc.localstack.ProcessCluster;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -44,7 +43,7 @@ public final class StrategyBenchmark extends Benchmark {
         List<PlainAgents.Traits> agents = agents();
         try (Cluster cluster = new Cluster("--aitbc.registry.min-health-score=0");
                 PlainAgents running = new PlainAgents(cluster.bootstrapServers(), agents)) {
-            ProcessCluster.await(
+            Cluster.await(
                     "all agents",
                     TIMEOUT,
                     () -> cluster.get("/load-balancer/stats")
@@ -56,7 +55,7 @@ public final class StrategyBenchmark extends Benchmark {
                 cluster.put("/load-balancer/strategy", "{\"strategy\":\"" + strategy.wireName() + "\"}");
                 Map<String, Integer> before = running.counts();
                 submit(cluster, strategy);
-                ProcessCluster.await(strategy.wireName(), TIMEOUT, () -> sum(running.counts()) - sum(before) >= tasks);
+                Cluster.await(strategy.wireName(), TIMEOUT, () -> sum(running.counts()) - sum(before) >= tasks);
                 Map<String, Integer> got = running.counts();
                 before.forEach((id, count) -> got.merge(id, -count, Integer::sum));
                 counts.put(strategy, got);

@@ -6,7 +6,6 @@ import io.aitbc.benchmarks.load.Submitter;
 import io.aitbc.benchmarks.load.Timestamps;
 import io.aitbc.benchmarks.report.Medians;
 import io.aitbc.benchmarks.report.Report;
-import io.aitbc.localstack.ProcessCluster;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -74,7 +73,7 @@ public final class UrgentBenchmark extends Benchmark {
             int urgent = PER_SECOND * seconds;
             side.reset();
             side.submit(new Submitter.Order(Submitter.URGENT + run, urgent, PER_SECOND, "urgent", 0));
-            ProcessCluster.await(
+            Cluster.await(
                     "all urgent tasks",
                     Duration.ofMinutes(2),
                     () -> side.urgentUntilReached().getTotalCount() >= urgent);

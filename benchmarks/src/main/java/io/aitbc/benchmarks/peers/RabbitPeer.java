@@ -1,8 +1,8 @@
 package io.aitbc.benchmarks.peers;
 
 import io.aitbc.benchmarks.cluster.ChildProcess;
+import io.aitbc.benchmarks.cluster.Cluster;
 import io.aitbc.localstack.LocalStack;
-import io.aitbc.localstack.ProcessCluster;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -36,7 +36,7 @@ public final class RabbitPeer implements Peer {
         Process server = Peer.start(builder);
         parts.add(() -> Peer.end(server));
         try {
-            ProcessCluster.await("RabbitMQ", Duration.ofMinutes(1), () -> answers("" + port));
+            Cluster.await("RabbitMQ", Duration.ofMinutes(1), () -> answers("" + port));
             ChildProcess workers = new ChildProcess(RabbitAgents.class, port, agents);
             parts.add(workers);
             // They create the queues.

@@ -7,7 +7,7 @@ import com.rabbitmq.client.DefaultConsumer;
 import com.rabbitmq.client.Envelope;
 import com.rabbitmq.client.MessageProperties;
 import io.aitbc.benchmarks.cluster.ChildProcess;
-import io.aitbc.localstack.ProcessCluster;
+import io.aitbc.benchmarks.cluster.Cluster;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.Arrays;
@@ -64,7 +64,7 @@ final class RabbitSubmitter {
         } catch (IOException | InterruptedException e) {
             throw new IllegalStateException(e);
         }
-        ProcessCluster.await("results", Duration.ofMinutes(5), () -> settled.get() >= count);
+        Cluster.await("results", Duration.ofMinutes(5), () -> settled.get() >= count);
         return Map.of("perSecond", count * 1e9 / (System.nanoTime() - start));
     }
 }

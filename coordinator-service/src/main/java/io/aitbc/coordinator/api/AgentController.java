@@ -318,7 +318,7 @@ class AgentController {
         return new AgentPage("success", page, page.size(), found.size(), now);
     }
 
-    private record AgentSummary(Agent agent, Health health, List<String> costs, boolean contested) {
+    private record AgentSummary(Agent agent, Health health, List<String> penalties, boolean contested) {
         String id() {
             return agent.id();
         }
@@ -335,7 +335,7 @@ class AgentController {
                     .put("load", rounded(health.load()))
                     .put("results", rounded(health.results()))
                     .put("status", health.status())
-                    .set("costs", Json.tree(costs));
+                    .set("costs", Json.tree(penalties));
             json.put("inflight", agent.inflight());
             if (agent.status() == AgentStatus.MAINTENANCE) {
                 json.put("drained", agent.inflight() == 0);

@@ -115,7 +115,7 @@ class ServiceController {
             description =
                     "Kafka is up if a probe record can be produced and consumed, Redis if it accepts a write. `topics` is down while"
                             + " a shared topic is missing or has no leader, `threads` while a thread fails, is stuck or has ended. `topics` also names"
-                            + " open transactions that hide records.")
+                            + " open transactions that hold back records.")
     ResponseEntity<HealthResponse> health() throws InterruptedException {
         State ofKafka = kafkaState();
         State ofRedis = redisState();

@@ -88,7 +88,7 @@ class WaitExplainer {
      * @param aged whether it has waited so long that aged tasks' share of contended choices applies to it
      * @param placeInQueue 1 if no earlier task waits in the same queue
      * @param inMoreUrgentQueues how many tasks wait in queues of higher priority
-     * @param openTransaction the transaction that hides the task; null if none does
+     * @param openTransaction the transaction that holds back the task; null if none does
      */
     record Waiting(
             @JsonProperty("priority") Priority priority,
@@ -111,7 +111,7 @@ class WaitExplainer {
 
             @JsonProperty("agents") Agents agents) {}
 
-    /** An open transaction that hides the task. */
+    /** An open transaction that holds back the task. */
     @JsonInclude(JsonInclude.Include.NON_NULL)
     record BlockingTransaction(
             @JsonProperty("topic") String topic,
@@ -274,7 +274,7 @@ class WaitExplainer {
     }
 
     private static String sentence(BlockingTransaction open) {
-        return "it is hidden by an open transaction in partition " + open.partition() + " of "
+        return "it is held back by an open transaction in partition " + open.partition() + " of "
                 + open.topic() + (open.since() == null ? "" : " since " + open.since()) + ", by producer "
                 + (open.producerId() == null ? "of unknown id" : open.producerId())
                 + (open.transactionalId() == null ? "" : " (transactional id " + open.transactionalId() + ")")

@@ -30,7 +30,7 @@ public final class ThrottledWarning {
         }
     }
 
-    /** Logs the accumulated warnings, unless the last line is recent. One in the future, after the clock was set back, does not count. */
+    /** Logs the accumulated warnings, unless the previous line is recent. One in the future, after the clock was set back, is ignored. */
     public synchronized void flush(Instant now) {
         if (count == 0 || now.isBefore(next) && !now.isBefore(next.minus(INTERVAL))) {
             return;

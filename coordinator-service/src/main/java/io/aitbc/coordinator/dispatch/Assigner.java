@@ -143,7 +143,7 @@ final class Assigner {
             } else {
                 backoff.onFailure(failure, clock.now());
                 for (Placement placement : placements) {
-                    matcher.withdraw(placement);
+                    matcher.answerLost(placement);
                     markUnverified(placement.waiting());
                 }
             }

@@ -93,7 +93,7 @@ final class OwnedPartition {
         return ledger.received(offset);
     }
 
-    /** Adds a task that waits from now on, or deferredOrigins. */
+    /** Adds a task that waits from now on, or again. */
     void addWaiting(WaitingTask task) {
         if (sizes.put(task.position().offset(), task.bytes()) == null) {
             bytes += task.bytes();

@@ -9,7 +9,7 @@ import org.jspecify.annotations.Nullable;
  * it.
  */
 final class PendingRequests {
-    /** PendingRequests to requests of an earlier generation are ignored. */
+    /** Answers to requests of an earlier generation are ignored. */
     private int generation;
 
     private int pending;

@@ -133,10 +133,10 @@ public final class WantsExchange implements BackgroundService {
     }
 
     /** Announces the slots that other coordinators may use. */
-    void publishSlotOffers(List<SlotOffer> places) {
+    void publishSlotOffers(List<SlotOffer> offers) {
         Map<String, List<String>> agents = new LinkedHashMap<>();
-        places.forEach(place -> agents.computeIfAbsent(place.coordinatorId(), id -> new ArrayList<>())
-                .add(place.agentId()));
+        offers.forEach(offer -> agents.computeIfAbsent(offer.coordinatorId(), id -> new ArrayList<>())
+                .add(offer.agentId()));
         agents.forEach((to, ids) -> publish(Keys.SLOT_OFFERS, new SlotOffersMessage(coordinatorId, to, ids)));
     }
 

@@ -18,11 +18,6 @@ class IntakeConfiguration {
     }
 
     @Bean
-    TaskStates taskStates(Redis redis) {
-        return new TaskStates(redis);
-    }
-
-    @Bean
     Submissions submissions(
             TaskQueue queue, TaskRecords records, TaskStates states, Redis redis, Traces traces, Clock clock) {
         return new Submissions(queue, records, states, redis, traces, clock);

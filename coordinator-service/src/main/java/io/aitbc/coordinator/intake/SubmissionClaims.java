@@ -18,7 +18,7 @@ import java.util.concurrent.CompletableFuture;
 /** Claims on task ids, so that of concurrent submissions under one id only one is enqueued. Thread-safe. */
 final class SubmissionClaims {
     private static final Script CLAIM = Script.load(SubmissionClaims.class, "claim");
-    /** Redis serves nobody else while a script runs. */
+    /** Batch limit: Redis serves nobody else while a script runs. */
     private static final int MAX_BATCH = 500;
 
     private static final long WAIT_SECONDS = 2;

@@ -8,7 +8,7 @@ import java.time.Instant;
  * When a waiting task is aged, and which share of contended choices it gets against more urgent tasks.
  *
  * @param interval a task is aged once it has waited this long per level above its own; zero: no task ever is
- * @param share the fraction of contended choices that goes to the task aged longest
+ * @param share the fraction of contended choices that goes to the aged task that has waited longest
  */
 public record Aging(Duration interval, double share) {
     public static final double MIN_SHARE = 0.001;

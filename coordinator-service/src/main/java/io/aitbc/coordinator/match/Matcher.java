@@ -23,7 +23,7 @@ import org.jspecify.annotations.Nullable;
 /**
  * Places waiting tasks on agents. The eligible task of the highest priority is next, on the agent that the strategy selects. If
  * an aged task of lower priority, here or at another coordinator, could take the same agent, the choice is contended;
- * a share of contended choices goes to the task aged longest. A blocked group of tasks costs nothing until a relevant agent
+ * a share of contended choices goes to the aged task that has waited longest. A blocked group of tasks costs nothing until a relevant agent
  * changes.
  */
 public final class Matcher {
@@ -284,8 +284,8 @@ public final class Matcher {
         }
     }
 
-    /** Discards a placement that could not be sent to the registry. */
-    public void withdraw(Placement placement) {
+    /** Stops counting a placement whose answer was lost; whether it was granted is unknown. */
+    public void answerLost(Placement placement) {
         Member member = agents.get(placement.agentId());
         if (member != null) {
             member.candidate.placementAnswered();

@@ -64,7 +64,7 @@ final class RemoteWants {
         return false;
     }
 
-    /** The want aged longest that is less urgent than this level and that an agent could satisfy; null if there is none. */
+    /** The aged want with the longest wait that is less urgent than this level and that an agent could satisfy; null if there is none. */
     @Nullable
     Aged longestAged(int level, Member member) {
         for (Aged one : aged) {

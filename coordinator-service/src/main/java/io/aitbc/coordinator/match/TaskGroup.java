@@ -77,7 +77,7 @@ final class TaskGroup {
         return size > 0;
     }
 
-    /** Whether no agent has been able to take its tasks for a second. Busy agents have capacity again and again. */
+    /** Whether no agent has been able to take its tasks for a second. Agents that are merely busy regain capacity shortly. */
     boolean isBlocked(Instant now) {
         if (now.isBefore(lastOpenAt)) {
             // The clock was set back.

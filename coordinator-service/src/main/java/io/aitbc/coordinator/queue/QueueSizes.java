@@ -276,7 +276,7 @@ public final class QueueSizes {
         } catch (ExecutionException e) {
             throw new KafkaUnavailableException(e.getCause());
         } catch (TimeoutException e) {
-            throw new KafkaUnavailableException(new TimeoutException("no answer within " + WAIT_SECONDS + " s"));
+            throw new KafkaUnavailableException(new TimeoutException("no response within " + WAIT_SECONDS + " s"));
         }
     }
 

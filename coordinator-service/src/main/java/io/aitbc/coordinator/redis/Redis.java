@@ -163,7 +163,7 @@ public final class Redis implements AutoCloseable {
         } catch (ExecutionException e) {
             throw failure(e.getCause());
         } catch (TimeoutException e) {
-            throw new RedisCommandTimeoutException("Redis did not answer within " + seconds + " s");
+            throw new RedisCommandTimeoutException("no response within " + seconds + " s");
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             throw new RedisCommandInterruptedException(e);

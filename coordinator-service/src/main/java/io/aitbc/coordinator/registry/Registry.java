@@ -266,7 +266,7 @@ public final class Registry {
         return Map.of();
     }
 
-    /** Reconciles the sets of agents with their hashes, after one of the sets was set aside. */
+    /** Reconciles the sets of agents with their hashes, after one of the sets was quarantined. */
     public void reindex(Instant now) {
         ScanArgs agents = ScanArgs.Builder.matches(Keys.agent("*")).limit(SCAN_BATCH);
         List<String> ids = new ArrayList<>();

@@ -34,6 +34,9 @@ final class Attempts {
     private static final Script RECORD_COMPLETED = Script.load(Attempts.class, "record-completed");
     private static final Script RELEASE_LOCK = Script.load(Attempts.class, "release-lock");
     private static final int RESTORE_BATCH = 250;
+    /** Bounds the results in a batch: Redis serves nobody else while a script runs. */
+    private static final int MAX_RESTORE_CHARS = 4 * 1024 * 1024;
+
     private static final Script CLEAR_LOST = Script.load(Attempts.class, "clear-lost");
     private static final Script SCHEDULE_DEADLINE_CHECK = Script.load(Attempts.class, "schedule-deadline-check");
     private static final Script DELETE_EXPIRED = Script.load(Attempts.class, "delete-expired");
@@ -194,6 +197,7 @@ final class Attempts {
      */
     int recordCompleted(String lock, Map<Assignment, TaskResult> completed, Instant now) {
         int recorded = 0;
+        int chars = 0;
         List<String> arguments = new ArrayList<>(List.of(lock));
         for (Map.Entry<Assignment, TaskResult> one : completed.entrySet()) {
             Assignment assignment = one.getKey();
@@ -203,11 +207,14 @@ final class Attempts {
             arguments.add(assignment.agentId());
             arguments.add(assignment.priority().wireName());
             arguments.add(assignment.submittedAt().toString());
-            arguments.add(result.result() == null ? "" : Json.text(result.result()));
+            String text = result.result() == null ? "" : Json.text(result.result());
+            chars += text.length();
+            arguments.add(text);
             arguments.add((result.finishedAt() == null ? now : result.finishedAt()).toString());
-            if (arguments.size() > RESTORE_BATCH * 7) {
+            if (arguments.size() > RESTORE_BATCH * 7 || chars > MAX_RESTORE_CHARS) {
                 recorded += ((Long) RECORD_COMPLETED.runSync(redis, arguments).get(0)).intValue();
                 arguments.subList(1, arguments.size()).clear();
+                chars = 0;
             }
         }
         return recorded + ((Long) RECORD_COMPLETED.runSync(redis, arguments).get(0)).intValue();
@@ -363,8 +370,8 @@ final class Attempts {
     }
 
     /**
-     * The attempt of a task that an agent holds, according to the task's hash, or to the entry in the in-flight hash if the hash was corrupt and set aside. Null
-     * if there is none: that entry is then corrupt or outdated, and is set aside.
+     * The attempt of a task that an agent holds, according to the task's hash, or to the entry in the in-flight hash if the task's hash was
+     * corrupt and quarantined. Null if there is none: that entry is then corrupt or outdated, and is quarantined.
      */
     private @Nullable HeldAttempt live(String agentId, HeldAssignment entry, String json, @Nullable TaskState task) {
         if (task != null && task.isAssignedTo(agentId)) {

@@ -11,7 +11,7 @@ import java.util.List;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** Checks Redis for corrupt keys, and warns of each that was set aside, by any script or coordinator. Owned by the thread {@code index}. */
+/** Checks Redis for corrupt keys, and warns of each that was quarantined, by any script or coordinator. Owned by the thread {@code index}. */
 final class CorruptKeys {
     private static final Logger log = LoggerFactory.getLogger(CorruptKeys.class);
     private static final Duration WARN_INTERVAL = Duration.ofSeconds(10);
@@ -33,7 +33,7 @@ final class CorruptKeys {
         this.registry = registry;
     }
 
-    /** Returns whether something was set aside that Kafka may restore: an agent, a task, or an agent's assignments. */
+    /** Returns whether something was quarantined that Kafka may restore: an agent, a task, or an agent's assignments. */
     boolean check(Instant now) {
         boolean lost = false;
         for (String report : redis.inspect()) {
@@ -51,7 +51,7 @@ final class CorruptKeys {
         }
         if (!pendingWarnings.isEmpty() && warnLimiter.tryAcquire()) {
             log.warn(
-                    "Corrupt keys in Redis, set aside as {}… for a week: {}{}",
+                    "Corrupt keys in Redis, quarantined as {}… for a week: {}{}",
                     Keys.QUARANTINE_PREFIX,
                     String.join(", ", pendingWarnings),
                     omittedCount == 0 ? "" : ", and " + omittedCount + " more");

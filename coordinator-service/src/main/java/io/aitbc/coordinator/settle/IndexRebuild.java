@@ -151,16 +151,17 @@ final class IndexRebuild implements AutoCloseable {
 
     private void searchAgain(String lock, Instant now) throws InterruptedException {
         long began = System.nanoTime();
-        // An agent may have been set aside too.
+        // An agent may have been quarantined too.
         heartbeats.replay(now);
         InFlight.Found found = inFlight.find(
                 now,
-                // Without a rebuild, a corrupt key is being replaced: results were ignored from when it was set aside.
+                // Without a rebuild, a corrupt key is being replaced: results were ignored from when it was
+                // quarantined.
                 rebuiltFrom.isEmpty() ? inFlight.reportedSince(now.minus(MAX_DETECTION_DELAY)) : rebuiltFrom);
         int restored = attempts.restore(lock, found.live(), now);
         int completed = attempts.recordCompleted(lock, found.completed(), now);
         if (corruptAt != null) {
-            // Waiting tasks may have been set aside too.
+            // Waiting tasks may have been quarantined too.
             attempts.publishRebuilt();
             if (began - corruptAt >= PUBLICATION_DELAY.toNanos()) {
                 corruptAt = null;

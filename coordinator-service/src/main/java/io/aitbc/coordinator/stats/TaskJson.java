@@ -40,19 +40,19 @@ public final class TaskJson {
 
     /** The deadline of the current attempt, extended by progress reports; empty while no agent has the task. */
     public static Optional<String> deadline(TaskState state) {
-        String noted = state.fields().get("deadline");
-        if (noted == null || state.status() != TaskStatus.ASSIGNED) {
+        String stored = state.fields().get("deadline");
+        if (stored == null || state.status() != TaskStatus.ASSIGNED) {
             return Optional.empty();
         }
         try {
-            HeldAssignment held = new HeldAssignment("", 0, Instant.EPOCH, Instant.parse(noted), null);
+            HeldAssignment held = new HeldAssignment("", 0, Instant.EPOCH, Instant.parse(stored), null);
             return Optional.of(held.afterProgress(
                             state.fields().get("progress_at"), state.fields().get("timeout_seconds"))
                     .deadline()
                     .toString());
         } catch (DateTimeParseException e) {
             // The stored values are corrupt.
-            return Optional.of(noted);
+            return Optional.of(stored);
         }
     }
 }

@@ -69,11 +69,14 @@ public record TaskState(TaskStatus status, Map<String, String> fields) {
         formats.put("assigned_at", Format.TIME);
         formats.put("deadline", Format.TIME);
         formats.put("progress_at", Format.TIME);
+        formats.put("agent_started_at", Format.TEXT);
+        formats.put("agent_finished_at", Format.TEXT);
         formats.put("finished_at", Format.TIME);
         formats.put("requirements", Format.REQUIREMENTS);
         formats.put("progress", Format.JSON);
         formats.put("result", Format.JSON);
         formats.put("error", Format.JSON);
+        formats.put("redriven", Format.TEXT);
         formats.put("assigned_ms", Format.INTERNAL);
         formats.put("requeued", Format.INTERNAL);
         return formats;

@@ -5,7 +5,7 @@ import io.opentelemetry.api.trace.StatusCode;
 import java.time.Instant;
 import org.jspecify.annotations.Nullable;
 
-/** A span: a timed span in the processing of a task. */
+/** A trace span: one timed step in the processing of a task. */
 public final class TaskSpan {
     private final @Nullable Span span;
     private final @Nullable String parent;

@@ -51,7 +51,7 @@ local function write_deadlines()
   end
 end
 
--- Whether the agent's in-flight hash also records a live attempt. If not, one of the two was set aside or corrupted: the entry is added
+-- Whether the agent's in-flight hash also records a live attempt. If not, one of the two was quarantined or corrupted: the entry is added
 -- again, if the agent exists.
 local function holds(id, task_id, attempt, assigned_at, deadline)
   local agent = agents[id]
@@ -75,8 +75,8 @@ end
 -- Whether an attempt was granted for another record of the same task. That record is the one to publish again; if it is unknown, as after
 -- Redis was emptied, any record is.
 local function is_duplicate(holder, task_id, origin)
-  local note = redis.call('HGET', 'agent:' .. holder .. ':inflight', task_id)
-  local granted_for = note and string.match(note, '"origin":"([^"]*)"')
+  local entry = redis.call('HGET', 'agent:' .. holder .. ':inflight', task_id)
+  local granted_for = entry and string.match(entry, '"origin":"([^"]*)"')
   return granted_for and granted_for ~= origin
 end
 

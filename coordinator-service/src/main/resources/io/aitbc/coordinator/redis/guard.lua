@@ -111,8 +111,8 @@ end
 
 -- Restores a lost task from the attempt an agent holds; returns false if the agent does not hold it.
 local function restore_from_agent(task_id, attempt, agent_id)
-  local note = redis.call('HGET', 'agent:' .. agent_id .. ':inflight', task_id)
-  local read, held = pcall(cjson.decode, note or '')
+  local entry = redis.call('HGET', 'agent:' .. agent_id .. ':inflight', task_id)
+  local read, held = pcall(cjson.decode, entry or '')
   if not read or type(held) ~= 'table' or held.attempt ~= attempt or not (held.assigned_at and held.deadline) then
     return false
   end

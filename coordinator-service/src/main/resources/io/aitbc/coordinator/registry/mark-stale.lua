@@ -8,7 +8,7 @@ local last = redis.call('ZSCORE', 'agents:heartbeats', id)
 if not last or tonumber(last) > tonumber(ARGV[2]) then
   return { 'alive' }
 end
--- The hash of a silent agent may have been set aside.
+-- The hash of a silent agent may have been quarantined.
 if redis.call('EXISTS', 'agent:' .. id) == 1 then
   redis.call('HSET', 'agent:' .. id, 'status', 'stale', 'health_score', '0.000')
 end

@@ -1,4 +1,4 @@
--- Reconciles the sets of agents with their hashes, after one of the sets was set aside.
+-- Reconciles the sets of agents with their hashes, after one of the sets was quarantined.
 -- Guarantee: other members of the sets stay.
 -- KEYS   1 the notice channel
 -- ARGV   1 now in ms, then agent ids

@@ -1,7 +1,7 @@
 -- Removes a task from an agent's assignments if the agent holds no live attempt of it.
--- Guarantee: a note that has changed since it was read stays.
+-- Guarantee: an entry that has changed since it was read stays.
 -- KEYS   1 the notice channel
--- ARGV   1 agent_id, 2 task_id, 3 the note as read
+-- ARGV   1 agent_id, 2 task_id, 3 the entry as read
 -- Returns nothing
 local inflight = 'agent:' .. ARGV[1] .. ':inflight'
 local _, seen = load_task(ARGV[2])

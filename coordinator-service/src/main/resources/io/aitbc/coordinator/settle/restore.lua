@@ -18,7 +18,7 @@ for i = 3, #ARGV, 10 do
   local task, seen = load_task(task_id)
   local unknown = not seen[1] or seen[1] == 'queued' and (tonumber(seen[2]) or 0) <= attempt
   local live = seen[1] == 'assigned' and tonumber(seen[2]) == attempt and seen[3] == agent_id
-  -- The agent's in-flight hash may have been set aside when its task was not.
+  -- The agent's in-flight hash may have been quarantined when its task was not.
   if unknown or live and redis.call('HEXISTS', 'agent:' .. agent_id .. ':inflight', task_id) == 0 then
     redis.call('HSET', task, 'task_id', task_id, 'status', 'assigned', 'attempt', attempt, 'agent_id', agent_id,
       'priority', ARGV[i + 3], 'submitted_at', ARGV[i + 4], 'assigned_at', ARGV[i + 5], 'assigned_ms', ARGV[i + 6],

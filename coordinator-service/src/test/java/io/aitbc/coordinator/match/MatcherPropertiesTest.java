@@ -267,7 +267,7 @@ class MatcherPropertiesTest {
         void answer(Placement placement, int kind) {
             Agent agent = agents.get(placement.agentId());
             if (kind == 0) {
-                matcher.withdraw(placement);
+                matcher.answerLost(placement);
             } else {
                 int count = kind == 1 ? agent.capacity() : counted.get(agent.id()) + 1;
                 counted.put(agent.id(), count);

@@ -576,7 +576,7 @@ class MatcherTest {
         matcher.answered(first, 0);
         Placement second = match(matcher, NOW, 9).get(0);
         assertThat(placed()).isEmpty();
-        matcher.withdraw(second);
+        matcher.answerLost(second);
 
         assertThat(placed()).containsExactly("t2");
     }

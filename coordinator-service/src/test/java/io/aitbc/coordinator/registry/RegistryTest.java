@@ -566,7 +566,8 @@ class RegistryTest {
     void aCorruptHashHidesNoOtherAgent() {
         coordinator.register("broken", 1);
         coordinator.register("whole", 1, "whole");
-        // Its registration is also published to Kafka; read after the hash is set aside, it would make the agent known
+        // Its registration is also published to Kafka; read after the hash is quarantined, it would make the agent
+        // known
         // again.
         coordinator.publish(
                 "agents.heartbeat", "broken", "{\"agent_id\":\"broken\",\"load_metrics\":{\"cpu_usage\":0.2}}");

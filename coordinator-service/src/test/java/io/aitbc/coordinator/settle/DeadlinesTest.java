@@ -143,7 +143,7 @@ class DeadlinesTest {
         }
         reserve("spoilt", 5, NOW);
         redis.sync().hset(Keys.task("spoilt"), "progress_at", "yesterday");
-        // The in-flight hash identifies the tasks whose own keys were set aside.
+        // The in-flight hash identifies the tasks whose own keys were quarantined.
         assertThat(overdue(6)).containsExactlyInAnyOrder("short", "attempt", "agent_id", "assigned_at", "spoilt");
         assertThat(redis.sync().exists(Keys.task("attempt"), Keys.task("agent_id"), Keys.task("assigned_at")))
                 .isZero();

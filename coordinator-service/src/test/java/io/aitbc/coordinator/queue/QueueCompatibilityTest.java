@@ -1,4 +1,4 @@
-package io.aitbc.coordinator.intake;
+package io.aitbc.coordinator.queue;
 
 import static io.aitbc.coordinator.Samples.missing;
 import static org.assertj.core.api.Assertions.assertThat;
@@ -14,9 +14,6 @@ import io.aitbc.coordinator.deadletter.DeadLetterArchive;
 import io.aitbc.coordinator.deadletter.DeadLetters;
 import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.match.WaitingTask;
-import io.aitbc.coordinator.queue.OffsetLedger;
-import io.aitbc.coordinator.queue.TaskQueue;
-import io.aitbc.coordinator.queue.TaskRecords;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import java.nio.charset.StandardCharsets;
 import java.time.Instant;
@@ -41,7 +38,7 @@ import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
 /** Commits of the group, records on {@code tasks.*} and dead letters, exchanged between coordinators of different versions. */
-class IntakeCompatibilityTest {
+class QueueCompatibilityTest {
     private static final Topics TOPICS = Topics.unprefixed();
     private static final long OFFSET = 41;
     private static final Instant NOW = Instant.parse("2026-11-01T12:00:00Z");
