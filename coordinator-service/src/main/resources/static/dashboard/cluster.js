@@ -33,7 +33,7 @@ export function clusterView() {
       fill(facts, [
         ["Strategy in use", inForce.replaceAll("_", " ")],
         ["Active agents", count(balance.active_agents)],
-        ["Mean capacity in use", percent(balance.avg_agent_load)],
+        ["Mean capacity in use", percent(balance.avg_capacity_used)],
         ["Successful attempts, last 5 minutes", balance.recent_success_rate === null ? "none ended" : percent(balance.recent_success_rate)],
         ["Mean time to assignment, last 5 minutes", data.tasks.avg_distribution_time === 0 ? "none assigned" : duration(data.tasks.avg_distribution_time)],
         ["Tasks", ["distributed", "completed", "failed", "cancelled", "expired", "retried"].map((one) => count(data.tasks["tasks_" + one]) + " " + one).join(", ")],

@@ -131,7 +131,7 @@ function judgement(queues, stats, history) {
   const assigned = waiting.reduce((sum, queue) => sum + queue.assigned_per_second, 0);
   const due = waiting.filter((queue) => queue.size > queue.scheduled);
   const open = due.filter((queue) => !queue.paused);
-  const full = stats.data.load_balancer.avg_agent_load >= 0.999;
+  const full = stats.data.load_balancer.avg_capacity_used >= 0.999;
   if (open.length === 0) {
     return { kind: "warn", text: `${tasks}, all in paused queues: ${due.map((queue) => queue.priority).join(", ")}.` };
   }

@@ -488,7 +488,12 @@ public final class AgentWorker implements AutoCloseable {
         }
 
         private TaskResult unsuccessful(TaskResult.Status status, Throwable e, Instant startedAt) {
-            return TaskResult.of(assignment, status, null, Json.tree(reason(e)), startedAt, kafkaClock.now());
+            TaskResult result =
+                    TaskResult.of(assignment, status, null, Json.tree(reason(e)), startedAt, kafkaClock.now());
+            if (e instanceof Handler.PermanentFailureException) {
+                return result.notRetryable();
+            }
+            return e instanceof Handler.RetryLaterException later ? result.retryAfter(later.delay()) : result;
         }
 
         /** Returns false if the attempt was cancelled before it started. */

@@ -181,7 +181,9 @@ final class Results {
                 null,
                 error == null ? null : Json.tree(Json.sentence(error)),
                 result.startedAt(),
-                result.finishedAt());
+                result.finishedAt(),
+                result.retryable(),
+                result.retryAfterSeconds());
     }
 
     private static void log(TaskResult result, String what, Exception failure) {

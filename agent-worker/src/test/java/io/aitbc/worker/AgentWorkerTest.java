@@ -1,6 +1,7 @@
 package io.aitbc.worker;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.tuple;
 import static org.awaitility.Awaitility.await;
 
 import io.aitbc.contracts.AgentStatus;
@@ -104,6 +105,8 @@ class AgentWorkerTest {
                 case "breaks" -> throw new StackOverflowError("too deep");
                 case "interrupted" -> throw new InterruptedException("by a library");
                 case "rejected" -> throw new Handler.RejectedException("not now");
+                case "invalid" -> throw new Handler.PermanentFailureException("no such model");
+                case "limited" -> throw new Handler.RetryLaterException("429", Duration.ofSeconds(30));
                 case "slow" -> progress.report(Json.object().put("percent", 50));
                 default -> {}
             }
@@ -114,10 +117,12 @@ class AgentWorkerTest {
             give("breaks");
             give("interrupted");
             give("rejected");
+            give("invalid");
+            give("limited");
             give("slow");
             producer.send(new ProducerRecord<>(topics.assignments(agentId), "bad", "nonsense".getBytes()));
             give("after-nonsense");
-            List<TaskResult> results = awaitResults(8);
+            List<TaskResult> results = awaitResults(10);
             assertThat(results)
                     .extracting(
                             result -> result.taskId() + " " + result.status().wireName())
@@ -127,13 +132,24 @@ class AgentWorkerTest {
                             "breaks failed",
                             "interrupted failed",
                             "rejected rejected",
+                            "invalid failed",
+                            "limited failed",
                             "slow progress",
                             "slow completed",
                             "after-nonsense completed");
             assertThat(results)
                     .filteredOn(result -> result.error() != null)
                     .extracting(result -> result.error().asString())
-                    .containsExactlyInAnyOrder("no more disk", "too deep", "by a library", "not now");
+                    .containsExactlyInAnyOrder(
+                            "no more disk", "too deep", "by a library", "not now", "no such model", "429");
+            assertThat(results)
+                    .filteredOn(result -> Boolean.FALSE.equals(result.retryable()))
+                    .extracting(TaskResult::taskId)
+                    .containsExactly("invalid");
+            assertThat(results)
+                    .filteredOn(result -> result.retryAfterSeconds() != null)
+                    .extracting(TaskResult::taskId, TaskResult::retryAfterSeconds)
+                    .containsExactly(tuple("limited", 30.0));
         }
     }
 

@@ -4,6 +4,7 @@ import com.fasterxml.jackson.annotation.JsonCreator;
 import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.annotation.JsonValue;
+import java.time.Duration;
 import java.time.Instant;
 import java.util.Locale;
 import org.jspecify.annotations.Nullable;
@@ -15,6 +16,9 @@ import tools.jackson.databind.JsonNode;
  * @param assignmentId {@code <task_id>:<attempt>}, as in the assignment; optional, the two parts are authoritative
  * @param result any JSON, for {@code completed} and {@code progress}
  * @param error any JSON, preferably a sentence, for {@code failed} and {@code rejected}
+ * @param retryable false if a retry of a {@code failed} task cannot help: it is dead-lettered at once; otherwise true
+ * @param retryAfterSeconds for {@code failed} and {@code rejected}: minimum delay of the next attempt, from 0; values above 86,400 s (1
+ *     day) count as that
  */
 @JsonInclude(JsonInclude.Include.NON_NULL)
 public record TaskResult(
@@ -26,14 +30,39 @@ public record TaskResult(
         @JsonProperty("result") @Nullable JsonNode result,
         @JsonProperty("error") @Nullable JsonNode error,
         @JsonProperty("started_at") @Nullable Instant startedAt,
-        @JsonProperty("finished_at") @Nullable Instant finishedAt) {
+        @JsonProperty("finished_at") @Nullable Instant finishedAt,
+        @JsonProperty("retryable") @Nullable Boolean retryable,
+        @JsonProperty("retry_after_seconds") @Nullable Double retryAfterSeconds) {
+
+    public static final int MAX_RETRY_AFTER_SECONDS = 86_400;
 
     public TaskResult {
         Ids.check("task_id", taskId);
         Ids.check("agent_id", agentId);
         Checks.required("attempt", attempt);
         Checks.required("status", status);
+        if (retryAfterSeconds != null) {
+            retryAfterSeconds = Checks.range(
+                    "retry_after_seconds",
+                    Math.min(retryAfterSeconds, MAX_RETRY_AFTER_SECONDS),
+                    0,
+                    MAX_RETRY_AFTER_SECONDS);
+        }
         assignmentId = assignmentId == null ? Assignment.id(taskId, attempt) : assignmentId;
+    }
+
+    /** A result that leaves retries to the coordinator. */
+    public TaskResult(
+            String assignmentId,
+            String taskId,
+            Integer attempt,
+            String agentId,
+            Status status,
+            @Nullable JsonNode result,
+            @Nullable JsonNode error,
+            @Nullable Instant startedAt,
+            @Nullable Instant finishedAt) {
+        this(assignmentId, taskId, attempt, agentId, status, result, error, startedAt, finishedAt, null, null);
     }
 
     public static TaskResult of(
@@ -55,11 +84,41 @@ public record TaskResult(
                 finishedAt);
     }
 
+    /** The reason of an unsuccessful attempt; a default if the agent gave none. */
+    public JsonNode reason() {
+        return error == null ? Json.tree("the agent gave no reason") : error;
+    }
+
+    /** A copy of a failure after which the task is not retried. */
+    public TaskResult notRetryable() {
+        return withRetry(false, null);
+    }
+
+    /** A copy of a failure after which the task is retried no earlier than after a delay. */
+    public TaskResult retryAfter(Duration delay) {
+        return withRetry(null, delay.toMillis() / 1_000.0);
+    }
+
+    private TaskResult withRetry(@Nullable Boolean retryable, @Nullable Double retryAfterSeconds) {
+        return new TaskResult(
+                assignmentId,
+                taskId,
+                attempt,
+                agentId,
+                status,
+                result,
+                error,
+                startedAt,
+                finishedAt,
+                retryable,
+                retryAfterSeconds);
+    }
+
     /** Status of the attempt. */
     public enum Status {
         /** Succeeded; the task has ended. */
         COMPLETED,
-        /** Failed; the task is retried while it has attempts left. */
+        /** Failed; the task is retried while it has attempts left, unless it is not retryable. */
         FAILED,
         /** Not attempted; the task goes to another agent without using up an attempt. */
         REJECTED,

@@ -11,6 +11,7 @@ import com.networknt.schema.Schema;
 import com.networknt.schema.SchemaLocation;
 import com.networknt.schema.SchemaRegistry;
 import com.networknt.schema.SpecificationVersion;
+import java.time.Duration;
 import java.time.Instant;
 import java.util.Arrays;
 import java.util.List;
@@ -78,6 +79,23 @@ class SchemaTest {
             "c",
             "i");
 
+    private static TaskResult failure() {
+        return TaskResult.of(
+                Assignment.of(TASK, Priority.LOW, "agent-1", NOW),
+                TaskResult.Status.FAILED,
+                null,
+                Json.tree("too long a prompt"),
+                NOW,
+                NOW);
+    }
+
+    /** A provider may ask for more than a day: the result must not be lost for that. */
+    @Test
+    void aLongerRetryDelayCountsAsADay() {
+        assertThat(failure().retryAfter(Duration.ofDays(30)).retryAfterSeconds())
+                .isEqualTo(86_400);
+    }
+
     static Stream<Arguments> messages() {
         return Stream.of(
                 Arguments.of("task", TASK),
@@ -93,6 +111,8 @@ class SchemaTest {
                                 null,
                                 NOW,
                                 NOW)),
+                Arguments.of("result", failure().notRetryable()),
+                Arguments.of("result", failure().retryAfter(Duration.ofMillis(1_500))),
                 Arguments.of("registration", REGISTRATION),
                 Arguments.of("registration", Registration.of("a", "worker", List.of(), 1)),
                 Arguments.of(
@@ -167,6 +187,16 @@ class SchemaTest {
                         TaskResult.class,
                         "{\"task_id\":\"t\",\"attempt\":1,\"agent_id\":\"a\",\"status\":\"completed\",\"finished_at\":17}",
                         "finished_at has the wrong"),
+                Arguments.of(
+                        "result",
+                        TaskResult.class,
+                        "{\"task_id\":\"t\",\"attempt\":1,\"agent_id\":\"a\",\"status\":\"failed\",\"retryable\":\"no\"}",
+                        "retryable has the wrong"),
+                Arguments.of(
+                        "result",
+                        TaskResult.class,
+                        "{\"task_id\":\"t\",\"attempt\":1,\"agent_id\":\"a\",\"status\":\"failed\",\"retry_after_seconds\":-1}",
+                        "retry_after_seconds must be from 0"),
                 Arguments.of(
                         "cancellation",
                         Cancellation.class,

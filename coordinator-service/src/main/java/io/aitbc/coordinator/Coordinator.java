@@ -8,6 +8,7 @@ import io.aitbc.coordinator.dispatch.ClusterControl;
 import io.aitbc.coordinator.dispatch.Dispatcher;
 import io.aitbc.coordinator.dispatch.LaneStatsReporter;
 import io.aitbc.coordinator.dispatch.WantsExchange;
+import io.aitbc.coordinator.intake.ResultReports;
 import io.aitbc.coordinator.kafka.SharedTopics;
 import io.aitbc.coordinator.queue.FinishedTaskCleaner;
 import io.aitbc.coordinator.queue.OpenTransactions;
@@ -57,6 +58,7 @@ public final class Coordinator implements SmartLifecycle {
             LaneStatsReporter statsReporter,
             WantsExchange wants,
             FinishedTaskCleaner finishedTaskCleaner,
+            ResultReports resultReports,
             OpenTransactions openTransactions) {
         this.topics = topics;
         this.redis = redis;
@@ -73,6 +75,7 @@ public final class Coordinator implements SmartLifecycle {
                 statsReporter,
                 wants,
                 finishedTaskCleaner,
+                resultReports,
                 openTransactions);
     }
 

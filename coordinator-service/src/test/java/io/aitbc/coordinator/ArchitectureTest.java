@@ -56,9 +56,9 @@ class ArchitectureTest {
             registry   agent background deadletter kafka redis
             taskstate  match redis
             dispatch   agent assign background balance deadletter kafka match queue redis registry taskstate
-            intake     deadletter queue redis taskstate trace
+            intake     background deadletter kafka queue redis taskstate trace
             settle     background deadletter kafka match queue redis registry taskstate trace
-            start      assign background dispatch kafka queue redis registry settle
+            start      assign background dispatch intake kafka queue redis registry settle
             stats      agent balance dispatch queue redis registry taskstate
             api        agent assign background balance deadletter dispatch intake kafka match queue redis registry start stats taskstate trace
             live       agent background dispatch redis registry start stats taskstate

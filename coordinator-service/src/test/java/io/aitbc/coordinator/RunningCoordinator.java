@@ -30,6 +30,7 @@ import org.jspecify.annotations.Nullable;
 import org.springframework.boot.SpringApplication;
 import org.springframework.context.ConfigurableApplicationContext;
 import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.ObjectNode;
 
 /** A coordinator on a local stack, with clients as its users have them: REST, a Kafka consumer and a Kafka producer. */
 public final class RunningCoordinator implements AutoCloseable {
@@ -238,6 +239,18 @@ public final class RunningCoordinator implements AutoCloseable {
         }
     }
 
+    /** The number of records written to a topic. */
+    public long written(String topic) {
+        try (KafkaConsumer<String, String> consumer = consumer()) {
+            List<TopicPartition> partitions = consumer.partitionsFor(topics.prefix() + topic).stream()
+                    .map(partition -> new TopicPartition(partition.topic(), partition.partition()))
+                    .toList();
+            return consumer.endOffsets(partitions).values().stream()
+                    .mapToLong(Long::longValue)
+                    .sum();
+        }
+    }
+
     private KafkaConsumer<String, String> consumer() {
         return new KafkaConsumer<>(
                 Map.of(
@@ -265,17 +278,26 @@ public final class RunningCoordinator implements AutoCloseable {
 
     /** Publishes a result for an assignment as its agent would. */
     public void report(JsonNode assignment, String status, @Nullable String error) {
-        var result = Json.object()
-                .put("assignment_id", assignment.get("assignment_id").asString())
-                .put("task_id", assignment.get("task_id").asString())
-                .put("attempt", assignment.get("attempt").asInt())
-                .put("agent_id", assignment.get("agent_id").asString())
-                .put("status", status);
+        ObjectNode result = result(assignment, status);
         if (error != null) {
             result.put("error", error);
         } else {
             result.putObject("result").put("done", true);
         }
-        publish("tasks.results", assignment.get("task_id").asString(), Json.text(result));
+        report(result);
+    }
+
+    public void report(JsonNode result) {
+        publish("tasks.results", result.get("task_id").asString(), Json.text(result));
+    }
+
+    /** A result without a result or an error. */
+    public static ObjectNode result(JsonNode assignment, String status) {
+        return Json.object()
+                .put("assignment_id", assignment.get("assignment_id").asString())
+                .put("task_id", assignment.get("task_id").asString())
+                .put("attempt", assignment.get("attempt").asInt())
+                .put("agent_id", assignment.get("agent_id").asString())
+                .put("status", status);
     }
 }

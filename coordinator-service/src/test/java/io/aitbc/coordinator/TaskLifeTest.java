@@ -3,6 +3,7 @@ package io.aitbc.coordinator;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
+import io.aitbc.contracts.Json;
 import io.aitbc.coordinator.dispatch.Dispatcher;
 import io.aitbc.localstack.LocalStack;
 import io.lettuce.core.RedisClient;
@@ -310,6 +311,134 @@ class TaskLifeTest {
         assertThat(deadLetter(id))
                 .containsEntry("reason", "attempts_exhausted")
                 .containsEntry("detail", "attempt 2 of 2 ended as failed: disk on fire");
+    }
+
+    /** Such as a prompt that is too long: a retry costs as much and fails again. */
+    @Test
+    void aFailureThatIsNotRetryableIsDeadLetteredAtOnce() {
+        coordinator.register("permanent-agent", 1, "permanent");
+        String id = coordinator.submit(
+                "{\"task_data\":{},\"max_attempts\":3,\"requirements\":{\"capabilities\":[\"permanent\"]}}");
+        JsonNode assignment =
+                coordinator.awaitRecords("assignments.permanent-agent", 1).get(0);
+
+        coordinator.report(RunningCoordinator.result(assignment, "failed")
+                .put("error", "prompt too long")
+                .put("retryable", false));
+
+        JsonNode task = coordinator.awaitTask(id, "failed");
+        assertThat(task.get("error").asString()).isEqualTo("prompt too long");
+        assertThat(task.get("attempt").asInt()).isEqualTo(1);
+        assertThat(deadLetter(id))
+                .containsEntry("reason", "not_retryable")
+                .containsEntry("detail", "attempt 1 of 3 ended as failed: prompt too long");
+        assertThat(coordinator
+                        .get("/tasks/" + id + "/explain")
+                        .body()
+                        .get("explanation")
+                        .asString())
+                .isEqualTo("it has ended: failed, attempt 1 with the error \"prompt too long\"");
+        assertThat(coordinator.post("/tasks/dead-letter/" + id + "/redrive", "").code())
+                .isEqualTo(200);
+        coordinator.report(
+                coordinator.awaitRecords("assignments.permanent-agent", 2).get(1), "completed", null);
+        coordinator.awaitTask(id, "completed");
+    }
+
+    /** Such as a rate limit, which says when it ends. */
+    @Test
+    void theNextAttemptWaitsAsLongAsTheAgentAsksFor() {
+        coordinator.register("limited-agent", 1, "limited");
+        String id = coordinator.submit("{\"task_data\":{},\"requirements\":{\"capabilities\":[\"limited\"]}}");
+        JsonNode assignment =
+                coordinator.awaitRecords("assignments.limited-agent", 1).get(0);
+        Instant before = Instant.now();
+
+        coordinator.report(RunningCoordinator.result(assignment, "failed")
+                .put("error", "429")
+                .put("retry_after_seconds", 3_600));
+
+        await().atMost(LONG).until(() -> coordinator.get("/tasks/" + id).body().has("not_before"));
+        JsonNode task = coordinator.awaitTask(id, "queued");
+        Instant notBefore = Instant.parse(task.get("not_before").asString());
+        assertThat(notBefore).isBetween(before.plusSeconds(3_600), Instant.now().plusSeconds(3_600));
+        assertThat(coordinator
+                        .get("/tasks/" + id + "/explain")
+                        .body()
+                        .get("explanation")
+                        .asString())
+                .isEqualTo("it is scheduled for " + notBefore + ", after attempt 1 with the error \"429\"");
+        assertThat(coordinator.post("/tasks/" + id + "/cancel", "").code()).isEqualTo(200);
+    }
+
+    /** An agent behind a firewall reports over HTTP. */
+    @Test
+    void resultsAreAcceptedOverRest() {
+        coordinator.register("http-agent", 1, "over-http");
+        String id = coordinator.submit("{\"task_data\":{},\"requirements\":{\"capabilities\":[\"over-http\"]}}");
+        JsonNode first = coordinator.awaitRecords("assignments.http-agent", 1).get(0);
+        String path = "/tasks/" + id + "/results";
+
+        assertThat(coordinator
+                        .post(
+                                path,
+                                Json.text(RunningCoordinator.result(first, "progress")
+                                        .put("result", "half")))
+                        .code())
+                .isEqualTo(202);
+        await().atMost(LONG)
+                .until(() -> coordinator
+                        .get("/tasks/" + id)
+                        .body()
+                        .path("progress")
+                        .asString("")
+                        .equals("half"));
+        String failed = Json.text(RunningCoordinator.result(first, "failed").put("error", "no disk"));
+        assertThat(coordinator.post(path, failed).code()).isEqualTo(202);
+        JsonNode second = coordinator.awaitRecords("assignments.http-agent", 2).get(1);
+        assertThat(coordinator.post(path, failed).code()).as("repeated").isEqualTo(202);
+        assertThat(coordinator
+                        .post(path, Json.text(RunningCoordinator.result(first, "completed")))
+                        .code())
+                .as("another result of the first attempt")
+                .isEqualTo(409);
+
+        String completed = "{\"attempt\":2,\"agent_id\":\"http-agent\",\"status\":\"completed\",\"result\":[1]}";
+        assertThat(second.get("attempt").asInt()).isEqualTo(2);
+        assertThat(coordinator.post(path, completed).code()).isEqualTo(202);
+        JsonNode task = coordinator.awaitTask(id, "completed");
+        assertThat(task.at("/result/0").asInt()).isEqualTo(1);
+        assertThat(coordinator.post(path, completed).code()).as("repeated").isEqualTo(202);
+        RunningCoordinator.Answer late = coordinator.post(path, completed.replace("http-agent", "another"));
+        assertThat(late.code()).isEqualTo(409);
+        assertThat(late.detail()).startsWith("attempt 2 is not live at agent another");
+    }
+
+    /** A handler that reports every step must not flood the topic. */
+    @Test
+    void progressOverRestIsThinnedToTheNewest() {
+        coordinator.register("chatty-agent", 1, "chatty");
+        String id = coordinator.submit("{\"task_data\":{},\"requirements\":{\"capabilities\":[\"chatty\"]}}");
+        JsonNode assignment =
+                coordinator.awaitRecords("assignments.chatty-agent", 1).get(0);
+
+        long before = coordinator.written("tasks.results");
+        for (int i = 0; i <= 300; i++) {
+            assertThat(coordinator
+                            .post(
+                                    "/tasks/" + id + "/results",
+                                    Json.text(RunningCoordinator.result(assignment, "progress")
+                                            .put("result", i)))
+                            .code())
+                    .isEqualTo(202);
+        }
+
+        await().atMost(LONG)
+                .until(() ->
+                        coordinator.get("/tasks/" + id).body().path("progress").asInt(-1) == 300);
+        assertThat(coordinator.written("tasks.results") - before).isLessThan(30);
+        coordinator.report(assignment, "completed", null);
+        coordinator.awaitTask(id, "completed");
     }
 
     @Test

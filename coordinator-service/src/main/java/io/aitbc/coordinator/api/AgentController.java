@@ -8,8 +8,6 @@ import io.aitbc.contracts.Heartbeat;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Registration;
 import io.aitbc.coordinator.agent.Agent;
-import io.aitbc.coordinator.agent.Health;
-import io.aitbc.coordinator.agent.Sender;
 import io.aitbc.coordinator.registry.HeartbeatTopic;
 import io.aitbc.coordinator.registry.HeldAssignment;
 import io.aitbc.coordinator.registry.Registry;
@@ -21,13 +19,9 @@ import io.swagger.v3.oas.annotations.tags.Tag;
 import jakarta.validation.constraints.Max;
 import jakarta.validation.constraints.Min;
 import java.time.Clock;
-import java.time.Duration;
 import java.time.Instant;
-import java.util.Comparator;
 import java.util.List;
-import java.util.Objects;
 import java.util.concurrent.TimeUnit;
-import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.springframework.web.bind.annotation.DeleteMapping;
 import org.springframework.web.bind.annotation.GetMapping;
@@ -38,7 +32,6 @@ import org.springframework.web.bind.annotation.RequestBody;
 import org.springframework.web.bind.annotation.RequestMapping;
 import org.springframework.web.bind.annotation.RequestParam;
 import org.springframework.web.bind.annotation.RestController;
-import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
 @RestController
@@ -46,14 +39,15 @@ import tools.jackson.databind.node.ObjectNode;
 @Tag(name = "agents", description = "Registration, heartbeats and discovery of agents")
 class AgentController {
     private static final long WAIT_SECONDS = 2;
-    private static final Duration CONTEST_WINDOW = Duration.ofMinutes(5);
 
     private final Registry registry;
+    private final AgentSearch search;
     private final HeartbeatTopic topic;
     private final Clock clock;
 
-    AgentController(Registry registry, HeartbeatTopic topic, Clock clock) {
+    AgentController(Registry registry, AgentSearch search, HeartbeatTopic topic, Clock clock) {
         this.registry = registry;
+        this.search = search;
         this.topic = topic;
         this.clock = clock;
     }
@@ -87,54 +81,6 @@ class AgentController {
         return new Registered("success", "Agent " + id + " registered successfully", id, registeredAt, read.warnings());
     }
 
-    record Discovered(
-            @JsonProperty("status") String status,
-            @JsonProperty("query") ObjectNode query,
-            @JsonProperty("agents") List<ObjectNode> agents,
-            @JsonProperty("count") int count,
-            @JsonProperty("timestamp") Instant timestamp,
-
-            @JsonProperty("warnings") @JsonInclude(JsonInclude.Include.NON_EMPTY)
-            List<String> warnings) {}
-
-    @PostMapping("/discover")
-    @Operation(summary = "Discover agents, healthiest first")
-    Discovered discover(
-            @RequestBody ObjectNode query,
-            @Parameter(description = TaskController.STRICT) @RequestParam(name = "strict", defaultValue = "false")
-                    boolean strict) {
-        Instant now = clock.instant();
-        if (!strict && asksForUnknownStatus(query)) {
-            ObjectNode known = query.deepCopy();
-            String status = known.remove("status").asString();
-            List<String> warnings = Body.read(known, AgentQuery.class, false)
-                    .withWarning("no agent has the status " + status)
-                    .warnings();
-            return new Discovered("success", query, List.of(), 0, now, warnings);
-        }
-        Body<AgentQuery> read = Body.read(query, AgentQuery.class, strict);
-        AgentQuery wanted = read.message();
-        List<ObjectNode> found = select(
-                        wanted,
-                        now,
-                        Comparator.<AgentSummary>comparingDouble(
-                                        seen -> -seen.health().score())
-                                .thenComparing(AgentSummary::id))
-                .limit(wanted.limit() == null ? Integer.MAX_VALUE : wanted.limit())
-                .map(AgentSummary::json)
-                .toList();
-        return new Discovered("success", query, found, found.size(), now, read.warnings());
-    }
-
-    /**
-     * Whether an unknown status is queried. Clients of other implementations query statuses that exist only there, and expect an empty
-     * list.
-     */
-    private static boolean asksForUnknownStatus(ObjectNode query) {
-        JsonNode status = query.path("status");
-        return status.isString() && !AgentStatus.isKnown(status.asString());
-    }
-
     record OneAgent(
             @JsonProperty("status") String status,
             @JsonProperty("agent") ObjectNode agent,
@@ -145,7 +91,7 @@ class AgentController {
     OneAgent get(@PathVariable("agent_id") @Id String agentId) {
         Instant now = clock.instant();
         Agent agent = registry.find(agentId).orElseThrow(Problems::agentNotFound);
-        return new OneAgent("success", summarize(agent, now).json(), now);
+        return new OneAgent("success", search.summarize(agent, now).json(), now);
     }
 
     record StatusChanged(
@@ -231,10 +177,6 @@ class AgentController {
         return new Deregistered("success", message, agentId, clock.instant());
     }
 
-    private static List<String> orEmpty(@Nullable List<String> texts) {
-        return texts == null ? List.of() : texts;
-    }
-
     private void requireKnown(String agentId) {
         if (registry.find(agentId).isEmpty()) {
             throw Problems.agentNotFound();
@@ -273,113 +215,6 @@ class AgentController {
                         held.deadline()))
                 .toList();
         return new HeldPage("success", agentId, page, page.size(), all.size(), clock.instant());
-    }
-
-    record AgentPage(
-            @JsonProperty("status") String status,
-            @JsonProperty("agents") List<ObjectNode> agents,
-            @JsonProperty("count") int count,
-            @JsonProperty("total") int total,
-            @JsonProperty("timestamp") Instant timestamp) {}
-
-    @GetMapping
-    @Operation(summary = "List agents by id, with paging; `total` counts all pages")
-    AgentPage list(
-            @RequestParam(required = false) @Nullable AgentStatus status,
-            @RequestParam(name = "agent_type", required = false) @Nullable String agentType,
-            @RequestParam(name = "capability", required = false) @Nullable List<String> capabilities,
-            @RequestParam(name = "service", required = false) @Nullable List<String> services,
-            @RequestParam(name = "tag", required = false) @Nullable List<String> tags,
-            @RequestParam(name = "min_health_score", required = false) @Nullable @Min(0) @Max(1) Double minHealthScore,
-            @RequestParam(name = "chain_id", required = false) @Nullable String chainId,
-            @RequestParam(name = "island_id", required = false) @Nullable String islandId,
-            @RequestParam(defaultValue = "100") @Min(1) @Max(10_000) int limit,
-            @RequestParam(defaultValue = "0") @Min(0) int offset) {
-        Instant now = clock.instant();
-        AgentQuery wanted;
-        try {
-            wanted = new AgentQuery(
-                    status,
-                    agentType,
-                    orEmpty(capabilities),
-                    orEmpty(services),
-                    orEmpty(tags),
-                    minHealthScore,
-                    chainId,
-                    islandId,
-                    limit);
-        } catch (IllegalArgumentException e) {
-            throw Problems.unprocessable(e.getMessage());
-        }
-        List<AgentSummary> found =
-                select(wanted, now, Comparator.comparing(AgentSummary::id)).toList();
-        List<ObjectNode> page =
-                found.stream().skip(offset).limit(limit).map(AgentSummary::json).toList();
-        return new AgentPage("success", page, page.size(), found.size(), now);
-    }
-
-    private record AgentSummary(Agent agent, Health health, List<String> penalties, boolean contested) {
-        String id() {
-            return agent.id();
-        }
-
-        ObjectNode json() {
-            ObjectNode json = (ObjectNode) Json.tree(agent.registration());
-            json.set("status", Json.tree(agent.status()));
-            json.set("registration_time", Json.tree(agent.registeredAt()));
-            json.set("last_heartbeat", Json.tree(agent.lastHeartbeat()));
-            json.set("load_metrics", Json.tree(agent.loadMetrics()));
-            json.put("health_score", rounded(health.score()));
-            json.putObject("health")
-                    .put("regularity", rounded(health.regularity()))
-                    .put("load", rounded(health.load()))
-                    .put("results", rounded(health.results()))
-                    .put("status", health.status())
-                    .set("costs", Json.tree(penalties));
-            json.put("inflight", agent.inflight());
-            if (agent.status() == AgentStatus.MAINTENANCE) {
-                json.put("drained", agent.inflight() == 0);
-            }
-            if (agent.track().responseMs() > 0) {
-                json.put("response_seconds", rounded(agent.track().responseMs() / 1_000));
-            }
-            addSender(json, agent.sender());
-            return json;
-        }
-
-        private void addSender(ObjectNode json, Sender sender) {
-            if (sender.clockAhead() != null) {
-                json.put("clock_ahead_seconds", rounded(sender.clockAhead().toMillis() / 1_000.0));
-            }
-            if (sender.instanceId() != null) {
-                json.put("instance_id", sender.instanceId());
-            }
-            if (contested) {
-                json.putObject("contested")
-                        .put("detail", "two processes use this id, which must be unique")
-                        .put("other_instance_id", sender.rivalId())
-                        .set("last_seen", Json.tree(Objects.requireNonNull(sender.rivalSeenAt())));
-            }
-        }
-
-        private static double rounded(double score) {
-            return Math.round(score * 1_000) / 1_000.0;
-        }
-    }
-
-    private AgentSummary summarize(Agent agent, Instant now) {
-        return new AgentSummary(
-                agent,
-                registry.health(agent, now),
-                Health.penalties(agent, now, registry.healthPolicy()),
-                agent.sender().isContested(now, CONTEST_WINDOW));
-    }
-
-    private Stream<AgentSummary> select(AgentQuery wanted, Instant now, Comparator<AgentSummary> order) {
-        return registry.all().stream()
-                .map(agent -> summarize(agent, now))
-                .filter(seen -> wanted.matches(seen.agent(), seen.health().score()))
-                .sorted(order);
     }
 
     private static Body<Heartbeat> readHeartbeat(String agentId, ObjectNode body, boolean strict) {

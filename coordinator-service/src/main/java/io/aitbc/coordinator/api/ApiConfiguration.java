@@ -19,14 +19,18 @@ import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
 import org.springframework.core.Ordered;
 import org.springframework.format.FormatterRegistry;
+import org.springframework.http.CacheControl;
+import org.springframework.http.HttpStatus;
 import org.springframework.http.MediaType;
 import org.springframework.http.ProblemDetail;
 import org.springframework.http.converter.json.ProblemDetailJacksonMixin;
 import org.springframework.web.HttpMediaTypeNotSupportedException;
 import org.springframework.web.accept.FixedContentNegotiationStrategy;
+import org.springframework.web.filter.UrlHandlerFilter;
 import org.springframework.web.servlet.HandlerInterceptor;
 import org.springframework.web.servlet.config.annotation.ContentNegotiationConfigurer;
 import org.springframework.web.servlet.config.annotation.InterceptorRegistry;
+import org.springframework.web.servlet.config.annotation.ResourceHandlerRegistry;
 import org.springframework.web.servlet.config.annotation.WebMvcConfigurer;
 import tools.jackson.databind.json.JsonMapper;
 
@@ -50,6 +54,24 @@ class ApiConfiguration implements WebMvcConfigurer {
         return registration;
     }
 
+    /** Clients of the AITBC coordinator end paths with a slash. The redirect keeps method and body. */
+    @Bean
+    FilterRegistrationBean<UrlHandlerFilter> trailingSlashes() {
+        FilterRegistrationBean<UrlHandlerFilter> registration =
+                new FilterRegistrationBean<>(UrlHandlerFilter.trailingSlashHandler(
+                                "/agents/**",
+                                "/tasks/**",
+                                "/registry/**",
+                                "/load-balancer/**",
+                                "/health/**",
+                                "/metrics/**",
+                                "/v1/**")
+                        .redirect(HttpStatus.PERMANENT_REDIRECT)
+                        .build());
+        registration.setOrder(Ordered.HIGHEST_PRECEDENCE);
+        return registration;
+    }
+
     @Bean
     WebServerFactoryCustomizer<TomcatServletWebServerFactory> problemsOfTheServer() {
         return factory -> {
@@ -63,6 +85,14 @@ class ApiConfiguration implements WebMvcConfigurer {
     @Override
     public void configureContentNegotiation(ContentNegotiationConfigurer negotiation) {
         negotiation.strategies(List.of(new FixedContentNegotiationStrategy(MediaType.ALL)));
+    }
+
+    /** Serves the JSON Schemas of all messages. */
+    @Override
+    public void addResourceHandlers(ResourceHandlerRegistry registry) {
+        registry.addResourceHandler("/schemas/*.json")
+                .addResourceLocations("classpath:/schemas/")
+                .setCacheControl(CacheControl.noCache());
     }
 
     /** Rejects ranges such as {@code text/*} as content types: Spring would fail only when it reads the body. */

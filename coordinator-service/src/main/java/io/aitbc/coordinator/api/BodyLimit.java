@@ -193,6 +193,7 @@ final class BodyLimit extends OncePerRequestFilter {
     private void answer(HttpServletResponse response, ProblemDetail problem) throws IOException {
         response.setStatus(problem.getStatus());
         response.setContentType(MediaType.APPLICATION_PROBLEM_JSON_VALUE);
+        Problems.addOlderFields(problem, clock.instant());
         byte[] body = mapper.writeValueAsBytes(problem);
         response.setContentLength(body.length);
         response.getOutputStream().write(body);

@@ -87,7 +87,9 @@ class OpenApiConfiguration {
         if (example.has("request") && operation.getRequestBody() != null) {
             show(operation.getRequestBody().getContent(), example.get("request"));
         }
-        ApiResponse ok = operation.getResponses().get("200");
+        ApiResponse ok = operation
+                .getResponses()
+                .getOrDefault("202", operation.getResponses().get("200"));
         if (example.has("response") && ok != null) {
             show(ok.getContent(), example.get("response"));
         }

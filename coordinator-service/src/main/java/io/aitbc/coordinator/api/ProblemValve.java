@@ -22,6 +22,10 @@ public final class ProblemValve extends ErrorReportValve {
             response.getOutputStream()
                     .write(Json.bytes(Json.object()
                             .put("detail", detail(status))
+                            .put("message", detail(status))
+                            .put(
+                                    "timestamp",
+                                    request.getCoyoteRequest().getStartInstant().toString())
                             .put("status", status.value())
                             .put("title", status.getReasonPhrase())));
             response.finishResponse();

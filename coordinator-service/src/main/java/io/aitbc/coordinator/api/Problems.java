@@ -8,6 +8,8 @@ import io.aitbc.coordinator.intake.Submissions.NotAcceptedException;
 import io.aitbc.coordinator.queue.QueueSizes.KafkaUnavailableException;
 import io.lettuce.core.RedisException;
 import java.net.URI;
+import java.time.Clock;
+import java.time.Instant;
 import java.util.Optional;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
@@ -23,9 +25,13 @@ import org.springframework.core.MethodParameter;
 import org.springframework.http.HttpHeaders;
 import org.springframework.http.HttpStatus;
 import org.springframework.http.HttpStatusCode;
+import org.springframework.http.MediaType;
 import org.springframework.http.ProblemDetail;
 import org.springframework.http.ResponseEntity;
+import org.springframework.http.converter.HttpMessageConverter;
 import org.springframework.http.converter.HttpMessageNotReadableException;
+import org.springframework.http.server.ServerHttpRequest;
+import org.springframework.http.server.ServerHttpResponse;
 import org.springframework.web.ErrorResponse;
 import org.springframework.web.HttpMediaTypeNotSupportedException;
 import org.springframework.web.bind.MissingServletRequestParameterException;
@@ -37,14 +43,46 @@ import org.springframework.web.context.request.ServletWebRequest;
 import org.springframework.web.context.request.WebRequest;
 import org.springframework.web.method.annotation.HandlerMethodValidationException;
 import org.springframework.web.server.ResponseStatusException;
+import org.springframework.web.servlet.mvc.method.annotation.ResponseBodyAdvice;
 import org.springframework.web.servlet.mvc.method.annotation.ResponseEntityExceptionHandler;
 import org.springframework.web.servlet.resource.NoResourceFoundException;
 import tools.jackson.core.JacksonException;
 
 /** Maps errors to problem documents (RFC 9457) whose {@code detail} is one human-readable sentence. */
 @RestControllerAdvice
-class Problems extends ResponseEntityExceptionHandler {
+class Problems extends ResponseEntityExceptionHandler implements ResponseBodyAdvice<Object> {
     private static final Logger log = LoggerFactory.getLogger(Problems.class);
+
+    private final Clock clock;
+
+    Problems(Clock clock) {
+        this.clock = clock;
+    }
+
+    @Override
+    public boolean supports(MethodParameter returnType, Class<? extends HttpMessageConverter<?>> converter) {
+        return true;
+    }
+
+    @Override
+    public @Nullable Object beforeBodyWrite(
+            @Nullable Object body,
+            MethodParameter returnType,
+            MediaType contentType,
+            Class<? extends HttpMessageConverter<?>> converter,
+            ServerHttpRequest request,
+            ServerHttpResponse response) {
+        if (body instanceof ProblemDetail problem) {
+            addOlderFields(problem, clock.instant());
+        }
+        return body;
+    }
+
+    /** Adds the fields in which clients of the AITBC coordinator expect the error. */
+    static void addOlderFields(ProblemDetail problem, Instant now) {
+        problem.setProperty("message", problem.getDetail());
+        problem.setProperty("timestamp", now);
+    }
 
     static ResponseStatusException agentNotFound() {
         return new ResponseStatusException(HttpStatus.NOT_FOUND, "Agent not found");
@@ -80,7 +118,7 @@ class Problems extends ResponseEntityExceptionHandler {
     @ExceptionHandler
     ProblemDetail notAccepted(NotAcceptedException e) {
         return e.getCause() instanceof RecordTooLargeException
-                ? problem(HttpStatus.CONTENT_TOO_LARGE, "the task exceeds the maximum record size of its topic")
+                ? problem(HttpStatus.CONTENT_TOO_LARGE, "the record exceeds the maximum size of its topic")
                 : problem(HttpStatus.SERVICE_UNAVAILABLE, e.getMessage());
     }
 

@@ -31,6 +31,8 @@ import org.springframework.beans.factory.ObjectProvider;
 import org.springframework.beans.factory.annotation.Qualifier;
 import org.springframework.boot.info.BuildProperties;
 import org.springframework.core.NestedExceptionUtils;
+import org.springframework.core.io.ClassPathResource;
+import org.springframework.core.io.Resource;
 import org.springframework.http.HttpStatus;
 import org.springframework.http.ResponseEntity;
 import org.springframework.web.bind.annotation.GetMapping;
@@ -41,6 +43,7 @@ import org.springframework.web.servlet.mvc.method.annotation.RequestMappingHandl
 @Tag(name = "service", description = "Health, metrics and endpoints of this coordinator")
 class ServiceController {
     private static final String NAME = "agent-coordinator";
+    private static final String DESCRIPTION = "Dispatches tasks to agents by priority, requirements and load";
     private static final int WAIT_MS = 2_000;
 
     private final Admin kafka;
@@ -138,6 +141,7 @@ class ServiceController {
 
     record Index(
             @JsonProperty("service") String service,
+            @JsonProperty("description") String description,
             @JsonProperty("version") String version,
             @JsonProperty("docs") String docs,
             @JsonProperty("dashboard") String dashboard,
@@ -159,7 +163,13 @@ class ServiceController {
                                         .next() + " " + path))
                 .sorted()
                 .toList();
-        return new Index(NAME, version, "/docs", "/dashboard", "/ws", endpoints);
+        return new Index(NAME, DESCRIPTION, version, "/docs", "/dashboard", "/ws", endpoints);
+    }
+
+    @GetMapping(path = "/asyncapi.yaml", produces = "application/yaml")
+    @Operation(summary = "Get the AsyncAPI document of all topics; its schemas are at /schemas")
+    Resource asyncApi() {
+        return new ClassPathResource("asyncapi.yaml");
     }
 
     private State kafkaState() throws InterruptedException {

@@ -147,12 +147,17 @@ class WaitExplainer {
                 : null;
         String sentence = switch (state.status()) {
             case QUEUED ->
-                waiting == null ? "it is queued; its priority or acceptance time is unknown" : sentence(waiting, now);
+                waiting == null
+                        ? "it is queued; its priority or acceptance time is unknown"
+                        : sentence(waiting, state, now);
             case ASSIGNED ->
                 "assigned to agent " + state.agentId() + " since " + state.assignedAt() + ", deadline "
                         + TaskJson.deadline(state).orElse("unknown");
             case COMPLETED, FAILED, CANCELLED, EXPIRED ->
-                "it has ended: " + state.status().wireName();
+                "it has ended: " + state.status().wireName()
+                        + (state.status() == TaskStatus.FAILED && state.error() != null
+                                ? ", " + error(state.attempt(), state.error())
+                                : "");
         };
         return new Explanation("success", taskId, state.status(), sentence, waiting, now);
     }
@@ -249,13 +254,18 @@ class WaitExplainer {
         return obstacles.size() == 1 && obstacles.get(0).kind() == Obstacle.Kind.FULL;
     }
 
-    private static String sentence(Waiting waiting, Instant now) {
+    private static String error(int attempt, String error) {
+        return "attempt " + attempt + " with the error " + error;
+    }
+
+    private static String sentence(Waiting waiting, TaskState state, Instant now) {
         Agents agents = waiting.agents();
         if (waiting.queuePaused()) {
             return "the " + waiting.priority().wireName() + " queue is paused";
         }
         if (waiting.notBefore() != null && waiting.notBefore().isAfter(now)) {
-            return "it is scheduled for " + waiting.notBefore();
+            return "it is scheduled for " + waiting.notBefore()
+                    + (state.error() == null ? "" : ", after " + error(state.attempt() - 1, state.error()));
         }
         if (waiting.openTransaction() != null) {
             return sentence(waiting.openTransaction());

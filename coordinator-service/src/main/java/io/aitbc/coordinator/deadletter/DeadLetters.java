@@ -33,8 +33,12 @@ public final class DeadLetters {
 
     private static final int MAX_TEXT_LENGTH = 1_000;
     private static final String EXHAUSTED = "attempts_exhausted";
+    private static final String NOT_RETRYABLE = "not_retryable";
     private static final String PAYLOAD_LOST = "payload_lost";
-    private static final Set<String> REASONS = Set.of("malformed", "oversized", EXHAUSTED, PAYLOAD_LOST);
+    /** The reasons whose letter has the task as its value. */
+    private static final Set<String> WITH_TASK = Set.of(EXHAUSTED, NOT_RETRYABLE);
+
+    private static final Set<String> REASONS = Set.of("malformed", "oversized", EXHAUSTED, NOT_RETRYABLE, PAYLOAD_LOST);
 
     private final Producer<String, byte[]> producer;
     private final Topics topics;
@@ -80,11 +84,21 @@ public final class DeadLetters {
 
     /** Dead-letters a task that has exhausted its attempts. */
     public CompletableFuture<Void> exhausted(Task task, Priority priority, String detail, @Nullable String trace) {
+        return failed(task, priority, EXHAUSTED, detail, trace);
+    }
+
+    /** Dead-letters a task whose agent reported that a retry cannot help. */
+    public CompletableFuture<Void> notRetryable(Task task, Priority priority, String detail, @Nullable String trace) {
+        return failed(task, priority, NOT_RETRYABLE, detail, trace);
+    }
+
+    private CompletableFuture<Void> failed(
+            Task task, Priority priority, String reason, String detail, @Nullable String trace) {
         log.atInfo().addKeyValue("task_id", task.taskId()).log("Task failed permanently: {}", detail);
-        ProducerRecord<String, byte[]> letter = letter(task.id(), Json.bytes(task), EXHAUSTED, detail);
+        ProducerRecord<String, byte[]> letter = letter(task.id(), Json.bytes(task), reason, detail);
         header(letter, DeadLetterHeaders.PRIORITY, priority.wireName());
         TraceHeader.add(letter, trace);
-        return send(letter, EXHAUSTED);
+        return send(letter, reason);
     }
 
     /**
@@ -102,7 +116,7 @@ public final class DeadLetters {
     /** Whether a dead letter reports a permanently failed task, not a malformed record. */
     static boolean isOfFailedTask(ConsumerRecord<byte[], byte[]> letter) {
         String reason = reason(letter);
-        return reason.equals(PAYLOAD_LOST) || reason.equals(EXHAUSTED);
+        return reason.equals(PAYLOAD_LOST) || WITH_TASK.contains(reason);
     }
 
     /**
@@ -110,7 +124,7 @@ public final class DeadLetters {
      * does not name its attempt, and always counts.
      */
     public static boolean isOfAttempt(ConsumerRecord<byte[], byte[]> letter, Assignment attempt) {
-        if (!reason(letter).equals(EXHAUSTED)) {
+        if (!WITH_TASK.contains(reason(letter))) {
             return isOfFailedTask(letter);
         }
         try {

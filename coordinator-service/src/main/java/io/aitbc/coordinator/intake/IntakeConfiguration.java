@@ -1,5 +1,6 @@
 package io.aitbc.coordinator.intake;
 
+import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.deadletter.DeadLetterArchive;
 import io.aitbc.coordinator.queue.TaskQueue;
 import io.aitbc.coordinator.queue.TaskRecords;
@@ -7,6 +8,7 @@ import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.taskstate.TaskStates;
 import io.aitbc.coordinator.trace.Traces;
 import java.time.Clock;
+import org.apache.kafka.clients.producer.Producer;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
 
@@ -15,6 +17,11 @@ class IntakeConfiguration {
     @Bean
     Redrive redrive(DeadLetterArchive archive, TaskQueue queue, Redis redis) {
         return new Redrive(archive, queue, redis);
+    }
+
+    @Bean(destroyMethod = "")
+    ResultReports resultReports(Producer<String, byte[]> producer, Topics topics, TaskStates states) {
+        return new ResultReports(producer, topics, states);
     }
 
     @Bean

@@ -287,11 +287,11 @@ public final class Submissions {
         }
     }
 
-    /** Thrown if Kafka did not confirm a task. It may have been appended anyway: retrying under the same id is safe. */
+    /** Thrown if Kafka did not acknowledge a record. It may have been appended anyway: retrying under the same id is safe. */
     public static final class NotAcceptedException extends RuntimeException {
         NotAcceptedException(@Nullable Throwable cause) {
             super(
-                    "Kafka did not acknowledge the task: "
+                    "Kafka did not acknowledge the record: "
                             + (cause instanceof TimeoutException || cause == null
                                     ? "no response in time"
                                     : cause.getMessage()),

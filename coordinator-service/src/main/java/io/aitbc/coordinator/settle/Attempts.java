@@ -136,10 +136,11 @@ final class Attempts {
      * Ends an unsuccessful attempt, after its task was requeued or dead-lettered.
      *
      * @param nextAttempt 0 if there is none: the task has failed permanently
+     * @param notBefore earliest time of the next attempt; null if there is none
      * @param error the reason, as JSON
      * @return false if the attempt was no longer live
      */
-    boolean release(HeldAttempt held, int nextAttempt, String error, Instant now) {
+    boolean release(HeldAttempt held, int nextAttempt, @Nullable Instant notBefore, String error, Instant now) {
         List<Object> answer = RELEASE.runSync(
                 redis,
                 List.of(
@@ -149,7 +150,8 @@ final class Attempts {
                         String.valueOf(nextAttempt),
                         error,
                         now.toString(),
-                        String.valueOf(taskRetention.toSeconds())));
+                        String.valueOf(taskRetention.toSeconds()),
+                        notBefore == null ? "" : notBefore.toString()));
         return answer.get(0).equals("released");
     }
 

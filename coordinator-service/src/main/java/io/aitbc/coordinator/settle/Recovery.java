@@ -183,7 +183,8 @@ final class Recovery implements AutoCloseable {
         String error = Json.text(reason);
         return requeuer.requeue(
                 held.stream()
-                        .map(attempt -> new Requeuer.FailedAttempt(attempt, failureReason, error))
+                        .map(attempt ->
+                                new Requeuer.FailedAttempt(attempt, RetryDecision.Failure.of(failureReason), error))
                         .toList(),
                 archive);
     }

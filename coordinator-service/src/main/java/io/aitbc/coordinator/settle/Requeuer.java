@@ -20,6 +20,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
@@ -86,7 +87,7 @@ final class Requeuer {
      *
      * @param error the reason, as JSON
      */
-    record FailedAttempt(Attempts.HeldAttempt held, RetryDecision.FailureReason failureReason, String error) {}
+    record FailedAttempt(Attempts.HeldAttempt held, RetryDecision.Failure failure, String error) {}
 
     /**
      * Requeues or dead-letters tasks and releases their attempts; returns when done. Idempotent.
@@ -107,7 +108,7 @@ final class Requeuer {
             throws InterruptedException {
         Instant now = clock.instant();
         Payloads payloads = payloads(agentId, failedAttempts, archive, now);
-        Map<FailedAttempt, Integer> nextAttempts = new LinkedHashMap<>();
+        Map<FailedAttempt, Optional<Task>> retries = new LinkedHashMap<>();
         List<String> unpublished = new ArrayList<>();
         List<CompletableFuture<Void>> appended = new ArrayList<>();
         for (FailedAttempt ended : failedAttempts) {
@@ -118,16 +119,16 @@ final class Requeuer {
             }
             Task retry = found == null
                     ? null
-                    : RetryDecision.after(found.assignment(), ended.failureReason(), now, settings, random)
+                    : RetryDecision.after(found.assignment(), ended.failure(), now, settings, random)
                             .retry();
             if (found != null && retry != null) {
                 // Append before release, so that a crash in between repeats the step. If a result comes first after
                 // all, the reservation finds that the task has ended.
                 appended.add(queue.append(retry, found.assignment().priority(), found.trace()));
-                nextAttempts.put(ended, retry.attempt());
+                retries.put(ended, Optional.of(retry));
             } else if (attempts.fence(ended.held())) {
                 appended.add(deadLetter(ended, found));
-                nextAttempts.put(ended, 0);
+                retries.put(ended, Optional.empty());
             }
         }
         try {
@@ -138,9 +139,11 @@ final class Requeuer {
         if (!unpublished.isEmpty()) {
             attempts.publishUnpublished(unpublished);
         }
-        nextAttempts.forEach((ended, next) -> {
-            if (attempts.release(ended.held(), next, ended.error(), now)) {
-                meters.attemptEnded(ended.failureReason(), next > 0);
+        retries.forEach((ended, retry) -> {
+            int next = retry.map(Task::attempt).orElse(0);
+            Instant notBefore = retry.map(Task::notBefore).orElse(null);
+            if (attempts.release(ended.held(), next, notBefore, ended.error(), now)) {
+                meters.attemptEnded(ended.failure().reason(), next > 0);
             }
         });
         return unpublished.isEmpty();
@@ -152,7 +155,10 @@ final class Requeuer {
                     ended.held().taskId(), topics.assignments(ended.held().agentId()));
         }
         Assignment payload = found.assignment();
-        return deadLetters.exhausted(payload.task(), payload.priority(), sentence(ended, payload), found.trace());
+        String detail = sentence(ended, payload);
+        return ended.failure().retryable()
+                ? deadLetters.exhausted(payload.task(), payload.priority(), detail, found.trace())
+                : deadLetters.notRetryable(payload.task(), payload.priority(), detail, found.trace());
     }
 
     /**
@@ -239,7 +245,7 @@ final class Requeuer {
 
     private static String sentence(FailedAttempt ended, Assignment payload) {
         return "attempt " + payload.attempt() + " of " + payload.maxAttempts() + " ended as "
-                + ended.failureReason().name().toLowerCase(Locale.ROOT) + ": "
+                + ended.failure().reason().name().toLowerCase(Locale.ROOT) + ": "
                 + Json.MAPPER.readTree(ended.error()).asString(ended.error());
     }
 }

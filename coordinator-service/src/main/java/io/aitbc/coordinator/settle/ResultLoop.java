@@ -152,9 +152,7 @@ final class ResultLoop implements AutoCloseable {
     private Requeuer.FailedAttempt ended(TaskResult result) {
         return new Requeuer.FailedAttempt(
                 attempts.held(result.taskId(), result.attempt(), result.agentId()),
-                result.status() == TaskResult.Status.REJECTED
-                        ? RetryDecision.FailureReason.REJECTED
-                        : RetryDecision.FailureReason.FAILED,
-                Json.text(result.error() == null ? "the agent gave no reason" : result.error()));
+                RetryDecision.Failure.of(result),
+                Json.text(result.reason()));
     }
 }

@@ -2,6 +2,7 @@ package io.aitbc.coordinator.settle;
 
 import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.Task;
+import io.aitbc.contracts.TaskResult;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.random.RandomGenerator;
@@ -27,29 +28,52 @@ record RetryDecision(@Nullable Task retry) {
         AGENT_LOST
     }
 
+    /**
+     * An unsuccessful attempt, as its agent reported it.
+     *
+     * @param retryable false if the agent reported that a retry cannot help
+     * @param retryAfter minimum delay of the next attempt
+     */
+    record Failure(FailureReason reason, boolean retryable, Duration retryAfter) {
+        static Failure of(FailureReason reason) {
+            return new Failure(reason, true, Duration.ZERO);
+        }
+
+        static Failure of(TaskResult result) {
+            boolean rejected = result.status() == TaskResult.Status.REJECTED;
+            Double seconds = result.retryAfterSeconds();
+            return new Failure(
+                    rejected ? FailureReason.REJECTED : FailureReason.FAILED,
+                    // Another agent may accept a rejected task.
+                    rejected || !Boolean.FALSE.equals(result.retryable()),
+                    seconds == null ? Duration.ZERO : Duration.ofMillis((long) (seconds * 1_000)));
+        }
+    }
+
     static RetryDecision after(
-            Assignment attempt,
-            FailureReason failureReason,
-            Instant now,
-            SettleSettings settings,
-            RandomGenerator random) {
+            Assignment attempt, Failure failure, Instant now, SettleSettings settings, RandomGenerator random) {
         Task task = attempt.task();
         int next = attempt.attempt() + 1;
-        return switch (failureReason) {
+        return switch (failure.reason()) {
             case REJECTED ->
                 new RetryDecision(
                         next > Task.MAX_ATTEMPTS
                                 ? null
                                 : task.rejected(attempt.agentId())
-                                        .attempt(next, now.plus(backoff(1, settings, random))));
+                                        .attempt(next, now.plus(delay(failure, 1, settings, random))));
             // Backs off also after a lost agent: an agent that crashes at each start, or a task that crashes agents,
             // must not use up the attempts within seconds.
             case FAILED, OVERDUE, AGENT_LOST ->
                 new RetryDecision(
-                        next > attempt.maxAttempts()
+                        next > attempt.maxAttempts() || !failure.retryable()
                                 ? null
-                                : task.attempt(next, now.plus(backoff(attempt.attempt(), settings, random))));
+                                : task.attempt(next, now.plus(delay(failure, attempt.attempt(), settings, random))));
         };
+    }
+
+    private static Duration delay(Failure failure, int failures, SettleSettings settings, RandomGenerator random) {
+        Duration backoff = backoff(failures, settings, random);
+        return backoff.compareTo(failure.retryAfter()) < 0 ? failure.retryAfter() : backoff;
     }
 
     private static Duration backoff(int failures, SettleSettings settings, RandomGenerator random) {

@@ -222,7 +222,7 @@ public final class ClusterFeed {
         Snapshot snapshot = current();
         ObjectNode tasks = (ObjectNode) Json.tree(snapshot.tasks());
         // Omitted: it has an entry per agent, and the topic "agents" has them.
-        ObjectNode balance = ((ObjectNode) tasks.remove("load_balancer_stats")).without("agent_weights");
+        ObjectNode balance = ((ObjectNode) tasks.remove("load_balancer_stats")).without("weights_by_agent");
         stats.set("tasks", tasks);
         stats.set("load_balancer", balance);
         stats.set("coordinators", Json.tree(snapshot.coordinators()));

@@ -91,7 +91,9 @@ public final class ClusterStats {
      * @param failed assignments that ended in any other way
      * @param successRate share of ended assignments, 0.0 to 1.0; 0 while none has ended
      * @param recentSuccessRate the same for the last five minutes; null if none ended
-     * @param avgAgentLoad mean share of capacity in use over active agents, 0.0 to 1.0
+     * @param agentWeights number of active agents; {@code weightsByAgent} has their weights
+     * @param avgAgentLoad mean number of tasks held by an active agent
+     * @param avgCapacityUsed mean share of capacity in use over active agents, 0.0 to 1.0
      */
     public record Balance(
             @JsonProperty("strategy") String strategy,
@@ -102,8 +104,10 @@ public final class ClusterStats {
             @JsonProperty("success_rate") double successRate,
             @JsonProperty("recent_success_rate") @Nullable Double recentSuccessRate,
             @JsonProperty("active_agents") int activeAgents,
-            @JsonProperty("agent_weights") Map<String, Double> agentWeights,
-            @JsonProperty("avg_agent_load") double avgAgentLoad) {}
+            @JsonProperty("agent_weights") int agentWeights,
+            @JsonProperty("weights_by_agent") Map<String, Double> weightsByAgent,
+            @JsonProperty("avg_agent_load") double avgAgentLoad,
+            @JsonProperty("avg_capacity_used") double avgCapacityUsed) {}
 
     /**
      * @param size null while its topic is missing
@@ -228,9 +232,11 @@ public final class ClusterStats {
                         : (double) grown.getOrDefault("completed", 0L)
                                 / (grown.getOrDefault("completed", 0L) + grown.getOrDefault("failed_attempts", 0L)),
                 active.size(),
+                active.size(),
                 active.stream()
                         .collect(Collectors.toMap(
                                 Agent::id, agent -> agent.registration().weight(), (a, b) -> a, TreeMap::new)),
+                active.stream().mapToInt(Agent::inflight).average().orElse(0),
                 active.stream()
                         .mapToDouble(agent -> (double) agent.inflight() / agent.capacity())
                         .average()

@@ -190,6 +190,11 @@ public record TaskState(TaskStatus status, Map<String, String> fields) {
         return time("not_before");
     }
 
+    /** The error of its latest unsuccessful attempt, as JSON. */
+    public @Nullable String error() {
+        return fields.get("error");
+    }
+
     public @Nullable Priority priority() {
         String priority = fields.get("priority");
         return priority == null ? null : Priority.parse(priority);

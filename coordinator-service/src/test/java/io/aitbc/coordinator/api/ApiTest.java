@@ -14,6 +14,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterAll;
@@ -48,13 +49,17 @@ class ApiTest {
         calls.remove("problem");
         calls.remove("DELETE /agents/{agent_id}");
         calls.add("DELETE /agents/{agent_id}");
+        // No attempt of the task is live.
+        calls.remove("POST /tasks/{task_id}/results");
         for (String call : calls) {
             JsonNode example = examples.get(call);
             String method = call.substring(0, call.indexOf(' '));
             String path = call.substring(call.indexOf(' ') + 1)
                     .replace("{agent_id}", "worker-1")
                     .replace("{task_id}", taskId)
-                    .replace("{priority}", "low");
+                    .replace("{priority}", "low")
+                    .replace("{service}", "text")
+                    .replace("{capability}", "hash");
             Answer answer =
                     coordinator.send(method, path, example.has("request") ? Json.text(example.get("request")) : null);
             assertThat(answer.code()).as("%s: %s", call, answer.body()).isEqualTo(200);
@@ -93,13 +98,13 @@ class ApiTest {
     private static List<String> missing(String path, JsonNode wanted, JsonNode found) {
         List<String> missing = new ArrayList<>();
         if (wanted.isObject()
-                && !List.of(".query", ".stats.load_balancer_stats.agent_weights", ".agents.0", ".coordinators")
+                && !List.of(".query", ".stats.load_balancer_stats.weights_by_agent", ".agents.0", ".coordinators")
                         .contains(path)) {
             wanted.properties().forEach(field -> {
                 String at = path + "." + field.getKey();
                 if (!found.has(field.getKey())) {
                     if (!path.matches(
-                            ".*(agent_weights|_counts|services|capabilities|metadata|endpoints|load_metrics)$")) {
+                            ".*(weights_by_agent|_counts|services|capabilities|metadata|endpoints|load_metrics)$")) {
                         missing.add(at);
                     }
                 } else {
@@ -186,6 +191,10 @@ class ApiTest {
             PUT    | /load-balancer/strategy       | {}                                                | 400 | strategy is required
             GET    | /agents?limit=%ff             |                                                   | 400 | percent-encoded
             GET    | /agents?status=%0Aodd         |                                                   | 422 | Invalid status: �odd
+            POST   | /tasks/no-such-task/results   | {"attempt":1,"agent_id":"a","status":"completed"}  | 404 | Task not found
+            POST   | /tasks/no-such-task/results   | {"attempt":1,"agent_id":"a","status":"done"}       | 422 | Invalid result status: done
+            POST   | /tasks/no-such-task/results   | {"attempt":1,"agent_id":"a","status":"failed","task_id":"b"} | 422 | must equal the one in the path
+            POST   | /tasks/no-such-task/results   | {"attempt":1,"agent_id":"a","status":"failed","retry_after_seconds":-1} | 422 | retry_after_seconds must be from 0
             POST   | //                            |                                                   | 404 | no resource at /
             PATCH  | /tasks/submit                 | {}                                                | 405 | not supported
             GET    | /nothing                      |                                                   | 404 | no resource at /nothing
@@ -249,7 +258,7 @@ class ApiTest {
     void aTaskThatExceedsTheLimitOnlyWhenSerialisedIsRefused() {
         Answer answer = coordinator.post("/tasks/submit", "{\"task_data\":{\"x\":[" + "1e6,".repeat(250_000) + "1]}}");
         assertThat(answer.code()).as("%s", answer.body()).isEqualTo(413);
-        assertThat(answer.detail()).isEqualTo("the task exceeds the maximum record size of its topic");
+        assertThat(answer.detail()).isEqualTo("the record exceeds the maximum size of its topic");
     }
 
     @Test
@@ -461,6 +470,24 @@ class ApiTest {
         assertThat(letter.get("detail").asString()).contains(reason);
     }
 
+    /** Generators resolve the references of the AsyncAPI document. */
+    @Test
+    void theAsyncApiDocumentAndItsSchemasAreServed() {
+        String asyncApi = coordinator.text("/asyncapi.yaml");
+        List<String> schemas = Pattern.compile("'(schemas/[^']+)'")
+                .matcher(asyncApi)
+                .results()
+                .map(reference -> reference.group(1))
+                .toList();
+        assertThat(schemas).contains("schemas/task.schema.json", "schemas/result.schema.json");
+        assertThat(schemas).allSatisfy(schema -> {
+            Answer answer = coordinator.get("/" + schema);
+            assertThat(answer.code()).isEqualTo(200);
+            assertThat(answer.body().get("$id").asString()).endsWith("/" + schema);
+        });
+        assertThat(coordinator.get("/schemas/nothing.schema.json").code()).isEqualTo(404);
+    }
+
     @Test
     void theOpenApiDocumentHasEveryCallWithItsExample() {
         JsonNode document = coordinator.get("/openapi.json").body();
@@ -472,11 +499,14 @@ class ApiTest {
                     JsonNode operation = document.path("paths")
                             .path(call.substring(call.indexOf(' ') + 1))
                             .path(method);
-                    assertThat(operation.at("/responses/200/content").properties())
+                    String success = operation.path("responses").has("202") ? "202" : "200";
+                    assertThat(operation
+                                    .at("/responses/" + success + "/content")
+                                    .properties())
                             .as("%s: %s", call, operation)
                             .isNotEmpty();
                     JsonNode response = operation
-                            .at("/responses/200/content")
+                            .at("/responses/" + success + "/content")
                             .properties()
                             .iterator()
                             .next()

@@ -401,7 +401,8 @@ class RequeuerTest {
     }
 
     private static List<Requeuer.FailedAttempt> overdue(Attempts.HeldAttempt held) {
-        return List.of(new Requeuer.FailedAttempt(held, RetryDecision.FailureReason.OVERDUE, "\"late\""));
+        return List.of(new Requeuer.FailedAttempt(
+                held, RetryDecision.Failure.of(RetryDecision.FailureReason.OVERDUE), "\"late\""));
     }
 
     private Attempts.SettleOutcome complete(Attempts.HeldAttempt held) {

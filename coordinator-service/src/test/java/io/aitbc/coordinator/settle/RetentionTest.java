@@ -75,7 +75,12 @@ class RetentionTest {
     @Test
     void otherEndedTasksExpire() {
         kept(HOUR)
-                .release(new Attempts.HeldAttempt("one", 3, "a", Instant.now(), null), 0, "\"in vain\"", Instant.now());
+                .release(
+                        new Attempts.HeldAttempt("one", 3, "a", Instant.now(), null),
+                        0,
+                        null,
+                        "\"in vain\"",
+                        Instant.now());
         assertThat(redis.sync().ttl(Keys.task("one"))).isBetween(1L, HOUR.toSeconds());
         assertThat(kept(Duration.ZERO).deleteExpired()).isFalse();
     }

@@ -7,6 +7,8 @@ import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Requirements;
 import io.aitbc.contracts.Task;
+import io.aitbc.contracts.TaskResult;
+import io.aitbc.coordinator.settle.RetryDecision.Failure;
 import io.aitbc.coordinator.settle.RetryDecision.FailureReason;
 import java.time.Duration;
 import java.time.Instant;
@@ -82,6 +84,42 @@ class RetryDecisionTest {
     }
 
     @ParameterizedTest
+    @CsvSource({"failed, true", "rejected, false"})
+    void onlyAFailureThatIsNotRetryableEndsTheTaskAtOnce(String status, boolean ends) {
+        Assignment ended = attempt(1, 3);
+        TaskResult result = TaskResult.of(ended, TaskResult.Status.parse(status), null, null, null, null)
+                .notRetryable();
+
+        assertThat(RetryDecision.after(ended, Failure.of(result), NOW, SETTINGS, new Random(1))
+                                .retry()
+                        == null)
+                .isEqualTo(ends);
+    }
+
+    @ParameterizedTest(name = "{0} in attempt {1} after {2} s: {3} to {4} ms")
+    @CsvSource({
+        "failed, 1, 0, 750, 1250",
+        "failed, 1, 0.5, 750, 1250", // the backoff is longer
+        "failed, 1, 30, 30000, 30000",
+        "failed, 5, 13, 13000, 20000",
+        "failed, 1, 3600, 3600000, 3600000", // also above the maximal backoff
+        "rejected, 1, 30, 30000, 30000"
+    })
+    void theNextAttemptIsNotBeforeTheDelayThatTheAgentAskedFor(
+            String status, int attempt, double seconds, long leastMs, long mostMs) {
+        Assignment ended = attempt(attempt, 100);
+        TaskResult result = TaskResult.of(ended, TaskResult.Status.parse(status), null, null, null, null)
+                .retryAfter(Duration.ofMillis((long) (seconds * 1_000)));
+        RandomGenerator random = new Random(7);
+
+        assertThat(Stream.generate(() -> RetryDecision.after(ended, Failure.of(result), NOW, SETTINGS, random)
+                                .retry())
+                        .limit(1_000)
+                        .map(again -> Duration.between(NOW, again.notBefore()).toMillis()))
+                .allMatch(ms -> ms >= leastMs && ms <= mostMs);
+    }
+
+    @ParameterizedTest
     @EnumSource(FailureReason.class)
     void theNextAttemptIsTheSameTask(FailureReason failureReason) {
         Assignment ended = attempt(1, 3);
@@ -97,7 +135,7 @@ class RetryDecisionTest {
     }
 
     private static RetryDecision after(Assignment attempt, FailureReason failureReason, RandomGenerator random) {
-        return RetryDecision.after(attempt, failureReason, NOW, SETTINGS, random);
+        return RetryDecision.after(attempt, Failure.of(failureReason), NOW, SETTINGS, random);
     }
 
     private static Assignment attempt(int number, int of) {

@@ -118,7 +118,7 @@ class SettleCompatibilityTest {
                     .as(assigned)
                     .isEqualTo(Attempts.SettleOutcome.COMPLETED);
             put(version, assigned);
-            attempts.release(held, 2, "\"e\"", NOW);
+            attempts.release(held, 2, null, "\"e\"", NOW);
             assertThat(reserve("task-1", 2, "agent-2").ruling()).as(assigned).isEqualTo(Verdict.Ruling.GRANTED);
         }
     }
@@ -185,14 +185,16 @@ class SettleCompatibilityTest {
 
         reserve("task-1", 1, "agent-1");
         overheard.notice();
-        attempts.release(new Attempts.HeldAttempt("task-1", 1, "agent-1", NOW, null), 2, "\"out of memory\"", NOW);
+        attempts.release(
+                new Attempts.HeldAttempt("task-1", 1, "agent-1", NOW, null), 2, null, "\"out of memory\"", NOW);
         notices.set("given back", overheard.notice());
         hashes.set("given back", hash("task-1"));
         empty();
 
         reserve("task-1", 1, "agent-1");
         overheard.notice();
-        attempts.release(new Attempts.HeldAttempt("task-1", 1, "agent-1", NOW, null), 0, "\"out of memory\"", NOW);
+        attempts.release(
+                new Attempts.HeldAttempt("task-1", 1, "agent-1", NOW, null), 0, null, "\"out of memory\"", NOW);
         overheard.notice();
         hashes.set("failed", hash("task-1"));
         REDRIVE.runSync(redis, List.of("task-1", "1", "high", NOW.toString(), "3"));

@@ -1,0 +1,93 @@
+package io.aitbc.coordinator.api;
+
+import io.aitbc.contracts.AgentStatus;
+import io.aitbc.contracts.Json;
+import io.aitbc.coordinator.agent.Agent;
+import io.aitbc.coordinator.agent.Health;
+import io.aitbc.coordinator.agent.Sender;
+import io.aitbc.coordinator.registry.Registry;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Objects;
+import java.util.stream.Stream;
+import org.springframework.stereotype.Component;
+import tools.jackson.databind.node.ObjectNode;
+
+/** Finds agents, and presents them in the format of the REST API. */
+@Component
+class AgentSearch {
+    private static final Duration CONTEST_WINDOW = Duration.ofMinutes(5);
+
+    private final Registry registry;
+
+    AgentSearch(Registry registry) {
+        this.registry = registry;
+    }
+
+    record AgentSummary(Agent agent, Health health, List<String> penalties, boolean contested) {
+        String id() {
+            return agent.id();
+        }
+
+        ObjectNode json() {
+            ObjectNode json = (ObjectNode) Json.tree(agent.registration());
+            json.set("status", Json.tree(agent.status()));
+            json.set("registration_time", Json.tree(agent.registeredAt()));
+            json.set("last_heartbeat", Json.tree(agent.lastHeartbeat()));
+            json.set("load_metrics", Json.tree(agent.loadMetrics()));
+            json.put("health_score", rounded(health.score()));
+            json.putObject("health")
+                    .put("regularity", rounded(health.regularity()))
+                    .put("load", rounded(health.load()))
+                    .put("results", rounded(health.results()))
+                    .put("status", health.status())
+                    .set("costs", Json.tree(penalties));
+            json.put("inflight", agent.inflight());
+            if (agent.status() == AgentStatus.MAINTENANCE) {
+                json.put("drained", agent.inflight() == 0);
+            }
+            if (agent.track().responseMs() > 0) {
+                json.put("response_seconds", rounded(agent.track().responseMs() / 1_000));
+            }
+            addSender(json, agent.sender());
+            return json;
+        }
+
+        private void addSender(ObjectNode json, Sender sender) {
+            if (sender.clockAhead() != null) {
+                json.put("clock_ahead_seconds", rounded(sender.clockAhead().toMillis() / 1_000.0));
+            }
+            if (sender.instanceId() != null) {
+                json.put("instance_id", sender.instanceId());
+            }
+            if (contested) {
+                json.putObject("contested")
+                        .put("detail", "two processes use this id, which must be unique")
+                        .put("other_instance_id", sender.rivalId())
+                        .set("last_seen", Json.tree(Objects.requireNonNull(sender.rivalSeenAt())));
+            }
+        }
+
+        private static double rounded(double score) {
+            return Math.round(score * 1_000) / 1_000.0;
+        }
+    }
+
+    AgentSummary summarize(Agent agent, Instant now) {
+        return new AgentSummary(
+                agent,
+                registry.health(agent, now),
+                Health.penalties(agent, now, registry.healthPolicy()),
+                agent.sender().isContested(now, CONTEST_WINDOW));
+    }
+
+    /** The agents that match a query. */
+    Stream<AgentSummary> select(AgentQuery wanted, Instant now, Comparator<AgentSummary> order) {
+        return registry.all().stream()
+                .map(agent -> summarize(agent, now))
+                .filter(seen -> wanted.matches(seen.agent(), seen.health().score()))
+                .sorted(order);
+    }
+}

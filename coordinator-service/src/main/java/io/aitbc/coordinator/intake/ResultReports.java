@@ -1,0 +1,170 @@
+package io.aitbc.coordinator.intake;
+
+import io.aitbc.contracts.Json;
+import io.aitbc.contracts.TaskResult;
+import io.aitbc.contracts.TaskStatus;
+import io.aitbc.contracts.Topics;
+import io.aitbc.coordinator.background.BackgroundService;
+import io.aitbc.coordinator.background.PeriodicJob;
+import io.aitbc.coordinator.intake.Submissions.NotAcceptedException;
+import io.aitbc.coordinator.kafka.KafkaClients;
+import io.aitbc.coordinator.taskstate.TaskState;
+import io.aitbc.coordinator.taskstate.TaskStates;
+import io.aitbc.coordinator.trace.TraceHeader;
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import org.apache.kafka.clients.producer.Producer;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Accepts results over REST, and publishes them to {@code tasks.results}, where they are settled like all others. Progress is published at
+ * most once a second for each attempt: of several reports in a second, the newest. Thread-safe.
+ */
+public final class ResultReports implements BackgroundService {
+    private static final Logger log = LoggerFactory.getLogger(ResultReports.class);
+    private static final long WAIT_SECONDS = 10;
+    private static final Duration PROGRESS_INTERVAL = Duration.ofSeconds(1);
+    private static final Duration CHECK_INTERVAL = Duration.ofMillis(250);
+
+    private final Producer<String, byte[]> producer;
+    private final Topics topics;
+    private final TaskStates states;
+    private final PeriodicJob job = new PeriodicJob("progress", CHECK_INTERVAL, this::publishDue);
+    /** By assignment id: the attempts whose progress was published within the last interval. */
+    private final Map<String, Throttled> throttled = new ConcurrentHashMap<>();
+
+    /** @param held the newest report that is held back; null if there is none */
+    private record Throttled(long publishedNanos, @Nullable ProducerRecord<String, byte[]> held) {
+        boolean isDue(long nowNanos) {
+            return nowNanos - publishedNanos >= PROGRESS_INTERVAL.toNanos();
+        }
+    }
+
+    /** The fate of a report. */
+    public enum Outcome {
+        /** Its attempt is live, and the report is published. */
+        ACCEPTED,
+        /** The same report has ended its attempt before. */
+        REPEATED,
+        /** Its attempt is not live. */
+        NOT_LIVE
+    }
+
+    ResultReports(Producer<String, byte[]> producer, Topics topics, TaskStates states) {
+        this.producer = producer;
+        this.topics = topics;
+        this.states = states;
+    }
+
+    @Override
+    public void start() {
+        job.start();
+    }
+
+    @Override
+    public void close() {
+        job.close();
+    }
+
+    @Override
+    public List<String> problems() {
+        return job.problems();
+    }
+
+    /**
+     * Publishes a report, and waits until Kafka has acknowledged it. Held progress is acknowledged at once.
+     *
+     * @param trace the trace header of the report; null if it has none
+     * @return empty if the task is unknown
+     * @throws NotAcceptedException if Kafka does not acknowledge it in time; it may be repeated
+     */
+    public Optional<Outcome> report(TaskResult result, @Nullable String trace) throws InterruptedException {
+        Optional<TaskState> state = states.find(result.taskId());
+        if (state.isEmpty()) {
+            return Optional.empty();
+        }
+        if (!isLive(state.get(), result)) {
+            return Optional.of(isRepeated(state.get(), result) ? Outcome.REPEATED : Outcome.NOT_LIVE);
+        }
+        ProducerRecord<String, byte[]> record =
+                new ProducerRecord<>(topics.results(), result.taskId(), Json.bytes(result));
+        TraceHeader.add(record, trace);
+        if (result.status() != TaskResult.Status.PROGRESS) {
+            throttled.remove(result.assignmentId());
+            publish(record);
+        } else if (mayPublish(result.assignmentId(), record)) {
+            publish(record);
+        }
+        return Optional.of(Outcome.ACCEPTED);
+    }
+
+    private static boolean isLive(TaskState state, TaskResult result) {
+        return state.isAssignedTo(result.agentId()) && state.attempt() == result.attempt();
+    }
+
+    /** Whether a result like this has ended the attempt: an agent repeats a report if it has not received the answer. */
+    private static boolean isRepeated(TaskState state, TaskResult result) {
+        return switch (result.status()) {
+            case COMPLETED ->
+                state.status() == TaskStatus.COMPLETED
+                        && result.agentId().equals(state.agentId())
+                        && state.attempt() == result.attempt();
+            case FAILED, REJECTED ->
+                state.error() != null
+                        && state.error().equals(Json.text(result.reason()))
+                        && (state.status() == TaskStatus.FAILED
+                                ? state.attempt() == result.attempt()
+                                : state.attempt() == result.attempt() + 1);
+            case PROGRESS -> false;
+        };
+    }
+
+    /** Holds the report back if the previous one of the same attempt was published within the interval. */
+    private boolean mayPublish(String assignmentId, ProducerRecord<String, byte[]> record) {
+        long now = System.nanoTime();
+        Throttled after = Objects.requireNonNull(throttled.compute(
+                assignmentId,
+                (id, before) -> before == null || before.isDue(now)
+                        ? new Throttled(now, null)
+                        : new Throttled(before.publishedNanos, record)));
+        return after.held == null;
+    }
+
+    private void publishDue() {
+        long now = System.nanoTime();
+        throttled.replaceAll((id, one) -> {
+            if (one.held == null || !one.isDue(now)) {
+                return one;
+            }
+            KafkaClients.send(producer, one.held).exceptionally(failure -> {
+                // The next report supersedes it.
+                log.atWarn().addKeyValue("assignment_id", id).log("Progress not published: {}", failure.toString());
+                return null;
+            });
+            return new Throttled(now, null);
+        });
+        throttled.values().removeIf(one -> one.held == null && one.isDue(now));
+    }
+
+    private void publish(ProducerRecord<String, byte[]> record) throws InterruptedException {
+        CompletableFuture<Void> sent = KafkaClients.send(producer, record);
+        try {
+            sent.get(WAIT_SECONDS, TimeUnit.SECONDS);
+        } catch (ExecutionException e) {
+            throw new NotAcceptedException(e.getCause());
+        } catch (TimeoutException e) {
+            throw new NotAcceptedException(e);
+        }
+    }
+}
