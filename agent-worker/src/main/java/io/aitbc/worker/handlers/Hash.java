@@ -27,7 +27,7 @@ public final class Hash implements Handler {
     }
 
     @Override
-    public JsonNode handle(Assignment assignment, Progress progress) throws IOException {
+    public JsonNode handle(Assignment assignment, Progress progress) throws IOException, RejectedException {
         try (InputStream input = open(assignment);
                 DigestInputStream digested = new DigestInputStream(input, sha256())) {
             long bytes = digested.transferTo(OutputStream.nullOutputStream());
@@ -40,13 +40,13 @@ public final class Hash implements Handler {
         }
     }
 
-    private InputStream open(Assignment assignment) throws IOException {
+    private InputStream open(Assignment assignment) throws IOException, RejectedException {
         if (!assignment.taskData().has("file")) {
             return new ByteArrayInputStream(
                     TaskTypes.text(assignment.taskData(), "text").getBytes(StandardCharsets.UTF_8));
         }
         if (root == null) {
-            throw new IllegalArgumentException("this worker cannot read files: it was started without --file-root");
+            throw new RejectedException("this worker cannot read files: it was started without --file-root");
         }
         String name = TaskTypes.text(assignment.taskData(), "file");
         Path file = root.resolve(name);

@@ -15,7 +15,7 @@ import tools.jackson.databind.node.ObjectNode;
 
 /**
  * Calls {@code task_data.url} with {@code method} (default GET), {@code headers} and {@code body}. The result contains {@code
- * status_code} and up to 64 KiB of the body. A status of 500 or above fails the attempt.
+ * status_code} and up to 64 KiB of the body. A status of 429, or of 500 or above, fails the attempt; the next one respects {@code Retry-After}.
  */
 public final class HttpCall implements Handler {
     private static final int MAX_BODY = 64 * 1024;
@@ -24,7 +24,7 @@ public final class HttpCall implements Handler {
             HttpClient.newBuilder().connectTimeout(Duration.ofSeconds(10)).build();
 
     @Override
-    public JsonNode handle(Assignment assignment, Progress progress) throws IOException, InterruptedException {
+    public JsonNode handle(Assignment assignment, Progress progress) throws Exception {
         ObjectNode data = assignment.taskData();
         HttpRequest.Builder request = HttpRequest.newBuilder(URI.create(TaskTypes.text(data, "url")))
                 .timeout(timeAllowed(assignment))
@@ -47,6 +47,7 @@ public final class HttpCall implements Handler {
             // The original exception has no message.
             throw new ConnectException("cannot connect to " + request.build().uri());
         }
+        RetryAfter.check(response);
         if (response.statusCode() >= 500) {
             throw new IOException(request.build().uri() + " returned HTTP " + response.statusCode());
         }

@@ -9,7 +9,7 @@ import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
-/** Selects the handler by {@code task_data.task_type}. */
+/** Selects the handler by {@code task_data.task_type}. A task of another type is rejected: another agent may run it. */
 public final class TaskTypes implements Handler {
     private final Map<String, Handler> handlers;
 
@@ -36,13 +36,21 @@ public final class TaskTypes implements Handler {
 
     @Override
     public @Nullable JsonNode handle(Assignment assignment, Progress progress) throws Exception {
-        String type = text(assignment.taskData(), "task_type");
+        String type = type(assignment.taskData());
         Handler handler = handlers.get(type);
         if (handler == null) {
-            throw new IllegalArgumentException(
+            throw new RejectedException(
                     "this worker has no handler for task_type \"" + type + "\", only for " + handlers.keySet());
         }
         return handler.handle(assignment, progress);
+    }
+
+    /** A task with a model, and a prompt or messages, needs no type: it is a chat. */
+    private static String type(ObjectNode taskData) {
+        boolean isChat = taskData.path("model").isString()
+                && (taskData.path("prompt").isString()
+                        || taskData.path("messages").isArray());
+        return isChat && !taskData.has("task_type") ? "chat" : text(taskData, "task_type");
     }
 
     /** @throws IllegalArgumentException if the field is missing or not a string */

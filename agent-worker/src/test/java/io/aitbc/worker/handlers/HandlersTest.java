@@ -3,23 +3,30 @@ package io.aitbc.worker.handlers;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpServer;
 import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Requirements;
 import io.aitbc.contracts.Task;
+import io.aitbc.worker.Handler;
+import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.List;
 import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
@@ -40,13 +47,22 @@ class HandlersTest {
         server = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
         server.createContext("/", exchange -> {
             received.set(new String(exchange.getRequestBody().readAllBytes()));
-            boolean broken = exchange.getRequestURI().getPath().startsWith("/broken");
+            String path = exchange.getRequestURI().getPath();
+            boolean broken = path.startsWith("/broken");
+            if (path.startsWith("/limited")) {
+                exchange.getResponseHeaders().add("Retry-After", "30");
+            }
             byte[] body = (broken
                             ? "{\"error\":\"overloaded\"}"
                             : "{\"choices\":[{\"message\":{\"role\":\"assistant\",\"content\":\"Good day\"}}]}")
                     .getBytes();
+            if (received.get().contains("\"stream\":true")) {
+                stream(exchange);
+                return;
+            }
             exchange.getResponseHeaders().add("Content-Type", "application/json");
-            exchange.sendResponseHeaders(broken ? 503 : 200, body.length);
+            int status = path.startsWith("/limited") ? 429 : path.startsWith("/invalid") ? 422 : broken ? 503 : 200;
+            exchange.sendResponseHeaders(status, body.length);
             exchange.getResponseBody().write(body);
             exchange.close();
         });
@@ -133,15 +149,111 @@ class HandlersTest {
         assertThat(request.get("temperature").asDouble()).isEqualTo(0.5);
     }
 
+    private static void stream(HttpExchange exchange) throws IOException {
+        exchange.getResponseHeaders().add("Content-Type", "text/event-stream");
+        exchange.sendResponseHeaders(200, 0);
+        for (String event : List.of(
+                "{\"model\":\"small\",\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"Good\"}}]}",
+                "{\"choices\":[{\"delta\":{\"content\":\" day\"}}]}",
+                "{\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"c1\",\"type\":\"function\","
+                        + "\"function\":{\"name\":\"weather\",\"arguments\":\"{\\\"at\\\":\"}}]}}]}",
+                "{\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"\\\"Graz\\\"}\"}}]}}]}",
+                "{\"choices\":[{\"delta\":{},\"finish_reason\":\"tool_calls\"}]}",
+                "{\"choices\":[],\"usage\":{\"total_tokens\":9}}",
+                "[DONE]")) {
+            exchange.getResponseBody().write(("data: " + event + "\n\n").getBytes());
+        }
+        exchange.close();
+    }
+
+    @Test
+    void aStreamedAnswerHasTheResultOfOneThatIsNot() throws Exception {
+        ObjectNode chat =
+                data("chat").put("model", "small").put("prompt", "Hello?").put("stream", true);
+
+        assertThat(run(chat)).isEqualTo(Json.MAPPER.readTree("""
+                {"content":"Good day","finish_reason":"tool_calls","model":"small","usage":{"total_tokens":9},
+                 "tool_calls":[{"id":"c1","type":"function","function":{"name":"weather","arguments":"{\\"at\\":\\"Graz\\"}"}}]}
+                """));
+    }
+
+    @Test
+    void chatPassesMessagesToolsAndFormatOn() throws Exception {
+        ObjectNode chat = (ObjectNode) Json.MAPPER.readTree("""
+                {"task_type":"chat","model":"small","messages":[{"role":"user","content":"Hi"}],"tools":[{"type":"function"}],
+                 "tool_choice":"auto","response_format":{"type":"json_object"}}
+                """);
+        run(chat);
+        ObjectNode sent = (ObjectNode) Json.MAPPER.readTree(received.get());
+        chat.remove("task_type");
+        assertThat(sent).isEqualTo(chat);
+    }
+
+    /** The example of the AITBC architecture has no type. */
+    @Test
+    void aModelAndAPromptAreAChat() throws Exception {
+        ObjectNode data =
+                Json.object().put("model", "small").put("prompt", "Hello?").put("system", "Be brief.");
+        assertThat(run(data).toString()).contains("Good day");
+        JsonNode request = Json.MAPPER.readTree(received.get());
+        assertThat(request.at("/messages/0/role").asString()).isEqualTo("system");
+        assertThat(request.at("/messages/0/content").asString()).isEqualTo("Be brief.");
+        assertThat(request.at("/messages/1/content").asString()).isEqualTo("Hello?");
+    }
+
+    /** Another worker may read files. */
+    @Test
+    void aWorkerWithoutFilesRejectsAFileTask() {
+        assertThatThrownBy(() -> new Hash(null).handle(assignment(data("hash").put("file", "hello.txt")), soFar -> {}))
+                .isInstanceOf(Handler.RejectedException.class);
+    }
+
     @Test
     void anEndpointThatFailsIsTheError() {
         ObjectNode chat = data("chat").put("model", "small").put("prompt", "Hello?");
         assertThatThrownBy(() -> run(chat, url + "/broken")).hasMessageContaining("503");
     }
 
+    @ParameterizedTest
+    @ValueSource(strings = {"chat", "http"})
+    void aRateLimitDelaysTheNextAttempt(String type) {
+        ObjectNode data =
+                data(type).put("model", "small").put("prompt", "Hello?").put("url", url + "/limited");
+        assertThatThrownBy(() -> run(data, url + "/limited"))
+                .isInstanceOfSatisfying(
+                        Handler.RetryLaterException.class,
+                        e -> assertThat(e.delay()).isEqualTo(Duration.ofSeconds(30)))
+                .hasMessageContaining("429");
+    }
+
+    @Test
+    void anInvalidPromptIsNotRetried() {
+        ObjectNode chat = data("chat").put("model", "small").put("prompt", "Hello?");
+        assertThatThrownBy(() -> run(chat, url + "/invalid"))
+                .isInstanceOf(Handler.PermanentFailureException.class)
+                .hasMessageContaining("422");
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', textBlock = """
+            30                            | ''                            | 30
+            0                             | ''                            | 0
+            Wed, 21 Oct 2026 07:29:00 GMT | Wed, 21 Oct 2026 07:28:00 GMT | 60
+            Wed, 21 Oct 2026 07:27:00 GMT | Wed, 21 Oct 2026 07:28:00 GMT | 0
+            Wed, 21 Oct 2026 07:29:00 GMT | ''                            | 0
+            soon                          | ''                            | 0
+            -5                            | ''                            | 0
+            ''                            | ''                            | 0
+            """)
+    void retryAfterIsADelayOrADate(String retryAfter, String date, long seconds) {
+        assertThat(RetryAfter.delay(retryAfter, date)).isEqualTo(Duration.ofSeconds(seconds));
+    }
+
     @Test
     void anUnknownTypeOfTaskIsRefusedWithASentence() {
-        assertThatThrownBy(() -> run(data("dance"))).hasMessageContaining("dance");
+        assertThatThrownBy(() -> run(data("dance")))
+                .isInstanceOf(Handler.RejectedException.class)
+                .hasMessageContaining("dance");
     }
 
     private static ObjectNode data(String type) {
@@ -152,12 +264,16 @@ class HandlersTest {
         return run(data, url + "/v1");
     }
 
-    private JsonNode run(ObjectNode data, String chatUrl) throws Exception {
-        Assignment assignment = Assignment.of(
+    private static Assignment assignment(ObjectNode data) {
+        return Assignment.of(
                 Task.of("t", data, Requirements.NONE).accepted("t", Instant.now()),
                 Priority.NORMAL,
                 "agent",
                 Instant.now());
+    }
+
+    private JsonNode run(ObjectNode data, String chatUrl) throws Exception {
+        Assignment assignment = assignment(data);
         return new TaskTypes(TaskTypes.builtIn(folder, chatUrl, null)).handle(assignment, soFar -> {});
     }
 }
