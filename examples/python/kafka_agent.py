@@ -70,7 +70,8 @@ class Agent:
         self.seen = collections.OrderedDict()  # grants, so that a redelivered assignment is not run again
         self.cancelled = collections.OrderedDict()  # cancellations that arrived before their assignment
 
-    def heartbeat(self, status):
+    def heartbeat(self, status=None):
+        # Without a status it is unchanged: an operator's drain lasts.
         self.producer.produce(TOPIC_PREFIX + "agents.heartbeat", key=AGENT_ID, value=json.dumps({
             "agent_id": AGENT_ID,
             "instance_id": self.instance_id,
@@ -82,7 +83,7 @@ class Agent:
 
     def heartbeats(self):
         while not self.gone.is_set():
-            self.heartbeat("maintenance" if self.stopping.is_set() else "active")
+            self.heartbeat("maintenance" if self.stopping.is_set() else None)
             # Reports its draining at once.
             (self.gone if self.stopping.is_set() else self.stopping).wait(HEARTBEAT_SECONDS)
 

@@ -18,8 +18,7 @@ export function queuesView() {
   const front = frontOfQueue();
   let queues = null;
   let stats = null;
-  let history = null;
-  const judge = () => showVerdict(verdict, queues, stats, history);
+  const judge = () => showVerdict(verdict, queues, stats);
   const ends = [
     listen("queues", (state) => {
       queues = state;
@@ -30,14 +29,13 @@ export function queuesView() {
     }),
     listen("stats", (state) => { stats = state; judge(); }),
     listen("history", (state) => {
-      history = state.data?.points ?? [];
+      const history = state.data?.points ?? [];
       const times = history.map((point) => Date.parse(point.at) / 1000);
       const last = history.at(-1);
       size.show([times, ...PRIORITIES.map((priority) => history.map((point) => point.size[priority] ?? 0))],
         last && PRIORITIES.map((priority) => priority + " " + count(last.size[priority])).join(", "));
       flow.show([times, history.map((point) => point.received_per_second), history.map((point) => point.assigned_per_second)],
         last && rate(last.received_per_second) + " received, " + rate(last.assigned_per_second) + " assigned");
-      judge();
     }),
   ];
   return {
@@ -98,8 +96,8 @@ async function askToClear(priority, button) {
   }
 }
 
-function showVerdict(section, queues, stats, history) {
-  const { text, kind } = judgement(queues, stats, history ?? []);
+function showVerdict(section, queues, stats) {
+  const { text, kind } = judgement(queues, stats);
   section.className = "verdict " + kind;
   setText(section.firstChild, text);
   // Rates and ages change each second, which nobody wants to be read to.
@@ -109,7 +107,7 @@ function showVerdict(section, queues, stats, history) {
 const tasksWait = (number) => count(number) + (number === 1 ? " task waits" : " tasks wait");
 
 /** Is it stuck, where, since when. What waits for a time that is still to come is not stuck. */
-function judgement(queues, stats, history) {
+function judgement(queues, stats) {
   const error = queues?.error ?? stats?.error;
   if (error) {
     return { kind: "bad", text: "Status unavailable: " + error };
@@ -151,11 +149,9 @@ function judgement(queues, stats, history) {
     return { kind: "warn", text: `${tasks}: all agents are at capacity. The oldest, in ${oldest.priority}, has waited for ${duration(age)}.` };
   }
   if (assigned === 0 && age > A_MOMENT_SECONDS) {
-    const last = history.findLast((point) => point.assigned_per_second > 0);
     return {
       kind: "bad",
-      text: `Stuck: ${tasks} and no task is assigned` + (last ? "; the last one was assigned at about " + clock(last.at) : "") +
-        `. The oldest, in ${oldest.priority}, has waited for ${duration(age)}. See "Oldest tasks" below for the reason.`,
+      text: `Stuck: ${tasks} and no task is assigned. The oldest, in ${oldest.priority}, has waited for ${duration(age)}. See "Oldest tasks" below for the reason.`,
     };
   }
   const slow = age > LONG_SECONDS;

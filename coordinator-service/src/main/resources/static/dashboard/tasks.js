@@ -87,22 +87,25 @@ function timeline(task) {
     steps.push(step(task.agent_started_at, ["Started, as reported by the agent"]));
   }
   if (ENDED.includes(task.status)) {
-    steps.push(step(task.finished_at, ["Ended as " + task.status], task.status === "completed" ? "" : "bad"));
+    steps.push(step(task.finished_at, [task.status.charAt(0).toUpperCase() + task.status.slice(1)], task.status === "completed" ? "" : "bad"));
   }
   const known = steps.filter((one) => one.at);
   const items = known.map((one, i) => h("li", { class: one.kind ?? null }, one.text, h("br"),
     h("span", { class: "soft" }, clock(one.at), i > 0 ? ", after " + duration((Date.parse(one.at) - Date.parse(known[i - 1].at)) / 1000) : "")));
   if (task.status === "queued") {
-    items.push(h("li", { class: "open" }, task.attempt > 1 ? `Waits for attempt ${task.attempt}` : "Waits for an agent"));
+    items.push(h("li", { class: "open" }, task.attempt > 1 ? `Waiting for attempt ${task.attempt}` : "Waiting for an agent"));
   } else if (task.status === "assigned") {
     items.push(h("li", { class: "open" }, "The agent is working on it", task.deadline ? ", deadline " + clock(task.deadline) : ""));
   }
   return items;
 }
 
+/** Leaves requirements out that are not set. */
+const set = (name, value) => (value === null || (Array.isArray(value) && value.length === 0) ? undefined : value);
+
 function description(task) {
   return h("dl", {}, Object.entries(task).filter(([name]) => name !== "timestamp").map(([name, value]) => [h("dt", {}, name),
-    h("dd", {}, typeof value === "object" ? h("pre", { tabindex: "0" }, JSON.stringify(value, null, 2)) : String(value))]));
+    h("dd", {}, typeof value === "object" ? h("pre", { tabindex: "0" }, JSON.stringify(value, name === "requirements" ? set : null, 2)) : String(value))]));
 }
 
 async function explain(id, box) {

@@ -48,6 +48,7 @@ class CommandRaceTest {
             Map.entry("POST /tasks/submit", CommandRaceTest::oneSubmissionIsAccepted),
             Map.entry("POST /tasks/submit/batch", CommandRaceTest::eachTaskOfABatchIsAcceptedFromOne),
             Map.entry("POST /tasks/{task_id}/cancel", CommandRaceTest::aTaskIsCancelledOnceAndItsAgentNotifiedOnce),
+            Map.entry("POST /tasks/{task_id}/results", CommandRaceTest::oneResultCounts),
             Map.entry("POST /tasks/dead-letter/{task_id}/redrive", CommandRaceTest::aTaskIsRedrivenOnce),
             Map.entry("POST /tasks/queues/{priority}/clear", CommandRaceTest::eachTaskIsClearedForOne),
             Map.entry("POST /tasks/queues/{priority}/pause", () -> pauses("pause", true)),
@@ -215,6 +216,28 @@ class CommandRaceTest {
         assertOneWins(answers, "Task cancelled, agent race-cancel is being notified", "Task was already cancelled");
         assertThat(cancelled()).isEqualTo(before + 1);
         assertOnlyThese("race-cancel", "race-cancel", task + ":1", task + ":1");
+    }
+
+    private static void oneResultCounts() {
+        one.register("race-reports", CALLERS, "race-reports");
+        String task = one.submit(requiring("race-reports"));
+        one.awaitRecords("assignments.race-reports", 1);
+        one.awaitTask(task, "assigned");
+        long before = completed();
+
+        List<Answer> answers = race(
+                "POST",
+                i -> "/tasks/" + task + "/results",
+                i -> "{\"attempt\":1,\"agent_id\":\"race-reports\",\"status\":\"completed\",\"result\":" + i + "}");
+
+        assertThat(answers).extracting(Answer::code).containsOnly(202);
+        assertThat(one.awaitTask(task, "completed").get("result").asInt()).isBetween(0, CALLERS - 1);
+        assertOnlyThese("race-reports", "race-reports", task + ":1");
+        assertThat(completed()).isEqualTo(before + 1);
+    }
+
+    private static long completed() {
+        return one.get("/tasks/status").body().at("/stats/tasks_completed").asLong();
     }
 
     private static void aTaskIsRedrivenOnce() {

@@ -185,7 +185,11 @@ final class LiveTopics implements SmartLifecycle {
         Map<String, Channel> subscribed = Map.copyOf(taskChannels);
         if (!subscribed.isEmpty()) {
             poll(subscribed.values(), () -> {
-                tasks.read(subscribed.keySet())
+                List<String> unread = subscribed.entrySet().stream()
+                        .filter(one -> one.getValue().isUnknown())
+                        .map(Map.Entry::getKey)
+                        .toList();
+                tasks.read(subscribed.keySet(), unread)
                         .forEach((id, task) ->
                                 Objects.requireNonNull(subscribed.get(id)).publish(task, clock.instant()));
             });

@@ -37,9 +37,12 @@ final class TaskFeed implements AutoCloseable {
     /**
      * The state of tasks by id, in the format of {@code GET /tasks/{task_id}}; the status of an unknown task is {@code unknown}. Ended
      * tasks are absent on most polls.
+     *
+     * @param unread those of the tasks that are present in any case: nobody has been sent their state yet
      */
-    Map<String, JsonNode> read(Collection<String> taskIds) {
+    Map<String, JsonNode> read(Collection<String> taskIds, Collection<String> unread) {
         ended.retainAll(taskIds);
+        ended.removeAll(Set.copyOf(unread));
         Set<String> due = new HashSet<>(taskIds);
         if (polls++ % ENDED_POLL_RATIO != 0) {
             due.removeAll(ended);
