@@ -13,6 +13,8 @@ import io.aitbc.coordinator.redis.Redis;
 import io.lettuce.core.RedisException;
 import io.swagger.v3.oas.annotations.Operation;
 import io.swagger.v3.oas.annotations.tags.Tag;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.time.Clock;
 import java.time.Instant;
 import java.util.Comparator;
@@ -32,7 +34,6 @@ import org.springframework.beans.factory.annotation.Qualifier;
 import org.springframework.boot.info.BuildProperties;
 import org.springframework.core.NestedExceptionUtils;
 import org.springframework.core.io.ClassPathResource;
-import org.springframework.core.io.Resource;
 import org.springframework.http.HttpStatus;
 import org.springframework.http.ResponseEntity;
 import org.springframework.web.bind.annotation.GetMapping;
@@ -166,10 +167,11 @@ class ServiceController {
         return new Index(NAME, DESCRIPTION, version, "/docs", "/dashboard", "/ws", endpoints);
     }
 
-    @GetMapping(path = "/asyncapi.yaml", produces = "application/yaml")
+    /** As text: a resource would be served in ranges, and refuse bad ones without a problem document. */
+    @GetMapping(path = "/asyncapi.yaml", produces = "application/yaml;charset=UTF-8")
     @Operation(summary = "Get the AsyncAPI document of all topics; its schemas are at /schemas")
-    Resource asyncApi() {
-        return new ClassPathResource("asyncapi.yaml");
+    String asyncApi() throws IOException {
+        return new ClassPathResource("asyncapi.yaml").getContentAsString(StandardCharsets.UTF_8);
     }
 
     private State kafkaState() throws InterruptedException {
