@@ -558,7 +558,7 @@ class DashboardTest {
                 .ignoreExceptions()
                 .untilAsserted(
                         () -> assertThat(browser.findElement(By.id("main")).getText())
-                                .doesNotContain("Waiting for")
+                                .doesNotContainPattern("Waiting for (data|agents)…")
                                 .doesNotContain("Loading…"));
     }
 
