@@ -15,7 +15,6 @@ import io.aitbc.coordinator.redis.Script;
 import io.aitbc.coordinator.trace.TraceHeader;
 import java.time.Duration;
 import java.util.List;
-import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import org.jspecify.annotations.Nullable;
@@ -130,12 +129,7 @@ public final class Redrive {
     }
 
     private void append(Task task, Priority priority, @Nullable String trace) throws InterruptedException {
-        try {
-            queue.append(task, priority, trace).get(WAIT_SECONDS, TimeUnit.SECONDS);
-        } catch (ExecutionException e) {
-            throw new Submissions.NotAcceptedException(e.getCause());
-        } catch (TimeoutException e) {
-            throw new Submissions.NotAcceptedException(e);
-        }
+        Submissions.NotAcceptedException.await(
+                queue.append(task, priority, trace), TimeUnit.SECONDS.toNanos(WAIT_SECONDS));
     }
 }

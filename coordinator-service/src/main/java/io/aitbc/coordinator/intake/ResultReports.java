@@ -16,11 +16,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
-import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.TimeoutException;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.jspecify.annotations.Nullable;
@@ -119,15 +116,20 @@ public final class ResultReports implements BackgroundService {
             case COMPLETED ->
                 state.status() == TaskStatus.COMPLETED
                         && result.agentId().equals(state.agentId())
-                        && state.attempt() == result.attempt();
+                        && isAt(state, result.attempt());
             case FAILED, REJECTED ->
                 state.error() != null
                         && state.error().equals(Json.text(result.reason()))
                         && (state.status() == TaskStatus.FAILED
-                                ? state.attempt() == result.attempt()
-                                : state.attempt() == result.attempt() + 1);
+                                ? isAt(state, result.attempt())
+                                : isAt(state, result.attempt() + 1));
             case PROGRESS -> false;
         };
+    }
+
+    /** An ended task whose attempt was corrupt has none. */
+    private static boolean isAt(TaskState state, int attempt) {
+        return String.valueOf(attempt).equals(state.fields().get("attempt"));
     }
 
     /** Holds the report back if the previous one of the same attempt was published within the interval. */
@@ -158,13 +160,6 @@ public final class ResultReports implements BackgroundService {
     }
 
     private void publish(ProducerRecord<String, byte[]> record) throws InterruptedException {
-        CompletableFuture<Void> sent = KafkaClients.send(producer, record);
-        try {
-            sent.get(WAIT_SECONDS, TimeUnit.SECONDS);
-        } catch (ExecutionException e) {
-            throw new NotAcceptedException(e.getCause());
-        } catch (TimeoutException e) {
-            throw new NotAcceptedException(e);
-        }
+        NotAcceptedException.await(KafkaClients.send(producer, record), TimeUnit.SECONDS.toNanos(WAIT_SECONDS));
     }
 }

@@ -254,11 +254,9 @@ public final class Submissions {
         Map<String, NotAcceptedException> failures = new HashMap<>();
         for (Map.Entry<String, CompletableFuture<Void>> one : sent.entrySet()) {
             try {
-                one.getValue().get(Math.max(0, until - System.nanoTime()), TimeUnit.NANOSECONDS);
-            } catch (ExecutionException e) {
-                failures.put(one.getKey(), new NotAcceptedException(e.getCause()));
-            } catch (TimeoutException e) {
-                failures.put(one.getKey(), new NotAcceptedException(e));
+                NotAcceptedException.await(one.getValue(), until - System.nanoTime());
+            } catch (NotAcceptedException e) {
+                failures.put(one.getKey(), e);
             }
         }
         return failures;
@@ -289,6 +287,17 @@ public final class Submissions {
 
     /** Thrown if Kafka did not acknowledge a record. It may have been appended anyway: retrying under the same id is safe. */
     public static final class NotAcceptedException extends RuntimeException {
+        /** Waits until Kafka has acknowledged a record. */
+        static void await(CompletableFuture<Void> sent, long nanos) throws InterruptedException {
+            try {
+                sent.get(Math.max(0, nanos), TimeUnit.NANOSECONDS);
+            } catch (ExecutionException e) {
+                throw new NotAcceptedException(e.getCause());
+            } catch (TimeoutException e) {
+                throw new NotAcceptedException(e);
+            }
+        }
+
         NotAcceptedException(@Nullable Throwable cause) {
             super(
                     "Kafka did not acknowledge the record: "

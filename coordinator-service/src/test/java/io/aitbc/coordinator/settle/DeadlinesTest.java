@@ -176,7 +176,7 @@ class DeadlinesTest {
     void progressOfAnEarlierAttemptDoesNotCount() {
         reserve("short", 5, NOW);
         settle("short", TaskResult.Status.PROGRESS, after(86_400));
-        attempts.release(new Attempts.HeldAttempt("short", 1, "a", NOW, null), 2, null, "\"in vain\"", after(1));
+        attempts.release(new Attempts.HeldAttempt("short", 1, "a", NOW, null), 2, null, "\"no disk\"", after(1));
         reserve("short", 5, after(2), 2);
         assertThat(overdue(8)).containsExactly("short");
     }

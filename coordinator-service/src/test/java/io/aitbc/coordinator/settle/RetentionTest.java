@@ -79,7 +79,7 @@ class RetentionTest {
                         new Attempts.HeldAttempt("one", 3, "a", Instant.now(), null),
                         0,
                         null,
-                        "\"in vain\"",
+                        "\"no disk\"",
                         Instant.now());
         assertThat(redis.sync().ttl(Keys.task("one"))).isBetween(1L, HOUR.toSeconds());
         assertThat(kept(Duration.ZERO).deleteExpired()).isFalse();
