@@ -28,7 +28,7 @@ import org.jspecify.annotations.Nullable;
  */
 public final class Matcher {
     /** How long a slot is yielded to another coordinator; if unused, it becomes available here again. */
-    static final Duration YIELD_DURATION = Duration.ofMillis(250);
+    static final Duration YIELD_DURATION = Duration.ofSeconds(1);
 
     private final Aging aging;
     private final Agents agents;
