@@ -483,7 +483,7 @@ class AgentWorkerTest {
                 >= 4);
         assertThat(closing.isAlive()).isTrue();
         leave.release();
-        await().atMost(Duration.ofSeconds(30)).until(() -> !closing.isAlive());
+        await().atMost(Duration.ofSeconds(90)).until(() -> !closing.isAlive());
         assertThat(awaitResults(1)).extracting(TaskResult::taskId).containsExactly("running");
     }
 
@@ -507,7 +507,7 @@ class AgentWorkerTest {
         awaitResults(1);
         String instance = read(topics.heartbeats(), Heartbeat.class).get(0).instanceId();
         try (AgentWorker later = start((assignment, progress) -> null)) {
-            await().atMost(Duration.ofSeconds(60)).until(() -> !earlier.isRunning());
+            await().atMost(Duration.ofSeconds(90)).until(() -> !earlier.isRunning());
             assertThat(earlier.hasFailed()).isTrue();
             assertThat(later.hasFailed()).isFalse();
             give("second");
@@ -695,7 +695,7 @@ class AgentWorkerTest {
     }
 
     private List<TaskResult> awaitResults(int count) {
-        return await().atMost(Duration.ofSeconds(30))
+        return await().atMost(Duration.ofSeconds(90))
                 .until(() -> read(topics.results(), TaskResult.class), results -> results.size() >= count);
     }
 

@@ -98,7 +98,7 @@ class UnauthorizedWorkerTest {
     }
 
     private static void eventually(ThrowingRunnable assertion) {
-        await().atMost(Duration.ofSeconds(30)).ignoreExceptions().untilAsserted(assertion);
+        await().atMost(Duration.ofSeconds(90)).ignoreExceptions().untilAsserted(assertion);
     }
 
     private void give(String taskId, KafkaProducer<String, byte[]> producer) {

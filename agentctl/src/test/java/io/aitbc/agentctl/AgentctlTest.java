@@ -32,7 +32,7 @@ import tools.jackson.databind.JsonNode;
 
 /** Runs each command as an operator would, against a real coordinator, broker and Redis. */
 class AgentctlTest {
-    private static final Duration LONG = Duration.ofSeconds(30);
+    private static final Duration LONG = Duration.ofSeconds(90);
     private static final String ECHO = "{\"task_type\": \"echo\", \"x\": 1}";
     private static final String HOLD = "{\"task_type\": \"hold\"}";
     private static final String FAIL = "{\"task_type\": \"fail\"}";

@@ -29,7 +29,7 @@ import tools.jackson.databind.JsonNode;
  * consumes its topic.
  */
 final class LiveCluster implements AutoCloseable {
-    private static final Duration LONG = Duration.ofSeconds(30);
+    private static final Duration LONG = Duration.ofSeconds(90);
 
     private final Semaphore letGo = new Semaphore(0);
     private final LocalStack stack = LocalStack.shared();

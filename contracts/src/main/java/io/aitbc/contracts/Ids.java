@@ -13,6 +13,9 @@ public final class Ids {
     /** Reserved words that follow {@code /tasks/} in REST paths, in the position of a task id. */
     public static final Set<String> RESERVED_IDS = Set.of("status", "queues", "submit", "dead-letter");
 
+    /** Reserved in place of an agent id: the topic of its assignments is the shared one. */
+    public static final String SHARED_ASSIGNMENTS = "shared";
+
     private static final int MAX_LENGTH = 200;
 
     private Ids() {}
@@ -32,6 +35,17 @@ public final class Ids {
         if (RESERVED_IDS.contains(value)) {
             throw new IllegalArgumentException(
                     field + " must not be \"" + value + "\": /tasks/" + value + " is a path of the REST interface");
+        }
+        return value;
+    }
+
+    /** @throws IllegalArgumentException if the value is missing or not a valid agent id */
+    static String checkAgentId(String field, @Nullable String given) {
+        String value = check(field, given);
+        if (value.equals(SHARED_ASSIGNMENTS)) {
+            throw new IllegalArgumentException(
+                    field + " must not be \"shared\": assignments.shared is the topic of agents"
+                            + " that claim their assignments over HTTP");
         }
         return value;
     }

@@ -14,6 +14,7 @@ import tools.jackson.databind.node.ObjectNode;
  * @param weight share under WEIGHTED_ROUND_ROBIN, above 0 to 1,000; 1.0 when absent
  * @param chainId the chain the agent works on; it receives no tasks that require another chain
  * @param islandId stored and filterable; not interpreted by the coordinator
+ * @param delivery how it receives its assignments; {@link Delivery#KAFKA} when absent
  */
 @JsonInclude(JsonInclude.Include.NON_NULL)
 public record Registration(
@@ -30,12 +31,13 @@ public record Registration(
         @JsonProperty("region") @Nullable String region,
         @JsonProperty("location") @Nullable Location location,
         @JsonProperty("chain_id") @Nullable String chainId,
-        @JsonProperty("island_id") @Nullable String islandId) {
+        @JsonProperty("island_id") @Nullable String islandId,
+        @JsonProperty("delivery") Delivery delivery) {
 
     public static final int DEFAULT_CAPACITY = 100;
 
     public Registration {
-        Ids.check("agent_id", agentId);
+        Ids.checkAgentId("agent_id", agentId);
         agentType = Checks.text("agent_type", agentType);
         capabilities = Checks.texts("capabilities", capabilities);
         services = Checks.texts("services", services);
@@ -48,6 +50,7 @@ public record Registration(
         region = Checks.optionalText("region", region);
         chainId = Checks.optionalText("chain_id", chainId);
         islandId = Checks.optionalText("island_id", islandId);
+        delivery = delivery == null ? Delivery.KAFKA : delivery;
     }
 
     /** An agent with a type, capabilities and a capacity; everything else has its default. */
@@ -66,6 +69,7 @@ public record Registration(
                 null,
                 null,
                 null,
-                null);
+                null,
+                Delivery.KAFKA);
     }
 }

@@ -42,6 +42,16 @@ public record Topics(String prefix) {
         return prefix + "assignments." + agentId;
     }
 
+    /** The topic of the assignments of all agents that claim theirs over HTTP, keyed by agent id. */
+    public String sharedAssignments() {
+        return assignments(Ids.SHARED_ASSIGNMENTS);
+    }
+
+    /** The consumer group in which coordinators read {@link #sharedAssignments}. */
+    public String deliveryGroup() {
+        return prefix + "agent-coordinator.delivery";
+    }
+
     /** The consumer group in which an agent reads its assignments. */
     public String agentGroup(String agentId) {
         return prefix + "agent." + agentId;

@@ -96,7 +96,8 @@ class CompatibilityTest {
                 "eu",
                 new Location(50.1, 8.7),
                 "chain-1",
-                "island-1");
+                "island-1",
+                Delivery.KAFKA);
         Map<String, Object> messages = new TreeMap<>();
         messages.put("task.minimal", minimal);
         messages.put("task.full", full);

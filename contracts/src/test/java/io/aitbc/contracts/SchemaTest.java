@@ -77,7 +77,8 @@ class SchemaTest {
             "eu",
             new Location(1, 2),
             "c",
-            "i");
+            "i",
+            Delivery.KAFKA);
 
     private static TaskResult failure() {
         return TaskResult.of(

@@ -4,6 +4,8 @@ import io.aitbc.coordinator.assign.AssignmentPublisher;
 import io.aitbc.coordinator.background.BackgroundService;
 import io.aitbc.coordinator.background.ConsecutiveFailures;
 import io.aitbc.coordinator.background.MonitoredThread;
+import io.aitbc.coordinator.delivery.DeliveryLoop;
+import io.aitbc.coordinator.delivery.PullClaims;
 import io.aitbc.coordinator.dispatch.ClusterControl;
 import io.aitbc.coordinator.dispatch.Dispatcher;
 import io.aitbc.coordinator.dispatch.LaneStatsReporter;
@@ -55,6 +57,8 @@ public final class Coordinator implements SmartLifecycle {
             Dispatcher dispatcher,
             AssignmentPublisher assignments,
             Settlement settlement,
+            DeliveryLoop deliveries,
+            PullClaims claims,
             LaneStatsReporter statsReporter,
             WantsExchange wants,
             FinishedTaskCleaner finishedTaskCleaner,
@@ -72,6 +76,8 @@ public final class Coordinator implements SmartLifecycle {
                 control,
                 dispatcher,
                 settlement,
+                deliveries,
+                claims,
                 statsReporter,
                 wants,
                 finishedTaskCleaner,

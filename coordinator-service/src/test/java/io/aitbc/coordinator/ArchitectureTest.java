@@ -36,7 +36,7 @@ class ArchitectureTest {
             balance kafka
             deadletter match
             assign queue registry taskstate
-            dispatch intake settle
+            delivery dispatch intake settle
             start stats
             api live metrics
             """;
@@ -55,12 +55,13 @@ class ArchitectureTest {
             queue      background kafka match trace
             registry   agent background deadletter kafka redis
             taskstate  match redis
+            delivery   background kafka redis registry trace
             dispatch   agent assign background balance deadletter kafka match queue redis registry taskstate
             intake     background deadletter kafka queue redis taskstate trace
             settle     background deadletter kafka match queue redis registry taskstate trace
-            start      assign background dispatch intake kafka queue redis registry settle
+            start      assign background delivery dispatch intake kafka queue redis registry settle
             stats      agent balance dispatch queue redis registry taskstate
-            api        agent assign background balance deadletter dispatch intake kafka match queue redis registry start stats taskstate trace
+            api        agent assign background balance deadletter delivery dispatch intake kafka match queue redis registry start stats taskstate trace
             live       agent background dispatch redis registry start stats taskstate
             metrics    agent balance dispatch kafka registry start stats
             """;

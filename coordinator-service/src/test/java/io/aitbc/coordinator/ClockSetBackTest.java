@@ -40,7 +40,7 @@ class ClockSetBackTest {
                 "--aitbc.dispatch.window-per-partition=1",
                 "--aitbc.topics.partitions=1")) {
             coordinator.submit("{\"priority\":\"low\",\"task_data\":{},\"requirements\":{\"agent_type\":\"nobody\"}}");
-            await().atMost(Duration.ofSeconds(30))
+            await().atMost(Duration.ofSeconds(90))
                     .until(() -> coordinator
                             .get("/coordinators")
                             .body()

@@ -33,7 +33,7 @@ import tools.jackson.databind.node.ArrayNode;
  */
 class CommandRaceTest {
     private static final int CALLERS = 10;
-    private static final Duration LONG = Duration.ofSeconds(30);
+    private static final Duration LONG = Duration.ofSeconds(90);
     private static final ExecutorService THREADS = Executors.newFixedThreadPool(CALLERS);
     private static final String[] SETTINGS = {
         "--aitbc.settle.retry-backoff=50ms", "--aitbc.registry.heartbeat-timeout=10m"
@@ -43,6 +43,7 @@ class CommandRaceTest {
             Map.entry("POST /agents/register", CommandRaceTest::anAgentIsRegisteredOnce),
             Map.entry("POST /agents/discover", CommandRaceTest::allDiscoverTheSame),
             Map.entry("PUT /agents/{agent_id}/status", CommandRaceTest::tasksOfAnInactiveAgentAreRequeuedOnce),
+            Map.entry("POST /agents/{agent_id}/assignments/claim", CommandRaceTest::anAssignmentIsServedToOneClaim),
             Map.entry("POST /agents/{agent_id}/heartbeat", CommandRaceTest::heartbeatsAreAllAccepted),
             Map.entry("DELETE /agents/{agent_id}", CommandRaceTest::anAgentIsDeregisteredByOne),
             Map.entry("POST /tasks/submit", CommandRaceTest::oneSubmissionIsAccepted),
@@ -216,6 +217,26 @@ class CommandRaceTest {
         assertOneWins(answers, "Task cancelled, agent race-cancel is being notified", "Task was already cancelled");
         assertThat(cancelled()).isEqualTo(before + 1);
         assertOnlyThese("race-cancel", "race-cancel", task + ":1", task + ":1");
+    }
+
+    private static void anAssignmentIsServedToOneClaim() {
+        one.post(
+                "/agents/register",
+                "{\"agent_id\":\"race-claims\",\"agent_type\":\"worker\",\"capabilities\":[\"race-claims\"],\"delivery\":\"pull\"}");
+        String task = one.submit(requiring("race-claims"));
+
+        List<Answer> answers = race(
+                "POST",
+                i -> "/agents/race-claims/assignments/claim",
+                i -> "{\"instance_id\":\"instance-" + i + "\",\"wait_seconds\":5}");
+
+        assertAllAccepted(answers);
+        assertThat(answers)
+                .flatExtracting(
+                        answer -> answer.body().get("assignments").valueStream().toList())
+                .singleElement()
+                .satisfies(assignment ->
+                        assertThat(assignment.get("task_id").asString()).isEqualTo(task));
     }
 
     private static void oneResultCounts() {

@@ -60,7 +60,7 @@ class DeletedTopicsTest {
     void commitsForAnEarlierTopicOfTheSameNameDoNotCount() {
         List<String> ids = submit("low", 12);
         ids.forEach(DeletedTopicsTest::complete);
-        await().atMost(Duration.ofSeconds(10))
+        await().atMost(Duration.ofSeconds(90))
                 .until(() -> coordinator
                                 .get("/tasks/queues")
                                 .body()
@@ -74,7 +74,7 @@ class DeletedTopicsTest {
         submit("normal", 12).forEach(DeletedTopicsTest::complete);
 
         delete("tasks.normal");
-        JsonNode sizes = await().atMost(Duration.ofSeconds(10))
+        JsonNode sizes = await().atMost(Duration.ofSeconds(90))
                 .pollInterval(Duration.ofMillis(20))
                 .until(
                         () -> coordinator.get("/tasks/queues").body().path("queue_sizes"),
@@ -92,7 +92,7 @@ class DeletedTopicsTest {
         submit("critical", 12).forEach(DeletedTopicsTest::complete);
 
         delete("tasks.critical");
-        await().atMost(Duration.ofSeconds(10))
+        await().atMost(Duration.ofSeconds(90))
                 .pollInterval(Duration.ofMillis(20))
                 .ignoreExceptions()
                 .until(() -> {
@@ -127,7 +127,7 @@ class DeletedTopicsTest {
                 "{\"agent_id\":\"newcomer\",\"registration\":{\"agent_id\":\"newcomer\",\"agent_type\":\"worker\","
                         + "\"capabilities\":[\"of-newcomers\"]}}");
 
-        await().atMost(Duration.ofSeconds(20))
+        await().atMost(Duration.ofSeconds(90))
                 .until(() -> coordinator.get("/agents/newcomer").code() == 200);
     }
 
@@ -143,7 +143,7 @@ class DeletedTopicsTest {
         awaitRecreated("coordinator.control");
 
         // The topic also holds health probes.
-        await().atMost(Duration.ofSeconds(10))
+        await().atMost(Duration.ofSeconds(90))
                 .untilAsserted(() -> assertThat(coordinator
                                 .awaitRecords("coordinator.control", 1)
                                 .toString())
@@ -167,7 +167,7 @@ class DeletedTopicsTest {
     }
 
     private static void awaitRecreated(String topic) {
-        JsonNode health = await().atMost(Duration.ofSeconds(10))
+        JsonNode health = await().atMost(Duration.ofSeconds(90))
                 .pollInterval(Duration.ofMillis(20))
                 .until(
                         () -> coordinator.get("/health").body(),

@@ -20,7 +20,7 @@ import org.junit.jupiter.api.Test;
 
 /** A Kafka that responds but cannot do everything needed: health reports it, and nothing is lost. */
 class HalfDeadKafkaTest {
-    private static final Duration LONG = Duration.ofSeconds(30);
+    private static final Duration LONG = Duration.ofSeconds(90);
     private static RunningCoordinator coordinator;
     private static Admin admin;
 

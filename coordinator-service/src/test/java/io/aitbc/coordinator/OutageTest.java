@@ -91,7 +91,7 @@ class OutageTest {
                     .isBetween(
                             REDIS_TIMEOUT.minusMillis(100),
                             REDIS_TIMEOUT.multipliedBy(2).minusMillis(200));
-            await().atMost(Duration.ofSeconds(30))
+            await().atMost(Duration.ofSeconds(90))
                     .until(() -> coordinator.get("/tasks/" + id).code() == 200);
         }
     }
@@ -188,14 +188,14 @@ class OutageTest {
             assertRefusesWrites();
         }
         coordinator.awaitHealthy();
-        await().atMost(Duration.ofSeconds(30)).until(() -> redisUp().endsWith(" 1.0"));
+        await().atMost(Duration.ofSeconds(90)).until(() -> redisUp().endsWith(" 1.0"));
         coordinator.submit("{\"task_data\":{}}");
         complete(1);
     }
 
     private void assertRefusesWrites() {
         assertUnhealthy("redis");
-        await().atMost(Duration.ofSeconds(15)).until(() -> redisUp().endsWith(" 0.0"));
+        await().atMost(Duration.ofSeconds(90)).until(() -> redisUp().endsWith(" 0.0"));
     }
 
     private String redisUp() {
@@ -235,7 +235,7 @@ class OutageTest {
     }
 
     private void assertUnhealthy(String part) {
-        await().atMost(Duration.ofSeconds(30))
+        await().atMost(Duration.ofSeconds(90))
                 .until(() -> coordinator.get("/health").code() == 503);
         assertThat(coordinator.get("/health").body().get("status").asString()).isEqualTo("unhealthy");
         assertThat(coordinator.get("/health").body().at("/" + part + "/state").asString())

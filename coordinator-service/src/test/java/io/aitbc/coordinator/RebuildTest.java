@@ -103,7 +103,7 @@ class RebuildTest {
 
         redis.flushdb();
 
-        await().atMost(Duration.ofSeconds(30)).until(() -> inflight() == AGENTS * CAPACITY);
+        await().atMost(Duration.ofSeconds(90)).until(() -> inflight() == AGENTS * CAPACITY);
         assertThat(redis.scard("agents:active")).isEqualTo(AGENTS);
         // The waiting tasks have no free slots yet, but queries find them.
         await().atMost(LONG).until(() -> redis.exists("index:complete") == 1 && size() == 500);

@@ -37,7 +37,7 @@ class RestFuzzTest {
     private static final long COUNT = Long.getLong("fuzz.count", 2_000);
     private static final int THREADS = 8;
     private static final int MOST_SHOWN = 5;
-    private static final Duration LONGEST = Duration.ofSeconds(20);
+    private static final Duration LONGEST = Duration.ofSeconds(60);
 
     private static final Pattern NOT_FOR_PEOPLE = Pattern.compile(
             "\\p{Cntrl}|Exception|StreamRead|JsonRead|DeserializationFeature|StreamConstraints|\\b(java|javax|jakarta|org|com|io|tools)\\.\\w+\\.");

@@ -104,7 +104,7 @@ public final class RunningCoordinator implements AutoCloseable {
     }
 
     public void awaitHealthy() {
-        await().atMost(Duration.ofSeconds(60)).until(() -> get("/health").code() == 200);
+        await().atMost(Duration.ofSeconds(90)).until(() -> get("/health").code() == 200);
     }
 
     @Override
@@ -207,7 +207,7 @@ public final class RunningCoordinator implements AutoCloseable {
     }
 
     public JsonNode awaitTask(String taskId, String status) {
-        return await().atMost(Duration.ofSeconds(30))
+        return await().atMost(Duration.ofSeconds(90))
                 .until(
                         () -> get("/tasks/" + taskId).body(),
                         task -> task.path("status").asString("").equals(status));
@@ -226,7 +226,7 @@ public final class RunningCoordinator implements AutoCloseable {
             TopicPartition partition = new TopicPartition(topics.prefix() + topic, 0);
             consumer.assign(List.of(partition));
             consumer.seek(partition, offset);
-            await().atMost(Duration.ofSeconds(60))
+            await().atMost(Duration.ofSeconds(90))
                     .pollInterval(Duration.ofMillis(1))
                     .until(() -> {
                         for (ConsumerRecord<String, String> record : consumer.poll(Duration.ofMillis(100))) {
@@ -268,7 +268,7 @@ public final class RunningCoordinator implements AutoCloseable {
             consumer.assign(partition);
             consumer.seekToBeginning(partition);
             List<ConsumerRecord<String, String>> records = new ArrayList<>();
-            await().atMost(Duration.ofSeconds(30)).until(() -> {
+            await().atMost(Duration.ofSeconds(90)).until(() -> {
                 consumer.poll(Duration.ofMillis(100)).forEach(records::add);
                 return records.size() >= count;
             });

@@ -21,7 +21,7 @@ class SeveralCoordinatorsTest {
         try (RunningCoordinator staying = RunningCoordinator.start(LocalStack.shared(), "several.", 3)) {
             List<String> ids = new ArrayList<>();
             try (RunningCoordinator leaving = RunningCoordinator.start(LocalStack.shared(), "several.", 3)) {
-                await().atMost(Duration.ofSeconds(60))
+                await().atMost(Duration.ofSeconds(90))
                         .until(() -> partitions(staying).size() == 2
                                 && partitions(staying).stream().allMatch(count -> count >= 5));
                 leaving.register("shared-agent", 1_000);
@@ -35,7 +35,7 @@ class SeveralCoordinatorsTest {
                 JsonNode switched = leaving.send("PUT", "/load-balancer/strategy", "{\"strategy\":\"random\"}")
                         .body();
                 assertThat(switched.path("status").asString()).isEqualTo("success");
-                await().atMost(Duration.ofSeconds(30))
+                await().atMost(Duration.ofSeconds(90))
                         .until(() -> strategy(staying).equals("random"));
                 assertThat(staying.get("/tasks/status").body().at("/stats/tasks_completed"))
                         .isEqualTo(leaving.get("/tasks/status").body().at("/stats/tasks_completed"));
@@ -65,7 +65,7 @@ class SeveralCoordinatorsTest {
             asked.register("paused-agent", 100);
             assertThat(asked.post("/tasks/queues/low/pause", "").code()).isEqualTo(200);
             try (RunningCoordinator later = RunningCoordinator.start(LocalStack.shared(), "paused.", 13)) {
-                await().atMost(Duration.ofSeconds(60))
+                await().atMost(Duration.ofSeconds(90))
                         .until(() -> partitions(asked).size() == 2
                                 && partitions(asked).stream().allMatch(count -> count >= 5));
                 assertThat(later.get("/tasks/queues").body().get("paused").toString())
@@ -94,7 +94,7 @@ class SeveralCoordinatorsTest {
     void anAgentThatBecomesFreeGoesToTheMostUrgentTaskOfAnyLane() {
         try (RunningCoordinator one = RunningCoordinator.start(LocalStack.shared(), "wants.", 11);
                 RunningCoordinator other = RunningCoordinator.start(LocalStack.shared(), "wants.", 11)) {
-            await().atMost(Duration.ofSeconds(60))
+            await().atMost(Duration.ofSeconds(90))
                     .until(() -> partitions(one).size() == 2
                             && partitions(one).stream().allMatch(count -> count >= 5));
             one.register("only-agent", 1);
@@ -106,7 +106,7 @@ class SeveralCoordinatorsTest {
                 // All in one partition, so in one lane.
                 one.publish("tasks.urgent", "one-key", "{\"task_data\":{},\"task_id\":\"wanted-" + i + "\"}");
             }
-            await().atMost(Duration.ofSeconds(30))
+            await().atMost(Duration.ofSeconds(90))
                     .until(() -> lanes(one).stream()
                             .allMatch(
                                     lane -> lane.path("yields_to").asString("").equals("urgent")
@@ -126,7 +126,7 @@ class SeveralCoordinatorsTest {
         String[] aging = {"--aitbc.dispatch.aging-interval=10ms"};
         try (RunningCoordinator one = RunningCoordinator.start(LocalStack.shared(), "share.", 14, aging);
                 RunningCoordinator other = RunningCoordinator.start(LocalStack.shared(), "share.", 14, aging)) {
-            await().atMost(Duration.ofSeconds(60))
+            await().atMost(Duration.ofSeconds(90))
                     .until(() -> partitions(one).size() == 2
                             && partitions(one).stream().allMatch(count -> count >= 5));
             assertThat(agedOf100(one, "aged-first", 0, 2)).isBetween(5, 15);
@@ -148,7 +148,7 @@ class SeveralCoordinatorsTest {
         for (int i = 0; i < 400; i++) {
             publish(coordinator, "urgent", agent + "-urgent-" + i, agent, urgentIn);
         }
-        await().atMost(Duration.ofSeconds(30))
+        await().atMost(Duration.ofSeconds(90))
                 .until(() -> lanes(coordinator).stream()
                         .allMatch(lane -> lane.path("yields_to").asString("").equals("urgent")
                                 || lane.get("oldest").has("urgent")));

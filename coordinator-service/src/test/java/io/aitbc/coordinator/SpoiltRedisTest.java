@@ -134,7 +134,7 @@ class SpoiltRedisTest {
             spoil(key, random);
             serveAgain(VICTIM, List.of(held, done));
         }
-        await().atMost(Duration.ofSeconds(20)).untilAsserted(() -> {
+        await().atMost(Duration.ofSeconds(90)).untilAsserted(() -> {
             Map<String, Integer> warned = warnings(keys);
             keys.forEach(key -> assertThat(warned.get(key) - warnedBefore.get(key))
                     .as("warnings of %s with seed %d in %s", key, seed, WARNINGS)
@@ -143,7 +143,7 @@ class SpoiltRedisTest {
         // A task whose own key was quarantined is restored from the in-flight hash, and the latter from the topic of
         // the
         // agent.
-        await().atMost(Duration.ofSeconds(30))
+        await().atMost(Duration.ofSeconds(90))
                 .until(() -> redis.hexists("agent:holder:inflight", held)
                         && "assigned".equals(redis.hget("task:" + held, "status")));
         coordinator.report(assignment(held), "completed", null);
@@ -195,7 +195,7 @@ class SpoiltRedisTest {
         redis.del("agent:holder:inflight");
         redis.set("agent:holder:inflight", "spoilt");
         assertThat(coordinator.get("/agents/holder/assignments").code()).isEqualTo(200);
-        await().atMost(Duration.ofSeconds(30)).until(() -> redis.hexists("agent:holder:inflight", id));
+        await().atMost(Duration.ofSeconds(90)).until(() -> redis.hexists("agent:holder:inflight", id));
         coordinator.report(assignment(id), "completed", null);
         coordinator.awaitTask(id, "completed");
     }

@@ -19,7 +19,7 @@ import tools.jackson.databind.JsonNode;
 
 /** Commands of clients and operators on tasks and queues, while tasks wait or run. The window is so small that it fills quickly. */
 class TaskControlTest {
-    private static final Duration LONG = Duration.ofSeconds(60);
+    private static final Duration LONG = Duration.ofSeconds(90);
     private static final int WINDOW = 16;
 
     private static RunningCoordinator coordinator;

@@ -25,7 +25,7 @@ import tools.jackson.databind.JsonNode;
 /** The life of a task from its record to its end, as seen by producers, agents and REST clients. */
 class TaskLifeTest {
     private static final int REDIS_DATABASE = 2;
-    private static final Duration LONG = Duration.ofSeconds(30);
+    private static final Duration LONG = Duration.ofSeconds(90);
 
     private static RunningCoordinator coordinator;
 
@@ -46,7 +46,7 @@ class TaskLifeTest {
         coordinator.part(Dispatcher.class).post(matcher -> {
             throw new IllegalStateException("on purpose");
         });
-        await().atMost(Duration.ofSeconds(10)).until(() -> !dispatchIsUp());
+        await().atMost(Duration.ofSeconds(90)).until(() -> !dispatchIsUp());
         coordinator.register("after-failure", 1, "after-failure");
         String id = coordinator.submit("{\"task_data\":{},\"requirements\":{\"capabilities\":[\"after-failure\"]}}");
         coordinator.awaitTask(id, "assigned");
@@ -238,7 +238,7 @@ class TaskLifeTest {
                 StatefulRedisConnection<String, String> redis = client.connect()) {
             redis.sync().lpush("tasks:completed", "0 " + id);
         }
-        await().atMost(Duration.ofSeconds(30))
+        await().atMost(Duration.ofSeconds(90))
                 .until(() -> coordinator.get("/tasks/" + id).code() == 404);
     }
 

@@ -47,7 +47,7 @@ class TopicFuzzTest {
 
     private static final long COUNT = Long.getLong("fuzz.count", 4_000);
     private static final Topics TOPICS = new Topics("fuzz-topics.");
-    private static final Duration LONG = Duration.ofSeconds(30);
+    private static final Duration LONG = Duration.ofSeconds(90);
     private static final long MOST_KEPT_BYTES = 64L << 20;
     private static final int RECORDS_PER_LINE = 20;
 

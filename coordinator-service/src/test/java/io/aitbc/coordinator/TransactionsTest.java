@@ -26,7 +26,7 @@ import tools.jackson.databind.JsonNode;
 
 /** Effects of transactional producers on queues: markers and aborted records are not tasks, and a hanging transaction is reported. */
 class TransactionsTest {
-    private static final Duration LONG = Duration.ofSeconds(30);
+    private static final Duration LONG = Duration.ofSeconds(90);
 
     private static RunningCoordinator coordinator;
 

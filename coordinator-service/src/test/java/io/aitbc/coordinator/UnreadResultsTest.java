@@ -38,7 +38,7 @@ import tools.jackson.databind.JsonNode;
 class UnreadResultsTest {
     private static final String PREFIX = "unread.";
     private static final String RESULTS = PREFIX + "tasks.results";
-    private static final Duration LONG = Duration.ofSeconds(60);
+    private static final Duration LONG = Duration.ofSeconds(90);
 
     private static RunningCoordinator coordinator;
     private static volatile Duration ahead = Duration.ZERO;

@@ -2,6 +2,7 @@ package io.aitbc.quickstart;
 
 import static java.util.concurrent.TimeUnit.MILLISECONDS;
 
+import io.aitbc.contracts.Delivery;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Location;
 import io.aitbc.contracts.Registration;
@@ -168,7 +169,8 @@ public final class Quickstart implements AutoCloseable {
                 region,
                 new Location(lat, lon),
                 null,
-                null);
+                null,
+                Delivery.KAFKA);
         return AgentWorker.builder(kafka, registration, new TaskTypes(handlers))
                 .drainTimeout(DRAIN)
                 .start();

@@ -106,7 +106,7 @@ class SmokeTest {
                 .build();
         HttpResponse<String> answer = HttpClient.newHttpClient().send(submission, HttpResponse.BodyHandlers.ofString());
         assertThat(answer.statusCode()).as(answer.body()).isEqualTo(200);
-        JsonNode task = await().atMost(Duration.ofSeconds(30))
+        JsonNode task = await().atMost(Duration.ofSeconds(90))
                 .until(
                         () -> get("/tasks/" + id),
                         found -> "completed".equals(found.get("status").asString()));

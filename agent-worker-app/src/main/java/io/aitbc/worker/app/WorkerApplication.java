@@ -1,5 +1,6 @@
 package io.aitbc.worker.app;
 
+import io.aitbc.contracts.Delivery;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Location;
 import io.aitbc.contracts.Registration;
@@ -118,7 +119,8 @@ public final class WorkerApplication implements Callable<Integer> {
                 region,
                 location == null ? null : location(location),
                 null,
-                null);
+                null,
+                Delivery.KAFKA);
         AgentWorker worker = AgentWorker.builder(bootstrapServers, registration, new TaskTypes(handlers))
                 .topics(new Topics(topicPrefix))
                 .heartbeatInterval(Duration.ofSeconds(heartbeatSeconds))

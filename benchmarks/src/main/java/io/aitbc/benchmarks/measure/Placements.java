@@ -1,6 +1,7 @@
 package io.aitbc.benchmarks.measure;
 
 import io.aitbc.contracts.AgentStatus;
+import io.aitbc.contracts.Delivery;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Location;
 import io.aitbc.contracts.Priority;
@@ -89,7 +90,7 @@ public class Placements {
             placed += placements.size();
             held.clear();
             for (Placement placement : placements) {
-                matcher.answered(placement, held.merge(placement.agentId(), 1, Integer::sum));
+                matcher.answered(placement, held.merge(placement.agentId(), 1, Integer::sum), true);
             }
             held.keySet().forEach(agent -> matcher.agents().updateHeldCount(agent, 0));
         }
@@ -112,13 +113,15 @@ public class Placements {
                         "region-" + number % 5,
                         city(number % CITIES),
                         null,
-                        null),
+                        null,
+                        Delivery.KAFKA),
                 AgentStatus.ACTIVE,
                 Instant.EPOCH,
                 Instant.EPOCH,
                 Map.of("cpu_usage", random.nextDouble(), "memory_usage", random.nextDouble()),
                 new TrackRecord(0, 1 + random.nextInt(1_000), Instant.EPOCH),
                 Sender.UNKNOWN,
+                0,
                 0);
     }
 

@@ -4,6 +4,7 @@ import io.aitbc.benchmarks.cluster.Cluster;
 import io.aitbc.benchmarks.load.RawHeartbeats;
 import io.aitbc.benchmarks.report.Report;
 import io.aitbc.contracts.AgentStatus;
+import io.aitbc.contracts.Delivery;
 import io.aitbc.contracts.Heartbeat;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Location;
@@ -229,7 +230,8 @@ public final class RegistryBenchmark extends Benchmark {
                 "eu-west",
                 new Location(52.37, 4.89),
                 null,
-                null);
+                null,
+                Delivery.KAFKA);
         Map<String, Double> load = Map.of(
                 "cpu_usage", 0.31, "memory_usage", 0.42, "active_tasks", 3.0, "capacity_usage", 0.2, "round", (double)
                         round);

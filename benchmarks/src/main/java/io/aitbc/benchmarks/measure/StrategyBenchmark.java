@@ -3,6 +3,7 @@ package io.aitbc.benchmarks.measure;
 import io.aitbc.benchmarks.cluster.Cluster;
 import io.aitbc.benchmarks.load.PlainAgents;
 import io.aitbc.benchmarks.report.Report;
+import io.aitbc.contracts.Delivery;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Location;
 import io.aitbc.contracts.Priority;
@@ -106,7 +107,8 @@ public final class StrategyBenchmark extends Benchmark {
                             null,
                             CITIES.get(i % 3),
                             null,
-                            null),
+                            null,
+                            Delivery.KAFKA),
                     // The second five are slower and have more other load.
                     Duration.ofMillis(i < 5 ? 20 : 80),
                     i < 5 ? 0.2 : 0.6));

@@ -1,6 +1,7 @@
 package io.aitbc.coordinator.agent;
 
 import io.aitbc.contracts.AgentStatus;
+import io.aitbc.contracts.Delivery;
 import io.aitbc.contracts.Registration;
 import java.time.Instant;
 import java.util.Map;
@@ -12,6 +13,7 @@ import java.util.Map;
  * @param loadMetrics as reported by the agent
  * @param sender the process that sends the heartbeats
  * @param inflight number of unsettled assignments
+ * @param openSlots how many more assignments its open claims ask for; only for {@link Delivery#PULL}
  */
 public record Agent(
         Registration registration,
@@ -21,7 +23,8 @@ public record Agent(
         Map<String, Double> loadMetrics,
         TrackRecord track,
         Sender sender,
-        int inflight) {
+        int inflight,
+        int openSlots) {
 
     public String id() {
         return registration.agentId();
@@ -29,6 +32,11 @@ public record Agent(
 
     public int capacity() {
         return registration.capacity();
+    }
+
+    /** Whether it is reserved only what its open claims ask for. */
+    public boolean isPulling() {
+        return registration.delivery() == Delivery.PULL;
     }
 
     /** CPU utilisation, 0.0 to 1.0; 0 if not reported. */
@@ -48,23 +56,25 @@ public record Agent(
 
     /** A copy after a heartbeat without load metrics. */
     public Agent withHeartbeat(Instant at) {
-        return new Agent(registration, status, registeredAt, at, loadMetrics, track, sender, inflight);
+        return new Agent(registration, status, registeredAt, at, loadMetrics, track, sender, inflight, openSlots);
     }
 
     /** A copy after a heartbeat with load metrics. */
     public Agent withHeartbeat(Instant at, double cpu, double memory) {
         Map<String, Double> load = Map.of("cpu_usage", cpu, "memory_usage", memory);
-        return new Agent(registration, status, registeredAt, at, load, track, sender, inflight);
+        return new Agent(registration, status, registeredAt, at, load, track, sender, inflight, openSlots);
     }
 
     /** A copy with a newer track record. */
     public Agent withTrackRecord(TrackRecord newer) {
-        return new Agent(registration, status, registeredAt, lastHeartbeat, loadMetrics, newer, sender, inflight);
+        return new Agent(
+                registration, status, registeredAt, lastHeartbeat, loadMetrics, newer, sender, inflight, openSlots);
     }
 
     /** A copy with another number of unsettled assignments. */
     public Agent withInflight(int count) {
-        return new Agent(registration, status, registeredAt, lastHeartbeat, loadMetrics, track, sender, count);
+        return new Agent(
+                registration, status, registeredAt, lastHeartbeat, loadMetrics, track, sender, count, openSlots);
     }
 
     /** CPU utilisation according to the metrics, 0.0 to 1.0. */

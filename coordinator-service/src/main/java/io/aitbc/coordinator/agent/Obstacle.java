@@ -29,6 +29,8 @@ public record Obstacle(Kind kind, String detail) {
         UNHEALTHY,
         OVER_CPU_LIMIT,
         OVER_MEMORY_LIMIT,
+        /** It pulls, and no claim is open. */
+        NO_OPEN_CLAIM,
         FULL;
 
         public String wireName() {
@@ -84,6 +86,12 @@ public record Obstacle(Kind kind, String detail) {
             found.add(new Obstacle(
                     Kind.OVER_MEMORY_LIMIT,
                     text("its memory usage is %.2f and the limit is %.2f", agent.memory(), policy.maxMemory())));
+        }
+        if (agent.isPulling() && agent.openSlots() <= 0 && agent.inflight() < agent.capacity()) {
+            found.add(
+                    agent.inflight() == 0
+                            ? new Obstacle(Kind.NO_OPEN_CLAIM, "it pulls its assignments, and has no open claim")
+                            : new Obstacle(Kind.FULL, "it holds " + agent.inflight() + " tasks and has no open claim"));
         }
         if (agent.inflight() >= agent.capacity()) {
             found.add(new Obstacle(

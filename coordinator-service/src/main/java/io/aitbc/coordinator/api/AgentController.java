@@ -2,6 +2,7 @@ package io.aitbc.coordinator.api;
 
 import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
+import com.fasterxml.jackson.annotation.JsonUnwrapped;
 import io.aitbc.contracts.AgentStatus;
 import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.Heartbeat;
@@ -57,6 +58,7 @@ class AgentController {
             @JsonProperty("message") String message,
             @JsonProperty("agent_id") String agentId,
             @JsonProperty("registered_at") Instant registeredAt,
+            @JsonUnwrapped AgentSearch.Reach reach,
 
             @JsonProperty("warnings") @JsonInclude(JsonInclude.Include.NON_EMPTY)
             List<String> warnings) {}
@@ -78,7 +80,13 @@ class AgentController {
         recordHeartbeat(Heartbeat.of(registration));
         topic.append(Heartbeat.of(registration));
         Instant registeredAt = registry.find(id).map(Agent::registeredAt).orElseGet(clock::instant);
-        return new Registered("success", "Agent " + id + " registered successfully", id, registeredAt, read.warnings());
+        return new Registered(
+                "success",
+                "Agent " + id + " registered successfully",
+                id,
+                registeredAt,
+                search.reach(registration),
+                read.warnings());
     }
 
     record OneAgent(
@@ -223,13 +231,18 @@ class AgentController {
 
     private Instant recordHeartbeat(Heartbeat heartbeat) throws InterruptedException {
         Instant now = clock.instant();
-        return switch (registry.recordHeartbeat(heartbeat, now)) {
-            case KNOWN, CONTESTED -> now;
+        checkRecorded(registry.recordHeartbeat(heartbeat, now));
+        return now;
+    }
+
+    static void checkRecorded(Registry.HeartbeatOutcome outcome) {
+        switch (outcome) {
+            case KNOWN, CONTESTED -> {}
             case UNKNOWN -> throw Problems.agentNotFound();
             case LEAVING ->
                 throw Problems.conflict(
                         "the topic of the agent that was deregistered under this id is being deleted: try"
                                 + " again in a second");
-        };
+        }
     }
 }

@@ -1,7 +1,12 @@
 package io.aitbc.coordinator.api;
 
+import com.fasterxml.jackson.annotation.JsonInclude;
+import com.fasterxml.jackson.annotation.JsonProperty;
 import io.aitbc.contracts.AgentStatus;
+import io.aitbc.contracts.Delivery;
 import io.aitbc.contracts.Json;
+import io.aitbc.contracts.Registration;
+import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.agent.Agent;
 import io.aitbc.coordinator.agent.Health;
 import io.aitbc.coordinator.agent.Sender;
@@ -12,6 +17,7 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Objects;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 import org.springframework.stereotype.Component;
 import tools.jackson.databind.node.ObjectNode;
 
@@ -21,12 +27,33 @@ class AgentSearch {
     private static final Duration CONTEST_WINDOW = Duration.ofMinutes(5);
 
     private final Registry registry;
+    private final Topics topics;
 
-    AgentSearch(Registry registry) {
+    AgentSearch(Registry registry, Topics topics) {
         this.registry = registry;
+        this.topics = topics;
     }
 
-    record AgentSummary(Agent agent, Health health, List<String> penalties, boolean contested) {
+    /**
+     * Where an agent receives its assignments.
+     *
+     * @param assignmentsTopic only for delivery {@code kafka}
+     * @param claimPath only for delivery {@code pull}
+     */
+    @JsonInclude(JsonInclude.Include.NON_NULL)
+    record Reach(
+            @JsonProperty("delivery") Delivery delivery,
+            @JsonProperty("assignments_topic") @Nullable String assignmentsTopic,
+            @JsonProperty("claim_path") @Nullable String claimPath) {}
+
+    Reach reach(Registration agent) {
+        return switch (agent.delivery()) {
+            case KAFKA -> new Reach(Delivery.KAFKA, topics.assignments(agent.agentId()), null);
+            case PULL -> new Reach(Delivery.PULL, null, "/agents/" + agent.agentId() + "/assignments/claim");
+        };
+    }
+
+    record AgentSummary(Agent agent, Reach reach, Health health, List<String> penalties, boolean contested) {
         String id() {
             return agent.id();
         }
@@ -44,7 +71,11 @@ class AgentSearch {
                     .put("results", rounded(health.results()))
                     .put("status", health.status())
                     .set("costs", Json.tree(penalties));
+            json.setAll((ObjectNode) Json.tree(reach));
             json.put("inflight", agent.inflight());
+            if (agent.isPulling()) {
+                json.put("open_slots", agent.openSlots());
+            }
             if (agent.status() == AgentStatus.MAINTENANCE) {
                 json.put("drained", agent.inflight() == 0);
             }
@@ -78,6 +109,7 @@ class AgentSearch {
     AgentSummary summarize(Agent agent, Instant now) {
         return new AgentSummary(
                 agent,
+                reach(agent.registration()),
                 registry.health(agent, now),
                 Health.penalties(agent, now, registry.healthPolicy()),
                 agent.sender().isContested(now, CONTEST_WINDOW));

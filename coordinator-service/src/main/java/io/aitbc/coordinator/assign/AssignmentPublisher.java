@@ -2,6 +2,8 @@ package io.aitbc.coordinator.assign;
 
 import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.Cancellation;
+import io.aitbc.contracts.Delivery;
+import io.aitbc.contracts.Ids;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.kafka.KafkaClients;
@@ -31,7 +33,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Publishes assignments to agents' topics, in submission order per agent. Publishing never blocks: on first use of a topic, finder threads
+ * Publishes assignments to agents' topics, or to the shared one for agents that pull, in submission order per agent. Publishing never blocks: on first use of a topic, finder threads
  * look it up, and create it if it is missing.
  */
 public final class AssignmentPublisher implements AutoCloseable {
@@ -79,16 +81,26 @@ public final class AssignmentPublisher implements AutoCloseable {
                 Assignment.of(waiting.task(), waiting.position().priority(), verdict.agentId(), verdict.assignedAt());
         TaskSpan span = traces.begin("assign", SpanKind.PRODUCER, waiting.id(), waiting.trace(), waiting.waitingSince())
                 .with("agent_id", verdict.agentId());
-        return send(verdict.agentId(), assignment.taskId(), Json.bytes(assignment), span.trace())
+        return send(verdict.agentId(), verdict.delivery(), assignment.taskId(), Json.bytes(assignment), span.trace())
                 .whenComplete((done, failure) -> span.end(failure));
     }
 
     /** Notifies an agent that a task is cancelled. */
-    CompletableFuture<Void> publish(Cancellation cancellation) {
-        return send(cancellation.agentId(), cancellation.taskId(), Json.bytes(cancellation), null);
+    CompletableFuture<Void> publish(Cancellation cancellation, Delivery delivery) {
+        return send(cancellation.agentId(), delivery, cancellation.taskId(), Json.bytes(cancellation), null);
     }
 
-    private CompletableFuture<Void> send(String agentId, String taskId, byte[] value, @Nullable String trace) {
+    private CompletableFuture<Void> send(
+            String agentId, Delivery delivery, String taskId, byte[] value, @Nullable String trace) {
+        return switch (delivery) {
+            case KAFKA -> send(agentId, new ProducerRecord<>(topics.assignments(agentId), taskId, value), trace);
+            case PULL ->
+                send(Ids.SHARED_ASSIGNMENTS, new ProducerRecord<>(topics.sharedAssignments(), agentId, value), trace);
+        };
+    }
+
+    private CompletableFuture<Void> send(
+            String agentId, ProducerRecord<String, byte[]> record, @Nullable String trace) {
         if (pendingTopics.size() > MAX_PENDING_TOPICS) {
             // Mostly of agents that left; the topics of others are found again at once.
             pendingTopics.values().removeIf(PendingTopic::isOpen);
@@ -100,7 +112,6 @@ public final class AssignmentPublisher implements AutoCloseable {
             // Creating a producer failed.
             return CompletableFuture.failedFuture(e);
         }
-        ProducerRecord<String, byte[]> record = new ProducerRecord<>(topics.assignments(agentId), taskId, value);
         TraceHeader.add(record, trace);
         return pendingTopic.send(record).whenComplete((done, failure) -> {
             if (failure != null) {

@@ -1,6 +1,7 @@
 package io.aitbc.coordinator.assign;
 
 import io.aitbc.contracts.Cancellation;
+import io.aitbc.contracts.Delivery;
 import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.redis.Claims;
 import io.aitbc.coordinator.redis.Keys;
@@ -59,7 +60,9 @@ public final class Cancellations {
                 status,
                 agentId,
                 mustNotifyAgent
-                        ? notifyAgent(Cancellation.of(taskId, ((Long) before.get(1)).intValue(), agentId, now))
+                        ? notifyAgent(
+                                Cancellation.of(taskId, ((Long) before.get(1)).intValue(), agentId, now),
+                                before.get(3).equals(Delivery.PULL.wireName()) ? Delivery.PULL : Delivery.KAFKA)
                         : CompletableFuture.completedFuture(null));
     }
 
@@ -68,13 +71,13 @@ public final class Cancellations {
     }
 
     /** Publishes once for concurrent cancellations of the same attempt. */
-    private CompletableFuture<Void> notifyAgent(Cancellation cancellation) {
+    private CompletableFuture<Void> notifyAgent(Cancellation cancellation, Delivery delivery) {
         String claim = Keys.cancellation(cancellation.assignmentId());
         String holder = UUID.randomUUID().toString();
         if (!claims.tryAcquire(claim, holder, NOTIFICATION_INTERVAL)) {
             return CompletableFuture.completedFuture(null);
         }
-        return assignments.publish(cancellation).whenComplete((done, failure) -> {
+        return assignments.publish(cancellation, delivery).whenComplete((done, failure) -> {
             if (failure != null) {
                 claims.release(holder, List.of(claim));
             }

@@ -1,5 +1,6 @@
 package io.aitbc.coordinator.assign;
 
+import io.aitbc.contracts.Delivery;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Task;
 import io.aitbc.contracts.TaskStatus;
@@ -106,7 +107,9 @@ public final class Reservations {
         int live = 2;
         for (int i = 0; i < placements.size(); i++) {
             Placement placement = placements.get(i);
-            Verdict.Ruling ruling = ruling(rulings.charAt(i));
+            char letter = rulings.charAt(i);
+            Verdict.Ruling ruling = ruling(Character.toLowerCase(letter));
+            Delivery delivery = Character.isUpperCase(letter) ? Delivery.PULL : Delivery.KAFKA;
             String holder = "";
             Instant assignedAt = Instant.EPOCH;
             if (ruling == Verdict.Ruling.GRANTED) {
@@ -117,7 +120,7 @@ public final class Reservations {
                 assignedAt = time((String) answer.get(live + 1), now);
                 live += 2;
             }
-            verdicts.add(new Verdict(placement, ruling, holder, Integer.parseInt(held[i]), assignedAt));
+            verdicts.add(new Verdict(placement, ruling, holder, delivery, Integer.parseInt(held[i]), assignedAt));
         }
         return verdicts;
     }

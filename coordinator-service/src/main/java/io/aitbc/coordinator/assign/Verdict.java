@@ -1,5 +1,6 @@
 package io.aitbc.coordinator.assign;
 
+import io.aitbc.contracts.Delivery;
 import io.aitbc.coordinator.match.Placement;
 import java.time.Instant;
 
@@ -7,10 +8,12 @@ import java.time.Instant;
  * The outcome of a reservation.
  *
  * @param agentId the holder of the attempt, for GRANTED and LIVE
+ * @param delivery how the holder receives its assignments
  * @param held how many assignments the placement's agent holds now
  * @param assignedAt when the attempt was assigned, for GRANTED and LIVE
  */
-public record Verdict(Placement placement, Ruling ruling, String agentId, int held, Instant assignedAt) {
+public record Verdict(
+        Placement placement, Ruling ruling, String agentId, Delivery delivery, int held, Instant assignedAt) {
     public enum Ruling {
         /** Granted to the agent: publish. */
         GRANTED,

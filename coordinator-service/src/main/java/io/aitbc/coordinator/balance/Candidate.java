@@ -12,10 +12,13 @@ public final class Candidate {
     private int pendingPlacements;
     /** Free slots yielded to another coordinator, which has not used them yet. */
     private int yieldedSlots;
+    /** How many more assignments the open claims of a pulling agent ask for, according to the registry's answers. */
+    private int openSlots;
 
     public Candidate(Agent agent) {
         this.agent = agent;
         this.heldCount = agent.inflight();
+        this.openSlots = agent.openSlots();
     }
 
     public Agent agent() {
@@ -31,13 +34,15 @@ public final class Candidate {
     }
 
     public boolean hasRoom() {
-        return held() + yieldedSlots < agent.capacity();
+        return held() + yieldedSlots < agent.capacity()
+                && (!agent.isPulling() || pendingPlacements + yieldedSlots < openSlots);
     }
 
-    /** Applies a newer state, including the count of assignments. */
+    /** Applies a newer state, including the count of assignments and of open slots. */
     public void update(Agent newer) {
         agent = newer;
         updateHeldCount(newer.inflight());
+        openSlots = newer.openSlots();
     }
 
     /** Applies a newer state, except the count of assignments. */
@@ -62,8 +67,10 @@ public final class Candidate {
     }
 
     /** Records the registry's answer to a placement, with its count of assignments, including this one if granted. */
-    public void placementAnswered(int count) {
+    public void placementAnswered(int count, boolean granted) {
         placementAnswered();
+        // Refused below its capacity: its claims are over, or others have used them. A new claim is announced.
+        openSlots = granted ? openSlots - 1 : 0;
         updateHeldCount(count, count - heldCount - 1);
     }
 
@@ -74,6 +81,7 @@ public final class Candidate {
 
     private void updateHeldCount(int count, int assignedByOthers) {
         heldCount = count;
+        openSlots -= Math.max(0, assignedByOthers);
         yieldedSlots = Math.max(0, yieldedSlots - Math.max(0, assignedByOthers));
     }
 

@@ -163,7 +163,7 @@ final class Assigner {
     }
 
     private void apply(Verdict verdict) {
-        matcher.answered(verdict.placement(), verdict.held());
+        matcher.answered(verdict.placement(), verdict.held(), verdict.ruling() == Verdict.Ruling.GRANTED);
         WaitingTask waiting = verdict.placement().waiting();
         switch (verdict.ruling()) {
             case GRANTED, LIVE -> {

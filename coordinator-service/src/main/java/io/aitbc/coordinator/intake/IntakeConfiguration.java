@@ -20,8 +20,8 @@ class IntakeConfiguration {
     }
 
     @Bean(destroyMethod = "")
-    ResultReports resultReports(Producer<String, byte[]> producer, Topics topics, TaskStates states) {
-        return new ResultReports(producer, topics, states);
+    ResultReports resultReports(Producer<String, byte[]> producer, Topics topics, TaskStates states, Redis redis) {
+        return new ResultReports(producer, topics, states, redis);
     }
 
     @Bean

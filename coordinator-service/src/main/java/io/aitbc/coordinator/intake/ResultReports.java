@@ -8,6 +8,8 @@ import io.aitbc.coordinator.background.BackgroundService;
 import io.aitbc.coordinator.background.PeriodicJob;
 import io.aitbc.coordinator.intake.Submissions.NotAcceptedException;
 import io.aitbc.coordinator.kafka.KafkaClients;
+import io.aitbc.coordinator.redis.Keys;
+import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.taskstate.TaskState;
 import io.aitbc.coordinator.taskstate.TaskStates;
 import io.aitbc.coordinator.trace.TraceHeader;
@@ -37,6 +39,7 @@ public final class ResultReports implements BackgroundService {
     private final Producer<String, byte[]> producer;
     private final Topics topics;
     private final TaskStates states;
+    private final Redis redis;
     private final PeriodicJob job = new PeriodicJob("progress", CHECK_INTERVAL, this::publishDue);
     /** By assignment id: the attempts whose progress was published within the last interval. */
     private final Map<String, Throttled> throttled = new ConcurrentHashMap<>();
@@ -58,10 +61,11 @@ public final class ResultReports implements BackgroundService {
         NOT_LIVE
     }
 
-    ResultReports(Producer<String, byte[]> producer, Topics topics, TaskStates states) {
+    ResultReports(Producer<String, byte[]> producer, Topics topics, TaskStates states, Redis redis) {
         this.producer = producer;
         this.topics = topics;
         this.states = states;
+        this.redis = redis;
     }
 
     @Override
@@ -94,6 +98,10 @@ public final class ResultReports implements BackgroundService {
         if (!isLive(state.get(), result)) {
             return Optional.of(isRepeated(state.get(), result) ? Outcome.REPEATED : Outcome.NOT_LIVE);
         }
+        // The agent has received the assignment. Before the result is published: the next attempt may follow at once.
+        Redis.await(redis.async()
+                .hdel(Keys.outbox(result.agentId()), result.taskId())
+                .toCompletableFuture());
         ProducerRecord<String, byte[]> record =
                 new ProducerRecord<>(topics.results(), result.taskId(), Json.bytes(result));
         TraceHeader.add(record, trace);

@@ -76,6 +76,8 @@ public final class TopicCatalog {
         // Nor are agents' clocks trusted: Kafka would reject a result from the future, and delete one from the past.
         wanted.add(topic(topics.results(), settings.partitions())
                 .configs(configs(Map.of(TopicConfig.MESSAGE_TIMESTAMP_TYPE_CONFIG, "LogAppendTime"))));
+        wanted.add(topic(topics.sharedAssignments(), settings.partitions())
+                .configs(configs(Map.of(TopicConfig.RETENTION_MS_CONFIG, ms(settings.assignmentRetention())))));
         wanted.add(topic(topics.heartbeats(), settings.partitions())
                 .configs(configs(Map.of(
                         TopicConfig.MESSAGE_TIMESTAMP_TYPE_CONFIG,

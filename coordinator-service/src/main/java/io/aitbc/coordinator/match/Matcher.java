@@ -270,15 +270,23 @@ public final class Matcher {
         paused = Set.copyOf(queues);
     }
 
-    /** Applies the registry's answer to a placement: the number of assignments its agent now holds. */
-    public void answered(Placement placement, int held) {
+    /**
+     * Applies the registry's answer to a placement.
+     *
+     * @param held the number of assignments its agent now holds
+     * @param granted whether this placement is one of them
+     */
+    public void answered(Placement placement, int held, boolean granted) {
         Member member = agents.get(placement.agentId());
         if (member != null) {
             int before = member.candidate.held();
             int leftBefore = member.candidate.yieldedSlots();
-            member.candidate.placementAnswered(held);
+            boolean hadRoom = member.candidate.hasRoom();
+            member.candidate.placementAnswered(held, granted);
             // Usually the count matches the expectation, and the order stays.
-            if (member.candidate.held() != before || member.candidate.yieldedSlots() != leftBefore) {
+            if (member.candidate.held() != before
+                    || member.candidate.yieldedSlots() != leftBefore
+                    || member.candidate.hasRoom() != hadRoom) {
                 member.reorder();
             }
         }

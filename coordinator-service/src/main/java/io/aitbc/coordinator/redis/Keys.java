@@ -23,6 +23,9 @@ public final class Keys {
     /** Channel, see {@link Redis#channel}: agents on which a coordinator yields a slot to aged tasks at another. */
     public static final String SLOT_OFFERS = "coordinator_places_left";
 
+    /** Channel, see {@link Redis#channel}: agents that pull and have something to claim. */
+    public static final String DELIVERIES = "agent_deliveries";
+
     /** Sorted set: agent id by time of loss in ms, for agents that may still hold earlier assignments. */
     public static final String LOST_AGENTS = "agents:gone";
     /** Sorted set: agent id by time of deregistration in ms, for agents whose topic still exists. */
@@ -49,6 +52,11 @@ public final class Keys {
 
     public static String inflight(String agentId) {
         return "agent:" + agentId + ":inflight";
+    }
+
+    /** Hash: task id → attempt and assignment, as JSON, for assignments that an agent has not confirmed, see claim-assignments.lua. */
+    public static String outbox(String agentId) {
+        return "outbox:" + agentId;
     }
 
     public static String task(String taskId) {

@@ -1,6 +1,7 @@
 package io.aitbc.coordinator.registry;
 
 import io.aitbc.contracts.AgentStatus;
+import io.aitbc.contracts.Delivery;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Location;
 import io.aitbc.contracts.Registration;
@@ -38,7 +39,8 @@ final class AgentHash {
             "region",
             "location",
             "chain_id",
-            "island_id");
+            "island_id",
+            "delivery");
 
     /** The number of registration fields, which {@code heartbeat.lua} needs to parse its arguments. */
     static final int REGISTRATION_FIELDS = REGISTRATION.size();
@@ -52,6 +54,7 @@ final class AgentHash {
             "failure_share", AgentHash::finite,
             "response_ms", AgentHash::responseMs,
             "results_at", Long::parseLong,
+            "open_slots", Integer::parseInt,
             "clock_ahead_ms", Long::parseLong,
             "rival_seen_at", Instant::parse);
 
@@ -74,6 +77,7 @@ final class AgentHash {
         put(fields, "location", agent.location() == null ? "" : Json.text(agent.location()));
         put(fields, "chain_id", agent.chainId() == null ? "" : agent.chainId());
         put(fields, "island_id", agent.islandId() == null ? "" : agent.islandId());
+        put(fields, "delivery", agent.delivery().wireName());
         return fields;
     }
 
@@ -93,7 +97,8 @@ final class AgentHash {
                 textOrNull(hash, "region"),
                 textOrNull(hash, "location") == null ? null : Json.read(hash.get("location"), Location.class),
                 textOrNull(hash, "chain_id"),
-                textOrNull(hash, "island_id"));
+                textOrNull(hash, "island_id"),
+                Delivery.parse(hash.getOrDefault("delivery", Delivery.KAFKA.wireName())));
         return new Agent(
                 registration,
                 AgentStatus.parse(hash.getOrDefault("status", "active")),
@@ -105,7 +110,8 @@ final class AgentHash {
                         responseMs(hash.getOrDefault("response_ms", "0")),
                         Instant.ofEpochMilli(Long.parseLong(hash.getOrDefault("results_at", "0")))),
                 sender(hash),
-                inflight);
+                inflight,
+                Integer.parseInt(hash.getOrDefault("open_slots", "0")));
     }
 
     /** The unreadable fields among those written by coordinators, with their values. */

@@ -1,6 +1,7 @@
 package io.aitbc.coordinator.registry;
 
 import io.aitbc.contracts.AgentStatus;
+import io.aitbc.contracts.Delivery;
 import io.aitbc.contracts.Heartbeat;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Registration;
@@ -89,6 +90,17 @@ public final class Registry {
                 .get(0);
     }
 
+    /** Records heartbeats without content, received now; the outcomes are in the same order. */
+    public List<HeartbeatOutcome> recordHeartbeats(Collection<String> agentIds, Instant now)
+            throws InterruptedException {
+        return recordHeartbeats(
+                agentIds.stream()
+                        .map(id -> new Received(new Heartbeat(id, null, null, null, null, null), now))
+                        .toList(),
+                true,
+                now);
+    }
+
     /** Records heartbeats; the outcomes are in the same order. */
     List<HeartbeatOutcome> recordHeartbeats(List<Received> heartbeats, Instant now) throws InterruptedException {
         return recordHeartbeats(heartbeats, false, now);
@@ -104,6 +116,7 @@ public final class Registry {
         if (!newcomers.isEmpty()) {
             List<Received> registering = newcomers.stream().map(heartbeats::get).toList();
             topics.createAgentTopics(registering.stream()
+                    .filter(received -> !isPulling(received.heartbeat()))
                     .map(received -> received.heartbeat().agentId())
                     .distinct()
                     .toList());
@@ -111,6 +124,11 @@ public final class Registry {
             IntStream.range(0, newcomers.size()).forEach(i -> answers.set(newcomers.get(i), registered.get(i)));
         }
         return answers.stream().map(Registry::heartbeatOutcome).toList();
+    }
+
+    /** An agent that pulls has no topic of its own. */
+    private static boolean isPulling(Heartbeat heartbeat) {
+        return heartbeat.registration() != null && heartbeat.registration().delivery() == Delivery.PULL;
     }
 
     List<String> runHeartbeatScript(List<Received> heartbeats, boolean receivedNow, boolean topicsExist, Instant now) {

@@ -16,11 +16,12 @@ import java.util.stream.Collectors;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.TimeoutException;
+import org.apache.kafka.common.utils.Utils;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** Reads assignments back from their agent's topic, so that payloads need not be stored elsewhere. Owned by one thread. */
+/** Reads assignments back from their agent's topic or the shared one, so that payloads need not be stored elsewhere. Owned by one thread. */
 final class AssignmentArchive implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(AssignmentArchive.class);
 
@@ -41,7 +42,7 @@ final class AssignmentArchive implements AutoCloseable {
     record Archived(Assignment assignment, @Nullable String trace) {}
 
     /**
-     * Finds assignments by id in an agent's topic; those no longer there are absent from the result.
+     * Finds assignments of an agent by id; those no longer there are absent from the result.
      *
      * @param since lower bound of the assignments' times
      * @throws TimeoutException if Kafka stops answering, or the topic has been deleted meanwhile
@@ -57,7 +58,35 @@ final class AssignmentArchive implements AutoCloseable {
         if (found.size() < assignmentIds.size()) {
             read(history, history.since(partitions, since.minus(CLOCK_SLACK)), assignmentIds, found);
         }
+        if (found.size() < assignmentIds.size()) {
+            readShared(history, agentId, since, assignmentIds, found);
+        }
+        if (found.size() < assignmentIds.size()) {
+            readShared(history, agentId, since.minus(CLOCK_SLACK), assignmentIds, found);
+        }
         return found;
+    }
+
+    private void readShared(
+            TopicHistory history, String agentId, Instant since, Set<String> wanted, Map<String, Archived> found) {
+        int partitions = history.partitions(topics.sharedAssignments()).size();
+        if (partitions == 0) {
+            return;
+        }
+        Set<TopicPartition> itsPartition = Set.of(sharedPartition(topics, agentId, partitions));
+        history.readWhile(history.since(itsPartition, since), record -> {
+            if (record.key() != null && agentId.equals(new String(record.key(), StandardCharsets.UTF_8))) {
+                keep(record, wanted, found);
+            }
+            return found.size() < wanted.size();
+        });
+    }
+
+    /** The partition of the shared topic that holds the assignments of an agent. */
+    static TopicPartition sharedPartition(Topics topics, String agentId, int partitions) {
+        // The default partitioner of Kafka's clients for keyed records.
+        int hash = Utils.toPositive(Utils.murmur2(agentId.getBytes(StandardCharsets.UTF_8)));
+        return new TopicPartition(topics.sharedAssignments(), hash % partitions);
     }
 
     private static void read(

@@ -2,6 +2,7 @@ package io.aitbc.coordinator.settle;
 
 import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.Cancellation;
+import io.aitbc.contracts.Ids;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.TaskResult;
 import io.aitbc.contracts.Topics;
@@ -35,8 +36,9 @@ import org.slf4j.LoggerFactory;
 import tools.jackson.databind.JsonNode;
 
 /**
- * Determines from Kafka alone which assignments are in flight: those in agents' topics, past the committed offset, without a settled
- * result. An agent commits an offset once everything up to it has been reported.
+ * Determines from Kafka alone which assignments are in flight: those in agents' topics and the shared one, past the committed offset,
+ * without a settled result. An agent commits an offset once everything up to it has been reported; coordinators commit one of the shared
+ * topic once everything up to it is settled.
  */
 final class InFlight {
     private static final Logger log = LoggerFactory.getLogger(InFlight.class);
@@ -64,7 +66,7 @@ final class InFlight {
     /** Whether any agent can have been given an assignment. */
     boolean isPossible() throws InterruptedException {
         try {
-            return !agentsWithTopics().isEmpty();
+            return !agentsWithTopics().isEmpty() || hasSharedAssignments();
         } catch (ExecutionException e) {
             throw new KafkaException(e.getCause());
         }
@@ -106,14 +108,15 @@ final class InFlight {
         Map<Assignment, TaskResult> completed = new HashMap<>();
         try (TopicHistory history = new TopicHistory(clients);
                 TopicHistory results = new TopicHistory(clients, IsolationLevel.READ_COMMITTED)) {
-            Map<TopicPartition, Long> committed = committedByAgents();
+            Map<TopicPartition, Long> committed = committed(history.partitions(topics.sharedAssignments()));
+            AssignmentPartitions partitions = new AssignmentPartitions(committed.keySet());
             Map<TopicPartition, Long> starts = history.since(committed.keySet(), now.minus(MAX_ATTEMPT_AGE));
             starts.replaceAll((partition, start) -> Math.max(start, committed.getOrDefault(partition, 0L)));
             history.read(starts, record -> read(record, assignment -> addNewest(assignment, newest), cancelled));
-            addReported(history, rebuiltFrom, committed.keySet(), now, newest, cancelled);
+            addReported(history, rebuiltFrom, partitions, now, newest, cancelled);
             newest.values().removeIf(assignment -> cancelled.containsKey(assignment.assignmentId()));
             if (!newest.isEmpty()) {
-                removeSettled(results, history, rebuiltFrom, unsettledFrom, committed.keySet(), now, newest, completed);
+                removeSettled(results, history, rebuiltFrom, unsettledFrom, partitions, now, newest, completed);
             }
         }
         return new Found(newest.values(), completed);
@@ -159,41 +162,46 @@ final class InFlight {
     private void addReported(
             TopicHistory history,
             Map<TopicPartition, Long> from,
-            Set<TopicPartition> agents,
+            AssignmentPartitions partitions,
             Instant now,
             Map<String, Assignment> newest,
             Map<String, Cancellation> cancelled) {
         Set<AttemptRef> missing = new HashSet<>();
         history.read(from, record -> {
             TaskResult result = result(record);
-            if (result != null && agents.contains(partition(result.agentId()))) {
+            if (result != null && !partitions.of(result.agentId()).isEmpty()) {
                 missing.add(AttemptRef.by(result));
             }
         });
         newest.values().forEach(assignment -> missing.remove(AttemptRef.by(assignment)));
-        search(history, missing, now, cancelled).values().forEach(assignment -> addNewest(assignment, newest));
+        search(history, missing, partitions, now, cancelled)
+                .values()
+                .forEach(assignment -> addNewest(assignment, newest));
     }
 
     /** Finds assignments in their agents' topics, in growing windows; results that name none of them are foreign. */
     private Map<AttemptRef, Assignment> search(
-            TopicHistory history, Set<AttemptRef> wanted, Instant now, Map<String, Cancellation> cancelled) {
+            TopicHistory history,
+            Set<AttemptRef> wanted,
+            AssignmentPartitions partitions,
+            Instant now,
+            Map<String, Cancellation> cancelled) {
         Map<AttemptRef, Assignment> found = new HashMap<>();
         for (Duration back : SEARCH_WINDOWS) {
-            Set<TopicPartition> partitions = wanted.stream()
+            Set<TopicPartition> searched = wanted.stream()
                     .filter(named -> !found.containsKey(named))
-                    .map(named -> partition(named.agentId()))
+                    .flatMap(named -> partitions.of(named.agentId()).stream())
                     .collect(Collectors.toSet());
-            if (partitions.isEmpty()) {
+            if (searched.isEmpty()) {
                 break;
             }
             history.read(
-                    history.since(partitions, now.minus(back)),
+                    history.since(searched, now.minus(back)),
                     record -> read(
                             record,
                             assignment -> {
                                 AttemptRef named = AttemptRef.by(assignment);
-                                if (wanted.contains(named)
-                                        && record.topic().equals(topics.assignments(assignment.agentId()))) {
+                                if (wanted.contains(named) && isOf(assignment.agentId(), record.topic())) {
                                     found.put(named, assignment);
                                 }
                             },
@@ -211,7 +219,7 @@ final class InFlight {
             TopicHistory history,
             Map<TopicPartition, Long> rebuiltFrom,
             Map<TopicPartition, Long> unsettledFrom,
-            Set<TopicPartition> agents,
+            AssignmentPartitions partitions,
             Instant now,
             Map<String, Assignment> newest,
             Map<Assignment, TaskResult> completed) {
@@ -242,8 +250,9 @@ final class InFlight {
         Map<AttemptRef, Assignment> found = search(
                 history,
                 later.keySet().stream()
-                        .filter(named -> agents.contains(partition(named.agentId())))
+                        .filter(named -> !partitions.of(named.agentId()).isEmpty())
                         .collect(Collectors.toSet()),
+                partitions,
                 now,
                 new HashMap<>());
         later.forEach((named, one) -> {
@@ -251,7 +260,8 @@ final class InFlight {
             if (assignment != null && one.result.status() == TaskResult.Status.COMPLETED) {
                 completed.putIfAbsent(assignment, one.result);
             }
-            if (assignment != null || !agents.contains(partition(named.agentId())) || isNewer(history, named, one)) {
+            Set<TopicPartition> ofAgent = partitions.of(named.agentId());
+            if (assignment != null || ofAgent.isEmpty() || isNewer(history, ofAgent, one)) {
                 settled.add(one.result.taskId());
             }
         });
@@ -268,14 +278,16 @@ final class InFlight {
     /** A result of a later attempt than the newest assignment, and its timestamp. */
     private record LaterResult(TaskResult result, long timestampMs) {}
 
-    /** Whether an agent's topic was created after a result, so that the assignment may have been in its predecessor. */
-    private boolean isNewer(TopicHistory history, AttemptRef named, LaterResult later) {
-        List<Long> first = new ArrayList<>();
-        history.readWhile(Map.of(partition(named.agentId()), 0L), record -> {
-            first.add(record.timestamp());
-            return false;
+    /** Whether an agent's partitions begin after a result, so that the assignment may have been in a deleted topic or segment. */
+    private static boolean isNewer(TopicHistory history, Set<TopicPartition> partitions, LaterResult later) {
+        return partitions.stream().allMatch(partition -> {
+            List<Long> first = new ArrayList<>();
+            history.readWhile(Map.of(partition, 0L), record -> {
+                first.add(record.timestamp());
+                return false;
+            });
+            return first.isEmpty() || first.get(0) > later.timestampMs;
         });
-        return first.isEmpty() || first.get(0) > later.timestampMs;
     }
 
     /** Whether a record is of an earlier task of the same id: its state was forgotten, and it was submitted again. */
@@ -302,17 +314,21 @@ final class InFlight {
         return result == null || result.status() == TaskResult.Status.PROGRESS ? null : result;
     }
 
-    /** The partition of each agent's topic, and its group's committed offset; 0 if none. */
-    private Map<TopicPartition, Long> committedByAgents() throws InterruptedException {
+    /** The partitions of agents' topics and of the shared one, and the committed offset of each; 0 if none. */
+    private Map<TopicPartition, Long> committed(Set<TopicPartition> shared) throws InterruptedException {
         try {
             Set<String> agentIds = agentsWithTopics();
             Map<String, ListConsumerGroupOffsetsSpec> groups = new HashMap<>();
             agentIds.forEach(id -> groups.put(
                     topics.agentGroup(id), new ListConsumerGroupOffsetsSpec().topicPartitions(Set.of(partition(id)))));
+            groups.put(topics.deliveryGroup(), new ListConsumerGroupOffsetsSpec().topicPartitions(shared));
             ListConsumerGroupOffsetsResult listed = admin.listConsumerGroupOffsets(groups);
             Map<TopicPartition, Long> committed = new HashMap<>();
             for (String id : agentIds) {
-                committed.put(partition(id), committed(listed, id));
+                committed.put(partition(id), committed(listed, topics.agentGroup(id), partition(id)));
+            }
+            for (TopicPartition partition : shared) {
+                committed.put(partition, committed(listed, topics.deliveryGroup(), partition));
             }
             return committed;
         } catch (ExecutionException e) {
@@ -325,19 +341,62 @@ final class InFlight {
         return admin.listTopics().names().get().stream()
                 .filter(name -> name.startsWith(start))
                 .map(name -> name.substring(start.length()))
+                .filter(id -> !id.equals(Ids.SHARED_ASSIGNMENTS))
                 .collect(Collectors.toSet());
     }
 
-    private long committed(ListConsumerGroupOffsetsResult listed, String agentId) throws InterruptedException {
+    private boolean hasSharedAssignments() {
+        try (TopicHistory history = new TopicHistory(clients)) {
+            List<Long> found = new ArrayList<>();
+            Map<TopicPartition, Long> starts = new HashMap<>();
+            history.partitions(topics.sharedAssignments()).forEach(partition -> starts.put(partition, 0L));
+            history.readWhile(starts, record -> {
+                found.add(record.offset());
+                return false;
+            });
+            return !found.isEmpty();
+        }
+    }
+
+    private static long committed(ListConsumerGroupOffsetsResult listed, String group, TopicPartition partition)
+            throws InterruptedException {
         try {
-            OffsetAndMetadata offset = listed.partitionsToOffsetAndMetadata(topics.agentGroup(agentId))
-                    .get()
-                    .get(partition(agentId));
+            OffsetAndMetadata offset =
+                    listed.partitionsToOffsetAndMetadata(group).get().get(partition);
             return offset == null ? 0 : offset.offset();
         } catch (ExecutionException e) {
-            log.atDebug().addKeyValue("agent_id", agentId).log("No committed offset: {}", e.toString());
+            log.atDebug().addKeyValue("group", group).log("No committed offset: {}", e.toString());
             return 0;
         }
+    }
+
+    /** The partitions that hold assignments. */
+    private final class AssignmentPartitions {
+        private final Set<TopicPartition> existing;
+        private final int shared;
+
+        AssignmentPartitions(Set<TopicPartition> existing) {
+            this.existing = existing;
+            this.shared = (int) existing.stream()
+                    .filter(partition -> partition.topic().equals(topics.sharedAssignments()))
+                    .count();
+        }
+
+        /** Where the assignments of an agent may be: its delivery may have changed. */
+        Set<TopicPartition> of(String agentId) {
+            Set<TopicPartition> partitions = new HashSet<>();
+            if (existing.contains(partition(agentId))) {
+                partitions.add(partition(agentId));
+            }
+            if (shared > 0) {
+                partitions.add(AssignmentArchive.sharedPartition(topics, agentId, shared));
+            }
+            return partitions;
+        }
+    }
+
+    private boolean isOf(String agentId, String topic) {
+        return topic.equals(topics.assignments(agentId)) || topic.equals(topics.sharedAssignments());
     }
 
     private TopicPartition partition(String agentId) {

@@ -1,12 +1,14 @@
 -- Reserves attempts for agents.
--- Guarantee: at most one attempt of a task is live; an agent never holds more than its capacity; idempotent; while agents' assignments
+-- Guarantee: at most one attempt of a task is live; an agent never holds more than its capacity, and one that pulls is granted no more
+--        than its open claims ask for; idempotent; while agents' assignments
 --        are unknown, nothing is granted and the call fails.
 -- KEYS   1 the notice channel; other names are built from ids, see Keys.java (no Redis Cluster)
 -- ARGV   1 now in ms, 2 now as ISO 8601, 3 the calling coordinator, named in notices, 4 an object: timeout_seconds -> deadline as
 --        ISO 8601, 5 the placements, as JSON, which costs the client much less than many arguments; each is a list of texts:
 --        task_id, attempt, agent_id, priority, submitted_at, submitted_at in ms, max_attempts, timeout_seconds, origin: the position
 --        of its record, see Position.java
--- Returns 1 a letter for each placement (granted, live, duplicate, ended, full, unavailable), 2 how many its agent holds, separated
+-- Returns 1 a letter for each placement (granted, live, duplicate, ended, full, unavailable), a capital if granted to or live at an agent
+--        that pulls, 2 how many its agent holds, separated
 --        by commas, then for each live one: the agent that holds it, and since when, as ISO 8601
 if redis.call('EXISTS', 'index:complete') == 0 then
   return redis.error_reply('REBUILDING assignments are being restored from Kafka')
@@ -24,13 +26,17 @@ local granted, retried, waited_ms = 0, 0, 0
 local function load_agent(id)
   local known = agents[id]
   if not known then
-    local fields = redis.call('HMGET', 'agent:' .. id, 'status', 'capacity')
+    local fields = redis.call('HMGET', 'agent:' .. id, 'status', 'capacity', 'delivery', 'open_slots', 'open_until')
     known = {
       status = fields[1],
       capacity = number(fields[2], 0),
       held = redis.call('HLEN', 'agent:' .. id .. ':inflight'),
       grants = {},
     }
+    if fields[3] == 'pull' then
+      -- Claims whose coordinator died expire.
+      known.open = number(fields[5], 0) >= now_ms and number(fields[4], 0) or 0
+    end
     agents[id] = known
   end
   return known
@@ -99,14 +105,16 @@ for i, placement in ipairs(cjson.decode(ARGV[5])) do
     if is_duplicate(holder, task_id, placement[9]) then
       rulings[i] = 'd'
     else
-      rulings[i] = 'l'
+      rulings[i] = redis.call('HGET', 'agent:' .. holder, 'delivery') == 'pull' and 'L' or 'l'
       answer[#answer + 1] = holder
       answer[#answer + 1] = seen[4] or now
     end
   elseif agent.status ~= 'active' then
     rulings[i] = 'u'
-  elseif agent.held >= agent.capacity then
+  elseif agent.held >= agent.capacity or agent.open and agent.open <= 0 then
     rulings[i] = 'f'
+    -- The caller has an outdated count of its open slots.
+    agent.refused = agent.open
   else
     if status == 'assigned' then
       -- A record of a later attempt proves that this one was requeued.
@@ -137,15 +145,25 @@ for i, placement in ipairs(cjson.decode(ARGV[5])) do
     agent.first_deadline = math.min(agent.first_deadline or math.huge, now_ms + timeout * 1000)
     agent.held = agent.held + 1
     agent.changed = true
+    if agent.open then
+      agent.open = agent.open - 1
+    end
     granted = granted + 1
     waited_ms = waited_ms + math.max(0, now_ms - placement[6])
-    rulings[i] = 'g'
+    rulings[i] = agent.open and 'G' or 'g'
   end
   helds[i] = agent.held
 end
 
+local changed = {}
 for id, agent in pairs(agents) do
   write_grants(id, agent)
+  if agent.open and (agent.first_deadline or agent.refused) then
+    redis.call('HSET', 'agent:' .. id, 'open_slots', agent.open)
+  end
+  if agent.refused then
+    changed[#changed + 1] = '"' .. id .. '"'
+  end
   if agent.first_deadline then
     deadlines[#deadlines + 1] = agent.first_deadline
     deadlines[#deadlines + 1] = id
@@ -164,7 +182,7 @@ if granted > 0 then
   redis.call('HINCRBY', 'stats:tasks', 'distributed', granted)
   redis.call('HINCRBY', 'stats:tasks', 'distribution_ms', waited_ms)
 end
-if granted + retried > 0 then
+if granted + retried + #changed > 0 then
   local held, freed = {}, {}
   for id, agent in pairs(agents) do
     if agent.changed or agent.freed then
@@ -173,7 +191,8 @@ if granted + retried > 0 then
     end
   end
   redis.call('PUBLISH', KEYS[1], '{"seq":' .. redis.call('INCR', 'agents:events')
-    .. ',"by":"' .. ARGV[3] .. '","held":{' .. table.concat(held, ',') .. '},"freed":{' .. table.concat(freed, ',') .. '}}')
+    .. ',"by":"' .. ARGV[3] .. '","held":{' .. table.concat(held, ',') .. '},"freed":{' .. table.concat(freed, ',') .. '}'
+    .. (#changed > 0 and ',"changed":[' .. table.concat(changed, ',') .. ']' or '') .. '}')
 end
 answer[1] = table.concat(rulings)
 answer[2] = table.concat(helds, ',')

@@ -1,6 +1,7 @@
 package io.aitbc.coordinator.agent;
 
 import io.aitbc.contracts.AgentStatus;
+import io.aitbc.contracts.Delivery;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Location;
 import io.aitbc.contracts.Registration;
@@ -28,6 +29,8 @@ public final class AnAgent {
     private Map<String, Double> load = Map.of();
     private TrackRecord track = TrackRecord.NONE;
     private int inflight;
+    private Delivery delivery = Delivery.KAFKA;
+    private int openSlots;
 
     private AnAgent(String id) {
         this.id = id;
@@ -120,6 +123,13 @@ public final class AnAgent {
         return this;
     }
 
+    /** An agent whose open claims ask for a number of assignments. */
+    public AnAgent pulls(int openSlots) {
+        this.delivery = Delivery.PULL;
+        this.openSlots = openSlots;
+        return this;
+    }
+
     public Registration registration() {
         return new Registration(
                 id,
@@ -135,10 +145,11 @@ public final class AnAgent {
                 region,
                 location,
                 chain,
-                null);
+                null,
+                delivery);
     }
 
     public Agent build() {
-        return new Agent(registration(), status, NOW, lastHeartbeat, load, track, Sender.UNKNOWN, inflight);
+        return new Agent(registration(), status, NOW, lastHeartbeat, load, track, Sender.UNKNOWN, inflight, openSlots);
     }
 }

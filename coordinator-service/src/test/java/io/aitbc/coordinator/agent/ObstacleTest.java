@@ -54,6 +54,15 @@ class ObstacleTest {
                         + "full: it holds 2 tasks and its capacity is 2");
     }
 
+    @Test
+    void anAgentThatPullsNeedsAnOpenClaim() {
+        assertThat(text(AnAgent.named("agent").pulls(1).build(), "{}")).isEmpty();
+        assertThat(text(AnAgent.named("agent").pulls(0).build(), "{}"))
+                .isEqualTo("no_open_claim: it pulls its assignments, and has no open claim");
+        assertThat(text(AnAgent.named("agent").pulls(0).holds(2).build(), "{}"))
+                .isEqualTo("full: it holds 2 tasks and has no open claim");
+    }
+
     /** The API reports an obstacle exactly when the matcher sees one. */
     @Test
     void thereIsNoObstacleExactlyIfTheAgentIsEligibleAndHasCapacity() {
@@ -66,7 +75,8 @@ class ObstacleTest {
             boolean may = Eligibility.meetsRequirements(agent.registration(), task, regionRequired)
                     && Eligibility.isAvailable(agent, POLICY)
                     && Health.of(agent, NOW, POLICY).score() >= Eligibility.minHealth(task, POLICY)
-                    && agent.inflight() < agent.capacity();
+                    && agent.inflight() < agent.capacity()
+                    && (!agent.isPulling() || agent.openSlots() > 0);
             eligible += may ? 1 : 0;
             assertThat(Obstacle.between(agent, task, NOW, POLICY, regionRequired)
                             .isEmpty())
@@ -88,6 +98,9 @@ class ObstacleTest {
         }
         if (random.nextBoolean()) {
             agent.region("eu");
+        }
+        if (random.nextInt(4) == 0) {
+            agent.pulls(random.nextInt(3));
         }
         if (random.nextInt(3) > 0) {
             agent.chain(random.nextInt(3) == 0 ? "other" : "c");

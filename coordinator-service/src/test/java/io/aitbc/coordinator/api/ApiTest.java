@@ -49,8 +49,9 @@ class ApiTest {
         calls.remove("problem");
         calls.remove("DELETE /agents/{agent_id}");
         calls.add("DELETE /agents/{agent_id}");
-        // No attempt of the task is live.
+        // No attempt of the task is live, and the agent does not pull.
         calls.remove("POST /tasks/{task_id}/results");
+        calls.remove("POST /agents/{agent_id}/assignments/claim");
         for (String call : calls) {
             JsonNode example = examples.get(call);
             String method = call.substring(0, call.indexOf(' '));
@@ -414,7 +415,7 @@ class ApiTest {
         }
         status("back", "inactive");
         coordinator.publish("agents.heartbeat", "back", "{\"agent_id\":\"back\"}");
-        await().atMost(Duration.ofSeconds(30)).until(() -> statusOf("back").equals("active"));
+        await().atMost(Duration.ofSeconds(90)).until(() -> statusOf("back").equals("active"));
 
         status("back", "inactive");
         assertThat(coordinator.send("DELETE", "/agents/back", null).code()).isEqualTo(200);
@@ -455,7 +456,7 @@ class ApiTest {
     void inputRefusedByRestIsRefusedFromKafka(String topic, String value, String reason) {
         String key = "refused-" + Math.abs(value.hashCode());
         coordinator.publish(topic, key, value);
-        JsonNode letter = await().atMost(Duration.ofSeconds(30))
+        JsonNode letter = await().atMost(Duration.ofSeconds(90))
                 .until(
                         () -> coordinator
                                 .get("/tasks/dead-letter?limit=1000")

@@ -93,7 +93,7 @@ class SlowClientsTest {
             assertThat(firstLine(socket)).contains(" 200 ");
         }
         assertThat(coordinator.get("/events?topics=queues").code()).isEqualTo(503);
-        await().atMost(Duration.ofSeconds(30)).untilAsserted(() -> {
+        await().atMost(Duration.ofSeconds(90)).untilAsserted(() -> {
             HttpResponse<InputStream> events = HTTP.send(
                     HttpRequest.newBuilder(
                                     URI.create("http://127.0.0.1:" + coordinator.port() + "/events?topics=queues"))

@@ -23,7 +23,7 @@ import org.junit.jupiter.api.Test;
 
 class ConsumerLoopTest {
     private static final TopicPartition PARTITION = new TopicPartition("topic", 0);
-    private static final Duration LONGEST = Duration.ofSeconds(20);
+    private static final Duration LONGEST = Duration.ofSeconds(60);
 
     private final List<MockConsumer<byte[], byte[]>> consumers = new CopyOnWriteArrayList<>();
     private final AtomicReference<Uuid> topicId = new AtomicReference<>(Uuid.randomUuid());

@@ -56,7 +56,7 @@ class LazyClientTest {
 
         resolves.set(true);
 
-        String answer = await().atMost(Duration.ofSeconds(10))
+        String answer = await().atMost(Duration.ofSeconds(90))
                 .ignoreExceptions()
                 .until(() -> client.ask("there?"), Objects::nonNull);
         assertThat(answer).isEqualTo("there?: yes");

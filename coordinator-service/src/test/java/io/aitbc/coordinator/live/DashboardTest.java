@@ -42,7 +42,7 @@ import tools.jackson.databind.JsonNode;
 
 /** The dashboard in a real browser. Screenshots of each view are kept in the build output. */
 class DashboardTest {
-    private static final Duration LONG = Duration.ofSeconds(30);
+    private static final Duration LONG = Duration.ofSeconds(90);
     private static final Path SCREENSHOTS = Path.of("target", "screenshots");
     private static final String CAPABILITIES = "[\"dashboard\"]";
 

@@ -31,7 +31,7 @@ import tools.jackson.databind.JsonNode;
 
 /** Live updates to subscribers. */
 class LiveTest {
-    private static final Duration LONG = Duration.ofSeconds(30);
+    private static final Duration LONG = Duration.ofSeconds(90);
     private static final HttpClient HTTP = HttpClient.newHttpClient();
 
     private static RunningCoordinator coordinator;

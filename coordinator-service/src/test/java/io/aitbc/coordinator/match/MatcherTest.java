@@ -212,7 +212,7 @@ class MatcherTest {
         addMany(30, "urgent", Priority.URGENT, 0);
         setRemoteWants(new Want(Requirements.NONE, 4, new Want.Aged(NOW.minusSeconds(300), 5)));
         List<Placement> placed = match(matcher, NOW, 100);
-        IntStream.range(0, placed.size()).forEach(i -> matcher.answered(placed.get(i), i + 1));
+        IntStream.range(0, placed.size()).forEach(i -> matcher.answered(placed.get(i), i + 1, true));
         assertThat(match(matcher, NOW, 100)).isEmpty();
         setRemoteWants();
 
@@ -458,7 +458,7 @@ class MatcherTest {
         addTasks(9);
         List<Placement> placements = match(matcher, NOW, 2);
 
-        matcher.answered(placements.get(0), 1);
+        matcher.answered(placements.get(0), 1, true);
 
         assertThat(placed()).containsExactly("t2");
     }
@@ -469,7 +469,7 @@ class MatcherTest {
         addTasks(9);
         List<Placement> placements = match(matcher, NOW, 1);
 
-        matcher.answered(placements.get(0), 3);
+        matcher.answered(placements.get(0), 3, false);
 
         assertThat(placed()).isEmpty();
     }
@@ -490,7 +490,7 @@ class MatcherTest {
         addTasks(3);
         Placement placement = match(matcher, NOW, 1).get(0);
 
-        matcher.answered(placement, 0);
+        matcher.answered(placement, 0, false);
         matcher.backlog().add(placement.waiting(), NOW.plusSeconds(1));
 
         assertThat(placed()).containsExactly("t0");
@@ -567,13 +567,48 @@ class MatcherTest {
     }
 
     @Test
+    void anAgentThatPullsGetsWhatItsOpenClaimsAskFor() {
+        change(matcher, agent("a").capacity(10).pulls(3));
+        addTasks(9);
+        List<Placement> placements = match(matcher, NOW, 2);
+        assertThat(placements).hasSize(2);
+        matcher.answered(placements.get(0), 1, true);
+        matcher.answered(placements.get(1), 2, true);
+        List<Placement> third = match(matcher, NOW, 9);
+        assertThat(third).hasSize(1);
+        matcher.answered(third.get(0), 3, true);
+
+        // Settled tasks free no slot: the agent has to ask for more.
+        matcher.agents().updateHeldCount("a", 0);
+        assertThat(placed()).isEmpty();
+
+        change(matcher, agent("a").capacity(10).pulls(1));
+        assertThat(placed()).hasSize(1);
+    }
+
+    /** Other coordinators use the same open slots. */
+    @Test
+    void slotsOfOpenClaimsAreUsedByOthersToo() {
+        change(matcher, agent("a").capacity(10).pulls(3));
+        matcher.agents().updateHeldCount("a", 2);
+        addTasks(9);
+        Placement placement = match(matcher, NOW, 9).get(0);
+
+        matcher.answered(placement, 2, false);
+
+        assertThat(placed()).isEmpty();
+        matcher.agents().updateHeldCount("a", 1);
+        assertThat(placed()).isEmpty();
+    }
+
+    @Test
     void aBlockedGroupWakesWhenAPlacementIsAnswered() {
         change(matcher, agent("a").capacity(1));
         addTasks(3);
         Placement first = match(matcher, NOW, 9).get(0);
         assertThat(placed()).isEmpty();
 
-        matcher.answered(first, 0);
+        matcher.answered(first, 0, false);
         Placement second = match(matcher, NOW, 9).get(0);
         assertThat(placed()).isEmpty();
         matcher.answerLost(second);

@@ -34,7 +34,7 @@ import tools.jackson.databind.JsonNode;
 
 /** Metrics scraped by Prometheus, and the alerts and dashboards based on them. */
 class MetricsTest {
-    private static final Duration LONG = Duration.ofSeconds(30);
+    private static final Duration LONG = Duration.ofSeconds(90);
     private static final Path OPERATIONS = Path.of("..", "operations");
     private static final HttpClient HTTP = HttpClient.newHttpClient();
     private static final Pattern NAME = Pattern.compile("\\b(?:cluster|coordinator)_[a-z0-9_]+");

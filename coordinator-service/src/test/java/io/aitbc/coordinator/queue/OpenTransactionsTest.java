@@ -35,7 +35,7 @@ import org.springframework.kafka.core.DefaultKafkaProducerFactory;
 
 /** Failed lookups are retried, and no transaction is aborted because a lookup failed. */
 class OpenTransactionsTest {
-    private static final Duration LONG = Duration.ofSeconds(30);
+    private static final Duration LONG = Duration.ofSeconds(90);
     private static final Duration AT_ONCE = Duration.ofMillis(1);
 
     private final Map<String, Object> servers =

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
 import io.aitbc.contracts.AgentStatus;
+import io.aitbc.contracts.Delivery;
 import io.aitbc.contracts.Heartbeat;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Location;
@@ -61,14 +62,15 @@ class RegistryCompatibilityTest {
             "eu",
             new Location(50.1, 8.7),
             "chain-1",
-            "island-1");
+            "island-1",
+            Delivery.KAFKA);
 
     private static final Map<String, Double> LOAD = Map.of("cpu_usage", 0.5, "memory_usage", 0.75);
 
     /** Agents by the name of their hash in the sample. */
     private static final Map<String, Agent> AGENTS = Map.of(
             "registered",
-            new Agent(PLAIN, AgentStatus.ACTIVE, NOW, NOW, Map.of(), TrackRecord.NONE, Sender.UNKNOWN, 3),
+            new Agent(PLAIN, AgentStatus.ACTIVE, NOW, NOW, Map.of(), TrackRecord.NONE, Sender.UNKNOWN, 3, 0),
             "much seen",
             new Agent(
                     FULL,
@@ -78,11 +80,12 @@ class RegistryCompatibilityTest {
                     LOAD,
                     new TrackRecord(0.1, 10_000, NOW.plusSeconds(5)),
                     new Sender(Duration.ofMillis(-1_500), "instance-1", "instance-2", NOW.plusSeconds(4)),
-                    3),
+                    3,
+                    0),
             "stale",
-            new Agent(PLAIN, AgentStatus.STALE, NOW, NOW, Map.of(), TrackRecord.NONE, Sender.UNKNOWN, 3),
+            new Agent(PLAIN, AgentStatus.STALE, NOW, NOW, Map.of(), TrackRecord.NONE, Sender.UNKNOWN, 3, 0),
             "leaving",
-            new Agent(PLAIN, AgentStatus.INACTIVE, NOW, NOW, Map.of(), TrackRecord.NONE, Sender.UNKNOWN, 3));
+            new Agent(PLAIN, AgentStatus.INACTIVE, NOW, NOW, Map.of(), TrackRecord.NONE, Sender.UNKNOWN, 3, 0));
 
     /** The listener calls of a view for each notice. */
     private static final Map<String, String> EXPECTED_CALLS = Map.ofEntries(

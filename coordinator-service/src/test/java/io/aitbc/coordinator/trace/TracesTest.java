@@ -77,7 +77,7 @@ class TracesTest {
             coordinator.awaitTask(id, "completed");
         }
 
-        await().atMost(Duration.ofSeconds(30)).until(() -> SPANS.size() >= 7);
+        await().atMost(Duration.ofSeconds(90)).until(() -> SPANS.size() >= 7);
         assertThat(SPANS).allSatisfy(span -> {
             assertThat(HexFormat.of().formatHex(span.getTraceId().toByteArray()))
                     .isEqualTo(CALLERS.substring(3, 35));

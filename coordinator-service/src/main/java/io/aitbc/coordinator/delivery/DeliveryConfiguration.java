@@ -1,0 +1,23 @@
+package io.aitbc.coordinator.delivery;
+
+import io.aitbc.contracts.Topics;
+import io.aitbc.coordinator.kafka.KafkaClients;
+import io.aitbc.coordinator.kafka.SharedTopics;
+import io.aitbc.coordinator.redis.Redis;
+import io.aitbc.coordinator.registry.Registry;
+import java.time.Clock;
+import org.springframework.context.annotation.Bean;
+import org.springframework.context.annotation.Configuration;
+
+@Configuration(proxyBeanMethods = false)
+class DeliveryConfiguration {
+    @Bean(destroyMethod = "")
+    DeliveryLoop deliveryLoop(KafkaClients clients, SharedTopics shared, Topics topics, Redis redis) {
+        return new DeliveryLoop(clients, shared, topics, redis);
+    }
+
+    @Bean(destroyMethod = "")
+    PullClaims pullClaims(Redis redis, Registry registry, Clock clock) {
+        return new PullClaims(redis, registry, clock);
+    }
+}

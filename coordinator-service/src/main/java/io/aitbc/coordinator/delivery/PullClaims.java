@@ -1,0 +1,289 @@
+package io.aitbc.coordinator.delivery;
+
+import io.aitbc.contracts.Claim;
+import io.aitbc.contracts.Json;
+import io.aitbc.coordinator.background.BackgroundService;
+import io.aitbc.coordinator.background.PeriodicJob;
+import io.aitbc.coordinator.redis.Keys;
+import io.aitbc.coordinator.redis.Redis;
+import io.aitbc.coordinator.redis.Script;
+import io.aitbc.coordinator.registry.Registry;
+import io.lettuce.core.pubsub.RedisPubSubAdapter;
+import io.lettuce.core.pubsub.StatefulRedisPubSubConnection;
+import java.time.Clock;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Queue;
+import java.util.Set;
+import java.util.UUID;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import org.jspecify.annotations.Nullable;
+import tools.jackson.databind.JsonNode;
+
+/**
+ * Answers agents' claims of assignments, at once or when an assignment arrives. An open claim occupies no thread. A notice in Redis wakes
+ * it; it also looks by itself every few seconds, which keeps its slots open and is the agent's heartbeat. Thread-safe.
+ */
+public final class PullClaims implements BackgroundService {
+    private static final Script CLAIM = Script.load(PullClaims.class, "claim-assignments");
+
+    private static final Duration CHECK_INTERVAL = Duration.ofMillis(100);
+    private static final Duration REFRESH_INTERVAL = Duration.ofSeconds(10);
+    /** Slots of a claim whose coordinator has died stay open this long. */
+    private static final Duration OPEN_FOR = REFRESH_INTERVAL.plusSeconds(5);
+
+    private static final int MAX_OPEN = 20_000;
+    private static final int MAX_ANSWER_BYTES = 8 * 1024 * 1024;
+
+    private final Redis redis;
+    private final Registry registry;
+    private final Clock clock;
+    private final PeriodicJob job = new PeriodicJob("claims", CHECK_INTERVAL, this::check);
+    /** By agent. */
+    private final Map<String, Queue<OpenClaim>> open = new ConcurrentHashMap<>();
+
+    private @Nullable StatefulRedisPubSubConnection<String, String> subscription;
+
+    /** Why a claim is not answered with assignments. */
+    public enum Refusal {
+        UNKNOWN_AGENT,
+        /** The agent is registered for another delivery. */
+        OTHER_DELIVERY,
+        TOO_MANY_OPEN
+    }
+
+    /**
+     * The answer to a claim.
+     *
+     * @param cancelled ids of assignments that the instance should stop working on
+     * @param refusal null if the claim is answered with assignments, possibly none
+     */
+    public record Answer(
+            List<JsonNode> assignments,
+            List<String> cancelled,
+            @Nullable Refusal refusal) {
+        static Answer refused(Refusal why) {
+            return new Answer(List.of(), List.of(), why);
+        }
+    }
+
+    PullClaims(Redis redis, Registry registry, Clock clock) {
+        this.redis = redis;
+        this.registry = registry;
+        this.clock = clock;
+    }
+
+    @Override
+    public void start() {
+        job.start();
+    }
+
+    @Override
+    public void close() {
+        job.close();
+        open.values().forEach(claims -> claims.forEach(OpenClaim::end));
+        if (subscription != null) {
+            subscription.closeAsync();
+        }
+    }
+
+    @Override
+    public List<String> problems() {
+        return job.problems();
+    }
+
+    /** The number of claims that are open at this coordinator. */
+    public int openClaims() {
+        return open.values().stream().mapToInt(Queue::size).sum();
+    }
+
+    /** Completes with assignments as soon as there are some, or without any after the claim's waiting time. Fails if Redis does. */
+    public CompletableFuture<Answer> claim(String agentId, Claim claim) {
+        if (openClaims() >= MAX_OPEN) {
+            return CompletableFuture.completedFuture(Answer.refused(Refusal.TOO_MANY_OPEN));
+        }
+        OpenClaim opened = new OpenClaim(agentId, claim);
+        // Before the first look: a notice may arrive right after it.
+        open.compute(agentId, (id, claims) -> {
+            Queue<OpenClaim> all = claims == null ? new ConcurrentLinkedQueue<>() : claims;
+            all.add(opened);
+            return all;
+        });
+        opened.answer.whenComplete((done, failure) -> open.computeIfPresent(agentId, (id, claims) -> {
+            claims.remove(opened);
+            return claims.isEmpty() ? null : claims;
+        }));
+        opened.look();
+        return opened.answer;
+    }
+
+    private void check() throws InterruptedException {
+        subscribe();
+        long now = System.nanoTime();
+        List<OpenClaim> due = new ArrayList<>();
+        Set<String> agentIds = new LinkedHashSet<>();
+        open.forEach((agentId, claims) -> claims.forEach(claim -> {
+            if (claim.isOver(now)) {
+                claim.look();
+            } else if (claim.isDue(now)) {
+                due.add(claim);
+                agentIds.add(agentId);
+            }
+        }));
+        if (!due.isEmpty()) {
+            registry.recordHeartbeats(agentIds, clock.instant());
+            due.forEach(OpenClaim::look);
+        }
+    }
+
+    private void subscribe() {
+        if (subscription == null) {
+            StatefulRedisPubSubConnection<String, String> opened = redis.openPubSub();
+            opened.addListener(new RedisPubSubAdapter<>() {
+                @Override
+                public void message(String channel, String message) {
+                    wake(message.split(" "));
+                }
+            });
+            try {
+                opened.sync().subscribe(redis.channel(Keys.DELIVERIES));
+                subscription = opened;
+            } finally {
+                if (subscription == null) {
+                    opened.closeAsync();
+                }
+            }
+        }
+    }
+
+    /** @param notice the agent; if a new claim replaces the open one of an instance, also the instance and the id of the new claim */
+    private void wake(String[] notice) {
+        Queue<OpenClaim> claims = open.get(notice[0]);
+        if (claims == null) {
+            return;
+        }
+        for (OpenClaim claim : claims) {
+            if (notice.length == 1) {
+                claim.look();
+            } else if (claim.claim.instanceId().equals(notice[1]) && !claim.id.equals(notice[2])) {
+                claim.answer.complete(new Answer(List.of(), List.of(), null));
+            }
+        }
+    }
+
+    /** A claim that is not answered yet. It has at most one look into the outbox at a time. */
+    private final class OpenClaim {
+        private final String id = UUID.randomUUID().toString();
+        private final String agentId;
+        private final Claim claim;
+        private final CompletableFuture<Answer> answer = new CompletableFuture<>();
+        private final long untilNanos;
+        private long lookedNanos = System.nanoTime();
+        private boolean isNew = true;
+        private boolean looking;
+        private boolean again;
+        private boolean over;
+
+        OpenClaim(String agentId, Claim claim) {
+            this.agentId = agentId;
+            this.claim = claim;
+            this.untilNanos =
+                    System.nanoTime() + Duration.ofSeconds(claim.waitSeconds()).toNanos();
+        }
+
+        boolean isOver(long now) {
+            return now - untilNanos >= 0;
+        }
+
+        synchronized boolean isDue(long now) {
+            return now - lookedNanos >= REFRESH_INTERVAL.toNanos();
+        }
+
+        void end() {
+            synchronized (this) {
+                over = true;
+            }
+            look();
+        }
+
+        void look() {
+            List<String> arguments;
+            synchronized (this) {
+                if (looking || answer.isDone()) {
+                    again = true;
+                    return;
+                }
+                looking = true;
+                again = false;
+                lookedNanos = System.nanoTime();
+                over |= isOver(lookedNanos);
+                arguments = arguments();
+                isNew = false;
+            }
+            CLAIM.run(redis, arguments).whenComplete(this::looked);
+        }
+
+        private List<String> arguments() {
+            return List.of(
+                    String.valueOf(clock.millis()),
+                    agentId,
+                    claim.instanceId(),
+                    id,
+                    claim.max().toString(),
+                    String.valueOf(MAX_ANSWER_BYTES),
+                    String.valueOf(over ? 0 : OPEN_FOR.toMillis()),
+                    isNew ? "1" : "0",
+                    Json.text(claim.received()),
+                    redis.channel(Keys.DELIVERIES),
+                    String.valueOf(DeliveryLoop.RETENTION.toMillis()));
+        }
+
+        private void looked(@Nullable List<Object> result, @Nullable Throwable failure) {
+            if (result == null) {
+                answer.completeExceptionally(
+                        failure instanceof CompletionException && failure.getCause() != null
+                                ? failure.getCause()
+                                : failure);
+                return;
+            }
+            try {
+                switch ((String) result.get(0)) {
+                    case "served", "ended" -> answer.complete(served(result));
+                    case "unknown" -> answer.complete(Answer.refused(Refusal.UNKNOWN_AGENT));
+                    case "kafka" -> answer.complete(Answer.refused(Refusal.OTHER_DELIVERY));
+                    case "open" -> stayOpen();
+                    default ->
+                        throw new IllegalStateException("unexpected answer of claim-assignments.lua: " + result.get(0));
+                }
+            } catch (RuntimeException e) {
+                answer.completeExceptionally(e);
+            }
+        }
+
+        private static Answer served(List<Object> result) {
+            List<String> cancelled = new ArrayList<>();
+            Json.MAPPER.readTree((String) result.get(1)).forEach(id -> cancelled.add(id.asString()));
+            List<JsonNode> assignments = result.subList(2, result.size()).stream()
+                    .map(body -> Json.MAPPER.readTree((String) body))
+                    .toList();
+            return new Answer(assignments, cancelled, null);
+        }
+
+        private void stayOpen() {
+            boolean lookAgain;
+            synchronized (this) {
+                looking = false;
+                lookAgain = again;
+            }
+            if (lookAgain) {
+                look();
+            }
+        }
+    }
+}
