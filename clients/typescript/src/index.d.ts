@@ -1,0 +1,146 @@
+/** Any JSON value. */
+export type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
+
+export interface Requirements {
+  agent_type?: string;
+  capabilities?: string[];
+  services?: string[];
+  tags?: string[];
+  min_health_score?: number;
+  region?: string;
+  chain_id?: string;
+  agent_id?: string;
+  affinity_key?: string;
+}
+
+export type Priority = 'urgent' | 'critical' | 'high' | 'normal' | 'low';
+
+export interface TaskFields {
+  /** Unique. A task with a known id is not run again. */
+  task_id?: string;
+  priority?: Priority;
+  requirements?: Requirements;
+  max_attempts?: number;
+  timeout_seconds?: number;
+  /** ISO 8601. */
+  not_before?: string;
+  /** ISO 8601. */
+  expires_at?: string;
+}
+
+export interface TaskState {
+  task_id: string;
+  status: 'queued' | 'assigned' | 'completed' | 'failed' | 'cancelled' | 'expired';
+  attempt?: number;
+  agent_id?: string;
+  result?: Json;
+  progress?: Json;
+  error?: Json;
+  [field: string]: Json | undefined;
+}
+
+/** A coordinator refused a request. `status` is the HTTP status, `message` the reason in one sentence. */
+export class CoordinatorError extends Error {
+  readonly status: number;
+}
+
+/** No coordinator answers, or Kafka or Redis is unavailable. The request may be repeated. */
+export class Unavailable extends CoordinatorError {}
+
+/** Submits tasks, and follows them. */
+export class Client {
+  /**
+   * @param urls base addresses of coordinators. They are interchangeable: if one does not answer, the next is tried.
+   * @param options `timeoutMs`: until a coordinator counts as unavailable, in addition to the time a request may wait; 10,000 by default
+   */
+  constructor(urls: string | string[], options?: { timeoutMs?: number });
+  /** Submits a task and returns its id. */
+  submit(taskData: { [name: string]: Json }, fields?: TaskFields): Promise<string>;
+  /** Submits tasks, and returns the outcome of each, in order. */
+  submitBatch(
+    tasks: (TaskFields & { task_data: { [name: string]: Json } })[],
+  ): Promise<{ index: number; status: 'accepted' | 'repeated' | 'refused'; task_id?: string; detail?: string }[]>;
+  /** The state of a task. */
+  get(taskId: string): Promise<TaskState>;
+  /** The state of a task once it has ended, or its current state after `timeoutMs`, 60,000 by default. */
+  wait(taskId: string, timeoutMs?: number): Promise<TaskState>;
+  /** Cancels a task, whether it is waiting or assigned. */
+  cancel(taskId: string): Promise<{ [name: string]: Json }>;
+  /** Why a task is where it is: what it waits for, or how it ended. */
+  explain(taskId: string): Promise<{ explanation: string; [name: string]: Json }>;
+  /** Calls any endpoint at the first coordinator that answers. */
+  call(method: string, path: string, body?: unknown, waitMs?: number, signal?: AbortSignal): Promise<any>;
+}
+
+/** A task for this agent to execute. */
+export interface Assignment {
+  assignment_id: string;
+  task_id: string;
+  attempt: number;
+  agent_id: string;
+  priority: Priority;
+  task_data: { [name: string]: any };
+  requirements: Requirements;
+  max_attempts: number;
+  timeout_seconds: number;
+  submitted_at: string;
+  assigned_at: string;
+  /** Until when a result counts. Progress extends it by the timeout of the task. */
+  deadline: string;
+  /** Context for spans of the handler, in the format of W3C Trace Context. */
+  traceparent?: string;
+}
+
+export interface Context {
+  /** Aborted once the task was cancelled, or given to another agent. Its result is ignored then. */
+  signal: AbortSignal;
+  /** Reports progress, which extends the deadline. Of several reports in a second, the newest counts. */
+  progress(payload: Json): Promise<void>;
+}
+
+/** What it resolves to is the result. If it throws, the attempt has failed, and is retried with backoff. */
+export type Handler = (assignment: Assignment, context: Context) => Promise<Json | void> | Json | void;
+
+/** Thrown by a handler if the task fails however often it is tried, for example for invalid input. */
+export class PermanentFailure extends Error {}
+
+/** Thrown by a handler if the next attempt should wait, up to a day, for example for a rate limit. */
+export class RetryLater extends Error {
+  constructor(message: string, seconds: number);
+  readonly seconds: number;
+}
+
+/** Thrown by a handler that does not execute a task that another agent could. Costs no attempt. */
+export class Reject extends Error {}
+
+export interface WorkerOptions {
+  capabilities?: string[];
+  /** How many assignments it executes at once; 1 by default. */
+  capacity?: number;
+  agent_type?: string;
+  services?: string[];
+  tags?: string[];
+  region?: string;
+  /** How long it finishes assignments before it hands them back; 30,000 ms by default. */
+  drainMs?: number;
+  /** Receives warnings; the console by default. */
+  log?: { warn(...message: unknown[]): void };
+}
+
+/**
+ * An agent. It registers, claims assignments, confirms and deduplicates them, reports results until they are accepted, and drains on
+ * SIGTERM and SIGINT: it takes no new assignments, finishes those it has, hands back what is not finished in time, and deregisters.
+ */
+export class Worker {
+  readonly client: Client;
+  /** @param agentId unique among all agents */
+  constructor(urls: string | string[], agentId: string, options?: WorkerOptions);
+  /** Registers the handler of all tasks that have no handler of their own. */
+  handle(handler: Handler): this;
+  /** Registers the handler of tasks with this `task_data.task_type`. */
+  handle(taskType: string, handler: Handler): this;
+  /** Resolves once it has drained, after SIGTERM, SIGINT or {@link stop}. */
+  run(options?: { signals?: boolean }): Promise<void>;
+  /** Begins to drain. */
+  stop(): void;
+}

@@ -1,0 +1,289 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Client, CoordinatorError, Unavailable } from './client.js';
+
+const CLAIM_SECONDS = 20;
+const PAUSE_MS = 1_000;
+const MAX_PAUSE_MS = 30_000;
+const REMEMBERED = 10_000;
+
+/** Thrown by a handler if the task fails however often it is tried. */
+export class PermanentFailure extends Error {}
+
+/** Thrown by a handler if the next attempt should wait. */
+export class RetryLater extends Error {
+  constructor(message, seconds) {
+    super(message);
+    this.seconds = seconds;
+  }
+}
+
+/** Thrown by a handler that does not execute a task that another agent could. */
+export class Reject extends Error {}
+
+export class Worker {
+  #agentId;
+  #capacity;
+  #drainMs;
+  #log;
+  #registration;
+  #handlers = new Map();
+  #instanceId = randomUUID();
+  #held = new Map();
+  #seen = new Set();
+  #running = 0;
+  #waiting = [];
+  #stopping = new AbortController();
+  #stopped = new AbortController();
+
+  constructor(urls, agentId, options = {}) {
+    const { capacity = 1, drainMs = 30_000, log = console, ...registration } = options;
+    this.client = new Client(urls);
+    this.#agentId = agentId;
+    this.#capacity = capacity;
+    this.#drainMs = drainMs;
+    this.#log = log;
+    this.#registration = {
+      agent_type: 'worker',
+      ...registration,
+      agent_id: agentId,
+      capacity,
+      delivery: 'pull',
+    };
+  }
+
+  handle(taskTypeOrHandler, handler) {
+    if (handler === undefined) {
+      this.#handlers.set(undefined, taskTypeOrHandler);
+    } else {
+      this.#handlers.set(taskTypeOrHandler, handler);
+    }
+    return this;
+  }
+
+  async run({ signals = true } = {}) {
+    if (this.#handlers.size === 0) {
+      throw new TypeError('no handler is registered');
+    }
+    const stop = () => this.stop();
+    if (signals) {
+      process.once('SIGTERM', stop).once('SIGINT', stop);
+    }
+    try {
+      const claiming = this.#claimUntilStopped();
+      if (!this.#stopping.signal.aborted) {
+        await new Promise((resolve) => this.#stopping.signal.addEventListener('abort', resolve, { once: true }));
+      }
+      await this.#drain();
+      this.#stopped.abort();
+      await claiming;
+    } finally {
+      process.removeListener('SIGTERM', stop).removeListener('SIGINT', stop);
+    }
+  }
+
+  stop() {
+    this.#stopping.abort();
+  }
+
+  // Claims
+
+  async #claimUntilStopped() {
+    let registered = false;
+    let started = false;
+    let pause = PAUSE_MS;
+    while (!this.#stopped.signal.aborted) {
+      try {
+        if (!registered) {
+          await this.client.call('POST', '/agents/register', this.#registration);
+          registered = true;
+        }
+        if (!started && !this.#stopping.signal.aborted) {
+          // A drain of an earlier process is over.
+          await this.client.call('PUT', this.#path('status'), { status: 'active' });
+          started = true;
+        }
+        await this.#claim();
+        pause = PAUSE_MS;
+      } catch (e) {
+        if (this.#stopped.signal.aborted) {
+          return;
+        }
+        if (e.status === 404 && !this.#stopping.signal.aborted) {
+          // It was deregistered, or the registry has lost its data.
+          registered = false;
+        }
+        this.#log.warn(`No assignments claimed, will retry: ${e.message}`);
+        await sleep(pause, undefined, { signal: this.#stopped.signal }).catch(() => {});
+        pause = Math.min(2 * pause, MAX_PAUSE_MS);
+      }
+    }
+  }
+
+  async #claim() {
+    const claim = {
+      // The coordinators assign no more than the capacity. A claim while the worker is full hears of cancellations.
+      max: this.#capacity,
+      wait_seconds: this.#stopping.signal.aborted ? 1 : CLAIM_SECONDS,
+      instance_id: this.#instanceId,
+      received: [...this.#held.keys()],
+    };
+    const answer = await this.client.call('POST', this.#path('assignments/claim'), claim, CLAIM_SECONDS * 1000, this.#stopped.signal);
+    for (const id of answer.cancelled) {
+      this.#held.get(id)?.controller.abort();
+    }
+    for (const message of answer.assignments) {
+      if (this.#isNew(message)) {
+        this.#execute(message);
+      }
+    }
+  }
+
+  /** Assignments are delivered at least once. After a new submission of its task, an id may return with another time. */
+  #isNew(message) {
+    const grant = `${message.assignment_id} ${message.assigned_at}`;
+    if (this.#seen.has(grant) || this.#stopped.signal.aborted) {
+      return false;
+    }
+    this.#seen.add(grant);
+    if (this.#seen.size > REMEMBERED) {
+      this.#seen.delete(this.#seen.values().next().value);
+    }
+    return true;
+  }
+
+  // Execution
+
+  async #execute(message) {
+    const controller = new AbortController();
+    const held = { message, controller };
+    this.#held.set(message.assignment_id, held);
+    // An attempt that was lost at its deadline may still run here when the next assignment arrives.
+    if (this.#running >= this.#capacity) {
+      await new Promise((resolve) => this.#waiting.push(resolve));
+    }
+    this.#running++;
+    try {
+      const started = new Date();
+      const outcome =
+        started >= new Date(message.deadline)
+          ? { status: 'failed', error: 'the assignment was started after its deadline' }
+          : await this.#outcome(message, controller.signal);
+      if (this.#held.get(message.assignment_id) === held && !controller.signal.aborted) {
+        await this.#report(held, { started_at: started, finished_at: new Date(), ...outcome });
+      }
+    } finally {
+      if (this.#held.get(message.assignment_id) === held) {
+        this.#held.delete(message.assignment_id);
+      }
+      this.#running--;
+      this.#waiting.shift()?.();
+    }
+  }
+
+  async #outcome(message, signal) {
+    const taskType = message.task_data.task_type;
+    const handler = this.#handlers.get(taskType) ?? this.#handlers.get(undefined);
+    if (handler === undefined) {
+      return { status: 'rejected', error: `no handler for task_type ${taskType}` };
+    }
+    const context = {
+      signal,
+      progress: (payload) =>
+        this.#report(this.#held.get(message.assignment_id) ?? { message, controller: new AbortController() }, {
+          status: 'progress',
+          result: payload,
+        }),
+    };
+    try {
+      return { status: 'completed', result: (await handler(message, context)) ?? null };
+    } catch (e) {
+      const error = (e?.message || String(e)).slice(0, 10_000);
+      if (e instanceof PermanentFailure) {
+        return { status: 'failed', error, retryable: false };
+      }
+      if (e instanceof RetryLater) {
+        return { status: 'failed', error, retry_after_seconds: e.seconds };
+      }
+      if (e instanceof Reject) {
+        return { status: 'rejected', error };
+      }
+      this.#log.warn(`Attempt ${message.assignment_id} failed:`, e);
+      return { status: 'failed', error };
+    }
+  }
+
+  async #report({ message, controller }, outcome) {
+    const report = {
+      assignment_id: message.assignment_id,
+      attempt: message.attempt,
+      agent_id: this.#agentId,
+      ...outcome,
+    };
+    let refusal = await this.#send(message, controller, report);
+    if (refusal !== undefined && report.status !== 'progress') {
+      // Coordinators refuse a result that is too large, for example. Without a report, the attempt would last until its deadline.
+      delete report.result;
+      report.status = report.status === 'rejected' ? 'rejected' : 'failed';
+      report.error = refusal;
+      refusal = await this.#send(message, controller, report);
+    }
+    if (refusal !== undefined) {
+      this.#log.warn(`Report of ${message.assignment_id} refused: ${refusal}`);
+    }
+  }
+
+  /** Sends a report until it is accepted or has no effect, or returns why it is refused. */
+  async #send(message, controller, report) {
+    for (let pause = PAUSE_MS; ; pause = Math.min(2 * pause, MAX_PAUSE_MS)) {
+      try {
+        await this.client.call('POST', `/tasks/${message.task_id}/results`, report);
+        return undefined;
+      } catch (e) {
+        if (e instanceof Unavailable) {
+          if (report.status === 'progress' || this.#stopped.signal.aborted) {
+            this.#log.warn(`Report of ${message.assignment_id} not sent: ${e.message}`);
+            return undefined;
+          }
+        } else if (!(e instanceof CoordinatorError)) {
+          return `the result cannot be written as JSON: ${e.message}`;
+        } else if (e.status === 404 || e.status === 409) {
+          // The task has ended, or another agent has it.
+          controller.abort();
+          return undefined;
+        } else {
+          return e.message;
+        }
+      }
+      await sleep(pause);
+    }
+  }
+
+  // Drain
+
+  async #drain() {
+    const until = Date.now() + this.#drainMs;
+    await this.#try('PUT', this.#path('status'), { status: 'maintenance' });
+    while (this.#held.size > 0 && Date.now() < until) {
+      await sleep(50);
+    }
+    for (const held of [...this.#held.values()]) {
+      this.#held.delete(held.message.assignment_id);
+      held.controller.abort();
+      await this.#report(held, { status: 'rejected', error: 'the agent stops' });
+    }
+    await this.#try('DELETE', `/agents/${encodeURIComponent(this.#agentId)}`);
+  }
+
+  async #try(method, path, body) {
+    try {
+      await this.client.call(method, path, body);
+    } catch (e) {
+      this.#log.warn(`${method} ${path}: ${e.message}`);
+    }
+  }
+
+  #path(rest) {
+    return `/agents/${encodeURIComponent(this.#agentId)}/${rest}`;
+  }
+}

@@ -1,0 +1,185 @@
+// Runs against a coordinator: COORDINATOR_URL=http://localhost:9001 node --test test/
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import test from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Client, CoordinatorError, PermanentFailure, Reject, RetryLater, Unavailable, Worker } from 'agent-coordinator';
+
+const URL = process.env.COORDINATOR_URL;
+const client = new Client(URL);
+
+async function until(condition, ms = 60_000) {
+  for (const end = Date.now() + ms; ; await sleep(20)) {
+    const value = await condition();
+    if (value) {
+      return value;
+    }
+    assert.ok(Date.now() < end, 'the condition was not met in time');
+  }
+}
+
+/** A worker, alone with its capability. */
+function agent(t, options = {}) {
+  const id = 'node-' + randomUUID().slice(0, 12);
+  const worker = new Worker(URL, id, { capabilities: [id], log: { warn() {} }, ...options });
+  let running;
+  const it = {
+    id,
+    worker,
+    start() {
+      running = worker.run({ signals: false });
+    },
+    async stop() {
+      worker.stop();
+      await running;
+    },
+    submit: (taskData, fields = {}) => client.submit(taskData, { requirements: { capabilities: [id] }, ...fields }),
+  };
+  t.after(() => it.stop());
+  return it;
+}
+
+test('handlers are chosen by task type', async (t) => {
+  const it = agent(t, { capacity: 4 });
+  it.worker.handle('double', ({ task_data }) => task_data.n * 2);
+  it.worker.handle(async ({ task_id, attempt }) => ({ task_id, attempt }));
+  it.start();
+  const doubled = await it.submit({ task_type: 'double', n: 21 });
+  const other = await it.submit({ task_type: 'unknown' });
+  assert.equal((await client.wait(doubled)).result, 42);
+  assert.deepEqual((await client.wait(other)).result, { task_id: other, attempt: 1 });
+});
+
+test('a failure says how to go on', async (t) => {
+  const it = agent(t);
+  it.worker.handle(({ task_data, attempt }) => {
+    if (task_data.kind === 'permanent') {
+      throw new PermanentFailure('the prompt is empty');
+    }
+    if (task_data.kind === 'later' && attempt === 1) {
+      throw new RetryLater('rate limit', 1);
+    }
+    return task_data.kind === 'odd' ? 1n : 'done';
+  });
+  it.start();
+  const permanent = await client.wait(await it.submit({ kind: 'permanent' }));
+  assert.deepEqual([permanent.status, permanent.attempt], ['failed', 1]);
+  assert.match(JSON.stringify(permanent.error), /the prompt is empty/);
+  const odd = await client.wait(await it.submit({ kind: 'odd' }, { max_attempts: 1 }));
+  assert.match(JSON.stringify(odd.error), /cannot be written as JSON/);
+  const begun = Date.now();
+  const later = await client.wait(await it.submit({ kind: 'later' }));
+  assert.deepEqual([later.status, later.result, later.attempt], ['completed', 'done', 2]);
+  assert.ok(Date.now() - begun >= 1000);
+});
+
+test('a rejected task keeps its attempts', async (t) => {
+  const it = agent(t);
+  it.worker.handle(({ attempt }) => {
+    if (attempt === 1) {
+      throw new Reject('not today');
+    }
+    return 'accepted';
+  });
+  it.start();
+  assert.equal((await client.wait(await it.submit({}, { max_attempts: 1 }))).result, 'accepted');
+});
+
+test('never more than the capacity', async (t) => {
+  const it = agent(t, { capacity: 3 });
+  let running = 0;
+  let highest = 0;
+  it.worker.handle(async () => {
+    highest = Math.max(highest, ++running);
+    await sleep(100);
+    running--;
+  });
+  it.start();
+  const task = { task_data: {}, requirements: { capabilities: [it.id] } };
+  const tasks = await client.submitBatch(Array.from({ length: 12 }, () => task));
+  for (const { task_id } of tasks) {
+    assert.equal((await client.wait(task_id)).status, 'completed');
+  }
+  assert.equal(highest, 3);
+});
+
+test('progress and cancellation', async (t) => {
+  const it = agent(t);
+  let heard = false;
+  it.worker.handle(async (_, { signal, progress }) => {
+    await progress({ percent: 40 });
+    await once(signal, 'abort');
+    heard = true;
+  });
+  it.start();
+  const task = await it.submit({});
+  await until(async () => (await client.get(task)).progress?.percent === 40);
+  await client.cancel(task);
+  await until(() => heard);
+  assert.equal((await client.get(task)).status, 'cancelled');
+});
+
+test('what is not finished is handed back', async (t) => {
+  const it = agent(t, { drainMs: 200 });
+  let started = false;
+  it.worker.handle((_, { signal }) => {
+    started = true;
+    return once(signal, 'abort').then(() => null);
+  });
+  it.start();
+  const task = await it.submit({});
+  await until(() => started);
+  await it.stop();
+  const state = await until(async () => {
+    const seen = await client.get(task);
+    return seen.status === 'queued' && seen;
+  });
+  assert.equal(state.attempt, 2);
+  assert.match(JSON.stringify(state.error), /the agent stops/);
+  await assert.rejects(client.call('POST', `/agents/${it.id}/heartbeat`), { status: 404 });
+});
+
+test('SIGTERM drains', async (t) => {
+  const name = 'node-' + randomUUID().slice(0, 12);
+  const script = `
+    import { Worker } from 'agent-coordinator';
+    const worker = new Worker('${URL}', '${name}', { capabilities: ['${name}'] });
+    worker.handle(async () => {
+      console.log('started');
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+      return 'finished';
+    });
+    await worker.run();`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+  t.after(() => child.kill('SIGKILL'));
+  const exited = once(child, 'exit');
+  const task = await client.submit({}, { requirements: { capabilities: [name] } });
+  await once(child.stdout, 'data');
+  child.kill('SIGTERM');
+  assert.deepEqual(await exited, [0, null]);
+  assert.equal((await client.wait(task)).result, 'finished');
+});
+
+test('a repeated submission runs once', async () => {
+  const fields = { task_id: 'node-' + randomUUID(), requirements: { capabilities: ['nobody'] } };
+  assert.equal(await client.submit({}, fields), fields.task_id);
+  assert.equal(await client.submit({}, fields), fields.task_id);
+  assert.equal((await client.wait(fields.task_id, 200)).status, 'queued');
+  assert.match((await client.explain(fields.task_id)).explanation, /no agent/);
+  await client.cancel(fields.task_id);
+  assert.equal((await client.wait(fields.task_id)).status, 'cancelled');
+});
+
+test('errors have a status and a reason', async () => {
+  await assert.rejects(client.submit({}, { priority: 'soon' }), (e) => {
+    assert.ok(e instanceof CoordinatorError);
+    assert.equal(e.status, 400);
+    assert.match(e.message, /priority/);
+    return true;
+  });
+  await assert.rejects(new Client('http://127.0.0.1:1').get('any'), Unavailable);
+  const failover = new Client(['http://127.0.0.1:1', URL]);
+  assert.equal((await failover.call('GET', '/health')).status, 'healthy');
+});
