@@ -17,6 +17,7 @@ import io.aitbc.coordinator.queue.OpenTransactions;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.registry.AgentView;
 import io.aitbc.coordinator.registry.HeartbeatLoop;
+import io.aitbc.coordinator.registry.ReachCheck;
 import io.aitbc.coordinator.registry.TopicRemover;
 import io.aitbc.coordinator.settle.Settlement;
 import java.time.Duration;
@@ -52,6 +53,7 @@ public final class Coordinator implements SmartLifecycle {
             Redis redis,
             AgentView agents,
             HeartbeatLoop heartbeats,
+            ReachCheck reachCheck,
             TopicRemover topicRemover,
             ClusterControl control,
             Dispatcher dispatcher,
@@ -72,6 +74,7 @@ public final class Coordinator implements SmartLifecycle {
                 topics,
                 agents,
                 heartbeats,
+                reachCheck,
                 topicRemover,
                 control,
                 dispatcher,

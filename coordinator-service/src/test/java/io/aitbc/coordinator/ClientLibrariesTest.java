@@ -8,10 +8,14 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import tools.jackson.databind.JsonNode;
 
 /** The libraries in other languages, each with its own tests, against a coordinator. Skipped where the language is not installed. */
 class ClientLibrariesTest {
@@ -44,6 +48,59 @@ class ClientLibrariesTest {
         runTests("typescript", List.of("node", "--test", "test/"));
     }
 
+    /** The example of an agent over Kafka. */
+    @Test
+    void pythonOverKafka() throws Exception {
+        Optional<String> python = Stream.of("python3", "/usr/bin/python3")
+                .filter(one -> isInstalled(one, "-c", "import confluent_kafka"))
+                .findFirst();
+        assumeTrue(python.isPresent(), "no confluent_kafka for Python");
+        ProcessBuilder example = new ProcessBuilder(python.get(), "-B", "python/kafka_agent.py")
+                .directory(CLIENTS.resolveSibling("examples").toFile())
+                .redirectErrorStream(true)
+                .redirectOutput(ProcessBuilder.Redirect.DISCARD);
+        example.environment()
+                .putAll(Map.of(
+                        "KAFKA",
+                        LocalStack.shared().bootstrapServers(),
+                        "AITBC_TOPICS_PREFIX",
+                        "libraries.",
+                        "AGENT_ID",
+                        "snake",
+                        "DRAIN_SECONDS",
+                        "0.2"));
+        Process agent = example.start();
+        try {
+            String requirements = "\"requirements\":{\"agent_id\":\"snake\"}}";
+            String done = coordinator.submit("{\"task_data\":{\"n\":1}," + requirements);
+            assertThat(coordinator
+                            .awaitTask(done, "completed")
+                            .at("/result/echo/n")
+                            .asInt())
+                    .isEqualTo(1);
+            String failed =
+                    coordinator.submit("{\"task_data\":{\"fail\":\"on purpose\"},\"max_attempts\":2," + requirements);
+            assertThat(coordinator.awaitTask(failed, "failed").get("attempt").asInt())
+                    .isEqualTo(2);
+            String cancelled = coordinator.submit("{\"task_data\":{\"seconds\":600}," + requirements);
+            coordinator.awaitTask(cancelled, "assigned");
+            coordinator.post("/tasks/" + cancelled + "/cancel", "");
+            coordinator.awaitTask(cancelled, "cancelled");
+            String unfinished = coordinator.submit("{\"task_data\":{\"seconds\":600}," + requirements);
+            coordinator.awaitTask(unfinished, "assigned");
+
+            agent.destroy();
+
+            assertThat(agent.waitFor(1, TimeUnit.MINUTES)).isTrue();
+            assertThat(agent.exitValue()).isZero();
+            JsonNode returned = coordinator.awaitTask(unfinished, "queued");
+            assertThat(returned.get("attempt").asInt()).isEqualTo(2);
+            assertThat(returned.get("error").toString()).contains("the agent stops");
+        } finally {
+            agent.destroyForcibly();
+        }
+    }
+
     private static void runTests(String library, List<String> command) throws Exception {
         ProcessBuilder tests = new ProcessBuilder(command)
                 .directory(CLIENTS.resolve(library).toFile())
@@ -56,7 +113,7 @@ class ClientLibrariesTest {
         assertThat(process.exitValue()).as(output).isZero();
     }
 
-    private static boolean isInstalled(String... command) throws InterruptedException {
+    private static boolean isInstalled(String... command) {
         try {
             return new ProcessBuilder(command)
                             .redirectErrorStream(true)
@@ -66,6 +123,8 @@ class ClientLibrariesTest {
                     == 0;
         } catch (IOException e) {
             return false;
+        } catch (InterruptedException e) {
+            throw new IllegalStateException(e);
         }
     }
 }

@@ -174,7 +174,7 @@ public final class RunningCoordinator implements AutoCloseable {
         }
     }
 
-    /** Registers an agent over REST. */
+    /** Registers an agent over REST, and sends its first heartbeat over Kafka: without one, it is assigned nothing. */
     public void register(String agentId, int capacity, String... capabilities) {
         Answer answer = post(
                 "/agents/register",
@@ -188,6 +188,18 @@ public final class RunningCoordinator implements AutoCloseable {
                         "capacity",
                         capacity)));
         assertThat(answer.code()).as("%s", answer.body()).isEqualTo(200);
+        reach(agentId);
+    }
+
+    /** Sends a heartbeat over Kafka, as an agent does that reads its topic, and waits until it is recorded. */
+    public void reach(String agentId) {
+        publish("agents.heartbeat", agentId, Json.text(Map.of("agent_id", agentId)));
+        await().atMost(Duration.ofSeconds(90))
+                .pollInterval(Duration.ofMillis(10))
+                .until(() -> {
+                    JsonNode agent = get("/agents/" + agentId).body().path("agent");
+                    return agent.isObject() && !agent.has("not_reached");
+                });
     }
 
     /** Submits a task over REST and returns its id. */

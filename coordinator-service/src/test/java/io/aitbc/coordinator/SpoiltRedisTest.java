@@ -270,6 +270,7 @@ class SpoiltRedisTest {
                         .post("/agents/register", REGISTRATION.formatted(agentId, capability(agentId)))
                         .code())
                 .isEqualTo(200);
+        coordinator.reach(agentId);
     }
 
     /** Sends a heartbeat with the full registration, as workers do. */

@@ -375,6 +375,7 @@ class TaskControlTest {
                                         + "\"}")
                         .code())
                 .isEqualTo(200);
+        coordinator.reach(agentId);
     }
 
     @Test

@@ -13,6 +13,7 @@ import java.util.Map;
  * @param loadMetrics as reported by the agent
  * @param sender the process that sends the heartbeats
  * @param inflight number of unsettled assignments
+ * @param reached false for an agent with {@link Delivery#KAFKA} that registered over REST, until something of it arrives over Kafka
  * @param openSlots how many more assignments its open claims ask for; only for {@link Delivery#PULL}
  */
 public record Agent(
@@ -24,6 +25,7 @@ public record Agent(
         TrackRecord track,
         Sender sender,
         int inflight,
+        boolean reached,
         int openSlots) {
 
     public String id() {
@@ -56,25 +58,44 @@ public record Agent(
 
     /** A copy after a heartbeat without load metrics. */
     public Agent withHeartbeat(Instant at) {
-        return new Agent(registration, status, registeredAt, at, loadMetrics, track, sender, inflight, openSlots);
+        return new Agent(
+                registration, status, registeredAt, at, loadMetrics, track, sender, inflight, reached, openSlots);
     }
 
     /** A copy after a heartbeat with load metrics. */
     public Agent withHeartbeat(Instant at, double cpu, double memory) {
         Map<String, Double> load = Map.of("cpu_usage", cpu, "memory_usage", memory);
-        return new Agent(registration, status, registeredAt, at, load, track, sender, inflight, openSlots);
+        return new Agent(registration, status, registeredAt, at, load, track, sender, inflight, reached, openSlots);
     }
 
     /** A copy with a newer track record. */
     public Agent withTrackRecord(TrackRecord newer) {
         return new Agent(
-                registration, status, registeredAt, lastHeartbeat, loadMetrics, newer, sender, inflight, openSlots);
+                registration,
+                status,
+                registeredAt,
+                lastHeartbeat,
+                loadMetrics,
+                newer,
+                sender,
+                inflight,
+                reached,
+                openSlots);
     }
 
     /** A copy with another number of unsettled assignments. */
     public Agent withInflight(int count) {
         return new Agent(
-                registration, status, registeredAt, lastHeartbeat, loadMetrics, track, sender, count, openSlots);
+                registration,
+                status,
+                registeredAt,
+                lastHeartbeat,
+                loadMetrics,
+                track,
+                sender,
+                count,
+                reached,
+                openSlots);
     }
 
     /** CPU utilisation according to the metrics, 0.0 to 1.0. */

@@ -26,6 +26,8 @@ public record Obstacle(Kind kind, String detail) {
         MISSING_TAG,
         WRONG_REGION,
         NOT_ACTIVE,
+        /** It registered over REST for delivery over Kafka, and does not read its topic. */
+        NOT_REACHED,
         UNHEALTHY,
         OVER_CPU_LIMIT,
         OVER_MEMORY_LIMIT,
@@ -37,6 +39,10 @@ public record Obstacle(Kind kind, String detail) {
             return name().toLowerCase(Locale.ROOT);
         }
     }
+
+    /** Why an agent that registered over REST is assigned nothing yet. */
+    public static final String NOT_REACHED_DETAIL =
+            "it does not read its topic: no heartbeat of it has arrived over Kafka, and its consumer group has no member";
 
     /** All obstacles between an agent and a task. */
     public static List<Obstacle> between(
@@ -71,6 +77,9 @@ public record Obstacle(Kind kind, String detail) {
         if (agent.status() != AgentStatus.ACTIVE) {
             found.add(new Obstacle(
                     Kind.NOT_ACTIVE, "its status is " + agent.status().wireName()));
+        }
+        if (!agent.reached()) {
+            found.add(new Obstacle(Kind.NOT_REACHED, NOT_REACHED_DETAIL));
         }
         double score = Health.of(agent, now, policy).score();
         double wanted = Eligibility.minHealth(task, policy);

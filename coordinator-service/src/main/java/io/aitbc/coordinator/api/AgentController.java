@@ -22,6 +22,7 @@ import jakarta.validation.constraints.Min;
 import java.time.Clock;
 import java.time.Instant;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 import org.springframework.web.bind.annotation.DeleteMapping;
@@ -79,7 +80,13 @@ class AgentController {
         String id = registration.agentId();
         recordHeartbeat(Heartbeat.of(registration));
         topic.append(Heartbeat.of(registration));
-        Instant registeredAt = registry.find(id).map(Agent::registeredAt).orElseGet(clock::instant);
+        Optional<Agent> registered = registry.find(id);
+        Instant registeredAt = registered.map(Agent::registeredAt).orElseGet(clock::instant);
+        if (registered.isPresent() && !registered.get().reached()) {
+            read = read.withWarning(
+                    "nothing is assigned to " + id + " until it sends a heartbeat over Kafka, or its consumer"
+                            + " group has a member; an agent without Kafka registers with delivery pull");
+        }
         return new Registered(
                 "success",
                 "Agent " + id + " registered successfully",

@@ -9,6 +9,7 @@ import io.aitbc.contracts.Registration;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.agent.Agent;
 import io.aitbc.coordinator.agent.Health;
+import io.aitbc.coordinator.agent.Obstacle;
 import io.aitbc.coordinator.agent.Sender;
 import io.aitbc.coordinator.registry.Registry;
 import java.time.Duration;
@@ -72,6 +73,9 @@ class AgentSearch {
                     .put("status", health.status())
                     .set("costs", Json.tree(penalties));
             json.setAll((ObjectNode) Json.tree(reach));
+            if (!agent.reached()) {
+                json.put("not_reached", Obstacle.NOT_REACHED_DETAIL);
+            }
             json.put("inflight", agent.inflight());
             if (agent.isPulling()) {
                 json.put("open_slots", agent.openSlots());

@@ -4,6 +4,7 @@ import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.kafka.SharedTopics;
 import io.aitbc.coordinator.redis.Redis;
+import io.aitbc.coordinator.registry.HeartbeatTopic;
 import io.aitbc.coordinator.registry.Registry;
 import java.time.Clock;
 import org.springframework.context.annotation.Bean;
@@ -17,7 +18,7 @@ class DeliveryConfiguration {
     }
 
     @Bean(destroyMethod = "")
-    PullClaims pullClaims(Redis redis, Registry registry, Clock clock) {
-        return new PullClaims(redis, registry, clock);
+    PullClaims pullClaims(Redis redis, Registry registry, HeartbeatTopic heartbeats, Clock clock) {
+        return new PullClaims(redis, registry, heartbeats, clock);
     }
 }

@@ -1,18 +1,22 @@
 package io.aitbc.coordinator.delivery;
 
 import io.aitbc.contracts.Claim;
+import io.aitbc.contracts.Heartbeat;
 import io.aitbc.contracts.Json;
+import io.aitbc.coordinator.agent.Agent;
 import io.aitbc.coordinator.background.BackgroundService;
 import io.aitbc.coordinator.background.PeriodicJob;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.redis.Script;
+import io.aitbc.coordinator.registry.HeartbeatTopic;
 import io.aitbc.coordinator.registry.Registry;
 import io.lettuce.core.pubsub.RedisPubSubAdapter;
 import io.lettuce.core.pubsub.StatefulRedisPubSubConnection;
 import java.time.Clock;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
@@ -38,12 +42,23 @@ public final class PullClaims implements BackgroundService {
     /** Slots of a claim whose coordinator has died stay open this long. */
     private static final Duration OPEN_FOR = REFRESH_INTERVAL.plusSeconds(5);
 
+    /** A heartbeat of each agent is kept in Kafka this often within the heartbeat timeout: an emptied Redis is rebuilt from there. */
+    private static final int APPENDS_PER_TIMEOUT = 3;
+
+    /** Interval of appended heartbeats if agents never become stale: the rebuild then reads an hour. */
+    private static final Duration DEFAULT_APPEND_INTERVAL = Duration.ofMinutes(20);
+
     private static final int MAX_OPEN = 20_000;
     private static final int MAX_ANSWER_BYTES = 8 * 1024 * 1024;
 
     private final Redis redis;
     private final Registry registry;
+    private final HeartbeatTopic heartbeats;
+    private final Duration appendInterval;
     private final Clock clock;
+    /** By agent: when a heartbeat of it was last appended to Kafka. Used by the job alone. */
+    private final Map<String, Long> appendedNanos = new HashMap<>();
+
     private final PeriodicJob job = new PeriodicJob("claims", CHECK_INTERVAL, this::check);
     /** By agent. */
     private final Map<String, Queue<OpenClaim>> open = new ConcurrentHashMap<>();
@@ -73,9 +88,13 @@ public final class PullClaims implements BackgroundService {
         }
     }
 
-    PullClaims(Redis redis, Registry registry, Clock clock) {
+    PullClaims(Redis redis, Registry registry, HeartbeatTopic heartbeats, Clock clock) {
         this.redis = redis;
         this.registry = registry;
+        this.heartbeats = heartbeats;
+        this.appendInterval = registry.healthPolicy().expectsHeartbeats()
+                ? registry.healthPolicy().heartbeatTimeout().dividedBy(APPENDS_PER_TIMEOUT)
+                : DEFAULT_APPEND_INTERVAL;
         this.clock = clock;
     }
 
@@ -140,6 +159,19 @@ public final class PullClaims implements BackgroundService {
             registry.recordHeartbeats(agentIds, clock.instant());
             due.forEach(OpenClaim::look);
         }
+        appendHeartbeats(now);
+    }
+
+    private void appendHeartbeats(long now) {
+        appendedNanos.values().removeIf(appended -> now - appended >= appendInterval.toNanos());
+        List<String> agentIds = open.keySet().stream()
+                .filter(id -> !appendedNanos.containsKey(id))
+                .toList();
+        for (Agent agent : registry.fetch(agentIds)) {
+            heartbeats.append(Heartbeat.of(agent.registration()));
+        }
+        // Also unknown ones: their claims end by themselves.
+        agentIds.forEach(id -> appendedNanos.put(id, now));
     }
 
     private void subscribe() {

@@ -30,6 +30,8 @@ public final class Keys {
     public static final String LOST_AGENTS = "agents:gone";
     /** Sorted set: agent id by time of deregistration in ms, for agents whose topic still exists. */
     public static final String DEPARTED_AGENTS = "agents:departed";
+    /** Set: ids of agents with delivery kafka from which nothing has arrived over Kafka yet. */
+    public static final String UNREACHED_AGENTS = "agents:unreached";
     /** Number: count of notices published on {@link #AGENT_EVENTS}. */
     public static final String AGENT_EVENT_COUNT = "agents:events";
     /** Text: since when Redis holds the complete state; missing after Redis was emptied. */

@@ -51,7 +51,7 @@ final class AgentHash {
             "registration_time", Instant::parse,
             "last_heartbeat", Instant::parse,
             "load_metrics", AgentHash::metrics,
-            "failure_share", AgentHash::finite,
+            "failure_share", AgentHash::share,
             "response_ms", AgentHash::responseMs,
             "results_at", Long::parseLong,
             "open_slots", Integer::parseInt,
@@ -106,11 +106,12 @@ final class AgentHash {
                 time(hash, "last_heartbeat"),
                 metrics(hash.getOrDefault("load_metrics", "{}")),
                 new TrackRecord(
-                        finite(hash.getOrDefault("failure_share", "0")),
+                        share(hash.getOrDefault("failure_share", "0")),
                         responseMs(hash.getOrDefault("response_ms", "0")),
                         Instant.ofEpochMilli(Long.parseLong(hash.getOrDefault("results_at", "0")))),
                 sender(hash),
                 inflight,
+                !hash.containsKey("unreached"),
                 Integer.parseInt(hash.getOrDefault("open_slots", "0")));
     }
 
@@ -157,10 +158,19 @@ final class AgentHash {
 
     private static double finite(String text) {
         double number = Double.parseDouble(text);
-        if (!Double.isFinite(number)) {
+        if (!Double.isFinite(number) || number < 0) {
             throw new NumberFormatException(text);
         }
         return number;
+    }
+
+    /** From 0 to 1. A higher one would keep an agent unhealthy for hours. */
+    private static double share(String text) {
+        double share = finite(text);
+        if (share > 1) {
+            throw new NumberFormatException(text);
+        }
+        return share;
     }
 
     private static Sender sender(Map<String, String> hash) {

@@ -62,8 +62,11 @@ public final class HeartbeatArchive {
             Instant at = Instant.ofEpochMilli(record.timestamp());
             newest.merge(
                     heartbeat.agentId(),
-                    new Registry.Received(heartbeat, at),
-                    (before, last) -> new Registry.Received(merge(before.heartbeat(), last.heartbeat()), last.at()));
+                    new Registry.Received(heartbeat, at, HeartbeatTopic.isFromAgent(record)),
+                    (before, last) -> new Registry.Received(
+                            merge(before.heartbeat(), last.heartbeat()),
+                            last.at(),
+                            before.overKafka() || last.overKafka()));
         } catch (Json.MalformedMessageException e) {
             log.atTrace().log("Skipped a record that was dead-lettered on arrival: {}", e.getMessage());
         }

@@ -214,7 +214,8 @@ public final class HeartbeatLoop implements BackgroundService {
             try {
                 Heartbeat heartbeat = Json.read(record.value() == null ? new byte[0] : record.value(), Heartbeat.class);
                 AgentInstance instance = new AgentInstance(heartbeat.agentId(), heartbeat.instanceId());
-                ReceivedHeartbeat one = new ReceivedHeartbeat(heartbeat, at, record);
+                ReceivedHeartbeat one =
+                        new ReceivedHeartbeat(heartbeat, at, HeartbeatTopic.isFromAgent(record), record);
                 ReceivedHeartbeat before = newest.remove(instance);
                 if (before != null && before.heartbeat.status() != null) {
                     // It may have deregistered and come back.
@@ -286,9 +287,10 @@ public final class HeartbeatLoop implements BackgroundService {
     /** One process of an agent. */
     private record AgentInstance(String agentId, @Nullable String instanceId) {}
 
-    private record ReceivedHeartbeat(Heartbeat heartbeat, Instant at, ConsumerRecord<byte[], byte[]> record) {
+    private record ReceivedHeartbeat(
+            Heartbeat heartbeat, Instant at, boolean overKafka, ConsumerRecord<byte[], byte[]> record) {
         Registry.Received received() {
-            return new Registry.Received(heartbeat, at);
+            return new Registry.Received(heartbeat, at, overKafka);
         }
 
         /** Merges with a newer heartbeat, which wins; fields that only the older one had are kept, except its status. */
@@ -303,6 +305,7 @@ public final class HeartbeatLoop implements BackgroundService {
                             latest.instanceId(),
                             latest.registration() == null ? heartbeat.registration() : latest.registration()),
                     newer.at,
+                    overKafka || newer.overKafka,
                     newer.record);
         }
     }

@@ -4,7 +4,9 @@ import io.aitbc.contracts.Heartbeat;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.kafka.KafkaClients;
+import java.nio.charset.StandardCharsets;
 import java.util.concurrent.CompletableFuture;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.slf4j.Logger;
@@ -14,6 +16,9 @@ import org.slf4j.LoggerFactory;
 public final class HeartbeatTopic {
     private static final Logger log = LoggerFactory.getLogger(HeartbeatTopic.class);
 
+    /** Header of records that a coordinator has written on behalf of an agent. */
+    private static final String RECORDED_BY = "recorded-by";
+
     private final Producer<String, byte[]> producer;
     private final Topics topics;
 
@@ -22,17 +27,21 @@ public final class HeartbeatTopic {
         this.topics = topics;
     }
 
+    /** Whether an agent itself has sent a heartbeat. */
+    static boolean isFromAgent(ConsumerRecord<?, ?> record) {
+        return record.headers().lastHeader(RECORDED_BY) == null;
+    }
+
     /** Completes once Kafka has acknowledged it, or has failed, which is logged. Callers need not wait: it is already recorded. */
     public CompletableFuture<Void> append(Heartbeat heartbeat) {
-        return KafkaClients.send(
-                        producer, new ProducerRecord<>(topics.heartbeats(), heartbeat.agentId(), Json.bytes(heartbeat)))
-                .exceptionally(failure -> {
-                    log.atWarn()
-                            .addKeyValue("agent_id", heartbeat.agentId())
-                            .log(
-                                    "Could not publish a change made over REST to the heartbeat topic: {}",
-                                    failure.toString());
-                    return null;
-                });
+        ProducerRecord<String, byte[]> record =
+                new ProducerRecord<>(topics.heartbeats(), heartbeat.agentId(), Json.bytes(heartbeat));
+        record.headers().add(RECORDED_BY, "coordinator".getBytes(StandardCharsets.UTF_8));
+        return KafkaClients.send(producer, record).exceptionally(failure -> {
+            log.atWarn()
+                    .addKeyValue("agent_id", heartbeat.agentId())
+                    .log("Could not publish a change made over REST to the heartbeat topic: {}", failure.toString());
+            return null;
+        });
     }
 }

@@ -28,6 +28,7 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.stream.IntStream;
 import org.apache.kafka.common.utils.Utils;
@@ -39,6 +40,7 @@ public final class Registry {
     private static final Logger log = LoggerFactory.getLogger(Registry.class);
     private static final Script HEARTBEAT = Script.load(Registry.class, "heartbeat");
     private static final Script DEREGISTER = Script.load(Registry.class, "deregister");
+    private static final Script MARK_REACHED = Script.load(Registry.class, "mark-reached");
     private static final Script MARK_STALE = Script.load(Registry.class, "mark-stale");
     private static final Script BEGIN_REMOVAL = Script.load(Registry.class, "begin-removal");
     private static final Script END_REMOVAL = Script.load(Registry.class, "end-removal");
@@ -65,8 +67,12 @@ public final class Registry {
         this.health = health;
     }
 
-    /** A heartbeat, and when it was received. */
-    record Received(Heartbeat heartbeat, Instant at) {}
+    /**
+     * A heartbeat, and when it was received.
+     *
+     * @param overKafka whether the agent itself sent it over Kafka
+     */
+    record Received(Heartbeat heartbeat, Instant at, boolean overKafka) {}
 
     /** The outcome of a heartbeat. */
     public enum HeartbeatOutcome {
@@ -86,7 +92,7 @@ public final class Registry {
     /** Records a heartbeat received now. If it holds a registration, creates the agent's topic and then registers the agent. */
     public HeartbeatOutcome recordHeartbeat(Heartbeat heartbeat, Instant now) throws InterruptedException {
         // A request made now is newer than any heartbeat read, however the clocks of coordinators and Kafka differ.
-        return recordHeartbeats(List.of(new Received(heartbeat, now)), true, now)
+        return recordHeartbeats(List.of(new Received(heartbeat, now, false)), true, now)
                 .get(0);
     }
 
@@ -95,7 +101,7 @@ public final class Registry {
             throws InterruptedException {
         return recordHeartbeats(
                 agentIds.stream()
-                        .map(id -> new Received(new Heartbeat(id, null, null, null, null, null), now))
+                        .map(id -> new Received(new Heartbeat(id, null, null, null, null, null), now, false))
                         .toList(),
                 true,
                 now);
@@ -162,6 +168,7 @@ public final class Registry {
         arguments.add(heartbeat.instanceId() == null ? "" : heartbeat.instanceId());
         arguments.add(heartbeat.sentAt() == null ? "" : clockAheadMs(received.at(), heartbeat.sentAt()));
         arguments.add(heartbeat.registration() == null ? "" : digest(heartbeat.registration()));
+        arguments.add(received.overKafka() ? "1" : "0");
         if (topicExists && heartbeat.registration() != null) {
             arguments.add("1");
             arguments.addAll(AgentHash.fields(heartbeat.registration()));
@@ -338,6 +345,16 @@ public final class Registry {
 
     public Health health(Agent agent, Instant now) {
         return Health.of(agent, now, health);
+    }
+
+    /** Agents that are to receive their assignments over Kafka, and from which nothing has arrived over Kafka yet. */
+    Set<String> unreached() {
+        return redis.sync().smembers(Keys.UNREACHED_AGENTS);
+    }
+
+    /** Records that agents are reading their topics. */
+    void markReached(List<String> agentIds) {
+        MARK_REACHED.runSync(redis, agentIds);
     }
 
     /** The number of notices published about agents; lower than before if Redis has lost its data. */

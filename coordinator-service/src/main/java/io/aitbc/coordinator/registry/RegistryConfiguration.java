@@ -9,6 +9,7 @@ import io.aitbc.coordinator.kafka.TopicSettings;
 import io.aitbc.coordinator.redis.Redis;
 import io.micrometer.core.instrument.MeterRegistry;
 import java.time.Clock;
+import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.producer.Producer;
 import org.springframework.boot.context.properties.EnableConfigurationProperties;
 import org.springframework.context.annotation.Bean;
@@ -44,6 +45,11 @@ class RegistryConfiguration {
     @Bean
     HeartbeatArchive heartbeatArchive(KafkaClients clients, Topics topics, Registry registry) {
         return new HeartbeatArchive(clients, topics, registry);
+    }
+
+    @Bean(destroyMethod = "")
+    ReachCheck reachCheck(Admin admin, Topics topics, Registry registry, HeartbeatLoop heartbeats) {
+        return new ReachCheck(admin, topics, registry, heartbeats::owns);
     }
 
     @Bean(destroyMethod = "")

@@ -76,6 +76,12 @@ local function number(text, otherwise)
   return value and value == value and math.abs(value) < 1e300 and value or otherwise
 end
 
+-- Returns a number from 0 to 1; 0 if it is none.
+local function share(text)
+  local value = number(text, 0)
+  return value >= 0 and value <= 1 and value or 0
+end
+
 -- A failing attempt is fenced, and its dead letter is being written: see fence.lua.
 local ended = { completed = true, failed = true, failing = true, cancelled = true, expired = true }
 

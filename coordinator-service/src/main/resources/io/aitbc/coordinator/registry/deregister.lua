@@ -19,7 +19,8 @@ if heard < tonumber(ARGV[2]) or heard > tonumber(ARGV[2]) + max_clock_error_ms t
   heard_ms = ARGV[2]
 end
 redis.call('HSET', agent, 'status', 'inactive', 'health_score', '0.000', 'heard_ms', heard_ms)
-redis.call('HDEL', agent, 'said_inactive')
+redis.call('HDEL', agent, 'said_inactive', 'unreached')
+redis.call('SREM', 'agents:unreached', id)
 redis.call('SREM', 'agents:active', id)
 redis.call('ZREM', 'agents:heartbeats', id)
 redis.call('ZADD', 'agents:gone', 'GT', ARGV[2], id)

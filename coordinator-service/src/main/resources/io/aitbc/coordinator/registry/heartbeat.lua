@@ -2,13 +2,15 @@
 --        An agent that reported itself inactive returns with any heartbeat; a deregistered one only with a registration.
 -- Guarantee: the agent's hash, agents:active, agents:known, agents:heartbeats, agents:gone and agents:departed are consistent afterwards;
 --        an agent is registered only once its topic exists, and not while its topic from an earlier registration is being removed;
+--        an agent with delivery kafka that registers over REST is unreached until one of its own heartbeats arrives over Kafka;
 --        a repeated heartbeat that is older than the last one changes nothing; one that cannot be a repetition always counts.
 -- KEYS   1 the notice channel
 -- ARGV   1 now in ms, 2 expiry of a topic removal in ms, 3 the number of registration fields, 4 1 if none of the heartbeats can
---        be a repetition, then for each heartbeat eleven:
+--        be a repetition, then for each heartbeat twelve:
 --        agent_id, received in ms, received as ISO 8601, status or '', load_metrics as JSON or '', load factor of health or '',
 --        shares of processor and memory as 'number,number' or '',
 --        instance_id or '', by how many ms the agent's clock is ahead or '', digest of its registration or '',
+--        1 if the agent itself sent it over Kafka,
 --        1 if its topic exists and that many fields and values follow, 2 if its topic exists and none follow, else 0
 -- Returns for each heartbeat 'known'; 'contested' if known, but two processes share this id; 'unknown' if an agent that never
 --        registered, or was deregistered, sends no registration; 'register' if it sends a new one, or returns after its topic was
@@ -47,11 +49,20 @@ local function record_instance(agent, instance, before, at, at_ms)
   return contested
 end
 
+local function field_value(from, to, name)
+  for at = from, to, 2 do
+    if ARGV[at] == name then
+      return ARGV[at + 1]
+    end
+  end
+end
+
 local i = 5
 while i <= #ARGV do
   local id, at_ms, at, status, metrics = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
   local load_factor, shares, instance, skew = ARGV[i + 5], ARGV[i + 6], ARGV[i + 7], ARGV[i + 8]
-  local digest, registers, topic_exists, fields = ARGV[i + 9], ARGV[i + 10] == '1', ARGV[i + 10] ~= '0', i + 11
+  local digest, over_kafka, registers, topic_exists = ARGV[i + 9], ARGV[i + 10] == '1', ARGV[i + 11] == '1', ARGV[i + 11] ~= '0'
+  local fields = i + 12
   i = fields
   if registers then
     i = i + registration_fields * 2
@@ -59,7 +70,7 @@ while i <= #ARGV do
   local agent = 'agent:' .. id
   -- Only the fields that every heartbeat needs.
   local before = redis.call('HMGET', agent, 'status', 'failure_share', 'results_at', 'digest', 'topic', 'instance_id', 'heard_ms',
-    'said_inactive')
+    'said_inactive', 'unreached', 'delivery')
   local old_status, topic, heard_ms = before[1], before[5], number(before[7], 0)
   if old_status and not status_names[old_status] then
     -- Like a silent agent, it becomes active again with its next heartbeat.
@@ -85,11 +96,23 @@ while i <= #ARGV do
       or old_status == 'inactive' and status ~= 'inactive' and topic ~= 'made' and not topic_exists then
     answer[#answer + 1] = 'register'
   else
+    local reaches = before[9] and over_kafka
     if registers then
+      local delivery = field_value(fields, i - 1, 'delivery')
+      if delivery == 'pull' then
+        reaches = before[9]
+      elseif not over_kafka and (not old_status or deregistered or before[10] == 'pull') then
+        redis.call('HSET', agent, 'unreached', '1')
+        redis.call('SADD', 'agents:unreached', id)
+      end
       redis.call('HSET', agent, 'digest', digest, 'topic', 'made', unpack(ARGV, fields, i - 1))
       redis.call('HSETNX', agent, 'registration_time', at)
     elseif topic_exists then
       redis.call('HSET', agent, 'topic', 'made')
+    end
+    if reaches then
+      redis.call('HDEL', agent, 'unreached')
+      redis.call('SREM', 'agents:unreached', id)
     end
     if status == '' then
       status = old_status
@@ -101,13 +124,13 @@ while i <= #ARGV do
       local said = redis.call('HMGET', agent, 'load_metrics', 'load_factor')
       metrics, load_factor = said[1] or '{}', said[2] or '1'
     end
-    local share = number(before[2], 0)
+    local share = share(before[2])
     if share > 0 then
       share = share * 0.5 ^ (math.max(0, at_ms - number(before[3], at_ms)) / 60000)
     end
     load_factor = number(load_factor) and load_factor or '1'
     local health = tonumber(load_factor) * (1 - 0.4 * share) * (status_factor[status] or 0)
-    redis.call('HSET', agent, 'status', status, 'last_heartbeat', at, 'heard_ms', at_ms < heard_ms and before[7] or ARGV[fields - 10],
+    redis.call('HSET', agent, 'status', status, 'last_heartbeat', at, 'heard_ms', at_ms < heard_ms and before[7] or ARGV[fields - 11],
       'load_metrics', metrics, 'load_factor', load_factor,
       'health_score', string.format('%.3f', health), skew ~= '' and 'clock_ahead_ms' or 'status', skew ~= '' and skew or status)
     local contested = instance ~= '' and instance ~= before[6] and record_instance(agent, instance, before[6], at, at_ms)
@@ -133,10 +156,10 @@ while i <= #ARGV do
       redis.call('HDEL', agent, 'said_inactive')
       redis.call('ZREM', 'agents:departed', id)
     end
-    if registers or status ~= old_status then
+    if registers or reaches or status ~= old_status then
       changed[#changed + 1] = '"' .. id .. '"'
     else
-      heard[#heard + 1] = '"' .. id .. '":[' .. ARGV[fields - 10] .. (shares ~= '' and ',' .. shares or '') .. ']'
+      heard[#heard + 1] = '"' .. id .. '":[' .. ARGV[fields - 11] .. (shares ~= '' and ',' .. shares or '') .. ']'
     end
     answer[#answer + 1] = contested and 'contested' or 'known'
   end

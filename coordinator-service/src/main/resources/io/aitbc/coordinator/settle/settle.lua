@@ -26,7 +26,7 @@ local function load_track(agent_id)
   if not track then
     local seen = redis.call('HMGET', 'agent:' .. agent_id, 'failure_share', 'response_ms', 'results_at')
     local response = tonumber(seen[2]) or 0
-    track = { share = number(seen[1], 0), response = response == response and math.min(response, longest_attempt_ms) or 0 }
+    track = { share = share(seen[1]), response = response == response and math.min(response, longest_attempt_ms) or 0 }
     local age_ms = math.max(0, now_ms - number(seen[3], now_ms))
     track.share = track.share * 0.5 ^ (age_ms / 60000)
     track.kept = math.exp(-age_ms / 60000)

@@ -31,6 +31,7 @@ public final class AnAgent {
     private int inflight;
     private Delivery delivery = Delivery.KAFKA;
     private int openSlots;
+    private boolean reached = true;
 
     private AnAgent(String id) {
         this.id = id;
@@ -130,6 +131,12 @@ public final class AnAgent {
         return this;
     }
 
+    /** An agent that registered over REST and does not read its topic. */
+    public AnAgent unreached() {
+        this.reached = false;
+        return this;
+    }
+
     public Registration registration() {
         return new Registration(
                 id,
@@ -150,6 +157,7 @@ public final class AnAgent {
     }
 
     public Agent build() {
-        return new Agent(registration(), status, NOW, lastHeartbeat, load, track, Sender.UNKNOWN, inflight, openSlots);
+        return new Agent(
+                registration(), status, NOW, lastHeartbeat, load, track, Sender.UNKNOWN, inflight, reached, openSlots);
     }
 }

@@ -76,6 +76,7 @@ class ObstacleTest {
                     && Eligibility.isAvailable(agent, POLICY)
                     && Health.of(agent, NOW, POLICY).score() >= Eligibility.minHealth(task, POLICY)
                     && agent.inflight() < agent.capacity()
+                    && agent.reached()
                     && (!agent.isPulling() || agent.openSlots() > 0);
             eligible += may ? 1 : 0;
             assertThat(Obstacle.between(agent, task, NOW, POLICY, regionRequired)
@@ -98,6 +99,9 @@ class ObstacleTest {
         }
         if (random.nextBoolean()) {
             agent.region("eu");
+        }
+        if (random.nextInt(6) == 0) {
+            agent.unreached();
         }
         if (random.nextInt(4) == 0) {
             agent.pulls(random.nextInt(3));

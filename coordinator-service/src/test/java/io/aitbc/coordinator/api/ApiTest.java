@@ -355,8 +355,11 @@ class ApiTest {
         assertThat(strict.at("/results/0/status").asString()).isEqualTo("accepted");
         assertThat(strict.at("/results/1/detail").asString())
                 .isEqualTo("unknown fields requirments, payment, requirements.regoin");
-        assertThat(warnings(coordinator.post(
-                        "/agents/register", "{\"agent_id\":\"warned\",\"agent_type\":\"w\",\"identity_proof\":\"x\"}")))
+        assertThat(
+                        warnings(
+                                coordinator.post(
+                                        "/agents/register",
+                                        "{\"agent_id\":\"warned\",\"agent_type\":\"w\",\"delivery\":\"pull\",\"identity_proof\":\"x\"}")))
                 .containsExactly("unknown field identity_proof has no effect here");
         assertThat(warnings(coordinator.post("/agents/warned/heartbeat", "{\"load\":{}}")))
                 .containsExactly("unknown field load has no effect here");

@@ -74,6 +74,37 @@ class ExistingClientsTest {
         }
     }
 
+    @Test
+    void metricsAreSummedUpAsJson() {
+        coordinator.register("counted", 1);
+        coordinator.get("/agents/nobody");
+        JsonNode summary = coordinator.get("/metrics/summary").body();
+        assertThat(summary.get("status").asString()).isEqualTo("success");
+        JsonNode performance = summary.get("performance");
+        assertThat(performance.get("total_requests").asLong()).isGreaterThan(1);
+        assertThat(performance.get("total_errors").asLong()).isPositive();
+        assertThat(performance.get("error_rate").asDouble()).isBetween(0.0001, 1.0);
+        assertThat(performance.get("avg_response_time").asDouble()).isBetween(0.0001, 60.0);
+        assertThat(performance.get("p99_response_time").asDouble())
+                .isGreaterThanOrEqualTo(performance.get("p95_response_time").asDouble());
+        assertThat(performance.get("p95_response_time").asDouble()).isPositive();
+        assertThat(performance.get("uptime_seconds").asDouble()).isPositive();
+        JsonNode system = summary.get("system");
+        assertThat(system.get("total_agents").asInt()).isPositive();
+        assertThat(system.get("active_agents").asInt()).isPositive();
+        assertThat(system.get("total_tasks").isNumber()).isTrue();
+        assertThat(system.get("load_balancer_strategy").asString()).isEqualTo("least_connections");
+
+        JsonNode health = coordinator.get("/v1/metrics/health").body().get("health");
+        JsonNode memory = health.get("memory");
+        assertThat(memory.get("total").asLong())
+                .isEqualTo(memory.get("used").asLong() + memory.get("available").asLong());
+        assertThat(memory.get("percentage").asDouble()).isBetween(0.1, 100.0);
+        assertThat(health.at("/cpu/percentage").asDouble()).isBetween(0.0, 100.0);
+        assertThat(health.at("/cpu/count").asInt()).isPositive();
+        assertThat(health.get("uptime").asDouble()).isPositive();
+    }
+
     /** Method and body are kept, so that a submission is not lost. */
     @Test
     void aTrailingSlashIsRedirected() throws Exception {

@@ -70,7 +70,7 @@ class RegistryCompatibilityTest {
     /** Agents by the name of their hash in the sample. */
     private static final Map<String, Agent> AGENTS = Map.of(
             "registered",
-            new Agent(PLAIN, AgentStatus.ACTIVE, NOW, NOW, Map.of(), TrackRecord.NONE, Sender.UNKNOWN, 3, 0),
+            new Agent(PLAIN, AgentStatus.ACTIVE, NOW, NOW, Map.of(), TrackRecord.NONE, Sender.UNKNOWN, 3, true, 0),
             "much seen",
             new Agent(
                     FULL,
@@ -81,11 +81,12 @@ class RegistryCompatibilityTest {
                     new TrackRecord(0.1, 10_000, NOW.plusSeconds(5)),
                     new Sender(Duration.ofMillis(-1_500), "instance-1", "instance-2", NOW.plusSeconds(4)),
                     3,
+                    true,
                     0),
             "stale",
-            new Agent(PLAIN, AgentStatus.STALE, NOW, NOW, Map.of(), TrackRecord.NONE, Sender.UNKNOWN, 3, 0),
+            new Agent(PLAIN, AgentStatus.STALE, NOW, NOW, Map.of(), TrackRecord.NONE, Sender.UNKNOWN, 3, true, 0),
             "leaving",
-            new Agent(PLAIN, AgentStatus.INACTIVE, NOW, NOW, Map.of(), TrackRecord.NONE, Sender.UNKNOWN, 3, 0));
+            new Agent(PLAIN, AgentStatus.INACTIVE, NOW, NOW, Map.of(), TrackRecord.NONE, Sender.UNKNOWN, 3, true, 0));
 
     /** The listener calls of a view for each notice. */
     private static final Map<String, String> EXPECTED_CALLS = Map.ofEntries(
@@ -148,7 +149,7 @@ class RegistryCompatibilityTest {
         for (String known : List.of("registered", "much seen", "stale")) {
             put(agents.get(known));
             assertThat(registry.recordHeartbeats(
-                            List.of(new Registry.Received(bare, NOW.plusSeconds(9))), NOW.plusSeconds(9)))
+                            List.of(new Registry.Received(bare, NOW.plusSeconds(9), true)), NOW.plusSeconds(9)))
                     .as(known)
                     .containsExactly(Registry.HeartbeatOutcome.KNOWN);
             assertThat(registry.find("agent-1").orElseThrow().lastHeartbeat()).isEqualTo(NOW.plusSeconds(9));
@@ -156,12 +157,12 @@ class RegistryCompatibilityTest {
         put(agents.get("much seen"));
         Heartbeat rival = new Heartbeat("agent-1", null, null, null, "instance-2", null);
         assertThat(registry.recordHeartbeats(
-                        List.of(new Registry.Received(rival, NOW.plusSeconds(9))), NOW.plusSeconds(9)))
+                        List.of(new Registry.Received(rival, NOW.plusSeconds(9), true)), NOW.plusSeconds(9)))
                 .containsExactly(Registry.HeartbeatOutcome.CONTESTED);
         put(agents.get("leaving"));
         Heartbeat back = Heartbeat.of(PLAIN);
         assertThat(registry.recordHeartbeats(
-                        List.of(new Registry.Received(back, NOW.plusSeconds(21))), NOW.plusSeconds(21)))
+                        List.of(new Registry.Received(back, NOW.plusSeconds(21), true)), NOW.plusSeconds(21)))
                 .containsExactly(Registry.HeartbeatOutcome.LEAVING);
     }
 
@@ -305,7 +306,7 @@ class RegistryCompatibilityTest {
     private void register(Registration registration, String instance) {
         Heartbeat heartbeat =
                 new Heartbeat("agent-1", null, null, instance == null ? null : NOW, instance, registration);
-        registry.runHeartbeatScript(List.of(new Registry.Received(heartbeat, NOW)), false, true, NOW);
+        registry.runHeartbeatScript(List.of(new Registry.Received(heartbeat, NOW, true)), false, true, NOW);
     }
 
     private void beat(int second, AgentStatus status, Map<String, Double> load, String instance)
@@ -313,7 +314,7 @@ class RegistryCompatibilityTest {
         Instant at = NOW.plusSeconds(second);
         Heartbeat heartbeat =
                 new Heartbeat("agent-1", status, load, instance == null ? null : at.minusMillis(1_500), instance, null);
-        registry.recordHeartbeats(List.of(new Registry.Received(heartbeat, at)), at);
+        registry.recordHeartbeats(List.of(new Registry.Received(heartbeat, at, true)), at);
     }
 
     private JsonNode hash() {

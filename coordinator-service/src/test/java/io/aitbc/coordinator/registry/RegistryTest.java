@@ -20,6 +20,7 @@ import io.lettuce.core.api.sync.RedisCommands;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -32,8 +33,12 @@ import java.util.concurrent.TimeUnit;
 import java.util.function.Predicate;
 import java.util.stream.IntStream;
 import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.consumer.ConsumerConfig;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.serialization.StringDeserializer;
 import org.apache.kafka.common.serialization.StringSerializer;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -438,6 +443,74 @@ class RegistryTest {
                         == 900);
     }
 
+    /** One that has no Kafka client would take tasks, and never answer. */
+    @Test
+    void anAgentThatDoesNotReadItsTopicIsAssignedNothing() {
+        Answer registered = coordinator.post(
+                "/agents/register", "{\"agent_id\":\"deaf\",\"agent_type\":\"worker\",\"capabilities\":[\"hearing\"]}");
+        assertThat(registered.body().get("warnings").toString())
+                .contains("nothing is assigned to deaf until it sends a heartbeat over Kafka");
+        assertThat(agent("deaf").get("status").asString()).isEqualTo("active");
+        String id = coordinator.submit(requiring("hearing"));
+        await().atMost(LONG)
+                .until(() -> coordinator
+                        .get("/tasks/" + id + "/explain")
+                        .body()
+                        .toString()
+                        .contains("it does not read its topic"));
+        // Heartbeats over REST prove nothing.
+        coordinator.post("/agents/deaf/heartbeat", "{}");
+        coordinator.send("PUT", "/agents/deaf/status", "{\"status\":\"active\"}");
+        coordinator.register("hearing-one", 1, "hearing");
+        coordinator.awaitRecords("assignments.hearing-one", 1);
+        assertThat(agent("deaf").has("not_reached")).isTrue();
+
+        String next = coordinator.submit(requiring("hearing"));
+        coordinator.reach("deaf");
+        assertThat(coordinator
+                        .awaitRecords("assignments.deaf", 1)
+                        .get(0)
+                        .get("task_id")
+                        .asString())
+                .isEqualTo(next);
+        assertThat(agent("deaf").has("not_reached")).isFalse();
+        assertThat(coordinator
+                        .post(
+                                "/agents/register",
+                                "{\"agent_id\":\"deaf\",\"agent_type\":\"worker\",\"capabilities\":[\"hearing\"],\"version\":\"2\"}")
+                        .body()
+                        .has("warnings"))
+                .isFalse();
+    }
+
+    @Test
+    void aMemberOfItsConsumerGroupShowsThatAnAgentReadsItsTopic() {
+        coordinator.post(
+                "/agents/register",
+                "{\"agent_id\":\"reader\",\"agent_type\":\"worker\",\"capabilities\":[\"reading\"]}");
+        assertThat(agent("reader").has("not_reached")).isTrue();
+        String id = coordinator.submit(requiring("reading"));
+        try (KafkaConsumer<String, String> consumer = new KafkaConsumer<>(
+                Map.of(
+                        ConsumerConfig.BOOTSTRAP_SERVERS_CONFIG,
+                        LocalStack.shared().bootstrapServers(),
+                        ConsumerConfig.GROUP_ID_CONFIG,
+                        coordinator.topics().agentGroup("reader"),
+                        ConsumerConfig.AUTO_OFFSET_RESET_CONFIG,
+                        "earliest"),
+                new StringDeserializer(),
+                new StringDeserializer())) {
+            consumer.subscribe(List.of(coordinator.topics().assignments("reader")));
+            List<ConsumerRecord<String, String>> records = new ArrayList<>();
+            await().atMost(LONG).until(() -> {
+                consumer.poll(Duration.ofMillis(100)).forEach(records::add);
+                return !records.isEmpty();
+            });
+            assertThat(records.get(0).key()).isEqualTo(id);
+        }
+        assertThat(agent("reader").has("not_reached")).isFalse();
+    }
+
     /** A 503 is temporary: under load, Redis may not answer in time. */
     private static Answer registerPatiently(String agentId) {
         return await().atMost(LONG)
@@ -511,12 +584,15 @@ class RegistryTest {
         Instant then = Instant.now();
         Registration registration = Registration.of("heard", "worker", List.of(), 3);
         List<Registry.Received> received = List.of(
-                new Registry.Received(new Heartbeat("heard", null, null, null, "first", registration), then),
+                new Registry.Received(new Heartbeat("heard", null, null, null, "first", registration), then, true),
                 new Registry.Received(
-                        new Heartbeat("heard", AgentStatus.INACTIVE, null, null, "first", null), then.plusMillis(1)),
+                        new Heartbeat("heard", AgentStatus.INACTIVE, null, null, "first", null),
+                        then.plusMillis(1),
+                        true),
                 new Registry.Received(
                         new Heartbeat("heard", AgentStatus.ACTIVE, null, null, "second", registration),
-                        then.plusMillis(2)));
+                        then.plusMillis(2),
+                        true));
         registry.recordHeartbeats(received, then.plusMillis(2));
         redis.zrem("agents:gone", "heard");
 

@@ -1,0 +1,88 @@
+package io.aitbc.coordinator.registry;
+
+import io.aitbc.contracts.Topics;
+import io.aitbc.coordinator.background.BackgroundService;
+import io.aitbc.coordinator.background.PeriodicJob;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import java.util.function.Predicate;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.ConsumerGroupDescription;
+import org.apache.kafka.common.KafkaFuture;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Finds out whether agents that registered over REST read their topics: whether their consumer groups have a member. Until then, or
+ * until a heartbeat of such an agent arrives over Kafka, it is assigned nothing.
+ */
+public final class ReachCheck implements BackgroundService {
+    private static final Logger log = LoggerFactory.getLogger(ReachCheck.class);
+    private static final Duration INTERVAL = Duration.ofSeconds(1);
+    private static final int MAX_GROUPS = 500;
+    private static final long WAIT_SECONDS = 10;
+
+    private final Admin admin;
+    private final Topics topics;
+    private final Registry registry;
+    private final Predicate<String> ownsAgent;
+    private final PeriodicJob job = new PeriodicJob("reach", INTERVAL, this::check);
+
+    /** @param ownsAgent whether this coordinator monitors an agent */
+    ReachCheck(Admin admin, Topics topics, Registry registry, Predicate<String> ownsAgent) {
+        this.admin = admin;
+        this.topics = topics;
+        this.registry = registry;
+        this.ownsAgent = ownsAgent;
+    }
+
+    @Override
+    public void start() {
+        job.start();
+    }
+
+    @Override
+    public void close() {
+        job.close();
+    }
+
+    @Override
+    public List<String> problems() {
+        return job.problems();
+    }
+
+    private void check() throws InterruptedException, TimeoutException {
+        List<String> unreached =
+                registry.unreached().stream().filter(ownsAgent).sorted().toList();
+        for (int from = 0; from < unreached.size(); from += MAX_GROUPS) {
+            check(unreached.subList(from, Math.min(unreached.size(), from + MAX_GROUPS)));
+        }
+    }
+
+    private void check(List<String> agentIds) throws InterruptedException, TimeoutException {
+        Map<String, KafkaFuture<ConsumerGroupDescription>> groups = admin.describeConsumerGroups(
+                        agentIds.stream().map(topics::agentGroup).toList())
+                .describedGroups();
+        List<String> reached = new ArrayList<>();
+        for (String agentId : agentIds) {
+            KafkaFuture<ConsumerGroupDescription> group = groups.get(topics.agentGroup(agentId));
+            try {
+                if (group != null
+                        && !group.get(WAIT_SECONDS, TimeUnit.SECONDS).members().isEmpty()) {
+                    reached.add(agentId);
+                }
+            } catch (ExecutionException e) {
+                // Mostly because the group does not exist.
+                log.atTrace().addKeyValue("agent_id", agentId).log("Group not described: {}", e.toString());
+            }
+        }
+        if (!reached.isEmpty()) {
+            registry.markReached(reached);
+        }
+    }
+}

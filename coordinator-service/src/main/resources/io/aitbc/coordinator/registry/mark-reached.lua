@@ -1,0 +1,16 @@
+-- Marks agents as reached over Kafka: their consumer group has a member.
+-- KEYS   1 the notice channel
+-- ARGV   agent ids
+-- Returns the ids of those that were unreached
+local reached, changed = {}, {}
+for _, id in ipairs(ARGV) do
+  redis.call('SREM', 'agents:unreached', id)
+  if redis.call('HDEL', 'agent:' .. id, 'unreached') == 1 then
+    reached[#reached + 1] = id
+    changed[#changed + 1] = '"' .. id .. '"'
+  end
+end
+if #changed > 0 then
+  redis.call('PUBLISH', KEYS[1], '{"seq":' .. redis.call('INCR', 'agents:events') .. ',"changed":[' .. table.concat(changed, ',') .. ']}')
+end
+return reached
