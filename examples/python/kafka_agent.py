@@ -76,7 +76,7 @@ class Agent:
             "agent_id": AGENT_ID,
             "instance_id": self.instance_id,
             "status": status,
-            "load_metrics": {"cpu_usage": min(1, os.getloadavg()[0] / os.cpu_count())},
+            # Optional: "load_metrics": {"cpu_usage": 0.3, "memory_usage": 0.5}. An agent that is overloaded is assigned nothing.
             "registration": {"agent_id": AGENT_ID, "agent_type": "worker", "capabilities": ["python"], "capacity": CAPACITY},
         }))
         self.producer.poll(0)

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import io.aitbc.localstack.LocalStack;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
@@ -15,6 +16,7 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import tools.jackson.databind.JsonNode;
 
 /** The libraries in other languages, each with its own tests, against a coordinator. Skipped where the language is not installed. */
@@ -50,7 +52,8 @@ class ClientLibrariesTest {
 
     /** The example of an agent over Kafka. */
     @Test
-    void pythonOverKafka() throws Exception {
+    void pythonOverKafka(@TempDir Path folder) throws Exception {
+        Path output = folder.resolve("output");
         Optional<String> python = Stream.of("python3", "/usr/bin/python3")
                 .filter(one -> isInstalled(one, "-c", "import confluent_kafka"))
                 .findFirst();
@@ -58,7 +61,7 @@ class ClientLibrariesTest {
         ProcessBuilder example = new ProcessBuilder(python.get(), "-B", "python/kafka_agent.py")
                 .directory(CLIENTS.resolveSibling("examples").toFile())
                 .redirectErrorStream(true)
-                .redirectOutput(ProcessBuilder.Redirect.DISCARD);
+                .redirectOutput(output.toFile());
         example.environment()
                 .putAll(Map.of(
                         "KAFKA",
@@ -96,6 +99,8 @@ class ClientLibrariesTest {
             JsonNode returned = coordinator.awaitTask(unfinished, "queued");
             assertThat(returned.get("attempt").asInt()).isEqualTo(2);
             assertThat(returned.get("error").toString()).contains("the agent stops");
+        } catch (RuntimeException | AssertionError e) {
+            throw new AssertionError(Files.readString(output), e);
         } finally {
             agent.destroyForcibly();
         }
