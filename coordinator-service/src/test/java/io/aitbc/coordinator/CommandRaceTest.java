@@ -102,6 +102,7 @@ class CommandRaceTest {
                         .body()
                         .at("/agent/registration_time")
                         .asString());
+        one.reach("race-new");
         String task = one.submit(requiring("race-new"));
         assertThat(one.awaitRecords("assignments.race-new", 1)).hasSize(1);
         one.awaitTask(task, "assigned");
