@@ -6,6 +6,7 @@ import io.aitbc.coordinator.kafka.SharedTopics;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.registry.HeartbeatTopic;
 import io.aitbc.coordinator.registry.Registry;
+import io.micrometer.core.instrument.MeterRegistry;
 import java.time.Clock;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
@@ -18,7 +19,8 @@ class DeliveryConfiguration {
     }
 
     @Bean(destroyMethod = "")
-    PullClaims pullClaims(Redis redis, Registry registry, HeartbeatTopic heartbeats, Clock clock) {
-        return new PullClaims(redis, registry, heartbeats, clock);
+    PullClaims pullClaims(
+            Redis redis, Registry registry, HeartbeatTopic heartbeats, MeterRegistry meters, Clock clock) {
+        return new PullClaims(redis, registry, heartbeats, meters, clock);
     }
 }

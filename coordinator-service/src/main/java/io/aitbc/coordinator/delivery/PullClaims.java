@@ -13,6 +13,8 @@ import io.aitbc.coordinator.registry.HeartbeatTopic;
 import io.aitbc.coordinator.registry.Registry;
 import io.lettuce.core.pubsub.RedisPubSubAdapter;
 import io.lettuce.core.pubsub.StatefulRedisPubSubConnection;
+import io.micrometer.core.instrument.Gauge;
+import io.micrometer.core.instrument.MeterRegistry;
 import java.time.Clock;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -27,6 +29,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 
@@ -63,6 +66,8 @@ public final class PullClaims implements BackgroundService {
     /** By agent. */
     private final Map<String, Queue<OpenClaim>> open = new ConcurrentHashMap<>();
 
+    private final AtomicInteger openCount = new AtomicInteger();
+    private volatile boolean closing;
     private @Nullable StatefulRedisPubSubConnection<String, String> subscription;
 
     /** Why a claim is not answered with assignments. */
@@ -88,7 +93,7 @@ public final class PullClaims implements BackgroundService {
         }
     }
 
-    PullClaims(Redis redis, Registry registry, HeartbeatTopic heartbeats, Clock clock) {
+    PullClaims(Redis redis, Registry registry, HeartbeatTopic heartbeats, MeterRegistry meters, Clock clock) {
         this.redis = redis;
         this.registry = registry;
         this.heartbeats = heartbeats;
@@ -96,6 +101,9 @@ public final class PullClaims implements BackgroundService {
                 ? registry.healthPolicy().heartbeatTimeout().dividedBy(APPENDS_PER_TIMEOUT)
                 : DEFAULT_APPEND_INTERVAL;
         this.clock = clock;
+        Gauge.builder("coordinator.claims.open", openCount, AtomicInteger::get)
+                .description("Claims of agents with delivery pull that are open at this coordinator")
+                .register(meters);
     }
 
     @Override
@@ -105,8 +113,9 @@ public final class PullClaims implements BackgroundService {
 
     @Override
     public void close() {
+        closing = true;
         job.close();
-        open.values().forEach(claims -> claims.forEach(OpenClaim::end));
+        open.values().forEach(claims -> claims.forEach(OpenClaim::look));
         if (subscription != null) {
             subscription.closeAsync();
         }
@@ -117,16 +126,12 @@ public final class PullClaims implements BackgroundService {
         return job.problems();
     }
 
-    /** The number of claims that are open at this coordinator. */
-    public int openClaims() {
-        return open.values().stream().mapToInt(Queue::size).sum();
-    }
-
     /** Completes with assignments as soon as there are some, or without any after the claim's waiting time. Fails if Redis does. */
     public CompletableFuture<Answer> claim(String agentId, Claim claim) {
-        if (openClaims() >= MAX_OPEN) {
+        if (openCount.get() >= MAX_OPEN) {
             return CompletableFuture.completedFuture(Answer.refused(Refusal.TOO_MANY_OPEN));
         }
+        openCount.incrementAndGet();
         OpenClaim opened = new OpenClaim(agentId, claim);
         // Before the first look: a notice may arrive right after it.
         open.compute(agentId, (id, claims) -> {
@@ -134,10 +139,13 @@ public final class PullClaims implements BackgroundService {
             all.add(opened);
             return all;
         });
-        opened.answer.whenComplete((done, failure) -> open.computeIfPresent(agentId, (id, claims) -> {
-            claims.remove(opened);
-            return claims.isEmpty() ? null : claims;
-        }));
+        opened.answer.whenComplete((done, failure) -> {
+            openCount.decrementAndGet();
+            open.computeIfPresent(agentId, (id, claims) -> {
+                claims.remove(opened);
+                return claims.isEmpty() ? null : claims;
+            });
+        });
         opened.look();
         return opened.answer;
     }
@@ -220,7 +228,6 @@ public final class PullClaims implements BackgroundService {
         private boolean isNew = true;
         private boolean looking;
         private boolean again;
-        private boolean over;
 
         OpenClaim(String agentId, Claim claim) {
             this.agentId = agentId;
@@ -237,13 +244,6 @@ public final class PullClaims implements BackgroundService {
             return now - lookedNanos >= REFRESH_INTERVAL.toNanos();
         }
 
-        void end() {
-            synchronized (this) {
-                over = true;
-            }
-            look();
-        }
-
         void look() {
             List<String> arguments;
             synchronized (this) {
@@ -254,14 +254,13 @@ public final class PullClaims implements BackgroundService {
                 looking = true;
                 again = false;
                 lookedNanos = System.nanoTime();
-                over |= isOver(lookedNanos);
-                arguments = arguments();
+                arguments = arguments(closing || isOver(lookedNanos));
                 isNew = false;
             }
             CLAIM.run(redis, arguments).whenComplete(this::looked);
         }
 
-        private List<String> arguments() {
+        private List<String> arguments(boolean over) {
             return List.of(
                     String.valueOf(clock.millis()),
                     agentId,
