@@ -25,6 +25,7 @@ import org.springframework.web.bind.annotation.RequestMapping;
 import org.springframework.web.bind.annotation.RequestParam;
 import org.springframework.web.bind.annotation.ResponseStatus;
 import org.springframework.web.bind.annotation.RestController;
+import org.springframework.web.server.ResponseStatusException;
 import tools.jackson.databind.node.ObjectNode;
 
 @RestController
@@ -81,6 +82,10 @@ class ResultController {
         String message = switch (outcome) {
             case ACCEPTED -> "Report of " + result.assignmentId() + " accepted";
             case REPEATED -> "Report of " + result.assignmentId() + " was already accepted";
+            case RESTORING ->
+                throw new ResponseStatusException(
+                        HttpStatus.SERVICE_UNAVAILABLE,
+                        "assignments are being restored from Kafka: repeat the report in a second");
             case NOT_LIVE ->
                 throw Problems.conflict("attempt " + result.attempt() + " is not live at agent " + result.agentId()
                         + ": its task has ended, or was requeued");

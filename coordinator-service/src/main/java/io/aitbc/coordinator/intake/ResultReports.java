@@ -58,7 +58,9 @@ public final class ResultReports implements BackgroundService {
         /** The same report has ended its attempt before. */
         REPEATED,
         /** Its attempt is not live. */
-        NOT_LIVE
+        NOT_LIVE,
+        /** Redis was emptied, and whether the attempt is live is not known yet: to be repeated. */
+        RESTORING
     }
 
     ResultReports(Producer<String, byte[]> producer, Topics topics, TaskStates states, Redis redis) {
@@ -92,11 +94,14 @@ public final class ResultReports implements BackgroundService {
      */
     public Optional<Outcome> report(TaskResult result, @Nullable String trace) throws InterruptedException {
         Optional<TaskState> state = states.find(result.taskId());
-        if (state.isEmpty()) {
-            return Optional.empty();
+        if (state.isPresent() && isRepeated(state.get(), result)) {
+            return Optional.of(Outcome.REPEATED);
         }
-        if (!isLive(state.get(), result)) {
-            return Optional.of(isRepeated(state.get(), result) ? Outcome.REPEATED : Outcome.NOT_LIVE);
+        if (state.isEmpty() || !isLive(state.get(), result)) {
+            boolean mayBeRestored = state.isEmpty() || state.get().status() == TaskStatus.QUEUED;
+            return mayBeRestored && isRestoring()
+                    ? Optional.of(Outcome.RESTORING)
+                    : state.map(known -> Outcome.NOT_LIVE);
         }
         // The agent has received the assignment. Before the result is published: the next attempt may follow at once.
         Redis.await(redis.async()
@@ -112,6 +117,10 @@ public final class ResultReports implements BackgroundService {
             publish(record);
         }
         return Optional.of(Outcome.ACCEPTED);
+    }
+
+    private boolean isRestoring() {
+        return redis.sync().exists(Keys.INDEX_COMPLETE) == 0 || redis.sync().exists(Keys.INDEX_RESTORED) == 1;
     }
 
     private static boolean isLive(TaskState state, TaskResult result) {

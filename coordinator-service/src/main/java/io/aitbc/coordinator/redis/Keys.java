@@ -38,6 +38,8 @@ public final class Keys {
     public static final String INDEX_COMPLETE = "index:complete";
     /** Text: since when a coordinator has been rebuilding the state; expires. */
     public static final String INDEX_REBUILDING = "index:rebuilding";
+    /** Text: assignments have just been restored, and some may still be missing; expires. */
+    public static final String INDEX_RESTORED = "index:restored";
     /** Hash: counters about agents. */
     public static final String AGENT_STATS = "stats:agents";
 

@@ -31,6 +31,9 @@ final class IndexRebuild implements AutoCloseable {
     /** Delay of the second search, for assignments delayed longer by a paused coordinator. */
     private static final Duration SECOND_SEARCH_DELAY = Duration.ofSeconds(10);
 
+    /** Until the second search is over. */
+    private static final Duration RESTORED_TTL = SECOND_SEARCH_DELAY.multipliedBy(3);
+
     /** Upper bound of the time until a corrupt key is detected. */
     private static final Duration MAX_DETECTION_DELAY = Duration.ofMinutes(1);
 
@@ -138,6 +141,9 @@ final class IndexRebuild implements AutoCloseable {
         InFlight.Found found = inFlight.find(now, rebuiltFrom);
         int restored = attempts.restore(lock, found.live(), now);
         int completed = attempts.recordCompleted(lock, found.completed(), now);
+        if (agents + restored > 0) {
+            redis.sync().setex(Keys.INDEX_RESTORED, RESTORED_TTL.toSeconds(), now.toString());
+        }
         attempts.markIndexComplete(lock, clock.instant());
         attempts.publishRebuilt();
         secondSearchAt = System.nanoTime() + SECOND_SEARCH_DELAY.toNanos();

@@ -12,7 +12,9 @@ import java.net.URI;
 import java.net.http.HttpRequest;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
@@ -325,6 +327,24 @@ class PullTest {
         assertThat(taskIds).contains(again.get(0).get("task_id").asString());
         assertThat(report(held, "completed").code()).isEqualTo(202);
         one.awaitTask(held.get("task_id").asString(), "completed");
+    }
+
+    /** Until the attempt is restored, the agent is told to repeat the report, not that it has no effect. */
+    @Test
+    void aReportIsNotLostWhileRedisIsRestored() {
+        register("reporter", 1);
+        String taskId = submitTo("reporter");
+        JsonNode assignment = claimOne(one, "reporter", body(1, 20));
+
+        one.part(Redis.class).sync().flushdb();
+
+        Set<Integer> codes = new LinkedHashSet<>();
+        await().atMost(LONG).until(() -> {
+            codes.add(report(assignment, "completed").code());
+            return codes.contains(202);
+        });
+        assertThat(codes).containsExactly(503, 202);
+        one.awaitTask(taskId, "completed");
     }
 
     @Test
