@@ -20,6 +20,10 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Semaphore;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.ProducerConfig;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.serialization.StringSerializer;
 import org.springframework.boot.SpringApplication;
 import org.springframework.context.ConfigurableApplicationContext;
 import tools.jackson.databind.JsonNode;
@@ -61,9 +65,22 @@ final class LiveCluster implements AutoCloseable {
         rest.post("/agents/register", Json.read("""
                         {"agent_id": "ada", "agent_type": "provider", "capabilities": ["analysis"], "capacity": 4,
                          "region": "eu-west"}""", JsonNode.class));
+        reachOverKafka("ada");
         rest.put("/agents/ada/status", Json.object().put("status", "maintenance"));
         await().atMost(LONG)
                 .until(() -> rest.get("/agents?status=active").path("total").asInt() == 1);
+    }
+
+    /** One heartbeat, as an agent sends it that reads its topic: without it, the agent would be assigned nothing. */
+    private void reachOverKafka(String agentId) {
+        try (KafkaProducer<String, String> producer = new KafkaProducer<>(
+                Map.of(ProducerConfig.BOOTSTRAP_SERVERS_CONFIG, stack.bootstrapServers()),
+                new StringSerializer(),
+                new StringSerializer())) {
+            producer.send(new ProducerRecord<>("agents.heartbeat", agentId, "{\"agent_id\":\"" + agentId + "\"}"));
+        }
+        await().atMost(LONG)
+                .until(() -> !rest.get("/agents/" + agentId).path("agent").has("not_reached"));
     }
 
     String url() {
