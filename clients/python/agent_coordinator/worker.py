@@ -143,10 +143,7 @@ class Worker:
         # In intervals: on some platforms, a signal does not interrupt a wait without limit.
         while not self._stopping.wait(0.5):
             pass
-        try:
-            self._drain()
-        finally:
-            self._stopped.set()
+        self._drain()
 
     def stop(self) -> None:
         """Begins to drain; :meth:`run` returns once that is done."""
@@ -313,6 +310,8 @@ class Worker:
         self._try("PUT", f"/agents/{self.agent_id}/status", {"status": "maintenance"})
         while self._held_now() and time.monotonic() < until:
             time.sleep(0.05)
+        # From now on, a report that no coordinator accepts is not retried: the process must end.
+        self._stopped.set()
         for assignment in self._held_now():
             assignment.cancelled.set()
             with self._lock:

@@ -178,6 +178,21 @@ class WorkerTest(unittest.TestCase):
             agent.client.call("POST", f"/agents/{agent.id}/heartbeat")
         self.assertEqual(refused.exception.status, 404)
 
+    def test_it_stops_although_no_coordinator_answers(self):
+        agent = Agent(self, drain_seconds=0.2)
+        started = threading.Event()
+
+        @agent.worker.handler()
+        def endless(assignment):
+            started.set()
+            assignment.cancelled.wait(60)
+
+        agent.start()
+        agent.submit({})
+        self.assertTrue(started.wait(60))
+        agent.worker.client = Client("http://127.0.0.1:1")
+        agent.stop()
+
     def test_sigterm_drains(self):
         name = "py-" + uuid.uuid4().hex[:12]
         script = f"""

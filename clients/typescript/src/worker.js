@@ -75,7 +75,6 @@ export class Worker {
         await new Promise((resolve) => this.#stopping.signal.addEventListener('abort', resolve, { once: true }));
       }
       await this.#drain();
-      this.#stopped.abort();
       await claiming;
     } finally {
       process.removeListener('SIGTERM', stop).removeListener('SIGINT', stop);
@@ -267,6 +266,8 @@ export class Worker {
     while (this.#held.size > 0 && Date.now() < until) {
       await sleep(50);
     }
+    // From now on, a report that no coordinator accepts is not retried: the process must end.
+    this.#stopped.abort();
     for (const held of [...this.#held.values()]) {
       this.#held.delete(held.message.assignment_id);
       held.controller.abort();

@@ -141,6 +141,20 @@ test('what is not finished is handed back', async (t) => {
   await assert.rejects(client.call('POST', `/agents/${it.id}/heartbeat`), { status: 404 });
 });
 
+test('it stops although no coordinator answers', async (t) => {
+  const it = agent(t, { drainMs: 200 });
+  let started = false;
+  it.worker.handle((_, { signal }) => {
+    started = true;
+    return once(signal, 'abort').then(() => null);
+  });
+  it.start();
+  await it.submit({});
+  await until(() => started);
+  it.worker.client = new Client('http://127.0.0.1:1');
+  await it.stop();
+});
+
 test('SIGTERM drains', async (t) => {
   const name = 'node-' + randomUUID().slice(0, 12);
   const script = `

@@ -24,14 +24,14 @@ public final class OverheardRedis implements AutoCloseable {
         server = LocalRedis.start(folder, LocalStack.freePort());
         client = RedisClient.create(server.url());
         redis = new Redis(client, 0);
-        var subscription = redis.openPubSub();
-        subscription.addListener(new RedisPubSubAdapter<>() {
-            @Override
-            public void message(String channel, String message) {
-                notices.add(message);
-            }
-        });
-        subscription.sync().subscribe(redis.channel(Keys.AGENT_EVENTS));
+        redis.subscribe(
+                new RedisPubSubAdapter<>() {
+                    @Override
+                    public void message(String channel, String message) {
+                        notices.add(message);
+                    }
+                },
+                redis.channel(Keys.AGENT_EVENTS));
     }
 
     public Redis redis() {

@@ -14,7 +14,7 @@ import java.util.Map;
  * @param sender the process that sends the heartbeats
  * @param inflight number of unsettled assignments
  * @param reached false for an agent with {@link Delivery#KAFKA} that registered over REST, until something of it arrives over Kafka
- * @param openSlots how many more assignments its open claims ask for; only for {@link Delivery#PULL}
+ * @param openSlots how many more assignments its open claims request; only for {@link Delivery#PULL}
  */
 public record Agent(
         Registration registration,
@@ -36,7 +36,7 @@ public record Agent(
         return registration.capacity();
     }
 
-    /** Whether it is reserved only what its open claims ask for. */
+    /** Whether it claims its assignments: at most as many as its open claims request are reserved for it. */
     public boolean isPulling() {
         return registration.delivery() == Delivery.PULL;
     }

@@ -33,8 +33,8 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Publishes assignments to agents' topics, or to the shared one for agents that pull, in submission order per agent. Publishing never blocks: on first use of a topic, finder threads
- * look it up, and create it if it is missing.
+ * Publishes assignments to agents' topics, or to the shared one for agents that pull, in submission order per agent. Publishing never
+ * blocks: on first use of a topic, finder threads look it up, and create it if it is missing.
  */
 public final class AssignmentPublisher implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(AssignmentPublisher.class);

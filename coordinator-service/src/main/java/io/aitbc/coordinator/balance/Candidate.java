@@ -12,7 +12,7 @@ public final class Candidate {
     private int pendingPlacements;
     /** Free slots yielded to another coordinator, which has not used them yet. */
     private int yieldedSlots;
-    /** How many more assignments the open claims of a pulling agent ask for, according to the registry's answers. */
+    /** How many more assignments the open claims of a pulling agent request, according to the registry's answers. */
     private int openSlots;
 
     public Candidate(Agent agent) {
@@ -69,9 +69,15 @@ public final class Candidate {
     /** Records the registry's answer to a placement, with its count of assignments, including this one if granted. */
     public void placementAnswered(int count, boolean granted) {
         placementAnswered();
-        // Refused below its capacity: its claims are over, or others have used them. A new claim is announced.
-        openSlots = granted ? openSlots - 1 : 0;
+        openSlots -= granted ? 1 : 0;
         updateHeldCount(count, count - heldCount - 1);
+    }
+
+    /** Records that the registry refused a placement because the agent is full, with its count of assignments. */
+    public void placementRefused(int count) {
+        placementAnswered(count, false);
+        // Its claims have ended, or other coordinators have used them. The registry announces the actual count.
+        openSlots = 0;
     }
 
     /** Applies a new count from the registry, including assignments by other coordinators. */

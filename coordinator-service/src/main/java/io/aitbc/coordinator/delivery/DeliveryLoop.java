@@ -30,7 +30,6 @@ import org.apache.kafka.clients.consumer.ConsumerRecords;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.Uuid;
-import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import tools.jackson.databind.JsonNode;
@@ -38,7 +37,7 @@ import tools.jackson.databind.node.ObjectNode;
 
 /**
  * Polls {@code assignments.shared}, and puts the assignments into the outboxes of their agents in Redis. Its committed offsets are the
- * first ones that are not settled, so that outboxes can be filled again from there after Redis was emptied.
+ * first ones that are not settled, so that outboxes can be refilled from there after Redis was emptied.
  */
 public final class DeliveryLoop implements BackgroundService {
     private static final Logger log = LoggerFactory.getLogger(DeliveryLoop.class);
@@ -50,12 +49,6 @@ public final class DeliveryLoop implements BackgroundService {
     /** Expiry of an outbox. No attempt lives longer without progress. */
     static final Duration RETENTION = Duration.ofDays(4);
 
-    /**
-     * After Redis was emptied, unsettled assignments are read again at once, and a second time after this: a rebuild searches twice for
-     * live attempts. Meanwhile none counts as settled.
-     */
-    private static final Duration REREAD_PERIOD = Duration.ofSeconds(20);
-
     private final SharedTopics shared;
     private final Topics topics;
     private final Redis redis;
@@ -63,10 +56,12 @@ public final class DeliveryLoop implements BackgroundService {
     private final RateLimiter checkLimiter = new RateLimiter(CHECK_INTERVAL);
     /** By offset: the assignments that are not settled, as far as known. */
     private final Map<TopicPartition, TreeMap<Long, Attempt>> unsettled = new HashMap<>();
-    /** Since when Redis holds the complete state; null until the first answer. */
-    private @Nullable String indexComplete;
+    /**
+     * Whether Redis was rebuilt lately. A rebuild searches twice for live attempts: until the second search is over, no assignment counts as
+     * settled. Unsettled assignments are read again at the beginning and at the end of this time.
+     */
+    private boolean restored;
 
-    private @Nullable Long rereadUntil;
     private boolean mustReread;
     private Consumer<byte[], byte[]> consumer;
 
@@ -125,10 +120,6 @@ public final class DeliveryLoop implements BackgroundService {
         if (checkLimiter.tryAcquire()) {
             deliverBatch(List.of());
             deliver(unsettledAttempts());
-            if (rereadUntil != null && System.nanoTime() - rereadUntil >= 0) {
-                rereadUntil = null;
-                mustReread = true;
-            }
             if (mustReread) {
                 mustReread = false;
                 reread();
@@ -184,7 +175,7 @@ public final class DeliveryLoop implements BackgroundService {
         }
     }
 
-    /** An empty batch only finds out whether Redis was emptied. */
+    /** An empty batch only queries the state of the index. */
     private void deliverBatch(List<Delivery> batch) {
         List<String> arguments = new ArrayList<>(2 + 4 * batch.size());
         arguments.add(redis.channel(Keys.DELIVERIES));
@@ -196,13 +187,9 @@ public final class DeliveryLoop implements BackgroundService {
             arguments.add(delivery.body);
         }
         List<Object> answer = DELIVER.runSync(redis, arguments);
-        if (!answer.get(0).equals(indexComplete) && !answer.get(0).equals("")) {
-            if (indexComplete != null) {
-                rereadUntil = System.nanoTime() + REREAD_PERIOD.toNanos();
-                mustReread = true;
-            }
-            indexComplete = (String) answer.get(0);
-        }
+        boolean isRestored = answer.get(0).equals("restored");
+        mustReread |= isRestored != restored && !answer.get(0).equals("rebuilding");
+        restored = isRestored;
         String live = (String) answer.get(1);
         for (int i = 0; i < batch.size(); i++) {
             Delivery delivery = batch.get(i);
@@ -210,7 +197,7 @@ public final class DeliveryLoop implements BackgroundService {
                     unsettled.computeIfAbsent(delivery.partition, partition -> new TreeMap<>());
             if (live.charAt(i) == '1') {
                 attempts.put(delivery.offset, delivery.attempt);
-            } else if (rereadUntil == null) {
+            } else if (!restored) {
                 attempts.remove(delivery.offset);
             }
         }

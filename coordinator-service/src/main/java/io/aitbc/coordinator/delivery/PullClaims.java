@@ -1,7 +1,6 @@
 package io.aitbc.coordinator.delivery;
 
 import io.aitbc.contracts.Claim;
-import io.aitbc.contracts.Heartbeat;
 import io.aitbc.contracts.Json;
 import io.aitbc.coordinator.agent.Agent;
 import io.aitbc.coordinator.background.BackgroundService;
@@ -34,8 +33,8 @@ import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 
 /**
- * Answers agents' claims of assignments, at once or when an assignment arrives. An open claim occupies no thread. A notice in Redis wakes
- * it; it also looks by itself every few seconds, which keeps its slots open and is the agent's heartbeat. Thread-safe.
+ * Answers agents' claims of assignments, at once or when an assignment arrives. An open claim occupies no thread. It polls the
+ * outbox on a notice from Redis, and every few seconds, which also keeps its slots open and counts as the agent's heartbeat. Thread-safe.
  */
 public final class PullClaims implements BackgroundService {
     private static final Script CLAIM = Script.load(PullClaims.class, "claim-assignments");
@@ -115,7 +114,7 @@ public final class PullClaims implements BackgroundService {
     public void close() {
         closing = true;
         job.close();
-        open.values().forEach(claims -> claims.forEach(OpenClaim::look));
+        open.values().forEach(claims -> claims.forEach(OpenClaim::poll));
         if (subscription != null) {
             subscription.closeAsync();
         }
@@ -133,7 +132,7 @@ public final class PullClaims implements BackgroundService {
         }
         openCount.incrementAndGet();
         OpenClaim opened = new OpenClaim(agentId, claim);
-        // Before the first look: a notice may arrive right after it.
+        // Before the first poll: a notice may arrive right after it.
         open.compute(agentId, (id, claims) -> {
             Queue<OpenClaim> all = claims == null ? new ConcurrentLinkedQueue<>() : claims;
             all.add(opened);
@@ -146,7 +145,7 @@ public final class PullClaims implements BackgroundService {
                 return claims.isEmpty() ? null : claims;
             });
         });
-        opened.look();
+        opened.poll();
         return opened.answer;
     }
 
@@ -157,7 +156,7 @@ public final class PullClaims implements BackgroundService {
         Set<String> agentIds = new LinkedHashSet<>();
         open.forEach((agentId, claims) -> claims.forEach(claim -> {
             if (claim.isOver(now)) {
-                claim.look();
+                claim.poll();
             } else if (claim.isDue(now)) {
                 due.add(claim);
                 agentIds.add(agentId);
@@ -165,7 +164,7 @@ public final class PullClaims implements BackgroundService {
         }));
         if (!due.isEmpty()) {
             registry.recordHeartbeats(agentIds, clock.instant());
-            due.forEach(OpenClaim::look);
+            due.forEach(OpenClaim::poll);
         }
         appendHeartbeats(now);
     }
@@ -176,7 +175,7 @@ public final class PullClaims implements BackgroundService {
                 .filter(id -> !appendedNanos.containsKey(id))
                 .toList();
         for (Agent agent : registry.fetch(agentIds)) {
-            heartbeats.append(Heartbeat.of(agent.registration()));
+            heartbeats.appendCopy(agent.registration());
         }
         // Also unknown ones: their claims end by themselves.
         agentIds.forEach(id -> appendedNanos.put(id, now));
@@ -184,50 +183,43 @@ public final class PullClaims implements BackgroundService {
 
     private void subscribe() {
         if (subscription == null) {
-            StatefulRedisPubSubConnection<String, String> opened = redis.openPubSub();
-            opened.addListener(new RedisPubSubAdapter<>() {
-                @Override
-                public void message(String channel, String message) {
-                    wake(message.split(" "));
-                }
-            });
-            try {
-                opened.sync().subscribe(redis.channel(Keys.DELIVERIES));
-                subscription = opened;
-            } finally {
-                if (subscription == null) {
-                    opened.closeAsync();
-                }
-            }
+            subscription = redis.subscribe(
+                    new RedisPubSubAdapter<>() {
+                        @Override
+                        public void message(String channel, String message) {
+                            onNotice(message.split(" "));
+                        }
+                    },
+                    redis.channel(Keys.DELIVERIES));
         }
     }
 
     /** @param notice the agent; if a new claim replaces the open one of an instance, also the instance and the id of the new claim */
-    private void wake(String[] notice) {
+    private void onNotice(String[] notice) {
         Queue<OpenClaim> claims = open.get(notice[0]);
         if (claims == null) {
             return;
         }
         for (OpenClaim claim : claims) {
             if (notice.length == 1) {
-                claim.look();
+                claim.poll();
             } else if (claim.claim.instanceId().equals(notice[1]) && !claim.id.equals(notice[2])) {
                 claim.answer.complete(new Answer(List.of(), List.of(), null));
             }
         }
     }
 
-    /** A claim that is not answered yet. It has at most one look into the outbox at a time. */
+    /** A claim that is not answered yet. It polls the outbox at most once at a time. */
     private final class OpenClaim {
         private final String id = UUID.randomUUID().toString();
         private final String agentId;
         private final Claim claim;
         private final CompletableFuture<Answer> answer = new CompletableFuture<>();
         private final long untilNanos;
-        private long lookedNanos = System.nanoTime();
+        private long polledNanos = System.nanoTime();
         private boolean isNew = true;
-        private boolean looking;
-        private boolean again;
+        private boolean polling;
+        private boolean pollAgain;
 
         OpenClaim(String agentId, Claim claim) {
             this.agentId = agentId;
@@ -241,23 +233,23 @@ public final class PullClaims implements BackgroundService {
         }
 
         synchronized boolean isDue(long now) {
-            return now - lookedNanos >= REFRESH_INTERVAL.toNanos();
+            return now - polledNanos >= REFRESH_INTERVAL.toNanos();
         }
 
-        void look() {
+        void poll() {
             List<String> arguments;
             synchronized (this) {
-                if (looking || answer.isDone()) {
-                    again = true;
+                if (polling || answer.isDone()) {
+                    pollAgain = true;
                     return;
                 }
-                looking = true;
-                again = false;
-                lookedNanos = System.nanoTime();
-                arguments = arguments(closing || isOver(lookedNanos));
+                polling = true;
+                pollAgain = false;
+                polledNanos = System.nanoTime();
+                arguments = arguments(closing || isOver(polledNanos));
                 isNew = false;
             }
-            CLAIM.run(redis, arguments).whenComplete(this::looked);
+            CLAIM.run(redis, arguments).whenComplete(this::onAnswer);
         }
 
         private List<String> arguments(boolean over) {
@@ -275,7 +267,7 @@ public final class PullClaims implements BackgroundService {
                     String.valueOf(DeliveryLoop.RETENTION.toMillis()));
         }
 
-        private void looked(@Nullable List<Object> result, @Nullable Throwable failure) {
+        private void onAnswer(@Nullable List<Object> result, @Nullable Throwable failure) {
             if (result == null) {
                 answer.completeExceptionally(
                         failure instanceof CompletionException && failure.getCause() != null
@@ -307,13 +299,13 @@ public final class PullClaims implements BackgroundService {
         }
 
         private void stayOpen() {
-            boolean lookAgain;
+            boolean mustPoll;
             synchronized (this) {
-                looking = false;
-                lookAgain = again;
+                polling = false;
+                mustPoll = pollAgain;
             }
-            if (lookAgain) {
-                look();
+            if (mustPoll) {
+                poll();
             }
         }
     }

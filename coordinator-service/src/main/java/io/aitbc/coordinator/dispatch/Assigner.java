@@ -163,7 +163,11 @@ final class Assigner {
     }
 
     private void apply(Verdict verdict) {
-        matcher.answered(verdict.placement(), verdict.held(), verdict.ruling() == Verdict.Ruling.GRANTED);
+        if (verdict.ruling() == Verdict.Ruling.FULL) {
+            matcher.refused(verdict.placement(), verdict.held());
+        } else {
+            matcher.answered(verdict.placement(), verdict.held(), verdict.ruling() == Verdict.Ruling.GRANTED);
+        }
         WaitingTask waiting = verdict.placement().waiting();
         switch (verdict.ruling()) {
             case GRANTED, LIVE -> {

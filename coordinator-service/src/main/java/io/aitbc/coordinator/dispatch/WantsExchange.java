@@ -101,25 +101,19 @@ public final class WantsExchange implements BackgroundService {
 
     private void subscribe() {
         if (subscription == null) {
-            StatefulRedisPubSubConnection<String, String> opened = redis.openPubSub();
-            opened.addListener(new RedisPubSubAdapter<>() {
-                @Override
-                public void message(String channel, String text) {
-                    if (channel.equals(redis.channel(Keys.WANTS))) {
-                        onWants(text);
-                    } else {
-                        onSlotOffers(text);
-                    }
-                }
-            });
-            try {
-                opened.sync().subscribe(redis.channel(Keys.WANTS), redis.channel(Keys.SLOT_OFFERS));
-                subscription = opened;
-            } finally {
-                if (subscription == null) {
-                    opened.closeAsync();
-                }
-            }
+            subscription = redis.subscribe(
+                    new RedisPubSubAdapter<>() {
+                        @Override
+                        public void message(String channel, String text) {
+                            if (channel.equals(redis.channel(Keys.WANTS))) {
+                                onWants(text);
+                            } else {
+                                onSlotOffers(text);
+                            }
+                        }
+                    },
+                    redis.channel(Keys.WANTS),
+                    redis.channel(Keys.SLOT_OFFERS));
         }
     }
 

@@ -59,7 +59,7 @@ public final class ResultReports implements BackgroundService {
         REPEATED,
         /** Its attempt is not live. */
         NOT_LIVE,
-        /** Redis was emptied, and whether the attempt is live is not known yet: to be repeated. */
+        /** Redis is being rebuilt, and it is unknown whether the attempt is live: retry. */
         RESTORING
     }
 
@@ -103,10 +103,8 @@ public final class ResultReports implements BackgroundService {
                     ? Optional.of(Outcome.RESTORING)
                     : state.map(known -> Outcome.NOT_LIVE);
         }
-        // The agent has received the assignment. Before the result is published: the next attempt may follow at once.
-        Redis.await(redis.async()
-                .hdel(Keys.outbox(result.agentId()), result.taskId())
-                .toCompletableFuture());
+        // Confirms the assignment. Before the result is published: the next attempt may follow at once.
+        redis.sync().hdel(Keys.outbox(result.agentId()), result.taskId());
         ProducerRecord<String, byte[]> record =
                 new ProducerRecord<>(topics.results(), result.taskId(), Json.bytes(result));
         TraceHeader.add(record, trace);

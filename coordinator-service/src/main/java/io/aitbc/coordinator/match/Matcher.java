@@ -16,6 +16,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.PriorityQueue;
 import java.util.Set;
+import java.util.function.Consumer;
 import java.util.function.Predicate;
 import java.util.random.RandomGenerator;
 import org.jspecify.annotations.Nullable;
@@ -277,15 +278,24 @@ public final class Matcher {
      * @param granted whether this placement is one of them
      */
     public void answered(Placement placement, int held, boolean granted) {
+        answered(placement, candidate -> candidate.placementAnswered(held, granted));
+    }
+
+    /** Applies the registry's refusal of a placement because the agent is full. */
+    public void refused(Placement placement, int held) {
+        answered(placement, candidate -> candidate.placementRefused(held));
+    }
+
+    private void answered(Placement placement, Consumer<Candidate> answer) {
         Member member = agents.get(placement.agentId());
         if (member != null) {
-            int before = member.candidate.held();
-            int leftBefore = member.candidate.yieldedSlots();
+            int heldBefore = member.candidate.held();
+            int yieldedBefore = member.candidate.yieldedSlots();
             boolean hadRoom = member.candidate.hasRoom();
-            member.candidate.placementAnswered(held, granted);
+            answer.accept(member.candidate);
             // Usually the count matches the expectation, and the order stays.
-            if (member.candidate.held() != before
-                    || member.candidate.yieldedSlots() != leftBefore
+            if (member.candidate.held() != heldBefore
+                    || member.candidate.yieldedSlots() != yieldedBefore
                     || member.candidate.hasRoom() != hadRoom) {
                 member.reorder();
             }

@@ -10,6 +10,7 @@ import io.lettuce.core.api.StatefulRedisConnection;
 import io.lettuce.core.api.async.RedisAsyncCommands;
 import io.lettuce.core.api.sync.RedisCommands;
 import io.lettuce.core.codec.StringCodec;
+import io.lettuce.core.pubsub.RedisPubSubListener;
 import io.lettuce.core.pubsub.StatefulRedisPubSubConnection;
 import java.util.ArrayList;
 import java.util.List;
@@ -124,8 +125,21 @@ public final class Redis implements AutoCloseable {
         return new Redis(client, database);
     }
 
-    public StatefulRedisPubSubConnection<String, String> openPubSub() {
-        return client.connectPubSub(StringCodec.UTF8);
+    /**
+     * Subscribes a listener to channels over a connection of its own, which the caller must close. After a reconnect, Lettuce subscribes
+     * again; messages in between are lost.
+     */
+    public StatefulRedisPubSubConnection<String, String> subscribe(
+            RedisPubSubListener<String, String> listener, String... channels) {
+        StatefulRedisPubSubConnection<String, String> opened = client.connectPubSub(StringCodec.UTF8);
+        try {
+            opened.addListener(listener);
+            opened.sync().subscribe(channels);
+            return opened;
+        } catch (RuntimeException e) {
+            opened.closeAsync();
+            throw e;
+        }
     }
 
     /** Fails unless Redis accepts writes: a full one, or a replica, still answers reads. */

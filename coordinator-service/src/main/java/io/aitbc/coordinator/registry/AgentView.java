@@ -193,28 +193,21 @@ public final class AgentView implements BackgroundService {
 
     private void subscribe() {
         if (subscription == null) {
-            StatefulRedisPubSubConnection<String, String> opened = redis.openPubSub();
-            opened.addListener(new RedisPubSubAdapter<>() {
-                @Override
-                public void message(String channel, String message) {
-                    // If the queue is full, the numbers reveal the gap.
-                    notices.offer(message);
-                }
+            subscription = redis.subscribe(
+                    new RedisPubSubAdapter<>() {
+                        @Override
+                        public void message(String channel, String message) {
+                            // If the queue is full, the numbers reveal the gap.
+                            notices.offer(message);
+                        }
 
-                @Override
-                public void subscribed(String channel, long count) {
-                    // Either the first subscription, or a reconnect after which notices may be missing.
-                    resubscribed = true;
-                }
-            });
-            try {
-                opened.sync().subscribe(redis.channel(Keys.AGENT_EVENTS));
-                subscription = opened;
-            } finally {
-                if (subscription == null) {
-                    opened.closeAsync();
-                }
-            }
+                        @Override
+                        public void subscribed(String channel, long count) {
+                            // Either the first subscription, or a reconnect after which notices may be missing.
+                            resubscribed = true;
+                        }
+                    },
+                    redis.channel(Keys.AGENT_EVENTS));
         }
     }
 

@@ -13,7 +13,6 @@ import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.kafka.SharedTopics;
 import io.micrometer.core.instrument.Counter;
 import io.micrometer.core.instrument.MeterRegistry;
-import java.nio.charset.StandardCharsets;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
@@ -35,7 +34,6 @@ import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.InvalidTopicException;
 import org.apache.kafka.common.errors.RetriableException;
 import org.apache.kafka.common.record.TimestampType;
-import org.apache.kafka.common.utils.Utils;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -114,9 +112,7 @@ public final class HeartbeatLoop implements BackgroundService {
 
     /** Whether this coordinator monitors an agent. */
     public boolean owns(String agentId) {
-        // The default partitioner of Kafka's clients for keyed records.
-        int hash = Utils.toPositive(Utils.murmur2(agentId.getBytes(StandardCharsets.UTF_8)));
-        return owned.contains(hash % partitions);
+        return owned.contains(KafkaClients.partition(agentId, partitions));
     }
 
     private static Consumer<byte[], byte[]> newConsumer(KafkaClients clients, Topics topics) {
@@ -208,7 +204,7 @@ public final class HeartbeatLoop implements BackgroundService {
         Map<AgentInstance, ReceivedHeartbeat> newest = new LinkedHashMap<>();
         for (ConsumerRecord<byte[], byte[]> record : records) {
             Instant at = receivedAt(record, now);
-            if (isOld(at, now)) {
+            if (isOld(at, now) || HeartbeatTopic.isCopy(record)) {
                 continue;
             }
             try {

@@ -2,13 +2,16 @@ package io.aitbc.coordinator.registry;
 
 import io.aitbc.contracts.Heartbeat;
 import io.aitbc.contracts.Json;
+import io.aitbc.contracts.Registration;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
 import java.util.concurrent.CompletableFuture;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.header.Header;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -19,6 +22,9 @@ public final class HeartbeatTopic {
     /** Header of records that a coordinator has written on behalf of an agent. */
     private static final String RECORDED_BY = "recorded-by";
 
+    private static final byte[] CHANGE = "coordinator".getBytes(StandardCharsets.UTF_8);
+    private static final byte[] COPY = "coordinator-copy".getBytes(StandardCharsets.UTF_8);
+
     private final Producer<String, byte[]> producer;
     private final Topics topics;
 
@@ -27,20 +33,35 @@ public final class HeartbeatTopic {
         this.topics = topics;
     }
 
-    /** Whether an agent itself has sent a heartbeat. */
+    /** Whether a heartbeat was sent by the agent itself. */
     static boolean isFromAgent(ConsumerRecord<?, ?> record) {
         return record.headers().lastHeader(RECORDED_BY) == null;
     }
 
+    /** Whether a heartbeat only repeats what the registry held, for a later rebuild: it may be older than the registry. */
+    static boolean isCopy(ConsumerRecord<?, ?> record) {
+        Header header = record.headers().lastHeader(RECORDED_BY);
+        return header != null && Arrays.equals(header.value(), COPY);
+    }
+
+    /** Repeats a registration that the registry holds, so that a rebuild finds an agent whose own heartbeats arrive over REST. */
+    public void appendCopy(Registration registration) {
+        append(Heartbeat.of(registration), COPY);
+    }
+
     /** Completes once Kafka has acknowledged it, or has failed, which is logged. Callers need not wait: it is already recorded. */
     public CompletableFuture<Void> append(Heartbeat heartbeat) {
+        return append(heartbeat, CHANGE);
+    }
+
+    private CompletableFuture<Void> append(Heartbeat heartbeat, byte[] recordedBy) {
         ProducerRecord<String, byte[]> record =
                 new ProducerRecord<>(topics.heartbeats(), heartbeat.agentId(), Json.bytes(heartbeat));
-        record.headers().add(RECORDED_BY, "coordinator".getBytes(StandardCharsets.UTF_8));
+        record.headers().add(RECORDED_BY, recordedBy);
         return KafkaClients.send(producer, record).exceptionally(failure -> {
             log.atWarn()
                     .addKeyValue("agent_id", heartbeat.agentId())
-                    .log("Could not publish a change made over REST to the heartbeat topic: {}", failure.toString());
+                    .log("Could not append to the heartbeat topic: {}", failure.toString());
             return null;
         });
     }

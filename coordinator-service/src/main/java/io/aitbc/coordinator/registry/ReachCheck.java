@@ -18,8 +18,8 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Finds out whether agents that registered over REST read their topics: whether their consumer groups have a member. Until then, or
- * until a heartbeat of such an agent arrives over Kafka, it is assigned nothing.
+ * Checks whether agents that registered over REST consume their topics: whether their consumer groups have a member. Until then, or until
+ * it sends a heartbeat over Kafka, such an agent is assigned nothing.
  */
 public final class ReachCheck implements BackgroundService {
     private static final Logger log = LoggerFactory.getLogger(ReachCheck.class);

@@ -16,7 +16,6 @@ import java.util.stream.Collectors;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.TimeoutException;
-import org.apache.kafka.common.utils.Utils;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -84,9 +83,7 @@ final class AssignmentArchive implements AutoCloseable {
 
     /** The partition of the shared topic that holds the assignments of an agent. */
     static TopicPartition sharedPartition(Topics topics, String agentId, int partitions) {
-        // The default partitioner of Kafka's clients for keyed records.
-        int hash = Utils.toPositive(Utils.murmur2(agentId.getBytes(StandardCharsets.UTF_8)));
-        return new TopicPartition(topics.sharedAssignments(), hash % partitions);
+        return new TopicPartition(topics.sharedAssignments(), KafkaClients.partition(agentId, partitions));
     }
 
     private static void read(

@@ -141,7 +141,7 @@ final class IndexRebuild implements AutoCloseable {
         InFlight.Found found = inFlight.find(now, rebuiltFrom);
         int restored = attempts.restore(lock, found.live(), now);
         int completed = attempts.recordCompleted(lock, found.completed(), now);
-        if (agents + restored > 0) {
+        if (inFlight.isPossible()) {
             redis.sync().setex(Keys.INDEX_RESTORED, RESTORED_TTL.toSeconds(), now.toString());
         }
         attempts.markIndexComplete(lock, clock.instant());

@@ -1,6 +1,6 @@
 -- Reserves attempts for agents.
 -- Guarantee: at most one attempt of a task is live; an agent never holds more than its capacity, and one that pulls is granted no more
---        than its open claims ask for; idempotent; while agents' assignments
+--        than its open claims request; idempotent; while agents' assignments
 --        are unknown, nothing is granted and the call fails.
 -- KEYS   1 the notice channel; other names are built from ids, see Keys.java (no Redis Cluster)
 -- ARGV   1 now in ms, 2 now as ISO 8601, 3 the calling coordinator, named in notices, 4 an object: timeout_seconds -> deadline as

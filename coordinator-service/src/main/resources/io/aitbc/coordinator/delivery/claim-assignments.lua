@@ -5,7 +5,7 @@
 -- KEYS   1 the notice channel
 -- ARGV   1 now in ms, 2 agent_id, 3 instance_id, 4 the claim's own id, 5 the maximum number of assignments, 6 the maximum number of
 --        bytes, 7 for how many ms the claim stays open if there are none; 0 to end it, 8 1 if it is new, 9 the ids of assignments
---        received, as JSON, 10 the channel that wakes claims, 11 expiry in ms of what is kept about served assignments
+--        received, as JSON, 10 the channel on which claims are notified, 11 expiry in ms of what is kept about served assignments
 -- Returns 1 served, open, ended (by a newer claim of its instance), unknown (no such agent) or kafka (another delivery), 2 the ids of
 --        cancelled assignments that the instance may be working on, as JSON, then the assignments
 if redis.call('EXISTS', 'index:complete') == 0 then
@@ -17,7 +17,7 @@ local redelivery_ms, notice_ms = 10000, 60000
 local agent, inflight = 'agent:' .. agent_id, 'agent:' .. agent_id .. ':inflight'
 -- Task id -> attempt and the assignment, unconfirmed.
 local outbox = 'outbox:' .. agent_id
--- Task id -> attempt, when it was served in ms, when the instance was first told of its end in ms or 0, instance.
+-- Task id -> attempt, time served in ms, time when the instance was first notified of its end in ms or 0, instance.
 local served = 'served:' .. agent_id
 -- Instance -> id of its open claim, maximum number of assignments, and end in ms.
 local claims = 'claims:' .. agent_id
@@ -29,7 +29,7 @@ elseif seen[2] ~= 'pull' then
   return { 'kafka', '[]' }
 end
 
--- Invariant: open_slots is what the open claims ask for, less what was reserved for them since.
+-- Invariant: open_slots is the maximum of all open claims, less what was reserved for them since.
 local before = number(seen[3], 0)
 local open = before
 
@@ -73,8 +73,8 @@ local function live_attempt(task_id)
 end
 
 local function parse(entry)
-  local attempt, at, told, by = string.match(entry, '^(%d+) (%d+) (%d+) (%S+)$')
-  return attempt, tonumber(at), tonumber(told), by
+  local attempt, at, notified, by = string.match(entry, '^(%d+) (%d+) (%d+) (%S+)$')
+  return attempt, tonumber(at), tonumber(notified), by
 end
 
 for _, id in ipairs(cjson.decode(ARGV[9])) do
@@ -84,26 +84,26 @@ for _, id in ipairs(cjson.decode(ARGV[9])) do
   end
 end
 
-local cancelled, has_news = {}, false
+local cancelled, has_new_cancellation = {}, false
 local last_served = {}
 entries = redis.call('HGETALL', served)
 for i = 1, #entries, 2 do
   local task_id = entries[i]
-  local attempt, at, told, by = parse(entries[i + 1])
+  local attempt, at, notified, by = parse(entries[i + 1])
   local live = live_attempt(task_id)
   if live and live.attempt == attempt then
     last_served[task_id] = { at = at, by = by, attempt = attempt }
   else
-    -- Its attempt has ended. If by its own result, the instance knows.
+    -- Its attempt has ended; if by a result, the instance has reported it.
     local task = redis.call('HMGET', 'task:' .. task_id, 'status', 'attempt')
-    local unasked = attempt and (task[1] == 'cancelled' or number(task[2], 0) > tonumber(attempt))
-    if not unasked or told > 0 and now_ms - told > notice_ms then
+    local lost = attempt and (task[1] == 'cancelled' or number(task[2], 0) > tonumber(attempt))
+    if not lost or notified > 0 and now_ms - notified > notice_ms then
       redis.call('HDEL', served, task_id)
     elseif by == instance then
       -- For a minute, because an answer may get lost. Only the first time ends the wait.
       cancelled[#cancelled + 1] = task_id .. ':' .. attempt
-      if told == 0 then
-        has_news = true
+      if notified == 0 then
+        has_new_cancellation = true
         redis.call('HSET', served, task_id, attempt .. ' ' .. at .. ' ' .. now_ms .. ' ' .. by)
       end
     end
@@ -146,7 +146,7 @@ if #cancelled > 0 then
   answer[2] = cjson.encode(cancelled)
 end
 
-if #answer > 2 or has_news or open_ms == 0 then
+if #answer > 2 or has_new_cancellation or open_ms == 0 then
   if current then
     close_claim(instance, delivered)
   end

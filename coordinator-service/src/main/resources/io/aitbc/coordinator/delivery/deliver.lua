@@ -1,12 +1,13 @@
--- Puts assignments into the outboxes of agents that pull, and wakes their open claims.
+-- Adds assignments to the outboxes of agents that pull, and notifies their open claims.
 -- Guarantee: only live attempts enter an outbox; idempotent; fails while agents' assignments are unknown.
 -- KEYS   1 the notice channel, unused
--- ARGV   1 the channel that wakes claims, 2 expiry of an untouched outbox in ms, then for each assignment four:
+-- ARGV   1 the channel on which claims are notified, 2 expiry of an untouched outbox in ms, then for each assignment four:
 --        agent_id, task_id, attempt, the assignment as JSON, or '' to check only whether it is live
--- Returns 1 since when the index is complete, '' if it is not: a new value means that Redis was emptied, 2 a digit for each assignment: 1 live, 0 ended
-local complete = redis.call('GET', 'index:complete')
+-- Returns 1 the state of the index: complete, restored (lately, so that live attempts may still be missing), or rebuilding, only if the
+--        call names no assignment, 2 a digit for each assignment: 1 live, 0 ended
+local complete = redis.call('EXISTS', 'index:complete') == 1
 if not complete and #ARGV == 2 then
-  return { '', '' }
+  return { 'rebuilding', '' }
 elseif not complete then
   return redis.error_reply('REBUILDING assignments are being restored from Kafka')
 end
@@ -26,4 +27,4 @@ end
 for agent_id in pairs(woken) do
   redis.call('PUBLISH', ARGV[1], agent_id)
 end
-return { complete, table.concat(answer) }
+return { redis.call('EXISTS', 'index:restored') == 1 and 'restored' or 'complete', table.concat(answer) }

@@ -124,7 +124,7 @@ public final class AnAgent {
         return this;
     }
 
-    /** An agent whose open claims ask for a number of assignments. */
+    /** An agent whose open claims request a number of assignments. */
     public AnAgent pulls(int openSlots) {
         this.delivery = Delivery.PULL;
         this.openSlots = openSlots;

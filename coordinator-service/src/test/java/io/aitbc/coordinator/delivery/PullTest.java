@@ -19,6 +19,8 @@ import java.util.concurrent.CompletableFuture;
 import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
 import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.common.TopicPartition;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -147,7 +149,7 @@ class PullTest {
     }
 
     @Test
-    void nothingIsReservedForAnAgentThatIsNotAsking() {
+    void nothingIsReservedWithoutAnOpenClaim() {
         register("sleeper", 100);
         String taskId = submitTo("sleeper");
         await().atMost(LONG)
@@ -162,7 +164,7 @@ class PullTest {
         assertThat(assignment.get("task_id").asString()).isEqualTo(taskId);
     }
 
-    /** Whatever the number of waiting tasks: what a claim asks for, and no more than the agent may hold. */
+    /** Whatever the number of waiting tasks, an agent gets what its claims request, up to its capacity. */
     @Test
     void anOpenClaimIsTheCapacity() {
         register("modest", 3);
@@ -329,7 +331,52 @@ class PullTest {
         one.awaitTask(held.get("task_id").asString(), "completed");
     }
 
-    /** Until the attempt is restored, the agent is told to repeat the report, not that it has no effect. */
+    /** The committed offset of the shared topic stays at the first assignment that is not settled. */
+    @Test
+    void aCoordinatorThatStartsOnAnEmptiedRedisServesWhatWasNotSettled() {
+        String[] settings = {"--aitbc.settle.retry-backoff=10ms", "--aitbc.topics.partitions=1"};
+        JsonNode held;
+        try (RunningCoordinator before = RunningCoordinator.start(LocalStack.shared(), "pull-again.", 3, settings)) {
+            before.post(
+                    "/agents/register",
+                    "{\"agent_id\":\"puller\",\"agent_type\":\"worker\",\"delivery\":\"pull\",\"capacity\":10}");
+            complete(before, claimNext(before));
+            held = claimNext(before);
+            complete(before, claimNext(before, held));
+            await().atMost(LONG).until(() -> committed(before) == 1);
+            before.part(Redis.class).sync().flushdb();
+        }
+        try (RunningCoordinator after = RunningCoordinator.start(LocalStack.shared(), "pull-again.", 3, settings)) {
+            assertThat(claimOne(after, "puller", body(10, 20))).isEqualTo(held);
+            complete(after, held);
+            await().atMost(LONG).until(() -> committed(after) == 3);
+        }
+    }
+
+    private static JsonNode claimNext(RunningCoordinator at, JsonNode... held) {
+        at.submit("{\"task_data\":{}}");
+        return claimOne(at, "puller", body(1, 20).set("received", Json.tree(ids(List.of(held)))));
+    }
+
+    private static void complete(RunningCoordinator at, JsonNode assignment) {
+        String taskId = assignment.get("task_id").asString();
+        ObjectNode result = RunningCoordinator.result(assignment, "completed").put("result", "done");
+        assertThat(at.post("/tasks/" + taskId + "/results", Json.text(result)).code())
+                .isEqualTo(202);
+        at.awaitTask(taskId, "completed");
+    }
+
+    private static long committed(RunningCoordinator coordinator) throws Exception {
+        OffsetAndMetadata offset = coordinator
+                .part(Admin.class)
+                .listConsumerGroupOffsets(coordinator.topics().deliveryGroup())
+                .partitionsToOffsetAndMetadata()
+                .get()
+                .get(new TopicPartition(coordinator.topics().sharedAssignments(), 0));
+        return offset == null ? -1 : offset.offset();
+    }
+
+    /** While Redis is being rebuilt, a report is answered with 503, so that the agent retries it instead of dropping the result. */
     @Test
     void aReportIsNotLostWhileRedisIsRestored() {
         register("reporter", 1);

@@ -271,7 +271,11 @@ class MatcherPropertiesTest {
             } else {
                 int count = kind == 1 ? agent.capacity() : counted.get(agent.id()) + 1;
                 counted.put(agent.id(), count);
-                matcher.answered(placement, count, kind != 1);
+                if (kind == 1) {
+                    matcher.refused(placement, count);
+                } else {
+                    matcher.answered(placement, count, true);
+                }
             }
             if (kind <= 1) {
                 matcher.backlog().add(placement.waiting(), now);

@@ -578,7 +578,7 @@ class MatcherTest {
         assertThat(third).hasSize(1);
         matcher.answered(third.get(0), 3, true);
 
-        // Settled tasks free no slot: the agent has to ask for more.
+        // Settled tasks free no slot: the agent must claim more.
         matcher.agents().updateHeldCount("a", 0);
         assertThat(placed()).isEmpty();
 
@@ -594,11 +594,24 @@ class MatcherTest {
         addTasks(9);
         Placement placement = match(matcher, NOW, 9).get(0);
 
-        matcher.answered(placement, 2, false);
+        matcher.refused(placement, 2);
 
         assertThat(placed()).isEmpty();
         matcher.agents().updateHeldCount("a", 1);
         assertThat(placed()).isEmpty();
+    }
+
+    /** For example, because the task was cancelled meanwhile: the claim is still open. */
+    @Test
+    void aPlacementThatCameToNothingLeavesTheSlotOpen() {
+        change(matcher, agent("a").capacity(10).pulls(1));
+        addTasks(9);
+        Placement placement = match(matcher, NOW, 9).get(0);
+        assertThat(placed()).isEmpty();
+
+        matcher.answered(placement, 0, false);
+
+        assertThat(placed()).hasSize(1);
     }
 
     @Test
