@@ -45,8 +45,8 @@ public final class HeartbeatTopic {
     }
 
     /** Repeats a registration that the registry holds, so that a rebuild finds an agent whose own heartbeats arrive over REST. */
-    public void appendCopy(Registration registration) {
-        append(Heartbeat.of(registration), COPY);
+    public CompletableFuture<Void> appendCopy(Registration registration) {
+        return append(Heartbeat.of(registration), COPY);
     }
 
     /** Completes once Kafka has acknowledged it, or has failed, which is logged. Callers need not wait: it is already recorded. */

@@ -483,6 +483,23 @@ class RegistryTest {
                 .isFalse();
     }
 
+    /** It may have been written while the agent registered anew. */
+    @Test
+    void aRegistrationRepeatedForARebuildChangesNothing() {
+        coordinator.register("copied", 1);
+        coordinator
+                .part(HeartbeatTopic.class)
+                .appendCopy(Registration.of("copied", "earlier-type", List.of(), 9))
+                .join();
+        // In the same partition, so read after the copy.
+        coordinator.publish(
+                "agents.heartbeat", "copied", "{\"agent_id\":\"copied\",\"load_metrics\":{\"cpu_usage\":0.25}}");
+        await().atMost(LONG)
+                .until(() -> agent("copied").at("/load_metrics/cpu_usage").asDouble(0) == 0.25);
+        assertThat(agent("copied").get("agent_type").asString()).isEqualTo("worker");
+        assertThat(agent("copied").get("capacity").asInt()).isEqualTo(1);
+    }
+
     @Test
     void aMemberOfItsConsumerGroupShowsThatAnAgentReadsItsTopic() {
         coordinator.post(
