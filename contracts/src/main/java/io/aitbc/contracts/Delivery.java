@@ -9,7 +9,14 @@ public enum Delivery {
     /** From its own topic, {@link Topics#assignments}. */
     KAFKA,
     /** It claims them over HTTP. They are stored in {@link Topics#sharedAssignments}. */
-    PULL;
+    PULL,
+    /** A coordinator posts them to its {@link Registration#httpEndpoint}. They are stored in {@link Topics#sharedAssignments}. */
+    PUSH;
+
+    /** Whether its agents have no topic of their own. */
+    public boolean isShared() {
+        return this != KAFKA;
+    }
 
     @JsonValue
     public String wireName() {
@@ -24,6 +31,6 @@ public enum Delivery {
                 return delivery;
             }
         }
-        throw new IllegalArgumentException("Invalid delivery: " + text + " (one of kafka, pull)");
+        throw new IllegalArgumentException("Invalid delivery: " + text + " (one of kafka, pull, push)");
     }
 }

@@ -2,6 +2,8 @@ package io.aitbc.contracts;
 
 import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
+import java.net.URI;
+import java.net.URISyntaxException;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.node.ObjectNode;
@@ -14,6 +16,7 @@ import tools.jackson.databind.node.ObjectNode;
  * @param weight share under WEIGHTED_ROUND_ROBIN, above 0 to 1,000; 1.0 when absent
  * @param chainId the chain the agent works on; it receives no tasks that require another chain
  * @param islandId stored and filterable; not interpreted by the coordinator
+ * @param endpoints stored, and not interpreted but for {@code http}: the base URL of an agent with {@link Delivery#PUSH}
  * @param delivery how it receives its assignments; {@link Delivery#KAFKA} when absent
  */
 @JsonInclude(JsonInclude.Include.NON_NULL)
@@ -51,6 +54,32 @@ public record Registration(
         chainId = Checks.optionalText("chain_id", chainId);
         islandId = Checks.optionalText("island_id", islandId);
         delivery = delivery == null ? Delivery.KAFKA : delivery;
+        if (delivery == Delivery.PUSH) {
+            checkEndpoint(endpoints.path("http").asString(""));
+        }
+    }
+
+    private static void checkEndpoint(String url) {
+        try {
+            URI uri = new URI(url);
+            if (("http".equalsIgnoreCase(uri.getScheme()) || "https".equalsIgnoreCase(uri.getScheme()))
+                    && uri.getHost() != null
+                    && uri.getUserInfo() == null
+                    && uri.getQuery() == null
+                    && uri.getFragment() == null) {
+                return;
+            }
+        } catch (URISyntaxException e) {
+            // Reported below.
+        }
+        throw new IllegalArgumentException(
+                "endpoints.http must be an http or https URL without user, query and fragment, because delivery is push: "
+                        + (url.isEmpty() ? "it is missing" : url));
+    }
+
+    /** The base URL of an agent with {@link Delivery#PUSH}, without a trailing slash. */
+    public URI httpEndpoint() {
+        return URI.create(endpoints.path("http").asString().replaceFirst("/+$", ""));
     }
 
     /** An agent with a type, capabilities and a capacity; everything else has its default. */

@@ -4,14 +4,15 @@ import io.aitbc.coordinator.assign.AssignmentPublisher;
 import io.aitbc.coordinator.background.BackgroundService;
 import io.aitbc.coordinator.background.ConsecutiveFailures;
 import io.aitbc.coordinator.background.MonitoredThread;
+import io.aitbc.coordinator.delivery.AssignmentClaims;
 import io.aitbc.coordinator.delivery.DeliveryLoop;
-import io.aitbc.coordinator.delivery.PullClaims;
 import io.aitbc.coordinator.dispatch.ClusterControl;
 import io.aitbc.coordinator.dispatch.Dispatcher;
 import io.aitbc.coordinator.dispatch.LaneStatsReporter;
 import io.aitbc.coordinator.dispatch.WantsExchange;
 import io.aitbc.coordinator.intake.ResultReports;
 import io.aitbc.coordinator.kafka.SharedTopics;
+import io.aitbc.coordinator.push.PushLoop;
 import io.aitbc.coordinator.queue.FinishedTaskCleaner;
 import io.aitbc.coordinator.queue.OpenTransactions;
 import io.aitbc.coordinator.redis.Redis;
@@ -60,7 +61,8 @@ public final class Coordinator implements SmartLifecycle {
             AssignmentPublisher assignments,
             Settlement settlement,
             DeliveryLoop deliveries,
-            PullClaims claims,
+            AssignmentClaims claims,
+            PushLoop pushes,
             LaneStatsReporter statsReporter,
             WantsExchange wants,
             FinishedTaskCleaner finishedTaskCleaner,
@@ -85,7 +87,8 @@ public final class Coordinator implements SmartLifecycle {
                 wants,
                 finishedTaskCleaner,
                 resultReports,
-                openTransactions);
+                openTransactions,
+                pushes);
     }
 
     /** Whether Kafka and Redis are available and all threads run. */

@@ -37,6 +37,7 @@ class ArchitectureTest {
             deadletter match
             assign queue registry taskstate
             delivery dispatch intake settle
+            push
             start stats
             api live metrics
             """;
@@ -59,7 +60,8 @@ class ArchitectureTest {
             dispatch   agent assign background balance deadletter kafka match queue redis registry taskstate
             intake     background deadletter kafka queue redis taskstate trace
             settle     background deadletter kafka match queue redis registry taskstate trace
-            start      assign background delivery dispatch intake kafka queue redis registry settle
+            push       agent background delivery intake redis registry
+            start      assign background delivery dispatch intake kafka push queue redis registry settle
             stats      agent balance dispatch queue redis registry taskstate
             api        agent assign background balance deadletter delivery dispatch intake kafka match queue redis registry start stats taskstate trace
             live       agent background dispatch redis registry start stats taskstate

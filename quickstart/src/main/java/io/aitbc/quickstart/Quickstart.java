@@ -131,6 +131,7 @@ public final class Quickstart implements AutoCloseable {
                 "--aitbc.kafka.bootstrap-servers=" + kafka,
                 "--aitbc.redis.url=" + redis,
                 "--aitbc.coordinator.port=" + settings.coordinatorPort(),
+                "--aitbc.push.allow-private-addresses=true",
                 "--aitbc.log.level=" + settings.logLevel(),
                 "--logging.level.org.apache.kafka=" + settings.libraryLogLevel("org.apache.kafka"),
                 "--logging.level.io.lettuce.core.protocol=" + settings.libraryLogLevel("io.lettuce.core.protocol"));

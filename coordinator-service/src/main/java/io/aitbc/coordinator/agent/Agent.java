@@ -5,6 +5,7 @@ import io.aitbc.contracts.Delivery;
 import io.aitbc.contracts.Registration;
 import java.time.Instant;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The registry's latest state of an agent.
@@ -13,8 +14,8 @@ import java.util.Map;
  * @param loadMetrics as reported by the agent
  * @param sender the process that sends the heartbeats
  * @param inflight number of unsettled assignments
- * @param reached false for an agent with {@link Delivery#KAFKA} that registered over REST, until something of it arrives over Kafka
- * @param openSlots how many more assignments its open claims request; only for {@link Delivery#PULL}
+ * @param unreached why it is assigned nothing although it is active; null if there is no such reason
+ * @param openSlots how many more assignments its open claims request; only for {@link Delivery#PULL} and {@link Delivery#PUSH}
  */
 public record Agent(
         Registration registration,
@@ -25,8 +26,12 @@ public record Agent(
         TrackRecord track,
         Sender sender,
         int inflight,
-        boolean reached,
+        @Nullable String unreached,
         int openSlots) {
+
+    /** Why an agent with {@link Delivery#KAFKA} that registered over REST is assigned nothing yet. */
+    public static final String UNREACHED_OVER_KAFKA =
+            "it does not read its topic: no heartbeat of it has arrived over Kafka, and its consumer group has no member";
 
     public String id() {
         return registration.agentId();
@@ -36,9 +41,9 @@ public record Agent(
         return registration.capacity();
     }
 
-    /** Whether it claims its assignments: at most as many as its open claims request are reserved for it. */
-    public boolean isPulling() {
-        return registration.delivery() == Delivery.PULL;
+    /** Whether at most as many assignments are reserved for it as its open claims request. A coordinator claims for an agent it pushes to. */
+    public boolean usesClaims() {
+        return registration.delivery().isShared();
     }
 
     /** CPU utilisation, 0.0 to 1.0; 0 if not reported. */
@@ -59,13 +64,13 @@ public record Agent(
     /** A copy after a heartbeat without load metrics. */
     public Agent withHeartbeat(Instant at) {
         return new Agent(
-                registration, status, registeredAt, at, loadMetrics, track, sender, inflight, reached, openSlots);
+                registration, status, registeredAt, at, loadMetrics, track, sender, inflight, unreached, openSlots);
     }
 
     /** A copy after a heartbeat with load metrics. */
     public Agent withHeartbeat(Instant at, double cpu, double memory) {
         Map<String, Double> load = Map.of("cpu_usage", cpu, "memory_usage", memory);
-        return new Agent(registration, status, registeredAt, at, load, track, sender, inflight, reached, openSlots);
+        return new Agent(registration, status, registeredAt, at, load, track, sender, inflight, unreached, openSlots);
     }
 
     /** A copy with a newer track record. */
@@ -79,7 +84,7 @@ public record Agent(
                 newer,
                 sender,
                 inflight,
-                reached,
+                unreached,
                 openSlots);
     }
 
@@ -94,7 +99,7 @@ public record Agent(
                 track,
                 sender,
                 count,
-                reached,
+                unreached,
                 openSlots);
     }
 

@@ -30,7 +30,7 @@ public final class Eligibility {
     /** Whether an agent's state allows new tasks, apart from its health. It may still be full. */
     public static boolean isAvailable(Agent agent, HealthPolicy policy) {
         return agent.status() == AgentStatus.ACTIVE
-                && agent.reached()
+                && agent.unreached() == null
                 && agent.cpu() < policy.maxCpu()
                 && agent.memory() < policy.maxMemory();
     }

@@ -2,6 +2,7 @@ package io.aitbc.coordinator.agent;
 
 import io.aitbc.contracts.AgentStatus;
 import io.aitbc.contracts.Capability;
+import io.aitbc.contracts.Delivery;
 import io.aitbc.contracts.Requirements;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -26,12 +27,12 @@ public record Obstacle(Kind kind, String detail) {
         MISSING_TAG,
         WRONG_REGION,
         NOT_ACTIVE,
-        /** It registered over REST for delivery over Kafka, and does not read its topic. */
+        /** It registered over REST for delivery over Kafka, and does not read its topic; or its endpoint cannot be reached. */
         NOT_REACHED,
         UNHEALTHY,
         OVER_CPU_LIMIT,
         OVER_MEMORY_LIMIT,
-        /** It pulls, and no claim is open. */
+        /** It pulls, and no claim is open; or the coordinator that pushes to it is backing off. */
         NO_OPEN_CLAIM,
         FULL;
 
@@ -39,10 +40,6 @@ public record Obstacle(Kind kind, String detail) {
             return name().toLowerCase(Locale.ROOT);
         }
     }
-
-    /** Why an agent that registered over REST is assigned nothing yet. */
-    public static final String NOT_REACHED_DETAIL =
-            "it does not read its topic: no heartbeat of it has arrived over Kafka, and its consumer group has no member";
 
     /** All obstacles between an agent and a task. */
     public static List<Obstacle> between(
@@ -78,8 +75,8 @@ public record Obstacle(Kind kind, String detail) {
             found.add(new Obstacle(
                     Kind.NOT_ACTIVE, "its status is " + agent.status().wireName()));
         }
-        if (!agent.reached()) {
-            found.add(new Obstacle(Kind.NOT_REACHED, NOT_REACHED_DETAIL));
+        if (agent.unreached() != null) {
+            found.add(new Obstacle(Kind.NOT_REACHED, agent.unreached()));
         }
         double score = Health.of(agent, now, policy).score();
         double wanted = Eligibility.minHealth(task, policy);
@@ -96,11 +93,19 @@ public record Obstacle(Kind kind, String detail) {
                     Kind.OVER_MEMORY_LIMIT,
                     text("its memory usage is %.2f and the limit is %.2f", agent.memory(), policy.maxMemory())));
         }
-        if (agent.isPulling() && agent.openSlots() <= 0 && agent.inflight() < agent.capacity()) {
+        if (agent.usesClaims() && agent.openSlots() <= 0 && agent.inflight() < agent.capacity()) {
+            boolean isPull = agent.registration().delivery() == Delivery.PULL;
             found.add(
                     agent.inflight() == 0
-                            ? new Obstacle(Kind.NO_OPEN_CLAIM, "it pulls its assignments, and has no open claim")
-                            : new Obstacle(Kind.FULL, "it holds " + agent.inflight() + " tasks and has no open claim"));
+                            ? new Obstacle(
+                                    Kind.NO_OPEN_CLAIM,
+                                    isPull
+                                            ? "it pulls its assignments, and has no open claim"
+                                            : "assignments are pushed to it, and it was not reached yet or has not accepted the last one")
+                            : new Obstacle(
+                                    Kind.FULL,
+                                    "it holds " + agent.inflight() + " tasks and "
+                                            + (isPull ? "has no open claim" : "has not accepted the last one yet")));
         }
         if (agent.inflight() >= agent.capacity()) {
             found.add(new Obstacle(

@@ -5,6 +5,7 @@ import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.annotation.JsonUnwrapped;
 import io.aitbc.contracts.AgentStatus;
 import io.aitbc.contracts.Assignment;
+import io.aitbc.contracts.Delivery;
 import io.aitbc.contracts.Heartbeat;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Registration;
@@ -82,10 +83,12 @@ class AgentController {
         topic.append(Heartbeat.of(registration));
         Optional<Agent> registered = registry.find(id);
         Instant registeredAt = registered.map(Agent::registeredAt).orElseGet(clock::instant);
-        if (registered.isPresent() && !registered.get().reached()) {
+        if (registered.isPresent()
+                && registration.delivery() == Delivery.KAFKA
+                && registered.get().unreached() != null) {
             read = read.withWarning(
                     "nothing is assigned to " + id + " until it sends a heartbeat over Kafka, or its consumer"
-                            + " group has a member; an agent without Kafka registers with delivery pull");
+                            + " group has a member; an agent without Kafka registers with delivery pull or push");
         }
         return new Registered(
                 "success",

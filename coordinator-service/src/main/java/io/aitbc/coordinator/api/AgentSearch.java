@@ -9,7 +9,6 @@ import io.aitbc.contracts.Registration;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.agent.Agent;
 import io.aitbc.coordinator.agent.Health;
-import io.aitbc.coordinator.agent.Obstacle;
 import io.aitbc.coordinator.agent.Sender;
 import io.aitbc.coordinator.registry.Registry;
 import java.time.Duration;
@@ -40,17 +39,20 @@ class AgentSearch {
      *
      * @param assignmentsTopic only for delivery {@code kafka}
      * @param claimPath only for delivery {@code pull}
+     * @param pushUrl only for delivery {@code push}
      */
     @JsonInclude(JsonInclude.Include.NON_NULL)
     record Reach(
             @JsonProperty("delivery") Delivery delivery,
             @JsonProperty("assignments_topic") @Nullable String assignmentsTopic,
-            @JsonProperty("claim_path") @Nullable String claimPath) {}
+            @JsonProperty("claim_path") @Nullable String claimPath,
+            @JsonProperty("push_url") @Nullable String pushUrl) {}
 
     Reach reach(Registration agent) {
         return switch (agent.delivery()) {
-            case KAFKA -> new Reach(Delivery.KAFKA, topics.assignments(agent.agentId()), null);
-            case PULL -> new Reach(Delivery.PULL, null, "/agents/" + agent.agentId() + "/assignments/claim");
+            case KAFKA -> new Reach(Delivery.KAFKA, topics.assignments(agent.agentId()), null, null);
+            case PULL -> new Reach(Delivery.PULL, null, "/agents/" + agent.agentId() + "/assignments/claim", null);
+            case PUSH -> new Reach(Delivery.PUSH, null, null, agent.httpEndpoint() + "/tasks/execute");
         };
     }
 
@@ -73,11 +75,11 @@ class AgentSearch {
                     .put("status", health.status())
                     .set("costs", Json.tree(penalties));
             json.setAll((ObjectNode) Json.tree(reach));
-            if (!agent.reached()) {
-                json.put("not_reached", Obstacle.NOT_REACHED_DETAIL);
+            if (agent.unreached() != null) {
+                json.put("not_reached", agent.unreached());
             }
             json.put("inflight", agent.inflight());
-            if (agent.isPulling()) {
+            if (agent.usesClaims()) {
                 json.put("open_slots", agent.openSlots());
             }
             if (agent.status() == AgentStatus.MAINTENANCE) {

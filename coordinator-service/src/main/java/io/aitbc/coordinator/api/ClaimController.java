@@ -5,7 +5,7 @@ import com.fasterxml.jackson.annotation.JsonProperty;
 import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.Claim;
 import io.aitbc.contracts.Json;
-import io.aitbc.coordinator.delivery.PullClaims;
+import io.aitbc.coordinator.delivery.AssignmentClaims;
 import io.aitbc.coordinator.registry.Registry;
 import io.swagger.v3.oas.annotations.Operation;
 import io.swagger.v3.oas.annotations.Parameter;
@@ -38,10 +38,10 @@ class ClaimController {
     private static final Duration TIMEOUT_MARGIN = Duration.ofSeconds(10);
 
     private final Registry registry;
-    private final PullClaims claims;
+    private final AssignmentClaims claims;
     private final Clock clock;
 
-    ClaimController(Registry registry, PullClaims claims, Clock clock) {
+    ClaimController(Registry registry, AssignmentClaims claims, Clock clock) {
         this.registry = registry;
         this.claims = claims;
         this.clock = clock;
@@ -100,12 +100,12 @@ class ClaimController {
         return result;
     }
 
-    private static ResponseStatusException problem(String agentId, PullClaims.Refusal refusal) {
+    private static ResponseStatusException problem(String agentId, AssignmentClaims.Refusal refusal) {
         return switch (refusal) {
             case UNKNOWN_AGENT -> Problems.agentNotFound();
             case OTHER_DELIVERY ->
-                Problems.conflict("agent " + agentId + " receives its assignments over Kafka: register it with delivery"
-                        + " pull to claim them");
+                Problems.conflict("agent " + agentId
+                        + " does not pull its assignments: register it with delivery pull to claim" + " them");
             case TOO_MANY_OPEN ->
                 new ResponseStatusException(
                         HttpStatus.SERVICE_UNAVAILABLE, "too many claims are open at this coordinator: try again");

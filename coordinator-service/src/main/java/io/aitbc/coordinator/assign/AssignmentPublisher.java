@@ -2,7 +2,6 @@ package io.aitbc.coordinator.assign;
 
 import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.Cancellation;
-import io.aitbc.contracts.Delivery;
 import io.aitbc.contracts.Ids;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Topics;
@@ -81,22 +80,20 @@ public final class AssignmentPublisher implements AutoCloseable {
                 Assignment.of(waiting.task(), waiting.position().priority(), verdict.agentId(), verdict.assignedAt());
         TaskSpan span = traces.begin("assign", SpanKind.PRODUCER, waiting.id(), waiting.trace(), waiting.waitingSince())
                 .with("agent_id", verdict.agentId());
-        return send(verdict.agentId(), verdict.delivery(), assignment.taskId(), Json.bytes(assignment), span.trace())
+        return send(verdict.agentId(), verdict.shared(), assignment.taskId(), Json.bytes(assignment), span.trace())
                 .whenComplete((done, failure) -> span.end(failure));
     }
 
     /** Notifies an agent that a task is cancelled. */
-    CompletableFuture<Void> publish(Cancellation cancellation, Delivery delivery) {
-        return send(cancellation.agentId(), delivery, cancellation.taskId(), Json.bytes(cancellation), null);
+    CompletableFuture<Void> publish(Cancellation cancellation, boolean shared) {
+        return send(cancellation.agentId(), shared, cancellation.taskId(), Json.bytes(cancellation), null);
     }
 
     private CompletableFuture<Void> send(
-            String agentId, Delivery delivery, String taskId, byte[] value, @Nullable String trace) {
-        return switch (delivery) {
-            case KAFKA -> send(agentId, new ProducerRecord<>(topics.assignments(agentId), taskId, value), trace);
-            case PULL ->
-                send(Ids.SHARED_ASSIGNMENTS, new ProducerRecord<>(topics.sharedAssignments(), agentId, value), trace);
-        };
+            String agentId, boolean shared, String taskId, byte[] value, @Nullable String trace) {
+        return shared
+                ? send(Ids.SHARED_ASSIGNMENTS, new ProducerRecord<>(topics.sharedAssignments(), agentId, value), trace)
+                : send(agentId, new ProducerRecord<>(topics.assignments(agentId), taskId, value), trace);
     }
 
     private CompletableFuture<Void> send(

@@ -1,7 +1,6 @@
 package io.aitbc.coordinator.assign;
 
 import io.aitbc.contracts.Cancellation;
-import io.aitbc.contracts.Delivery;
 import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.redis.Claims;
 import io.aitbc.coordinator.redis.Keys;
@@ -62,7 +61,7 @@ public final class Cancellations {
                 mustNotifyAgent
                         ? notifyAgent(
                                 Cancellation.of(taskId, ((Long) before.get(1)).intValue(), agentId, now),
-                                before.get(3).equals(Delivery.PULL.wireName()) ? Delivery.PULL : Delivery.KAFKA)
+                                before.get(3).equals(1L))
                         : CompletableFuture.completedFuture(null));
     }
 
@@ -71,13 +70,13 @@ public final class Cancellations {
     }
 
     /** Publishes once for concurrent cancellations of the same attempt. */
-    private CompletableFuture<Void> notifyAgent(Cancellation cancellation, Delivery delivery) {
+    private CompletableFuture<Void> notifyAgent(Cancellation cancellation, boolean shared) {
         String claim = Keys.cancellation(cancellation.assignmentId());
         String holder = UUID.randomUUID().toString();
         if (!claims.tryAcquire(claim, holder, NOTIFICATION_INTERVAL)) {
             return CompletableFuture.completedFuture(null);
         }
-        return assignments.publish(cancellation, delivery).whenComplete((done, failure) -> {
+        return assignments.publish(cancellation, shared).whenComplete((done, failure) -> {
             if (failure != null) {
                 claims.release(holder, List.of(claim));
             }

@@ -1,6 +1,5 @@
 package io.aitbc.coordinator.assign;
 
-import io.aitbc.contracts.Delivery;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Task;
 import io.aitbc.contracts.TaskStatus;
@@ -109,7 +108,7 @@ public final class Reservations {
             Placement placement = placements.get(i);
             char letter = rulings.charAt(i);
             Verdict.Ruling ruling = ruling(Character.toLowerCase(letter));
-            Delivery delivery = Character.isUpperCase(letter) ? Delivery.PULL : Delivery.KAFKA;
+            boolean shared = Character.isUpperCase(letter);
             String holder = "";
             Instant assignedAt = Instant.EPOCH;
             if (ruling == Verdict.Ruling.GRANTED) {
@@ -120,7 +119,7 @@ public final class Reservations {
                 assignedAt = time((String) answer.get(live + 1), now);
                 live += 2;
             }
-            verdicts.add(new Verdict(placement, ruling, holder, delivery, Integer.parseInt(held[i]), assignedAt));
+            verdicts.add(new Verdict(placement, ruling, holder, shared, Integer.parseInt(held[i]), assignedAt));
         }
         return verdicts;
     }

@@ -1,6 +1,5 @@
 package io.aitbc.coordinator.assign;
 
-import io.aitbc.contracts.Delivery;
 import io.aitbc.coordinator.match.Placement;
 import java.time.Instant;
 
@@ -8,12 +7,12 @@ import java.time.Instant;
  * The outcome of a reservation.
  *
  * @param agentId the holder of the attempt, for GRANTED and LIVE
- * @param delivery how the holder receives its assignments
+ * @param shared whether the holder has no topic of its own: its assignments are published to the shared one
  * @param held how many assignments the placement's agent holds now
  * @param assignedAt when the attempt was assigned, for GRANTED and LIVE
  */
 public record Verdict(
-        Placement placement, Ruling ruling, String agentId, Delivery delivery, int held, Instant assignedAt) {
+        Placement placement, Ruling ruling, String agentId, boolean shared, int held, Instant assignedAt) {
     public enum Ruling {
         /** Granted to the agent: publish. */
         GRANTED,

@@ -35,7 +35,7 @@ public final class Candidate {
 
     public boolean hasRoom() {
         return held() + yieldedSlots < agent.capacity()
-                && (!agent.isPulling() || pendingPlacements + yieldedSlots < openSlots);
+                && (!agent.usesClaims() || pendingPlacements + yieldedSlots < openSlots);
     }
 
     /** Applies a newer state, including the count of assignments and of open slots. */

@@ -19,8 +19,8 @@ class DeliveryConfiguration {
     }
 
     @Bean(destroyMethod = "")
-    PullClaims pullClaims(
+    AssignmentClaims assignmentClaims(
             Redis redis, Registry registry, HeartbeatTopic heartbeats, MeterRegistry meters, Clock clock) {
-        return new PullClaims(redis, registry, heartbeats, meters, clock);
+        return new AssignmentClaims(redis, registry, heartbeats, meters, clock);
     }
 }

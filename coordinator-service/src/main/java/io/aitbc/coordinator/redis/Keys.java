@@ -6,6 +6,8 @@ public final class Keys {
     public static final String ACTIVE_AGENTS = "agents:active";
     /** Set: ids of all agents that have a hash. */
     public static final String KNOWN_AGENTS = "agents:known";
+    /** Set: ids of the known agents with delivery push. */
+    public static final String PUSH_AGENTS = "agents:push";
     /** Sorted set: agent id by time of last heartbeat in ms, for agents from which more are expected. */
     public static final String HEARTBEATS = "agents:heartbeats";
     /** Sorted set: agent id by time of the next check for expired deadlines among its assignments, in ms. */
@@ -23,7 +25,7 @@ public final class Keys {
     /** Channel, see {@link Redis#channel}: agents on which a coordinator yields a slot to aged tasks at another. */
     public static final String SLOT_OFFERS = "coordinator_places_left";
 
-    /** Channel, see {@link Redis#channel}: agents that pull and have something to claim. */
+    /** Channel, see {@link Redis#channel}: agents without a topic of their own that have something to claim. */
     public static final String DELIVERIES = "agent_deliveries";
 
     /** Sorted set: agent id by time of loss in ms, for agents that may still hold earlier assignments. */

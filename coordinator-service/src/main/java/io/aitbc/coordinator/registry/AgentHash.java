@@ -111,7 +111,7 @@ final class AgentHash {
                         Instant.ofEpochMilli(Long.parseLong(hash.getOrDefault("results_at", "0")))),
                 sender(hash),
                 inflight,
-                !hash.containsKey("unreached"),
+                unreached(hash),
                 Integer.parseInt(hash.getOrDefault("open_slots", "0")));
     }
 
@@ -162,6 +162,13 @@ final class AgentHash {
             throw new NumberFormatException(text);
         }
         return number;
+    }
+
+    private static @Nullable String unreached(Map<String, String> hash) {
+        String reason = hash.get("unreached");
+        return reason == null || Delivery.PUSH.wireName().equals(hash.get("delivery"))
+                ? reason
+                : Agent.UNREACHED_OVER_KAFKA;
     }
 
     /** From 0 to 1. A higher one would keep an agent unhealthy for hours. */

@@ -1,7 +1,6 @@
 package io.aitbc.coordinator.registry;
 
 import io.aitbc.contracts.AgentStatus;
-import io.aitbc.contracts.Delivery;
 import io.aitbc.contracts.Heartbeat;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Registration;
@@ -30,6 +29,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
+import java.util.function.Predicate;
 import java.util.stream.IntStream;
 import org.apache.kafka.common.utils.Utils;
 import org.slf4j.Logger;
@@ -41,6 +41,7 @@ public final class Registry {
     private static final Script HEARTBEAT = Script.load(Registry.class, "heartbeat");
     private static final Script DEREGISTER = Script.load(Registry.class, "deregister");
     private static final Script MARK_REACHED = Script.load(Registry.class, "mark-reached");
+    private static final Script MARK_UNREACHED = Script.load(Registry.class, "mark-unreached");
     private static final Script MARK_STALE = Script.load(Registry.class, "mark-stale");
     private static final Script BEGIN_REMOVAL = Script.load(Registry.class, "begin-removal");
     private static final Script END_REMOVAL = Script.load(Registry.class, "end-removal");
@@ -122,7 +123,7 @@ public final class Registry {
         if (!newcomers.isEmpty()) {
             List<Received> registering = newcomers.stream().map(heartbeats::get).toList();
             topics.createAgentTopics(registering.stream()
-                    .filter(received -> !isPulling(received.heartbeat()))
+                    .filter(received -> !hasNoTopic(received.heartbeat()))
                     .map(received -> received.heartbeat().agentId())
                     .distinct()
                     .toList());
@@ -132,9 +133,9 @@ public final class Registry {
         return answers.stream().map(Registry::heartbeatOutcome).toList();
     }
 
-    /** An agent that pulls has no topic of its own. */
-    private static boolean isPulling(Heartbeat heartbeat) {
-        return heartbeat.registration() != null && heartbeat.registration().delivery() == Delivery.PULL;
+    private static boolean hasNoTopic(Heartbeat heartbeat) {
+        return heartbeat.registration() != null
+                && heartbeat.registration().delivery().isShared();
     }
 
     List<String> runHeartbeatScript(List<Received> heartbeats, boolean receivedNow, boolean topicsExist, Instant now) {
@@ -352,9 +353,21 @@ public final class Registry {
         return redis.sync().smembers(Keys.UNREACHED_AGENTS);
     }
 
-    /** Records that agents are reading their topics. */
-    void markReached(List<String> agentIds) {
+    /** Records that agents are reached: they read their topics, or their endpoints answer. */
+    public void markReached(List<String> agentIds) {
         MARK_REACHED.runSync(redis, agentIds);
+    }
+
+    /** Records that the endpoint of an agent with delivery push cannot be reached; {@code why} is one sentence. */
+    public void markUnreached(String agentId, String why) {
+        MARK_UNREACHED.runSync(redis, List.of(agentId, why));
+    }
+
+    /** All known agents with delivery push, whatever their status. */
+    public List<Agent> pushed(Predicate<String> selected) {
+        return fetch(redis.sync().smembers(Keys.PUSH_AGENTS).stream()
+                .filter(selected)
+                .toList());
     }
 
     /** The number of notices published about agents; lower than before if Redis has lost its data. */

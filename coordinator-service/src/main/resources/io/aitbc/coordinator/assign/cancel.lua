@@ -3,8 +3,8 @@
 --        are ignored.
 -- KEYS   1 the notice channel
 -- ARGV   1 task_id, 2 now as ISO 8601, 3 retention in s
--- Returns its previous status ('unknown' if there is no such task), its attempt, the agent that has or had it, or '', and how that
---        agent receives its assignments, or ''
+-- Returns its previous status ('unknown' if there is no such task), its attempt, the agent that has or had it, or '', and 1 if that
+--        agent has no topic of its own, else 0
 if redis.call('EXISTS', 'index:complete') == 0 then
   return redis.error_reply('REBUILDING assignments are being restored from Kafka')
 end
@@ -12,7 +12,7 @@ local task_id = ARGV[1]
 local task, seen = load_task(task_id)
 local status, attempt, agent_id = seen[1], tonumber(seen[2]) or 0, seen[3] or ''
 if not status then
-  return { 'unknown', 0, '', '' }
+  return { 'unknown', 0, '', 0 }
 end
 if status == 'queued' or status == 'assigned' then
   redis.call('HSET', task, 'status', 'cancelled', 'finished_at', ARGV[2])
@@ -30,4 +30,4 @@ if status == 'failing' then
   -- Its dead letter is being written.
   status = 'failed'
 end
-return { status, attempt, agent_id, redis.call('HGET', 'agent:' .. agent_id, 'delivery') or '' }
+return { status, attempt, agent_id, is_shared(redis.call('HGET', 'agent:' .. agent_id, 'delivery')) and 1 or 0 }

@@ -1,15 +1,14 @@
 -- Reserves attempts for agents.
--- Guarantee: at most one attempt of a task is live; an agent never holds more than its capacity, and one that pulls is granted no more
---        than its open claims request; idempotent; while agents' assignments
---        are unknown, nothing is granted and the call fails.
+-- Guarantee: at most one attempt of a task is live; an agent never holds more than its capacity, and one without a topic of its own
+--        is granted no more than its open claims request; idempotent; while agents' assignments are unknown, nothing is granted and the
+--        call fails.
 -- KEYS   1 the notice channel; other names are built from ids, see Keys.java (no Redis Cluster)
 -- ARGV   1 now in ms, 2 now as ISO 8601, 3 the calling coordinator, named in notices, 4 an object: timeout_seconds -> deadline as
 --        ISO 8601, 5 the placements, as JSON, which costs the client much less than many arguments; each is a list of texts:
 --        task_id, attempt, agent_id, priority, submitted_at, submitted_at in ms, max_attempts, timeout_seconds, origin: the position
 --        of its record, see Position.java
 -- Returns 1 a letter for each placement (granted, live, duplicate, ended, full, unavailable), a capital if granted to or live at an agent
---        that pulls, 2 how many its agent holds, separated
---        by commas, then for each live one: the agent that holds it, and since when, as ISO 8601
+--        without a topic of its own, 2 how many its agent holds, separated by commas, then for each live one: the agent that holds it, and since when, as ISO 8601
 if redis.call('EXISTS', 'index:complete') == 0 then
   return redis.error_reply('REBUILDING assignments are being restored from Kafka')
 end
@@ -33,7 +32,7 @@ local function load_agent(id)
       held = redis.call('HLEN', 'agent:' .. id .. ':inflight'),
       grants = {},
     }
-    if fields[3] == 'pull' then
+    if is_shared(fields[3]) then
       -- Claims whose coordinator died expire.
       known.open = number(fields[5], 0) >= now_ms and number(fields[4], 0) or 0
     end
@@ -105,7 +104,7 @@ for i, placement in ipairs(cjson.decode(ARGV[5])) do
     if is_duplicate(holder, task_id, placement[9]) then
       rulings[i] = 'd'
     else
-      rulings[i] = redis.call('HGET', 'agent:' .. holder, 'delivery') == 'pull' and 'L' or 'l'
+      rulings[i] = is_shared(redis.call('HGET', 'agent:' .. holder, 'delivery')) and 'L' or 'l'
       answer[#answer + 1] = holder
       answer[#answer + 1] = seen[4] or now
     end

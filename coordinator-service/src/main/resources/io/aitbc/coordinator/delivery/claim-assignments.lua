@@ -1,12 +1,13 @@
--- Answers a claim of an agent that pulls with assignments from its outbox, or opens it.
+-- Answers a claim of an agent, or of the coordinator that pushes to it, with assignments from its outbox, or opens it.
 -- Guarantee: an assignment is served only while its attempt is live; one that was served and not confirmed is served again, to the same
 --        instance at once, to another one after ten seconds; an instance has at most one open claim; fails while agents' assignments
 --        are unknown.
 -- KEYS   1 the notice channel
 -- ARGV   1 now in ms, 2 agent_id, 3 instance_id, 4 the claim's own id, 5 the maximum number of assignments, 6 the maximum number of
 --        bytes, 7 for how many ms the claim stays open if there are none; 0 to end it, 8 1 if it is new, 9 the ids of assignments
---        received, as JSON, 10 the channel on which claims are notified, 11 expiry in ms of what is kept about served assignments
--- Returns 1 served, open, ended (by a newer claim of its instance), unknown (no such agent) or kafka (another delivery), 2 the ids of
+--        received, as JSON, 10 the channel on which claims are notified, 11 expiry in ms of what is kept about served assignments,
+--        12 the delivery expected: pull or push, 13 the ids of assignments not to serve, as JSON
+-- Returns 1 served, open, ended (by a newer claim of its instance), unknown (no such agent) or other (another delivery), 2 the ids of
 --        cancelled assignments that the instance may be working on, as JSON, then the assignments
 if redis.call('EXISTS', 'index:complete') == 0 then
   return redis.error_reply('REBUILDING assignments are being restored from Kafka')
@@ -25,8 +26,8 @@ local claims = 'claims:' .. agent_id
 local seen = redis.call('HMGET', agent, 'agent_id', 'delivery', 'open_slots', 'open_until')
 if not seen[1] then
   return { 'unknown', '[]' }
-elseif seen[2] ~= 'pull' then
-  return { 'kafka', '[]' }
+elseif seen[2] ~= ARGV[12] then
+  return { 'other', '[]' }
 end
 
 -- Invariant: open_slots is the maximum of all open claims, less what was reserved for them since.
@@ -110,6 +111,10 @@ for i = 1, #entries, 2 do
   end
 end
 
+local skipped = {}
+for _, id in ipairs(cjson.decode(ARGV[13])) do
+  skipped[id] = true
+end
 local due = {}
 for _, task_id in ipairs(redis.call('HKEYS', outbox)) do
   local live, attempt = live_attempt(task_id), attempt_in_outbox(task_id)
@@ -117,7 +122,9 @@ for _, task_id in ipairs(redis.call('HKEYS', outbox)) do
     redis.call('HDEL', outbox, task_id)
   else
     local last = last_served[task_id]
-    if not last or last.by == instance or math.abs(now_ms - last.at) >= redelivery_ms then
+    if skipped[task_id .. ':' .. attempt] then
+      -- It is being pushed.
+    elseif not last or last.by == instance or math.abs(now_ms - last.at) >= redelivery_ms then
       due[#due + 1] = { task_id = task_id, attempt = attempt, since = live.since, is_new = not last }
     end
   end

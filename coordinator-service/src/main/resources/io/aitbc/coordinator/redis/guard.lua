@@ -82,6 +82,11 @@ local function share(text)
   return value >= 0 and value <= 1 and value or 0
 end
 
+-- Whether agents with a delivery have no topic of their own, see Delivery.java.
+local function is_shared(delivery)
+  return delivery == 'pull' or delivery == 'push'
+end
+
 -- A failing attempt is fenced, and its dead letter is being written: see fence.lua.
 local ended = { completed = true, failed = true, failing = true, cancelled = true, expired = true }
 

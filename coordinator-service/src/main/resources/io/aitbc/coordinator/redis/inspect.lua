@@ -3,7 +3,7 @@
 -- KEYS   1 the notice channel, unused
 -- Returns the reports: each names the quarantined key or field, and its content or type
 local kinds = {
-  ['agents:active'] = 'set', ['agents:known'] = 'set', ['agents:heartbeats'] = 'zset', ['agents:gone'] = 'zset',
+  ['agents:active'] = 'set', ['agents:known'] = 'set', ['agents:push'] = 'set', ['agents:heartbeats'] = 'zset', ['agents:gone'] = 'zset',
   ['agents:deadlines'] = 'zset', ['agents:departed'] = 'zset', ['agents:events'] = 'string', ['tasks:completed'] = 'list',
   ['stats:tasks'] = 'hash', ['stats:agents'] = 'hash', ['stats:coordinators'] = 'hash', ['index:rebuilding'] = 'string',
 }

@@ -9,5 +9,6 @@ end
 redis.call('HDEL', agent, 'topic')
 redis.call('EXPIRE', agent, ARGV[3])
 redis.call('SREM', 'agents:known', id)
+redis.call('SREM', 'agents:push', id)
 redis.call('ZREM', 'agents:departed', id)
 return { 'removed' }

@@ -1,6 +1,6 @@
 -- Records heartbeats, and registers agents from heartbeats that hold a registration.
 --        An agent that reported itself inactive returns with any heartbeat; a deregistered one only with a registration.
--- Guarantee: the agent's hash, agents:active, agents:known, agents:heartbeats, agents:gone and agents:departed are consistent afterwards;
+-- Guarantee: the agent's hash, agents:active, agents:known, agents:heartbeats, agents:gone and agents:departed are consistent afterwards, and agents:push;
 --        an agent is registered only once its topic exists, and not while its topic from an earlier registration is being removed;
 --        an agent with delivery kafka that registers over REST is unreached until one of its own heartbeats arrives over Kafka;
 --        a repeated heartbeat that is older than the last one changes nothing; one that cannot be a repetition always counts.
@@ -99,9 +99,9 @@ while i <= #ARGV do
     local reaches = before[9] and over_kafka
     if registers then
       local delivery = field_value(fields, i - 1, 'delivery')
-      if delivery == 'pull' then
+      if is_shared(delivery) then
         reaches = before[9]
-      elseif not over_kafka and (not old_status or deregistered or before[10] == 'pull') then
+      elseif not over_kafka and (not old_status or deregistered or is_shared(before[10])) then
         redis.call('HSET', agent, 'unreached', '1')
         redis.call('SADD', 'agents:unreached', id)
       end
@@ -141,6 +141,7 @@ while i <= #ARGV do
     if registers or status ~= old_status then
       if registers or old_status == 'inactive' then
         redis.call('SADD', 'agents:known', id)
+        redis.call(redis.call('HGET', agent, 'delivery') == 'push' and 'SADD' or 'SREM', 'agents:push', id)
         redis.call('PERSIST', agent)
       end
       redis.call(status == 'active' and 'SADD' or 'SREM', 'agents:active', id)

@@ -1,4 +1,4 @@
--- Marks agents as reached over Kafka: their consumer group has a member.
+-- Marks agents as reached: the consumer group of an agent over Kafka has a member, or one with delivery push has answered.
 -- KEYS   1 the notice channel
 -- ARGV   agent ids
 -- Returns the ids of those that were unreached

@@ -7,11 +7,12 @@ local sends_heartbeats = { active = true, busy = true, maintenance = true }
 local changed = {}
 for i = 2, #ARGV do
   local id = ARGV[i]
-  local seen = redis.call('HMGET', 'agent:' .. id, 'status', 'heard_ms', 'topic')
+  local seen = redis.call('HMGET', 'agent:' .. id, 'status', 'heard_ms', 'topic', 'delivery')
   local status = seen[1]
   local holds = redis.call('EXISTS', 'agent:' .. id .. ':inflight') == 1
   if status and (status ~= 'inactive' or seen[3]) then
     redis.call('SADD', 'agents:known', id)
+    redis.call(seen[4] == 'push' and 'SADD' or 'SREM', 'agents:push', id)
     redis.call(status == 'active' and 'SADD' or 'SREM', 'agents:active', id)
     if sends_heartbeats[status] then
       redis.call('ZADD', 'agents:heartbeats', 'NX', string.format('%.0f', number(seen[2], tonumber(ARGV[1]))), id)

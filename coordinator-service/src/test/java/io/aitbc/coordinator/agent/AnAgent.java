@@ -31,7 +31,7 @@ public final class AnAgent {
     private int inflight;
     private Delivery delivery = Delivery.KAFKA;
     private int openSlots;
-    private boolean reached = true;
+    private @Nullable String unreached;
 
     private AnAgent(String id) {
         this.id = id;
@@ -131,9 +131,16 @@ public final class AnAgent {
         return this;
     }
 
+    /** An agent to which a coordinator pushes, and for which it claims a number of assignments. */
+    public AnAgent isPushed(int openSlots) {
+        this.delivery = Delivery.PUSH;
+        this.openSlots = openSlots;
+        return this;
+    }
+
     /** An agent that registered over REST and does not read its topic. */
     public AnAgent unreached() {
-        this.reached = false;
+        this.unreached = Agent.UNREACHED_OVER_KAFKA;
         return this;
     }
 
@@ -143,7 +150,7 @@ public final class AnAgent {
                 type,
                 capabilities,
                 services,
-                Json.object(),
+                delivery == Delivery.PUSH ? Json.object().put("http", "http://agent:8000") : Json.object(),
                 Json.object(),
                 tags,
                 "1.0.0",
@@ -158,6 +165,15 @@ public final class AnAgent {
 
     public Agent build() {
         return new Agent(
-                registration(), status, NOW, lastHeartbeat, load, track, Sender.UNKNOWN, inflight, reached, openSlots);
+                registration(),
+                status,
+                NOW,
+                lastHeartbeat,
+                load,
+                track,
+                Sender.UNKNOWN,
+                inflight,
+                unreached,
+                openSlots);
     }
 }

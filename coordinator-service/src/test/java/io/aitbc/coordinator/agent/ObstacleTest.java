@@ -63,6 +63,16 @@ class ObstacleTest {
                 .isEqualTo("full: it holds 2 tasks and has no open claim");
     }
 
+    @Test
+    void anAgentThatIsPushedToNeedsAClaimOfItsCoordinator() {
+        assertThat(text(AnAgent.named("agent").isPushed(1).build(), "{}")).isEmpty();
+        assertThat(text(AnAgent.named("agent").isPushed(0).build(), "{}"))
+                .isEqualTo(
+                        "no_open_claim: assignments are pushed to it, and it was not reached yet or has not accepted the last one");
+        assertThat(text(AnAgent.named("agent").isPushed(0).holds(2).build(), "{}"))
+                .isEqualTo("full: it holds 2 tasks and has not accepted the last one yet");
+    }
+
     /** The API reports an obstacle exactly when the matcher sees one. */
     @Test
     void thereIsNoObstacleExactlyIfTheAgentIsEligibleAndHasCapacity() {
@@ -76,8 +86,8 @@ class ObstacleTest {
                     && Eligibility.isAvailable(agent, POLICY)
                     && Health.of(agent, NOW, POLICY).score() >= Eligibility.minHealth(task, POLICY)
                     && agent.inflight() < agent.capacity()
-                    && agent.reached()
-                    && (!agent.isPulling() || agent.openSlots() > 0);
+                    && agent.unreached() == null
+                    && (!agent.usesClaims() || agent.openSlots() > 0);
             eligible += may ? 1 : 0;
             assertThat(Obstacle.between(agent, task, NOW, POLICY, regionRequired)
                             .isEmpty())

@@ -3,7 +3,6 @@ package io.aitbc.coordinator.assign;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.aitbc.contracts.Cancellation;
-import io.aitbc.contracts.Delivery;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.kafka.TopicCatalog;
@@ -67,8 +66,7 @@ class AssignmentPublisherTest {
                 List<CompletableFuture<Void>> published = new ArrayList<>();
                 for (int i = 0; i < EACH; i++) {
                     for (String agentId : agentIds) {
-                        published.add(topics.publish(
-                                Cancellation.of("task-" + i, 1, agentId, Instant.EPOCH), Delivery.KAFKA));
+                        published.add(topics.publish(Cancellation.of("task-" + i, 1, agentId, Instant.EPOCH), false));
                     }
                 }
                 CompletableFuture.allOf(published.toArray(CompletableFuture[]::new))

@@ -426,7 +426,7 @@ class PullTest {
     @CsvSource(
             delimiter = '|',
             value = {
-                "{\"agent_id\":\"x\",\"agent_type\":\"worker\",\"delivery\":\"pigeon\"} | Invalid delivery: pigeon (one of kafka, pull)",
+                "{\"agent_id\":\"x\",\"agent_type\":\"worker\",\"delivery\":\"pigeon\"} | Invalid delivery: pigeon (one of kafka, pull, push)",
                 "{\"agent_id\":\"shared\",\"agent_type\":\"worker\"} | agent_id must not be \"shared\"",
             })
     void badRegistrationsAreRefused(String body, String detail) {

@@ -6,7 +6,6 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.aitbc.contracts.ControlMessage.ClearQueue;
 import io.aitbc.contracts.ControlMessage.QueueCleared;
-import io.aitbc.contracts.Delivery;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Requirements;
 import io.aitbc.contracts.TaskStatus;
@@ -979,8 +978,7 @@ class LaneTest {
             return reserving != null
                     ? reserving
                     : CompletableFuture.completedFuture(placements.stream()
-                            .map(placement ->
-                                    new Verdict(placement, ruling, placement.agentId(), Delivery.KAFKA, 1, now))
+                            .map(placement -> new Verdict(placement, ruling, placement.agentId(), false, 1, now))
                             .toList());
         }
 

@@ -1,6 +1,5 @@
 package io.aitbc.coordinator.dispatch;
 
-import io.aitbc.contracts.Delivery;
 import io.aitbc.coordinator.assign.Verdict;
 import io.aitbc.coordinator.assign.Verdict.Ruling;
 import io.aitbc.coordinator.match.Placement;
@@ -102,19 +101,19 @@ final class SimulatedStore {
         Agent agent = agents.get(placement.agentId());
         int held = agent == null ? 0 : agent.inflight.size();
         if (task.hasEnded() || task.isFailing() || task.isKnown() && attempt < task.attempt) {
-            return new Verdict(placement, Ruling.ENDED, "", Delivery.KAFKA, held, now);
+            return new Verdict(placement, Ruling.ENDED, "", false, held, now);
         }
         if (task.isAssigned() && attempt == task.attempt) {
             if (task.origin != null && !task.origin.equals(placement.waiting().position())) {
-                return new Verdict(placement, Ruling.DUPLICATE, "", Delivery.KAFKA, held, now);
+                return new Verdict(placement, Ruling.DUPLICATE, "", false, held, now);
             }
-            return new Verdict(placement, Ruling.LIVE, task.agentId, Delivery.KAFKA, held, now);
+            return new Verdict(placement, Ruling.LIVE, task.agentId, false, held, now);
         }
         if (agent == null || !agent.active) {
-            return new Verdict(placement, Ruling.UNAVAILABLE, "", Delivery.KAFKA, held, now);
+            return new Verdict(placement, Ruling.UNAVAILABLE, "", false, held, now);
         }
         if (held >= agent.capacity) {
-            return new Verdict(placement, Ruling.FULL, "", Delivery.KAFKA, held, now);
+            return new Verdict(placement, Ruling.FULL, "", false, held, now);
         }
         if (task.isAssigned()) {
             agents.get(task.agentId).inflight.remove(taskId);
@@ -124,7 +123,7 @@ final class SimulatedStore {
         task.agentId = placement.agentId();
         task.origin = placement.waiting().position();
         agent.inflight.add(taskId);
-        return new Verdict(placement, Ruling.GRANTED, placement.agentId(), Delivery.KAFKA, agent.inflight.size(), now);
+        return new Verdict(placement, Ruling.GRANTED, placement.agentId(), false, agent.inflight.size(), now);
     }
 
     /** end-waiting.lua: returns ended (now), before, or live. */

@@ -70,7 +70,7 @@ class RegistryCompatibilityTest {
     /** Agents by the name of their hash in the sample. */
     private static final Map<String, Agent> AGENTS = Map.of(
             "registered",
-            new Agent(PLAIN, AgentStatus.ACTIVE, NOW, NOW, Map.of(), TrackRecord.NONE, Sender.UNKNOWN, 3, true, 0),
+            new Agent(PLAIN, AgentStatus.ACTIVE, NOW, NOW, Map.of(), TrackRecord.NONE, Sender.UNKNOWN, 3, null, 0),
             "much seen",
             new Agent(
                     FULL,
@@ -81,12 +81,12 @@ class RegistryCompatibilityTest {
                     new TrackRecord(0.1, 10_000, NOW.plusSeconds(5)),
                     new Sender(Duration.ofMillis(-1_500), "instance-1", "instance-2", NOW.plusSeconds(4)),
                     3,
-                    true,
+                    null,
                     0),
             "stale",
-            new Agent(PLAIN, AgentStatus.STALE, NOW, NOW, Map.of(), TrackRecord.NONE, Sender.UNKNOWN, 3, true, 0),
+            new Agent(PLAIN, AgentStatus.STALE, NOW, NOW, Map.of(), TrackRecord.NONE, Sender.UNKNOWN, 3, null, 0),
             "leaving",
-            new Agent(PLAIN, AgentStatus.INACTIVE, NOW, NOW, Map.of(), TrackRecord.NONE, Sender.UNKNOWN, 3, true, 0));
+            new Agent(PLAIN, AgentStatus.INACTIVE, NOW, NOW, Map.of(), TrackRecord.NONE, Sender.UNKNOWN, 3, null, 0));
 
     /** The listener calls of a view for each notice. */
     private static final Map<String, String> EXPECTED_CALLS = Map.ofEntries(

@@ -1,6 +1,7 @@
 package io.aitbc.coordinator.delivery;
 
 import io.aitbc.contracts.Claim;
+import io.aitbc.contracts.Delivery;
 import io.aitbc.contracts.Json;
 import io.aitbc.coordinator.agent.Agent;
 import io.aitbc.coordinator.background.BackgroundService;
@@ -33,11 +34,11 @@ import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 
 /**
- * Answers agents' claims of assignments, at once or when an assignment arrives. An open claim occupies no thread. It polls the
- * outbox on a notice from Redis, and every few seconds, which also keeps its slots open and counts as the agent's heartbeat. Thread-safe.
+ * Answers claims of assignments, by agents that pull and by the coordinator that pushes to an agent, at once or when an assignment arrives. An open claim occupies no thread. It polls the
+ * outbox on a notice from Redis, and every few seconds, which also keeps its slots open and counts as the heartbeat of an agent that pulls. Thread-safe.
  */
-public final class PullClaims implements BackgroundService {
-    private static final Script CLAIM = Script.load(PullClaims.class, "claim-assignments");
+public final class AssignmentClaims implements BackgroundService {
+    private static final Script CLAIM = Script.load(AssignmentClaims.class, "claim-assignments");
 
     private static final Duration CHECK_INTERVAL = Duration.ofMillis(100);
     private static final Duration REFRESH_INTERVAL = Duration.ofSeconds(10);
@@ -92,7 +93,7 @@ public final class PullClaims implements BackgroundService {
         }
     }
 
-    PullClaims(Redis redis, Registry registry, HeartbeatTopic heartbeats, MeterRegistry meters, Clock clock) {
+    AssignmentClaims(Redis redis, Registry registry, HeartbeatTopic heartbeats, MeterRegistry meters, Clock clock) {
         this.redis = redis;
         this.registry = registry;
         this.heartbeats = heartbeats;
@@ -101,7 +102,7 @@ public final class PullClaims implements BackgroundService {
                 : DEFAULT_APPEND_INTERVAL;
         this.clock = clock;
         Gauge.builder("coordinator.claims.open", openCount, AtomicInteger::get)
-                .description("Claims of agents with delivery pull that are open at this coordinator")
+                .description("Claims of assignments that are open at this coordinator")
                 .register(meters);
     }
 
@@ -127,11 +128,29 @@ public final class PullClaims implements BackgroundService {
 
     /** Completes with assignments as soon as there are some, or without any after the claim's waiting time. Fails if Redis does. */
     public CompletableFuture<Answer> claim(String agentId, Claim claim) {
+        return claim(agentId, claim, Delivery.PULL, Set.of());
+    }
+
+    /**
+     * Like {@link #claim}, for the coordinator that pushes to the agent. It is no heartbeat.
+     *
+     * @param pushing ids of assignments that are not to be served, because they are being pushed
+     */
+    public CompletableFuture<Answer> claimToPush(String agentId, Claim claim, Set<String> pushing) {
+        return claim(agentId, claim, Delivery.PUSH, pushing);
+    }
+
+    /** Ends the open claims of an agent at this coordinator: nothing more is reserved for them. */
+    public void end(String agentId) {
+        open.getOrDefault(agentId, new ConcurrentLinkedQueue<>()).forEach(OpenClaim::end);
+    }
+
+    private CompletableFuture<Answer> claim(String agentId, Claim claim, Delivery delivery, Set<String> pushing) {
         if (openCount.get() >= MAX_OPEN) {
             return CompletableFuture.completedFuture(Answer.refused(Refusal.TOO_MANY_OPEN));
         }
         openCount.incrementAndGet();
-        OpenClaim opened = new OpenClaim(agentId, claim);
+        OpenClaim opened = new OpenClaim(agentId, claim, delivery, pushing);
         // Before the first poll: a notice may arrive right after it.
         open.compute(agentId, (id, claims) -> {
             Queue<OpenClaim> all = claims == null ? new ConcurrentLinkedQueue<>() : claims;
@@ -159,7 +178,9 @@ public final class PullClaims implements BackgroundService {
                 claim.poll();
             } else if (claim.isDue(now)) {
                 due.add(claim);
-                agentIds.add(agentId);
+                if (claim.delivery == Delivery.PULL) {
+                    agentIds.add(agentId);
+                }
             }
         }));
         if (!due.isEmpty()) {
@@ -214,16 +235,21 @@ public final class PullClaims implements BackgroundService {
         private final String id = UUID.randomUUID().toString();
         private final String agentId;
         private final Claim claim;
+        private final Delivery delivery;
+        private final Set<String> pushing;
         private final CompletableFuture<Answer> answer = new CompletableFuture<>();
         private final long untilNanos;
         private long polledNanos = System.nanoTime();
         private boolean isNew = true;
         private boolean polling;
         private boolean pollAgain;
+        private boolean ending;
 
-        OpenClaim(String agentId, Claim claim) {
+        OpenClaim(String agentId, Claim claim, Delivery delivery, Set<String> pushing) {
             this.agentId = agentId;
             this.claim = claim;
+            this.delivery = delivery;
+            this.pushing = Set.copyOf(pushing);
             this.untilNanos =
                     System.nanoTime() + Duration.ofSeconds(claim.waitSeconds()).toNanos();
         }
@@ -236,6 +262,13 @@ public final class PullClaims implements BackgroundService {
             return now - polledNanos >= REFRESH_INTERVAL.toNanos();
         }
 
+        void end() {
+            synchronized (this) {
+                ending = true;
+            }
+            poll();
+        }
+
         void poll() {
             List<String> arguments;
             synchronized (this) {
@@ -246,7 +279,7 @@ public final class PullClaims implements BackgroundService {
                 polling = true;
                 pollAgain = false;
                 polledNanos = System.nanoTime();
-                arguments = arguments(closing || isOver(polledNanos));
+                arguments = arguments(closing || ending || isOver(polledNanos));
                 isNew = false;
             }
             CLAIM.run(redis, arguments).whenComplete(this::onAnswer);
@@ -264,7 +297,9 @@ public final class PullClaims implements BackgroundService {
                     isNew ? "1" : "0",
                     Json.text(claim.received()),
                     redis.channel(Keys.DELIVERIES),
-                    String.valueOf(DeliveryLoop.RETENTION.toMillis()));
+                    String.valueOf(DeliveryLoop.RETENTION.toMillis()),
+                    delivery.wireName(),
+                    Json.text(pushing));
         }
 
         private void onAnswer(@Nullable List<Object> result, @Nullable Throwable failure) {
@@ -279,7 +314,7 @@ public final class PullClaims implements BackgroundService {
                 switch ((String) result.get(0)) {
                     case "served", "ended" -> answer.complete(served(result));
                     case "unknown" -> answer.complete(Answer.refused(Refusal.UNKNOWN_AGENT));
-                    case "kafka" -> answer.complete(Answer.refused(Refusal.OTHER_DELIVERY));
+                    case "other" -> answer.complete(Answer.refused(Refusal.OTHER_DELIVERY));
                     case "open" -> stayOpen();
                     default ->
                         throw new IllegalStateException("unexpected answer of claim-assignments.lua: " + result.get(0));

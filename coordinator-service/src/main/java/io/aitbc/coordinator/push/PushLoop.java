@@ -1,0 +1,126 @@
+package io.aitbc.coordinator.push;
+
+import io.aitbc.coordinator.agent.Agent;
+import io.aitbc.coordinator.agent.HealthPolicy;
+import io.aitbc.coordinator.background.BackgroundService;
+import io.aitbc.coordinator.background.ConsecutiveFailures;
+import io.aitbc.coordinator.background.MonitoredThread;
+import io.aitbc.coordinator.background.RateLimiter;
+import io.aitbc.coordinator.registry.Registry;
+import java.time.Clock;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.TimeUnit;
+import java.util.function.Predicate;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Pushes to the agents with delivery push that this coordinator monitors. One thread, {@code push}, owns the state of all of them; replies of
+ * agents and answers of Redis are posted to it.
+ */
+public final class PushLoop implements BackgroundService {
+    private static final Logger log = LoggerFactory.getLogger(PushLoop.class);
+    private static final Duration ROUND_INTERVAL = Duration.ofMillis(100);
+    private static final Duration REFRESH_INTERVAL = Duration.ofSeconds(1);
+
+    private final Registry registry;
+    private final Predicate<String> ownsAgent;
+    private final PushEffects effects;
+    private final Clock clock;
+    private final MonitoredThread thread = new MonitoredThread("push", this::run);
+    private final RateLimiter roundLimiter = new RateLimiter(ROUND_INTERVAL);
+    private final RateLimiter refreshLimiter = new RateLimiter(REFRESH_INTERVAL);
+    private final ConsecutiveFailures failures = new ConsecutiveFailures(log);
+    private final Map<String, PushedAgent> agents = new HashMap<>();
+
+    /** @param ownsAgent whether this coordinator monitors an agent */
+    PushLoop(Registry registry, Predicate<String> ownsAgent, PushEffects effects, Clock clock) {
+        this.registry = registry;
+        this.ownsAgent = ownsAgent;
+        this.effects = effects;
+        this.clock = clock;
+    }
+
+    @Override
+    public void start() {
+        thread.start();
+    }
+
+    @Override
+    public void close() {
+        thread.close(thread::interrupt);
+        effects.close();
+    }
+
+    @Override
+    public List<String> problems() {
+        return thread.problems();
+    }
+
+    private void run() {
+        while (!thread.isClosing()) {
+            try {
+                Runnable mail = effects.mailbox().poll(ROUND_INTERVAL.toMillis(), TimeUnit.MILLISECONDS);
+                for (; mail != null; mail = effects.mailbox().poll()) {
+                    mail.run();
+                }
+                if (refreshLimiter.tryAcquire()) {
+                    refresh();
+                }
+                if (roundLimiter.tryAcquire()) {
+                    agents.values().forEach(agent -> agent.check(System.nanoTime()));
+                    agents.values().removeIf(PushedAgent::isGone);
+                }
+                failures.reset();
+                thread.monitor().succeeded();
+            } catch (InterruptedException e) {
+                return;
+            } catch (RuntimeException e) {
+                thread.monitor().failed(e);
+                failures.onFailure().log("Pushing failed, will retry: {}", e.toString());
+            }
+        }
+    }
+
+    private Duration probeInterval() {
+        HealthPolicy policy = registry.healthPolicy();
+        Duration interval = policy.heartbeatInterval();
+        Duration third = policy.heartbeatTimeout().dividedBy(3);
+        return policy.expectsHeartbeats() && third.compareTo(interval) < 0 ? third : interval;
+    }
+
+    /** Reads the agents again, and records heartbeats for those that have answered. */
+    private void refresh() throws InterruptedException {
+        Set<String> answered = new LinkedHashSet<>();
+        List<String> reached = new ArrayList<>();
+        Set<String> owned = new HashSet<>();
+        for (Agent agent : registry.pushed(ownsAgent)) {
+            owned.add(agent.id());
+            PushedAgent pushed =
+                    agents.computeIfAbsent(agent.id(), id -> new PushedAgent(agent, probeInterval(), effects));
+            pushed.update(agent);
+            if (pushed.takeAnswered()) {
+                answered.add(agent.id());
+                if (agent.unreached() != null) {
+                    reached.add(agent.id());
+                }
+            } else if (pushed.unreached() != null && !pushed.unreached().equals(agent.unreached())) {
+                registry.markUnreached(agent.id(), pushed.unreached());
+            }
+        }
+        agents.forEach((id, agent) -> agent.setOwned(owned.contains(id)));
+        if (!answered.isEmpty()) {
+            registry.recordHeartbeats(answered, clock.instant());
+        }
+        if (!reached.isEmpty()) {
+            registry.markReached(reached);
+        }
+    }
+}

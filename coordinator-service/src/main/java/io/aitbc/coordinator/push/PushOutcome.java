@@ -1,0 +1,111 @@
+package io.aitbc.coordinator.push;
+
+import io.aitbc.contracts.Assignment;
+import io.aitbc.contracts.Json;
+import io.aitbc.contracts.TaskResult;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.Locale;
+import java.util.Optional;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
+import tools.jackson.core.JacksonException;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.ObjectNode;
+
+/**
+ * What an agent's reply means for an assignment posted to it.
+ *
+ * @param result for ENDED
+ * @param why for NOT_DELIVERED and UNCERTAIN; continues a sentence about the agent
+ * @param retryAfter delay that the agent requested; null if it requested none
+ * @param isReached whether the agent has responded
+ */
+record PushOutcome(
+        Kind kind,
+        @Nullable TaskResult result,
+        String why,
+        @Nullable Duration retryAfter,
+        boolean isReached) {
+    enum Kind {
+        /** The agent has returned a result. */
+        ENDED,
+        /** The agent has accepted the assignment, and will report a result later. */
+        ACCEPTED,
+        /** The agent does not have the assignment. */
+        NOT_DELIVERED,
+        /** The agent may be working on the assignment: it is repeated, and stays live until its deadline. */
+        UNCERTAIN
+    }
+
+    /** Statuses that say: the request was not processed, and may be repeated. */
+    static final Set<Integer> OVERLOADED = Set.of(429, 503);
+
+    private static final Set<String> ENDINGS = Set.of("completed", "failed", "rejected");
+
+    static PushOutcome of(Assignment assignment, Reply reply, Instant now) {
+        if (reply instanceof Reply.NotSent notSent) {
+            return new PushOutcome(Kind.NOT_DELIVERED, null, notSent.why(), null, false);
+        } else if (reply instanceof Reply.NoResponse none) {
+            return new PushOutcome(Kind.UNCERTAIN, null, none.why(), null, false);
+        }
+        Reply.Response response = (Reply.Response) reply;
+        String why = "it responds with status " + response.status();
+        if (OVERLOADED.contains(response.status())) {
+            return new PushOutcome(Kind.NOT_DELIVERED, null, why, response.retryAfter(), true);
+        } else if (!response.isSuccess()) {
+            return new PushOutcome(Kind.UNCERTAIN, null, why, null, true);
+        } else if (response.tooLarge()) {
+            return ended(failure(
+                    assignment, "the agent's response is larger than " + AgentHttp.MAX_RESPONSE_BYTES + " bytes", now));
+        }
+        return result(response.body())
+                .map(result -> ended(complete(assignment, result, now)))
+                .orElseGet(() -> new PushOutcome(Kind.ACCEPTED, null, "", null, true));
+    }
+
+    private static PushOutcome ended(TaskResult result) {
+        return new PushOutcome(Kind.ENDED, result, "", null, true);
+    }
+
+    private static TaskResult failure(Assignment assignment, String why, Instant now) {
+        return TaskResult.of(assignment, TaskResult.Status.FAILED, null, Json.tree(why), null, now);
+    }
+
+    /** The body, if it is a result: it has a final status, a result or an error. */
+    private static Optional<ObjectNode> result(byte[] body) {
+        JsonNode json;
+        try {
+            json = Json.MAPPER.readTree(body);
+        } catch (JacksonException e) {
+            // An acknowledgement in words.
+            return Optional.empty();
+        }
+        if (!(json instanceof ObjectNode object)) {
+            return Optional.empty();
+        }
+        String status = object.path("status").asString("").toLowerCase(Locale.ROOT);
+        if (ENDINGS.contains(status)) {
+            return Optional.of(object.put("status", status));
+        }
+        if (object.hasNonNull("error")) {
+            return Optional.of(object.put("status", "failed"));
+        }
+        return object.hasNonNull("result") ? Optional.of(object.put("status", "completed")) : Optional.empty();
+    }
+
+    private static TaskResult complete(Assignment assignment, ObjectNode result, Instant now) {
+        result.put("assignment_id", assignment.assignmentId())
+                .put("task_id", assignment.taskId())
+                .put("attempt", assignment.attempt())
+                .put("agent_id", assignment.agentId());
+        if (!result.hasNonNull("finished_at")) {
+            result.put("finished_at", now.toString());
+        }
+        try {
+            return Json.read(result, TaskResult.class);
+        } catch (Json.MalformedMessageException e) {
+            return failure(assignment, "the agent's response is not a valid result: " + e.getMessage(), now);
+        }
+    }
+}
