@@ -24,6 +24,8 @@ import org.apache.kafka.common.TopicPartition;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.parallel.Execution;
+import org.junit.jupiter.api.parallel.ExecutionMode;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import tools.jackson.databind.JsonNode;
@@ -331,8 +333,9 @@ class PullTest {
         one.awaitTask(held.get("task_id").asString(), "completed");
     }
 
-    /** The committed offset of the shared topic stays at the first assignment that is not settled. */
+    /** The committed offset of the shared topic stays at the first assignment that is not settled. Has coordinators of its own. */
     @Test
+    @Execution(ExecutionMode.CONCURRENT)
     void aCoordinatorThatStartsOnAnEmptiedRedisServesWhatWasNotSettled() {
         String[] settings = {"--aitbc.settle.retry-backoff=10ms", "--aitbc.topics.partitions=1"};
         JsonNode held;

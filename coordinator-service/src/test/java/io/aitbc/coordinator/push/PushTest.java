@@ -20,6 +20,8 @@ import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.parallel.Execution;
+import org.junit.jupiter.api.parallel.ExecutionMode;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import tools.jackson.databind.JsonNode;
@@ -80,6 +82,7 @@ class PushTest {
     }
 
     @Test
+    @Execution(ExecutionMode.CONCURRENT)
     void aResultInTheResponseEndsTheTask() {
         try (HttpAgent agent = HttpAgent.start(request -> HttpAgent.Answer.of(200, DONE))) {
             JsonNode registered = register("adder", agent.url() + "/", 2);
@@ -123,6 +126,7 @@ class PushTest {
     }
 
     @ParameterizedTest
+    @Execution(ExecutionMode.CONCURRENT)
     @ValueSource(ints = {200, 201, 202})
     void withoutAResultInTheResponseItFollows(int status) {
         String id = "later-" + status;
@@ -145,6 +149,7 @@ class PushTest {
     }
 
     @Test
+    @Execution(ExecutionMode.CONCURRENT)
     void aFailureInTheResponseIsRetriedAsTheAgentSays() {
         try (HttpAgent agent = HttpAgent.start(
                 request -> HttpAgent.Answer.of(200, "{\"error\":\"no such model\",\"retryable\":false}"))) {
@@ -158,6 +163,7 @@ class PushTest {
     }
 
     @Test
+    @Execution(ExecutionMode.CONCURRENT)
     void aTaskOfAnAgentThatRefusesConnectionsIsGivenBackWithoutUsingAnAttempt() {
         int port;
         try (HttpAgent dying = HttpAgent.start(request -> HttpAgent.Answer.of(200, DONE))) {
@@ -185,6 +191,7 @@ class PushTest {
     }
 
     @Test
+    @Execution(ExecutionMode.CONCURRENT)
     void anOverloadedAgentIsWaitedFor() {
         AtomicInteger requests = new AtomicInteger();
         try (HttpAgent agent = HttpAgent.start(request -> requests.incrementAndGet() == 1
@@ -205,6 +212,7 @@ class PushTest {
     }
 
     @Test
+    @Execution(ExecutionMode.CONCURRENT)
     void aTaskOfAnAgentThatStaysOverloadedGoesToAnotherWithoutUsingAnAttempt() {
         try (HttpAgent busy = HttpAgent.start(request -> new HttpAgent.Answer(503, Map.of("Retry-After", "3600"), ""));
                 HttpAgent free = HttpAgent.start(request -> HttpAgent.Answer.of(200, DONE))) {
@@ -222,6 +230,7 @@ class PushTest {
     }
 
     @ParameterizedTest
+    @Execution(ExecutionMode.CONCURRENT)
     @ValueSource(ints = {302, 400, 404, 500})
     void anyOtherResponseMayMeanThatItIsRunning(int status) {
         String id = "odd-" + status;
@@ -244,6 +253,7 @@ class PushTest {
     }
 
     @Test
+    @Execution(ExecutionMode.CONCURRENT)
     void anAgentThatDoesNotRespondUsesAnAttemptAtTheDeadline() {
         CountDownLatch never = new CountDownLatch(1);
         AtomicInteger requests = new AtomicInteger();
@@ -275,6 +285,7 @@ class PushTest {
     }
 
     @Test
+    @Execution(ExecutionMode.CONCURRENT)
     void aSlowAgentDelaysNoOtherAndGetsNoMoreThanItsCapacity() {
         CountDownLatch released = new CountDownLatch(1);
         Set<String> running = ConcurrentHashMap.newKeySet();
@@ -306,6 +317,7 @@ class PushTest {
     }
 
     @Test
+    @Execution(ExecutionMode.CONCURRENT)
     void aResponseThatIsTooLargeIsAFailure() {
         try (HttpAgent agent = HttpAgent.start(
                 request -> HttpAgent.Answer.of(200, "{\"result\":\"" + "x".repeat(2_000_000) + "\"}"))) {
@@ -320,6 +332,7 @@ class PushTest {
     }
 
     @Test
+    @Execution(ExecutionMode.CONCURRENT)
     void anAgentIsNotifiedOfCancellations() {
         try (HttpAgent agent = HttpAgent.start(request -> HttpAgent.Answer.of(202, ""))) {
             register("cancelled", agent.url(), 1);
@@ -335,6 +348,7 @@ class PushTest {
     }
 
     @Test
+    @Execution(ExecutionMode.CONCURRENT)
     void assignmentsOfACoordinatorThatStopsArePushedByAnother() {
         AtomicInteger requests = new AtomicInteger();
         RunningCoordinator third = RunningCoordinator.start(LocalStack.shared(), "push.", 2, SETTINGS);
@@ -354,6 +368,7 @@ class PushTest {
     }
 
     @Test
+    @Execution(ExecutionMode.CONCURRENT)
     void anEndpointIsRequired() {
         Answer answer = one.post(
                 "/agents/register",
