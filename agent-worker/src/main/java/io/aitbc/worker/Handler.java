@@ -1,11 +1,21 @@
 package io.aitbc.worker;
 
 import io.aitbc.contracts.Assignment;
+import io.aitbc.contracts.Json;
+import io.aitbc.contracts.TaskResult;
 import java.time.Duration;
+import java.time.Instant;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 
-/** Performs the work of an assignment. Called concurrently, up to the agent's capacity. */
+/**
+ * Performs the work of an assignment. Called concurrently, up to the agent's capacity; on a virtual thread, if the JDK has them. For example:
+ *
+ * <pre>{@code
+ * Handler adder = (assignment, context) ->
+ *         Json.tree(assignment.taskData().get("a").asInt() + assignment.taskData().get("b").asInt());
+ * }</pre>
+ */
 @FunctionalInterface
 public interface Handler {
     /**
@@ -18,12 +28,31 @@ public interface Handler {
      * @throws Exception if the attempt failed; the message is the error, and the task is retried while it has attempts left
      */
     @Nullable
-    JsonNode handle(Assignment assignment, Progress progress) throws Exception;
+    JsonNode handle(Assignment assignment, AssignmentContext context) throws Exception;
 
-    /** Reports progress to the coordinator, which restarts the timeout of the attempt. */
-    @FunctionalInterface
-    interface Progress {
-        void report(JsonNode soFar);
+    /** Runs one attempt, and returns what the agent reports about it: {@code completed}, {@code failed} or {@code rejected}. */
+    default TaskResult run(Assignment assignment, AssignmentContext context) {
+        Instant startedAt = context.now();
+        try {
+            JsonNode result = handle(assignment, context);
+            return TaskResult.of(assignment, TaskResult.Status.COMPLETED, result, null, startedAt, context.now());
+        } catch (Throwable e) {
+            TaskResult.Status status =
+                    e instanceof RejectedException ? TaskResult.Status.REJECTED : TaskResult.Status.FAILED;
+            TaskResult result = TaskResult.of(assignment, status, null, Json.tree(reason(e)), startedAt, context.now());
+            if (e instanceof PermanentFailureException) {
+                return result.notRetryable();
+            }
+            return e instanceof RetryLaterException later ? result.retryAfter(later.delay()) : result;
+        }
+    }
+
+    private static String reason(Throwable e) {
+        try {
+            return e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage();
+        } catch (RuntimeException unspeakable) {
+            return e.getClass().getSimpleName();
+        }
     }
 
     /** Thrown when the attempt failed and a retry cannot help, such as for invalid input. The task is dead-lettered. */

@@ -1,27 +1,24 @@
 package io.aitbc.worker;
 
+import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.Deque;
-import java.util.concurrent.SynchronousQueue;
-import java.util.concurrent.ThreadFactory;
-import java.util.concurrent.ThreadPoolExecutor;
+import java.util.List;
+import java.util.concurrent.ExecutorService;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 
 /** Runs handlers concurrently, up to the agent's capacity. The rest wait in FIFO order. */
 final class Slots {
     private final int capacity;
-    private final ThreadPoolExecutor threads;
+    private final ExecutorService threads;
     private final Deque<Waiting> waiting = new ArrayDeque<>();
     private long waitingBytes;
     private int taken;
 
-    Slots(int capacity, ThreadFactory threads) {
+    Slots(int capacity, ExecutorService threads) {
         this.capacity = capacity;
-        this.threads =
-                new ThreadPoolExecutor(0, Integer.MAX_VALUE, 60, TimeUnit.SECONDS, new SynchronousQueue<>(), threads);
-        // Work still waiting when the agent stops is dropped.
-        this.threads.setRejectedExecutionHandler(new ThreadPoolExecutor.DiscardPolicy());
+        this.threads = threads;
     }
 
     /**
@@ -53,10 +50,6 @@ final class Slots {
         return false;
     }
 
-    boolean isStopped() {
-        return threads.isShutdown();
-    }
-
     synchronized int taken() {
         return taken;
     }
@@ -65,9 +58,23 @@ final class Slots {
         return waitingBytes;
     }
 
-    /** Interrupts running work and drops queued work. */
-    void stop() {
-        threads.shutdownNow();
+    /**
+     * Starts no more work, and waits for the running one.
+     *
+     * @return the work that was still waiting
+     */
+    List<Runnable> stop(Duration timeout) throws InterruptedException {
+        List<Runnable> left;
+        synchronized (this) {
+            left = waiting.stream().map(Waiting::work).toList();
+            waiting.clear();
+            waitingBytes = 0;
+        }
+        threads.shutdown();
+        if (!threads.awaitTermination(timeout.toMillis(), TimeUnit.MILLISECONDS)) {
+            threads.shutdownNow();
+        }
+        return left;
     }
 
     private void runInTurn(Runnable work) {
@@ -76,7 +83,7 @@ final class Slots {
         } finally {
             Runnable next = next();
             if (next != null) {
-                // Not on this thread: the pool clears the interrupt flag that a handler may have left set.
+                // Not on this thread: a handler may have left its interrupt flag set.
                 threads.execute(() -> runInTurn(next));
             }
         }

@@ -13,11 +13,13 @@ import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Registration;
 import io.aitbc.contracts.Requirements;
 import io.aitbc.contracts.Task;
+import io.aitbc.contracts.TaskHeaders;
 import io.aitbc.contracts.TaskResult;
 import io.aitbc.contracts.Topics;
 import io.aitbc.localstack.LocalStack;
 import java.net.InetAddress;
 import java.net.ServerSocket;
+import java.nio.charset.StandardCharsets;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
@@ -26,6 +28,7 @@ import java.time.ZoneOffset;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Properties;
 import java.util.UUID;
@@ -33,6 +36,7 @@ import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.concurrent.locks.LockSupport;
 import java.util.function.Supplier;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewTopic;
@@ -86,7 +90,7 @@ class AgentWorkerTest {
 
     @Test
     void itRegistersByHeartbeatAndSaysGoodbye() {
-        start((assignment, progress) -> null).close();
+        start((assignment, context) -> null).close();
         List<Heartbeat> heartbeats = await().until(
                         () -> read(topics.heartbeats(), Heartbeat.class),
                         found -> !found.isEmpty() && found.get(found.size() - 1).status() == AgentStatus.INACTIVE);
@@ -99,7 +103,7 @@ class AgentWorkerTest {
 
     @Test
     void eachOutcomeIsReported() {
-        try (AgentWorker worker = start((assignment, progress) -> {
+        try (AgentWorker worker = start((assignment, context) -> {
             switch (assignment.taskId()) {
                 case "fails" -> throw new IllegalStateException("no more disk");
                 case "breaks" -> throw new StackOverflowError("too deep");
@@ -107,7 +111,7 @@ class AgentWorkerTest {
                 case "rejected" -> throw new Handler.RejectedException("not now");
                 case "invalid" -> throw new Handler.PermanentFailureException("no such model");
                 case "limited" -> throw new Handler.RetryLaterException("429", Duration.ofSeconds(30));
-                case "slow" -> progress.report(Json.object().put("percent", 50));
+                case "slow" -> context.progress(Json.object().put("percent", 50));
                 default -> {}
             }
             return Json.object().put("done", true);
@@ -158,7 +162,7 @@ class AgentWorkerTest {
         Semaphore leave = new Semaphore(0);
         AtomicInteger inside = new AtomicInteger();
         AtomicInteger most = new AtomicInteger();
-        try (AgentWorker worker = start((assignment, progress) -> {
+        try (AgentWorker worker = start((assignment, context) -> {
             most.accumulateAndGet(inside.incrementAndGet(), Math::max);
             leave.acquire();
             inside.decrementAndGet();
@@ -178,7 +182,7 @@ class AgentWorkerTest {
     void aRepeatedAssignmentIsDroppedEvenAfterARestart() {
         AtomicInteger runs = new AtomicInteger();
         Instant assignedAt = Instant.now();
-        Handler counting = (assignment, progress) -> Json.object().put("run", runs.incrementAndGet());
+        Handler counting = (assignment, context) -> Json.object().put("run", runs.incrementAndGet());
         try (AgentWorker worker = start(counting)) {
             give("twice", assignedAt);
             give("twice", assignedAt);
@@ -198,7 +202,7 @@ class AgentWorkerTest {
     void anAssignmentOfTheSameIdIsDroppedWhileTheFirstRuns() {
         Semaphore leave = new Semaphore(0);
         AtomicInteger runs = new AtomicInteger();
-        try (AgentWorker worker = start((assignment, progress) -> {
+        try (AgentWorker worker = start((assignment, context) -> {
             runs.incrementAndGet();
             if (assignment.taskId().equals("again")) {
                 leave.acquire();
@@ -220,7 +224,7 @@ class AgentWorkerTest {
     @Test
     void aTaskThatIsAssignedAgainLaterIsNoRepetition() {
         AtomicInteger runs = new AtomicInteger();
-        try (AgentWorker worker = start((assignment, progress) -> Json.object().put("run", runs.incrementAndGet()))) {
+        try (AgentWorker worker = start((assignment, context) -> Json.object().put("run", runs.incrementAndGet()))) {
             give("again", Instant.now());
             await().until(() -> committed() == 1);
             give("again", Instant.now().plusSeconds(1));
@@ -232,7 +236,7 @@ class AgentWorkerTest {
     @Test
     void whatIsNotReportedIsNotCommitted() {
         Semaphore leave = new Semaphore(0);
-        try (AgentWorker worker = start((assignment, progress) -> {
+        try (AgentWorker worker = start((assignment, context) -> {
             if (assignment.taskId().equals("held")) {
                 leave.acquire();
             }
@@ -251,7 +255,7 @@ class AgentWorkerTest {
     @Test
     void aCancelledAssignmentIsInterruptedAndNotReported() {
         Semaphore started = new Semaphore(0);
-        try (AgentWorker worker = start((assignment, progress) -> {
+        try (AgentWorker worker = start((assignment, context) -> {
             if (assignment.taskId().equals("long")) {
                 started.release();
                 new Semaphore(0).acquire();
@@ -274,7 +278,7 @@ class AgentWorkerTest {
     @Test
     void aFullAgentHearsCancellations() {
         Semaphore started = new Semaphore(0);
-        try (AgentWorker worker = start((assignment, progress) -> {
+        try (AgentWorker worker = start((assignment, context) -> {
             if (assignment.taskId().startsWith("long")) {
                 started.release();
                 new Semaphore(0).acquire();
@@ -301,7 +305,7 @@ class AgentWorkerTest {
     /** Uses more tasks than the agent has slots, so that a leaked slot fails the test. */
     @Test
     void whatCanNeverBeSentIsReportedAsFailedWithTheReason() {
-        try (AgentWorker worker = start((assignment, progress) -> {
+        try (AgentWorker worker = start((assignment, context) -> {
             switch (assignment.taskId()) {
                 case "too-large-for-the-client" -> {
                     return Json.tree("x".repeat(3_000_000));
@@ -317,7 +321,7 @@ class AgentWorkerTest {
                 }
                 case "long-error" -> throw new IllegalStateException("no more disk: " + "x".repeat(3_000_000));
                 case "unspeakable" -> throw new Unspeakable();
-                case "long-progress" -> progress.report(Json.tree("x".repeat(3_000_000)));
+                case "long-progress" -> context.progress(Json.tree("x".repeat(3_000_000)));
                 default -> {}
             }
             return null;
@@ -362,7 +366,7 @@ class AgentWorkerTest {
         Properties tight = new Properties();
         int bytes = 1_500_000;
         tight.setProperty("buffer.memory", String.valueOf(bytes + 8_192));
-        try (AgentWorker worker = builder((assignment, progress) ->
+        try (AgentWorker worker = builder((assignment, context) ->
                         assignment.taskId().equals("refused") ? Json.tree("x".repeat(bytes)) : null)
                 .kafka(tight)
                 .start()) {
@@ -381,7 +385,7 @@ class AgentWorkerTest {
         refusing.setProperty("partitioner.class", Refuses.class.getName());
         Refuses.with(2, new UnknownServerException("transient failure"));
         try (AgentWorker worker =
-                builder((assignment, progress) -> null).kafka(refusing).start()) {
+                builder((assignment, context) -> null).kafka(refusing).start()) {
             give("refused");
             assertThat(awaitResults(1))
                     .extracting(
@@ -399,7 +403,7 @@ class AgentWorkerTest {
         refusing.setProperty("partitioner.class", Refuses.class.getName());
         Refuses.with(0, new org.apache.kafka.common.errors.TimeoutException("no answer"));
         try (AgentWorker worker =
-                builder((assignment, progress) -> null).kafka(refusing).start()) {
+                builder((assignment, context) -> null).kafka(refusing).start()) {
             give("first");
             awaitResults(1);
             // The fourth refusal comes after 3.5 s.
@@ -443,7 +447,7 @@ class AgentWorkerTest {
 
     @Test
     void aHandlerThatInterruptsItselfTakesNothingFromTheNext() {
-        try (AgentWorker worker = start((assignment, progress) -> {
+        try (AgentWorker worker = start((assignment, context) -> {
             if (assignment.taskId().startsWith("interrupts")) {
                 Thread.currentThread().interrupt();
             } else {
@@ -465,7 +469,7 @@ class AgentWorkerTest {
     void whatIsRunningIsFinishedBeforeItEnds() {
         Semaphore started = new Semaphore(0);
         Semaphore leave = new Semaphore(0);
-        AgentWorker worker = builder((assignment, progress) -> {
+        AgentWorker worker = builder((assignment, context) -> {
                     started.release();
                     leave.acquire();
                     return null;
@@ -488,9 +492,100 @@ class AgentWorkerTest {
     }
 
     @Test
+    void whatCannotBeFinishedIsGivenBack() throws Exception {
+        Semaphore started = new Semaphore(0);
+        AgentWorker worker = builder((assignment, context) -> {
+                    started.release();
+                    TimeUnit.DAYS.sleep(1);
+                    return null;
+                })
+                .drainTimeout(Duration.ofMillis(100))
+                .start();
+        for (int i = 0; i < CAPACITY + 2; i++) {
+            give("task-" + i);
+        }
+        await().until(() -> started.availablePermits() == CAPACITY);
+
+        worker.close();
+
+        List<TaskResult> results = awaitResults(CAPACITY + 2);
+        assertThat(results).extracting(TaskResult::status).containsOnly(TaskResult.Status.REJECTED);
+        assertThat(results)
+                .extracting(result -> result.reason().asString())
+                .containsOnly("agent agent stopped before the task was done");
+        assertThat(committed()).isEqualTo(CAPACITY + 2);
+    }
+
+    /** Another agent must not start what still runs here. */
+    @Test
+    void anAttemptThatIgnoresTheInterruptIsNotGivenBack() throws Exception {
+        Semaphore started = new Semaphore(0);
+        Semaphore leave = new Semaphore(0);
+        AgentWorker worker = builder((assignment, context) -> {
+                    started.release();
+                    leave.acquireUninterruptibly();
+                    return null;
+                })
+                .drainTimeout(Duration.ofMillis(100))
+                .start();
+        give("stubborn");
+        await().until(() -> started.availablePermits() == 1);
+
+        worker.close();
+
+        assertThat(read(topics.results(), TaskResult.class)).isEmpty();
+        assertThat(committed()).isZero();
+        leave.release();
+    }
+
+    @Test
+    void aHandlerKnowsItsDeadlineItsTraceAndWhetherItIsCancelled() {
+        AtomicReference<AssignmentContext> seen = new AtomicReference<>();
+        try (AgentWorker worker = start((assignment, context) -> {
+            seen.set(context);
+            while (!context.isCancelled()) {
+                LockSupport.parkNanos(1_000_000);
+            }
+            return null;
+        })) {
+            Instant assignedAt = Instant.now();
+            ProducerRecord<String, byte[]> record = new ProducerRecord<>(
+                    topics.assignments(agentId), "traced", Json.bytes(assignment("traced", assignedAt)));
+            record.headers().add(TaskHeaders.TRACEPARENT, "00-trace".getBytes(StandardCharsets.UTF_8));
+            producer.send(record);
+            AssignmentContext context = await().until(seen::get, Objects::nonNull);
+            assertThat(context.traceparent()).isEqualTo("00-trace");
+            assertThat(context.deadline()).isEqualTo(assignedAt.plusSeconds(600));
+            assertThat(context.timeLeft()).isBetween(Duration.ofSeconds(500), Duration.ofSeconds(601));
+            context.progress(Json.tree("half"));
+            await().until(() -> context.deadline().isAfter(assignedAt.plusSeconds(600)));
+            assertThat(context.isCancelled()).isFalse();
+            cancel("traced");
+            await().until(context::isCancelled);
+        }
+    }
+
+    @Test
+    void handlersRunOnVirtualThreadsWhereTheJdkHasThem() throws Exception {
+        AtomicReference<Thread> seen = new AtomicReference<>();
+        try (AgentWorker worker = start((assignment, context) -> {
+            seen.set(Thread.currentThread());
+            return null;
+        })) {
+            give("any");
+            Thread thread = await().until(seen::get, Objects::nonNull);
+            assertThat(thread.getName()).isEqualTo("handler-agent");
+            assertThat(thread.isDaemon()).isTrue();
+            if (Runtime.version().feature() >= 21) {
+                assertThat(Thread.class.getMethod("isVirtual").invoke(thread)).isEqualTo(true);
+            }
+        }
+    }
+
+    @Test
     void allHeartbeatsOfAProcessHaveOneInstanceIdAndOfAnotherAnother() {
         for (int processes = 0; processes < 2; processes++) {
-            start((assignment, progress) -> null).close();
+            start((assignment, context) -> null).close();
         }
         assertThat(read(topics.heartbeats(), Heartbeat.class).stream()
                         .map(Heartbeat::instanceId)
@@ -502,11 +597,11 @@ class AgentWorkerTest {
     /** The agent that started later stays active; the earlier one must not deregister it on shutdown. */
     @Test
     void whoLosesItsIdToAnotherHasNoLastWords() {
-        AgentWorker earlier = start((assignment, progress) -> null);
+        AgentWorker earlier = start((assignment, context) -> null);
         give("first");
         awaitResults(1);
         String instance = read(topics.heartbeats(), Heartbeat.class).get(0).instanceId();
-        try (AgentWorker later = start((assignment, progress) -> null)) {
+        try (AgentWorker later = start((assignment, context) -> null)) {
             await().atMost(Duration.ofSeconds(90)).until(() -> !earlier.isRunning());
             assertThat(earlier.hasFailed()).isTrue();
             assertThat(later.hasFailed()).isFalse();
@@ -523,7 +618,7 @@ class AgentWorkerTest {
     @Test
     void anAssignmentThatComesAfterItsDeadlineIsReportedAndNotBegun() throws Exception {
         AtomicInteger begun = new AtomicInteger();
-        try (AgentWorker worker = start((assignment, progress) -> {
+        try (AgentWorker worker = start((assignment, context) -> {
             begun.incrementAndGet();
             return null;
         })) {
@@ -541,7 +636,7 @@ class AgentWorkerTest {
     void aWrongClockDropsNoAssignment() {
         Clock ahead = Clock.offset(Clock.systemUTC(), Duration.ofDays(2));
         try (AgentWorker worker =
-                builder((assignment, progress) -> null).clock(ahead).start()) {
+                builder((assignment, context) -> null).clock(ahead).start()) {
             await().until(() -> !read(topics.heartbeats(), Heartbeat.class).isEmpty());
             give("in-time");
             assertThat(awaitResults(1)).extracting(TaskResult::taskId).containsExactly("in-time");
@@ -552,7 +647,7 @@ class AgentWorkerTest {
     @Test
     void aClockThatIsSetDropsNoAssignment() {
         AtomicReference<Duration> ahead = new AtomicReference<>(Duration.ZERO);
-        try (AgentWorker worker = builder((assignment, progress) -> null)
+        try (AgentWorker worker = builder((assignment, context) -> null)
                 .clock(clock(() -> Instant.now().plus(ahead.get())))
                 .heartbeatInterval(Duration.ofHours(1))
                 .start()) {
@@ -572,7 +667,7 @@ class AgentWorkerTest {
     @Test
     void heartbeatsGoOnAfterOneThatCouldNotBeMade() {
         AtomicInteger read = new AtomicInteger();
-        try (AgentWorker worker = builder((assignment, progress) -> null)
+        try (AgentWorker worker = builder((assignment, context) -> null)
                 .clock(clock(() -> {
                     int times = read.incrementAndGet();
                     if (times >= 3 && times <= 6) {
@@ -594,7 +689,7 @@ class AgentWorkerTest {
             AgentWorker worker = AgentWorker.builder(
                             "127.0.0.1:" + nobody.getLocalPort(),
                             Registration.of(agentId, "worker", List.of(), CAPACITY),
-                            (assignment, progress) -> null)
+                            (assignment, context) -> null)
                     .start();
             worker.close();
             assertThat(worker.isRunning()).isFalse();
@@ -672,12 +767,16 @@ class AgentWorkerTest {
     }
 
     private void give(String taskId, Instant assignedAt) {
-        Assignment assignment = Assignment.of(
+        producer.send(
+                new ProducerRecord<>(topics.assignments(agentId), taskId, Json.bytes(assignment(taskId, assignedAt))));
+    }
+
+    private Assignment assignment(String taskId, Instant assignedAt) {
+        return Assignment.of(
                 Task.of(taskId, Json.object(), Requirements.NONE).accepted(taskId, Instant.now()),
                 Priority.NORMAL,
                 agentId,
                 assignedAt);
-        producer.send(new ProducerRecord<>(topics.assignments(agentId), taskId, Json.bytes(assignment)));
     }
 
     /** Returns the offset at which the agent would resume after a restart. */

@@ -3,24 +3,26 @@ package io.aitbc.worker;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
+import java.time.Duration;
 import java.util.Queue;
 import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.Executors;
 import java.util.concurrent.Semaphore;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
 class SlotsTest {
-    private final Slots slots = new Slots(1, work -> {
+    private final Slots slots = new Slots(1, Executors.newCachedThreadPool(work -> {
         Thread thread = new Thread(work);
         thread.setUncaughtExceptionHandler((where, made) -> {});
         return thread;
-    });
+    }));
     private final Queue<String> ran = new ConcurrentLinkedQueue<>();
     private final Semaphore leave = new Semaphore(0);
 
     @AfterEach
-    void stop() {
-        slots.stop();
+    void stop() throws InterruptedException {
+        slots.stop(Duration.ZERO);
     }
 
     private void fill() {
@@ -63,12 +65,14 @@ class SlotsTest {
     }
 
     @Test
-    void nothingStartsOnceItIsStopped() {
+    void nothingStartsOnceItIsStopped() throws InterruptedException {
+        Runnable waiting = named("waiting");
         fill();
-        slots.run(named("waiting"), 10);
-        slots.stop();
+        slots.run(waiting, 10);
+        assertThat(slots.stop(Duration.ofMillis(1))).containsExactly(waiting);
         leave.release();
-        await().until(() -> slots.taken() == 1 && slots.waitingBytes() == 0);
+        await().until(() -> slots.taken() == 0);
+        assertThat(slots.waitingBytes()).isZero();
         assertThat(ran).isEmpty();
     }
 }

@@ -76,7 +76,7 @@ class UnauthorizedWorkerTest {
             try (AgentWorker worker = AgentWorker.builder(
                                     kafka.bootstrapServers(),
                                     Registration.of(agentId, "worker", List.of(), CAPACITY),
-                                    (assignment, progress) -> Json.object().put("run", runs.incrementAndGet()))
+                                    (assignment, context) -> Json.object().put("run", runs.incrementAndGet()))
                             .start();
                     KafkaProducer<String, byte[]> producer = new KafkaProducer<>(
                             Map.of("bootstrap.servers", kafka.bootstrapServers()),

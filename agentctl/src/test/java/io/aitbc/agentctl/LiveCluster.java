@@ -8,6 +8,7 @@ import io.aitbc.contracts.Registration;
 import io.aitbc.coordinator.CoordinatorApplication;
 import io.aitbc.localstack.LocalStack;
 import io.aitbc.worker.AgentWorker;
+import io.aitbc.worker.AssignmentContext;
 import io.aitbc.worker.Handler;
 import io.aitbc.worker.handlers.Echo;
 import io.aitbc.worker.handlers.TaskTypes;
@@ -112,11 +113,11 @@ final class LiveCluster implements AutoCloseable {
                 == 200;
     }
 
-    private JsonNode fail(Assignment assignment, Handler.Progress progress) {
+    private JsonNode fail(Assignment assignment, AssignmentContext context) {
         throw new IllegalStateException("disk on fire");
     }
 
-    private JsonNode hold(Assignment assignment, Handler.Progress progress) throws InterruptedException {
+    private JsonNode hold(Assignment assignment, AssignmentContext context) throws InterruptedException {
         letGo.acquire();
         return Json.object().put("held", true);
     }

@@ -46,7 +46,7 @@ final class AgentsProcess {
         List<AgentWorker> agents = IntStream.range(0, Integer.parseInt(args[3]))
                 .mapToObj(i -> Registration.of(args[2] + "-" + i, "worker", List.of(), capacity))
                 .map(registration -> AgentWorker.builder(
-                                kafka, registration, (assignment, progress) -> work(assignment, kind, ledger))
+                                kafka, registration, (assignment, context) -> work(assignment, kind, ledger))
                         .heartbeatInterval(HEARTBEAT)
                         .clock(kind == Kind.CONFUSED ? new JumpingClock() : Clock.systemUTC())
                         .start())

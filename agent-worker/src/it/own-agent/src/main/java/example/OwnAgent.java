@@ -9,7 +9,7 @@ import java.util.List;
 public final class OwnAgent {
     static AgentWorker start(String kafka) {
         Registration registration = Registration.of("java-1", "worker", List.of("greet"), 5);
-        return AgentWorker.builder(kafka, registration, (assignment, progress) -> {
+        return AgentWorker.builder(kafka, registration, (assignment, context) -> {
                     String name = assignment.taskData().path("name").asString("you");
                     return Json.object().put("said", "hello " + name);
                 })

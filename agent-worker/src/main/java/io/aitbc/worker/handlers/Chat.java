@@ -2,6 +2,7 @@ package io.aitbc.worker.handlers;
 
 import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.Json;
+import io.aitbc.worker.AssignmentContext;
 import io.aitbc.worker.Handler;
 import java.io.IOException;
 import java.net.URI;
@@ -50,7 +51,7 @@ public final class Chat implements Handler {
     }
 
     @Override
-    public JsonNode handle(Assignment assignment, Progress progress) throws Exception {
+    public JsonNode handle(Assignment assignment, AssignmentContext context) throws Exception {
         ObjectNode body = body(assignment.taskData());
         HttpRequest.Builder request = HttpRequest.newBuilder(endpoint)
                 .timeout(HttpCall.timeAllowed(assignment))
@@ -66,7 +67,7 @@ public final class Chat implements Handler {
                 throw failure(response.statusCode(), lines);
             }
             return body.path("stream").asBoolean(false)
-                    ? new StreamedAnswer(progress).read(lines)
+                    ? new StreamedAnswer(context).read(lines)
                     : result(Json.MAPPER.readTree(lines.collect(Collectors.joining("\n"))));
         }
     }
@@ -115,15 +116,15 @@ public final class Chat implements Handler {
     private static final class StreamedAnswer {
         private static final long REPORT_INTERVAL_NANOS = Duration.ofSeconds(1).toNanos();
 
-        private final Progress progress;
+        private final AssignmentContext context;
         private final StringBuilder content = new StringBuilder();
         private final ObjectNode answer = Json.object();
         private final ArrayNode toolCalls = Json.MAPPER.createArrayNode();
         private JsonNode finishReason = Json.MAPPER.missingNode();
         private long reportedNanos = System.nanoTime();
 
-        StreamedAnswer(Progress progress) {
-            this.progress = progress;
+        StreamedAnswer(AssignmentContext context) {
+            this.context = context;
         }
 
         ObjectNode read(Stream<String> lines) {
@@ -158,7 +159,7 @@ public final class Chat implements Handler {
             choice.at("/delta/tool_calls").forEach(this::addToolCall);
             if (System.nanoTime() - reportedNanos >= REPORT_INTERVAL_NANOS) {
                 reportedNanos = System.nanoTime();
-                progress.report(Json.object().put("content", content.toString()));
+                context.progress(Json.object().put("content", content.toString()));
             }
         }
 

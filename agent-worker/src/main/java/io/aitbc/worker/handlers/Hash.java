@@ -2,6 +2,7 @@ package io.aitbc.worker.handlers;
 
 import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.Json;
+import io.aitbc.worker.AssignmentContext;
 import io.aitbc.worker.Handler;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
@@ -27,7 +28,7 @@ public final class Hash implements Handler {
     }
 
     @Override
-    public JsonNode handle(Assignment assignment, Progress progress) throws IOException, RejectedException {
+    public JsonNode handle(Assignment assignment, AssignmentContext context) throws IOException, RejectedException {
         try (InputStream input = open(assignment);
                 DigestInputStream digested = new DigestInputStream(input, sha256())) {
             long bytes = digested.transferTo(OutputStream.nullOutputStream());

@@ -2,6 +2,7 @@ package io.aitbc.worker.handlers;
 
 import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.Json;
+import io.aitbc.worker.AssignmentContext;
 import io.aitbc.worker.Handler;
 import java.io.IOException;
 import java.net.ConnectException;
@@ -24,7 +25,7 @@ public final class HttpCall implements Handler {
             HttpClient.newBuilder().connectTimeout(Duration.ofSeconds(10)).build();
 
     @Override
-    public JsonNode handle(Assignment assignment, Progress progress) throws Exception {
+    public JsonNode handle(Assignment assignment, AssignmentContext context) throws Exception {
         ObjectNode data = assignment.taskData();
         HttpRequest.Builder request = HttpRequest.newBuilder(URI.create(TaskTypes.text(data, "url")))
                 .timeout(timeAllowed(assignment))

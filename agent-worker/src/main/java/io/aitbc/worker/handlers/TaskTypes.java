@@ -1,6 +1,7 @@
 package io.aitbc.worker.handlers;
 
 import io.aitbc.contracts.Assignment;
+import io.aitbc.worker.AssignmentContext;
 import io.aitbc.worker.Handler;
 import java.nio.file.Path;
 import java.util.Map;
@@ -35,14 +36,14 @@ public final class TaskTypes implements Handler {
     }
 
     @Override
-    public @Nullable JsonNode handle(Assignment assignment, Progress progress) throws Exception {
+    public @Nullable JsonNode handle(Assignment assignment, AssignmentContext context) throws Exception {
         String type = type(assignment.taskData());
         Handler handler = handlers.get(type);
         if (handler == null) {
             throw new RejectedException(
                     "this worker has no handler for task_type \"" + type + "\", only for " + handlers.keySet());
         }
-        return handler.handle(assignment, progress);
+        return handler.handle(assignment, context);
     }
 
     /** A task with a model, and a prompt or messages, needs no type: it is a chat. */

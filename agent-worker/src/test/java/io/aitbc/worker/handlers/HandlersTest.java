@@ -10,6 +10,7 @@ import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Requirements;
 import io.aitbc.contracts.Task;
+import io.aitbc.worker.AssignmentContext;
 import io.aitbc.worker.Handler;
 import java.io.IOException;
 import java.net.InetAddress;
@@ -32,6 +33,31 @@ import tools.jackson.databind.node.ObjectNode;
 
 /** Calls the built-in handlers with task data. */
 class HandlersTest {
+    private static final AssignmentContext CONTEXT = new AssignmentContext() {
+        @Override
+        public boolean isCancelled() {
+            return false;
+        }
+
+        @Override
+        public Instant deadline() {
+            return now().plusSeconds(600);
+        }
+
+        @Override
+        public Instant now() {
+            return Instant.now();
+        }
+
+        @Override
+        public void progress(JsonNode soFar) {}
+
+        @Override
+        public String traceparent() {
+            return null;
+        }
+    };
+
     private static final String SHA_256_OF_HELLO = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
 
     private final AtomicReference<String> received = new AtomicReference<>();
@@ -204,7 +230,7 @@ class HandlersTest {
     /** Another worker may read files. */
     @Test
     void aWorkerWithoutFilesRejectsAFileTask() {
-        assertThatThrownBy(() -> new Hash(null).handle(assignment(data("hash").put("file", "hello.txt")), soFar -> {}))
+        assertThatThrownBy(() -> new Hash(null).handle(assignment(data("hash").put("file", "hello.txt")), CONTEXT))
                 .isInstanceOf(Handler.RejectedException.class);
     }
 
@@ -274,6 +300,6 @@ class HandlersTest {
 
     private JsonNode run(ObjectNode data, String chatUrl) throws Exception {
         Assignment assignment = assignment(data);
-        return new TaskTypes(TaskTypes.builtIn(folder, chatUrl, null)).handle(assignment, soFar -> {});
+        return new TaskTypes(TaskTypes.builtIn(folder, chatUrl, null)).handle(assignment, CONTEXT);
     }
 }
