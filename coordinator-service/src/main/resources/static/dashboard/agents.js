@@ -131,8 +131,10 @@ function agentRow(id) {
       h("td", {}, health, " ", healthText), h("td", {}, load, " ", loadText), cpu, memory, region, heard, h("td", {}, drain.element)),
     show(agent) {
       setText(type, agent.agent_type);
-      setText(status, agent.status);
-      status.className = "tag " + (STATUS_CLASS[agent.status] ?? "");
+      const unreached = agent.not_reached && agent.status === "active";
+      setText(status, unreached ? "not reached" : agent.status);
+      status.className = "tag " + (unreached ? "bad-text" : STATUS_CLASS[agent.status] ?? "");
+      status.title = agent.not_reached ?? "";
       health.value = agent.health;
       setText(healthText, agent.health.toFixed(2));
       health.title = `regularity ${agent.regularity} × load ${agent.load} × results ${agent.results} × status`;
@@ -205,6 +207,7 @@ function description(agent) {
     ["Health penalties", agent.health.costs.length === 0 ? "none" : agent.health.costs.join("; ")],
     ["Load", `${count(agent.inflight)} of ${count(agent.capacity)}`],
     ["Type", agent.agent_type],
+    ["Delivery", agent.delivery + ": " + (agent.assignments_topic ?? agent.claim_path ?? agent.push_url)],
     ["Capabilities", agent.capabilities.join(", ") || "none"],
     ["Services", agent.services.join(", ") || "none"],
     ["Tags", agent.tags.join(", ") || "none"],
@@ -213,6 +216,9 @@ function description(agent) {
     ["Registered", clock(agent.registration_time)],
     ["Last heartbeat", clock(agent.last_heartbeat)],
   ];
+  if (agent.not_reached) {
+    facts.push(["Not reached", agent.not_reached]);
+  }
   if (agent.contested) {
     facts.push(["Contested", agent.contested.detail]);
   }

@@ -44,8 +44,7 @@ public final class Ids {
         String value = check(field, given);
         if (value.equals(SHARED_ASSIGNMENTS)) {
             throw new IllegalArgumentException(
-                    field + " must not be \"shared\": assignments.shared is the topic of agents"
-                            + " that claim their assignments over HTTP");
+                    field + " must not be \"shared\": assignments.shared is the topic of agents" + " without Kafka");
         }
         return value;
     }

@@ -1,12 +1,15 @@
 package io.aitbc.contracts;
 
-/** The headers of task records. */
+/** The headers of records. */
 public final class TaskHeaders {
     /** Set when a coordinator defers a task to the tail of its partition: the task's first offset there, in decimal digits. */
     public static final String ORIGIN_OFFSET = "origin-offset";
 
     /** The task's trace (W3C); also set on its assignments and results. */
     public static final String TRACEPARENT = "traceparent";
+
+    /** Set on heartbeats and results that a coordinator has written on behalf of an agent that uses REST. */
+    public static final String RECORDED_BY = "recorded-by";
 
     private TaskHeaders() {}
 }

@@ -101,11 +101,11 @@ public record Obstacle(Kind kind, String detail) {
                                     Kind.NO_OPEN_CLAIM,
                                     isPull
                                             ? "it pulls its assignments, and has no open claim"
-                                            : "assignments are pushed to it, and it was not reached yet or has not accepted the last one")
+                                            : "assignments are pushed to it, and it was not reached yet or its coordinator is backing off")
                             : new Obstacle(
                                     Kind.FULL,
                                     "it holds " + agent.inflight() + " tasks and "
-                                            + (isPull ? "has no open claim" : "has not accepted the last one yet")));
+                                            + (isPull ? "has no open claim" : "its coordinator is backing off")));
         }
         if (agent.inflight() >= agent.capacity()) {
             found.add(new Obstacle(

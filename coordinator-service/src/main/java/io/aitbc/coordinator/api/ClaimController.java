@@ -4,6 +4,7 @@ import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.Claim;
+import io.aitbc.contracts.Heartbeat;
 import io.aitbc.contracts.Json;
 import io.aitbc.coordinator.delivery.AssignmentClaims;
 import io.aitbc.coordinator.registry.Registry;
@@ -80,7 +81,7 @@ class ClaimController {
             throws InterruptedException {
         Body<Claim> read = Body.read(body == null ? Json.object() : body, Claim.class, strict);
         AgentController.checkRecorded(
-                registry.recordHeartbeats(List.of(agentId), clock.instant()).get(0));
+                registry.recordHeartbeat(new Heartbeat(agentId, null, null, null, null, null), clock.instant()));
         DeferredResult<Claimed> result =
                 new DeferredResult<>(Duration.ofSeconds(read.message().waitSeconds())
                         .plus(TIMEOUT_MARGIN)

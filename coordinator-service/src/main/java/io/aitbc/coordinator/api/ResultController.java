@@ -77,8 +77,12 @@ class ResultController {
         if (!result.taskId().equals(taskId)) {
             throw Problems.unprocessable("task_id must equal the one in the path");
         }
-        ResultReports.Outcome outcome =
-                reports.report(result, TraceHeader.checked(trace)).orElseThrow(Problems::taskNotFound);
+        ResultReports.Outcome outcome;
+        try {
+            outcome = reports.report(result, TraceHeader.checked(trace)).orElseThrow(Problems::taskNotFound);
+        } catch (ResultReports.TooLargeException e) {
+            throw new ResponseStatusException(HttpStatus.CONTENT_TOO_LARGE, e.getMessage(), e);
+        }
         String message = switch (outcome) {
             case ACCEPTED -> "Report of " + result.assignmentId() + " accepted";
             case REPEATED -> "Report of " + result.assignmentId() + " was already accepted";

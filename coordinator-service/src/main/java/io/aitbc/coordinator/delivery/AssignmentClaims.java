@@ -3,13 +3,13 @@ package io.aitbc.coordinator.delivery;
 import io.aitbc.contracts.Claim;
 import io.aitbc.contracts.Delivery;
 import io.aitbc.contracts.Json;
-import io.aitbc.coordinator.agent.Agent;
 import io.aitbc.coordinator.background.BackgroundService;
 import io.aitbc.coordinator.background.PeriodicJob;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.redis.Script;
 import io.aitbc.coordinator.registry.HeartbeatTopic;
+import io.aitbc.coordinator.registry.RegistrationCopies;
 import io.aitbc.coordinator.registry.Registry;
 import io.lettuce.core.pubsub.RedisPubSubAdapter;
 import io.lettuce.core.pubsub.StatefulRedisPubSubConnection;
@@ -18,17 +18,14 @@ import io.micrometer.core.instrument.MeterRegistry;
 import java.time.Clock;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.Queue;
 import java.util.Set;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
@@ -45,26 +42,19 @@ public final class AssignmentClaims implements BackgroundService {
     /** Slots of a claim whose coordinator has died stay open this long. */
     private static final Duration OPEN_FOR = REFRESH_INTERVAL.plusSeconds(5);
 
-    /** A heartbeat of each agent is kept in Kafka this often within the heartbeat timeout: an emptied Redis is rebuilt from there. */
-    private static final int APPENDS_PER_TIMEOUT = 3;
-
-    /** Interval of appended heartbeats if agents never become stale: the rebuild then reads an hour. */
-    private static final Duration DEFAULT_APPEND_INTERVAL = Duration.ofMinutes(20);
-
     private static final int MAX_OPEN = 20_000;
+    /** Processes that share an agent id. */
+    private static final int MAX_OPEN_PER_AGENT = 1_000;
+
     private static final int MAX_ANSWER_BYTES = 8 * 1024 * 1024;
 
     private final Redis redis;
     private final Registry registry;
-    private final HeartbeatTopic heartbeats;
-    private final Duration appendInterval;
+    private final RegistrationCopies copies;
     private final Clock clock;
-    /** By agent: when a heartbeat of it was last appended to Kafka. Used by the job alone. */
-    private final Map<String, Long> appendedNanos = new HashMap<>();
-
     private final PeriodicJob job = new PeriodicJob("claims", CHECK_INTERVAL, this::check);
     /** By agent. */
-    private final Map<String, Queue<OpenClaim>> open = new ConcurrentHashMap<>();
+    private final Map<String, Set<OpenClaim>> open = new ConcurrentHashMap<>();
 
     private final AtomicInteger openCount = new AtomicInteger();
     private volatile boolean closing;
@@ -82,24 +72,23 @@ public final class AssignmentClaims implements BackgroundService {
      * The answer to a claim.
      *
      * @param cancelled ids of assignments that the instance should stop working on
+     * @param redelivered ids of those assignments that were served before
      * @param refusal null if the claim is answered with assignments, possibly none
      */
     public record Answer(
             List<JsonNode> assignments,
             List<String> cancelled,
+            Set<String> redelivered,
             @Nullable Refusal refusal) {
         static Answer refused(Refusal why) {
-            return new Answer(List.of(), List.of(), why);
+            return new Answer(List.of(), List.of(), Set.of(), why);
         }
     }
 
     AssignmentClaims(Redis redis, Registry registry, HeartbeatTopic heartbeats, MeterRegistry meters, Clock clock) {
         this.redis = redis;
         this.registry = registry;
-        this.heartbeats = heartbeats;
-        this.appendInterval = registry.healthPolicy().expectsHeartbeats()
-                ? registry.healthPolicy().heartbeatTimeout().dividedBy(APPENDS_PER_TIMEOUT)
-                : DEFAULT_APPEND_INTERVAL;
+        this.copies = new RegistrationCopies(registry, heartbeats);
         this.clock = clock;
         Gauge.builder("coordinator.claims.open", openCount, AtomicInteger::get)
                 .description("Claims of assignments that are open at this coordinator")
@@ -142,18 +131,21 @@ public final class AssignmentClaims implements BackgroundService {
 
     /** Ends the open claims of an agent at this coordinator: nothing more is reserved for them. */
     public void end(String agentId) {
-        open.getOrDefault(agentId, new ConcurrentLinkedQueue<>()).forEach(OpenClaim::end);
+        open.getOrDefault(agentId, Set.of()).forEach(OpenClaim::end);
     }
 
     private CompletableFuture<Answer> claim(String agentId, Claim claim, Delivery delivery, Set<String> pushing) {
-        if (openCount.get() >= MAX_OPEN) {
+        // A coordinator has one claim for each agent that it pushes to: agents that pull must not keep it from that.
+        boolean isFull = openCount.get() >= MAX_OPEN
+                || open.getOrDefault(agentId, Set.of()).size() >= MAX_OPEN_PER_AGENT;
+        if (isFull && delivery == Delivery.PULL) {
             return CompletableFuture.completedFuture(Answer.refused(Refusal.TOO_MANY_OPEN));
         }
         openCount.incrementAndGet();
         OpenClaim opened = new OpenClaim(agentId, claim, delivery, pushing);
         // Before the first poll: a notice may arrive right after it.
         open.compute(agentId, (id, claims) -> {
-            Queue<OpenClaim> all = claims == null ? new ConcurrentLinkedQueue<>() : claims;
+            Set<OpenClaim> all = claims == null ? ConcurrentHashMap.newKeySet() : claims;
             all.add(opened);
             return all;
         });
@@ -184,22 +176,13 @@ public final class AssignmentClaims implements BackgroundService {
             }
         }));
         if (!due.isEmpty()) {
-            registry.recordHeartbeats(agentIds, clock.instant());
+            registry.recordAlive(agentIds, clock.instant());
             due.forEach(OpenClaim::poll);
         }
-        appendHeartbeats(now);
-    }
-
-    private void appendHeartbeats(long now) {
-        appendedNanos.values().removeIf(appended -> now - appended >= appendInterval.toNanos());
-        List<String> agentIds = open.keySet().stream()
-                .filter(id -> !appendedNanos.containsKey(id))
-                .toList();
-        for (Agent agent : registry.fetch(agentIds)) {
-            heartbeats.appendCopy(agent.registration());
-        }
-        // Also unknown ones: their claims end by themselves.
-        agentIds.forEach(id -> appendedNanos.put(id, now));
+        copies.append(open.entrySet().stream()
+                .filter(entry -> entry.getValue().stream().anyMatch(claim -> claim.delivery == Delivery.PULL))
+                .map(Map.Entry::getKey)
+                .toList());
     }
 
     private void subscribe() {
@@ -217,7 +200,7 @@ public final class AssignmentClaims implements BackgroundService {
 
     /** @param notice the agent; if a new claim replaces the open one of an instance, also the instance and the id of the new claim */
     private void onNotice(String[] notice) {
-        Queue<OpenClaim> claims = open.get(notice[0]);
+        Set<OpenClaim> claims = open.get(notice[0]);
         if (claims == null) {
             return;
         }
@@ -225,7 +208,7 @@ public final class AssignmentClaims implements BackgroundService {
             if (notice.length == 1) {
                 claim.poll();
             } else if (claim.claim.instanceId().equals(notice[1]) && !claim.id.equals(notice[2])) {
-                claim.answer.complete(new Answer(List.of(), List.of(), null));
+                claim.answer.complete(new Answer(List.of(), List.of(), Set.of(), null));
             }
         }
     }
@@ -327,10 +310,12 @@ public final class AssignmentClaims implements BackgroundService {
         private static Answer served(List<Object> result) {
             List<String> cancelled = new ArrayList<>();
             Json.MAPPER.readTree((String) result.get(1)).forEach(id -> cancelled.add(id.asString()));
-            List<JsonNode> assignments = result.subList(2, result.size()).stream()
+            Set<String> redelivered = new LinkedHashSet<>();
+            Json.MAPPER.readTree((String) result.get(2)).forEach(id -> redelivered.add(id.asString()));
+            List<JsonNode> assignments = result.subList(3, result.size()).stream()
                     .map(body -> Json.MAPPER.readTree((String) body))
                     .toList();
-            return new Answer(assignments, cancelled, null);
+            return new Answer(assignments, cancelled, redelivered, null);
         }
 
         private void stayOpen() {

@@ -1,6 +1,7 @@
 package io.aitbc.coordinator.intake;
 
 import io.aitbc.contracts.Json;
+import io.aitbc.contracts.TaskHeaders;
 import io.aitbc.contracts.TaskResult;
 import io.aitbc.contracts.TaskStatus;
 import io.aitbc.contracts.Topics;
@@ -13,6 +14,7 @@ import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.taskstate.TaskState;
 import io.aitbc.coordinator.taskstate.TaskStates;
 import io.aitbc.coordinator.trace.TraceHeader;
+import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
@@ -22,6 +24,7 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.errors.RecordTooLargeException;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -32,6 +35,7 @@ import org.slf4j.LoggerFactory;
  */
 public final class ResultReports implements BackgroundService {
     private static final Logger log = LoggerFactory.getLogger(ResultReports.class);
+    private static final byte[] COORDINATOR = "coordinator".getBytes(StandardCharsets.UTF_8);
     private static final long WAIT_SECONDS = 10;
     private static final Duration PROGRESS_INTERVAL = Duration.ofSeconds(1);
     private static final Duration CHECK_INTERVAL = Duration.ofMillis(250);
@@ -90,6 +94,7 @@ public final class ResultReports implements BackgroundService {
      *
      * @param trace the trace header of the report; null if it has none
      * @return empty if the task is unknown
+     * @throws TooLargeException if it is larger than Kafka accepts
      * @throws NotAcceptedException if Kafka does not acknowledge it in time; it may be repeated
      */
     public Optional<Outcome> report(TaskResult result, @Nullable String trace) throws InterruptedException {
@@ -107,8 +112,11 @@ public final class ResultReports implements BackgroundService {
         redis.sync().hdel(Keys.outbox(result.agentId()), result.taskId());
         ProducerRecord<String, byte[]> record =
                 new ProducerRecord<>(topics.results(), result.taskId(), Json.bytes(result));
+        record.headers().add(TaskHeaders.RECORDED_BY, COORDINATOR);
         TraceHeader.add(record, trace);
         if (result.status() != TaskResult.Status.PROGRESS) {
+            // The agent knows how it ended: a claim need not name it as cancelled.
+            redis.sync().hdel(Keys.served(result.agentId()), result.taskId());
             throttled.remove(result.assignmentId());
             publish(record);
         } else if (mayPublish(result.assignmentId(), record)) {
@@ -175,6 +183,17 @@ public final class ResultReports implements BackgroundService {
     }
 
     private void publish(ProducerRecord<String, byte[]> record) throws InterruptedException {
-        NotAcceptedException.await(KafkaClients.send(producer, record), TimeUnit.SECONDS.toNanos(WAIT_SECONDS));
+        try {
+            NotAcceptedException.await(KafkaClients.send(producer, record), TimeUnit.SECONDS.toNanos(WAIT_SECONDS));
+        } catch (NotAcceptedException e) {
+            throw e.getCause() instanceof RecordTooLargeException ? new TooLargeException() : e;
+        }
+    }
+
+    /** Numbers, for example, may take up more space in Kafka than in the report. */
+    public static final class TooLargeException extends RuntimeException {
+        TooLargeException() {
+            super("the result is larger than Kafka accepts");
+        }
     }
 }

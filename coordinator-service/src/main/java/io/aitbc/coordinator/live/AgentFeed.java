@@ -63,6 +63,7 @@ final class AgentFeed {
             @JsonProperty("cpu") double cpu,
             @JsonProperty("memory") double memory,
             @JsonProperty("region") @Nullable String region,
+            @JsonProperty("not_reached") @Nullable String notReached,
             @JsonProperty("last_heartbeat") Instant lastHeartbeat) {}
 
     private record Whole(@JsonProperty("agents") Collection<Row> agents) {}
@@ -130,6 +131,7 @@ final class AgentFeed {
                 rounded(agent.cpu()),
                 rounded(agent.memory()),
                 agent.registration().region(),
+                agent.unreached(),
                 agent.lastHeartbeat());
     }
 

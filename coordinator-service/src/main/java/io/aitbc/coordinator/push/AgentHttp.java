@@ -32,6 +32,8 @@ import reactor.core.publisher.Mono;
 import reactor.netty.ByteBufFlux;
 import reactor.netty.http.client.HttpClient;
 import reactor.netty.http.client.HttpClientResponse;
+import reactor.netty.internal.shaded.reactor.pool.PoolAcquirePendingLimitException;
+import reactor.netty.internal.shaded.reactor.pool.PoolAcquireTimeoutException;
 import reactor.netty.resources.ConnectionProvider;
 import reactor.netty.resources.LoopResources;
 
@@ -48,19 +50,22 @@ final class AgentHttp implements AutoCloseable {
 
     private static final int THREADS = 2;
     /** To one host and port. */
-    private static final int MAX_CONNECTIONS = 1_000;
+    private static final int MAX_CONNECTIONS = 10_000;
+
+    private static final int MAX_PROBES = 100;
+    /** Waiting for a connection. */
+    private static final int MAX_PENDING = 1_000;
 
     private static final InetAddressFilter PUBLIC =
             InetAddressFilter.externalAddresses().andNot(InetAddressFilter.adapt(AgentHttp::holdsIpv4));
 
     private final LoopResources threads = LoopResources.create("push-http", THREADS, true);
-    private final ConnectionProvider connections = ConnectionProvider.builder("push")
-            .maxConnections(MAX_CONNECTIONS)
-            .pendingAcquireMaxCount(-1)
-            .pendingAcquireTimeout(CONNECT_TIMEOUT)
-            .maxIdleTime(MAX_IDLE)
-            .build();
+    private final ConnectionProvider connections = connections("push", MAX_CONNECTIONS);
+    /** Of their own, so that probes do not wait for slow agents on the same host. */
+    private final ConnectionProvider probes = connections("probe", MAX_PROBES);
+
     private final HttpClient client;
+    private final HttpClient prober;
     private final Clock clock;
 
     /** @param clock for a delay that an agent gives as a date */
@@ -70,9 +75,25 @@ final class AgentHttp implements AutoCloseable {
                 .withConnectTimeout(CONNECT_TIMEOUT)
                 .withRedirects(HttpRedirects.DONT_FOLLOW)
                 .withInetAddressFilter(allowPrivateAddresses ? InetAddressFilter.all() : PUBLIC);
-        this.client = new ReactorHttpClientBuilder()
+        this.client = client(connections, settings);
+        this.prober = client(probes, settings);
+    }
+
+    private static ConnectionProvider connections(String name, int most) {
+        return ConnectionProvider.builder(name)
+                .maxConnections(most)
+                .pendingAcquireMaxCount(MAX_PENDING)
+                .pendingAcquireTimeout(CONNECT_TIMEOUT)
+                .maxIdleTime(MAX_IDLE)
+                .evictInBackground(MAX_IDLE)
+                .disposeInactivePoolsInBackground(MAX_IDLE, MAX_IDLE.multipliedBy(6))
+                .build();
+    }
+
+    private HttpClient client(ConnectionProvider pool, HttpClientSettings settings) {
+        return new ReactorHttpClientBuilder()
                 .withHttpClientFactory(
-                        () -> HttpClient.create(connections).runOn(threads).disableRetry(true))
+                        () -> HttpClient.create(pool).runOn(threads).disableRetry(true))
                 .build(settings);
     }
 
@@ -85,16 +106,18 @@ final class AgentHttp implements AutoCloseable {
     @Override
     public void close() {
         connections.dispose();
+        probes.dispose();
         threads.dispose();
     }
 
     CompletableFuture<Reply> get(URI uri, Duration timeout) {
-        return send(uri, timeout, http -> http.get().uri(uri));
+        return send(prober, uri, timeout, http -> http.get().uri(uri));
     }
 
     /** @param headers in addition to the type of the body, which is JSON */
     CompletableFuture<Reply> post(URI uri, Map<String, String> headers, byte[] body, Duration timeout) {
         return send(
+                client,
                 uri,
                 timeout,
                 http -> http.headers(all -> {
@@ -107,16 +130,18 @@ final class AgentHttp implements AutoCloseable {
     }
 
     private CompletableFuture<Reply> send(
-            URI uri, Duration timeout, Function<HttpClient, HttpClient.ResponseReceiver<?>> request) {
+            HttpClient with, URI uri, Duration timeout, Function<HttpClient, HttpClient.ResponseReceiver<?>> request) {
         AtomicBoolean sent = new AtomicBoolean();
-        HttpClient http =
-                client.doOnRequest((head, connection) -> sent.set(true)).responseTimeout(timeout);
+        HttpClient http = with.doOnRequest((head, connection) -> sent.set(true)).responseTimeout(timeout);
         return request.apply(http)
                 .response(this::read)
                 .single()
                 // Also for a response that never ends.
                 .timeout(timeout.plus(CONNECT_TIMEOUT))
                 .onErrorResume(e -> {
+                    if (e instanceof PoolAcquireTimeoutException || e instanceof PoolAcquirePendingLimitException) {
+                        return Mono.just(new Reply.NoConnection());
+                    }
                     String why = why(e, uri, timeout);
                     return Mono.just(sent.get() ? new Reply.NoResponse(why) : new Reply.NotSent(why));
                 })

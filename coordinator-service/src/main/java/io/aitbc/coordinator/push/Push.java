@@ -1,6 +1,11 @@
 package io.aitbc.coordinator.push;
 
 import io.aitbc.contracts.Assignment;
+import io.aitbc.contracts.Json;
+import io.aitbc.contracts.TaskHeaders;
+import io.aitbc.contracts.TaskResult;
+import java.time.Instant;
+import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.node.ObjectNode;
@@ -8,17 +13,21 @@ import tools.jackson.databind.node.ObjectNode;
 /** An assignment that is being pushed: from its claim until the agent has accepted or ended it, or it is given back. */
 final class Push {
     enum State {
-        /** Its request is sent, or its result is reported. */
+        /** A request or a report is in progress. */
         BUSY,
-        /** Its request is repeated at {@link #dueNanos}. */
-        WAITING
+        /** Its request is to be repeated at {@link #dueNanos}. */
+        WAITING,
+        /** Its report is to be repeated at {@link #dueNanos}. */
+        UNREPORTED
     }
 
+    /** Without task data, of which {@link #body} holds a copy. */
     final Assignment assignment;
-    /** As stored, with fields that this version does not know. */
-    final ObjectNode json;
 
-    final int size;
+    /** The request's body: the same for each repetition. */
+    final byte[] body;
+
+    final @Nullable String trace;
     State state = State.BUSY;
     long dueNanos;
     /** How many requests were certainly not processed. */
@@ -28,19 +37,38 @@ final class Push {
 
     @Nullable
     CompletableFuture<Reply> request;
+    /** To be reported on behalf of the agent. */
+    @Nullable
+    TaskResult result;
 
-    Push(Assignment assignment, ObjectNode json, int size) {
-        this.assignment = assignment;
-        this.json = json;
-        this.size = size;
+    /** @param json the assignment as stored, which may hold more fields than this version knows */
+    Push(ObjectNode json, Instant now) {
+        Assignment whole = Json.read(json, Assignment.class);
+        this.body = Json.bytes(PushMessage.of(whole, json, now));
+        this.trace = json.path(TaskHeaders.TRACEPARENT).asString(null);
+        this.assignment = new Assignment(
+                whole.assignmentId(),
+                whole.taskId(),
+                whole.attempt(),
+                whole.agentId(),
+                whole.priority(),
+                Json.object(),
+                whole.requirements(),
+                whole.maxAttempts(),
+                whole.timeoutSeconds(),
+                whole.expiresAt(),
+                whole.submittedAt(),
+                whole.assignedAt(),
+                whole.deadline(),
+                Map.of());
     }
 
     String id() {
         return assignment.assignmentId();
     }
 
-    void repeatAt(long nanos) {
-        state = State.WAITING;
+    void waitUntil(State next, long nanos) {
+        state = next;
         dueNanos = nanos;
     }
 }

@@ -4,6 +4,8 @@ import io.aitbc.coordinator.delivery.AssignmentClaims;
 import io.aitbc.coordinator.intake.ResultReports;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.registry.HeartbeatLoop;
+import io.aitbc.coordinator.registry.HeartbeatTopic;
+import io.aitbc.coordinator.registry.RegistrationCopies;
 import io.aitbc.coordinator.registry.Registry;
 import io.micrometer.core.instrument.MeterRegistry;
 import java.time.Clock;
@@ -18,6 +20,7 @@ class PushConfiguration {
     PushLoop pushLoop(
             Registry registry,
             HeartbeatLoop heartbeats,
+            HeartbeatTopic topic,
             AssignmentClaims claims,
             ResultReports reports,
             Redis redis,
@@ -27,6 +30,7 @@ class PushConfiguration {
         AgentHttp http = new AgentHttp(settings.allowPrivateAddresses(), clock);
         return new PushLoop(
                 registry,
+                new RegistrationCopies(registry, topic),
                 heartbeats::owns,
                 new PushEffects(http, claims, reports, redis, settings, meters, clock),
                 clock);

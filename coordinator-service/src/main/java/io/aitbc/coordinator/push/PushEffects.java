@@ -1,6 +1,5 @@
 package io.aitbc.coordinator.push;
 
-import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.Cancellation;
 import io.aitbc.contracts.Claim;
 import io.aitbc.contracts.Json;
@@ -25,6 +24,7 @@ import java.util.Objects;
 import java.util.Set;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.LinkedBlockingQueue;
@@ -33,7 +33,7 @@ import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** What {@link PushedAgent} does to the world. Outcomes are posted to the mailbox of the push thread, which owns the agents. */
+/** Sends requests, claims and reports on behalf of {@link PushedAgent}. Outcomes are posted to the mailbox of the push thread, which owns the agents. */
 final class PushEffects implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(PushEffects.class);
     private static final Duration PROBE_TIMEOUT = Duration.ofSeconds(5);
@@ -52,8 +52,8 @@ final class PushEffects implements AutoCloseable {
     private final BlockingQueue<Runnable> mailbox = new LinkedBlockingQueue<>();
     private final ExecutorService reporting =
             Executors.newFixedThreadPool(REPORT_THREADS, task -> new Thread(task, "push-report"));
-    /** Size of the assignments that are being pushed, in characters. Used by the owner alone. */
-    private long pushedSize;
+    /** Size of the bodies of all pushes. Used by the owner alone. */
+    private long pushedBytes;
 
     PushEffects(
             AgentHttp http,
@@ -94,38 +94,33 @@ final class PushEffects implements AutoCloseable {
     }
 
     boolean hasRoom() {
-        return pushedSize < Runtime.getRuntime().maxMemory() / MAX_SHARE_OF_HEAP;
+        return pushedBytes < Runtime.getRuntime().maxMemory() / MAX_SHARE_OF_HEAP;
     }
 
     void added(Push push) {
-        pushedSize += push.size;
+        pushedBytes += push.body.length;
     }
 
     void removed(Push push) {
-        pushedSize -= push.size;
+        pushedBytes -= push.body.length;
     }
 
     /** Posts an assignment to its agent. */
     void execute(Agent agent, Push push, Consumer<PushOutcome> then) {
         Map<String, String> headers = new HashMap<>(Map.of("Idempotency-Key", push.id()));
-        String trace = trace(push);
-        if (trace != null) {
-            headers.put(TaskHeaders.TRACEPARENT, trace);
+        if (push.trace != null) {
+            headers.put(TaskHeaders.TRACEPARENT, push.trace);
         }
-        byte[] body = Json.bytes(PushMessage.of(push.assignment, push.json, now()));
-        push.request = http.post(uri(agent, "/tasks/execute"), headers, body, settings.responseTimeout());
-        push.request.whenComplete((reply, failure) -> mailbox.add(() -> {
-            PushOutcome outcome = PushOutcome.of(
-                    push.assignment,
-                    reply != null ? reply : new Reply.NoResponse("the request was abandoned: " + failure),
-                    now());
-            Objects.requireNonNull(outcomes.get(outcome.kind())).increment();
-            then.accept(outcome);
-        }));
-    }
-
-    private static @Nullable String trace(Push push) {
-        return push.json.path(TaskHeaders.TRACEPARENT).asString(null);
+        push.request = http.post(uri(agent, "/tasks/execute"), headers, push.body, settings.responseTimeout());
+        // Parsed here, on the thread of the connection: the push thread has all agents to serve.
+        push.request
+                .thenApply(reply -> PushOutcome.of(push.assignment, reply, now()))
+                .exceptionally(failure ->
+                        new PushOutcome(PushOutcome.Kind.UNCERTAIN, null, "the request was abandoned", null, false))
+                .thenAccept(outcome -> mailbox.add(() -> {
+                    Objects.requireNonNull(outcomes.get(outcome.kind())).increment();
+                    then.accept(outcome);
+                }));
     }
 
     /** Checks whether an agent can be reached; {@code then} gets null if it can, else why not. */
@@ -135,15 +130,19 @@ final class PushEffects implements AutoCloseable {
                 .whenComplete((reply, failure) -> mailbox.add(() -> then.accept(obstacle(uri, reply))));
     }
 
-    private static @Nullable String obstacle(URI uri, Reply reply) {
-        if (reply instanceof Reply.NotSent notSent) {
+    private static @Nullable String obstacle(URI uri, @Nullable Reply reply) {
+        if (reply instanceof Reply.Response response) {
+            // An agent need not have this endpoint.
+            return response.status() < 500 && response.status() != 429
+                    ? null
+                    : uri + " responds with status " + response.status();
+        } else if (reply instanceof Reply.NotSent notSent) {
             return uri + " cannot be reached: " + notSent.why();
-        } else if (reply instanceof Reply.NoResponse none) {
-            return uri + " cannot be reached: " + none.why();
         }
-        int status = ((Reply.Response) reply).status();
-        // An agent need not have this endpoint.
-        return status < 500 && status != 429 ? null : uri + " responds with status " + status;
+        return uri + " cannot be reached: "
+                + (reply instanceof Reply.NoResponse none
+                        ? none.why()
+                        : "too many requests to its host are in progress");
     }
 
     /** Notifies an agent that an assignment is cancelled, once. */
@@ -171,30 +170,66 @@ final class PushEffects implements AutoCloseable {
         claims.end(agentId);
     }
 
-    /** Reports a result on behalf of an agent; {@code then} gets false if that must be repeated. */
-    void report(Push push, TaskResult result, Consumer<Boolean> then) {
-        CompletableFuture.supplyAsync(() -> isReported(push, result), reporting)
-                .whenComplete((done, failure) -> mailbox.add(() -> then.accept(failure == null && done)));
+    /** The fate of a report. */
+    enum Reported {
+        /** It is published, or its attempt is over. */
+        DONE,
+        TOO_LARGE,
+        /** It may be repeated. */
+        FAILED
     }
 
-    private boolean isReported(Push push, TaskResult result) {
+    /** Reports a result on behalf of an agent. */
+    void report(Push push, TaskResult result, Consumer<Reported> then) {
+        CompletableFuture.supplyAsync(() -> report(push, result), reporting)
+                .exceptionally(failure -> failure instanceof CompletionException
+                                && failure.getCause() instanceof ResultReports.TooLargeException
+                        ? Reported.TOO_LARGE
+                        : Reported.FAILED)
+                .thenAccept(reported -> mailbox.add(() -> then.accept(reported)));
+    }
+
+    private Reported report(Push push, TaskResult result) {
         try {
-            return reports.report(result, trace(push))
-                    .map(outcome -> outcome != ResultReports.Outcome.RESTORING)
+            return reports.report(result, push.trace)
+                    .map(outcome -> outcome == ResultReports.Outcome.RESTORING ? Reported.FAILED : Reported.DONE)
                     // The task is unknown.
-                    .orElse(true);
+                    .orElse(Reported.DONE);
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
-            return false;
+            return Reported.FAILED;
         }
     }
 
-    /** Checks whether an assignment still waits for its agent; {@code then} gets null if that is unknown. */
-    void checkUnconfirmed(Assignment assignment, Consumer<@Nullable Boolean> then) {
+    /** Checks whether an assignment still waits for its agent, and its attempt is live; {@code then} gets null if that is unknown. */
+    void checkUnconfirmed(Push push, Consumer<@Nullable Boolean> then) {
+        String agentId = push.assignment.agentId();
+        String taskId = push.assignment.taskId();
+        CompletableFuture<String> waiting =
+                redis.async().hget(Keys.outbox(agentId), taskId).toCompletableFuture();
         redis.async()
-                .hget(Keys.outbox(assignment.agentId()), assignment.taskId())
-                .whenComplete((entry, failure) -> mailbox.add(() -> then.accept(
-                        failure != null ? null : entry != null && entry.startsWith(assignment.attempt() + " "))));
+                .hget(Keys.inflight(agentId), taskId)
+                .toCompletableFuture()
+                .thenCombine(
+                        waiting,
+                        (held, entry) -> isWaiting(push, entry)
+                                && held != null
+                                && held.contains("\"attempt\":" + push.assignment.attempt() + ","))
+                .whenComplete((unconfirmed, failure) -> mailbox.add(() -> then.accept(unconfirmed)));
+    }
+
+    /** Confirms an assignment to Redis at once, where no claim follows that would. */
+    void confirm(Push push) {
+        String outbox = Keys.outbox(push.assignment.agentId());
+        redis.async().hget(outbox, push.assignment.taskId()).thenAccept(entry -> {
+            if (isWaiting(push, entry)) {
+                redis.async().hdel(outbox, push.assignment.taskId());
+            }
+        });
+    }
+
+    private static boolean isWaiting(Push push, @Nullable String entry) {
+        return entry != null && entry.startsWith(push.assignment.attempt() + " ");
     }
 
     private static URI uri(Agent agent, String path) {

@@ -1,11 +1,13 @@
 package io.aitbc.coordinator.push;
 
+import io.aitbc.contracts.AgentStatus;
 import io.aitbc.coordinator.agent.Agent;
 import io.aitbc.coordinator.agent.HealthPolicy;
 import io.aitbc.coordinator.background.BackgroundService;
 import io.aitbc.coordinator.background.ConsecutiveFailures;
 import io.aitbc.coordinator.background.MonitoredThread;
 import io.aitbc.coordinator.background.RateLimiter;
+import io.aitbc.coordinator.registry.RegistrationCopies;
 import io.aitbc.coordinator.registry.Registry;
 import java.time.Clock;
 import java.time.Duration;
@@ -30,7 +32,11 @@ public final class PushLoop implements BackgroundService {
     private static final Duration ROUND_INTERVAL = Duration.ofMillis(100);
     private static final Duration REFRESH_INTERVAL = Duration.ofSeconds(1);
 
+    /** Between two looks at what is due. */
+    private static final int MAX_MAIL = 1_000;
+
     private final Registry registry;
+    private final RegistrationCopies copies;
     private final Predicate<String> ownsAgent;
     private final PushEffects effects;
     private final Clock clock;
@@ -41,8 +47,14 @@ public final class PushLoop implements BackgroundService {
     private final Map<String, PushedAgent> agents = new HashMap<>();
 
     /** @param ownsAgent whether this coordinator monitors an agent */
-    PushLoop(Registry registry, Predicate<String> ownsAgent, PushEffects effects, Clock clock) {
+    PushLoop(
+            Registry registry,
+            RegistrationCopies copies,
+            Predicate<String> ownsAgent,
+            PushEffects effects,
+            Clock clock) {
         this.registry = registry;
+        this.copies = copies;
         this.ownsAgent = ownsAgent;
         this.effects = effects;
         this.clock = clock;
@@ -68,8 +80,9 @@ public final class PushLoop implements BackgroundService {
         while (!thread.isClosing()) {
             try {
                 Runnable mail = effects.mailbox().poll(ROUND_INTERVAL.toMillis(), TimeUnit.MILLISECONDS);
-                for (; mail != null; mail = effects.mailbox().poll()) {
+                for (int i = 1; mail != null; i++) {
                     mail.run();
+                    mail = i < MAX_MAIL ? effects.mailbox().poll() : null;
                 }
                 if (refreshLimiter.tryAcquire()) {
                     refresh();
@@ -97,12 +110,16 @@ public final class PushLoop implements BackgroundService {
     }
 
     /** Reads the agents again, and records heartbeats for those that have answered. */
-    private void refresh() throws InterruptedException {
+    private void refresh() {
         Set<String> answered = new LinkedHashSet<>();
         List<String> reached = new ArrayList<>();
         Set<String> owned = new HashSet<>();
+        Set<String> alive = new HashSet<>();
         for (Agent agent : registry.pushed(ownsAgent)) {
             owned.add(agent.id());
+            if (agent.status() != AgentStatus.INACTIVE) {
+                alive.add(agent.id());
+            }
             PushedAgent pushed =
                     agents.computeIfAbsent(agent.id(), id -> new PushedAgent(agent, probeInterval(), effects));
             pushed.update(agent);
@@ -116,8 +133,10 @@ public final class PushLoop implements BackgroundService {
             }
         }
         agents.forEach((id, agent) -> agent.setOwned(owned.contains(id)));
+        // Also unreachable ones: after Redis was emptied, they would be forgotten, and not be probed.
+        copies.append(alive);
         if (!answered.isEmpty()) {
-            registry.recordHeartbeats(answered, clock.instant());
+            registry.recordAlive(answered, clock.instant());
         }
         if (!reached.isEmpty()) {
             registry.markReached(reached);

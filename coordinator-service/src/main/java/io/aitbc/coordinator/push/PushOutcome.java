@@ -34,6 +34,8 @@ record PushOutcome(
         ACCEPTED,
         /** The agent does not have the assignment. */
         NOT_DELIVERED,
+        /** Nothing was sent to the agent, for a reason of this coordinator. */
+        NOT_SENT,
         /** The agent may be working on the assignment: it is repeated, and stays live until its deadline. */
         UNCERTAIN
     }
@@ -43,9 +45,14 @@ record PushOutcome(
 
     private static final Set<String> ENDINGS = Set.of("completed", "failed", "rejected");
 
+    /** Statuses that say nothing about the progress of the task. */
+    private static final Set<String> GENERAL = Set.of("", "success", "ok", "error");
+
     static PushOutcome of(Assignment assignment, Reply reply, Instant now) {
         if (reply instanceof Reply.NotSent notSent) {
             return new PushOutcome(Kind.NOT_DELIVERED, null, notSent.why(), null, false);
+        } else if (reply instanceof Reply.NoConnection) {
+            return new PushOutcome(Kind.NOT_SENT, null, "", null, false);
         } else if (reply instanceof Reply.NoResponse none) {
             return new PushOutcome(Kind.UNCERTAIN, null, none.why(), null, false);
         }
@@ -72,7 +79,7 @@ record PushOutcome(
         return TaskResult.of(assignment, TaskResult.Status.FAILED, null, Json.tree(why), null, now);
     }
 
-    /** The body, if it is a result: it has a final status, a result or an error. */
+    /** The body, if it is a result: it has a final status; or no other one than success or error, and an error or a result. */
     private static Optional<ObjectNode> result(byte[] body) {
         JsonNode json;
         try {
@@ -87,11 +94,21 @@ record PushOutcome(
         String status = object.path("status").asString("").toLowerCase(Locale.ROOT);
         if (ENDINGS.contains(status)) {
             return Optional.of(object.put("status", status));
-        }
-        if (object.hasNonNull("error")) {
+        } else if (!GENERAL.contains(status)) {
+            return Optional.empty();
+        } else if (isGiven(object.path("error"))) {
             return Optional.of(object.put("status", "failed"));
         }
+        object.remove("error");
         return object.hasNonNull("result") ? Optional.of(object.put("status", "completed")) : Optional.empty();
+    }
+
+    /** Some libraries write absent errors as empty text or as false. */
+    private static boolean isGiven(JsonNode error) {
+        return !error.isMissingNode()
+                && !error.isNull()
+                && !(error.isString() && error.asString().isEmpty())
+                && !(error.isBoolean() && !error.asBoolean());
     }
 
     private static TaskResult complete(Assignment assignment, ObjectNode result, Instant now) {

@@ -1,7 +1,6 @@
 package io.aitbc.coordinator.push;
 
 import io.aitbc.contracts.AgentStatus;
-import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.Claim;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.TaskResult;
@@ -23,7 +22,7 @@ import tools.jackson.databind.node.ObjectNode;
 
 /**
  * Pushes to one agent. Assignments are claimed for it only while it can be reached and accepts them, so that others get the tasks
- * meanwhile. Owned by the push thread.
+ * meanwhile. After a failure, one assignment at a time is tried. Owned by the push thread.
  */
 final class PushedAgent {
     private static final Logger log = LoggerFactory.getLogger(PushedAgent.class);
@@ -38,34 +37,46 @@ final class PushedAgent {
     private static final int MAX_UNDELIVERED = 4;
 
     private static final Duration PROBE_BACKOFF = Duration.ofSeconds(3);
-
     private static final int CLAIM_SECONDS = 10;
-    private static final int MAX_CLAIM = 1_000;
+    /** Of a claim, and of the assignments that are being pushed to one agent. */
+    private static final int MAX_PUSHES = 1_000;
+
+    private static final int MAX_CONFIRMED = 1_000;
+    private static final long MAX_PUSHED_BYTES = 32 * 1024 * 1024;
     private static final Duration CONFIRM_INTERVAL = Duration.ofMillis(200);
     private static final Duration CLAIM_BACKOFF = Duration.ofSeconds(1);
     private static final Duration HEARTBEAT_INTERVAL = Duration.ofSeconds(5);
-    private static final int MAX_NOTIFIED = 1_000;
+    /** Claims name a cancellation for a minute. */
+    private static final int MAX_NOTIFIED = 20_000;
 
-    /** Names this coordinator in claims: after a change of ownership, the next one waits until this one's requests are over. */
+    /** Names this coordinator in claims. What another one has claimed and not confirmed is served to it after 10 s. */
     private static final String INSTANCE = "push-" + UUID.randomUUID();
 
     private final PushEffects effects;
     private final Duration probeInterval;
     private final Map<String, Push> pushes = new HashMap<>();
+    private long pushedBytes;
     /** Accepted by the agent, and not confirmed to Redis yet. */
     private final Set<String> accepted = new LinkedHashSet<>();
     /** Cancelled assignments about which the agent was notified. */
     private final Set<String> notified = new LinkedHashSet<>();
 
     private Agent agent;
+    /** Outcomes of requests to an earlier endpoint say nothing about this one. */
+    private int endpoint;
+
     private boolean owned = true;
 
     /** Whether a probe has succeeded, and no request has failed to reach the agent since. */
     private boolean reachable;
 
     private @Nullable String unreached;
+    /** Consecutive failures, of which those within one pause count once. */
     private int failures;
+
     private long pausedUntil = System.nanoTime();
+    /** As requested by the agent. */
+    private long retryAfter = System.nanoTime();
 
     private boolean probing;
     private long nextProbe = System.nanoTime();
@@ -87,10 +98,15 @@ final class PushedAgent {
 
     void update(Agent newer) {
         if (!newer.registration().httpEndpoint().equals(agent.registration().httpEndpoint())) {
+            long now = System.nanoTime();
+            endpoint++;
             reachable = false;
             unreached = null;
             failures = 0;
-            nextProbe = System.nanoTime();
+            pausedUntil = now;
+            retryAfter = now;
+            probing = false;
+            nextProbe = now;
         }
         agent = newer;
     }
@@ -125,16 +141,19 @@ final class PushedAgent {
     /** Sends what is due. */
     void check(long now) {
         for (Push push : List.copyOf(pushes.values())) {
-            if (push.state == Push.State.WAITING && !owned) {
-                // The next owner repeats it.
+            if (push.state == Push.State.WAITING && !isServed()) {
+                // The next owner repeats it, or the tasks of the agent were requeued.
                 remove(push);
-            } else if (push.state == Push.State.WAITING && now - push.dueNanos >= 0) {
-                repeat(push);
+            } else if (push.state != Push.State.BUSY && now - push.dueNanos >= 0) {
+                if (push.state == Push.State.WAITING) {
+                    repeat(push);
+                } else {
+                    report(push);
+                }
             }
         }
         if (mustProbe(now)) {
-            probing = true;
-            effects.probe(agent, this::onProbe);
+            probe();
         }
         if (!mayClaim(now)) {
             if (openClaims > 0) {
@@ -145,12 +164,25 @@ final class PushedAgent {
         }
     }
 
+    private boolean isServed() {
+        return owned && agent.status() != AgentStatus.INACTIVE;
+    }
+
     private boolean mustProbe(long now) {
-        return owned
+        return isServed()
                 && !probing
-                && agent.status() != AgentStatus.INACTIVE
                 && now - nextProbe >= 0
                 && (!reachable || now - answeredAt >= probeInterval.toNanos());
+    }
+
+    private void probe() {
+        int probed = endpoint;
+        probing = true;
+        effects.probe(agent, failure -> {
+            if (probed == endpoint) {
+                onProbe(failure);
+            }
+        });
     }
 
     private void onProbe(@Nullable String failure) {
@@ -184,39 +216,37 @@ final class PushedAgent {
     }
 
     private boolean mayClaim(long now) {
-        return owned
+        return isServed()
                 && reachable
-                && agent.status() != AgentStatus.INACTIVE
                 && now - pausedUntil >= 0
+                && now - retryAfter >= 0
+                // After a failure, one assignment shows whether the agent accepts any.
+                && (failures == 0 || pushes.isEmpty())
+                && pushes.size() < MAX_PUSHES
+                && pushedBytes < MAX_PUSHED_BYTES
                 && effects.hasRoom();
     }
 
     private void claim(long now) {
+        int max = failures > 0 ? 1 : Math.min(agent.capacity(), MAX_PUSHES - pushes.size());
+        List<String> received = accepted.stream().limit(MAX_CONFIRMED).toList();
+        Claim claim = new Claim(max, CLAIM_SECONDS, INSTANCE, received);
         nextConfirmation = now + CONFIRM_INTERVAL.toNanos();
-        List<String> received = List.copyOf(accepted);
-        accepted.clear();
+        received.forEach(accepted::remove);
         openClaims++;
-        // After failures, one assignment shows whether the agent accepts any.
-        int max = failures > 0 ? 1 : Math.min(agent.capacity(), MAX_CLAIM);
-        effects.claim(
-                agent.id(),
-                new Claim(max, CLAIM_SECONDS, INSTANCE, received),
-                pushes.keySet(),
-                answer -> onClaimAnswered(answer, received));
+        effects.claim(agent.id(), claim, pushes.keySet(), answer -> onClaimAnswered(answer, received));
     }
 
     private void onClaimAnswered(AssignmentClaims.@Nullable Answer answer, List<String> received) {
         openClaims--;
         long now = System.nanoTime();
         if (answer == null || answer.refusal() != null) {
-            if (answer == null) {
-                accepted.addAll(received);
-            }
+            accepted.addAll(received);
             nextClaim = now + CLAIM_BACKOFF.toNanos();
             return;
         }
-        for (JsonNode assignment : answer.assignments()) {
-            begin((ObjectNode) assignment);
+        for (JsonNode json : answer.assignments()) {
+            begin((ObjectNode) json, answer.redelivered());
         }
         answer.cancelled().forEach(this::cancel);
         if (openClaims == 0 && mayClaim(now)) {
@@ -224,12 +254,16 @@ final class PushedAgent {
         }
     }
 
-    private void begin(ObjectNode json) {
-        Assignment assignment = Json.read(json, Assignment.class);
+    private void begin(ObjectNode json, Set<String> redelivered) {
+        Push push = new Push(json, effects.now());
         // It may have been served twice, by a claim and the one that replaced it.
-        if (!pushes.containsKey(assignment.assignmentId()) && !accepted.contains(assignment.assignmentId())) {
-            Push push = new Push(assignment, json, json.toString().length());
+        if (!pushes.containsKey(push.id()) && !accepted.contains(push.id())) {
+            if (redelivered.contains(push.id())) {
+                // Another coordinator may have posted it.
+                push.uncertain = 1;
+            }
             pushes.put(push.id(), push);
+            pushedBytes += push.body.length;
             effects.added(push);
             send(push);
         }
@@ -253,20 +287,25 @@ final class PushedAgent {
     }
 
     private void send(Push push) {
+        int asked = endpoint;
         push.state = Push.State.BUSY;
-        effects.execute(agent, push, outcome -> onOutcome(push, outcome));
+        effects.execute(agent, push, outcome -> {
+            if (pushes.get(push.id()) == push) {
+                onOutcome(push, outcome, asked == endpoint);
+            }
+        });
     }
 
     private void repeat(Push push) {
         push.state = Push.State.BUSY;
-        effects.checkUnconfirmed(push.assignment, isUnconfirmed -> {
-            if (!pushes.containsKey(push.id())) {
+        effects.checkUnconfirmed(push, isUnconfirmed -> {
+            if (pushes.get(push.id()) != push) {
                 return;
             }
             if (isUnconfirmed == null) {
-                push.repeatAt(System.nanoTime() + MIN_BACKOFF.toNanos());
+                push.waitUntil(Push.State.WAITING, System.nanoTime() + MIN_BACKOFF.toNanos());
             } else if (!isUnconfirmed || effects.now().isAfter(push.assignment.deadline())) {
-                // Reported, cancelled or expired.
+                // Reported, cancelled or requeued.
                 remove(push);
             } else {
                 send(push);
@@ -276,45 +315,55 @@ final class PushedAgent {
 
     private void remove(Push push) {
         if (pushes.remove(push.id()) != null) {
+            pushedBytes -= push.body.length;
             effects.removed(push);
         }
     }
 
-    private void onOutcome(Push push, PushOutcome outcome) {
-        if (!pushes.containsKey(push.id())) {
-            return;
-        }
+    /** @param isCurrent whether it was sent to the agent's present endpoint */
+    private void onOutcome(Push push, PushOutcome outcome, boolean isCurrent) {
         long now = System.nanoTime();
         switch (outcome.kind()) {
             case ENDED -> {
                 succeeded(now);
-                report(push, Objects.requireNonNull(outcome.result()));
+                push.result = Objects.requireNonNull(outcome.result());
+                report(push);
             }
             case ACCEPTED -> {
                 succeeded(now);
-                accepted.add(push.id());
                 remove(push);
+                if (owned) {
+                    accepted.add(push.id());
+                } else {
+                    effects.confirm(push);
+                }
             }
+            case NOT_SENT -> push.waitUntil(Push.State.WAITING, now + MIN_BACKOFF.toNanos());
             case NOT_DELIVERED -> {
                 push.undelivered++;
-                failed(now, backoff(push.undelivered), outcome);
-                boolean mayGiveBack = push.uncertain == 0;
+                failed(now, outcome, isCurrent);
+                boolean mayGiveBack = owned && push.uncertain == 0;
                 if (mayGiveBack && (push.undelivered >= MAX_UNDELIVERED || isLong(outcome.retryAfter()))) {
                     giveBack(push, outcome.why());
                 } else {
-                    push.repeatAt(pausedUntil);
+                    repeatLater(push, push.undelivered, now);
                 }
             }
             case UNCERTAIN -> {
                 push.uncertain++;
-                failed(now, backoff(push.uncertain), outcome);
-                push.repeatAt(pausedUntil);
+                failed(now, outcome, isCurrent);
+                repeatLater(push, push.uncertain, now);
             }
         }
     }
 
     private static boolean isLong(@Nullable Duration retryAfter) {
         return retryAfter != null && retryAfter.compareTo(MAX_WAIT) > 0;
+    }
+
+    private void repeatLater(Push push, int tries, long now) {
+        long own = now + backoff(tries).toNanos();
+        push.waitUntil(Push.State.WAITING, own - retryAfter >= 0 ? own : retryAfter);
     }
 
     private void succeeded(long now) {
@@ -324,12 +373,20 @@ final class PushedAgent {
     }
 
     /** Nothing is claimed until the pause is over; if the agent was not reached, until it is. */
-    private void failed(long now, Duration backoff, PushOutcome outcome) {
-        failures++;
-        Duration retryAfter = outcome.retryAfter();
-        Duration pause = retryAfter == null || retryAfter.compareTo(backoff) < 0 ? backoff : retryAfter;
-        pause = pause.compareTo(MAX_RETRY_AFTER) > 0 ? MAX_RETRY_AFTER : pause;
-        pausedUntil = now + pause.toNanos();
+    private void failed(long now, PushOutcome outcome, boolean isCurrent) {
+        log.atDebug().addKeyValue("agent_id", agent.id()).log("Assignment not delivered: {}", outcome.why());
+        if (!isCurrent) {
+            return;
+        }
+        if (failures == 0 || now - pausedUntil >= 0) {
+            failures++;
+            pausedUntil = now + backoff(failures).toNanos();
+        }
+        if (outcome.retryAfter() != null) {
+            Duration requested =
+                    outcome.retryAfter().compareTo(MAX_RETRY_AFTER) > 0 ? MAX_RETRY_AFTER : outcome.retryAfter();
+            retryAfter = Math.max(retryAfter, now + requested.toNanos());
+        }
         effects.endClaims(agent.id());
         if (outcome.isReached()) {
             answered(now);
@@ -340,28 +397,38 @@ final class PushedAgent {
                 unreachable(agent.registration().httpEndpoint() + " cannot be reached: " + outcome.why());
             }
         }
-        log.atDebug().addKeyValue("agent_id", agent.id()).log("Assignment not delivered: {}", outcome.why());
     }
 
     private void giveBack(Push push, String why) {
-        report(
-                push,
-                TaskResult.of(
-                        push.assignment,
-                        TaskResult.Status.REJECTED,
-                        null,
-                        Json.tree("agent " + agent.id() + " could not be given the task: " + why),
-                        null,
-                        null));
+        push.result = TaskResult.of(
+                push.assignment,
+                TaskResult.Status.REJECTED,
+                null,
+                Json.tree("agent " + agent.id() + " could not be given the task: " + why),
+                null,
+                null);
+        report(push);
     }
 
-    private void report(Push push, TaskResult result) {
+    private void report(Push push) {
         push.state = Push.State.BUSY;
-        effects.report(push, result, done -> {
-            if (done || effects.now().isAfter(push.assignment.deadline())) {
+        effects.report(push, Objects.requireNonNull(push.result), reported -> {
+            if (pushes.get(push.id()) != push) {
+                return;
+            }
+            if (reported == PushEffects.Reported.TOO_LARGE) {
+                push.result = TaskResult.of(
+                        push.assignment,
+                        TaskResult.Status.FAILED,
+                        null,
+                        Json.tree("the agent's result is larger than Kafka accepts"),
+                        null,
+                        effects.now());
+                report(push);
+            } else if (reported == PushEffects.Reported.DONE || effects.now().isAfter(push.assignment.deadline())) {
                 remove(push);
             } else {
-                report(push, result);
+                push.waitUntil(Push.State.UNREPORTED, System.nanoTime() + MIN_BACKOFF.toNanos());
             }
         });
     }

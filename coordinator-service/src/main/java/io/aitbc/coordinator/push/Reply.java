@@ -8,6 +8,9 @@ sealed interface Reply {
     /** The request was not sent; {@code why} continues a sentence about the agent. */
     record NotSent(String why) implements Reply {}
 
+    /** The request was not sent, because this coordinator has too many others in progress to the same host. */
+    record NoConnection() implements Reply {}
+
     /** The request was sent, at least in part, and no complete response arrived. */
     record NoResponse(String why) implements Reply {}
 

@@ -65,6 +65,11 @@ public final class Keys {
         return "outbox:" + agentId;
     }
 
+    /** Hash: task id → attempt, times and instance to which an assignment was served, see claim-assignments.lua. */
+    public static String served(String agentId) {
+        return "served:" + agentId;
+    }
+
     public static String task(String taskId) {
         return "task:" + taskId;
     }

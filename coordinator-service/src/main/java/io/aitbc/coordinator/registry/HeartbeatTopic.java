@@ -3,6 +3,7 @@ package io.aitbc.coordinator.registry;
 import io.aitbc.contracts.Heartbeat;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Registration;
+import io.aitbc.contracts.TaskHeaders;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import java.nio.charset.StandardCharsets;
@@ -19,9 +20,6 @@ import org.slf4j.LoggerFactory;
 public final class HeartbeatTopic {
     private static final Logger log = LoggerFactory.getLogger(HeartbeatTopic.class);
 
-    /** Header of records that a coordinator has written on behalf of an agent. */
-    private static final String RECORDED_BY = "recorded-by";
-
     private static final byte[] CHANGE = "coordinator".getBytes(StandardCharsets.UTF_8);
     private static final byte[] COPY = "coordinator-copy".getBytes(StandardCharsets.UTF_8);
 
@@ -35,12 +33,12 @@ public final class HeartbeatTopic {
 
     /** Whether a heartbeat was sent by the agent itself. */
     static boolean isFromAgent(ConsumerRecord<?, ?> record) {
-        return record.headers().lastHeader(RECORDED_BY) == null;
+        return record.headers().lastHeader(TaskHeaders.RECORDED_BY) == null;
     }
 
     /** Whether a heartbeat only repeats what the registry held, for a later rebuild: it may be older than the registry. */
     static boolean isCopy(ConsumerRecord<?, ?> record) {
-        Header header = record.headers().lastHeader(RECORDED_BY);
+        Header header = record.headers().lastHeader(TaskHeaders.RECORDED_BY);
         return header != null && Arrays.equals(header.value(), COPY);
     }
 
@@ -57,7 +55,7 @@ public final class HeartbeatTopic {
     private CompletableFuture<Void> append(Heartbeat heartbeat, byte[] recordedBy) {
         ProducerRecord<String, byte[]> record =
                 new ProducerRecord<>(topics.heartbeats(), heartbeat.agentId(), Json.bytes(heartbeat));
-        record.headers().add(RECORDED_BY, recordedBy);
+        record.headers().add(TaskHeaders.RECORDED_BY, recordedBy);
         return KafkaClients.send(producer, record).exceptionally(failure -> {
             log.atWarn()
                     .addKeyValue("agent_id", heartbeat.agentId())

@@ -7,6 +7,8 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
@@ -19,7 +21,7 @@ import org.slf4j.LoggerFactory;
 
 /**
  * Checks whether agents that registered over REST consume their topics: whether their consumer groups have a member. Until then, or until
- * it sends a heartbeat over Kafka, such an agent is assigned nothing.
+ * it sends a heartbeat or a result over Kafka, such an agent is assigned nothing.
  */
 public final class ReachCheck implements BackgroundService {
     private static final Logger log = LoggerFactory.getLogger(ReachCheck.class);
@@ -32,6 +34,11 @@ public final class ReachCheck implements BackgroundService {
     private final Registry registry;
     private final Predicate<String> ownsAgent;
     private final PeriodicJob job = new PeriodicJob("reach", INTERVAL, this::check);
+    /** As of the last check. */
+    private volatile Set<String> unreached = Set.of();
+
+    /** Agents that have reported a result over Kafka since the last check. */
+    private final Set<String> reporters = ConcurrentHashMap.newKeySet();
 
     /** @param ownsAgent whether this coordinator monitors an agent */
     ReachCheck(Admin admin, Topics topics, Registry registry, Predicate<String> ownsAgent) {
@@ -56,11 +63,26 @@ public final class ReachCheck implements BackgroundService {
         return job.problems();
     }
 
+    /** Whether an agent was not reached yet when that was last checked. */
+    public boolean isUnreached(String agentId) {
+        return unreached.contains(agentId);
+    }
+
+    /** Records that an agent has reported a result over Kafka: it has read its topic. */
+    public void reported(String agentId) {
+        reporters.add(agentId);
+    }
+
     private void check() throws InterruptedException, TimeoutException {
-        List<String> unreached =
-                registry.unreached().stream().filter(ownsAgent).sorted().toList();
-        for (int from = 0; from < unreached.size(); from += MAX_GROUPS) {
-            check(unreached.subList(from, Math.min(unreached.size(), from + MAX_GROUPS)));
+        Set<String> reported = Set.copyOf(reporters);
+        reporters.removeAll(reported);
+        if (!reported.isEmpty()) {
+            registry.markReached(List.copyOf(reported));
+        }
+        unreached = registry.unreached();
+        List<String> owned = unreached.stream().filter(ownsAgent).sorted().toList();
+        for (int from = 0; from < owned.size(); from += MAX_GROUPS) {
+            check(owned.subList(from, Math.min(owned.size(), from + MAX_GROUPS)));
         }
     }
 

@@ -75,6 +75,15 @@ public final class Registry {
      */
     record Received(Heartbeat heartbeat, Instant at, boolean overKafka) {}
 
+    enum Source {
+        /** Read from Kafka: it may be a repetition, or older than what is recorded. */
+        TOPIC,
+        /** Received now, in a request of the agent. */
+        REQUEST,
+        /** The coordinator knows that the agent is alive. */
+        COORDINATOR
+    }
+
     /** The outcome of a heartbeat. */
     public enum HeartbeatOutcome {
         KNOWN,
@@ -93,29 +102,29 @@ public final class Registry {
     /** Records a heartbeat received now. If it holds a registration, creates the agent's topic and then registers the agent. */
     public HeartbeatOutcome recordHeartbeat(Heartbeat heartbeat, Instant now) throws InterruptedException {
         // A request made now is newer than any heartbeat read, however the clocks of coordinators and Kafka differ.
-        return recordHeartbeats(List.of(new Received(heartbeat, now, false)), true, now)
+        return recordHeartbeats(List.of(new Received(heartbeat, now, false)), Source.REQUEST, now)
                 .get(0);
     }
 
-    /** Records heartbeats without content, received now; the outcomes are in the same order. */
-    public List<HeartbeatOutcome> recordHeartbeats(Collection<String> agentIds, Instant now)
-            throws InterruptedException {
-        return recordHeartbeats(
+    /** Records that agents are alive, although they have sent no heartbeat. Inactive agents stay so. */
+    public void recordAlive(Collection<String> agentIds, Instant now) {
+        runHeartbeatScript(
                 agentIds.stream()
                         .map(id -> new Received(new Heartbeat(id, null, null, null, null, null), now, false))
                         .toList(),
-                true,
+                Source.COORDINATOR,
+                false,
                 now);
     }
 
     /** Records heartbeats; the outcomes are in the same order. */
     List<HeartbeatOutcome> recordHeartbeats(List<Received> heartbeats, Instant now) throws InterruptedException {
-        return recordHeartbeats(heartbeats, false, now);
+        return recordHeartbeats(heartbeats, Source.TOPIC, now);
     }
 
-    private List<HeartbeatOutcome> recordHeartbeats(List<Received> heartbeats, boolean receivedNow, Instant now)
+    private List<HeartbeatOutcome> recordHeartbeats(List<Received> heartbeats, Source source, Instant now)
             throws InterruptedException {
-        List<String> answers = new ArrayList<>(runHeartbeatScript(heartbeats, receivedNow, false, now));
+        List<String> answers = new ArrayList<>(runHeartbeatScript(heartbeats, source, false, now));
         List<Integer> newcomers = IntStream.range(0, heartbeats.size())
                 .filter(i -> answers.get(i).equals("register"))
                 .boxed()
@@ -127,7 +136,7 @@ public final class Registry {
                     .map(received -> received.heartbeat().agentId())
                     .distinct()
                     .toList());
-            List<String> registered = runHeartbeatScript(registering, receivedNow, true, now);
+            List<String> registered = runHeartbeatScript(registering, source, true, now);
             IntStream.range(0, newcomers.size()).forEach(i -> answers.set(newcomers.get(i), registered.get(i)));
         }
         return answers.stream().map(Registry::heartbeatOutcome).toList();
@@ -138,14 +147,15 @@ public final class Registry {
                 && heartbeat.registration().delivery().isShared();
     }
 
-    List<String> runHeartbeatScript(List<Received> heartbeats, boolean receivedNow, boolean topicsExist, Instant now) {
+    List<String> runHeartbeatScript(List<Received> heartbeats, Source source, boolean topicsExist, Instant now) {
         List<CompletableFuture<List<Object>>> answers = new ArrayList<>();
         for (int from = 0; from < heartbeats.size(); from += MAX_BATCH) {
             List<String> arguments = new ArrayList<>();
             arguments.add(ms(now));
             arguments.add(String.valueOf(REMOVAL_TIMEOUT.toMillis()));
             arguments.add(String.valueOf(AgentHash.REGISTRATION_FIELDS));
-            arguments.add(receivedNow ? "1" : "0");
+            arguments.add(source == Source.TOPIC ? "0" : "1");
+            arguments.add(source == Source.COORDINATOR ? "1" : "0");
             heartbeats
                     .subList(from, Math.min(heartbeats.size(), from + MAX_BATCH))
                     .forEach(received -> addTo(arguments, received, topicsExist));

@@ -1,6 +1,7 @@
 package io.aitbc.coordinator.settle;
 
 import io.aitbc.contracts.Json;
+import io.aitbc.contracts.TaskHeaders;
 import io.aitbc.contracts.TaskResult;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.background.ThrottledWarning;
@@ -8,6 +9,7 @@ import io.aitbc.coordinator.deadletter.DeadLetters;
 import io.aitbc.coordinator.kafka.ConsumerLoop;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.kafka.SharedTopics;
+import io.aitbc.coordinator.registry.ReachCheck;
 import io.aitbc.coordinator.trace.TaskSpan;
 import io.aitbc.coordinator.trace.TraceHeader;
 import io.aitbc.coordinator.trace.Traces;
@@ -34,6 +36,7 @@ final class ResultLoop implements AutoCloseable {
     private final AssignmentArchive archive;
     private final DeadLetters deadLetters;
     private final SettleMeters meters;
+    private final ReachCheck reach;
     private final Traces traces;
     private final Clock clock;
     private final ConsumerLoop loop;
@@ -47,6 +50,7 @@ final class ResultLoop implements AutoCloseable {
             Requeuer requeuer,
             DeadLetters deadLetters,
             SettleMeters meters,
+            ReachCheck reach,
             Traces traces,
             Clock clock) {
         this.attempts = attempts;
@@ -54,6 +58,7 @@ final class ResultLoop implements AutoCloseable {
         this.archive = new AssignmentArchive(clients, topics);
         this.deadLetters = deadLetters;
         this.meters = meters;
+        this.reach = reach;
         this.traces = traces;
         this.clock = clock;
         // The archive belongs to the loop's thread, which must close it.
@@ -93,6 +98,10 @@ final class ResultLoop implements AutoCloseable {
             try {
                 TaskResult result = Json.read(record.value() == null ? new byte[0] : record.value(), TaskResult.class);
                 results.add(result);
+                if (reach.isUnreached(result.agentId())
+                        && record.headers().lastHeader(TaskHeaders.RECORDED_BY) == null) {
+                    reach.reported(result.agentId());
+                }
                 spans.add(begin(result, TraceHeader.of(record)));
             } catch (Json.MalformedMessageException e) {
                 malformed.put(record, e.getMessage());

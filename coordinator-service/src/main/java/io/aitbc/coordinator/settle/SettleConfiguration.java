@@ -9,6 +9,7 @@ import io.aitbc.coordinator.queue.TaskQueue;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.registry.HeartbeatArchive;
 import io.aitbc.coordinator.registry.HeartbeatLoop;
+import io.aitbc.coordinator.registry.ReachCheck;
 import io.aitbc.coordinator.registry.Registry;
 import io.aitbc.coordinator.trace.Traces;
 import io.micrometer.core.instrument.MeterRegistry;
@@ -34,6 +35,7 @@ class SettleConfiguration {
             Registry registry,
             HeartbeatLoop heartbeats,
             HeartbeatArchive heartbeatArchive,
+            ReachCheck reach,
             Admin admin,
             SettleSettings settings,
             MeterRegistry meterRegistry,
@@ -54,7 +56,7 @@ class SettleConfiguration {
                         new InFlight(clients, admin, topics),
                         attempts,
                         clock),
-                new ResultLoop(clients, shared, topics, attempts, ofResults, deadLetters, meters, traces, clock),
+                new ResultLoop(clients, shared, topics, attempts, ofResults, deadLetters, meters, reach, traces, clock),
                 new Recovery(clients, admin, topics, attempts, ofRecovery, heartbeats::owns, clock),
                 new Retention(attempts));
     }

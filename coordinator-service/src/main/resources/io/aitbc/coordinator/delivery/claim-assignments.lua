@@ -8,7 +8,8 @@
 --        received, as JSON, 10 the channel on which claims are notified, 11 expiry in ms of what is kept about served assignments,
 --        12 the delivery expected: pull or push, 13 the ids of assignments not to serve, as JSON
 -- Returns 1 served, open, ended (by a newer claim of its instance), unknown (no such agent) or other (another delivery), 2 the ids of
---        cancelled assignments that the instance may be working on, as JSON, then the assignments
+--        cancelled assignments that the instance may be working on, as JSON, 3 the ids of those assignments that were served before, as
+--        JSON, then the assignments
 if redis.call('EXISTS', 'index:complete') == 0 then
   return redis.error_reply('REBUILDING assignments are being restored from Kafka')
 end
@@ -25,9 +26,9 @@ local claims = 'claims:' .. agent_id
 
 local seen = redis.call('HMGET', agent, 'agent_id', 'delivery', 'open_slots', 'open_until')
 if not seen[1] then
-  return { 'unknown', '[]' }
+  return { 'unknown', '[]', '[]' }
 elseif seen[2] ~= ARGV[12] then
-  return { 'other', '[]' }
+  return { 'other', '[]', '[]' }
 end
 
 -- Invariant: open_slots is the maximum of all open claims, less what was reserved for them since.
@@ -50,7 +51,7 @@ end
 local current = string.match(redis.call('HGET', claims, instance) or '', '^(%S+)')
 if current and current ~= claim_id then
   if not is_new then
-    return { 'ended', '[]' }
+    return { 'ended', '[]', '[]' }
   end
   close_claim(instance, 0)
   current = nil
@@ -100,7 +101,8 @@ for i = 1, #entries, 2 do
     local lost = attempt and (task[1] == 'cancelled' or number(task[2], 0) > tonumber(attempt))
     if not lost or notified > 0 and now_ms - notified > notice_ms then
       redis.call('HDEL', served, task_id)
-    elseif by == instance then
+    elseif by == instance or seen[2] == 'push' then
+      -- An agent that is pushed to has no instances, and another coordinator may be pushing to it now.
       -- For a minute, because an answer may get lost. Only the first time ends the wait.
       cancelled[#cancelled + 1] = task_id .. ':' .. attempt
       if notified == 0 then
@@ -117,15 +119,16 @@ for _, id in ipairs(cjson.decode(ARGV[13])) do
 end
 local due = {}
 for _, task_id in ipairs(redis.call('HKEYS', outbox)) do
-  local live, attempt = live_attempt(task_id), attempt_in_outbox(task_id)
-  if not live or live.attempt ~= attempt then
+  local live, last = live_attempt(task_id), last_served[task_id]
+  if not live then
     redis.call('HDEL', outbox, task_id)
-  else
-    local last = last_served[task_id]
-    if skipped[task_id .. ':' .. attempt] then
-      -- It is being pushed.
-    elseif not last or last.by == instance or math.abs(now_ms - last.at) >= redelivery_ms then
-      due[#due + 1] = { task_id = task_id, attempt = attempt, since = live.since, is_new = not last }
+  elseif not skipped[task_id .. ':' .. live.attempt]
+      and (not last or last.by == instance or math.abs(now_ms - last.at) >= redelivery_ms) then
+    -- Only now: the entry holds the whole assignment.
+    if attempt_in_outbox(task_id) == live.attempt then
+      due[#due + 1] = { task_id = task_id, attempt = live.attempt, since = live.since, is_new = not last }
+    else
+      redis.call('HDEL', outbox, task_id)
     end
   end
 end
@@ -133,27 +136,32 @@ table.sort(due, function(one, other)
   return one.since < other.since or one.since == other.since and one.task_id < other.task_id
 end)
 
-local answer, bytes, delivered = { 'served', '[]' }, 0, 0
+local answer, bytes, delivered, redelivered = { 'served', '[]', '[]' }, 0, 0, {}
 for _, one in ipairs(due) do
   local body = string.gsub(redis.call('HGET', outbox, one.task_id), '^%d+ ', '', 1)
   bytes = bytes + #body
-  if #answer - 2 >= max or #answer > 2 and bytes > max_bytes then
+  if #answer - 3 >= max or #answer > 3 and bytes > max_bytes then
     break
   end
   answer[#answer + 1] = body
   redis.call('HSET', served, one.task_id, one.attempt .. ' ' .. ARGV[1] .. ' 0 ' .. instance)
   if one.is_new then
     delivered = delivered + 1
+  else
+    redelivered[#redelivered + 1] = one.task_id .. ':' .. one.attempt
   end
 end
-if #answer > 2 then
+if #answer > 3 then
   redis.call('PEXPIRE', served, ARGV[11])
 end
 if #cancelled > 0 then
   answer[2] = cjson.encode(cancelled)
 end
+if #redelivered > 0 then
+  answer[3] = cjson.encode(redelivered)
+end
 
-if #answer > 2 or has_new_cancellation or open_ms == 0 then
+if #answer > 3 or has_new_cancellation or open_ms == 0 then
   if current then
     close_claim(instance, delivered)
   end

@@ -1,4 +1,4 @@
--- Adds assignments to the outboxes of agents that pull, and notifies their open claims.
+-- Adds assignments to the outboxes of agents without a topic of their own, and notifies their open claims.
 -- Guarantee: only live attempts enter an outbox; idempotent; fails while agents' assignments are unknown.
 -- KEYS   1 the notice channel, unused
 -- ARGV   1 the channel on which claims are notified, 2 expiry of an untouched outbox in ms, then for each assignment four:

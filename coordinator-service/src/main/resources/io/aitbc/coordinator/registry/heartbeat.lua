@@ -6,7 +6,7 @@
 --        a repeated heartbeat that is older than the last one changes nothing; one that cannot be a repetition always counts.
 -- KEYS   1 the notice channel
 -- ARGV   1 now in ms, 2 expiry of a topic removal in ms, 3 the number of registration fields, 4 1 if none of the heartbeats can
---        be a repetition, then for each heartbeat twelve:
+--        be a repetition, 5 1 if the agents did not send them: they do not bring back an inactive agent, then for each heartbeat twelve:
 --        agent_id, received in ms, received as ISO 8601, status or '', load_metrics as JSON or '', load factor of health or '',
 --        shares of processor and memory as 'number,number' or '',
 --        instance_id or '', by how many ms the agent's clock is ahead or '', digest of its registration or '',
@@ -16,7 +16,7 @@
 --        registered, or was deregistered, sends no registration; 'register' if it sends a new one, or returns after its topic was
 --        removed: repeat the call once the topic is created; 'leaving' while its topic is being removed
 local now_ms, removal_ms, registration_fields = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local received_now = ARGV[4] == '1'
+local received_now, implicit = ARGV[4] == '1', ARGV[5] == '1'
 local status_factor = { active = 1, busy = 0.9, maintenance = 0.8 }
 local status_names = { active = true, busy = true, maintenance = true, inactive = true, stale = true, error = true }
 local rivalry_window_ms = 600000
@@ -57,7 +57,7 @@ local function field_value(from, to, name)
   end
 end
 
-local i = 5
+local i = 6
 while i <= #ARGV do
   local id, at_ms, at, status, metrics = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
   local load_factor, shares, instance, skew = ARGV[i + 5], ARGV[i + 6], ARGV[i + 7], ARGV[i + 8]
@@ -89,6 +89,8 @@ while i <= #ARGV do
   elseif not received_now and (at_ms < heard_ms or at_ms == heard_ms and old_status == 'inactive'
       or digest == '' and status == 'inactive' and deregistered) then
     answer[#answer + 1] = deregistered and status ~= 'inactive' and 'unknown' or 'known'
+  elseif implicit and old_status == 'inactive' then
+    answer[#answer + 1] = 'known'
   elseif digest == '' and (not old_status or deregistered) then
     unknown = unknown + 1
     answer[#answer + 1] = 'unknown'

@@ -68,9 +68,9 @@ class ObstacleTest {
         assertThat(text(AnAgent.named("agent").isPushed(1).build(), "{}")).isEmpty();
         assertThat(text(AnAgent.named("agent").isPushed(0).build(), "{}"))
                 .isEqualTo(
-                        "no_open_claim: assignments are pushed to it, and it was not reached yet or has not accepted the last one");
+                        "no_open_claim: assignments are pushed to it, and it was not reached yet or its coordinator is backing off");
         assertThat(text(AnAgent.named("agent").isPushed(0).holds(2).build(), "{}"))
-                .isEqualTo("full: it holds 2 tasks and has not accepted the last one yet");
+                .isEqualTo("full: it holds 2 tasks and its coordinator is backing off");
     }
 
     /** The API reports an obstacle exactly when the matcher sees one. */

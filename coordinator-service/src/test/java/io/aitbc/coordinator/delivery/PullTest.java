@@ -304,6 +304,9 @@ class PullTest {
         assertThat(second.get("assignment_id").asString()).isEqualTo(taskId + ":2");
         assertThat(report(second, "completed").code()).isEqualTo(202);
         one.awaitTask(taskId, "completed");
+        assertThat(claim(one, "unlucky", body(1, 0)).body().get("cancelled"))
+                .as("it knows how its attempts ended")
+                .isEmpty();
     }
 
     /** What was reserved stays reserved, and is served again: its agent may never have received it. */

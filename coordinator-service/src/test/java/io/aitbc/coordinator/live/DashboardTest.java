@@ -187,6 +187,24 @@ class DashboardTest {
     }
 
     @Test
+    void anAgentThatIsNotReachedIsShown() {
+        assertThat(coordinator
+                        .post(
+                                "/agents/register",
+                                "{\"agent_id\":\"unreached-1\",\"agent_type\":\"worker\",\"capabilities\":[\"deaf\"]}")
+                        .code())
+                .isEqualTo(200);
+        open("/agents");
+        browser.findElement(By.id("agent-search")).sendKeys("unreached-");
+        awaitText(By.tagName("tbody"), "not reached");
+
+        browser.findElement(By.linkText("unreached-1")).click();
+
+        awaitText(By.tagName("dl"), "it does not read its topic");
+        awaitText(By.tagName("dl"), "kafka: dashboard.assignments.unreached-1");
+    }
+
+    @Test
     void aTaskThatFailedIsRedriven() {
         coordinator.register("fails-agent", 1, "fails");
         String id = coordinator.submit(

@@ -49,6 +49,8 @@ class PushOutcomeTest {
                 "200 | {\"status\":\"COMPLETED\"}                            | completed |           |",
                 "200 | {\"result\":5}                                        | completed | 5         |",
                 "200 | {\"status\":\"success\",\"result\":\"x\"}             | completed | \"x\"     |",
+                "200 | {\"status\":\"error\",\"error\":\"x\"}              | failed    |           | \"x\"",
+                "200 | {\"error\":\"\",\"result\":5}                     | completed | 5         |",
                 "201 | {\"result\":5}                                        | completed | 5         |",
                 "200 | {\"status\":\"failed\",\"error\":\"no\"}              | failed    |           | \"no\"",
                 "200 | {\"error\":{\"code\":3}}                              | failed    |           | {\"code\":3}",
@@ -78,6 +80,11 @@ class PushOutcomeTest {
                 "200 | {\"status\":\"accepted\"}      | ACCEPTED",
                 "200 | {\"status\":\"success\"}       | ACCEPTED",
                 "200 | {\"result\":null}              | ACCEPTED",
+                "200 | {\"status\":\"accepted\",\"error\":\"\"}               | ACCEPTED",
+                "200 | {\"status\":\"progress\",\"result\":{\"percent\":5}} | ACCEPTED",
+                "200 | {\"status\":\"running\",\"error\":\"none\"}            | ACCEPTED",
+                "200 | {\"error\":\"\"}                                       | ACCEPTED",
+                "200 | {\"error\":false}                                      | ACCEPTED",
                 "200 | {\"status\":\"progress\"}      | ACCEPTED",
                 "200 | [1]                            | ACCEPTED",
                 "202 | ``                             | ACCEPTED",
@@ -105,6 +112,12 @@ class PushOutcomeTest {
         assertThat(outcome.kind()).isEqualTo(PushOutcome.Kind.NOT_DELIVERED);
         assertThat(outcome.isReached()).isFalse();
         assertThat(outcome.why()).isEqualTo("the connection is refused");
+    }
+
+    @Test
+    void aRequestThatFoundNoConnectionSaysNothingAboutTheAgent() {
+        assertThat(PushOutcome.of(ASSIGNMENT, new Reply.NoConnection(), NOW).kind())
+                .isEqualTo(PushOutcome.Kind.NOT_SENT);
     }
 
     @Test

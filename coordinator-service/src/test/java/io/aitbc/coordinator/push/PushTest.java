@@ -6,16 +6,19 @@ import static org.awaitility.Awaitility.await;
 import io.aitbc.contracts.Json;
 import io.aitbc.coordinator.RunningCoordinator;
 import io.aitbc.coordinator.RunningCoordinator.Answer;
+import io.aitbc.coordinator.registry.Registry;
 import io.aitbc.localstack.LocalStack;
 import java.net.URI;
 import java.net.http.HttpRequest;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -159,6 +162,11 @@ class PushTest {
 
             assertThat(task.get("error").asString()).contains("no such model");
             assertThat(agent.executed).hasSize(1);
+            one.awaitTask(
+                    one.submit(
+                            "{\"task_data\":{},\"max_attempts\":2,\"requirements\":{\"capabilities\":[\"choosy\"]}}"),
+                    "failed");
+            assertThat(agent.cancelled).as("it knows how its attempts ended").isEmpty();
         }
     }
 
@@ -328,6 +336,111 @@ class PushTest {
                     "failed");
 
             assertThat(task.get("error").asString()).contains("the agent's response is larger than 1048576 bytes");
+        }
+    }
+
+    @Test
+    @Execution(ExecutionMode.CONCURRENT)
+    void anAgentThatFailsGetsOneTaskAtATime() {
+        try (HttpAgent agent = HttpAgent.start(request -> HttpAgent.Answer.of(500, ""))) {
+            register("failing", agent.url(), 5);
+            submitTo("failing");
+            await().atMost(LONG).until(() -> !agent.executed.isEmpty());
+            IntStream.range(0, 4).forEach(i -> submitTo("failing"));
+
+            await().atMost(LONG).until(() -> agent.executed.size() >= 4);
+
+            assertThat(agent.executed)
+                    .extracting(HttpAgent.Request::idempotencyKey)
+                    .containsOnly(agent.executed.get(0).idempotencyKey());
+            assertThat(agent("failing").get("inflight").asInt()).isEqualTo(1);
+        }
+    }
+
+    @Test
+    @Execution(ExecutionMode.CONCURRENT)
+    void aSuccessDoesNotShortenTheDelayThatTheAgentHasRequested() {
+        CountDownLatch refused = new CountDownLatch(1);
+        AtomicLong refusedNanos = new AtomicLong();
+        Map<String, Long> executedNanos = new ConcurrentHashMap<>();
+        try (HttpAgent agent = HttpAgent.start(request -> {
+            switch (request.body().at("/task_data/n").asInt()) {
+                case 1 -> hold(refused);
+                case 2 -> {
+                    if (refusedNanos.compareAndSet(0, System.nanoTime())) {
+                        refused.countDown();
+                        return new HttpAgent.Answer(429, Map.of("Retry-After", "4"), "");
+                    }
+                }
+                default -> {}
+            }
+            executedNanos.putIfAbsent(request.idempotencyKey(), System.nanoTime());
+            return HttpAgent.Answer.of(200, DONE);
+        })) {
+            register("limited", agent.url(), 3);
+            String first = submitNumber("limited", 1);
+            await().atMost(LONG).until(() -> agent.executed.size() == 1);
+            String second = submitNumber("limited", 2);
+            one.awaitTask(first, "completed");
+            String third = submitNumber("limited", 3);
+
+            one.awaitTask(second, "completed");
+            one.awaitTask(third, "completed");
+
+            assertThat(List.of(second, third))
+                    .allSatisfy(
+                            task -> assertThat(Duration.ofNanos(executedNanos.get(task + ":1") - refusedNanos.get()))
+                                    .isGreaterThanOrEqualTo(Duration.ofSeconds(4)));
+        }
+    }
+
+    private static String submitNumber(String capability, int n) {
+        return one.submit(
+                "{\"task_data\":{\"n\":" + n + "},\"requirements\":{\"capabilities\":[\"" + capability + "\"]}}");
+    }
+
+    @Test
+    @Execution(ExecutionMode.CONCURRENT)
+    void whatIsCancelledDuringAPauseIsNotPosted() {
+        AtomicInteger requests = new AtomicInteger();
+        try (HttpAgent agent = HttpAgent.start(request -> requests.incrementAndGet() == 1
+                ? new HttpAgent.Answer(503, Map.of("Retry-After", "3"), "")
+                : HttpAgent.Answer.of(200, DONE))) {
+            register("pausing", agent.url(), 1);
+            String cancelled = submitTo("pausing");
+            await().atMost(LONG).until(() -> agent.executed.size() == 1);
+            assertThat(one.post("/tasks/" + cancelled + "/cancel", "{}").code()).isEqualTo(200);
+            String next = submitTo("pausing");
+
+            one.awaitTask(next, "completed");
+
+            assertThat(agent.executed)
+                    .extracting(HttpAgent.Request::idempotencyKey)
+                    .containsExactly(cancelled + ":1", next + ":1");
+        }
+    }
+
+    @Test
+    @Execution(ExecutionMode.CONCURRENT)
+    void aResponseDoesNotBringBackAnAgentThatSaidItIsInactive() {
+        CountDownLatch released = new CountDownLatch(1);
+        try (HttpAgent agent = HttpAgent.start(request -> {
+            hold(released);
+            return HttpAgent.Answer.of(200, DONE);
+        })) {
+            register("leaving", agent.url(), 1);
+            String taskId = submitTo("leaving");
+            await().atMost(LONG).until(() -> agent.executed.size() == 1);
+            assertThat(one.send("PUT", "/agents/leaving/status", "{\"status\":\"inactive\"}")
+                            .code())
+                    .isEqualTo(200);
+            released.countDown();
+
+            // Its task was requeued. The response is a sign of life, which is recorded once in five seconds.
+            one.part(Registry.class).recordAlive(List.of("leaving"), Instant.now());
+
+            assertThat(agent("leaving").get("status").asString()).isEqualTo("inactive");
+            assertThat(one.get("/tasks/" + taskId).code()).isEqualTo(200);
         }
     }
 

@@ -306,7 +306,8 @@ class RegistryCompatibilityTest {
     private void register(Registration registration, String instance) {
         Heartbeat heartbeat =
                 new Heartbeat("agent-1", null, null, instance == null ? null : NOW, instance, registration);
-        registry.runHeartbeatScript(List.of(new Registry.Received(heartbeat, NOW, true)), false, true, NOW);
+        registry.runHeartbeatScript(
+                List.of(new Registry.Received(heartbeat, NOW, true)), Registry.Source.TOPIC, true, NOW);
     }
 
     private void beat(int second, AgentStatus status, Map<String, Double> load, String instance)

@@ -483,6 +483,20 @@ class RegistryTest {
                 .isFalse();
     }
 
+    /** It was given assignments by an earlier registration, say. */
+    @Test
+    void aResultOverKafkaShowsThatAnAgentReadsItsTopic() {
+        coordinator.post("/agents/register", "{\"agent_id\":\"reporter\",\"agent_type\":\"worker\"}");
+        assertThat(agent("reporter").has("not_reached")).isTrue();
+        await().atMost(LONG).until(() -> {
+            coordinator.publish(
+                    "tasks.results",
+                    "earlier",
+                    "{\"task_id\":\"earlier\",\"attempt\":1,\"agent_id\":\"reporter\",\"status\":\"completed\"}");
+            return !agent("reporter").has("not_reached");
+        });
+    }
+
     /** It may have been written while the agent registered anew. */
     @Test
     void aRegistrationRepeatedForARebuildChangesNothing() {
