@@ -122,7 +122,7 @@ public class Placements {
                 new TrackRecord(0, 1 + random.nextInt(1_000), Instant.EPOCH),
                 Sender.UNKNOWN,
                 0,
-                true,
+                null,
                 0);
     }
 
