@@ -1,5 +1,6 @@
 package io.aitbc.agentctl;
 
+import io.aitbc.agentctl.conformance.ConformanceCommand;
 import io.aitbc.contracts.AgentStatus;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
@@ -27,7 +28,8 @@ import tools.jackson.databind.JsonNode;
         exitCodeListHeading = "Exit codes:%n",
         exitCodeList = {
             "0:success",
-            "1:the coordinator refused the request or is unreachable, or an awaited task did not complete",
+            "1:the coordinator refused the request or is unreachable, an awaited task did not complete, or an agent does not"
+                    + " conform",
             "2:invalid command line"
         })
 public final class Agentctl {
@@ -69,6 +71,7 @@ public final class Agentctl {
         line.addSubcommand(new AgentsCommand(agentctl));
         line.addSubcommand(new CommandLine(new TasksCommand(agentctl)).addSubcommand(new SubmitCommand(agentctl)));
         line.addSubcommand(new DrainCommand(agentctl));
+        line.addSubcommand(new ConformanceCommand(terminal.out(), terminal.err(), agentctl::writesJson));
         line.addSubcommand(new CompletionCommand(agentctl));
         return line.setOut(terminal.out())
                 .setErr(terminal.err())

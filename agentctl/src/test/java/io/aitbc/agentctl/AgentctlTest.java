@@ -432,7 +432,7 @@ class AgentctlTest {
         Said script = run("completion", shell);
         assertThat(script.code()).isZero();
         assertThat(script.out())
-                .contains("complete -F _complete_agentctl", "queues agents tasks drain completion")
+                .contains("complete -F _complete_agentctl", "queues agents tasks drain conformance completion")
                 .contains("urgent", "maintenance", "heartbeat", "table");
     }
 

@@ -1,0 +1,45 @@
+package io.aitbc.agentctl.conformance;
+
+import java.util.Locale;
+
+/** What is checked, in this order. */
+public enum Check {
+    /** It registers, and completes a task. */
+    COMPLETES,
+    /** It ignores fields and messages that it does not know. */
+    UNKNOWN_FIELDS,
+    /** A task that it cannot do is reported, and the next one completes. */
+    BAD_ASSIGNMENT,
+    /** An assignment that is delivered again is not run again. */
+    REPEATED_ASSIGNMENT,
+    /** A cancelled task is not completed. */
+    CANCELLATION,
+    /** It runs no more tasks at once than its capacity. */
+    CAPACITY,
+    /** It sends heartbeats while it is busy. */
+    HEARTBEATS,
+    /** Over Kafka: it commits an offset only once the assignment is reported. */
+    COMMIT,
+    /** It reports or gives back its tasks when it is stopped. */
+    SIGTERM;
+
+    @Override
+    public String toString() {
+        return name().toLowerCase(Locale.ROOT).replace('_', '-');
+    }
+
+    /** The outcome of a check. */
+    enum Verdict {
+        PASSED,
+        FAILED,
+        SKIPPED;
+
+        @Override
+        public String toString() {
+            return name().toLowerCase(Locale.ROOT);
+        }
+    }
+
+    /** @param what one sentence; empty if it passed without a remark */
+    record Finding(Check check, Verdict verdict, String what) {}
+}

@@ -1,0 +1,314 @@
+package io.aitbc.agentctl.conformance;
+
+import io.aitbc.agentctl.conformance.Check.Finding;
+import io.aitbc.agentctl.conformance.Check.Verdict;
+import io.aitbc.agentctl.conformance.Journal.Report;
+import io.aitbc.contracts.Assignment;
+import io.aitbc.contracts.Cancellation;
+import io.aitbc.contracts.Json;
+import io.aitbc.contracts.Priority;
+import io.aitbc.contracts.Registration;
+import io.aitbc.contracts.Requirements;
+import io.aitbc.contracts.Task;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.List;
+import java.util.Objects;
+import java.util.UUID;
+import java.util.concurrent.TimeUnit;
+import org.jspecify.annotations.Nullable;
+import tools.jackson.databind.node.ObjectNode;
+
+/**
+ * The checks of one agent. Each gives it assignments, as a coordinator would, and judges by what it reports.
+ *
+ * @param agent the process to stop; null if it was started elsewhere
+ * @param taskData of a task that keeps the agent busy
+ * @param busy for about how long
+ * @param silence how long the agent may give no sign of life
+ */
+record Conformance(
+        String agentId,
+        Link link,
+        Journal journal,
+        @Nullable Process agent,
+        ObjectNode taskData,
+        Duration busy,
+        Duration silence) {
+    private static final Duration PATIENCE = Duration.ofSeconds(15);
+    private static final Duration EXIT_TIMEOUT = Duration.ofSeconds(60);
+    private static final Duration HEALTH_TIMEOUT = Duration.ofSeconds(5);
+    private static final Duration GRACE = Duration.ofMillis(500);
+    private static final int MAX_CAPACITY = 200;
+
+    List<Finding> run(Collection<Check> wanted) throws InterruptedException {
+        List<Finding> findings = new ArrayList<>();
+        for (Check check : Check.values()) {
+            if (wanted.contains(check)) {
+                findings.add(run(check));
+            }
+        }
+        return findings;
+    }
+
+    private Finding run(Check check) throws InterruptedException {
+        String skipped = skipped(check);
+        if (skipped != null) {
+            return new Finding(check, Verdict.SKIPPED, skipped);
+        }
+        String problem = switch (check) {
+            case COMPLETES -> completes();
+            case UNKNOWN_FIELDS -> ignoresWhatItDoesNotKnow();
+            case BAD_ASSIGNMENT -> survivesABadAssignment();
+            case REPEATED_ASSIGNMENT -> runsARepeatedAssignmentOnce();
+            case CANCELLATION -> heedsACancellation();
+            case CAPACITY -> keepsItsCapacity();
+            case HEARTBEATS -> sendsHeartbeatsWhileBusy();
+            case COMMIT -> commitsAfterItsReport();
+            case SIGTERM -> losesNothingWhenItIsStopped(Objects.requireNonNull(agent));
+        };
+        return new Finding(check, problem == null ? Verdict.PASSED : Verdict.FAILED, problem == null ? "" : problem);
+    }
+
+    /** Why a check says nothing about this agent; null if it does. */
+    private @Nullable String skipped(Check check) {
+        if (check == Check.CAPACITY && isPushed()) {
+            return "coordinators push no more than its capacity";
+        } else if (check == Check.CAPACITY && capacity() > MAX_CAPACITY) {
+            return "its capacity is " + capacity() + ": register it with at most " + MAX_CAPACITY;
+        } else if (check == Check.COMMIT && !(link instanceof KafkaDesk)) {
+            return "only agents over Kafka commit offsets";
+        }
+        return check == Check.SIGTERM && agent == null ? "name the command that starts the agent" : null;
+    }
+
+    private boolean isPushed() {
+        return registration().path("delivery").asString("").equals("push");
+    }
+
+    private ObjectNode registration() {
+        ObjectNode registered = journal.registration();
+        return registered == null ? Json.object() : registered;
+    }
+
+    private int capacity() {
+        return registration().path("capacity").asInt(Registration.DEFAULT_CAPACITY);
+    }
+
+    private ObjectNode assignment(ObjectNode data) {
+        Instant now = Instant.now();
+        Task task = Task.of("conformance-" + UUID.randomUUID(), data, Requirements.NONE);
+        return (ObjectNode) Json.tree(Assignment.of(task.accepted(task.id(), now), Priority.NORMAL, agentId, now));
+    }
+
+    private static String id(ObjectNode assignment) {
+        return assignment.get("assignment_id").asString();
+    }
+
+    private ObjectNode give() {
+        ObjectNode assignment = assignment(taskData);
+        link.give(assignment);
+        return assignment;
+    }
+
+    private @Nullable Report awaitEnd(ObjectNode assignment, Duration timeout) throws InterruptedException {
+        return journal.await(
+                timeout, () -> journal.ends(id(assignment)).stream().findFirst().orElse(null));
+    }
+
+    private static void pause(Duration duration) throws InterruptedException {
+        TimeUnit.NANOSECONDS.sleep(duration.toNanos());
+    }
+
+    /** Gives it an ordinary task; null if that completes. */
+    private @Nullable String problemWithNextTask() throws InterruptedException {
+        return problemWith(give(), busy.plus(PATIENCE));
+    }
+
+    private @Nullable String problemWith(ObjectNode assignment, Duration timeout) throws InterruptedException {
+        Report end = awaitEnd(assignment, timeout);
+        if (end == null) {
+            return "it reported no result within " + timeout.toSeconds() + " s";
+        }
+        return end.status().equals("completed")
+                ? null
+                : "it reported " + end.status() + ": "
+                        + end.body()
+                                .path("error")
+                                .asString(end.body().path("error").toString());
+    }
+
+    private @Nullable String completes() throws InterruptedException {
+        ObjectNode assignment = give();
+        String problem = problemWith(assignment, busy.plus(PATIENCE));
+        if (problem != null) {
+            return problem + " (--task gives it a task that it can do)";
+        }
+        var report = journal.ends(id(assignment)).get(0).body();
+        if (!report.path("agent_id").asString(agentId).equals(agentId)) {
+            return "its report names agent " + report.path("agent_id").asString("");
+        }
+        return isPushed() || report.path("attempt").asInt(0) == 1
+                ? null
+                : "its report does not name the attempt, which is 1";
+    }
+
+    private @Nullable String ignoresWhatItDoesNotKnow() throws InterruptedException {
+        link.giveUnknownMessage();
+        ObjectNode assignment = assignment(taskData);
+        assignment.put("from_a_later_version", 1).putObject("and_an_object").put("x", true);
+        link.give(assignment);
+        String problem = problemWith(assignment, busy.plus(PATIENCE));
+        return problem == null
+                ? null
+                : "given a field or a message that it does not know, " + problem + ": it must ignore those";
+    }
+
+    private @Nullable String survivesABadAssignment() throws InterruptedException {
+        ObjectNode bad =
+                assignment(Json.object().put("task_type", "no-such-type").put("no_such_field", true));
+        link.give(bad);
+        link.giveGarbage();
+        Report end = awaitEnd(bad, busy.plus(PATIENCE));
+        String problem = problemWithNextTask();
+        if (problem != null) {
+            return "after an assignment that it cannot run, " + problem;
+        }
+        return end == null
+                ? "it reported nothing about an assignment that it cannot run: it must report failed or rejected, or the task lasts until its deadline"
+                : null;
+    }
+
+    private @Nullable String runsARepeatedAssignmentOnce() throws InterruptedException {
+        ObjectNode assignment = give();
+        pause(busy.dividedBy(3));
+        link.give(assignment);
+        String problem = problemWith(assignment, busy.plus(PATIENCE));
+        if (problem != null) {
+            return problem;
+        }
+        link.give(assignment);
+        problem = problemWithNextTask();
+        if (problem != null) {
+            return "after an assignment that was delivered again, " + problem;
+        }
+        pause(GRACE);
+        List<Report> ends = journal.ends(id(assignment));
+        boolean ranAgain = ends.stream().skip(1).anyMatch(end -> isOtherRun(ends.get(0), end));
+        return ranAgain
+                ? "it ran an assignment again that was delivered again: assignments are delivered at least once, with the same assignment_id and assigned_at"
+                : null;
+    }
+
+    private boolean isOtherRun(Report first, Report other) {
+        String started = first.body().path("started_at").asString("");
+        return started.isEmpty()
+                ? other.nanos() - first.nanos() > busy.toNanos() / 2
+                : !other.body().path("started_at").asString("").equals(started);
+    }
+
+    private @Nullable String heedsACancellation() throws InterruptedException {
+        ObjectNode cancelled = give();
+        pause(busy.dividedBy(3));
+        link.cancel((ObjectNode)
+                Json.tree(Cancellation.of(cancelled.get("task_id").asString(), 1, agentId, Instant.now())));
+        // Ends later than the cancelled one would.
+        String problem = problemWithNextTask();
+        if (problem != null) {
+            return "after a cancellation, " + problem;
+        }
+        return journal.ends(id(cancelled)).stream().anyMatch(end -> end.status().equals("completed"))
+                ? "it completed a task that was cancelled while it ran: it works for nothing, and its slot stays taken"
+                : null;
+    }
+
+    private @Nullable String keepsItsCapacity() throws InterruptedException {
+        int capacity = capacity();
+        long from = System.nanoTime();
+        List<ObjectNode> given = new ArrayList<>();
+        for (int i = 0; i < 2 * capacity + 1; i++) {
+            given.add(give());
+        }
+        int waves = 3;
+        for (ObjectNode assignment : given) {
+            String problem = problemWith(assignment, busy.multipliedBy(waves).plus(PATIENCE));
+            if (problem != null) {
+                return "given " + given.size() + " tasks at once, " + problem;
+            }
+        }
+        // None that waits for a slot can end earlier than twice that time.
+        long atOnce = given.stream()
+                .filter(one -> journal.ends(id(one)).get(0).nanos() - from < busy.toNanos() * 3 / 2)
+                .count();
+        return atOnce > capacity ? "it ran " + atOnce + " tasks at once, and its capacity is " + capacity : null;
+    }
+
+    private @Nullable String sendsHeartbeatsWhileBusy() throws InterruptedException {
+        List<ObjectNode> running = new ArrayList<>();
+        String unanswered = null;
+        journal.listen();
+        long end = System.nanoTime() + silence.multipliedBy(5).dividedBy(4).toNanos();
+        while (System.nanoTime() < end) {
+            running.removeIf(one -> !journal.ends(id(one)).isEmpty());
+            while (running.size() < Math.min(capacity(), MAX_CAPACITY)) {
+                running.add(give());
+            }
+            unanswered = unanswered == null ? link.silence(HEALTH_TIMEOUT) : unanswered;
+            pause(Duration.ofMillis(100));
+        }
+        Duration silent = journal.longestSilence();
+        for (ObjectNode assignment : running) {
+            awaitEnd(assignment, busy.plus(PATIENCE));
+        }
+        if (isPushed() || unanswered != null) {
+            return unanswered;
+        }
+        return silent.compareTo(silence) > 0
+                ? "it gave no sign of life for " + silent.toSeconds()
+                        + " s while it was busy: coordinators expect one every 30 s, and give its tasks to others after 300 s"
+                : null;
+    }
+
+    private @Nullable String commitsAfterItsReport() throws InterruptedException {
+        ObjectNode assignment = give();
+        long end = System.nanoTime() + busy.plus(PATIENCE).toNanos();
+        while (journal.ends(id(assignment)).isEmpty() && System.nanoTime() < end) {
+            if (link.isCommitted(id(assignment)) && journal.ends(id(assignment)).isEmpty()) {
+                return "it commits an assignment before it has reported it: after a crash, its work is lost";
+            }
+            pause(Duration.ofMillis(20));
+        }
+        String problem = problemWith(assignment, Duration.ZERO);
+        if (problem != null) {
+            return problem;
+        }
+        Boolean committed = journal.await(PATIENCE, () -> link.isCommitted(id(assignment)) ? true : null);
+        return committed == null
+                ? "it does not commit an assignment after its report: after a restart, it runs the task again"
+                : null;
+    }
+
+    private @Nullable String losesNothingWhenItIsStopped(Process process) throws InterruptedException {
+        List<ObjectNode> running = new ArrayList<>();
+        for (int i = 0; i < Math.min(capacity(), MAX_CAPACITY); i++) {
+            running.add(give());
+        }
+        pause(busy.dividedBy(2));
+        process.destroy();
+        if (!process.waitFor(EXIT_TIMEOUT.toSeconds(), TimeUnit.SECONDS)) {
+            return "it has not ended " + EXIT_TIMEOUT.toSeconds() + " s after SIGTERM";
+        }
+        pause(GRACE);
+        long unreported =
+                running.stream().filter(one -> journal.ends(id(one)).isEmpty()).count();
+        if (unreported > 0) {
+            return "stopped by SIGTERM, it neither finished nor rejected " + unreported + " of " + running.size()
+                    + " tasks: they are repeated later, and use an attempt";
+        }
+        return journal.await(PATIENCE, () -> journal.isDeregistered() ? true : null) == null
+                ? "stopped by SIGTERM, it does not deregister: it is assigned tasks until it is silent for 300 s"
+                : null;
+    }
+}

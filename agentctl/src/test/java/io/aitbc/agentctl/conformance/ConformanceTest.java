@@ -1,0 +1,225 @@
+package io.aitbc.agentctl.conformance;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import io.aitbc.contracts.Json;
+import io.aitbc.localstack.LocalStack;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.UUID;
+import java.util.stream.Stream;
+import java.util.stream.StreamSupport;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.api.parallel.Execution;
+import org.junit.jupiter.api.parallel.ExecutionMode;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import picocli.CommandLine;
+import tools.jackson.databind.JsonNode;
+
+/** Agents that conform, and one for each fault that the checks are meant to find. */
+class ConformanceTest {
+    private static final Path ROOT = Path.of("..").toAbsolutePath().normalize();
+    private static final List<String> BROKEN_AGENT = List.of(
+            Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+            "-XX:TieredStopAtLevel=1",
+            "-cp",
+            System.getProperty("java.class.path"),
+            BrokenAgent.class.getName());
+
+    private static JsonNode run(List<String> options, List<String> command) {
+        StringWriter out = new StringWriter();
+        StringWriter err = new StringWriter();
+        List<String> arguments = new ArrayList<>(List.of("--agent", "agent-" + UUID.randomUUID()));
+        arguments.addAll(options);
+        arguments.add("--");
+        arguments.addAll(command);
+        int code = new CommandLine(new ConformanceCommand(new PrintWriter(out), new PrintWriter(err), () -> true))
+                .setCaseInsensitiveEnumValuesAllowed(true)
+                .execute(arguments.toArray(String[]::new));
+        assertThat(err.toString()).isEmpty();
+        JsonNode report = Json.MAPPER.readTree(out.toString());
+        assertThat(code).isEqualTo(report.get("conforms").asBoolean() ? 0 : 1);
+        return report;
+    }
+
+    private static List<String> overKafka() {
+        return List.of(
+                "--bootstrap-servers",
+                LocalStack.shared().bootstrapServers(),
+                "--topic-prefix",
+                UUID.randomUUID().toString().substring(0, 8) + ".");
+    }
+
+    private static void assertConforms(List<String> options, List<String> command) {
+        assertThat(run(options, command).toString()).contains("\"conforms\":true");
+    }
+
+    @Test
+    @Execution(ExecutionMode.CONCURRENT)
+    void anAgentWithoutAFaultConforms() {
+        assertConforms(
+                List.of("--task", "{\"seconds\":1}", "--seconds", "1", "--heartbeat-seconds", "3"),
+                Stream.concat(BROKEN_AGENT.stream(), Stream.of("NONE")).toList());
+    }
+
+    /** The check that finds it is the only one that fails. */
+    @ParameterizedTest
+    @Execution(ExecutionMode.CONCURRENT)
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "RUNS_TOO_MANY                 | CAPACITY            | it ran 5 tasks at once, and its capacity is 2",
+                "RUNS_AGAIN                    | REPEATED_ASSIGNMENT | it ran an assignment again that was delivered again",
+                "IGNORES_CANCELLATIONS         | CANCELLATION        | it completed a task that was cancelled",
+                "SILENT_WHILE_BUSY             | HEARTBEATS          | it gave no sign of life for",
+                "FAILS_UNKNOWN_FIELDS          | UNKNOWN_FIELDS      | it reported failed: unknown field: it must ignore those",
+                "DIES_OF_A_BAD_ASSIGNMENT      | BAD_ASSIGNMENT      | after an assignment that it cannot run, it reported no result",
+                "SILENT_ABOUT_A_BAD_ASSIGNMENT | BAD_ASSIGNMENT      | it reported nothing about an assignment that it cannot run",
+                "COMMITS_FIRST                 | COMMIT              | it commits an assignment before it has reported it",
+                "NEVER_COMMITS                 | COMMIT              | it does not commit an assignment after its report",
+                "LOSES_WORK                    | SIGTERM             | it neither finished nor rejected 2 of 2 tasks",
+                "DOES_NOT_DEREGISTER           | SIGTERM             | it does not deregister",
+            })
+    void aFaultIsFoundAndNamed(BrokenAgent.Fault fault, Check check, String sentence) {
+        List<String> options = new ArrayList<>(
+                check == Check.HEARTBEATS
+                        ? List.of("--task", "{\"seconds\":4}", "--seconds", "4", "--heartbeat-seconds", "2")
+                        : List.of("--task", "{\"seconds\":1}", "--seconds", "1"));
+        options.addAll(List.of("--check", "completes", "--check", check.name()));
+        if (check == Check.COMMIT) {
+            options.addAll(overKafka());
+        }
+
+        JsonNode report = run(
+                options,
+                Stream.concat(BROKEN_AGENT.stream(), Stream.of(fault.name())).toList());
+
+        assertThat(StreamSupport.stream(report.get("checks").spliterator(), false)
+                        .filter(one -> one.get("verdict").asString().equals("failed"))
+                        .map(one -> one.get("check").asString()))
+                .as("%s", report)
+                .containsExactly(check.toString());
+        assertThat(report.toString()).contains(sentence);
+    }
+
+    /** With the library. */
+    @Test
+    @Execution(ExecutionMode.CONCURRENT)
+    void pythonOverHttp(@TempDir Path folder) throws IOException {
+        assumeTrue(isInstalled("python3", "-c", "import sys; sys.exit(sys.version_info < (3, 9))"), "no Python 3.9");
+        Path agent = Files.writeString(folder.resolve("agent.py"), """
+                import os, sys, time
+                sys.path.insert(0, %s)
+                from agent_coordinator import Worker
+                worker = Worker(os.environ["COORDINATOR_URL"], os.environ["AGENT_ID"], capacity=2, drain_seconds=0.5)
+                @worker.handler("sleep")
+                def sleep(assignment):
+                    assignment.cancelled.wait(assignment.task_data["seconds"])
+                worker.run()
+                """.formatted(
+                        Json.text(ROOT.resolve("clients/python").toString())));
+        assertConforms(sleeping(), List.of("python3", "-B", agent.toString()));
+    }
+
+    @Test
+    @Execution(ExecutionMode.CONCURRENT)
+    void nodeOverHttp(@TempDir Path folder) throws IOException {
+        assumeTrue(isInstalled("node", "-e", "process.exit(AbortSignal.any ? 0 : 1)"), "no Node 20.3");
+        Path agent = Files.writeString(folder.resolve("agent.mjs"), """
+                import { setTimeout as sleep } from 'node:timers/promises';
+                import { Worker } from %s;
+                const worker = new Worker(process.env.COORDINATOR_URL, process.env.AGENT_ID, { capacity: 2, drainMs: 500 });
+                worker.handle('sleep', (assignment, { signal }) => sleep(1000 * assignment.task_data.seconds, 'slept', { signal }));
+                await worker.run();
+                """.formatted(Json.text(
+                ROOT.resolve("clients/typescript/src/index.js").toString())));
+        assertConforms(sleeping(), List.of("node", agent.toString()));
+    }
+
+    @Test
+    @Execution(ExecutionMode.CONCURRENT)
+    void pythonThatIsCalled() {
+        assumeTrue(isInstalled("python3", "--version"), "no Python");
+        assertConforms(
+                sleeping(),
+                environment(List.of(
+                        "python3",
+                        "-B",
+                        ROOT.resolve("examples/python/push_agent.py").toString())));
+    }
+
+    @Test
+    @Execution(ExecutionMode.CONCURRENT)
+    void pythonOverKafka() {
+        Optional<String> python = Stream.of("python3", "/usr/bin/python3")
+                .filter(one -> isInstalled(one, "-c", "import confluent_kafka"))
+                .findFirst();
+        assumeTrue(python.isPresent(), "no confluent_kafka for Python");
+        List<String> options = new ArrayList<>(sleeping());
+        options.addAll(overKafka());
+        assertConforms(
+                options,
+                environment(List.of(
+                        python.get(),
+                        "-B",
+                        ROOT.resolve("examples/python/kafka_agent.py").toString())));
+    }
+
+    @Test
+    @Execution(ExecutionMode.CONCURRENT)
+    void javaOverKafka() {
+        List<String> options = new ArrayList<>(sleeping());
+        options.addAll(overKafka());
+        List<String> command = new ArrayList<>(BROKEN_AGENT.subList(0, BROKEN_AGENT.size() - 1));
+        command.add(SleepingWorker.class.getName());
+        assertConforms(options, command);
+    }
+
+    @Test
+    @Execution(ExecutionMode.CONCURRENT)
+    void nodeOverKafka() {
+        Path example = ROOT.resolve("examples/node/kafka-agent.mjs");
+        assumeTrue(
+                Files.exists(example.resolveSibling("node_modules/kafkajs")) && isInstalled("node", "--version"),
+                "no kafkajs: npm install in examples/node");
+        List<String> options = new ArrayList<>(sleeping());
+        options.addAll(overKafka());
+        assertConforms(options, environment(List.of("node", example.toString())));
+    }
+
+    private static List<String> sleeping() {
+        return List.of(
+                "--task", "{\"task_type\":\"sleep\",\"seconds\":1.5}", "--seconds", "1.5", "--heartbeat-seconds", "12");
+    }
+
+    /** Settings of the examples. */
+    private static List<String> environment(List<String> command) {
+        List<String> all = new ArrayList<>(List.of("env", "CAPACITY=2", "DRAIN_SECONDS=0.5", "PORT=0"));
+        all.addAll(command);
+        return all;
+    }
+
+    private static boolean isInstalled(String... command) {
+        try {
+            return new ProcessBuilder(command)
+                            .redirectErrorStream(true)
+                            .redirectOutput(ProcessBuilder.Redirect.DISCARD)
+                            .start()
+                            .waitFor()
+                    == 0;
+        } catch (IOException e) {
+            return false;
+        } catch (InterruptedException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+}
