@@ -31,6 +31,8 @@ public final class KafkaClients {
     /** Timeout of standalone consumers. Short, because callers wait for their reads. */
     private static final int STANDALONE_CONSUMER_TIMEOUT_MS = 10_000;
 
+    private static final int RANGE_FETCH_WAIT_MS = 10;
+
     private static final Set<String> EXPORTED_METRICS = Set.of(
             "connection-count",
             "request-latency-avg",
@@ -70,23 +72,33 @@ public final class KafkaClients {
 
     /** A consumer of manually assigned partitions, without a group. Also reads records of open and aborted transactions. */
     public KafkaConsumer<byte[], byte[]> standaloneConsumer() {
-        return standaloneConsumer(IsolationLevel.READ_UNCOMMITTED);
+        return new KafkaConsumer<>(
+                standaloneConfig(IsolationLevel.READ_UNCOMMITTED),
+                new ByteArrayDeserializer(),
+                new ByteArrayDeserializer());
     }
 
     /**
-     * A consumer of manually assigned partitions, without a group.
+     * A consumer of ranges of what is there already: the broker does not hold back a response until more arrives, which would
+     * delay the next read.
      *
      * @param isolation also determines what {@code endOffsets} returns: the last stable offset, which an open transaction holds back, or
      *     the high watermark; a loop that reads to the end must ask the same consumer for it
      */
-    public KafkaConsumer<byte[], byte[]> standaloneConsumer(IsolationLevel isolation) {
+    KafkaConsumer<byte[], byte[]> rangeConsumer(IsolationLevel isolation) {
+        Map<String, Object> config = standaloneConfig(isolation);
+        config.put(ConsumerConfig.FETCH_MAX_WAIT_MS_CONFIG, RANGE_FETCH_WAIT_MS);
+        return new KafkaConsumer<>(config, new ByteArrayDeserializer(), new ByteArrayDeserializer());
+    }
+
+    private Map<String, Object> standaloneConfig(IsolationLevel isolation) {
         Map<String, Object> config = consumerConfig();
         config.remove(ConsumerConfig.GROUP_ID_CONFIG);
         config.put(ConsumerConfig.DEFAULT_API_TIMEOUT_MS_CONFIG, STANDALONE_CONSUMER_TIMEOUT_MS);
         config.put(ConsumerConfig.REQUEST_TIMEOUT_MS_CONFIG, STANDALONE_CONSUMER_TIMEOUT_MS);
         config.put(ConsumerConfig.ISOLATION_LEVEL_CONFIG, isolation.toString());
         config.put(ConsumerConfig.AUTO_OFFSET_RESET_CONFIG, "earliest");
-        return new KafkaConsumer<>(config, new ByteArrayDeserializer(), new ByteArrayDeserializer());
+        return config;
     }
 
     /**

@@ -127,14 +127,14 @@ public final class RangeReader implements AutoCloseable {
 
     private KafkaConsumer<byte[], byte[]> committed() {
         if (committed == null) {
-            committed = clients.standaloneConsumer(IsolationLevel.READ_COMMITTED);
+            committed = clients.rangeConsumer(IsolationLevel.READ_COMMITTED);
         }
         return committed;
     }
 
     private KafkaConsumer<byte[], byte[]> all() {
         if (all == null) {
-            all = clients.standaloneConsumer(IsolationLevel.READ_UNCOMMITTED);
+            all = clients.rangeConsumer(IsolationLevel.READ_UNCOMMITTED);
         }
         return all;
     }

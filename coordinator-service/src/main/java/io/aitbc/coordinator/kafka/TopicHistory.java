@@ -32,7 +32,7 @@ public final class TopicHistory implements AutoCloseable {
 
     /** @param isolation READ_COMMITTED ends at the last stable offset, before the first transaction that is still open */
     public TopicHistory(KafkaClients clients, IsolationLevel isolation) {
-        this.consumer = clients.standaloneConsumer(isolation);
+        this.consumer = clients.rangeConsumer(isolation);
     }
 
     /** The partitions of a topic; empty if it does not exist. */

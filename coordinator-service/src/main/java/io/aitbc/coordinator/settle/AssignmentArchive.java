@@ -58,23 +58,42 @@ final class AssignmentArchive implements AutoCloseable {
             read(history, history.since(partitions, since.minus(CLOCK_SLACK)), assignmentIds, found);
         }
         if (found.size() < assignmentIds.size()) {
-            readShared(history, agentId, since, assignmentIds, found);
+            // It may have had another delivery then.
+            found.putAll(findShared(Set.of(agentId), assignmentIds, since));
         }
+        return found;
+    }
+
+    /**
+     * Like {@link #find}, for many agents without a topic of their own: the shared topic is read once for all of them.
+     *
+     * @param agentIds the agents of the assignments
+     */
+    Map<String, Archived> findShared(Set<String> agentIds, Set<String> assignmentIds, Instant since) {
+        TopicHistory history = history();
+        Map<String, Archived> found = new HashMap<>();
+        readShared(history, agentIds, since, assignmentIds, found);
         if (found.size() < assignmentIds.size()) {
-            readShared(history, agentId, since.minus(CLOCK_SLACK), assignmentIds, found);
+            readShared(history, agentIds, since.minus(CLOCK_SLACK), assignmentIds, found);
         }
         return found;
     }
 
     private void readShared(
-            TopicHistory history, String agentId, Instant since, Set<String> wanted, Map<String, Archived> found) {
+            TopicHistory history,
+            Set<String> agentIds,
+            Instant since,
+            Set<String> wanted,
+            Map<String, Archived> found) {
         int partitions = history.partitions(topics.sharedAssignments()).size();
         if (partitions == 0) {
             return;
         }
-        Set<TopicPartition> itsPartition = Set.of(sharedPartition(topics, agentId, partitions));
-        history.readWhile(history.since(itsPartition, since), record -> {
-            if (record.key() != null && agentId.equals(new String(record.key(), StandardCharsets.UTF_8))) {
+        Set<TopicPartition> theirs = agentIds.stream()
+                .map(agentId -> sharedPartition(topics, agentId, partitions))
+                .collect(Collectors.toSet());
+        history.readWhile(history.since(theirs, since), record -> {
+            if (record.key() != null && agentIds.contains(new String(record.key(), StandardCharsets.UTF_8))) {
                 keep(record, wanted, found);
             }
             return found.size() < wanted.size();

@@ -1,6 +1,7 @@
 package io.aitbc.coordinator.settle;
 
 import io.aitbc.contracts.Assignment;
+import io.aitbc.contracts.Delivery;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.TaskResult;
 import io.aitbc.coordinator.match.Position;
@@ -23,6 +24,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /** Access to the live attempts in Redis, for the code that ends them. Thread-safe. */
@@ -55,6 +58,21 @@ final class Attempts {
         this.redis = redis;
         this.states = new TaskStates(redis);
         this.taskRetention = taskRetention;
+    }
+
+    /** Which of the agents have no topic of their own now. */
+    Set<String> withoutTopic(Collection<String> agentIds) {
+        Map<String, CompletableFuture<String>> deliveries = new HashMap<>();
+        agentIds.forEach(id ->
+                deliveries.put(id, redis.readHash(Keys.agent(id), read -> read.hget(Keys.agent(id), "delivery"))));
+        return deliveries.entrySet().stream()
+                .filter(one -> {
+                    String delivery = Redis.await(one.getValue());
+                    return Delivery.PULL.wireName().equals(delivery)
+                            || Delivery.PUSH.wireName().equals(delivery);
+                })
+                .map(Map.Entry::getKey)
+                .collect(Collectors.toSet());
     }
 
     /** The outcome of settling a result. */

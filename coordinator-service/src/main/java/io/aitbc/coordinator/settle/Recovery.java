@@ -11,6 +11,7 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -114,11 +115,8 @@ final class Recovery implements AutoCloseable {
                         Attempts.HeldAttempt::assignmentId, Attempts.HeldAttempt::agentId, (one, same) -> one));
         search();
         List<KafkaException> failures = new ArrayList<>();
-        forEach(overdue, failures, (agentId, held) -> requeueOverdue(without(reported.any(), held)));
-        forEach(
-                lost,
-                failures,
-                (agentId, held) -> requeueAll(agentId, Objects.requireNonNull(lostAgents.get(agentId)), held));
+        forEach(byTopic(overdue), failures, (agentIds, held) -> requeueOverdue(without(reported.any(), held)));
+        forEach(byTopic(lost), failures, (agentIds, held) -> requeueAll(agentIds, lost, lostAgents));
         if (!failures.isEmpty()) {
             throw failures.get(0);
         }
@@ -140,13 +138,38 @@ final class Recovery implements AutoCloseable {
     }
 
     private interface Step {
-        void take(String agentId, List<Attempts.HeldAttempt> held) throws InterruptedException;
+        void take(Set<String> agentIds, List<Attempts.HeldAttempt> held) throws InterruptedException;
+    }
+
+    /** Joins agents without a topic of their own, up to the batch limit: the shared topic is read once for all of them. */
+    private Map<Set<String>, List<Attempts.HeldAttempt>> byTopic(Map<String, List<Attempts.HeldAttempt>> byAgent) {
+        Set<String> withoutTopic = attempts.withoutTopic(byAgent.keySet());
+        Map<Set<String>, List<Attempts.HeldAttempt>> groups = new LinkedHashMap<>();
+        Set<String> joined = new LinkedHashSet<>();
+        List<Attempts.HeldAttempt> held = new ArrayList<>();
+        for (Map.Entry<String, List<Attempts.HeldAttempt>> entry : byAgent.entrySet()) {
+            if (!withoutTopic.contains(entry.getKey())) {
+                groups.put(Set.of(entry.getKey()), entry.getValue());
+                continue;
+            }
+            joined.add(entry.getKey());
+            held.addAll(entry.getValue());
+            if (held.size() >= Attempts.MAX_BATCH) {
+                groups.put(Set.copyOf(joined), List.copyOf(held));
+                joined.clear();
+                held.clear();
+            }
+        }
+        if (!joined.isEmpty()) {
+            groups.put(joined, held);
+        }
+        return groups;
     }
 
     /** An unreadable agent topic does not block the other agents. */
-    private void forEach(Map<String, List<Attempts.HeldAttempt>> byAgent, List<KafkaException> failures, Step step)
+    private void forEach(Map<Set<String>, List<Attempts.HeldAttempt>> groups, List<KafkaException> failures, Step step)
             throws InterruptedException {
-        for (Map.Entry<String, List<Attempts.HeldAttempt>> entry : byAgent.entrySet()) {
+        for (Map.Entry<Set<String>, List<Attempts.HeldAttempt>> entry : groups.entrySet()) {
             try {
                 if (System.nanoTime() - searchedAt > SEARCH_TTL.toNanos()) {
                     // This process may have been paused, and more results reported meanwhile.
@@ -160,32 +183,37 @@ final class Recovery implements AutoCloseable {
     }
 
     private void requeueOverdue(List<Attempts.HeldAttempt> overdue) throws InterruptedException {
-        requeue(overdue, RetryDecision.FailureReason.OVERDUE, "no result arrived before the deadline");
+        requeuer.requeue(
+                failed(overdue, RetryDecision.FailureReason.OVERDUE, "no result arrived before the deadline"), archive);
     }
 
-    private void requeueAll(String agentId, Instant lostAt, List<Attempts.HeldAttempt> held)
+    private void requeueAll(
+            Set<String> agentIds, Map<String, List<Attempts.HeldAttempt>> lost, Map<String, Instant> lostAgents)
             throws InterruptedException {
-        // Progress reports of a lost agent do not keep its attempts.
-        List<Attempts.HeldAttempt> unreported = without(reported.ended(), held);
-        if (requeue(unreported, RetryDecision.FailureReason.AGENT_LOST, "agent " + agentId + " was lost")
-                && unreported.size() == held.size()
-                && held.size() < Attempts.MAX_BATCH) {
-            attempts.clearLost(agentId, lostAt);
+        List<Requeuer.FailedAttempt> all = new ArrayList<>();
+        Set<String> finished = new LinkedHashSet<>();
+        for (String agentId : agentIds) {
+            List<Attempts.HeldAttempt> held = lost.getOrDefault(agentId, List.of());
+            // Progress reports of a lost agent do not keep its attempts.
+            List<Attempts.HeldAttempt> unreported = without(reported.ended(), held);
+            all.addAll(failed(unreported, RetryDecision.FailureReason.AGENT_LOST, "agent " + agentId + " was lost"));
+            if (unreported.size() == held.size() && held.size() < Attempts.MAX_BATCH) {
+                finished.add(agentId);
+            }
+        }
+        if (requeuer.requeue(all, archive)) {
+            finished.forEach(agentId -> attempts.clearLost(agentId, Objects.requireNonNull(lostAgents.get(agentId))));
         }
     }
 
-    private boolean requeue(List<Attempts.HeldAttempt> held, RetryDecision.FailureReason failureReason, String reason)
-            throws InterruptedException {
-        if (held.isEmpty()) {
-            return true;
+    private static List<Requeuer.FailedAttempt> failed(
+            List<Attempts.HeldAttempt> held, RetryDecision.FailureReason failureReason, String reason) {
+        if (!held.isEmpty()) {
+            log.atInfo().addKeyValue("tasks", held.size()).log("Requeueing: {}", reason);
         }
-        log.atInfo().addKeyValue("tasks", held.size()).log("Requeueing: {}", reason);
         String error = Json.text(reason);
-        return requeuer.requeue(
-                held.stream()
-                        .map(attempt ->
-                                new Requeuer.FailedAttempt(attempt, RetryDecision.Failure.of(failureReason), error))
-                        .toList(),
-                archive);
+        return held.stream()
+                .map(attempt -> new Requeuer.FailedAttempt(attempt, RetryDecision.Failure.of(failureReason), error))
+                .toList();
     }
 }

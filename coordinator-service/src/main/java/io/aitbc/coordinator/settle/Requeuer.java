@@ -1,6 +1,7 @@
 package io.aitbc.coordinator.settle;
 
 import io.aitbc.contracts.Assignment;
+import io.aitbc.contracts.Ids;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Task;
 import io.aitbc.contracts.Topics;
@@ -95,19 +96,28 @@ final class Requeuer {
      * @return false if some are still on their way to their agent, and must be requeued later
      */
     boolean requeue(List<FailedAttempt> failedAttempts, AssignmentArchive archive) throws InterruptedException {
-        Map<String, List<FailedAttempt>> byAgent = failedAttempts.stream()
-                .collect(Collectors.groupingBy(ended -> ended.held().agentId()));
+        if (failedAttempts.isEmpty()) {
+            return true;
+        }
+        Set<String> withoutTopic = attempts.withoutTopic(
+                failedAttempts.stream().map(ended -> ended.held().agentId()).collect(Collectors.toSet()));
+        // One group for each topic to read.
+        Map<String, List<FailedAttempt>> byTopic = failedAttempts.stream().collect(Collectors.groupingBy(ended -> {
+            String agentId = ended.held().agentId();
+            return withoutTopic.contains(agentId) ? Ids.SHARED_ASSIGNMENTS : agentId;
+        }));
         boolean all = true;
-        for (Map.Entry<String, List<FailedAttempt>> ofAgent : byAgent.entrySet()) {
-            all &= requeue(ofAgent.getKey(), ofAgent.getValue(), archive);
+        for (Map.Entry<String, List<FailedAttempt>> group : byTopic.entrySet()) {
+            all &= requeueGroup(group.getKey(), group.getValue(), archive);
         }
         return all;
     }
 
-    private boolean requeue(String agentId, List<FailedAttempt> failedAttempts, AssignmentArchive archive)
+    /** @param topic the agent, or {@link Ids#SHARED_ASSIGNMENTS} for agents without a topic of their own */
+    private boolean requeueGroup(String topic, List<FailedAttempt> failedAttempts, AssignmentArchive archive)
             throws InterruptedException {
         Instant now = clock.instant();
-        Payloads payloads = payloads(agentId, failedAttempts, archive, now);
+        Payloads payloads = payloads(topic, failedAttempts, archive, now);
         Map<FailedAttempt, Optional<Task>> retries = new LinkedHashMap<>();
         List<String> unpublished = new ArrayList<>();
         List<CompletableFuture<Void>> appended = new ArrayList<>();
@@ -169,10 +179,9 @@ final class Requeuer {
     private record Payloads(Map<FailedAttempt, AssignmentArchive.Archived> found, Set<FailedAttempt> lost) {}
 
     /** Finds payloads in the agent's topic or, if gone there, in the task queues. */
-    private Payloads payloads(
-            String agentId, List<FailedAttempt> failedAttempts, AssignmentArchive archive, Instant now)
+    private Payloads payloads(String topic, List<FailedAttempt> failedAttempts, AssignmentArchive archive, Instant now)
             throws InterruptedException {
-        Map<FailedAttempt, AssignmentArchive.Archived> found = published(agentId, failedAttempts, archive);
+        Map<FailedAttempt, AssignmentArchive.Archived> found = published(topic, failedAttempts, archive);
         Set<FailedAttempt> lost = new HashSet<>();
         Map<Position, FailedAttempt> missing = new HashMap<>();
         for (FailedAttempt ended : failedAttempts) {
@@ -196,7 +205,7 @@ final class Requeuer {
         missing.keySet().retainAll(tasks.done(missing.keySet()));
         if (!missing.isEmpty()) {
             // Published since the agent's topic was read.
-            found.putAll(published(agentId, List.copyOf(missing.values()), archive));
+            found.putAll(published(topic, List.copyOf(missing.values()), archive));
             missing.values().removeAll(found.keySet());
             lost.addAll(missing.values());
             tasks.read(missing.keySet()).forEach((position, task) -> {
@@ -213,19 +222,25 @@ final class Requeuer {
     }
 
     private static Map<FailedAttempt, AssignmentArchive.Archived> published(
-            String agentId, List<FailedAttempt> failedAttempts, AssignmentArchive archive) {
+            String topic, List<FailedAttempt> failedAttempts, AssignmentArchive archive) {
         Map<FailedAttempt, AssignmentArchive.Archived> found = new HashMap<>();
         if (!failedAttempts.isEmpty()) {
             Instant since = failedAttempts.stream()
                     .map(ended -> ended.held().assignedAt())
                     .min(Instant::compareTo)
                     .orElseThrow();
-            Map<String, AssignmentArchive.Archived> archived = archive.find(
-                    agentId,
-                    failedAttempts.stream()
-                            .map(ended -> ended.held().assignmentId())
-                            .collect(Collectors.toSet()),
-                    since);
+            Set<String> ids = failedAttempts.stream()
+                    .map(ended -> ended.held().assignmentId())
+                    .collect(Collectors.toSet());
+            Map<String, AssignmentArchive.Archived> archived;
+            if (topic.equals(Ids.SHARED_ASSIGNMENTS)) {
+                Set<String> agentIds = failedAttempts.stream()
+                        .map(ended -> ended.held().agentId())
+                        .collect(Collectors.toSet());
+                archived = archive.findShared(agentIds, ids, since);
+            } else {
+                archived = archive.find(topic, ids, since);
+            }
             for (FailedAttempt ended : failedAttempts) {
                 AssignmentArchive.Archived one = archived.get(ended.held().assignmentId());
                 if (one != null) {

@@ -292,6 +292,31 @@ class PullTest {
                 .isEmpty();
     }
 
+    /** Their assignments are found in one pass over the shared topic. */
+    @Test
+    void attemptsOfManyAgentsAreRequeuedAtTheirDeadline() {
+        List<String> crowd = Stream.iterate(0, i -> i + 1)
+                .limit(20)
+                .map(i -> "vanishing-" + i)
+                .toList();
+        List<String> taskIds = new ArrayList<>();
+        for (String agentId : crowd) {
+            register(agentId, 1);
+            taskIds.add(one.submit(
+                    "{\"task_data\":{},\"timeout_seconds\":3,\"requirements\":{\"agent_id\":\"" + agentId + "\"}}"));
+            claimOne(one, agentId, body(1, 20));
+        }
+
+        await().atMost(LONG)
+                .until(() -> taskIds.stream()
+                        .map(taskId -> one.get("/tasks/" + taskId).body())
+                        .allMatch(task -> task.get("status").asString().equals("queued")
+                                && task.get("attempt").asInt() == 2));
+        String next =
+                claimOne(one, crowd.get(0), body(1, 20)).get("assignment_id").asString();
+        assertThat(next).isEqualTo(taskIds.get(0) + ":2");
+    }
+
     @Test
     void aFailedAttemptComesAgainAsTheNextOne() {
         register("unlucky", 1);
