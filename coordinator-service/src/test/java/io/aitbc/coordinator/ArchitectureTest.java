@@ -56,7 +56,7 @@ class ArchitectureTest {
             queue      background kafka match trace
             registry   agent background deadletter kafka redis
             taskstate  match redis
-            delivery   background kafka redis registry trace
+            delivery   agent background kafka redis registry trace
             dispatch   agent assign background balance deadletter kafka match queue redis registry taskstate
             intake     background deadletter kafka queue redis taskstate trace
             settle     background deadletter kafka match queue redis registry taskstate trace

@@ -57,8 +57,7 @@ final class AgentsProcess {
         new CountDownLatch(1).await();
     }
 
-    private static @Nullable JsonNode work(Assignment assignment, Kind kind, Ledger ledger)
-            throws InterruptedException {
+    static @Nullable JsonNode work(Assignment assignment, Kind kind, Ledger ledger) throws InterruptedException {
         ledger.write(Ledger.EventType.STARTED, assignment.taskId(), assignment.attempt(), assignment.agentId());
         if (kind == Kind.MUTE) {
             new CountDownLatch(1).await();

@@ -28,7 +28,8 @@ import tools.jackson.databind.JsonNode;
 
 /**
  * The processes of a run, with their files in one folder: {@code ledgers}, {@code logs}, and {@code data}. Each coordinator connects
- * to the broker and to Redis through proxies of its own; agents and producers connect directly.
+ * to the broker and to Redis through proxies of its own, and agents that pull connect to it through another. Other agents and producers
+ * connect directly.
  */
 final class Cluster implements AutoCloseable {
     /** Silence after which an agent is stale. The default of five minutes is too long for a run. */
@@ -47,7 +48,8 @@ final class Cluster implements AutoCloseable {
     private final List<ManagedProcess> clients = new ArrayList<>();
 
     /** A coordinator and its proxies. */
-    record Coordinator(ProcessCluster.Coordinator running, TcpCrusher toKafka, TcpCrusher toRedis) {
+    record Coordinator(
+            ProcessCluster.Coordinator running, TcpCrusher toKafka, TcpCrusher toRedis, TcpCrusher fromAgents) {
         ManagedProcess process() {
             return running.process();
         }
@@ -95,15 +97,14 @@ final class Cluster implements AutoCloseable {
                 .toList();
         for (TcpCrusher kafka : toKafka.values()) {
             TcpCrusher redis = proxy(redisPort);
+            ProcessCluster.Coordinator coordinator = processes.startCoordinator(
+                    CoordinatorApplication.class,
+                    jvm("-Xmx512m"),
+                    HOST + ":" + port(kafka),
+                    "redis://" + HOST + ":" + port(redis),
+                    arguments);
             coordinators.add(new Coordinator(
-                    processes.startCoordinator(
-                            CoordinatorApplication.class,
-                            jvm("-Xmx512m"),
-                            HOST + ":" + port(kafka),
-                            "redis://" + HOST + ":" + port(redis),
-                            arguments),
-                    kafka,
-                    redis));
+                    coordinator, kafka, redis, proxy(coordinator.rest().getPort())));
         }
         try {
             processes.awaitHealthy();
@@ -147,6 +148,17 @@ final class Cluster implements AutoCloseable {
                 name,
                 AgentsProcess.class,
                 ledger -> List.of(bootstrapServers(), ledger.toString(), name, "" + count, "" + capacity, kind.name()));
+    }
+
+    /** Starts a process that runs agents with delivery pull. */
+    ManagedProcess pullAgents(String name, int count, int capacity) {
+        String urls = coordinators.stream()
+                .map(one -> "http://" + HOST + ":" + port(one.fromAgents()))
+                .collect(Collectors.joining(","));
+        return client(
+                name,
+                PullAgentsProcess.class,
+                ledger -> List.of(urls, ledger.toString(), name, "" + count, "" + capacity));
     }
 
     /** Starts a process that submits tasks until it is terminated. */
@@ -213,6 +225,7 @@ final class Cluster implements AutoCloseable {
         coordinators.forEach(one -> {
             one.toKafka.close();
             one.toRedis.close();
+            one.fromAgents.close();
         });
         reactor.close();
     }

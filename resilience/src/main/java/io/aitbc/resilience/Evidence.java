@@ -38,7 +38,7 @@ record Evidence(
     record Queued(String taskId, int attempt, long at) {}
 
     /**
-     * An assignment in an agent's topic.
+     * An assignment in an agent's topic, or in the shared one.
      *
      * @param at time of assignment: the start of the round that made it
      * @param publishedAt time of publication, after the assignment was granted
@@ -116,7 +116,9 @@ record Evidence(
                 assigned.add(new Assigned(
                         one.taskId(),
                         one.attempt(),
-                        topic.substring(TOPICS.assignments("").length()),
+                        topic.equals(TOPICS.sharedAssignments())
+                                ? one.agentId()
+                                : topic.substring(TOPICS.assignments("").length()),
                         one.assignedAt().toEpochMilli(),
                         record.timestamp(),
                         one.timeoutSeconds()));

@@ -176,6 +176,17 @@ enum Fault {
             disconnect(run, coordinator.toKafka(), coordinator.process().name() + " from the broker", random);
         }
     },
+    AGENTS_UNREACHABLE("agents that pull partitioned from a coordinator: refused, or no answer") {
+        @Override
+        void inject(Run run, Random random) {
+            Coordinator coordinator = any(run.cluster().coordinators(), random);
+            disconnect(
+                    run,
+                    coordinator.fromAgents(),
+                    "agents from " + coordinator.process().name(),
+                    random);
+        }
+    },
     REDIS_REFUSES_WRITES("Redis refuses every write (`maxmemory`)") {
         @Override
         void inject(Run run, Random random) {

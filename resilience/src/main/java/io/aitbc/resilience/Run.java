@@ -228,7 +228,7 @@ final class Run {
     private Outcome playOnCluster() throws IOException {
         Random random = new Random(seed);
         agents.add(cluster.agents("agents-0", AGENTS_PER_PROCESS, capacity, AgentsProcess.Kind.USUAL));
-        agents.add(cluster.agents("agents-1", AGENTS_PER_PROCESS, capacity, AgentsProcess.Kind.USUAL));
+        agents.add(cluster.pullAgents("agents-1", AGENTS_PER_PROCESS, capacity));
         await("agents to be registered")
                 .atMost(Duration.ofMinutes(1))
                 .until(() -> any("/registry/stats")

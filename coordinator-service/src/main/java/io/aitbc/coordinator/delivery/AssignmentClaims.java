@@ -38,9 +38,9 @@ public final class AssignmentClaims implements BackgroundService {
     private static final Script CLAIM = Script.load(AssignmentClaims.class, "claim-assignments");
 
     private static final Duration CHECK_INTERVAL = Duration.ofMillis(100);
-    private static final Duration REFRESH_INTERVAL = Duration.ofSeconds(10);
+    private static final Duration MAX_REFRESH_INTERVAL = Duration.ofSeconds(10);
     /** Slots of a claim whose coordinator has died stay open this long. */
-    private static final Duration OPEN_FOR = REFRESH_INTERVAL.plusSeconds(5);
+    private static final Duration OPEN_FOR = MAX_REFRESH_INTERVAL.plusSeconds(5);
 
     private static final int MAX_OPEN = 20_000;
     /** Processes that share an agent id. */
@@ -51,6 +51,7 @@ public final class AssignmentClaims implements BackgroundService {
     private final Redis redis;
     private final Registry registry;
     private final RegistrationCopies copies;
+    private final Duration refreshInterval;
     private final Clock clock;
     private final PeriodicJob job = new PeriodicJob("claims", CHECK_INTERVAL, this::check);
     /** By agent. */
@@ -89,6 +90,11 @@ public final class AssignmentClaims implements BackgroundService {
         this.redis = redis;
         this.registry = registry;
         this.copies = new RegistrationCopies(registry, heartbeats);
+        // A refresh is a heartbeat: one must arrive in time.
+        Duration third = registry.healthPolicy().heartbeatTimeout().dividedBy(3);
+        this.refreshInterval = registry.healthPolicy().expectsHeartbeats() && third.compareTo(MAX_REFRESH_INTERVAL) < 0
+                ? third
+                : MAX_REFRESH_INTERVAL;
         this.clock = clock;
         Gauge.builder("coordinator.claims.open", openCount, AtomicInteger::get)
                 .description("Claims of assignments that are open at this coordinator")
@@ -242,7 +248,7 @@ public final class AssignmentClaims implements BackgroundService {
         }
 
         synchronized boolean isDue(long now) {
-            return now - polledNanos >= REFRESH_INTERVAL.toNanos();
+            return now - polledNanos >= refreshInterval.toNanos();
         }
 
         void end() {

@@ -87,7 +87,7 @@ public final class KafkaClients {
      */
     KafkaConsumer<byte[], byte[]> rangeConsumer(IsolationLevel isolation) {
         Map<String, Object> config = standaloneConfig(isolation);
-        config.put(ConsumerConfig.FETCH_MAX_WAIT_MS_CONFIG, RANGE_FETCH_WAIT_MS);
+        config.putIfAbsent(ConsumerConfig.FETCH_MAX_WAIT_MS_CONFIG, RANGE_FETCH_WAIT_MS);
         return new KafkaConsumer<>(config, new ByteArrayDeserializer(), new ByteArrayDeserializer());
     }
 

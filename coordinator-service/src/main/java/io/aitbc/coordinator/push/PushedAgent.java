@@ -45,7 +45,7 @@ final class PushedAgent {
     private static final long MAX_PUSHED_BYTES = 32 * 1024 * 1024;
     private static final Duration CONFIRM_INTERVAL = Duration.ofMillis(200);
     private static final Duration CLAIM_BACKOFF = Duration.ofSeconds(1);
-    private static final Duration HEARTBEAT_INTERVAL = Duration.ofSeconds(5);
+    private static final Duration MAX_HEARTBEAT_INTERVAL = Duration.ofSeconds(5);
     /** Claims name a cancellation for a minute. */
     private static final int MAX_NOTIFIED = 20_000;
 
@@ -54,6 +54,7 @@ final class PushedAgent {
 
     private final PushEffects effects;
     private final Duration probeInterval;
+    private final Duration heartbeatInterval;
     private final Map<String, Push> pushes = new HashMap<>();
     private long pushedBytes;
     /** Accepted by the agent, and not confirmed to Redis yet. */
@@ -83,7 +84,7 @@ final class PushedAgent {
 
     private boolean answered;
     private long answeredAt = System.nanoTime();
-    private long recordedAt = System.nanoTime() - HEARTBEAT_INTERVAL.toNanos();
+    private long recordedAt = System.nanoTime() - MAX_HEARTBEAT_INTERVAL.toNanos();
 
     private int openClaims;
     private long nextClaim = System.nanoTime();
@@ -93,6 +94,8 @@ final class PushedAgent {
     PushedAgent(Agent agent, Duration probeInterval, PushEffects effects) {
         this.agent = agent;
         this.probeInterval = probeInterval;
+        this.heartbeatInterval =
+                probeInterval.compareTo(MAX_HEARTBEAT_INTERVAL) < 0 ? probeInterval : MAX_HEARTBEAT_INTERVAL;
         this.effects = effects;
     }
 
@@ -130,7 +133,7 @@ final class PushedAgent {
     boolean takeAnswered() {
         long now = System.nanoTime();
         boolean isUrgent = agent.unreached() != null || agent.status() == AgentStatus.STALE;
-        if (!answered || !isUrgent && now - recordedAt < HEARTBEAT_INTERVAL.toNanos()) {
+        if (!answered || !isUrgent && now - recordedAt < heartbeatInterval.toNanos()) {
             return false;
         }
         answered = false;
@@ -142,8 +145,13 @@ final class PushedAgent {
     void check(long now) {
         for (Push push : List.copyOf(pushes.values())) {
             if (push.state == Push.State.WAITING && !isServed()) {
-                // The next owner repeats it, or the tasks of the agent were requeued.
-                remove(push);
+                if (push.uncertain == 0 && !owned) {
+                    // The next owner would not know that the agent does not have it.
+                    giveBack(push, "another coordinator serves it now");
+                } else {
+                    // The next owner repeats it, or the tasks of the agent were requeued.
+                    remove(push);
+                }
             } else if (push.state != Push.State.BUSY && now - push.dueNanos >= 0) {
                 if (push.state == Push.State.WAITING) {
                     repeat(push);
@@ -156,7 +164,9 @@ final class PushedAgent {
             probe();
         }
         if (!mayClaim(now)) {
-            if (openClaims > 0) {
+            if (mustGiveBack(now) && openClaims == 0 && now - nextClaim >= 0) {
+                collect(now);
+            } else if (openClaims > 0) {
                 effects.endClaims(agent.id());
             }
         } else if (now - nextClaim >= 0 && (openClaims == 0 || !accepted.isEmpty() && now - nextConfirmation >= 0)) {
@@ -227,6 +237,19 @@ final class PushedAgent {
                 && effects.hasRoom();
     }
 
+    /** Whether what was reserved for the agent meanwhile is not to wait for it. */
+    private boolean mustGiveBack(long now) {
+        return isServed() && (unreached != null || retryAfter - now > MAX_WAIT.toNanos());
+    }
+
+    /** Claims what was reserved before the claims ended, to give it back. */
+    private void collect(long now) {
+        nextClaim = now + PROBE_BACKOFF.toNanos();
+        openClaims++;
+        Claim claim = new Claim(Math.min(agent.capacity(), MAX_PUSHES), 0, INSTANCE, List.of());
+        effects.claim(agent.id(), claim, pushes.keySet(), answer -> onClaimAnswered(answer, List.of()));
+    }
+
     private void claim(long now) {
         int max = failures > 0 ? 1 : Math.min(agent.capacity(), MAX_PUSHES - pushes.size());
         List<String> received = accepted.stream().limit(MAX_CONFIRMED).toList();
@@ -265,7 +288,11 @@ final class PushedAgent {
             pushes.put(push.id(), push);
             pushedBytes += push.body.length;
             effects.added(push);
-            send(push);
+            if (push.uncertain == 0 && mustGiveBack(System.nanoTime())) {
+                giveBack(push, unreached == null ? "it has requested a longer delay" : unreached);
+            } else {
+                send(push);
+            }
         }
     }
 

@@ -292,6 +292,26 @@ class PullTest {
                 .isEmpty();
     }
 
+    /** Has a coordinator of its own. */
+    @Test
+    @Execution(ExecutionMode.CONCURRENT)
+    void anOpenClaimKeepsAnAgentAliveHoweverShortTheTimeout() {
+        try (RunningCoordinator strict = RunningCoordinator.start(
+                LocalStack.shared(),
+                "pull-strict.",
+                4,
+                "--aitbc.registry.heartbeat-interval=1s",
+                "--aitbc.registry.heartbeat-timeout=3s")) {
+            strict.post(
+                    "/agents/register", "{\"agent_id\":\"strict-1\",\"agent_type\":\"worker\",\"delivery\":\"pull\"}");
+
+            assertThat(assignments(claim(strict, "strict-1", body(1, 8)))).isEmpty();
+
+            assertThat(strict.get("/agents/strict-1").body().at("/agent/status").asString())
+                    .isEqualTo("active");
+        }
+    }
+
     /** Their assignments are found in one pass over the shared topic. */
     @Test
     void attemptsOfManyAgentsAreRequeuedAtTheirDeadline() {

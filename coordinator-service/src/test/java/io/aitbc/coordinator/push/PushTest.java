@@ -198,6 +198,24 @@ class PushTest {
         }
     }
 
+    /** It was reserved for a claim that was open, and was not served before the claim ended. */
+    @Test
+    @Execution(ExecutionMode.CONCURRENT)
+    void whatIsReservedBeforeALongPauseIsGivenBack() {
+        try (HttpAgent agent = HttpAgent.start(request -> {
+            // Long enough for more to be reserved.
+            IntStream.range(0, 3).forEach(i -> submitTo("many-at-once"));
+            return new HttpAgent.Answer(429, Map.of("Retry-After", "500"), "");
+        })) {
+            register("many-at-once", agent.url(), 10);
+            submitTo("many-at-once");
+
+            await().atMost(LONG)
+                    .until(() -> !agent.executed.isEmpty()
+                            && agent("many-at-once").get("inflight").asInt() == 0);
+        }
+    }
+
     @Test
     @Execution(ExecutionMode.CONCURRENT)
     void anOverloadedAgentIsWaitedFor() {
@@ -345,10 +363,11 @@ class PushTest {
         try (HttpAgent agent = HttpAgent.start(request -> HttpAgent.Answer.of(500, ""))) {
             register("failing", agent.url(), 5);
             submitTo("failing");
-            await().atMost(LONG).until(() -> !agent.executed.isEmpty());
+            // Its repetition shows that the failure was noticed. Until then, more may be claimed.
+            await().atMost(LONG).until(() -> agent.executed.size() >= 2);
             IntStream.range(0, 4).forEach(i -> submitTo("failing"));
 
-            await().atMost(LONG).until(() -> agent.executed.size() >= 4);
+            await().atMost(LONG).until(() -> agent.executed.size() >= 5);
 
             assertThat(agent.executed)
                     .extracting(HttpAgent.Request::idempotencyKey)
