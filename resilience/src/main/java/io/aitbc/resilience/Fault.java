@@ -176,7 +176,12 @@ enum Fault {
             disconnect(run, coordinator.toKafka(), coordinator.process().name() + " from the broker", random);
         }
     },
-    AGENTS_UNREACHABLE("agents that pull partitioned from a coordinator: refused, or no answer") {
+    AGENTS_UNREACHABLE("half of the agents pull, and are partitioned from a coordinator: refused, or no answer") {
+        @Override
+        void prepare(Run run) {
+            run.usePullAgents();
+        }
+
         @Override
         void inject(Run run, Random random) {
             Coordinator coordinator = any(run.cluster().coordinators(), random);

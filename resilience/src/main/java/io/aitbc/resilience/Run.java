@@ -55,6 +55,7 @@ final class Run {
     private final List<String> problems = new ArrayList<>();
     private int capacity = DEFAULT_CAPACITY;
     private boolean diskIsLimited;
+    private boolean halfPulls;
     private Cluster cluster;
 
     /**
@@ -125,6 +126,11 @@ final class Run {
     /** Limits the agents to a total of about 100 tasks per second. */
     void useSmallAgents() {
         capacity = 1;
+    }
+
+    /** Half of the agents claim their assignments over HTTP. */
+    void usePullAgents() {
+        halfPulls = true;
     }
 
     /** @throws UnsupportedOperationException if a file system cannot be mounted on this machine */
@@ -228,7 +234,10 @@ final class Run {
     private Outcome playOnCluster() throws IOException {
         Random random = new Random(seed);
         agents.add(cluster.agents("agents-0", AGENTS_PER_PROCESS, capacity, AgentsProcess.Kind.USUAL));
-        agents.add(cluster.pullAgents("agents-1", AGENTS_PER_PROCESS, capacity));
+        agents.add(
+                halfPulls
+                        ? cluster.pullAgents("agents-1", AGENTS_PER_PROCESS, capacity)
+                        : cluster.agents("agents-1", AGENTS_PER_PROCESS, capacity, AgentsProcess.Kind.USUAL));
         await("agents to be registered")
                 .atMost(Duration.ofMinutes(1))
                 .until(() -> any("/registry/stats")
