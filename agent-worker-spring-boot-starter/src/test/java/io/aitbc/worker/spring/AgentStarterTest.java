@@ -57,8 +57,16 @@ class AgentStarterTest {
 
     private final Topics topics = new Topics(UUID.randomUUID().toString().substring(0, 8) + ".");
     private final Map<String, Object> servers = Map.of("bootstrap.servers", STACK.bootstrapServers());
-    private final KafkaProducer<String, byte[]> producer =
-            new KafkaProducer<>(servers, new StringSerializer(), new ByteArraySerializer());
+    private final KafkaProducer<String, byte[]> producer = new KafkaProducer<>(
+            Map.of(
+                    "bootstrap.servers",
+                    STACK.bootstrapServers(),
+                    // While a topic is new, the first batch may be refused and the second be accepted; the first then
+                    // never is.
+                    "max.in.flight.requests.per.connection",
+                    1),
+            new StringSerializer(),
+            new ByteArraySerializer());
 
     record Numbers(int a, int b) {}
 
