@@ -93,7 +93,11 @@ public record Obstacle(Kind kind, String detail) {
                     Kind.OVER_MEMORY_LIMIT,
                     text("its memory usage is %.2f and the limit is %.2f", agent.memory(), policy.maxMemory())));
         }
-        if (agent.usesClaims() && agent.openSlots() <= 0 && agent.inflight() < agent.capacity()) {
+        // An unreached agent has no claim for that reason.
+        if (agent.usesClaims()
+                && agent.unreached() == null
+                && agent.openSlots() <= 0
+                && agent.inflight() < agent.capacity()) {
             boolean isPull = agent.registration().delivery() == Delivery.PULL;
             found.add(
                     agent.inflight() == 0

@@ -130,12 +130,11 @@ final class PushEffects implements AutoCloseable {
                 .whenComplete((reply, failure) -> mailbox.add(() -> then.accept(obstacle(uri, reply))));
     }
 
-    private static @Nullable String obstacle(URI uri, @Nullable Reply reply) {
+    static @Nullable String obstacle(URI uri, @Nullable Reply reply) {
         if (reply instanceof Reply.Response response) {
-            // An agent need not have this endpoint.
-            return response.status() < 500 && response.status() != 429
-                    ? null
-                    : uri + " responds with status " + response.status();
+            // An agent need not have this endpoint: 404, 405 or 501.
+            boolean isWell = response.status() < 500 && response.status() != 429 || response.status() == 501;
+            return isWell ? null : uri + " responds with status " + response.status();
         } else if (reply instanceof Reply.NotSent notSent) {
             return uri + " cannot be reached: " + notSent.why();
         }

@@ -6,6 +6,7 @@ import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.TaskResult;
+import java.net.URI;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.time.Instant;
@@ -135,6 +136,29 @@ class PushOutcomeTest {
 
         assertThat(ended.status()).isEqualTo(TaskResult.Status.FAILED);
         assertThat(Json.text(ended.reason())).contains("the agent's response is not a valid result");
+    }
+
+    /** An agent need not have an endpoint for probes: servers without one answer 404, 405 or 501. */
+    @ParameterizedTest
+    @CsvSource({
+        "200,true",
+        "204,true",
+        "401,true",
+        "404,true",
+        "405,true",
+        "501,true",
+        "302,true",
+        "429,false",
+        "500,false",
+        "502,false",
+        "503,false",
+        "504,false"
+    })
+    void aProbeIsAnsweredUnlessTheAgentIsUnwell(int status, boolean isWell) {
+        String obstacle = PushEffects.obstacle(
+                URI.create("http://agent/health"), new Reply.Response(status, null, new byte[0], false));
+
+        assertThat(obstacle).isEqualTo(isWell ? null : "http://agent/health responds with status " + status);
     }
 
     @Test
