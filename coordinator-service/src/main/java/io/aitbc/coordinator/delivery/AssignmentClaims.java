@@ -73,7 +73,7 @@ public final class AssignmentClaims implements BackgroundService {
      * The answer to a claim.
      *
      * @param cancelled ids of assignments that the instance should stop working on
-     * @param redelivered ids of those assignments that were served before
+     * @param redelivered ids of those assignments that were served before, or may have been before Redis was emptied
      * @param refusal null if the claim is answered with assignments, possibly none
      */
     public record Answer(

@@ -145,13 +145,10 @@ final class PushedAgent {
     void check(long now) {
         for (Push push : List.copyOf(pushes.values())) {
             if (push.state == Push.State.WAITING && !isServed()) {
-                if (push.uncertain == 0 && !owned) {
-                    // The next owner would not know that the agent does not have it.
-                    giveBack(push, "another coordinator serves it now");
-                } else {
-                    // The next owner repeats it, or the tasks of the agent were requeued.
-                    remove(push);
-                }
+                // The next owner repeats it, and may have posted it already: it must not be given back here. Or the
+                // tasks of the
+                // agent were requeued.
+                remove(push);
             } else if (push.state != Push.State.BUSY && now - push.dueNanos >= 0) {
                 if (push.state == Push.State.WAITING) {
                     repeat(push);

@@ -8,8 +8,8 @@
 --        received, as JSON, 10 the channel on which claims are notified, 11 expiry in ms of what is kept about served assignments,
 --        12 the delivery expected: pull or push, 13 the ids of assignments not to serve, as JSON
 -- Returns 1 served, open, ended (by a newer claim of its instance), unknown (no such agent) or other (another delivery), 2 the ids of
---        cancelled assignments that the instance may be working on, as JSON, 3 the ids of those assignments that were served before, as
---        JSON, then the assignments
+--        cancelled assignments that the instance may be working on, as JSON, 3 the ids of those assignments that were served before, or
+--        may have been, as JSON, then the assignments
 if redis.call('EXISTS', 'index:complete') == 0 then
   return redis.error_reply('REBUILDING assignments are being restored from Kafka')
 end
@@ -117,6 +117,8 @@ local skipped = {}
 for _, id in ipairs(cjson.decode(ARGV[13])) do
   skipped[id] = true
 end
+-- What was assigned before Redis was emptied may have been served: nothing is known about that.
+local known_since = redis.call('GET', 'index:complete')
 local due = {}
 for _, task_id in ipairs(redis.call('HKEYS', outbox)) do
   local live, last = live_attempt(task_id), last_served[task_id]
@@ -147,7 +149,8 @@ for _, one in ipairs(due) do
   redis.call('HSET', served, one.task_id, one.attempt .. ' ' .. ARGV[1] .. ' 0 ' .. instance)
   if one.is_new then
     delivered = delivered + 1
-  else
+  end
+  if not one.is_new or one.since < known_since then
     redelivered[#redelivered + 1] = one.task_id .. ':' .. one.attempt
   end
 end

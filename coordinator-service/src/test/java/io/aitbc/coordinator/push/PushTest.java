@@ -6,6 +6,7 @@ import static org.awaitility.Awaitility.await;
 import io.aitbc.contracts.Json;
 import io.aitbc.coordinator.RunningCoordinator;
 import io.aitbc.coordinator.RunningCoordinator.Answer;
+import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.registry.Registry;
 import io.aitbc.localstack.LocalStack;
 import java.net.URI;
@@ -25,6 +26,7 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.parallel.Execution;
 import org.junit.jupiter.api.parallel.ExecutionMode;
+import org.junit.jupiter.api.parallel.ResourceLock;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import tools.jackson.databind.JsonNode;
@@ -58,6 +60,11 @@ class PushTest {
     }
 
     private static JsonNode register(String agentId, String url, int capacity, String... capabilities) {
+        return register(one, agentId, url, capacity, capabilities);
+    }
+
+    private static JsonNode register(
+            RunningCoordinator at, String agentId, String url, int capacity, String... capabilities) {
         ObjectNode agent = Json.object()
                 .put("agent_id", agentId)
                 .put("agent_type", "worker")
@@ -65,7 +72,7 @@ class PushTest {
                 .put("delivery", "push");
         agent.putObject("endpoints").put("http", url);
         agent.set("capabilities", Json.tree(capabilities.length == 0 ? List.of(agentId) : List.of(capabilities)));
-        Answer answer = one.post("/agents/register", Json.text(agent));
+        Answer answer = at.post("/agents/register", Json.text(agent));
         assertThat(answer.code()).as("%s", answer.body()).isEqualTo(200);
         return answer.body();
     }
@@ -172,6 +179,7 @@ class PushTest {
 
     @Test
     @Execution(ExecutionMode.CONCURRENT)
+    @ResourceLock("ownership of agents")
     void aTaskOfAnAgentThatRefusesConnectionsIsGivenBackWithoutUsingAnAttempt() {
         int port;
         try (HttpAgent dying = HttpAgent.start(request -> HttpAgent.Answer.of(200, DONE))) {
@@ -476,8 +484,36 @@ class PushTest {
         }
     }
 
+    /** What the agent is running must not be given to another, although nothing in Redis says that it was served. */
     @Test
     @Execution(ExecutionMode.CONCURRENT)
+    void whatWasAcceptedBeforeRedisWasEmptiedIsNotGivenBack() {
+        AtomicInteger requests = new AtomicInteger();
+        try (RunningCoordinator emptied = RunningCoordinator.start(LocalStack.shared(), "push-emptied.", 4, SETTINGS);
+                HttpAgent agent = HttpAgent.start(
+                        request -> HttpAgent.Answer.of(requests.incrementAndGet() == 1 ? 202 : 503, ""))) {
+            register(emptied, "keeper", agent.url(), 1);
+            String taskId = emptied.submit("{\"task_data\":{},\"requirements\":{\"capabilities\":[\"keeper\"]}}");
+            await().atMost(LONG).until(() -> agent.executed.size() == 1);
+
+            emptied.part(Redis.class).sync().flushdb();
+
+            // A new assignment would be given back after four.
+            await().atMost(LONG).until(() -> agent.executed.size() >= 6);
+            assertThat(emptied.post(
+                                    "/tasks/" + taskId + "/results",
+                                    Json.text(RunningCoordinator.result(
+                                            agent.executed.get(0).body(), "completed")))
+                            .code())
+                    .isEqualTo(202);
+            assertThat(emptied.awaitTask(taskId, "completed").get("attempt").asInt())
+                    .isEqualTo(1);
+        }
+    }
+
+    @Test
+    @Execution(ExecutionMode.CONCURRENT)
+    @ResourceLock("ownership of agents")
     void assignmentsOfACoordinatorThatStopsArePushedByAnother() {
         AtomicInteger requests = new AtomicInteger();
         RunningCoordinator third = RunningCoordinator.start(LocalStack.shared(), "push.", 2, SETTINGS);

@@ -497,7 +497,7 @@ class RegistryTest {
         });
     }
 
-    /** It may have been written while the agent registered anew. */
+    /** The copy may have been appended just before the agent changed its registration. */
     @Test
     void aRegistrationRepeatedForARebuildChangesNothing() {
         coordinator.register("copied", 1);
