@@ -7,6 +7,7 @@ import io.aitbc.benchmarks.measure.LiveBenchmark;
 import io.aitbc.benchmarks.measure.MatchingBenchmark;
 import io.aitbc.benchmarks.measure.MemoryBenchmark;
 import io.aitbc.benchmarks.measure.PeersBenchmark;
+import io.aitbc.benchmarks.measure.PullBenchmark;
 import io.aitbc.benchmarks.measure.RegistryBenchmark;
 import io.aitbc.benchmarks.measure.RestBenchmark;
 import io.aitbc.benchmarks.measure.StrategyBenchmark;
@@ -29,6 +30,7 @@ import picocli.CommandLine.Command;
             UrgentBenchmark.class,
             GrowthBenchmark.class,
             RestBenchmark.class,
+            PullBenchmark.class,
             MemoryBenchmark.class,
             PeersBenchmark.class,
             LiveBenchmark.class,

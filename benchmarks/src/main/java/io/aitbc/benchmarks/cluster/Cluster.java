@@ -104,6 +104,13 @@ public final class Cluster implements AutoCloseable {
         return first().rest().toString();
     }
 
+    /** Base URLs of all coordinators. */
+    public List<String> restUrls() {
+        return processes.coordinators().stream()
+                .map(one -> one.rest().toString())
+                .toList();
+    }
+
     public JsonNode get(String path) {
         return send("GET", path, "");
     }
