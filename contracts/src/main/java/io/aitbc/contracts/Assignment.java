@@ -91,6 +91,25 @@ public record Assignment(
         return forwarded;
     }
 
+    /** This assignment without task data and unknown fields: what is needed to keep track of it. */
+    public Assignment withoutPayload() {
+        return new Assignment(
+                assignmentId,
+                taskId,
+                attempt,
+                agentId,
+                priority,
+                Json.object(),
+                requirements,
+                maxAttempts,
+                timeoutSeconds,
+                expiresAt,
+                submittedAt,
+                assignedAt,
+                deadline,
+                Map.of());
+    }
+
     /** The task of this attempt, as of the time of assignment. */
     public Task task() {
         return new Task(

@@ -89,6 +89,11 @@ public record TaskResult(
         return error == null ? Json.tree("the agent gave no reason") : error;
     }
 
+    /** A copy without its result. */
+    public TaskResult withoutResult() {
+        return new TaskResult(assignmentId, taskId, attempt, agentId, status, null, error, startedAt, finishedAt);
+    }
+
     /** A copy of a failure after which the task is not retried. */
     public TaskResult notRetryable() {
         return withRetry(false, null);

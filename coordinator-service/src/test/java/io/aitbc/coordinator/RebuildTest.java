@@ -66,12 +66,15 @@ class RebuildTest {
 
     @BeforeEach
     void start() {
-        database = TESTS.incrementAndGet();
-        prefix = "test-" + database + ".";
-        // The agents of these tests send a single heartbeat, however long the test takes.
-        coordinator = coordinator("--aitbc.registry.heartbeat-timeout=10m");
+        int number = TESTS.incrementAndGet();
+        prefix = "test-" + number + ".";
+        // There are 16; the test that used it before has ended.
+        database = number % 16;
         client = RedisClient.create(stack.redisUrl() + "/" + database);
         redis = client.connect().sync();
+        redis.flushdb();
+        // The agents of these tests send a single heartbeat, however long the test takes.
+        coordinator = coordinator("--aitbc.registry.heartbeat-timeout=10m");
         producer = new KafkaProducer<>(
                 Map.of("bootstrap.servers", stack.bootstrapServers()),
                 new StringSerializer(),
@@ -220,6 +223,62 @@ class RebuildTest {
         coordinator.report(coordinator.awaitRecords("assignments.agent", 4).get(3), "completed", null);
         coordinator.awaitTask("silent", "completed");
         assertThat(redis.hkeys("agent:agent:inflight")).containsExactlyInAnyOrder("first", "failed");
+    }
+
+    /**
+     * A coordinator died before it committed the offsets of its queues. What it had assigned ended, and its agent committed that too. Redis is
+     * emptied before another coordinator takes the queues over.
+     */
+    @Test
+    void tasksThatEndedButWereNotCommittedInTheirQueueAreNotExecutedAgain() throws Exception {
+        coordinator.register("agent", 5);
+        coordinator.submit("{\"task_data\":{},\"task_id\":\"ended\"}");
+        coordinator.report(coordinator.awaitRecords("assignments.agent", 1).get(0), "completed", null);
+        coordinator.awaitTask("ended", "completed");
+        commitForAgent(1);
+        coordinator.close();
+        try (Admin admin = Admin.create(Map.of("bootstrap.servers", stack.bootstrapServers()))) {
+            String group = prefix + "agent-coordinator";
+            Map<TopicPartition, OffsetAndMetadata> offsets = new HashMap<>();
+            admin.listConsumerGroupOffsets(group)
+                    .partitionsToOffsetAndMetadata()
+                    .get()
+                    .forEach((partition, committed) -> offsets.put(partition, new OffsetAndMetadata(0)));
+            assertThat(offsets).isNotEmpty();
+            admin.alterConsumerGroupOffsets(group, offsets).all().get();
+        }
+
+        redis.flushdb();
+        coordinator = coordinator("--aitbc.registry.heartbeat-timeout=10m");
+
+        await().atMost(LONG).until(() -> redis.exists("index:complete") == 1);
+        assertThat(coordinator.get("/tasks/ended").body().path("status").asString(""))
+                .isEqualTo("completed");
+        await().atMost(LONG).until(() -> size() == 0);
+        assertThat(coordinator.written("assignments.agent")).isEqualTo(1);
+    }
+
+    /** The result of the first attempt came after the second had failed for good. */
+    @Test
+    void aLateResultIsNotTheOutcomeAfterARebuild() throws Exception {
+        coordinator.register("agent", 5);
+        coordinator.submit("{\"task_data\":{},\"task_id\":\"late\",\"timeout_seconds\":1,\"max_attempts\":2}");
+        List<JsonNode> attempts = coordinator.awaitRecords("assignments.agent", 2);
+        Assignment first = Json.read(attempts.get(0), Assignment.class);
+        Assignment second = Json.read(attempts.get(1), Assignment.class);
+        TaskResult failed =
+                TaskResult.of(second, TaskResult.Status.FAILED, null, Json.tree("a bad prompt"), null, null);
+        send("tasks.results", "late", Json.text(failed.notRetryable()));
+        coordinator.awaitTask("late", "failed");
+        complete(first);
+        await().atMost(LONG).until(() -> coordinator.text("/metrics").contains("coordinator_late_results_total 1.0"));
+        commitForAgent(2);
+
+        redis.flushdb();
+
+        await().atMost(LONG).until(() -> redis.exists("index:complete") == 1);
+        assertThat(coordinator.get("/tasks/late").body().path("status").asString(""))
+                .isNotEqualTo("completed");
     }
 
     /** Anyone may write results: one by an agent that never had the attempt, or for an attempt that never existed, ends nothing. */

@@ -5,7 +5,6 @@ import io.aitbc.contracts.Json;
 import io.aitbc.contracts.TaskHeaders;
 import io.aitbc.contracts.TaskResult;
 import java.time.Instant;
-import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.node.ObjectNode;
@@ -46,21 +45,7 @@ final class Push {
         Assignment whole = Json.read(json, Assignment.class);
         this.body = Json.bytes(PushMessage.of(whole, json, now));
         this.trace = json.path(TaskHeaders.TRACEPARENT).asString(null);
-        this.assignment = new Assignment(
-                whole.assignmentId(),
-                whole.taskId(),
-                whole.attempt(),
-                whole.agentId(),
-                whole.priority(),
-                Json.object(),
-                whole.requirements(),
-                whole.maxAttempts(),
-                whole.timeoutSeconds(),
-                whole.expiresAt(),
-                whole.submittedAt(),
-                whole.assignedAt(),
-                whole.deadline(),
-                Map.of());
+        this.assignment = whole.withoutPayload();
     }
 
     String id() {

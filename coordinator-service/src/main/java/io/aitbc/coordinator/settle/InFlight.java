@@ -20,11 +20,14 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ExecutionException;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Consumer;
+import java.util.function.Predicate;
 import java.util.stream.Collectors;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.ListConsumerGroupOffsetsResult;
 import org.apache.kafka.clients.admin.ListConsumerGroupOffsetsSpec;
+import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.common.IsolationLevel;
@@ -49,6 +52,21 @@ final class InFlight {
     /** Search windows for attempts that are reported but not settled: most take minutes. */
     private static final List<Duration> SEARCH_WINDOWS =
             List.of(Duration.ofMinutes(5), Duration.ofHours(1), MAX_ATTEMPT_AGE);
+
+    /**
+     * Results settled up to this long before count as well: a task whose owner died before committing its offset is read again by the next
+     * owner of its partition, which follows within the session timeout of the group (45 s by default).
+     */
+    private static final Duration MAX_TAKEOVER_TIME = Duration.ofMinutes(1);
+
+    /** Upper bound of the settled results that are searched, for their memory. */
+    private static final long MAX_SETTLED = 100_000;
+
+    /** Beyond this total size of these results, tasks are restored as completed without theirs. */
+    private static final long MAX_RESULT_BYTES = 32 * 1024 * 1024;
+
+    /** How far the clocks of coordinators and brokers may differ in that search: beyond, tasks are not found. */
+    private static final Duration SETTLED_CLOCK_SLACK = Duration.ofSeconds(30);
 
     /** Results are stamped by the broker, assignments by a coordinator. */
     private static final Duration CLOCK_SLACK = Duration.ofMinutes(5);
@@ -95,13 +113,60 @@ final class InFlight {
     }
 
     /**
+     * Settled results whose tasks may be read again, because the owner of their queue died before it committed their offsets. It died shortly
+     * before the oldest result that is unsettled now; without any, before the newest one, if no coordinator has run since.
+     *
+     * @param from partition → the first offset of {@code tasks.results}
+     * @param since when the first of their tasks was assigned
+     */
+    record Uncommitted(Map<TopicPartition, Long> from, Instant since) {
+        static final Uncommitted NONE = new Uncommitted(Map.of(), Instant.EPOCH);
+    }
+
+    /** @param unsettledFrom see {@link #unsettledFrom} */
+    Uncommitted uncommitted(Map<TopicPartition, Long> unsettledFrom) throws InterruptedException {
+        try (TopicHistory results = new TopicHistory(clients)) {
+            Instant oldest = oldest(results, unsettledFrom);
+            Instant time = oldest == null ? newestResult(unsettledFrom.keySet()) : oldest;
+            Map<TopicPartition, Long> from = results.since(unsettledFrom.keySet(), time.minus(MAX_TAKEOVER_TIME));
+            long most = MAX_SETTLED / Math.max(1, from.size());
+            from.replaceAll((partition, offset) -> Math.max(offset, unsettledFrom.getOrDefault(partition, 0L) - most));
+            return new Uncommitted(from, time.minus(MAX_TAKEOVER_TIME).minus(SETTLED_CLOCK_SLACK));
+        }
+    }
+
+    private static @Nullable Instant oldest(TopicHistory history, Map<TopicPartition, Long> from) {
+        List<Instant> firsts = new ArrayList<>();
+        from.forEach((partition, offset) -> history.readWhile(Map.of(partition, offset), record -> {
+            firsts.add(Instant.ofEpochMilli(record.timestamp()));
+            return false;
+        }));
+        return firsts.stream().min(Instant::compareTo).orElse(null);
+    }
+
+    private Instant newestResult(Set<TopicPartition> partitions) throws InterruptedException {
+        Map<TopicPartition, OffsetSpec> newest = new HashMap<>();
+        partitions.forEach(partition -> newest.put(partition, OffsetSpec.maxTimestamp()));
+        try {
+            return admin.listOffsets(newest).all().get().values().stream()
+                    .map(found -> Instant.ofEpochMilli(found.timestamp()))
+                    .max(Instant::compareTo)
+                    .orElseThrow();
+        } catch (ExecutionException e) {
+            throw new KafkaException(e.getCause());
+        }
+    }
+
+    /**
      * Reads agents' topics and results. An unsettled result leaves its attempt live: it will be settled like any other, or never, if its
      * transaction is aborted.
      *
      * @param rebuiltFrom offsets from which results may have been ignored because their tasks were unknown: there, a completed
      *     result marks its attempt as completed, and a failed one leaves it live
+     * @param uncommitted completed results that count although they were settled, and their agents committed the assignments
      */
-    Found find(Instant now, Map<TopicPartition, Long> rebuiltFrom) throws InterruptedException {
+    Found find(Instant now, Map<TopicPartition, Long> rebuiltFrom, Uncommitted uncommitted)
+            throws InterruptedException {
         Map<TopicPartition, Long> unsettledFrom = unsettledFrom();
         Map<String, Assignment> newest = new HashMap<>();
         Map<String, Cancellation> cancelled = new HashMap<>();
@@ -112,11 +177,20 @@ final class InFlight {
             AssignmentPartitions partitions = new AssignmentPartitions(committed.keySet());
             Map<TopicPartition, Long> starts = history.since(committed.keySet(), now.minus(MAX_ATTEMPT_AGE));
             starts.replaceAll((partition, start) -> Math.max(start, committed.getOrDefault(partition, 0L)));
-            history.read(starts, record -> read(record, assignment -> addNewest(assignment, newest), cancelled));
-            addReported(history, rebuiltFrom, partitions, now, newest, cancelled);
+            history.read(
+                    starts,
+                    record -> read(record, assignment -> addNewest(assignment.withoutPayload(), newest), cancelled));
+            Map<AttemptRef, Assignment> reported = search(
+                    history, reported(history, rebuiltFrom, newest, any -> true), partitions, starts(now), cancelled);
+            reported.values().forEach(assignment -> addNewest(assignment, newest));
+            Set<AttemptRef> ended = reported(
+                    history, uncommitted.from, newest, result -> result.status() == TaskResult.Status.COMPLETED);
+            search(history, ended, partitions, List.of(uncommitted.since), cancelled)
+                    .values()
+                    .forEach(assignment -> addNewest(assignment, newest));
             newest.values().removeIf(assignment -> cancelled.containsKey(assignment.assignmentId()));
             if (!newest.isEmpty()) {
-                removeSettled(results, history, rebuiltFrom, unsettledFrom, partitions, now, newest, completed);
+                removeSettled(results, history, rebuiltFrom, unsettledFrom, ended, partitions, now, newest, completed);
             }
         }
         return new Found(newest.values(), completed);
@@ -156,38 +230,43 @@ final class InFlight {
     }
 
     /**
-     * Adds attempts whose result was reported after given offsets. Agents commit assignments that they have reported, so the assignment may
-     * lie before the committed offset.
+     * Attempts with a final result after given offsets, except those found already. Agents commit assignments that they have reported, so the
+     * assignment may lie before the committed offset.
      */
-    private void addReported(
+    private static Set<AttemptRef> reported(
             TopicHistory history,
             Map<TopicPartition, Long> from,
-            AssignmentPartitions partitions,
-            Instant now,
-            Map<String, Assignment> newest,
-            Map<String, Cancellation> cancelled) {
-        Set<AttemptRef> missing = new HashSet<>();
+            Map<String, Assignment> found,
+            Predicate<TaskResult> filter) {
+        Set<AttemptRef> reported = new HashSet<>();
         history.read(from, record -> {
             TaskResult result = result(record);
-            if (result != null && !partitions.of(result.agentId()).isEmpty()) {
-                missing.add(AttemptRef.by(result));
+            if (result != null && filter.test(result)) {
+                reported.add(AttemptRef.by(result));
             }
         });
-        newest.values().forEach(assignment -> missing.remove(AttemptRef.by(assignment)));
-        search(history, missing, partitions, now, cancelled)
-                .values()
-                .forEach(assignment -> addNewest(assignment, newest));
+        found.values().forEach(assignment -> reported.remove(AttemptRef.by(assignment)));
+        return reported;
     }
 
-    /** Finds assignments in their agents' topics, in growing windows; results that name none of them are foreign. */
+    /** Where the growing windows of a search begin. */
+    private static List<Instant> starts(Instant now) {
+        return SEARCH_WINDOWS.stream().map(now::minus).toList();
+    }
+
+    /**
+     * Finds assignments in their agents' topics; results that name none of them are foreign.
+     *
+     * @param starts where windows begin: the next, larger one is searched if anything was not found in the one before
+     */
     private Map<AttemptRef, Assignment> search(
             TopicHistory history,
             Set<AttemptRef> wanted,
             AssignmentPartitions partitions,
-            Instant now,
+            List<Instant> starts,
             Map<String, Cancellation> cancelled) {
         Map<AttemptRef, Assignment> found = new HashMap<>();
-        for (Duration back : SEARCH_WINDOWS) {
+        for (Instant start : starts) {
             Set<TopicPartition> searched = wanted.stream()
                     .filter(named -> !found.containsKey(named))
                     .flatMap(named -> partitions.of(named.agentId()).stream())
@@ -196,13 +275,13 @@ final class InFlight {
                 break;
             }
             history.read(
-                    history.since(searched, now.minus(back)),
+                    history.since(searched, start),
                     record -> read(
                             record,
                             assignment -> {
                                 AttemptRef named = AttemptRef.by(assignment);
                                 if (wanted.contains(named) && isOf(assignment.agentId(), record.topic())) {
-                                    found.put(named, assignment);
+                                    found.put(named, assignment.withoutPayload());
                                 }
                             },
                             cancelled));
@@ -213,12 +292,15 @@ final class InFlight {
     /**
      * Removes attempts that were settled or dead-lettered, and those followed by a later one that was settled: another agent may have had
      * it since.
+     *
+     * @param ended attempts that are here only because they completed lately
      */
     private void removeSettled(
             TopicHistory results,
             TopicHistory history,
             Map<TopicPartition, Long> rebuiltFrom,
             Map<TopicPartition, Long> unsettledFrom,
+            Set<AttemptRef> ended,
             AssignmentPartitions partitions,
             Instant now,
             Map<String, Assignment> newest,
@@ -228,7 +310,9 @@ final class InFlight {
                 .min(Instant::compareTo)
                 .orElseThrow();
         Set<String> settled = new HashSet<>();
+        Set<String> superseded = new HashSet<>();
         Map<AttemptRef, LaterResult> later = new HashMap<>();
+        AtomicLong resultBytes = new AtomicLong();
         results.read(results.since(results.partitions(topics.results()), since.minus(CLOCK_SLACK)), record -> {
             TaskResult result = result(record);
             Assignment assignment = result == null ? null : newest.get(result.taskId());
@@ -241,7 +325,9 @@ final class InFlight {
             if (AttemptRef.by(result).equals(AttemptRef.by(assignment))) {
                 settled.add(result.taskId());
                 if (result.status() == TaskResult.Status.COMPLETED) {
-                    completed.putIfAbsent(assignment, result);
+                    boolean fits = !ended.contains(AttemptRef.by(result))
+                            || resultBytes.addAndGet(record.value().length) <= MAX_RESULT_BYTES;
+                    completed.putIfAbsent(assignment, fits ? result : result.withoutResult());
                 }
             } else if (result.attempt() > assignment.attempt()) {
                 later.putIfAbsent(AttemptRef.by(result), new LaterResult(result, record.timestamp()));
@@ -253,7 +339,7 @@ final class InFlight {
                         .filter(named -> !partitions.of(named.agentId()).isEmpty())
                         .collect(Collectors.toSet()),
                 partitions,
-                now,
+                starts(now),
                 new HashMap<>());
         later.forEach((named, one) -> {
             Assignment assignment = found.get(named);
@@ -263,6 +349,7 @@ final class InFlight {
             Set<TopicPartition> ofAgent = partitions.of(named.agentId());
             if (assignment != null || ofAgent.isEmpty() || isNewer(history, ofAgent, one)) {
                 settled.add(one.result.taskId());
+                superseded.add(one.result.taskId());
             }
         });
         results.read(results.since(results.partitions(topics.deadLetter()), since.minus(CLOCK_SLACK)), record -> {
@@ -270,8 +357,14 @@ final class InFlight {
                     record.key() == null ? null : newest.get(new String(record.key(), StandardCharsets.UTF_8));
             if (assignment != null && !isOlder(record, assignment) && DeadLetters.isOfAttempt(record, assignment)) {
                 settled.add(assignment.taskId());
+                superseded.add(assignment.taskId());
             }
         });
+        // The result of an earlier attempt came too late, and did not count.
+        completed
+                .keySet()
+                .removeIf(assignment ->
+                        superseded.contains(assignment.taskId()) && assignment.equals(newest.get(assignment.taskId())));
         newest.keySet().removeAll(settled);
     }
 

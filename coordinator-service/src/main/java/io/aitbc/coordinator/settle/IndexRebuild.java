@@ -138,7 +138,10 @@ final class IndexRebuild implements AutoCloseable {
         missingSince = null;
         int agents = heartbeats.replay(now);
         rebuiltFrom = inFlight.unsettledFrom();
-        InFlight.Found found = inFlight.find(now, rebuiltFrom);
+        InFlight.Uncommitted uncommitted = inFlight.uncommitted(rebuiltFrom);
+        renewLock();
+        InFlight.Found found = inFlight.find(now, rebuiltFrom, uncommitted);
+        renewLock();
         int restored = attempts.restore(lock, found.live(), now);
         int completed = attempts.recordCompleted(lock, found.completed(), now);
         if (inFlight.isPossible()) {
@@ -155,6 +158,11 @@ final class IndexRebuild implements AutoCloseable {
                 .log("Rebuilt the index in Redis from Kafka");
     }
 
+    /** Each step may take as long as the lock lasts. A lock that was lost stays lost. */
+    private void renewLock() {
+        redis.sync().pexpire(Keys.INDEX_REBUILDING, LOCK_TTL.toMillis());
+    }
+
     private void searchAgain(String lock, Instant now) throws InterruptedException {
         long began = System.nanoTime();
         // An agent may have been quarantined too.
@@ -163,7 +171,8 @@ final class IndexRebuild implements AutoCloseable {
                 now,
                 // Without a rebuild, a corrupt key is being replaced: results were ignored from when it was
                 // quarantined.
-                rebuiltFrom.isEmpty() ? inFlight.reportedSince(now.minus(MAX_DETECTION_DELAY)) : rebuiltFrom);
+                rebuiltFrom.isEmpty() ? inFlight.reportedSince(now.minus(MAX_DETECTION_DELAY)) : rebuiltFrom,
+                InFlight.Uncommitted.NONE);
         int restored = attempts.restore(lock, found.live(), now);
         int completed = attempts.recordCompleted(lock, found.completed(), now);
         if (corruptAt != null) {
