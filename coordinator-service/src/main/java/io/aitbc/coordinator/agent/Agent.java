@@ -103,6 +103,21 @@ public record Agent(
                 openSlots);
     }
 
+    /** A copy whose open claims request another number of assignments. */
+    public Agent withOpenSlots(int slots) {
+        return new Agent(
+                registration,
+                status,
+                registeredAt,
+                lastHeartbeat,
+                loadMetrics,
+                track,
+                sender,
+                inflight,
+                unreached,
+                slots);
+    }
+
     /** CPU utilisation according to the metrics, 0.0 to 1.0. */
     public static double cpu(Map<String, Double> metrics) {
         return fraction(metrics, "cpu_usage", "cpu");

@@ -85,6 +85,11 @@ public final class Candidate {
         updateHeldCount(count, count - heldCount);
     }
 
+    /** Applies a new count from the registry of the assignments that open claims request. */
+    public void updateOpenSlots(int slots) {
+        openSlots = slots;
+    }
+
     private void updateHeldCount(int count, int assignedByOthers) {
         heldCount = count;
         openSlots -= Math.max(0, assignedByOthers);

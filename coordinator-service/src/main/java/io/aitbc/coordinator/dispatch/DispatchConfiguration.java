@@ -174,6 +174,11 @@ class DispatchConfiguration {
             }
 
             @Override
+            public void openSlotsChanged(Map<String, Integer> slots) {
+                dispatcher.post(matcher -> slots.forEach(matcher.agents()::updateOpenSlots));
+            }
+
+            @Override
             public void unpublished(Set<String> taskIds) {
                 dispatcher.postToLane(lane -> lane.unpublished(taskIds));
             }

@@ -119,6 +119,15 @@ public final class Agents {
         }
     }
 
+    /** Applies a new count of the assignments that the agent's open claims request. */
+    public void updateOpenSlots(String agentId, int slots) {
+        Member member = members.get(agentId);
+        if (member != null) {
+            member.candidate.updateOpenSlots(slots);
+            member.reorder();
+        }
+    }
+
     /** Re-evaluates the agents whose health may have changed with time alone. */
     public void reevaluateDue(Instant now) {
         while (!reevaluations.isEmpty() && !reevaluations.peek().at().isAfter(now)) {

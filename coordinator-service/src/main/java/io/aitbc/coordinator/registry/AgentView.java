@@ -52,6 +52,9 @@ public final class AgentView implements BackgroundService {
         /** New counts of assignments held, except those from this coordinator's own reservations, which it knows already. */
         void heldCountsChanged(Map<String, Integer> counts);
 
+        /** New counts of the assignments that open claims request. */
+        void openSlotsChanged(Map<String, Integer> slots);
+
         /** Tasks were cancelled that may still be waiting. */
         void cancelled(Set<String> taskIds);
 
@@ -69,6 +72,9 @@ public final class AgentView implements BackgroundService {
 
     /** Minimum interval between refreshes, however many notices are missed. */
     private static final Duration MIN_REFRESH_INTERVAL = Duration.ofSeconds(1);
+
+    /** Refreshes pause for this many times as long as they take: with many agents, they would otherwise cause the delay that they mend. */
+    private static final int REFRESH_PAUSE = 4;
 
     private static final int MAX_NOTICES = 10_000;
 
@@ -88,6 +94,7 @@ public final class AgentView implements BackgroundService {
     /** The number of notices published, at the last check. */
     private long lastPublishedNumber;
 
+    private Duration minRefreshInterval = MIN_REFRESH_INTERVAL;
     private boolean missed = true;
     private boolean failing;
     private final ConsecutiveFailures failures = new ConsecutiveFailures(log);
@@ -127,6 +134,7 @@ public final class AgentView implements BackgroundService {
             try {
                 if (System.nanoTime() - nextCheck >= 0) {
                     nextCheck = System.nanoTime() + CHECK_INTERVAL.toNanos();
+                    applyArrived();
                     check();
                     failing = false;
                     failures.reset();
@@ -136,14 +144,12 @@ public final class AgentView implements BackgroundService {
                     resubscribed = false;
                     missed = true;
                 }
-                if (missed && !failing && isDue(MIN_REFRESH_INTERVAL)) {
+                if (missed && !failing && isDue(minRefreshInterval)) {
                     refresh();
                 }
                 String notice = notices.poll(nextCheck - System.nanoTime(), TimeUnit.NANOSECONDS);
                 if (notice != null) {
-                    List<String> batch = new ArrayList<>(List.of(notice));
-                    notices.drainTo(batch);
-                    new NoticeBatch().apply(batch);
+                    applyArrived(notice);
                 }
             } catch (InterruptedException e) {
                 break;
@@ -162,6 +168,13 @@ public final class AgentView implements BackgroundService {
         }
     }
 
+    /** A notice that has arrived is not missed, however late it is applied. */
+    private void applyArrived(String... first) {
+        List<String> batch = new ArrayList<>(List.of(first));
+        notices.drainTo(batch);
+        new NoticeBatch().apply(batch);
+    }
+
     /** Detects missed notices: a notice published before the last check has either arrived by now or is lost. */
     private void check() {
         subscribe();
@@ -175,6 +188,7 @@ public final class AgentView implements BackgroundService {
     }
 
     private void refresh() {
+        long began = System.nanoTime();
         // Read the number first: notices published during the refresh are applied afterwards, possibly twice.
         lastAppliedNumber = registry.noticesPublished();
         lastPublishedNumber = lastAppliedNumber;
@@ -189,6 +203,7 @@ public final class AgentView implements BackgroundService {
         listener.agentsRemoved(gone);
         missed = false;
         lastRefresh = System.nanoTime();
+        minRefreshInterval = MIN_REFRESH_INTERVAL.plusNanos(REFRESH_PAUSE * (lastRefresh - began));
     }
 
     private void subscribe() {
@@ -216,6 +231,7 @@ public final class AgentView implements BackgroundService {
         private final Set<String> changed = new LinkedHashSet<>();
         private final Map<String, Agent> heard = new LinkedHashMap<>();
         private final Map<String, Integer> held = new HashMap<>();
+        private final Map<String, Integer> open = new HashMap<>();
         private final Set<String> cancelled = new HashSet<>();
         private final Set<String> unpublished = new HashSet<>();
         private boolean rebuilt;
@@ -240,6 +256,9 @@ public final class AgentView implements BackgroundService {
             }
             if (!held.isEmpty()) {
                 listener.heldCountsChanged(held);
+            }
+            if (!open.isEmpty()) {
+                listener.openSlotsChanged(open);
             }
             heard.keySet().removeAll(changed);
             if (!heard.isEmpty()) {
@@ -272,6 +291,7 @@ public final class AgentView implements BackgroundService {
                             agent -> agent.withTrackRecord(new TrackRecord(
                                     track.get(0).asDouble(), track.get(1).asDouble(), at))));
             notice.path("freed").forEachEntry((id, count) -> holds(id, count.asInt()));
+            notice.path("open").forEachEntry((id, slots) -> opens(id, slots.asInt()));
             boolean own = coordinatorId.equals(notice.path("by").asString(""));
             notice.path("held").forEachEntry((id, count) -> {
                 holds(id, count.asInt());
@@ -279,6 +299,11 @@ public final class AgentView implements BackgroundService {
                     held.remove(id);
                 }
             });
+        }
+
+        private void opens(String agentId, int slots) {
+            agents.computeIfPresent(agentId, (id, agent) -> agent.withOpenSlots(slots));
+            open.put(agentId, slots);
         }
 
         private void holds(String agentId, int count) {

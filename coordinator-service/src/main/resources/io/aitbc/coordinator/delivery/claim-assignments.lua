@@ -186,6 +186,6 @@ if open ~= before then
 end
 if open ~= before or answer[1] == 'open' and not is_new then
   -- Repeated while a claim is open: coordinators' counts of open slots may be outdated.
-  redis.call('PUBLISH', KEYS[1], '{"seq":' .. redis.call('INCR', 'agents:events') .. ',"changed":["' .. agent_id .. '"]}')
+  redis.call('PUBLISH', KEYS[1], '{"seq":' .. redis.call('INCR', 'agents:events') .. ',"open":{"' .. agent_id .. '":' .. open .. '}}')
 end
 return answer

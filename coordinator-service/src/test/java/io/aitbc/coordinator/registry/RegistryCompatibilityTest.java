@@ -249,6 +249,9 @@ class RegistryCompatibilityTest {
         }
 
         @Override
+        public void openSlotsChanged(Map<String, Integer> slots) {}
+
+        @Override
         public void heldCountsChanged(Map<String, Integer> counts) {
             lines.add("holds " + new TreeMap<>(counts));
         }
