@@ -596,6 +596,13 @@ final class SimulatedCluster {
         final List<Task> topic = new ArrayList<>();
         final Set<String> seen = new HashSet<>();
         final List<Task> inHand = new ArrayList<>();
+        /** Whether it claims its assignments, and reads no topic. */
+        final boolean pulls = random.nextInt(3) == 0;
+
+        final Set<String> confirmed = new HashSet<>();
+        /** Maximum number of assignments of its open claim; 0 if it has none. */
+        int claimed;
+
         int read;
         boolean alive = true;
 
@@ -604,26 +611,27 @@ final class SimulatedCluster {
             this.capability = capability;
             this.capacity = capacity;
             this.held = store.addAgent(id, capacity);
+            held.openSlots = pulls ? 0 : null;
         }
 
         Agent seen() {
-            return AnAgent.named(id)
+            AnAgent agent = AnAgent.named(id)
                     .capabilities(capability)
                     .capacity(capacity)
                     .holds(held.inflight.size())
-                    .lastHeartbeat(now)
-                    .build();
+                    .lastHeartbeat(now);
+            return (held.openSlots == null ? agent : agent.pulls(held.openSlots)).build();
         }
 
         void act() {
             if (!alive) {
                 return;
             }
-            while (read < topic.size()) {
-                Task task = topic.get(read++);
-                if (seen.add(task.taskId() + ":" + task.attempt())) {
-                    inHand.add(task);
-                }
+            if (pulls) {
+                claim();
+            } else {
+                topic.subList(read, topic.size()).forEach(this::receive);
+                read = topic.size();
             }
             if (!inHand.isEmpty() && (calm || random.nextInt(3) > 0)) {
                 Task task = inHand.remove(random.nextInt(inHand.size()));
@@ -634,10 +642,47 @@ final class SimulatedCluster {
             }
         }
 
+        /** Opens a claim, or is answered if it has one and there are assignments. What an answer carried that got lost is served again. */
+        private void claim() {
+            if (claimed == 0) {
+                claimed = 1 + random.nextInt(3);
+                held.openSlots = claimed;
+                return;
+            }
+            List<Task> served = topic.stream()
+                    .filter(task -> !confirmed.contains(attempt(task))
+                            && store.task(task.taskId()).isLive(task.attempt(), id))
+                    .limit(claimed)
+                    .toList();
+            if (!served.isEmpty()) {
+                closeClaim();
+                if (calm || random.nextInt(5) > 0) {
+                    served.forEach(task -> confirmed.add(attempt(task)));
+                    served.forEach(this::receive);
+                }
+            }
+        }
+
+        private void closeClaim() {
+            claimed = 0;
+            held.openSlots = pulls ? 0 : null;
+        }
+
+        private void receive(Task task) {
+            if (seen.add(attempt(task))) {
+                inHand.add(task);
+            }
+        }
+
+        private String attempt(Task task) {
+            return task.taskId() + ":" + task.attempt();
+        }
+
         void die() {
             alive = false;
             held.active = false;
             inHand.clear();
+            closeClaim();
         }
 
         void revive() {

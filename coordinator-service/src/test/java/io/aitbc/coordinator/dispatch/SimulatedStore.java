@@ -69,6 +69,9 @@ final class SimulatedStore {
         final int capacity;
         final Set<String> inflight = new TreeSet<>();
         boolean active = true;
+        /** How many more assignments its open claims request; null if it reads a topic. */
+        @Nullable
+        Integer openSlots;
 
         Agent(int capacity) {
             this.capacity = capacity;
@@ -112,7 +115,7 @@ final class SimulatedStore {
         if (agent == null || !agent.active) {
             return new Verdict(placement, Ruling.UNAVAILABLE, "", false, held, now);
         }
-        if (held >= agent.capacity) {
+        if (held >= agent.capacity || agent.openSlots != null && agent.openSlots <= 0) {
             return new Verdict(placement, Ruling.FULL, "", false, held, now);
         }
         if (task.isAssigned()) {
@@ -123,6 +126,9 @@ final class SimulatedStore {
         task.agentId = placement.agentId();
         task.origin = placement.waiting().position();
         agent.inflight.add(taskId);
+        if (agent.openSlots != null) {
+            agent.openSlots--;
+        }
         return new Verdict(placement, Ruling.GRANTED, placement.agentId(), false, agent.inflight.size(), now);
     }
 

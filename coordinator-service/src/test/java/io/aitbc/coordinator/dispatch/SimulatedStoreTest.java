@@ -31,7 +31,8 @@ import org.junit.jupiter.api.Test;
 /** Sends the same requests to the scripts in a real Redis and to the simulated store, and compares the answers. */
 class SimulatedStoreTest {
     private static final int DATABASE = 12;
-    private static final List<String> AGENTS = List.of("a", "b", "c");
+    private static final String PULLING = "c";
+    private static final List<String> AGENTS = List.of("a", "b", PULLING);
     private static final Script SETTLE = Script.load(Settlement.class, "settle");
     private static final Script FENCE = Script.load(Settlement.class, "fence");
     private static final Script RELEASE = Script.load(Settlement.class, "release");
@@ -65,6 +66,11 @@ class SimulatedStoreTest {
             store.addAgent(agent, capacity);
             redis.sync().hset(Keys.agent(agent), Map.of("status", "active", "capacity", String.valueOf(capacity)));
         }
+        redis.sync()
+                .hset(
+                        Keys.agent(PULLING),
+                        Map.of("delivery", "pull", "open_until", String.valueOf(NOW.toEpochMilli() + 1)));
+        claim(2);
         Map<String, Integer> asked = new TreeMap<>();
         for (int i = 0; i < 6_000; i++) {
             // New tasks are added all the time, because each ends sooner or later.
@@ -75,6 +81,9 @@ class SimulatedStoreTest {
                         .as("held by %s after step %d", agent, i)
                         .isEqualTo(store.agent(agent).inflight);
             }
+            assertThat(redis.sync().hget(Keys.agent(PULLING), "open_slots"))
+                    .as("open slots after step %d", i)
+                    .isEqualTo(String.valueOf(store.agent(PULLING).openSlots));
         }
         assertThat(asked.keySet())
                 .contains(
@@ -124,6 +133,10 @@ class SimulatedStoreTest {
             }
             case 6 -> release(taskId, attempt, agent);
             default -> {
+                if (random.nextInt(3) == 0) {
+                    claim(random.nextInt(3));
+                    yield "claim";
+                }
                 if (random.nextInt(4) > 0) {
                     boolean active = random.nextBoolean();
                     store.agent(agent).active = active;
@@ -138,6 +151,11 @@ class SimulatedStoreTest {
                 yield (String) before;
             }
         };
+    }
+
+    private void claim(int slots) {
+        store.agent(PULLING).openSlots = slots;
+        redis.sync().hset(Keys.agent(PULLING), "open_slots", String.valueOf(slots));
     }
 
     private String release(String taskId, int attempt, String agent) {
