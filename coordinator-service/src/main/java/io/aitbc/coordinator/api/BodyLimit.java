@@ -30,7 +30,7 @@ import org.springframework.web.server.ResponseStatusException;
 import tools.jackson.databind.json.JsonMapper;
 
 /**
- * Reads request bodies asynchronously, before a thread is assigned, so that slow clients occupy none. Rejects bodies above a size, and
+ * Reads request bodies that have not arrived yet asynchronously, before a thread is assigned, so that slow clients occupy none. Rejects bodies above a size, and
  * those that do not arrive in time. An oversized body is not read if its declared length is far above the limit, or if the client expects a
  * 100 response first.
  */
@@ -68,6 +68,7 @@ final class BodyLimit extends OncePerRequestFilter {
     @Override
     protected void doFilterInternal(HttpServletRequest request, HttpServletResponse response, FilterChain chain)
             throws ServletException, IOException {
+        ByteArrayOutputStream arrived = arrived(request);
         if (request.getAttribute(BODY) instanceof byte[] body) {
             boolean first = request.getAttribute(PASSED_ON) == null;
             request.setAttribute(PASSED_ON, true);
@@ -76,7 +77,7 @@ final class BodyLimit extends OncePerRequestFilter {
                 || request.getContentLengthLong() > maxBytes && request.getHeader("Expect") != null) {
             answer(response, new ExceededException(maxBytes).getBody());
         } else if (hasBody(request)) {
-            read(request, response);
+            read(request, response, arrived);
         } else {
             chain.doFilter(request, response);
         }
@@ -87,7 +88,33 @@ final class BodyLimit extends OncePerRequestFilter {
                 && (request.getContentLengthLong() > 0 || request.getHeader("Transfer-Encoding") != null);
     }
 
-    private void read(HttpServletRequest request, HttpServletResponse response) throws IOException {
+    /**
+     * The part of a small body that has arrived, and can be read without waiting. Most bodies arrive together with their headers: if it is
+     * all there, a second dispatch is not needed.
+     */
+    private ByteArrayOutputStream arrived(HttpServletRequest request) throws IOException {
+        ByteArrayOutputStream body = new ByteArrayOutputStream();
+        int length = request.getContentLength();
+        if (hasBody(request) && length > 0 && length <= Math.min(CHUNK, maxBytes)) {
+            byte[] chunk = new byte[length];
+            ServletInputStream in = request.getInputStream();
+            // Tomcat returns 1, however many bytes there are.
+            while (body.size() < length && in.available() > 0) {
+                int count = in.read(chunk, 0, length - body.size());
+                if (count < 0) {
+                    break;
+                }
+                body.write(chunk, 0, count);
+            }
+            if (body.size() == length) {
+                request.setAttribute(BODY, body.toByteArray());
+            }
+        }
+        return body;
+    }
+
+    private void read(HttpServletRequest request, HttpServletResponse response, ByteArrayOutputStream body)
+            throws IOException {
         AsyncContext reading = request.startAsync();
         reading.setTimeout(READ_TIMEOUT_MS);
         reading.addListener(new AsyncListener() {
@@ -114,9 +141,8 @@ final class BodyLimit extends OncePerRequestFilter {
         });
         ServletInputStream in = request.getInputStream();
         in.setReadListener(new ReadListener() {
-            private final ByteArrayOutputStream body = new ByteArrayOutputStream();
             private final byte[] chunk = new byte[CHUNK];
-            private long total;
+            private long total = body.size();
             private boolean refused;
 
             @Override

@@ -20,6 +20,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
 import org.apache.kafka.clients.producer.Producer;
@@ -108,21 +109,32 @@ public final class ResultReports implements BackgroundService {
                     ? Optional.of(Outcome.RESTORING)
                     : state.map(known -> Outcome.NOT_LIVE);
         }
-        // Confirms the assignment. Before the result is published: the next attempt may follow at once.
-        redis.sync().hdel(Keys.outbox(result.agentId()), result.taskId());
+        confirm(result);
         ProducerRecord<String, byte[]> record =
                 new ProducerRecord<>(topics.results(), result.taskId(), Json.bytes(result));
         record.headers().add(TaskHeaders.RECORDED_BY, COORDINATOR);
         TraceHeader.add(record, trace);
         if (result.status() != TaskResult.Status.PROGRESS) {
-            // The agent knows how it ended: a claim need not name it as cancelled.
-            redis.sync().hdel(Keys.served(result.agentId()), result.taskId());
             throttled.remove(result.assignmentId());
             publish(record);
         } else if (mayPublish(result.assignmentId(), record)) {
             publish(record);
         }
         return Optional.of(Outcome.ACCEPTED);
+    }
+
+    /** Confirms the assignment. Before the result is published: the next attempt may follow at once. */
+    private void confirm(TaskResult result) {
+        CompletableFuture<Long> received = redis.async()
+                .hdel(Keys.outbox(result.agentId()), result.taskId())
+                .toCompletableFuture();
+        if (result.status() != TaskResult.Status.PROGRESS) {
+            // The agent knows how it ended: a claim need not name it as cancelled.
+            Redis.await(redis.async()
+                    .hdel(Keys.served(result.agentId()), result.taskId())
+                    .toCompletableFuture());
+        }
+        Redis.await(received);
     }
 
     private boolean isRestoring() {
