@@ -47,9 +47,10 @@ class RestFuzzTest {
     void noRequestCausesAServerError() throws Exception {
         try (RunningCoordinator coordinator = RunningCoordinator.start(LocalStack.shared(), "fuzz-rest.", 4)) {
             JsonNode document = coordinator.get("/openapi.json").body();
+            OpenApiContract contract = new OpenApiContract(document);
             List<Callable<@Nullable String>> requests = LongStream.range(SEED, SEED + COUNT)
                     .<Callable<@Nullable String>>mapToObj(
-                            seed -> () -> complaint(seed, new Request(document, seed), coordinator.port()))
+                            seed -> () -> complaint(seed, new Request(document, seed), contract, coordinator.port()))
                     .toList();
             List<String> complaints = new ArrayList<>();
             ExecutorService threads = Executors.newFixedThreadPool(THREADS);
@@ -70,13 +71,13 @@ class RestFuzzTest {
         }
     }
 
-    private static @Nullable String complaint(long seed, Request request, int port) {
+    private static @Nullable String complaint(long seed, Request request, OpenApiContract contract, int port) {
         String wrong;
         String answered = "nothing";
         try {
             Answer answer = Answer.to(request, port);
             answered = answer.toString();
-            wrong = answer.wrong(request);
+            wrong = answer.wrong(request, contract);
         } catch (IOException | RuntimeException e) {
             wrong = request.breaksHttp ? null : e.toString();
         }
@@ -154,9 +155,13 @@ class RestFuzzTest {
         }
 
         @Nullable
-        String wrong(Request request) {
+        String wrong(Request request, OpenApiContract contract) {
             if (code >= 500) {
                 return "an error of the server";
+            }
+            if (code < 400 && !request.breaksHttp && !contentType.startsWith("text/event-stream")) {
+                return contract.violation(
+                        request.method, request.target.replaceFirst("\\?.*", ""), code, contentType, body);
             }
             if (code < 400 || request.method.equals("HEAD") || body.isEmpty() && request.breaksHttp) {
                 return null;

@@ -35,6 +35,8 @@ import tools.jackson.databind.node.ObjectNode;
 /** A coordinator on a local stack, with clients as its users have them: REST, a Kafka consumer and a Kafka producer. */
 public final class RunningCoordinator implements AutoCloseable {
     private static final HttpClient HTTP = HttpClient.newHttpClient();
+    /** The same for all coordinators, and generating the document takes seconds. */
+    private static @Nullable OpenApiContract contract;
 
     private final LocalStack stack;
     private final Topics topics;
@@ -158,10 +160,22 @@ public final class RunningCoordinator implements AutoCloseable {
                 .header("Content-Type", "application/json"));
     }
 
+    /** Sends a request, and holds the response against the OpenAPI document. */
     public Answer send(HttpRequest.Builder request) {
         try {
-            HttpResponse<String> response =
-                    HTTP.send(request.timeout(Duration.ofSeconds(60)).build(), HttpResponse.BodyHandlers.ofString());
+            HttpRequest sent = request.timeout(Duration.ofSeconds(60)).build();
+            HttpResponse<String> response = HTTP.send(sent, HttpResponse.BodyHandlers.ofString());
+            assertThat(contract()
+                            .violation(
+                                    sent.method(),
+                                    sent.uri().getPath(),
+                                    response.statusCode(),
+                                    response.headers()
+                                            .firstValue("Content-Type")
+                                            .orElse(""),
+                                    response.body()))
+                    .as("%s %s answered %s", sent.method(), sent.uri(), response.body())
+                    .isNull();
             return new Answer(
                     response.statusCode(),
                     response.headers().firstValue("Content-Type").orElse(""),
@@ -171,6 +185,15 @@ public final class RunningCoordinator implements AutoCloseable {
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             throw new IllegalStateException(e);
+        }
+    }
+
+    private OpenApiContract contract() {
+        synchronized (RunningCoordinator.class) {
+            if (contract == null) {
+                contract = new OpenApiContract(Json.MAPPER.readTree(text("/openapi.json")));
+            }
+            return contract;
         }
     }
 

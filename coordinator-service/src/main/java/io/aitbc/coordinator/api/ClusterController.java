@@ -77,7 +77,7 @@ class ClusterController {
 
     record RegistryStats(
             @JsonProperty("status") String status,
-            @JsonProperty("stats") ClusterStats.Agents stats,
+            @JsonProperty("stats") ClusterStats.AgentCounts stats,
             @JsonProperty("timestamp") Instant timestamp) {}
 
     @GetMapping("/registry/stats")

@@ -7,16 +7,22 @@ import io.swagger.v3.core.converter.AnnotatedType;
 import io.swagger.v3.core.converter.ModelConverter;
 import io.swagger.v3.core.converter.ModelConverterContext;
 import io.swagger.v3.oas.models.Operation;
+import io.swagger.v3.oas.models.PathItem;
 import io.swagger.v3.oas.models.info.Info;
 import io.swagger.v3.oas.models.media.Content;
 import io.swagger.v3.oas.models.media.MediaType;
 import io.swagger.v3.oas.models.media.ObjectSchema;
 import io.swagger.v3.oas.models.media.Schema;
+import io.swagger.v3.oas.models.media.StringSchema;
+import io.swagger.v3.oas.models.parameters.HeaderParameter;
+import io.swagger.v3.oas.models.parameters.RequestBody;
 import io.swagger.v3.oas.models.responses.ApiResponse;
+import io.swagger.v3.oas.models.responses.ApiResponses;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.util.Iterator;
+import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import org.springdoc.core.customizers.OpenApiCustomizer;
 import org.springdoc.core.providers.ObjectMapperProvider;
@@ -52,6 +58,11 @@ class OpenApiConfiguration {
         };
     }
 
+    @Bean
+    ModelConverter recordSchemas() {
+        return new RecordSchemas();
+    }
+
     @JsonAutoDetect(
             getterVisibility = JsonAutoDetect.Visibility.NONE,
             isGetterVisibility = JsonAutoDetect.Visibility.NONE,
@@ -72,7 +83,68 @@ class OpenApiConfiguration {
                     .forEach((path, item) -> item.readOperationsMap()
                             .forEach((method, operation) -> illustrate(
                                     operation, examples.path(method + " " + path), examples.path("problem"))));
+            api.addWebhooks(
+                    "tasks/execute",
+                    new PathItem()
+                            .post(toAgents(
+                                            "Execute an assignment",
+                                            "Sent to agents registered with delivery `push`, at their endpoint `http`. Any response"
+                                                    + " but 2xx, 429 and 503 may mean that the task is running: the request is"
+                                                    + " repeated, with the same `assignment_id`.",
+                                            "schemas/execute.schema.json")
+                                    .addParametersItem(new HeaderParameter()
+                                            .name("Idempotency-Key")
+                                            .description("The `assignment_id`")
+                                            .schema(new StringSchema()))
+                                    .responses(new ApiResponses()
+                                            .addApiResponse("200", result())
+                                            .addApiResponse(
+                                                    "202",
+                                                    new ApiResponse()
+                                                            .description("Accepted: the result follows, over"
+                                                                    + " `POST /tasks/{task_id}/results`"))
+                                            .addApiResponse(
+                                                    "429",
+                                                    new ApiResponse().description("Not accepted; see `Retry-After`"))
+                                            .addApiResponse(
+                                                    "503",
+                                                    new ApiResponse()
+                                                            .description("Not accepted; see `Retry-After`")))));
+            api.addWebhooks(
+                    "tasks/cancel",
+                    new PathItem()
+                            .post(toAgents(
+                                            "Cancel an assignment",
+                                            "Sent once to agents registered with delivery `push`; the response is ignored.",
+                                            "schemas/cancellation.schema.json")
+                                    .responses(new ApiResponses()
+                                            .addApiResponse("200", new ApiResponse().description("Received")))));
         };
+    }
+
+    private static Operation toAgents(String summary, String description, String schema) {
+        return new Operation()
+                .addTagsItem("agents")
+                .summary(summary)
+                .description(description)
+                .requestBody(new RequestBody()
+                        .required(true)
+                        .content(new Content()
+                                .addMediaType(
+                                        "application/json", new MediaType().schema(new Schema<>().$ref(schema)))));
+    }
+
+    private static ApiResponse result() {
+        return new ApiResponse()
+                .description(
+                        "The result, as in `tasks.results`: a final `status`, an `error` or a `result`; any other body"
+                                + " counts as 202")
+                .content(new Content()
+                        .addMediaType(
+                                "application/json",
+                                new MediaType()
+                                        .schema(new ObjectSchema())
+                                        .example(Map.of("status", "completed", "result", Map.of("sum", 5)))));
     }
 
     static JsonNode examples() {

@@ -12,6 +12,7 @@ import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
 import io.lettuce.core.RedisException;
 import io.swagger.v3.oas.annotations.Operation;
+import io.swagger.v3.oas.annotations.responses.ApiResponse;
 import io.swagger.v3.oas.annotations.tags.Tag;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -120,6 +121,8 @@ class ServiceController {
                     "Kafka is up if a probe record can be produced and consumed, Redis if it accepts a write. `topics` is down while"
                             + " a shared topic is missing or has no leader, `threads` while a thread fails, is stuck or has ended. `topics` also names"
                             + " open transactions that hold back records.")
+    @ApiResponse(responseCode = "200", description = "Healthy")
+    @ApiResponse(responseCode = "503", description = "Unhealthy")
     ResponseEntity<HealthResponse> health() throws InterruptedException {
         State ofKafka = kafkaState();
         State ofRedis = redisState();

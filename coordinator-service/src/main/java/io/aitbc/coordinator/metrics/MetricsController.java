@@ -2,6 +2,9 @@ package io.aitbc.coordinator.metrics;
 
 import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
 import io.swagger.v3.oas.annotations.Operation;
+import io.swagger.v3.oas.annotations.media.Content;
+import io.swagger.v3.oas.annotations.media.Schema;
+import io.swagger.v3.oas.annotations.responses.ApiResponse;
 import io.swagger.v3.oas.annotations.tags.Tag;
 import org.springframework.http.HttpHeaders;
 import org.springframework.http.ResponseEntity;
@@ -21,6 +24,9 @@ class MetricsController {
 
     @GetMapping({"/metrics", "/v1/metrics"})
     @Operation(summary = "Get metrics in the Prometheus text format")
+    @ApiResponse(
+            responseCode = "200",
+            content = @Content(mediaType = TEXT, schema = @Schema(implementation = String.class)))
     ResponseEntity<String> metrics() {
         return ResponseEntity.ok().header(HttpHeaders.CONTENT_TYPE, TEXT).body(registry.scrape(TEXT));
     }

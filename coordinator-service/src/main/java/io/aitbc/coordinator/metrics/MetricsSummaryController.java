@@ -56,7 +56,7 @@ class MetricsSummaryController {
     @GetMapping({"/metrics/summary", "/v1/metrics/summary"})
     @Operation(summary = "Get request times of this coordinator and sizes of the cluster, as JSON")
     Summary summary() {
-        ClusterStats.Agents agents = stats.agents();
+        ClusterStats.AgentCounts agents = stats.agents();
         ClusterStats.Balance balance = stats.balance();
         long total = requests.total();
         return new Summary(

@@ -126,7 +126,7 @@ public final class ClusterStats {
             @JsonProperty("held_back_by") @Nullable String heldBackBy) {}
 
     /** @param unknownHeartbeats number of heartbeats ignored because their agents were not registered */
-    public record Agents(
+    public record AgentCounts(
             @JsonProperty("total_agents") int total,
             @JsonProperty("active_agents") long active,
             @JsonProperty("status_counts") Map<String, Long> statusCounts,
@@ -188,13 +188,13 @@ public final class ClusterStats {
         return queues;
     }
 
-    public Agents agents() {
+    public AgentCounts agents() {
         List<Agent> all = registry.all();
         Map<String, Long> byStatus = counts(all, agent -> List.of(agent.status().wireName()));
         Map<String, Long> services = counts(all, agent -> agent.registration().services());
         Map<String, Long> capabilities =
                 counts(all, agent -> agent.registration().capabilities());
-        return new Agents(
+        return new AgentCounts(
                 all.size(),
                 byStatus.getOrDefault("active", 0L),
                 byStatus,

@@ -3,6 +3,9 @@ package io.aitbc.coordinator.push;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
+import com.networknt.schema.SchemaLocation;
+import com.networknt.schema.SchemaRegistry;
+import com.networknt.schema.SpecificationVersion;
 import io.aitbc.contracts.Json;
 import io.aitbc.coordinator.RunningCoordinator;
 import io.aitbc.coordinator.RunningCoordinator.Answer;
@@ -87,6 +90,19 @@ class PushTest {
                         + timeoutSeconds + ",\"requirements\":{\"capabilities\":[\"" + capability + "\"]}}");
     }
 
+    /** Why a request is not as the schema says that the OpenAPI document names for it. */
+    private static List<String> errors(String schema, JsonNode body) {
+        return SchemaRegistry.withDefaultDialect(
+                        SpecificationVersion.DRAFT_2020_12,
+                        builder -> builder.schemaIdResolvers(
+                                ids -> ids.mapPrefix("https://aitbc.io/schemas/", "classpath:schemas/")))
+                .getSchema(SchemaLocation.of("https://aitbc.io/schemas/" + schema + ".schema.json"))
+                .validate(body)
+                .stream()
+                .map(Object::toString)
+                .toList();
+    }
+
     private static JsonNode agent(String agentId) {
         return one.get("/agents/" + agentId).body().get("agent");
     }
@@ -116,6 +132,7 @@ class PushTest {
             assertThat(request.idempotencyKey()).isEqualTo(taskId + ":1");
             assertThat(request.traceparent()).startsWith(TRACE.substring(0, 35));
             JsonNode body = request.body();
+            assertThat(errors("execute", body)).isEmpty();
             assertThat(body.get("assignment_id").asString()).isEqualTo(taskId + ":1");
             assertThat(body.get("task_data").get("n").size()).isEqualTo(2);
             assertThat(body.get("id").asString()).isEqualTo(taskId + ":1");
@@ -479,6 +496,7 @@ class PushTest {
             assertThat(other.post("/tasks/" + taskId + "/cancel", "{}").code()).isEqualTo(200);
 
             await().atMost(LONG).until(() -> !agent.cancelled.isEmpty());
+            assertThat(errors("cancellation", agent.cancelled.get(0))).isEmpty();
             assertThat(agent.cancelled.get(0).get("assignment_id").asString()).isEqualTo(taskId + ":1");
             assertThat(agent.cancelled.get(0).get("type").asString()).isEqualTo("cancellation");
         }
