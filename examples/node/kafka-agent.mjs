@@ -47,17 +47,23 @@ const producer = kafka.producer({ allowAutoTopicCreation: false });
 const consumer = kafka.consumer({ groupId: `${PREFIX}agent.${AGENT_ID}`, allowAutoTopicCreation: false, maxWaitTimeInMs: 200 });
 const running = new Map(); // assignment_id -> AbortController
 const open = new Map(); // offset -> the assignment, or true once it is reported
-const seen = new Set(); // grants, so that a redelivered assignment is not run again
-const cancelledEarly = new Set(); // cancellations that arrived before their assignment
+const seen = new Map(); // grants, so that a redelivered assignment is not run again
+const cancelled = new Map(); // assignment_id -> when, in case its assignment arrives later
 const waiting = [];
 let working = 0;
 let stopping = false;
 
-function remember(known, key) {
-  known.add(key);
+function remember(known, key, value = true) {
+  known.set(key, value);
   if (known.size > REMEMBERED) {
-    known.delete(known.values().next().value);
+    known.delete(known.keys().next().value);
   }
+}
+
+/** An assignment made after the cancellation belongs to a new task with the same id. */
+function isCancelled({ assignment_id, assigned_at }) {
+  // Without a time, the comparison is false: it is cancelled.
+  return cancelled.has(assignment_id) && !(Date.parse(assigned_at) > Date.parse(cancelled.get(assignment_id)));
 }
 
 /** Repeats a send until Kafka has it. */
@@ -109,7 +115,9 @@ async function work(assignment, offset, controller) {
     outcome = e instanceof Rejected ? { status: 'rejected', error: e.message }
       : { status: 'failed', error: e.message, ...(e instanceof Permanent ? { retryable: false } : {}) };
   }
-  running.delete(assignment.assignment_id);
+  if (running.get(assignment.assignment_id) === controller) { // not that of a new task with the same id
+    running.delete(assignment.assignment_id);
+  }
   if (signal.aborted) {
     open.set(offset, true); // its result is of no use
   } else {
@@ -140,13 +148,13 @@ function take(message) {
   }
   if (assignment.type !== undefined) { // a cancellation, or a message from a later version
     if (assignment.type === 'cancellation') {
-      remember(cancelledEarly, assignment.assignment_id);
+      remember(cancelled, assignment.assignment_id, assignment.cancelled_at);
       running.get(assignment.assignment_id)?.abort();
     }
     return;
   }
   const grant = `${assignment.assignment_id} ${assignment.assigned_at}`;
-  if (!assignment.assignment_id || seen.has(grant) || cancelledEarly.has(assignment.assignment_id)) {
+  if (!assignment.assignment_id || seen.has(grant) || isCancelled(assignment)) {
     return;
   }
   remember(seen, grant);
@@ -175,7 +183,7 @@ async function commit() {
 const unreported = () => [...open].filter(([, assignment]) => assignment !== true);
 
 await producer.connect();
-await heartbeat();
+await heartbeat('active'); // a drain of an earlier process is over
 const beating = setInterval(() => heartbeat(stopping ? 'maintenance' : undefined), HEARTBEAT_MS);
 await consumer.connect();
 for (;;) {

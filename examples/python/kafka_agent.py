@@ -68,7 +68,7 @@ class Agent:
         self.open = {}  # offset -> whether it is reported
         self.committed = None
         self.seen = collections.OrderedDict()  # grants, so that a redelivered assignment is not run again
-        self.cancelled = collections.OrderedDict()  # cancellations that arrived before their assignment
+        self.cancelled = collections.OrderedDict()  # assignment_id -> when, in case its assignment arrives later
 
     def heartbeat(self, status=None):
         # Without a status it is unchanged: an operator's drain lasts.
@@ -82,8 +82,10 @@ class Agent:
         self.producer.poll(0)
 
     def heartbeats(self):
+        status = "active"  # a drain of an earlier process is over
         while not self.gone.is_set():
-            self.heartbeat("maintenance" if self.stopping.is_set() else None)
+            self.heartbeat("maintenance" if self.stopping.is_set() else status)
+            status = None
             # Reports its draining at once.
             (self.gone if self.stopping.is_set() else self.stopping).wait(HEARTBEAT_SECONDS)
 
@@ -137,18 +139,26 @@ class Agent:
             return self.reported(offset)
         if "type" in task:  # a cancellation, or a message from a later version
             if task["type"] == "cancellation":
-                remember(self.cancelled, assignment_id)
-                if assignment_id in self.running:
-                    self.running[assignment_id].set()
+                remember(self.cancelled, assignment_id, task.get("cancelled_at"))
+                with self.lock:
+                    if assignment_id in self.running:
+                        self.running[assignment_id].set()
             return self.reported(offset)
         grant = (assignment_id, task.get("assigned_at"))
-        if grant in self.seen or assignment_id in self.cancelled:
+        if grant in self.seen or self.is_cancelled(task):
             return self.reported(offset)
         remember(self.seen, grant)
         with self.lock:
             self.open[offset] = task
-        self.running[assignment_id] = threading.Event()
-        self.threads.submit(self.work, task, offset, self.running[assignment_id])
+            self.running[assignment_id] = cancelled = threading.Event()
+        self.threads.submit(self.work, task, offset, cancelled)
+
+    def is_cancelled(self, task):
+        """An assignment made after the cancellation belongs to a new task with the same id."""
+        if task["assignment_id"] not in self.cancelled:
+            return False
+        cancelled_at = self.cancelled[task["assignment_id"]]
+        return cancelled_at is None or time_key(task.get("assigned_at", "")) <= time_key(cancelled_at)
 
     def work(self, task, offset, cancelled):
         started_at = now()
@@ -164,7 +174,9 @@ class Agent:
         except Exception as e:
             outcome = {"status": "failed", "error": str(e) or type(e).__name__}
         finally:
-            self.running.pop(task["assignment_id"], None)
+            with self.lock:
+                if self.running.get(task["assignment_id"]) is cancelled:  # not that of a new task with the same id
+                    del self.running[task["assignment_id"]]
         if cancelled.is_set():
             return self.reported(offset)
         self.report(task, offset, started_at=started_at, finished_at=now(), **outcome)
@@ -212,10 +224,16 @@ class Agent:
             self.consumer.commit(offsets=[partition], asynchronous=False)
 
 
-def remember(known, key):
-    known[key] = True
+def remember(known, key, value=True):
+    known[key] = value
     while len(known) > REMEMBERED:
         known.popitem(last=False)
+
+
+def time_key(text):
+    """Sorts by time: coordinators write up to nine digits of a second."""
+    whole, _, fraction = text.rstrip("Z").partition(".")
+    return whole, fraction.ljust(9, "0")
 
 
 def now():

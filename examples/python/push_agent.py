@@ -139,6 +139,8 @@ def main():
         "agent_id": AGENT_ID, "agent_type": "worker", "capabilities": ["python"], "capacity": CAPACITY, "delivery": "push",
         "endpoints": {"http": "http://%s:%d" % (HOST, server.server_port)},
     })
+    # Once: a drain of an earlier process is over. Later, an operator's drain lasts.
+    until_accepted("PUT", "/agents/" + AGENT_ID + "/status", {"status": "active"})
     while not stopping.wait(0.5):
         pass
     # A drain: finish what is running, then hand back the rest.

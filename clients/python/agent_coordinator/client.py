@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+import uuid
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Union
 
 Json = Dict[str, Any]
@@ -56,6 +57,7 @@ class Client:
     ) -> str:
         """Submits a task and returns its id. A repeated ``task_id`` is not run again.
 
+        :param task_id: generated if there is none, so that the task runs once even if a second coordinator has to be tried
         :param fields: further fields of the task, such as ``timeout_seconds``, ``max_attempts`` or ``not_before``
         :raises CoordinatorError: if the task is invalid
         :raises Unavailable: if it was not accepted; with a ``task_id``, it is safe to submit again
@@ -64,15 +66,15 @@ class Client:
         return str(self.call("POST", "/tasks/submit", task)["task_id"])
 
     def submit_batch(self, tasks: Iterable[Mapping[str, Any]]) -> List[Json]:
-        """Submits tasks given as JSON objects, and returns the outcome of each, in order."""
-        return list(self.call("POST", "/tasks/submit/batch", [dict(task) for task in tasks])["results"])
+        """Submits tasks given as JSON objects, and returns the outcome of each, in order. Ids are generated as by :meth:`submit`."""
+        return list(self.call("POST", "/tasks/submit/batch", [_identified(task) for task in tasks])["results"])
 
     def get(self, task_id: str) -> Json:
         """The state of a task."""
         return self.call("GET", f"/tasks/{_quoted(task_id)}")
 
     def wait(self, task_id: str, timeout: float = 60.0) -> Json:
-        """The state of a task once it has ended, or its current state after ``timeout`` seconds."""
+        """The state of a task once it has ended, or its current state after ``timeout`` seconds: check ``status``."""
         until = time.monotonic() + timeout
         while True:
             left = max(0.0, until - time.monotonic())
@@ -90,7 +92,14 @@ class Client:
         """Why a task is where it is: what it waits for, or how it ended."""
         return self.call("GET", f"/tasks/{_quoted(task_id)}/explain")
 
-    def call(self, method: str, path: str, body: Any = None, wait: float = 0.0) -> Json:
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        wait: float = 0.0,
+        headers: Optional[Mapping[str, str]] = None,
+    ) -> Json:
         """Calls an endpoint at the first coordinator that answers.
 
         :param wait: seconds that the endpoint may take to answer
@@ -100,7 +109,7 @@ class Client:
             with self._lock:
                 current = self._current
             try:
-                return self._call_one(self._urls[current], method, path, body, wait)
+                return self._call_one(self._urls[current], method, path, body, wait, headers or {})
             except (OSError, http.client.HTTPException) as e:
                 failure = e
             except Unavailable as e:
@@ -112,9 +121,11 @@ class Client:
             raise failure
         raise Unavailable(503, f"no coordinator answers at {', '.join(self._urls)}: {failure}") from failure
 
-    def _call_one(self, url: str, method: str, path: str, body: Any, wait: float) -> Json:
+    def _call_one(
+        self, url: str, method: str, path: str, body: Any, wait: float, headers: Mapping[str, str]
+    ) -> Json:
         data = None if body is None else json.dumps(body, allow_nan=False).encode()
-        request = urllib.request.Request(url + path, data=data, method=method)
+        request = urllib.request.Request(url + path, data=data, headers=dict(headers), method=method)
         if data is not None:
             request.add_header("Content-Type", "application/json")
         try:
@@ -141,7 +152,14 @@ def _task(
         task["task_id"] = task_id
     if requirements is not None:
         task["requirements"] = dict(requirements)
-    return task
+    return _identified(task)
+
+
+def _identified(task: Mapping[str, Any]) -> Json:
+    """With an id: a submission that timed out at one coordinator, and is repeated at the next, must not be another task."""
+    data = task.get("task_data")
+    has_id = task.get("task_id") is not None or isinstance(data, Mapping) and data.get("task_id") is not None
+    return dict(task) if has_id else {**task, "task_id": str(uuid.uuid4())}
 
 
 def _detail(content: bytes, code: int) -> str:

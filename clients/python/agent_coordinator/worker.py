@@ -8,7 +8,7 @@ import threading
 import time
 import uuid
 from collections import OrderedDict
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Union
 
 from .client import Client, CoordinatorError, Unavailable
@@ -16,6 +16,10 @@ from .client import Client, CoordinatorError, Unavailable
 log = logging.getLogger("agent_coordinator")
 
 _CLAIM_SECONDS = 20
+# Coordinators refuse claims of more, and longer lists of received assignments.
+_MAX_CLAIM = 1_000
+# How long handlers may take to end once they are told that the agent stops.
+_STOP_SECONDS = 2.0
 _PAUSE_SECONDS = 1.0
 _MAX_PAUSE_SECONDS = 30.0
 _REMEMBERED = 10_000
@@ -53,9 +57,11 @@ class Assignment:
         self.traceparent: Optional[str] = message.get("traceparent")
         """Context for spans of the handler, in the format of W3C Trace Context; None if the task is not traced."""
         self.deadline: datetime = _time(message["deadline"])
-        """Until when a result counts. Progress extends it by the timeout of the task."""
+        """Deadline as of the assignment, by the coordinators' clock. Progress extends the attempt, not this field."""
         self.cancelled = threading.Event()
-        """Set once the task was cancelled, or given to another agent. Its result is ignored then."""
+        """Set once the task was cancelled, or given to another agent, or the agent stops. Its result is ignored then."""
+        self._reported = False
+        self._ended = threading.Event()
 
     def is_cancelled(self) -> bool:
         return self.cancelled.is_set()
@@ -83,7 +89,7 @@ class Worker:
     :param urls: base addresses of coordinators; they are interchangeable
     :param agent_id: unique among all agents
     :param capacity: how many assignments it executes at once, each in its own thread
-    :param drain_seconds: how long it finishes assignments before it hands them back
+    :param drain_seconds: how long it finishes assignments before it cancels their handlers, and hands them back up to 2 s later
     :param registration: further fields of the registration, such as ``services``, ``tags`` or ``region``
     """
 
@@ -115,6 +121,7 @@ class Worker:
         self._held: Dict[str, Assignment] = {}
         self._seen: "OrderedDict[str, None]" = OrderedDict()
         self._lock = threading.Lock()
+        self._clock_ahead = timedelta()
         self._slots = threading.Semaphore(capacity)
         self._stopping = threading.Event()
         self._stopped = threading.Event()
@@ -133,7 +140,10 @@ class Worker:
         return register
 
     def run(self) -> None:
-        """Runs until SIGTERM, SIGINT or :meth:`stop`. Outside the main thread, only :meth:`stop` ends it."""
+        """Runs until SIGTERM, SIGINT or :meth:`stop`. Outside the main thread, only :meth:`stop` ends it.
+
+        A handler that ignores its cancellation may still run when this returns, until the process exits.
+        """
         if not self._handlers:
             raise ValueError("no handler is registered")
         if threading.current_thread() is threading.main_thread():
@@ -181,19 +191,22 @@ class Worker:
 
     def _claim(self) -> None:
         with self._lock:
-            received = list(self._held)
+            # The newest: those before were confirmed by an earlier claim.
+            received = list(self._held)[-_MAX_CLAIM:]
         # The coordinators assign no more than the capacity. A claim while the worker is full hears of cancellations.
         answer = self.client.call(
             "POST",
             f"/agents/{self.agent_id}/assignments/claim",
             {
-                "max": self._capacity,
+                "max": min(self._capacity, _MAX_CLAIM),
                 "wait_seconds": _CLAIM_SECONDS if not self._stopping.is_set() else 1,
                 "instance_id": self._instance_id,
                 "received": received,
             },
             wait=_CLAIM_SECONDS,
         )
+        if "timestamp" in answer:
+            self._clock_ahead = datetime.now(timezone.utc) - _time(answer["timestamp"])
         for assignment_id in answer["cancelled"]:
             with self._lock:
                 held = self._held.get(assignment_id)
@@ -211,7 +224,13 @@ class Worker:
         """Assignments are delivered at least once. After a new submission of its task, an id may return with another time."""
         grant = f"{assignment.assignment_id} {assignment.message.get('assigned_at')}"
         with self._lock:
-            if grant in self._seen or self._stopped.is_set():
+            if self._stopped.is_set():
+                return False
+            if grant in self._seen:
+                held = self._held.pop(assignment.assignment_id, None)
+                if held is not None:
+                    # Now the newest, so that the next claim confirms it.
+                    self._held[assignment.assignment_id] = held
                 return False
             self._seen[grant] = None
             while len(self._seen) > _REMEMBERED:
@@ -222,28 +241,30 @@ class Worker:
     # Execution
 
     def _execute(self, assignment: Assignment) -> None:
-        # An attempt that was lost at its deadline may still run here when the next assignment arrives.
-        with self._slots:
-            self._execute_now(assignment)
+        try:
+            # An attempt that was lost at its deadline may still run here when the next assignment arrives.
+            with self._slots:
+                # It may have been cancelled while it waited.
+                if not assignment.is_cancelled():
+                    self._execute_now(assignment)
+        finally:
+            with self._lock:
+                if self._held.get(assignment.assignment_id) is assignment:
+                    del self._held[assignment.assignment_id]
+            assignment._ended.set()
 
     def _execute_now(self, assignment: Assignment) -> None:
         started = datetime.now(timezone.utc)
-        if started >= assignment.deadline:
+        # By the coordinators' clock, because this machine's may be wrong.
+        if started - self._clock_ahead >= assignment.deadline:
             outcome: Dict[str, Any] = {"status": "failed", "error": "the assignment was started after its deadline"}
         else:
             outcome = self._outcome(assignment)
         outcome.setdefault("started_at", _text(started))
         outcome.setdefault("finished_at", _text(datetime.now(timezone.utc)))
-        with self._lock:
-            if self._held.get(assignment.assignment_id) is not assignment:
-                # It was handed back.
-                return
-        try:
-            if not assignment.is_cancelled():
-                self._report(assignment, outcome)
-        finally:
-            with self._lock:
-                self._held.pop(assignment.assignment_id, None)
+        if not assignment.is_cancelled():
+            self._report(assignment, outcome)
+            assignment._reported = True
 
     def _outcome(self, assignment: Assignment) -> Dict[str, Any]:
         task_type = assignment.task_data.get("task_type")
@@ -282,9 +303,10 @@ class Worker:
     def _send(self, assignment: Assignment, report: Mapping[str, Any], retries: bool) -> Optional[str]:
         """Sends a report until it is accepted or has no effect, and returns None; or returns why it is refused."""
         pause = _PAUSE_SECONDS
+        headers = {"traceparent": assignment.traceparent} if assignment.traceparent else {}
         while True:
             try:
-                self.client.call("POST", f"/tasks/{assignment.task_id}/results", report)
+                self.client.call("POST", f"/tasks/{assignment.task_id}/results", report, headers=headers)
                 return None
             except Unavailable as e:
                 if not retries or self._stopped.is_set():
@@ -312,11 +334,15 @@ class Worker:
             time.sleep(0.05)
         # From now on, a report that no coordinator accepts is not retried: the process must end.
         self._stopped.set()
-        for assignment in self._held_now():
+        unfinished = [assignment for assignment in self._held_now() if not assignment.is_cancelled()]
+        # Handlers end first, if they can: another agent may start the tasks as soon as they are handed back.
+        for assignment in unfinished:
             assignment.cancelled.set()
-            with self._lock:
-                mine = self._held.pop(assignment.assignment_id, None)
-            if mine is not None:
+        until = time.monotonic() + _STOP_SECONDS
+        for assignment in unfinished:
+            assignment._ended.wait(max(0.0, until - time.monotonic()))
+        for assignment in unfinished:
+            if not assignment._reported:
                 self._report(assignment, {"status": "rejected", "error": "the agent stops"})
         self._try("DELETE", f"/agents/{self.agent_id}")
 

@@ -1,5 +1,6 @@
 """Runs against a coordinator: COORDINATOR_URL=http://localhost:9001 python3 -m unittest discover -s tests"""
 
+import json
 import os
 import signal
 import subprocess
@@ -8,6 +9,8 @@ import threading
 import time
 import unittest
 import uuid
+from datetime import datetime, timedelta, timezone
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -57,6 +60,38 @@ class Agent:
 
     def submit(self, task_data, **fields):
         return self.client.submit(task_data, requirements={"capabilities": [self.id]}, **fields)
+
+
+class Stub:
+    """Stands in for a coordinator, and keeps what it is sent. ``answer`` returns a status and a body."""
+
+    def __init__(self, test, answer):
+        stub = self
+        self.requests = []
+
+        class Endpoint(BaseHTTPRequestHandler):
+            def do_POST(self):
+                content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                body = json.loads(content) if content else None
+                stub.requests.append((self.path, self.headers, body))
+                status, answered = answer(self.path, body)
+                self.send_response(status)
+                self.end_headers()
+                self.wfile.write(json.dumps(answered).encode())
+
+            do_PUT = do_DELETE = do_POST
+
+            def log_message(self, *_):
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Endpoint)
+        self.url = f"http://127.0.0.1:{server.server_port}"
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        test.addCleanup(server.server_close)
+        test.addCleanup(server.shutdown)
+
+    def sent(self, path):
+        return [(headers, body) for at, headers, body in self.requests if at == path]
 
 
 class WorkerTest(unittest.TestCase):
@@ -160,17 +195,20 @@ class WorkerTest(unittest.TestCase):
 
     def test_what_is_not_finished_is_handed_back(self):
         agent = Agent(self, drain_seconds=0.2)
-        started = threading.Event()
+        started, ended = threading.Event(), threading.Event()
 
         @agent.worker.handler()
         def endless(assignment):
             started.set()
             assignment.cancelled.wait(60)
+            time.sleep(0.2)
+            ended.set()
 
         agent.start()
         task = agent.submit({})
         self.assertTrue(started.wait(60))
         agent.stop()
+        self.assertTrue(ended.is_set())
         state = until(lambda: (lambda seen: seen if seen["status"] == "queued" else None)(agent.client.get(task)))
         self.assertEqual(state["attempt"], 2)
         self.assertIn("the agent stops", str(state["error"]))
@@ -192,6 +230,43 @@ class WorkerTest(unittest.TestCase):
         self.assertTrue(started.wait(60))
         agent.worker.client = Client("http://127.0.0.1:1")
         agent.stop()
+
+    def test_it_goes_by_the_coordinators_clock_and_keeps_to_the_trace(self):
+        behind = datetime.now(timezone.utc) - timedelta(hours=1)
+        traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+        assignment = {
+            "assignment_id": "one:1",
+            "task_id": "one",
+            "attempt": 1,
+            "task_data": {},
+            "assigned_at": behind.isoformat(),
+            "deadline": (behind + timedelta(minutes=10)).isoformat().replace("+00:00", "Z"),
+            "traceparent": traceparent,
+        }
+
+        def answer(path, body):
+            if not path.endswith("/claim"):
+                return 200, {}
+            time.sleep(0.05)
+            timestamp = behind.isoformat().replace("+00:00", "Z")
+            return 200, {"assignments": [assignment], "cancelled": [], "timestamp": timestamp}
+
+        stub = Stub(self, answer)
+        worker = Worker(stub.url, "late", capacity=5_000)
+
+        @worker.handler()
+        def report(assignment):
+            assignment.progress("soon")
+            return "done"
+
+        thread = threading.Thread(target=worker.run, daemon=True)
+        thread.start()
+        reports = until(lambda: (lambda sent: sent if len(sent) == 2 else None)(stub.sent("/tasks/one/results")))
+        worker.stop()
+        thread.join(30)
+        self.assertEqual([body["status"] for _, body in reports], ["progress", "completed"])
+        self.assertEqual([headers["traceparent"] for headers, _ in reports], [traceparent, traceparent])
+        self.assertEqual(stub.sent("/agents/late/assignments/claim")[0][1]["max"], 1_000)
 
     def test_sigterm_drains(self):
         name = "py-" + uuid.uuid4().hex[:12]
@@ -228,6 +303,19 @@ class ClientTest(unittest.TestCase):
         self.assertIn("no agent", client.explain(task)["explanation"])
         self.assertEqual(client.cancel(task)["status"], "success")
         self.assertEqual(client.wait(task)["status"], "cancelled")
+
+    def test_a_submission_has_the_same_id_at_the_next_coordinator(self):
+        stub = Stub(self, lambda path, body: (503, {"detail": "Kafka is unavailable"}))
+        requirements = {"capabilities": ["nobody"]}
+        task = Client([stub.url, URL]).submit({}, requirements=requirements)
+        self.assertEqual([body["task_id"] for _, body in stub.sent("/tasks/submit")], [task])
+        named = "py-" + uuid.uuid4().hex
+        tasks = [{"task_data": {}}, {"task_data": {"task_id": named}}]
+        submitted = Client([stub.url, URL]).submit_batch({**one, "requirements": requirements} for one in tasks)
+        ((_, sent),) = stub.sent("/tasks/submit/batch")
+        self.assertEqual([one["task_id"] for one in submitted], [sent[0]["task_id"], named])
+        for one in (task, *(one["task_id"] for one in submitted)):
+            Client(URL).cancel(one)
 
     def test_errors_have_a_status_and_a_reason(self):
         with self.assertRaises(CoordinatorError) as refused:

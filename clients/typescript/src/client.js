@@ -1,3 +1,5 @@
+import { randomUUID } from 'node:crypto';
+
 /** A coordinator refused a request. */
 export class CoordinatorError extends Error {
   constructor(status, detail) {
@@ -24,12 +26,12 @@ export class Client {
   }
 
   async submit(taskData, fields = {}) {
-    const { task_id } = await this.call('POST', '/tasks/submit', { ...fields, task_data: taskData });
+    const { task_id } = await this.call('POST', '/tasks/submit', identified({ ...fields, task_data: taskData }));
     return task_id;
   }
 
   async submitBatch(tasks) {
-    const { results } = await this.call('POST', '/tasks/submit/batch', tasks);
+    const { results } = await this.call('POST', '/tasks/submit/batch', tasks.map(identified));
     return results;
   }
 
@@ -58,12 +60,12 @@ export class Client {
     return this.call('GET', `/tasks/${encodeURIComponent(taskId)}/explain`);
   }
 
-  async call(method, path, body, waitMs = 0, signal = undefined) {
+  async call(method, path, body, waitMs = 0, signal = undefined, headers = {}) {
     let failure;
     for (let i = 0; i < this.#urls.length; i++) {
       const current = this.#current;
       try {
-        return await this.#callOne(this.#urls[current], method, path, body, waitMs, signal);
+        return await this.#callOne(this.#urls[current], method, path, body, waitMs, signal, headers);
       } catch (e) {
         if (signal?.aborted || (e instanceof CoordinatorError && !(e instanceof Unavailable))) {
           throw e;
@@ -77,7 +79,7 @@ export class Client {
     throw failure;
   }
 
-  async #callOne(url, method, path, body, waitMs, signal) {
+  async #callOne(url, method, path, body, waitMs, signal, headers) {
     // Not inside the try: a body that is no JSON is the caller's error, and no coordinator can help.
     const json = body === undefined ? undefined : JSON.stringify(body);
     const timeout = AbortSignal.timeout(this.#timeoutMs + waitMs);
@@ -87,7 +89,7 @@ export class Client {
       response = await fetch(url + path, {
         method,
         body: json,
-        headers: json === undefined ? {} : { 'Content-Type': 'application/json' },
+        headers: json === undefined ? headers : { ...headers, 'Content-Type': 'application/json' },
         signal: signal === undefined ? timeout : AbortSignal.any([timeout, signal]),
       });
       content = await response.text();
@@ -102,6 +104,12 @@ export class Client {
       ? new Unavailable(response.status, detail)
       : new CoordinatorError(response.status, detail);
   }
+}
+
+/** With an id: a submission that timed out at one coordinator, and is repeated at the next, must not be another task. */
+function identified(task) {
+  const hasId = (task.task_id ?? task.task_data?.task_id ?? null) !== null;
+  return hasId ? task : { ...task, task_id: randomUUID() };
 }
 
 function detailOf(content) {

@@ -16,7 +16,7 @@ export interface Requirements {
 export type Priority = 'urgent' | 'critical' | 'high' | 'normal' | 'low';
 
 export interface TaskFields {
-  /** Unique. A task with a known id is not run again. */
+  /** Unique. A task with a known id is not run again. Generated if absent. */
   task_id?: string;
   priority?: Priority;
   requirements?: Requirements;
@@ -54,22 +54,29 @@ export class Client {
    * @param options `timeoutMs`: until a coordinator counts as unavailable, in addition to the time a request may wait; 10,000 by default
    */
   constructor(urls: string | string[], options?: { timeoutMs?: number });
-  /** Submits a task and returns its id. */
+  /** Submits a task and returns its id. It runs once, even if a second coordinator has to be tried. */
   submit(taskData: { [name: string]: Json }, fields?: TaskFields): Promise<string>;
-  /** Submits tasks, and returns the outcome of each, in order. */
+  /** Submits tasks, and returns the outcome of each, in order. Ids are generated as by {@link submit}. */
   submitBatch(
     tasks: (TaskFields & { task_data: { [name: string]: Json } })[],
   ): Promise<{ index: number; status: 'accepted' | 'repeated' | 'refused'; task_id?: string; detail?: string }[]>;
   /** The state of a task. */
   get(taskId: string): Promise<TaskState>;
-  /** The state of a task once it has ended, or its current state after `timeoutMs`, 60,000 by default. */
+  /** The state of a task once it has ended, or its current state after `timeoutMs`, 60,000 by default: check `status`. */
   wait(taskId: string, timeoutMs?: number): Promise<TaskState>;
   /** Cancels a task, whether it is waiting or assigned. */
   cancel(taskId: string): Promise<{ [name: string]: Json }>;
   /** Why a task is where it is: what it waits for, or how it ended. */
   explain(taskId: string): Promise<{ explanation: string; [name: string]: Json }>;
   /** Calls any endpoint at the first coordinator that answers. */
-  call(method: string, path: string, body?: unknown, waitMs?: number, signal?: AbortSignal): Promise<any>;
+  call(
+    method: string,
+    path: string,
+    body?: unknown,
+    waitMs?: number,
+    signal?: AbortSignal,
+    headers?: { [name: string]: string },
+  ): Promise<any>;
 }
 
 /** A task for this agent to execute. */
@@ -85,14 +92,14 @@ export interface Assignment {
   timeout_seconds: number;
   submitted_at: string;
   assigned_at: string;
-  /** Until when a result counts. Progress extends it by the timeout of the task. */
+  /** Deadline as of the assignment, by the coordinators' clock. Progress extends the attempt, not this field. */
   deadline: string;
   /** Context for spans of the handler, in the format of W3C Trace Context. */
   traceparent?: string;
 }
 
 export interface Context {
-  /** Aborted once the task was cancelled, or given to another agent. Its result is ignored then. */
+  /** Aborted once the task was cancelled, or given to another agent, or the agent stops. Its result is ignored then. */
   signal: AbortSignal;
   /** Reports progress, which extends the deadline. Of several reports in a second, the newest counts. */
   progress(payload: Json): Promise<void>;
@@ -121,7 +128,7 @@ export interface WorkerOptions {
   services?: string[];
   tags?: string[];
   region?: string;
-  /** How long it finishes assignments before it hands them back; 30,000 ms by default. */
+  /** How long it finishes assignments before it cancels their handlers, and hands them back up to 2 s later; 30,000 ms by default. */
   drainMs?: number;
   /** Receives warnings; the console by default. */
   log?: { warn(...message: unknown[]): void };
@@ -139,7 +146,7 @@ export class Worker {
   handle(handler: Handler): this;
   /** Registers the handler of tasks with this `task_data.task_type`. */
   handle(taskType: string, handler: Handler): this;
-  /** Resolves once it has drained, after SIGTERM, SIGINT or {@link stop}. */
+  /** Resolves once it has drained, after SIGTERM, SIGINT or {@link stop}. A handler that ignores its `signal` may still run then. */
   run(options?: { signals?: boolean }): Promise<void>;
   /** Begins to drain. */
   stop(): void;

@@ -3,6 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, CoordinatorError, Unavailable } from './client.js';
 
 const CLAIM_SECONDS = 20;
+// Coordinators refuse claims of more, and longer lists of received assignments.
+const MAX_CLAIM = 1_000;
+// How long handlers may take to end once they are told that the agent stops.
+const STOP_MS = 2_000;
 const PAUSE_MS = 1_000;
 const MAX_PAUSE_MS = 30_000;
 const REMEMBERED = 10_000;
@@ -33,6 +37,7 @@ export class Worker {
   #seen = new Set();
   #running = 0;
   #waiting = [];
+  #clockAheadMs = 0;
   #stopping = new AbortController();
   #stopped = new AbortController();
 
@@ -122,12 +127,16 @@ export class Worker {
   async #claim() {
     const claim = {
       // The coordinators assign no more than the capacity. A claim while the worker is full hears of cancellations.
-      max: this.#capacity,
+      max: Math.min(this.#capacity, MAX_CLAIM),
       wait_seconds: this.#stopping.signal.aborted ? 1 : CLAIM_SECONDS,
       instance_id: this.#instanceId,
-      received: [...this.#held.keys()],
+      // The newest: those before were confirmed by an earlier claim.
+      received: [...this.#held.keys()].slice(-MAX_CLAIM),
     };
     const answer = await this.client.call('POST', this.#path('assignments/claim'), claim, CLAIM_SECONDS * 1000, this.#stopped.signal);
+    if (answer.timestamp !== undefined) {
+      this.#clockAheadMs = Date.now() - Date.parse(answer.timestamp);
+    }
     for (const id of answer.cancelled) {
       this.#held.get(id)?.controller.abort();
     }
@@ -141,7 +150,16 @@ export class Worker {
   /** Assignments are delivered at least once. After a new submission of its task, an id may return with another time. */
   #isNew(message) {
     const grant = `${message.assignment_id} ${message.assigned_at}`;
-    if (this.#seen.has(grant) || this.#stopped.signal.aborted) {
+    if (this.#stopped.signal.aborted) {
+      return false;
+    }
+    if (this.#seen.has(grant)) {
+      const held = this.#held.get(message.assignment_id);
+      if (held !== undefined) {
+        // Now the newest, so that the next claim confirms it.
+        this.#held.delete(message.assignment_id);
+        this.#held.set(message.assignment_id, held);
+      }
       return false;
     }
     this.#seen.add(grant);
@@ -155,7 +173,7 @@ export class Worker {
 
   async #execute(message) {
     const controller = new AbortController();
-    const held = { message, controller };
+    const held = { message, controller, reported: false, ended: false };
     this.#held.set(message.assignment_id, held);
     // An attempt that was lost at its deadline may still run here when the next assignment arrives.
     if (this.#running >= this.#capacity) {
@@ -163,15 +181,12 @@ export class Worker {
     }
     this.#running++;
     try {
-      const started = new Date();
-      const outcome =
-        started >= new Date(message.deadline)
-          ? { status: 'failed', error: 'the assignment was started after its deadline' }
-          : await this.#outcome(message, controller.signal);
-      if (this.#held.get(message.assignment_id) === held && !controller.signal.aborted) {
-        await this.#report(held, { started_at: started, finished_at: new Date(), ...outcome });
+      // It may have been cancelled while it waited.
+      if (!controller.signal.aborted) {
+        await this.#executeNow(held);
       }
     } finally {
+      held.ended = true;
       if (this.#held.get(message.assignment_id) === held) {
         this.#held.delete(message.assignment_id);
       }
@@ -180,19 +195,29 @@ export class Worker {
     }
   }
 
-  async #outcome(message, signal) {
+  async #executeNow(held) {
+    const started = new Date();
+    // By the coordinators' clock, because this machine's may be wrong.
+    const outcome =
+      started - this.#clockAheadMs >= Date.parse(held.message.deadline)
+        ? { status: 'failed', error: 'the assignment was started after its deadline' }
+        : await this.#outcome(held);
+    if (!held.controller.signal.aborted) {
+      await this.#report(held, { started_at: started, finished_at: new Date(), ...outcome });
+      held.reported = true;
+    }
+  }
+
+  async #outcome(held) {
+    const { message } = held;
     const taskType = message.task_data.task_type;
     const handler = this.#handlers.get(taskType) ?? this.#handlers.get(undefined);
     if (handler === undefined) {
       return { status: 'rejected', error: `no handler for task_type ${taskType}` };
     }
     const context = {
-      signal,
-      progress: (payload) =>
-        this.#report(this.#held.get(message.assignment_id) ?? { message, controller: new AbortController() }, {
-          status: 'progress',
-          result: payload,
-        }),
+      signal: held.controller.signal,
+      progress: (payload) => this.#report(held, { status: 'progress', result: payload }),
     };
     try {
       return { status: 'completed', result: (await handler(message, context)) ?? null };
@@ -234,9 +259,10 @@ export class Worker {
 
   /** Sends a report until it is accepted or has no effect, or returns why it is refused. */
   async #send(message, controller, report) {
+    const headers = message.traceparent ? { traceparent: message.traceparent } : {};
     for (let pause = PAUSE_MS; ; pause = Math.min(2 * pause, MAX_PAUSE_MS)) {
       try {
-        await this.client.call('POST', `/tasks/${message.task_id}/results`, report);
+        await this.client.call('POST', `/tasks/${message.task_id}/results`, report, 0, undefined, headers);
         return undefined;
       } catch (e) {
         if (e instanceof Unavailable) {
@@ -261,16 +287,21 @@ export class Worker {
   // Drain
 
   async #drain() {
-    const until = Date.now() + this.#drainMs;
+    let until = Date.now() + this.#drainMs;
     await this.#try('PUT', this.#path('status'), { status: 'maintenance' });
     while (this.#held.size > 0 && Date.now() < until) {
       await sleep(50);
     }
     // From now on, a report that no coordinator accepts is not retried: the process must end.
     this.#stopped.abort();
-    for (const held of [...this.#held.values()]) {
-      this.#held.delete(held.message.assignment_id);
-      held.controller.abort();
+    const unfinished = [...this.#held.values()].filter((held) => !held.controller.signal.aborted);
+    // Handlers end first, if they can: another agent may start the tasks as soon as they are handed back.
+    unfinished.forEach((held) => held.controller.abort());
+    until = Date.now() + STOP_MS;
+    while (unfinished.some((held) => !held.ended) && Date.now() < until) {
+      await sleep(50);
+    }
+    for (const held of unfinished.filter((one) => !one.reported)) {
       await this.#report(held, { status: 'rejected', error: 'the agent stops' });
     }
     await this.#try('DELETE', `/agents/${encodeURIComponent(this.#agentId)}`);

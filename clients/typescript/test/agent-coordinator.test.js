@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
+import { createServer } from 'node:http';
 import test from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, CoordinatorError, PermanentFailure, Reject, RetryLater, Unavailable, Worker } from 'agent-coordinator';
@@ -39,6 +40,25 @@ function agent(t, options = {}) {
   };
   t.after(() => it.stop());
   return it;
+}
+
+/** Stands in for a coordinator, and keeps what it is sent. `answer` returns a status and a body. */
+async function stub(t, answer) {
+  const requests = [];
+  const server = createServer(async (request, response) => {
+    const content = (await request.toArray()).join('');
+    const body = content === '' ? undefined : JSON.parse(content);
+    requests.push({ path: request.url, headers: request.headers, body });
+    const [status, answered] = await answer(request.url, body);
+    response.writeHead(status).end(JSON.stringify(answered));
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  return { url: `http://127.0.0.1:${server.address().port}`, sent: (path) => requests.filter((one) => one.path === path) };
 }
 
 test('handlers are chosen by task type', async (t) => {
@@ -124,14 +144,18 @@ test('progress and cancellation', async (t) => {
 test('what is not finished is handed back', async (t) => {
   const it = agent(t, { drainMs: 200 });
   let started = false;
-  it.worker.handle((_, { signal }) => {
+  let ended = false;
+  it.worker.handle(async (_, { signal }) => {
     started = true;
-    return once(signal, 'abort').then(() => null);
+    await once(signal, 'abort');
+    await sleep(200);
+    ended = true;
   });
   it.start();
   const task = await it.submit({});
   await until(() => started);
   await it.stop();
+  assert.ok(ended);
   const state = await until(async () => {
     const seen = await client.get(task);
     return seen.status === 'queued' && seen;
@@ -153,6 +177,42 @@ test('it stops although no coordinator answers', async (t) => {
   await until(() => started);
   it.worker.client = new Client('http://127.0.0.1:1');
   await it.stop();
+});
+
+test("it goes by the coordinators' clock, and keeps to the trace", async (t) => {
+  const behind = Date.now() - 3_600_000;
+  const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
+  const assignment = {
+    assignment_id: 'one:1',
+    task_id: 'one',
+    attempt: 1,
+    task_data: {},
+    assigned_at: new Date(behind),
+    deadline: new Date(behind + 600_000),
+    traceparent,
+  };
+  const coordinator = await stub(t, async (path) => {
+    if (!path.endsWith('/claim')) {
+      return [200, {}];
+    }
+    await sleep(50);
+    return [200, { assignments: [assignment], cancelled: [], timestamp: new Date(behind) }];
+  });
+  const worker = new Worker(coordinator.url, 'late', { capacity: 5_000 });
+  worker.handle(async (_, { progress }) => {
+    await progress('soon');
+    return 'done';
+  });
+  const running = worker.run({ signals: false });
+  const reports = await until(() => {
+    const sent = coordinator.sent('/tasks/one/results');
+    return sent.length === 2 && sent;
+  });
+  worker.stop();
+  await running;
+  assert.deepEqual(reports.map(({ body }) => body.status), ['progress', 'completed']);
+  assert.deepEqual(reports.map(({ headers }) => headers.traceparent), [traceparent, traceparent]);
+  assert.equal(coordinator.sent('/agents/late/assignments/claim')[0].body.max, 1_000);
 });
 
 test('SIGTERM drains', async (t) => {
@@ -184,6 +244,18 @@ test('a repeated submission runs once', async () => {
   assert.match((await client.explain(fields.task_id)).explanation, /no agent/);
   await client.cancel(fields.task_id);
   assert.equal((await client.wait(fields.task_id)).status, 'cancelled');
+});
+
+test('a submission has the same id at the next coordinator', async (t) => {
+  const first = await stub(t, () => [503, { detail: 'Kafka is unavailable' }]);
+  const requirements = { capabilities: ['nobody'] };
+  const task = await new Client([first.url, URL]).submit({}, { requirements });
+  assert.deepEqual(first.sent('/tasks/submit').map(({ body }) => body.task_id), [task]);
+  const named = 'node-' + randomUUID();
+  const tasks = [{ task_data: {}, requirements }, { task_data: { task_id: named }, requirements }];
+  const submitted = (await new Client([first.url, URL]).submitBatch(tasks)).map(({ task_id }) => task_id);
+  assert.deepEqual(submitted, [first.sent('/tasks/submit/batch')[0].body[0].task_id, named]);
+  await Promise.all([task, ...submitted].map((one) => client.cancel(one)));
 });
 
 test('errors have a status and a reason', async () => {
