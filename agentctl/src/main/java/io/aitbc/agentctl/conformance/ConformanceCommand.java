@@ -103,7 +103,7 @@ public final class ConformanceCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException, InterruptedException {
-        Journal journal = new Journal();
+        Journal journal = new Journal(agentId);
         try (HttpDesk http = new HttpDesk(port, journal);
                 KafkaDesk kafka = bootstrapServers == null
                         ? null
@@ -143,10 +143,14 @@ public final class ConformanceCommand implements Callable<Integer> {
         }
         ObjectNode registered = journal.await(REGISTRATION_TIMEOUT, journal::registration);
         if (registered == null) {
+            String violation = journal.violation();
             return write(List.of(new Finding(
                     Check.COMPLETES,
                     Verdict.FAILED,
-                    "agent " + agentId + " has not registered within " + REGISTRATION_TIMEOUT.toSeconds() + " s")));
+                    violation == null
+                            ? "agent " + agentId + " has not registered within " + REGISTRATION_TIMEOUT.toSeconds()
+                                    + " s"
+                            : violation)));
         }
         boolean isShared =
                 List.of("pull", "push").contains(registered.path("delivery").asString(""));

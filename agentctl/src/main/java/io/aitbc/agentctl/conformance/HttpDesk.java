@@ -2,7 +2,11 @@ package io.aitbc.agentctl.conformance;
 
 import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpServer;
+import io.aitbc.contracts.Assignment;
+import io.aitbc.contracts.Claim;
 import io.aitbc.contracts.Json;
+import io.aitbc.contracts.PushMessage;
+import io.aitbc.contracts.Registration;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
@@ -14,22 +18,41 @@ import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
+import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
+import tools.jackson.core.JacksonException;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
 /** The part of a coordinator's REST interface that agents use: for agents that pull, and those that are pushed to. */
 final class HttpDesk implements Link {
-    private static final Duration PUSH_TIMEOUT = Duration.ofMinutes(2);
-    private static final long MAX_WAIT_SECONDS = 60;
+    private static final Duration PUSH_TIMEOUT = Duration.ofSeconds(60);
+    /** An agent that has not processed an assignment after that many requests has rejected it. */
+    private static final int MAX_PUSHES = 4;
+
+    private static final Set<Integer> OVERLOADED = Set.of(429, 503);
+    private static final Set<String> ENDINGS = Set.of("completed", "failed", "rejected");
+    /** Statuses of a response that say nothing about the progress of the task. */
+    private static final Set<String> GENERAL = Set.of("", "success", "ok", "error");
+
+    private static final Pattern JSON_TYPE = Pattern.compile("(?i)application/([^;]+\\+)?json\\s*(;.*)?");
+    /** As JSON. */
+    private static final Set<String> NO_ERROR = Set.of("\"\"", "false");
+
+    private static final long REDELIVERY_NANOS = TimeUnit.SECONDS.toNanos(10);
+
+    private record Served(String instanceId, long nanos) {}
 
     private final Journal journal;
     private final HttpServer server;
@@ -40,10 +63,12 @@ final class HttpDesk implements Link {
     });
     private final HttpClient client =
             HttpClient.newBuilder().connectTimeout(Duration.ofSeconds(5)).build();
+    /** Ids of assignments that were posted to the agent. */
+    private final Set<String> posted = ConcurrentHashMap.newKeySet();
     /** Not served yet, or not confirmed; by assignment id. */
     private final Map<String, ObjectNode> outbox = new LinkedHashMap<>();
-    /** When each was served, in ns. */
-    private final Map<String, Long> served = new ConcurrentHashMap<>();
+    /** By assignment id, the last time. */
+    private final Map<String, Served> served = new HashMap<>();
 
     private final List<String> cancelled = new ArrayList<>();
     /** By instance: the open claim, which a later one of the same instance ends. */
@@ -81,41 +106,47 @@ final class HttpDesk implements Link {
 
     @Override
     public void give(ObjectNode assignment) {
+        journal.given(assignment.get("task_id").asString());
         if (isPushed()) {
             threads.execute(() -> push(assignment));
             return;
         }
         synchronized (this) {
-            String id = assignment.get("assignment_id").asString();
-            outbox.put(id, assignment);
-            served.remove(id);
+            outbox.put(assignment.get("assignment_id").asString(), assignment);
             notifyAll();
         }
     }
 
-    /** As a coordinator with delivery push does, but once. */
-    private void push(ObjectNode assignment) {
-        ObjectNode message = assignment.deepCopy();
-        String id = assignment.get("assignment_id").asString();
-        message.put("id", id)
-                .put("sender_id", "agentctl")
-                .put("receiver_id", assignment.get("agent_id").asString())
-                .put("message_type", "task_assignment")
-                .put("timestamp", Instant.now().toString())
-                .put("correlation_id", assignment.get("task_id").asString())
-                .put("ttl", 600);
-        message.set("payload", assignment.deepCopy());
+    /** Repeats what was not processed, as coordinators do. */
+    private void push(ObjectNode json) {
+        Assignment assignment = Json.read(json, Assignment.class);
+        ObjectNode message = PushMessage.of(assignment, json, Instant.now());
+        boolean isNew = posted.add(assignment.assignmentId());
         try {
-            HttpResponse<String> response =
-                    send(request("/tasks/execute", message).header("Idempotency-Key", id));
+            HttpResponse<String> response = execute(assignment, message);
+            for (int i = 1;
+                    i < MAX_PUSHES && OVERLOADED.contains(response.statusCode()) && journal.isLive(assignment.taskId());
+                    i++) {
+                TimeUnit.SECONDS.sleep(1L << (i - 1));
+                response = execute(assignment, message);
+            }
+            ObjectNode result = null;
             if (response.statusCode() / 100 == 2) {
-                JsonNode body = response.body().isBlank() ? Json.object() : Json.MAPPER.readTree(response.body());
-                if (body instanceof ObjectNode result && (result.has("result") || result.hasNonNull("error"))) {
-                    if (!result.has("status")) {
-                        result.put("status", result.hasNonNull("error") ? "failed" : "completed");
-                    }
-                    journal.reported(result.put("assignment_id", id));
-                }
+                result = result(response.body());
+            } else if (OVERLOADED.contains(response.statusCode()) && isNew) {
+                // It is given back. One that was posted before may be running.
+                result = Json.object()
+                        .put("status", "rejected")
+                        .put("error", "it responds with status " + response.statusCode());
+            }
+            if (result != null) {
+                journal.reported(result.put("task_id", assignment.taskId())
+                        .put("attempt", assignment.attempt())
+                        .put("agent_id", assignment.agentId()));
+            }
+        } catch (Journal.RefusedException e) {
+            if (e.isViolation()) {
+                journal.violated("its response is not a valid result: " + e.getMessage());
             }
         } catch (IOException e) {
             // The agent has ended, or refuses: the checks find no report.
@@ -124,12 +155,38 @@ final class HttpDesk implements Link {
         }
     }
 
+    private HttpResponse<String> execute(Assignment assignment, ObjectNode message)
+            throws IOException, InterruptedException {
+        return send(request("/tasks/execute", message).header("Idempotency-Key", assignment.assignmentId()));
+    }
+
+    /** The result that a response is; null if the agent has only accepted the assignment. */
+    private static @Nullable ObjectNode result(String text) {
+        JsonNode body;
+        try {
+            body = Json.MAPPER.readTree(text);
+        } catch (JacksonException e) {
+            // An acknowledgement in words.
+            return null;
+        }
+        if (!(body instanceof ObjectNode result)) {
+            return null;
+        }
+        String status = result.path("status").asString("").toLowerCase(Locale.ROOT);
+        if (ENDINGS.contains(status)) {
+            return result;
+        } else if (!GENERAL.contains(status)) {
+            return null;
+        }
+        // Some libraries write absent errors as empty text or as false.
+        if (result.hasNonNull("error") && !NO_ERROR.contains(result.get("error").toString())) {
+            return result.put("status", "failed");
+        }
+        return result.hasNonNull("result") ? result.put("status", "completed") : null;
+    }
+
     private HttpRequest.Builder request(String path, ObjectNode body) {
-        String base = String.valueOf(
-                journal.registration() == null
-                        ? ""
-                        : journal.registration().at("/endpoints/http").asString(""));
-        return HttpRequest.newBuilder(URI.create(base.replaceFirst("/+$", "") + path))
+        return HttpRequest.newBuilder(uri(path))
                 .timeout(PUSH_TIMEOUT)
                 .header("Content-Type", "application/json")
                 .POST(HttpRequest.BodyPublishers.ofString(body.toString()));
@@ -146,6 +203,7 @@ final class HttpDesk implements Link {
 
     @Override
     public void cancel(ObjectNode cancellation) {
+        journal.cancelled(cancellation.get("task_id").asString());
         if (isPushed()) {
             threads.execute(() -> {
                 try {
@@ -186,8 +244,12 @@ final class HttpDesk implements Link {
             return null;
         }
         try {
-            send(HttpRequest.newBuilder(uri("/health")).timeout(timeout));
-            return null;
+            int status = send(HttpRequest.newBuilder(uri("/health")).timeout(timeout))
+                    .statusCode();
+            // It need not have this endpoint: 404, 405 or 501.
+            return status < 500 && status != 429 || status == 501
+                    ? null
+                    : "while it is busy, it answers GET /health with " + status;
         } catch (IOException e) {
             return "while it is busy, it does not answer GET /health within " + timeout.toSeconds() + " s";
         } catch (InterruptedException e) {
@@ -199,24 +261,19 @@ final class HttpDesk implements Link {
     private void serve(HttpExchange exchange) throws IOException {
         String path = exchange.getRequestURI().getPath().replaceFirst("^/v1", "");
         byte[] bytes = exchange.getRequestBody().readAllBytes();
-        int status = 200;
+        int status = path.endsWith("/results") ? 202 : 200;
         ObjectNode answer = Json.object().put("status", "success");
+        String type = "application/json";
         try {
-            ObjectNode body = bytes.length == 0 ? Json.object() : (ObjectNode) Json.MAPPER.readTree(bytes);
+            ObjectNode body = read(exchange, bytes);
             if (path.equals("/agents/register")) {
+                Json.read(body, Registration.class);
                 journal.registered(body);
                 answer.put("agent_id", body.path("agent_id").asString(""));
             } else if (path.endsWith("/assignments/claim")) {
-                claim(body, answer);
+                claim(Json.read(body, Claim.class), answer);
             } else if (path.endsWith("/results")) {
-                status = 202;
-                if (!body.has("task_id")) {
-                    body.put("task_id", path.split("/")[2]);
-                }
-                journal.reported(body);
-                synchronized (this) {
-                    outbox.remove(new Journal.Report(0, body).assignmentId());
-                }
+                report(path.split("/")[2], body);
             } else if (exchange.getRequestMethod().equals("DELETE")) {
                 journal.deregistered();
             } else {
@@ -225,56 +282,104 @@ final class HttpDesk implements Link {
                 }
                 journal.alive();
             }
-        } catch (RuntimeException e) {
-            status = 422;
-            answer =
-                    Json.object().put("detail", "the body is not a JSON object").put("status", 422);
+        } catch (Json.MalformedMessageException | Journal.RefusedException e) {
+            Journal.RefusedException refusal = e instanceof Journal.RefusedException refused
+                    ? refused
+                    : new Journal.RefusedException(422, String.valueOf(e.getMessage()), true);
+            status = refusal.status();
+            answer = Json.object().put("status", status).put("detail", refusal.getMessage());
+            type = "application/problem+json";
+            if (refusal.isViolation()) {
+                journal.violated("coordinators answer its " + exchange.getRequestMethod() + " " + path + " with "
+                        + status + ": " + refusal.getMessage());
+            }
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
         }
         byte[] text = answer.toString().getBytes(StandardCharsets.UTF_8);
-        exchange.getResponseHeaders().set("Content-Type", "application/json");
+        exchange.getResponseHeaders().set("Content-Type", type);
         exchange.sendResponseHeaders(status, text.length);
         try (exchange) {
             exchange.getResponseBody().write(text);
         }
     }
 
-    /** Serves at most what the claim asks for. What is not confirmed is served again after ten seconds, as by a coordinator. */
-    private synchronized void claim(ObjectNode body, ObjectNode answer) throws InterruptedException {
+    private static ObjectNode read(HttpExchange exchange, byte[] body) {
+        // The body of a DELETE is not read.
+        if (body.length == 0 || exchange.getRequestMethod().equals("DELETE")) {
+            return Json.object();
+        }
+        String type = exchange.getRequestHeaders().getFirst("Content-Type");
+        if (type == null || !JSON_TYPE.matcher(type).matches()) {
+            throw new Journal.RefusedException(
+                    415, "the body must be JSON, sent with Content-Type: application/json", true);
+        }
+        return Json.read(body, ObjectNode.class);
+    }
+
+    private synchronized void report(String taskId, ObjectNode body) {
+        if (!body.has("task_id")) {
+            body.put("task_id", taskId);
+        }
+        if (!body.path("task_id").asString("").equals(taskId)) {
+            throw new Journal.RefusedException(422, "task_id must equal the one in the path", true);
+        }
+        journal.reported(body);
+        // Also progress confirms an assignment.
+        outbox.remove(Assignment.id(taskId, body.path("attempt").asInt()));
+    }
+
+    /** Serves at most what the claim asks for. */
+    private synchronized void claim(Claim claim, ObjectNode answer) throws InterruptedException {
         Object me = new Object();
-        String instance = body.path("instance_id").asString("default");
-        open.put(instance, me);
+        open.put(claim.instanceId(), me);
         notifyAll();
         journal.alive();
-        body.path("received").forEach(id -> outbox.remove(id.asString()));
-        long end = System.nanoTime()
-                + TimeUnit.SECONDS.toNanos(
-                        Math.min(MAX_WAIT_SECONDS, body.path("wait_seconds").asInt(30)));
-        List<ObjectNode> due = due(body);
-        while (due.isEmpty() && cancelled.isEmpty() && open.get(instance) == me && System.nanoTime() < end && !closed) {
+        claim.received().forEach(outbox::remove);
+        long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(claim.waitSeconds());
+        List<ObjectNode> due = due(claim);
+        while (due.isEmpty()
+                && cancelled.isEmpty()
+                && open.get(claim.instanceId()) == me
+                && System.nanoTime() < end
+                && !closed) {
             wait(100);
             // An open claim is a sign of life.
             journal.alive();
-            due = due(body);
+            due = due(claim);
         }
-        due.forEach(one -> served.put(one.get("assignment_id").asString(), System.nanoTime()));
+        if (!open.remove(claim.instanceId(), me)) {
+            // Ended by a newer claim: the agent may not read this answer.
+            answer.putArray("assignments");
+            answer.putArray("cancelled");
+            return;
+        }
+        for (ObjectNode one : due) {
+            String id = one.get("assignment_id").asString();
+            served.put(id, new Served(claim.instanceId(), System.nanoTime()));
+            if (!journal.isLive(one.get("task_id").asString())) {
+                // What has ended is served once more, as by an answer that was on its way.
+                outbox.remove(id);
+            }
+        }
         answer.set("assignments", Json.tree(due));
         answer.set("cancelled", Json.tree(cancelled));
         cancelled.clear();
         if (withUnknown) {
             answer.put("from_a_later_version", true);
         }
-        open.remove(instance, me);
     }
 
-    private List<ObjectNode> due(ObjectNode claim) {
+    /** Not served yet, or not confirmed: then served again to the same instance at once, to another one after ten seconds. */
+    private List<ObjectNode> due(Claim claim) {
         return outbox.entrySet().stream()
                 .filter(entry -> {
-                    Long at = served.get(entry.getKey());
-                    return at == null || System.nanoTime() - at > TimeUnit.SECONDS.toNanos(10);
+                    Served last = served.get(entry.getKey());
+                    return last == null
+                            || last.instanceId().equals(claim.instanceId())
+                            || System.nanoTime() - last.nanos() > REDELIVERY_NANOS;
                 })
-                .limit(claim.path("max").asInt(1))
+                .limit(claim.max())
                 .map(Map.Entry::getValue)
                 .toList();
     }

@@ -1,40 +1,76 @@
 package io.aitbc.agentctl.conformance;
 
+import io.aitbc.contracts.Json;
+import io.aitbc.contracts.TaskResult;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
-/** What an agent has done so far. Thread-safe. */
+/** What an agent has been given, and has done so far. Thread-safe. */
 final class Journal {
+    /** Of each task. */
+    private static final int ATTEMPT = 1;
+
+    private final String agentId;
     private @Nullable ObjectNode registration;
     private boolean deregistered;
+    /** By task id. */
+    private final Set<String> given = new HashSet<>();
+
+    private final Set<String> live = new HashSet<>();
     private final List<Report> reports = new ArrayList<>();
+    private @Nullable String violation;
     private long aliveNanos = System.nanoTime();
     private long longestSilence;
 
-    /**
-     * A result that the agent has reported.
-     *
-     * @param body as on {@code tasks.results}
-     */
-    record Report(long nanos, JsonNode body) {
-        String status() {
-            return body.path("status").asString("");
-        }
+    Journal(String agentId) {
+        this.agentId = agentId;
+    }
 
-        String assignmentId() {
-            return body.path("assignment_id")
-                    .asString(body.path("task_id").asString("") + ":"
-                            + body.path("attempt").asString("1"));
+    /** A result that the agent has reported. */
+    record Report(long nanos, TaskResult result) {
+        String status() {
+            return result.status().wireName();
         }
 
         boolean isFinal() {
-            return !status().equals("progress");
+            return result.status() != TaskResult.Status.PROGRESS;
+        }
+
+        /** As coordinators compare them. */
+        boolean repeats(Report earlier) {
+            return isFinal()
+                    && result.status() == earlier.result.status()
+                    && (result.status() == TaskResult.Status.COMPLETED
+                            || result.reason().equals(earlier.result.reason()));
+        }
+    }
+
+    /** Thrown for a request that coordinators refuse; the message is the reason, as one sentence. */
+    static final class RefusedException extends RuntimeException {
+        private final int status;
+        private final boolean isViolation;
+
+        /** @param isViolation false if an agent that conforms may send such a request */
+        RefusedException(int status, String why, boolean isViolation) {
+            super(why);
+            this.status = status;
+            this.isViolation = isViolation;
+        }
+
+        int status() {
+            return status;
+        }
+
+        boolean isViolation() {
+            return isViolation;
         }
     }
 
@@ -50,9 +86,77 @@ final class Journal {
         notifyAll();
     }
 
+    /** Records that a task is given to the agent; again, if it was given before. */
+    synchronized void given(String taskId) {
+        if (given.add(taskId)) {
+            live.add(taskId);
+        }
+    }
+
+    synchronized void cancelled(String taskId) {
+        live.remove(taskId);
+    }
+
+    synchronized boolean isGiven(String taskId) {
+        return given.contains(taskId);
+    }
+
+    /** Whether a task has neither ended nor been cancelled. */
+    synchronized boolean isLive(String taskId) {
+        return live.contains(taskId);
+    }
+
+    /**
+     * Records a report.
+     *
+     * @param body as on {@code tasks.results}
+     * @throws RefusedException if coordinators would not accept it
+     */
     synchronized void reported(JsonNode body) {
-        reports.add(new Report(System.nanoTime(), body));
+        TaskResult result;
+        try {
+            result = Json.read(body, TaskResult.class);
+        } catch (Json.MalformedMessageException e) {
+            throw new RefusedException(422, String.valueOf(e.getMessage()), true);
+        }
+        if (!given.contains(result.taskId())) {
+            throw new RefusedException(404, "Task not found", true);
+        }
+        boolean isItsOwn = result.agentId().equals(agentId) && result.attempt() == ATTEMPT;
+        Report report = new Report(System.nanoTime(), result);
+        boolean isAccepted = isItsOwn
+                && (live.contains(result.taskId())
+                        || ends(result.taskId()).stream().anyMatch(report::repeats));
+        if (isItsOwn) {
+            // Also what comes too late: it shows that the agent has worked on it.
+            reports.add(report);
+            if (report.isFinal()) {
+                live.remove(result.taskId());
+            }
+            notifyAll();
+        }
+        if (!isAccepted) {
+            throw new RefusedException(
+                    409,
+                    "attempt " + result.attempt() + " is not live at agent " + result.agentId()
+                            + ": its task has ended, or was requeued",
+                    !isItsOwn);
+        }
+    }
+
+    /** Records what coordinators refuse. */
+    synchronized void violated(String what) {
+        violation = what;
         notifyAll();
+    }
+
+    /** What coordinators have refused since the last call of {@link #forgetViolation}; null if nothing. */
+    synchronized @Nullable String violation() {
+        return violation;
+    }
+
+    synchronized void forgetViolation() {
+        violation = null;
     }
 
     /** Records a sign of life. */
@@ -80,20 +184,20 @@ final class Journal {
         return deregistered;
     }
 
-    /** The final reports of an assignment. */
-    synchronized List<Report> ends(String assignmentId) {
+    /** The final reports of a task. */
+    synchronized List<Report> ends(String taskId) {
         return reports.stream()
-                .filter(report -> report.isFinal() && report.assignmentId().equals(assignmentId))
+                .filter(report -> report.isFinal() && report.result().taskId().equals(taskId))
                 .toList();
     }
 
-    /** Waits until something is found; null if that takes too long. */
+    /** Waits until something is found; null if that takes too long, or if the agent does what coordinators refuse. */
     synchronized <T> @Nullable T await(Duration timeout, Supplier<@Nullable T> search) throws InterruptedException {
         long end = System.nanoTime() + timeout.toNanos();
         while (true) {
             T found = search.get();
             long left = TimeUnit.NANOSECONDS.toMillis(end - System.nanoTime());
-            if (found != null || left <= 0) {
+            if (found != null || left <= 0 || violation != null) {
                 return found;
             }
             // In intervals: some searches look elsewhere.

@@ -91,11 +91,11 @@ final class KafkaDesk implements Link {
         } catch (RuntimeException e) {
             return;
         }
-        if (!message.path("agent_id").asString("").equals(agentId)) {
+        if (record.topic().equals(topics.results())) {
+            takeResult(message);
             return;
         }
-        if (record.topic().equals(topics.results())) {
-            journal.reported(message);
+        if (!message.path("agent_id").asString("").equals(agentId)) {
             return;
         }
         boolean isOver = message.path("status").asString("").equals("inactive");
@@ -105,6 +105,20 @@ final class KafkaDesk implements Link {
             journal.registered(registration);
         } else {
             journal.alive();
+        }
+    }
+
+    private void takeResult(JsonNode message) {
+        // Other agents may be checked over the same topics.
+        if (!journal.isGiven(message.path("task_id").asString(""))) {
+            return;
+        }
+        try {
+            journal.reported(message);
+        } catch (Journal.RefusedException e) {
+            if (e.isViolation()) {
+                journal.violated("coordinators do not accept its result: " + e.getMessage());
+            }
         }
     }
 
@@ -119,11 +133,13 @@ final class KafkaDesk implements Link {
 
     @Override
     public void give(ObjectNode assignment) {
+        journal.given(assignment.get("task_id").asString());
         send(assignment.get("assignment_id").asString(), assignment.toString());
     }
 
     @Override
     public void cancel(ObjectNode cancellation) {
+        journal.cancelled(cancellation.get("task_id").asString());
         send("", cancellation.toString());
     }
 

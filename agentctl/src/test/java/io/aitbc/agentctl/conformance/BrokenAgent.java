@@ -16,6 +16,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.producer.KafkaProducer;
@@ -25,12 +26,19 @@ import org.apache.kafka.common.serialization.StringSerializer;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
-/** An agent with one fault, named by its argument; with the argument {@code NONE}, without. It sleeps for {@code task_data.seconds}. */
+/** An agent with one fault, named by its argument. It sleeps for {@code task_data.seconds}. */
 final class BrokenAgent {
     enum Fault {
         NONE,
+        /** It gives back what it has no slot for, which is no fault. */
+        REJECTS_EXCESS,
         RUNS_TOO_MANY,
         RUNS_AGAIN,
+        /** It runs what is served to it again for that reason. */
+        NEVER_CONFIRMS,
+        REPORTS_NO_AGENT,
+        REPORTS_ANOTHER_AGENT,
+        REPORTS_NO_ATTEMPT,
         IGNORES_CANCELLATIONS,
         SILENT_WHILE_BUSY,
         FAILS_UNKNOWN_FIELDS,
@@ -76,7 +84,7 @@ final class BrokenAgent {
     public static void main(String[] args) throws Exception {
         Fault fault = Fault.valueOf(args[0]);
         BrokenAgent agent = new BrokenAgent(fault);
-        if (fault == Fault.COMMITS_FIRST || fault == Fault.NEVER_COMMITS) {
+        if (System.getenv("KAFKA") != null) {
             agent.runOverKafka();
         } else {
             Runtime.getRuntime().addShutdownHook(new Thread(agent::stop));
@@ -99,7 +107,11 @@ final class BrokenAgent {
                 continue;
             }
             ObjectNode claim = Json.object().put("max", 10).put("wait_seconds", 20);
-            claim.set("received", Json.tree(held.keySet()));
+            if (fault == Fault.NEVER_CONFIRMS) {
+                TimeUnit.MILLISECONDS.sleep(300);
+            } else {
+                claim.set("received", Json.tree(held.keySet()));
+            }
             JsonNode answer = call("POST", "/agents/" + id + "/assignments/claim", claim);
             if (fault != Fault.IGNORES_CANCELLATIONS) {
                 answer.path("cancelled").forEach(one -> {
@@ -116,7 +128,7 @@ final class BrokenAgent {
 
     private void take(JsonNode assignment) {
         String assignmentId = assignment.get("assignment_id").asString();
-        if (seen.add(assignmentId) || fault == Fault.RUNS_AGAIN) {
+        if (seen.add(assignmentId) || fault == Fault.RUNS_AGAIN || fault == Fault.NEVER_CONFIRMS) {
             held.put(assignmentId, assignment);
             threads.execute(() -> work(assignmentId, assignment));
         }
@@ -147,7 +159,7 @@ final class BrokenAgent {
             running.remove(assignmentId);
             slots.release();
         }
-        if (held.remove(assignmentId) != null) {
+        if (held.remove(assignmentId) != null || fault == Fault.NEVER_CONFIRMS) {
             report(assignment, error == null ? "completed" : "failed", error, startedAt);
         }
     }
@@ -155,9 +167,14 @@ final class BrokenAgent {
     private void report(JsonNode assignment, String status, String error, String startedAt) {
         ObjectNode report = Json.object()
                 .put("attempt", assignment.get("attempt").asInt())
-                .put("agent_id", id)
+                .put("agent_id", fault == Fault.REPORTS_ANOTHER_AGENT ? "another" : id)
                 .put("status", status)
                 .put("started_at", startedAt);
+        if (fault == Fault.REPORTS_NO_AGENT) {
+            report.remove("agent_id");
+        } else if (fault == Fault.REPORTS_NO_ATTEMPT) {
+            report.remove("attempt");
+        }
         if (error != null) {
             report.put("error", error);
         }
@@ -180,6 +197,7 @@ final class BrokenAgent {
     private JsonNode call(String method, String path, ObjectNode body) {
         try {
             HttpRequest request = HttpRequest.newBuilder(URI.create(System.getenv("COORDINATOR_URL") + path))
+                    .header("Content-Type", "application/json")
                     .method(method, HttpRequest.BodyPublishers.ofString(body.toString()))
                     .build();
             return Json.MAPPER.readTree(
@@ -222,17 +240,30 @@ final class BrokenAgent {
                         consumer.commitSync();
                     }
                     JsonNode assignment = Json.MAPPER.readTree(record.value());
-                    TimeUnit.MILLISECONDS.sleep(
-                            (long) (assignment.at("/task_data/seconds").asDouble() * 1_000));
-                    ObjectNode report = Json.object()
-                            .put("task_id", assignment.get("task_id").asString())
-                            .put("attempt", assignment.get("attempt").asInt())
-                            .put("agent_id", id)
-                            .put("status", "completed");
-                    producer.send(new ProducerRecord<>(
-                            prefix + "tasks.results", assignment.get("task_id").asString(), report.toString()));
+                    if (fault == Fault.RUNS_TOO_MANY || fault == Fault.REJECTS_EXCESS) {
+                        threads.execute(() -> workOverKafka(producer, assignment));
+                    } else {
+                        workOverKafka(producer, assignment);
+                    }
                 }
             }
         }
+    }
+
+    private void workOverKafka(KafkaProducer<String, String> producer, JsonNode assignment) {
+        boolean hasSlot = slots.tryAcquire();
+        if (hasSlot) {
+            LockSupport.parkNanos((long) (assignment.at("/task_data/seconds").asDouble() * 1e9));
+            slots.release();
+        }
+        ObjectNode report = Json.object()
+                .put("task_id", assignment.get("task_id").asString())
+                .put("attempt", assignment.get("attempt").asInt())
+                .put("agent_id", id)
+                .put("status", hasSlot ? "completed" : "rejected");
+        producer.send(new ProducerRecord<>(
+                System.getenv("AITBC_TOPICS_PREFIX") + "tasks.results",
+                assignment.get("task_id").asString(),
+                report.toString()));
     }
 }

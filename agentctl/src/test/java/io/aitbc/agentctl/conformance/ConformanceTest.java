@@ -71,6 +71,18 @@ class ConformanceTest {
                 Stream.concat(BROKEN_AGENT.stream(), Stream.of("NONE")).toList());
     }
 
+    @Test
+    @Execution(ExecutionMode.CONCURRENT)
+    void whatExceedsItsCapacityMayBeRejected() {
+        List<String> options = new ArrayList<>(List.of("--task", "{\"seconds\":1}", "--seconds", "1"));
+        options.addAll(List.of("--check", "completes", "--check", "capacity"));
+        options.addAll(overKafka());
+        assertConforms(
+                options,
+                Stream.concat(BROKEN_AGENT.stream(), Stream.of("REJECTS_EXCESS"))
+                        .toList());
+    }
+
     /** The check that finds it is the only one that fails. */
     @ParameterizedTest
     @Execution(ExecutionMode.CONCURRENT)
@@ -79,6 +91,10 @@ class ConformanceTest {
             value = {
                 "RUNS_TOO_MANY                 | CAPACITY            | it ran 5 tasks at once, and its capacity is 2",
                 "RUNS_AGAIN                    | REPEATED_ASSIGNMENT | it ran an assignment again that was delivered again",
+                "NEVER_CONFIRMS                | REPEATED_ASSIGNMENT | it ran an assignment again that was delivered again",
+                "REPORTS_NO_AGENT              | COMPLETES           | with 422: agent_id is required",
+                "REPORTS_ANOTHER_AGENT         | COMPLETES           | with 409: attempt 1 is not live at agent another",
+                "REPORTS_NO_ATTEMPT            | COMPLETES           | with 422: attempt is required",
                 "IGNORES_CANCELLATIONS         | CANCELLATION        | it completed a task that was cancelled",
                 "SILENT_WHILE_BUSY             | HEARTBEATS          | it gave no sign of life for",
                 "FAILS_UNKNOWN_FIELDS          | UNKNOWN_FIELDS      | it reported failed: unknown field: it must ignore those",
@@ -94,8 +110,8 @@ class ConformanceTest {
                 check == Check.HEARTBEATS
                         ? List.of("--task", "{\"seconds\":4}", "--seconds", "4", "--heartbeat-seconds", "2")
                         : List.of("--task", "{\"seconds\":1}", "--seconds", "1"));
-        options.addAll(List.of("--check", "completes", "--check", check.name()));
-        if (check == Check.COMMIT) {
+        options.addAll(List.of("--check", "completes", "--check", check.toString()));
+        if (check == Check.COMMIT || check == Check.CAPACITY) {
             options.addAll(overKafka());
         }
 

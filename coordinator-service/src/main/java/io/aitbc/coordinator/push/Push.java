@@ -2,6 +2,7 @@ package io.aitbc.coordinator.push;
 
 import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.Json;
+import io.aitbc.contracts.PushMessage;
 import io.aitbc.contracts.TaskHeaders;
 import io.aitbc.contracts.TaskResult;
 import java.time.Instant;

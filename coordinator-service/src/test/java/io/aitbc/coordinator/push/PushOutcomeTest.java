@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
+import io.aitbc.contracts.PushMessage;
 import io.aitbc.contracts.TaskResult;
 import java.net.URI;
 import java.nio.charset.StandardCharsets;

@@ -1,7 +1,5 @@
-package io.aitbc.coordinator.push;
+package io.aitbc.contracts;
 
-import io.aitbc.contracts.Assignment;
-import io.aitbc.contracts.Priority;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.Set;
@@ -9,7 +7,7 @@ import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
 /** The body of {@code POST /tasks/execute}: an assignment, which is also a message as agents of the architecture exchange them. */
-final class PushMessage {
+public final class PushMessage {
     private static final String SENDER = "agent-coordinator";
     private static final Set<String> IN_PAYLOAD = Set.of(
             "assignment_id",
@@ -24,7 +22,7 @@ final class PushMessage {
     private PushMessage() {}
 
     /** @param json the assignment as JSON, which may hold more fields than this version knows */
-    static ObjectNode of(Assignment assignment, ObjectNode json, Instant now) {
+    public static ObjectNode of(Assignment assignment, ObjectNode json, Instant now) {
         ObjectNode message = json.deepCopy();
         ObjectNode payload = message.objectNode();
         IN_PAYLOAD.forEach(field -> payload.set(field, json.path(field)));
