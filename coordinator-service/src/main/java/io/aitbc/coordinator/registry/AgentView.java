@@ -160,7 +160,6 @@ public final class AgentView implements BackgroundService {
                 }
                 // Pause refreshes until the next check.
                 failing = true;
-                missed = true;
             }
         }
         if (subscription != null) {
@@ -172,7 +171,13 @@ public final class AgentView implements BackgroundService {
     private void applyArrived(String... first) {
         List<String> batch = new ArrayList<>(List.of(first));
         notices.drainTo(batch);
-        new NoticeBatch().apply(batch);
+        boolean applied = false;
+        try {
+            new NoticeBatch().apply(batch);
+            applied = true;
+        } finally {
+            missed |= !applied;
+        }
     }
 
     /** Detects missed notices: a notice published before the last check has either arrived by now or is lost. */

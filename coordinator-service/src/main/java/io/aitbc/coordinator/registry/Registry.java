@@ -248,8 +248,17 @@ public final class Registry {
                 .toList();
     }
 
-    /** The agents with the given ids, without unknown ones. */
+    /** The agents with the given ids, without unknown ones. Reads them in parts, so that other commands wait for one part at most. */
     public List<Agent> fetch(Collection<String> agentIds) {
+        List<String> ids = List.copyOf(agentIds);
+        List<Agent> agents = new ArrayList<>(ids.size());
+        for (int from = 0; from < ids.size(); from += MAX_BATCH) {
+            agents.addAll(fetchPart(ids.subList(from, Math.min(ids.size(), from + MAX_BATCH))));
+        }
+        return agents;
+    }
+
+    private List<Agent> fetchPart(List<String> agentIds) {
         record Parts(String id, CompletableFuture<Map<String, String>> hash, CompletableFuture<Long> inflight) {}
         List<Parts> parts = agentIds.stream()
                 .map(id -> new Parts(
