@@ -104,9 +104,24 @@ public final class PullAgents {
                     .put("agent_id", agentId)
                     .put("status", "completed");
             reported.add(
-                    post(coordinator + "/tasks/" + assignment.get("task_id").asString() + "/results", result));
+                    report(coordinator + "/tasks/" + assignment.get("task_id").asString() + "/results", result));
         }
         return CompletableFuture.allOf(reported.toArray(CompletableFuture[]::new));
+    }
+
+    /** Repeats a report that is not accepted, as agents must. */
+    private CompletableFuture<?> report(String url, ObjectNode result) {
+        return post(url, result)
+                .handle((accepted, failure) -> {
+                    if (failure == null) {
+                        return CompletableFuture.completedFuture(accepted);
+                    }
+                    failures.incrementAndGet();
+                    return CompletableFuture.supplyAsync(
+                                    () -> report(url, result), CompletableFuture.delayedExecutor(1, TimeUnit.SECONDS))
+                            .thenCompose(repeated -> repeated);
+                })
+                .thenCompose(done -> done);
     }
 
     private CompletableFuture<JsonNode> post(String url, ObjectNode body) {
@@ -116,7 +131,8 @@ public final class PullAgents {
                 .POST(HttpRequest.BodyPublishers.ofString(Json.text(body)))
                 .build();
         return http.sendAsync(request, HttpResponse.BodyHandlers.ofString()).thenApply(response -> {
-            if (response.statusCode() >= 300) {
+            // A repeated report may have been accepted before: its attempt is no longer live.
+            if (response.statusCode() >= 300 && response.statusCode() != 409) {
                 throw new CompletionException(new IOException(url + ": " + response.statusCode() + response.body()));
             }
             return Json.MAPPER.readTree(response.body());
