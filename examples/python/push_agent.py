@@ -143,7 +143,7 @@ def main():
     until_accepted("PUT", "/agents/" + AGENT_ID + "/status", {"status": "active"})
     while not stopping.wait(0.5):
         pass
-    # A drain: finish what is running, then hand back the rest.
+    # Drain: finish what is running, then reject the rest.
     until_accepted("PUT", "/agents/" + AGENT_ID + "/status", {"status": "maintenance"}, attempts=3)
     until = time.monotonic() + DRAIN_SECONDS
     while running and time.monotonic() < until:

@@ -18,7 +18,7 @@ log = logging.getLogger("agent_coordinator")
 _CLAIM_SECONDS = 20
 # Coordinators refuse claims of more, and longer lists of received assignments.
 _MAX_CLAIM = 1_000
-# How long handlers may take to end once they are told that the agent stops.
+# Maximum time for handlers to end after they are cancelled at shutdown.
 _STOP_SECONDS = 2.0
 _PAUSE_SECONDS = 1.0
 _MAX_PAUSE_SECONDS = 30.0
@@ -84,12 +84,12 @@ class Worker:
     >>> worker.run()
 
     It registers, claims assignments, confirms and deduplicates them, reports results until they are accepted, and drains on SIGTERM and
-    SIGINT: it takes no new assignments, finishes those it has, hands back what is not finished in time, and deregisters.
+    SIGINT: it takes no new assignments, finishes those it has, rejects what is not finished in time, and deregisters.
 
     :param urls: base addresses of coordinators; they are interchangeable
     :param agent_id: unique among all agents
     :param capacity: how many assignments it executes at once, each in its own thread
-    :param drain_seconds: how long it finishes assignments before it cancels their handlers, and hands them back up to 2 s later
+    :param drain_seconds: how long it finishes assignments before it cancels their handlers, and rejects them up to 2 s later
     :param registration: further fields of the registration, such as ``services``, ``tags`` or ``region``
     """
 
@@ -193,7 +193,7 @@ class Worker:
         with self._lock:
             # The newest: those before were confirmed by an earlier claim.
             received = list(self._held)[-_MAX_CLAIM:]
-        # The coordinators assign no more than the capacity. A claim while the worker is full hears of cancellations.
+        # The coordinators assign no more than the capacity. A claim while the worker is full receives cancellations.
         answer = self.client.call(
             "POST",
             f"/agents/{self.agent_id}/assignments/claim",
@@ -335,7 +335,7 @@ class Worker:
         # From now on, a report that no coordinator accepts is not retried: the process must end.
         self._stopped.set()
         unfinished = [assignment for assignment in self._held_now() if not assignment.is_cancelled()]
-        # Handlers end first, if they can: another agent may start the tasks as soon as they are handed back.
+        # Wait for handlers to end: a rejected task may start on another agent at once.
         for assignment in unfinished:
             assignment.cancelled.set()
         until = time.monotonic() + _STOP_SECONDS

@@ -128,7 +128,7 @@ export interface WorkerOptions {
   services?: string[];
   tags?: string[];
   region?: string;
-  /** How long it finishes assignments before it cancels their handlers, and hands them back up to 2 s later; 30,000 ms by default. */
+  /** How long it finishes assignments before it cancels their handlers, and rejects them up to 2 s later; 30,000 ms by default. */
   drainMs?: number;
   /** Receives warnings; the console by default. */
   log?: { warn(...message: unknown[]): void };
@@ -136,7 +136,7 @@ export interface WorkerOptions {
 
 /**
  * An agent. It registers, claims assignments, confirms and deduplicates them, reports results until they are accepted, and drains on
- * SIGTERM and SIGINT: it takes no new assignments, finishes those it has, hands back what is not finished in time, and deregisters.
+ * SIGTERM and SIGINT: it takes no new assignments, finishes those it has, rejects what is not finished in time, and deregisters.
  */
 export class Worker {
   readonly client: Client;

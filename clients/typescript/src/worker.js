@@ -5,7 +5,7 @@ import { Client, CoordinatorError, Unavailable } from './client.js';
 const CLAIM_SECONDS = 20;
 // Coordinators refuse claims of more, and longer lists of received assignments.
 const MAX_CLAIM = 1_000;
-// How long handlers may take to end once they are told that the agent stops.
+// Maximum time for handlers to end after they are cancelled at shutdown.
 const STOP_MS = 2_000;
 const PAUSE_MS = 1_000;
 const MAX_PAUSE_MS = 30_000;
@@ -126,7 +126,7 @@ export class Worker {
 
   async #claim() {
     const claim = {
-      // The coordinators assign no more than the capacity. A claim while the worker is full hears of cancellations.
+      // The coordinators assign no more than the capacity. A claim while the worker is full receives cancellations.
       max: Math.min(this.#capacity, MAX_CLAIM),
       wait_seconds: this.#stopping.signal.aborted ? 1 : CLAIM_SECONDS,
       instance_id: this.#instanceId,
@@ -295,7 +295,7 @@ export class Worker {
     // From now on, a report that no coordinator accepts is not retried: the process must end.
     this.#stopped.abort();
     const unfinished = [...this.#held.values()].filter((held) => !held.controller.signal.aborted);
-    // Handlers end first, if they can: another agent may start the tasks as soon as they are handed back.
+    // Wait for handlers to end: a rejected task may start on another agent at once.
     unfinished.forEach((held) => held.controller.abort());
     until = Date.now() + STOP_MS;
     while (unfinished.some((held) => !held.ended) && Date.now() < until) {

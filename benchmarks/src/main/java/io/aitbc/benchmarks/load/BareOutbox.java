@@ -24,7 +24,7 @@ public final class BareOutbox {
     private static final int BACKLOG = 10_000;
     private static final int THREADS = 16;
 
-    /** An assignment as a coordinator serves it, with 250 bytes of task data. */
+    /** An assignment as a coordinator serves it, with 200 bytes of text. */
     private static final String ASSIGNMENT = """
             {"assignment_id":"t-%1$d:1","task_id":"t-%1$d","attempt":1,"agent_id":"bare","priority":"normal",\
             "task_data":{"text":"%2$s"},"requirements":{},"max_attempts":3,"timeout_seconds":300,\
