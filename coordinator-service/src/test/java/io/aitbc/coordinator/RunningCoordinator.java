@@ -6,6 +6,7 @@ import static org.awaitility.Awaitility.await;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Topics;
 import io.aitbc.localstack.LocalStack;
+import io.lettuce.core.RedisClient;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.URI;
@@ -16,6 +17,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.Predicate;
 import org.apache.kafka.clients.consumer.ConsumerConfig;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
@@ -37,6 +39,8 @@ public final class RunningCoordinator implements AutoCloseable {
     private static final HttpClient HTTP = HttpClient.newHttpClient();
     /** The same for all coordinators, and generating the document takes seconds. */
     private static @Nullable OpenApiContract contract;
+    /** The topic prefix that each Redis database is used with. */
+    private static final Map<String, String> PREFIX_OF_DATABASE = new ConcurrentHashMap<>();
 
     private final LocalStack stack;
     private final Topics topics;
@@ -55,9 +59,11 @@ public final class RunningCoordinator implements AutoCloseable {
             Class<?>[] sources, LocalStack stack, String topicPrefix, int redisDatabase, String... settings) {
         this.stack = stack;
         this.topics = new Topics(topicPrefix);
+        String redisUrl = stack.redisUrl() + "/" + redisDatabase;
+        emptyAfterOtherTests(redisUrl, topicPrefix);
         List<String> all = new ArrayList<>(List.of(
                 "--aitbc.kafka.bootstrap-servers=" + stack.bootstrapServers(),
-                "--aitbc.redis.url=" + stack.redisUrl() + "/" + redisDatabase,
+                "--aitbc.redis.url=" + redisUrl,
                 "--aitbc.coordinator.port=0",
                 "--server.address=127.0.0.1",
                 "--aitbc.topics.prefix=" + topicPrefix,
@@ -76,6 +82,16 @@ public final class RunningCoordinator implements AutoCloseable {
                         4_000_000),
                 new StringSerializer(),
                 new StringSerializer());
+    }
+
+    /** Agents that another test has registered would be assigned the tasks of this one. */
+    private static void emptyAfterOtherTests(String redisUrl, String topicPrefix) {
+        String before = PREFIX_OF_DATABASE.put(redisUrl, topicPrefix);
+        if (before != null && !before.equals(topicPrefix)) {
+            try (RedisClient client = RedisClient.create(redisUrl)) {
+                client.connect().sync().flushdb();
+            }
+        }
     }
 
     /** Starts a coordinator and waits until it is healthy. The prefix and the database isolate the coordinators of different tests. */

@@ -29,7 +29,6 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.parallel.Execution;
 import org.junit.jupiter.api.parallel.ExecutionMode;
-import org.junit.jupiter.api.parallel.ResourceLock;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import tools.jackson.databind.JsonNode;
@@ -85,7 +84,11 @@ class PushTest {
     }
 
     private static String submitTo(String capability, int timeoutSeconds) {
-        return one.submit(
+        return submitTo(one, capability, timeoutSeconds);
+    }
+
+    private static String submitTo(RunningCoordinator at, String capability, int timeoutSeconds) {
+        return at.submit(
                 "{\"task_data\":{\"task_type\":\"sum\",\"n\":[2,3]},\"priority\":\"urgent\",\"timeout_seconds\":"
                         + timeoutSeconds + ",\"requirements\":{\"capabilities\":[\"" + capability + "\"]}}");
     }
@@ -196,7 +199,6 @@ class PushTest {
 
     @Test
     @Execution(ExecutionMode.CONCURRENT)
-    @ResourceLock("ownership of agents")
     void aTaskOfAnAgentThatRefusesConnectionsIsGivenBackWithoutUsingAnAttempt() {
         int port;
         try (HttpAgent dying = HttpAgent.start(request -> HttpAgent.Answer.of(200, DONE))) {
@@ -529,22 +531,27 @@ class PushTest {
         }
     }
 
+    /** Has coordinators of its own, because agents move to another coordinator when one starts or stops. */
     @Test
     @Execution(ExecutionMode.CONCURRENT)
-    @ResourceLock("ownership of agents")
     void assignmentsOfACoordinatorThatStopsArePushedByAnother() {
         AtomicInteger requests = new AtomicInteger();
-        RunningCoordinator third = RunningCoordinator.start(LocalStack.shared(), "push.", 2, SETTINGS);
-        try (HttpAgent agent = HttpAgent.start(request ->
-                requests.incrementAndGet() % 2 == 1 ? HttpAgent.Answer.of(500, "") : HttpAgent.Answer.of(200, DONE))) {
-            List<String> ids = IntStream.range(0, 12).mapToObj(i -> "heir-" + i).toList();
-            ids.forEach(id -> register(id, agent.url(), 1));
-            List<String> tasks = ids.stream().map(PushTest::submitTo).toList();
-            await().atMost(LONG).until(() -> agent.executed.size() >= 6);
-            third.close();
+        try (RunningCoordinator staying = RunningCoordinator.start(LocalStack.shared(), "push-heirs.", 5, SETTINGS);
+                HttpAgent agent = HttpAgent.start(request -> requests.incrementAndGet() % 2 == 1
+                        ? HttpAgent.Answer.of(500, "")
+                        : HttpAgent.Answer.of(200, DONE))) {
+            List<String> tasks;
+            try (RunningCoordinator leaving =
+                    RunningCoordinator.start(LocalStack.shared(), "push-heirs.", 5, SETTINGS)) {
+                List<String> ids =
+                        IntStream.range(0, 12).mapToObj(i -> "heir-" + i).toList();
+                ids.forEach(id -> register(leaving, id, agent.url(), 1));
+                tasks = ids.stream().map(id -> submitTo(leaving, id, 600)).toList();
+                await().atMost(LONG).until(() -> agent.executed.size() >= 6);
+            }
 
             for (String task : tasks) {
-                assertThat(one.awaitTask(task, "completed").get("attempt").asInt())
+                assertThat(staying.awaitTask(task, "completed").get("attempt").asInt())
                         .isEqualTo(1);
             }
         }
