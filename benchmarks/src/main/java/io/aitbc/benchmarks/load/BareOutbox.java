@@ -5,7 +5,6 @@ import com.sun.net.httpserver.HttpServer;
 import io.aitbc.benchmarks.cluster.ChildProcess;
 import io.aitbc.contracts.Json;
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.charset.StandardCharsets;
@@ -105,7 +104,7 @@ public final class BareOutbox {
             exchange.sendResponseHeaders(200, body.length);
             exchange.getResponseBody().write(body);
         } catch (IOException e) {
-            throw new UncheckedIOException(e);
+            // The clients close at the end of a run, with claims open.
         }
     }
 }
