@@ -1,5 +1,6 @@
 package io.aitbc.coordinator.settle;
 
+import io.aitbc.contracts.AgentStatus;
 import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.Delivery;
 import io.aitbc.contracts.Json;
@@ -40,6 +41,8 @@ final class Attempts {
     /** Bounds the results in a batch: Redis serves nobody else while a script runs. */
     private static final int MAX_RESTORE_CHARS = 4 * 1024 * 1024;
 
+    private static final Set<String> LOST =
+            Set.of(AgentStatus.INACTIVE.wireName(), AgentStatus.STALE.wireName(), AgentStatus.ERROR.wireName());
     private static final Script CLEAR_LOST = Script.load(Attempts.class, "clear-lost");
     private static final Script SCHEDULE_DEADLINE_CHECK = Script.load(Attempts.class, "schedule-deadline-check");
     private static final Script DELETE_EXPIRED = Script.load(Attempts.class, "delete-expired");
@@ -358,18 +361,22 @@ final class Attempts {
 
     /**
      * Unsettled assignments that an agent was given before it was lost, at most {@value #MAX_BATCH} not counting those known to be
-     * reported. Later ones were given to the agent after its return.
+     * reported. If the agent has returned, later ones were given to it since. If it has not, all are from before, whatever their times say:
+     * the clocks of coordinators differ, and a heartbeat is older than its effect.
      */
     List<HeldAttempt> heldBefore(String agentId, Instant lostAt, Set<String> reported) {
         List<HeldAttempt> all = new ArrayList<>();
         int unreported = 0;
-        for (Map.Entry<String, String> entry : inflightEntries(agentId).entrySet()) {
+        // Read before the status: what the agent is given after its return is not among them.
+        Map<String, String> entries = inflightEntries(agentId);
+        boolean isLost = isLost(agentId);
+        for (Map.Entry<String, String> entry : entries.entrySet()) {
             HeldAttempt held = live(
                     agentId,
                     HeldAssignment.read(entry.getKey(), entry.getValue()),
                     entry.getValue(),
                     states.find(entry.getKey()).orElse(null));
-            if (held != null && !held.assignedAt().isAfter(lostAt)) {
+            if (held != null && (isLost || !held.assignedAt().isAfter(lostAt))) {
                 all.add(held);
                 unreported += reported.contains(held.assignmentId()) ? 0 : 1;
                 if (unreported == MAX_BATCH) {
@@ -378,6 +385,11 @@ final class Attempts {
             }
         }
         return all;
+    }
+
+    private boolean isLost(String agentId) {
+        String status = redis.readHashSync("agent:" + agentId, read -> read.hget("agent:" + agentId, "status"));
+        return status != null && LOST.contains(status);
     }
 
     /** Records that all assignments held when the agent was lost have been requeued. */

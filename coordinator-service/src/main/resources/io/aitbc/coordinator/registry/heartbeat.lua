@@ -149,7 +149,8 @@ while i <= #ARGV do
       redis.call(status == 'active' and 'SADD' or 'SREM', 'agents:active', id)
       if not status_factor[status] then
         redis.call('ZREM', 'agents:heartbeats', id)
-        redis.call('ZADD', 'agents:gone', 'GT', at_ms, id)
+        -- Not when it said so: it may have been given tasks since.
+        redis.call('ZADD', 'agents:gone', 'GT', math.max(at_ms, now_ms), id)
       end
     end
     if status == 'inactive' then

@@ -677,6 +677,29 @@ class RegistryTest {
                 .isEqualTo(id + ":2");
     }
 
+    /** An agent may be given a task after it has said that it leaves, and before that is read. */
+    @Test
+    void tasksGivenToALeavingAgentAreRequeued() throws InterruptedException {
+        coordinator.register("leaving", 1, "leaving");
+        Instant said = Instant.now();
+        String id = coordinator.submit(requiring("leaving"));
+        coordinator.awaitRecords("assignments.leaving", 1);
+
+        registry()
+                .recordHeartbeats(
+                        List.of(new Registry.Received(
+                                new Heartbeat("leaving", AgentStatus.INACTIVE, null, null, null, null), said, true)),
+                        said);
+
+        await().atMost(LONG)
+                .until(() -> coordinator
+                        .get("/tasks/" + id)
+                        .body()
+                        .get("status")
+                        .asString()
+                        .equals("queued"));
+    }
+
     /** An agent that fails at once must not count as the fastest. */
     @Test
     void failingCountsAsSlow() {
