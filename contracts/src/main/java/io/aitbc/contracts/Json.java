@@ -22,6 +22,7 @@ import tools.jackson.databind.exc.MismatchedInputException;
 import tools.jackson.databind.exc.ValueInstantiationException;
 import tools.jackson.databind.json.JsonMapper;
 import tools.jackson.databind.module.SimpleModule;
+import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.ObjectNode;
 import tools.jackson.databind.type.LogicalType;
 
@@ -62,7 +63,11 @@ public final class Json {
                     config -> config.setCoercion(CoercionInputShape.Integer, CoercionAction.Fail)
                             .setCoercion(CoercionInputShape.Float, CoercionAction.Fail)
                             .setCoercion(CoercionInputShape.Boolean, CoercionAction.Fail))
-            .addModule(new SimpleModule().addDeserializer(Instant.class, new TimeDeserializer()))
+            .addModule(new SimpleModule()
+                    .addDeserializer(Instant.class, new TimeDeserializer())
+                    .addDeserializer(JsonNode.class, TreeDeserializer.of(JsonNode.class))
+                    .addDeserializer(ObjectNode.class, TreeDeserializer.of(ObjectNode.class))
+                    .addDeserializer(ArrayNode.class, TreeDeserializer.of(ArrayNode.class)))
             .build();
 
     private Json() {}
@@ -145,7 +150,7 @@ public final class Json {
             return reasonOfMismatch(mismatch);
         }
         if (e instanceof InputCoercionException || e.getCause() instanceof NumberFormatException) {
-            return place(e) + " is a number out of range";
+            return path(e).isEmpty() ? "a number is out of range" : path(e) + " is a number out of range";
         }
         if (e instanceof StreamConstraintsException) {
             return place(e) + " " + limitExceeded(e.getOriginalMessage());
@@ -222,6 +227,9 @@ public final class Json {
         }
         if (type == String.class || type.isEnum()) {
             return "a string";
+        }
+        if (type == Boolean.class || type == boolean.class) {
+            return "true or false";
         }
         return "an object";
     }

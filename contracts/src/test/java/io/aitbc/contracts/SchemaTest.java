@@ -336,6 +336,7 @@ class SchemaTest {
             /* no comment */ {}                  | maybe a (non-standard) comment?
             {"task_data":                        | not valid JSON at line 1, column 14: Unexpected end-of-input
             {"task_data":{"a":1e99999999999}}    | task_data is a number out of range
+            {"task_data":{"a":1e2147483648}}     | task_data is a number out of range
             {"task_data":{},"max_attempts":9999999999} | max_attempts is a number out of range
             {"task_data":{"a":1,"b":2,"a":3}}    | "a" appears twice in task_data
             DEEP                                 | task_data is nested deeper than 200 levels

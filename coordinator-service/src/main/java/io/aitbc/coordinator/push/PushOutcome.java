@@ -3,6 +3,7 @@ package io.aitbc.coordinator.push;
 import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.TaskResult;
+import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.Locale;
@@ -66,9 +67,13 @@ record PushOutcome(
             return ended(failure(
                     assignment, "the agent's response is larger than " + AgentHttp.MAX_RESPONSE_BYTES + " bytes", now));
         }
-        return result(response.body())
-                .map(result -> ended(complete(assignment, result, now)))
-                .orElseGet(() -> new PushOutcome(Kind.ACCEPTED, null, "", null, true));
+        try {
+            return result(response.body())
+                    .map(result -> ended(complete(assignment, result, now)))
+                    .orElseGet(() -> new PushOutcome(Kind.ACCEPTED, null, "", null, true));
+        } catch (JacksonException e) {
+            return ended(failure(assignment, "the agent's response cannot be read: " + Json.reason(e), now));
+        }
     }
 
     private static PushOutcome ended(TaskResult result) {
@@ -81,13 +86,11 @@ record PushOutcome(
 
     /** The body, if it is a result: it has a final status; or no other one than success or error, and an error or a result. */
     private static Optional<ObjectNode> result(byte[] body) {
-        JsonNode json;
-        try {
-            json = Json.MAPPER.readTree(body);
-        } catch (JacksonException e) {
+        if (!new String(body, StandardCharsets.ISO_8859_1).stripLeading().startsWith("{")) {
             // An acknowledgement in words.
             return Optional.empty();
         }
+        JsonNode json = Json.MAPPER.readTree(body);
         if (!(json instanceof ObjectNode object)) {
             return Optional.empty();
         }

@@ -149,6 +149,8 @@ class ApiTest {
             POST   | /tasks/submit                 | {"task_data":{},"submitted_at":"1700000000"}      | 422 | submitted_at has the wrong type or form (expected an ISO 8601 time, such as
             POST   | /tasks/submit                 | {"task_data":{},"task_id":"."}                    | 422 | neither . nor ..
             POST   | /tasks/submit                 | {"task_data":{},"requirements":{"agent_id":".."}} | 422 | neither . nor ..
+            POST   | /tasks/submit                 | {"task_data":{"a":1e2147483648}} | 422 | a number is out of range
+            POST   | /agents/register              | {"metadata":{"a":-1e-2147483649}} | 422 | a number is out of range
             POST   | /tasks/submit                 | {"task_data":{},"max_attempts":99999999999999999999} | 422 | max_attempts is a number out of range
             POST   | /tasks/submit                 | {"task_data":{"a":NaN}}                           | 422 | not valid JSON at line 1, column 22: Non-standard token 'NaN'
             POST   | /tasks/submit                 | {"task_data":{"a":1,"a":2}}                       | 422 | "a" appears twice at line 1, column

@@ -28,6 +28,7 @@ import org.junit.jupiter.api.parallel.Execution;
 import org.junit.jupiter.api.parallel.ExecutionMode;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
@@ -425,6 +426,19 @@ class PullTest {
                 .get()
                 .get(new TopicPartition(coordinator.topics().sharedAssignments(), 0));
         return offset == null ? -1 : offset.offset();
+    }
+
+    /** Whoever may write to the topic could otherwise stop the delivery to all agents over HTTP. */
+    @ParameterizedTest
+    @ValueSource(strings = {"{\"a\":1e2147483648}", "no json", "[]", "{\"type\":\"cancellation\"}", "null"})
+    void anUnreadableRecordAmongTheAssignmentsIsSkipped(String record) {
+        one.publish("assignments.shared", "skipper", record);
+        register("skipper", 1);
+        String taskId = submitTo("skipper");
+        JsonNode assignment = claimOne(one, "skipper", body(1, 20));
+        assertThat(assignment.get("task_id").asString()).isEqualTo(taskId);
+        assertThat(report(assignment, "completed").code()).isEqualTo(202);
+        one.awaitTask(taskId, "completed");
     }
 
     /** While Redis is being rebuilt, a report is answered with 503, so that the agent retries it instead of dropping the result. */

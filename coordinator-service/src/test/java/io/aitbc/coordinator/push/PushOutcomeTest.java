@@ -107,6 +107,25 @@ class PushOutcomeTest {
         assertThat(outcome.result()).isNull();
     }
 
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            quoteCharacter = '`',
+            value = {
+                "{\"status\":\"completed\",\"result\":1e2147483648} | a number is out of range",
+                "{\"status\":\"completed\",\"result\":5            | not valid JSON",
+                "{\"result\":5,\"result\":6}                     | \"result\" appears twice",
+            })
+    void aBodyThatCannotBeReadFailsTheAttempt(String body, String reason) {
+        PushOutcome outcome = outcome(200, body);
+
+        assertThat(outcome.kind()).isEqualTo(PushOutcome.Kind.ENDED);
+        assertThat(Objects.requireNonNull(outcome.result()).status()).isEqualTo(TaskResult.Status.FAILED);
+        assertThat(String.valueOf(outcome.result().error()))
+                .contains("the agent's response cannot be read: ")
+                .contains(reason.replace("\"", "\\\""));
+    }
+
     @Test
     void aRequestThatWasNotSentIsNotDelivered() {
         PushOutcome outcome = PushOutcome.of(ASSIGNMENT, new Reply.NotSent("the connection is refused"), NOW);
