@@ -24,6 +24,7 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.Supplier;
 import java.util.random.RandomGenerator;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.consumer.ConsumerConfig;
@@ -158,9 +159,9 @@ class DispatchConfiguration {
             }
 
             @Override
-            public void heartbeats(List<Agent> agents) {
-                dispatcher.postLazily(
-                        matcher -> agents.forEach(agent -> matcher.agents().updateState(agent, clock.instant())));
+            public void heartbeats(Supplier<List<Agent>> agents) {
+                dispatcher.postLazily(matcher ->
+                        agents.get().forEach(agent -> matcher.agents().updateState(agent, clock.instant())));
             }
 
             @Override

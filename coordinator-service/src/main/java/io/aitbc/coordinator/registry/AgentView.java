@@ -17,7 +17,6 @@ import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashMap;
 import java.util.HashSet;
-import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
@@ -26,7 +25,9 @@ import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Supplier;
 import java.util.function.UnaryOperator;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -44,8 +45,12 @@ public final class AgentView implements BackgroundService {
         /** Agents are new, or anything about them may have changed. */
         void agentsChanged(List<Agent> agents);
 
-        /** Heartbeats of agents arrived; how many assignments they hold is unchanged. */
-        void heartbeats(List<Agent> agents);
+        /**
+         * Heartbeats of agents arrived; how many assignments they hold is unchanged.
+         *
+         * @param agents their state at the time of the call: a listener that applies it later must not undo later changes
+         */
+        void heartbeats(Supplier<List<Agent>> agents);
 
         void agentsRemoved(Set<String> agentIds);
 
@@ -234,7 +239,7 @@ public final class AgentView implements BackgroundService {
     /** The combined content of a batch of notices. */
     private final class NoticeBatch {
         private final Set<String> changed = new LinkedHashSet<>();
-        private final Map<String, Agent> heard = new LinkedHashMap<>();
+        private final Set<String> heard = new LinkedHashSet<>();
         private final Map<String, Integer> held = new HashMap<>();
         private final Map<String, Integer> open = new HashMap<>();
         private final Set<String> cancelled = new HashSet<>();
@@ -265,9 +270,11 @@ public final class AgentView implements BackgroundService {
             if (!open.isEmpty()) {
                 listener.openSlotsChanged(open);
             }
-            heard.keySet().removeAll(changed);
+            heard.removeAll(changed);
             if (!heard.isEmpty()) {
-                listener.heartbeats(List.copyOf(heard.values()));
+                listener.heartbeats(() -> heard.stream()
+                        .flatMap(id -> Stream.ofNullable(agents.get(id)))
+                        .toList());
             }
             if (!changed.isEmpty()) {
                 reload(changed);
@@ -317,9 +324,8 @@ public final class AgentView implements BackgroundService {
         }
 
         private void update(String agentId, UnaryOperator<Agent> change) {
-            Agent agent = agents.computeIfPresent(agentId, (id, before) -> change.apply(before));
-            if (agent != null) {
-                heard.put(agentId, agent);
+            if (agents.computeIfPresent(agentId, (id, before) -> change.apply(before)) != null) {
+                heard.add(agentId);
             }
         }
 

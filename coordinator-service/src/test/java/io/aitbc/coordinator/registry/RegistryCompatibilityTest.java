@@ -29,10 +29,12 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.function.Supplier;
 import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -193,6 +195,30 @@ class RegistryCompatibilityTest {
         follow(version, Samples::ofANewerVersion);
     }
 
+    /** Its listener may apply a heartbeat late, when the agent has already changed. */
+    @Test
+    void aHeartbeatDoesNotUndoALaterChange() {
+        put(Samples.versions().findFirst().orElseThrow().read("agents").get("registered"));
+        redis.sync().sadd(Keys.ACTIVE_AGENTS, "agent-1");
+        RecordedCalls listener = new RecordedCalls();
+        try (AgentView view = new AgentView(redis, registry, "coordinator-2", listener)) {
+            view.start();
+            await().until(() -> !listener.lines.isEmpty());
+            await().until(() -> {
+                say(Json.object().put("seq", 0).set("heard", Json.object().set("agent-1", Json.tree(List.of(1L)))));
+                return !listener.heard.isEmpty();
+            });
+            redis.sync().hset(Keys.agent("agent-1"), "unreached", "1");
+            listener.lines.clear();
+            say(Json.object().put("seq", 0).set("changed", Json.tree(List.of("agent-1"))));
+            await().until(() -> listener.lines.contains("changed agent-1"));
+
+            assertThat(listener.heard.get(0).get())
+                    .extracting(Agent::unreached)
+                    .containsExactly(Agent.UNREACHED_OVER_KAFKA);
+        }
+    }
+
     /** Publishes each notice to a view, with a new sequence number and after a notice of an unknown kind. */
     private void follow(Samples version, UnaryOperator<JsonNode> changed) {
         put(version.read("agents").get("registered"));
@@ -231,6 +257,7 @@ class RegistryCompatibilityTest {
     /** Records the calls of a view as text. */
     private static final class RecordedCalls implements AgentView.Listener {
         final List<String> lines = new CopyOnWriteArrayList<>();
+        final List<Supplier<List<Agent>>> heard = new CopyOnWriteArrayList<>();
 
         @Override
         public void agentsChanged(List<Agent> agents) {
@@ -238,9 +265,11 @@ class RegistryCompatibilityTest {
         }
 
         @Override
-        public void heartbeats(List<Agent> agents) {
-            agents.forEach(agent -> lines.add("heard " + agent.id() + " of " + agent.lastHeartbeat() + ", cpu "
-                    + agent.cpu() + ", response " + agent.track().responseMs()));
+        public void heartbeats(Supplier<List<Agent>> agents) {
+            heard.add(agents);
+            agents.get()
+                    .forEach(agent -> lines.add("heard " + agent.id() + " of " + agent.lastHeartbeat() + ", cpu "
+                            + agent.cpu() + ", response " + agent.track().responseMs()));
         }
 
         @Override
