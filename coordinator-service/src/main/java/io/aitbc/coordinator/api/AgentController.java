@@ -26,6 +26,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
+import org.springframework.http.HttpStatus;
 import org.springframework.web.bind.annotation.DeleteMapping;
 import org.springframework.web.bind.annotation.GetMapping;
 import org.springframework.web.bind.annotation.PathVariable;
@@ -35,6 +36,7 @@ import org.springframework.web.bind.annotation.RequestBody;
 import org.springframework.web.bind.annotation.RequestMapping;
 import org.springframework.web.bind.annotation.RequestParam;
 import org.springframework.web.bind.annotation.RestController;
+import org.springframework.web.server.ResponseStatusException;
 import tools.jackson.databind.node.ObjectNode;
 
 @RestController
@@ -108,8 +110,10 @@ class AgentController {
     @Operation(summary = "Get an agent, with its health and the deductions from it")
     OneAgent get(@PathVariable("agent_id") @Id String agentId) {
         Instant now = clock.instant();
-        Agent agent = registry.find(agentId).orElseThrow(Problems::agentNotFound);
-        return new OneAgent("success", search.summarize(agent, now).json(), now);
+        Agent agent = registry.find(agentId).orElseThrow(() -> unknownAgent(registry));
+        ObjectNode json = search.summarize(agent, now).json();
+        registry.pushFailure(agentId).ifPresent(failure -> json.put("push_failure", failure));
+        return new OneAgent("success", json, now);
     }
 
     record StatusChanged(
@@ -190,14 +194,14 @@ class AgentController {
         String message = switch (registry.deregister(agentId, clock.instant())) {
             case DEREGISTERED -> "Agent " + agentId + " deregistered";
             case ALREADY_DEREGISTERED -> "Agent " + agentId + " was already deregistered";
-            case UNKNOWN -> throw Problems.agentNotFound();
+            case UNKNOWN -> throw unknownAgent(registry);
         };
         return new Deregistered("success", message, agentId, clock.instant());
     }
 
     private void requireKnown(String agentId) {
         if (registry.find(agentId).isEmpty()) {
-            throw Problems.agentNotFound();
+            throw unknownAgent(registry);
         }
     }
 
@@ -241,14 +245,23 @@ class AgentController {
 
     private Instant recordHeartbeat(Heartbeat heartbeat) throws InterruptedException {
         Instant now = clock.instant();
-        checkRecorded(registry.recordHeartbeat(heartbeat, now));
+        checkRecorded(registry, registry.recordHeartbeat(heartbeat, now));
         return now;
     }
 
-    static void checkRecorded(Registry.HeartbeatOutcome outcome) {
+    /** After Redis was emptied, an agent that is not known yet may be registered. */
+    static ResponseStatusException unknownAgent(Registry registry) {
+        return registry.isRestored()
+                ? Problems.agentNotFound()
+                : new ResponseStatusException(
+                        HttpStatus.SERVICE_UNAVAILABLE,
+                        "agents are being restored from Kafka: repeat the request in a second");
+    }
+
+    static void checkRecorded(Registry registry, Registry.HeartbeatOutcome outcome) {
         switch (outcome) {
             case KNOWN, CONTESTED -> {}
-            case UNKNOWN -> throw Problems.agentNotFound();
+            case UNKNOWN -> throw unknownAgent(registry);
             case LEAVING ->
                 throw Problems.conflict(
                         "the topic of the agent that was deregistered under this id is being deleted: try"

@@ -81,6 +81,7 @@ class ClaimController {
             throws InterruptedException {
         Body<Claim> read = Body.read(body == null ? Json.object() : body, Claim.class, strict);
         AgentController.checkRecorded(
+                registry,
                 registry.recordHeartbeat(new Heartbeat(agentId, null, null, null, null, null), clock.instant()));
         DeferredResult<Claimed> result =
                 new DeferredResult<>(Duration.ofSeconds(read.message().waitSeconds())
@@ -92,7 +93,7 @@ class ClaimController {
             if (failure != null) {
                 result.setErrorResult(failure);
             } else if (answer.refusal() != null) {
-                result.setErrorResult(problem(agentId, answer.refusal()));
+                result.setErrorResult(problem(registry, agentId, answer.refusal()));
             } else {
                 result.setResult(new Claimed(
                         "success", answer.assignments(), answer.cancelled(), clock.instant(), read.warnings()));
@@ -101,9 +102,10 @@ class ClaimController {
         return result;
     }
 
-    private static ResponseStatusException problem(String agentId, AssignmentClaims.Refusal refusal) {
+    private static ResponseStatusException problem(
+            Registry registry, String agentId, AssignmentClaims.Refusal refusal) {
         return switch (refusal) {
-            case UNKNOWN_AGENT -> Problems.agentNotFound();
+            case UNKNOWN_AGENT -> AgentController.unknownAgent(registry);
             case OTHER_DELIVERY ->
                 Problems.conflict("agent " + agentId
                         + " does not pull its assignments: register it with delivery pull to claim" + " them");

@@ -2,6 +2,7 @@ package io.aitbc.coordinator.api;
 
 import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
+import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.TaskHeaders;
 import io.aitbc.contracts.TaskResult;
 import io.aitbc.coordinator.intake.ResultReports;
@@ -76,6 +77,10 @@ class ResultController {
         TaskResult result = read.message();
         if (!result.taskId().equals(taskId)) {
             throw Problems.unprocessable("task_id must equal the one in the path");
+        }
+        if (!result.assignmentId().equals(Assignment.id(taskId, result.attempt()))) {
+            throw Problems.unprocessable(
+                    "assignment_id must be task_id and attempt, such as " + Assignment.id(taskId, 1));
         }
         ResultReports.Outcome outcome;
         try {

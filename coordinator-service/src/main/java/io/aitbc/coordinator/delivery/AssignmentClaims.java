@@ -42,7 +42,13 @@ public final class AssignmentClaims implements BackgroundService {
     /** Slots of a claim whose coordinator has died stay open this long. */
     private static final Duration OPEN_FOR = MAX_REFRESH_INTERVAL.plusSeconds(5);
 
-    private static final int MAX_OPEN = 20_000;
+    /** Each keeps a connection with its buffers open: measured with 5,000 of them. */
+    private static final int BYTES_PER_CLAIM = 110_000;
+
+    private static final int MAX_SHARE_OF_HEAP = 3;
+
+    private static final int MAX_OPEN =
+            (int) Math.min(20_000, Runtime.getRuntime().maxMemory() / MAX_SHARE_OF_HEAP / BYTES_PER_CLAIM);
     /** Processes that share an agent id. */
     private static final int MAX_OPEN_PER_AGENT = 1_000;
 
@@ -293,10 +299,10 @@ public final class AssignmentClaims implements BackgroundService {
 
         private void onAnswer(@Nullable List<Object> result, @Nullable Throwable failure) {
             if (result == null) {
-                answer.completeExceptionally(
+                answer.completeExceptionally(Redis.failure(
                         failure instanceof CompletionException && failure.getCause() != null
                                 ? failure.getCause()
-                                : failure);
+                                : failure));
                 return;
             }
             try {

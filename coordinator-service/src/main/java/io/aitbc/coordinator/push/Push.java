@@ -34,6 +34,13 @@ final class Push {
     int undelivered;
     /** How many requests may have been processed. */
     int uncertain;
+    /** How many requests to the agent had succeeded when one for this assignment failed last; -1 if none has failed. */
+    long failedAfter = -1;
+    /** Why the last request failed; null if none has. */
+    @Nullable
+    String failure;
+
+    long failedNanos;
 
     @Nullable
     CompletableFuture<Reply> request;
@@ -51,6 +58,13 @@ final class Push {
 
     String id() {
         return assignment.assignmentId();
+    }
+
+    /** @param successes how many requests to the agent have succeeded so far */
+    void failed(long now, String why, long successes) {
+        failedNanos = now;
+        failure = why;
+        failedAfter = successes;
     }
 
     void waitUntil(State next, long nanos) {

@@ -17,9 +17,11 @@ import java.util.HashSet;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Predicate;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -45,6 +47,8 @@ public final class PushLoop implements BackgroundService {
     private final RateLimiter refreshLimiter = new RateLimiter(REFRESH_INTERVAL);
     private final ConsecutiveFailures failures = new ConsecutiveFailures(log);
     private final Map<String, PushedAgent> agents = new HashMap<>();
+    /** By agent. */
+    private final Map<String, String> recordedFailures = new HashMap<>();
 
     /** @param ownsAgent whether this coordinator monitors an agent */
     PushLoop(
@@ -90,6 +94,7 @@ public final class PushLoop implements BackgroundService {
                 if (roundLimiter.tryAcquire()) {
                     agents.values().forEach(agent -> agent.check(System.nanoTime()));
                     agents.values().removeIf(PushedAgent::isGone);
+                    recordedFailures.keySet().retainAll(agents.keySet());
                 }
                 failures.reset();
                 thread.monitor().succeeded();
@@ -107,6 +112,17 @@ public final class PushLoop implements BackgroundService {
         Duration interval = policy.heartbeatInterval();
         Duration third = policy.heartbeatTimeout().dividedBy(3);
         return policy.expectsHeartbeats() && third.compareTo(interval) < 0 ? third : interval;
+    }
+
+    private void recordFailure(String agentId, @Nullable String failure) {
+        if (!Objects.equals(failure, recordedFailures.get(agentId))) {
+            registry.recordPushFailure(agentId, failure);
+            if (failure == null) {
+                recordedFailures.remove(agentId);
+            } else {
+                recordedFailures.put(agentId, failure);
+            }
+        }
     }
 
     /** Reads the agents again, and records heartbeats for those that have answered. */
@@ -131,6 +147,7 @@ public final class PushLoop implements BackgroundService {
             } else if (pushed.unreached() != null && !pushed.unreached().equals(agent.unreached())) {
                 registry.markUnreached(agent.id(), pushed.unreached());
             }
+            recordFailure(agent.id(), pushed.failure());
         }
         agents.forEach((id, agent) -> agent.setOwned(owned.contains(id)));
         // Also unreachable ones: after Redis was emptied, they would be forgotten, and not be probed.

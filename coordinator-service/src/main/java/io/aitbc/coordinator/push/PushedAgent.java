@@ -7,6 +7,7 @@ import io.aitbc.contracts.TaskResult;
 import io.aitbc.coordinator.agent.Agent;
 import io.aitbc.coordinator.delivery.AssignmentClaims;
 import java.time.Duration;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -35,6 +36,9 @@ final class PushedAgent {
     private static final Duration MAX_RETRY_AFTER = Duration.ofMinutes(10);
     /** After this many requests that were not processed, the assignment is given back: about 7 s without {@code Retry-After}. */
     private static final int MAX_UNDELIVERED = 4;
+
+    /** So many tasks in a row whose requests fail are the agent's fault; fewer may be the fault of the tasks. */
+    private static final int MAX_SUSPECTS = 3;
 
     private static final Duration PROBE_BACKOFF = Duration.ofSeconds(3);
     private static final int CLAIM_SECONDS = 10;
@@ -74,6 +78,8 @@ final class PushedAgent {
     private @Nullable String unreached;
     /** Consecutive failures, of which those within one pause count once. */
     private int failures;
+
+    private long successes;
 
     private long pausedUntil = System.nanoTime();
     /** As requested by the agent. */
@@ -227,11 +233,32 @@ final class PushedAgent {
                 && reachable
                 && now - pausedUntil >= 0
                 && now - retryAfter >= 0
-                // After a failure, one assignment shows whether the agent accepts any.
-                && (failures == 0 || pushes.isEmpty())
+                && (failures == 0 || mayTryAnother())
                 && pushes.size() < MAX_PUSHES
                 && pushedBytes < MAX_PUSHED_BYTES
                 && effects.hasRoom();
+    }
+
+    /**
+     * After a failure, one assignment at a time shows whether the agent accepts any. One that the agent may be running is live until its
+     * deadline, and must not keep it from all others.
+     */
+    private boolean mayTryAnother() {
+        return pushes.values().stream().allMatch(push -> push.state == Push.State.WAITING && push.uncertain > 0)
+                && pushes.values().stream()
+                                .filter(push -> push.failedAfter == successes)
+                                .count()
+                        < MAX_SUSPECTS;
+    }
+
+    /** The newest failure of a request that is to be repeated, and its assignment; null if there is none. */
+    @Nullable
+    String failure() {
+        return pushes.values().stream()
+                .filter(push -> push.failure != null)
+                .max(Comparator.comparing(push -> push.failedNanos))
+                .map(push -> push.id() + ": " + push.failure)
+                .orElse(null);
     }
 
     /** Whether what was reserved for the agent meanwhile is not to wait for it. */
@@ -365,7 +392,7 @@ final class PushedAgent {
             case NOT_SENT -> push.waitUntil(Push.State.WAITING, now + MIN_BACKOFF.toNanos());
             case NOT_DELIVERED -> {
                 push.undelivered++;
-                failed(now, outcome, isCurrent);
+                failed(push, now, outcome, isCurrent);
                 boolean mayGiveBack = owned && push.uncertain == 0;
                 if (mayGiveBack && (push.undelivered >= MAX_UNDELIVERED || isLong(outcome.retryAfter()))) {
                     giveBack(push, outcome.why());
@@ -375,7 +402,7 @@ final class PushedAgent {
             }
             case UNCERTAIN -> {
                 push.uncertain++;
-                failed(now, outcome, isCurrent);
+                failed(push, now, outcome, isCurrent);
                 repeatLater(push, push.uncertain, now);
             }
         }
@@ -392,17 +419,24 @@ final class PushedAgent {
 
     private void succeeded(long now) {
         answered(now);
+        successes++;
         failures = 0;
         pausedUntil = now;
     }
 
     /** Nothing is claimed until the pause is over; if the agent was not reached, until it is. */
-    private void failed(long now, PushOutcome outcome, boolean isCurrent) {
-        log.atDebug().addKeyValue("agent_id", agent.id()).log("Assignment not delivered: {}", outcome.why());
+    private void failed(Push push, long now, PushOutcome outcome, boolean isCurrent) {
+        (failure() == null ? log.atWarn() : log.atDebug())
+                .addKeyValue("agent_id", agent.id())
+                .addKeyValue("assignment_id", push.id())
+                .log("Assignment not delivered, will retry: {}", outcome.why());
+        // The agent has not succeeded since: this says nothing new about it.
+        boolean isRepeated = outcome.kind() == PushOutcome.Kind.UNCERTAIN && push.failedAfter == successes;
+        push.failed(now, outcome.why(), successes);
         if (!isCurrent) {
             return;
         }
-        if (failures == 0 || now - pausedUntil >= 0) {
+        if (!isRepeated && (failures == 0 || now - pausedUntil >= 0)) {
             failures++;
             pausedUntil = now + backoff(failures).toNanos();
         }

@@ -185,7 +185,7 @@ public final class Redis implements AutoCloseable {
     }
 
     /** Wraps a failure as a Redis exception: a reset connection surfaces as a network exception. */
-    private static RedisException failure(@Nullable Throwable cause) {
+    public static RedisException failure(@Nullable Throwable cause) {
         return cause instanceof RedisException known
                 ? known
                 : new RedisException(cause == null ? "no cause" : cause.getMessage(), cause);

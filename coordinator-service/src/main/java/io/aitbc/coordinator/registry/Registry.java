@@ -32,11 +32,13 @@ import java.util.concurrent.CompletableFuture;
 import java.util.function.Predicate;
 import java.util.stream.IntStream;
 import org.apache.kafka.common.utils.Utils;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /** The agent registry, stored in Redis. Thread-safe; every change of an agent is one atomic step. */
 public final class Registry {
+    private static final String PUSH_FAILURE = "push_failure";
     private static final Logger log = LoggerFactory.getLogger(Registry.class);
     private static final Script HEARTBEAT = Script.load(Registry.class, "heartbeat");
     private static final Script DEREGISTER = Script.load(Registry.class, "deregister");
@@ -382,11 +384,31 @@ public final class Registry {
         MARK_UNREACHED.runSync(redis, List.of(agentId, why));
     }
 
+    /** Records the failure of a request that posted an assignment to an agent, and is to be repeated; null if there is none. */
+    public void recordPushFailure(String agentId, @Nullable String failure) {
+        if (failure == null) {
+            redis.sync().hdel(Keys.agent(agentId), PUSH_FAILURE);
+        } else if (redis.sync().exists(Keys.agent(agentId)) == 1) {
+            redis.sync().hset(Keys.agent(agentId), PUSH_FAILURE, failure);
+        }
+    }
+
+    /** Why a request that posted an assignment to the agent failed, and for which assignment; empty if none is to be repeated. */
+    public Optional<String> pushFailure(String agentId) {
+        String key = Keys.agent(agentId);
+        return Optional.ofNullable(redis.readHashSync(key, read -> read.hget(key, PUSH_FAILURE)));
+    }
+
     /** All known agents with delivery push, whatever their status. */
     public List<Agent> pushed(Predicate<String> selected) {
         return fetch(redis.sync().smembers(Keys.PUSH_AGENTS).stream()
                 .filter(selected)
                 .toList());
+    }
+
+    /** Whether everything is in Redis that is known of agents and assignments; false after Redis was emptied, until they are restored. */
+    public boolean isRestored() {
+        return redis.sync().exists(Keys.INDEX_COMPLETE) == 1;
     }
 
     /** The number of notices published about agents; lower than before if Redis has lost its data. */

@@ -383,7 +383,7 @@ class PushTest {
 
     @Test
     @Execution(ExecutionMode.CONCURRENT)
-    void anAgentThatFailsGetsOneTaskAtATime() {
+    void anAgentThatFailsAllTasksGetsThreeOneAtATime() {
         try (HttpAgent agent = HttpAgent.start(request -> HttpAgent.Answer.of(500, ""))) {
             register("failing", agent.url(), 5);
             submitTo("failing");
@@ -391,12 +391,35 @@ class PushTest {
             await().atMost(LONG).until(() -> agent.executed.size() >= 2);
             IntStream.range(0, 4).forEach(i -> submitTo("failing"));
 
-            await().atMost(LONG).until(() -> agent.executed.size() >= 5);
+            await().atMost(LONG).until(() -> agent.executed.size() >= 12);
 
-            assertThat(agent.executed)
-                    .extracting(HttpAgent.Request::idempotencyKey)
-                    .containsOnly(agent.executed.get(0).idempotencyKey());
-            assertThat(agent("failing").get("inflight").asInt()).isEqualTo(1);
+            assertThat(agent.executed.stream()
+                            .map(HttpAgent.Request::idempotencyKey)
+                            .distinct())
+                    .hasSize(3);
+            assertThat(agent("failing").get("inflight").asInt()).isEqualTo(3);
+        }
+    }
+
+    @Test
+    @Execution(ExecutionMode.CONCURRENT)
+    void aTaskThatFailsDoesNotKeepItsAgentFromOthers() {
+        try (HttpAgent agent = HttpAgent.start(
+                request -> HttpAgent.Answer.of(request.body().at("/task_data/n").asInt() == 1 ? 400 : 200, DONE))) {
+            register("picky", agent.url(), 4);
+            String bad = submitNumber("picky", 1);
+            await().atMost(LONG).until(() -> agent("picky").has("push_failure"));
+            assertThat(agent("picky").get("push_failure").asString())
+                    .isEqualTo(bad + ":1: it responds with status 400");
+
+            List<String> good = IntStream.range(2, 6)
+                    .mapToObj(n -> submitNumber("picky", n))
+                    .toList();
+
+            good.forEach(task -> one.awaitTask(task, "completed"));
+            assertThat(one.get("/tasks/" + bad).body().get("status").asString())
+                    .as("it may be running")
+                    .isEqualTo("assigned");
         }
     }
 
