@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import threading
 import time
 import urllib.error
@@ -36,13 +37,17 @@ class Client:
 
     :param urls: base addresses of coordinators. They are interchangeable: if one does not answer, the next is tried.
     :param timeout: seconds until a coordinator counts as unavailable, in addition to the time a request may wait
+    :param api_key: API key or token, needed while security is on; by default, the environment variable ``AITBC_API_KEY``
     """
 
-    def __init__(self, urls: Union[str, Sequence[str]], timeout: float = 10.0) -> None:
+    def __init__(
+        self, urls: Union[str, Sequence[str]], timeout: float = 10.0, *, api_key: Optional[str] = None
+    ) -> None:
         self._urls: List[str] = [urls.rstrip("/")] if isinstance(urls, str) else [url.rstrip("/") for url in urls]
         if not self._urls:
             raise ValueError("at least one address is required")
         self._timeout = timeout
+        self._api_key = api_key or os.environ.get("AITBC_API_KEY")
         self._current = 0
         self._lock = threading.Lock()
 
@@ -128,6 +133,9 @@ class Client:
         request = urllib.request.Request(url + path, data=data, headers=dict(headers), method=method)
         if data is not None:
             request.add_header("Content-Type", "application/json")
+        if self._api_key:
+            # Not sent to the target of a redirect, which may be another host.
+            request.add_unredirected_header("Authorization", "Bearer " + self._api_key)
         try:
             with urllib.request.urlopen(request, timeout=self._timeout + wait) as response:
                 content = response.read()

@@ -90,6 +90,7 @@ class Worker:
     :param agent_id: unique among all agents
     :param capacity: how many assignments it executes at once, each in its own thread
     :param drain_seconds: how long it finishes assignments before it cancels their handlers, and rejects them up to 2 s later
+    :param api_key: as of :class:`Client`: a key with role agent, for this agent
     :param registration: further fields of the registration, such as ``services``, ``tags`` or ``region``
     """
 
@@ -102,9 +103,10 @@ class Worker:
         capacity: int = 1,
         agent_type: str = "worker",
         drain_seconds: float = 30.0,
+        api_key: Optional[str] = None,
         **registration: Any,
     ) -> None:
-        self.client = Client(urls)
+        self.client = Client(urls, api_key=api_key)
         self.agent_id = agent_id
         self._capacity = capacity
         self._drain_seconds = drain_seconds

@@ -15,14 +15,16 @@ export class Unavailable extends CoordinatorError {}
 export class Client {
   #urls;
   #timeoutMs;
+  #credential;
   #current = 0;
 
-  constructor(urls, { timeoutMs = 10_000 } = {}) {
+  constructor(urls, { timeoutMs = 10_000, apiKey = process.env.AITBC_API_KEY } = {}) {
     this.#urls = [urls].flat().map((url) => url.replace(/\/+$/, ''));
     if (this.#urls.length === 0) {
       throw new TypeError('at least one address is required');
     }
     this.#timeoutMs = timeoutMs;
+    this.#credential = apiKey ? { Authorization: `Bearer ${apiKey}` } : {};
   }
 
   async submit(taskData, fields = {}) {
@@ -89,7 +91,11 @@ export class Client {
       response = await fetch(url + path, {
         method,
         body: json,
-        headers: json === undefined ? headers : { ...headers, 'Content-Type': 'application/json' },
+        headers: {
+          ...headers,
+          ...this.#credential,
+          ...(json === undefined ? {} : { 'Content-Type': 'application/json' }),
+        },
         signal: signal === undefined ? timeout : AbortSignal.any([timeout, signal]),
       });
       content = await response.text();

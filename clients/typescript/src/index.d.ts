@@ -51,9 +51,10 @@ export class Unavailable extends CoordinatorError {}
 export class Client {
   /**
    * @param urls base addresses of coordinators. They are interchangeable: if one does not answer, the next is tried.
-   * @param options `timeoutMs`: until a coordinator counts as unavailable, in addition to the time a request may wait; 10,000 by default
+   * @param options `timeoutMs`: until a coordinator counts as unavailable, in addition to the time a request may wait; 10,000 by default.
+   * `apiKey`: API key or token, needed while security is on; the environment variable `AITBC_API_KEY` by default
    */
-  constructor(urls: string | string[], options?: { timeoutMs?: number });
+  constructor(urls: string | string[], options?: { timeoutMs?: number; apiKey?: string });
   /** Submits a task and returns its id. It runs once, even if a second coordinator has to be tried. */
   submit(taskData: { [name: string]: Json }, fields?: TaskFields): Promise<string>;
   /** Submits tasks, and returns the outcome of each, in order. Ids are generated as by {@link submit}. */
@@ -130,6 +131,8 @@ export interface WorkerOptions {
   region?: string;
   /** How long it finishes assignments before it cancels their handlers, and rejects them up to 2 s later; 30,000 ms by default. */
   drainMs?: number;
+  /** As of {@link Client}: a key with role agent, for this agent. */
+  apiKey?: string;
   /** Receives warnings; the console by default. */
   log?: { warn(...message: unknown[]): void };
 }

@@ -42,8 +42,8 @@ export class Worker {
   #stopped = new AbortController();
 
   constructor(urls, agentId, options = {}) {
-    const { capacity = 1, drainMs = 30_000, log = console, ...registration } = options;
-    this.client = new Client(urls);
+    const { capacity = 1, drainMs = 30_000, log = console, apiKey, ...registration } = options;
+    this.client = new Client(urls, { apiKey });
     this.#agentId = agentId;
     this.#capacity = capacity;
     this.#drainMs = drainMs;

@@ -4,8 +4,13 @@ import io.aitbc.agentctl.conformance.ConformanceCommand;
 import io.aitbc.contracts.AgentStatus;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
+import java.io.IOException;
 import java.io.PrintWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Objects;
 import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Help.Ansi;
@@ -48,6 +53,14 @@ public final class Agentctl {
             description = "URL of the coordinator; default: AGENTCTL_URL, or http://localhost:9001")
     private String url = "";
 
+    /** No option takes the key itself: all users of a machine see the arguments of its processes. */
+    @Option(
+            names = "--key-file",
+            paramLabel = "FILE",
+            scope = ScopeType.INHERIT,
+            description = "File with an API key or a token; default: the key in AGENTCTL_API_KEY")
+    private @Nullable Path keyFile;
+
     @Option(
             names = "--output",
             paramLabel = "FORMAT",
@@ -71,6 +84,7 @@ public final class Agentctl {
         line.addSubcommand(new AgentsCommand(agentctl));
         line.addSubcommand(new CommandLine(new TasksCommand(agentctl)).addSubcommand(new SubmitCommand(agentctl)));
         line.addSubcommand(new DrainCommand(agentctl));
+        line.addSubcommand(new KeysCommand(agentctl));
         line.addSubcommand(new ConformanceCommand(terminal.out(), terminal.err(), agentctl::writesJson));
         line.addSubcommand(new CompletionCommand(agentctl));
         return line.setOut(terminal.out())
@@ -90,11 +104,24 @@ public final class Agentctl {
     }
 
     Coordinator coordinator() {
+        String apiKey = apiKey();
         try {
-            return new Coordinator(url);
+            return new Coordinator(url, apiKey);
         } catch (IllegalArgumentException e) {
             throw new ParameterException(
                     spec.commandLine(), "\"" + url + "\" is not a valid coordinator URL: " + e.getMessage());
+        }
+    }
+
+    private String apiKey() {
+        if (keyFile == null) {
+            return Objects.requireNonNullElse(System.getenv("AGENTCTL_API_KEY"), "")
+                    .strip();
+        }
+        try {
+            return Files.readString(keyFile).strip();
+        } catch (IOException e) {
+            throw new ParameterException(spec.commandLine(), "Cannot read the key file " + keyFile + ".", e);
         }
     }
 

@@ -22,12 +22,14 @@ final class Coordinator {
     private static final Duration CONNECT_TIMEOUT = Duration.ofSeconds(5);
     private static final Duration REQUEST_TIMEOUT = Duration.ofSeconds(30);
     private static final String JSON = "application/json";
+    private static final int UNAUTHORIZED = 401;
 
     private final HttpClient http = HttpClient.newBuilder()
             .version(HttpClient.Version.HTTP_1_1)
             .connectTimeout(CONNECT_TIMEOUT)
             .build();
     private final String url;
+    private final String apiKey;
 
     /** Thrown when the coordinator refuses a request; the message is the reason it gave. */
     static final class RefusedException extends CommandFailedException {
@@ -43,13 +45,17 @@ final class Coordinator {
         }
     }
 
-    /** @throws IllegalArgumentException unless the URL is http or https and has a host */
-    Coordinator(String url) {
+    /**
+     * @param apiKey an API key or a token; empty: none is sent
+     * @throws IllegalArgumentException unless the URL is http or https and has a host
+     */
+    Coordinator(String url, String apiKey) {
         URI parsed = URI.create(url);
         if (parsed.getHost() == null || !("http".equals(parsed.getScheme()) || "https".equals(parsed.getScheme()))) {
             throw new IllegalArgumentException("http:// or https:// and a host are required");
         }
         this.url = url.replaceFirst("/+$", "");
+        this.apiKey = apiKey;
     }
 
     JsonNode get(String path) {
@@ -62,6 +68,10 @@ final class Coordinator {
 
     JsonNode post(String path, JsonNode body) {
         return send("POST", path, JSON, Json.bytes(body));
+    }
+
+    JsonNode delete(String path) {
+        return call(request(path).DELETE());
     }
 
     JsonNode put(String path, JsonNode body) {
@@ -95,9 +105,10 @@ final class Coordinator {
     }
 
     private HttpRequest.Builder request(String path) {
-        return HttpRequest.newBuilder(URI.create(url + path))
+        HttpRequest.Builder request = HttpRequest.newBuilder(URI.create(url + path))
                 .timeout(REQUEST_TIMEOUT)
                 .header("Accept", JSON);
+        return apiKey.isEmpty() ? request : request.header("Authorization", "Bearer " + apiKey);
     }
 
     private JsonNode call(HttpRequest.Builder request) {
@@ -120,6 +131,10 @@ final class Coordinator {
             json = Json.object();
         }
         String detail = json.path("detail").asString("");
+        if (status == UNAUTHORIZED && apiKey.isEmpty() && !detail.isEmpty()) {
+            throw new RefusedException(
+                    status, "The coordinator requires a key: set AGENTCTL_API_KEY, or --key-file to a file with it.");
+        }
         if (!detail.isEmpty() && status >= 400) {
             throw new RefusedException(status, Json.sentence(detail));
         }

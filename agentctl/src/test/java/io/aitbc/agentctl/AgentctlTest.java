@@ -42,9 +42,15 @@ class AgentctlTest {
     @TempDir
     Path folder;
 
+    @TempDir
+    static Path shared;
+
+    private static Path adminKeyFile;
+
     @BeforeAll
-    static void start() {
+    static void start() throws IOException {
         cluster = new LiveCluster();
+        adminKeyFile = Files.writeString(shared.resolve("admin-key"), LiveCluster.ADMIN_KEY + "\n");
     }
 
     @AfterAll
@@ -186,7 +192,7 @@ class AgentctlTest {
         submit("watched", HOLD, "--priority", "urgent");
         Typed watching = new Typed("", false);
         CompletableFuture<Said> watched =
-                CompletableFuture.supplyAsync(() -> watching.run(cluster.url(), "tasks", "watch", "watched"));
+                CompletableFuture.supplyAsync(() -> withKey(watching, "tasks", "watch", "watched"));
         await().atMost(LONG).until(() -> watching.out().contains("queued"));
         run("queues", "resume", "urgent");
         await().atMost(LONG).until(() -> watching.out().contains("assigned"));
@@ -363,6 +369,51 @@ class AgentctlTest {
         assertThat(said.err()).isEqualTo("Task not found\n");
     }
 
+    @Test
+    void aKeyIsCreatedListedUsedAndRevoked() throws IOException {
+        String key = run("keys", "create", "--name", "night shift", "--role", "viewer", "--expires-in-days", "30")
+                .said();
+        assertThat(key).startsWith("aitbc_");
+        Path keyFile = Files.writeString(folder.resolve("key"), key);
+        String id = run("keys")
+                .out()
+                .lines()
+                .filter(line -> line.endsWith("night shift"))
+                .findFirst()
+                .orElseThrow()
+                .split(" ")[0];
+        assertThat(new Typed("", false)
+                        .run(cluster.url(), "--key-file", keyFile.toString(), "queues")
+                        .code())
+                .isZero();
+        assertThat(new Typed("", false)
+                        .run(cluster.url(), "--key-file", keyFile.toString(), "queues", "pause", "low")
+                        .err())
+                .isEqualTo("role viewer may not POST /tasks/queues/{priority}/pause: it needs admin or operator\n");
+
+        assertThat(run("keys", "revoke", id).said()).isEqualTo("Key " + id + " is revoked.");
+
+        assertThat(new Typed("", false)
+                        .run(cluster.url(), "--key-file", keyFile.toString(), "queues")
+                        .err())
+                .isEqualTo("the key is unknown, revoked or expired\n");
+        assertThat(run("keys", "revoke", id).err()).isEqualTo("Key not found\n");
+        assertThat(run("keys", "create", "--name", "x", "--role", "agent").err())
+                .isEqualTo("agent_id is required for role agent, and for no other\n");
+    }
+
+    @Test
+    void withoutAKeyItSaysHowToGiveOne() {
+        Said said = new Typed("", false).run(cluster.url(), "queues");
+        assertThat(said.code()).isEqualTo(1);
+        assertThat(said.err())
+                .isEqualTo("The coordinator requires a key: set AGENTCTL_API_KEY, or --key-file to a file with it.\n");
+        assertThat(new Typed("", false)
+                        .run(cluster.url(), "--key-file", "no-such-file", "queues")
+                        .err())
+                .startsWith("Cannot read the key file no-such-file.\n");
+    }
+
     @ParameterizedTest
     @ValueSource(strings = {"agents nobody", "drain nobody"})
     void anUnknownAgentIsNotFound(String command) {
@@ -432,7 +483,7 @@ class AgentctlTest {
         Said script = run("completion", shell);
         assertThat(script.code()).isZero();
         assertThat(script.out())
-                .contains("complete -F _complete_agentctl", "queues agents tasks drain conformance completion")
+                .contains("complete -F _complete_agentctl", "queues agents tasks drain keys conformance completion")
                 .contains("urgent", "maintenance", "heartbeat", "table");
     }
 
@@ -497,12 +548,19 @@ class AgentctlTest {
         }
     }
 
+    private static Said withKey(Typed typed, String... args) {
+        return typed.run(
+                cluster.url(),
+                Stream.concat(Stream.of("--key-file", adminKeyFile.toString()), Stream.of(args))
+                        .toArray(String[]::new));
+    }
+
     private static Said run(String... args) {
-        return new Typed("", false).run(cluster.url(), args);
+        return withKey(new Typed("", false), args);
     }
 
     private static Said answering(String input, String... args) {
-        return new Typed(input, true).run(cluster.url(), args);
+        return withKey(new Typed(input, true), args);
     }
 
     private static void submit(String id, String data, String... more) {

@@ -30,11 +30,13 @@ import org.springframework.context.ConfigurableApplicationContext;
 import tools.jackson.databind.JsonNode;
 
 /**
- * A coordinator with two agents: grace executes tasks, and holds tasks of type "hold" until released; ada is in maintenance and never
+ * A coordinator with security on, and two agents: grace executes tasks, and holds tasks of type "hold" until released; ada is in maintenance and never
  * consumes its topic.
  */
 final class LiveCluster implements AutoCloseable {
     private static final Duration LONG = Duration.ofSeconds(90);
+
+    static final String ADMIN_KEY = "admin-key-for-tests-of-32-characters-or-more";
 
     private final Semaphore letGo = new Semaphore(0);
     private final LocalStack stack = LocalStack.shared();
@@ -51,10 +53,12 @@ final class LiveCluster implements AutoCloseable {
                 "--server.address=127.0.0.1",
                 "--aitbc.topics.partitions=1",
                 "--aitbc.log.level=WARN",
+                "--aitbc.security=on",
+                "--aitbc.admin.key=" + ADMIN_KEY,
                 // The agent shares a process with the broker and reports its load as its own.
                 "--aitbc.registry.max-cpu=2",
                 "--aitbc.registry.min-health-score=0.2");
-        rest = new Coordinator(url());
+        rest = new Coordinator(url(), ADMIN_KEY);
         await().atMost(LONG).until(this::isHealthy);
         Map<String, Handler> handlers = Map.of("echo", new Echo(), "fail", this::fail, "hold", this::hold);
         grace = AgentWorker.builder(

@@ -72,4 +72,9 @@ public record Topics(String prefix) {
     public String control() {
         return prefix + "coordinator.control";
     }
+
+    /** The topic of API keys, of which it holds hashes only. */
+    public String keys() {
+        return prefix + "coordinator.keys";
+    }
 }

@@ -20,6 +20,7 @@ import io.aitbc.coordinator.registry.AgentView;
 import io.aitbc.coordinator.registry.HeartbeatLoop;
 import io.aitbc.coordinator.registry.ReachCheck;
 import io.aitbc.coordinator.registry.TopicRemover;
+import io.aitbc.coordinator.security.ApiKeys;
 import io.aitbc.coordinator.settle.Settlement;
 import java.time.Duration;
 import java.util.List;
@@ -57,6 +58,7 @@ public final class Coordinator implements SmartLifecycle {
             ReachCheck reachCheck,
             TopicRemover topicRemover,
             ClusterControl control,
+            ApiKeys keys,
             Dispatcher dispatcher,
             AssignmentPublisher assignments,
             Settlement settlement,
@@ -74,6 +76,7 @@ public final class Coordinator implements SmartLifecycle {
         // Start order: each part may notify those after it.
         this.services = List.of(
                 topics,
+                keys,
                 agents,
                 heartbeats,
                 reachCheck,

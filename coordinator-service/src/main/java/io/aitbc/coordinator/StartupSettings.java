@@ -20,6 +20,9 @@ public final class StartupSettings implements EnvironmentPostProcessor {
     /** Names of these levels in other implementations of the architecture. */
     private static final Map<String, String> LEVEL_ALIASES = Map.of("WARNING", "WARN", "CRITICAL", "ERROR");
 
+    /** What can be sent as a bearer token, see RFC 6750. */
+    private static final String ADMIN_KEY = "[A-Za-z0-9._~+/-]{32,}=*";
+
     @Override
     public void postProcessEnvironment(ConfigurableEnvironment environment, SpringApplication application) {
         Map<String, Object> logging = new HashMap<>();
@@ -29,6 +32,7 @@ public final class StartupSettings implements EnvironmentPostProcessor {
         }
         environment.getPropertySources().addLast(new MapPropertySource("aitbc-log", logging));
         checkPort(value(environment, "coordinator.port"));
+        checkSecurity(environment);
         checkRedis(value(environment, "redis.url"));
         checkServers(value(environment, "kafka.bootstrap-servers"));
     }
@@ -57,6 +61,21 @@ public final class StartupSettings implements EnvironmentPostProcessor {
     private static void checkPort(String text) {
         if (!text.matches("\\d{1,5}") || Integer.parseInt(text) > 65_535) {
             throw new InvalidSettingException("coordinator.port", "must be a port, 1 to 65535", text);
+        }
+    }
+
+    private static void checkSecurity(ConfigurableEnvironment environment) {
+        // As it is: with a space, it would pass for off.
+        String security = environment.getProperty("aitbc.security", "");
+        if (!security.equals("on") && !security.equals("off")) {
+            throw new InvalidSettingException("security", "must be on or off", security);
+        }
+        String adminKey = environment.getProperty("aitbc.admin.key", "");
+        if (!adminKey.isEmpty() && !adminKey.matches(ADMIN_KEY)) {
+            throw new InvalidSettingException(
+                    "admin.key",
+                    "must have at least 32 characters of A-Z a-z 0-9 - . _ ~ + /",
+                    adminKey.length() + " characters");
         }
     }
 

@@ -54,6 +54,8 @@ class CommandRaceTest {
             Map.entry("POST /tasks/queues/{priority}/clear", CommandRaceTest::eachTaskIsClearedForOne),
             Map.entry("POST /tasks/queues/{priority}/pause", () -> pauses("pause", true)),
             Map.entry("POST /tasks/queues/{priority}/resume", () -> pauses("resume", false)),
+            Map.entry("POST /keys", CommandRaceTest::eachKeyIsAnother),
+            Map.entry("DELETE /keys/{key_id}", CommandRaceTest::aKeyIsRevoked),
             Map.entry("PUT /load-balancer/strategy", CommandRaceTest::allSwitchToTheSameStrategy)));
 
     private static RunningCoordinator one;
@@ -147,6 +149,38 @@ class CommandRaceTest {
         assertAllAccepted(answers);
         assertOneWins(answers, "Agent race-gone deregistered", "Agent race-gone was already deregistered");
         assertThat(one.post("/agents/race-gone/heartbeat", "{}").code()).isEqualTo(404);
+    }
+
+    private static void eachKeyIsAnother() {
+        List<Answer> answers = race("POST", "/keys", "{\"name\":\"race-keys\",\"role\":\"viewer\"}");
+        assertAllAccepted(answers);
+        assertThat(answers)
+                .extracting(answer -> answer.body().get("api_key").asString())
+                .doesNotHaveDuplicates();
+        for (RunningCoordinator at : List.of(one, other)) {
+            await().atMost(LONG)
+                    .until(() -> at.get("/keys")
+                                    .body()
+                                    .get("keys")
+                                    .valueStream()
+                                    .filter(key -> key.get("name").asString().equals("race-keys"))
+                                    .count()
+                            == CALLERS);
+        }
+    }
+
+    /** A caller whose coordinator has read the revocation of another is told that there is no such key. */
+    private static void aKeyIsRevoked() {
+        String keyId = one.post("/keys", "{\"name\":\"race-revoked\",\"role\":\"viewer\"}")
+                .body()
+                .at("/key/key_id")
+                .asString();
+        await().atMost(LONG).until(() -> other.get("/keys").body().toString().contains(keyId));
+        assertThat(race("DELETE", "/keys/" + keyId, null))
+                .extracting(Answer::code)
+                .contains(200)
+                .isSubsetOf(200, 404);
+        await().atMost(LONG).until(() -> !other.get("/keys").body().toString().contains(keyId));
     }
 
     private static void oneSubmissionIsAccepted() {

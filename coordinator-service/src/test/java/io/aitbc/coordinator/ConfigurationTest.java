@@ -25,8 +25,9 @@ import org.springframework.core.io.ClassPathResource;
 class ConfigurationTest {
     private static final Path TABLE = Path.of("..", "docs", "configuration.md");
     private static final Pattern GROUP = Pattern.compile(" {2}([a-z]+):");
-    private static final Pattern COMMENT = Pattern.compile(" {4}# (.*)");
-    private static final Pattern SETTING = Pattern.compile(" {4}([a-z-]+): (?:\\$\\{(\\w+):(.*)}|\"?(.*?)\"?)");
+    private static final Pattern COMMENT = Pattern.compile(" +# (.*)");
+    private static final Pattern SETTING =
+            Pattern.compile("(?: {2}| {4})([a-z-]+): (?:\\$\\{(\\w+):(.*)}|\"?(.*?)\"?)");
 
     @Test
     void theDocumentationHasEverySetting() throws IOException {
@@ -63,11 +64,11 @@ class ConfigurationTest {
             Matcher groupMatcher = GROUP.matcher(line);
             Matcher commentMatcher = COMMENT.matcher(line);
             if (groupMatcher.matches()) {
-                group = groupMatcher.group(1);
+                group = groupMatcher.group(1) + ".";
             } else if (commentMatcher.matches()) {
                 comment = commentMatcher.group(1);
             } else if (setting.matches()) {
-                rows.add(row(group, comment, setting));
+                rows.add(row(line.startsWith("    ") ? group : "", comment, setting));
             }
         }
         return rows;
@@ -75,12 +76,12 @@ class ConfigurationTest {
 
     private static String row(String group, String comment, Matcher setting) {
         String name = setting.group(1);
-        String variable =
-                "AITBC_" + (group + "_" + name).toUpperCase(Locale.ROOT).replace('-', '_');
+        String variable = "AITBC_"
+                + (group + name).toUpperCase(Locale.ROOT).replace('-', '_').replace('.', '_');
         if (setting.group(2) != null) {
             assertThat(setting.group(2)).isEqualTo(variable);
         }
         String value = setting.group(2) == null ? setting.group(4) : setting.group(3);
-        return "| `%s` | `aitbc.%s.%s` | %s | %s |".formatted(variable, group, name, value, comment);
+        return "| `%s` | `aitbc.%s%s` | %s | %s |".formatted(variable, group, name, value, comment);
     }
 }

@@ -15,6 +15,7 @@ import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
@@ -36,6 +37,7 @@ import tools.jackson.databind.node.ObjectNode;
 
 /** A coordinator on a local stack, with clients as its users have them: REST, a Kafka consumer and a Kafka producer. */
 public final class RunningCoordinator implements AutoCloseable {
+    private static final String ADMIN_KEY = "--aitbc.admin.key=";
     private static final HttpClient HTTP = HttpClient.newHttpClient();
     /** The same for all coordinators, and generating the document takes seconds. */
     private static @Nullable OpenApiContract contract;
@@ -46,6 +48,8 @@ public final class RunningCoordinator implements AutoCloseable {
     private final Topics topics;
     private final ConfigurableApplicationContext context;
     private final KafkaProducer<String, String> producer;
+    /** Sent with every request; null while security is off. */
+    private final @Nullable String adminKey;
 
     /** A REST response. */
     public record Answer(int code, String contentType, JsonNode body) {
@@ -73,6 +77,11 @@ public final class RunningCoordinator implements AutoCloseable {
             all.removeIf(one -> one.startsWith(setting.substring(0, setting.indexOf('=') + 1)));
             all.add(setting);
         }
+        this.adminKey = Arrays.stream(settings)
+                .filter(setting -> setting.startsWith(ADMIN_KEY))
+                .map(setting -> setting.substring(ADMIN_KEY.length()))
+                .findFirst()
+                .orElse(null);
         this.context = SpringApplication.run(sources, all.toArray(String[]::new));
         this.producer = new KafkaProducer<>(
                 Map.of(
@@ -151,10 +160,7 @@ public final class RunningCoordinator implements AutoCloseable {
     /** Returns a response body that is not JSON, for example Prometheus metrics. */
     public String text(String path) {
         try {
-            return HTTP.send(
-                            HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + port() + path))
-                                    .build(),
-                            HttpResponse.BodyHandlers.ofString())
+            return HTTP.send(request(path).build(), HttpResponse.BodyHandlers.ofString())
                     .body();
         } catch (IOException e) {
             throw new UncheckedIOException(e);
@@ -169,11 +175,16 @@ public final class RunningCoordinator implements AutoCloseable {
     }
 
     public Answer send(String method, String path, @Nullable String body) {
-        return send(HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + port() + path))
+        return send(request(path)
                 .method(
                         method,
                         body == null ? HttpRequest.BodyPublishers.noBody() : HttpRequest.BodyPublishers.ofString(body))
                 .header("Content-Type", "application/json"));
+    }
+
+    private HttpRequest.Builder request(String path) {
+        HttpRequest.Builder request = HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + port() + path));
+        return adminKey == null ? request : request.header("X-API-Key", adminKey);
     }
 
     /** Sends a request, and holds the response against the OpenAPI document. */

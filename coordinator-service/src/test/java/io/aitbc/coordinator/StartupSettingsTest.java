@@ -18,6 +18,7 @@ class StartupSettingsTest {
             "aitbc.redis.url", "redis://localhost:6379",
             "aitbc.kafka.bootstrap-servers", "127.0.0.1:9092",
             "aitbc.coordinator.port", "9001",
+            "aitbc.security", "off",
             "aitbc.log.level", "INFO",
             "aitbc.log.format", "text");
 
@@ -53,6 +54,8 @@ class StartupSettingsTest {
         "redis.url, redis://[::1]:6379",
         "kafka.bootstrap-servers, 'nowhere.invalid:9092, 127.0.0.1:9092'",
         "kafka.bootstrap-servers, [::1]:9092",
+        "security, on",
+        "admin.key, 0123456789-._~+/abcdefghijklmnop==",
     })
     void validValuesAreAccepted(String name, String value) {
         assertThat(with(name, value).getProperty("aitbc." + name)).isEqualTo(value);
@@ -73,6 +76,11 @@ class StartupSettingsTest {
                     kafka.bootstrap-servers | localhost         | AITBC_KAFKA_BOOTSTRAP_SERVERS) must be host:port
                     kafka.bootstrap-servers | localhost:99999   | must be host:port
                     kafka.bootstrap-servers | ,                 | must be host:port
+                    security                | true              | AITBC_SECURITY) must be on or off but was "true".
+                    security                | ' on'             | must be on or off
+                    security                | ''                | must be on or off
+                    admin.key               | thirty-one-characters-are-few-1 | AITBC_ADMIN_KEY) must have
+                    admin.key               | 'a key with spaces, of 32 characters' | but was "35 characters"
                     """)
     void invalidValuesAreRefusedWithAnExplanation(String name, String value, String sentence) {
         assertThatThrownBy(() -> with(name, value)).hasMessageContaining(sentence);

@@ -200,7 +200,7 @@ class TransactionsTest {
             assertThat(another.get("/health").code()).isEqualTo(200);
         }
 
-        assertThat(output.getOut()).doesNotContain("Earlier decisions have not been read yet");
+        assertThat(output.getOut()).doesNotContain("Earlier records have not been read yet");
     }
 
     private static List<String> letters(int limit) {

@@ -13,6 +13,7 @@ import io.aitbc.coordinator.agent.Agent;
 import io.aitbc.coordinator.registry.HeartbeatTopic;
 import io.aitbc.coordinator.registry.HeldAssignment;
 import io.aitbc.coordinator.registry.Registry;
+import io.aitbc.coordinator.security.Caller;
 import io.swagger.v3.oas.annotations.Operation;
 import io.swagger.v3.oas.annotations.Parameter;
 import io.swagger.v3.oas.annotations.media.Content;
@@ -76,11 +77,13 @@ class AgentController {
                     @RequestBody
                     ObjectNode body,
             @Parameter(description = TaskController.STRICT) @RequestParam(name = "strict", defaultValue = "false")
-                    boolean strict)
+                    boolean strict,
+            @Parameter(hidden = true) Caller caller)
             throws InterruptedException {
         Body<Registration> read = Body.read(body, Registration.class, strict);
         Registration registration = read.message();
         String id = registration.agentId();
+        caller.requireAgent(id);
         recordHeartbeat(Heartbeat.of(registration));
         topic.append(Heartbeat.of(registration));
         Optional<Agent> registered = registry.find(id);

@@ -3,6 +3,7 @@ package io.aitbc.coordinator.api;
 import io.aitbc.contracts.AgentStatus;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
+import io.aitbc.coordinator.security.Caller;
 import jakarta.servlet.http.HttpServletRequest;
 import jakarta.servlet.http.HttpServletResponse;
 import java.time.Clock;
@@ -10,6 +11,7 @@ import java.time.Duration;
 import java.time.temporal.ChronoUnit;
 import java.util.List;
 import org.apache.catalina.core.StandardHost;
+import org.jspecify.annotations.Nullable;
 import org.springframework.boot.context.properties.EnableConfigurationProperties;
 import org.springframework.boot.convert.DurationStyle;
 import org.springframework.boot.tomcat.servlet.TomcatServletWebServerFactory;
@@ -17,6 +19,7 @@ import org.springframework.boot.web.server.WebServerFactoryCustomizer;
 import org.springframework.boot.web.servlet.FilterRegistrationBean;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
+import org.springframework.core.MethodParameter;
 import org.springframework.core.Ordered;
 import org.springframework.format.FormatterRegistry;
 import org.springframework.http.CacheControl;
@@ -26,7 +29,11 @@ import org.springframework.http.ProblemDetail;
 import org.springframework.http.converter.json.ProblemDetailJacksonMixin;
 import org.springframework.web.HttpMediaTypeNotSupportedException;
 import org.springframework.web.accept.FixedContentNegotiationStrategy;
+import org.springframework.web.bind.support.WebDataBinderFactory;
+import org.springframework.web.context.request.NativeWebRequest;
 import org.springframework.web.filter.UrlHandlerFilter;
+import org.springframework.web.method.support.HandlerMethodArgumentResolver;
+import org.springframework.web.method.support.ModelAndViewContainer;
 import org.springframework.web.servlet.HandlerInterceptor;
 import org.springframework.web.servlet.config.annotation.ContentNegotiationConfigurer;
 import org.springframework.web.servlet.config.annotation.InterceptorRegistry;
@@ -50,7 +57,8 @@ class ApiConfiguration implements WebMvcConfigurer {
     FilterRegistrationBean<BodyLimit> bodyLimit(ApiSettings settings, JsonMapper mapper, Clock clock) {
         FilterRegistrationBean<BodyLimit> registration =
                 new FilterRegistrationBean<>(new BodyLimit(settings.maxBodyBytes(), mapper, clock));
-        registration.setOrder(Ordered.HIGHEST_PRECEDENCE);
+        // After the security filter.
+        registration.setOrder(Ordered.HIGHEST_PRECEDENCE + 2);
         return registration;
     }
 
@@ -65,6 +73,7 @@ class ApiConfiguration implements WebMvcConfigurer {
                                 "/load-balancer/**",
                                 "/health/**",
                                 "/metrics/**",
+                                "/keys/**",
                                 "/v1/**")
                         .redirect(HttpStatus.PERMANENT_REDIRECT)
                         .build());
@@ -107,6 +116,26 @@ class ApiConfiguration implements WebMvcConfigurer {
                     throw new HttpMediaTypeNotSupportedException("not a media type: " + type);
                 }
                 return true;
+            }
+        });
+    }
+
+    /** Handlers declare a parameter of type Caller. */
+    @Override
+    public void addArgumentResolvers(List<HandlerMethodArgumentResolver> resolvers) {
+        resolvers.add(new HandlerMethodArgumentResolver() {
+            @Override
+            public boolean supportsParameter(MethodParameter parameter) {
+                return parameter.getParameterType() == Caller.class;
+            }
+
+            @Override
+            public Caller resolveArgument(
+                    MethodParameter parameter,
+                    @Nullable ModelAndViewContainer container,
+                    NativeWebRequest request,
+                    @Nullable WebDataBinderFactory binders) {
+                return Caller.current();
             }
         });
     }

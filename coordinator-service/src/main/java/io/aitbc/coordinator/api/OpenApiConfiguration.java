@@ -3,6 +3,8 @@ package io.aitbc.coordinator.api;
 import com.fasterxml.jackson.annotation.JsonAutoDetect;
 import com.fasterxml.jackson.databind.JavaType;
 import io.aitbc.contracts.Json;
+import io.aitbc.coordinator.security.AccessRules;
+import io.aitbc.coordinator.security.Role;
 import io.swagger.v3.core.converter.AnnotatedType;
 import io.swagger.v3.core.converter.ModelConverter;
 import io.swagger.v3.core.converter.ModelConverterContext;
@@ -18,6 +20,8 @@ import io.swagger.v3.oas.models.parameters.HeaderParameter;
 import io.swagger.v3.oas.models.parameters.RequestBody;
 import io.swagger.v3.oas.models.responses.ApiResponse;
 import io.swagger.v3.oas.models.responses.ApiResponses;
+import io.swagger.v3.oas.models.security.SecurityRequirement;
+import io.swagger.v3.oas.models.security.SecurityScheme;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
@@ -39,6 +43,8 @@ import tools.jackson.databind.node.ObjectNode;
 @Configuration(proxyBeanMethods = false)
 class OpenApiConfiguration {
     private static final String EXAMPLES = "openapi-examples.json";
+    private static final String BEARER = "bearer";
+    private static final String API_KEY = "apiKey";
 
     /** Declares JSON nodes as any JSON: the OpenAPI library would treat the classes as beans. */
     @Bean
@@ -80,9 +86,24 @@ class OpenApiConfiguration {
                     .description("Dispatches tasks by priority to the agents that fit them best."
                             + " Every path is also served under /v1."));
             api.getPaths()
-                    .forEach((path, item) -> item.readOperationsMap()
-                            .forEach((method, operation) -> illustrate(
-                                    operation, examples.path(method + " " + path), examples.path("problem"))));
+                    .forEach((path, item) -> item.readOperationsMap().forEach((method, operation) -> {
+                        illustrate(operation, examples.path(method + " " + path), examples.path("problem"));
+                        protect(operation, method.name(), path);
+                    }));
+            api.getComponents()
+                    .addSecuritySchemes(
+                            BEARER,
+                            new SecurityScheme()
+                                    .type(SecurityScheme.Type.HTTP)
+                                    .scheme("bearer")
+                                    .description("An API key, or a JSON Web Token. Not needed while security is off."))
+                    .addSecuritySchemes(
+                            API_KEY,
+                            new SecurityScheme()
+                                    .type(SecurityScheme.Type.APIKEY)
+                                    .in(SecurityScheme.In.HEADER)
+                                    .name("X-API-Key")
+                                    .description("An API key. Not needed while security is off."));
             api.addWebhooks(
                     "tasks/execute",
                     new PathItem()
@@ -120,6 +141,18 @@ class OpenApiConfiguration {
                                     .responses(new ApiResponses()
                                             .addApiResponse("200", new ApiResponse().description("Received")))));
         };
+    }
+
+    /** Documents which roles may use an operation. */
+    private static void protect(Operation operation, String method, String path) {
+        AccessRules.Rule rule = AccessRules.of(method, path).orElseThrow();
+        if (!rule.isPublic()) {
+            operation.addSecurityItem(new SecurityRequirement().addList(BEARER));
+            operation.addSecurityItem(new SecurityRequirement().addList(API_KEY));
+            operation.addExtension(
+                    "x-roles",
+                    rule.roles().stream().sorted().map(Role::wireName).toList());
+        }
     }
 
     private static Operation toAgents(String summary, String description, String schema) {

@@ -6,6 +6,7 @@ import io.aitbc.coordinator.dispatch.ClusterControl.UnfinishedException;
 import io.aitbc.coordinator.intake.Redrive;
 import io.aitbc.coordinator.intake.Submissions.NotAcceptedException;
 import io.aitbc.coordinator.queue.QueueSizes.KafkaUnavailableException;
+import io.aitbc.coordinator.security.AccessRules;
 import io.lettuce.core.RedisException;
 import java.net.URI;
 import java.time.Clock;
@@ -32,6 +33,11 @@ import org.springframework.http.converter.HttpMessageConverter;
 import org.springframework.http.converter.HttpMessageNotReadableException;
 import org.springframework.http.server.ServerHttpRequest;
 import org.springframework.http.server.ServerHttpResponse;
+import org.springframework.security.access.AccessDeniedException;
+import org.springframework.security.authentication.AuthenticationServiceException;
+import org.springframework.security.authentication.InsufficientAuthenticationException;
+import org.springframework.security.core.AuthenticationException;
+import org.springframework.security.web.firewall.RequestRejectedException;
 import org.springframework.web.ErrorResponse;
 import org.springframework.web.HttpMediaTypeNotSupportedException;
 import org.springframework.web.bind.MissingServletRequestParameterException;
@@ -113,6 +119,32 @@ class Problems extends ResponseEntityExceptionHandler implements ResponseBodyAdv
     @ExceptionHandler
     ProblemDetail invalidPriority(InvalidPriorityException e) {
         return problem(HttpStatus.BAD_REQUEST, e.getMessage());
+    }
+
+    @ExceptionHandler
+    ResponseEntity<ProblemDetail> unauthenticated(AuthenticationException e) {
+        String detail = e instanceof InsufficientAuthenticationException
+                ? "a credential is required: send a key or a token as Authorization: Bearer, or a key as X-API-Key"
+                : Json.sentence(String.valueOf(e.getMessage()));
+        return ResponseEntity.status(HttpStatus.UNAUTHORIZED)
+                .header(HttpHeaders.WWW_AUTHENTICATE, "Bearer")
+                .body(problem(HttpStatus.UNAUTHORIZED, detail));
+    }
+
+    @ExceptionHandler
+    ProblemDetail notAuthenticatedNow(AuthenticationServiceException e) {
+        return problem(HttpStatus.SERVICE_UNAVAILABLE, e.getMessage());
+    }
+
+    @ExceptionHandler
+    ProblemDetail denied(AccessDeniedException e) {
+        return problem(
+                e instanceof AccessRules.NoRuleException ? HttpStatus.NOT_FOUND : HttpStatus.FORBIDDEN, e.getMessage());
+    }
+
+    @ExceptionHandler
+    ProblemDetail rejected(RequestRejectedException e) {
+        return problem(HttpStatus.BAD_REQUEST, "the URL, or a header, has characters that are not allowed there");
     }
 
     @ExceptionHandler

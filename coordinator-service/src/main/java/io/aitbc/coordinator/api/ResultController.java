@@ -6,6 +6,7 @@ import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.TaskHeaders;
 import io.aitbc.contracts.TaskResult;
 import io.aitbc.coordinator.intake.ResultReports;
+import io.aitbc.coordinator.security.Caller;
 import io.aitbc.coordinator.trace.TraceHeader;
 import io.swagger.v3.oas.annotations.Operation;
 import io.swagger.v3.oas.annotations.Parameter;
@@ -68,7 +69,8 @@ class ResultController {
             @Parameter(description = TaskController.STRICT) @RequestParam(name = "strict", defaultValue = "false")
                     boolean strict,
             @Parameter(hidden = true) @RequestHeader(name = TaskHeaders.TRACEPARENT, required = false) @Nullable
-                    String trace)
+                    String trace,
+            @Parameter(hidden = true) Caller caller)
             throws InterruptedException {
         if (!body.has("task_id")) {
             body.put("task_id", taskId);
@@ -82,6 +84,7 @@ class ResultController {
             throw Problems.unprocessable(
                     "assignment_id must be task_id and attempt, such as " + Assignment.id(taskId, 1));
         }
+        caller.requireAgent(result.agentId());
         ResultReports.Outcome outcome;
         try {
             outcome = reports.report(result, TraceHeader.checked(trace)).orElseThrow(Problems::taskNotFound);

@@ -88,8 +88,10 @@ public final class TopicCatalog {
                         ms(Duration.ofDays(1))))));
         wanted.add(topic(topics.deadLetter(), 1)
                 .configs(configs(Map.of(TopicConfig.RETENTION_MS_CONFIG, ms(Duration.ofDays(90))))));
-        wanted.add(topic(topics.control(), 1)
-                .configs(configs(Map.of(TopicConfig.CLEANUP_POLICY_CONFIG, TopicConfig.CLEANUP_POLICY_COMPACT))));
+        for (String topic : List.of(topics.control(), topics.keys())) {
+            wanted.add(topic(topic, 1)
+                    .configs(configs(Map.of(TopicConfig.CLEANUP_POLICY_CONFIG, TopicConfig.CLEANUP_POLICY_COMPACT))));
+        }
         return wanted;
     }
 

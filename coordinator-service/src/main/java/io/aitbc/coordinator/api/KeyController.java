@@ -1,0 +1,106 @@
+package io.aitbc.coordinator.api;
+
+import com.fasterxml.jackson.annotation.JsonInclude;
+import com.fasterxml.jackson.annotation.JsonProperty;
+import io.aitbc.coordinator.security.ApiKeys;
+import io.aitbc.coordinator.security.NewKey;
+import io.aitbc.coordinator.security.Role;
+import io.swagger.v3.oas.annotations.Operation;
+import io.swagger.v3.oas.annotations.Parameter;
+import io.swagger.v3.oas.annotations.media.Content;
+import io.swagger.v3.oas.annotations.media.Schema;
+import io.swagger.v3.oas.annotations.tags.Tag;
+import java.time.Clock;
+import java.time.Instant;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+import org.springframework.http.HttpStatus;
+import org.springframework.web.bind.annotation.DeleteMapping;
+import org.springframework.web.bind.annotation.GetMapping;
+import org.springframework.web.bind.annotation.PathVariable;
+import org.springframework.web.bind.annotation.PostMapping;
+import org.springframework.web.bind.annotation.RequestBody;
+import org.springframework.web.bind.annotation.RequestMapping;
+import org.springframework.web.bind.annotation.RequestParam;
+import org.springframework.web.bind.annotation.RestController;
+import org.springframework.web.server.ResponseStatusException;
+import tools.jackson.databind.node.ObjectNode;
+
+@RestController
+@RequestMapping({"/keys", "/v1/keys"})
+@Tag(name = "security", description = "API keys")
+class KeyController {
+    private final ApiKeys keys;
+    private final Clock clock;
+
+    KeyController(ApiKeys keys, Clock clock) {
+        this.keys = keys;
+        this.clock = clock;
+    }
+
+    /** A key, without its secret. */
+    @JsonInclude(JsonInclude.Include.NON_NULL)
+    record Key(
+            @JsonProperty("key_id") String keyId,
+            @JsonProperty("name") String name,
+            @JsonProperty("role") Role role,
+            @JsonProperty("agent_id") @Nullable String agentId,
+            @JsonProperty("created_at") Instant createdAt,
+            @JsonProperty("expires_at") @Nullable Instant expiresAt) {
+        static Key of(ApiKeys.View view) {
+            return new Key(view.keyId(), view.name(), view.role(), view.agentId(), view.createdAt(), view.expiresAt());
+        }
+    }
+
+    record Created(
+            @JsonProperty("status") String status,
+            @JsonProperty("api_key") String apiKey,
+            @JsonProperty("key") Key key,
+
+            @JsonProperty("warnings") @JsonInclude(JsonInclude.Include.NON_EMPTY)
+            List<String> warnings) {}
+
+    @PostMapping
+    @Operation(summary = "Create an API key; `api_key` is shown this once")
+    Created create(
+            @io.swagger.v3.oas.annotations.parameters.RequestBody(
+                            required = true,
+                            content = @Content(schema = @Schema(implementation = NewKey.class)))
+                    @RequestBody
+                    ObjectNode body,
+            @Parameter(description = TaskController.STRICT) @RequestParam(name = "strict", defaultValue = "false")
+                    boolean strict)
+            throws InterruptedException {
+        Body<NewKey> read = Body.read(body, NewKey.class, strict);
+        ApiKeys.Created created = keys.create(read.message());
+        return new Created("success", created.secret(), Key.of(created.key()), read.warnings());
+    }
+
+    record KeyList(
+            @JsonProperty("status") String status,
+            @JsonProperty("keys") List<Key> keys,
+            @JsonProperty("count") int count,
+            @JsonProperty("timestamp") Instant timestamp) {}
+
+    @GetMapping
+    @Operation(summary = "List the API keys, oldest first")
+    KeyList list() {
+        List<Key> all = keys.all().stream().map(Key::of).toList();
+        return new KeyList("success", all, all.size(), clock.instant());
+    }
+
+    record Revoked(
+            @JsonProperty("status") String status,
+            @JsonProperty("message") String message,
+            @JsonProperty("key_id") String keyId,
+            @JsonProperty("timestamp") Instant timestamp) {}
+
+    @DeleteMapping("/{key_id}")
+    @Operation(summary = "Revoke an API key on all coordinators")
+    Revoked revoke(@PathVariable("key_id") @Id String keyId) throws InterruptedException {
+        if (!keys.revoke(keyId)) {
+            throw new ResponseStatusException(HttpStatus.NOT_FOUND, "Key not found");
+        }
+        return new Revoked("success", "Key " + keyId + " revoked", keyId, clock.instant());
+    }
+}

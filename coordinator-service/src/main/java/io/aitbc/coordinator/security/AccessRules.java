@@ -1,0 +1,204 @@
+package io.aitbc.coordinator.security;
+
+import jakarta.servlet.http.HttpServletRequest;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.EnumSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.function.Supplier;
+import org.jspecify.annotations.Nullable;
+import org.springframework.http.server.PathContainer;
+import org.springframework.security.access.AccessDeniedException;
+import org.springframework.security.authorization.AuthorizationDecision;
+import org.springframework.security.authorization.AuthorizationManager;
+import org.springframework.security.core.Authentication;
+import org.springframework.web.util.ServletRequestPathUtils;
+import org.springframework.web.util.pattern.PathPattern;
+import org.springframework.web.util.pattern.PathPatternParser;
+
+/**
+ * Who may do what: method and path × role. What is not in the table is denied. Paths hold below {@code /v1} too.
+ */
+public final class AccessRules implements AuthorizationManager<HttpServletRequest> {
+    /**
+     * The roles beside admin, which may do everything. {@code public} needs no credential, {@code all} any. A role agent may use a path
+     * with {@code {agent_id}} for its own id only.
+     */
+    private static final String TABLE = """
+            GET    /                                        all
+            GET    /health                                  public
+            GET    /metrics                                 viewer operator
+            GET    /metrics/summary                         viewer operator
+            GET    /metrics/health                          viewer operator
+            GET    /asyncapi.yaml                           all
+            GET    /openapi.json                            all
+            GET    /openapi.json.yaml                       all
+            GET    /openapi.json/**                         all
+            GET    /docs                                    all
+            GET    /swagger-ui/**                           all
+            GET    /schemas/**                              all
+            GET    /dashboard/**                            public
+            GET    /webjars/**                              public
+            GET    /actuator/health/**                      public
+            GET    /actuator/**                             operator
+            POST   /agents/register                         agent operator
+            GET    /agents                                  viewer submitter agent operator
+            POST   /agents/discover                         viewer submitter agent operator
+            GET    /agents/service/{service}                viewer submitter agent operator
+            GET    /agents/capability/{capability}          viewer submitter agent operator
+            GET    /agents/{agent_id}                       viewer submitter agent operator
+            PUT    /agents/{agent_id}/status                agent operator
+            POST   /agents/{agent_id}/heartbeat             agent
+            DELETE /agents/{agent_id}                       agent operator
+            GET    /agents/{agent_id}/assignments           viewer agent operator
+            POST   /agents/{agent_id}/assignments/claim     agent
+            POST   /tasks/submit                            submitter operator
+            POST   /tasks/submit/batch                      submitter operator
+            GET    /tasks/status                            viewer submitter operator
+            GET    /tasks/{task_id}                         viewer submitter operator
+            GET    /tasks/{task_id}/explain                 viewer submitter operator
+            POST   /tasks/{task_id}/cancel                  submitter operator
+            POST   /tasks/{task_id}/results                 agent
+            GET    /tasks/queues                            viewer submitter operator
+            GET    /tasks/queues/stats                      viewer submitter operator
+            GET    /tasks/queues/{priority}                 viewer submitter operator
+            POST   /tasks/queues/{priority}/clear           operator
+            POST   /tasks/queues/{priority}/pause           operator
+            POST   /tasks/queues/{priority}/resume          operator
+            GET    /tasks/dead-letter                       viewer submitter operator
+            POST   /tasks/dead-letter/{task_id}/redrive     operator
+            GET    /load-balancer/stats                     viewer submitter operator
+            PUT    /load-balancer/strategy                  operator
+            GET    /registry/stats                          viewer submitter operator
+            GET    /coordinators                            viewer submitter operator
+            GET    /events                                  viewer submitter operator
+            GET    /ws                                      viewer submitter operator
+            GET    /keys                                    admin
+            POST   /keys                                    admin
+            DELETE /keys/{key_id}                           admin
+            """;
+
+    private static final String AGENT_ID = "agent_id";
+    /** Elements of a path before its remainder: a slash, v1. */
+    private static final int VERSION_ELEMENTS = 2;
+
+    private static final List<Rule> RULES =
+            TABLE.lines().map(AccessRules::parse).toList();
+
+    /**
+     * A row of the table.
+     *
+     * @param roles who may use it; empty if no credential is needed
+     */
+    public record Rule(String method, PathPattern path, Set<Role> roles) {
+        /** Whether everyone may use it, without a credential. */
+        public boolean isPublic() {
+            return roles.isEmpty();
+        }
+
+        /** Whether a role agent may use it for its own id only. */
+        public boolean isOwnAgentOnly() {
+            return roles.contains(Role.AGENT) && path.getPatternString().contains("{" + AGENT_ID + "}");
+        }
+    }
+
+    /** Denies a path without a rule, which is no endpoint. */
+    public static final class NoRuleException extends AccessDeniedException {
+        NoRuleException(String path) {
+            super("no such path: " + path);
+        }
+    }
+
+    private static Rule parse(String line) {
+        List<String> words = List.of(line.split(" +"));
+        return new Rule(
+                words.get(0),
+                PathPatternParser.defaultInstance.parse(words.get(1)),
+                switch (words.get(2)) {
+                    case "public" -> Set.of();
+                    case "all" -> EnumSet.allOf(Role.class);
+                    default -> {
+                        EnumSet<Role> roles = EnumSet.of(Role.ADMIN);
+                        words.subList(2, words.size()).forEach(word -> roles.add(Role.parse(word)));
+                        yield roles;
+                    }
+                });
+    }
+
+    /** All rows of the table, in its order. */
+    public static List<Rule> all() {
+        return RULES;
+    }
+
+    /** The rule of an endpoint, given as in the OpenAPI document: without {@code /v1}. */
+    public static Optional<Rule> of(String method, String pattern) {
+        return RULES.stream()
+                .filter(rule -> rule.method.equals(method)
+                        && (rule.path.getPatternString().equals(pattern)
+                                || rule.path.matches(PathContainer.parsePath(pattern))))
+                .findFirst();
+    }
+
+    /**
+     * Checks that there is a rule for each endpoint.
+     *
+     * @param endpoints each as method and path, separated by a space
+     * @throws IllegalStateException naming those that have none
+     */
+    static void requireComplete(List<String> endpoints) {
+        List<String> missing = endpoints.stream()
+                .filter(endpoint -> {
+                    String[] words = endpoint.split(" ");
+                    String path = words[1].replaceFirst("^/v1(?=/|$)", "");
+                    return of(words[0], path.isEmpty() ? "/" : path).isEmpty();
+                })
+                .toList();
+        if (!missing.isEmpty()) {
+            throw new IllegalStateException("endpoints without an access rule: " + String.join(", ", missing));
+        }
+    }
+
+    @Override
+    public AuthorizationDecision authorize(
+            Supplier<? extends @Nullable Authentication> authentication, HttpServletRequest request) {
+        String method = request.getMethod().equals("HEAD") ? "GET" : request.getMethod();
+        PathContainer path = path(request);
+        for (Rule rule : RULES) {
+            PathPattern.PathMatchInfo match = rule.method.equals(method) ? rule.path.matchAndExtract(path) : null;
+            if (match != null) {
+                if (!rule.isPublic()) {
+                    require(rule, match.getUriVariables(), authentication.get());
+                }
+                return new AuthorizationDecision(true);
+            }
+        }
+        throw new NoRuleException(path.value());
+    }
+
+    private static PathContainer path(HttpServletRequest request) {
+        PathContainer path = ServletRequestPathUtils.parse(request).pathWithinApplication();
+        List<PathContainer.Element> elements = path.elements();
+        if (elements.size() < VERSION_ELEMENTS || !elements.get(1).value().equals("v1")) {
+            return path;
+        }
+        return elements.size() == VERSION_ELEMENTS ? PathContainer.parsePath("/") : path.subPath(VERSION_ELEMENTS);
+    }
+
+    private static void require(Rule rule, Map<String, String> variables, @Nullable Authentication authentication) {
+        if (authentication == null || !(authentication.getPrincipal() instanceof Caller caller)) {
+            throw new AccessDeniedException("a credential is required");
+        }
+        String agentId = variables.get(AGENT_ID);
+        if (!rule.roles.contains(caller.role())) {
+            List<String> allowed = new ArrayList<>();
+            Arrays.stream(Role.values()).filter(rule.roles::contains).forEach(role -> allowed.add(role.wireName()));
+            throw new AccessDeniedException("role " + caller.role().wireName() + " may not " + rule.method + " "
+                    + rule.path.getPatternString() + ": it needs " + String.join(" or ", allowed));
+        } else if (agentId != null) {
+            caller.requireAgent(agentId);
+        }
+    }
+}

@@ -1,0 +1,45 @@
+package io.aitbc.coordinator.security;
+
+import com.fasterxml.jackson.annotation.JsonInclude;
+import com.fasterxml.jackson.annotation.JsonProperty;
+import java.nio.charset.StandardCharsets;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.time.Instant;
+import java.util.HexFormat;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * An API key, as stored: its secret is known only to its owner.
+ *
+ * @param agentId the agent that a key with role agent is for; a prefix if it ends with {@code *}
+ * @param hash SHA-256 of the secret as hexadecimal digits. The secret is random, so a slow hash would add nothing
+ * @param expiresAt null if it does not expire
+ */
+@JsonInclude(JsonInclude.Include.NON_NULL)
+record ApiKey(
+        @JsonProperty("key_id") String keyId,
+        @JsonProperty("name") String name,
+        @JsonProperty("role") Role role,
+        @JsonProperty("agent_id") @Nullable String agentId,
+        @JsonProperty("hash") String hash,
+        @JsonProperty("created_at") Instant createdAt,
+        @JsonProperty("expires_at") @Nullable Instant expiresAt) {
+
+    static String hash(String secret) {
+        try {
+            return HexFormat.of()
+                    .formatHex(MessageDigest.getInstance("SHA-256").digest(secret.getBytes(StandardCharsets.UTF_8)));
+        } catch (NoSuchAlgorithmException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    boolean isExpired(Instant now) {
+        return expiresAt != null && !now.isBefore(expiresAt);
+    }
+
+    Caller caller() {
+        return new Caller(name, role, agentId, keyId, expiresAt);
+    }
+}

@@ -1,0 +1,50 @@
+package io.aitbc.coordinator.security;
+
+import java.time.Instant;
+import org.jspecify.annotations.Nullable;
+import org.springframework.security.access.AccessDeniedException;
+import org.springframework.security.core.Authentication;
+import org.springframework.security.core.context.SecurityContextHolder;
+
+/**
+ * Who sends a request.
+ *
+ * @param name of the key or the token's subject
+ * @param agentId the only agent that a caller with role agent may act as; ends with {@code *} if it is a prefix
+ * @param keyId null if it has no API key of {@link ApiKeys}
+ * @param expiresAt end of its credential; null if it has none
+ */
+public record Caller(
+        String name,
+        Role role,
+        @Nullable String agentId,
+        @Nullable String keyId,
+        @Nullable Instant expiresAt) {
+
+    /** Everyone, while security is off. */
+    public static final Caller ANYONE = new Caller("anyone", Role.ADMIN, null, null, null);
+
+    /** Who sends the request that this thread handles. */
+    public static Caller current() {
+        Authentication authentication = SecurityContextHolder.getContext().getAuthentication();
+        return authentication != null && authentication.getPrincipal() instanceof Caller caller ? caller : ANYONE;
+    }
+
+    /** Whether the caller is this agent, or no agent at all: then its role decides. */
+    public boolean mayActAs(String agent) {
+        if (role != Role.AGENT) {
+            return true;
+        }
+        return agentId != null
+                && (agentId.endsWith("*")
+                        ? agent.startsWith(agentId.substring(0, agentId.length() - 1))
+                        : agent.equals(agentId));
+    }
+
+    /** @throws AccessDeniedException if the caller is another agent */
+    public void requireAgent(String agent) {
+        if (!mayActAs(agent)) {
+            throw new AccessDeniedException("this credential is for agent " + agentId + ", not for " + agent);
+        }
+    }
+}

@@ -1,0 +1,68 @@
+package io.aitbc.coordinator.security;
+
+import jakarta.servlet.http.HttpServletRequest;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+import org.springframework.http.HttpHeaders;
+import org.springframework.security.authentication.AuthenticationManager;
+import org.springframework.security.authentication.AuthenticationServiceException;
+import org.springframework.security.authentication.UsernamePasswordAuthenticationToken;
+import org.springframework.security.core.Authentication;
+import org.springframework.security.core.authority.SimpleGrantedAuthority;
+import org.springframework.security.oauth2.core.OAuth2AuthenticationException;
+import org.springframework.security.oauth2.jwt.BadJwtException;
+import org.springframework.security.oauth2.jwt.JwtException;
+import org.springframework.security.oauth2.server.resource.InvalidBearerTokenException;
+import org.springframework.security.oauth2.server.resource.authentication.BearerTokenAuthenticationToken;
+import org.springframework.security.oauth2.server.resource.web.DefaultBearerTokenResolver;
+import org.springframework.security.web.authentication.AuthenticationConverter;
+
+/** Authenticates API keys and JSON Web Tokens, given as {@code Authorization: Bearer} or {@code X-API-Key}. */
+final class Credentials implements AuthenticationManager, AuthenticationConverter {
+    static final String KEY_HEADER = "X-API-Key";
+
+    private final ApiKeys keys;
+    private final Tokens tokens;
+    private final DefaultBearerTokenResolver bearer = new DefaultBearerTokenResolver();
+
+    Credentials(ApiKeys keys, Tokens tokens) {
+        this.keys = keys;
+        this.tokens = tokens;
+    }
+
+    /** @throws OAuth2AuthenticationException if the header is malformed, or both are given */
+    @Override
+    public @Nullable Authentication convert(HttpServletRequest request) {
+        String key = request.getHeader(KEY_HEADER);
+        if (key != null && request.getHeader(HttpHeaders.AUTHORIZATION) != null) {
+            throw new InvalidBearerTokenException("either Authorization or " + KEY_HEADER + ", not both");
+        }
+        String credential = key != null ? key : bearer.resolve(request);
+        return credential == null || credential.isEmpty() ? null : new BearerTokenAuthenticationToken(credential);
+    }
+
+    @Override
+    public Authentication authenticate(Authentication given) {
+        Caller caller = caller(String.valueOf(given.getCredentials()));
+        return UsernamePasswordAuthenticationToken.authenticated(
+                caller, null, List.of(new SimpleGrantedAuthority(caller.role().wireName())));
+    }
+
+    private Caller caller(String credential) {
+        return keys.find(credential).orElseGet(() -> {
+            if (credential.startsWith(ApiKeys.PREFIX)) {
+                if (!keys.isLoaded()) {
+                    throw new AuthenticationServiceException("the keys are being read from Kafka: try again");
+                }
+                throw new InvalidBearerTokenException("the key is unknown, revoked or expired");
+            }
+            try {
+                return tokens.verify(credential);
+            } catch (BadJwtException e) {
+                throw new InvalidBearerTokenException(String.valueOf(e.getMessage()), e);
+            } catch (JwtException e) {
+                throw new AuthenticationServiceException("the keys of the token's issuer cannot be read", e);
+            }
+        });
+    }
+}

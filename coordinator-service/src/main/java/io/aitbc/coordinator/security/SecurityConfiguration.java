@@ -1,0 +1,129 @@
+package io.aitbc.coordinator.security;
+
+import io.aitbc.contracts.Topics;
+import io.aitbc.coordinator.kafka.KafkaClients;
+import io.aitbc.coordinator.kafka.SharedTopics;
+import jakarta.servlet.DispatcherType;
+import jakarta.servlet.Filter;
+import java.time.Clock;
+import java.util.EnumSet;
+import java.util.List;
+import java.util.Optional;
+import java.util.function.Consumer;
+import org.apache.kafka.clients.producer.Producer;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import org.springframework.beans.factory.SmartInitializingSingleton;
+import org.springframework.beans.factory.annotation.Qualifier;
+import org.springframework.beans.factory.annotation.Value;
+import org.springframework.boot.autoconfigure.condition.ConditionalOnProperty;
+import org.springframework.boot.context.properties.EnableConfigurationProperties;
+import org.springframework.boot.web.servlet.FilterRegistrationBean;
+import org.springframework.context.annotation.Bean;
+import org.springframework.context.annotation.Configuration;
+import org.springframework.core.Ordered;
+import org.springframework.security.config.annotation.web.builders.HttpSecurity;
+import org.springframework.security.config.annotation.web.configuration.EnableWebSecurity;
+import org.springframework.security.config.annotation.web.configurers.AbstractHttpConfigurer;
+import org.springframework.security.config.http.SessionCreationPolicy;
+import org.springframework.security.web.SecurityFilterChain;
+import org.springframework.security.web.access.intercept.AuthorizationFilter;
+import org.springframework.security.web.authentication.AuthenticationFilter;
+import org.springframework.security.web.firewall.RequestRejectedHandler;
+import org.springframework.web.servlet.HandlerExceptionResolver;
+import org.springframework.web.servlet.mvc.method.annotation.RequestMappingHandlerMapping;
+
+@Configuration(proxyBeanMethods = false)
+@EnableConfigurationProperties(JwtSettings.class)
+class SecurityConfiguration {
+    private static final Logger log = LoggerFactory.getLogger(SecurityConfiguration.class);
+
+    /** @param adminKey without one, and without tokens, the first key is created and printed: nobody could create one over REST */
+    @Bean(destroyMethod = "")
+    ApiKeys apiKeys(
+            KafkaClients clients,
+            SharedTopics shared,
+            Producer<String, byte[]> producer,
+            Topics topics,
+            @Value("${aitbc.security}") String security,
+            @Value("${aitbc.admin.key}") String adminKey,
+            JwtSettings jwt,
+            Clock clock) {
+        boolean isOff = security.equals("off");
+        if (isOff) {
+            log.warn(
+                    "Security is off: whoever reaches this coordinator may do everything. AITBC_SECURITY=on turns it on.");
+        }
+        Optional<Consumer<String>> firstKey = isOff || !adminKey.isEmpty() || jwt.acceptsTokens()
+                ? Optional.empty()
+                : Optional.of(secret -> System.out.println("The first admin key, shown this once: " + secret));
+        return new ApiKeys(clients, shared, producer, topics, adminKey, firstKey, clock);
+    }
+
+    /** While security is off, none of this exists: no filter, no firewall. */
+    @Configuration(proxyBeanMethods = false)
+    @ConditionalOnProperty(name = "aitbc.security", havingValue = "on")
+    @EnableWebSecurity
+    static class WhenOn {
+        @Bean
+        Credentials credentials(ApiKeys keys, JwtSettings jwt) {
+            return new Credentials(keys, new Tokens(jwt));
+        }
+
+        @Bean
+        SecurityFilterChain securityFilterChain(
+                HttpSecurity http,
+                Credentials credentials,
+                @Qualifier("handlerExceptionResolver") HandlerExceptionResolver problems) {
+            AuthenticationFilter authentication = new AuthenticationFilter(credentials, credentials);
+            authentication.setSuccessHandler((request, response, caller) -> {});
+            authentication.setFailureHandler(
+                    (request, response, failure) -> problems.resolveException(request, response, null, failure));
+            return http.csrf(AbstractHttpConfigurer::disable)
+                    .logout(AbstractHttpConfigurer::disable)
+                    .requestCache(AbstractHttpConfigurer::disable)
+                    .sessionManagement(sessions -> sessions.sessionCreationPolicy(SessionCreationPolicy.STATELESS))
+                    .exceptionHandling(handling -> handling.authenticationEntryPoint((request, response, failure) ->
+                                    problems.resolveException(request, response, null, failure))
+                            .accessDeniedHandler((request, response, failure) ->
+                                    problems.resolveException(request, response, null, failure)))
+                    .addFilterBefore(authentication, AuthorizationFilter.class)
+                    .authorizeHttpRequests(requests -> requests.anyRequest()
+                            .access((caller, context) -> new AccessRules().authorize(caller, context.getRequest())))
+                    .build();
+        }
+
+        /** Paths that servers and frameworks read differently, such as {@code //} and {@code ;}. */
+        @Bean
+        RequestRejectedHandler requestRejectedHandler(
+                @Qualifier("handlerExceptionResolver") HandlerExceptionResolver problems) {
+            return (request, response, rejected) -> problems.resolveException(request, response, null, rejected);
+        }
+
+        /** Before bodies are read. */
+        @Bean
+        FilterRegistrationBean<Filter> securityFilter(
+                @Qualifier("springSecurityFilterChain") Filter springSecurityFilterChain) {
+            FilterRegistrationBean<Filter> registration = new FilterRegistrationBean<>(springSecurityFilterChain);
+            registration.setOrder(Ordered.HIGHEST_PRECEDENCE + 1);
+            registration.setDispatcherTypes(EnumSet.of(DispatcherType.REQUEST, DispatcherType.ASYNC));
+            return registration;
+        }
+
+        /** Fails the start if an endpoint has no rule. */
+        @Bean
+        SmartInitializingSingleton accessRulesCheck(
+                @Qualifier("requestMappingHandlerMapping") RequestMappingHandlerMapping mapping) {
+            return () -> AccessRules.requireComplete(endpoints(mapping));
+        }
+    }
+
+    /** All endpoints, each as method and path. */
+    static List<String> endpoints(RequestMappingHandlerMapping mapping) {
+        return mapping.getHandlerMethods().keySet().stream()
+                .flatMap(info -> info.getMethodsCondition().getMethods().stream()
+                        .flatMap(method -> info.getPatternValues().stream().map(path -> method + " " + path)))
+                .sorted()
+                .toList();
+    }
+}

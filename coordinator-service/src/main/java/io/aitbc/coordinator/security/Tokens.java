@@ -1,0 +1,128 @@
+package io.aitbc.coordinator.security;
+
+import com.nimbusds.jose.JWSAlgorithm;
+import com.nimbusds.jwt.JWTParser;
+import com.nimbusds.jwt.SignedJWT;
+import java.nio.charset.StandardCharsets;
+import java.text.ParseException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Objects;
+import javax.crypto.spec.SecretKeySpec;
+import org.jspecify.annotations.Nullable;
+import org.springframework.security.oauth2.core.DelegatingOAuth2TokenValidator;
+import org.springframework.security.oauth2.core.OAuth2TokenValidator;
+import org.springframework.security.oauth2.jose.jws.MacAlgorithm;
+import org.springframework.security.oauth2.jwt.BadJwtException;
+import org.springframework.security.oauth2.jwt.Jwt;
+import org.springframework.security.oauth2.jwt.JwtClaimNames;
+import org.springframework.security.oauth2.jwt.JwtClaimValidator;
+import org.springframework.security.oauth2.jwt.JwtDecoder;
+import org.springframework.security.oauth2.jwt.JwtDecoderInitializationException;
+import org.springframework.security.oauth2.jwt.JwtException;
+import org.springframework.security.oauth2.jwt.JwtValidators;
+import org.springframework.security.oauth2.jwt.NimbusJwtDecoder;
+import org.springframework.security.oauth2.jwt.SupplierJwtDecoder;
+
+/**
+ * Verifies JSON Web Tokens. Those of the issuer are verified with its public keys, and those signed with HS256 with the shared secret; which
+ * of the two is decided by the algorithm, so that a public key is never used as a secret.
+ */
+final class Tokens {
+    private static final String AGENT_CLAIM = "agent_id";
+
+    private final String roleClaim;
+    private final @Nullable JwtDecoder ofIssuer;
+    private final @Nullable JwtDecoder withSecret;
+
+    Tokens(JwtSettings settings) {
+        this.roleClaim = settings.roleClaim();
+        this.ofIssuer = settings.issuer().isEmpty() ? null : ofIssuer(settings);
+        this.withSecret = settings.secret().isEmpty() ? null : withSecret(settings);
+    }
+
+    /** The issuer's metadata are read with the first token. */
+    private static JwtDecoder ofIssuer(JwtSettings settings) {
+        return new SupplierJwtDecoder(() -> {
+            NimbusJwtDecoder decoder =
+                    NimbusJwtDecoder.withIssuerLocation(settings.issuer()).build();
+            decoder.setJwtValidator(
+                    validator(JwtValidators.createDefaultWithIssuer(settings.issuer()), settings.audience()));
+            return decoder;
+        });
+    }
+
+    private static JwtDecoder withSecret(JwtSettings settings) {
+        NimbusJwtDecoder decoder = NimbusJwtDecoder.withSecretKey(
+                        new SecretKeySpec(settings.secret().getBytes(StandardCharsets.UTF_8), "HmacSHA256"))
+                .macAlgorithm(MacAlgorithm.HS256)
+                .build();
+        decoder.setJwtValidator(validator(JwtValidators.createDefault(), settings.audience()));
+        return decoder;
+    }
+
+    private static OAuth2TokenValidator<Jwt> validator(OAuth2TokenValidator<Jwt> defaults, String audience) {
+        List<OAuth2TokenValidator<Jwt>> all = new ArrayList<>(List.of(defaults));
+        all.add(new JwtClaimValidator<Object>(JwtClaimNames.EXP, Objects::nonNull));
+        if (!audience.isEmpty()) {
+            all.add(new JwtClaimValidator<List<String>>(
+                    JwtClaimNames.AUD, named -> named != null && named.contains(audience)));
+        }
+        return new DelegatingOAuth2TokenValidator<>(all);
+    }
+
+    /**
+     * The caller that a token identifies.
+     *
+     * @throws BadJwtException if the token is not valid
+     * @throws JwtException if the issuer's keys cannot be read
+     */
+    Caller verify(String token) {
+        Jwt jwt;
+        try {
+            jwt = decoder(token).decode(token);
+        } catch (JwtDecoderInitializationException e) {
+            throw new JwtException("the issuer's metadata cannot be read", e);
+        }
+        return new Caller(
+                String.valueOf(jwt.getSubject()),
+                role(jwt.getClaims().get(roleClaim)),
+                jwt.getClaimAsString(AGENT_CLAIM),
+                null,
+                jwt.getExpiresAt());
+    }
+
+    private JwtDecoder decoder(String token) {
+        JWSAlgorithm algorithm;
+        try {
+            if (!(JWTParser.parse(token) instanceof SignedJWT signed)) {
+                throw new BadJwtException("the token is not signed");
+            }
+            algorithm = signed.getHeader().getAlgorithm();
+        } catch (ParseException e) {
+            throw new BadJwtException("the credential is neither a valid key nor a token", e);
+        }
+        JwtDecoder decoder = JWSAlgorithm.Family.HMAC_SHA.contains(algorithm) ? withSecret : ofIssuer;
+        if (decoder == null) {
+            throw new BadJwtException("tokens signed with " + algorithm + " are not accepted");
+        }
+        return decoder;
+    }
+
+    /** The most powerful of the roles, other values ignored. */
+    private Role role(@Nullable Object claim) {
+        List<Role> roles = new ArrayList<>();
+        for (Object one : claim instanceof List<?> list ? list : List.of(String.valueOf(claim))) {
+            try {
+                roles.add(Role.parse(String.valueOf(one)));
+            } catch (IllegalArgumentException e) {
+                // A role of another service.
+            }
+        }
+        return roles.stream()
+                .sorted()
+                .findFirst()
+                .orElseThrow(
+                        () -> new BadJwtException("the token has no role of this service in its claim " + roleClaim));
+    }
+}

@@ -1,0 +1,55 @@
+package io.aitbc.coordinator.security;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+
+class AccessRulesTest {
+    @Test
+    void theDocumentationHasTheTable() throws IOException {
+        List<String> table = new ArrayList<>(List.of("| endpoint | roles |", "|---|---|"));
+        AccessRules.all()
+                .forEach(rule -> table.add(
+                        "| `%s %s` | %s |".formatted(rule.method(), rule.path().getPatternString(), roles(rule))));
+        assertThat(Files.readAllLines(Path.of("..", "docs", "security.md"))).containsSequence(table);
+    }
+
+    private static String roles(AccessRules.Rule rule) {
+        if (rule.isPublic()) {
+            return "public";
+        }
+        return rule.roles().size() == Role.values().length
+                ? "all"
+                : rule.roles().stream().sorted().map(Role::wireName).collect(Collectors.joining(", "));
+    }
+
+    @Test
+    void anEndpointWithoutARuleFailsTheStart() {
+        List<String> known = Stream.of("GET /tasks/{task_id}", "GET /v1", "POST /v1/tasks/submit", "GET /openapi.json")
+                .toList();
+        AccessRules.requireComplete(known);
+        assertThatIllegalStateException()
+                .isThrownBy(() -> AccessRules.requireComplete(List.of("GET /health", "POST /new", "GET /v1/other")))
+                .withMessage("endpoints without an access rule: POST /new, GET /v1/other");
+    }
+
+    @Test
+    void aRuleIsFoundByItsPattern() {
+        assertThat(AccessRules.of("GET", "/tasks/{task_id}").orElseThrow().roles())
+                .containsExactlyInAnyOrder(Role.ADMIN, Role.OPERATOR, Role.SUBMITTER, Role.VIEWER);
+        assertThat(AccessRules.of("DELETE", "/tasks/{task_id}")).isEmpty();
+        assertThat(AccessRules.of("POST", "/agents/{agent_id}/assignments/claim")
+                        .orElseThrow()
+                        .isOwnAgentOnly())
+                .isTrue();
+        assertThat(AccessRules.of("GET", "/health").orElseThrow().isPublic()).isTrue();
+    }
+}

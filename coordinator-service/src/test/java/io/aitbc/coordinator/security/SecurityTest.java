@@ -1,0 +1,366 @@
+package io.aitbc.coordinator.security;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+import io.aitbc.contracts.Json;
+import io.aitbc.coordinator.RunningCoordinator;
+import io.aitbc.coordinator.RunningCoordinator.Answer;
+import io.aitbc.coordinator.redis.Redis;
+import io.aitbc.localstack.LocalStack;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.net.InetAddress;
+import java.net.Socket;
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.ObjectNode;
+
+/** Two coordinators with security on. */
+class SecurityTest {
+    private static final Duration LONG = Duration.ofSeconds(90);
+    private static final HttpClient HTTP = HttpClient.newHttpClient();
+    private static final String ADMIN_KEY = "admin-key-for-tests-of-32-characters-or-more";
+    private static final String[] SETTINGS = {
+        "--aitbc.security=on", "--aitbc.admin.key=" + ADMIN_KEY, "--aitbc.settle.retry-backoff=10ms"
+    };
+
+    private static RunningCoordinator one;
+    private static RunningCoordinator other;
+    private static final Map<Role, String> KEYS = new EnumMap<>(Role.class);
+
+    @BeforeAll
+    static void start() {
+        one = RunningCoordinator.start(LocalStack.shared(), "security.", 6, SETTINGS);
+        other = RunningCoordinator.start(LocalStack.shared(), "security.", 6, SETTINGS);
+        for (Role role : Role.values()) {
+            KEYS.put(role, secret(create(role, role == Role.AGENT ? "agent-1" : null)));
+        }
+    }
+
+    @AfterAll
+    static void stop() {
+        other.close();
+        one.close();
+    }
+
+    private static JsonNode create(Role role, @Nullable String agentId) {
+        ObjectNode body = Json.object().put("name", "test " + role).put("role", role.wireName());
+        if (agentId != null) {
+            body.put("agent_id", agentId);
+        }
+        Answer answer = one.post("/keys", Json.text(body));
+        assertThat(answer.code()).as("%s", answer.body()).isEqualTo(200);
+        return answer.body();
+    }
+
+    private static String secret(JsonNode created) {
+        return created.get("api_key").asString();
+    }
+
+    private static String keyId(JsonNode created) {
+        return created.at("/key/key_id").asString();
+    }
+
+    /** @param key null for no credential */
+    private static Answer as(@Nullable String key, String method, String path, @Nullable String body) {
+        return as(one, key, method, path, body);
+    }
+
+    private static Answer as(
+            RunningCoordinator at, @Nullable String key, String method, String path, @Nullable String body) {
+        return at.send(request(at, key, method, path, body));
+    }
+
+    private static HttpRequest.Builder request(
+            RunningCoordinator at, @Nullable String key, String method, String path, @Nullable String body) {
+        HttpRequest.Builder request = HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + at.port() + path))
+                .timeout(LONG)
+                .method(
+                        method,
+                        body == null ? HttpRequest.BodyPublishers.noBody() : HttpRequest.BodyPublishers.ofString(body))
+                .header("Content-Type", "application/json");
+        return key == null ? request : request.header("Authorization", "Bearer " + key);
+    }
+
+    private static int code(@Nullable String key, String method, String path, @Nullable String body) {
+        try {
+            return HTTP.send(request(one, key, method, path, body).build(), HttpResponse.BodyHandlers.discarding())
+                    .statusCode();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IllegalStateException(e);
+        }
+    }
+
+    /** Every endpoint of the OpenAPI document, and the rest of the table, as method and path. */
+    static List<String> endpoints() {
+        List<String> endpoints = new ArrayList<>();
+        one.get("/openapi.json")
+                .body()
+                .get("paths")
+                .forEachEntry((path, operations) ->
+                        operations.propertyNames().forEach(method -> endpoints.add(method.toUpperCase() + " " + path)));
+        AccessRules.all().stream()
+                .map(rule -> rule.method() + " " + rule.path().getPatternString())
+                .filter(endpoint -> !endpoints.contains(endpoint))
+                .forEach(endpoints::add);
+        return endpoints;
+    }
+
+    /** A request that changes nothing that another one needs. */
+    private static String path(String endpoint, String agentId) {
+        return endpoint.substring(endpoint.indexOf(' ') + 1)
+                .replace("{agent_id}", agentId)
+                .replace("/**", "/none")
+                .replace("{priority}", "low")
+                .replaceAll("\\{\\w+}", "none");
+    }
+
+    /** Invalid where that is possible, so that nothing is created, and no call waits. */
+    private static @Nullable String body(String endpoint) {
+        if (endpoint.startsWith("GET") || endpoint.startsWith("DELETE")) {
+            return null;
+        }
+        return endpoint.endsWith("/claim") ? "{\"wait_seconds\":0}" : "{}";
+    }
+
+    @Test
+    void everyEndpointIsOpenToTheRolesOfItsRuleOnly() {
+        Map<String, Integer> wrong = new TreeMap<>();
+        for (String endpoint : endpoints()) {
+            AccessRules.Rule rule = AccessRules.of(
+                            endpoint.substring(0, endpoint.indexOf(' ')), endpoint.substring(endpoint.indexOf(' ') + 1))
+                    .orElseThrow();
+            for (String version : List.of("", "/v1")) {
+                String method = rule.method();
+                String path = (version + path(endpoint, "agent-1")).replaceFirst("^/v1/$", "/v1");
+                expect(
+                        wrong,
+                        rule.isPublic(),
+                        401,
+                        code(null, method, path, body(endpoint)),
+                        "nobody: " + method + path);
+                expect(
+                        wrong,
+                        false,
+                        401,
+                        code("aitbc_unknown", method, path, body(endpoint)),
+                        "unknown key: " + method + path);
+                for (Role role : Role.values()) {
+                    expect(
+                            wrong,
+                            rule.isPublic() || rule.roles().contains(role),
+                            403,
+                            code(KEYS.get(role), method, path, body(endpoint)),
+                            role + ": " + method + path);
+                }
+                if (rule.isOwnAgentOnly()) {
+                    expect(
+                            wrong,
+                            false,
+                            403,
+                            code(KEYS.get(Role.AGENT), method, version + path(endpoint, "agent-2"), body(endpoint)),
+                            "another agent: " + method + path);
+                }
+            }
+        }
+        assertThat(wrong).isEmpty();
+    }
+
+    private static void expect(Map<String, Integer> wrong, boolean isAllowed, int refusal, int code, String request) {
+        boolean wasAllowed = code != 401 && code != 403;
+        if (wasAllowed != isAllowed || !isAllowed && code != refusal) {
+            wrong.put(request, code);
+        }
+    }
+
+    @Test
+    void aRefusalSaysWhy() {
+        Answer nobody = as(null, "GET", "/tasks/status", null);
+        assertThat(nobody.code()).isEqualTo(401);
+        assertThat(nobody.detail()).startsWith("a credential is required: send a key or a token as Authorization");
+        Answer unknown = as("aitbc_unknown", "GET", "/tasks/status", null);
+        assertThat(unknown.detail()).isEqualTo("the key is unknown, revoked or expired");
+        Answer viewer = as(KEYS.get(Role.VIEWER), "POST", "/tasks/submit", "{}");
+        assertThat(viewer.code()).isEqualTo(403);
+        assertThat(viewer.detail())
+                .isEqualTo("role viewer may not POST /tasks/submit: it needs admin or operator or submitter");
+        Answer agent = as(KEYS.get(Role.AGENT), "GET", "/agents/agent-2", null);
+        assertThat(agent.code()).isEqualTo(403);
+        assertThat(agent.detail()).isEqualTo("this credential is for agent agent-1, not for agent-2");
+        Answer nowhere = as(KEYS.get(Role.ADMIN), "GET", "/nowhere", null);
+        assertThat(nowhere.code()).isEqualTo(404);
+        assertThat(as(null, "GET", "/nowhere", null).code()).isEqualTo(401);
+        assertThat(one.send(HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + one.port() + "/tasks/status"))
+                                .header("X-API-Key", ADMIN_KEY)
+                                .header("Authorization", "Bearer " + ADMIN_KEY))
+                        .code())
+                .isEqualTo(401);
+    }
+
+    @Test
+    void aKeyHoldsOnAllCoordinatorsUntilItIsRevokedOnOne() {
+        JsonNode created = create(Role.VIEWER, null);
+        String key = secret(created);
+        await().atMost(LONG)
+                .until(() -> as(other, key, "GET", "/tasks/status", null).code() == 200);
+        assertThat(other.get("/keys").body().toString())
+                .contains(keyId(created))
+                .doesNotContain(key)
+                .doesNotContain("hash");
+
+        one.part(Redis.class).sync().flushdb();
+
+        assertThat(as(key, "GET", "/coordinators", null).code()).isNotEqualTo(401);
+        assertThat(other.send("DELETE", "/keys/" + keyId(created), null).code()).isEqualTo(200);
+        assertThat(as(other, key, "GET", "/tasks/status", null).code()).isEqualTo(401);
+        await().atMost(LONG).until(() -> as(key, "GET", "/tasks/status", null).code() == 401);
+        assertThat(one.send("DELETE", "/keys/" + keyId(created), null).code()).isEqualTo(404);
+    }
+
+    @Test
+    void aKeyExpires() {
+        Answer created = one.post("/keys", "{\"name\":\"brief\",\"role\":\"viewer\",\"expires_in_seconds\":1}");
+        String key = secret(created.body());
+        await().atMost(LONG).until(() -> as(key, "GET", "/tasks/status", null).code() == 401);
+    }
+
+    @Test
+    void keysOutliveACoordinator() {
+        String key = secret(create(Role.OPERATOR, null));
+        try (RunningCoordinator later = RunningCoordinator.start(LocalStack.shared(), "security.", 6, SETTINGS)) {
+            assertThat(as(later, key, "GET", "/tasks/status", null).code()).isEqualTo(200);
+        }
+    }
+
+    @Test
+    void anAgentActsAsItselfOnly() {
+        String prefix = secret(create(Role.AGENT, "team-a-*"));
+        String registration = "{\"agent_id\":\"%s\",\"agent_type\":\"worker\",\"delivery\":\"pull\","
+                + "\"capabilities\":[\"team-a\"]}";
+        assertThat(as(prefix, "POST", "/agents/register", registration.formatted("team-a-1"))
+                        .code())
+                .isEqualTo(200);
+        assertThat(as(prefix, "POST", "/agents/register", registration.formatted("team-a-2"))
+                        .code())
+                .isEqualTo(200);
+        Answer foreign = as(prefix, "POST", "/agents/register", registration.formatted("team-b-1"));
+        assertThat(foreign.code()).isEqualTo(403);
+        assertThat(foreign.detail()).isEqualTo("this credential is for agent team-a-*, not for team-b-1");
+        String taskId = one.submit("{\"task_data\":{},\"requirements\":{\"agent_id\":\"team-a-1\"}}");
+        JsonNode assignment = await().atMost(LONG)
+                .until(
+                        () -> as(prefix, "POST", "/agents/team-a-1/assignments/claim", "{\"wait_seconds\":5}")
+                                .body()
+                                .at("/assignments/0"),
+                        found -> !found.isMissingNode());
+        ObjectNode result = RunningCoordinator.result(assignment, "completed");
+        String path = "/tasks/" + taskId + "/results";
+        assertThat(as(KEYS.get(Role.AGENT), "POST", path, Json.text(result)).code())
+                .isEqualTo(403);
+        assertThat(as(
+                                KEYS.get(Role.AGENT),
+                                "POST",
+                                path,
+                                Json.text(result.deepCopy().put("agent_id", "agent-1")))
+                        .code())
+                .as("in its own name, an attempt that it was not given")
+                .isEqualTo(409);
+        assertThat(as(prefix, "POST", path, Json.text(result)).code()).isEqualTo(202);
+        one.awaitTask(taskId, "completed");
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "{}",
+                "{\"name\":\"x\"}",
+                "{\"name\":\"\",\"role\":\"admin\"}",
+                "{\"name\":\"x\",\"role\":\"root\"}",
+                "{\"name\":\"x\",\"role\":\"agent\"}",
+                "{\"name\":\"x\",\"role\":\"viewer\",\"agent_id\":\"a\"}",
+                "{\"name\":\"x\",\"role\":\"agent\",\"agent_id\":\"a b\"}",
+                "{\"name\":\"x\",\"role\":\"viewer\",\"expires_in_seconds\":0}"
+            })
+    void anInvalidKeyIsRefused(String body) {
+        Answer answer = one.post("/keys", body);
+        assertThat(answer.code()).isEqualTo(422);
+        assertThat(answer.detail()).isNotBlank();
+    }
+
+    /** Ways to write a path so that the check and the handler might read it differently. */
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "/keys/",
+                "//keys",
+                "/./keys",
+                "/keys;x=1",
+                "/;x=1/keys",
+                "/%6beys",
+                "/KEYS",
+                "/v1/keys",
+                "/v1//keys",
+                "/v1/v1/keys",
+                "/dashboard/../keys",
+                "/dashboard/%2e%2e/keys",
+                "/dashboard/..%2fkeys",
+                "/dashboard/..;/keys",
+                "/health/../keys",
+                "/health/..;/keys",
+                "/actuator/health/../../keys",
+                "/keys%00",
+                "/keys%0d%0aX-API-Key:%20x",
+                "/keys.json",
+                "/keys?role=admin",
+                "http://127.0.0.1/keys",
+                "/agents/agent-1/../agent-2/assignments",
+                "/agents/agent-1%2f..%2fagent-2/assignments",
+                "/agents/agent-1;/../agent-2/assignments"
+            })
+    void noSpellingOfAPathGetsAround(String path) throws IOException {
+        for (String key : List.of("", KEYS.getOrDefault(Role.VIEWER, ""), KEYS.getOrDefault(Role.AGENT, ""))) {
+            for (String override : List.of("", "X-HTTP-Method-Override: GET\r\n", "X-Original-URL: /keys\r\n")) {
+                String response = raw("GET " + path + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+                        + override
+                        + (key.isEmpty() ? "" : "Authorization: Bearer " + key + "\r\n") + "\r\n");
+                assertThat(response).doesNotStartWith("HTTP/1.1 2").doesNotContain("key_id");
+            }
+        }
+    }
+
+    private static String raw(String request) throws IOException {
+        try (Socket socket = new Socket(InetAddress.getLoopbackAddress(), one.port())) {
+            socket.setSoTimeout((int) LONG.toMillis());
+            socket.getOutputStream().write(request.getBytes(StandardCharsets.ISO_8859_1));
+            return new String(socket.getInputStream().readAllBytes(), StandardCharsets.ISO_8859_1);
+        }
+    }
+
+    /** The server refuses it before it reads the body. */
+    @Test
+    void theBodyOfAnUnknownCallerIsNotRead() throws IOException {
+        String response = raw("POST /tasks/submit HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+                + "Content-Type: application/json\r\nContent-Length: 1000000\r\n\r\n{");
+        assertThat(response).startsWith("HTTP/1.1 401").contains("WWW-Authenticate: Bearer");
+    }
+}
