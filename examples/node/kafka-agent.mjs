@@ -208,7 +208,7 @@ async function stop() {
     await sleep(100);
   }
   // What is not finished goes to another agent, without using an attempt.
-  await Promise.all(unreported().map(([offset, assignment]) => report(assignment, offset, { status: 'rejected', error: 'the agent stops' })));
+  await Promise.all(unreported().map(([offset, assignment]) => report(assignment, offset, { status: 'rejected', error: 'the agent is shutting down' })));
   clearInterval(beating);
   clearInterval(committing);
   await commit();

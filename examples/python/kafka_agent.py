@@ -105,7 +105,7 @@ class Agent:
                 self.round()
             # What is not finished goes to another agent, without using an attempt.
             for offset, assignment in self.unreported():
-                self.report(assignment, offset, "rejected", error="the agent stops")
+                self.report(assignment, offset, "rejected", error="the agent is shutting down")
             self.producer.flush(10)
             self.commit()
         finally:

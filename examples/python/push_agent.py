@@ -153,7 +153,7 @@ def main():
         running.clear()
     for assignment, cancelled in unfinished:
         cancelled.set()
-        report(assignment, {"status": "rejected", "error": "the agent stops"}, attempts=3)
+        report(assignment, {"status": "rejected", "error": "the agent is shutting down"}, attempts=3)
     until_accepted("DELETE", "/agents/" + AGENT_ID, attempts=3)
 
 

@@ -20,6 +20,8 @@ _CLAIM_SECONDS = 20
 _MAX_CLAIM = 1_000
 # Maximum time for handlers to end after they are cancelled at shutdown.
 _STOP_SECONDS = 2.0
+_SHUTTING_DOWN = "the agent is shutting down"
+_DRAIN_POLL_SECONDS = 1.0
 _PAUSE_SECONDS = 1.0
 _MAX_PAUSE_SECONDS = 30.0
 _REMEMBERED = 10_000
@@ -60,6 +62,7 @@ class Assignment:
         """Deadline as of the assignment, by the coordinators' clock. Progress extends the attempt, not this field."""
         self.cancelled = threading.Event()
         """Set once the task was cancelled, or given to another agent, or the agent stops. Its result is ignored then."""
+        self._arrived_late = worker._stopping.is_set()
         self._reported = False
         self._ended = threading.Event()
 
@@ -177,6 +180,9 @@ class Worker:
                     started = True
                 self._claim()
                 pause = _PAUSE_SECONDS
+                if self._stopping.is_set():
+                    # Claims that stay open would request assignments.
+                    self._stopped.wait(_DRAIN_POLL_SECONDS)
             except CoordinatorError as e:
                 if e.status == 404 and not self._stopping.is_set():
                     # It was deregistered, or the registry has lost its data.
@@ -196,16 +202,17 @@ class Worker:
             # The newest: those before were confirmed by an earlier claim.
             received = list(self._held)[-_MAX_CLAIM:]
         # The coordinators assign no more than the capacity. A claim while the worker is full receives cancellations.
+        wait_seconds = 0 if self._stopping.is_set() else _CLAIM_SECONDS
         answer = self.client.call(
             "POST",
             f"/agents/{self.agent_id}/assignments/claim",
             {
                 "max": min(self._capacity, _MAX_CLAIM),
-                "wait_seconds": _CLAIM_SECONDS if not self._stopping.is_set() else 1,
+                "wait_seconds": wait_seconds,
                 "instance_id": self._instance_id,
                 "received": received,
             },
-            wait=_CLAIM_SECONDS,
+            wait=wait_seconds,
         )
         if "timestamp" in answer:
             self._clock_ahead = datetime.now(timezone.utc) - _time(answer["timestamp"])
@@ -244,6 +251,9 @@ class Worker:
 
     def _execute(self, assignment: Assignment) -> None:
         try:
+            if assignment._arrived_late:
+                self._report(assignment, {"status": "rejected", "error": _SHUTTING_DOWN})
+                return
             # An attempt that was lost at its deadline may still run here when the next assignment arrives.
             with self._slots:
                 # It may have been cancelled while it waited.
@@ -331,7 +341,11 @@ class Worker:
 
     def _drain(self) -> None:
         until = time.monotonic() + self._drain_seconds
-        self._try("PUT", f"/agents/{self.agent_id}/status", {"status": "maintenance"})
+        try:
+            # It ends the open claim: nothing more is assigned to this process.
+            self._claim()
+        except CoordinatorError as e:
+            log.warning("The open claim was not ended: %s", e)
         while self._held_now() and time.monotonic() < until:
             time.sleep(0.05)
         # From now on, a report that no coordinator accepts is not retried: the process must end.
@@ -345,22 +359,23 @@ class Worker:
             assignment._ended.wait(max(0.0, until - time.monotonic()))
         for assignment in unfinished:
             if not assignment._reported:
-                self._report(assignment, {"status": "rejected", "error": "the agent stops"})
-        self._try("DELETE", f"/agents/{self.agent_id}")
+                self._report(assignment, {"status": "rejected", "error": _SHUTTING_DOWN})
+        try:
+            self.client.call("DELETE", f"/agents/{self.agent_id}?instance_id={self._instance_id}")
+        except CoordinatorError as e:
+            # 409: another process has the same id, and stays.
+            log.log(logging.INFO if e.status in (404, 409) else logging.WARNING, "Not deregistered: %s", e)
 
     def _held_now(self) -> List[Assignment]:
         with self._lock:
             return list(self._held.values())
 
-    def _try(self, method: str, path: str, body: Optional[Mapping[str, Any]] = None) -> None:
-        try:
-            self.client.call(method, path, body)
-        except CoordinatorError as e:
-            log.warning("%s %s: %s", method, path, e)
-
 
 def _reason(error: BaseException) -> str:
-    return (str(error) or type(error).__name__)[:10_000]
+    """With the class, unless it is one of those that only carry a reason: the text of a KeyError is the key alone."""
+    if isinstance(error, (PermanentFailure, RetryLater, Reject)) and str(error):
+        return str(error)[:10_000]
+    return (f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)[:10_000]
 
 
 def _time(text: str) -> datetime:

@@ -41,8 +41,8 @@ def until(condition, seconds=60.0):
 class Agent:
     """A worker in a thread, alone with its capability."""
 
-    def __init__(self, test, capacity=1, **more):
-        self.id = "py-" + uuid.uuid4().hex[:12]
+    def __init__(self, test, capacity=1, agent_id=None, **more):
+        self.id = agent_id or "py-" + uuid.uuid4().hex[:12]
         self.worker = Worker(URL, self.id, capabilities=[self.id], capacity=capacity, **more)
         self.thread = threading.Thread(target=self.worker.run, daemon=True)
         self.client = Client(URL)
@@ -211,10 +211,44 @@ class WorkerTest(unittest.TestCase):
         self.assertTrue(ended.is_set())
         state = until(lambda: (lambda seen: seen if seen["status"] == "queued" else None)(agent.client.get(task)))
         self.assertEqual(state["attempt"], 2)
-        self.assertIn("the agent stops", str(state["error"]))
+        self.assertIn("the agent is shutting down", str(state["error"]))
         with self.assertRaises(CoordinatorError) as refused:
             agent.client.call("POST", f"/agents/{agent.id}/heartbeat")
         self.assertEqual(refused.exception.status, 404)
+
+    def test_a_process_that_stops_leaves_its_successor_in_service(self):
+        # The capacity is that of the id: both processes share it.
+        old = Agent(self, capacity=2)
+        started, may_end = threading.Event(), threading.Event()
+
+        @old.worker.handler()
+        def held(assignment):
+            started.set()
+            may_end.wait(60)
+            return "old"
+
+        old.start()
+        first = old.submit({})
+        self.assertTrue(started.wait(60))
+        successor = Agent(self, capacity=2, agent_id=old.id)
+
+        @successor.worker.handler()
+        def quick(assignment):
+            return "new"
+
+        old.worker.stop()
+        successor.start()
+        second = old.submit({})
+        self.assertEqual(old.client.wait(second)["result"], "new")
+
+        may_end.set()
+        self.assertEqual(old.client.wait(first)["result"], "old")
+        old.stop()
+
+        third = old.submit({})
+        self.assertEqual(old.client.wait(third)["result"], "new")
+        agent = old.client.call("GET", f"/agents/{old.id}")["agent"]
+        self.assertEqual(agent["status"], "active")
 
     def test_it_stops_although_no_coordinator_answers(self):
         agent = Agent(self, drain_seconds=0.2)

@@ -7,6 +7,8 @@ const CLAIM_SECONDS = 20;
 const MAX_CLAIM = 1_000;
 // Maximum time for handlers to end after they are cancelled at shutdown.
 const STOP_MS = 2_000;
+const SHUTTING_DOWN = 'the agent is shutting down';
+const DRAIN_POLL_MS = 1_000;
 const PAUSE_MS = 1_000;
 const MAX_PAUSE_MS = 30_000;
 const REMEMBERED = 10_000;
@@ -109,6 +111,10 @@ export class Worker {
         }
         await this.#claim();
         pause = PAUSE_MS;
+        if (this.#stopping.signal.aborted) {
+          // Claims that stay open would request assignments.
+          await sleep(DRAIN_POLL_MS, undefined, { signal: this.#stopped.signal });
+        }
       } catch (e) {
         if (this.#stopped.signal.aborted) {
           return;
@@ -125,15 +131,16 @@ export class Worker {
   }
 
   async #claim() {
+    const waitSeconds = this.#stopping.signal.aborted ? 0 : CLAIM_SECONDS;
     const claim = {
       // The coordinators assign no more than the capacity. A claim while the worker is full receives cancellations.
       max: Math.min(this.#capacity, MAX_CLAIM),
-      wait_seconds: this.#stopping.signal.aborted ? 1 : CLAIM_SECONDS,
+      wait_seconds: waitSeconds,
       instance_id: this.#instanceId,
       // The newest: those before were confirmed by an earlier claim.
       received: [...this.#held.keys()].slice(-MAX_CLAIM),
     };
-    const answer = await this.client.call('POST', this.#path('assignments/claim'), claim, CLAIM_SECONDS * 1000, this.#stopped.signal);
+    const answer = await this.client.call('POST', this.#path('assignments/claim'), claim, waitSeconds * 1000, this.#stopped.signal);
     if (answer.timestamp !== undefined) {
       this.#clockAheadMs = Date.now() - Date.parse(answer.timestamp);
     }
@@ -175,6 +182,11 @@ export class Worker {
     const controller = new AbortController();
     const held = { message, controller, reported: false, ended: false };
     this.#held.set(message.assignment_id, held);
+    if (this.#stopping.signal.aborted) {
+      await this.#report(held, { status: 'rejected', error: SHUTTING_DOWN });
+      this.#held.delete(message.assignment_id);
+      return;
+    }
     // An attempt that was lost at its deadline may still run here when the next assignment arrives.
     if (this.#running >= this.#capacity) {
       await new Promise((resolve) => this.#waiting.push(resolve));
@@ -222,7 +234,9 @@ export class Worker {
     try {
       return { status: 'completed', result: (await handler(message, context)) ?? null };
     } catch (e) {
-      const error = (e?.message || String(e)).slice(0, 10_000);
+      // The text of a TypeError, for example, does not say that it is one.
+      const prefix = e instanceof Error && e.name !== 'Error' ? `${e.name}: ` : '';
+      const error = (prefix + (e?.message || String(e))).slice(0, 10_000);
       if (e instanceof PermanentFailure) {
         return { status: 'failed', error, retryable: false };
       }
@@ -288,7 +302,12 @@ export class Worker {
 
   async #drain() {
     let until = Date.now() + this.#drainMs;
-    await this.#try('PUT', this.#path('status'), { status: 'maintenance' });
+    try {
+      // It ends the open claim: nothing more is assigned to this process.
+      await this.#claim();
+    } catch (e) {
+      this.#log.warn(`The open claim was not ended: ${e.message}`);
+    }
     while (this.#held.size > 0 && Date.now() < until) {
       await sleep(50);
     }
@@ -302,16 +321,15 @@ export class Worker {
       await sleep(50);
     }
     for (const held of unfinished.filter((one) => !one.reported)) {
-      await this.#report(held, { status: 'rejected', error: 'the agent stops' });
+      await this.#report(held, { status: 'rejected', error: SHUTTING_DOWN });
     }
-    await this.#try('DELETE', `/agents/${encodeURIComponent(this.#agentId)}`);
-  }
-
-  async #try(method, path, body) {
     try {
-      await this.client.call(method, path, body);
+      await this.client.call('DELETE', `/agents/${encodeURIComponent(this.#agentId)}?instance_id=${this.#instanceId}`);
     } catch (e) {
-      this.#log.warn(`${method} ${path}: ${e.message}`);
+      // 409: another process has the same id, and stays.
+      if (e.status !== 404 && e.status !== 409) {
+        this.#log.warn(`Not deregistered: ${e.message}`);
+      }
     }
   }
 

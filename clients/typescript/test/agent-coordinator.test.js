@@ -22,8 +22,7 @@ async function until(condition, ms = 60_000) {
 }
 
 /** A worker, alone with its capability. */
-function agent(t, options = {}) {
-  const id = 'node-' + randomUUID().slice(0, 12);
+function agent(t, options = {}, id = 'node-' + randomUUID().slice(0, 12)) {
   const worker = new Worker(URL, id, { capabilities: [id], log: { warn() {} }, ...options });
   let running;
   const it = {
@@ -161,8 +160,36 @@ test('what is not finished is handed back', async (t) => {
     return seen.status === 'queued' && seen;
   });
   assert.equal(state.attempt, 2);
-  assert.match(JSON.stringify(state.error), /the agent stops/);
+  assert.match(JSON.stringify(state.error), /the agent is shutting down/);
   await assert.rejects(client.call('POST', `/agents/${it.id}/heartbeat`), { status: 404 });
+});
+
+test('a process that stops leaves its successor in service', async (t) => {
+  // The capacity is that of the id: both processes share it.
+  const old = agent(t, { capacity: 2 });
+  let started = false;
+  let end;
+  const ending = new Promise((resolve) => (end = resolve));
+  old.worker.handle(async () => {
+    started = true;
+    await ending;
+    return 'old';
+  });
+  old.start();
+  const first = await old.submit({});
+  await until(() => started);
+  const successor = agent(t, { capacity: 2 }, old.id);
+  successor.worker.handle(() => 'new');
+
+  old.worker.stop();
+  successor.start();
+  assert.equal((await client.wait(await old.submit({}))).result, 'new');
+
+  end();
+  assert.equal((await client.wait(first)).result, 'old');
+  await old.stop();
+  assert.equal((await client.wait(await old.submit({}))).result, 'new');
+  assert.equal((await client.call('GET', `/agents/${old.id}`)).agent.status, 'active');
 });
 
 test('it stops although no coordinator answers', async (t) => {

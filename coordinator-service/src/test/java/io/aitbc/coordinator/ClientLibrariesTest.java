@@ -98,7 +98,7 @@ class ClientLibrariesTest {
             assertThat(agent.exitValue()).isZero();
             JsonNode returned = coordinator.awaitTask(unfinished, "queued");
             assertThat(returned.get("attempt").asInt()).isEqualTo(2);
-            assertThat(returned.get("error").toString()).contains("the agent stops");
+            assertThat(returned.get("error").toString()).contains("the agent is shutting down");
         } catch (RuntimeException | AssertionError e) {
             throw new AssertionError(Files.readString(output), e);
         } finally {

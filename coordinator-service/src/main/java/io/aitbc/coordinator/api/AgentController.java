@@ -10,6 +10,7 @@ import io.aitbc.contracts.Heartbeat;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Registration;
 import io.aitbc.coordinator.agent.Agent;
+import io.aitbc.coordinator.delivery.AssignmentClaims;
 import io.aitbc.coordinator.registry.HeartbeatTopic;
 import io.aitbc.coordinator.registry.HeldAssignment;
 import io.aitbc.coordinator.registry.Registry;
@@ -49,9 +50,11 @@ class AgentController {
     private final Registry registry;
     private final AgentSearch search;
     private final HeartbeatTopic topic;
+    private final AssignmentClaims claims;
     private final Clock clock;
 
-    AgentController(Registry registry, AgentSearch search, HeartbeatTopic topic, Clock clock) {
+    AgentController(Registry registry, AgentSearch search, HeartbeatTopic topic, AssignmentClaims claims, Clock clock) {
+        this.claims = claims;
         this.registry = registry;
         this.search = search;
         this.topic = topic;
@@ -187,9 +190,22 @@ class AgentController {
             @JsonProperty("deregistered_at") Instant deregisteredAt) {}
 
     @DeleteMapping("/{agent_id}")
-    @Operation(summary = "Deregister an agent; its unsettled tasks are requeued")
-    Deregistered deregister(@PathVariable("agent_id") @Id String agentId) {
+    @Operation(
+            summary = "Deregister an agent; its unsettled tasks are requeued",
+            description =
+                    "With `instance_id`, 409 if another instance of an agent that pulls has an open claim or an assignment:"
+                            + " so a process that stops does not take out of service the one that replaces it.")
+    Deregistered deregister(
+            @PathVariable("agent_id") @Id String agentId,
+            @Parameter(description = "The process that stops, as in its claims")
+                    @RequestParam(name = "instance_id", required = false)
+                    @Id
+                    @Nullable
+                    String instanceId) {
         requireKnown(agentId);
+        if (instanceId != null && claims.isUsedByAnother(agentId, instanceId)) {
+            throw Problems.conflict("another instance of agent " + agentId + " has an open claim or an assignment");
+        }
         // Publish first, so that it cannot be read after the agent's next registration and end it.
         topic.append(new Heartbeat(agentId, AgentStatus.INACTIVE, null, null, null, null))
                 .completeOnTimeout(null, WAIT_SECONDS, TimeUnit.SECONDS)

@@ -35,6 +35,7 @@ import tools.jackson.databind.JsonNode;
  * outbox on a notice from Redis, and every few seconds, which also keeps its slots open and counts as the heartbeat of an agent that pulls. Thread-safe.
  */
 public final class AssignmentClaims implements BackgroundService {
+    private static final Script OTHER_INSTANCE = Script.load(AssignmentClaims.class, "other-instance");
     private static final Script CLAIM = Script.load(AssignmentClaims.class, "claim-assignments");
 
     private static final Duration CHECK_INTERVAL = Duration.ofMillis(100);
@@ -144,6 +145,14 @@ public final class AssignmentClaims implements BackgroundService {
     /** Ends the open claims of an agent at this coordinator: nothing more is reserved for them. */
     public void end(String agentId) {
         open.getOrDefault(agentId, Set.of()).forEach(OpenClaim::end);
+    }
+
+    /** Whether another instance than this one has an open claim for the agent, or works on an assignment. */
+    public boolean isUsedByAnother(String agentId, String instanceId) {
+        return OTHER_INSTANCE
+                .runSync(redis, List.of(agentId, instanceId, String.valueOf(clock.millis())))
+                .get(0)
+                .equals(1L);
     }
 
     private CompletableFuture<Answer> claim(String agentId, Claim claim, Delivery delivery, Set<String> pushing) {

@@ -428,6 +428,31 @@ class PullTest {
         return offset == null ? -1 : offset.offset();
     }
 
+    /** As when a process is replaced by another with the same id: the one that stops must not end the service of both. */
+    @Test
+    void anInstanceThatStopsDoesNotDeregisterAnother() {
+        register("rolling", 2);
+        String held = submitTo("rolling");
+        JsonNode assignment = claimOne(one, "rolling", body(1, 20).put("instance_id", "old"));
+        CompletableFuture<Answer> open = CompletableFuture.supplyAsync(
+                () -> claim(other, "rolling", body(1, 20).put("instance_id", "new")));
+        awaitOpenSlots("rolling", 1);
+
+        Answer refused = one.send("DELETE", "/agents/rolling?instance_id=old", null);
+
+        assertThat(refused.code()).isEqualTo(409);
+        assertThat(refused.detail()).isEqualTo("another instance of agent rolling has an open claim or an assignment");
+        String next = submitTo("rolling");
+        assertThat(assignments(open.join()).get(0).get("task_id").asString()).isEqualTo(next);
+        assertThat(one.send("DELETE", "/agents/rolling?instance_id=old", null).code())
+                .as("the new instance holds an assignment")
+                .isEqualTo(409);
+        assertThat(report(assignment, "completed").code()).isEqualTo(202);
+        one.awaitTask(held, "completed");
+        assertThat(one.send("DELETE", "/agents/rolling?instance_id=new", null).code())
+                .isEqualTo(200);
+    }
+
     /** Whoever may write to the topic could otherwise stop the delivery to all agents over HTTP. */
     @ParameterizedTest
     @ValueSource(strings = {"{\"a\":1e2147483648}", "no json", "[]", "{\"type\":\"cancellation\"}", "null"})
