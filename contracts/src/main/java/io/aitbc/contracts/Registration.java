@@ -39,6 +39,9 @@ public record Registration(
 
     public static final int DEFAULT_CAPACITY = 100;
 
+    private static final int MAX_PORT = 65_535;
+    private static final int MAX_URL_LENGTH = 2_000;
+
     public Registration {
         Ids.checkAgentId("agent_id", agentId);
         agentType = Checks.text("agent_type", agentType);
@@ -64,6 +67,8 @@ public record Registration(
             URI uri = new URI(url);
             if (("http".equalsIgnoreCase(uri.getScheme()) || "https".equalsIgnoreCase(uri.getScheme()))
                     && uri.getHost() != null
+                    && uri.getPort() <= MAX_PORT
+                    && url.length() <= MAX_URL_LENGTH
                     && uri.getUserInfo() == null
                     && uri.getQuery() == null
                     && uri.getFragment() == null) {
@@ -72,9 +77,9 @@ public record Registration(
         } catch (URISyntaxException e) {
             // Reported below.
         }
-        throw new IllegalArgumentException(
-                "endpoints.http must be an http or https URL without user, query and fragment, because delivery is push: "
-                        + (url.isEmpty() ? "it is missing" : url));
+        throw new IllegalArgumentException("endpoints.http must be an http or https URL of at most " + MAX_URL_LENGTH
+                + " characters without user, query and fragment, because delivery is push: "
+                + (url.isEmpty() ? "it is missing" : url));
     }
 
     /** The base URL of an agent with {@link Delivery#PUSH}, without a trailing slash. */

@@ -42,11 +42,11 @@ public record TaskResult(
         Checks.required("attempt", attempt);
         Checks.required("status", status);
         if (retryAfterSeconds != null) {
-            retryAfterSeconds = Checks.range(
-                    "retry_after_seconds",
-                    Math.min(retryAfterSeconds, MAX_RETRY_AFTER_SECONDS),
-                    0,
-                    MAX_RETRY_AFTER_SECONDS);
+            if (!(retryAfterSeconds >= 0)) {
+                throw new IllegalArgumentException("retry_after_seconds must be a number from 0");
+            }
+            // More than a day is shortened to that, instead of losing the result.
+            retryAfterSeconds = Math.min(retryAfterSeconds, MAX_RETRY_AFTER_SECONDS);
         }
         assignmentId = assignmentId == null ? Assignment.id(taskId, attempt) : assignmentId;
     }

@@ -199,7 +199,7 @@ class SchemaTest {
                         "result",
                         TaskResult.class,
                         "{\"task_id\":\"t\",\"attempt\":1,\"agent_id\":\"a\",\"status\":\"failed\",\"retry_after_seconds\":-1}",
-                        "retry_after_seconds must be from 0"),
+                        "retry_after_seconds must be a number from 0"),
                 Arguments.of(
                         "cancellation",
                         Cancellation.class,

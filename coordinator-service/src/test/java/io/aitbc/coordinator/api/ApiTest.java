@@ -197,7 +197,10 @@ class ApiTest {
             POST   | /tasks/no-such-task/results   | {"attempt":1,"agent_id":"a","status":"completed"}  | 404 | Task not found
             POST   | /tasks/no-such-task/results   | {"attempt":1,"agent_id":"a","status":"done"}       | 422 | Invalid result status: done
             POST   | /tasks/no-such-task/results   | {"attempt":1,"agent_id":"a","status":"failed","task_id":"b"} | 422 | must equal the one in the path
-            POST   | /tasks/no-such-task/results   | {"attempt":1,"agent_id":"a","status":"failed","retry_after_seconds":-1} | 422 | retry_after_seconds must be from 0
+            POST   | /tasks/no-such-task/results   | {"attempt":1,"agent_id":"a","status":"failed","retryable":"no"} | 422 | retryable has the wrong type or form (expected true or false)
+            POST   | /tasks/no-such-task/results   | {"assignment_id":"other:1","attempt":1,"agent_id":"a","status":"failed"} | 422 | assignment_id must be task_id and attempt
+            POST   | /agents/register              | {"agent_id":"a","agent_type":"worker","delivery":"push","endpoints":{"http":"http://a:99999"}} | 422 | endpoints.http must be an http or https URL
+            POST   | /tasks/no-such-task/results   | {"attempt":1,"agent_id":"a","status":"failed","retry_after_seconds":-1} | 422 | retry_after_seconds must be a number from 0
             POST   | //                            |                                                   | 404 | no resource at /
             PATCH  | /tasks/submit                 | {}                                                | 405 | not supported
             GET    | /nothing                      |                                                   | 404 | no resource at /nothing

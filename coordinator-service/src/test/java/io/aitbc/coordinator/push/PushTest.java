@@ -589,7 +589,8 @@ class PushTest {
 
         assertThat(answer.code()).isEqualTo(422);
         assertThat(answer.detail())
-                .contains("endpoints.http must be an http or https URL without user, query and fragment,"
-                        + " because delivery is push: ftp://x");
+                .contains(
+                        "endpoints.http must be an http or https URL of at most 2000 characters without user, query and fragment,"
+                                + " because delivery is push: ftp://x");
     }
 }
