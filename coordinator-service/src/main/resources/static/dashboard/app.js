@@ -1,5 +1,6 @@
-import { onConnection } from "./live.js";
+import { connect, onConnection } from "./live.js";
 import { notify } from "./commands.js";
+import { signedIn } from "./session.js";
 import { queuesView } from "./queues.js";
 import { agentsView, agentView } from "./agents.js";
 import { tasksView, taskView } from "./tasks.js";
@@ -61,4 +62,6 @@ window.addEventListener("hashchange", () => {
   show();
   main.focus();
 });
+await signedIn(main);
+connect();
 show();

@@ -6,13 +6,19 @@ export function notify(text, bad = false) {
   notice.classList.toggle("bad", bad);
 }
 
+/** Proves that this page sends the request, not another site: that cannot read the cookie. */
+function csrf() {
+  const token = /(?:^|; )XSRF-TOKEN=([^;]*)/.exec(document.cookie);
+  return token ? { "X-XSRF-TOKEN": decodeURIComponent(token[1]) } : {};
+}
+
 /** The answer of the coordinator; what goes wrong is one sentence. */
 export async function call(method, path, body) {
   let answer;
   try {
     answer = await fetch(path, {
       method,
-      headers: body ? { "Content-Type": "application/json" } : {},
+      headers: { ...(body ? { "Content-Type": "application/json" } : {}), ...csrf() },
       body: body ? JSON.stringify(body) : undefined,
     });
   } catch {

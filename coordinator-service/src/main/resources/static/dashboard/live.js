@@ -179,4 +179,5 @@ setInterval(() => {
   }
 }, 1_000);
 
-open();
+/** Called once nobody has to sign in. */
+export const connect = open;

@@ -54,6 +54,12 @@ class CommandRaceTest {
             Map.entry("POST /tasks/queues/{priority}/clear", CommandRaceTest::eachTaskIsClearedForOne),
             Map.entry("POST /tasks/queues/{priority}/pause", () -> pauses("pause", true)),
             Map.entry("POST /tasks/queues/{priority}/resume", () -> pauses("resume", false)),
+            Map.entry(
+                    "POST /auth/session",
+                    () -> assertThat(race("POST", "/auth/session", "{\"credential\":\"none-is-needed\"}"))
+                            .extracting(Answer::code)
+                            .containsOnly(409)),
+            Map.entry("DELETE /auth/session", () -> assertAllAccepted(race("DELETE", "/auth/session", null))),
             Map.entry("POST /keys", CommandRaceTest::eachKeyIsAnother),
             Map.entry("DELETE /keys/{key_id}", CommandRaceTest::aKeyIsRevoked),
             Map.entry("PUT /load-balancer/strategy", CommandRaceTest::allSwitchToTheSameStrategy)));

@@ -74,6 +74,7 @@ class ApiConfiguration implements WebMvcConfigurer {
                                 "/health/**",
                                 "/metrics/**",
                                 "/keys/**",
+                                "/auth/**",
                                 "/v1/**")
                         .redirect(HttpStatus.PERMANENT_REDIRECT)
                         .build());

@@ -28,7 +28,7 @@ import tools.jackson.databind.node.ObjectNode;
 
 @RestController
 @RequestMapping({"/keys", "/v1/keys"})
-@Tag(name = "security", description = "API keys")
+@Tag(name = "security", description = "API keys and sessions")
 class KeyController {
     private final ApiKeys keys;
     private final Clock clock;

@@ -76,6 +76,9 @@ public final class AccessRules implements AuthorizationManager<HttpServletReques
             GET    /coordinators                            viewer submitter operator
             GET    /events                                  viewer submitter operator
             GET    /ws                                      viewer submitter operator
+            GET    /auth/session                            public
+            POST   /auth/session                            public
+            DELETE /auth/session                            public
             GET    /keys                                    admin
             POST   /keys                                    admin
             DELETE /keys/{key_id}                           admin

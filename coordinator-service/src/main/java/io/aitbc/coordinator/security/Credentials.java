@@ -1,5 +1,6 @@
 package io.aitbc.coordinator.security;
 
+import jakarta.servlet.http.Cookie;
 import jakarta.servlet.http.HttpServletRequest;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
@@ -8,6 +9,7 @@ import org.springframework.security.authentication.AuthenticationManager;
 import org.springframework.security.authentication.AuthenticationServiceException;
 import org.springframework.security.authentication.UsernamePasswordAuthenticationToken;
 import org.springframework.security.core.Authentication;
+import org.springframework.security.core.AuthenticationException;
 import org.springframework.security.core.authority.SimpleGrantedAuthority;
 import org.springframework.security.oauth2.core.OAuth2AuthenticationException;
 import org.springframework.security.oauth2.jwt.BadJwtException;
@@ -16,10 +18,16 @@ import org.springframework.security.oauth2.server.resource.InvalidBearerTokenExc
 import org.springframework.security.oauth2.server.resource.authentication.BearerTokenAuthenticationToken;
 import org.springframework.security.oauth2.server.resource.web.DefaultBearerTokenResolver;
 import org.springframework.security.web.authentication.AuthenticationConverter;
+import org.springframework.web.util.WebUtils;
 
-/** Authenticates API keys and JSON Web Tokens, given as {@code Authorization: Bearer} or {@code X-API-Key}. */
-final class Credentials implements AuthenticationManager, AuthenticationConverter {
+/**
+ * Authenticates API keys and JSON Web Tokens, given as {@code Authorization: Bearer}, as {@code X-API-Key}, or by browsers as the cookie
+ * {@value #COOKIE}.
+ */
+public final class Credentials implements AuthenticationManager, AuthenticationConverter {
     static final String KEY_HEADER = "X-API-Key";
+    /** Holds the credential of a session: so a session ends with its credential, on all coordinators. */
+    public static final String COOKIE = "aitbc_session";
 
     private final ApiKeys keys;
     private final Tokens tokens;
@@ -38,17 +46,46 @@ final class Credentials implements AuthenticationManager, AuthenticationConverte
             throw new InvalidBearerTokenException("either Authorization or " + KEY_HEADER + ", not both");
         }
         String credential = key != null ? key : bearer.resolve(request);
+        if (credential == null) {
+            credential = ofSession(request);
+        }
         return credential == null || credential.isEmpty() ? null : new BearerTokenAuthenticationToken(credential);
+    }
+
+    /** The credential in the session's cookie; null if there is none, or it is no longer valid: a browser sends it with public pages too. */
+    private @Nullable String ofSession(HttpServletRequest request) {
+        Cookie cookie = WebUtils.getCookie(request, COOKIE);
+        if (cookie == null) {
+            return null;
+        }
+        try {
+            verify(cookie.getValue());
+            return cookie.getValue();
+        } catch (AuthenticationException e) {
+            return null;
+        }
+    }
+
+    /** Whether a request is authenticated by the cookie, which browsers also send when another site causes the request. */
+    static boolean isOfSession(HttpServletRequest request) {
+        return request.getHeader(KEY_HEADER) == null
+                && request.getHeader(HttpHeaders.AUTHORIZATION) == null
+                && WebUtils.getCookie(request, COOKIE) != null;
     }
 
     @Override
     public Authentication authenticate(Authentication given) {
-        Caller caller = caller(String.valueOf(given.getCredentials()));
+        Caller caller = verify(String.valueOf(given.getCredentials()));
         return UsernamePasswordAuthenticationToken.authenticated(
                 caller, null, List.of(new SimpleGrantedAuthority(caller.role().wireName())));
     }
 
-    private Caller caller(String credential) {
+    /**
+     * The caller that a key or token identifies.
+     *
+     * @throws AuthenticationException if it is not valid, or cannot be verified at present
+     */
+    public Caller verify(String credential) {
         return keys.find(credential).orElseGet(() -> {
             if (credential.startsWith(ApiKeys.PREFIX)) {
                 if (!keys.isLoaded()) {

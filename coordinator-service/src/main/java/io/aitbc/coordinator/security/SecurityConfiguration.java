@@ -29,6 +29,7 @@ import org.springframework.security.config.http.SessionCreationPolicy;
 import org.springframework.security.web.SecurityFilterChain;
 import org.springframework.security.web.access.intercept.AuthorizationFilter;
 import org.springframework.security.web.authentication.AuthenticationFilter;
+import org.springframework.security.web.csrf.CsrfFilter;
 import org.springframework.security.web.firewall.RequestRejectedHandler;
 import org.springframework.web.servlet.HandlerExceptionResolver;
 import org.springframework.web.servlet.mvc.method.annotation.RequestMappingHandlerMapping;
@@ -79,7 +80,9 @@ class SecurityConfiguration {
             authentication.setSuccessHandler((request, response, caller) -> {});
             authentication.setFailureHandler(
                     (request, response, failure) -> problems.resolveException(request, response, null, failure));
-            return http.csrf(AbstractHttpConfigurer::disable)
+            return http.csrf(csrf -> csrf.spa()
+                            .requireCsrfProtectionMatcher(request -> Credentials.isOfSession(request)
+                                    && CsrfFilter.DEFAULT_CSRF_MATCHER.matches(request)))
                     .logout(AbstractHttpConfigurer::disable)
                     .requestCache(AbstractHttpConfigurer::disable)
                     .sessionManagement(sessions -> sessions.sessionCreationPolicy(SessionCreationPolicy.STATELESS))

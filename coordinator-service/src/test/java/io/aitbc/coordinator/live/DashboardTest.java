@@ -288,19 +288,39 @@ class DashboardTest {
     void thePageSurvivesACoordinatorRestart() throws IOException {
         int port = freePort();
         RunningCoordinator first =
-                RunningCoordinator.start(LocalStack.shared(), "restarted.", 6, "--aitbc.coordinator.port=" + port);
+                RunningCoordinator.start(LocalStack.shared(), "restarted.", 7, "--aitbc.coordinator.port=" + port);
         try (first) {
             browser.get("http://127.0.0.1:" + port + "/dashboard#/queues");
             awaitText(By.id("connection"), "Live");
         }
         awaitText(By.id("connection"), "Connection lost");
         try (RunningCoordinator second =
-                RunningCoordinator.start(LocalStack.shared(), "restarted.", 6, "--aitbc.coordinator.port=" + port)) {
+                RunningCoordinator.start(LocalStack.shared(), "restarted.", 7, "--aitbc.coordinator.port=" + port)) {
             awaitText(By.id("connection"), "Live");
             second.post("/tasks/queues/high/pause", "");
             awaitText(By.id("queue-high"), "paused");
         }
         browser.get("about:blank");
+    }
+
+    @Test
+    void withSecurityOnSomebodySignsInFirst() {
+        String key = "admin-key-for-tests-of-32-characters-or-more";
+        try (RunningCoordinator secured = RunningCoordinator.start(
+                LocalStack.shared(), "secured.", 8, "--aitbc.security=on", "--aitbc.admin.key=" + key)) {
+            browser.get("http://127.0.0.1:" + secured.port() + "/dashboard/#/queues");
+            awaitShown(By.id("credential")).sendKeys(key);
+            button(browser.findElement(By.id("sign-in")), "Sign in").click();
+            awaitText(By.id("connection"), "Live");
+            awaitText(By.id("caller"), "AITBC_ADMIN_KEY (admin)");
+            button(awaitShown(By.id("queue-low")), "Pause").click();
+            awaitText(By.id("queue-low"), "paused");
+
+            button(browser.findElement(By.id("caller")), "Sign out").click();
+
+            awaitShown(By.id("credential"));
+            browser.get("about:blank");
+        }
     }
 
     @ParameterizedTest

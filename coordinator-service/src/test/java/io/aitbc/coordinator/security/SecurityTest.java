@@ -10,6 +10,7 @@ import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.localstack.LocalStack;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.net.CookieManager;
 import java.net.InetAddress;
 import java.net.Socket;
 import java.net.URI;
@@ -354,6 +355,77 @@ class SecurityTest {
             socket.getOutputStream().write(request.getBytes(StandardCharsets.ISO_8859_1));
             return new String(socket.getInputStream().readAllBytes(), StandardCharsets.ISO_8859_1);
         }
+    }
+
+    @Test
+    void aBrowserSignsInAndOut() throws Exception {
+        CookieManager cookies = new CookieManager();
+        HttpClient browser = HttpClient.newBuilder().cookieHandler(cookies).build();
+        String credential = Json.text(Json.object().put("credential", KEYS.get(Role.OPERATOR)));
+        assertThat(inBrowser(browser, "GET", "/auth/session", null, null).body())
+                .isEqualTo("{\"status\":\"success\",\"security\":\"on\"}");
+        assertThat(inBrowser(browser, "POST", "/auth/session", "{\"credential\":\"aitbc_wrong\"}", null)
+                        .statusCode())
+                .isEqualTo(401);
+
+        HttpResponse<String> signedIn = inBrowser(browser, "POST", "/auth/session", credential, null);
+
+        assertThat(signedIn.statusCode()).as(signedIn.body()).isEqualTo(200);
+        assertThat(signedIn.headers().allValues("Set-Cookie"))
+                .anySatisfy(cookie -> assertThat(cookie)
+                        .startsWith("aitbc_session=")
+                        .contains("HttpOnly", "SameSite=Strict", "Path=/")
+                        .doesNotContain("Secure"));
+        assertThat(inBrowser(browser, "GET", "/tasks/status", null, null).statusCode())
+                .isEqualTo(200);
+        String token = cookies.getCookieStore().getCookies().stream()
+                .filter(cookie -> cookie.getName().equals("XSRF-TOKEN"))
+                .findFirst()
+                .orElseThrow()
+                .getValue();
+        assertThat(inBrowser(browser, "POST", "/tasks/queues/low/pause", "", null)
+                        .statusCode())
+                .as("as another site would send it")
+                .isEqualTo(403);
+        assertThat(inBrowser(browser, "POST", "/tasks/queues/low/pause", "", "forged")
+                        .statusCode())
+                .isEqualTo(403);
+        assertThat(inBrowser(browser, "POST", "/tasks/queues/low/resume", "", token)
+                        .statusCode())
+                .isEqualTo(200);
+
+        assertThat(inBrowser(browser, "DELETE", "/auth/session", null, token).statusCode())
+                .isEqualTo(200);
+        assertThat(inBrowser(browser, "GET", "/tasks/status", null, null).statusCode())
+                .isEqualTo(401);
+    }
+
+    /** A revoked key must not keep the sign-in page from being shown. */
+    @Test
+    void aSessionEndsWithItsKey() throws Exception {
+        HttpClient browser =
+                HttpClient.newBuilder().cookieHandler(new CookieManager()).build();
+        JsonNode created = create(Role.VIEWER, null);
+        inBrowser(browser, "POST", "/auth/session", Json.text(Json.object().put("credential", secret(created))), null);
+        assertThat(inBrowser(browser, "GET", "/tasks/status", null, null).statusCode())
+                .isEqualTo(200);
+
+        one.send("DELETE", "/keys/" + keyId(created), null);
+
+        assertThat(inBrowser(browser, "GET", "/tasks/status", null, null).statusCode())
+                .isEqualTo(401);
+        assertThat(inBrowser(browser, "GET", "/dashboard/index.html", null, null)
+                        .statusCode())
+                .isEqualTo(200);
+    }
+
+    private static HttpResponse<String> inBrowser(
+            HttpClient browser, String method, String path, @Nullable String body, @Nullable String csrfToken)
+            throws Exception {
+        HttpRequest.Builder request = request(one, null, method, path, body);
+        return browser.send(
+                (csrfToken == null ? request : request.header("X-XSRF-TOKEN", csrfToken)).build(),
+                HttpResponse.BodyHandlers.ofString());
     }
 
     /** The server refuses it before it reads the body. */

@@ -1,0 +1,106 @@
+package io.aitbc.coordinator.api;
+
+import com.fasterxml.jackson.annotation.JsonInclude;
+import com.fasterxml.jackson.annotation.JsonProperty;
+import io.aitbc.coordinator.security.Caller;
+import io.aitbc.coordinator.security.Credentials;
+import io.aitbc.coordinator.security.NewSession;
+import io.aitbc.coordinator.security.Role;
+import io.swagger.v3.oas.annotations.Operation;
+import io.swagger.v3.oas.annotations.Parameter;
+import io.swagger.v3.oas.annotations.media.Content;
+import io.swagger.v3.oas.annotations.media.Schema;
+import io.swagger.v3.oas.annotations.tags.Tag;
+import jakarta.servlet.http.HttpServletRequest;
+import jakarta.servlet.http.HttpServletResponse;
+import java.time.Instant;
+import org.jspecify.annotations.Nullable;
+import org.springframework.beans.factory.ObjectProvider;
+import org.springframework.http.HttpHeaders;
+import org.springframework.http.ResponseCookie;
+import org.springframework.web.bind.annotation.DeleteMapping;
+import org.springframework.web.bind.annotation.GetMapping;
+import org.springframework.web.bind.annotation.PostMapping;
+import org.springframework.web.bind.annotation.RequestBody;
+import org.springframework.web.bind.annotation.RequestMapping;
+import org.springframework.web.bind.annotation.RestController;
+import tools.jackson.databind.node.ObjectNode;
+
+/** Signs browsers in and out. A session is a cookie with the credential, so that any coordinator serves it. */
+@RestController
+@RequestMapping({"/auth/session", "/v1/auth/session"})
+@Tag(name = "security", description = "API keys and sessions")
+class SessionController {
+    private final ObjectProvider<Credentials> credentials;
+
+    SessionController(ObjectProvider<Credentials> credentials) {
+        this.credentials = credentials;
+    }
+
+    /** @param name null if nobody is signed in */
+    @JsonInclude(JsonInclude.Include.NON_NULL)
+    record Session(
+            @JsonProperty("status") String status,
+            @JsonProperty("security") String security,
+            @JsonProperty("name") @Nullable String name,
+            @JsonProperty("role") @Nullable Role role,
+            @JsonProperty("expires_at") @Nullable Instant expiresAt) {
+        static Session of(Caller caller) {
+            return new Session("success", "on", caller.name(), caller.role(), caller.expiresAt());
+        }
+    }
+
+    @GetMapping
+    @Operation(summary = "Get who is signed in, and whether security is on")
+    Session get(@Parameter(hidden = true) Caller caller) {
+        if (credentials.getIfAvailable() == null) {
+            return new Session("success", "off", null, null, null);
+        }
+        return caller.equals(Caller.ANYONE) ? new Session("success", "on", null, null, null) : Session.of(caller);
+    }
+
+    @PostMapping
+    @Operation(
+            summary = "Sign in with an API key or a token",
+            description =
+                    "Sets an HttpOnly cookie with SameSite=Strict. A request that is authenticated by it, and changes"
+                            + " something, must send the cookie `XSRF-TOKEN` in the header `X-XSRF-TOKEN`.")
+    Session signIn(
+            @io.swagger.v3.oas.annotations.parameters.RequestBody(
+                            required = true,
+                            content = @Content(schema = @Schema(implementation = NewSession.class)))
+                    @RequestBody
+                    ObjectNode body,
+            HttpServletRequest request,
+            HttpServletResponse response) {
+        NewSession wanted = Body.read(body, NewSession.class, false).message();
+        Credentials known = credentials.getIfAvailable();
+        if (known == null) {
+            throw Problems.conflict("security is off: no session is needed");
+        }
+        Caller caller = known.verify(wanted.credential());
+        setCookie(wanted.credential(), request, response);
+        return Session.of(caller);
+    }
+
+    @DeleteMapping
+    @Operation(summary = "Sign out")
+    Session signOut(HttpServletRequest request, HttpServletResponse response) {
+        setCookie("", request, response);
+        return new Session("success", credentials.getIfAvailable() == null ? "off" : "on", null, null, null);
+    }
+
+    /** Sent over TLS only, if it was set over TLS. An empty value deletes it. */
+    private static void setCookie(String value, HttpServletRequest request, HttpServletResponse response) {
+        response.addHeader(
+                HttpHeaders.SET_COOKIE,
+                ResponseCookie.from(Credentials.COOKIE, value)
+                        .httpOnly(true)
+                        .secure(request.isSecure())
+                        .sameSite("Strict")
+                        .path("/")
+                        .maxAge(value.isEmpty() ? 0 : -1)
+                        .build()
+                        .toString());
+    }
+}
