@@ -21,6 +21,7 @@ import io.aitbc.coordinator.registry.HeartbeatLoop;
 import io.aitbc.coordinator.registry.ReachCheck;
 import io.aitbc.coordinator.registry.TopicRemover;
 import io.aitbc.coordinator.security.ApiKeys;
+import io.aitbc.coordinator.security.OpenCalls;
 import io.aitbc.coordinator.settle.Settlement;
 import java.time.Duration;
 import java.util.List;
@@ -59,6 +60,7 @@ public final class Coordinator implements SmartLifecycle {
             TopicRemover topicRemover,
             ClusterControl control,
             ApiKeys keys,
+            OpenCalls calls,
             Dispatcher dispatcher,
             AssignmentPublisher assignments,
             Settlement settlement,
@@ -77,6 +79,7 @@ public final class Coordinator implements SmartLifecycle {
         this.services = List.of(
                 topics,
                 keys,
+                calls,
                 agents,
                 heartbeats,
                 reachCheck,

@@ -65,7 +65,7 @@ class ArchitectureTest {
             start      assign background delivery dispatch intake kafka push queue redis registry security settle
             stats      agent balance dispatch queue redis registry taskstate
             api        agent assign background balance deadletter delivery dispatch intake kafka match queue redis registry security start stats taskstate trace
-            live       agent background dispatch redis registry start stats taskstate
+            live       agent background dispatch redis registry security start stats taskstate
             metrics    agent balance dispatch kafka registry start stats
             """;
 

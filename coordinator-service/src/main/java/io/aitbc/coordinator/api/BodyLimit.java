@@ -72,7 +72,13 @@ final class BodyLimit extends OncePerRequestFilter {
         if (request.getAttribute(BODY) instanceof byte[] body) {
             boolean first = request.getAttribute(PASSED_ON) == null;
             request.setAttribute(PASSED_ON, true);
-            chain.doFilter(new BufferedBodyRequest(request, body, first), response);
+            BufferedBodyRequest buffered = new BufferedBodyRequest(request, body, first);
+            try {
+                chain.doFilter(buffered, response);
+            } finally {
+                // If it is answered later, it comes back as this object.
+                buffered.first = false;
+            }
         } else if (request.getContentLengthLong() > maxBytes + MAX_SKIPPED
                 || request.getContentLengthLong() > maxBytes && request.getHeader("Expect") != null) {
             answer(response, new ExceededException(maxBytes).getBody());
@@ -234,7 +240,8 @@ final class BodyLimit extends OncePerRequestFilter {
     /** The request with its body, presented to later filters as a first dispatch. */
     private static final class BufferedBodyRequest extends HttpServletRequestWrapper {
         private final byte[] body;
-        private final boolean first;
+        /** Whether it has not been handled yet: for its handlers, it is no dispatch then. */
+        private volatile boolean first;
 
         BufferedBodyRequest(HttpServletRequest request, byte[] body, boolean first) {
             super(request);

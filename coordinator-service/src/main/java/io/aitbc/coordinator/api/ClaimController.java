@@ -8,6 +8,8 @@ import io.aitbc.contracts.Heartbeat;
 import io.aitbc.contracts.Json;
 import io.aitbc.coordinator.delivery.AssignmentClaims;
 import io.aitbc.coordinator.registry.Registry;
+import io.aitbc.coordinator.security.Caller;
+import io.aitbc.coordinator.security.OpenCalls;
 import io.swagger.v3.oas.annotations.Operation;
 import io.swagger.v3.oas.annotations.Parameter;
 import io.swagger.v3.oas.annotations.media.ArraySchema;
@@ -40,9 +42,11 @@ class ClaimController {
 
     private final Registry registry;
     private final AssignmentClaims claims;
+    private final OpenCalls calls;
     private final Clock clock;
 
-    ClaimController(Registry registry, AssignmentClaims claims, Clock clock) {
+    ClaimController(Registry registry, AssignmentClaims claims, OpenCalls calls, Clock clock) {
+        this.calls = calls;
         this.registry = registry;
         this.claims = claims;
         this.clock = clock;
@@ -77,7 +81,8 @@ class ClaimController {
                     @Nullable
                     ObjectNode body,
             @Parameter(description = TaskController.STRICT) @RequestParam(name = "strict", defaultValue = "false")
-                    boolean strict)
+                    boolean strict,
+            @Parameter(hidden = true) Caller caller)
             throws InterruptedException {
         Body<Claim> read = Body.read(body == null ? Json.object() : body, Claim.class, strict);
         AgentController.checkRecorded(
@@ -89,6 +94,10 @@ class ClaimController {
                         .toMillis());
         result.onTimeout(() -> result.setErrorResult(new ResponseStatusException(
                 HttpStatus.SERVICE_UNAVAILABLE, "the assignments could not be read from Redis")));
+        result.onCompletion(calls.watch(caller, () -> {
+            result.setErrorResult(Caller.ended());
+            claims.end(agentId);
+        }));
         claims.claim(agentId, read.message()).whenComplete((answer, failure) -> {
             if (failure != null) {
                 result.setErrorResult(failure);

@@ -9,6 +9,7 @@ import io.aitbc.contracts.TaskHeaders;
 import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.assign.Cancellations;
 import io.aitbc.coordinator.intake.Submissions;
+import io.aitbc.coordinator.security.Caller;
 import io.aitbc.coordinator.stats.ClusterStats;
 import io.aitbc.coordinator.stats.TaskJson;
 import io.aitbc.coordinator.taskstate.TaskState;
@@ -230,7 +231,8 @@ class TaskController {
                             description =
                                     "Long poll: how long to wait for the task to end, such as 30s, at most 60s; also waits for a task that is not known yet")
                     @RequestParam(name = "wait", defaultValue = "0s")
-                    Duration wait) {
+                    Duration wait,
+            @Parameter(hidden = true) Caller caller) {
         if (wait.isNegative() || wait.compareTo(MAX_WAIT) > 0) {
             throw Problems.unprocessable("wait must be from 0s to 60s");
         }
@@ -238,7 +240,7 @@ class TaskController {
         if (wait.isZero() || state.isPresent() && state.get().status().hasEnded()) {
             return TaskEndPoller.immediate(present(state.orElseThrow(Problems::taskNotFound)));
         }
-        return endPoller.await(taskId, wait, this::present);
+        return endPoller.await(taskId, wait, caller, this::present);
     }
 
     private ObjectNode present(TaskState state) {

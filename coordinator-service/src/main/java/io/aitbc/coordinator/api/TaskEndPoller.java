@@ -2,6 +2,8 @@ package io.aitbc.coordinator.api;
 
 import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.background.PeriodicJob;
+import io.aitbc.coordinator.security.Caller;
+import io.aitbc.coordinator.security.OpenCalls;
 import io.aitbc.coordinator.taskstate.TaskState;
 import io.aitbc.coordinator.taskstate.TaskStates;
 import java.time.Duration;
@@ -28,6 +30,7 @@ final class TaskEndPoller implements AutoCloseable {
     private static final long TIMEOUT_MARGIN_MS = 10_000;
 
     private final TaskStates states;
+    private final OpenCalls calls;
     private final ConcurrentLinkedQueue<Waiting> waiting = new ConcurrentLinkedQueue<>();
     private final Semaphore permits = new Semaphore(MAX_WAITING);
     private final PeriodicJob poller = new PeriodicJob("task-ends", POLL_INTERVAL, this::poll);
@@ -38,8 +41,9 @@ final class TaskEndPoller implements AutoCloseable {
             Function<TaskState, ObjectNode> present,
             DeferredResult<ObjectNode> result) {}
 
-    TaskEndPoller(TaskStates states) {
+    TaskEndPoller(TaskStates states, OpenCalls calls) {
         this.states = states;
+        this.calls = calls;
         poller.start();
     }
 
@@ -58,7 +62,8 @@ final class TaskEndPoller implements AutoCloseable {
      * The state of a task once it has ended, or its current state at the timeout. Also waits for an unknown task: a record just sent to
      * Kafka may not have been read yet.
      */
-    DeferredResult<ObjectNode> await(String taskId, Duration time, Function<TaskState, ObjectNode> present) {
+    DeferredResult<ObjectNode> await(
+            String taskId, Duration time, Caller caller, Function<TaskState, ObjectNode> present) {
         if (!permits.tryAcquire()) {
             throw new ResponseStatusException(
                     HttpStatus.SERVICE_UNAVAILABLE, MAX_WAITING + " callers are waiting already: retry without wait");
@@ -66,7 +71,11 @@ final class TaskEndPoller implements AutoCloseable {
         DeferredResult<ObjectNode> result = new DeferredResult<>(time.toMillis() + TIMEOUT_MARGIN_MS);
         result.onTimeout(() -> result.setErrorResult(new ResponseStatusException(
                 HttpStatus.SERVICE_UNAVAILABLE, "the state of the task could not be read from Redis")));
-        result.onCompletion(permits::release);
+        Runnable unwatch = calls.watch(caller, () -> result.setErrorResult(Caller.ended()));
+        result.onCompletion(() -> {
+            unwatch.run();
+            permits.release();
+        });
         waiting.add(new Waiting(taskId, System.nanoTime() + time.toNanos(), present, result));
         return result;
     }

@@ -1,5 +1,7 @@
 package io.aitbc.coordinator.live;
 
+import io.aitbc.coordinator.security.Caller;
+import io.aitbc.coordinator.security.OpenCalls;
 import io.swagger.v3.oas.annotations.Operation;
 import io.swagger.v3.oas.annotations.Parameter;
 import io.swagger.v3.oas.annotations.tags.Tag;
@@ -42,6 +44,7 @@ final class LiveController implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(LiveController.class);
 
     private final LiveTopics topics;
+    private final OpenCalls calls;
     /** Clients by age, oldest first. */
     private final Map<Subscriber, Connection> connections = new LinkedHashMap<>();
 
@@ -52,7 +55,8 @@ final class LiveController implements AutoCloseable {
 
     private record Connection(String address, long since) {}
 
-    LiveController(LiveTopics topics) {
+    LiveController(LiveTopics topics, OpenCalls calls) {
+        this.calls = calls;
         this.topics = topics;
     }
 
@@ -65,7 +69,8 @@ final class LiveController implements AutoCloseable {
     @Operation(summary = "Subscribe to topics as server-sent events: queues, agents, stats, history, tasks/{task_id}")
     SseEmitter events(
             @Parameter(description = "Comma-separated topics") @RequestParam("topics") List<String> wanted,
-            HttpServletRequest request) {
+            HttpServletRequest request,
+            @Parameter(hidden = true) Caller caller) {
         SseEmitter emitter = new SseEmitter(0L);
         Subscriber subscriber = new Subscriber(message -> send(emitter, message), () -> end(emitter));
         admit(subscriber, request.getRemoteAddr());
@@ -79,7 +84,11 @@ final class LiveController implements AutoCloseable {
             leave(subscriber);
             throw new ResponseStatusException(HttpStatus.SERVICE_UNAVAILABLE, e.getMessage());
         }
-        emitter.onCompletion(() -> leave(subscriber));
+        Runnable unwatch = calls.watch(caller, subscriber::end);
+        emitter.onCompletion(() -> {
+            unwatch.run();
+            leave(subscriber);
+        });
         return emitter;
     }
 

@@ -1,7 +1,10 @@
 package io.aitbc.coordinator.live;
 
 import io.aitbc.contracts.Json;
+import io.aitbc.coordinator.security.Caller;
+import io.aitbc.coordinator.security.OpenCalls;
 import jakarta.websocket.Session;
+import java.io.IOException;
 import java.net.URI;
 import java.net.URLDecoder;
 import java.nio.charset.StandardCharsets;
@@ -32,9 +35,13 @@ final class LiveSocket extends TextWebSocketHandler {
     private static final CloseStatus TRY_AGAIN_LATER = new CloseStatus(1013, "too many clients on this coordinator");
 
     private final LiveTopics topics;
+    private final OpenCalls calls;
     private final Map<String, Subscriber> subscribers = new ConcurrentHashMap<>();
+    /** By session: ends the watch over its credential. */
+    private final Map<String, Runnable> unwatch = new ConcurrentHashMap<>();
 
-    LiveSocket(LiveTopics topics) {
+    LiveSocket(LiveTopics topics, OpenCalls calls) {
+        this.calls = calls;
         this.topics = topics;
     }
 
@@ -51,8 +58,14 @@ final class LiveSocket extends TextWebSocketHandler {
         Session connection = Objects.requireNonNull(((NativeWebSocketSession) session).getNativeSession(Session.class));
         connection.getAsyncRemote().setSendTimeout(SEND_TIMEOUT_MS);
         Subscriber subscriber = new Subscriber(message -> send(connection, message), () -> end(session));
-        topics.join(subscriber);
+        try {
+            topics.join(subscriber);
+        } catch (IllegalStateException e) {
+            session.close(TRY_AGAIN_LATER.withReason(String.valueOf(e.getMessage())));
+            return;
+        }
         subscribers.put(session.getId(), subscriber);
+        unwatch.put(session.getId(), calls.watch(Caller.of(session.getPrincipal()), () -> revoke(session)));
         subscribe(subscriber, topicsInQuery(session.getUri()));
     }
 
@@ -101,8 +114,19 @@ final class LiveSocket extends TextWebSocketHandler {
     @Override
     public void afterConnectionClosed(WebSocketSession session, CloseStatus status) {
         Subscriber subscriber = subscribers.remove(session.getId());
+        unwatch.getOrDefault(session.getId(), () -> {}).run();
+        unwatch.remove(session.getId());
         if (subscriber != null) {
             topics.leave(subscriber);
+        }
+    }
+
+    private static void revoke(WebSocketSession session) {
+        try {
+            session.close(CloseStatus.POLICY_VIOLATION.withReason(
+                    String.valueOf(Caller.ended().getMessage())));
+        } catch (IOException e) {
+            log.debug("Could not close a WebSocket session: {}", e.toString());
         }
     }
 

@@ -1,10 +1,13 @@
 package io.aitbc.coordinator.security;
 
+import java.security.Principal;
 import java.time.Instant;
 import org.jspecify.annotations.Nullable;
 import org.springframework.security.access.AccessDeniedException;
 import org.springframework.security.core.Authentication;
+import org.springframework.security.core.AuthenticationException;
 import org.springframework.security.core.context.SecurityContextHolder;
+import org.springframework.security.oauth2.server.resource.InvalidBearerTokenException;
 
 /**
  * Who sends a request.
@@ -26,8 +29,20 @@ public record Caller(
 
     /** Who sends the request that this thread handles. */
     public static Caller current() {
-        Authentication authentication = SecurityContextHolder.getContext().getAuthentication();
-        return authentication != null && authentication.getPrincipal() instanceof Caller caller ? caller : ANYONE;
+        return of(SecurityContextHolder.getContext().getAuthentication());
+    }
+
+    /** @param principal of a request; null while security is off */
+    public static Caller of(@Nullable Principal principal) {
+        return principal instanceof Authentication authentication
+                        && authentication.getPrincipal() instanceof Caller caller
+                ? caller
+                : ANYONE;
+    }
+
+    /** What a caller is told whose credential ends while its call is open. */
+    public static AuthenticationException ended() {
+        return new InvalidBearerTokenException("the credential was revoked, or has expired");
     }
 
     /** Whether the caller is this agent, or no agent at all: then its role decides. */

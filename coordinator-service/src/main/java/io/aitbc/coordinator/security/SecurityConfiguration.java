@@ -61,6 +61,11 @@ class SecurityConfiguration {
         return new ApiKeys(clients, shared, producer, topics, adminKey, firstKey, clock);
     }
 
+    @Bean(destroyMethod = "")
+    OpenCalls openCalls(ApiKeys keys) {
+        return new OpenCalls(keys);
+    }
+
     /** While security is off, none of this exists: no filter, no firewall. */
     @Configuration(proxyBeanMethods = false)
     @ConditionalOnProperty(name = "aitbc.security", havingValue = "on")

@@ -17,6 +17,7 @@ import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
+import java.net.http.WebSocket;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -24,6 +25,9 @@ import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionStage;
+import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -417,6 +421,64 @@ class SecurityTest {
         assertThat(inBrowser(browser, "GET", "/dashboard/index.html", null, null)
                         .statusCode())
                 .isEqualTo(200);
+    }
+
+    /** Each would otherwise go on for as long as its client wishes. */
+    @Test
+    void openCallsEndWithTheirKey() throws Exception {
+        JsonNode viewer = create(Role.VIEWER, null);
+        JsonNode agent = create(Role.AGENT, "waiter");
+        as(
+                secret(agent),
+                "POST",
+                "/agents/register",
+                "{\"agent_id\":\"waiter\",\"agent_type\":\"worker\",\"delivery\":\"pull\"}");
+        String task = one.submit("{\"task_data\":{},\"requirements\":{\"agent_id\":\"nobody\"}}");
+        CompletableFuture<Integer> socketClosed = new CompletableFuture<>();
+        WebSocket socket = HTTP.newWebSocketBuilder()
+                .header("X-API-Key", secret(viewer))
+                .buildAsync(
+                        URI.create("ws://127.0.0.1:" + other.port() + "/ws?topics=queues"), new WebSocket.Listener() {
+                            @Override
+                            public CompletionStage<?> onClose(WebSocket from, int status, String reason) {
+                                socketClosed.complete(status);
+                                return null;
+                            }
+
+                            @Override
+                            public void onError(WebSocket from, Throwable error) {
+                                socketClosed.completeExceptionally(error);
+                            }
+                        })
+                .get();
+        CompletableFuture<HttpResponse<String>> events = open(secret(viewer), "GET", "/events?topics=queues", null);
+        CompletableFuture<HttpResponse<String>> longPoll =
+                open(secret(viewer), "GET", "/tasks/" + task + "?wait=60s", null);
+        CompletableFuture<HttpResponse<String>> claim =
+                open(secret(agent), "POST", "/agents/waiter/assignments/claim", "{\"wait_seconds\":60}");
+        await().atMost(LONG)
+                .until(() ->
+                        one.get("/agents/waiter").body().at("/agent/open_slots").asInt() == 1);
+
+        assertThat(List.of(events, longPoll, claim)).noneMatch(CompletableFuture::isDone);
+        one.send("DELETE", "/keys/" + keyId(viewer), null);
+        one.send("DELETE", "/keys/" + keyId(agent), null);
+
+        assertThat(socketClosed.get(30, TimeUnit.SECONDS)).isEqualTo(1008);
+        assertThat(events.get(30, TimeUnit.SECONDS).body()).contains("queues");
+        for (CompletableFuture<HttpResponse<String>> call : List.of(longPoll, claim)) {
+            assertThat(call.get(30, TimeUnit.SECONDS).statusCode()).isEqualTo(401);
+            assertThat(call.get().body()).contains("the credential was revoked, or has expired");
+        }
+        await().atMost(LONG)
+                .until(() ->
+                        one.get("/agents/waiter").body().at("/agent/open_slots").asInt() == 0);
+        socket.abort();
+    }
+
+    private static CompletableFuture<HttpResponse<String>> open(
+            String key, String method, String path, @Nullable String body) {
+        return HTTP.sendAsync(request(other, key, method, path, body).build(), HttpResponse.BodyHandlers.ofString());
     }
 
     private static HttpResponse<String> inBrowser(
