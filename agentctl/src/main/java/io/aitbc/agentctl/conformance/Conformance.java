@@ -59,7 +59,7 @@ record Conformance(
         if (skipped != null) {
             return new Finding(check, Verdict.SKIPPED, skipped);
         }
-        journal.forgetViolation();
+        journal.forgetRefusals();
         String found = switch (check) {
             case COMPLETES -> completes();
             case UNKNOWN_FIELDS -> ignoresWhatItDoesNotKnow();
@@ -73,8 +73,14 @@ record Conformance(
         };
         String violation = journal.violation();
         // It is the cause of what is found.
-        String problem = violation == null ? found : violation;
+        String problem = violation == null ? withMisdirected(found) : violation;
         return new Finding(check, problem == null ? Verdict.PASSED : Verdict.FAILED, problem == null ? "" : problem);
+    }
+
+    /** A request to a wrong path may be why something is missing. */
+    private @Nullable String withMisdirected(@Nullable String found) {
+        String misdirected = journal.misdirected();
+        return found == null || misdirected == null ? found : found + " (" + misdirected + ")";
     }
 
     /** Why a check says nothing about this agent; null if it does. */
@@ -308,7 +314,7 @@ record Conformance(
             return "stopped by SIGTERM, it neither finished nor rejected " + unreported + " of " + running.size()
                     + " tasks: they are repeated later, and use an attempt";
         }
-        return journal.await(PATIENCE, () -> journal.isDeregistered() ? true : null) == null
+        return journal.await(PATIENCE, () -> journal.isGone() ? true : null) == null
                 ? "stopped by SIGTERM, it does not deregister: it is assigned tasks until it is silent for 300 s"
                 : null;
     }

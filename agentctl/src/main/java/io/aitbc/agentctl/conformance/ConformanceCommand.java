@@ -143,14 +143,7 @@ public final class ConformanceCommand implements Callable<Integer> {
         }
         ObjectNode registered = journal.await(REGISTRATION_TIMEOUT, journal::registration);
         if (registered == null) {
-            String violation = journal.violation();
-            return write(List.of(new Finding(
-                    Check.COMPLETES,
-                    Verdict.FAILED,
-                    violation == null
-                            ? "agent " + agentId + " has not registered within " + REGISTRATION_TIMEOUT.toSeconds()
-                                    + " s"
-                            : violation)));
+            return write(List.of(new Finding(Check.COMPLETES, Verdict.FAILED, whyNotRegistered(journal))));
         }
         boolean isShared =
                 List.of("pull", "push").contains(registered.path("delivery").asString(""));
@@ -167,6 +160,18 @@ public final class ConformanceCommand implements Callable<Integer> {
                         Duration.ofMillis((long) (seconds * 1_000)),
                         Duration.ofSeconds(heartbeatSeconds))
                 .run(checks.isEmpty() ? Arrays.asList(Check.values()) : checks));
+    }
+
+    private String whyNotRegistered(Journal journal) {
+        String violation = journal.violation();
+        if (violation != null) {
+            return violation;
+        }
+        String otherId = journal.otherId();
+        String misdirected = journal.misdirected();
+        return "agent " + agentId + " has not registered within " + REGISTRATION_TIMEOUT.toSeconds() + " s"
+                + (otherId == null ? "" : ", but agent " + otherId + " has")
+                + (misdirected == null ? "" : " (" + misdirected + ")");
     }
 
     private int write(List<Finding> findings) {

@@ -2,8 +2,10 @@ package io.aitbc.agentctl.conformance;
 
 import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpServer;
+import io.aitbc.contracts.AgentStatus;
 import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.Claim;
+import io.aitbc.contracts.Heartbeat;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.PushMessage;
 import io.aitbc.contracts.Registration;
@@ -99,9 +101,13 @@ final class HttpDesk implements Link {
         threads.shutdownNow();
     }
 
-    private boolean isPushed() {
+    private String delivery() {
         ObjectNode agent = journal.registration();
-        return agent != null && agent.path("delivery").asString("").equals("push");
+        return agent == null ? "" : agent.path("delivery").asString("");
+    }
+
+    private boolean isPushed() {
+        return delivery().equals("push");
     }
 
     @Override
@@ -259,29 +265,17 @@ final class HttpDesk implements Link {
     }
 
     private void serve(HttpExchange exchange) throws IOException {
-        String path = exchange.getRequestURI().getPath().replaceFirst("^/v1", "");
+        String request =
+                exchange.getRequestMethod() + " " + exchange.getRequestURI().getPath();
         byte[] bytes = exchange.getRequestBody().readAllBytes();
-        int status = path.endsWith("/results") ? 202 : 200;
+        int status = 200;
         ObjectNode answer = Json.object().put("status", "success");
         String type = "application/json";
         try {
-            ObjectNode body = read(exchange, bytes);
-            if (path.equals("/agents/register")) {
-                Json.read(body, Registration.class);
-                journal.registered(body);
-                answer.put("agent_id", body.path("agent_id").asString(""));
-            } else if (path.endsWith("/assignments/claim")) {
-                claim(Json.read(body, Claim.class), answer);
-            } else if (path.endsWith("/results")) {
-                report(path.split("/")[2], body);
-            } else if (exchange.getRequestMethod().equals("DELETE")) {
-                journal.deregistered();
-            } else {
-                if (body.path("status").asString("").equals("inactive")) {
-                    journal.deregistered();
-                }
-                journal.alive();
-            }
+            Endpoint.Call call = Endpoint.find(
+                    exchange.getRequestMethod(), exchange.getRequestURI().getPath());
+            answer(call, read(exchange, bytes), answer);
+            status = call.endpoint() == Endpoint.REPORT ? 202 : status;
         } catch (Json.MalformedMessageException | Journal.RefusedException e) {
             Journal.RefusedException refusal = e instanceof Journal.RefusedException refused
                     ? refused
@@ -289,9 +283,11 @@ final class HttpDesk implements Link {
             status = refusal.status();
             answer = Json.object().put("status", status).put("detail", refusal.getMessage());
             type = "application/problem+json";
+            String outcome = status + ": " + refusal.getMessage();
             if (refusal.isViolation()) {
-                journal.violated("coordinators answer its " + exchange.getRequestMethod() + " " + path + " with "
-                        + status + ": " + refusal.getMessage());
+                journal.violated("coordinators answer its " + request + " with " + outcome);
+            } else if (status != 409) {
+                journal.misdirected("its " + request + " was answered with " + outcome);
             }
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
@@ -304,9 +300,47 @@ final class HttpDesk implements Link {
         }
     }
 
+    private void answer(Endpoint.Call call, ObjectNode body, ObjectNode answer) throws InterruptedException {
+        if (call.isAboutAgent() && !journal.isRegistered(call.id())) {
+            throw new Journal.RefusedException(404, "Agent not found", false);
+        }
+        switch (call.endpoint()) {
+            case HEALTH -> answer.put("status", "healthy");
+            case REGISTER -> {
+                String agentId = Json.read(body, Registration.class).agentId();
+                journal.registered(body);
+                answer.put("agent_id", agentId);
+            }
+            case AGENT -> answer.set("agent", Objects.requireNonNull(journal.registration()));
+            case DEREGISTER -> journal.deregistered();
+            case HEARTBEAT, STATUS -> {
+                AgentStatus status = Json.read(body.put("agent_id", call.id()), Heartbeat.class)
+                        .status();
+                if (call.endpoint() == Endpoint.STATUS && status == null) {
+                    throw new Journal.RefusedException(422, "status is required", true);
+                }
+                journal.alive();
+                if (status == AgentStatus.INACTIVE) {
+                    journal.left();
+                }
+            }
+            case CLAIM -> {
+                if (!delivery().equals("pull")) {
+                    throw new Journal.RefusedException(
+                            409,
+                            "agent " + call.id()
+                                    + " does not pull its assignments: register it with delivery pull to claim them",
+                            true);
+                }
+                claim(Json.read(body, Claim.class), answer);
+            }
+            case REPORT -> report(call.id(), body);
+        }
+    }
+
     private static ObjectNode read(HttpExchange exchange, byte[] body) {
-        // The body of a DELETE is not read.
-        if (body.length == 0 || exchange.getRequestMethod().equals("DELETE")) {
+        // The body of a GET or a DELETE is not read.
+        if (body.length == 0 || Set.of("GET", "DELETE").contains(exchange.getRequestMethod())) {
             return Json.object();
         }
         String type = exchange.getRequestHeaders().getFirst("Content-Type");
@@ -344,7 +378,7 @@ final class HttpDesk implements Link {
                 && System.nanoTime() < end
                 && !closed) {
             wait(100);
-            // An open claim is a sign of life.
+            // An open claim is a heartbeat.
             journal.alive();
             due = due(claim);
         }

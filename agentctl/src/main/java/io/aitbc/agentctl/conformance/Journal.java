@@ -20,13 +20,16 @@ final class Journal {
 
     private final String agentId;
     private @Nullable ObjectNode registration;
-    private boolean deregistered;
+    private boolean registered;
+    private boolean gone;
+    private @Nullable String otherId;
     /** By task id. */
     private final Set<String> given = new HashSet<>();
 
     private final Set<String> live = new HashSet<>();
     private final List<Report> reports = new ArrayList<>();
     private @Nullable String violation;
+    private @Nullable String misdirected;
     private long aliveNanos = System.nanoTime();
     private long longestSilence;
 
@@ -74,16 +77,30 @@ final class Journal {
         }
     }
 
+    /** Records a registration; one under another id does not count. */
     synchronized void registered(ObjectNode agent) {
+        String id = agent.path("agent_id").asString("");
+        if (!id.equals(agentId)) {
+            otherId = id;
+            return;
+        }
         registration = agent;
-        deregistered = false;
+        registered = true;
+        gone = false;
         alive();
         notifyAll();
     }
 
-    synchronized void deregistered() {
-        deregistered = true;
+    /** Records that the agent has reported that it is inactive: its next heartbeat is accepted. */
+    synchronized void left() {
+        gone = true;
         notifyAll();
+    }
+
+    /** Records that the agent has deregistered: its heartbeats are refused until it registers again. */
+    synchronized void deregistered() {
+        registered = false;
+        left();
     }
 
     /** Records that a task is given to the agent; again, if it was given before. */
@@ -150,16 +167,27 @@ final class Journal {
         notifyAll();
     }
 
-    /** What coordinators have refused since the last call of {@link #forgetViolation}; null if nothing. */
+    /** What coordinators have refused since the last call of {@link #forgetRefusals}; null if nothing. */
     synchronized @Nullable String violation() {
         return violation;
     }
 
-    synchronized void forgetViolation() {
-        violation = null;
+    /** Records a request that had no effect, such as one to an unknown path. It is no violation, but may be the cause of one. */
+    synchronized void misdirected(String what) {
+        misdirected = what;
     }
 
-    /** Records a sign of life. */
+    /** The last such request since the last call of {@link #forgetRefusals}; null if there was none. */
+    synchronized @Nullable String misdirected() {
+        return misdirected;
+    }
+
+    synchronized void forgetRefusals() {
+        violation = null;
+        misdirected = null;
+    }
+
+    /** Records a heartbeat. */
     synchronized void alive() {
         long now = System.nanoTime();
         longestSilence = Math.max(longestSilence, now - aliveNanos);
@@ -180,8 +208,18 @@ final class Journal {
         return registration;
     }
 
-    synchronized boolean isDeregistered() {
-        return deregistered;
+    synchronized boolean isRegistered(String id) {
+        return registered && id.equals(agentId);
+    }
+
+    /** Another id under which an agent has registered; null if none has. */
+    synchronized @Nullable String otherId() {
+        return otherId;
+    }
+
+    /** Whether the agent is inactive or deregistered. */
+    synchronized boolean isGone() {
+        return gone;
     }
 
     /** The final reports of a task. */

@@ -100,7 +100,7 @@ final class KafkaDesk implements Link {
         }
         boolean isOver = message.path("status").asString("").equals("inactive");
         if (isOver) {
-            journal.deregistered();
+            journal.left();
         } else if (message.path("registration") instanceof ObjectNode registration) {
             journal.registered(registration);
         } else {

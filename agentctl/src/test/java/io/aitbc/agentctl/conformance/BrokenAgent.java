@@ -41,13 +41,15 @@ final class BrokenAgent {
         REPORTS_NO_ATTEMPT,
         IGNORES_CANCELLATIONS,
         SILENT_WHILE_BUSY,
+        SENDS_HEARTBEATS_TO_A_WRONG_PATH,
         FAILS_UNKNOWN_FIELDS,
         DIES_OF_A_BAD_ASSIGNMENT,
         SILENT_ABOUT_A_BAD_ASSIGNMENT,
         COMMITS_FIRST,
         NEVER_COMMITS,
         LOSES_WORK,
-        DOES_NOT_DEREGISTER
+        DOES_NOT_DEREGISTER,
+        LEAVES_AT_A_WRONG_PATH
     }
 
     private static final int CAPACITY = 2;
@@ -102,7 +104,11 @@ final class BrokenAgent {
                         .put("capacity", CAPACITY)
                         .put("delivery", "pull"));
         while (!stopping) {
-            if (fault == Fault.SILENT_WHILE_BUSY && !held.isEmpty()) {
+            if (!held.isEmpty() && fault == Fault.SILENT_WHILE_BUSY) {
+                TimeUnit.MILLISECONDS.sleep(20);
+                continue;
+            } else if (!held.isEmpty() && fault == Fault.SENDS_HEARTBEATS_TO_A_WRONG_PATH) {
+                call("POST", "/agent/" + id + "/heartbeat", Json.object());
                 TimeUnit.MILLISECONDS.sleep(20);
                 continue;
             }
@@ -189,7 +195,9 @@ final class BrokenAgent {
                             report(one, "rejected", "stopping", Instant.now().toString()));
         }
         held.clear();
-        if (fault != Fault.DOES_NOT_DEREGISTER) {
+        if (fault == Fault.LEAVES_AT_A_WRONG_PATH) {
+            call("POST", "/agents/" + id + "/leave", Json.object().put("status", "inactive"));
+        } else if (fault != Fault.DOES_NOT_DEREGISTER) {
             call("DELETE", "/agents/" + id, Json.object());
         }
     }

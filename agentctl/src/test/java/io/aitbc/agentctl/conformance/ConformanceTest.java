@@ -97,6 +97,7 @@ class ConformanceTest {
                 "REPORTS_NO_ATTEMPT            | COMPLETES           | with 422: attempt is required",
                 "IGNORES_CANCELLATIONS         | CANCELLATION        | it completed a task that was cancelled",
                 "SILENT_WHILE_BUSY             | HEARTBEATS          | it gave no sign of life for",
+                "SENDS_HEARTBEATS_TO_A_WRONG_PATH | HEARTBEATS | /heartbeat was answered with 404: no resource at /agent/",
                 "FAILS_UNKNOWN_FIELDS          | UNKNOWN_FIELDS      | it reported failed: unknown field: it must ignore those",
                 "DIES_OF_A_BAD_ASSIGNMENT      | BAD_ASSIGNMENT      | after an assignment that it cannot run, it reported no result",
                 "SILENT_ABOUT_A_BAD_ASSIGNMENT | BAD_ASSIGNMENT      | it reported nothing about an assignment that it cannot run",
@@ -104,6 +105,7 @@ class ConformanceTest {
                 "NEVER_COMMITS                 | COMMIT              | it does not commit an assignment after its report",
                 "LOSES_WORK                    | SIGTERM             | it neither finished nor rejected 2 of 2 tasks",
                 "DOES_NOT_DEREGISTER           | SIGTERM             | it does not deregister",
+                "LEAVES_AT_A_WRONG_PATH        | SIGTERM             | /leave was answered with 404: no resource at /agents/",
             })
     void aFaultIsFoundAndNamed(BrokenAgent.Fault fault, Check check, String sentence) {
         List<String> options = new ArrayList<>(

@@ -24,6 +24,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
@@ -61,12 +62,20 @@ class HttpDeskTest {
     }
 
     private HttpResponse<String> post(String path, String type, JsonNode body) throws Exception {
+        return send("POST", path, type, body.toString());
+    }
+
+    private HttpResponse<String> send(String method, String path, String type, String body) throws Exception {
         return client.send(
                 HttpRequest.newBuilder(URI.create(desk.url() + path))
                         .header("Content-Type", type)
-                        .POST(HttpRequest.BodyPublishers.ofString(body.toString()))
+                        .method(method, HttpRequest.BodyPublishers.ofString(body))
                         .build(),
                 HttpResponse.BodyHandlers.ofString());
+    }
+
+    private int status(String method, String path, String body) throws Exception {
+        return send(method, path, "application/json", body).statusCode();
     }
 
     private List<String> claim(String instance, List<String> received) throws Exception {
@@ -140,6 +149,81 @@ class HttpDeskTest {
                         .statusCode())
                 .isEqualTo(415);
         assertThat(journal.violation()).contains("with 415: the body must be JSON");
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "POST   | /agents/wrong/path/heartbeets | 404 | no resource at /agents/wrong/path/heartbeets",
+                "POST   | /no/such/thing                | 404 | no resource at /no/such/thing",
+                "DELETE | /v2/agents/mine               | 404 | no resource at /v2/agents/mine",
+                "POST   | /agents/other/heartbeat       | 404 | Agent not found",
+                "POST   | /agents/mine/status           | 405 | Method 'POST' is not supported.",
+            })
+    void aRequestThatNoCoordinatorKnowsHasNoEffect(String method, String path, int status, String detail)
+            throws Exception {
+        HttpResponse<String> response = send(method, path, "application/json", "{\"status\": \"inactive\"}");
+
+        assertThat(response.statusCode()).isEqualTo(status);
+        assertThat(response.headers().firstValue("Content-Type")).contains("application/problem+json");
+        assertThat(Json.MAPPER.readTree(response.body()).get("detail").asString())
+                .isEqualTo(detail);
+        assertThat(journal.isGone()).isFalse();
+        assertThat(journal.violation()).isNull();
+        assertThat(journal.misdirected())
+                .isEqualTo("its " + method + " " + path + " was answered with " + status + ": " + detail);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"", "/v1"})
+    void anAgentLeavesByItsStatusAndReturnsByAHeartbeat(String prefix) throws Exception {
+        assertThat(status("PUT", prefix + "/agents/mine/status", "{\"status\": \"maintenance\"}"))
+                .isEqualTo(200);
+        assertThat(journal.isGone()).isFalse();
+        assertThat(status("PUT", prefix + "/agents/mine/status", "{\"status\": \"inactive\"}"))
+                .isEqualTo(200);
+        assertThat(journal.isGone()).isTrue();
+        assertThat(status("POST", prefix + "/agents/mine/heartbeat", "")).isEqualTo(200);
+    }
+
+    @Test
+    void anAgentThatIsNotRegisteredIsUnknown() throws Exception {
+        assertThat(status("GET", "/agents/mine", "")).isEqualTo(200);
+        assertThat(status("DELETE", "/agents/mine", "")).isEqualTo(200);
+        assertThat(journal.isGone()).isTrue();
+
+        assertThat(status("GET", "/agents/mine", "")).isEqualTo(404);
+        assertThat(status("POST", "/agents/mine/heartbeat", "{}")).isEqualTo(404);
+        assertThat(status("POST", "/agents/mine/assignments/claim", "{}")).isEqualTo(404);
+        assertThat(journal.violation()).isNull();
+
+        register(Json.object().put("delivery", "pull"));
+        assertThat(journal.isGone()).isFalse();
+        assertThat(status("POST", "/agents/mine/heartbeat", "{}")).isEqualTo(200);
+    }
+
+    @Test
+    void aRegistrationUnderAnotherIdDoesNotCount() throws Exception {
+        assertThat(status("POST", "/agents/register", "{\"agent_id\": \"other\", \"agent_type\": \"worker\"}"))
+                .isEqualTo(200);
+        assertThat(journal.otherId()).isEqualTo("other");
+        assertThat(journal.registration())
+                .hasToString("{\"delivery\":\"pull\",\"agent_id\":\"mine\",\"agent_type\":\"worker\"}");
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            quoteCharacter = '"',
+            value = {
+                "PUT  | /agents/mine/status    | {}                      | status is required",
+                "PUT  | /agents/mine/status    | {'status': 'asleep'}    | Invalid status: asleep",
+                "POST | /agents/mine/heartbeat | {'load_metrics': 'high'} | load_metrics",
+            })
+    void aMalformedHeartbeatIsRefused(String method, String path, String body, String detail) throws Exception {
+        assertThat(status(method, path, body.replace('\'', '"'))).isEqualTo(422);
+        assertThat(journal.violation()).contains("its " + method + " " + path + " with 422: ", detail);
     }
 
     @Test
