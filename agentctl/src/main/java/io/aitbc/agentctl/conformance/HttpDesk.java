@@ -19,9 +19,10 @@ import java.net.http.HttpResponse;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.time.Instant;
-import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -53,6 +54,7 @@ final class HttpDesk implements Link {
     private static final Set<String> NO_ERROR = Set.of("\"\"", "false");
 
     private static final long REDELIVERY_NANOS = TimeUnit.SECONDS.toNanos(10);
+    private static final long NOTICE_NANOS = TimeUnit.MINUTES.toNanos(1);
 
     private record Served(String instanceId, long nanos) {}
 
@@ -71,8 +73,12 @@ final class HttpDesk implements Link {
     private final Map<String, ObjectNode> outbox = new LinkedHashMap<>();
     /** By assignment id, the last time. */
     private final Map<String, Served> served = new HashMap<>();
-
-    private final List<String> cancelled = new ArrayList<>();
+    /** Ids of assignments that an instance has confirmed. */
+    private final Set<String> confirmed = new HashSet<>();
+    /** Ids of assignments. */
+    private final Set<String> cancelled = new LinkedHashSet<>();
+    /** By the id of a cancelled assignment: when its instance was first notified. */
+    private final Map<String, Long> notified = new HashMap<>();
     /** By instance: the open claim, which a later one of the same instance ends. */
     private final Map<String, Object> open = new ConcurrentHashMap<>();
 
@@ -223,8 +229,9 @@ final class HttpDesk implements Link {
             return;
         }
         synchronized (this) {
-            cancelled.add(cancellation.get("assignment_id").asString());
-            outbox.remove(cancellation.get("assignment_id").asString());
+            String id = cancellation.get("assignment_id").asString();
+            cancelled.add(id);
+            outbox.remove(id);
             notifyAll();
         }
     }
@@ -360,7 +367,12 @@ final class HttpDesk implements Link {
         }
         journal.reported(body);
         // Also progress confirms an assignment.
-        outbox.remove(Assignment.id(taskId, body.path("attempt").asInt()));
+        confirm(Assignment.id(taskId, body.path("attempt").asInt()));
+    }
+
+    private synchronized void confirm(String assignmentId) {
+        outbox.remove(assignmentId);
+        confirmed.add(assignmentId);
     }
 
     /** Serves at most what the claim asks for. */
@@ -369,11 +381,11 @@ final class HttpDesk implements Link {
         open.put(claim.instanceId(), me);
         notifyAll();
         journal.alive();
-        claim.received().forEach(outbox::remove);
+        claim.received().forEach(this::confirm);
         long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(claim.waitSeconds());
         List<ObjectNode> due = due(claim);
         while (due.isEmpty()
-                && cancelled.isEmpty()
+                && !hasNewCancellation(claim)
                 && open.get(claim.instanceId()) == me
                 && System.nanoTime() < end
                 && !closed) {
@@ -397,21 +409,44 @@ final class HttpDesk implements Link {
             }
         }
         answer.set("assignments", Json.tree(due));
-        answer.set("cancelled", Json.tree(cancelled));
-        cancelled.clear();
+        List<String> lost = lost(claim);
+        lost.forEach(id -> notified.putIfAbsent(id, System.nanoTime()));
+        answer.set("cancelled", Json.tree(lost));
         if (withUnknown) {
             answer.put("from_a_later_version", true);
         }
     }
 
-    /** Not served yet, or not confirmed: then served again to the same instance at once, to another one after ten seconds. */
+    /** Only the first notice ends the wait of a claim. */
+    private boolean hasNewCancellation(Claim claim) {
+        return !notified.keySet().containsAll(lost(claim));
+    }
+
+    /** Cancelled assignments that the instance may be working on: named for a minute, because an answer may get lost. */
+    private List<String> lost(Claim claim) {
+        long now = System.nanoTime();
+        return cancelled.stream()
+                .filter(id -> isServedTo(claim, id) && now - notified.getOrDefault(id, now) <= NOTICE_NANOS)
+                .toList();
+    }
+
+    private boolean isServedTo(Claim claim, String assignmentId) {
+        Served last = served.get(assignmentId);
+        return last != null && last.instanceId().equals(claim.instanceId());
+    }
+
+    /**
+     * Not served yet, or not confirmed: then served again to the same instance at once, to another one after ten seconds. What an
+     * instance has confirmed is repeated only to that instance.
+     */
     private List<ObjectNode> due(Claim claim) {
         return outbox.entrySet().stream()
                 .filter(entry -> {
                     Served last = served.get(entry.getKey());
                     return last == null
-                            || last.instanceId().equals(claim.instanceId())
-                            || System.nanoTime() - last.nanos() > REDELIVERY_NANOS;
+                            || isServedTo(claim, entry.getKey())
+                            || !confirmed.contains(entry.getKey())
+                                    && System.nanoTime() - last.nanos() > REDELIVERY_NANOS;
                 })
                 .limit(claim.max())
                 .map(Map.Entry::getValue)

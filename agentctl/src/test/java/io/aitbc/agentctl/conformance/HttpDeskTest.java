@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import com.sun.net.httpserver.HttpServer;
 import io.aitbc.contracts.Assignment;
+import io.aitbc.contracts.Cancellation;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Requirements;
@@ -79,13 +80,21 @@ class HttpDeskTest {
     }
 
     private List<String> claim(String instance, List<String> received) throws Exception {
-        ObjectNode claim = Json.object().put("instance_id", instance).put("wait_seconds", 0);
-        claim.set("received", Json.tree(received));
-        JsonNode answer = Json.MAPPER.readTree(
-                post("/agents/mine/assignments/claim", claim).body());
-        return StreamSupport.stream(answer.get("assignments").spliterator(), false)
+        return StreamSupport.stream(
+                        answer(instance, received).get("assignments").spliterator(), false)
                 .map(one -> one.get("assignment_id").asString())
                 .toList();
+    }
+
+    private String cancelled(String instance) throws Exception {
+        return answer(instance, List.of()).get("cancelled").toString();
+    }
+
+    private JsonNode answer(String instance, List<String> received) throws Exception {
+        ObjectNode claim = Json.object().put("instance_id", instance).put("wait_seconds", 0);
+        claim.set("received", Json.tree(received));
+        return Json.MAPPER.readTree(
+                post("/agents/mine/assignments/claim", claim).body());
     }
 
     private HttpResponse<String> report(String body) throws Exception {
@@ -98,6 +107,26 @@ class HttpDeskTest {
         assertThat(claim("a", List.of())).containsExactly("t:1");
         assertThat(claim("b", List.of())).isEmpty();
         assertThat(claim("a", List.of("t:1"))).isEmpty();
+        assertThat(claim("a", List.of())).isEmpty();
+    }
+
+    @Test
+    void aCancellationIsNamedToTheInstanceThatHasTheAssignment() throws Exception {
+        assertThat(claim("a", List.of())).containsExactly("t:1");
+        desk.cancel((ObjectNode) Json.tree(Cancellation.of("t", 1, "mine", Instant.now())));
+
+        assertThat(cancelled("b")).isEqualTo("[]");
+        assertThat(cancelled("a")).isEqualTo("[\"t:1\"]");
+        // An answer may get lost.
+        assertThat(cancelled("a")).isEqualTo("[\"t:1\"]");
+        assertThat(cancelled("b")).isEqualTo("[]");
+    }
+
+    @Test
+    void aCancellationOfWhatWasNotServedIsNotNamed() throws Exception {
+        desk.cancel((ObjectNode) Json.tree(Cancellation.of("t", 1, "mine", Instant.now())));
+
+        assertThat(cancelled("a")).isEqualTo("[]");
         assertThat(claim("a", List.of())).isEmpty();
     }
 
