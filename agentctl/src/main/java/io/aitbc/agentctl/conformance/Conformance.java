@@ -118,6 +118,10 @@ record Conformance(
         return journal.ends(assignment.get("task_id").asString());
     }
 
+    private boolean isDelivered(ObjectNode assignment) {
+        return journal.isDelivered(assignment.get("task_id").asString());
+    }
+
     private ObjectNode give() {
         ObjectNode assignment = assignment(taskData);
         link.give(assignment);
@@ -303,15 +307,21 @@ record Conformance(
         for (int i = 0; i < Math.min(capacity(), MAX_CAPACITY); i++) {
             running.add(give());
         }
+        // It need not claim as many as its capacity.
+        if (journal.await(busy.plus(PATIENCE), () -> running.stream().anyMatch(this::isDelivered) ? true : null)
+                == null) {
+            return "it has not claimed a task that it could lose";
+        }
         pause(busy.dividedBy(2));
         process.destroy();
         if (!process.waitFor(EXIT_TIMEOUT.toSeconds(), TimeUnit.SECONDS)) {
             return "it has not ended " + EXIT_TIMEOUT.toSeconds() + " s after SIGTERM";
         }
         pause(GRACE);
-        long unreported = running.stream().filter(one -> ends(one).isEmpty()).count();
+        List<ObjectNode> held = running.stream().filter(this::isDelivered).toList();
+        long unreported = held.stream().filter(one -> ends(one).isEmpty()).count();
         if (unreported > 0) {
-            return "stopped by SIGTERM, it neither finished nor rejected " + unreported + " of " + running.size()
+            return "stopped by SIGTERM, it neither finished nor rejected " + unreported + " of " + held.size()
                     + " tasks: they are repeated later, and use an attempt";
         }
         return journal.await(PATIENCE, () -> journal.isGone() ? true : null) == null

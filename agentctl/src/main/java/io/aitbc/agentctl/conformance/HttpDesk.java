@@ -169,6 +169,7 @@ final class HttpDesk implements Link {
 
     private HttpResponse<String> execute(Assignment assignment, ObjectNode message)
             throws IOException, InterruptedException {
+        journal.delivered(assignment.taskId());
         return send(request("/tasks/execute", message).header("Idempotency-Key", assignment.assignmentId()));
     }
 
@@ -403,6 +404,7 @@ final class HttpDesk implements Link {
         for (ObjectNode one : due) {
             String id = one.get("assignment_id").asString();
             served.put(id, new Served(claim.instanceId(), System.nanoTime()));
+            journal.delivered(one.get("task_id").asString());
             if (!journal.isLive(one.get("task_id").asString())) {
                 // What has ended is served once more, as by an answer that was on its way.
                 outbox.remove(id);

@@ -4,8 +4,10 @@ import io.aitbc.contracts.Json;
 import io.aitbc.contracts.TaskResult;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Supplier;
@@ -27,6 +29,9 @@ final class Journal {
     private final Set<String> given = new HashSet<>();
 
     private final Set<String> live = new HashSet<>();
+    /** By task id: when it reached the agent, the last time. */
+    private final Map<String, Long> delivered = new HashMap<>();
+
     private final List<Report> reports = new ArrayList<>();
     private @Nullable String violation;
     private @Nullable String misdirected;
@@ -108,6 +113,16 @@ final class Journal {
         if (given.add(taskId)) {
             live.add(taskId);
         }
+    }
+
+    /** Records that an assignment reaches the agent, which may be later than it is given. */
+    synchronized void delivered(String taskId) {
+        delivered.put(taskId, System.nanoTime());
+        notifyAll();
+    }
+
+    synchronized boolean isDelivered(String taskId) {
+        return delivered.containsKey(taskId);
     }
 
     synchronized void cancelled(String taskId) {

@@ -134,6 +134,8 @@ final class KafkaDesk implements Link {
     @Override
     public void give(ObjectNode assignment) {
         journal.given(assignment.get("task_id").asString());
+        // It is not known when the agent reads it.
+        journal.delivered(assignment.get("task_id").asString());
         send(assignment.get("assignment_id").asString(), assignment.toString());
     }
 

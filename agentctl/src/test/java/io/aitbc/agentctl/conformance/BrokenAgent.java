@@ -32,6 +32,8 @@ final class BrokenAgent {
         NONE,
         /** It gives back what it has no slot for, which is no fault. */
         REJECTS_EXCESS,
+        /** It claims no more than it runs, which is no fault. */
+        CLAIMS_ONE_AT_A_TIME,
         RUNS_TOO_MANY,
         RUNS_AGAIN,
         /** It runs what is served to it again for that reason. */
@@ -107,12 +109,18 @@ final class BrokenAgent {
             if (!held.isEmpty() && fault == Fault.SILENT_WHILE_BUSY) {
                 TimeUnit.MILLISECONDS.sleep(20);
                 continue;
+            } else if (!held.isEmpty() && fault == Fault.CLAIMS_ONE_AT_A_TIME) {
+                call("POST", "/agents/" + id + "/heartbeat", Json.object());
+                TimeUnit.MILLISECONDS.sleep(20);
+                continue;
             } else if (!held.isEmpty() && fault == Fault.SENDS_HEARTBEATS_TO_A_WRONG_PATH) {
                 call("POST", "/agent/" + id + "/heartbeat", Json.object());
                 TimeUnit.MILLISECONDS.sleep(20);
                 continue;
             }
-            ObjectNode claim = Json.object().put("max", 10).put("wait_seconds", 20);
+            ObjectNode claim = Json.object()
+                    .put("max", fault == Fault.CLAIMS_ONE_AT_A_TIME ? 1 : 10)
+                    .put("wait_seconds", 20);
             if (fault == Fault.NEVER_CONFIRMS) {
                 TimeUnit.MILLISECONDS.sleep(300);
             } else {

@@ -83,6 +83,23 @@ class ConformanceTest {
                         .toList());
     }
 
+    @ParameterizedTest
+    @Execution(ExecutionMode.CONCURRENT)
+    @CsvSource({"CLAIMS_ONE_AT_A_TIME, SIGTERM"})
+    void whatIsNoFaultIsNotBlamed(BrokenAgent.Fault none, Check check) {
+        assertConforms(
+                List.of(
+                        "--task",
+                        "{\"seconds\":1}",
+                        "--seconds",
+                        "1",
+                        "--check",
+                        "completes",
+                        "--check",
+                        check.toString()),
+                Stream.concat(BROKEN_AGENT.stream(), Stream.of(none.name())).toList());
+    }
+
     /** The check that finds it is the only one that fails. */
     @ParameterizedTest
     @Execution(ExecutionMode.CONCURRENT)
