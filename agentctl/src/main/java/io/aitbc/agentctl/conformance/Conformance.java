@@ -10,6 +10,7 @@ import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Registration;
 import io.aitbc.contracts.Requirements;
 import io.aitbc.contracts.Task;
+import io.aitbc.contracts.TaskResult;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -187,17 +188,23 @@ record Conformance(
                 : null;
     }
 
+    /** It is repeated late in its run, so that a second run would end clearly later, and after its report. */
     private @Nullable String runsARepeatedAssignmentOnce() throws InterruptedException {
         ObjectNode assignment = give();
-        pause(busy.dividedBy(3));
+        pause(busy.multipliedBy(3).dividedBy(4));
         link.give(assignment);
         String problem = problemWith(assignment, busy.plus(PATIENCE));
         if (problem != null) {
             return problem;
         }
-        link.give(assignment);
+        // Ends later than a second run of the other would, also one that had to wait for its slot.
         problem = problemWithNextTask();
         pause(GRACE);
+        if (problem == null) {
+            link.give(assignment);
+            problem = problemWithNextTask();
+            pause(GRACE);
+        }
         List<Report> ends = ends(assignment);
         if (ends.stream().skip(1).anyMatch(end -> !end.status().equals("rejected") && isOtherRun(ends.get(0), end))) {
             return "it ran an assignment again that was delivered again: assignments are delivered at least once, with the same assignment_id and assigned_at";
@@ -205,11 +212,23 @@ record Conformance(
         return problem == null ? null : "after an assignment that was delivered again, " + problem;
     }
 
+    /**
+     * An agent may answer a repeated assignment with its report, which it then sends again at once: when its run ends, or when it
+     * gets the assignment. A second run that began in the last quarter of the first reports after three quarters of the time, any
+     * other one after all of it.
+     */
     private boolean isOtherRun(Report first, Report other) {
-        Instant started = first.result().startedAt();
-        return started == null
-                ? other.nanos() - first.nanos() > busy.toNanos() / 2
-                : !started.equals(other.result().startedAt());
+        TaskResult one = first.result();
+        TaskResult two = other.result();
+        if (one.startedAt() != null
+                && two.startedAt() != null
+                && !one.startedAt().equals(two.startedAt())) {
+            return true;
+        } else if (one.finishedAt() != null && one.finishedAt().equals(two.finishedAt())) {
+            return false;
+        }
+        long earliest = Math.max(first.nanos(), other.deliveredNanos());
+        return other.nanos() - earliest > busy.toNanos() * 3 / 8;
     }
 
     private @Nullable String heedsACancellation() throws InterruptedException {

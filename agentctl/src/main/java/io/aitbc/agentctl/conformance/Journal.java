@@ -42,8 +42,12 @@ final class Journal {
         this.agentId = agentId;
     }
 
-    /** A result that the agent has reported. */
-    record Report(long nanos, TaskResult result) {
+    /**
+     * A result that the agent has reported.
+     *
+     * @param deliveredNanos when its assignment had last reached the agent
+     */
+    record Report(long nanos, long deliveredNanos, TaskResult result) {
         String status() {
             return result.status().wireName();
         }
@@ -155,7 +159,8 @@ final class Journal {
             throw new RefusedException(404, "Task not found", true);
         }
         boolean isItsOwn = result.agentId().equals(agentId) && result.attempt() == ATTEMPT;
-        Report report = new Report(System.nanoTime(), result);
+        long now = System.nanoTime();
+        Report report = new Report(now, delivered.getOrDefault(result.taskId(), now), result);
         boolean isAccepted = isItsOwn
                 && (live.contains(result.taskId())
                         || ends(result.taskId()).stream().anyMatch(report::repeats));

@@ -10,7 +10,9 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -34,8 +36,12 @@ final class BrokenAgent {
         REJECTS_EXCESS,
         /** It claims no more than it runs, which is no fault. */
         CLAIMS_ONE_AT_A_TIME,
+        /** It answers a repeated assignment with its report, which is no fault. It does not say when it ran. */
+        REPEATS_ITS_REPORT,
         RUNS_TOO_MANY,
         RUNS_AGAIN,
+        /** It does not say when. */
+        RUNS_AGAIN_UNTIL_REPORTED,
         /** It runs what is served to it again for that reason. */
         NEVER_CONFIRMS,
         REPORTS_NO_AGENT,
@@ -78,6 +84,7 @@ final class BrokenAgent {
     private final Set<String> seen = ConcurrentHashMap.newKeySet();
     private final Map<String, Thread> running = new ConcurrentHashMap<>();
     private final Map<String, JsonNode> held = new ConcurrentHashMap<>();
+    private final Map<String, CompletableFuture<ObjectNode>> reports = new ConcurrentHashMap<>();
     private volatile boolean stopping;
 
     private BrokenAgent(Fault fault) {
@@ -142,9 +149,15 @@ final class BrokenAgent {
 
     private void take(JsonNode assignment) {
         String assignmentId = assignment.get("assignment_id").asString();
-        if (seen.add(assignmentId) || fault == Fault.RUNS_AGAIN || fault == Fault.NEVER_CONFIRMS) {
+        CompletableFuture<ObjectNode> report = reports.computeIfAbsent(assignmentId, key -> new CompletableFuture<>());
+        if (seen.add(assignmentId)
+                || fault == Fault.RUNS_AGAIN
+                || fault == Fault.NEVER_CONFIRMS
+                || fault == Fault.RUNS_AGAIN_UNTIL_REPORTED && !report.isDone()) {
             held.put(assignmentId, assignment);
             threads.execute(() -> work(assignmentId, assignment));
+        } else if (fault == Fault.REPEATS_ITS_REPORT || fault == Fault.RUNS_AGAIN_UNTIL_REPORTED) {
+            report.thenAcceptAsync(body -> send(assignment, body), threads);
         }
     }
 
@@ -173,7 +186,9 @@ final class BrokenAgent {
             running.remove(assignmentId);
             slots.release();
         }
-        if (held.remove(assignmentId) != null || fault == Fault.NEVER_CONFIRMS) {
+        if (held.remove(assignmentId) != null
+                || fault == Fault.NEVER_CONFIRMS
+                || fault == Fault.RUNS_AGAIN_UNTIL_REPORTED) {
             report(assignment, error == null ? "completed" : "failed", error, startedAt);
         }
     }
@@ -189,9 +204,18 @@ final class BrokenAgent {
         } else if (fault == Fault.REPORTS_NO_ATTEMPT) {
             report.remove("attempt");
         }
+        if (fault == Fault.REPEATS_ITS_REPORT || fault == Fault.RUNS_AGAIN_UNTIL_REPORTED) {
+            report.remove("started_at");
+        }
         if (error != null) {
             report.put("error", error);
         }
+        send(assignment, report);
+        Objects.requireNonNull(reports.get(assignment.get("assignment_id").asString()))
+                .complete(report);
+    }
+
+    private void send(JsonNode assignment, ObjectNode report) {
         call("POST", "/tasks/" + assignment.get("task_id").asString() + "/results", report);
     }
 

@@ -85,7 +85,7 @@ class ConformanceTest {
 
     @ParameterizedTest
     @Execution(ExecutionMode.CONCURRENT)
-    @CsvSource({"CLAIMS_ONE_AT_A_TIME, SIGTERM"})
+    @CsvSource({"CLAIMS_ONE_AT_A_TIME, SIGTERM", "REPEATS_ITS_REPORT, REPEATED_ASSIGNMENT"})
     void whatIsNoFaultIsNotBlamed(BrokenAgent.Fault none, Check check) {
         assertConforms(
                 List.of(
@@ -108,6 +108,7 @@ class ConformanceTest {
             value = {
                 "RUNS_TOO_MANY                 | CAPACITY            | it ran 5 tasks at once, and its capacity is 2",
                 "RUNS_AGAIN                    | REPEATED_ASSIGNMENT | it ran an assignment again that was delivered again",
+                "RUNS_AGAIN_UNTIL_REPORTED     | REPEATED_ASSIGNMENT | it ran an assignment again that was delivered again",
                 "NEVER_CONFIRMS                | REPEATED_ASSIGNMENT | it ran an assignment again that was delivered again",
                 "REPORTS_NO_AGENT              | COMPLETES           | with 422: agent_id is required",
                 "REPORTS_ANOTHER_AGENT         | COMPLETES           | with 409: attempt 1 is not live at agent another",
