@@ -35,7 +35,7 @@ record Conformance(
         String agentId,
         Link link,
         Journal journal,
-        @Nullable Process agent,
+        @Nullable AgentProcess agent,
         ObjectNode taskData,
         Duration busy,
         Duration silence) {
@@ -47,12 +47,19 @@ record Conformance(
 
     List<Finding> run(Collection<Check> wanted) throws InterruptedException {
         List<Finding> findings = new ArrayList<>();
+        boolean hasEnded = false;
         for (Check check : Check.values()) {
             if (wanted.contains(check)) {
-                findings.add(run(check));
+                findings.add(hasEnded ? new Finding(check, Verdict.SKIPPED, "its process has ended") : run(check));
+                hasEnded |= ending() != null;
             }
         }
         return findings;
+    }
+
+    /** How its process has ended on its own; null if it has not. */
+    private @Nullable String ending() throws InterruptedException {
+        return agent == null ? null : agent.ending();
     }
 
     private Finding run(Check check) throws InterruptedException {
@@ -73,8 +80,10 @@ record Conformance(
             case SIGTERM -> losesNothingWhenItIsStopped(Objects.requireNonNull(agent));
         };
         String violation = journal.violation();
-        // It is the cause of what is found.
-        String problem = violation == null ? withMisdirected(found) : violation;
+        String ending = ending();
+        // Each is the cause of what follows it.
+        String cause = violation == null ? ending : violation + (ending == null ? "" : "; " + ending);
+        String problem = cause == null ? withMisdirected(found) : cause;
         return new Finding(check, problem == null ? Verdict.PASSED : Verdict.FAILED, problem == null ? "" : problem);
     }
 
@@ -277,7 +286,7 @@ record Conformance(
         String unanswered = null;
         journal.listen();
         long end = System.nanoTime() + silence.multipliedBy(5).dividedBy(4).toNanos();
-        while (System.nanoTime() < end) {
+        while (System.nanoTime() < end && ending() == null) {
             running.removeIf(one -> !ends(one).isEmpty());
             while (running.size() < Math.min(capacity(), MAX_CAPACITY)) {
                 running.add(give());
@@ -305,7 +314,7 @@ record Conformance(
     private @Nullable String commitsAfterItsReport() throws InterruptedException {
         ObjectNode assignment = give();
         long end = System.nanoTime() + busy.plus(PATIENCE).toNanos();
-        while (ends(assignment).isEmpty() && System.nanoTime() < end) {
+        while (ends(assignment).isEmpty() && System.nanoTime() < end && ending() == null) {
             if (isCommitted(assignment) && ends(assignment).isEmpty()) {
                 return "it commits an assignment before it has reported it: after a crash, its work is lost";
             }
@@ -321,7 +330,7 @@ record Conformance(
                 : null;
     }
 
-    private @Nullable String losesNothingWhenItIsStopped(Process process) throws InterruptedException {
+    private @Nullable String losesNothingWhenItIsStopped(AgentProcess process) throws InterruptedException {
         List<ObjectNode> running = new ArrayList<>();
         for (int i = 0; i < Math.min(capacity(), MAX_CAPACITY); i++) {
             running.add(give());
@@ -332,8 +341,7 @@ record Conformance(
             return "it has not claimed a task that it could lose";
         }
         pause(busy.dividedBy(2));
-        process.destroy();
-        if (!process.waitFor(EXIT_TIMEOUT.toSeconds(), TimeUnit.SECONDS)) {
+        if (process.ending() == null && !process.stop(EXIT_TIMEOUT)) {
             return "it has not ended " + EXIT_TIMEOUT.toSeconds() + " s after SIGTERM";
         }
         pause(GRACE);

@@ -7,6 +7,7 @@ import java.io.IOException;
 import java.io.PrintWriter;
 import java.time.Duration;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -108,13 +109,12 @@ public final class ConformanceCommand implements Callable<Integer> {
                 KafkaDesk kafka = bootstrapServers == null
                         ? null
                         : new KafkaDesk(bootstrapServers, topicPrefix, agentId, journal)) {
-            Process agent = command.isEmpty() ? null : start(http.url());
-            try {
+            if (command.isEmpty()) {
+                return check(journal, http, kafka, null);
+            }
+            try (AgentProcess agent = start(http.url())) {
+                agent.onEnd(journal::ended);
                 return check(journal, http, kafka, agent);
-            } finally {
-                if (agent != null) {
-                    agent.destroyForcibly();
-                }
             }
         } catch (ExecutionException e) {
             err.println("No topics can be created at Kafka " + bootstrapServers + ": "
@@ -124,17 +124,15 @@ public final class ConformanceCommand implements Callable<Integer> {
         }
     }
 
-    private Process start(String url) throws IOException {
-        ProcessBuilder builder =
-                new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(ProcessBuilder.Redirect.DISCARD);
-        builder.environment().putAll(Map.of("COORDINATOR_URL", url, "AGENT_ID", agentId));
+    private AgentProcess start(String url) throws IOException {
+        Map<String, String> environment = new HashMap<>(Map.of("COORDINATOR_URL", url, "AGENT_ID", agentId));
         if (bootstrapServers != null) {
-            builder.environment().putAll(Map.of("KAFKA", bootstrapServers, "AITBC_TOPICS_PREFIX", topicPrefix));
+            environment.putAll(Map.of("KAFKA", bootstrapServers, "AITBC_TOPICS_PREFIX", topicPrefix));
         }
-        return builder.start();
+        return AgentProcess.start(command, environment);
     }
 
-    private int check(Journal journal, HttpDesk http, @Nullable KafkaDesk kafka, @Nullable Process agent)
+    private int check(Journal journal, HttpDesk http, @Nullable KafkaDesk kafka, @Nullable AgentProcess agent)
             throws InterruptedException {
         if (agent == null) {
             err.println("Waiting for agent " + agentId + " at " + http.url()
@@ -143,7 +141,7 @@ public final class ConformanceCommand implements Callable<Integer> {
         }
         ObjectNode registered = journal.await(REGISTRATION_TIMEOUT, journal::registration);
         if (registered == null) {
-            return write(List.of(new Finding(Check.COMPLETES, Verdict.FAILED, whyNotRegistered(journal))));
+            return write(List.of(new Finding(Check.COMPLETES, Verdict.FAILED, whyNotRegistered(journal, agent))));
         }
         boolean isShared =
                 List.of("pull", "push").contains(registered.path("delivery").asString(""));
@@ -162,15 +160,18 @@ public final class ConformanceCommand implements Callable<Integer> {
                 .run(checks.isEmpty() ? Arrays.asList(Check.values()) : checks));
     }
 
-    private String whyNotRegistered(Journal journal) {
+    private String whyNotRegistered(Journal journal, @Nullable AgentProcess agent) throws InterruptedException {
         String violation = journal.violation();
+        String ending = agent == null ? null : agent.ending();
         if (violation != null) {
-            return violation;
+            return violation + (ending == null ? "" : "; " + ending);
         }
         String otherId = journal.otherId();
         String misdirected = journal.misdirected();
-        return "agent " + agentId + " has not registered within " + REGISTRATION_TIMEOUT.toSeconds() + " s"
-                + (otherId == null ? "" : ", but agent " + otherId + " has")
+        return (ending == null
+                        ? "agent " + agentId + " has not registered within " + REGISTRATION_TIMEOUT.toSeconds() + " s"
+                        : "agent " + agentId + " has not registered: " + ending)
+                + (otherId == null ? "" : "; agent " + otherId + " has")
                 + (misdirected == null ? "" : " (" + misdirected + ")");
     }
 

@@ -35,6 +35,7 @@ final class Journal {
     private final List<Report> reports = new ArrayList<>();
     private @Nullable String violation;
     private @Nullable String misdirected;
+    private boolean ended;
     private long aliveNanos = System.nanoTime();
     private long longestSilence;
 
@@ -228,6 +229,12 @@ final class Journal {
         return registration;
     }
 
+    /** Records that the process of the agent has ended on its own: nothing more is awaited from it. */
+    synchronized void ended() {
+        ended = true;
+        notifyAll();
+    }
+
     synchronized boolean isRegistered(String id) {
         return registered && id.equals(agentId);
     }
@@ -249,13 +256,13 @@ final class Journal {
                 .toList();
     }
 
-    /** Waits until something is found; null if that takes too long, or if the agent does what coordinators refuse. */
+    /** Waits until something is found; null if that takes too long, or if the agent does what coordinators refuse or has ended. */
     synchronized <T> @Nullable T await(Duration timeout, Supplier<@Nullable T> search) throws InterruptedException {
         long end = System.nanoTime() + timeout.toNanos();
         while (true) {
             T found = search.get();
             long left = TimeUnit.NANOSECONDS.toMillis(end - System.nanoTime());
-            if (found != null || left <= 0 || violation != null) {
+            if (found != null || left <= 0 || violation != null || ended) {
                 return found;
             }
             // In intervals: some searches look elsewhere.

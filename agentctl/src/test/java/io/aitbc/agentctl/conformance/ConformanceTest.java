@@ -17,6 +17,7 @@ import java.util.UUID;
 import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.api.parallel.Execution;
 import org.junit.jupiter.api.parallel.ExecutionMode;
@@ -117,7 +118,7 @@ class ConformanceTest {
                 "SILENT_WHILE_BUSY             | HEARTBEATS          | it gave no sign of life for",
                 "SENDS_HEARTBEATS_TO_A_WRONG_PATH | HEARTBEATS | /heartbeat was answered with 404: no resource at /agent/",
                 "FAILS_UNKNOWN_FIELDS          | UNKNOWN_FIELDS      | it reported failed: unknown field: it must ignore those",
-                "DIES_OF_A_BAD_ASSIGNMENT      | BAD_ASSIGNMENT      | after an assignment that it cannot run, it reported no result",
+                "DIES_OF_A_BAD_ASSIGNMENT      | BAD_ASSIGNMENT      | its process has ended with exit status 1, and printed nothing",
                 "SILENT_ABOUT_A_BAD_ASSIGNMENT | BAD_ASSIGNMENT      | it reported nothing about an assignment that it cannot run",
                 "COMMITS_FIRST                 | COMMIT              | it commits an assignment before it has reported it",
                 "NEVER_COMMITS                 | COMMIT              | it does not commit an assignment after its report",
@@ -145,6 +146,35 @@ class ConformanceTest {
                 .as("%s", report)
                 .containsExactly(check.toString());
         assertThat(report.toString()).contains(sentence);
+    }
+
+    @Test
+    @Execution(ExecutionMode.CONCURRENT)
+    @Timeout(value = 30, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+    void aCommandThatEndsIsNotWaitedFor() {
+        assertThat(run(List.of(), List.of("false")).at("/checks/0/detail").asString())
+                .endsWith(" has not registered: its process has ended with exit status 1, and printed nothing");
+        assertThat(run(List.of(), List.of("sh", "-c", "seq 7; echo no such file >&2; exit 3"))
+                        .at("/checks/0/detail")
+                        .asString())
+                .endsWith("ended with exit status 3, and printed last: 4 | 5 | 6 | 7 | no such file");
+    }
+
+    @Test
+    @Execution(ExecutionMode.CONCURRENT)
+    void nothingIsCheckedAfterTheEndOfAProcess() {
+        JsonNode report = run(
+                List.of("--task", "{}", "--seconds", "1"),
+                Stream.concat(BROKEN_AGENT.stream(), Stream.of("DIES_OF_A_BAD_ASSIGNMENT"))
+                        .toList());
+
+        assertThat(report.at("/checks/0/verdict").asString()).isEqualTo("failed");
+        assertThat(report.at("/checks/0/detail").asString()).startsWith("its process has ended with exit status 1");
+        assertThat(StreamSupport.stream(report.get("checks").spliterator(), false)
+                        .skip(1)
+                        .map(one -> one.get("verdict").asString()))
+                .hasSize(Check.values().length - 1)
+                .containsOnly("skipped");
     }
 
     /** With the library. */
