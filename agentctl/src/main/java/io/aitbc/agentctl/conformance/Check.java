@@ -1,6 +1,10 @@
 package io.aitbc.agentctl.conformance;
 
+import java.util.Arrays;
+import java.util.Iterator;
 import java.util.Locale;
+import picocli.CommandLine.ITypeConverter;
+import picocli.CommandLine.TypeConversionException;
 
 /** What is checked, in this order. */
 public enum Check {
@@ -26,6 +30,23 @@ public enum Check {
     @Override
     public String toString() {
         return name().toLowerCase(Locale.ROOT).replace('_', '-');
+    }
+
+    /** As on the command line. */
+    static final class Names implements ITypeConverter<Check>, Iterable<String> {
+        @Override
+        public Check convert(String word) {
+            return Arrays.stream(values())
+                    .filter(check -> check.toString().equalsIgnoreCase(word))
+                    .findFirst()
+                    .orElseThrow(() -> new TypeConversionException(
+                            "\"" + word + "\" is no check (one of " + String.join(", ", this) + ")"));
+        }
+
+        @Override
+        public Iterator<String> iterator() {
+            return Arrays.stream(values()).map(Check::toString).iterator();
+        }
     }
 
     /** The outcome of a check. */

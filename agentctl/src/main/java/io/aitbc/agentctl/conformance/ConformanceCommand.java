@@ -70,6 +70,8 @@ public final class ConformanceCommand implements Callable<Integer> {
     @Option(
             names = "--check",
             paramLabel = "NAME",
+            converter = Check.Names.class,
+            completionCandidates = Check.Names.class,
             description = "Only this check; may be repeated. One of ${COMPLETION-CANDIDATES}")
     private List<Check> checks = List.of();
 

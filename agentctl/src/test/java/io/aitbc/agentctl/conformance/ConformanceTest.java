@@ -177,6 +177,21 @@ class ConformanceTest {
                 .containsOnly("skipped");
     }
 
+    @Test
+    @Execution(ExecutionMode.CONCURRENT)
+    void theChecksAreListedByTheirNames() {
+        StringWriter err = new StringWriter();
+        PrintWriter nowhere = new PrintWriter(new StringWriter());
+        CommandLine line = new CommandLine(new ConformanceCommand(nowhere, nowhere, () -> true))
+                .setErr(new PrintWriter(err, true));
+
+        assertThat(line.execute("--agent", "mine", "--check", "nope")).isEqualTo(2);
+        assertThat(err.toString().lines().findFirst())
+                .contains("Invalid value for option '--check' (NAME): \"nope\" is no check (one of completes,"
+                        + " unknown-fields, bad-assignment, repeated-assignment, cancellation, capacity, heartbeats,"
+                        + " commit, sigterm)");
+    }
+
     /** With the library. */
     @Test
     @Execution(ExecutionMode.CONCURRENT)
