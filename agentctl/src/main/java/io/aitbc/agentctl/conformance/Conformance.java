@@ -29,7 +29,7 @@ import tools.jackson.databind.node.ObjectNode;
  * @param agent the process to stop; null if it was started elsewhere
  * @param taskData of a task that keeps the agent busy
  * @param busy for about how long
- * @param silence how long the agent may give no sign of life
+ * @param silence how long the agent may send no heartbeat
  */
 record Conformance(
         String agentId,
@@ -251,7 +251,7 @@ record Conformance(
             return "after a cancellation, " + problem;
         }
         return ends(cancelled).stream().anyMatch(end -> end.status().equals("completed"))
-                ? "it completed a task that was cancelled while it ran: it works for nothing, and its slot stays taken"
+                ? "it completed a task that was cancelled while it ran: its work is wasted, and its slot stays taken"
                 : null;
     }
 
@@ -302,7 +302,7 @@ record Conformance(
             return unanswered;
         }
         return silent.compareTo(silence) > 0
-                ? "it gave no sign of life for " + silent.toSeconds()
+                ? "it sent no heartbeat for " + silent.toSeconds()
                         + " s while it was busy: coordinators expect one every 30 s, and give its tasks to others after 300 s"
                 : null;
     }

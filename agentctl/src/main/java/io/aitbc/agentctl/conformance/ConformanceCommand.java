@@ -27,7 +27,7 @@ import tools.jackson.databind.node.ObjectNode;
 @Command(
         name = "conformance",
         description = {
-            "Plays a coordinator to an agent, and says what the agent gets wrong.",
+            "Simulates a coordinator for an agent, and says what the agent gets wrong.",
             "Without a command, start the agent yourself: over HTTP with the printed address of the coordinator, over"
                     + " Kafka with --bootstrap-servers and --topic-prefix. The command gets both in its environment:"
                     + " COORDINATOR_URL, KAFKA, AITBC_TOPICS_PREFIX, AGENT_ID."
@@ -64,7 +64,7 @@ public final class ConformanceCommand implements Callable<Integer> {
             names = "--heartbeat-seconds",
             paramLabel = "N",
             defaultValue = "30",
-            description = "How long the agent may give no sign of life while it is busy; default: ${DEFAULT-VALUE}")
+            description = "How long the agent may send no heartbeat while it is busy; default: ${DEFAULT-VALUE}")
     private int heartbeatSeconds;
 
     @Option(
@@ -79,7 +79,7 @@ public final class ConformanceCommand implements Callable<Integer> {
             names = "--port",
             paramLabel = "PORT",
             defaultValue = "0",
-            description = "Port of the coordinator that is played; default: a free one")
+            description = "Port of the simulated coordinator; default: a free one")
     private int port;
 
     @Option(
