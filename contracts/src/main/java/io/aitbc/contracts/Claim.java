@@ -10,7 +10,7 @@ import java.util.List;
  * @param waitSeconds how long it stays open, 0 to 60 s; 30 when absent
  * @param instanceId the process that claims; needed if several share an agent id. A claim ends the open one of the same instance
  * @param received ids of assignments from earlier answers. An assignment that is not confirmed here, by progress or by a result is
- *     served again
+ *     redelivered
  */
 public record Claim(
         @JsonProperty("max") Integer max,

@@ -31,7 +31,7 @@ public record Agent(
 
     /** Why an agent with {@link Delivery#KAFKA} that registered over REST is assigned nothing yet. */
     public static final String UNREACHED_OVER_KAFKA =
-            "it does not read its topic: no heartbeat of it has arrived over Kafka, and its consumer group has no member";
+            "it does not read its topic: no heartbeat from it has arrived over Kafka, and its consumer group has no member";
 
     public String id() {
         return registration.agentId();

@@ -72,7 +72,7 @@ class AgentController {
             List<String> warnings) {}
 
     @PostMapping("/register")
-    @Operation(summary = "Register or update an agent, and create its topic")
+    @Operation(summary = "Register or update an agent; one with delivery `kafka` gets a topic")
     Registered register(
             @io.swagger.v3.oas.annotations.parameters.RequestBody(
                             required = true,

@@ -68,9 +68,9 @@ class ClaimController {
     @Operation(
             summary = "Claim assignments, for agents registered with delivery `pull`; waits until there are some",
             description =
-                    "An open claim is the capacity: the agent is assigned only as many tasks as its open claims request."
+                    "An open claim limits what is assigned: the agent is assigned only as many tasks as its open claims request."
                             + " A claim is a heartbeat, and ends the open claim of the same `instance_id`. An assignment that is"
-                            + " not confirmed in `received` of a later claim, by progress or by a result is served again, with the"
+                            + " not confirmed in `received` of a later claim, by progress or by a result is redelivered, with the"
                             + " same `assignment_id`: to the same instance at once, to another one after 10 s. `cancelled` names"
                             + " assignments that the instance should stop working on.")
     DeferredResult<Claimed> claim(

@@ -170,8 +170,8 @@ class OpenApiConfiguration {
     private static ApiResponse result() {
         return new ApiResponse()
                 .description(
-                        "The result, as in `tasks.results`: a final `status`, an `error` or a `result`; any other body"
-                                + " counts as 202")
+                        "The result, as in `tasks.results`: a terminal `status`, an `error` or a `result`. A body that begins"
+                                + " with `{` and cannot be read fails the attempt; any other body counts as 202")
                 .content(new Content()
                         .addMediaType(
                                 "application/json",

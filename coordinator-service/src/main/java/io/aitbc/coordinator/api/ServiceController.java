@@ -172,7 +172,9 @@ class ServiceController {
 
     /** As text: a resource would be served in ranges, and refuse bad ones without a problem document. */
     @GetMapping(path = "/asyncapi.yaml", produces = "application/yaml;charset=UTF-8")
-    @Operation(summary = "Get the AsyncAPI document of all topics; its schemas are at /schemas")
+    @Operation(
+            summary =
+                    "Get the AsyncAPI document of all topics; its schemas are files such as /schemas/claim.schema.json")
     String asyncApi() throws IOException {
         return new ClassPathResource("asyncapi.yaml").getContentAsString(StandardCharsets.UTF_8);
     }
