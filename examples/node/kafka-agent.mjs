@@ -2,7 +2,7 @@
 /**
  * A complete agent over Kafka, with KafkaJS: npm install kafkajs
  *
- *     KAFKA=localhost:9092 AGENT_ID=node-1 node kafka-agent.mjs
+ *     KAFKA=localhost:9092 AGENT_ID=node-kafka-1 node kafka-agent.mjs
  *
  * It works on up to CAPACITY assignments at once. Replace `handle`.
  */
@@ -12,7 +12,7 @@ import kafkajs from 'kafkajs';
 
 const { Kafka, logLevel } = kafkajs;
 const env = process.env;
-const AGENT_ID = env.AGENT_ID ?? 'node-1';
+const AGENT_ID = env.AGENT_ID ?? 'node-kafka-1';
 const PREFIX = env.AITBC_TOPICS_PREFIX ?? '';
 const CAPACITY = Number(env.CAPACITY ?? 5);
 const DRAIN_MS = Number(env.DRAIN_SECONDS ?? 30) * 1000;

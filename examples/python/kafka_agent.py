@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A complete agent over Kafka, with confluent-kafka: pip install confluent-kafka, or apt install python3-confluent-kafka.
 
-    KAFKA=localhost:9092 AGENT_ID=python-1 ./kafka_agent.py
+    KAFKA=localhost:9092 AGENT_ID=python-kafka-1 ./kafka_agent.py
 
 It works on up to CAPACITY assignments at once, each on a thread. Replace `handle`.
 """
@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 
 KAFKA = os.environ.get("KAFKA", "localhost:9092")
-AGENT_ID = os.environ.get("AGENT_ID", "python-1")
+AGENT_ID = os.environ.get("AGENT_ID", "python-kafka-1")
 TOPIC_PREFIX = os.environ.get("AITBC_TOPICS_PREFIX", "")
 CAPACITY = int(os.environ.get("CAPACITY", "5"))
 HEARTBEAT_SECONDS = 10
