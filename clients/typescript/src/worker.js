@@ -74,7 +74,7 @@ export class Worker {
     }
     const stop = () => this.stop();
     if (signals) {
-      process.once('SIGTERM', stop).once('SIGINT', stop);
+      process.on('SIGTERM', stop).on('SIGINT', stop);
     }
     try {
       const claiming = this.#claimUntilStopped();

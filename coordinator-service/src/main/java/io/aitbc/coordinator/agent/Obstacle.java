@@ -108,14 +108,17 @@ public record Obstacle(Kind kind, String detail) {
                                             : "assignments are pushed to it, and it was not reached yet or its coordinator is backing off")
                             : new Obstacle(
                                     Kind.FULL,
-                                    "it holds " + agent.inflight() + " tasks and "
+                                    held(agent) + " and "
                                             + (isPull ? "has no open claim" : "its coordinator is backing off")));
         }
         if (agent.inflight() >= agent.capacity()) {
-            found.add(new Obstacle(
-                    Kind.FULL, "it holds " + agent.inflight() + " tasks and its capacity is " + agent.capacity()));
+            found.add(new Obstacle(Kind.FULL, held(agent) + " and its capacity is " + agent.capacity()));
         }
         return found;
+    }
+
+    private static String held(Agent agent) {
+        return "it holds " + agent.inflight() + (agent.inflight() == 1 ? " task" : " tasks");
     }
 
     private static void addMissing(

@@ -3,6 +3,7 @@ package io.aitbc.coordinator.security;
 import jakarta.servlet.http.HttpServletRequest;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Map;
@@ -90,6 +91,10 @@ public final class AccessRules implements AuthorizationManager<HttpServletReques
 
     private static final List<Rule> RULES =
             TABLE.lines().map(AccessRules::parse).toList();
+    /** As handlers are chosen: /tasks/queues is no task. */
+    private static final List<Rule> BY_SPECIFICITY = RULES.stream()
+            .sorted(Comparator.comparing(Rule::path, PathPattern.SPECIFICITY_COMPARATOR))
+            .toList();
 
     /**
      * A row of the table.
@@ -169,7 +174,7 @@ public final class AccessRules implements AuthorizationManager<HttpServletReques
             Supplier<? extends @Nullable Authentication> authentication, HttpServletRequest request) {
         String method = request.getMethod().equals("HEAD") ? "GET" : request.getMethod();
         PathContainer path = path(request);
-        for (Rule rule : RULES) {
+        for (Rule rule : BY_SPECIFICITY) {
             PathPattern.PathMatchInfo match = rule.method.equals(method) ? rule.path.matchAndExtract(path) : null;
             if (match != null) {
                 if (!rule.isPublic()) {
