@@ -26,7 +26,9 @@ class CoordinatorTest {
             assertThat(coordinator.post("/tasks/submit", "{\"task_data\":{}}").detail())
                     .contains("bootstrap");
             assertThat(coordinator.get("/tasks/queues").code()).isEqualTo(503);
-            assertThat(coordinator.get("/agents/of-nobody").code()).isEqualTo(404);
+            // Whether it is registered is known once the agents have been restored from Kafka.
+            assertThat(coordinator.get("/agents/of-nobody").code()).isEqualTo(503);
+            assertThat(coordinator.get("/agents").code()).isEqualTo(200);
         }
     }
 

@@ -90,6 +90,7 @@ class TopicContractTest {
         coordinator.post("/tasks/queues/low/pause", "");
         coordinator.post("/tasks/queues/low/resume", "");
         coordinator.post("/tasks/queues/normal/clear", "");
+        coordinator.post("/keys", "{\"name\":\"documented\",\"role\":\"viewer\"}");
     }
 
     private static Map<String, List<ConsumerRecord<String, byte[]>>> records(LocalStack stack) {

@@ -22,6 +22,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
+import java.util.UUID;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
@@ -41,6 +42,9 @@ final class PushEffects implements AutoCloseable {
     private static final int REPORT_THREADS = 8;
     /** No more is claimed while the assignments that are being pushed take up this share of the heap. */
     private static final int MAX_SHARE_OF_HEAP = 8;
+
+    /** Names this coordinator in claims. What another one has claimed and not confirmed is served to it after 10 s. */
+    private final String instance = "push-" + UUID.randomUUID();
 
     private final AgentHttp http;
     private final AssignmentClaims claims;
@@ -83,6 +87,10 @@ final class PushEffects implements AutoCloseable {
     public void close() {
         http.close();
         reporting.shutdownNow();
+    }
+
+    String instance() {
+        return instance;
     }
 
     BlockingQueue<Runnable> mailbox() {

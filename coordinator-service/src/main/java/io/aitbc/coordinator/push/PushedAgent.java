@@ -14,7 +14,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
-import java.util.UUID;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -52,9 +51,6 @@ final class PushedAgent {
     private static final Duration MAX_HEARTBEAT_INTERVAL = Duration.ofSeconds(5);
     /** Claims name a cancellation for a minute. */
     private static final int MAX_NOTIFIED = 20_000;
-
-    /** Names this coordinator in claims. What another one has claimed and not confirmed is served to it after 10 s. */
-    private static final String INSTANCE = "push-" + UUID.randomUUID();
 
     private final PushEffects effects;
     private final Duration probeInterval;
@@ -270,14 +266,14 @@ final class PushedAgent {
     private void collect(long now) {
         nextClaim = now + PROBE_BACKOFF.toNanos();
         openClaims++;
-        Claim claim = new Claim(Math.min(agent.capacity(), MAX_PUSHES), 0, INSTANCE, List.of());
+        Claim claim = new Claim(Math.min(agent.capacity(), MAX_PUSHES), 0, effects.instance(), List.of());
         effects.claim(agent.id(), claim, pushes.keySet(), answer -> onClaimAnswered(answer, List.of()));
     }
 
     private void claim(long now) {
         int max = failures > 0 ? 1 : Math.min(agent.capacity(), MAX_PUSHES - pushes.size());
         List<String> received = accepted.stream().limit(MAX_CONFIRMED).toList();
-        Claim claim = new Claim(max, CLAIM_SECONDS, INSTANCE, received);
+        Claim claim = new Claim(max, CLAIM_SECONDS, effects.instance(), received);
         nextConfirmation = now + CONFIRM_INTERVAL.toNanos();
         received.forEach(accepted::remove);
         openClaims++;

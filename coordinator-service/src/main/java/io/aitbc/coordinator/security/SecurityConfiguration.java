@@ -5,11 +5,14 @@ import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.kafka.SharedTopics;
 import jakarta.servlet.DispatcherType;
 import jakarta.servlet.Filter;
+import jakarta.servlet.http.HttpServletRequest;
+import jakarta.servlet.http.HttpServletResponse;
 import java.time.Clock;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.Consumer;
+import java.util.function.Supplier;
 import org.apache.kafka.clients.producer.Producer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -29,7 +32,10 @@ import org.springframework.security.config.http.SessionCreationPolicy;
 import org.springframework.security.web.SecurityFilterChain;
 import org.springframework.security.web.access.intercept.AuthorizationFilter;
 import org.springframework.security.web.authentication.AuthenticationFilter;
+import org.springframework.security.web.csrf.CookieCsrfTokenRepository;
 import org.springframework.security.web.csrf.CsrfFilter;
+import org.springframework.security.web.csrf.CsrfToken;
+import org.springframework.security.web.csrf.CsrfTokenRequestAttributeHandler;
 import org.springframework.security.web.firewall.RequestRejectedHandler;
 import org.springframework.web.servlet.HandlerExceptionResolver;
 import org.springframework.web.servlet.mvc.method.annotation.RequestMappingHandlerMapping;
@@ -85,7 +91,8 @@ class SecurityConfiguration {
             authentication.setSuccessHandler((request, response, caller) -> {});
             authentication.setFailureHandler(
                     (request, response, failure) -> problems.resolveException(request, response, null, failure));
-            return http.csrf(csrf -> csrf.spa()
+            return http.csrf(csrf -> csrf.csrfTokenRepository(CookieCsrfTokenRepository.withHttpOnlyFalse())
+                            .csrfTokenRequestHandler(new SessionCsrfHandler())
                             .requireCsrfProtectionMatcher(request -> Credentials.isOfSession(request)
                                     && CsrfFilter.DEFAULT_CSRF_MATCHER.matches(request)))
                     .logout(AbstractHttpConfigurer::disable)
@@ -123,6 +130,18 @@ class SecurityConfiguration {
         SmartInitializingSingleton accessRulesCheck(
                 @Qualifier("requestMappingHandlerMapping") RequestMappingHandlerMapping mapping) {
             return () -> AccessRules.requireComplete(endpoints(mapping));
+        }
+    }
+
+    /** Sends the token to browsers with a session only; other clients need none. */
+    private static final class SessionCsrfHandler extends CsrfTokenRequestAttributeHandler {
+        @Override
+        public void handle(HttpServletRequest request, HttpServletResponse response, Supplier<CsrfToken> token) {
+            super.handle(request, response, token);
+            if (Credentials.isOfSession(request)) {
+                // Loading it sets the cookie.
+                request.setAttribute(CsrfToken.class.getName(), token.get());
+            }
         }
     }
 

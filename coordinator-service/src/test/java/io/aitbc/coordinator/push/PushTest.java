@@ -10,6 +10,7 @@ import io.aitbc.contracts.Json;
 import io.aitbc.coordinator.RunningCoordinator;
 import io.aitbc.coordinator.RunningCoordinator.Answer;
 import io.aitbc.coordinator.redis.Redis;
+import io.aitbc.coordinator.registry.HeartbeatLoop;
 import io.aitbc.coordinator.registry.Registry;
 import io.aitbc.localstack.LocalStack;
 import java.net.URI;
@@ -23,6 +24,7 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -53,6 +55,18 @@ class PushTest {
     static void start() {
         one = RunningCoordinator.start(LocalStack.shared(), "push.", 2, SETTINGS);
         other = RunningCoordinator.start(LocalStack.shared(), "push.", 2, SETTINGS);
+        // An agent that moves to another coordinator is posted to anew, whatever delay it has requested.
+        await().atMost(LONG).until(() -> {
+            Map<Boolean, Long> owners = IntStream.range(0, 100)
+                    .mapToObj(i -> "agent-" + i)
+                    .filter(id -> owns(one, id) != owns(other, id))
+                    .collect(Collectors.partitioningBy(id -> owns(one, id), Collectors.counting()));
+            return owners.get(true) > 0 && owners.get(false) > 0 && owners.get(true) + owners.get(false) == 100;
+        });
+    }
+
+    private static boolean owns(RunningCoordinator coordinator, String agentId) {
+        return coordinator.part(HeartbeatLoop.class).owns(agentId);
     }
 
     @AfterAll

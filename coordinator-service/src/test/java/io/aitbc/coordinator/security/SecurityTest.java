@@ -404,6 +404,16 @@ class SecurityTest {
                 .isEqualTo(401);
     }
 
+    @Test
+    void aClientWithAKeyGetsNoCookie() throws Exception {
+        HttpResponse<String> response = HTTP.send(
+                request(one, KEYS.get(Role.VIEWER), "GET", "/tasks/status", null)
+                        .build(),
+                HttpResponse.BodyHandlers.ofString());
+        assertThat(response.headers().allValues("Set-Cookie")).isEmpty();
+        assertThat(response.headers().firstValue("X-Content-Type-Options")).hasValue("nosniff");
+    }
+
     /** A revoked key must not keep the sign-in page from being shown. */
     @Test
     void aSessionEndsWithItsKey() throws Exception {
