@@ -4,7 +4,6 @@ import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import io.aitbc.coordinator.security.ApiKeys;
 import io.aitbc.coordinator.security.NewKey;
-import io.aitbc.coordinator.security.Role;
 import io.swagger.v3.oas.annotations.Operation;
 import io.swagger.v3.oas.annotations.Parameter;
 import io.swagger.v3.oas.annotations.media.Content;
@@ -13,7 +12,6 @@ import io.swagger.v3.oas.annotations.tags.Tag;
 import java.time.Clock;
 import java.time.Instant;
 import java.util.List;
-import org.jspecify.annotations.Nullable;
 import org.springframework.http.HttpStatus;
 import org.springframework.web.bind.annotation.DeleteMapping;
 import org.springframework.web.bind.annotation.GetMapping;
@@ -38,24 +36,10 @@ class KeyController {
         this.clock = clock;
     }
 
-    /** A key, without its secret. */
-    @JsonInclude(JsonInclude.Include.NON_NULL)
-    record Key(
-            @JsonProperty("key_id") String keyId,
-            @JsonProperty("name") String name,
-            @JsonProperty("role") Role role,
-            @JsonProperty("agent_id") @Nullable String agentId,
-            @JsonProperty("created_at") Instant createdAt,
-            @JsonProperty("expires_at") @Nullable Instant expiresAt) {
-        static Key of(ApiKeys.View view) {
-            return new Key(view.keyId(), view.name(), view.role(), view.agentId(), view.createdAt(), view.expiresAt());
-        }
-    }
-
     record Created(
             @JsonProperty("status") String status,
             @JsonProperty("api_key") String apiKey,
-            @JsonProperty("key") Key key,
+            @JsonProperty("key") ApiKeys.Key key,
 
             @JsonProperty("warnings") @JsonInclude(JsonInclude.Include.NON_EMPTY)
             List<String> warnings) {}
@@ -73,19 +57,19 @@ class KeyController {
             throws InterruptedException {
         Body<NewKey> read = Body.read(body, NewKey.class, strict);
         ApiKeys.Created created = keys.create(read.message());
-        return new Created("success", created.secret(), Key.of(created.key()), read.warnings());
+        return new Created("success", created.secret(), created.key(), read.warnings());
     }
 
     record KeyList(
             @JsonProperty("status") String status,
-            @JsonProperty("keys") List<Key> keys,
+            @JsonProperty("keys") List<ApiKeys.Key> keys,
             @JsonProperty("count") int count,
             @JsonProperty("timestamp") Instant timestamp) {}
 
     @GetMapping
     @Operation(summary = "List the API keys, oldest first")
     KeyList list() {
-        List<Key> all = keys.all().stream().map(Key::of).toList();
+        List<ApiKeys.Key> all = keys.all();
         return new KeyList("success", all, all.size(), clock.instant());
     }
 

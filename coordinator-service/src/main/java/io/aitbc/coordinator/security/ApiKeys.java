@@ -1,5 +1,7 @@
 package io.aitbc.coordinator.security;
 
+import com.fasterxml.jackson.annotation.JsonInclude;
+import com.fasterxml.jackson.annotation.JsonProperty;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.background.BackgroundService;
@@ -60,18 +62,19 @@ public final class ApiKeys implements BackgroundService {
      *
      * @param secret shown this once
      */
-    public record Created(String secret, View key) {}
+    public record Created(String secret, Key key) {}
 
-    /** What may be shown of a key. */
-    public record View(
-            String keyId,
-            String name,
-            Role role,
-            @Nullable String agentId,
-            Instant createdAt,
-            @Nullable Instant expiresAt) {
-        private static View of(ApiKey key) {
-            return new View(key.keyId(), key.name(), key.role(), key.agentId(), key.createdAt(), key.expiresAt());
+    /** A key, without its secret. */
+    @JsonInclude(JsonInclude.Include.NON_NULL)
+    public record Key(
+            @JsonProperty("key_id") String keyId,
+            @JsonProperty("name") String name,
+            @JsonProperty("role") Role role,
+            @JsonProperty("agent_id") @Nullable String agentId,
+            @JsonProperty("created_at") Instant createdAt,
+            @JsonProperty("expires_at") @Nullable Instant expiresAt) {
+        private static Key of(ApiKey key) {
+            return new Key(key.keyId(), key.name(), key.role(), key.agentId(), key.createdAt(), key.expiresAt());
         }
     }
 
@@ -143,10 +146,10 @@ public final class ApiKeys implements BackgroundService {
     }
 
     /** All keys, oldest first. */
-    public List<View> all() {
+    public List<Key> all() {
         return byId.values().stream()
                 .sorted(Comparator.comparing(ApiKey::createdAt).thenComparing(ApiKey::keyId))
-                .map(View::of)
+                .map(Key::of)
                 .toList();
     }
 
@@ -171,7 +174,7 @@ public final class ApiKeys implements BackgroundService {
                 now,
                 wanted.expiresInSeconds() == null ? null : now.plusSeconds(wanted.expiresInSeconds()));
         publish(key.keyId(), Json.bytes(key));
-        return new Created(secret, View.of(key));
+        return new Created(secret, Key.of(key));
     }
 
     /**
