@@ -1,7 +1,7 @@
 import { call } from "./commands.js";
 import { fill, h } from "./dom.js";
 
-/** Waits until somebody has signed in, if security is on. */
+/** Resolves once the user is signed in; at once while security is off. */
 export async function signedIn(main) {
   // Without an answer, the views say that the connection is lost.
   const session = await call("GET", "/auth/session").catch(() => ({ security: "off" }));

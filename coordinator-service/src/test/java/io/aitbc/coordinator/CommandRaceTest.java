@@ -175,7 +175,7 @@ class CommandRaceTest {
         }
     }
 
-    /** A caller whose coordinator has read the revocation of another is told that there is no such key. */
+    /** A coordinator that has already read the revocation by another one answers 404. */
     private static void aKeyIsRevoked() {
         String keyId = one.post("/keys", "{\"name\":\"race-revoked\",\"role\":\"viewer\"}")
                 .body()

@@ -56,7 +56,7 @@ class SessionController {
         if (credentials.getIfAvailable() == null) {
             return new Session("success", "off", null, null, null);
         }
-        return caller.equals(Caller.ANYONE) ? new Session("success", "on", null, null, null) : Session.of(caller);
+        return caller.equals(Caller.NOBODY) ? new Session("success", "on", null, null, null) : Session.of(caller);
     }
 
     @PostMapping

@@ -27,6 +27,9 @@ public record Caller(
     /** Everyone, while security is off. */
     public static final Caller ANYONE = new Caller("anyone", Role.ADMIN, null, null, null);
 
+    /** A request without a credential, to a public path while security is on. It may act as no agent. */
+    public static final Caller NOBODY = new Caller("nobody", Role.AGENT, null, null, null);
+
     /** Who sends the request that this thread handles. */
     public static Caller current() {
         return of(SecurityContextHolder.getContext().getAuthentication());
@@ -34,13 +37,16 @@ public record Caller(
 
     /** @param principal of a request; null while security is off */
     public static Caller of(@Nullable Principal principal) {
+        if (principal == null) {
+            return ANYONE;
+        }
         return principal instanceof Authentication authentication
                         && authentication.getPrincipal() instanceof Caller caller
                 ? caller
-                : ANYONE;
+                : NOBODY;
     }
 
-    /** What a caller is told whose credential ends while its call is open. */
+    /** The error for a caller whose credential is revoked, or expires, while its call is open. */
     public static AuthenticationException ended() {
         return new InvalidBearerTokenException("the credential was revoked, or has expired");
     }

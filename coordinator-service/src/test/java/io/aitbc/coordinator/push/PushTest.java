@@ -55,7 +55,7 @@ class PushTest {
     static void start() {
         one = RunningCoordinator.start(LocalStack.shared(), "push.", 2, SETTINGS);
         other = RunningCoordinator.start(LocalStack.shared(), "push.", 2, SETTINGS);
-        // An agent that moves to another coordinator is posted to anew, whatever delay it has requested.
+        // After a rebalance, the new owner of an agent does not know the Retry-After that it sent to the old one.
         await().atMost(LONG).until(() -> {
             Map<Boolean, Long> owners = IntStream.range(0, 100)
                     .mapToObj(i -> "agent-" + i)

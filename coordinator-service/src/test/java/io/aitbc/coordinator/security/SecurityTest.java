@@ -9,6 +9,7 @@ import io.aitbc.coordinator.RunningCoordinator.Answer;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.localstack.LocalStack;
 import java.io.IOException;
+import java.io.OutputStream;
 import java.io.UncheckedIOException;
 import java.net.CookieManager;
 import java.net.InetAddress;
@@ -498,6 +499,30 @@ class SecurityTest {
         return browser.send(
                 (csrfToken == null ? request : request.header("X-XSRF-TOKEN", csrfToken)).build(),
                 HttpResponse.BodyHandlers.ofString());
+    }
+
+    /** It is authenticated with its headers, and handled in a later dispatch. */
+    @Test
+    void aBodyThatArrivesLateIsOfTheSameCaller() throws IOException {
+        String body = "{\"task_data\":{}}";
+        for (Role role : List.of(Role.SUBMITTER, Role.VIEWER)) {
+            try (Socket socket = new Socket(InetAddress.getLoopbackAddress(), one.port())) {
+                socket.setSoTimeout((int) LONG.toMillis());
+                OutputStream out = socket.getOutputStream();
+                out.write(("POST /tasks/submit HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-API-Key: "
+                                + KEYS.get(role) + "\r\nContent-Type: application/json\r\nContent-Length: "
+                                + body.length() + "\r\n\r\n{")
+                        .getBytes(StandardCharsets.ISO_8859_1));
+                out.flush();
+                // Meanwhile, the server reads the headers.
+                assertThat(one.get("/tasks/status").code()).isEqualTo(200);
+                if (role == Role.SUBMITTER) {
+                    out.write(body.substring(1).getBytes(StandardCharsets.ISO_8859_1));
+                }
+                assertThat(new String(socket.getInputStream().readAllBytes(), StandardCharsets.ISO_8859_1))
+                        .startsWith(role == Role.SUBMITTER ? "HTTP/1.1 200" : "HTTP/1.1 403");
+            }
+        }
     }
 
     /** The server refuses it before it reads the body. */
