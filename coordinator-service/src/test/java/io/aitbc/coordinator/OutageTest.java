@@ -212,8 +212,8 @@ class OutageTest {
     void aKafkaOutageDoesNotMakeAgentsStale() {
         coordinator.close();
         coordinator = coordinator("--aitbc.registry.heartbeat-interval=3s", "--aitbc.registry.heartbeat-timeout=5s");
-        coordinator.register("agent", 5);
         coordinator.submit("{\"task_data\":{},\"task_id\":\"held\"}");
+        coordinator.register("agent", 5);
         coordinator.awaitRecords("assignments.agent", 1);
         stack.stopKafka();
         Instant longer = Instant.now().plusSeconds(7);

@@ -123,7 +123,9 @@ class OpenTransactionsTest {
         return transactions.of(topics.results()).stream().findFirst();
     }
 
+    /** Asks a broker that does not exist at first. */
     private static final class LookUps extends ForwardingAdmin {
+        private final Admin unreachable = Admin.create(Map.of("bootstrap.servers", "127.0.0.1:1"));
         private final AtomicInteger count = new AtomicInteger();
         private volatile boolean answers;
 
@@ -134,7 +136,13 @@ class OpenTransactionsTest {
         @Override
         public ListTransactionsResult listTransactions(ListTransactionsOptions options) {
             count.incrementAndGet();
-            return super.listTransactions(answers ? options : options.timeoutMs(0));
+            return answers ? super.listTransactions(options) : unreachable.listTransactions(options.timeoutMs(200));
+        }
+
+        @Override
+        public void close(Duration timeout) {
+            unreachable.close(timeout);
+            super.close(timeout);
         }
     }
 }

@@ -561,8 +561,8 @@ class RegistryTest {
                 "--aitbc.registry.heartbeat-interval=1s",
                 "--aitbc.registry.heartbeat-timeout=3s",
                 "--aitbc.settle.retry-backoff=50ms")) {
-            watching.register("silent", 1, "work");
             String id = watching.submit(requiring("work"));
+            watching.register("silent", 1, "work");
             JsonNode first = watching.awaitRecords("assignments.silent", 1).get(0);
             await().atMost(LONG)
                     .until(() -> watching.get("/agents/silent")
