@@ -14,21 +14,26 @@ function signIn(main) {
   document.title = "Sign in – Agent Coordinator";
   document.getElementById("connection").textContent = "";
   return new Promise((done) => {
-    const key = h("input", { id: "credential", type: "password", autocomplete: "current-password", required: true });
     const failure = h("p", { class: "bad-text", role: "alert", id: "sign-in-failure" });
-    const form = h("form", {
-      id: "sign-in",
+    const form = (id, inputs, body) => h("form", {
+      id,
       onsubmit: async (event) => {
         event.preventDefault();
         try {
-          done(await call("POST", "/auth/session", { credential: key.value.trim() }));
+          done(await call("POST", "/auth/session", body()));
         } catch (e) {
           failure.textContent = e.message;
-          key.select();
+          inputs[inputs.length - 1].select();
         }
       },
-    }, h("label", { for: "credential" }, "API key or token"), " ", key, " ", h("button", {}, "Sign in"));
-    fill(main, h("h1", {}, "Sign in"), h("section", {}, form, failure));
+    }, inputs.map((input) => [h("label", { for: input.id }, input.title), " ", input, " "]), h("button", {}, "Sign in"));
+    const key = h("input", { id: "credential", title: "API key or token", type: "password", autocomplete: "off", required: true });
+    const name = h("input", { id: "username", title: "User", autocomplete: "username", required: true });
+    const password = h("input", { id: "password", title: "Password", type: "password", autocomplete: "current-password", required: true });
+    fill(main, h("h1", {}, "Sign in"), h("section", {},
+      form("sign-in", [key], () => ({ credential: key.value.trim() })),
+      form("sign-in-user", [name, password], () => ({ username: name.value, password: password.value })),
+      failure));
     key.focus();
   });
 }

@@ -85,6 +85,7 @@ public final class Agentctl {
         line.addSubcommand(new CommandLine(new TasksCommand(agentctl)).addSubcommand(new SubmitCommand(agentctl)));
         line.addSubcommand(new DrainCommand(agentctl));
         line.addSubcommand(new KeysCommand(agentctl));
+        line.addSubcommand(new HashPasswordCommand(agentctl));
         line.addSubcommand(new ConformanceCommand(terminal.out(), terminal.err(), agentctl::writesJson));
         line.addSubcommand(new CompletionCommand(agentctl));
         return line.setOut(terminal.out())

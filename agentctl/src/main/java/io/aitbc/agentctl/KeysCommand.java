@@ -23,15 +23,22 @@ final class KeysCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         JsonNode response = agentctl.coordinator().get("/keys");
-        Table table =
-                new Table(left("ID"), left("ROLE"), left("AGENT"), left("CREATED"), left("EXPIRES"), left("NAME"));
+        Table table = new Table(
+                left("ID"),
+                left("ROLE"),
+                left("FOR"),
+                left("CREATED"),
+                left("EXPIRES"),
+                left("LAST USED"),
+                left("NAME"));
         for (JsonNode key : response.path("keys")) {
             table.row(
                     key.path("key_id").asString(""),
                     key.path("role").asString(""),
-                    key.path("agent_id").asString(""),
+                    key.path("agent_id").asString(key.path("fairness_key").asString("")),
                     key.path("created_at").asString(""),
                     key.path("expires_at").asString("never"),
+                    key.path("last_used_at").asString("never"),
                     key.path("name").asString(""));
         }
         agentctl.write(response, table::print);
@@ -54,12 +61,21 @@ final class KeysCommand implements Callable<Integer> {
                             description = "For role agent: the agent's id, or a prefix followed by *")
                     @Nullable
                     String agent,
+            @Option(
+                            names = "--fairness-key",
+                            paramLabel = "KEY",
+                            description = "For role submitter: the only fairness key it may submit with and see")
+                    @Nullable
+                    String fairnessKey,
             @Option(names = "--expires-in-days", paramLabel = "DAYS", description = "Lifetime; unlimited if absent")
                     @Nullable
                     Integer days) {
         ObjectNode body = Json.object().put("name", name).put("role", role);
         if (agent != null) {
             body.put("agent_id", agent);
+        }
+        if (fairnessKey != null) {
+            body.put("fairness_key", fairnessKey);
         }
         if (days != null) {
             body.put("expires_in_seconds", Duration.ofDays(days).toSeconds());

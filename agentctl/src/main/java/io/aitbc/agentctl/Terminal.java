@@ -1,6 +1,7 @@
 package io.aitbc.agentctl;
 
 import java.io.BufferedReader;
+import java.io.Console;
 import java.io.FileDescriptor;
 import java.io.FileOutputStream;
 import java.io.IOException;
@@ -9,6 +10,7 @@ import java.io.OutputStreamWriter;
 import java.io.PrintWriter;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
+import java.util.Objects;
 import java.util.function.BooleanSupplier;
 import picocli.CommandLine;
 
@@ -37,6 +39,22 @@ record Terminal(
         try {
             String answer = in.readLine();
             return answer != null && answer.strip().matches("(?i)y|yes");
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    /** Asks for a password, which is not shown; reads the first line where there is nobody to ask. */
+    String readPassword() {
+        Console console = canAsk.getAsBoolean() ? System.console() : null;
+        if (console != null) {
+            err.print("Password: ");
+            err.flush();
+            char[] password = console.readPassword();
+            return password == null ? "" : new String(password);
+        }
+        try {
+            return Objects.requireNonNullElse(in.readLine(), "");
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }

@@ -28,6 +28,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
+import org.springframework.security.crypto.bcrypt.BCryptPasswordEncoder;
 import tools.jackson.databind.JsonNode;
 
 /** Runs each command as an operator would, against a real coordinator, broker and Redis. */
@@ -403,6 +404,15 @@ class AgentctlTest {
     }
 
     @Test
+    void aPasswordIsHashed() {
+        String hash = answering("correct horse\n", "hash-password").said();
+        assertThat(new BCryptPasswordEncoder().matches("correct horse", hash)).isTrue();
+        assertThat(answering("", "hash-password").err()).isEqualTo("A password must have at least 8 characters.\n");
+        assertThat(answering("ä".repeat(37), "hash-password").err())
+                .isEqualTo("A password must have at most 72 bytes.\n");
+    }
+
+    @Test
     void withoutAKeyItSaysHowToGiveOne() {
         Said said = new Typed("", false).run(cluster.url(), "queues");
         assertThat(said.code()).isEqualTo(1);
@@ -483,7 +493,9 @@ class AgentctlTest {
         Said script = run("completion", shell);
         assertThat(script.code()).isZero();
         assertThat(script.out())
-                .contains("complete -F _complete_agentctl", "queues agents tasks drain keys conformance completion")
+                .contains(
+                        "complete -F _complete_agentctl",
+                        "queues agents tasks drain keys hash-password conformance completion")
                 .contains("urgent", "maintenance", "heartbeat", "table");
     }
 

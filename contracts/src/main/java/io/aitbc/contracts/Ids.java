@@ -16,6 +16,9 @@ public final class Ids {
     /** Reserved in place of an agent id: the topic of its assignments is the shared one. */
     public static final String SHARED_ASSIGNMENTS = "shared";
 
+    /** In characters. */
+    public static final int MAX_FAIRNESS_KEY_LENGTH = 64;
+
     private static final int MAX_LENGTH = 200;
 
     private Ids() {}
@@ -45,6 +48,17 @@ public final class Ids {
         if (value.equals(SHARED_ASSIGNMENTS)) {
             throw new IllegalArgumentException(
                     field + " must not be \"shared\": assignments.shared is the topic of agents" + " without Kafka");
+        }
+        return value;
+    }
+
+    /** @throws IllegalArgumentException unless it has 1 to 64 characters, not only spaces and no control characters */
+    public static String checkFairnessKey(String value) {
+        if (value.isBlank()
+                || value.length() > MAX_FAIRNESS_KEY_LENGTH
+                || value.chars().anyMatch(Character::isISOControl)) {
+            throw new IllegalArgumentException("fairness_key must have 1 to " + MAX_FAIRNESS_KEY_LENGTH
+                    + " characters, none of them a control character");
         }
         return value;
     }

@@ -60,8 +60,19 @@ class CommandRaceTest {
                             .extracting(Answer::code)
                             .containsOnly(409)),
             Map.entry("DELETE /auth/session", () -> assertAllAccepted(race("DELETE", "/auth/session", null))),
+            Map.entry(
+                    "POST /auth/login",
+                    () -> refusedWith(401, "/auth/login", "{\"username\":\"a\",\"password\":\"b\"}")),
+            Map.entry("POST /auth/refresh", () -> refusedWith(401, "/auth/refresh", "{\"refresh_token\":\"none\"}")),
+            Map.entry("POST /auth/validate", () -> refusedWith(401, "/auth/validate", "{\"token\":\"none\"}")),
+            Map.entry("POST /auth/api-key/generate", CommandRaceTest::eachKeyOfAUserIsAnother),
+            Map.entry(
+                    "POST /auth/api-key/validate",
+                    () -> refusedWith(401, "/auth/api-key/validate", "{\"api_key\":\"none\"}")),
+            Map.entry("DELETE /auth/api-key/{api_key}", () -> aKeyIsRevoked("/auth/api-key/")),
+            Map.entry("POST /users/{user_id}/role", CommandRaceTest::oneOfTheRolesIsAssigned),
             Map.entry("POST /keys", CommandRaceTest::eachKeyIsAnother),
-            Map.entry("DELETE /keys/{key_id}", CommandRaceTest::aKeyIsRevoked),
+            Map.entry("DELETE /keys/{key_id}", () -> aKeyIsRevoked("/keys/")),
             Map.entry("PUT /load-balancer/strategy", CommandRaceTest::allSwitchToTheSameStrategy)));
 
     private static RunningCoordinator one;
@@ -157,6 +168,30 @@ class CommandRaceTest {
         assertThat(one.post("/agents/race-gone/heartbeat", "{}").code()).isEqualTo(404);
     }
 
+    private static void refusedWith(int code, String path, String body) {
+        assertThat(race("POST", path, body)).extracting(Answer::code).containsOnly(code);
+    }
+
+    private static void eachKeyOfAUserIsAnother() {
+        List<Answer> answers = race("POST", "/auth/api-key/generate?user_id=race-user", null);
+
+        assertAllAccepted(answers);
+        assertThat(answers)
+                .extracting(answer -> answer.body().get("api_key").asString())
+                .doesNotHaveDuplicates();
+    }
+
+    private static void oneOfTheRolesIsAssigned() {
+        List<Answer> answers =
+                race("POST", i -> "/users/race-user/role?role=" + (i % 2 == 0 ? "operator" : "viewer"), i -> "");
+
+        assertAllAccepted(answers);
+        await().atMost(LONG)
+                .until(() -> one.get("/users/race-user/role")
+                        .body()
+                        .equals(other.get("/users/race-user/role").body()));
+    }
+
     private static void eachKeyIsAnother() {
         List<Answer> answers = race("POST", "/keys", "{\"name\":\"race-keys\",\"role\":\"viewer\"}");
         assertAllAccepted(answers);
@@ -176,13 +211,13 @@ class CommandRaceTest {
     }
 
     /** A coordinator that has already read the revocation by another one answers 404. */
-    private static void aKeyIsRevoked() {
+    private static void aKeyIsRevoked(String path) {
         String keyId = one.post("/keys", "{\"name\":\"race-revoked\",\"role\":\"viewer\"}")
                 .body()
                 .at("/key/key_id")
                 .asString();
         await().atMost(LONG).until(() -> other.get("/keys").body().toString().contains(keyId));
-        assertThat(race("DELETE", "/keys/" + keyId, null))
+        assertThat(race("DELETE", path + keyId, null))
                 .extracting(Answer::code)
                 .contains(200)
                 .isSubsetOf(200, 404);

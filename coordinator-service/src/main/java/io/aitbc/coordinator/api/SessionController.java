@@ -4,8 +4,11 @@ import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import io.aitbc.coordinator.security.Caller;
 import io.aitbc.coordinator.security.Credentials;
+import io.aitbc.coordinator.security.InvalidCredentialException;
 import io.aitbc.coordinator.security.NewSession;
 import io.aitbc.coordinator.security.Role;
+import io.aitbc.coordinator.security.UserTokens;
+import io.aitbc.coordinator.security.Users;
 import io.swagger.v3.oas.annotations.Operation;
 import io.swagger.v3.oas.annotations.Parameter;
 import io.swagger.v3.oas.annotations.media.Content;
@@ -32,9 +35,13 @@ import tools.jackson.databind.node.ObjectNode;
 @Tag(name = "security", description = "API keys and sessions")
 class SessionController {
     private final ObjectProvider<Credentials> credentials;
+    private final Users users;
+    private final UserTokens userTokens;
 
-    SessionController(ObjectProvider<Credentials> credentials) {
+    SessionController(ObjectProvider<Credentials> credentials, Users users, UserTokens userTokens) {
         this.credentials = credentials;
+        this.users = users;
+        this.userTokens = userTokens;
     }
 
     /** @param name null if nobody is signed in */
@@ -61,7 +68,7 @@ class SessionController {
 
     @PostMapping
     @Operation(
-            summary = "Sign in with an API key or a token",
+            summary = "Sign in with an API key, a token, or the name and password of a local user",
             description =
                     "Sets an HttpOnly cookie with SameSite=Strict. A request that is authenticated by it, and changes"
                             + " something, must send the cookie `XSRF-TOKEN` in the header `X-XSRF-TOKEN`.")
@@ -78,9 +85,16 @@ class SessionController {
         if (known == null) {
             throw Problems.conflict("security is off: no session is needed");
         }
-        Caller caller = known.verify(wanted.credential());
-        setCookie(wanted.credential(), request, response);
+        String credential = wanted.credential() == null ? login(wanted) : wanted.credential();
+        Caller caller = known.verify(credential);
+        setCookie(credential, request, response);
         return Session.of(caller);
+    }
+
+    private String login(NewSession wanted) {
+        return users.authenticate(String.valueOf(wanted.username()), String.valueOf(wanted.password()))
+                .map(user -> userTokens.access(user).token())
+                .orElseThrow(() -> new InvalidCredentialException("Invalid credentials"));
     }
 
     @DeleteMapping

@@ -77,9 +77,20 @@ public final class AccessRules implements AuthorizationManager<HttpServletReques
             GET    /coordinators                            viewer submitter operator
             GET    /events                                  viewer submitter operator
             GET    /ws                                      viewer submitter operator
+            POST   /auth/login                              public
+            POST   /auth/refresh                            public
+            POST   /auth/validate                           public
             GET    /auth/session                            public
             POST   /auth/session                            public
             DELETE /auth/session                            public
+            POST   /auth/api-key/generate                   admin
+            POST   /auth/api-key/validate                   public
+            DELETE /auth/api-key/{api_key}                  admin
+            GET    /auth/stats                              admin
+            GET    /roles                                   all
+            GET    /roles/{role}                            all
+            GET    /users/{user_id}/role                    admin
+            POST   /users/{user_id}/role                    admin
             GET    /keys                                    admin
             POST   /keys                                    admin
             DELETE /keys/{key_id}                           admin
@@ -139,6 +150,14 @@ public final class AccessRules implements AuthorizationManager<HttpServletReques
     /** All rows of the table, in its order. */
     public static List<Rule> all() {
         return RULES;
+    }
+
+    /** What a role may do: methods and paths, without those that need no credential. */
+    public static List<String> permissions(Role role) {
+        return RULES.stream()
+                .filter(rule -> rule.roles.contains(role))
+                .map(rule -> rule.method + " " + rule.path.getPatternString())
+                .toList();
     }
 
     /** The rule of an endpoint, given as in the OpenAPI document: without {@code /v1}. */

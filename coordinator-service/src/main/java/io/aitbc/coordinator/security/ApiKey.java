@@ -13,6 +13,7 @@ import org.jspecify.annotations.Nullable;
  * An API key, as stored: its secret is known only to its owner.
  *
  * @param agentId the agent that a key with role agent is for; a prefix if it ends with {@code *}
+ * @param fairnessKey the only one whose tasks a key with role submitter is for; null for all tasks
  * @param hash SHA-256 of the secret as hexadecimal digits. The secret is random, so a slow hash would add nothing
  * @param expiresAt null if it does not expire
  */
@@ -22,6 +23,7 @@ record ApiKey(
         @JsonProperty("name") String name,
         @JsonProperty("role") Role role,
         @JsonProperty("agent_id") @Nullable String agentId,
+        @JsonProperty("fairness_key") @Nullable String fairnessKey,
         @JsonProperty("hash") String hash,
         @JsonProperty("created_at") Instant createdAt,
         @JsonProperty("expires_at") @Nullable Instant expiresAt) {
@@ -40,6 +42,6 @@ record ApiKey(
     }
 
     Caller caller() {
-        return new Caller(name, role, agentId, keyId, expiresAt);
+        return new Caller(name, role, agentId, fairnessKey, keyId, expiresAt);
     }
 }

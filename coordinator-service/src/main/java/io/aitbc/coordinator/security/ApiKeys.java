@@ -3,12 +3,7 @@ package io.aitbc.coordinator.security;
 import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import io.aitbc.contracts.Json;
-import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.background.BackgroundService;
-import io.aitbc.coordinator.kafka.KafkaClients;
-import io.aitbc.coordinator.kafka.SharedTopics;
-import io.aitbc.coordinator.kafka.TopicFollower;
-import java.nio.charset.StandardCharsets;
 import java.security.SecureRandom;
 import java.time.Clock;
 import java.time.Instant;
@@ -18,23 +13,15 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.concurrent.ExecutionException;
-import java.util.concurrent.TimeUnit;
-import java.util.concurrent.TimeoutException;
 import java.util.function.Consumer;
-import org.apache.kafka.clients.consumer.ConsumerRecord;
-import org.apache.kafka.clients.producer.Producer;
-import org.apache.kafka.clients.producer.ProducerRecord;
+import java.util.stream.Stream;
 import org.apache.kafka.common.KafkaException;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/**
- * The API keys. Their hashes are in a compacted topic, which every coordinator reads, so that they outlive Redis. Thread-safe.
- */
+/** The API keys. Their hashes are in {@link SecurityTopic}. Thread-safe. */
 public final class ApiKeys implements BackgroundService {
     /** Begins every key: secret scanners find it, and it is no JSON Web Token. */
     static final String PREFIX = "aitbc_";
@@ -42,20 +29,16 @@ public final class ApiKeys implements BackgroundService {
     private static final Logger log = LoggerFactory.getLogger(ApiKeys.class);
     private static final int SECRET_BYTES = 32;
     private static final int ID_BYTES = 6;
-    private static final long WAIT_SECONDS = 10;
     private static final String ADMIN_NAME = "AITBC_ADMIN_KEY";
 
-    private final Producer<String, byte[]> producer;
-    private final String topic;
-    private final TopicFollower follower;
+    private final SecurityTopic topic;
+    private final KeyUses uses;
     private final Optional<String> adminHash;
     private final Optional<Consumer<String>> firstKey;
     private final Clock clock;
     private final SecureRandom random = new SecureRandom();
     private final Map<String, ApiKey> byId = new ConcurrentHashMap<>();
     private final Map<String, ApiKey> byHash = new ConcurrentHashMap<>();
-    /** By key id: callers that wait until this coordinator has read a change. */
-    private final Map<String, CompletableFuture<Void>> pending = new ConcurrentHashMap<>();
 
     /**
      * A new key.
@@ -64,17 +47,31 @@ public final class ApiKeys implements BackgroundService {
      */
     public record Created(String secret, Key key) {}
 
-    /** A key, without its secret. */
+    /**
+     * A key, without its secret.
+     *
+     * @param lastUsedAt precise to ten minutes; null if it was never used
+     */
     @JsonInclude(JsonInclude.Include.NON_NULL)
     public record Key(
             @JsonProperty("key_id") String keyId,
             @JsonProperty("name") String name,
             @JsonProperty("role") Role role,
             @JsonProperty("agent_id") @Nullable String agentId,
+            @JsonProperty("fairness_key") @Nullable String fairnessKey,
             @JsonProperty("created_at") Instant createdAt,
-            @JsonProperty("expires_at") @Nullable Instant expiresAt) {
-        private static Key of(ApiKey key) {
-            return new Key(key.keyId(), key.name(), key.role(), key.agentId(), key.createdAt(), key.expiresAt());
+            @JsonProperty("expires_at") @Nullable Instant expiresAt,
+            @JsonProperty("last_used_at") @Nullable Instant lastUsedAt) {
+        private static Key of(ApiKey key, @Nullable Instant lastUsedAt) {
+            return new Key(
+                    key.keyId(),
+                    key.name(),
+                    key.role(),
+                    key.agentId(),
+                    key.fairnessKey(),
+                    key.createdAt(),
+                    key.expiresAt(),
+                    lastUsedAt);
         }
     }
 
@@ -82,30 +79,24 @@ public final class ApiKeys implements BackgroundService {
      * @param adminKey a key that is always valid, with role admin; empty: none
      * @param firstKey gets the secret of an admin key that is created at the start if there is none; empty: none is needed
      */
-    ApiKeys(
-            KafkaClients clients,
-            SharedTopics shared,
-            Producer<String, byte[]> producer,
-            Topics topics,
-            String adminKey,
-            Optional<Consumer<String>> firstKey,
-            Clock clock) {
-        this.producer = producer;
-        this.topic = topics.keys();
+    ApiKeys(SecurityTopic topic, String adminKey, Optional<Consumer<String>> firstKey, Clock clock) {
+        this.topic = topic;
+        this.uses = new KeyUses(topic, byId::containsKey, clock);
         this.adminHash = adminKey.isEmpty() ? Optional.empty() : Optional.of(ApiKey.hash(adminKey));
         this.firstKey = firstKey;
         this.clock = clock;
-        this.follower = new TopicFollower(clients, shared, topic, "keys", this::apply, this::publishAgain, clock);
+        topic.onRecord("", this::read);
     }
 
     /** Returns once all keys have been read. */
     @Override
     public void start() throws InterruptedException {
-        follower.start();
+        topic.start();
+        uses.start();
         if (firstKey.isPresent() && isLoaded() && byId.values().stream().noneMatch(key -> key.role() == Role.ADMIN)) {
             try {
                 firstKey.get()
-                        .accept(create(new NewKey("first", Role.ADMIN, null, null))
+                        .accept(create(new NewKey("first", Role.ADMIN, null, null, null))
                                 .secret());
             } catch (KafkaException e) {
                 log.warn("The first admin key was not created, restart to try again: {}", e.toString());
@@ -115,28 +106,31 @@ public final class ApiKeys implements BackgroundService {
 
     @Override
     public void close() {
-        follower.close();
+        uses.close();
+        topic.close();
     }
 
     @Override
     public List<String> problems() {
-        return follower.problems();
+        return Stream.of(topic.problems(), uses.problems())
+                .flatMap(List::stream)
+                .toList();
     }
 
     /** Whether all keys have been read. Until then, an unknown one may be valid. */
     boolean isLoaded() {
-        return follower.isCaughtUp();
+        return topic.isLoaded();
     }
 
     /** The caller that a secret identifies; empty if there is no such key, or it has been revoked or has expired. */
-    Optional<Caller> find(String secret) {
+    public Optional<Caller> find(String secret) {
         String hash = ApiKey.hash(secret);
         if (adminHash.filter(hash::equals).isPresent()) {
-            return Optional.of(new Caller(ADMIN_NAME, Role.ADMIN, null, null, null));
+            return Optional.of(new Caller(ADMIN_NAME, Role.ADMIN, null, null, null, null));
         }
-        return Optional.ofNullable(byHash.get(hash))
-                .filter(key -> !key.isExpired(clock.instant()))
-                .map(ApiKey::caller);
+        Optional<ApiKey> key = Optional.ofNullable(byHash.get(hash)).filter(known -> !known.isExpired(clock.instant()));
+        key.ifPresent(known -> uses.used(known.keyId()));
+        return key.map(ApiKey::caller);
     }
 
     /** Whether a caller's key has been neither revoked nor has expired. */
@@ -149,7 +143,7 @@ public final class ApiKeys implements BackgroundService {
     public List<Key> all() {
         return byId.values().stream()
                 .sorted(Comparator.comparing(ApiKey::createdAt).thenComparing(ApiKey::keyId))
-                .map(Key::of)
+                .map(key -> Key.of(key, uses.last(key.keyId())))
                 .toList();
     }
 
@@ -170,11 +164,12 @@ public final class ApiKeys implements BackgroundService {
                 wanted.name(),
                 wanted.role(),
                 wanted.agentId(),
+                wanted.fairnessKey(),
                 ApiKey.hash(secret),
                 now,
                 wanted.expiresInSeconds() == null ? null : now.plusSeconds(wanted.expiresInSeconds()));
-        publish(key.keyId(), Json.bytes(key));
-        return new Created(secret, Key.of(key));
+        topic.put(key.keyId(), Json.bytes(key));
+        return new Created(secret, Key.of(key, null));
     }
 
     /**
@@ -187,29 +182,12 @@ public final class ApiKeys implements BackgroundService {
         if (!byId.containsKey(keyId)) {
             return false;
         }
-        publish(keyId, null);
+        topic.put(keyId, null);
         return true;
     }
 
-    /** Returns once this coordinator has read it. */
-    private void publish(String keyId, byte @Nullable [] value) throws InterruptedException {
-        CompletableFuture<Void> applied = pending.computeIfAbsent(keyId, id -> new CompletableFuture<>());
-        try {
-            KafkaClients.send(producer, new ProducerRecord<>(topic, keyId, value))
-                    .get(WAIT_SECONDS, TimeUnit.SECONDS);
-            applied.get(WAIT_SECONDS, TimeUnit.SECONDS);
-        } catch (ExecutionException e) {
-            throw new KafkaException("the change was not accepted: " + KafkaClients.reason(e), e.getCause());
-        } catch (TimeoutException e) {
-            throw new KafkaException("the change was not accepted within " + WAIT_SECONDS + " s", e);
-        } finally {
-            pending.remove(keyId, applied);
-        }
-    }
-
-    private void apply(ConsumerRecord<byte[], byte[]> record) {
-        String keyId = new String(record.key(), StandardCharsets.UTF_8);
-        ApiKey key = record.value() == null ? null : Json.read(record.value(), ApiKey.class);
+    private void read(String keyId, byte @Nullable [] value) {
+        ApiKey key = value == null ? null : Json.read(value, ApiKey.class);
         ApiKey before = key == null ? byId.remove(keyId) : byId.put(keyId, key);
         if (before != null) {
             byHash.remove(before.hash());
@@ -217,19 +195,5 @@ public final class ApiKeys implements BackgroundService {
         if (key != null) {
             byHash.put(key.hash(), key);
         }
-        CompletableFuture<Void> waiting = pending.get(keyId);
-        if (waiting != null) {
-            waiting.complete(null);
-        }
-    }
-
-    /** The topic has been re-created, and is empty. */
-    private void publishAgain() {
-        byId.forEach((id, key) -> KafkaClients.send(producer, new ProducerRecord<>(topic, id, Json.bytes(key)))
-                .whenComplete((done, failure) -> {
-                    if (failure != null) {
-                        log.atWarn().addKeyValue("key_id", id).log("Key not published again: {}", failure.toString());
-                    }
-                }));
     }
 }

@@ -14,6 +14,7 @@ import org.springframework.security.oauth2.server.resource.InvalidBearerTokenExc
  *
  * @param name of the key or the token's subject
  * @param agentId the only agent that a caller with role agent may act as; ends with {@code *} if it is a prefix
+ * @param fairnessKey the only one whose tasks the caller may submit and see; null for all tasks
  * @param keyId null if it has no API key of {@link ApiKeys}
  * @param expiresAt end of its credential; null if it has none
  */
@@ -21,14 +22,15 @@ public record Caller(
         String name,
         Role role,
         @Nullable String agentId,
+        @Nullable String fairnessKey,
         @Nullable String keyId,
         @Nullable Instant expiresAt) {
 
     /** Everyone, while security is off. */
-    public static final Caller ANYONE = new Caller("anyone", Role.ADMIN, null, null, null);
+    public static final Caller ANYONE = new Caller("anyone", Role.ADMIN, null, null, null, null);
 
     /** A request without a credential, to a public path while security is on. It may act as no agent. */
-    public static final Caller NOBODY = new Caller("nobody", Role.AGENT, null, null, null);
+    public static final Caller NOBODY = new Caller("nobody", Role.AGENT, null, null, null, null);
 
     /** Who sends the request that this thread handles. */
     public static Caller current() {

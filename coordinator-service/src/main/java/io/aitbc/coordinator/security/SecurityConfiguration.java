@@ -41,17 +41,20 @@ import org.springframework.web.servlet.HandlerExceptionResolver;
 import org.springframework.web.servlet.mvc.method.annotation.RequestMappingHandlerMapping;
 
 @Configuration(proxyBeanMethods = false)
-@EnableConfigurationProperties(JwtSettings.class)
+@EnableConfigurationProperties({JwtSettings.class, Users.Settings.class})
 class SecurityConfiguration {
     private static final Logger log = LoggerFactory.getLogger(SecurityConfiguration.class);
+
+    @Bean
+    SecurityTopic securityTopic(
+            KafkaClients clients, SharedTopics shared, Producer<String, byte[]> producer, Topics topics, Clock clock) {
+        return new SecurityTopic(clients, shared, producer, topics, clock);
+    }
 
     /** @param adminKey without one, and without tokens, the first key is created and printed: nobody could create one over REST */
     @Bean(destroyMethod = "")
     ApiKeys apiKeys(
-            KafkaClients clients,
-            SharedTopics shared,
-            Producer<String, byte[]> producer,
-            Topics topics,
+            SecurityTopic topic,
             @Value("${aitbc.security}") String security,
             @Value("${aitbc.admin.key}") String adminKey,
             JwtSettings jwt,
@@ -64,7 +67,24 @@ class SecurityConfiguration {
         Optional<Consumer<String>> firstKey = isOff || !adminKey.isEmpty() || jwt.acceptsTokens()
                 ? Optional.empty()
                 : Optional.of(secret -> System.out.println("The first admin key, shown this once: " + secret));
-        return new ApiKeys(clients, shared, producer, topics, adminKey, firstKey, clock);
+        return new ApiKeys(topic, adminKey, firstKey, clock);
+    }
+
+    @Bean
+    Users users(Users.Settings settings, SecurityTopic topic) {
+        Users users = new Users(settings, topic::put);
+        topic.onRecord(Users.KIND, users::read);
+        return users;
+    }
+
+    @Bean
+    Tokens tokens(JwtSettings jwt, Users users) {
+        return new Tokens(jwt, users);
+    }
+
+    @Bean
+    UserTokens userTokens(JwtSettings jwt, Tokens tokens, Users users, Clock clock) {
+        return new UserTokens(jwt, tokens, users, clock);
     }
 
     @Bean(destroyMethod = "")
@@ -78,8 +98,8 @@ class SecurityConfiguration {
     @EnableWebSecurity
     static class WhenOn {
         @Bean
-        Credentials credentials(ApiKeys keys, JwtSettings jwt) {
-            return new Credentials(keys, new Tokens(jwt));
+        Credentials credentials(ApiKeys keys, Tokens tokens) {
+            return new Credentials(keys, tokens);
         }
 
         @Bean

@@ -28,14 +28,18 @@ import org.springframework.security.oauth2.jwt.SupplierJwtDecoder;
  * Verifies JSON Web Tokens. Those of the issuer are verified with its public keys, and those signed with HS256 with the shared secret; which
  * of the two is decided by the algorithm, so that a public key is never used as a secret.
  */
-final class Tokens {
+public final class Tokens {
     private static final String AGENT_CLAIM = "agent_id";
+    private static final String FAIRNESS_KEY_CLAIM = "fairness_key";
 
     private final String roleClaim;
+    private final Users users;
     private final @Nullable JwtDecoder ofIssuer;
     private final @Nullable JwtDecoder withSecret;
 
-    Tokens(JwtSettings settings) {
+    /** @param users whose tokens have the role that the user has now */
+    Tokens(JwtSettings settings, Users users) {
+        this.users = users;
         this.roleClaim = settings.roleClaim();
         this.ofIssuer = settings.issuer().isEmpty() ? null : ofIssuer(settings);
         this.withSecret = settings.secret().isEmpty() ? null : withSecret(settings);
@@ -78,18 +82,39 @@ final class Tokens {
      * @throws JwtException if the issuer's keys cannot be read
      */
     Caller verify(String token) {
-        Jwt jwt;
-        try {
-            jwt = decoder(token).decode(token);
-        } catch (JwtDecoderInitializationException e) {
-            throw new JwtException("the issuer's metadata cannot be read", e);
+        Jwt jwt = decode(token);
+        if (UserTokens.isRefresh(jwt)) {
+            throw new BadJwtException("a refresh token serves to get access tokens only");
         }
         return new Caller(
                 String.valueOf(jwt.getSubject()),
-                role(jwt.getClaims().get(roleClaim)),
+                UserTokens.isOfUser(jwt)
+                        ? roleOfUser(jwt)
+                        : role(jwt.getClaims().get(roleClaim)),
                 jwt.getClaimAsString(AGENT_CLAIM),
+                jwt.getClaimAsString(FAIRNESS_KEY_CLAIM),
                 null,
                 jwt.getExpiresAt());
+    }
+
+    private Role roleOfUser(Jwt jwt) {
+        return users.findConfigured(String.valueOf(jwt.getSubject()))
+                .orElseThrow(() -> new BadJwtException("the user no longer exists"))
+                .role();
+    }
+
+    /**
+     * The verified content of a token, possibly a refresh token.
+     *
+     * @throws BadJwtException if the token is not valid
+     * @throws JwtException if the issuer's keys cannot be read
+     */
+    public Jwt decode(String token) {
+        try {
+            return decoder(token).decode(token);
+        } catch (JwtDecoderInitializationException e) {
+            throw new JwtException("the issuer's metadata cannot be read", e);
+        }
     }
 
     private JwtDecoder decoder(String token) {

@@ -36,6 +36,7 @@ import org.springframework.security.oauth2.jwt.JwtException;
 class TokensTest {
     private static final String SECRET = "a secret of at least 32 bytes, for tests";
     private static final String AUDIENCE = "agent-coordinator";
+    private static final Users USERS = UsersTest.none();
 
     private static RSAKey key;
     private static RSAKey foreignKey;
@@ -57,7 +58,7 @@ class TokensTest {
                 Json.text(Json.object().put("issuer", issuer).put("jwks_uri", issuer + "/jwks")));
         serve("/jwks", new JWKSet(key.toPublicJWK()).toString());
         server.start();
-        tokens = new Tokens(new JwtSettings(issuer, AUDIENCE, "role", SECRET));
+        tokens = new Tokens(new JwtSettings(issuer, AUDIENCE, "role", SECRET), USERS);
     }
 
     private static void serve(String path, String body) {
@@ -185,7 +186,7 @@ class TokensTest {
                             new MACSigner(secret)),
                     "signature");
         }
-        Tokens withoutSecret = new Tokens(new JwtSettings(issuer, AUDIENCE, "role", ""));
+        Tokens withoutSecret = new Tokens(new JwtSettings(issuer, AUDIENCE, "role", ""), USERS);
         String token = withSecret(claims(), SECRET);
         assertThatExceptionOfType(BadJwtException.class)
                 .isThrownBy(() -> withoutSecret.verify(token))
@@ -218,7 +219,7 @@ class TokensTest {
     @Test
     void otherAlgorithmsOfTheSecretAreRefused() throws JOSEException {
         String longSecret = SECRET.repeat(2);
-        Tokens others = new Tokens(new JwtSettings("", "", "role", longSecret));
+        Tokens others = new Tokens(new JwtSettings("", "", "role", longSecret), USERS);
         String token = signed(claims(), new JWSHeader(JWSAlgorithm.HS512), new MACSigner(longSecret));
         assertThatExceptionOfType(BadJwtException.class).isThrownBy(() -> others.verify(token));
         assertThat(others.verify(withSecret(claims(), longSecret)).name()).isEqualTo("ada");
@@ -231,7 +232,7 @@ class TokensTest {
         try (java.net.ServerSocket closed = new java.net.ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
             gone = "http://127.0.0.1:" + closed.getLocalPort();
         }
-        Tokens ofGone = new Tokens(new JwtSettings(gone, AUDIENCE, "role", ""));
+        Tokens ofGone = new Tokens(new JwtSettings(gone, AUDIENCE, "role", ""), USERS);
         String token = signed(claims().issuer(gone), key);
         assertThatExceptionOfType(JwtException.class)
                 .isThrownBy(() -> ofGone.verify(token))
