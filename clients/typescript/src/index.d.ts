@@ -26,6 +26,8 @@ export interface TaskFields {
   not_before?: string;
   /** ISO 8601. */
   expires_at?: string;
+  /** Groups tasks that belong together, such as a tenant's. */
+  fairness_key?: string;
 }
 
 export interface TaskState {
@@ -95,6 +97,7 @@ export interface Assignment {
   assigned_at: string;
   /** Deadline as of the assignment, by the coordinators' clock. Progress extends the attempt, not this field. */
   deadline: string;
+  fairness_key?: string;
   /** Context for spans of the handler, in the format of W3C Trace Context. */
   traceparent?: string;
 }

@@ -183,7 +183,8 @@ final class Results {
                 result.startedAt(),
                 result.finishedAt(),
                 result.retryable(),
-                result.retryAfterSeconds());
+                result.retryAfterSeconds(),
+                result.signature());
     }
 
     private static void log(TaskResult result, String what, Exception failure) {

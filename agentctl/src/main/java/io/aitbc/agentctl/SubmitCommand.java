@@ -68,6 +68,12 @@ final class SubmitCommand implements Callable<Integer> {
     private @Nullable Integer timeoutSeconds;
 
     @Option(
+            names = "--fairness-key",
+            paramLabel = "KEY",
+            description = "Groups tasks that belong together, such as a tenant's")
+    private @Nullable String fairnessKey;
+
+    @Option(
             names = "--file",
             paramLabel = "FILE",
             description = "File with one task per line, in the format of POST /tasks/submit; - for standard input")
@@ -150,6 +156,7 @@ final class SubmitCommand implements Callable<Integer> {
         put(task, "priority", priority);
         put(task, "max_attempts", maxAttempts);
         put(task, "timeout_seconds", timeoutSeconds);
+        put(task, "fairness_key", fairnessKey);
         put(task, "requirements", requirements.isEmpty() ? null : requirements);
         return task;
     }

@@ -2,6 +2,7 @@ package io.aitbc.contracts;
 
 import com.fasterxml.jackson.annotation.JsonAnyGetter;
 import com.fasterxml.jackson.annotation.JsonAnySetter;
+import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import java.time.Instant;
 import java.util.LinkedHashMap;
@@ -21,6 +22,8 @@ import tools.jackson.databind.node.ObjectNode;
  * @param deadline when the coordinator reassigns the task, unless a result or progress report arrives first
  * @param maxAttempts carried so that a retry can be built from this message alone
  * @param timeoutSeconds time limit of the attempt; each progress report restarts it
+ * @param fairnessKey of the task
+ * @param signature proves that the coordinator gave this attempt to this agent; results repeat it. Null while security is off
  * @param unknown task fields unknown to this version, passed through unchanged
  */
 public record Assignment(
@@ -37,10 +40,17 @@ public record Assignment(
         @JsonProperty("submitted_at") Instant submittedAt,
         @JsonProperty("assigned_at") Instant assignedAt,
         @JsonProperty("deadline") Instant deadline,
+
+        @JsonProperty("fairness_key") @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable
+        String fairnessKey,
+
+        @JsonProperty("signature") @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable
+        String signature,
+
         @JsonAnySetter @JsonAnyGetter Map<String, JsonNode> unknown) {
 
     private static final Set<String> OWN_FIELDS =
-            Set.of("type", "assignment_id", "agent_id", "assigned_at", "deadline");
+            Set.of("type", "assignment_id", "agent_id", "assigned_at", "deadline", "signature");
 
     public Assignment {
         Ids.check("task_id", taskId);
@@ -78,6 +88,8 @@ public record Assignment(
                 task.acceptedAt(),
                 assignedAt,
                 assignedAt.plusSeconds(task.timeoutSeconds()),
+                task.fairnessKey(),
+                null,
                 withoutOwnFields(task.unknown()));
     }
 
@@ -107,7 +119,30 @@ public record Assignment(
                 submittedAt,
                 assignedAt,
                 deadline,
+                fairnessKey,
+                signature,
                 Map.of());
+    }
+
+    /** A copy with a signature. */
+    public Assignment signed(String signature) {
+        return new Assignment(
+                assignmentId,
+                taskId,
+                attempt,
+                agentId,
+                priority,
+                taskData,
+                requirements,
+                maxAttempts,
+                timeoutSeconds,
+                expiresAt,
+                submittedAt,
+                assignedAt,
+                deadline,
+                fairnessKey,
+                signature,
+                unknown);
     }
 
     /** The task of this attempt, as of the time of assignment. */
@@ -125,6 +160,7 @@ public record Assignment(
                 attempt,
                 null,
                 null,
+                fairnessKey,
                 unknown);
     }
 }

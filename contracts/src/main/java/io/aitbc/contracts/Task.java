@@ -25,6 +25,7 @@ import tools.jackson.databind.node.ObjectNode;
  * @param attempt number of this attempt, from 1
  * @param rejectedBy the agent that rejected the task last; the next assignment goes to another one if possible
  * @param chainId same as {@code requirements.chain_id}, in the place where existing clients put it
+ * @param fairnessKey groups tasks that belong together, such as a tenant's; 1 to 64 characters. A caller with a scope submits with its own
  * @param unknown fields unknown to this version, passed through unchanged
  */
 public record Task(
@@ -42,6 +43,9 @@ public record Task(
 
         @JsonProperty("chain_id") @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable
         String chainId,
+
+        @JsonProperty("fairness_key") @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable
+        String fairnessKey,
 
         @JsonAnySetter @JsonAnyGetter Map<String, JsonNode> unknown) {
 
@@ -72,6 +76,9 @@ public record Task(
         if (rejectedBy != null) {
             Ids.check("rejected_by", rejectedBy);
         }
+        if (fairnessKey != null) {
+            Ids.checkFairnessKey(fairnessKey);
+        }
         unknown = Checks.unknown(unknown);
     }
 
@@ -88,7 +95,8 @@ public record Task(
 
     @SuppressWarnings("NullAway") // The constructor replaces null by defaults.
     public static Task of(String taskId, ObjectNode taskData, Requirements requirements) {
-        return new Task(taskId, taskData, null, requirements, null, null, null, null, null, null, null, null, Map.of());
+        return new Task(
+                taskId, taskData, null, requirements, null, null, null, null, null, null, null, null, null, Map.of());
     }
 
     /**
@@ -124,6 +132,7 @@ public record Task(
                 attempt,
                 rejectedBy,
                 chainId,
+                fairnessKey,
                 unknown);
     }
 
@@ -147,6 +156,25 @@ public record Task(
         return withAttempt(maxAttempts, earliest, expiresAt, number, rejectedBy);
     }
 
+    /** A copy with a fairness key. */
+    public Task withFairnessKey(String fairnessKey) {
+        return new Task(
+                taskId,
+                taskData,
+                priority,
+                requirements,
+                maxAttempts,
+                timeoutSeconds,
+                notBefore,
+                expiresAt,
+                submittedAt,
+                attempt,
+                rejectedBy,
+                chainId,
+                fairnessKey,
+                unknown);
+    }
+
     private Task withAttempt(
             int maxAttempts,
             @Nullable Instant notBefore,
@@ -166,6 +194,7 @@ public record Task(
                 attempt,
                 rejectedBy,
                 chainId,
+                fairnessKey,
                 unknown);
     }
 }

@@ -19,6 +19,7 @@ import tools.jackson.databind.JsonNode;
  * @param retryable false if a retry of a {@code failed} task cannot help: it is dead-lettered at once; otherwise true
  * @param retryAfterSeconds for {@code failed} and {@code rejected}: minimum delay of the next attempt, from 0; values above 86,400 s (1
  *     day) count as that
+ * @param signature as in the assignment; required if that has one
  */
 @JsonInclude(JsonInclude.Include.NON_NULL)
 public record TaskResult(
@@ -32,7 +33,8 @@ public record TaskResult(
         @JsonProperty("started_at") @Nullable Instant startedAt,
         @JsonProperty("finished_at") @Nullable Instant finishedAt,
         @JsonProperty("retryable") @Nullable Boolean retryable,
-        @JsonProperty("retry_after_seconds") @Nullable Double retryAfterSeconds) {
+        @JsonProperty("retry_after_seconds") @Nullable Double retryAfterSeconds,
+        @JsonProperty("signature") @Nullable String signature) {
 
     public static final int MAX_RETRY_AFTER_SECONDS = 86_400;
 
@@ -62,7 +64,7 @@ public record TaskResult(
             @Nullable JsonNode error,
             @Nullable Instant startedAt,
             @Nullable Instant finishedAt) {
-        this(assignmentId, taskId, attempt, agentId, status, result, error, startedAt, finishedAt, null, null);
+        this(assignmentId, taskId, attempt, agentId, status, result, error, startedAt, finishedAt, null, null, null);
     }
 
     public static TaskResult of(
@@ -81,7 +83,10 @@ public record TaskResult(
                 result,
                 error,
                 startedAt,
-                finishedAt);
+                finishedAt,
+                null,
+                null,
+                assignment.signature());
     }
 
     /** The reason of an unsuccessful attempt; a default if the agent gave none. */
@@ -91,7 +96,19 @@ public record TaskResult(
 
     /** A copy without its result. */
     public TaskResult withoutResult() {
-        return new TaskResult(assignmentId, taskId, attempt, agentId, status, null, error, startedAt, finishedAt);
+        return new TaskResult(
+                assignmentId,
+                taskId,
+                attempt,
+                agentId,
+                status,
+                null,
+                error,
+                startedAt,
+                finishedAt,
+                null,
+                null,
+                signature);
     }
 
     /** A copy of a failure after which the task is not retried. */
@@ -116,7 +133,25 @@ public record TaskResult(
                 startedAt,
                 finishedAt,
                 retryable,
-                retryAfterSeconds);
+                retryAfterSeconds,
+                signature);
+    }
+
+    /** A copy with a signature. */
+    public TaskResult signed(String signature) {
+        return new TaskResult(
+                assignmentId,
+                taskId,
+                attempt,
+                agentId,
+                status,
+                result,
+                error,
+                startedAt,
+                finishedAt,
+                retryable,
+                retryAfterSeconds,
+                signature);
     }
 
     /** Status of the attempt. */

@@ -80,6 +80,7 @@ class CompatibilityTest {
                 2,
                 "agent-2",
                 null,
+                null,
                 Map.of());
         Assignment assignment = Assignment.of(full, Priority.HIGH, "agent-1", LATER);
         Registration registration = new Registration(

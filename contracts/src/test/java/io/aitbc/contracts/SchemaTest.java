@@ -62,6 +62,7 @@ class SchemaTest {
             1,
             "agent-2",
             null,
+            null,
             Map.of("later_field", Json.tree(1)));
     private static final Registration REGISTRATION = new Registration(
             "agent-1",

@@ -49,6 +49,7 @@ class CommandRaceTest {
             Map.entry("POST /tasks/submit", CommandRaceTest::oneSubmissionIsAccepted),
             Map.entry("POST /tasks/submit/batch", CommandRaceTest::eachTaskOfABatchIsAcceptedFromOne),
             Map.entry("POST /tasks/{task_id}/cancel", CommandRaceTest::aTaskIsCancelledOnceAndItsAgentNotifiedOnce),
+            Map.entry("POST /tasks/{task_id}/token", () -> refusedWith(404, "/tasks/race-none/token", "")),
             Map.entry("POST /tasks/{task_id}/results", CommandRaceTest::oneResultCounts),
             Map.entry("POST /tasks/dead-letter/{task_id}/redrive", CommandRaceTest::aTaskIsRedrivenOnce),
             Map.entry("POST /tasks/queues/{priority}/clear", CommandRaceTest::eachTaskIsClearedForOne),

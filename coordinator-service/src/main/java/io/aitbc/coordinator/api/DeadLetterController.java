@@ -8,6 +8,7 @@ import io.aitbc.contracts.Priority;
 import io.aitbc.coordinator.deadletter.DeadLetterArchive;
 import io.aitbc.coordinator.deadletter.DeadLetterArchive.Letter;
 import io.aitbc.coordinator.intake.Redrive;
+import io.aitbc.coordinator.security.Caller;
 import io.swagger.v3.oas.annotations.Operation;
 import io.swagger.v3.oas.annotations.Parameter;
 import io.swagger.v3.oas.annotations.tags.Tag;
@@ -105,10 +106,20 @@ class DeadLetterController {
             @Parameter(description = "Only dead letters before this offset, for the next page")
                     @RequestParam(name = "before", defaultValue = "9223372036854775807")
                     @Min(0)
-                    long before) {
+                    long before,
+            @Parameter(hidden = true) Caller caller) {
         List<DeadLetter> letters =
-                archive.list(before, limit).stream().map(DeadLetter::of).toList();
+                archive.list(before, limit, letter -> !caller.isScoped() || isOf(caller, letter)).stream()
+                        .map(DeadLetter::of)
+                        .toList();
         return new DeadLetters("success", letters, letters.size(), clock.instant());
+    }
+
+    private static boolean isOf(Caller caller, Letter letter) {
+        JsonNode task = DeadLetter.of(letter).task();
+        return task != null
+                && letter.key() != null
+                && caller.maySee(letter.key(), task.path("fairness_key").asString(null));
     }
 
     record Redriven(

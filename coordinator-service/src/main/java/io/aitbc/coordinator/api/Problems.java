@@ -4,9 +4,11 @@ import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority.InvalidPriorityException;
 import io.aitbc.coordinator.dispatch.ClusterControl.UnfinishedException;
 import io.aitbc.coordinator.intake.Redrive;
+import io.aitbc.coordinator.intake.Submissions.IdTakenException;
 import io.aitbc.coordinator.intake.Submissions.NotAcceptedException;
 import io.aitbc.coordinator.queue.QueueSizes.KafkaUnavailableException;
 import io.aitbc.coordinator.security.AccessRules;
+import io.aitbc.coordinator.security.UserTokens.NoSecretException;
 import io.lettuce.core.RedisException;
 import java.net.URI;
 import java.time.Clock;
@@ -114,6 +116,16 @@ class Problems extends ResponseEntityExceptionHandler implements ResponseBodyAdv
     @ExceptionHandler
     ProblemDetail invalidName(InvalidTopicException e) {
         return problem(HttpStatus.UNPROCESSABLE_CONTENT, "Kafka does not accept this topic name: " + e.getMessage());
+    }
+
+    @ExceptionHandler
+    ProblemDetail idTaken(IdTakenException e) {
+        return problem(HttpStatus.CONFLICT, e.getMessage());
+    }
+
+    @ExceptionHandler
+    ProblemDetail noSecret(NoSecretException e) {
+        return problem(HttpStatus.CONFLICT, e.getMessage());
     }
 
     @ExceptionHandler

@@ -7,8 +7,10 @@ import io.aitbc.contracts.Requirements;
 import io.aitbc.contracts.Task;
 import io.aitbc.coordinator.dispatch.ClusterControl;
 import io.aitbc.coordinator.queue.QueuePeek;
+import io.aitbc.coordinator.security.Caller;
 import io.aitbc.coordinator.stats.ClusterStats;
 import io.swagger.v3.oas.annotations.Operation;
+import io.swagger.v3.oas.annotations.Parameter;
 import io.swagger.v3.oas.annotations.media.ArraySchema;
 import io.swagger.v3.oas.annotations.media.Schema;
 import io.swagger.v3.oas.annotations.tags.Tag;
@@ -89,11 +91,13 @@ class QueueController {
     @Operation(summary = "Peek at the oldest tasks of a queue")
     QueueFront peek(
             @PathVariable("priority") Priority priority,
-            @RequestParam(name = "limit", defaultValue = "10") @Min(1) @Max(100) int limit)
+            @RequestParam(name = "limit", defaultValue = "10") @Min(1) @Max(100) int limit,
+            @Parameter(hidden = true) Caller caller)
             throws InterruptedException {
-        List<ObjectNode> tasks = peek.first(priority, limit).stream()
-                .map(waiting -> shown(waiting.task()))
-                .toList();
+        List<ObjectNode> tasks =
+                peek.first(priority, limit, task -> caller.maySee(task.id(), task.fairnessKey())).stream()
+                        .map(waiting -> shown(waiting.task()))
+                        .toList();
         return new QueueFront(
                 "success",
                 priority,

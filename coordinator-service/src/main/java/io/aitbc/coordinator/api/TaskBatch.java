@@ -2,10 +2,12 @@ package io.aitbc.coordinator.api;
 
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Task;
+import io.aitbc.coordinator.security.Caller;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
+import org.springframework.security.access.AccessDeniedException;
 import tools.jackson.databind.JsonNode;
 
 /** Parses a batch of tasks: a JSON array, or one task per line. */
@@ -18,7 +20,16 @@ final class TaskBatch {
     record Item(
             @Nullable Task task,
             List<String> warnings,
-            @Nullable String error) {}
+            @Nullable String error) {
+        /** The item as this caller submits it, see {@link Caller#inScope}. */
+        Item inScope(Caller caller) {
+            try {
+                return task == null ? this : new Item(caller.inScope(task), warnings, null);
+            } catch (AccessDeniedException e) {
+                return new Item(null, warnings, e.getMessage());
+            }
+        }
+    }
 
     /** @param strict whether a task with unknown fields is rejected */
     static List<Item> read(byte[] body, boolean strict) {

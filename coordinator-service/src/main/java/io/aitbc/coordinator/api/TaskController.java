@@ -10,6 +10,7 @@ import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.assign.Cancellations;
 import io.aitbc.coordinator.intake.Submissions;
 import io.aitbc.coordinator.security.Caller;
+import io.aitbc.coordinator.security.UserTokens;
 import io.aitbc.coordinator.stats.ClusterStats;
 import io.aitbc.coordinator.stats.TaskJson;
 import io.aitbc.coordinator.taskstate.TaskState;
@@ -21,6 +22,8 @@ import io.swagger.v3.oas.annotations.media.ArraySchema;
 import io.swagger.v3.oas.annotations.media.Content;
 import io.swagger.v3.oas.annotations.media.Schema;
 import io.swagger.v3.oas.annotations.tags.Tag;
+import jakarta.validation.constraints.Max;
+import jakarta.validation.constraints.Min;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
@@ -62,6 +65,7 @@ class TaskController {
     private final Cancellations cancellations;
     private final WaitExplainer waitExplainer;
     private final ClusterStats clusterStats;
+    private final UserTokens userTokens;
     private final Clock clock;
 
     TaskController(
@@ -71,6 +75,7 @@ class TaskController {
             Cancellations cancellations,
             WaitExplainer waitExplainer,
             ClusterStats clusterStats,
+            UserTokens userTokens,
             Clock clock) {
         this.submissions = submissions;
         this.states = states;
@@ -78,6 +83,7 @@ class TaskController {
         this.cancellations = cancellations;
         this.waitExplainer = waitExplainer;
         this.clusterStats = clusterStats;
+        this.userTokens = userTokens;
         this.clock = clock;
     }
 
@@ -106,10 +112,12 @@ class TaskController {
                     ObjectNode body,
             @Parameter(description = STRICT) @RequestParam(name = "strict", defaultValue = "false") boolean strict,
             @Parameter(hidden = true) @RequestHeader(name = TaskHeaders.TRACEPARENT, required = false) @Nullable
-                    String trace)
+                    String trace,
+            @Parameter(hidden = true) Caller caller)
             throws InterruptedException {
         Body<Task> task = Body.read(body, Task.class, strict);
-        Submissions.Accepted accepted = submissions.submit(task.message(), TraceHeader.checked(trace));
+        Submissions.Accepted accepted =
+                submissions.submit(caller.inScope(task.message()), TraceHeader.checked(trace), caller.fairnessKey());
         return new Submitted(
                 "success",
                 message(accepted),
@@ -172,15 +180,21 @@ class TaskController {
                     byte[] body,
             @Parameter(description = STRICT) @RequestParam(name = "strict", defaultValue = "false") boolean strict,
             @Parameter(hidden = true) @RequestHeader(name = TaskHeaders.TRACEPARENT, required = false) @Nullable
-                    String trace)
+                    String trace,
+            @Parameter(hidden = true) Caller caller)
             throws InterruptedException {
-        List<TaskBatch.Item> items = TaskBatch.read(body, strict);
+        List<TaskBatch.Item> items = TaskBatch.read(body, strict).stream()
+                .map(item -> item.inScope(caller))
+                .toList();
         List<Task> tasks = items.stream()
                 .map(TaskBatch.Item::task)
                 .filter(Objects::nonNull)
                 .toList();
-        List<Submissions.Outcome> submitted = submissions.submit(tasks, TraceHeader.checked(trace));
-        if (!submitted.isEmpty() && submitted.stream().allMatch(outcome -> outcome.failure() != null)) {
+        List<Submissions.Outcome> submitted =
+                submissions.submit(tasks, TraceHeader.checked(trace), caller.fairnessKey());
+        if (!submitted.isEmpty()
+                && submitted.stream()
+                        .allMatch(outcome -> outcome.failure() instanceof Submissions.NotAcceptedException)) {
             throw submitted.get(0).failure();
         }
         Iterator<Submissions.Outcome> outcomes = submitted.iterator();
@@ -236,11 +250,20 @@ class TaskController {
         if (wait.isNegative() || wait.compareTo(MAX_WAIT) > 0) {
             throw Problems.unprocessable("wait must be from 0s to 60s");
         }
-        Optional<TaskState> state = states.find(taskId);
+        Optional<TaskState> state = find(taskId, caller);
         if (wait.isZero() || state.isPresent() && state.get().status().hasEnded()) {
             return TaskEndPoller.immediate(present(state.orElseThrow(Problems::taskNotFound)));
         }
         return endPoller.await(taskId, wait, caller, this::present);
+    }
+
+    private TaskState require(String taskId, Caller caller) {
+        return find(taskId, caller).orElseThrow(Problems::taskNotFound);
+    }
+
+    /** Empty if the task is unknown, or not the caller's to see. */
+    private Optional<TaskState> find(String taskId, Caller caller) {
+        return states.find(taskId).filter(state -> caller.maySee(taskId, state.fairnessKey()));
     }
 
     private ObjectNode present(TaskState state) {
@@ -249,8 +272,33 @@ class TaskController {
 
     @GetMapping("/{task_id}/explain")
     @Operation(summary = "Explain why a task is waiting: obstacles per agent, closest agents, position in the queue")
-    WaitExplainer.Explanation explain(@PathVariable("task_id") @Id String taskId) throws InterruptedException {
-        return waitExplainer.explain(taskId, states.find(taskId).orElseThrow(Problems::taskNotFound));
+    WaitExplainer.Explanation explain(
+            @PathVariable("task_id") @Id String taskId, @Parameter(hidden = true) Caller caller)
+            throws InterruptedException {
+        return waitExplainer.explain(taskId, require(taskId, caller), !caller.isScoped());
+    }
+
+    record TaskToken(
+            @JsonProperty("status") String status,
+            @JsonProperty("token") String token,
+            @JsonProperty("task_id") String taskId,
+            @JsonProperty("expires_at") Instant expiresAt) {}
+
+    @PostMapping("/{task_id}/token")
+    @Operation(
+            summary = "Get a token for a browser, to read and to wait for this task only",
+            description = "Requires `AITBC_JWT_SECRET`.")
+    TaskToken token(
+            @PathVariable("task_id") @Id String taskId,
+            @Parameter(description = "Lifetime, at most an hour")
+                    @RequestParam(name = "expires_in_seconds", defaultValue = "900")
+                    @Min(1)
+                    @Max(3_600)
+                    int seconds,
+            @Parameter(hidden = true) Caller caller) {
+        require(taskId, caller);
+        UserTokens.Signed signed = userTokens.ofTask(taskId, caller, Duration.ofSeconds(seconds));
+        return new TaskToken("success", signed.token(), taskId, signed.expiresAt());
     }
 
     record Cancelled(
@@ -261,7 +309,10 @@ class TaskController {
 
     @PostMapping("/{task_id}/cancel")
     @Operation(summary = "Cancel a task: a queued task is never assigned; the result of an assigned one is ignored")
-    Cancelled cancel(@PathVariable("task_id") @Id String taskId) {
+    Cancelled cancel(@PathVariable("task_id") @Id String taskId, @Parameter(hidden = true) Caller caller) {
+        if (caller.isScoped()) {
+            require(taskId, caller);
+        }
         Cancellations.Cancelled cancelled = cancellations.cancel(taskId);
         if (cancelled.before() == null) {
             throw Problems.taskNotFound();

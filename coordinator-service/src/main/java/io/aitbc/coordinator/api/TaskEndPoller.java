@@ -9,6 +9,7 @@ import io.aitbc.coordinator.taskstate.TaskStates;
 import java.time.Duration;
 import java.util.HashSet;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.Semaphore;
@@ -38,6 +39,7 @@ final class TaskEndPoller implements AutoCloseable {
     private record Waiting(
             String taskId,
             long untilNanos,
+            Caller caller,
             Function<TaskState, ObjectNode> present,
             DeferredResult<ObjectNode> result) {}
 
@@ -76,7 +78,7 @@ final class TaskEndPoller implements AutoCloseable {
             unwatch.run();
             permits.release();
         });
-        waiting.add(new Waiting(taskId, System.nanoTime() + time.toNanos(), present, result));
+        waiting.add(new Waiting(taskId, System.nanoTime() + time.toNanos(), caller, present, result));
         return result;
     }
 
@@ -91,11 +93,16 @@ final class TaskEndPoller implements AutoCloseable {
         long now = System.nanoTime();
         for (Waiting one : waiting) {
             TaskStatus status = statuses.get(one.taskId);
-            if (status != null && status.hasEnded() || now - one.untilNanos >= 0) {
-                states.find(one.taskId)
-                        .ifPresentOrElse(
-                                state -> one.result.setResult(one.present.apply(state)),
-                                () -> one.result.setErrorResult(Problems.taskNotFound()));
+            boolean isOver = now - one.untilNanos >= 0;
+            if (status != null && status.hasEnded() || isOver) {
+                Optional<TaskState> state =
+                        states.find(one.taskId).filter(found -> one.caller.maySee(one.taskId, found.fairnessKey()));
+                if (state.isPresent()) {
+                    one.result.setResult(one.present.apply(state.get()));
+                } else if (isOver) {
+                    // Not before: another's task must look like an unknown one.
+                    one.result.setErrorResult(Problems.taskNotFound());
+                }
             }
         }
     }

@@ -109,7 +109,24 @@ class WaitExplainer {
             @JsonProperty("open_transaction") @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable
             BlockingTransaction openTransaction,
 
-            @JsonProperty("agents") Agents agents) {}
+            @JsonProperty("agents") Agents agents) {
+
+        Waiting withoutNames() {
+            return new Waiting(
+                    priority,
+                    effectivePriority,
+                    aged,
+                    waitingSeconds,
+                    placeInQueue,
+                    queueSize,
+                    inMoreUrgentQueues,
+                    queuePaused,
+                    notBefore,
+                    requirements,
+                    null,
+                    new Agents(agents.total, agents.eligible, agents.busy, agents.ruledOut, List.of()));
+        }
+    }
 
     /** An open transaction that holds back the task. */
     @JsonInclude(JsonInclude.Include.NON_NULL)
@@ -140,7 +157,8 @@ class WaitExplainer {
             @JsonProperty("waiting") @Nullable Waiting waiting,
             @JsonProperty("timestamp") Instant timestamp) {}
 
-    Explanation explain(String taskId, TaskState state) throws InterruptedException {
+    /** @param withNames whether agents and producers are named, and not only counted */
+    Explanation explain(String taskId, TaskState state, boolean withNames) throws InterruptedException {
         Instant now = clock.instant();
         Waiting waiting = state.status() == TaskStatus.QUEUED && state.submittedAt() != null && state.priority() != null
                 ? waiting(taskId, state, state.priority(), state.submittedAt(), now)
@@ -149,7 +167,7 @@ class WaitExplainer {
             case QUEUED ->
                 waiting == null
                         ? "it is queued; its priority or acceptance time is unknown"
-                        : sentence(waiting, state, now);
+                        : sentence(waiting, state, now, withNames);
             case ASSIGNED ->
                 "assigned to agent " + state.agentId() + " since " + state.assignedAt() + ", deadline "
                         + TaskJson.deadline(state).orElse("unknown");
@@ -159,7 +177,13 @@ class WaitExplainer {
                                 ? ", " + error(state.attempt(), state.error())
                                 : "");
         };
-        return new Explanation("success", taskId, state.status(), sentence, waiting, now);
+        return new Explanation(
+                "success",
+                taskId,
+                state.status(),
+                sentence,
+                waiting == null || withNames ? waiting : waiting.withoutNames(),
+                now);
     }
 
     private Waiting waiting(String taskId, TaskState state, Priority priority, Instant since, Instant now)
@@ -258,7 +282,7 @@ class WaitExplainer {
         return "attempt " + attempt + " with the error " + error;
     }
 
-    private static String sentence(Waiting waiting, TaskState state, Instant now) {
+    private static String sentence(Waiting waiting, TaskState state, Instant now, boolean withNames) {
         Agents agents = waiting.agents();
         if (waiting.queuePaused()) {
             return "the " + waiting.priority().wireName() + " queue is paused";
@@ -268,16 +292,23 @@ class WaitExplainer {
                     + (state.error() == null ? "" : ", after " + error(state.attempt() - 1, state.error()));
         }
         if (waiting.openTransaction() != null) {
-            return sentence(waiting.openTransaction());
+            return withNames
+                    ? sentence(waiting.openTransaction())
+                    : "it is held back by an open transaction of a producer";
         }
         if (agents.eligible() + agents.busy() > 0) {
             return inLine(waiting);
         }
         if (waiting.requirements() != null && waiting.requirements().agentId() != null) {
-            return pinned(waiting.requirements().agentId(), agents.closest());
+            return withNames
+                    ? pinned(waiting.requirements().agentId(), agents.closest())
+                    : "it requires agent " + waiting.requirements().agentId() + ", which cannot take it";
         }
         if (agents.total() == 0) {
             return "no agent is registered";
+        }
+        if (!withNames) {
+            return "no agent can take it";
         }
         Closest closest = agents.closest().get(0);
         return "no agent can take it; the closest is " + closest.agentId() + ": " + details(closest);

@@ -11,9 +11,11 @@ import java.time.DateTimeException;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
 
 /**
@@ -51,7 +53,7 @@ public final class Reservations {
 
     private static String[] scriptArguments(Placement placement) {
         Task task = placement.waiting().task();
-        return new String[] {
+        String[] arguments = {
             task.taskId(),
             task.attempt().toString(),
             placement.agentId(),
@@ -62,6 +64,12 @@ public final class Reservations {
             task.timeoutSeconds().toString(),
             placement.waiting().position().toString()
         };
+        if (task.fairnessKey() == null) {
+            return arguments;
+        }
+        String[] withKey = Arrays.copyOf(arguments, arguments.length + 1);
+        withKey[arguments.length] = task.fairnessKey();
+        return withKey;
     }
 
     /**
@@ -73,7 +81,7 @@ public final class Reservations {
      */
     public CompletableFuture<List<Boolean>> endWaiting(
             List<WaitingTask> tasks, TaskStatus status, String clearId, Instant now) {
-        List<String> arguments = new ArrayList<>(4 + tasks.size() * 4);
+        List<String> arguments = new ArrayList<>(4 + tasks.size() * 5);
         arguments.add(status.wireName());
         arguments.add(clearId);
         arguments.add(now.toString());
@@ -83,6 +91,7 @@ public final class Reservations {
             arguments.add(waiting.task().attempt().toString());
             arguments.add(waiting.position().priority().wireName());
             arguments.add(waiting.task().acceptedAt().toString());
+            arguments.add(Objects.requireNonNullElse(waiting.task().fairnessKey(), ""));
         }
         return END_WAITING
                 .run(redis, arguments)

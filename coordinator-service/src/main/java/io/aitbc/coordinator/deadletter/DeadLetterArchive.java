@@ -47,11 +47,17 @@ public final class DeadLetterArchive {
      * The letters below an offset, newest first.
      *
      * @param before {@link Long#MAX_VALUE} to start at the newest
+     * @param wanted which of them; fewer than exist if the search times out
      */
-    public List<Letter> list(long before, int limit) {
+    public List<Letter> list(long before, int limit, Predicate<Letter> wanted) {
         try (RangeReader reader = new RangeReader(clients)) {
             List<Letter> letters = new ArrayList<>();
-            searchBackwards(reader, before, limit, letter -> letters.add(letter) && letters.size() < limit);
+            searchBackwards(reader, before, limit, letter -> {
+                if (wanted.test(letter)) {
+                    letters.add(letter);
+                }
+                return letters.size() < limit;
+            });
             return letters;
         }
     }

@@ -15,6 +15,7 @@ import io.aitbc.coordinator.redis.Script;
 import io.aitbc.coordinator.trace.TraceHeader;
 import java.time.Duration;
 import java.util.List;
+import java.util.Objects;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import org.jspecify.annotations.Nullable;
@@ -113,7 +114,8 @@ public final class Redrive {
                         task.attempt().toString(),
                         priority.wireName(),
                         task.acceptedAt().toString(),
-                        String.valueOf(again)));
+                        String.valueOf(again),
+                        Objects.requireNonNullElse(task.fairnessKey(), "")));
         int attempt = ((Long) answer.get(1)).intValue();
         if (attempt == 0) {
             throw new NotPossibleException(

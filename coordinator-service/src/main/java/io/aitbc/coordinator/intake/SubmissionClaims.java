@@ -38,9 +38,18 @@ final class SubmissionClaims {
      *     task accepted earlier under this id
      * @param priority the priority of that earlier task; else empty
      * @param submittedAt its time of acceptance; else empty
+     * @param fairnessKey empty if it has none
      */
-    record Claim(String status, String priority, String submittedAt) {
-        static final Claim OURS = new Claim("claimed", "", "");
+    record Claim(String status, String priority, String submittedAt, String fairnessKey) {
+        private static final int FIELDS = 4;
+
+        static final Claim OURS = new Claim("claimed", "", "", "");
+
+        private static Claim of(List<Object> texts, int index) {
+            int at = FIELDS * index;
+            return new Claim((String) texts.get(at), (String) texts.get(at + 1), (String) texts.get(at + 2), (String)
+                    texts.get(at + 3));
+        }
 
         boolean isOurs() {
             return equals(OURS);
@@ -84,8 +93,7 @@ final class SubmissionClaims {
         asked.forEach((some, answer) -> {
             List<Object> texts = Redis.await(answer, WAIT_SECONDS);
             for (int i = 0; i < some.size(); i++) {
-                claims.put(some.get(i), new Claim((String) texts.get(3 * i), (String) texts.get(3 * i + 1), (String)
-                        texts.get(3 * i + 2)));
+                claims.put(some.get(i), Claim.of(texts, i));
             }
         });
         return claims;

@@ -82,10 +82,12 @@ public final class Submissions {
      * Redis this cannot be checked, and the task is enqueued; the reservation keeps it from running twice.
      *
      * @param trace of the submission; null if there is none
+     * @param scope the fairness key of the tasks that the caller may see; null: all tasks
+     * @throws IdTakenException if the id belongs to a task outside the caller's scope
      * @throws NotAcceptedException if Kafka does not confirm the task in time
      */
-    public Accepted submit(Task task, @Nullable String trace) throws InterruptedException {
-        Outcome outcome = submit(List.of(task), trace).get(0);
+    public Accepted submit(Task task, @Nullable String trace, @Nullable String scope) throws InterruptedException {
+        Outcome outcome = submit(List.of(task), trace, scope).get(0);
         if (outcome.failure() != null) {
             throw outcome.failure();
         }
@@ -94,7 +96,7 @@ public final class Submissions {
 
     /** The outcome for one task of a batch: accepted or failed. */
     public record Outcome(
-            @Nullable Accepted accepted, @Nullable NotAcceptedException failure) {
+            @Nullable Accepted accepted, @Nullable RuntimeException failure) {
         /** The outcome for a duplicate id in the same batch. */
         private Outcome repeated() {
             return accepted == null || accepted.repeated()
@@ -118,7 +120,8 @@ public final class Submissions {
     }
 
     /** Enqueues tasks independently of one another; the outcomes are in the same order. */
-    public List<Outcome> submit(List<Task> tasks, @Nullable String trace) throws InterruptedException {
+    public List<Outcome> submit(List<Task> tasks, @Nullable String trace, @Nullable String scope)
+            throws InterruptedException {
         long until = System.nanoTime() + TimeUnit.SECONDS.toNanos(WAIT_SECONDS);
         List<String> inOrder = new ArrayList<>(tasks.size());
         Map<String, NewTask> pending = new LinkedHashMap<>();
@@ -127,7 +130,7 @@ public final class Submissions {
             inOrder.add(fresh.id());
             pending.putIfAbsent(fresh.id(), fresh);
         }
-        Map<String, Outcome> outcomes = resolve(pending, trace, until);
+        Map<String, Outcome> outcomes = resolve(pending, trace, scope, until);
         List<Outcome> answers = new ArrayList<>(tasks.size());
         Set<String> answered = new HashSet<>();
         for (String id : inOrder) {
@@ -145,7 +148,8 @@ public final class Submissions {
     }
 
     /** Repeats rounds until no task is left that another caller is submitting. */
-    private Map<String, Outcome> resolve(Map<String, NewTask> pending, @Nullable String trace, long until)
+    private Map<String, Outcome> resolve(
+            Map<String, NewTask> pending, @Nullable String trace, @Nullable String scope, long until)
             throws InterruptedException {
         Map<String, Outcome> outcomes = new HashMap<>();
         String holder = TaskIds.next();
@@ -167,7 +171,9 @@ public final class Submissions {
                 }
                 pending.remove(fresh.id());
                 Accepted first = claim.isBusy() ? null : first(fresh.id(), claim);
-                if (first != null) {
+                if (first != null && scope != null && !scope.equals(claim.fairnessKey())) {
+                    outcomes.put(fresh.id(), new Outcome(null, new IdTakenException()));
+                } else if (first != null) {
                     outcomes.put(fresh.id(), new Outcome(first, null));
                 } else if (claim.isBusy()) {
                     outcomes.put(fresh.id(), new Outcome(null, new NotAcceptedException(new TimeoutException())));
@@ -282,6 +288,13 @@ public final class Submissions {
             log.atDebug()
                     .addKeyValue("tasks", accepted.size())
                     .log("Accepted, but not recorded in Redis: {}", e.toString());
+        }
+    }
+
+    /** Thrown if an id belongs to a task that the caller may not see. */
+    public static final class IdTakenException extends RuntimeException {
+        IdTakenException() {
+            super("task_id is already in use");
         }
     }
 

@@ -72,7 +72,7 @@ final class LiveController implements AutoCloseable {
             HttpServletRequest request,
             @Parameter(hidden = true) Caller caller) {
         SseEmitter emitter = new SseEmitter(0L);
-        Subscriber subscriber = new Subscriber(message -> send(emitter, message), () -> end(emitter));
+        Subscriber subscriber = new Subscriber(message -> send(emitter, message), () -> end(emitter), caller);
         admit(subscriber, request.getRemoteAddr());
         try {
             topics.join(subscriber);

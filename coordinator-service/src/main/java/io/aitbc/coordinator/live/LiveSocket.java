@@ -57,7 +57,8 @@ final class LiveSocket extends TextWebSocketHandler {
         }
         Session connection = Objects.requireNonNull(((NativeWebSocketSession) session).getNativeSession(Session.class));
         connection.getAsyncRemote().setSendTimeout(SEND_TIMEOUT_MS);
-        Subscriber subscriber = new Subscriber(message -> send(connection, message), () -> end(session));
+        Caller caller = Caller.of(session.getPrincipal());
+        Subscriber subscriber = new Subscriber(message -> send(connection, message), () -> end(session), caller);
         try {
             topics.join(subscriber);
         } catch (IllegalStateException e) {
@@ -65,7 +66,7 @@ final class LiveSocket extends TextWebSocketHandler {
             return;
         }
         subscribers.put(session.getId(), subscriber);
-        unwatch.put(session.getId(), calls.watch(Caller.of(session.getPrincipal()), () -> revoke(session)));
+        unwatch.put(session.getId(), calls.watch(caller, () -> revoke(session)));
         subscribe(subscriber, topicsInQuery(session.getUri()));
     }
 

@@ -2,17 +2,18 @@ package io.aitbc.coordinator.live;
 
 import io.aitbc.contracts.Json;
 import io.aitbc.coordinator.background.PeriodicJob;
+import io.aitbc.coordinator.security.Caller;
 import io.aitbc.coordinator.stats.ClusterFeed;
 import java.time.Clock;
 import java.time.Duration;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.stream.Collectors;
 import org.apache.kafka.common.utils.Utils;
+import org.jspecify.annotations.Nullable;
 import org.springframework.context.SmartLifecycle;
 import org.springframework.core.NestedExceptionUtils;
 import org.springframework.stereotype.Component;
@@ -41,12 +42,30 @@ final class LiveTopics implements SmartLifecycle {
     private final Channel agentList = new Channel("agents");
     private final Map<String, Channel> fixed =
             Map.of("queues", queues, "stats", stats, "history", history, "agents", agentList);
-    /** Channels of tasks that have subscribers, by task id. */
-    private final Map<String, Channel> taskChannels = new ConcurrentHashMap<>();
+    /** Channels of tasks that have subscribers. */
+    private final Map<TaskView, Channel> taskChannels = new ConcurrentHashMap<>();
 
     private final Set<Subscriber> subscribers = ConcurrentHashMap.newKeySet();
     private final List<PeriodicJob> pollers;
     private volatile boolean running;
+
+    /**
+     * A task as some subscribers see it.
+     *
+     * @param scope unknown to them if the task has another fairness key; null for those who see all tasks
+     */
+    private record TaskView(String taskId, @Nullable String scope) {
+        static TaskView of(Subscriber subscriber, String topic) {
+            return new TaskView(
+                    topic.substring(TASK.length()), subscriber.caller().fairnessKey());
+        }
+
+        JsonNode show(JsonNode task) {
+            return scope == null || scope.equals(task.path("fairness_key").asString(null))
+                    ? task
+                    : TaskFeed.withStatus(taskId, "unknown");
+        }
+    }
 
     LiveTopics(ClusterFeed cluster, AgentFeed agents, TaskFeed tasks, Clock clock) {
         this.cluster = cluster;
@@ -107,7 +126,7 @@ final class LiveTopics implements SmartLifecycle {
     synchronized void unsubscribe(Subscriber subscriber, String topic) {
         Channel channel = fixed.get(topic);
         if (channel == null && topic.startsWith(TASK)) {
-            channel = taskChannels.get(topic.substring(TASK.length()));
+            channel = taskChannels.get(TaskView.of(subscriber, topic));
         }
         if (channel != null) {
             subscriber.unsubscribe(channel);
@@ -117,6 +136,11 @@ final class LiveTopics implements SmartLifecycle {
 
     private synchronized Channel channel(Subscriber subscriber, String topic) {
         Channel known = fixed.get(topic);
+        Caller caller = subscriber.caller();
+        if (caller.taskId() != null && !topic.equals(TASK + caller.taskId())
+                || caller.isScoped() && agentList.equals(known)) {
+            throw new IllegalArgumentException("this credential may not subscribe to topic " + topic);
+        }
         if (known != null) {
             return known;
         }
@@ -125,17 +149,18 @@ final class LiveTopics implements SmartLifecycle {
             throw new IllegalArgumentException(
                     "unknown topic " + topic + ": the topics are queues, agents, stats, history and tasks/{task_id}");
         }
+        TaskView view = TaskView.of(subscriber, topic);
         Set<Channel> wanted = new HashSet<>(subscriber.subscriptions());
         wanted.removeAll(fixed.values());
-        if (wanted.size() >= MAX_TASKS_PER_CLIENT && !wanted.contains(taskChannels.get(taskId))) {
+        if (wanted.size() >= MAX_TASKS_PER_CLIENT && !wanted.contains(taskChannels.get(view))) {
             throw new IllegalArgumentException(
                     "at most " + MAX_TASKS_PER_CLIENT + " tasks can be subscribed to at once");
         }
-        if (taskChannels.size() >= MAX_TASKS && !taskChannels.containsKey(taskId)) {
+        if (taskChannels.size() >= MAX_TASKS && !taskChannels.containsKey(view)) {
             throw new IllegalArgumentException(
                     "clients of this coordinator already subscribe to " + MAX_TASKS + " tasks: try again later");
         }
-        Channel channel = taskChannels.computeIfAbsent(taskId, id -> new Channel(TASK + id));
+        Channel channel = taskChannels.computeIfAbsent(view, of -> new Channel(TASK + of.taskId));
         // Subscribe inside the lock: a channel without subscribers is removed.
         subscriber.subscribe(channel);
         return channel;
@@ -182,16 +207,22 @@ final class LiveTopics implements SmartLifecycle {
     }
 
     private void pollTasks() throws Exception {
-        Map<String, Channel> subscribed = Map.copyOf(taskChannels);
+        Map<TaskView, Channel> subscribed = Map.copyOf(taskChannels);
         if (!subscribed.isEmpty()) {
             poll(subscribed.values(), () -> {
-                List<String> unread = subscribed.entrySet().stream()
+                Set<String> unread = subscribed.entrySet().stream()
                         .filter(one -> one.getValue().isUnknown())
-                        .map(Map.Entry::getKey)
-                        .toList();
-                tasks.read(subscribed.keySet(), unread)
-                        .forEach((id, task) ->
-                                Objects.requireNonNull(subscribed.get(id)).publish(task, clock.instant()));
+                        .map(one -> one.getKey().taskId)
+                        .collect(Collectors.toSet());
+                Set<String> all =
+                        subscribed.keySet().stream().map(view -> view.taskId).collect(Collectors.toSet());
+                Map<String, JsonNode> read = tasks.read(all, unread);
+                subscribed.forEach((view, channel) -> {
+                    JsonNode task = read.get(view.taskId);
+                    if (task != null) {
+                        channel.publish(view.show(task), clock.instant());
+                    }
+                });
             });
         }
     }

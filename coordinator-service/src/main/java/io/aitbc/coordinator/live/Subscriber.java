@@ -1,5 +1,6 @@
 package io.aitbc.coordinator.live;
 
+import io.aitbc.coordinator.security.Caller;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -15,6 +16,7 @@ import org.jspecify.annotations.Nullable;
 final class Subscriber {
     private final Function<String, CompletableFuture<Void>> sender;
     private final Runnable end;
+    private final Caller caller;
     /** The revision number received per channel, least recently served first. */
     private final Map<Channel, Long> delivered = new LinkedHashMap<>();
 
@@ -26,9 +28,14 @@ final class Subscriber {
      * @param sender sends a message; its future completes when the next may be sent
      * @param end closes the connection
      */
-    Subscriber(Function<String, CompletableFuture<Void>> sender, Runnable end) {
+    Subscriber(Function<String, CompletableFuture<Void>> sender, Runnable end, Caller caller) {
         this.sender = sender;
         this.end = end;
+        this.caller = caller;
+    }
+
+    Caller caller() {
+        return caller;
     }
 
     synchronized void subscribe(Channel channel) {

@@ -70,7 +70,7 @@ final class TaskFeed implements AutoCloseable {
         }
     }
 
-    private static JsonNode withStatus(String taskId, String status) {
+    static JsonNode withStatus(String taskId, String status) {
         return Json.object().put("task_id", taskId).put("status", status);
     }
 }

@@ -1,6 +1,7 @@
 package io.aitbc.coordinator.queue;
 
 import io.aitbc.contracts.Priority;
+import io.aitbc.contracts.Task;
 import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.kafka.RangeReader;
@@ -15,6 +16,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.function.Function;
+import java.util.function.Predicate;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.common.TopicPartition;
 import org.jspecify.annotations.Nullable;
@@ -42,14 +44,18 @@ public final class QueuePeek {
         this.statuses = statuses;
     }
 
-    /** The tasks of a queue that have waited longest, in that order; possibly fewer than exist if the search times out. */
-    public List<WaitingTask> first(Priority priority, int limit) throws InterruptedException {
+    /**
+     * The tasks of a queue that have waited longest, in that order; possibly fewer than exist if the search times out.
+     *
+     * @param wanted which of them
+     */
+    public List<WaitingTask> first(Priority priority, int limit, Predicate<Task> wanted) throws InterruptedException {
         List<WaitingTask> found = new ArrayList<>();
         Map<TopicPartition, QueueSizes.Extent> extents = new HashMap<>(sizes.extents(priority));
         extents.values().removeIf(extent -> extent.unfinished() == 0);
         if (!extents.isEmpty()) {
             try (RangeReader reader = new RangeReader(clients)) {
-                read(reader, extents, limit, found);
+                read(reader, extents, limit, wanted, found);
             }
         }
         found.sort(Comparator.comparing(WaitingTask::waitingSince).thenComparing(WaitingTask::position));
@@ -85,7 +91,11 @@ public final class QueuePeek {
     }
 
     private void read(
-            RangeReader reader, Map<TopicPartition, QueueSizes.Extent> extents, int limit, List<WaitingTask> found) {
+            RangeReader reader,
+            Map<TopicPartition, QueueSizes.Extent> extents,
+            int limit,
+            Predicate<Task> wanted,
+            List<WaitingTask> found) {
         Map<TopicPartition, RangeReader.Range> ranges = new HashMap<>();
         Map<TopicPartition, OffsetLedger> ledgers = new HashMap<>();
         extents.forEach((partition, extent) -> {
@@ -98,7 +108,7 @@ public final class QueuePeek {
                 SEARCH_TIMEOUT,
                 (partition, record) ->
                         Objects.requireNonNull(ledgers.get(partition)).isDone(record.offset())
-                                || !add(record, found)
+                                || !add(record, wanted, found)
                                 || counts.merge(partition, 1, Integer::sum) < limit);
     }
 
@@ -110,9 +120,10 @@ public final class QueuePeek {
         }
     }
 
-    private boolean add(ConsumerRecord<byte[], byte[]> record, List<WaitingTask> found) {
+    private boolean add(ConsumerRecord<byte[], byte[]> record, Predicate<Task> wanted, List<WaitingTask> found) {
         try {
-            return found.add(records.read(record));
+            WaitingTask task = records.read(record);
+            return wanted.test(task.task()) && found.add(task);
         } catch (TaskRecords.PoisonException e) {
             log.atDebug().log("Skipped a record that is not a task: {}", e.getMessage());
             return false;

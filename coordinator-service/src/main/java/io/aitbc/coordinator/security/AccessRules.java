@@ -25,8 +25,8 @@ import org.springframework.web.util.pattern.PathPatternParser;
  */
 public final class AccessRules implements AuthorizationManager<HttpServletRequest> {
     /**
-     * The roles beside admin, which may do everything. {@code public} needs no credential, {@code all} any. A role agent may use a path
-     * with {@code {agent_id}} for its own id only.
+     * The roles beside admin, which may do everything. {@code public} needs no credential, {@code all} any. {@code scoped} is a submitter,
+     * even one who may see the tasks of one fairness key only. A role agent may use a path with {@code {agent_id}} for its own id only.
      */
     private static final String TABLE = """
             GET    /                                        all
@@ -56,27 +56,28 @@ public final class AccessRules implements AuthorizationManager<HttpServletReques
             DELETE /agents/{agent_id}                       agent operator
             GET    /agents/{agent_id}/assignments           viewer agent operator
             POST   /agents/{agent_id}/assignments/claim     agent
-            POST   /tasks/submit                            submitter operator
-            POST   /tasks/submit/batch                      submitter operator
-            GET    /tasks/status                            viewer submitter operator
-            GET    /tasks/{task_id}                         viewer submitter operator
-            GET    /tasks/{task_id}/explain                 viewer submitter operator
-            POST   /tasks/{task_id}/cancel                  submitter operator
+            POST   /tasks/submit                            scoped operator
+            POST   /tasks/submit/batch                      scoped operator
+            GET    /tasks/status                            viewer scoped operator
+            GET    /tasks/{task_id}                         viewer scoped operator
+            GET    /tasks/{task_id}/explain                 viewer scoped operator
+            POST   /tasks/{task_id}/cancel                  scoped operator
+            POST   /tasks/{task_id}/token                   scoped operator
             POST   /tasks/{task_id}/results                 agent
-            GET    /tasks/queues                            viewer submitter operator
-            GET    /tasks/queues/stats                      viewer submitter operator
-            GET    /tasks/queues/{priority}                 viewer submitter operator
+            GET    /tasks/queues                            viewer scoped operator
+            GET    /tasks/queues/stats                      viewer scoped operator
+            GET    /tasks/queues/{priority}                 viewer scoped operator
             POST   /tasks/queues/{priority}/clear           operator
             POST   /tasks/queues/{priority}/pause           operator
             POST   /tasks/queues/{priority}/resume          operator
-            GET    /tasks/dead-letter                       viewer submitter operator
+            GET    /tasks/dead-letter                       viewer scoped operator
             POST   /tasks/dead-letter/{task_id}/redrive     operator
             GET    /load-balancer/stats                     viewer submitter operator
             PUT    /load-balancer/strategy                  operator
             GET    /registry/stats                          viewer submitter operator
             GET    /coordinators                            viewer submitter operator
-            GET    /events                                  viewer submitter operator
-            GET    /ws                                      viewer submitter operator
+            GET    /events                                  viewer scoped operator
+            GET    /ws                                      viewer scoped operator
             POST   /auth/login                              public
             POST   /auth/refresh                            public
             POST   /auth/validate                           public
@@ -97,6 +98,9 @@ public final class AccessRules implements AuthorizationManager<HttpServletReques
             """;
 
     private static final String AGENT_ID = "agent_id";
+    private static final String SCOPED = "scoped";
+    /** What a token for one task is for; the task is checked where it is read. */
+    private static final Set<String> OF_ONE_TASK = Set.of("GET /tasks/{task_id}", "GET /events", "GET /ws");
     /** Elements of a path before its remainder: a slash, v1. */
     private static final int VERSION_ELEMENTS = 2;
 
@@ -111,8 +115,9 @@ public final class AccessRules implements AuthorizationManager<HttpServletReques
      * A row of the table.
      *
      * @param roles who may use it; empty if no credential is needed
+     * @param isForScoped whether that includes submitters who may see the tasks of one fairness key only
      */
-    public record Rule(String method, PathPattern path, Set<Role> roles) {
+    public record Rule(String method, PathPattern path, Set<Role> roles, boolean isForScoped) {
         /** Whether everyone may use it, without a credential. */
         public boolean isPublic() {
             return roles.isEmpty();
@@ -141,10 +146,14 @@ public final class AccessRules implements AuthorizationManager<HttpServletReques
                     case "all" -> EnumSet.allOf(Role.class);
                     default -> {
                         EnumSet<Role> roles = EnumSet.of(Role.ADMIN);
-                        words.subList(2, words.size()).forEach(word -> roles.add(Role.parse(word)));
+                        words.stream()
+                                .skip(2)
+                                .map(word -> word.equals(SCOPED) ? Role.SUBMITTER : Role.parse(word))
+                                .forEach(roles::add);
                         yield roles;
                     }
-                });
+                },
+                words.contains("all") || words.contains(SCOPED));
     }
 
     /** All rows of the table, in its order. */
@@ -217,6 +226,12 @@ public final class AccessRules implements AuthorizationManager<HttpServletReques
     private static void require(Rule rule, Map<String, String> variables, @Nullable Authentication authentication) {
         if (authentication == null || !(authentication.getPrincipal() instanceof Caller caller)) {
             throw new AccessDeniedException("a credential is required");
+        }
+        if (caller.taskId() != null && !OF_ONE_TASK.contains(rule.method + " " + rule.path.getPatternString())) {
+            throw new AccessDeniedException("this token is for reading task " + caller.taskId());
+        }
+        if (caller.isScoped() && !rule.isForScoped) {
+            throw new AccessDeniedException("this credential is for the tasks of one fairness_key only");
         }
         String agentId = variables.get(AGENT_ID);
         if (!rule.roles.contains(caller.role())) {

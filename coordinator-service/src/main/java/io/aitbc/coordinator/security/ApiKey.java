@@ -42,6 +42,6 @@ record ApiKey(
     }
 
     Caller caller() {
-        return new Caller(name, role, agentId, fairnessKey, keyId, expiresAt);
+        return new Caller(name, role, agentId, fairnessKey, null, keyId, expiresAt);
     }
 }

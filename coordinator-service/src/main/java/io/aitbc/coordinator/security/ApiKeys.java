@@ -126,7 +126,7 @@ public final class ApiKeys implements BackgroundService {
     public Optional<Caller> find(String secret) {
         String hash = ApiKey.hash(secret);
         if (adminHash.filter(hash::equals).isPresent()) {
-            return Optional.of(new Caller(ADMIN_NAME, Role.ADMIN, null, null, null, null));
+            return Optional.of(new Caller(ADMIN_NAME, Role.ADMIN, null, null, null, null, null));
         }
         Optional<ApiKey> key = Optional.ofNullable(byHash.get(hash)).filter(known -> !known.isExpired(clock.instant()));
         key.ifPresent(known -> uses.used(known.keyId()));

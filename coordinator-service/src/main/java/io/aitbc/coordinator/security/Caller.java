@@ -1,5 +1,6 @@
 package io.aitbc.coordinator.security;
 
+import io.aitbc.contracts.Task;
 import java.security.Principal;
 import java.time.Instant;
 import org.jspecify.annotations.Nullable;
@@ -15,6 +16,7 @@ import org.springframework.security.oauth2.server.resource.InvalidBearerTokenExc
  * @param name of the key or the token's subject
  * @param agentId the only agent that a caller with role agent may act as; ends with {@code *} if it is a prefix
  * @param fairnessKey the only one whose tasks the caller may submit and see; null for all tasks
+ * @param taskId the only task that a caller with a token for one task may see; null for any other caller
  * @param keyId null if it has no API key of {@link ApiKeys}
  * @param expiresAt end of its credential; null if it has none
  */
@@ -23,14 +25,15 @@ public record Caller(
         Role role,
         @Nullable String agentId,
         @Nullable String fairnessKey,
+        @Nullable String taskId,
         @Nullable String keyId,
         @Nullable Instant expiresAt) {
 
     /** Everyone, while security is off. */
-    public static final Caller ANYONE = new Caller("anyone", Role.ADMIN, null, null, null, null);
+    public static final Caller ANYONE = new Caller("anyone", Role.ADMIN, null, null, null, null, null);
 
     /** A request without a credential, to a public path while security is on. It may act as no agent. */
-    public static final Caller NOBODY = new Caller("nobody", Role.AGENT, null, null, null, null);
+    public static final Caller NOBODY = new Caller("nobody", Role.AGENT, null, null, null, null, null);
 
     /** Who sends the request that this thread handles. */
     public static Caller current() {
@@ -62,6 +65,35 @@ public record Caller(
                 && (agentId.endsWith("*")
                         ? agent.startsWith(agentId.substring(0, agentId.length() - 1))
                         : agent.equals(agentId));
+    }
+
+    /** Whether the caller may see its own scope's tasks only. */
+    public boolean isScoped() {
+        return fairnessKey != null;
+    }
+
+    /**
+     * Whether the caller may see a task.
+     *
+     * @param ofTask the task's fairness key; null if it has none
+     */
+    public boolean maySee(String task, @Nullable String ofTask) {
+        return (taskId == null || taskId.equals(task)) && (fairnessKey == null || fairnessKey.equals(ofTask));
+    }
+
+    /**
+     * The task as this caller submits it: with its scope's fairness key.
+     *
+     * @throws AccessDeniedException if it has another one
+     */
+    public Task inScope(Task task) {
+        if (fairnessKey == null || fairnessKey.equals(task.fairnessKey())) {
+            return task;
+        }
+        if (task.fairnessKey() != null) {
+            throw new AccessDeniedException("this credential is for another fairness_key");
+        }
+        return task.withFairnessKey(fairnessKey);
     }
 
     /** @throws AccessDeniedException if the caller is another agent */

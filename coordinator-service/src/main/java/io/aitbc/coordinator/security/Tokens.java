@@ -30,7 +30,7 @@ import org.springframework.security.oauth2.jwt.SupplierJwtDecoder;
  */
 public final class Tokens {
     private static final String AGENT_CLAIM = "agent_id";
-    private static final String FAIRNESS_KEY_CLAIM = "fairness_key";
+    static final String FAIRNESS_KEY_CLAIM = "fairness_key";
 
     private final String roleClaim;
     private final Users users;
@@ -93,6 +93,7 @@ public final class Tokens {
                         : role(jwt.getClaims().get(roleClaim)),
                 jwt.getClaimAsString(AGENT_CLAIM),
                 jwt.getClaimAsString(FAIRNESS_KEY_CLAIM),
+                jwt.getClaimAsString(UserTokens.TASK_CLAIM),
                 null,
                 jwt.getExpiresAt());
     }

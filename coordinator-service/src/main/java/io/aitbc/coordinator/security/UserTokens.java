@@ -7,6 +7,7 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.Consumer;
 import javax.crypto.spec.SecretKeySpec;
 import org.jspecify.annotations.Nullable;
 import org.springframework.security.oauth2.jose.jws.MacAlgorithm;
@@ -18,10 +19,13 @@ import org.springframework.security.oauth2.jwt.JwtEncoder;
 import org.springframework.security.oauth2.jwt.JwtEncoderParameters;
 import org.springframework.security.oauth2.jwt.NimbusJwtEncoder;
 
-/** Signs tokens for local users, and gives out new ones for refresh tokens. */
+/** Signs tokens for local users and for single tasks. */
 public final class UserTokens {
-    /** Marks the tokens of this class: their role is looked up, so that a change of it holds at once. */
+    /** Marks the tokens of this class. The role of a user is looked up, so that a change of it holds at once. */
     static final String ISSUER = "agent-coordinator";
+
+    /** The only task that a token is for. */
+    static final String TASK_CLAIM = "task_id";
 
     private static final String TYPE_CLAIM = "type";
     private static final String REFRESH = "refresh";
@@ -71,6 +75,22 @@ public final class UserTokens {
         return sign(user, REFRESH, REFRESH_TTL);
     }
 
+    /**
+     * A token to read and to wait for one task, and nothing else. It is valid even if the caller's credential is revoked meanwhile.
+     *
+     * @param caller who asks for it, and may see the task
+     */
+    public Signed ofTask(String taskId, Caller caller, Duration ttl) {
+        return sign(ttl, claims -> {
+            claims.subject(caller.name())
+                    .claim(settings.roleClaim(), Role.VIEWER.wireName())
+                    .claim(TASK_CLAIM, taskId);
+            if (caller.fairnessKey() != null) {
+                claims.claim(Tokens.FAIRNESS_KEY_CLAIM, caller.fairnessKey());
+            }
+        });
+    }
+
     /** A new access token; empty if the refresh token is invalid or has expired, or its user is no longer configured. */
     public Optional<Signed> refreshed(String refreshToken) {
         try {
@@ -87,30 +107,41 @@ public final class UserTokens {
         return REFRESH.equals(jwt.getClaims().get(TYPE_CLAIM));
     }
 
-    /** Whether this class signed it. */
+    /** Whether it is the token of a local user. */
     static boolean isOfUser(Jwt jwt) {
-        return ISSUER.equals(jwt.getClaims().get("iss"));
+        return ISSUER.equals(jwt.getClaims().get("iss")) && !jwt.hasClaim(TASK_CLAIM);
     }
 
     private Signed sign(User user, String type, Duration ttl) {
+        return sign(
+                ttl,
+                claims -> claims.subject(user.id())
+                        .claim("user_id", user.id())
+                        .claim("username", user.id())
+                        .claim(settings.roleClaim(), user.roleName())
+                        .claim(TYPE_CLAIM, type));
+    }
+
+    private Signed sign(Duration ttl, Consumer<JwtClaimsSet.Builder> more) {
+        if (encoder == null) {
+            throw new NoSecretException();
+        }
         Instant now = clock.instant();
-        JwtClaimsSet.Builder claims = JwtClaimsSet.builder()
-                .issuer(ISSUER)
-                .subject(user.id())
-                .claim("user_id", user.id())
-                .claim("username", user.id())
-                .claim(settings.roleClaim(), user.roleName())
-                .claim(TYPE_CLAIM, type)
-                .issuedAt(now)
-                .expiresAt(now.plus(ttl));
+        JwtClaimsSet.Builder claims =
+                JwtClaimsSet.builder().issuer(ISSUER).issuedAt(now).expiresAt(now.plus(ttl));
         if (!settings.audience().isEmpty()) {
             claims.audience(List.of(settings.audience()));
         }
-        if (encoder == null) {
-            throw new IllegalStateException("there is no secret");
-        }
+        more.accept(claims);
         Jwt jwt = encoder.encode(
                 JwtEncoderParameters.from(JwsHeader.with(MacAlgorithm.HS256).build(), claims.build()));
         return new Signed(jwt.getTokenValue(), now.plus(ttl));
+    }
+
+    /** Tokens cannot be signed. */
+    public static final class NoSecretException extends RuntimeException {
+        NoSecretException() {
+            super("tokens cannot be signed: AITBC_JWT_SECRET is not set");
+        }
     }
 }

@@ -207,6 +207,7 @@ final class Attempts {
                 arguments.add(one.maxAttempts().toString());
                 arguments.add(one.timeoutSeconds().toString());
                 arguments.add(now.plusSeconds(one.timeoutSeconds()).toString());
+                arguments.add(Objects.requireNonNullElse(one.fairnessKey(), ""));
             }
             restored += ((Long) RESTORE.runSync(redis, arguments).get(0)).intValue();
         }
@@ -234,7 +235,8 @@ final class Attempts {
             chars += text.length();
             arguments.add(text);
             arguments.add((result.finishedAt() == null ? now : result.finishedAt()).toString());
-            if (arguments.size() > RESTORE_BATCH * 7 || chars > MAX_RESTORE_CHARS) {
+            arguments.add(Objects.requireNonNullElse(assignment.fairnessKey(), ""));
+            if (arguments.size() > RESTORE_BATCH * 8 || chars > MAX_RESTORE_CHARS) {
                 recorded += ((Long) RECORD_COMPLETED.runSync(redis, arguments).get(0)).intValue();
                 arguments.subList(1, arguments.size()).clear();
                 chars = 0;

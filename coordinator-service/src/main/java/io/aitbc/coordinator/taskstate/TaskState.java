@@ -63,6 +63,7 @@ public record TaskState(TaskStatus status, Map<String, String> fields) {
         formats.put("max_attempts", Format.NUMBER);
         formats.put("timeout_seconds", Format.NUMBER);
         formats.put("agent_id", Format.TEXT);
+        formats.put("fairness_key", Format.TEXT);
         formats.put("submitted_at", Format.TIME);
         formats.put("not_before", Format.TIME);
         formats.put("expires_at", Format.TIME);
@@ -82,8 +83,8 @@ public record TaskState(TaskStatus status, Map<String, String> fields) {
         return formats;
     }
 
-    /** The waiting conditions of a queued task, as written by record-queued.lua. */
-    static final String[] CONDITIONS = {"requirements", "not_before", "expires_at"};
+    /** The waiting conditions of a queued task, as written by record-queued.lua, and its fairness key. */
+    static final String[] CONDITIONS = {"requirements", "not_before", "expires_at", "fairness_key"};
 
     /** The status of a task whose dead letter is being written; published as assigned. */
     private static final String FAILING = "failing";
@@ -93,7 +94,8 @@ public record TaskState(TaskStatus status, Map<String, String> fields) {
         return new String[] {
             task.requirements().equals(Requirements.NONE) ? "" : Json.text(task.requirements()),
             text(task.notBefore()),
-            text(task.expiresAt())
+            text(task.expiresAt()),
+            task.fairnessKey() == null ? "" : task.fairnessKey()
         };
     }
 
@@ -183,6 +185,10 @@ public record TaskState(TaskStatus status, Map<String, String> fields) {
 
     public @Nullable Instant submittedAt() {
         return time("submitted_at");
+    }
+
+    public @Nullable String fairnessKey() {
+        return fields.get("fairness_key");
     }
 
     /** Before this time it is not assigned. */

@@ -2,8 +2,8 @@
 -- Guarantee: fails while agents' assignments are unknown; a live or ended task is unchanged; a task is counted once per clear command,
 --        however often this is repeated.
 -- KEYS   1 the notice channel
--- ARGV   1 new status, 2 id of the clear command or '', 3 now as ISO 8601, 4 retention in s, then for each task four:
---        task_id, attempt, priority, submitted_at
+-- ARGV   1 new status, 2 id of the clear command or '', 3 now as ISO 8601, 4 retention in s, then for each task five:
+--        task_id, attempt, priority, submitted_at, fairness key or ''
 -- Returns for each task: 'ended' (now), 'before' (had ended already, or a later attempt exists), 'live' (an agent has this attempt)
 if redis.call('EXISTS', 'index:complete') == 0 then
   return redis.error_reply('REBUILDING assignments are being restored from Kafka')
@@ -11,7 +11,7 @@ end
 local answer = {}
 local count = 0
 local held = {}
-for i = 5, #ARGV, 4 do
+for i = 5, #ARGV, 5 do
   local attempt = tonumber(ARGV[i + 1])
   local task, seen = load_task(ARGV[i])
   local status, seen_attempt = seen[1], tonumber(seen[2]) or 0
@@ -28,6 +28,9 @@ for i = 5, #ARGV, 4 do
     end
     redis.call('HSET', task, 'task_id', ARGV[i], 'status', ARGV[1], 'attempt', attempt, 'priority', ARGV[i + 2],
       'submitted_at', ARGV[i + 3], 'finished_at', ARGV[3])
+    if ARGV[i + 4] ~= '' then
+      redis.call('HSET', task, 'fairness_key', ARGV[i + 4])
+    end
     redis.call('EXPIRE', task, ARGV[4])
     count = count + 1
     answer[#answer + 1] = 'ended'

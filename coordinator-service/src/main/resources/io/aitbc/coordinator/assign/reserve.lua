@@ -6,7 +6,7 @@
 -- ARGV   1 now in ms, 2 now as ISO 8601, 3 the calling coordinator, named in notices, 4 an object: timeout_seconds -> deadline as
 --        ISO 8601, 5 the placements, as JSON, which costs the client much less than many arguments; each is a list of texts:
 --        task_id, attempt, agent_id, priority, submitted_at, submitted_at in ms, max_attempts, timeout_seconds, origin: the position
---        of its record, see Position.java
+--        of its record, see Position.java, and the fairness key if the task has one
 -- Returns 1 a letter for each placement (granted, live, duplicate, ended, full, unavailable), a capital if granted to or live at an agent
 --        without a topic of its own, 2 how many its agent holds, separated by commas, then for each live one: the agent that holds it, and since when, as ISO 8601
 if redis.call('EXISTS', 'index:complete') == 0 then
@@ -141,6 +141,9 @@ for i, placement in ipairs(cjson.decode(ARGV[5])) do
     call('HSET', task, 'task_id', task_id, 'status', 'assigned', 'attempt', attempt, 'agent_id', agent_id,
       'priority', placement[4], 'submitted_at', placement[5], 'assigned_at', now, 'assigned_ms', ARGV[1], 'deadline', deadline,
       'max_attempts', placement[7], 'timeout_seconds', timeout)
+    if placement[10] then
+      redis.call('HSET', task, 'fairness_key', placement[10])
+    end
     agent.first_deadline = math.min(agent.first_deadline or math.huge, now_ms + timeout * 1000)
     agent.held = agent.held + 1
     agent.changed = true

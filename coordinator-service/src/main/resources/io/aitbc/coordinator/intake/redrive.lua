@@ -1,7 +1,7 @@
 -- Requeues a permanently failed task.
 -- Guarantee: a task is redriven once per failure; repeated before it is assigned, the answer is the same.
 -- KEYS   1 the notice channel
--- ARGV   1 task_id, 2 the attempt that failed last, 3 priority, 4 submitted_at, 5 the number of further attempts
+-- ARGV   1 task_id, 2 the attempt that failed last, 3 priority, 4 submitted_at, 5 the number of further attempts, 6 fairness key or ''
 -- Returns its previous status ('unknown' if it has been forgotten), and its next attempt, 0 if it cannot be redriven
 local task, seen = load_task(ARGV[1], 'redriven')
 local status, attempt = seen[1] or 'unknown', tonumber(seen[2]) or tonumber(ARGV[2])
@@ -21,6 +21,9 @@ end
 local next_attempt = attempt + 1
 redis.call('HSET', task, 'task_id', ARGV[1], 'status', 'queued', 'attempt', next_attempt, 'redriven', next_attempt,
   'priority', ARGV[3], 'submitted_at', ARGV[4], 'max_attempts', attempt + tonumber(ARGV[5]))
+if ARGV[6] ~= '' then
+  redis.call('HSET', task, 'fairness_key', ARGV[6])
+end
 redis.call('HDEL', task, 'finished_at', 'agent_id', 'assigned_at', 'assigned_ms', 'deadline', 'progress', 'progress_at')
 redis.call('PERSIST', task)
 if failing then

@@ -3,9 +3,9 @@
 --        again, because its progress reports are lost. Changes nothing if Redis was emptied again since the lock was acquired: attempts
 --        read before may have ended.
 -- KEYS   1 the notice channel
--- ARGV   1 now in ms, 2 the lock's owner, then for each attempt ten:
+-- ARGV   1 now in ms, 2 the lock's owner, then for each attempt eleven:
 --        task_id, attempt, agent_id, priority, submitted_at, assigned_at, assigned_at in ms, max_attempts, timeout_seconds,
---        new deadline as ISO 8601
+--        new deadline as ISO 8601, fairness key or ''
 -- Returns how many were restored
 if redis.call('GET', 'index:rebuilding') ~= ARGV[2] then
   return redis.error_reply('SUPERSEDED Redis was emptied again, or the lock has expired')
@@ -13,7 +13,7 @@ end
 local now_ms = tonumber(ARGV[1])
 local restored, held = 0, {}
 local sends_heartbeats = { active = true, busy = true, maintenance = true }
-for i = 3, #ARGV, 10 do
+for i = 3, #ARGV, 11 do
   local task_id, attempt, agent_id = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2]
   local task, seen = load_task(task_id)
   local unknown = not seen[1] or seen[1] == 'queued' and (tonumber(seen[2]) or 0) <= attempt
@@ -23,6 +23,9 @@ for i = 3, #ARGV, 10 do
     redis.call('HSET', task, 'task_id', task_id, 'status', 'assigned', 'attempt', attempt, 'agent_id', agent_id,
       'priority', ARGV[i + 3], 'submitted_at', ARGV[i + 4], 'assigned_at', ARGV[i + 5], 'assigned_ms', ARGV[i + 6],
       'deadline', ARGV[i + 9], 'max_attempts', ARGV[i + 7], 'timeout_seconds', ARGV[i + 8])
+    if ARGV[i + 10] ~= '' then
+      redis.call('HSET', task, 'fairness_key', ARGV[i + 10])
+    end
     redis.call('HSET', 'agent:' .. agent_id .. ':inflight', task_id,
       '{"attempt":' .. attempt .. ',"assigned_at":"' .. ARGV[i + 5] .. '","deadline":"' .. ARGV[i + 9] .. '"}')
     redis.call('ZADD', 'agents:deadlines', 'LT', string.format('%.0f', now_ms + tonumber(ARGV[i + 8]) * 1000), agent_id)

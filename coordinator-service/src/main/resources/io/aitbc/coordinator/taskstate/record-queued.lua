@@ -1,5 +1,5 @@
 -- Makes waiting tasks visible.
--- Guarantee: of a known task, at most the waiting conditions change: replaced while it waits, or added if this very attempt was
+-- Guarantee: of a known task, at most the waiting conditions, and its fairness key, change: replaced while it waits, or added if this very attempt was
 --        assigned before it was recorded here.
 -- ARGV   1 the names of the waiting conditions, as a JSON list, 2 the tasks, as JSON, each a list of texts: task_id, attempt, priority,
 --        submitted_at, max_attempts, then the value of each waiting condition, or ''

@@ -205,6 +205,7 @@ final class SimulatedCluster {
                 1,
                 null,
                 null,
+                null,
                 Map.of());
         tasks.put(id, task);
         Id partition = new Id(QUEUES.get(random.nextInt(QUEUES.size())), random.nextInt(PARTITIONS));

@@ -3,6 +3,7 @@ package io.aitbc.coordinator.live;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.aitbc.contracts.Json;
+import io.aitbc.coordinator.security.Caller;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
@@ -28,7 +29,8 @@ class SubscriberTest {
                 sent.add(Json.MAPPER.readTree(message));
                 return taken;
             },
-            () -> ended = true);
+            () -> ended = true,
+            Caller.ANYONE);
 
     @Test
     void aSlowClientGetsOnlyTheNewestState() {

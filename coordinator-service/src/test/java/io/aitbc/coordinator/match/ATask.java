@@ -101,6 +101,7 @@ public final class ATask {
                 null,
                 rejectedBy,
                 null,
+                null,
                 Map.of());
         return new WaitingTask(
                 task, new Position(priority, partition, offset), origin == null ? offset : origin, since, 100);

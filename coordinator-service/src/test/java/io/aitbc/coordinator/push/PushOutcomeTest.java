@@ -35,6 +35,8 @@ class PushOutcomeTest {
             NOW,
             NOW,
             NOW.plusSeconds(60),
+            null,
+            null,
             Map.of());
 
     private static PushOutcome outcome(int status, String body) {

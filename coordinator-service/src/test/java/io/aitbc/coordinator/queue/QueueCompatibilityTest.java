@@ -55,6 +55,7 @@ class QueueCompatibilityTest {
             2,
             null,
             null,
+            null,
             Map.of("wish", Json.tree("w")));
 
     static Stream<Samples> versions() {

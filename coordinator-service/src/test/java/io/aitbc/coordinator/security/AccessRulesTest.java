@@ -26,9 +26,14 @@ class AccessRulesTest {
         if (rule.isPublic()) {
             return "public";
         }
-        return rule.roles().size() == Role.values().length
+        return rule.roles().size() == Role.values().length && rule.isForScoped()
                 ? "all"
-                : rule.roles().stream().sorted().map(Role::wireName).collect(Collectors.joining(", "));
+                : rule.roles().stream()
+                        .sorted()
+                        .map(role -> role == Role.SUBMITTER && !rule.isForScoped()
+                                ? "submitter of all tasks"
+                                : role.wireName())
+                        .collect(Collectors.joining(", "));
     }
 
     @Test

@@ -50,6 +50,7 @@ class SecurityTest {
     private static RunningCoordinator one;
     private static RunningCoordinator other;
     private static final Map<Role, String> KEYS = new EnumMap<>(Role.class);
+    private static String scopedKey;
 
     @BeforeAll
     static void start() {
@@ -58,6 +59,8 @@ class SecurityTest {
         for (Role role : Role.values()) {
             KEYS.put(role, secret(create(role, role == Role.AGENT ? "agent-1" : null)));
         }
+        scopedKey = secret(create(
+                Json.object().put("name", "scoped").put("role", "submitter").put("fairness_key", "tenant")));
     }
 
     @AfterAll
@@ -71,6 +74,10 @@ class SecurityTest {
         if (agentId != null) {
             body.put("agent_id", agentId);
         }
+        return create(body);
+    }
+
+    private static JsonNode create(ObjectNode body) {
         Answer answer = one.post("/keys", Json.text(body));
         assertThat(answer.code()).as("%s", answer.body()).isEqualTo(200);
         return answer.body();
@@ -179,6 +186,12 @@ class SecurityTest {
                             code(KEYS.get(role), method, path, body(endpoint)),
                             role + ": " + method + path);
                 }
+                expect(
+                        wrong,
+                        rule.isPublic() || rule.isForScoped(),
+                        403,
+                        code(scopedKey, method, path, body(endpoint)),
+                        "scoped submitter: " + method + path);
                 if (rule.isOwnAgentOnly()) {
                     expect(
                             wrong,

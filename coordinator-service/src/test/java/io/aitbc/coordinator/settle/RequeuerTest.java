@@ -373,6 +373,7 @@ class RequeuerTest {
                         null,
                         null,
                         null,
+                        null,
                         Map.of())
                 .accepted(taskId, assignedAt);
         long offset = producer.send(new ProducerRecord<>(TOPICS.tasks(Priority.NORMAL), taskId, Json.bytes(task)))

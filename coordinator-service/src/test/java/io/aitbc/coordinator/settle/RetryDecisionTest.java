@@ -152,6 +152,7 @@ class RetryDecisionTest {
                 number,
                 null,
                 null,
+                null,
                 Map.of("later_field", Json.tree(1)));
         return Assignment.of(task, Priority.HIGH, "agent-1", NOW.minusSeconds(20));
     }
