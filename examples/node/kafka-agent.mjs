@@ -67,10 +67,10 @@ function isCancelled({ assignment_id, assigned_at }) {
 }
 
 /** Repeats a send until Kafka has it. */
-async function send(topic, key, value) {
+async function send(topic, key, value, headers) {
   for (;;) {
     try {
-      return await producer.send({ topic: PREFIX + topic, acks: -1, messages: [{ key, value: JSON.stringify(value) }] });
+      return await producer.send({ topic: PREFIX + topic, acks: -1, messages: [{ key, value: JSON.stringify(value), headers }] });
     } catch (e) {
       if (e.type === 'MESSAGE_TOO_LARGE' || e.type === 'RECORD_LIST_TOO_LARGE') {
         throw e;
@@ -86,14 +86,14 @@ function heartbeat(status) {
   return send('agents.heartbeat', AGENT_ID, {
     agent_id: AGENT_ID, instance_id: instanceId, status,
     registration: { agent_id: AGENT_ID, agent_type: 'worker', capabilities: ['node'], capacity: CAPACITY },
-  });
+  }, env.AITBC_API_KEY && { 'api-key': env.AITBC_API_KEY }); // required while the coordinators' security is on
 }
 
 async function report(assignment, offset, fields) {
   if (open.get(offset) !== assignment) {
     return; // reported before
   }
-  const result = { assignment_id: assignment.assignment_id, task_id: assignment.task_id, attempt: assignment.attempt, agent_id: AGENT_ID };
+  const result = { assignment_id: assignment.assignment_id, task_id: assignment.task_id, attempt: assignment.attempt, agent_id: AGENT_ID, signature: assignment.signature };
   try {
     await send('tasks.results', assignment.task_id, { ...result, ...fields });
   } catch {
@@ -109,6 +109,7 @@ async function work(assignment, offset, controller) {
   try {
     const progress = (soFar) => send('tasks.results', assignment.task_id, {
       task_id: assignment.task_id, attempt: assignment.attempt, agent_id: AGENT_ID, status: 'progress', result: soFar,
+      signature: assignment.signature,
     });
     outcome = { status: 'completed', result: await handle(assignment, { signal, progress }) };
   } catch (e) {

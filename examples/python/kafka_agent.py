@@ -19,6 +19,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 
 KAFKA = os.environ.get("KAFKA", "localhost:9092")
 AGENT_ID = os.environ.get("AGENT_ID", "python-kafka-1")
+API_KEY = os.environ.get("AITBC_API_KEY")  # required while the coordinators' security is on
 TOPIC_PREFIX = os.environ.get("AITBC_TOPICS_PREFIX", "")
 CAPACITY = int(os.environ.get("CAPACITY", "5"))
 HEARTBEAT_SECONDS = 10
@@ -78,7 +79,7 @@ class Agent:
             "status": status,
             # Optional: "load_metrics": {"cpu_usage": 0.3, "memory_usage": 0.5}. An agent that is overloaded is assigned nothing.
             "registration": {"agent_id": AGENT_ID, "agent_type": "worker", "capabilities": ["python"], "capacity": CAPACITY},
-        }))
+        }), headers={"api-key": API_KEY} if API_KEY else None)
         self.producer.poll(0)
 
     def heartbeats(self):
@@ -198,7 +199,7 @@ class Agent:
 
     def send(self, task, fields, delivered=None):
         value = {"assignment_id": task["assignment_id"], "task_id": task["task_id"], "attempt": task["attempt"],
-                 "agent_id": AGENT_ID, **fields}
+                 "agent_id": AGENT_ID, "signature": task.get("signature"), **fields}
         self.producer.produce(TOPIC_PREFIX + "tasks.results", key=task["task_id"], value=json.dumps(value), on_delivery=delivered)
 
     def reported(self, offset):

@@ -16,6 +16,7 @@ import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.errors.FencedInstanceIdException;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.apache.kafka.common.serialization.StringSerializer;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -67,6 +68,7 @@ public final class AgentWorker implements AutoCloseable {
                 registration,
                 builder.topics,
                 builder.heartbeatInterval,
+                builder.apiKey,
                 builder.clock,
                 clock,
                 producer,
@@ -224,6 +226,7 @@ public final class AgentWorker implements AutoCloseable {
         private Duration heartbeatInterval = Duration.ofSeconds(10);
         private Duration drainTimeout = Duration.ofSeconds(30);
         private Map<String, Object> kafka = Map.of();
+        private @Nullable String apiKey;
         private Clock clock = Clock.tickMillis(ZoneOffset.UTC);
 
         private Builder(String bootstrapServers, Registration registration, Handler handler) {
@@ -253,6 +256,15 @@ public final class AgentWorker implements AutoCloseable {
                 throw new IllegalArgumentException("the drain timeout must not be negative");
             }
             this.drainTimeout = timeout;
+            return this;
+        }
+
+        /**
+         * API key of the agent, required while the coordinators' security is on: a key with role {@code agent} for its id. Kafka's own
+         * credentials are set with {@link #kafka}.
+         */
+        public Builder apiKey(String key) {
+            this.apiKey = key;
             return this;
         }
 

@@ -4,7 +4,9 @@ import io.aitbc.contracts.AgentStatus;
 import io.aitbc.contracts.Heartbeat;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Registration;
+import io.aitbc.contracts.TaskHeaders;
 import io.aitbc.contracts.Topics;
+import java.nio.charset.StandardCharsets;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
@@ -26,6 +28,7 @@ final class Heartbeats {
     private final Registration registration;
     private final Topics topics;
     private final Duration interval;
+    private final @Nullable String apiKey;
     private final Clock clock;
     private final KafkaClock kafkaClock;
     private final Producer<String, byte[]> producer;
@@ -43,6 +46,7 @@ final class Heartbeats {
     private volatile @Nullable AgentStatus pendingStatus;
 
     /**
+     * @param apiKey proves that they are the agent's; null if the coordinators require none
      * @param taken how many of the agent's slots are taken
      * @param draining once it is counted down, heartbeats say that the agent accepts no tasks
      * @param failed called if heartbeats cannot go on: tasks would be reassigned while the agent still runs them
@@ -51,6 +55,7 @@ final class Heartbeats {
             Registration registration,
             Topics topics,
             Duration interval,
+            @Nullable String apiKey,
             Clock clock,
             KafkaClock kafkaClock,
             Producer<String, byte[]> producer,
@@ -60,6 +65,7 @@ final class Heartbeats {
         this.registration = registration;
         this.topics = topics;
         this.interval = interval;
+        this.apiKey = apiKey;
         this.clock = clock;
         this.kafkaClock = kafkaClock;
         this.producer = producer;
@@ -129,20 +135,22 @@ final class Heartbeats {
                     instanceId,
                     registration);
             long sentAt = now.toEpochMilli();
-            producer.send(
-                    new ProducerRecord<>(
-                            topics.heartbeats(), null, sentAt, registration.agentId(), Json.bytes(heartbeat)),
-                    (metadata, failure) -> {
-                        if (failure == null) {
-                            kafkaClock.acknowledged(sentAt, metadata.timestamp());
-                            delivered = true;
-                            if (status == pendingStatus) {
-                                pendingStatus = null;
-                            }
-                        } else {
-                            sendingFailed(failure);
-                        }
-                    });
+            ProducerRecord<String, byte[]> record = new ProducerRecord<>(
+                    topics.heartbeats(), null, sentAt, registration.agentId(), Json.bytes(heartbeat));
+            if (apiKey != null) {
+                record.headers().add(TaskHeaders.API_KEY, apiKey.getBytes(StandardCharsets.UTF_8));
+            }
+            producer.send(record, (metadata, failure) -> {
+                if (failure == null) {
+                    kafkaClock.acknowledged(sentAt, metadata.timestamp());
+                    delivered = true;
+                    if (status == pendingStatus) {
+                        pendingStatus = null;
+                    }
+                } else {
+                    sendingFailed(failure);
+                }
+            });
         } catch (RuntimeException e) {
             sendingFailed(e);
         }

@@ -5,6 +5,7 @@ import static org.awaitility.Awaitility.await;
 import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Registration;
+import io.aitbc.contracts.TaskHeaders;
 import io.aitbc.coordinator.CoordinatorApplication;
 import io.aitbc.localstack.LocalStack;
 import io.aitbc.worker.AgentWorker;
@@ -17,6 +18,7 @@ import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
+import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
@@ -66,6 +68,7 @@ final class LiveCluster implements AutoCloseable {
                         Registration.of("grace", "worker", List.of("echo", "fail", "hold"), 200),
                         new TaskTypes(handlers))
                 .drainTimeout(Duration.ZERO)
+                .apiKey(ADMIN_KEY)
                 .start();
         rest.post("/agents/register", Json.read("""
                         {"agent_id": "ada", "agent_type": "provider", "capabilities": ["analysis"], "capacity": 4,
@@ -82,7 +85,10 @@ final class LiveCluster implements AutoCloseable {
                 Map.of(ProducerConfig.BOOTSTRAP_SERVERS_CONFIG, stack.bootstrapServers()),
                 new StringSerializer(),
                 new StringSerializer())) {
-            producer.send(new ProducerRecord<>("agents.heartbeat", agentId, "{\"agent_id\":\"" + agentId + "\"}"));
+            ProducerRecord<String, String> heartbeat =
+                    new ProducerRecord<>("agents.heartbeat", agentId, "{\"agent_id\":\"" + agentId + "\"}");
+            heartbeat.headers().add(TaskHeaders.API_KEY, ADMIN_KEY.getBytes(StandardCharsets.UTF_8));
+            producer.send(heartbeat);
         }
         await().atMost(LONG)
                 .until(() -> !rest.get("/agents/" + agentId).path("agent").has("not_reached"));

@@ -11,5 +11,11 @@ public final class TaskHeaders {
     /** Set on heartbeats and results that a coordinator has written on behalf of an agent that uses REST. */
     public static final String RECORDED_BY = "recorded-by";
 
+    /** On a heartbeat over Kafka, while security is on: the API key of the agent, or its token. */
+    public static final String API_KEY = "api-key";
+
+    /** On a heartbeat that a coordinator has written, while security is on. */
+    public static final String SIGNATURE = "signature";
+
     private TaskHeaders() {}
 }

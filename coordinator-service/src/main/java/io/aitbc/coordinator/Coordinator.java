@@ -22,6 +22,7 @@ import io.aitbc.coordinator.registry.ReachCheck;
 import io.aitbc.coordinator.registry.TopicRemover;
 import io.aitbc.coordinator.security.ApiKeys;
 import io.aitbc.coordinator.security.OpenCalls;
+import io.aitbc.coordinator.security.Signatures;
 import io.aitbc.coordinator.settle.Settlement;
 import java.time.Duration;
 import java.util.List;
@@ -60,6 +61,7 @@ public final class Coordinator implements SmartLifecycle {
             TopicRemover topicRemover,
             ClusterControl control,
             ApiKeys keys,
+            Signatures signatures,
             OpenCalls calls,
             Dispatcher dispatcher,
             AssignmentPublisher assignments,
@@ -79,6 +81,7 @@ public final class Coordinator implements SmartLifecycle {
         this.services = List.of(
                 topics,
                 keys,
+                signatures,
                 calls,
                 agents,
                 heartbeats,

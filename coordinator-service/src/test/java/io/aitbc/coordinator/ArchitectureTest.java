@@ -52,15 +52,15 @@ class ArchitectureTest {
             kafka      background
             deadletter background kafka trace
             match      agent balance
-            assign     kafka match redis trace
+            assign     kafka match redis security trace
             queue      background kafka match trace
-            registry   agent background deadletter kafka redis
+            registry   agent background deadletter kafka redis security
             taskstate  match redis
             delivery   agent background kafka redis registry trace
             dispatch   agent assign background balance deadletter kafka match queue redis registry taskstate
-            intake     background deadletter kafka queue redis taskstate trace
+            intake     background deadletter kafka queue redis security taskstate trace
             security   background kafka
-            settle     background deadletter kafka match queue redis registry taskstate trace
+            settle     background deadletter kafka match queue redis registry security taskstate trace
             push       agent background delivery intake redis registry
             start      assign background delivery dispatch intake kafka push queue redis registry security settle
             stats      agent balance dispatch queue redis registry taskstate

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
 import io.aitbc.contracts.Json;
+import io.aitbc.contracts.TaskHeaders;
 import io.aitbc.contracts.Topics;
 import io.aitbc.localstack.LocalStack;
 import io.lettuce.core.RedisClient;
@@ -13,6 +14,7 @@ import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
+import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -259,13 +261,22 @@ public final class RunningCoordinator implements AutoCloseable {
         return answer.body().get("task_id").asString();
     }
 
-    public void publish(String topic, @Nullable String key, @Nullable String value) {
+    /** Sends a record as it is. */
+    public void send(ProducerRecord<String, String> record) {
         try {
-            producer.send(new ProducerRecord<>(topics.prefix() + topic, key, value))
-                    .get();
+            producer.send(record).get();
         } catch (Exception e) {
             throw new IllegalStateException(e);
         }
+    }
+
+    /** Publishes a record; a heartbeat with the admin key, if there is one. */
+    public void publish(String topic, @Nullable String key, @Nullable String value) {
+        ProducerRecord<String, String> record = new ProducerRecord<>(topics.prefix() + topic, key, value);
+        if (adminKey != null && topic.equals("agents.heartbeat")) {
+            record.headers().add(TaskHeaders.API_KEY, adminKey.getBytes(StandardCharsets.UTF_8));
+        }
+        send(record);
     }
 
     public JsonNode awaitTask(String taskId, String status) {
@@ -355,11 +366,14 @@ public final class RunningCoordinator implements AutoCloseable {
 
     /** A result without a result or an error. */
     public static ObjectNode result(JsonNode assignment, String status) {
-        return Json.object()
+        ObjectNode result = Json.object()
                 .put("assignment_id", assignment.get("assignment_id").asString())
                 .put("task_id", assignment.get("task_id").asString())
                 .put("attempt", assignment.get("attempt").asInt())
                 .put("agent_id", assignment.get("agent_id").asString())
                 .put("status", status);
+        return assignment.has("signature")
+                ? result.put("signature", assignment.get("signature").asString())
+                : result;
     }
 }

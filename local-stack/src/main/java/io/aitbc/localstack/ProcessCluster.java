@@ -41,6 +41,9 @@ public final class ProcessCluster implements AutoCloseable {
         Process launch(String name, ProcessBuilder builder) throws IOException;
     }
 
+    /** Sent with every request: for coordinators that run with security on and this admin key. */
+    public static final String ADMIN_KEY = "local-processes-admin-key-of-32-characters";
+
     /** A coordinator with the base URL of its REST API. */
     public record Coordinator(ManagedProcess process, URI rest) {
         /** The body of a response with status 200; empty on any other status and on I/O errors. */
@@ -48,6 +51,7 @@ public final class ProcessCluster implements AutoCloseable {
             HttpRequest request = HttpRequest.newBuilder(rest.resolve(path))
                     .method(method, HttpRequest.BodyPublishers.ofString(body))
                     .header("Content-Type", "application/json")
+                    .header("X-API-Key", ADMIN_KEY)
                     .timeout(REQUEST_TIMEOUT)
                     .build();
             try {

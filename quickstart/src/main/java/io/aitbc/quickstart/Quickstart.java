@@ -22,6 +22,7 @@ import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentLinkedDeque;
 import java.util.stream.Collectors;
@@ -31,6 +32,7 @@ import org.springframework.boot.SpringApplication;
 import org.springframework.boot.logging.LogLevel;
 import org.springframework.boot.logging.LoggingSystem;
 import org.springframework.context.ConfigurableApplicationContext;
+import org.springframework.core.env.Environment;
 
 /** Starts the complete local stack, prints its addresses, and stops it. */
 public final class Quickstart implements AutoCloseable {
@@ -92,10 +94,11 @@ public final class Quickstart implements AutoCloseable {
         String redis = redis();
         print("Starting the coordinator …");
         ConfigurableApplicationContext coordinator = coordinator(kafka, redis);
+        Optional<String> key = agentKey(coordinator.getEnvironment());
         List<AgentWorker> agents = List.of(
-                agent(kafka, "amsterdam", "eu-west", 52.37, 4.89),
-                agent(kafka, "singapore", "ap-south", 1.35, 103.82),
-                agent(kafka, "virginia", "us-east", 38.95, -77.45));
+                agent(kafka, key, "amsterdam", "eu-west", 52.37, 4.89),
+                agent(kafka, key, "singapore", "ap-south", 1.35, 103.82),
+                agent(kafka, key, "virginia", "us-east", 38.95, -77.45));
         started.push(() -> closeAll(agents));
         awaitReady(coordinator, agents);
         printInstructions(kafka, redis, agents);
@@ -154,7 +157,21 @@ public final class Quickstart implements AutoCloseable {
         return argument.split("=", 2)[0];
     }
 
-    private static AgentWorker agent(String kafka, String name, String region, double lat, double lon) {
+    /** The agents of the local run use the admin key. */
+    private static Optional<String> agentKey(Environment environment) {
+        if (!environment.getRequiredProperty("aitbc.security").equals("on")) {
+            return Optional.empty();
+        }
+        String key = environment.getRequiredProperty("aitbc.admin.key");
+        if (key.isEmpty()) {
+            throw new LocalSettings.StartupException(
+                    "AITBC_ADMIN_KEY is required with AITBC_SECURITY=on: the agents of the local run use it.");
+        }
+        return Optional.of(key);
+    }
+
+    private static AgentWorker agent(
+            String kafka, Optional<String> key, String name, String region, double lat, double lon) {
         Map<String, Handler> handlers = TaskTypes.builtIn(Path.of(""), null, null);
         Registration registration = new Registration(
                 name,
@@ -172,9 +189,10 @@ public final class Quickstart implements AutoCloseable {
                 null,
                 null,
                 Delivery.KAFKA);
-        return AgentWorker.builder(kafka, registration, new TaskTypes(handlers))
-                .drainTimeout(DRAIN)
-                .start();
+        AgentWorker.Builder agent = AgentWorker.builder(kafka, registration, new TaskTypes(handlers))
+                .drainTimeout(DRAIN);
+        key.ifPresent(agent::apiKey);
+        return agent.start();
     }
 
     private static void awaitReady(ConfigurableApplicationContext context, List<AgentWorker> agents) {

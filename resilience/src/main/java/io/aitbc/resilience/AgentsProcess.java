@@ -48,6 +48,7 @@ final class AgentsProcess {
                 .map(registration -> AgentWorker.builder(
                                 kafka, registration, (assignment, context) -> work(assignment, kind, ledger))
                         .heartbeatInterval(HEARTBEAT)
+                        .apiKey(Cluster.API_KEY)
                         .clock(kind == Kind.CONFUSED ? new JumpingClock() : Clock.systemUTC())
                         .start())
                 .toList();

@@ -64,6 +64,12 @@ final class Cluster implements AutoCloseable {
         }
     }
 
+    /** Clients send it whether security is on or off. */
+    static final String API_KEY = ProcessCluster.ADMIN_KEY;
+
+    /** Settings that turn security on. */
+    static final List<String> SECURED = List.of("--aitbc.security=on", "--aitbc.admin.key=" + API_KEY);
+
     /** @param settings additional arguments of the coordinators */
     Cluster(Path folder, int coordinatorCount, List<String> settings) {
         this.folder = folder;

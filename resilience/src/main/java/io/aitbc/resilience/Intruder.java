@@ -202,6 +202,7 @@ final class Intruder {
         HttpRequest request = HttpRequest.newBuilder(uri)
                 .timeout(Duration.ofSeconds(30))
                 .header("Content-Type", "application/json")
+                .header("X-API-Key", Cluster.API_KEY)
                 .method(method, HttpRequest.BodyPublishers.ofString(body))
                 .build();
         return HTTP.sendAsync(request, HttpResponse.BodyHandlers.discarding())

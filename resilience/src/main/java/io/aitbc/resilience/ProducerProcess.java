@@ -145,6 +145,7 @@ final class ProducerProcess {
             HttpResponse<String> answer = http.send(
                     HttpRequest.newBuilder(coordinator.resolve("/tasks/submit"))
                             .header("Content-Type", "application/json")
+                            .header("X-API-Key", Cluster.API_KEY)
                             .timeout(REST_TIMEOUT)
                             .POST(HttpRequest.BodyPublishers.ofByteArray(task))
                             .build(),

@@ -154,6 +154,7 @@ final class PullAgentsProcess {
                 HttpRequest.newBuilder(URI.create(url + path))
                         .timeout(TIMEOUT)
                         .header("Content-Type", "application/json")
+                        .header("X-API-Key", Cluster.API_KEY)
                         .POST(HttpRequest.BodyPublishers.ofByteArray(Json.bytes(body)))
                         .build(),
                 HttpResponse.BodyHandlers.ofByteArray());

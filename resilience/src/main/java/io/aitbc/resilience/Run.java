@@ -78,9 +78,12 @@ final class Run {
         }
     }
 
-    /** @param load minimum duration of load and fault injection; each fault is injected at least once */
-    Run(List<Fault> faults, long seed, Duration load, int coordinatorCount, Path folder) {
-        this(faults, seed, load, coordinatorCount, folder, List.of(), cluster -> {});
+    /**
+     * @param load minimum duration of load and fault injection; each fault is injected at least once
+     * @param settings additional arguments of the coordinators
+     */
+    Run(List<Fault> faults, long seed, Duration load, int coordinatorCount, Path folder, List<String> settings) {
+        this(faults, seed, load, coordinatorCount, folder, settings, cluster -> {});
     }
 
     /**

@@ -33,6 +33,9 @@ final class RunsCommand implements Callable<Integer> {
     @Option(names = "--mixed", description = "Injects all faults in each run, instead of one fault per run.")
     private boolean mixed;
 
+    @Option(names = "--security", description = "Runs the coordinators with security on.")
+    private boolean security;
+
     @Option(names = "--runs", description = "Number of runs per fault; ${DEFAULT-VALUE} by default.")
     private int runs = 1;
 
@@ -72,7 +75,13 @@ final class RunsCommand implements Callable<Integer> {
         String name = mixed ? "mixed" : kind.get(0).wireName();
         Path ofRun = folder.resolve(name + "-" + runSeed);
         System.out.println(name + ", seed " + runSeed);
-        Run run = new Run(kind, runSeed, Duration.ofSeconds(seconds), coordinators, ofRun);
+        Run run = new Run(
+                kind,
+                runSeed,
+                Duration.ofSeconds(seconds),
+                coordinators,
+                ofRun,
+                security ? Cluster.SECURED : List.of());
         try {
             Run.Outcome outcome = run.play();
             outcomes.add(outcome);

@@ -28,7 +28,7 @@ class ResilienceTest {
 
     private static Run.Outcome play(String name, Fault... faults) {
         Path folder = Path.of("target", "resilience", name + "-" + SEED);
-        Run run = new Run(List.of(faults), SEED, Duration.ZERO, 2, folder);
+        Run run = new Run(List.of(faults), SEED, Duration.ZERO, 2, folder, Cluster.SECURED);
         Run.Outcome outcome = run.play();
         if (outcome.isClean()) {
             run.deleteData();

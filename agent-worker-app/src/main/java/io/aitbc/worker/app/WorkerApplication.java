@@ -8,11 +8,14 @@ import io.aitbc.contracts.Topics;
 import io.aitbc.worker.AgentWorker;
 import io.aitbc.worker.Handler;
 import io.aitbc.worker.handlers.TaskTypes;
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine;
@@ -83,6 +86,14 @@ public final class WorkerApplication implements Callable<Integer> {
             showDefaultValue = CommandLine.Help.Visibility.NEVER)
     private @Nullable String chatKey;
 
+    /** No option takes the key itself: all users of a machine see the arguments of its processes. */
+    @Option(
+            names = "--key-file",
+            paramLabel = "FILE",
+            description =
+                    "File with the agent's API key, for coordinators with security on; default: the key in AITBC_API_KEY")
+    private @Nullable Path keyFile;
+
     @Option(names = "--heartbeat-seconds", defaultValue = "10", description = "Heartbeat interval")
     private int heartbeatSeconds;
 
@@ -121,15 +132,27 @@ public final class WorkerApplication implements Callable<Integer> {
                 null,
                 null,
                 Delivery.KAFKA);
-        AgentWorker worker = AgentWorker.builder(bootstrapServers, registration, new TaskTypes(handlers))
+        AgentWorker.Builder builder = AgentWorker.builder(bootstrapServers, registration, new TaskTypes(handlers))
                 .topics(new Topics(topicPrefix))
                 .heartbeatInterval(Duration.ofSeconds(heartbeatSeconds))
-                .drainTimeout(Duration.ofSeconds(drainSeconds))
-                .start();
+                .drainTimeout(Duration.ofSeconds(drainSeconds));
+        apiKey().ifPresent(builder::apiKey);
+        AgentWorker worker = builder.start();
         Runtime.getRuntime().addShutdownHook(new Thread(worker::close, "shutdown"));
         System.out.println("Agent " + agentId + " is starting; press Ctrl-C to stop");
         worker.join();
         return worker.hasFailed() ? 1 : 0;
+    }
+
+    private Optional<String> apiKey() {
+        if (keyFile == null) {
+            return Optional.ofNullable(System.getenv("AITBC_API_KEY")).filter(key -> !key.isEmpty());
+        }
+        try {
+            return Optional.of(Files.readString(keyFile).strip());
+        } catch (IOException e) {
+            throw new IllegalArgumentException("--key-file cannot be read: " + keyFile, e);
+        }
     }
 
     private static Location location(String text) {

@@ -40,12 +40,16 @@ final class AgentLifecycle implements SmartLifecycle {
         }
         Properties kafka = new Properties();
         kafka.putAll(properties.kafka());
-        worker = AgentWorker.builder(properties.bootstrapServers(), registration(byType), new TaskTypes(byType))
+        AgentWorker.Builder builder = AgentWorker.builder(
+                        properties.bootstrapServers(), registration(byType), new TaskTypes(byType))
                 .topics(new Topics(properties.topicPrefix()))
                 .heartbeatInterval(properties.heartbeatInterval())
                 .drainTimeout(properties.drainTimeout())
-                .kafka(kafka)
-                .start();
+                .kafka(kafka);
+        if (properties.apiKey() != null) {
+            builder.apiKey(properties.apiKey());
+        }
+        worker = builder.start();
     }
 
     private Registration registration(Map<String, Handler> byType) {

@@ -21,6 +21,7 @@ import org.springframework.boot.context.properties.bind.DefaultValue;
  * @param region name of its region
  * @param heartbeatInterval time between two heartbeats; coordinators expect one every 30 s
  * @param drainTimeout how long running tasks may take to finish when the application stops
+ * @param apiKey API key of the agent, required while the coordinators' security is on
  * @param kafka further settings of the Kafka clients, such as those for security
  */
 @ConfigurationProperties("aitbc.agent")
@@ -36,4 +37,11 @@ record AgentProperties(
         @Nullable String region,
         @DefaultValue("10s") Duration heartbeatInterval,
         @DefaultValue("20s") Duration drainTimeout,
-        @DefaultValue Map<String, String> kafka) {}
+        @Nullable String apiKey,
+        @DefaultValue Map<String, String> kafka) {
+    /** Without the credentials. */
+    @Override
+    public String toString() {
+        return "AgentProperties[id=" + id + "]";
+    }
+}

@@ -3,6 +3,7 @@ package io.aitbc.coordinator.assign;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.kafka.TopicCatalog;
+import io.aitbc.coordinator.security.Signatures;
 import io.aitbc.coordinator.trace.Traces;
 import java.time.Duration;
 import java.util.Map;
@@ -22,7 +23,8 @@ class AssignConfiguration {
     private static final Duration MAX_BLOCK = Duration.ofMillis(250);
 
     @Bean(destroyMethod = "")
-    AssignmentPublisher assignmentPublisher(KafkaClients clients, TopicCatalog catalog, Topics topics, Traces traces) {
+    AssignmentPublisher assignmentPublisher(
+            KafkaClients clients, TopicCatalog catalog, Topics topics, Signatures signatures, Traces traces) {
         return new AssignmentPublisher(
                 number -> clients.producer(
                         "assignments-" + (1 + number),
@@ -37,6 +39,7 @@ class AssignConfiguration {
                                 MAX_BLOCK.toMillis())),
                 catalog,
                 topics,
+                signatures,
                 traces);
     }
 }

@@ -7,6 +7,7 @@ import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.kafka.TopicCatalog;
+import io.aitbc.coordinator.security.Signatures;
 import io.aitbc.coordinator.trace.TaskSpan;
 import io.aitbc.coordinator.trace.TraceHeader;
 import io.aitbc.coordinator.trace.Traces;
@@ -56,6 +57,7 @@ public final class AssignmentPublisher implements AutoCloseable {
 
     private final TopicCatalog catalog;
     private final Topics topics;
+    private final Signatures signatures;
     private final Traces traces;
     private final Map<String, PendingTopic> pendingTopics = new ConcurrentHashMap<>();
     private final ExecutorService lookupExecutor = Executors.newFixedThreadPool(LOOKUP_THREADS, task -> {
@@ -66,7 +68,12 @@ public final class AssignmentPublisher implements AutoCloseable {
 
     /** @param newProducer creates a producer for a group of agents, given how many producers exist already */
     public AssignmentPublisher(
-            IntFunction<Producer<String, byte[]>> newProducer, TopicCatalog catalog, Topics topics, Traces traces) {
+            IntFunction<Producer<String, byte[]>> newProducer,
+            TopicCatalog catalog,
+            Topics topics,
+            Signatures signatures,
+            Traces traces) {
+        this.signatures = signatures;
         this.traces = traces;
         this.newProducer = newProducer;
         this.catalog = catalog;
@@ -76,8 +83,8 @@ public final class AssignmentPublisher implements AutoCloseable {
     /** Publishes an assignment for a verdict to the agent that holds the attempt; completes once all in-sync replicas have it. */
     public CompletableFuture<Void> publish(Verdict verdict) {
         var waiting = verdict.placement().waiting();
-        Assignment assignment =
-                Assignment.of(waiting.task(), waiting.position().priority(), verdict.agentId(), verdict.assignedAt());
+        Assignment assignment = signatures.sign(
+                Assignment.of(waiting.task(), waiting.position().priority(), verdict.agentId(), verdict.assignedAt()));
         TaskSpan span = traces.begin("assign", SpanKind.PRODUCER, waiting.id(), waiting.trace(), waiting.waitingSince())
                 .with("agent_id", verdict.agentId());
         return send(verdict.agentId(), verdict.shared(), assignment.taskId(), Json.bytes(assignment), span.trace())

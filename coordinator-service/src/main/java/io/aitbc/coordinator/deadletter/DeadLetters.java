@@ -38,7 +38,8 @@ public final class DeadLetters {
     /** The reasons whose letter has the task as its value. */
     private static final Set<String> WITH_TASK = Set.of(EXHAUSTED, NOT_RETRYABLE);
 
-    private static final Set<String> REASONS = Set.of("malformed", "oversized", EXHAUSTED, NOT_RETRYABLE, PAYLOAD_LOST);
+    private static final Set<String> REASONS =
+            Set.of("malformed", "forged", "oversized", EXHAUSTED, NOT_RETRYABLE, PAYLOAD_LOST);
 
     private final Producer<String, byte[]> producer;
     private final Topics topics;

@@ -5,6 +5,7 @@ import io.aitbc.coordinator.deadletter.DeadLetterArchive;
 import io.aitbc.coordinator.queue.TaskQueue;
 import io.aitbc.coordinator.queue.TaskRecords;
 import io.aitbc.coordinator.redis.Redis;
+import io.aitbc.coordinator.security.Signatures;
 import io.aitbc.coordinator.taskstate.TaskStates;
 import io.aitbc.coordinator.trace.Traces;
 import java.time.Clock;
@@ -20,8 +21,9 @@ class IntakeConfiguration {
     }
 
     @Bean(destroyMethod = "")
-    ResultReports resultReports(Producer<String, byte[]> producer, Topics topics, TaskStates states, Redis redis) {
-        return new ResultReports(producer, topics, states, redis);
+    ResultReports resultReports(
+            Producer<String, byte[]> producer, Topics topics, TaskStates states, Redis redis, Signatures signatures) {
+        return new ResultReports(producer, topics, states, redis, signatures);
     }
 
     @Bean

@@ -11,6 +11,7 @@ import io.aitbc.coordinator.intake.Submissions.NotAcceptedException;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
+import io.aitbc.coordinator.security.Signatures;
 import io.aitbc.coordinator.taskstate.TaskState;
 import io.aitbc.coordinator.taskstate.TaskStates;
 import io.aitbc.coordinator.trace.TraceHeader;
@@ -45,6 +46,7 @@ public final class ResultReports implements BackgroundService {
     private final Topics topics;
     private final TaskStates states;
     private final Redis redis;
+    private final Signatures signatures;
     private final PeriodicJob job = new PeriodicJob("progress", CHECK_INTERVAL, this::publishDue);
     /** By assignment id: the attempts whose progress was published within the last interval. */
     private final Map<String, Throttled> throttled = new ConcurrentHashMap<>();
@@ -68,7 +70,9 @@ public final class ResultReports implements BackgroundService {
         RESTORING
     }
 
-    ResultReports(Producer<String, byte[]> producer, Topics topics, TaskStates states, Redis redis) {
+    ResultReports(
+            Producer<String, byte[]> producer, Topics topics, TaskStates states, Redis redis, Signatures signatures) {
+        this.signatures = signatures;
         this.producer = producer;
         this.topics = topics;
         this.states = states;
@@ -111,7 +115,7 @@ public final class ResultReports implements BackgroundService {
         }
         confirm(result);
         ProducerRecord<String, byte[]> record =
-                new ProducerRecord<>(topics.results(), result.taskId(), Json.bytes(result));
+                new ProducerRecord<>(topics.results(), result.taskId(), Json.bytes(signatures.sign(result)));
         record.headers().add(TaskHeaders.RECORDED_BY, COORDINATOR);
         TraceHeader.add(record, trace);
         if (result.status() != TaskResult.Status.PROGRESS) {

@@ -7,6 +7,7 @@ import io.aitbc.contracts.Registration;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.kafka.TopicHistory;
+import io.aitbc.coordinator.security.Signatures;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.HashMap;
@@ -26,8 +27,10 @@ public final class HeartbeatArchive {
     private final KafkaClients clients;
     private final Topics topics;
     private final Registry registry;
+    private final Signatures signatures;
 
-    HeartbeatArchive(KafkaClients clients, Topics topics, Registry registry) {
+    HeartbeatArchive(KafkaClients clients, Topics topics, Registry registry, Signatures signatures) {
+        this.signatures = signatures;
         this.clients = clients;
         this.topics = topics;
         this.registry = registry;
@@ -56,9 +59,12 @@ public final class HeartbeatArchive {
         return existing.size();
     }
 
-    private static void take(ConsumerRecord<byte[], byte[]> record, Map<String, Registry.Received> newest) {
+    private void take(ConsumerRecord<byte[], byte[]> record, Map<String, Registry.Received> newest) {
         try {
             Heartbeat heartbeat = Json.read(record.value() == null ? new byte[0] : record.value(), Heartbeat.class);
+            if (!signatures.accepts(record, heartbeat)) {
+                return;
+            }
             Instant at = Instant.ofEpochMilli(record.timestamp());
             newest.merge(
                     heartbeat.agentId(),

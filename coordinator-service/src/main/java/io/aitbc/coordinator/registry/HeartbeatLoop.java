@@ -11,6 +11,7 @@ import io.aitbc.coordinator.deadletter.DeadLetters;
 import io.aitbc.coordinator.kafka.ConsumerLoop;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.kafka.SharedTopics;
+import io.aitbc.coordinator.security.Signatures;
 import io.micrometer.core.instrument.Counter;
 import io.micrometer.core.instrument.MeterRegistry;
 import java.time.Clock;
@@ -48,7 +49,9 @@ public final class HeartbeatLoop implements BackgroundService {
     private final DeadLetters deadLetters;
     private final Topics topics;
     private final int partitions;
+    private final Signatures signatures;
     private final Counter lost;
+    private final Counter refused;
     private final Clock clock;
     private final ConsumerLoop loop;
     /** End offsets at the last check for silent agents, of partitions not yet read that far. */
@@ -60,6 +63,8 @@ public final class HeartbeatLoop implements BackgroundService {
             new ThrottledWarning(log, "{} heartbeats from unregistered agents ignored: {}");
     private final ThrottledWarning contested = new ThrottledWarning(
             log, "{} heartbeats from two processes with the same agent id, which must be unique: {}");
+    private final ThrottledWarning withoutKey = new ThrottledWarning(
+            log, "{} heartbeats refused, because their api-key header is missing or not that of their agent: {}");
     private volatile Set<Integer> owned = Set.of();
     private Consumer<byte[], byte[]> consumer;
     private final RateLimiter silenceCheckLimiter = new RateLimiter(SILENCE_CHECK_INTERVAL);
@@ -76,10 +81,16 @@ public final class HeartbeatLoop implements BackgroundService {
             int partitions,
             Registry registry,
             DeadLetters deadLetters,
+            Signatures signatures,
             MeterRegistry meters,
             Clock clock) {
         this.registry = registry;
         this.deadLetters = deadLetters;
+        this.signatures = signatures;
+        this.refused = Counter.builder("coordinator.heartbeats.refused")
+                .description(
+                        "Heartbeats over Kafka that were refused because they had no key, or not that of their agent")
+                .register(meters);
         this.lost = Counter.builder("coordinator.agents.lost")
                 .description("Agents that became stale because they were silent for longer than the heartbeat timeout")
                 .register(meters);
@@ -188,6 +199,7 @@ public final class HeartbeatLoop implements BackgroundService {
             topicNotCreated.flush(now);
             unknown.flush(now);
             contested.flush(now);
+            withoutKey.flush(now);
         }
         unreadEnds.entrySet().removeIf(end -> consumer.position(end.getKey()) >= end.getValue());
         if (checkStartedAt != null && kafkaAvailableSince != null && unreadEnds.isEmpty()) {
@@ -209,6 +221,11 @@ public final class HeartbeatLoop implements BackgroundService {
             }
             try {
                 Heartbeat heartbeat = Json.read(record.value() == null ? new byte[0] : record.value(), Heartbeat.class);
+                if (!signatures.accepts(record, heartbeat)) {
+                    refused.increment();
+                    withoutKey.add(heartbeat.agentId());
+                    continue;
+                }
                 AgentInstance instance = new AgentInstance(heartbeat.agentId(), heartbeat.instanceId());
                 ReceivedHeartbeat one =
                         new ReceivedHeartbeat(heartbeat, at, HeartbeatTopic.isFromAgent(record), record);

@@ -6,6 +6,7 @@ import io.aitbc.contracts.Registration;
 import io.aitbc.contracts.TaskHeaders;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.kafka.KafkaClients;
+import io.aitbc.coordinator.security.Signatures;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.concurrent.CompletableFuture;
@@ -25,8 +26,10 @@ public final class HeartbeatTopic {
 
     private final Producer<String, byte[]> producer;
     private final Topics topics;
+    private final Signatures signatures;
 
-    HeartbeatTopic(Producer<String, byte[]> producer, Topics topics) {
+    HeartbeatTopic(Producer<String, byte[]> producer, Topics topics, Signatures signatures) {
+        this.signatures = signatures;
         this.producer = producer;
         this.topics = topics;
     }
@@ -56,6 +59,7 @@ public final class HeartbeatTopic {
         ProducerRecord<String, byte[]> record =
                 new ProducerRecord<>(topics.heartbeats(), heartbeat.agentId(), Json.bytes(heartbeat));
         record.headers().add(TaskHeaders.RECORDED_BY, recordedBy);
+        signatures.sign(record);
         return KafkaClients.send(producer, record).exceptionally(failure -> {
             log.atWarn()
                     .addKeyValue("agent_id", heartbeat.agentId())

@@ -7,6 +7,7 @@ import io.aitbc.coordinator.kafka.SharedTopics;
 import io.aitbc.coordinator.kafka.TopicCatalog;
 import io.aitbc.coordinator.kafka.TopicSettings;
 import io.aitbc.coordinator.redis.Redis;
+import io.aitbc.coordinator.security.Signatures;
 import io.micrometer.core.instrument.MeterRegistry;
 import java.time.Clock;
 import org.apache.kafka.clients.admin.Admin;
@@ -31,20 +32,21 @@ class RegistryConfiguration {
             TopicSettings topicSettings,
             Registry registry,
             DeadLetters deadLetters,
+            Signatures signatures,
             MeterRegistry meters,
             Clock clock) {
         return new HeartbeatLoop(
-                clients, shared, topics, topicSettings.partitions(), registry, deadLetters, meters, clock);
+                clients, shared, topics, topicSettings.partitions(), registry, deadLetters, signatures, meters, clock);
     }
 
     @Bean
-    HeartbeatTopic heartbeatTopic(Producer<String, byte[]> producer, Topics topics) {
-        return new HeartbeatTopic(producer, topics);
+    HeartbeatTopic heartbeatTopic(Producer<String, byte[]> producer, Topics topics, Signatures signatures) {
+        return new HeartbeatTopic(producer, topics, signatures);
     }
 
     @Bean
-    HeartbeatArchive heartbeatArchive(KafkaClients clients, Topics topics, Registry registry) {
-        return new HeartbeatArchive(clients, topics, registry);
+    HeartbeatArchive heartbeatArchive(KafkaClients clients, Topics topics, Registry registry, Signatures signatures) {
+        return new HeartbeatArchive(clients, topics, registry, signatures);
     }
 
     @Bean(destroyMethod = "")

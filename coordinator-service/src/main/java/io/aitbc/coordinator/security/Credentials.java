@@ -3,6 +3,7 @@ package io.aitbc.coordinator.security;
 import jakarta.servlet.http.Cookie;
 import jakarta.servlet.http.HttpServletRequest;
 import java.util.List;
+import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 import org.springframework.http.HttpHeaders;
 import org.springframework.security.authentication.AuthenticationManager;
@@ -78,6 +79,19 @@ public final class Credentials implements AuthenticationManager, AuthenticationC
         Caller caller = verify(String.valueOf(given.getCredentials()));
         return UsernamePasswordAuthenticationToken.authenticated(
                 caller, null, List.of(new SimpleGrantedAuthority(caller.role().wireName())));
+    }
+
+    /**
+     * The caller that a key or token identifies; empty if it is not valid.
+     *
+     * @throws AuthenticationServiceException if it cannot be verified at present
+     */
+    Optional<Caller> find(String credential) {
+        try {
+            return Optional.of(verify(credential));
+        } catch (OAuth2AuthenticationException e) {
+            return Optional.empty();
+        }
     }
 
     /**

@@ -16,6 +16,7 @@ import java.util.function.Supplier;
 import org.apache.kafka.clients.producer.Producer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+import org.springframework.beans.factory.ObjectProvider;
 import org.springframework.beans.factory.SmartInitializingSingleton;
 import org.springframework.beans.factory.annotation.Qualifier;
 import org.springframework.beans.factory.annotation.Value;
@@ -85,6 +86,12 @@ class SecurityConfiguration {
     @Bean
     UserTokens userTokens(JwtSettings jwt, Tokens tokens, Users users, Clock clock) {
         return new UserTokens(jwt, tokens, users, clock);
+    }
+
+    @Bean(destroyMethod = "")
+    Signatures signatures(SecurityTopic topic, ObjectProvider<Credentials> credentials) {
+        Credentials on = credentials.getIfAvailable();
+        return on == null ? Signatures.none() : new Signatures(topic, on);
     }
 
     @Bean(destroyMethod = "")

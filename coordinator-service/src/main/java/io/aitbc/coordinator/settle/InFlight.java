@@ -74,8 +74,10 @@ final class InFlight {
     private final KafkaClients clients;
     private final Admin admin;
     private final Topics topics;
+    private final ResultRecords results;
 
-    InFlight(KafkaClients clients, Admin admin, Topics topics) {
+    InFlight(KafkaClients clients, Admin admin, Topics topics, ResultRecords results) {
+        this.results = results;
         this.clients = clients;
         this.admin = admin;
         this.topics = topics;
@@ -233,7 +235,7 @@ final class InFlight {
      * Attempts with a final result after given offsets, except those found already. Agents commit assignments that they have reported, so the
      * assignment may lie before the committed offset.
      */
-    private static Set<AttemptRef> reported(
+    private Set<AttemptRef> reported(
             TopicHistory history,
             Map<TopicPartition, Long> from,
             Map<String, Assignment> found,
@@ -402,8 +404,8 @@ final class InFlight {
     }
 
     /** A final result; null for any other record. */
-    private static @Nullable TaskResult result(ConsumerRecord<byte[], byte[]> record) {
-        TaskResult result = UnreadResults.result(record);
+    private @Nullable TaskResult result(ConsumerRecord<byte[], byte[]> record) {
+        TaskResult result = results.readOrNull(record);
         return result == null || result.status() == TaskResult.Status.PROGRESS ? null : result;
     }
 

@@ -57,6 +57,7 @@ final class Recovery implements AutoCloseable {
             KafkaClients clients,
             Admin admin,
             Topics topics,
+            ResultRecords results,
             Attempts attempts,
             Requeuer requeuer,
             Predicate<String> ownsAgent,
@@ -64,7 +65,7 @@ final class Recovery implements AutoCloseable {
         this.attempts = attempts;
         this.requeuer = requeuer;
         this.archive = new AssignmentArchive(clients, topics);
-        this.unread = new UnreadResults(clients, admin, topics);
+        this.unread = new UnreadResults(clients, admin, topics, results);
         this.ownsAgent = ownsAgent;
         this.clock = clock;
     }

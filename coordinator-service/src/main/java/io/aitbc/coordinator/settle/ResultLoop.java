@@ -31,6 +31,7 @@ import org.slf4j.LoggerFactory;
 final class ResultLoop implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(ResultLoop.class);
 
+    private final ResultRecords results;
     private final Attempts attempts;
     private final Requeuer requeuer;
     private final AssignmentArchive archive;
@@ -46,6 +47,7 @@ final class ResultLoop implements AutoCloseable {
             KafkaClients clients,
             SharedTopics shared,
             Topics topics,
+            ResultRecords results,
             Attempts attempts,
             Requeuer requeuer,
             DeadLetters deadLetters,
@@ -53,6 +55,7 @@ final class ResultLoop implements AutoCloseable {
             ReachCheck reach,
             Traces traces,
             Clock clock) {
+        this.results = results;
         this.attempts = attempts;
         this.requeuer = requeuer;
         this.archive = new AssignmentArchive(clients, topics);
@@ -91,13 +94,14 @@ final class ResultLoop implements AutoCloseable {
     }
 
     private void handle(ConsumerRecords<byte[], byte[]> records) throws InterruptedException {
-        List<TaskResult> results = new ArrayList<>(records.count());
+        List<TaskResult> read = new ArrayList<>(records.count());
         List<TaskSpan> spans = new ArrayList<>(records.count());
         Map<ConsumerRecord<byte[], byte[]>, String> malformed = new LinkedHashMap<>();
+        Map<ConsumerRecord<byte[], byte[]>, String> forged = new LinkedHashMap<>();
         for (ConsumerRecord<byte[], byte[]> record : records) {
             try {
-                TaskResult result = Json.read(record.value() == null ? new byte[0] : record.value(), TaskResult.class);
-                results.add(result);
+                TaskResult result = results.read(record);
+                read.add(result);
                 if (reach.isUnreached(result.agentId())
                         && record.headers().lastHeader(TaskHeaders.RECORDED_BY) == null) {
                     reach.reported(result.agentId());
@@ -105,17 +109,21 @@ final class ResultLoop implements AutoCloseable {
                 spans.add(begin(result, TraceHeader.of(record)));
             } catch (Json.MalformedMessageException e) {
                 malformed.put(record, e.getMessage());
+            } catch (ResultRecords.ForgedException e) {
+                forged.put(record, e.getMessage());
             }
         }
-        if (!results.isEmpty()) {
-            settle(results, spans);
-            for (int i = 0; i < results.size(); i++) {
-                traceExecution(results.get(i), spans.get(i).parent());
+        if (!read.isEmpty()) {
+            settle(read, spans);
+            for (int i = 0; i < read.size(); i++) {
+                traceExecution(read.get(i), spans.get(i).parent());
             }
         }
         // Last: if Redis fails, the batch is repeated, and its dead letters would be written again.
         malformed.forEach((record, reason) ->
                 deadLetters.poison(record, "malformed", reason).join());
+        forged.forEach(
+                (record, reason) -> deadLetters.poison(record, "forged", reason).join());
     }
 
     private void settle(List<TaskResult> results, List<TaskSpan> spans) throws InterruptedException {

@@ -11,6 +11,7 @@ import io.aitbc.coordinator.registry.HeartbeatArchive;
 import io.aitbc.coordinator.registry.HeartbeatLoop;
 import io.aitbc.coordinator.registry.ReachCheck;
 import io.aitbc.coordinator.registry.Registry;
+import io.aitbc.coordinator.security.Signatures;
 import io.aitbc.coordinator.trace.Traces;
 import io.micrometer.core.instrument.MeterRegistry;
 import java.time.Clock;
@@ -39,8 +40,10 @@ class SettleConfiguration {
             Admin admin,
             SettleSettings settings,
             MeterRegistry meterRegistry,
+            Signatures signatures,
             Traces traces,
             Clock clock) {
+        ResultRecords results = new ResultRecords(signatures);
         SettleMeters meters = new SettleMeters(meterRegistry);
         Attempts attempts = new Attempts(redis, settings.taskRetention());
         // Two threads requeue, each with its own generator: RandomGenerator.getDefault() is not thread-safe.
@@ -53,11 +56,22 @@ class SettleConfiguration {
                         redis,
                         new CorruptKeys(redis, registry),
                         heartbeatArchive,
-                        new InFlight(clients, admin, topics),
+                        new InFlight(clients, admin, topics, results),
                         attempts,
                         clock),
-                new ResultLoop(clients, shared, topics, attempts, ofResults, deadLetters, meters, reach, traces, clock),
-                new Recovery(clients, admin, topics, attempts, ofRecovery, heartbeats::owns, clock),
+                new ResultLoop(
+                        clients,
+                        shared,
+                        topics,
+                        results,
+                        attempts,
+                        ofResults,
+                        deadLetters,
+                        meters,
+                        reach,
+                        traces,
+                        clock),
+                new Recovery(clients, admin, topics, results, attempts, ofRecovery, heartbeats::owns, clock),
                 new Retention(attempts));
     }
 }

@@ -1,7 +1,6 @@
 package io.aitbc.coordinator.settle;
 
 import io.aitbc.contracts.Assignment;
-import io.aitbc.contracts.Json;
 import io.aitbc.contracts.TaskResult;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.kafka.CommitTag;
@@ -48,10 +47,12 @@ final class UnreadResults implements AutoCloseable {
     private final Admin admin;
     private final Topics topics;
     private final KafkaClients clients;
+    private final ResultRecords results;
     private @Nullable TopicHistory committed;
     private @Nullable TopicHistory uncommitted;
 
-    UnreadResults(KafkaClients clients, Admin admin, Topics topics) {
+    UnreadResults(KafkaClients clients, Admin admin, Topics topics, ResultRecords results) {
+        this.results = results;
         this.clients = clients;
         this.admin = admin;
         this.topics = topics;
@@ -91,7 +92,7 @@ final class UnreadResults implements AutoCloseable {
         }
         Reported reported = new Reported(new HashSet<>(), new HashSet<>());
         Consumer<ConsumerRecord<byte[], byte[]>> take = record -> {
-            TaskResult result = result(record);
+            TaskResult result = results.readOrNull(record);
             if (result != null) {
                 String id = Assignment.id(result.taskId(), result.attempt());
                 if (result.agentId().equals(agentIds.get(id))) {
@@ -185,15 +186,5 @@ final class UnreadResults implements AutoCloseable {
         return unsettled.entrySet().stream()
                 .mapToLong(from -> Math.max(0, stable.getOrDefault(from.getKey(), 0L) - from.getValue()))
                 .sum();
-    }
-
-    /** Null if it is not a result. */
-    static @Nullable TaskResult result(ConsumerRecord<byte[], byte[]> record) {
-        try {
-            return Json.read(record.value() == null ? new byte[0] : record.value(), TaskResult.class);
-        } catch (Json.MalformedMessageException e) {
-            log.atTrace().log("Skipped a record that is dead-lettered by the results loop: {}", e.getMessage());
-            return null;
-        }
     }
 }

@@ -7,6 +7,7 @@ import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.kafka.TopicCatalog;
 import io.aitbc.coordinator.kafka.TopicSettings;
+import io.aitbc.coordinator.security.Signatures;
 import io.aitbc.coordinator.trace.Traces;
 import io.aitbc.localstack.LocalStack;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
@@ -62,6 +63,7 @@ class AssignmentPublisherTest {
                     },
                     catalog,
                     TOPICS,
+                    Signatures.none(),
                     Traces.none())) {
                 List<CompletableFuture<Void>> published = new ArrayList<>();
                 for (int i = 0; i < EACH; i++) {

@@ -24,6 +24,7 @@ import io.aitbc.coordinator.queue.TaskQueue;
 import io.aitbc.coordinator.queue.TaskRecords;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
+import io.aitbc.coordinator.security.Signatures;
 import io.aitbc.localstack.LocalStack;
 import io.lettuce.core.RedisClient;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
@@ -64,6 +65,7 @@ import org.springframework.kafka.core.DefaultKafkaProducerFactory;
 /** The order of steps when a task is requeued, and the source of its payload. */
 class RequeuerTest {
     private static final Topics TOPICS = new Topics("giveback.");
+    private static final ResultRecords RESULTS = new ResultRecords(Signatures.none());
     private static final String GROUP = "giveback.agent-coordinator";
     private static final int DATABASE = 14;
     private static final Duration HOUR = Duration.ofHours(1);
@@ -283,7 +285,7 @@ class RequeuerTest {
             return late;
         };
         try (Recovery recovery = new Recovery(
-                clients, admin, TOPICS, attempts, requeuer, agent -> true, hooked.withZone(ZoneOffset.UTC))) {
+                clients, admin, TOPICS, RESULTS, attempts, requeuer, agent -> true, hooked.withZone(ZoneOffset.UTC))) {
             recovery.start();
             assertThat(nextRound.await(60, TimeUnit.SECONDS)).isTrue();
         }
@@ -310,7 +312,7 @@ class RequeuerTest {
     void onlyTheAgentOfAnAttemptReportsIt() throws Exception {
         String id = Assignment.id(taskId, 1);
         Map<TopicPartition, Long> from = UnreadResults.unsettledFrom(admin, TOPICS);
-        try (UnreadResults unread = new UnreadResults(clients, admin, TOPICS)) {
+        try (UnreadResults unread = new UnreadResults(clients, admin, TOPICS, RESULTS)) {
             TaskResult result =
                     result(new Attempts.HeldAttempt(taskId, 1, "a", assignedAt, null), TaskResult.Status.PROGRESS);
             producer.send(new ProducerRecord<>(TOPICS.results(), taskId, Json.bytes(result)))
