@@ -9,6 +9,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Map;
 import java.util.Properties;
 import java.util.concurrent.CountDownLatch;
@@ -16,6 +17,8 @@ import java.util.stream.Collectors;
 import kafka.server.KafkaConfig;
 import kafka.server.KafkaRaftServer;
 import kafka.tools.StorageTool;
+import org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule;
+import org.apache.kafka.common.security.scram.ScramLoginModule;
 import org.apache.kafka.common.utils.Time;
 
 /** A Kafka broker with its own controller (KRaft) in this JVM, on the loopback interface. */
@@ -75,16 +78,57 @@ public final class LocalKafka implements AutoCloseable {
             Path folder, int port, int controllerPort, Map<Integer, Integer> proxied, Map<String, String> settings) {
         Properties properties = properties(folder, port, controllerPort);
         properties.putAll(settings);
-        proxied.forEach((own, told) -> {
-            String name = "PROXIED" + own;
-            properties.merge("listeners", "," + name + "://" + HOST + ":" + own, LocalKafka::merged);
-            properties.merge("advertised.listeners", "," + name + "://" + HOST + ":" + told, LocalKafka::merged);
-            properties.merge("listener.security.protocol.map", "," + name + ":PLAINTEXT", LocalKafka::merged);
-        });
+        proxied.forEach((own, told) -> addListener(properties, "PROXIED" + own, "PLAINTEXT", own, told));
+        return start(folder, port, properties);
+    }
+
+    /**
+     * Starts a broker that also has listeners with TLS, whose clients may do what ACLs allow. Clients of the plain listener are super
+     * users, and create users and ACLs.
+     *
+     * @param certificates folder with {@code ca.pem} and {@code kafka.pem}, see {@code operations/tls/certificates.sh}
+     * @param saslPort for clients with a password (SCRAM) or a token, which is not verified
+     * @param tlsPort for clients with a certificate; its common name is the name of the user
+     */
+    public static LocalKafka startSecured(
+            Path folder, int port, int controllerPort, Path certificates, int saslPort, int tlsPort) {
+        Properties properties = properties(folder, port, controllerPort);
+        addListener(properties, "SASL", "SASL_SSL", saslPort, saslPort);
+        addListener(properties, "TLS", "SSL", tlsPort, tlsPort);
+        properties.put("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer");
+        properties.put("allow.everyone.if.no.acl.found", "false");
+        properties.put("super.users", "User:ANONYMOUS");
+        properties.put("ssl.keystore.type", "PEM");
+        properties.put(
+                "ssl.keystore.location", certificates.resolve("kafka.pem").toString());
+        properties.put("ssl.truststore.type", "PEM");
+        properties.put("ssl.truststore.location", certificates.resolve("ca.pem").toString());
+        properties.put("listener.name.tls.ssl.client.auth", "required");
+        properties.put("listener.name.tls.ssl.principal.mapping.rules", "RULE:^CN=([^,]+).*$/$1/");
+        properties.put("sasl.enabled.mechanisms", "SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER");
+        for (String mechanism : List.of("scram-sha-256", "scram-sha-512")) {
+            properties.put(
+                    "listener.name.sasl." + mechanism + ".sasl.jaas.config",
+                    ScramLoginModule.class.getName() + " required;");
+        }
+        properties.put(
+                "listener.name.sasl.oauthbearer.sasl.jaas.config",
+                OAuthBearerLoginModule.class.getName() + " required unsecuredLoginStringClaim_sub=\"broker\";");
+        return start(folder, port, properties);
+    }
+
+    private static LocalKafka start(Path folder, int port, Properties properties) {
         format(folder, properties);
         KafkaRaftServer server = new KafkaRaftServer(KafkaConfig.fromProps(properties, false), Time.SYSTEM);
         server.startup();
         return new LocalKafka(port, server);
+    }
+
+    /** @param advertised the port that clients are told */
+    private static void addListener(Properties properties, String name, String protocol, int port, int advertised) {
+        properties.merge("listeners", "," + name + "://" + HOST + ":" + port, LocalKafka::merged);
+        properties.merge("advertised.listeners", "," + name + "://" + HOST + ":" + advertised, LocalKafka::merged);
+        properties.merge("listener.security.protocol.map", "," + name + ":" + protocol, LocalKafka::merged);
     }
 
     public String bootstrapServers() {

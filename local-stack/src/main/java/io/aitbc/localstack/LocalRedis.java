@@ -6,11 +6,13 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.stream.Collectors;
 import redis.embedded.RedisExecProvider;
 import redis.embedded.RedisServer;
+import redis.embedded.RedisServerBuilder;
 import redis.embedded.util.OSDetector;
 
 /** A Redis server on the loopback interface, running as a child process of this JVM. */
@@ -29,7 +31,25 @@ public final class LocalRedis implements AutoCloseable {
 
     /** Starts a server with an append-only file in a folder, restoring the data of an earlier run. */
     public static LocalRedis start(Path folder, int port) {
-        return start(folder, port, RedisExecProvider.defaultProvider());
+        return start(folder, port, RedisExecProvider.defaultProvider(), List.of());
+    }
+
+    /**
+     * Like {@link #start}, with a second port for clients that use TLS and have a certificate.
+     *
+     * @param certificates folder with {@code ca.pem} and {@code redis.pem}, see {@code operations/tls/certificates.sh}
+     */
+    public static LocalRedis startSecured(Path folder, int port, Path certificates, int tlsPort) {
+        String certificate = certificates.resolve("redis.pem").toString();
+        return start(
+                folder,
+                port,
+                RedisExecProvider.defaultProvider(),
+                List.of(
+                        "tls-port " + tlsPort,
+                        "tls-ca-cert-file " + certificates.resolve("ca.pem"),
+                        "tls-cert-file " + certificate,
+                        "tls-key-file " + certificate));
     }
 
     /** Like {@link #start}, with the installed server if there is one: the bundled one is statically linked and half as fast. */
@@ -50,13 +70,14 @@ public final class LocalRedis implements AutoCloseable {
                 folder,
                 port,
                 RedisExecProvider.defaultProvider()
-                        .override(OSDetector.getOS(), OSDetector.getArchitecture(), executable.toString()));
+                        .override(OSDetector.getOS(), OSDetector.getArchitecture(), executable.toString()),
+                List.of());
     }
 
-    private static LocalRedis start(Path folder, int port, RedisExecProvider executable) {
+    private static LocalRedis start(Path folder, int port, RedisExecProvider executable, List<String> settings) {
         try {
             Files.createDirectories(folder);
-            RedisServer server = RedisServer.builder()
+            RedisServerBuilder builder = RedisServer.builder()
                     .redisExecProvider(executable)
                     .port(port)
                     .setting("bind " + HOST)
@@ -69,8 +90,9 @@ public final class LocalRedis implements AutoCloseable {
                     .setting("auto-aof-rewrite-percentage 300")
                     .setting("auto-aof-rewrite-min-size 256mb")
                     .setting("rdbcompression no")
-                    .setting("latency-tracking no")
-                    .build();
+                    .setting("latency-tracking no");
+            settings.forEach(builder::setting);
+            RedisServer server = builder.build();
             Set<ProcessHandle> before = ProcessHandle.current().children().collect(Collectors.toSet());
             server.start();
             ProcessHandle process = ProcessHandle.current()

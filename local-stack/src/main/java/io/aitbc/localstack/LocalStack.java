@@ -10,9 +10,11 @@ import java.nio.file.Path;
 import java.util.Comparator;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 
 /** Kafka and Redis for a test: on free ports, in a temporary folder that is deleted on close. */
 public final class LocalStack implements AutoCloseable {
+    private static final String HOST = "127.0.0.1";
     private final Path folder;
     private static final int MIN_PORT = 15_000;
     /** The start of the ephemeral port range on Linux; it is higher on other systems. */
@@ -23,8 +25,12 @@ public final class LocalStack implements AutoCloseable {
     private final int kafkaPort = freePort();
     private final int controllerPort = freePort();
     private final int redisPort = freePort();
+    private final int saslPort = freePort();
+    private final int tlsPort = freePort();
+    private final @Nullable Path certificates;
 
-    private LocalStack() {
+    private LocalStack(@Nullable Path certificates) {
+        this.certificates = certificates;
         try {
             folder = Files.createTempDirectory("local-stack");
         } catch (IOException e) {
@@ -35,7 +41,12 @@ public final class LocalStack implements AutoCloseable {
     }
 
     public static LocalStack start() {
-        return new LocalStack();
+        return new LocalStack(null);
+    }
+
+    /** Like {@link #start}, with a broker that has listeners for authenticated clients, see {@link LocalKafka#startSecured}. */
+    public static LocalStack startSecured(Path certificates) {
+        return new LocalStack(certificates);
     }
 
     /** Returns the stack shared by all tests of a JVM, because a broker takes seconds to start. It stops with the JVM. */
@@ -45,6 +56,16 @@ public final class LocalStack implements AutoCloseable {
 
     public String bootstrapServers() {
         return kafka.bootstrapServers();
+    }
+
+    /** Of a secured broker: the listener for clients with a password or a token. */
+    public String saslServers() {
+        return HOST + ":" + saslPort;
+    }
+
+    /** Of a secured broker: the listener for clients with a certificate. */
+    public String tlsServers() {
+        return HOST + ":" + tlsPort;
     }
 
     public String redisUrl() {
@@ -57,7 +78,10 @@ public final class LocalStack implements AutoCloseable {
 
     /** Restarts the broker on the same port and data. */
     public void startKafka() {
-        kafka = LocalKafka.start(folder.resolve("kafka"), kafkaPort, controllerPort);
+        Path data = folder.resolve("kafka");
+        kafka = certificates == null
+                ? LocalKafka.start(data, kafkaPort, controllerPort)
+                : LocalKafka.startSecured(data, kafkaPort, controllerPort, certificates, saslPort, tlsPort);
     }
 
     public void stopRedis() {
