@@ -28,6 +28,7 @@ import java.time.Duration;
 import java.util.List;
 import java.util.stream.Stream;
 import org.apache.kafka.common.utils.Utils;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import org.springframework.context.SmartLifecycle;
@@ -51,6 +52,7 @@ public final class Coordinator implements SmartLifecycle {
     private final ConsecutiveFailures waiting = new ConsecutiveFailures(log);
     private volatile boolean running;
     private volatile int started;
+    private volatile @Nullable String waitingFor;
 
     Coordinator(
             SharedTopics topics,
@@ -103,6 +105,11 @@ public final class Coordinator implements SmartLifecycle {
     /** Whether Kafka and Redis are available and all threads run. */
     public boolean isStarted() {
         return started == services.size();
+    }
+
+    /** What it waits for before it starts, such as "Kafka: " and the reason; null if it does not wait. */
+    public @Nullable String waitingFor() {
+        return waitingFor;
     }
 
     /** Current problems of the services, one sentence each. */
@@ -174,13 +181,12 @@ public final class Coordinator implements SmartLifecycle {
             try {
                 attempt.run();
                 waiting.reset();
+                waitingFor = null;
                 return true;
             } catch (RuntimeException | Error e) {
-                waiting.onFailure()
-                        .log(
-                                "Waiting for {}: {}",
-                                what,
-                                NestedExceptionUtils.getMostSpecificCause(e).getMessage());
+                waitingFor = what + ": "
+                        + NestedExceptionUtils.getMostSpecificCause(e).getMessage();
+                waiting.onFailure().log("Waiting for {}", waitingFor);
                 starter.pause(RETRY_INTERVAL);
             }
         }

@@ -244,7 +244,8 @@ class ServiceController {
     /** @param ofRedis if Redis is down, the state of its index is unknown */
     private State dispatchState(State ofRedis) {
         if (!coordinator.isStarted()) {
-            return State.down("not started yet");
+            String waitingFor = coordinator.waitingFor();
+            return State.down("not started yet" + (waitingFor == null ? "" : ", waiting for " + waitingFor));
         }
         if (!dispatcher.isRunning()) {
             return State.down("starting, or restarting after an unexpected error (see the log)");

@@ -24,6 +24,7 @@ import org.apache.kafka.common.KafkaFuture;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.config.TopicConfig;
 import org.apache.kafka.common.errors.InvalidTopicException;
+import org.apache.kafka.common.errors.TopicAuthorizationException;
 import org.apache.kafka.common.errors.TopicExistsException;
 import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
 
@@ -188,8 +189,14 @@ public final class TopicCatalog {
     }
 
     private void create(Collection<NewTopic> newTopics) throws InterruptedException {
-        for (KafkaFuture<Void> created : admin.createTopics(newTopics).values().values()) {
-            await(created);
+        for (Map.Entry<String, KafkaFuture<Void>> created :
+                admin.createTopics(newTopics).values().entrySet()) {
+            try {
+                await(created.getValue());
+            } catch (TopicAuthorizationException e) {
+                // Kafka says only that authorization failed.
+                throw new TopicAuthorizationException("not authorized to create topic " + created.getKey());
+            }
         }
     }
 
