@@ -1,6 +1,8 @@
 package io.aitbc.coordinator;
 
 import io.lettuce.core.RedisURI;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
@@ -35,6 +37,10 @@ public final class StartupSettings implements EnvironmentPostProcessor {
         checkSecurity(environment);
         checkRedis(value(environment, "redis.url"));
         checkServers(value(environment, "kafka.bootstrap-servers"));
+        checkFile("kafka.config", value(environment, "kafka.config"));
+        checkFile("redis.ca-certificate", value(environment, "redis.ca-certificate"));
+        checkFile("redis.client-certificate", value(environment, "redis.client-certificate"));
+        checkFile("redis.client-key", value(environment, "redis.client-key"));
     }
 
     private static String value(ConfigurableEnvironment environment, String name) {
@@ -92,7 +98,13 @@ public final class StartupSettings implements EnvironmentPostProcessor {
         throw new InvalidSettingException(
                 "redis.url",
                 "must look like redis://user:password@host:6379/0 (or rediss://, and %40 for an @ in the password)",
-                text.replaceFirst(":[^:/]*@", ":***@"));
+                text.replaceFirst(".*@", "***@"));
+    }
+
+    private static void checkFile(String name, String text) {
+        if (!text.isEmpty() && !Files.isReadable(Path.of(text))) {
+            throw new InvalidSettingException(name, "must be a file that the coordinator may read", text);
+        }
     }
 
     /** Does not resolve names: resolution may change, and REST is served meanwhile. */

@@ -7,7 +7,10 @@ import java.util.Map;
 import org.apache.kafka.clients.CommonClientConfigs;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AdminClientConfig;
+import org.springframework.beans.factory.annotation.Value;
 import org.springframework.boot.context.properties.EnableConfigurationProperties;
+import org.springframework.boot.kafka.autoconfigure.DefaultKafkaConsumerFactoryCustomizer;
+import org.springframework.boot.kafka.autoconfigure.DefaultKafkaProducerFactoryCustomizer;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
 import org.springframework.kafka.core.ConsumerFactory;
@@ -28,8 +31,24 @@ class KafkaConfiguration {
     }
 
     @Bean
-    Admin kafkaAdminClient(KafkaAdmin springAdmin) {
+    ClientFile clientFile(@Value("${aitbc.kafka.config}") String file) {
+        return ClientFile.read(file);
+    }
+
+    @Bean
+    DefaultKafkaConsumerFactoryCustomizer clientFileForConsumers(ClientFile file) {
+        return consumers -> consumers.updateConfigs(file.settings());
+    }
+
+    @Bean
+    DefaultKafkaProducerFactoryCustomizer clientFileForProducers(ClientFile file) {
+        return producers -> producers.updateConfigs(file.settings());
+    }
+
+    @Bean
+    Admin kafkaAdminClient(KafkaAdmin springAdmin, ClientFile file) {
         Map<String, Object> config = new HashMap<>(springAdmin.getConfigurationProperties());
+        config.putAll(file.settings());
         // REST calls wait for it: fail after a few seconds rather than hang for a minute.
         config.put(AdminClientConfig.DEFAULT_API_TIMEOUT_MS_CONFIG, 10_000);
         config.put(AdminClientConfig.REQUEST_TIMEOUT_MS_CONFIG, 5_000);

@@ -1,0 +1,32 @@
+package io.aitbc.coordinator.redis;
+
+import io.lettuce.core.SslOptions;
+import java.io.File;
+import java.util.Optional;
+import org.springframework.boot.context.properties.ConfigurationProperties;
+
+/**
+ * Certificates for TLS, which is used if the URL begins with {@code rediss://}. Each is the name of a PEM file, or empty.
+ *
+ * @param caCertificate of the authorities that are trusted; empty: those that Java trusts
+ * @param clientCertificate the coordinator's own certificate
+ * @param clientKey its private key; empty: it is in the file of the certificate
+ */
+@ConfigurationProperties("aitbc.redis")
+record RedisSettings(String caCertificate, String clientCertificate, String clientKey) {
+    /** Empty if no certificate is set. */
+    Optional<SslOptions> sslOptions() {
+        if (caCertificate.isBlank() && clientCertificate.isBlank()) {
+            return Optional.empty();
+        }
+        SslOptions.Builder options = SslOptions.builder().jdkSslProvider();
+        if (!caCertificate.isBlank()) {
+            options.trustManager(new File(caCertificate.trim()));
+        }
+        if (!clientCertificate.isBlank()) {
+            String key = clientKey.isBlank() ? clientCertificate : clientKey;
+            options.keyManager(new File(clientCertificate.trim()), new File(key.trim()), new char[0]);
+        }
+        return Optional.of(options.build());
+    }
+}
