@@ -1,6 +1,7 @@
 package io.aitbc.coordinator;
 
 import io.lettuce.core.RedisURI;
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -8,6 +9,9 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import org.apache.kafka.common.config.SaslConfigs;
+import org.apache.kafka.common.config.types.Password;
+import org.apache.kafka.common.security.JaasContext;
 import org.apache.kafka.common.utils.Utils;
 import org.springframework.boot.EnvironmentPostProcessor;
 import org.springframework.boot.SpringApplication;
@@ -37,7 +41,7 @@ public final class StartupSettings implements EnvironmentPostProcessor {
         checkSecurity(environment);
         checkRedis(value(environment, "redis.url"));
         checkServers(value(environment, "kafka.bootstrap-servers"));
-        checkFile("kafka.config", value(environment, "kafka.config"));
+        checkKafkaConfig(value(environment, "kafka.config"));
         checkFile("redis.ca-certificate", value(environment, "redis.ca-certificate"));
         checkFile("redis.client-certificate", value(environment, "redis.client-certificate"));
         checkFile("redis.client-key", value(environment, "redis.client-key"));
@@ -99,6 +103,25 @@ public final class StartupSettings implements EnvironmentPostProcessor {
                 "redis.url",
                 "must look like redis://user:password@host:6379/0 (or rediss://, and %40 for an @ in the password)",
                 text.replaceFirst(".*@", "***@"));
+    }
+
+    private static void checkKafkaConfig(String file) {
+        checkFile("kafka.config", file);
+        if (file.isEmpty()) {
+            return;
+        }
+        try {
+            String jaas = Utils.loadProps(file).getProperty(SaslConfigs.SASL_JAAS_CONFIG);
+            if (jaas != null) {
+                JaasContext.loadClientContext(Map.of(SaslConfigs.SASL_JAAS_CONFIG, new Password(jaas)));
+            }
+        } catch (IOException | IllegalArgumentException e) {
+            // Without its message, which may quote a part of a password.
+            throw new InvalidSettingException(
+                    "kafka.config",
+                    "must be a properties file, in which sasl.jaas.config has the password in quotes and ends with a semicolon,",
+                    file);
+        }
     }
 
     private static void checkFile(String name, String text) {

@@ -3,11 +3,16 @@ package io.aitbc.coordinator;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.springframework.boot.SpringApplication;
 import org.springframework.core.env.ConfigurableEnvironment;
 import org.springframework.core.env.MapPropertySource;
@@ -102,6 +107,17 @@ class StartupSettingsTest {
     void aPasswordIsNotRepeated(String url) {
         assertThatThrownBy(() -> with("redis.url", url))
                 .hasMessageContaining("***@")
+                .hasMessageNotContaining("secret");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"password=\"pass\"secret;", "password=pass secret;", "password=\"secret\""})
+    void aMalformedSecretOfKafkaIsNotRepeated(String password, @TempDir Path folder) throws IOException {
+        Path file = Files.writeString(
+                folder.resolve("client.properties"),
+                "sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required " + password);
+        assertThatThrownBy(() -> with("kafka.config", file.toString()))
+                .hasMessageContaining("AITBC_KAFKA_CONFIG) must be a properties file")
                 .hasMessageNotContaining("secret");
     }
 }
