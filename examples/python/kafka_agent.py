@@ -3,6 +3,8 @@
 
     KAFKA=localhost:9092 AGENT_ID=python-kafka-1 ./kafka_agent.py
 
+KAFKA_CONFIG names a file with further settings of librdkafka, such as for TLS and SASL, as `kcat -F` takes one.
+
 It works on up to CAPACITY assignments at once, each on a thread. Replace `handle`.
 """
 
@@ -27,6 +29,16 @@ DRAIN_SECONDS = float(os.environ.get("DRAIN_SECONDS", "30"))
 REMEMBERED = 10_000
 
 
+def kafka_config():
+    """Settings of all clients."""
+    settings = {"bootstrap.servers": KAFKA}
+    if "KAFKA_CONFIG" in os.environ:
+        with open(os.environ["KAFKA_CONFIG"], encoding="utf-8") as file:
+            lines = [line.strip() for line in file]
+        settings.update(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+    return settings
+
+
 def handle(assignment, cancelled, progress):
     """Does the work, and returns the result, any JSON. Check `cancelled.is_set()` in long work; `progress(...)` extends the deadline."""
     data = assignment["task_data"]
@@ -49,9 +61,9 @@ class Permanent(Exception):
 class Agent:
     def __init__(self):
         self.instance_id = str(uuid.uuid4())
-        self.producer = Producer({"bootstrap.servers": KAFKA, "enable.idempotence": True, "linger.ms": 1})
+        self.producer = Producer({**kafka_config(), "enable.idempotence": True, "linger.ms": 1})
         self.consumer = Consumer({
-            "bootstrap.servers": KAFKA,
+            **kafka_config(),
             "group.id": TOPIC_PREFIX + "agent." + AGENT_ID,
             # A second process with this id fences the first.
             "group.instance.id": AGENT_ID,

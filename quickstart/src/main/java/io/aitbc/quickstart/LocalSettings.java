@@ -17,10 +17,12 @@ import org.springframework.core.env.StandardEnvironment;
  * or as an environment variable ({@code AITBC_LOCAL_KAFKA_PORT}).
  *
  * @param kafka bootstrap servers of an existing Kafka; null to start one
+ * @param kafkaConfig properties file for clients of an existing Kafka; empty if it needs none
  * @param redis URL of an existing Redis; null to start one
  */
 record LocalSettings(
         @Nullable String kafka,
+        String kafkaConfig,
         @Nullable String redis,
         int kafkaPort,
         int kafkaControllerPort,
@@ -35,6 +37,7 @@ record LocalSettings(
         environment.getPropertySources().addFirst(new SimpleCommandLinePropertySource(arguments));
         return new LocalSettings(
                 environment.getProperty("aitbc.kafka.bootstrap-servers"),
+                environment.getProperty("aitbc.kafka.config", ""),
                 environment.getProperty("aitbc.redis.url"),
                 port(environment, "aitbc.local.kafka-port", "9092"),
                 port(environment, "aitbc.local.kafka-controller-port", "9093"),

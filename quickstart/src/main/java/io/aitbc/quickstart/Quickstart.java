@@ -16,6 +16,7 @@ import io.aitbc.worker.AgentWorker;
 import io.aitbc.worker.Handler;
 import io.aitbc.worker.handlers.TaskTypes;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -23,10 +24,12 @@ import java.util.Deque;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Properties;
 import java.util.Set;
 import java.util.concurrent.ConcurrentLinkedDeque;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import org.apache.kafka.common.utils.Utils;
 import org.slf4j.LoggerFactory;
 import org.springframework.boot.SpringApplication;
 import org.springframework.boot.logging.LogLevel;
@@ -170,8 +173,7 @@ public final class Quickstart implements AutoCloseable {
         return Optional.of(key);
     }
 
-    private static AgentWorker agent(
-            String kafka, Optional<String> key, String name, String region, double lat, double lon) {
+    private AgentWorker agent(String kafka, Optional<String> key, String name, String region, double lat, double lon) {
         Map<String, Handler> handlers = TaskTypes.builtIn(Path.of(""), null, null);
         Registration registration = new Registration(
                 name,
@@ -190,9 +192,18 @@ public final class Quickstart implements AutoCloseable {
                 null,
                 Delivery.KAFKA);
         AgentWorker.Builder agent = AgentWorker.builder(kafka, registration, new TaskTypes(handlers))
-                .drainTimeout(DRAIN);
+                .drainTimeout(DRAIN)
+                .kafka(kafkaConfig());
         key.ifPresent(agent::apiKey);
         return agent.start();
+    }
+
+    private Properties kafkaConfig() {
+        try {
+            return settings.kafkaConfig().isEmpty() ? new Properties() : Utils.loadProps(settings.kafkaConfig());
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
     private static void awaitReady(ConfigurableApplicationContext context, List<AgentWorker> agents) {
@@ -220,7 +231,7 @@ public final class Quickstart implements AutoCloseable {
         print("  Dashboard  " + rest + "/dashboard");
         print("  REST       " + rest + "/docs");
         print("  Kafka      " + kafka);
-        print("  Redis      " + redis.replaceFirst(":[^:/]*@", ":***@"));
+        print("  Redis      " + redis.replaceFirst("//.*@", "//***@"));
         print("  Agents     "
                 + String.join(", ", agents.stream().map(AgentWorker::agentId).toList()));
         print("  Data       " + settings.data());

@@ -16,7 +16,10 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Properties;
 import java.util.concurrent.Callable;
+import org.apache.kafka.common.KafkaException;
+import org.apache.kafka.common.utils.Utils;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -40,6 +43,15 @@ public final class WorkerApplication implements Callable<Integer> {
             defaultValue = "${env:AITBC_KAFKA_BOOTSTRAP_SERVERS:-localhost:9092}",
             description = "Kafka bootstrap servers; environment variable AITBC_KAFKA_BOOTSTRAP_SERVERS")
     private String bootstrapServers = "";
+
+    @Option(
+            names = "--kafka-config",
+            paramLabel = "FILE",
+            defaultValue = "${env:AITBC_KAFKA_CONFIG}",
+            description = "Properties file with further settings of Kafka's clients, such as for TLS and SASL;"
+                    + " environment variable AITBC_KAFKA_CONFIG",
+            showDefaultValue = CommandLine.Help.Visibility.NEVER)
+    private @Nullable String kafkaConfig;
 
     @Option(
             names = "--topic-prefix",
@@ -106,13 +118,25 @@ public final class WorkerApplication implements Callable<Integer> {
 
     static CommandLine commandLine() {
         return new CommandLine(new WorkerApplication()).setExecutionExceptionHandler((e, command, result) -> {
-            command.getErr().println(e.getMessage());
+            command.getErr().println(reason(e));
             return 1;
         });
     }
 
+    /** Of a Kafka client that cannot be created, only the innermost cause says why. */
+    private static @Nullable String reason(Throwable failure) {
+        if (failure instanceof KafkaException && failure.getCause() != null) {
+            return reason(failure.getCause());
+        }
+        String message = failure.getMessage();
+        // Kafka quotes what it cannot read, which may be a part of a password.
+        return message != null && message.endsWith("in JAAS config")
+                ? "sasl.jaas.config must have the password in quotes, and end with a semicolon"
+                : message;
+    }
+
     @Override
-    public Integer call() throws InterruptedException {
+    public Integer call() throws InterruptedException, IOException {
         Map<String, Handler> handlers = TaskTypes.builtIn(fileRoot, chatUrl, chatKey);
         List<String> all = new ArrayList<>(handlers.keySet());
         all.addAll(capabilities);
@@ -135,7 +159,8 @@ public final class WorkerApplication implements Callable<Integer> {
         AgentWorker.Builder builder = AgentWorker.builder(bootstrapServers, registration, new TaskTypes(handlers))
                 .topics(new Topics(topicPrefix))
                 .heartbeatInterval(Duration.ofSeconds(heartbeatSeconds))
-                .drainTimeout(Duration.ofSeconds(drainSeconds));
+                .drainTimeout(Duration.ofSeconds(drainSeconds))
+                .kafka(kafka());
         apiKey().ifPresent(builder::apiKey);
         AgentWorker worker = builder.start();
         Runtime.getRuntime().addShutdownHook(new Thread(worker::close, "shutdown"));
@@ -153,6 +178,17 @@ public final class WorkerApplication implements Callable<Integer> {
         } catch (IOException e) {
             throw new IllegalArgumentException("--key-file cannot be read: " + keyFile, e);
         }
+    }
+
+    private Properties kafka() throws IOException {
+        if (kafkaConfig == null || kafkaConfig.isEmpty()) {
+            return new Properties();
+        }
+        if (!Files.isReadable(Path.of(kafkaConfig))) {
+            throw new IllegalArgumentException(
+                    "--kafka-config must be a file that can be read but was \"" + kafkaConfig + "\"");
+        }
+        return Utils.loadProps(kafkaConfig);
     }
 
     private static Location location(String text) {

@@ -11,9 +11,12 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Properties;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutionException;
 import java.util.function.BooleanSupplier;
+import org.apache.kafka.common.KafkaException;
+import org.apache.kafka.common.utils.Utils;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
@@ -30,7 +33,7 @@ import tools.jackson.databind.node.ObjectNode;
             "Simulates a coordinator for an agent, and says what the agent gets wrong.",
             "Without a command, start the agent yourself: over HTTP with the printed address of the coordinator, over"
                     + " Kafka with --bootstrap-servers and --topic-prefix. The command gets both in its environment:"
-                    + " COORDINATOR_URL, KAFKA, AITBC_TOPICS_PREFIX, AGENT_ID."
+                    + " COORDINATOR_URL, KAFKA, AITBC_KAFKA_CONFIG, AITBC_TOPICS_PREFIX, AGENT_ID."
         },
         sortOptions = false)
 public final class ConformanceCommand implements Callable<Integer> {
@@ -89,6 +92,14 @@ public final class ConformanceCommand implements Callable<Integer> {
     private @Nullable String bootstrapServers;
 
     @Option(
+            names = "--kafka-config",
+            paramLabel = "FILE",
+            defaultValue = "${env:AITBC_KAFKA_CONFIG}",
+            description = "Properties file with further settings of Kafka's clients, such as for TLS and SASL; default:"
+                    + " the environment variable AITBC_KAFKA_CONFIG")
+    private @Nullable String kafkaConfig;
+
+    @Option(
             names = "--topic-prefix",
             paramLabel = "PREFIX",
             defaultValue = "conformance.",
@@ -110,7 +121,7 @@ public final class ConformanceCommand implements Callable<Integer> {
         try (HttpDesk http = new HttpDesk(port, journal);
                 KafkaDesk kafka = bootstrapServers == null
                         ? null
-                        : new KafkaDesk(bootstrapServers, topicPrefix, agentId, journal)) {
+                        : new KafkaDesk(kafka(bootstrapServers), topicPrefix, agentId, journal)) {
             if (command.isEmpty()) {
                 return check(journal, http, kafka, null);
             }
@@ -118,18 +129,35 @@ public final class ConformanceCommand implements Callable<Integer> {
                 agent.onEnd(journal::ended);
                 return check(journal, http, kafka, agent);
             }
-        } catch (ExecutionException e) {
+        } catch (ExecutionException | KafkaException e) {
             err.println("No topics can be created at Kafka " + bootstrapServers + ": "
-                    + (e.getCause() == null ? e : e.getCause()).getMessage());
+                    + innermost(e).getMessage());
             err.flush();
             return 1;
         }
+    }
+
+    private static Throwable innermost(Throwable failure) {
+        return failure.getCause() == null ? failure : innermost(failure.getCause());
+    }
+
+    private Map<String, Object> kafka(String servers) throws IOException {
+        Map<String, Object> config = new HashMap<>();
+        if (kafkaConfig != null && !kafkaConfig.isEmpty()) {
+            Properties file = Utils.loadProps(kafkaConfig);
+            file.stringPropertyNames().forEach(name -> config.put(name, file.getProperty(name)));
+        }
+        config.put("bootstrap.servers", servers);
+        return config;
     }
 
     private AgentProcess start(String url) throws IOException {
         Map<String, String> environment = new HashMap<>(Map.of("COORDINATOR_URL", url, "AGENT_ID", agentId));
         if (bootstrapServers != null) {
             environment.putAll(Map.of("KAFKA", bootstrapServers, "AITBC_TOPICS_PREFIX", topicPrefix));
+            if (kafkaConfig != null) {
+                environment.put("AITBC_KAFKA_CONFIG", kafkaConfig);
+            }
         }
         return AgentProcess.start(command, environment);
     }

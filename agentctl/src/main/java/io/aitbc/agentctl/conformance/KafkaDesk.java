@@ -39,12 +39,12 @@ final class KafkaDesk implements Link {
     /** By assignment id: the offset of its first record. */
     private final Map<String, Long> offsets = new ConcurrentHashMap<>();
 
-    KafkaDesk(String servers, String topicPrefix, String agentId, Journal journal)
+    /** @param config of its clients */
+    KafkaDesk(Map<String, Object> config, String topicPrefix, String agentId, Journal journal)
             throws ExecutionException, InterruptedException {
         this.agentId = agentId;
         this.topics = new Topics(topicPrefix);
         this.journal = journal;
-        Map<String, Object> config = Map.of("bootstrap.servers", servers);
         admin = Admin.create(config);
         for (String topic : List.of(topics.heartbeats(), topics.results(), topics.assignments(agentId))) {
             create(topic);
