@@ -29,6 +29,7 @@ import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.DescribeClusterOptions;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.errors.SaslAuthenticationException;
 import org.jspecify.annotations.Nullable;
 import org.springframework.beans.factory.ObjectProvider;
 import org.springframework.beans.factory.annotation.Qualifier;
@@ -185,7 +186,11 @@ class ServiceController {
                     .clusterId()
                     .get(WAIT_MS + 500, TimeUnit.MILLISECONDS);
         } catch (ExecutionException e) {
-            return State.down(KafkaClients.reason(e));
+            // What follows may be no sentence.
+            return State.down(
+                    e.getCause() instanceof SaslAuthenticationException
+                            ? "it refuses the credentials: " + KafkaClients.reason(e)
+                            : KafkaClients.reason(e));
         } catch (TimeoutException e) {
             return State.down("no response within " + WAIT_MS + " ms");
         } catch (KafkaException e) {
