@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Allows a user of Kafka what its role needs, and no more:
+#
+#   operations/kafka/acls.sh coordinator <user>
+#   operations/kafka/acls.sh agent <user> <agent_id>
+#   operations/kafka/acls.sh producer <user>
+#   operations/kafka/acls.sh reader <user> <group>
+#
+# Needs Kafka's kafka-acls.sh on the PATH. AITBC_KAFKA_BOOTSTRAP_SERVERS names the servers, AITBC_KAFKA_CONFIG the client
+# properties of an administrator, and AITBC_TOPICS_PREFIX the prefix of topics, if coordinators have one. A group has the same prefix.
+set -euo pipefail
+
+role=${1:?a role: coordinator, agent, producer or reader}
+user=${2:?a user}
+prefix=${AITBC_TOPICS_PREFIX:-}
+
+allow() {
+  kafka-acls.sh --bootstrap-server "$AITBC_KAFKA_BOOTSTRAP_SERVERS" --command-config "$AITBC_KAFKA_CONFIG" \
+    --add --allow-principal "User:$user" "$@"
+}
+
+case $role in
+coordinator)
+  # Delete: finished tasks are deleted from their topics, and so are the topics of agents that have left.
+  allow --operation Create --operation Read --operation Write --operation Delete \
+    --topic "${prefix}tasks." --topic "${prefix}assignments." --resource-pattern-type prefixed
+  allow --operation Create --operation Read --operation Write \
+    --topic "${prefix}agents.heartbeat" --topic "${prefix}coordinator.control" --topic "${prefix}coordinator.keys"
+  allow --operation Read --group "${prefix}agent-coordinator" --resource-pattern-type prefixed
+  # Whether agents read their topics, and what they have not read.
+  allow --operation Describe --group "${prefix}agent." --resource-pattern-type prefixed
+  ;;
+agent)
+  id=${3:?an agent id}
+  allow --operation Read --topic "${prefix}assignments.$id" --group "${prefix}agent.$id"
+  allow --operation Write --topic "${prefix}tasks.results" --topic "${prefix}agents.heartbeat"
+  ;;
+producer)
+  allow --operation Write --topic "${prefix}tasks.urgent" --topic "${prefix}tasks.critical" --topic "${prefix}tasks.high" \
+    --topic "${prefix}tasks.normal" --topic "${prefix}tasks.low"
+  ;;
+reader)
+  allow --operation Read --topic "${prefix}tasks.results" --topic "${prefix}tasks.dead-letter" --group "${3:?a group}"
+  ;;
+*)
+  echo "Unknown role $role" >&2
+  exit 2
+  ;;
+esac
