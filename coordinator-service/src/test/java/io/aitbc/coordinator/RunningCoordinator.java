@@ -72,6 +72,9 @@ public final class RunningCoordinator implements AutoCloseable {
                 "--aitbc.redis.url=" + redisUrl,
                 "--aitbc.coordinator.port=0",
                 "--server.address=127.0.0.1",
+                // All tests have the same address.
+                "--aitbc.limits.anonymous=0",
+                "--aitbc.limits.failures-per-minute=0",
                 "--aitbc.topics.prefix=" + topicPrefix,
                 "--aitbc.topics.partitions=3"));
         for (String setting : settings) {

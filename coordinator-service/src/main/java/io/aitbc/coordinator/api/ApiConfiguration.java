@@ -3,7 +3,12 @@ package io.aitbc.coordinator.api;
 import io.aitbc.contracts.AgentStatus;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
+import io.aitbc.coordinator.dispatch.LaneStatsReporter;
 import io.aitbc.coordinator.security.Caller;
+import io.aitbc.coordinator.security.Logins;
+import io.aitbc.coordinator.security.RateLimitSettings;
+import io.aitbc.coordinator.security.RateLimits;
+import io.aitbc.coordinator.security.Users;
 import jakarta.servlet.http.HttpServletRequest;
 import jakarta.servlet.http.HttpServletResponse;
 import java.time.Clock;
@@ -42,7 +47,7 @@ import org.springframework.web.servlet.config.annotation.WebMvcConfigurer;
 import tools.jackson.databind.json.JsonMapper;
 
 @Configuration(proxyBeanMethods = false)
-@EnableConfigurationProperties(ApiSettings.class)
+@EnableConfigurationProperties({ApiSettings.class, RateLimitSettings.class})
 class ApiConfiguration implements WebMvcConfigurer {
     /** The JSON mapper of Kafka messages, so that REST uses the same JSON. */
     @Bean
@@ -51,6 +56,16 @@ class ApiConfiguration implements WebMvcConfigurer {
                 .rebuild()
                 .addMixIn(ProblemDetail.class, ProblemDetailJacksonMixin.class)
                 .build();
+    }
+
+    @Bean
+    RateLimits rateLimits(RateLimitSettings settings, LaneStatsReporter stats) {
+        return new RateLimits(settings, () -> stats.all().size());
+    }
+
+    @Bean
+    Logins logins(Users users, RateLimits limits) {
+        return new Logins(users, limits);
     }
 
     @Bean
@@ -75,6 +90,8 @@ class ApiConfiguration implements WebMvcConfigurer {
                                 "/metrics/**",
                                 "/keys/**",
                                 "/auth/**",
+                                "/roles/**",
+                                "/users/**",
                                 "/v1/**")
                         .redirect(HttpStatus.PERMANENT_REDIRECT)
                         .build());

@@ -2,7 +2,9 @@ package io.aitbc.coordinator.api;
 
 import com.fasterxml.jackson.annotation.JsonProperty;
 import io.aitbc.coordinator.security.InvalidCredentialException;
+import io.aitbc.coordinator.security.Logins;
 import io.aitbc.coordinator.security.NewLogin;
+import io.aitbc.coordinator.security.RateLimits;
 import io.aitbc.coordinator.security.Tokens;
 import io.aitbc.coordinator.security.UserTokens;
 import io.aitbc.coordinator.security.Users;
@@ -10,6 +12,7 @@ import io.swagger.v3.oas.annotations.Operation;
 import io.swagger.v3.oas.annotations.media.Content;
 import io.swagger.v3.oas.annotations.media.Schema;
 import io.swagger.v3.oas.annotations.tags.Tag;
+import jakarta.servlet.http.HttpServletRequest;
 import java.time.Instant;
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -25,12 +28,14 @@ import tools.jackson.databind.node.ObjectNode;
 @RequestMapping({"/auth", "/v1/auth"})
 @Tag(name = "security")
 class LoginController {
-    private final Users users;
+    private final Logins logins;
     private final UserTokens userTokens;
     private final Tokens tokens;
+    private final RateLimits limits;
 
-    LoginController(Users users, UserTokens userTokens, Tokens tokens) {
-        this.users = users;
+    LoginController(Logins logins, UserTokens userTokens, Tokens tokens, RateLimits limits) {
+        this.limits = limits;
+        this.logins = logins;
         this.userTokens = userTokens;
         this.tokens = tokens;
     }
@@ -54,10 +59,10 @@ class LoginController {
                             required = true,
                             content = @Content(schema = @Schema(implementation = NewLogin.class)))
                     @RequestBody
-                    ObjectNode body) {
+                    ObjectNode body,
+            HttpServletRequest request) {
         NewLogin wanted = Body.read(body, NewLogin.class, false).message();
-        Users.User user = users.authenticate(wanted.username(), wanted.password())
-                .orElseThrow(() -> new InvalidCredentialException("Invalid credentials"));
+        Users.User user = logins.login(wanted.username(), wanted.password(), request.getRemoteAddr());
         UserTokens.Signed access = userTokens.access(user);
         return new Login(
                 "success",
@@ -92,11 +97,11 @@ class LoginController {
                             required = true,
                             content = @Content(schema = @Schema(implementation = RefreshToken.class)))
                     @RequestBody
-                    ObjectNode body) {
+                    ObjectNode body,
+            HttpServletRequest request) {
         String given = Body.read(body, RefreshToken.class, false).message().refreshToken();
-        UserTokens.Signed access = userTokens
-                .refreshed(given)
-                .orElseThrow(() -> new InvalidCredentialException("Invalid or expired refresh token"));
+        UserTokens.Signed access =
+                userTokens.refreshed(given).orElseThrow(() -> refused("Invalid or expired refresh token", request));
         return new Refreshed("success", access.token(), access.token(), access.expiresAt(), "Bearer");
     }
 
@@ -121,7 +126,8 @@ class LoginController {
                             required = true,
                             content = @Content(schema = @Schema(implementation = GivenToken.class)))
                     @RequestBody
-                    ObjectNode body) {
+                    ObjectNode body,
+            HttpServletRequest request) {
         String given = Body.read(body, GivenToken.class, false).message().token();
         try {
             Map<String, Object> payload =
@@ -129,7 +135,12 @@ class LoginController {
             payload.replaceAll((claim, value) -> value instanceof Instant time ? time.getEpochSecond() : value);
             return new ValidatedToken("success", true, payload);
         } catch (BadJwtException e) {
-            throw new InvalidCredentialException("Invalid token: " + e.getMessage());
+            throw refused("Invalid token: " + e.getMessage(), request);
         }
+    }
+
+    private InvalidCredentialException refused(String detail, HttpServletRequest request) {
+        limits.failed(request.getRemoteAddr());
+        return new InvalidCredentialException(detail);
     }
 }

@@ -8,6 +8,7 @@ import io.aitbc.coordinator.intake.Submissions.IdTakenException;
 import io.aitbc.coordinator.intake.Submissions.NotAcceptedException;
 import io.aitbc.coordinator.queue.QueueSizes.KafkaUnavailableException;
 import io.aitbc.coordinator.security.AccessRules;
+import io.aitbc.coordinator.security.ThrottledException;
 import io.aitbc.coordinator.security.UserTokens.NoSecretException;
 import io.lettuce.core.RedisException;
 import java.net.URI;
@@ -116,6 +117,13 @@ class Problems extends ResponseEntityExceptionHandler implements ResponseBodyAdv
     @ExceptionHandler
     ProblemDetail invalidName(InvalidTopicException e) {
         return problem(HttpStatus.UNPROCESSABLE_CONTENT, "Kafka does not accept this topic name: " + e.getMessage());
+    }
+
+    @ExceptionHandler
+    ResponseEntity<ProblemDetail> throttled(ThrottledException e) {
+        return ResponseEntity.status(HttpStatus.TOO_MANY_REQUESTS)
+                .header(HttpHeaders.RETRY_AFTER, String.valueOf(e.retryAfterSeconds()))
+                .body(problem(HttpStatus.TOO_MANY_REQUESTS, e.getMessage()));
     }
 
     @ExceptionHandler

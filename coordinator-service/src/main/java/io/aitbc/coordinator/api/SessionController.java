@@ -4,8 +4,9 @@ import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import io.aitbc.coordinator.security.Caller;
 import io.aitbc.coordinator.security.Credentials;
-import io.aitbc.coordinator.security.InvalidCredentialException;
+import io.aitbc.coordinator.security.Logins;
 import io.aitbc.coordinator.security.NewSession;
+import io.aitbc.coordinator.security.RateLimits;
 import io.aitbc.coordinator.security.Role;
 import io.aitbc.coordinator.security.UserTokens;
 import io.aitbc.coordinator.security.Users;
@@ -21,6 +22,7 @@ import org.jspecify.annotations.Nullable;
 import org.springframework.beans.factory.ObjectProvider;
 import org.springframework.http.HttpHeaders;
 import org.springframework.http.ResponseCookie;
+import org.springframework.security.oauth2.core.OAuth2AuthenticationException;
 import org.springframework.web.bind.annotation.DeleteMapping;
 import org.springframework.web.bind.annotation.GetMapping;
 import org.springframework.web.bind.annotation.PostMapping;
@@ -35,12 +37,15 @@ import tools.jackson.databind.node.ObjectNode;
 @Tag(name = "security", description = "API keys and sessions")
 class SessionController {
     private final ObjectProvider<Credentials> credentials;
-    private final Users users;
+    private final Logins logins;
+    private final RateLimits limits;
     private final UserTokens userTokens;
 
-    SessionController(ObjectProvider<Credentials> credentials, Users users, UserTokens userTokens) {
+    SessionController(
+            ObjectProvider<Credentials> credentials, Logins logins, RateLimits limits, UserTokens userTokens) {
         this.credentials = credentials;
-        this.users = users;
+        this.logins = logins;
+        this.limits = limits;
         this.userTokens = userTokens;
     }
 
@@ -85,16 +90,24 @@ class SessionController {
         if (known == null) {
             throw Problems.conflict("security is off: no session is needed");
         }
-        String credential = wanted.credential() == null ? login(wanted) : wanted.credential();
-        Caller caller = known.verify(credential);
+        String credential = wanted.credential() == null ? login(wanted, request.getRemoteAddr()) : wanted.credential();
+        Caller caller = verify(known, credential, request.getRemoteAddr());
         setCookie(credential, request, response);
         return Session.of(caller);
     }
 
-    private String login(NewSession wanted) {
-        return users.authenticate(String.valueOf(wanted.username()), String.valueOf(wanted.password()))
-                .map(user -> userTokens.access(user).token())
-                .orElseThrow(() -> new InvalidCredentialException("Invalid credentials"));
+    private String login(NewSession wanted, String address) {
+        Users.User user = logins.login(String.valueOf(wanted.username()), String.valueOf(wanted.password()), address);
+        return userTokens.access(user).token();
+    }
+
+    private Caller verify(Credentials known, String credential, String address) {
+        try {
+            return known.verify(credential);
+        } catch (OAuth2AuthenticationException e) {
+            limits.failed(address);
+            throw e;
+        }
     }
 
     @DeleteMapping

@@ -9,7 +9,9 @@ import io.aitbc.contracts.TaskHeaders;
 import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.assign.Cancellations;
 import io.aitbc.coordinator.intake.Submissions;
+import io.aitbc.coordinator.intake.WaitingLimit;
 import io.aitbc.coordinator.security.Caller;
+import io.aitbc.coordinator.security.RateLimits;
 import io.aitbc.coordinator.security.UserTokens;
 import io.aitbc.coordinator.stats.ClusterStats;
 import io.aitbc.coordinator.stats.TaskJson;
@@ -66,6 +68,8 @@ class TaskController {
     private final WaitExplainer waitExplainer;
     private final ClusterStats clusterStats;
     private final UserTokens userTokens;
+    private final RateLimits limits;
+    private final WaitingLimit waitingLimit;
     private final Clock clock;
 
     TaskController(
@@ -76,6 +80,8 @@ class TaskController {
             WaitExplainer waitExplainer,
             ClusterStats clusterStats,
             UserTokens userTokens,
+            RateLimits limits,
+            WaitingLimit waitingLimit,
             Clock clock) {
         this.submissions = submissions;
         this.states = states;
@@ -84,6 +90,8 @@ class TaskController {
         this.waitExplainer = waitExplainer;
         this.clusterStats = clusterStats;
         this.userTokens = userTokens;
+        this.limits = limits;
+        this.waitingLimit = waitingLimit;
         this.clock = clock;
     }
 
@@ -116,6 +124,7 @@ class TaskController {
             @Parameter(hidden = true) Caller caller)
             throws InterruptedException {
         Body<Task> task = Body.read(body, Task.class, strict);
+        requireRoom(caller, 1);
         Submissions.Accepted accepted =
                 submissions.submit(caller.inScope(task.message()), TraceHeader.checked(trace), caller.fairnessKey());
         return new Submitted(
@@ -190,6 +199,8 @@ class TaskController {
                 .map(TaskBatch.Item::task)
                 .filter(Objects::nonNull)
                 .toList();
+        limits.charge(caller, tasks.size() - 1);
+        requireRoom(caller, tasks.size());
         List<Submissions.Outcome> submitted =
                 submissions.submit(tasks, TraceHeader.checked(trace), caller.fairnessKey());
         if (!submitted.isEmpty()
@@ -214,6 +225,12 @@ class TaskController {
                 counts.getOrDefault("refused", 0L),
                 results,
                 clock.instant());
+    }
+
+    private void requireRoom(Caller caller, int more) {
+        if (caller.fairnessKey() != null) {
+            waitingLimit.require(caller.fairnessKey(), more);
+        }
     }
 
     private static BatchItem result(int index, TaskBatch.Item item, Submissions.Outcome outcome) {

@@ -7,10 +7,12 @@ import io.aitbc.coordinator.security.ApiKeys;
 import io.aitbc.coordinator.security.Caller;
 import io.aitbc.coordinator.security.InvalidCredentialException;
 import io.aitbc.coordinator.security.NewKey;
+import io.aitbc.coordinator.security.RateLimits;
 import io.aitbc.coordinator.security.Role;
 import io.aitbc.coordinator.security.Users;
 import io.swagger.v3.oas.annotations.Operation;
 import io.swagger.v3.oas.annotations.tags.Tag;
+import jakarta.servlet.http.HttpServletRequest;
 import java.time.Instant;
 import java.util.List;
 import java.util.Objects;
@@ -38,8 +40,10 @@ class UserKeyController {
 
     private final ApiKeys keys;
     private final Users users;
+    private final RateLimits limits;
 
-    UserKeyController(ApiKeys keys, Users users) {
+    UserKeyController(ApiKeys keys, Users users, RateLimits limits) {
+        this.limits = limits;
         this.keys = keys;
         this.users = users;
     }
@@ -106,9 +110,12 @@ class UserKeyController {
             description = "Send it in the body: proxies log query strings.")
     ValidatedKey validate(
             @RequestParam(name = "api_key", required = false) @Nullable String apiKey,
-            @RequestBody(required = false) @Nullable JsonNode body) {
-        Caller caller = keys.find(given("api_key", apiKey, body))
-                .orElseThrow(() -> new InvalidCredentialException("Invalid API key"));
+            @RequestBody(required = false) @Nullable JsonNode body,
+            HttpServletRequest request) {
+        Caller caller = keys.find(given("api_key", apiKey, body)).orElseThrow(() -> {
+            limits.failed(request.getRemoteAddr());
+            return new InvalidCredentialException("Invalid API key");
+        });
         return new ValidatedKey("success", true, caller.name(), caller.role(), AccessRules.permissions(caller.role()));
     }
 

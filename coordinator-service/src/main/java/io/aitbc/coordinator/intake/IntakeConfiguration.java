@@ -10,6 +10,7 @@ import io.aitbc.coordinator.taskstate.TaskStates;
 import io.aitbc.coordinator.trace.Traces;
 import java.time.Clock;
 import org.apache.kafka.clients.producer.Producer;
+import org.springframework.beans.factory.annotation.Value;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
 
@@ -24,6 +25,11 @@ class IntakeConfiguration {
     ResultReports resultReports(
             Producer<String, byte[]> producer, Topics topics, TaskStates states, Redis redis, Signatures signatures) {
         return new ResultReports(producer, topics, states, redis, signatures);
+    }
+
+    @Bean
+    WaitingLimit waitingLimit(Redis redis, @Value("${aitbc.limits.waiting-per-scope}") int limit) {
+        return new WaitingLimit(redis, limit);
     }
 
     @Bean

@@ -97,6 +97,14 @@ public final class AccessRules implements AuthorizationManager<HttpServletReques
             DELETE /keys/{key_id}                           admin
             """;
 
+    /** What agents do all the time. */
+    private static final Set<String> AGENT_CALLS = Set.of(
+            "POST /agents/register",
+            "POST /agents/{agent_id}/heartbeat",
+            "POST /agents/{agent_id}/assignments/claim",
+            "POST /tasks/{task_id}/results");
+
+    private static final String MATCH = AccessRules.class.getName();
     private static final String AGENT_ID = "agent_id";
     private static final String SCOPED = "scoped";
     /** What a token for one task is for; the task is checked where it is read. */
@@ -123,11 +131,24 @@ public final class AccessRules implements AuthorizationManager<HttpServletReques
             return roles.isEmpty();
         }
 
+        /** The endpoint, as method and path. */
+        String endpoint() {
+            return method + " " + path.getPatternString();
+        }
+
+        /** Whether agents use it all the time. */
+        boolean isAgentCall() {
+            return AGENT_CALLS.contains(endpoint());
+        }
+
         /** Whether a role agent may use it for its own id only. */
         public boolean isOwnAgentOnly() {
             return roles.contains(Role.AGENT) && path.getPatternString().contains("{" + AGENT_ID + "}");
         }
     }
+
+    /** The rule of a request, and the variables of its path. */
+    record Match(Rule rule, Map<String, String> variables) {}
 
     /** Denies a path without a rule, which is no endpoint. */
     public static final class NoRuleException extends AccessDeniedException {
@@ -165,7 +186,7 @@ public final class AccessRules implements AuthorizationManager<HttpServletReques
     public static List<String> permissions(Role role) {
         return RULES.stream()
                 .filter(rule -> rule.roles.contains(role))
-                .map(rule -> rule.method + " " + rule.path.getPatternString())
+                .map(Rule::endpoint)
                 .toList();
     }
 
@@ -200,18 +221,30 @@ public final class AccessRules implements AuthorizationManager<HttpServletReques
     @Override
     public AuthorizationDecision authorize(
             Supplier<? extends @Nullable Authentication> authentication, HttpServletRequest request) {
+        Match match = match(request)
+                .orElseThrow(() -> new NoRuleException(path(request).value()));
+        if (!match.rule.isPublic()) {
+            require(match.rule, match.variables, authentication.get());
+        }
+        return new AuthorizationDecision(true);
+    }
+
+    /** The rule of a request; empty if there is none. Remembered in the request. */
+    static Optional<Match> match(HttpServletRequest request) {
+        if (request.getAttribute(MATCH) instanceof Match known) {
+            return Optional.of(known);
+        }
         String method = request.getMethod().equals("HEAD") ? "GET" : request.getMethod();
         PathContainer path = path(request);
         for (Rule rule : BY_SPECIFICITY) {
-            PathPattern.PathMatchInfo match = rule.method.equals(method) ? rule.path.matchAndExtract(path) : null;
-            if (match != null) {
-                if (!rule.isPublic()) {
-                    require(rule, match.getUriVariables(), authentication.get());
-                }
-                return new AuthorizationDecision(true);
+            PathPattern.PathMatchInfo info = rule.method.equals(method) ? rule.path.matchAndExtract(path) : null;
+            if (info != null) {
+                Match match = new Match(rule, info.getUriVariables());
+                request.setAttribute(MATCH, match);
+                return Optional.of(match);
             }
         }
-        throw new NoRuleException(path.value());
+        return Optional.empty();
     }
 
     private static PathContainer path(HttpServletRequest request) {
@@ -227,7 +260,7 @@ public final class AccessRules implements AuthorizationManager<HttpServletReques
         if (authentication == null || !(authentication.getPrincipal() instanceof Caller caller)) {
             throw new AccessDeniedException("a credential is required");
         }
-        if (caller.taskId() != null && !OF_ONE_TASK.contains(rule.method + " " + rule.path.getPatternString())) {
+        if (caller.taskId() != null && !OF_ONE_TASK.contains(rule.endpoint())) {
             throw new AccessDeniedException("this token is for reading task " + caller.taskId());
         }
         if (caller.isScoped() && !rule.isForScoped) {

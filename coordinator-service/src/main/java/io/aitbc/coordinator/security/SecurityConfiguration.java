@@ -26,6 +26,7 @@ import org.springframework.boot.web.servlet.FilterRegistrationBean;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
 import org.springframework.core.Ordered;
+import org.springframework.security.authentication.AuthenticationServiceException;
 import org.springframework.security.config.annotation.web.builders.HttpSecurity;
 import org.springframework.security.config.annotation.web.configuration.EnableWebSecurity;
 import org.springframework.security.config.annotation.web.configurers.AbstractHttpConfigurer;
@@ -113,11 +114,12 @@ class SecurityConfiguration {
         SecurityFilterChain securityFilterChain(
                 HttpSecurity http,
                 Credentials credentials,
+                RateLimits limits,
                 @Qualifier("handlerExceptionResolver") HandlerExceptionResolver problems) {
             AuthenticationFilter authentication = new AuthenticationFilter(credentials, credentials);
             authentication.setSuccessHandler((request, response, caller) -> {});
-            authentication.setFailureHandler(
-                    (request, response, failure) -> problems.resolveException(request, response, null, failure));
+            authentication.setFailureHandler((request, response, failure) ->
+                    problems.resolveException(request, response, null, counted(failure, request, limits)));
             return http.csrf(csrf -> csrf.csrfTokenRepository(CookieCsrfTokenRepository.withHttpOnlyFalse())
                             .csrfTokenRequestHandler(new SessionCsrfHandler())
                             .requireCsrfProtectionMatcher(request -> Credentials.isOfSession(request)
@@ -130,9 +132,22 @@ class SecurityConfiguration {
                             .accessDeniedHandler((request, response, failure) ->
                                     problems.resolveException(request, response, null, failure)))
                     .addFilterBefore(authentication, AuthorizationFilter.class)
+                    .addFilterBefore(new RateLimitFilter(limits, problems), AuthorizationFilter.class)
                     .authorizeHttpRequests(requests -> requests.anyRequest()
                             .access((caller, context) -> new AccessRules().authorize(caller, context.getRequest())))
                     .build();
+        }
+
+        /** The failure, or that there were too many. A valid credential is accepted all the same. */
+        private static Exception counted(Exception failure, HttpServletRequest request, RateLimits limits) {
+            try {
+                if (!(failure instanceof AuthenticationServiceException)) {
+                    limits.failed(request.getRemoteAddr());
+                }
+                return failure;
+            } catch (ThrottledException e) {
+                return e;
+            }
         }
 
         /** Paths that servers and frameworks read differently, such as {@code //} and {@code ;}. */

@@ -16,6 +16,10 @@ if not status then
 end
 if status == 'queued' or status == 'assigned' then
   redis.call('HSET', task, 'status', 'cancelled', 'finished_at', ARGV[2])
+  local key = redis.call('HGET', task, 'fairness_key')
+  if key then
+    redis.call('ZREM', 'waiting:' .. key, task_id)
+  end
   redis.call('EXPIRE', task, ARGV[3])
   redis.call('HINCRBY', 'stats:tasks', 'cancelled', 1)
   local held = ''

@@ -30,6 +30,7 @@ for i = 5, #ARGV, 5 do
       'submitted_at', ARGV[i + 3], 'finished_at', ARGV[3])
     if ARGV[i + 4] ~= '' then
       redis.call('HSET', task, 'fairness_key', ARGV[i + 4])
+      redis.call('ZREM', 'waiting:' .. ARGV[i + 4], ARGV[i])
     end
     redis.call('EXPIRE', task, ARGV[4])
     count = count + 1

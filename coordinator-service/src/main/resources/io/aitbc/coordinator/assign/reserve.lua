@@ -143,6 +143,7 @@ for i, placement in ipairs(cjson.decode(ARGV[5])) do
       'max_attempts', placement[7], 'timeout_seconds', timeout)
     if placement[10] then
       redis.call('HSET', task, 'fairness_key', placement[10])
+      redis.call('ZREM', 'waiting:' .. placement[10], task_id)
     end
     agent.first_deadline = math.min(agent.first_deadline or math.huge, now_ms + timeout * 1000)
     agent.held = agent.held + 1

@@ -6,6 +6,12 @@
 -- Returns one text, with 1 for each task that has ended, such as one cancelled before its record was read, else 0
 local answer = {}
 local conditions = cjson.decode(ARGV[1])
+local key_at
+for at, field in ipairs(conditions) do
+  if field == 'fairness_key' then
+    key_at = at
+  end
+end
 for i, one in ipairs(cjson.decode(ARGV[2])) do
   local task = 'task:' .. one[1]
   local seen = redis.call('HMGET', task, 'status', 'attempt')
@@ -18,6 +24,9 @@ for i, one in ipairs(cjson.decode(ARGV[2])) do
   if not status then
     redis.call('HSET', task, 'task_id', one[1], 'status', 'queued', 'attempt', one[2], 'priority', one[3],
       'submitted_at', one[4], 'max_attempts', one[5])
+    if key_at and one[5 + key_at] ~= '' then
+      redis.call('ZADD', 'waiting:' .. one[5 + key_at], 'NX', redis.call('TIME')[1], one[1])
+    end
   end
   local attempt = status and status ~= 'queued' and tonumber(seen[2])
   -- A task that ended without a known attempt counts as ended.

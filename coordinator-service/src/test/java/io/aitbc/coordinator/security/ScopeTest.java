@@ -46,6 +46,7 @@ class ScopeTest {
                 "--aitbc.security=on",
                 "--aitbc.jwt.secret=a secret of at least 32 bytes, for tests",
                 "--aitbc.admin.key=" + ADMIN_KEY,
+                "--aitbc.limits.waiting-per-scope=50",
                 "--aitbc.settle.retry-backoff=10ms");
         ada = key("ada");
         bob = key("bob");
@@ -279,6 +280,39 @@ class ScopeTest {
                     .until(() -> as(ada, "GET", "/tasks/" + id, null).code() == 200);
             assertThat(as(bob, "GET", "/tasks/" + id, null).code()).isEqualTo(404);
         }
+    }
+
+    @Test
+    void aScopeMayHaveSoManyTasksWaiting() {
+        String eve = key("eve");
+        String task = "{\"task_data\":{},\"requirements\":{\"capabilities\":[\"eves\"]}}";
+        assertThat(as(eve, "POST", "/tasks/submit/batch", "[" + (task + ",").repeat(49) + task + "]")
+                        .body()
+                        .get("accepted")
+                        .asInt())
+                .isEqualTo(50);
+
+        Answer refused = as(eve, "POST", "/tasks/submit", task);
+
+        assertThat(refused.code()).isEqualTo(429);
+        assertThat(detail(refused)).isEqualTo("50 tasks of this fairness_key are waiting, and the limit is 50");
+        assertThat(as(ada, "POST", "/tasks/submit", task).code()).isEqualTo(200);
+        // Cancelled and assigned tasks wait no longer.
+        String first = ids(as(eve, "GET", "/tasks/queues/normal?limit=1", null), "tasks")
+                .get(0);
+        as(eve, "POST", "/tasks/" + first + "/cancel", "");
+        assertThat(as(eve, "POST", "/tasks/submit", task).code()).isEqualTo(200);
+        assertThat(as(eve, "POST", "/tasks/submit", task).code()).isEqualTo(429);
+        coordinator.register("eves-agent", 10, "eves");
+        coordinator.awaitRecords("assignments.eves-agent", 10);
+        await().atMost(LONG).until(() -> as(eve, "POST", "/tasks/submit", task).code() == 200);
+        // Nor do those that Redis has forgotten.
+        try (RedisClient client = RedisClient.create(LocalStack.shared().redisUrl() + "/" + DATABASE)) {
+            for (int i = 0; i < 60; i++) {
+                client.connect().sync().zadd("waiting:eve", 1, "forgotten-" + i);
+            }
+        }
+        assertThat(as(eve, "POST", "/tasks/submit", task).code()).isEqualTo(200);
     }
 
     @Test
