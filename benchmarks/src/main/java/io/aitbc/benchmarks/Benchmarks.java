@@ -10,6 +10,7 @@ import io.aitbc.benchmarks.measure.PeersBenchmark;
 import io.aitbc.benchmarks.measure.PullBenchmark;
 import io.aitbc.benchmarks.measure.RegistryBenchmark;
 import io.aitbc.benchmarks.measure.RestBenchmark;
+import io.aitbc.benchmarks.measure.SecurityBenchmark;
 import io.aitbc.benchmarks.measure.StrategyBenchmark;
 import io.aitbc.benchmarks.measure.ThroughputBenchmark;
 import io.aitbc.benchmarks.measure.UrgentBenchmark;
@@ -30,6 +31,7 @@ import picocli.CommandLine.Command;
             UrgentBenchmark.class,
             GrowthBenchmark.class,
             RestBenchmark.class,
+            SecurityBenchmark.class,
             PullBenchmark.class,
             MemoryBenchmark.class,
             PeersBenchmark.class,
