@@ -24,6 +24,8 @@ public enum Check {
     HEARTBEATS,
     /** Over Kafka: it commits an offset only once the assignment is reported. */
     COMMIT,
+    /** Over Kafka: its report repeats the signature of the assignment. */
+    SIGNATURE,
     /** It reports or gives back its tasks when it is stopped. */
     SIGTERM;
 

@@ -77,6 +77,7 @@ record Conformance(
             case CAPACITY -> keepsItsCapacity();
             case HEARTBEATS -> sendsHeartbeatsWhileBusy();
             case COMMIT -> commitsAfterItsReport();
+            case SIGNATURE -> repeatsTheSignature();
             case SIGTERM -> losesNothingWhenItIsStopped(Objects.requireNonNull(agent));
         };
         String violation = journal.violation();
@@ -101,6 +102,8 @@ record Conformance(
             return "its capacity is " + capacity() + ": register it with at most " + MAX_CAPACITY;
         } else if (check == Check.COMMIT && !(link instanceof KafkaDesk)) {
             return "only agents over Kafka commit offsets";
+        } else if (check == Check.SIGNATURE && !(link instanceof KafkaDesk)) {
+            return "only over Kafka is it required";
         }
         return check == Check.SIGTERM && agent == null ? "name the command that starts the agent" : null;
     }
@@ -305,6 +308,17 @@ record Conformance(
                 ? "it sent no heartbeat for " + silent.toSeconds()
                         + " s while it was busy: coordinators expect one every 30 s, and give its tasks to others after 300 s"
                 : null;
+    }
+
+    private @Nullable String repeatsTheSignature() throws InterruptedException {
+        String signature = "signature-" + UUID.randomUUID();
+        ObjectNode assignment = assignment(taskData).put("signature", signature);
+        link.give(assignment);
+        Report end = awaitEnd(assignment, busy.plus(PATIENCE));
+        String problem = problemWith(end, busy.plus(PATIENCE));
+        return problem == null && end != null && !signature.equals(end.result().signature())
+                ? "its report does not repeat the signature of the assignment: coordinators with security on refuse it"
+                : problem;
     }
 
     private boolean isCommitted(ObjectNode assignment) {

@@ -55,6 +55,7 @@ final class BrokenAgent {
         SILENT_ABOUT_A_BAD_ASSIGNMENT,
         COMMITS_FIRST,
         NEVER_COMMITS,
+        DROPS_THE_SIGNATURE,
         LOSES_WORK,
         DOES_NOT_DEREGISTER,
         LEAVES_AT_A_WRONG_PATH
@@ -301,6 +302,9 @@ final class BrokenAgent {
                 .put("attempt", assignment.get("attempt").asInt())
                 .put("agent_id", id)
                 .put("status", hasSlot ? "completed" : "rejected");
+        if (assignment.has("signature") && fault != Fault.DROPS_THE_SIGNATURE) {
+            report.set("signature", assignment.get("signature"));
+        }
         producer.send(new ProducerRecord<>(
                 System.getenv("AITBC_TOPICS_PREFIX") + "tasks.results",
                 assignment.get("task_id").asString(),

@@ -121,6 +121,7 @@ class ConformanceTest {
                 "DIES_OF_A_BAD_ASSIGNMENT      | BAD_ASSIGNMENT      | its process has ended with exit status 1, and printed nothing",
                 "SILENT_ABOUT_A_BAD_ASSIGNMENT | BAD_ASSIGNMENT      | it reported nothing about an assignment that it cannot run",
                 "COMMITS_FIRST                 | COMMIT              | it commits an assignment before it has reported it",
+                "DROPS_THE_SIGNATURE           | SIGNATURE           | its report does not repeat the signature of the assignment",
                 "NEVER_COMMITS                 | COMMIT              | it does not commit an assignment after its report",
                 "LOSES_WORK                    | SIGTERM             | it neither finished nor rejected 2 of 2 tasks",
                 "DOES_NOT_DEREGISTER           | SIGTERM             | it does not deregister",
@@ -132,7 +133,7 @@ class ConformanceTest {
                         ? List.of("--task", "{\"seconds\":4}", "--seconds", "4", "--heartbeat-seconds", "2")
                         : List.of("--task", "{\"seconds\":1}", "--seconds", "1"));
         options.addAll(List.of("--check", "completes", "--check", check.toString()));
-        if (check == Check.COMMIT || check == Check.CAPACITY) {
+        if (check == Check.COMMIT || check == Check.CAPACITY || check == Check.SIGNATURE) {
             options.addAll(overKafka());
         }
 
@@ -189,7 +190,7 @@ class ConformanceTest {
         assertThat(err.toString().lines().findFirst())
                 .contains("Invalid value for option '--check' (NAME): \"nope\" is no check (one of completes,"
                         + " unknown-fields, bad-assignment, repeated-assignment, cancellation, capacity, heartbeats,"
-                        + " commit, sigterm)");
+                        + " commit, signature, sigterm)");
     }
 
     /** With the library. */
