@@ -10,6 +10,7 @@ key=${1:?a fairness_key}
 shift
 
 erased=0
+unfinished=0
 while read -r task; do
   if [ "$(redis-cli "$@" --raw TYPE "$task")" != hash ] || [ "$(redis-cli "$@" --raw HGET "$task" fairness_key)" != "$key" ]; then
     continue
@@ -17,6 +18,7 @@ while read -r task; do
   case $(redis-cli "$@" --raw HGET "$task" status) in
   queued | assigned | failing)
     echo "Not ended: ${task#task:}" >&2
+    unfinished=$((unfinished + 1))
     ;;
   *)
     redis-cli "$@" --raw UNLINK "$task" >/dev/null
@@ -24,5 +26,7 @@ while read -r task; do
     ;;
   esac
 done < <(redis-cli "$@" --raw --scan --pattern 'task:*')
-redis-cli "$@" --raw UNLINK "waiting:$key" >/dev/null
+if [ "$unfinished" = 0 ]; then
+  redis-cli "$@" --raw UNLINK "waiting:$key" >/dev/null
+fi
 echo "Erased the state of $erased tasks."

@@ -106,6 +106,12 @@ public final class Agentctl {
 
     Coordinator coordinator() {
         String apiKey = apiKey();
+        if (!apiKey.matches("[!-~]*")) {
+            // Not shown: it may be a key with a typing error.
+            throw new ParameterException(
+                    spec.commandLine(),
+                    "The key has characters that no key has: check AGENTCTL_API_KEY or --key-file.");
+        }
         try {
             return new Coordinator(url, apiKey);
         } catch (IllegalArgumentException e) {

@@ -56,7 +56,8 @@ public final class Ids {
     public static String checkFairnessKey(String value) {
         if (value.isBlank()
                 || value.length() > MAX_FAIRNESS_KEY_LENGTH
-                || value.chars().anyMatch(Character::isISOControl)) {
+                || value.codePoints()
+                        .anyMatch(c -> Character.isISOControl(c) || Character.getType(c) == Character.SURROGATE)) {
             throw new IllegalArgumentException("fairness_key must have 1 to " + MAX_FAIRNESS_KEY_LENGTH
                     + " characters, none of them a control character");
         }

@@ -158,21 +158,7 @@ public record Task(
 
     /** A copy with a fairness key. */
     public Task withFairnessKey(String fairnessKey) {
-        return new Task(
-                taskId,
-                taskData,
-                priority,
-                requirements,
-                maxAttempts,
-                timeoutSeconds,
-                notBefore,
-                expiresAt,
-                submittedAt,
-                attempt,
-                rejectedBy,
-                chainId,
-                fairnessKey,
-                unknown);
+        return copy(maxAttempts, notBefore, expiresAt, attempt, rejectedBy, fairnessKey);
     }
 
     private Task withAttempt(
@@ -181,6 +167,16 @@ public record Task(
             @Nullable Instant expiresAt,
             int attempt,
             @Nullable String rejectedBy) {
+        return copy(maxAttempts, notBefore, expiresAt, attempt, rejectedBy, fairnessKey);
+    }
+
+    private Task copy(
+            int maxAttempts,
+            @Nullable Instant notBefore,
+            @Nullable Instant expiresAt,
+            int attempt,
+            @Nullable String rejectedBy,
+            @Nullable String fairnessKey) {
         return new Task(
                 taskId,
                 taskData,

@@ -121,24 +121,17 @@ public record TaskResult(
         return withRetry(null, delay.toMillis() / 1_000.0);
     }
 
-    private TaskResult withRetry(@Nullable Boolean retryable, @Nullable Double retryAfterSeconds) {
-        return new TaskResult(
-                assignmentId,
-                taskId,
-                attempt,
-                agentId,
-                status,
-                result,
-                error,
-                startedAt,
-                finishedAt,
-                retryable,
-                retryAfterSeconds,
-                signature);
-    }
-
     /** A copy with a signature. */
     public TaskResult signed(String signature) {
+        return copy(retryable, retryAfterSeconds, signature);
+    }
+
+    private TaskResult withRetry(@Nullable Boolean retryable, @Nullable Double retryAfterSeconds) {
+        return copy(retryable, retryAfterSeconds, signature);
+    }
+
+    private TaskResult copy(
+            @Nullable Boolean retryable, @Nullable Double retryAfterSeconds, @Nullable String signature) {
         return new TaskResult(
                 assignmentId,
                 taskId,

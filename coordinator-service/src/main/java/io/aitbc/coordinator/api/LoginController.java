@@ -16,7 +16,9 @@ import jakarta.servlet.http.HttpServletRequest;
 import java.time.Instant;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import org.springframework.security.authentication.AuthenticationServiceException;
 import org.springframework.security.oauth2.jwt.BadJwtException;
+import org.springframework.security.oauth2.jwt.JwtException;
 import org.springframework.web.bind.annotation.PostMapping;
 import org.springframework.web.bind.annotation.RequestBody;
 import org.springframework.web.bind.annotation.RequestMapping;
@@ -136,6 +138,8 @@ class LoginController {
             return new ValidatedToken("success", true, payload);
         } catch (BadJwtException e) {
             throw refused("Invalid token: " + e.getMessage(), request);
+        } catch (JwtException e) {
+            throw new AuthenticationServiceException("the keys of the token's issuer cannot be read", e);
         }
     }
 

@@ -3,6 +3,7 @@ package io.aitbc.coordinator.api;
 import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.background.PeriodicJob;
 import io.aitbc.coordinator.security.Caller;
+import io.aitbc.coordinator.security.CallerShare;
 import io.aitbc.coordinator.security.OpenCalls;
 import io.aitbc.coordinator.taskstate.TaskState;
 import io.aitbc.coordinator.taskstate.TaskStates;
@@ -34,6 +35,7 @@ final class TaskEndPoller implements AutoCloseable {
     private final OpenCalls calls;
     private final ConcurrentLinkedQueue<Waiting> waiting = new ConcurrentLinkedQueue<>();
     private final Semaphore permits = new Semaphore(MAX_WAITING);
+    private final CallerShare share = new CallerShare(MAX_WAITING / 2, MAX_WAITING / 20);
     private final PeriodicJob poller = new PeriodicJob("task-ends", POLL_INTERVAL, this::poll);
 
     private record Waiting(
@@ -66,7 +68,13 @@ final class TaskEndPoller implements AutoCloseable {
      */
     DeferredResult<ObjectNode> await(
             String taskId, Duration time, Caller caller, Function<TaskState, ObjectNode> present) {
+        if (!share.tryAcquire(caller)) {
+            throw new ResponseStatusException(
+                    HttpStatus.SERVICE_UNAVAILABLE,
+                    "too many calls with this credential are waiting: retry without wait");
+        }
         if (!permits.tryAcquire()) {
+            share.release(caller);
             throw new ResponseStatusException(
                     HttpStatus.SERVICE_UNAVAILABLE, MAX_WAITING + " callers are waiting already: retry without wait");
         }
@@ -77,6 +85,7 @@ final class TaskEndPoller implements AutoCloseable {
         result.onCompletion(() -> {
             unwatch.run();
             permits.release();
+            share.release(caller);
         });
         waiting.add(new Waiting(taskId, System.nanoTime() + time.toNanos(), caller, present, result));
         return result;

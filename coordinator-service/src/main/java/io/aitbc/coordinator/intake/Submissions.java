@@ -79,7 +79,8 @@ public final class Submissions {
 
     /**
      * Enqueues a task. A task with a known id is not enqueued again: the first submission is returned, also to concurrent callers. Without
-     * Redis this cannot be checked, and the task is enqueued; the reservation keeps it from running twice.
+     * Redis this cannot be checked, and the task is enqueued; the reservation keeps it from running twice. A caller with a scope must wait
+     * for Redis, unless it leaves the choice of the id to the coordinator.
      *
      * @param trace of the submission; null if there is none
      * @param scope the fairness key of the tasks that the caller may see; null: all tasks
@@ -159,6 +160,10 @@ public final class Submissions {
             try {
                 answers = redisAnswers ? claim(holder, pending.values()) : Map.of();
             } catch (RedisException e) {
+                if (scope != null && pending.values().stream().anyMatch(NewTask::named)) {
+                    // The ids may belong to others.
+                    throw e;
+                }
                 // Asking again would time out again.
                 redisAnswers = false;
                 log.atDebug().log("Treated as new, Redis unavailable: {}", e.toString());

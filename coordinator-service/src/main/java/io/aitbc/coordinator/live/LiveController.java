@@ -1,6 +1,7 @@
 package io.aitbc.coordinator.live;
 
 import io.aitbc.coordinator.security.Caller;
+import io.aitbc.coordinator.security.CallerShare;
 import io.aitbc.coordinator.security.OpenCalls;
 import io.swagger.v3.oas.annotations.Operation;
 import io.swagger.v3.oas.annotations.Parameter;
@@ -43,6 +44,7 @@ final class LiveController implements AutoCloseable {
 
     private static final Logger log = LoggerFactory.getLogger(LiveController.class);
 
+    private final CallerShare share = new CallerShare(MAX_CLIENTS / 2, 20);
     private final LiveTopics topics;
     private final OpenCalls calls;
     /** Clients by age, oldest first. */
@@ -71,9 +73,18 @@ final class LiveController implements AutoCloseable {
             @Parameter(description = "Comma-separated topics") @RequestParam("topics") List<String> wanted,
             HttpServletRequest request,
             @Parameter(hidden = true) Caller caller) {
+        if (!share.tryAcquire(caller)) {
+            throw new ResponseStatusException(
+                    HttpStatus.SERVICE_UNAVAILABLE, "too many connections with this credential on this coordinator");
+        }
         SseEmitter emitter = new SseEmitter(0L);
         Subscriber subscriber = new Subscriber(message -> send(emitter, message), () -> end(emitter), caller);
-        admit(subscriber, request.getRemoteAddr());
+        try {
+            admit(subscriber, request.getRemoteAddr());
+        } catch (ResponseStatusException e) {
+            share.release(caller);
+            throw e;
+        }
         try {
             topics.join(subscriber);
             wanted.forEach(topic -> topics.subscribe(subscriber, topic));
@@ -130,6 +141,7 @@ final class LiveController implements AutoCloseable {
         synchronized (connections) {
             connections.remove(subscriber);
         }
+        share.release(subscriber.caller());
         topics.leave(subscriber);
     }
 

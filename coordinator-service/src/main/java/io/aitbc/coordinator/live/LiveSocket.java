@@ -2,6 +2,7 @@ package io.aitbc.coordinator.live;
 
 import io.aitbc.contracts.Json;
 import io.aitbc.coordinator.security.Caller;
+import io.aitbc.coordinator.security.CallerShare;
 import io.aitbc.coordinator.security.OpenCalls;
 import jakarta.websocket.Session;
 import java.io.IOException;
@@ -34,6 +35,10 @@ final class LiveSocket extends TextWebSocketHandler {
 
     private static final CloseStatus TRY_AGAIN_LATER = new CloseStatus(1013, "too many clients on this coordinator");
 
+    private static final CloseStatus TOO_MANY =
+            new CloseStatus(1013, "too many connections with this credential on this coordinator");
+
+    private final CallerShare share = new CallerShare(500, 20);
     private final LiveTopics topics;
     private final OpenCalls calls;
     private final Map<String, Subscriber> subscribers = new ConcurrentHashMap<>();
@@ -58,10 +63,15 @@ final class LiveSocket extends TextWebSocketHandler {
         Session connection = Objects.requireNonNull(((NativeWebSocketSession) session).getNativeSession(Session.class));
         connection.getAsyncRemote().setSendTimeout(SEND_TIMEOUT_MS);
         Caller caller = Caller.of(session.getPrincipal());
+        if (!share.tryAcquire(caller)) {
+            session.close(TOO_MANY);
+            return;
+        }
         Subscriber subscriber = new Subscriber(message -> send(connection, message), () -> end(session), caller);
         try {
             topics.join(subscriber);
         } catch (IllegalStateException e) {
+            share.release(caller);
             session.close(TRY_AGAIN_LATER.withReason(String.valueOf(e.getMessage())));
             return;
         }
@@ -118,6 +128,7 @@ final class LiveSocket extends TextWebSocketHandler {
         unwatch.getOrDefault(session.getId(), () -> {}).run();
         unwatch.remove(session.getId());
         if (subscriber != null) {
+            share.release(subscriber.caller());
             topics.leave(subscriber);
         }
     }

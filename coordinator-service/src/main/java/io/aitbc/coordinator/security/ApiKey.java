@@ -28,6 +28,12 @@ record ApiKey(
         @JsonProperty("created_at") Instant createdAt,
         @JsonProperty("expires_at") @Nullable Instant expiresAt) {
 
+    ApiKey {
+        if (keyId == null || name == null || role == null || hash == null || createdAt == null) {
+            throw new IllegalArgumentException("an API key must have an id, a name, a role, a hash and a time");
+        }
+    }
+
     static String hash(String secret) {
         try {
             return HexFormat.of()

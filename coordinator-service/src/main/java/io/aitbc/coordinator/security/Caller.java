@@ -67,6 +67,14 @@ public record Caller(
                         : agent.equals(agentId));
     }
 
+    /** Identifies its credential, such as for limits; never contains it. */
+    public String credential() {
+        if (keyId != null) {
+            return "key " + keyId;
+        }
+        return (taskId == null ? "name " + role.wireName() : "task " + taskId) + " " + name;
+    }
+
     /** Whether the caller may see its own scope's tasks only. */
     public boolean isScoped() {
         return fairnessKey != null;

@@ -3,7 +3,6 @@ package io.aitbc.coordinator.security;
 import jakarta.servlet.http.Cookie;
 import jakarta.servlet.http.HttpServletRequest;
 import java.util.List;
-import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 import org.springframework.http.HttpHeaders;
 import org.springframework.security.authentication.AuthenticationManager;
@@ -68,10 +67,15 @@ public final class Credentials implements AuthenticationManager, AuthenticationC
     }
 
     /** Whether a request is authenticated by the cookie, which browsers also send when another site causes the request. */
-    static boolean isOfSession(HttpServletRequest request) {
-        return request.getHeader(KEY_HEADER) == null
-                && request.getHeader(HttpHeaders.AUTHORIZATION) == null
-                && WebUtils.getCookie(request, COOKIE) != null;
+    boolean isOfSession(HttpServletRequest request) {
+        try {
+            return request.getHeader(KEY_HEADER) == null
+                    && bearer.resolve(request) == null
+                    && ofSession(request) != null;
+        } catch (OAuth2AuthenticationException e) {
+            // It is refused for its header.
+            return false;
+        }
     }
 
     @Override
@@ -79,19 +83,6 @@ public final class Credentials implements AuthenticationManager, AuthenticationC
         Caller caller = verify(String.valueOf(given.getCredentials()));
         return UsernamePasswordAuthenticationToken.authenticated(
                 caller, null, List.of(new SimpleGrantedAuthority(caller.role().wireName())));
-    }
-
-    /**
-     * The caller that a key or token identifies; empty if it is not valid.
-     *
-     * @throws AuthenticationServiceException if it cannot be verified at present
-     */
-    Optional<Caller> find(String credential) {
-        try {
-            return Optional.of(verify(credential));
-        } catch (OAuth2AuthenticationException e) {
-            return Optional.empty();
-        }
     }
 
     /**

@@ -22,8 +22,12 @@ public record NewKey(
     private static final long MAX_SECONDS = 10L * 365 * 24 * 3_600;
 
     public NewKey {
-        if (name == null || name.isBlank() || name.length() > MAX_NAME_LENGTH) {
-            throw new IllegalArgumentException("name is required, with at most " + MAX_NAME_LENGTH + " characters");
+        if (name == null
+                || name.isBlank()
+                || name.length() > MAX_NAME_LENGTH
+                || name.chars().anyMatch(Character::isISOControl)) {
+            throw new IllegalArgumentException("name is required, with at most " + MAX_NAME_LENGTH
+                    + " characters, none of them a control character");
         }
         if (role == null) {
             throw new IllegalArgumentException("role is required");

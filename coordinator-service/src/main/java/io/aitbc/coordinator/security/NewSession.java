@@ -20,9 +20,14 @@ public record NewSession(
             if (username == null || password == null) {
                 throw new IllegalArgumentException("credential is required, or username and password");
             }
+            login(username, password);
         } else if (!credential.matches("[A-Za-z0-9._~+/-]+=*") || credential.length() > MAX_LENGTH) {
             throw new IllegalArgumentException("credential must be a key or a token");
         }
+    }
+
+    private static NewLogin login(String username, String password) {
+        return new NewLogin(username, password);
     }
 
     /** Without the credential. */

@@ -10,7 +10,6 @@ import io.github.bucket4j.ConsumptionProbe;
 import io.github.bucket4j.TokensInheritanceStrategy;
 import io.github.bucket4j.local.LocalBucketBuilder;
 import java.time.Duration;
-import java.util.List;
 import java.util.Optional;
 import java.util.function.IntSupplier;
 import org.jspecify.annotations.Nullable;
@@ -25,7 +24,8 @@ public final class RateLimits implements AutoCloseable {
     /** After that, a bucket is full again. */
     private static final Duration IDLE = Duration.ofMinutes(20);
 
-    private static final int MAX_BUCKETS = 100_000;
+    /** Names and addresses are chosen by the callers, and of bounded length. */
+    private static final int MAX_BUCKETS = 20_000;
 
     /** Several addresses may guess the password of one user: how many times as many failures are allowed as for one address. */
     private static final int ADDRESSES_PER_USER = 5;
@@ -107,9 +107,7 @@ public final class RateLimits implements AutoCloseable {
         if (caller == null) {
             return "address " + address;
         }
-        String credential =
-                caller.keyId() == null ? "name " + caller.role() + " " + caller.name() : "key " + caller.keyId();
-        return isAgentCall ? "agent calls, " + credential : credential;
+        return isAgentCall ? "agent calls, " + caller.credential() : caller.credential();
     }
 
     private Limit limit(String key, double perSecond) {
@@ -165,26 +163,26 @@ public final class RateLimits implements AutoCloseable {
     }
 
     /**
-     * Checks, before a password is compared, which costs much, that there were not too many failures.
+     * Counts an attempt to sign in with a password, before that is compared, which costs much. See {@link #succeeded}.
      *
-     * @throws ThrottledException otherwise
+     * @throws ThrottledException if there were too many from this address, or with this name
      */
-    public void requireFewFailures(String address, String user) {
+    void attempted(String address, String user) {
         if (settings.failuresPerMinute() == 0) {
             return;
         }
-        for (Bucket bucket : List.of(ofAddress(address), ofUser(user))) {
-            if (bucket.getAvailableTokens() == 0) {
-                throw tooManyFailures(bucket.estimateAbilityToConsume(1).getNanosToWaitForRefill());
-            }
+        failed(address);
+        ConsumptionProbe probe = ofUser(user).tryConsumeAndReturnRemaining(1);
+        if (!probe.isConsumed()) {
+            throw tooManyFailures(probe.getNanosToWaitForRefill());
         }
     }
 
-    /** Counts a wrong password. */
-    public void failed(String address, String user) {
+    /** The attempt was no failure. */
+    void succeeded(String address, String user) {
         if (settings.failuresPerMinute() > 0) {
-            ofUser(user).tryConsume(1);
-            ofAddress(address).tryConsume(1);
+            ofAddress(address).addTokens(1);
+            ofUser(user).addTokens(1);
         }
     }
 

@@ -16,7 +16,6 @@ import java.util.function.Supplier;
 import org.apache.kafka.clients.producer.Producer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
-import org.springframework.beans.factory.ObjectProvider;
 import org.springframework.beans.factory.SmartInitializingSingleton;
 import org.springframework.beans.factory.annotation.Qualifier;
 import org.springframework.beans.factory.annotation.Value;
@@ -90,9 +89,8 @@ class SecurityConfiguration {
     }
 
     @Bean(destroyMethod = "")
-    Signatures signatures(SecurityTopic topic, ObjectProvider<Credentials> credentials) {
-        Credentials on = credentials.getIfAvailable();
-        return on == null ? Signatures.none() : new Signatures(topic, on);
+    Signatures signatures(SecurityTopic topic, ApiKeys keys, @Value("${aitbc.security}") String security) {
+        return security.equals("on") ? new Signatures(topic, keys) : Signatures.none();
     }
 
     @Bean(destroyMethod = "")
@@ -121,8 +119,8 @@ class SecurityConfiguration {
             authentication.setFailureHandler((request, response, failure) ->
                     problems.resolveException(request, response, null, counted(failure, request, limits)));
             return http.csrf(csrf -> csrf.csrfTokenRepository(CookieCsrfTokenRepository.withHttpOnlyFalse())
-                            .csrfTokenRequestHandler(new SessionCsrfHandler())
-                            .requireCsrfProtectionMatcher(request -> Credentials.isOfSession(request)
+                            .csrfTokenRequestHandler(new SessionCsrfHandler(credentials))
+                            .requireCsrfProtectionMatcher(request -> credentials.isOfSession(request)
                                     && CsrfFilter.DEFAULT_CSRF_MATCHER.matches(request)))
                     .logout(AbstractHttpConfigurer::disable)
                     .requestCache(AbstractHttpConfigurer::disable)
@@ -177,10 +175,16 @@ class SecurityConfiguration {
 
     /** Sends the token to browsers with a session only; other clients need none. */
     private static final class SessionCsrfHandler extends CsrfTokenRequestAttributeHandler {
+        private final Credentials credentials;
+
+        SessionCsrfHandler(Credentials credentials) {
+            this.credentials = credentials;
+        }
+
         @Override
         public void handle(HttpServletRequest request, HttpServletResponse response, Supplier<CsrfToken> token) {
             super.handle(request, response, token);
-            if (Credentials.isOfSession(request)) {
+            if (credentials.isOfSession(request)) {
                 // Loading it sets the cookie.
                 request.setAttribute(CsrfToken.class.getName(), token.get());
             }

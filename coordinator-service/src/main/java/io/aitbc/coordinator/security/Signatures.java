@@ -51,14 +51,14 @@ public final class Signatures implements BackgroundService {
     private final NavigableMap<String, SecretKeySpec> secrets = new ConcurrentSkipListMap<>();
 
     /** What there is while security is on. */
-    private record On(SecurityTopic topic, Credentials credentials) {}
+    private record On(SecurityTopic topic, ApiKeys keys) {}
 
     private Signatures(Optional<On> on) {
         this.on = on;
     }
 
-    Signatures(SecurityTopic topic, Credentials credentials) {
-        this(Optional.of(new On(topic, credentials)));
+    Signatures(SecurityTopic topic, ApiKeys keys) {
+        this(Optional.of(new On(topic, keys)));
         topic.onRecord(KIND, this::read);
     }
 
@@ -70,8 +70,10 @@ public final class Signatures implements BackgroundService {
     private void read(String id, byte @Nullable [] secret) {
         if (secret == null) {
             secrets.remove(id);
-        } else {
+        } else if (secret.length == SECRET_BYTES) {
             secrets.put(id, new SecretKeySpec(secret, ALGORITHM));
+        } else {
+            throw new IllegalArgumentException("a secret of signatures has " + SECRET_BYTES + " bytes");
         }
     }
 
@@ -139,11 +141,7 @@ public final class Signatures implements BackgroundService {
         }
     }
 
-    /**
-     * Whether a heartbeat comes from the agent that it names, or from a coordinator.
-     *
-     * @throws AuthenticationServiceException if that cannot be verified at present
-     */
+    /** Whether a heartbeat comes from the agent that it names, or from a coordinator. */
     public boolean accepts(ConsumerRecord<byte[], byte[]> record, Heartbeat heartbeat) {
         if (on.isEmpty()) {
             return true;
@@ -155,7 +153,7 @@ public final class Signatures implements BackgroundService {
         String key = header(record, TaskHeaders.API_KEY);
         return key != null
                 && on.get()
-                        .credentials
+                        .keys
                         .find(key)
                         .filter(caller -> caller.role() == Role.AGENT || caller.role() == Role.ADMIN)
                         .filter(caller -> caller.mayActAs(heartbeat.agentId()))

@@ -3,6 +3,7 @@ package io.aitbc.coordinator.security;
 import com.nimbusds.jose.JWSAlgorithm;
 import com.nimbusds.jwt.JWTParser;
 import com.nimbusds.jwt.SignedJWT;
+import io.aitbc.contracts.Ids;
 import java.nio.charset.StandardCharsets;
 import java.text.ParseException;
 import java.util.ArrayList;
@@ -92,10 +93,25 @@ public final class Tokens {
                         ? roleOfUser(jwt)
                         : role(jwt.getClaims().get(roleClaim)),
                 jwt.getClaimAsString(AGENT_CLAIM),
-                jwt.getClaimAsString(FAIRNESS_KEY_CLAIM),
+                fairnessKey(jwt),
                 jwt.getClaimAsString(UserTokens.TASK_CLAIM),
                 null,
                 jwt.getExpiresAt());
+    }
+
+    /** A claim that is there must be valid: without it, the caller would see all tasks. */
+    private static @Nullable String fairnessKey(Jwt jwt) {
+        if (!jwt.getClaims().containsKey(FAIRNESS_KEY_CLAIM)) {
+            return null;
+        }
+        try {
+            if (jwt.getClaims().get(FAIRNESS_KEY_CLAIM) instanceof String key) {
+                return Ids.checkFairnessKey(key);
+            }
+        } catch (IllegalArgumentException e) {
+            throw new BadJwtException(String.valueOf(e.getMessage()), e);
+        }
+        throw new BadJwtException("the token's fairness_key must be a text");
     }
 
     private Role roleOfUser(Jwt jwt) {

@@ -11,12 +11,12 @@ import java.util.function.Consumer;
 import javax.crypto.spec.SecretKeySpec;
 import org.jspecify.annotations.Nullable;
 import org.springframework.security.oauth2.jose.jws.MacAlgorithm;
-import org.springframework.security.oauth2.jwt.BadJwtException;
 import org.springframework.security.oauth2.jwt.JwsHeader;
 import org.springframework.security.oauth2.jwt.Jwt;
 import org.springframework.security.oauth2.jwt.JwtClaimsSet;
 import org.springframework.security.oauth2.jwt.JwtEncoder;
 import org.springframework.security.oauth2.jwt.JwtEncoderParameters;
+import org.springframework.security.oauth2.jwt.JwtException;
 import org.springframework.security.oauth2.jwt.NimbusJwtEncoder;
 
 /** Signs tokens for local users and for single tasks. */
@@ -98,7 +98,8 @@ public final class UserTokens {
             return isRefresh(jwt) && isOfUser(jwt)
                     ? users.findConfigured(String.valueOf(jwt.getSubject())).map(this::access)
                     : Optional.empty();
-        } catch (BadJwtException e) {
+        } catch (JwtException e) {
+            // Also if it is one of an issuer that cannot be reached: those are no refresh tokens.
             return Optional.empty();
         }
     }

@@ -27,6 +27,7 @@ public final class Users {
     static final String KIND = "role:";
 
     private static final int FIELDS = 3;
+    private static final int MAX_PASSWORD_BYTES = 72;
 
     private final Map<String, Entry> configured;
     /** By user id, also of users that are not configured: keys can be made for them. */
@@ -135,7 +136,9 @@ public final class Users {
     /** The user with this name and password; empty if there is none. */
     public Optional<User> authenticate(String name, String password) {
         Entry entry = configured.get(name);
-        boolean matches = encoder.matches(password, entry == null ? someHash : entry.hash);
+        // bcrypt ignores further bytes.
+        boolean isTooLong = password.getBytes(StandardCharsets.UTF_8).length > MAX_PASSWORD_BYTES;
+        boolean matches = encoder.matches(password, entry == null ? someHash : entry.hash) && !isTooLong;
         return entry != null && matches ? find(name) : Optional.empty();
     }
 

@@ -29,7 +29,9 @@ for i = 5, #ARGV, 5 do
     redis.call('HSET', task, 'task_id', ARGV[i], 'status', ARGV[1], 'attempt', attempt, 'priority', ARGV[i + 2],
       'submitted_at', ARGV[i + 3], 'finished_at', ARGV[3])
     if ARGV[i + 4] ~= '' then
-      redis.call('HSET', task, 'fairness_key', ARGV[i + 4])
+      if not status then
+        redis.call('HSET', task, 'fairness_key', ARGV[i + 4])
+      end
       redis.call('ZREM', 'waiting:' .. ARGV[i + 4], ARGV[i])
     end
     redis.call('EXPIRE', task, ARGV[4])

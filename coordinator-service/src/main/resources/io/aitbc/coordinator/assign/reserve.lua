@@ -142,7 +142,9 @@ for i, placement in ipairs(cjson.decode(ARGV[5])) do
       'priority', placement[4], 'submitted_at', placement[5], 'assigned_at', now, 'assigned_ms', ARGV[1], 'deadline', deadline,
       'max_attempts', placement[7], 'timeout_seconds', timeout)
     if placement[10] then
-      redis.call('HSET', task, 'fairness_key', placement[10])
+      if not status then
+        redis.call('HSET', task, 'fairness_key', placement[10])
+      end
       redis.call('ZREM', 'waiting:' .. placement[10], task_id)
     end
     agent.first_deadline = math.min(agent.first_deadline or math.huge, now_ms + timeout * 1000)

@@ -21,7 +21,7 @@ end
 local next_attempt = attempt + 1
 redis.call('HSET', task, 'task_id', ARGV[1], 'status', 'queued', 'attempt', next_attempt, 'redriven', next_attempt,
   'priority', ARGV[3], 'submitted_at', ARGV[4], 'max_attempts', attempt + tonumber(ARGV[5]))
-if ARGV[6] ~= '' then
+if ARGV[6] ~= '' and not seen[1] then
   redis.call('HSET', task, 'fairness_key', ARGV[6])
 end
 redis.call('HDEL', task, 'finished_at', 'agent_id', 'assigned_at', 'assigned_ms', 'deadline', 'progress', 'progress_at')

@@ -15,7 +15,7 @@ for i = 2, #ARGV, 8 do
   if not seen[1] or seen[1] == 'queued' and (tonumber(seen[2]) or 0) <= tonumber(ARGV[i + 1]) then
     redis.call('HSET', task, 'task_id', ARGV[i], 'status', 'completed', 'attempt', ARGV[i + 1], 'agent_id', ARGV[i + 2],
       'priority', ARGV[i + 3], 'submitted_at', ARGV[i + 4], 'result', ARGV[i + 5], 'finished_at', ARGV[i + 6])
-    if ARGV[i + 7] ~= '' then
+    if ARGV[i + 7] ~= '' and not seen[1] then
       redis.call('HSET', task, 'fairness_key', ARGV[i + 7])
     end
     recorded[#recorded + 1] = ARGV[i]

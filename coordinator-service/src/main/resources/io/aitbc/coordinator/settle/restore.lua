@@ -23,7 +23,7 @@ for i = 3, #ARGV, 11 do
     redis.call('HSET', task, 'task_id', task_id, 'status', 'assigned', 'attempt', attempt, 'agent_id', agent_id,
       'priority', ARGV[i + 3], 'submitted_at', ARGV[i + 4], 'assigned_at', ARGV[i + 5], 'assigned_ms', ARGV[i + 6],
       'deadline', ARGV[i + 9], 'max_attempts', ARGV[i + 7], 'timeout_seconds', ARGV[i + 8])
-    if ARGV[i + 10] ~= '' then
+    if ARGV[i + 10] ~= '' and not seen[1] then
       redis.call('HSET', task, 'fairness_key', ARGV[i + 10])
     end
     redis.call('HSET', 'agent:' .. agent_id .. ':inflight', task_id,

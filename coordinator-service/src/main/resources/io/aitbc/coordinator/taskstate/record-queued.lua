@@ -1,5 +1,5 @@
 -- Makes waiting tasks visible.
--- Guarantee: of a known task, at most the waiting conditions, and its fairness key, change: replaced while it waits, or added if this very attempt was
+-- Guarantee: of a known task, at most the waiting conditions change: replaced while it waits, or added if this very attempt was
 --        assigned before it was recorded here.
 -- ARGV   1 the names of the waiting conditions, as a JSON list, 2 the tasks, as JSON, each a list of texts: task_id, attempt, priority,
 --        submitted_at, max_attempts, then the value of each waiting condition, or ''
@@ -34,7 +34,9 @@ for i, one in ipairs(cjson.decode(ARGV[2])) do
   if status == 'queued' or not status then
     for at, field in ipairs(conditions) do
       local value = one[5 + at]
-      if value ~= '' then
+      if at == key_at and status then
+        -- A task keeps the key of its first record.
+      elseif value ~= '' then
         redis.call('HSET', task, field, value)
       elseif status then
         redis.call('HDEL', task, field)
@@ -42,7 +44,7 @@ for i, one in ipairs(cjson.decode(ARGV[2])) do
     end
   elseif attempt == tonumber(one[2]) then
     for at, field in ipairs(conditions) do
-      if one[5 + at] ~= '' then
+      if at ~= key_at and one[5 + at] ~= '' then
         redis.call('HSETNX', task, field, one[5 + at])
       end
     end

@@ -93,10 +93,11 @@ class LoginTest {
                     {"username":"invalid","password":"invalid"} | 401 | Invalid credentials
                     {"username":"admin"}                        | 422 | Username and password are required
                     {"username":"","password":""}               | 422 | Username and password are required
+                    {"username":"a","password":"%s"}           | 422 | must have at most 1000 characters
                     {"username":"a","password":{}} | 422 | password
                     """)
     void otherLoginsAreRefused(String body, int code, String detail) {
-        Answer answer = send(null, "POST", "/auth/login", body);
+        Answer answer = send(null, "POST", "/auth/login", body.replace("%s", "x".repeat(1_001)));
 
         assertThat(answer.code()).isEqualTo(code);
         assertThat(answer.body().get("detail").asString()).contains(detail);

@@ -315,6 +315,31 @@ class ScopeTest {
         assertThat(as(eve, "POST", "/tasks/submit", task).code()).isEqualTo(200);
     }
 
+    /** A record with the same id, such as one that was accepted while Redis was down, does not change whose task it is. */
+    @Test
+    void aTaskKeepsTheScopeOfItsFirstRecord() {
+        submit(ada, "kept", "");
+        coordinator.publish(
+                "tasks.urgent",
+                "kept",
+                "{\"task_id\":\"kept\",\"task_data\":{},\"fairness_key\":\"bob\",\"requirements\":{\"capabilities\":[\"none\"]}}");
+        submit(ADMIN_KEY, "keyless", "");
+        coordinator.publish(
+                "tasks.urgent",
+                "keyless",
+                "{\"task_id\":\"keyless\",\"task_data\":{},\"fairness_key\":\"bob\",\"requirements\":{\"capabilities\":[\"keeping\"]}}");
+        await().atMost(LONG)
+                .until(() -> ids(as(ADMIN_KEY, "GET", "/tasks/queues/urgent?limit=100", null), "tasks")
+                        .containsAll(List.of("kept", "keyless")));
+        coordinator.register("keeper", 1, "keeping");
+        coordinator.awaitRecords("assignments.keeper", 1);
+
+        for (String id : List.of("kept", "keyless")) {
+            assertThat(as(bob, "GET", "/tasks/" + id, null).code()).as(id).isEqualTo(404);
+        }
+        assertThat(as(ada, "GET", "/tasks/kept", null).code()).isEqualTo(200);
+    }
+
     @Test
     void anExpiredTaskKeepsItsScope() {
         submit(ada, "expiring", ",\"expires_at\":\"" + Instant.now().plusSeconds(1) + "\"");

@@ -375,6 +375,30 @@ class SecurityTest {
         }
     }
 
+    /** A proxy with a login of its own adds such a header to all requests of a browser; the session's cookie authenticates them. */
+    @ParameterizedTest
+    @ValueSource(strings = {"Basic eDp5", "Negotiate abc", "Digest x"})
+    void anotherKindOfAuthorizationDoesNotReplaceTheCsrfToken(String authorization) {
+        assertThat(one.send(request(one, null, "POST", "/tasks/queues/low/resume", "")
+                                .header("Authorization", authorization)
+                                .header("Cookie", "aitbc_session=" + KEYS.get(Role.OPERATOR)))
+                        .code())
+                .isEqualTo(403);
+    }
+
+    @Test
+    void aStaleSessionDoesNotKeepFromSigningIn() {
+        Answer signedIn = one.send(request(
+                        one,
+                        null,
+                        "POST",
+                        "/auth/session",
+                        Json.text(Json.object().put("credential", KEYS.get(Role.VIEWER))))
+                .header("Cookie", "aitbc_session=aitbc_revoked"));
+
+        assertThat(signedIn.code()).as("%s", signedIn.body()).isEqualTo(200);
+    }
+
     @Test
     void aBrowserSignsInAndOut() throws Exception {
         CookieManager cookies = new CookieManager();

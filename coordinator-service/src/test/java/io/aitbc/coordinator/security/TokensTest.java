@@ -249,4 +249,18 @@ class TokensTest {
                 .withMessageContaining("AITBC_JWT_AUDIENCE");
         assertThat(new JwtSettings("", "", "role", SECRET).toString()).doesNotContain(SECRET);
     }
+
+    /** Some issuers write null for what they do not know: that must not open all tenants' tasks. */
+    @Test
+    void aFairnessKeyThatIsThereMustBeValid() throws JOSEException {
+        assertThat(tokens.verify(signed(claims().claim("fairness_key", "acme"), key))
+                        .fairnessKey())
+                .isEqualTo("acme");
+        assertThat(tokens.verify(signed(claims(), key)).fairnessKey()).isNull();
+        assertRefused(signed(claims().claim("fairness_key", ""), key), "fairness_key must have 1 to 64 characters");
+        assertRefused(signed(claims().claim("fairness_key", "x".repeat(65)), key), "fairness_key must have");
+        assertRefused(signed(claims().claim("fairness_key", List.of("acme")), key), "must be a text");
+        assertRefused(signed(claims().claim("fairness_key", 7), key), "must be a text");
+        assertRefused(signed(claims().claim("fairness_key", null).serializeNullClaims(true), key), "must be a text");
+    }
 }

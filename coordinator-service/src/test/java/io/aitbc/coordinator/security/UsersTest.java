@@ -109,4 +109,13 @@ class UsersTest {
         users.read("ada", null);
         assertThat(users.find("ada").orElseThrow().role()).isEqualTo(Role.OPERATOR);
     }
+
+    /** bcrypt would ignore what follows. */
+    @Test
+    void aPasswordOfMoreThan72BytesIsNotAccepted() {
+        Users users = users("ada:viewer:" + hash("x".repeat(72)));
+
+        assertThat(users.authenticate("ada", "x".repeat(72))).isPresent();
+        assertThat(users.authenticate("ada", "x".repeat(73))).isEmpty();
+    }
 }
