@@ -8,11 +8,8 @@ import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
-import java.util.Collections;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
 import java.util.function.Predicate;
 import java.util.stream.Stream;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
@@ -80,34 +77,9 @@ public final class DeadLetterArchive {
         }
     }
 
-    /**
-     * Passes on letters, newest first.
-     *
-     * @param chunk how many offsets to read at a time; some may hold no letter
-     * @param wantsMore whether to continue with older letters
-     */
+    /** Passes on letters, newest first, while more are wanted. Reads {@code chunk} offsets at a time; some may hold no letter. */
     private void searchBackwards(RangeReader reader, long before, int chunk, Predicate<Letter> wantsMore) {
-        long until = System.nanoTime() + SEARCH_TIMEOUT.toNanos();
-        RangeReader.@Nullable Range whole = reader.fullRanges(Set.of(partition)).get(partition);
-        if (whole == null) {
-            return;
-        }
-        long end = Math.min(before, whole.end());
-        while (end > whole.start() && System.nanoTime() - until < 0) {
-            long start = Math.max(whole.start(), end - chunk);
-            List<Letter> letters = new ArrayList<>();
-            reader.read(
-                    Map.of(partition, new RangeReader.Range(start, whole.stable(), end)),
-                    SEARCH_TIMEOUT,
-                    (of, record) -> letters.add(letter(record)));
-            Collections.reverse(letters);
-            for (Letter letter : letters) {
-                if (!wantsMore.test(letter)) {
-                    return;
-                }
-            }
-            end = start;
-        }
+        reader.readBackwards(partition, before, chunk, SEARCH_TIMEOUT, record -> wantsMore.test(letter(record)));
     }
 
     private static Letter letter(ConsumerRecord<byte[], byte[]> record) {

@@ -1,12 +1,16 @@
 package io.aitbc.coordinator.kafka;
 
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 import java.util.function.BiPredicate;
+import java.util.function.Predicate;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.common.IsolationLevel;
@@ -80,6 +84,39 @@ public final class RangeReader implements AutoCloseable {
         }
         if (!heldBack.isEmpty()) {
             read(all(), heldBack, until, visitor);
+        }
+    }
+
+    /**
+     * Passes on records of a partition, newest first, until the timeout expires.
+     *
+     * @param before the offset that the newest must be below; {@link Long#MAX_VALUE} for the newest of all
+     * @param chunk how many offsets to read at a time
+     * @param wantsMore returns whether to continue with older records
+     */
+    public void readBackwards(
+            TopicPartition partition,
+            long before,
+            int chunk,
+            Duration limit,
+            Predicate<ConsumerRecord<byte[], byte[]>> wantsMore) {
+        long until = System.nanoTime() + limit.toNanos();
+        Range whole = fullRanges(Set.of(partition)).get(partition);
+        if (whole == null) {
+            return;
+        }
+        long end = Math.min(before, whole.end());
+        while (end > whole.start() && System.nanoTime() - until < 0) {
+            long start = Math.max(whole.start(), end - chunk);
+            List<ConsumerRecord<byte[], byte[]>> records = new ArrayList<>();
+            read(Map.of(partition, new Range(start, whole.stable(), end)), limit, (of, record) -> records.add(record));
+            Collections.reverse(records);
+            for (ConsumerRecord<byte[], byte[]> record : records) {
+                if (!wantsMore.test(record)) {
+                    return;
+                }
+            }
+            end = start;
         }
     }
 
