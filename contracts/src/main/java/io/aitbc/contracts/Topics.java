@@ -77,4 +77,9 @@ public record Topics(String prefix) {
     public String keys() {
         return prefix + "coordinator.keys";
     }
+
+    /** The topic that says who did what. */
+    public String audit() {
+        return prefix + "coordinator.audit";
+    }
 }

@@ -1,6 +1,7 @@
 package io.aitbc.coordinator;
 
 import io.aitbc.coordinator.assign.AssignmentPublisher;
+import io.aitbc.coordinator.audit.AuditTrail;
 import io.aitbc.coordinator.background.BackgroundService;
 import io.aitbc.coordinator.background.ConsecutiveFailures;
 import io.aitbc.coordinator.background.MonitoredThread;
@@ -62,6 +63,7 @@ public final class Coordinator implements SmartLifecycle {
             ReachCheck reachCheck,
             TopicRemover topicRemover,
             ClusterControl control,
+            AuditTrail audit,
             ApiKeys keys,
             Signatures signatures,
             OpenCalls calls,
@@ -82,6 +84,7 @@ public final class Coordinator implements SmartLifecycle {
         // Start order: each part may notify those after it.
         this.services = List.of(
                 topics,
+                audit,
                 keys,
                 signatures,
                 calls,

@@ -35,7 +35,7 @@ class ArchitectureTest {
             agent background redis trace
             balance kafka
             deadletter match security
-            assign queue registry taskstate
+            assign audit queue registry taskstate
             delivery dispatch intake settle
             push
             start stats
@@ -53,6 +53,7 @@ class ArchitectureTest {
             deadletter background kafka trace
             match      agent balance
             assign     kafka match redis security trace
+            audit      background kafka security
             queue      background kafka match trace
             registry   agent background deadletter kafka redis security
             taskstate  match redis
@@ -62,9 +63,9 @@ class ArchitectureTest {
             security   background kafka
             settle     background deadletter kafka match queue redis registry security taskstate trace
             push       agent background delivery intake redis registry
-            start      assign background delivery dispatch intake kafka push queue redis registry security settle
+            start      assign audit background delivery dispatch intake kafka push queue redis registry security settle
             stats      agent balance dispatch queue redis registry taskstate
-            api        agent assign background balance deadletter delivery dispatch intake kafka match queue redis registry security start stats taskstate trace
+            api        agent assign audit background balance deadletter delivery dispatch intake kafka match queue redis registry security start stats taskstate trace
             live       agent background dispatch redis registry security start stats taskstate
             metrics    agent balance dispatch kafka registry start stats
             """;

@@ -10,6 +10,7 @@ import io.aitbc.contracts.Heartbeat;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Registration;
 import io.aitbc.coordinator.agent.Agent;
+import io.aitbc.coordinator.audit.AuditNote;
 import io.aitbc.coordinator.delivery.AssignmentClaims;
 import io.aitbc.coordinator.registry.HeartbeatTopic;
 import io.aitbc.coordinator.registry.HeldAssignment;
@@ -147,6 +148,7 @@ class AgentController {
         if (heartbeat.status() == null) {
             throw Problems.unprocessable("status is required");
         }
+        noteChange(agentId, heartbeat.status());
         Instant now = recordHeartbeat(heartbeat);
         // Wait for the publication: if it were read after the agent's next heartbeat, it would count as newer.
         topic.append(heartbeat)
@@ -159,6 +161,14 @@ class AgentController {
                 heartbeat.status(),
                 now,
                 read.warnings());
+    }
+
+    /** Some agents report their load with their status, all the time. */
+    private void noteChange(String agentId, AgentStatus status) {
+        AuditNote note = AuditNote.current().put("status", status.wireName());
+        if (registry.find(agentId).filter(agent -> agent.status() == status).isPresent()) {
+            note.unchanged();
+        }
     }
 
     record HeartbeatReceived(

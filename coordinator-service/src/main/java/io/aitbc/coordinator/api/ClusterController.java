@@ -1,6 +1,7 @@
 package io.aitbc.coordinator.api;
 
 import com.fasterxml.jackson.annotation.JsonProperty;
+import io.aitbc.coordinator.audit.AuditNote;
 import io.aitbc.coordinator.balance.LoadBalancingStrategy;
 import io.aitbc.coordinator.dispatch.ClusterControl;
 import io.aitbc.coordinator.dispatch.LaneStats;
@@ -67,6 +68,7 @@ class ClusterController {
             throw new ResponseStatusException(HttpStatus.BAD_REQUEST, "strategy is required");
         }
         LoadBalancingStrategy strategy = known(name);
+        AuditNote.current().put("strategy", strategy.wireName());
         control.switchStrategy(strategy);
         return new Switched(
                 "success",

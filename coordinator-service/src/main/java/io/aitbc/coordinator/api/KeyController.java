@@ -2,6 +2,7 @@ package io.aitbc.coordinator.api;
 
 import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
+import io.aitbc.coordinator.audit.AuditNote;
 import io.aitbc.coordinator.security.ApiKeys;
 import io.aitbc.coordinator.security.NewKey;
 import io.swagger.v3.oas.annotations.Operation;
@@ -57,6 +58,13 @@ class KeyController {
             throws InterruptedException {
         Body<NewKey> read = Body.read(body, NewKey.class, strict);
         ApiKeys.Created created = keys.create(read.message());
+        AuditNote.current()
+                .put("key_id", created.key().keyId())
+                .put("name", created.key().name())
+                .put("role", created.key().role())
+                .put("agent_id", created.key().agentId())
+                .put("fairness_key", created.key().fairnessKey())
+                .put("expires_at", created.key().expiresAt());
         return new Created("success", created.secret(), created.key(), read.warnings());
     }
 

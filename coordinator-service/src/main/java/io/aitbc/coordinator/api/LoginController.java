@@ -1,6 +1,7 @@
 package io.aitbc.coordinator.api;
 
 import com.fasterxml.jackson.annotation.JsonProperty;
+import io.aitbc.coordinator.audit.AuditNote;
 import io.aitbc.coordinator.security.InvalidCredentialException;
 import io.aitbc.coordinator.security.Logins;
 import io.aitbc.coordinator.security.NewLogin;
@@ -31,13 +32,15 @@ import tools.jackson.databind.node.ObjectNode;
 @Tag(name = "security")
 class LoginController {
     private final Logins logins;
+    private final Users users;
     private final UserTokens userTokens;
     private final Tokens tokens;
     private final RateLimits limits;
 
-    LoginController(Logins logins, UserTokens userTokens, Tokens tokens, RateLimits limits) {
+    LoginController(Logins logins, Users users, UserTokens userTokens, Tokens tokens, RateLimits limits) {
         this.limits = limits;
         this.logins = logins;
+        this.users = users;
         this.userTokens = userTokens;
         this.tokens = tokens;
     }
@@ -64,7 +67,9 @@ class LoginController {
                     ObjectNode body,
             HttpServletRequest request) {
         NewLogin wanted = Body.read(body, NewLogin.class, false).message();
-        Users.User user = logins.login(wanted.username(), wanted.password(), request.getRemoteAddr());
+        Users.User user =
+                SessionController.login(logins, users, wanted.username(), wanted.password(), request.getRemoteAddr());
+        AuditNote.current().signedIn(user.caller());
         UserTokens.Signed access = userTokens.access(user);
         return new Login(
                 "success",

@@ -2,6 +2,7 @@ package io.aitbc.coordinator.api;
 
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority.InvalidPriorityException;
+import io.aitbc.coordinator.audit.AuditNote;
 import io.aitbc.coordinator.dispatch.ClusterControl.UnfinishedException;
 import io.aitbc.coordinator.intake.Redrive;
 import io.aitbc.coordinator.intake.Submissions.IdTakenException;
@@ -36,6 +37,7 @@ import org.springframework.http.converter.HttpMessageConverter;
 import org.springframework.http.converter.HttpMessageNotReadableException;
 import org.springframework.http.server.ServerHttpRequest;
 import org.springframework.http.server.ServerHttpResponse;
+import org.springframework.http.server.ServletServerHttpRequest;
 import org.springframework.security.access.AccessDeniedException;
 import org.springframework.security.authentication.AuthenticationServiceException;
 import org.springframework.security.authentication.InsufficientAuthenticationException;
@@ -83,6 +85,9 @@ class Problems extends ResponseEntityExceptionHandler implements ResponseBodyAdv
             ServerHttpResponse response) {
         if (body instanceof ProblemDetail problem) {
             addOlderFields(problem, clock.instant());
+            if (request instanceof ServletServerHttpRequest servlet) {
+                AuditNote.of(servlet.getServletRequest()).failed(problem.getDetail());
+            }
         }
         return body;
     }

@@ -5,6 +5,7 @@ import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Requirements;
 import io.aitbc.contracts.Task;
+import io.aitbc.coordinator.audit.AuditNote;
 import io.aitbc.coordinator.dispatch.ClusterControl;
 import io.aitbc.coordinator.queue.QueuePeek;
 import io.aitbc.coordinator.security.Caller;
@@ -128,6 +129,7 @@ class QueueController {
     @Operation(summary = "Cancel all queued tasks of a priority; no task that is counted is ever executed")
     QueueCleared clear(@PathVariable("priority") Priority priority) throws InterruptedException {
         ClusterControl.Cleared cleared = control.clear(priority);
+        AuditNote.current().put("cleared_count", cleared.count()).put("held_back_count", cleared.heldBack());
         String message = "Cleared " + cleared.count() + (cleared.count() == 1 ? " task" : " tasks") + " from the "
                 + priority.wireName() + " queue";
         return new QueueCleared(

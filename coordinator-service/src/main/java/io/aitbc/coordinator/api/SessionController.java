@@ -2,8 +2,10 @@ package io.aitbc.coordinator.api;
 
 import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
+import io.aitbc.coordinator.audit.AuditNote;
 import io.aitbc.coordinator.security.Caller;
 import io.aitbc.coordinator.security.Credentials;
+import io.aitbc.coordinator.security.InvalidCredentialException;
 import io.aitbc.coordinator.security.Logins;
 import io.aitbc.coordinator.security.NewSession;
 import io.aitbc.coordinator.security.RateLimits;
@@ -38,13 +40,19 @@ import tools.jackson.databind.node.ObjectNode;
 class SessionController {
     private final ObjectProvider<Credentials> credentials;
     private final Logins logins;
+    private final Users users;
     private final RateLimits limits;
     private final UserTokens userTokens;
 
     SessionController(
-            ObjectProvider<Credentials> credentials, Logins logins, RateLimits limits, UserTokens userTokens) {
+            ObjectProvider<Credentials> credentials,
+            Logins logins,
+            Users users,
+            RateLimits limits,
+            UserTokens userTokens) {
         this.credentials = credentials;
         this.logins = logins;
+        this.users = users;
         this.limits = limits;
         this.userTokens = userTokens;
     }
@@ -92,13 +100,25 @@ class SessionController {
         }
         String credential = wanted.credential() == null ? login(wanted, request.getRemoteAddr()) : wanted.credential();
         Caller caller = verify(known, credential, request.getRemoteAddr());
+        AuditNote.current().signedIn(caller);
         setCookie(credential, request, response);
         return Session.of(caller);
     }
 
     private String login(NewSession wanted, String address) {
-        Users.User user = logins.login(String.valueOf(wanted.username()), String.valueOf(wanted.password()), address);
+        Users.User user =
+                login(logins, users, String.valueOf(wanted.username()), String.valueOf(wanted.password()), address);
         return userTokens.access(user).token();
+    }
+
+    /** See {@link Logins#login}. Notes for whom it failed: a name that is unknown may be a password. */
+    static Users.User login(Logins logins, Users users, String name, String password, String address) {
+        try {
+            return logins.login(name, password, address);
+        } catch (InvalidCredentialException e) {
+            users.find(name).ifPresent(user -> AuditNote.current().put("user_id", user.id()));
+            throw e;
+        }
     }
 
     private Caller verify(Credentials known, String credential, String address) {

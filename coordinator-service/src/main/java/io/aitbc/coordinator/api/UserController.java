@@ -1,6 +1,7 @@
 package io.aitbc.coordinator.api;
 
 import com.fasterxml.jackson.annotation.JsonProperty;
+import io.aitbc.coordinator.audit.AuditNote;
 import io.aitbc.coordinator.security.AccessRules;
 import io.aitbc.coordinator.security.Role;
 import io.aitbc.coordinator.security.Users;
@@ -94,7 +95,9 @@ class UserController {
     UserRole assignRole(@PathVariable("user_id") @Id String userId, @RequestParam(name = "role") String role)
             throws InterruptedException {
         try {
-            return UserRole.of(users.assign(userId, role));
+            Users.User user = users.assign(userId, role);
+            AuditNote.current().put("role", user.roleName());
+            return UserRole.of(user);
         } catch (IllegalArgumentException e) {
             throw new ResponseStatusException(HttpStatus.BAD_REQUEST, e.getMessage());
         }

@@ -2,6 +2,7 @@ package io.aitbc.coordinator.api;
 
 import com.fasterxml.jackson.annotation.JsonProperty;
 import io.aitbc.contracts.Ids;
+import io.aitbc.coordinator.audit.AuditNote;
 import io.aitbc.coordinator.security.AccessRules;
 import io.aitbc.coordinator.security.ApiKeys;
 import io.aitbc.coordinator.security.Caller;
@@ -76,6 +77,10 @@ class UserKeyController {
                 ? Role.VIEWER
                 : users.find(user).map(Users.User::role).orElse(Role.VIEWER);
         ApiKeys.Created created = keys.create(new NewKey(user, role, null, null, null));
+        AuditNote.current()
+                .put("key_id", created.key().keyId())
+                .put("name", user)
+                .put("role", role);
         return new Generated(
                 "success",
                 created.secret(),
@@ -140,6 +145,7 @@ class UserKeyController {
         if (keyId == null || !keys.revoke(keyId)) {
             throw new ResponseStatusException(HttpStatus.NOT_FOUND, "API key not found");
         }
+        AuditNote.current().put("key_id", keyId);
         return new RevokedKey("success", "API key revoked");
     }
 }

@@ -87,8 +87,10 @@ public final class TopicCatalog {
                         "compact,delete",
                         TopicConfig.RETENTION_MS_CONFIG,
                         ms(Duration.ofDays(1))))));
-        wanted.add(topic(topics.deadLetter(), 1)
-                .configs(configs(Map.of(TopicConfig.RETENTION_MS_CONFIG, ms(Duration.ofDays(90))))));
+        for (String topic : List.of(topics.deadLetter(), topics.audit())) {
+            wanted.add(
+                    topic(topic, 1).configs(configs(Map.of(TopicConfig.RETENTION_MS_CONFIG, ms(Duration.ofDays(90))))));
+        }
         for (String topic : List.of(topics.control(), topics.keys())) {
             wanted.add(topic(topic, 1)
                     .configs(configs(Map.of(TopicConfig.CLEANUP_POLICY_CONFIG, TopicConfig.CLEANUP_POLICY_COMPACT))));

@@ -27,6 +27,7 @@ public final class AccessRules implements AuthorizationManager<HttpServletReques
     /**
      * The roles beside admin, which may do everything. {@code public} needs no credential, {@code all} any. {@code scoped} is a submitter,
      * even one who may see the tasks of one fairness key only. A role agent may use a path with {@code {agent_id}} for its own id only.
+     * What is no GET is recorded in the audit trail, unless it is {@code unrecorded}: what agents and clients do all the time.
      */
     private static final String TABLE = """
             GET    /                                        all
@@ -45,25 +46,25 @@ public final class AccessRules implements AuthorizationManager<HttpServletReques
             GET    /webjars/**                              public
             GET    /actuator/health/**                      public
             GET    /actuator/**                             operator
-            POST   /agents/register                         agent operator
+            POST   /agents/register                         agent operator unrecorded
             GET    /agents                                  viewer submitter agent operator
-            POST   /agents/discover                         viewer submitter agent operator
+            POST   /agents/discover                         viewer submitter agent operator unrecorded
             GET    /agents/service/{service}                viewer submitter agent operator
             GET    /agents/capability/{capability}          viewer submitter agent operator
             GET    /agents/{agent_id}                       viewer submitter agent operator
             PUT    /agents/{agent_id}/status                agent operator
-            POST   /agents/{agent_id}/heartbeat             agent
+            POST   /agents/{agent_id}/heartbeat             agent unrecorded
             DELETE /agents/{agent_id}                       agent operator
             GET    /agents/{agent_id}/assignments           viewer agent operator
-            POST   /agents/{agent_id}/assignments/claim     agent
-            POST   /tasks/submit                            scoped operator
-            POST   /tasks/submit/batch                      scoped operator
+            POST   /agents/{agent_id}/assignments/claim     agent unrecorded
+            POST   /tasks/submit                            scoped operator unrecorded
+            POST   /tasks/submit/batch                      scoped operator unrecorded
             GET    /tasks/status                            viewer scoped operator
             GET    /tasks/{task_id}                         viewer scoped operator
             GET    /tasks/{task_id}/explain                 viewer scoped operator
             POST   /tasks/{task_id}/cancel                  scoped operator
-            POST   /tasks/{task_id}/token                   scoped operator
-            POST   /tasks/{task_id}/results                 agent
+            POST   /tasks/{task_id}/token                   scoped operator unrecorded
+            POST   /tasks/{task_id}/results                 agent unrecorded
             GET    /tasks/queues                            viewer scoped operator
             GET    /tasks/queues/stats                      viewer scoped operator
             GET    /tasks/queues/{priority}                 viewer scoped operator
@@ -79,13 +80,13 @@ public final class AccessRules implements AuthorizationManager<HttpServletReques
             GET    /events                                  viewer scoped operator
             GET    /ws                                      viewer scoped operator
             POST   /auth/login                              public
-            POST   /auth/refresh                            public
-            POST   /auth/validate                           public
+            POST   /auth/refresh                            public unrecorded
+            POST   /auth/validate                           public unrecorded
             GET    /auth/session                            public
             POST   /auth/session                            public
-            DELETE /auth/session                            public
+            DELETE /auth/session                            public unrecorded
             POST   /auth/api-key/generate                   admin
-            POST   /auth/api-key/validate                   public
+            POST   /auth/api-key/validate                   public unrecorded
             DELETE /auth/api-key/{api_key}                  admin
             GET    /auth/stats                              admin
             GET    /roles                                   all
@@ -95,6 +96,7 @@ public final class AccessRules implements AuthorizationManager<HttpServletReques
             GET    /keys                                    admin
             POST   /keys                                    admin
             DELETE /keys/{key_id}                           admin
+            GET    /audit                                   admin
             """;
 
     /** What agents do all the time. */
@@ -107,6 +109,7 @@ public final class AccessRules implements AuthorizationManager<HttpServletReques
     private static final String MATCH = AccessRules.class.getName();
     private static final String AGENT_ID = "agent_id";
     private static final String SCOPED = "scoped";
+    private static final String UNRECORDED = "unrecorded";
     /** What a token for one task is for; the task is checked where it is read. */
     private static final Set<String> OF_ONE_TASK = Set.of("GET /tasks/{task_id}", "GET /events", "GET /ws");
     /** Elements of a path before its remainder: a slash, v1. */
@@ -124,16 +127,17 @@ public final class AccessRules implements AuthorizationManager<HttpServletReques
      *
      * @param roles who may use it; empty if no credential is needed
      * @param isForScoped whether that includes submitters who may see the tasks of one fairness key only
+     * @param isRecorded whether it is an action for the audit trail
      */
-    public record Rule(String method, PathPattern path, Set<Role> roles, boolean isForScoped) {
+    public record Rule(String method, PathPattern path, Set<Role> roles, boolean isForScoped, boolean isRecorded) {
+        /** Method and path, with the names of variables. */
+        public String endpoint() {
+            return method + " " + path.getPatternString();
+        }
+
         /** Whether everyone may use it, without a credential. */
         public boolean isPublic() {
             return roles.isEmpty();
-        }
-
-        /** The endpoint, as method and path. */
-        String endpoint() {
-            return method + " " + path.getPatternString();
         }
 
         /** Whether agents use it all the time. */
@@ -147,8 +151,12 @@ public final class AccessRules implements AuthorizationManager<HttpServletReques
         }
     }
 
-    /** The rule of a request, and the variables of its path. */
-    record Match(Rule rule, Map<String, String> variables) {}
+    /**
+     * The rule of a request.
+     *
+     * @param variables of its path
+     */
+    public record Match(Rule rule, Map<String, String> variables) {}
 
     /** Denies a path without a rule, which is no endpoint. */
     public static final class NoRuleException extends AccessDeniedException {
@@ -169,12 +177,14 @@ public final class AccessRules implements AuthorizationManager<HttpServletReques
                         EnumSet<Role> roles = EnumSet.of(Role.ADMIN);
                         words.stream()
                                 .skip(2)
+                                .filter(word -> !word.equals(UNRECORDED))
                                 .map(word -> word.equals(SCOPED) ? Role.SUBMITTER : Role.parse(word))
                                 .forEach(roles::add);
                         yield roles;
                     }
                 },
-                words.contains("all") || words.contains(SCOPED));
+                words.contains("all") || words.contains(SCOPED),
+                !words.get(0).equals("GET") && !words.contains(UNRECORDED));
     }
 
     /** All rows of the table, in its order. */
@@ -230,7 +240,7 @@ public final class AccessRules implements AuthorizationManager<HttpServletReques
     }
 
     /** The rule of a request; empty if there is none. Remembered in the request. */
-    static Optional<Match> match(HttpServletRequest request) {
+    public static Optional<Match> match(HttpServletRequest request) {
         if (request.getAttribute(MATCH) instanceof Match known) {
             return Optional.of(known);
         }
@@ -270,8 +280,8 @@ public final class AccessRules implements AuthorizationManager<HttpServletReques
         if (!rule.roles.contains(caller.role())) {
             List<String> allowed = new ArrayList<>();
             Arrays.stream(Role.values()).filter(rule.roles::contains).forEach(role -> allowed.add(role.wireName()));
-            throw new AccessDeniedException("role " + caller.role().wireName() + " may not " + rule.method + " "
-                    + rule.path.getPatternString() + ": it needs " + String.join(" or ", allowed));
+            throw new AccessDeniedException("role " + caller.role().wireName() + " may not " + rule.endpoint()
+                    + ": it needs " + String.join(" or ", allowed));
         } else if (agentId != null) {
             caller.requireAgent(agentId);
         }

@@ -78,6 +78,13 @@ public final class Credentials implements AuthenticationManager, AuthenticationC
         }
     }
 
+    /** Whether a request has a credential, valid or not. */
+    public static boolean areIn(HttpServletRequest request) {
+        return request.getHeader(KEY_HEADER) != null
+                || request.getHeader(HttpHeaders.AUTHORIZATION) != null
+                || WebUtils.getCookie(request, COOKIE) != null;
+    }
+
     @Override
     public Authentication authenticate(Authentication given) {
         Caller caller = verify(String.valueOf(given.getCredentials()));

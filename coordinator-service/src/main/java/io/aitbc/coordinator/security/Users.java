@@ -63,6 +63,11 @@ public final class Users {
         public Role role() {
             return Role.parse(roleName);
         }
+
+        /** The user that signs in, before it has a token. */
+        public Caller caller() {
+            return new Caller(id, role(), null, null, null, null, null);
+        }
     }
 
     private record Entry(String roleName, String hash) {}

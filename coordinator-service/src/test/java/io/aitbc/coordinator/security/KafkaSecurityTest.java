@@ -257,6 +257,7 @@ class KafkaSecurityTest {
         "agent-1, writes, tasks.dead-letter",
         "agent-1, writes, coordinator.control",
         "agent-1, writes, coordinator.keys",
+        "agent-1, writes, coordinator.audit",
         "agent-1, creates, assignments.agent-3",
         "agent-1, deletes, assignments.agent-1",
         "producer, writes, tasks.results",
@@ -265,12 +266,14 @@ class KafkaSecurityTest {
         "producer, writes, assignments.agent-1",
         "producer, writes, coordinator.control",
         "producer, reads, tasks.high",
+        "producer, reads, coordinator.audit",
         "producer, creates, tasks.other",
         "reader, writes, tasks.results",
         "reader, reads, tasks.high",
         "reader, reads, assignments.agent-1",
         "reader, joins, agent-coordinator.results",
         "coordinator, deletes, coordinator.keys",
+        "coordinator, deletes, coordinator.audit",
         "coordinator, creates, elsewhere",
     })
     void whatARoleNeedNotDoIsRefused(String user, String does, String what) {
