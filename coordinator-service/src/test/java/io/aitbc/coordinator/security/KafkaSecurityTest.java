@@ -21,7 +21,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Properties;
-import java.util.concurrent.ExecutionException;
 import java.util.stream.Stream;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewTopic;
@@ -48,6 +47,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.springframework.boot.test.system.CapturedOutput;
 import org.springframework.boot.test.system.OutputCaptureExtension;
+import org.springframework.core.NestedExceptionUtils;
 import tools.jackson.databind.JsonNode;
 
 /** A broker that authenticates its clients, and allows each what {@code operations/kafka/acls.sh} says. */
@@ -278,7 +278,7 @@ class KafkaSecurityTest {
     })
     void whatARoleNeedNotDoIsRefused(String user, String does, String what) {
         assertThatThrownBy(() -> attempt(user, does, what))
-                .extracting(e -> e instanceof ExecutionException ? e.getCause() : e)
+                .extracting(NestedExceptionUtils::getMostSpecificCause)
                 .isInstanceOfAny(
                         does.equals("joins") ? GroupAuthorizationException.class : TopicAuthorizationException.class,
                         // A producer that may not write to any topic.
