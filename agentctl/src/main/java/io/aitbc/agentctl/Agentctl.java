@@ -8,6 +8,7 @@ import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.Objects;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
@@ -85,6 +86,7 @@ public final class Agentctl {
         line.addSubcommand(new CommandLine(new TasksCommand(agentctl)).addSubcommand(new SubmitCommand(agentctl)));
         line.addSubcommand(new DrainCommand(agentctl));
         line.addSubcommand(new KeysCommand(agentctl));
+        line.addSubcommand(new AuditCommand(agentctl));
         line.addSubcommand(new HashPasswordCommand(agentctl));
         line.addSubcommand(new ConformanceCommand(terminal.out(), terminal.err(), agentctl::writesJson));
         line.addSubcommand(new CompletionCommand(agentctl));
@@ -95,6 +97,7 @@ public final class Agentctl {
                 // Arguments are literal, even if they begin with @.
                 .setExpandAtFiles(false)
                 .registerConverter(Priority.class, ArgumentTypes.of(ArgumentTypes::priority))
+                .registerConverter(Duration.class, ArgumentTypes.of(ArgumentTypes::age))
                 .registerConverter(AgentStatus.class, ArgumentTypes.of(AgentStatus::parse))
                 .setParameterExceptionHandler(Agentctl::usageError)
                 .setExecutionExceptionHandler((e, command, result) -> {

@@ -2,6 +2,8 @@ package io.aitbc.agentctl;
 
 import io.aitbc.contracts.AgentStatus;
 import io.aitbc.contracts.Priority;
+import java.time.Duration;
+import java.time.format.DateTimeParseException;
 import java.util.Iterator;
 import java.util.List;
 import java.util.function.Function;
@@ -33,6 +35,14 @@ final class ArgumentTypes {
                 throw new TypeConversionException(e.getMessage());
             }
         };
+    }
+
+    static Duration age(String word) {
+        try {
+            return word.endsWith("d") ? Duration.parse("P" + word) : Duration.parse("PT" + word);
+        } catch (DateTimeParseException e) {
+            throw new IllegalArgumentException("\"" + word + "\" is not a duration such as 90s, 15m, 12h or 7d", e);
+        }
     }
 
     static Priority priority(String word) {

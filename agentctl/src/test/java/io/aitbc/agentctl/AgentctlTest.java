@@ -404,6 +404,33 @@ class AgentctlTest {
     }
 
     @Test
+    void whoDidWhatIsShown() {
+        run("queues", "pause", "critical");
+        run("queues", "resume", "critical");
+        String resumed = "POST /tasks/queues/{priority}/resume";
+        await().atMost(LONG)
+                .until(() ->
+                        run("audit").out().lines().anyMatch(line -> line.endsWith(resumed + "  priority=critical")));
+
+        Said said = run("audit", "--since", "1h");
+        assertThat(words(said.out().lines().findFirst().orElseThrow()))
+                .isEqualTo("OFFSET TIME WHO ROLE FROM STATUS ACTION DETAILS");
+        assertThat(said.out().lines().map(AgentctlTest::words))
+                .anyMatch(line -> line.matches(
+                        "\\d+ \\S+Z AITBC_ADMIN_KEY admin 127\\.0\\.0\\.1 200 POST /tasks/queues/\\{priority}/pause"
+                                + " priority=critical"));
+        JsonNode latest = run("audit", "--limit", "1", "--output", "json").json();
+        assertThat(latest.get("count").asInt()).isEqualTo(1);
+        long offset = latest.at("/records/0/offset").asLong();
+        assertThat(run("audit", "--limit", "1", "--before", String.valueOf(offset), "--output", "json")
+                        .json()
+                        .at("/records/0/offset")
+                        .asLong())
+                .isLessThan(offset);
+        assertThat(run("audit", "--limit", "0").err()).startsWith("limit must be");
+    }
+
+    @Test
     void aPasswordIsHashed() {
         String hash = answering("correct horse\n", "hash-password").said();
         assertThat(new BCryptPasswordEncoder().matches("correct horse", hash)).isTrue();
@@ -439,6 +466,7 @@ class AgentctlTest {
             tasks submit --file no-such-file          | no-such-file is not a readable file.
             tasks submit --file - --priority low      | --priority cannot be combined with --file: the file describes its tasks completely.
             tasks                                     | Missing required subcommand
+            audit --since yesterday                   | Invalid value for option '--since': "yesterday" is not a duration such as 90s, 15m, 12h or 7d
             agents --status asleep                    | Invalid value for option '--status': Invalid status: asleep (one of active, busy, maintenance, inactive, stale, error)
             agents ada --sort load                    | --status and --sort cannot be combined with an agent id.
             drain ada --undo --no-wait                | --no-wait cannot be combined with --undo.
@@ -495,7 +523,7 @@ class AgentctlTest {
         assertThat(script.out())
                 .contains(
                         "complete -F _complete_agentctl",
-                        "queues agents tasks drain keys hash-password conformance completion")
+                        "queues agents tasks drain keys audit hash-password conformance completion")
                 .contains("urgent", "maintenance", "heartbeat", "table");
     }
 
