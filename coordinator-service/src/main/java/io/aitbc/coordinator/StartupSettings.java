@@ -9,6 +9,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.regex.Pattern;
 import org.apache.kafka.common.config.SaslConfigs;
 import org.apache.kafka.common.config.types.Password;
 import org.apache.kafka.common.security.JaasContext;
@@ -29,6 +30,9 @@ public final class StartupSettings implements EnvironmentPostProcessor {
     /** What can be sent as a bearer token, see RFC 6750. */
     private static final String ADMIN_KEY = "[A-Za-z0-9._~+/-]{32,}=*";
 
+    /** As browsers send it: in lower case, and a path, a user or a wildcard would match nothing, or too much. */
+    private static final Pattern ORIGIN = Pattern.compile("https?://([a-z0-9._-]+|\\[[0-9a-f:.]+])(:[0-9]{1,5})?");
+
     @Override
     public void postProcessEnvironment(ConfigurableEnvironment environment, SpringApplication application) {
         Map<String, Object> logging = new HashMap<>();
@@ -39,6 +43,7 @@ public final class StartupSettings implements EnvironmentPostProcessor {
         environment.getPropertySources().addLast(new MapPropertySource("aitbc-log", logging));
         checkPort(value(environment, "coordinator.port"));
         checkSecurity(environment);
+        checkOrigins(value(environment, "cors.origins"));
         checkRedis(value(environment, "redis.url"));
         checkServers(value(environment, "kafka.bootstrap-servers"));
         checkKafkaConfig(value(environment, "kafka.config"));
@@ -86,6 +91,17 @@ public final class StartupSettings implements EnvironmentPostProcessor {
                     "admin.key",
                     "must have at least 32 characters of A-Z a-z 0-9 - . _ ~ + /",
                     adminKey.length() + " characters");
+        }
+    }
+
+    private static void checkOrigins(String text) {
+        for (String origin : text.isEmpty() ? new String[0] : text.split(",", -1)) {
+            if (!ORIGIN.matcher(origin.trim()).matches()) {
+                throw new InvalidSettingException(
+                        "cors.origins",
+                        "must be a comma-separated list of origins such as https://app.example.com, without a path,",
+                        text);
+            }
         }
     }
 

@@ -60,6 +60,7 @@ class StartupSettingsTest {
         "kafka.bootstrap-servers, 'nowhere.invalid:9092, 127.0.0.1:9092'",
         "kafka.bootstrap-servers, [::1]:9092",
         "security, on",
+        "cors.origins, 'https://app.example.com, http://localhost:5173,http://[::1]:80'",
         "admin.key, 0123456789-._~+/abcdefghijklmnop==",
     })
     void validValuesAreAccepted(String name, String value) {
@@ -86,6 +87,16 @@ class StartupSettingsTest {
                     security                | true              | AITBC_SECURITY) must be on or off but was "true".
                     security                | ' on'             | must be on or off
                     security                | ''                | must be on or off
+                    cors.origins            | *                 | AITBC_CORS_ORIGINS) must be a comma-separated list of origins
+                    cors.origins            | https://*.example.com | must be a comma-separated list
+                    cors.origins            | null              | must be a comma-separated list
+                    cors.origins            | app.example.com   | must be a comma-separated list
+                    cors.origins            | https://a.example/ | must be a comma-separated list
+                    cors.origins            | https://a.example/path | must be a comma-separated list
+                    cors.origins            | https://u@a.example | must be a comma-separated list
+                    cors.origins            | ftp://a.example   | must be a comma-separated list
+                    cors.origins            | 'https://a.example,' | must be a comma-separated list
+                    cors.origins            | https://A.example | must be a comma-separated list
                     admin.key               | thirty-one-characters-are-few-1 | AITBC_ADMIN_KEY) must have
                     admin.key               | 'a key with spaces, of 32 characters' | but was "35 characters"
                     """)

@@ -17,6 +17,8 @@ import java.time.temporal.ChronoUnit;
 import java.util.List;
 import org.apache.catalina.core.StandardHost;
 import org.jspecify.annotations.Nullable;
+import org.springframework.beans.factory.annotation.Qualifier;
+import org.springframework.beans.factory.annotation.Value;
 import org.springframework.boot.context.properties.EnableConfigurationProperties;
 import org.springframework.boot.convert.DurationStyle;
 import org.springframework.boot.tomcat.servlet.TomcatServletWebServerFactory;
@@ -36,9 +38,12 @@ import org.springframework.web.HttpMediaTypeNotSupportedException;
 import org.springframework.web.accept.FixedContentNegotiationStrategy;
 import org.springframework.web.bind.support.WebDataBinderFactory;
 import org.springframework.web.context.request.NativeWebRequest;
+import org.springframework.web.cors.CorsConfiguration;
+import org.springframework.web.filter.CorsFilter;
 import org.springframework.web.filter.UrlHandlerFilter;
 import org.springframework.web.method.support.HandlerMethodArgumentResolver;
 import org.springframework.web.method.support.ModelAndViewContainer;
+import org.springframework.web.servlet.HandlerExceptionResolver;
 import org.springframework.web.servlet.HandlerInterceptor;
 import org.springframework.web.servlet.config.annotation.ContentNegotiationConfigurer;
 import org.springframework.web.servlet.config.annotation.InterceptorRegistry;
@@ -73,7 +78,20 @@ class ApiConfiguration implements WebMvcConfigurer {
         FilterRegistrationBean<BodyLimit> registration =
                 new FilterRegistrationBean<>(new BodyLimit(settings.maxBodyBytes(), mapper, clock));
         // After the security filter.
-        registration.setOrder(Ordered.HIGHEST_PRECEDENCE + 2);
+        registration.setOrder(Ordered.HIGHEST_PRECEDENCE + 3);
+        return registration;
+    }
+
+    /** Before the security filter: a browser asks without a credential whether it may send one. */
+    @Bean
+    FilterRegistrationBean<CorsFilter> otherOrigins(
+            @Value("${aitbc.cors.origins}") List<String> origins,
+            @Qualifier("handlerExceptionResolver") HandlerExceptionResolver problems) {
+        CorsConfiguration allowed = OtherOrigins.allowing(origins);
+        CorsFilter filter = new CorsFilter(request -> allowed);
+        filter.setCorsProcessor(new OtherOrigins(problems));
+        FilterRegistrationBean<CorsFilter> registration = new FilterRegistrationBean<>(filter);
+        registration.setOrder(Ordered.HIGHEST_PRECEDENCE);
         return registration;
     }
 
@@ -95,16 +113,18 @@ class ApiConfiguration implements WebMvcConfigurer {
                                 "/v1/**")
                         .redirect(HttpStatus.PERMANENT_REDIRECT)
                         .build());
-        registration.setOrder(Ordered.HIGHEST_PRECEDENCE);
+        registration.setOrder(Ordered.HIGHEST_PRECEDENCE + 1);
         return registration;
     }
 
     @Bean
-    WebServerFactoryCustomizer<TomcatServletWebServerFactory> problemsOfTheServer() {
+    WebServerFactoryCustomizer<TomcatServletWebServerFactory> server() {
         return factory -> {
             factory.addContextCustomizers(context ->
                     ((StandardHost) context.getParent()).setErrorReportValveClass(ProblemValve.class.getName()));
             factory.addContextValves(new UnreadBodyValve());
+            // Behind the one that reads forwarded headers, which say whether the client uses TLS.
+            factory.addEngineValves(new ResponseHeadersValve());
         };
     }
 

@@ -122,6 +122,8 @@ class SecurityConfiguration {
                             .csrfTokenRequestHandler(new SessionCsrfHandler(credentials))
                             .requireCsrfProtectionMatcher(request -> credentials.isOfSession(request)
                                     && CsrfFilter.DEFAULT_CSRF_MATCHER.matches(request)))
+                    // The server sets them, also while security is off.
+                    .headers(AbstractHttpConfigurer::disable)
                     .logout(AbstractHttpConfigurer::disable)
                     .requestCache(AbstractHttpConfigurer::disable)
                     .sessionManagement(sessions -> sessions.sessionCreationPolicy(SessionCreationPolicy.STATELESS))
@@ -160,7 +162,7 @@ class SecurityConfiguration {
         FilterRegistrationBean<Filter> securityFilter(
                 @Qualifier("springSecurityFilterChain") Filter springSecurityFilterChain) {
             FilterRegistrationBean<Filter> registration = new FilterRegistrationBean<>(springSecurityFilterChain);
-            registration.setOrder(Ordered.HIGHEST_PRECEDENCE + 1);
+            registration.setOrder(Ordered.HIGHEST_PRECEDENCE + 2);
             registration.setDispatcherTypes(EnumSet.of(DispatcherType.REQUEST, DispatcherType.ASYNC));
             return registration;
         }
