@@ -544,6 +544,76 @@ class DashboardTest {
         assertThat(shown).as(view).doesNotContainPattern(NOT_FOR_READERS);
     }
 
+    /** Its policy forbids scripts and styles in pages: the browser would report one. */
+    @Test
+    void theApiDocumentationIsShown() {
+        browser.get("http://127.0.0.1:" + coordinator.port() + "/docs");
+        awaitText(By.id("swagger-ui"), "/tasks/submit");
+        WebElement operation = browser.findElement(By.cssSelector("#operations-tasks-status, .opblock-get"));
+        operation.findElement(By.tagName("button")).click();
+        await().atMost(LONG)
+                .until(() ->
+                        !operation.findElements(By.className("try-out__btn")).isEmpty());
+        operation.findElement(By.className("try-out__btn")).click();
+        assertThat(operation.findElements(By.className("execute"))).isNotEmpty();
+    }
+
+    /** Whoever may write to a topic may write anything: pages show it as it is. */
+    @Test
+    void whatOthersWriteIsShownAsText() {
+        String hostile = "<img src=x onerror=alert(1)><script>alert(2)</script>";
+        String json = hostile.replace("\"", "\\\"");
+        assertThat(coordinator
+                        .post(
+                                "/agents/register",
+                                "{\"agent_id\":\"hostile\",\"agent_type\":\"" + json + "\",\"region\":\"" + json
+                                        + "\",\"tags\":[\"" + json + "\"],\"version\":\"" + json
+                                        + "\",\"capabilities\":[\"hostile\",\"" + json + "\"]}")
+                        .code())
+                .isEqualTo(200);
+        coordinator.reach("hostile");
+        String failed = coordinator.submit("{\"task_id\":\"hostile-failed\",\"task_data\":{\"" + json + "\":\"" + json
+                + "\"},\"fairness_key\":\"" + json
+                + "\",\"max_attempts\":1,\"requirements\":{\"capabilities\":[\"hostile\"]}}");
+        coordinator.report(assignmentOf("hostile", 0), "failed", hostile);
+        coordinator.awaitTask(failed, "failed");
+        coordinator.publish("tasks.low", hostile, hostile);
+        coordinator.publish("tasks.low", "x", "{\"task_id\":\"" + json + "\"}");
+        String waiting = coordinator.submit("{\"task_id\":\"hostile-waiting\",\"task_data\":{},\"priority\":\"low\","
+                + "\"requirements\":{\"capabilities\":[\"" + json + "-2\"]}}");
+        await().atMost(LONG)
+                .until(
+                        () -> coordinator
+                                .get("/tasks/dead-letter")
+                                .body()
+                                .get("dead_letters")
+                                .toString(),
+                        text -> text.split("onerror", -1).length > 3);
+        try {
+            for (String view : List.of(
+                    "/dead-letters",
+                    "/agents",
+                    "/agents/hostile",
+                    "/tasks/" + failed,
+                    "/tasks/" + waiting,
+                    "/tasks/%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E",
+                    "/tasks")) {
+                open(view);
+                awaitText(By.id("main"), "<img src=x onerror=alert(1)>");
+                awaitNothingPending();
+                assertThat(browser.findElements(By.cssSelector("img, #main script, [onerror]")))
+                        .as(view)
+                        .isEmpty();
+            }
+            open("/queues");
+            new Select(awaitShown(By.id("front-of"))).selectByValue("low");
+            awaitText(By.id("main"), "<img src=x onerror=alert(1)>");
+        } finally {
+            coordinator.post("/tasks/" + waiting + "/cancel", "");
+            coordinator.send("DELETE", "/agents/hostile", null);
+        }
+    }
+
     private static void look(String look) {
         browser.executeCdpCommand(
                 "Emulation.setEmulatedMedia",
