@@ -174,7 +174,7 @@ public final class Quickstart implements AutoCloseable {
     }
 
     private AgentWorker agent(String kafka, Optional<String> key, String name, String region, double lat, double lon) {
-        Map<String, Handler> handlers = TaskTypes.builtIn(Path.of(""), null, null);
+        Map<String, Handler> handlers = TaskTypes.builtIn(Path.of(""), null, null, true);
         Registration registration = new Registration(
                 name,
                 "worker",

@@ -87,6 +87,11 @@ public final class WorkerApplication implements Callable<Integer> {
     private @Nullable Path fileRoot;
 
     @Option(
+            names = "--http-allow-private",
+            description = "Lets http tasks call loopback and private addresses, not only public ones")
+    private boolean httpAllowPrivate;
+
+    @Option(
             names = "--chat-url",
             description = "Base URL of an OpenAI-compatible API, such as http://localhost:11434/v1; no chat if absent")
     private @Nullable String chatUrl;
@@ -137,7 +142,7 @@ public final class WorkerApplication implements Callable<Integer> {
 
     @Override
     public Integer call() throws InterruptedException, IOException {
-        Map<String, Handler> handlers = TaskTypes.builtIn(fileRoot, chatUrl, chatKey);
+        Map<String, Handler> handlers = TaskTypes.builtIn(fileRoot, chatUrl, chatKey, httpAllowPrivate);
         List<String> all = new ArrayList<>(handlers.keySet());
         all.addAll(capabilities);
         Registration registration = new Registration(

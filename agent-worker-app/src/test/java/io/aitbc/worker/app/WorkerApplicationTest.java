@@ -34,6 +34,7 @@ class WorkerApplicationTest {
                         "--kafka-config",
                         "--capacity",
                         "--capability",
+                        "--http-allow-private",
                         "--chat-url");
     }
 

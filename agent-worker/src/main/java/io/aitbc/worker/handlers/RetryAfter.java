@@ -1,6 +1,7 @@
 package io.aitbc.worker.handlers;
 
 import io.aitbc.worker.Handler;
+import java.net.URI;
 import java.net.http.HttpResponse;
 import java.time.DateTimeException;
 import java.time.Duration;
@@ -17,12 +18,17 @@ final class RetryAfter {
 
     /** @throws Handler.RetryLaterException if the response says when to try again */
     static void check(HttpResponse<?> response) throws Handler.RetryLaterException {
-        int status = response.statusCode();
-        String header = response.headers().firstValue("Retry-After").orElse("");
-        if (status == TOO_MANY_REQUESTS || status == SERVICE_UNAVAILABLE && !header.isEmpty()) {
-            throw new Handler.RetryLaterException(
-                    response.uri() + " returned HTTP " + status,
-                    delay(header, response.headers().firstValue("Date").orElse("")));
+        check(
+                response.uri(),
+                response.statusCode(),
+                response.headers().firstValue("Retry-After").orElse(""),
+                response.headers().firstValue("Date").orElse(""));
+    }
+
+    /** @throws Handler.RetryLaterException if the response says when to try again */
+    static void check(URI uri, int status, String retryAfter, String date) throws Handler.RetryLaterException {
+        if (status == TOO_MANY_REQUESTS || status == SERVICE_UNAVAILABLE && !retryAfter.isEmpty()) {
+            throw new Handler.RetryLaterException(uri + " returned HTTP " + status, delay(retryAfter, date));
         }
     }
 

@@ -24,11 +24,22 @@ public final class TaskTypes implements Handler {
      * @param fileRoot see {@link Hash#Hash}
      * @param chatUrl see {@link Chat#Chat}; null: no chat
      * @param chatKey see {@link Chat#Chat}
+     * @param allowPrivateAddresses see {@link HttpCall#HttpCall}
      */
     public static Map<String, Handler> builtIn(
-            @Nullable Path fileRoot, @Nullable String chatUrl, @Nullable String chatKey) {
-        Map<String, Handler> handlers = new TreeMap<>(
-                Map.of("echo", new Echo(), "sleep", new Sleep(), "hash", new Hash(fileRoot), "http", new HttpCall()));
+            @Nullable Path fileRoot,
+            @Nullable String chatUrl,
+            @Nullable String chatKey,
+            boolean allowPrivateAddresses) {
+        Map<String, Handler> handlers = new TreeMap<>(Map.of(
+                "echo",
+                new Echo(),
+                "sleep",
+                new Sleep(),
+                "hash",
+                new Hash(fileRoot),
+                "http",
+                new HttpCall(allowPrivateAddresses)));
         if (chatUrl != null) {
             handlers.put("chat", new Chat(chatUrl, chatKey));
         }

@@ -33,7 +33,7 @@ import tools.jackson.databind.node.ObjectNode;
 
 /** Calls the built-in handlers with task data. */
 class HandlersTest {
-    private static final AssignmentContext CONTEXT = new AssignmentContext() {
+    static final AssignmentContext CONTEXT = new AssignmentContext() {
         @Override
         public boolean isCancelled() {
             return false;
@@ -300,6 +300,6 @@ class HandlersTest {
 
     private JsonNode run(ObjectNode data, String chatUrl) throws Exception {
         Assignment assignment = assignment(data);
-        return new TaskTypes(TaskTypes.builtIn(folder, chatUrl, null)).handle(assignment, CONTEXT);
+        return new TaskTypes(TaskTypes.builtIn(folder, chatUrl, null, true)).handle(assignment, CONTEXT);
     }
 }

@@ -1,11 +1,11 @@
 package io.aitbc.coordinator.push;
 
+import io.aitbc.contracts.PublicAddress;
 import io.netty.buffer.Unpooled;
 import io.netty.channel.ConnectTimeoutException;
 import io.netty.handler.timeout.ReadTimeoutException;
 import java.io.ByteArrayOutputStream;
 import java.net.ConnectException;
-import java.net.InetAddress;
 import java.net.URI;
 import java.net.UnknownHostException;
 import java.time.Clock;
@@ -19,7 +19,6 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Function;
-import java.util.stream.IntStream;
 import javax.net.ssl.SSLException;
 import org.jspecify.annotations.Nullable;
 import org.springframework.boot.http.client.FilteredHostException;
@@ -56,8 +55,8 @@ final class AgentHttp implements AutoCloseable {
     /** Waiting for a connection. */
     private static final int MAX_PENDING = 1_000;
 
-    private static final InetAddressFilter PUBLIC =
-            InetAddressFilter.externalAddresses().andNot(InetAddressFilter.adapt(AgentHttp::holdsIpv4));
+    /** Stricter than Spring's own filter, for example with IPv4 addresses within IPv6. */
+    private static final InetAddressFilter PUBLIC = InetAddressFilter.adapt(PublicAddress::includes);
 
     private final LoopResources threads = LoopResources.create("push-http", THREADS, true);
     private final ConnectionProvider connections = connections("push", MAX_CONNECTIONS);
@@ -95,12 +94,6 @@ final class AgentHttp implements AutoCloseable {
                 .withHttpClientFactory(
                         () -> HttpClient.create(pool).runOn(threads).disableRetry(true))
                 .build(settings);
-    }
-
-    /** Whether it is an IPv4 address within IPv6 (RFC 4291, section 2.5.5), which Spring's filter takes for a public one. */
-    private static boolean holdsIpv4(InetAddress address) {
-        byte[] bytes = address.getAddress();
-        return bytes.length == 16 && IntStream.range(0, 10).allMatch(i -> bytes[i] == 0);
     }
 
     @Override

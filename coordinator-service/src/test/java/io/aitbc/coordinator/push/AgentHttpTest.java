@@ -40,7 +40,13 @@ class AgentHttpTest {
                 "169.254.169.254",
                 "[::ffff:127.0.0.1]",
                 "[::127.0.0.1]",
-                "0.0.0.0"
+                "0.0.0.0",
+                "100.64.0.1",
+                "[64:ff9b::a9fe:a9fe]",
+                "[2002:7f00:1::]",
+                "[fe80::1]",
+                "[fd00::1]",
+                "LOCALHOST"
             })
     void privateAddressesAreRefusedUnlessAllowed(String host) {
         try (HttpAgent agent = HttpAgent.start(request -> HttpAgent.Answer.of(200, ""))) {
@@ -56,6 +62,35 @@ class AgentHttpTest {
                             Reply.NotSent.class,
                             notSent -> assertThat(notSent.why()).contains("private addresses are not allowed"));
             assertThat(agent.executed).isEmpty();
+        }
+    }
+
+    /** The client takes them for names, or for nothing. */
+    @ParameterizedTest
+    @ValueSource(strings = {"127.0.0.1.", "[64:ff9b::127.0.0.1]", "0x7f000001"})
+    void unusualSpellingsLeadNowhere(String host) {
+        try (HttpAgent agent = HttpAgent.start(request -> HttpAgent.Answer.of(200, ""))) {
+            URI uri = URI.create("http://" + host + ":" + agent.port() + "/tasks/execute");
+            assertThat(guarded.post(uri, Map.of(), new byte[0], TIMEOUT).join()).isInstanceOf(Reply.NotSent.class);
+            assertThat(agent.executed).isEmpty();
+        }
+    }
+
+    @Test
+    void aRedirectIsNotFollowed() {
+        try (HttpAgent inside = HttpAgent.start(request -> HttpAgent.Answer.of(200, ""));
+                HttpAgent agent = HttpAgent.start(request -> new HttpAgent.Answer(
+                        302, Map.of("Location", "http://127.0.0.1:" + inside.port() + "/tasks/execute"), ""))) {
+            assertThat(open.post(
+                                    URI.create("http://127.0.0.1:" + agent.port() + "/tasks/execute"),
+                                    Map.of(),
+                                    new byte[0],
+                                    TIMEOUT)
+                            .join())
+                    .isInstanceOfSatisfying(
+                            Reply.Response.class,
+                            response -> assertThat(response.status()).isEqualTo(302));
+            assertThat(inside.executed).isEmpty();
         }
     }
 
