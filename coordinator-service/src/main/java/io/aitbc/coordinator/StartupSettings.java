@@ -41,7 +41,8 @@ public final class StartupSettings implements EnvironmentPostProcessor {
             logging.put("logging.structured.format.console", "ecs");
         }
         environment.getPropertySources().addLast(new MapPropertySource("aitbc-log", logging));
-        checkPort(value(environment, "coordinator.port"));
+        checkPort("coordinator.port", value(environment, "coordinator.port"));
+        serveManagement(environment);
         checkSecurity(environment);
         checkOrigins(value(environment, "cors.origins"));
         checkRedis(value(environment, "redis.url"));
@@ -73,10 +74,31 @@ public final class StartupSettings implements EnvironmentPostProcessor {
         };
     }
 
-    private static void checkPort(String text) {
+    private static void checkPort(String name, String text) {
         if (!text.matches("\\d{1,5}") || Integer.parseInt(text) > 65_535) {
-            throw new InvalidSettingException("coordinator.port", "must be a port, 1 to 65535", text);
+            throw new InvalidSettingException(name, "must be a port, 1 to 65535", text);
         }
+    }
+
+    /** Metrics need no key there: so it must not be the port that everyone reaches. */
+    private static void serveManagement(ConfigurableEnvironment environment) {
+        String port = value(environment, "coordinator.management-port");
+        if (port.isEmpty()) {
+            return;
+        }
+        checkPort("coordinator.management-port", port);
+        if (!port.equals("0") && port.equals(value(environment, "coordinator.port"))) {
+            throw new InvalidSettingException(
+                    "coordinator.management-port", "must be another port than AITBC_COORDINATOR_PORT", port);
+        }
+        Map<String, Object> management = new HashMap<>();
+        management.put("management.server.port", port);
+        management.put("management.endpoints.web.exposure.include", "health,prometheus");
+        String address = environment.getProperty("server.address", "");
+        if (!address.isEmpty()) {
+            management.put("management.server.address", address);
+        }
+        environment.getPropertySources().addLast(new MapPropertySource("aitbc-management", management));
     }
 
     private static void checkSecurity(ConfigurableEnvironment environment) {

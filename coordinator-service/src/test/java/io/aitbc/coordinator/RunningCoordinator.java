@@ -149,6 +149,10 @@ public final class RunningCoordinator implements AutoCloseable {
         return Integer.parseInt(context.getEnvironment().getRequiredProperty("local.server.port"));
     }
 
+    public int managementPort() {
+        return Integer.parseInt(context.getEnvironment().getRequiredProperty("local.management.port"));
+    }
+
     /** Returns an internal bean, to provoke failures that cannot be caused from outside. */
     public <T> T part(Class<T> type) {
         return context.getBean(type);

@@ -60,6 +60,8 @@ class StartupSettingsTest {
         "kafka.bootstrap-servers, 'nowhere.invalid:9092, 127.0.0.1:9092'",
         "kafka.bootstrap-servers, [::1]:9092",
         "security, on",
+        "coordinator.management-port, 9081",
+        "coordinator.management-port, 0",
         "cors.origins, 'https://app.example.com, http://localhost:5173,http://[::1]:80'",
         "admin.key, 0123456789-._~+/abcdefghijklmnop==",
     })
@@ -74,6 +76,8 @@ class StartupSettingsTest {
                     coordinator.port        | 65536             | AITBC_COORDINATOR_PORT) must be a port, 1 to 65535 but was "65536".
                     coordinator.port        | -1                | must be a port
                     coordinator.port        | http              | must be a port
+                    coordinator.management-port | 9001          | AITBC_COORDINATOR_MANAGEMENT_PORT) must be another port than AITBC_COORDINATOR_PORT
+                    coordinator.management-port | 65536         | AITBC_COORDINATOR_MANAGEMENT_PORT) must be a port
                     redis.url               | localhost:6379    | AITBC_REDIS_URL) must look like redis://
                     redis.url               | redis://          | must look like redis://
                     redis.url               | http://localhost  | must look like redis://

@@ -45,7 +45,7 @@ public final class AccessRules implements AuthorizationManager<HttpServletReques
             GET    /dashboard/**                            public
             GET    /webjars/**                              public
             GET    /actuator/health/**                      public
-            GET    /actuator/**                             operator
+            GET    /actuator/prometheus                     public
             POST   /agents/register                         agent operator unrecorded
             GET    /agents                                  viewer submitter agent operator
             POST   /agents/discover                         viewer submitter agent operator unrecorded
