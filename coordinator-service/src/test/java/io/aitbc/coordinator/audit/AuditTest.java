@@ -48,6 +48,7 @@ class AuditTest {
     private static final String TOPIC = "coordinator.audit";
     private static final String[] SETTINGS = {
         "--aitbc.security=on",
+        "--server.tomcat.remoteip.remote-ip-header=X-Forwarded-For",
         "--aitbc.admin.key=" + ADMIN_KEY,
         "--aitbc.jwt.secret=a secret of at least 32 bytes, for tests",
         "--aitbc.users.list=ada:operator:" + new BCryptPasswordEncoder(4).encode(PASSWORD)
