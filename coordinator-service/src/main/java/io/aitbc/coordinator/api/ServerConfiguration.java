@@ -21,6 +21,7 @@ class ServerConfiguration {
     @Bean
     WebServerFactoryCustomizer<TomcatServletWebServerFactory> server(ApplicationContext spring) {
         return factory -> {
+            factory.setProtocol(HeaderDeadline.class.getName());
             factory.addContextCustomizers(context ->
                     ((StandardHost) context.getParent()).setErrorReportValveClass(ProblemValve.class.getName()));
             factory.addContextValves(new UnreadBodyValve());

@@ -23,8 +23,10 @@ import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
-/** Clients that do not send the announced body, or do not read the response, must not delay others. */
+/** Clients that do not send what they announced, do not read the response, or send too much, must not delay others. */
 class SlowClientsTest {
     private static final int CLIENTS = 500;
     private static final HttpClient HTTP = HttpClient.newHttpClient();
@@ -71,6 +73,34 @@ class SlowClientsTest {
         assertAnswersAtOnce();
     }
 
+    /** Each sends or reads too little to complete its request, and just enough not to seem silent. */
+    @Test
+    void slowClientsAreDisconnectedInTime() throws Exception {
+        Socket header = say("GET /health HTTP/1.1\r\nX-Slow: ");
+        Socket secondRequest = say("GET /roles HTTP/1.1\r\nHost: a\r\n\r\n");
+        assertThat(firstLine(secondRequest)).contains(" 200 ");
+        secondRequest.getOutputStream().write("GET /".getBytes(StandardCharsets.UTF_8));
+        Socket requestLine = say("GET /");
+        Socket reader = say("GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n".repeat(200));
+        List<Socket> connected = new ArrayList<>(List.of(header, secondRequest, requestLine, reader));
+        await().pollInterval(Duration.ofMillis(500))
+                .atMost(Duration.ofSeconds(60))
+                .until(() -> {
+                    connected.removeIf(socket -> !takes(socket, 'x'));
+                    return connected.isEmpty();
+                });
+    }
+
+    /** Whether a byte can be sent: not once the other side has closed the connection. */
+    private static boolean takes(Socket socket, int octet) {
+        try {
+            socket.getOutputStream().write(octet);
+            return true;
+        } catch (IOException e) {
+            return false;
+        }
+    }
+
     @Test
     void aBodySentInPartsIsAccepted() throws Exception {
         String body = "{\"task_data\":{},\"task_id\":\"in-parts\"}";
@@ -81,6 +111,43 @@ class SlowClientsTest {
         socket.getOutputStream().write(body.substring(7).getBytes(StandardCharsets.UTF_8));
         assertThat(firstLine(socket)).contains(" 200 ");
         assertThat(coordinator.get("/tasks/in-parts").code()).isEqualTo(200);
+    }
+
+    /** Each is refused before a handler sees it, and the next client is served. */
+    @ParameterizedTest
+    @ValueSource(strings = {"long header", "many headers", "long URL", "many parameters", "long cookie"})
+    void anExcessiveRequestIsRefused(String what) throws Exception {
+        String request = switch (what) {
+            case "long header" -> "GET /health HTTP/1.1\r\nHost: a\r\nX-A: " + "x".repeat(9_000) + "\r\n\r\n";
+            case "many headers" -> "GET /health HTTP/1.1\r\nHost: a\r\n" + "X: y\r\n".repeat(101) + "\r\n";
+            case "long URL" -> "GET /" + "x".repeat(9_000) + " HTTP/1.1\r\nHost: a\r\n\r\n";
+            case "many parameters" -> "GET /tasks/dead-letter?" + "a=&".repeat(1_500) + " HTTP/1.1\r\nHost: a\r\n\r\n";
+            default -> "GET /health HTTP/1.1\r\nHost: a\r\nCookie: " + "a=b;".repeat(3_000) + "\r\n\r\n";
+        };
+        assertThat(firstLine(say(request))).contains(" 400 ");
+        assertAnswersAtOnce();
+    }
+
+    /** A parser that recurses would run out of stack. */
+    @Test
+    void deeplyNestedJsonIsRefused() {
+        String nested = "{\"task_data\":{\"a\":" + "[".repeat(10_000) + "]".repeat(10_000) + "}}";
+        for (String path : List.of("/tasks/submit", "/agents/register", "/auth/login")) {
+            RunningCoordinator.Answer answer = coordinator.post(path, nested);
+            assertThat(answer.code()).as(path).isEqualTo(422);
+            assertThat(answer.detail()).contains("nested deeper than 200 levels");
+        }
+        assertThat(coordinator.post("/tasks/submit/batch", nested).body().toString())
+                .contains("nested deeper than 200 levels");
+        List<String> topics = List.of("tasks.low", "tasks.results", "agents.heartbeat");
+        topics.forEach(topic -> coordinator.publish(topic, "nested", nested.replace("task_data", "result")));
+        await().atMost(Duration.ofSeconds(60))
+                .untilAsserted(() -> assertThat(
+                                coordinator.get("/tasks/dead-letter").body().get("dead_letters"))
+                        .filteredOn(letter -> letter.path("reason").asString().equals("malformed"))
+                        .extracting(
+                                letter -> letter.get("source_topic").asString().replaceFirst("slow\\.", ""))
+                        .containsAll(topics));
     }
 
     @Test
