@@ -22,10 +22,12 @@ import io.swagger.v3.oas.models.responses.ApiResponse;
 import io.swagger.v3.oas.models.responses.ApiResponses;
 import io.swagger.v3.oas.models.security.SecurityRequirement;
 import io.swagger.v3.oas.models.security.SecurityScheme;
+import io.swagger.v3.oas.models.servers.Server;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.util.Iterator;
+import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import org.springdoc.core.customizers.OpenApiCustomizer;
@@ -85,6 +87,8 @@ class OpenApiConfiguration {
                     .version(properties == null ? "unbuilt" : properties.getVersion())
                     .description("Dispatches tasks by priority to the agents that fit them best."
                             + " Every path is also served under /v1."));
+            // The default is the host that the request names, which is not for a client to choose.
+            api.setServers(List.of(new Server().url("/")));
             api.getPaths()
                     .forEach((path, item) -> item.readOperationsMap().forEach((method, operation) -> {
                         illustrate(operation, examples.path(method + " " + path), examples.path("problem"));

@@ -50,11 +50,16 @@ class BrowserRulesTest {
     /** Without Connection: close if it is an upgrade. */
     private record Response(String status, TreeMap<String, String> headers, String body) {
         static Response of(RunningCoordinator coordinator, String request, String... headers) throws IOException {
+            return ofHost(coordinator, "127.0.0.1:" + coordinator.port(), request, headers);
+        }
+
+        static Response ofHost(RunningCoordinator coordinator, String host, String request, String... headers)
+                throws IOException {
             try (Socket socket = new Socket(InetAddress.getLoopbackAddress(), coordinator.port())) {
                 socket.setSoTimeout(30_000);
                 boolean isUpgrade = List.of(headers).contains(UPGRADE.strip());
                 socket.getOutputStream()
-                        .write((request + " HTTP/1.1\r\nHost: 127.0.0.1:" + coordinator.port() + "\r\nConnection: "
+                        .write((request + " HTTP/1.1\r\nHost: " + host + "\r\nConnection: "
                                         + (isUpgrade ? "Upgrade" : "close") + "\r\n"
                                         + String.join("\r\n", headers) + (headers.length == 0 ? "" : "\r\n") + "\r\n")
                                 .getBytes(StandardCharsets.ISO_8859_1));
@@ -244,5 +249,57 @@ class BrowserRulesTest {
         assertThat(Response.of(open, "GET " + page).body)
                 .doesNotContainPattern(
                         Pattern.compile("<style|style=| on[a-z]+=|javascript:", Pattern.CASE_INSENSITIVE));
+    }
+
+    /** A cache could keep the response for others. */
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "GET /dashboard",
+                "GET /docs",
+                "GET /openapi.json",
+                "GET /tasks/",
+                "GET /v1//evil.example/",
+                "GET /",
+                "GET /nowhere"
+            })
+    void noResponseRepeatsTheHostThatAClientNames(String request) throws IOException {
+        for (RunningCoordinator coordinator : List.of(open, secured)) {
+            for (String header : List.of(
+                    "Host: evil.example",
+                    "X-Forwarded-Host: evil.example",
+                    "X-Forwarded-Host: evil.example\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Port: 666",
+                    "X-Forwarded-Prefix: //evil.example",
+                    "Forwarded: host=evil.example",
+                    "X-Original-URL: //evil.example",
+                    "Referer: https://evil.example")) {
+                Response response = header.startsWith("Host")
+                        ? Response.ofHost(coordinator, "evil.example", request, KEY)
+                        : Response.of(coordinator, request, KEY, header);
+                String location = response.headers.getOrDefault("Location", "/");
+                assertThat(location).as("%s", response).startsWith("/").doesNotStartWith("//");
+                if (!request.contains("evil")) {
+                    assertThat(response.toString()).doesNotContain("evil.example");
+                }
+            }
+        }
+    }
+
+    /** In the path, the query, a header and a body. */
+    @Test
+    void nothingThatAClientSendsBecomesAHeader() throws IOException {
+        for (RunningCoordinator coordinator : List.of(open, secured)) {
+            for (String request : List.of(
+                    "GET /tasks/x%0d%0aX-Evil:%201",
+                    "GET /nowhere/%0d%0aX-Evil:%201/",
+                    "GET /tasks/%0d%0aX-Evil:%201/",
+                    "GET /dashboard%0d%0aX-Evil:%201",
+                    "GET /tasks/dead-letter?limit=%0d%0aX-Evil:%201",
+                    "GET /roles/%E5%98%8A%E5%98%8DX-Evil:%201")) {
+                Response response = Response.of(
+                        coordinator, request, KEY, "traceparent: 00-x\tX-Evil: 1", "X-Request-Id: a%0d%0aX-Evil: 1");
+                assertThat(response.headers).doesNotContainKey("X-Evil");
+            }
+        }
     }
 }

@@ -354,11 +354,43 @@ class SecurityTest {
                 "http://127.0.0.1/keys",
                 "/agents/agent-1/../agent-2/assignments",
                 "/agents/agent-1%2f..%2fagent-2/assignments",
-                "/agents/agent-1;/../agent-2/assignments"
+                "/agents/agent-1;/../agent-2/assignments",
+                "/v1/%6beys",
+                "/V1/keys",
+                "/%76%31/keys",
+                "/v1/../keys",
+                "/v1/./keys",
+                "/v1;a=b/keys",
+                "/v1%2fkeys",
+                "/keys%2f",
+                "/keys%5c",
+                "/keys%3b",
+                "/keys%3fx",
+                "/keys%20",
+                "/keys.",
+                "/keys/.",
+                "/keys/%2e",
+                "/%2e/keys",
+                "/%2e%2e/keys",
+                "/..%252fkeys",
+                "/%252e%252e/keys",
+                "/dashboard/%252e%252e/keys",
+                "/dashboard/..%5ckeys",
+                "/dashboard/..%c0%afkeys",
+                "/webjars/../keys",
+                "/webjars//keys",
+                "/actuator/health/..;/..;/keys",
+                "/auth/session/../../keys",
+                "/auth/login;/../../keys",
+                "///keys",
+                "/health//../keys",
+                "/\\keys",
+                "*"
             })
     void noSpellingOfAPathGetsAround(String path) throws IOException {
         for (String key : List.of("", KEYS.getOrDefault(Role.VIEWER, ""), KEYS.getOrDefault(Role.AGENT, ""))) {
-            for (String override : List.of("", "X-HTTP-Method-Override: GET\r\n", "X-Original-URL: /keys\r\n")) {
+            for (String override : List.of(
+                    "", "X-HTTP-Method-Override: GET\r\n", "X-Original-URL: /keys\r\nX-Rewrite-URL: /keys\r\n")) {
                 String response = raw("GET " + path + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
                         + override
                         + (key.isEmpty() ? "" : "Authorization: Bearer " + key + "\r\n") + "\r\n");
@@ -440,6 +472,48 @@ class SecurityTest {
                 .isEqualTo(200);
         assertThat(inBrowser(browser, "GET", "/tasks/status", null, null).statusCode())
                 .isEqualTo(401);
+    }
+
+    /** A page of another site makes the browser send the cookie, but cannot read the token; an older browser may send no Origin. */
+    @Test
+    void noEndpointIsOpenToAPageOfAnotherSite() throws Exception {
+        Map<String, Integer> wrong = new TreeMap<>();
+        for (String endpoint : endpoints()) {
+            String method = endpoint.substring(0, endpoint.indexOf(' '));
+            if (method.equals("GET")) {
+                continue;
+            }
+            for (String forged : List.of(
+                    "Content-Type: application/json",
+                    "Origin: https://evil.example\r\nContent-Type: application/json",
+                    "Origin: null\r\nContent-Type: text/plain",
+                    "X-XSRF-TOKEN: guess\r\nContent-Type: application/json",
+                    "X-XSRF-TOKEN: \r\nContent-Type: application/x-www-form-urlencoded")) {
+                String response = raw(method + " " + path(endpoint, "agent-1") + " HTTP/1.1\r\nHost: 127.0.0.1:"
+                        + one.port() + "\r\nConnection: close\r\nCookie: aitbc_session=" + ADMIN_KEY + "\r\n" + forged
+                        + "\r\nContent-Length: 2\r\n\r\n{}");
+                if (!response.startsWith("HTTP/1.1 403")) {
+                    wrong.put(endpoint + " " + forged, Integer.parseInt(response.substring(9, 12)));
+                }
+            }
+        }
+        assertThat(wrong).isEmpty();
+    }
+
+    /** Otherwise, what a viewer may read would be a way to change something. */
+    @ParameterizedTest
+    @ValueSource(strings = {"X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "_method"})
+    void aMethodIsNotOverridden(String header) throws IOException {
+        for (String query : List.of("", "?_method=POST", "?_method=DELETE")) {
+            String response =
+                    raw("GET /tasks/queues" + query + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-API-Key: "
+                            + KEYS.get(Role.VIEWER) + "\r\n" + header + ": DELETE\r\n\r\n");
+            assertThat(response).startsWith("HTTP/1.1 200").contains("queue_sizes");
+            String post = raw("POST /tasks/queues/low/pause" + query
+                    + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-API-Key: " + KEYS.get(Role.VIEWER)
+                    + "\r\n" + header + ": GET\r\nContent-Length: 0\r\n\r\n");
+            assertThat(post).startsWith("HTTP/1.1 403");
+        }
     }
 
     @Test
