@@ -3,15 +3,19 @@ package io.aitbc.coordinator.security;
 import java.time.Duration;
 import java.util.Optional;
 import java.util.concurrent.Semaphore;
+import java.util.concurrent.locks.Lock;
+import java.util.concurrent.locks.ReentrantLock;
 
 /** Signs local users in by name and password, and slows those who guess. Thread-safe. */
 public final class Logins {
-    /** A comparison takes a processor for about 0.1 s: agents' calls must not wait behind a flood of them. */
-    private static final int MAX_COMPARISONS = 1;
+    /** How many callers wait for their turn; each of them occupies a thread. */
+    private static final int MAX_CALLERS = 16;
 
     private final Users users;
     private final RateLimits limits;
-    private final Semaphore comparisons = new Semaphore(MAX_COMPARISONS);
+    private final Semaphore callers = new Semaphore(MAX_CALLERS);
+    /** Held while a password is compared, which takes a processor for about 0.1 s: agents' calls must not wait behind many of them. */
+    private final Lock turn = new ReentrantLock(true);
 
     public Logins(Users users, RateLimits limits) {
         this.users = users;
@@ -36,13 +40,15 @@ public final class Logins {
     }
 
     private Optional<Users.User> compare(String name, String password) {
-        if (!comparisons.tryAcquire()) {
+        if (!callers.tryAcquire()) {
             throw new ThrottledException("too many callers sign in at the same time", Duration.ofSeconds(1));
         }
+        turn.lock();
         try {
             return users.authenticate(name, password);
         } finally {
-            comparisons.release();
+            turn.unlock();
+            callers.release();
         }
     }
 }

@@ -16,6 +16,8 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterAll;
@@ -23,6 +25,7 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
+import org.springframework.security.crypto.bcrypt.BCryptPasswordEncoder;
 
 class RateLimitsTest {
     private static final Duration LONG = Duration.ofSeconds(60);
@@ -222,6 +225,33 @@ class RateLimitsTest {
             }
             assertThatExceptionOfType(ThrottledException.class)
                     .isThrownBy(() -> logins.login("ada", "wrong", "10.0.2.1"));
+        }
+    }
+
+    /** Each comparison takes a processor: the others wait, or are sent away. */
+    @Test
+    void aFloodOfLoginsIsSentAway() {
+        Users users = UsersTest.users("ada:viewer:" + new BCryptPasswordEncoder(10).encode("right"));
+        try (RateLimits limits = new RateLimits(new RateLimitSettings(0, 0, 0, 0, 0, 0, 0), () -> 1)) {
+            Logins logins = new Logins(users, limits);
+            AtomicInteger refused = new AtomicInteger();
+            AtomicInteger signedIn = new AtomicInteger();
+            ExecutorService callers = Executors.newFixedThreadPool(60);
+            for (int i = 0; i < 60; i++) {
+                callers.execute(() -> {
+                    try {
+                        logins.login("ada", "right", "10.0.0.1");
+                        signedIn.incrementAndGet();
+                    } catch (ThrottledException e) {
+                        refused.incrementAndGet();
+                    }
+                });
+            }
+            callers.shutdown();
+            await().atMost(LONG).until(callers::isTerminated);
+            assertThat(signedIn.get()).isGreaterThanOrEqualTo(16);
+            assertThat(refused.get()).isEqualTo(60 - signedIn.get());
+            assertThat(logins.login("ada", "right", "10.0.0.1").id()).isEqualTo("ada");
         }
     }
 
