@@ -41,6 +41,7 @@ import org.apache.kafka.common.serialization.StringSerializer;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledIf;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -51,6 +52,7 @@ import org.springframework.core.NestedExceptionUtils;
 import tools.jackson.databind.JsonNode;
 
 /** A broker that authenticates its clients, and allows each what {@code operations/kafka/acls.sh} says. */
+@EnabledIf(value = "io.aitbc.coordinator.security.Certificates#arePossible", disabledReason = "openssl is missing")
 @ExtendWith(OutputCaptureExtension.class)
 class KafkaSecurityTest {
     private static final String PASSWORD = "password-of-";

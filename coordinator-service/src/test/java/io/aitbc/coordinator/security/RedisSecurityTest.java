@@ -26,6 +26,7 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledIf;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
 import org.springframework.boot.test.system.CapturedOutput;
@@ -33,6 +34,7 @@ import org.springframework.boot.test.system.OutputCaptureExtension;
 import tools.jackson.databind.JsonNode;
 
 /** A Redis with TLS, client certificates and users. */
+@EnabledIf(value = "io.aitbc.coordinator.security.Certificates#arePossible", disabledReason = "openssl is missing")
 @ExtendWith(OutputCaptureExtension.class)
 class RedisSecurityTest {
     private static final Path ACL = Path.of("..", "operations", "redis", "coordinator.acl");
