@@ -124,7 +124,7 @@ public final class LocalKafka implements AutoCloseable {
         return new LocalKafka(port, server);
     }
 
-    /** @param advertised the port that clients are told */
+    /** @param advertised the port in {@code advertised.listeners} */
     private static void addListener(Properties properties, String name, String protocol, int port, int advertised) {
         properties.merge("listeners", "," + name + "://" + HOST + ":" + port, LocalKafka::merged);
         properties.merge("advertised.listeners", "," + name + "://" + HOST + ":" + advertised, LocalKafka::merged);

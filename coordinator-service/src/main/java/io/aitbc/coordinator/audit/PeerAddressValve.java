@@ -8,8 +8,8 @@ import org.apache.catalina.connector.Response;
 import org.apache.catalina.valves.ValveBase;
 
 /**
- * Keeps the address of the other end of the connection. A server that is told to take it from {@code X-Forwarded-For} replaces it if
- * it is a private one, and then any client in a private network can claim an address.
+ * Keeps the address of the TCP peer. With forwarded headers enabled, Tomcat's {@code RemoteIpValve} overwrites the remote address with
+ * {@code X-Forwarded-For} for any peer in a private network, so such a client could spoof its address.
  */
 final class PeerAddressValve extends ValveBase {
     private static final String ATTRIBUTE = PeerAddressValve.class.getName();

@@ -30,25 +30,27 @@ public final class Logins {
      * @throws ThrottledException after too many failures from this address, or with this name, or while many others sign in
      */
     public Users.User login(String name, String password, String address) {
-        limits.attempted(address, name);
-        Optional<Users.User> user = compare(name, password);
-        if (user.isEmpty()) {
-            throw new InvalidCredentialException("Invalid credentials");
-        }
-        limits.succeeded(address, name);
-        return user.get();
-    }
-
-    private Optional<Users.User> compare(String name, String password) {
+        // Before the attempt is counted: an attempt that is turned away here is no guess.
         if (!callers.tryAcquire()) {
             throw new ThrottledException("too many callers sign in at the same time", Duration.ofSeconds(1));
         }
+        try {
+            limits.attempted(address, name);
+            Users.User user =
+                    compare(name, password).orElseThrow(() -> new InvalidCredentialException("Invalid credentials"));
+            limits.succeeded(address, name);
+            return user;
+        } finally {
+            callers.release();
+        }
+    }
+
+    private Optional<Users.User> compare(String name, String password) {
         turn.lock();
         try {
             return users.authenticate(name, password);
         } finally {
             turn.unlock();
-            callers.release();
         }
     }
 }

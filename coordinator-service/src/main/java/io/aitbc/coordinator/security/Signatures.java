@@ -31,7 +31,7 @@ import org.springframework.security.authentication.AuthenticationServiceExceptio
 
 /**
  * Proves over Kafka who wrote a record, where the broker's ACLs end: they do not look into records. An assignment is signed with an HMAC
- * (RFC 2104, SHA-256) of its id and its agent, and a result must repeat it, so that nobody settles what he was not given. A heartbeat must carry
+ * (RFC 2104, SHA-256) of its id and its agent, and a result must repeat it, so that no agent settles a task that another one holds. A heartbeat must carry
  * the key of its agent, or the signature of a coordinator that wrote it. The secret is shared by the coordinators in
  * {@link SecurityTopic}. While security is off, nothing is signed and everything is accepted. Thread-safe.
  */
@@ -77,7 +77,7 @@ public final class Signatures implements BackgroundService {
         }
     }
 
-    /** Returns once there is a secret: until then nothing may be assigned, and no result be judged. */
+    /** Returns once there is a secret: without one, no task can be assigned and no result can be validated. */
     @Override
     public void start() throws InterruptedException {
         if (on.isPresent()) {

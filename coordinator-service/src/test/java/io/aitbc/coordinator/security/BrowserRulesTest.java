@@ -18,7 +18,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** What browsers are told, and what pages of other origins may do: with security off, and on with an origin configured. */
+/** Security headers and CORS: with security off, and on with one allowed origin. */
 class BrowserRulesTest {
     private static final String ADMIN_KEY = "admin-key-for-tests-of-32-characters-or-more";
     private static final String KEY = "X-API-Key: " + ADMIN_KEY;
