@@ -178,6 +178,7 @@ class Agent:
         try:
             if cancelled.is_set():
                 return self.reported(offset)
+            print("Started", task["task_id"], flush=True)
             result = handle(task, cancelled, lambda soFar: self.send(task, {"status": "progress", "result": soFar}))
             outcome = {"status": "completed", "result": result}
         except Rejected as e:

@@ -1,6 +1,7 @@
 package io.aitbc.coordinator;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.aitbc.localstack.LocalStack;
@@ -8,6 +9,7 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -86,11 +88,12 @@ class ClientLibrariesTest {
             assertThat(coordinator.awaitTask(failed, "failed").get("attempt").asInt())
                     .isEqualTo(2);
             String cancelled = coordinator.submit("{\"task_data\":{\"seconds\":600}," + requirements);
-            coordinator.awaitTask(cancelled, "assigned");
+            awaitText(output, "Started " + cancelled);
             coordinator.post("/tasks/" + cancelled + "/cancel", "");
             coordinator.awaitTask(cancelled, "cancelled");
             String unfinished = coordinator.submit("{\"task_data\":{\"seconds\":600}," + requirements);
-            coordinator.awaitTask(unfinished, "assigned");
+            // An assigned task may not have reached the agent yet, which would then not return it but stop.
+            awaitText(output, "Started " + unfinished);
 
             agent.destroy();
 
@@ -104,6 +107,11 @@ class ClientLibrariesTest {
         } finally {
             agent.destroyForcibly();
         }
+    }
+
+    private static void awaitText(Path file, String text) {
+        await().atMost(Duration.ofSeconds(90))
+                .until(() -> Files.readString(file).contains(text));
     }
 
     private static void runTests(String library, List<String> command) throws Exception {
