@@ -16,8 +16,11 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Queue;
 import java.util.Set;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
@@ -46,6 +49,9 @@ class RebuildTest {
 
     private static LocalStack stack;
     private static final AtomicInteger TESTS = new AtomicInteger();
+    /** Those that no test uses now. */
+    private static final Queue<Integer> DATABASES =
+            IntStream.range(0, 16).boxed().collect(Collectors.toCollection(ConcurrentLinkedQueue::new));
 
     private int database;
     private String prefix;
@@ -68,8 +74,7 @@ class RebuildTest {
     void start() {
         int number = TESTS.incrementAndGet();
         prefix = "test-" + number + ".";
-        // There are 16; the test that used it before has ended.
-        database = number % 16;
+        database = DATABASES.remove();
         client = RedisClient.create(stack.redisUrl() + "/" + database);
         redis = client.connect().sync();
         redis.flushdb();
@@ -90,6 +95,7 @@ class RebuildTest {
         producer.close();
         client.shutdown();
         coordinator.close();
+        DATABASES.add(database);
     }
 
     @Test
@@ -235,7 +241,13 @@ class RebuildTest {
         coordinator.submit("{\"task_data\":{},\"task_id\":\"ended\"}");
         coordinator.report(coordinator.awaitRecords("assignments.agent", 1).get(0), "completed", null);
         coordinator.awaitTask("ended", "completed");
-        commitForAgent(1);
+        coordinator.submit("{\"task_data\":{},\"task_id\":\"requeued\"}");
+        coordinator.report(RunningCoordinator.result(
+                        coordinator.awaitRecords("assignments.agent", 2).get(1), "failed")
+                .put("error", "quota")
+                .put("retry_after_seconds", 600));
+        coordinator.awaitTask("requeued", "queued");
+        commitForAgent(2);
         coordinator.close();
         try (Admin admin = Admin.create(Map.of("bootstrap.servers", stack.bootstrapServers()))) {
             String group = prefix + "agent-coordinator";
@@ -254,8 +266,13 @@ class RebuildTest {
         await().atMost(LONG).until(() -> redis.exists("index:complete") == 1);
         assertThat(coordinator.get("/tasks/ended").body().path("status").asString(""))
                 .isEqualTo("completed");
-        await().atMost(LONG).until(() -> size() == 0);
-        assertThat(coordinator.written("assignments.agent")).isEqualTo(1);
+        JsonNode requeued = coordinator.get("/tasks/requeued").body();
+        assertThat(requeued.path("status").asString("")).isEqualTo("queued");
+        assertThat(requeued.path("attempt").asInt()).isEqualTo(2);
+        assertThat(requeued.path("error").asString("")).isEqualTo("quota");
+        // Only the next attempt waits.
+        await().atMost(LONG).until(() -> size() == 1);
+        assertThat(coordinator.written("assignments.agent")).isEqualTo(2);
     }
 
     /** The result of the first attempt came after the second had failed for good. */

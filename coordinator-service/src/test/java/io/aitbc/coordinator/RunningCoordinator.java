@@ -21,6 +21,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Predicate;
 import org.apache.kafka.clients.consumer.ConsumerConfig;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
@@ -33,6 +34,9 @@ import org.apache.kafka.common.serialization.StringDeserializer;
 import org.apache.kafka.common.serialization.StringSerializer;
 import org.jspecify.annotations.Nullable;
 import org.springframework.boot.SpringApplication;
+import org.springframework.boot.context.event.ApplicationStartingEvent;
+import org.springframework.boot.context.event.SpringApplicationEvent;
+import org.springframework.context.ApplicationListener;
 import org.springframework.context.ConfigurableApplicationContext;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
@@ -58,6 +62,21 @@ public final class RunningCoordinator implements AutoCloseable {
         public String detail() {
             assertThat(contentType).startsWith("application/problem+json");
             return body.path("detail").asString("");
+        }
+    }
+
+    /** One coordinator at a time configures Logback, which all of them share: it would be broken, or repeat each line, for the others too. */
+    private static final class LoggingLock implements ApplicationListener<SpringApplicationEvent> {
+        private static final ReentrantLock LOCK = new ReentrantLock();
+
+        @Override
+        public void onApplicationEvent(SpringApplicationEvent event) {
+            if (event instanceof ApplicationStartingEvent) {
+                LOCK.lock();
+            } else if (LOCK.isHeldByCurrentThread()) {
+                // Configured, or failed.
+                LOCK.unlock();
+            }
         }
     }
 
@@ -87,7 +106,9 @@ public final class RunningCoordinator implements AutoCloseable {
                 .map(setting -> setting.substring(ADMIN_KEY.length()))
                 .findFirst()
                 .orElse(null);
-        this.context = SpringApplication.run(sources, all.toArray(String[]::new));
+        SpringApplication application = new SpringApplication(sources);
+        application.addListeners(new LoggingLock());
+        this.context = application.run(all.toArray(String[]::new));
         this.producer = new KafkaProducer<>(
                 Map.of(
                         ProducerConfig.BOOTSTRAP_SERVERS_CONFIG,
