@@ -255,8 +255,13 @@ class ServiceController {
         if (!dispatcher.isRunning()) {
             return State.down("starting, or restarting after an unexpected error (see the log)");
         }
-        return !ofRedis.up() || redis.sync().exists(Keys.INDEX_COMPLETE) == 1
-                ? State.UP
-                : State.down("rebuilding Redis from Kafka");
+        try {
+            return !ofRedis.up() || redis.sync().exists(Keys.INDEX_COMPLETE) == 1
+                    ? State.UP
+                    : State.down("rebuilding Redis from Kafka");
+        } catch (RedisException e) {
+            // Redis failed between the two checks.
+            return State.down("unknown: " + e.getMessage());
+        }
     }
 }

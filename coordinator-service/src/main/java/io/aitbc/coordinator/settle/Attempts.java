@@ -28,6 +28,7 @@ import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
+import tools.jackson.databind.JsonNode;
 
 /** Access to the live attempts in Redis, for the code that ends them. Thread-safe. */
 final class Attempts {
@@ -35,7 +36,7 @@ final class Attempts {
     private static final Script FENCE = Script.load(Attempts.class, "fence");
     private static final Script RELEASE = Script.load(Attempts.class, "release");
     private static final Script RESTORE = Script.load(Attempts.class, "restore");
-    private static final Script RECORD_COMPLETED = Script.load(Attempts.class, "record-completed");
+    private static final Script RECORD_SETTLED = Script.load(Attempts.class, "record-settled");
     private static final Script RELEASE_LOCK = Script.load(Attempts.class, "release-lock");
     private static final int RESTORE_BATCH = 250;
     /** Bounds the results in a batch: Redis serves nobody else while a script runs. */
@@ -52,6 +53,9 @@ final class Attempts {
     static final int MAX_BATCH = 500;
 
     private static final Duration RECHECK_DELAY = Duration.ofMinutes(1);
+
+    /** Longer than the next owner of a partition takes to read it. */
+    private static final Duration UNCONFIRMED_TTL = Duration.ofHours(1);
 
     private final Redis redis;
     private final TaskStates states;
@@ -215,34 +219,39 @@ final class Attempts {
     }
 
     /**
-     * Records completed tasks from Kafka, where nothing newer is known; fails if the lock has been lost.
+     * Records settled tasks from Kafka, where nothing newer is known: completed, or waiting for the next attempt. Fails if the lock has been
+     * lost.
      *
      * @return the number recorded
      */
-    int recordCompleted(String lock, Map<Assignment, TaskResult> completed, Instant now) {
+    int recordSettled(String lock, Map<Assignment, TaskResult> settled, Instant now) {
         int recorded = 0;
         int chars = 0;
-        List<String> arguments = new ArrayList<>(List.of(lock));
-        for (Map.Entry<Assignment, TaskResult> one : completed.entrySet()) {
+        List<String> head = List.of(lock, String.valueOf(UNCONFIRMED_TTL.toSeconds()));
+        List<String> arguments = new ArrayList<>(head);
+        for (Map.Entry<Assignment, TaskResult> one : settled.entrySet()) {
             Assignment assignment = one.getKey();
             TaskResult result = one.getValue();
+            boolean completed = result.status() == TaskResult.Status.COMPLETED;
+            JsonNode outcome = completed ? result.result() : result.error();
+            String text = outcome == null ? "" : Json.text(outcome);
+            chars += text.length();
             arguments.add(assignment.taskId());
-            arguments.add(assignment.attempt().toString());
-            arguments.add(assignment.agentId());
+            arguments.add(String.valueOf(assignment.attempt() + (completed ? 0 : 1)));
+            arguments.add(completed ? assignment.agentId() : "");
             arguments.add(assignment.priority().wireName());
             arguments.add(assignment.submittedAt().toString());
-            String text = result.result() == null ? "" : Json.text(result.result());
-            chars += text.length();
             arguments.add(text);
             arguments.add((result.finishedAt() == null ? now : result.finishedAt()).toString());
+            arguments.add(assignment.maxAttempts().toString());
             arguments.add(Objects.requireNonNullElse(assignment.fairnessKey(), ""));
-            if (arguments.size() > RESTORE_BATCH * 8 || chars > MAX_RESTORE_CHARS) {
-                recorded += ((Long) RECORD_COMPLETED.runSync(redis, arguments).get(0)).intValue();
-                arguments.subList(1, arguments.size()).clear();
+            if (arguments.size() > RESTORE_BATCH * 9 || chars > MAX_RESTORE_CHARS) {
+                recorded += ((Long) RECORD_SETTLED.runSync(redis, arguments).get(0)).intValue();
+                arguments = new ArrayList<>(head);
                 chars = 0;
             }
         }
-        return recorded + ((Long) RECORD_COMPLETED.runSync(redis, arguments).get(0)).intValue();
+        return recorded + ((Long) RECORD_SETTLED.runSync(redis, arguments).get(0)).intValue();
     }
 
     /** Marks the index complete and releases the lock; fails if the lock has been lost. */

@@ -22,7 +22,6 @@ import java.util.Set;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Consumer;
-import java.util.function.Predicate;
 import java.util.stream.Collectors;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.ListConsumerGroupOffsetsResult;
@@ -96,9 +95,9 @@ final class InFlight {
      * Attempts found in Kafka.
      *
      * @param live the newest attempt of each task, unless it or a later one was settled, or it was cancelled
-     * @param completed attempts settled as completed, each with its result
+     * @param settled attempts settled as completed, and those whose task was requeued after an unsuccessful result, each with its result
      */
-    record Found(Collection<Assignment> live, Map<Assignment, TaskResult> completed) {}
+    record Found(Collection<Assignment> live, Map<Assignment, TaskResult> settled) {}
 
     /** Partition → the first offset of {@code tasks.results} that is not settled now. */
     Map<TopicPartition, Long> unsettledFrom() throws InterruptedException {
@@ -165,14 +164,14 @@ final class InFlight {
      *
      * @param rebuiltFrom offsets from which results may have been ignored because their tasks were unknown: there, a completed
      *     result marks its attempt as completed, and a failed one leaves it live
-     * @param uncommitted completed results that count although they were settled, and their agents committed the assignments
+     * @param uncommitted results that count although they were settled, and their agents committed the assignments
      */
     Found find(Instant now, Map<TopicPartition, Long> rebuiltFrom, Uncommitted uncommitted)
             throws InterruptedException {
         Map<TopicPartition, Long> unsettledFrom = unsettledFrom();
         Map<String, Assignment> newest = new HashMap<>();
         Map<String, Cancellation> cancelled = new HashMap<>();
-        Map<Assignment, TaskResult> completed = new HashMap<>();
+        Map<Assignment, TaskResult> settled = new HashMap<>();
         try (TopicHistory history = new TopicHistory(clients);
                 TopicHistory results = new TopicHistory(clients, IsolationLevel.READ_COMMITTED)) {
             Map<TopicPartition, Long> committed = committed(history.partitions(topics.sharedAssignments()));
@@ -182,20 +181,19 @@ final class InFlight {
             history.read(
                     starts,
                     record -> read(record, assignment -> addNewest(assignment.withoutPayload(), newest), cancelled));
-            Map<AttemptRef, Assignment> reported = search(
-                    history, reported(history, rebuiltFrom, newest, any -> true), partitions, starts(now), cancelled);
+            Map<AttemptRef, Assignment> reported =
+                    search(history, reported(history, rebuiltFrom, newest), partitions, starts(now), cancelled);
             reported.values().forEach(assignment -> addNewest(assignment, newest));
-            Set<AttemptRef> ended = reported(
-                    history, uncommitted.from, newest, result -> result.status() == TaskResult.Status.COMPLETED);
+            Set<AttemptRef> ended = reported(history, uncommitted.from, newest);
             search(history, ended, partitions, List.of(uncommitted.since), cancelled)
                     .values()
                     .forEach(assignment -> addNewest(assignment, newest));
             newest.values().removeIf(assignment -> cancelled.containsKey(assignment.assignmentId()));
             if (!newest.isEmpty()) {
-                removeSettled(results, history, rebuiltFrom, unsettledFrom, ended, partitions, now, newest, completed);
+                removeSettled(results, history, rebuiltFrom, unsettledFrom, ended, partitions, now, newest, settled);
             }
         }
-        return new Found(newest.values(), completed);
+        return new Found(newest.values(), settled);
     }
 
     private static void read(
@@ -236,14 +234,11 @@ final class InFlight {
      * assignment may lie before the committed offset.
      */
     private Set<AttemptRef> reported(
-            TopicHistory history,
-            Map<TopicPartition, Long> from,
-            Map<String, Assignment> found,
-            Predicate<TaskResult> filter) {
+            TopicHistory history, Map<TopicPartition, Long> from, Map<String, Assignment> found) {
         Set<AttemptRef> reported = new HashSet<>();
         history.read(from, record -> {
             TaskResult result = result(record);
-            if (result != null && filter.test(result)) {
+            if (result != null) {
                 reported.add(AttemptRef.by(result));
             }
         });
@@ -295,7 +290,7 @@ final class InFlight {
      * Removes attempts that were settled or dead-lettered, and those followed by a later one that was settled: another agent may have had
      * it since.
      *
-     * @param ended attempts that are here only because they completed lately
+     * @param ended attempts that are here only because they ended lately
      */
     private void removeSettled(
             TopicHistory results,
@@ -306,12 +301,12 @@ final class InFlight {
             AssignmentPartitions partitions,
             Instant now,
             Map<String, Assignment> newest,
-            Map<Assignment, TaskResult> completed) {
+            Map<Assignment, TaskResult> settled) {
         Instant since = newest.values().stream()
                 .map(Assignment::assignedAt)
                 .min(Instant::compareTo)
                 .orElseThrow();
-        Set<String> settled = new HashSet<>();
+        Set<String> endedTasks = new HashSet<>();
         Set<String> superseded = new HashSet<>();
         Map<AttemptRef, LaterResult> later = new HashMap<>();
         AtomicLong resultBytes = new AtomicLong();
@@ -325,11 +320,11 @@ final class InFlight {
                 return;
             }
             if (AttemptRef.by(result).equals(AttemptRef.by(assignment))) {
-                settled.add(result.taskId());
-                if (result.status() == TaskResult.Status.COMPLETED) {
+                endedTasks.add(result.taskId());
+                if (result.status() == TaskResult.Status.COMPLETED || ended.contains(AttemptRef.by(result))) {
                     boolean fits = !ended.contains(AttemptRef.by(result))
                             || resultBytes.addAndGet(record.value().length) <= MAX_RESULT_BYTES;
-                    completed.putIfAbsent(assignment, fits ? result : result.withoutResult());
+                    settled.putIfAbsent(assignment, fits ? result : result.withoutResult());
                 }
             } else if (result.attempt() > assignment.attempt()) {
                 later.putIfAbsent(AttemptRef.by(result), new LaterResult(result, record.timestamp()));
@@ -346,11 +341,11 @@ final class InFlight {
         later.forEach((named, one) -> {
             Assignment assignment = found.get(named);
             if (assignment != null && one.result.status() == TaskResult.Status.COMPLETED) {
-                completed.putIfAbsent(assignment, one.result);
+                settled.putIfAbsent(assignment, one.result);
             }
             Set<TopicPartition> ofAgent = partitions.of(named.agentId());
             if (assignment != null || ofAgent.isEmpty() || isNewer(history, ofAgent, one)) {
-                settled.add(one.result.taskId());
+                endedTasks.add(one.result.taskId());
                 superseded.add(one.result.taskId());
             }
         });
@@ -358,16 +353,15 @@ final class InFlight {
             Assignment assignment =
                     record.key() == null ? null : newest.get(new String(record.key(), StandardCharsets.UTF_8));
             if (assignment != null && !isOlder(record, assignment) && DeadLetters.isOfAttempt(record, assignment)) {
-                settled.add(assignment.taskId());
+                endedTasks.add(assignment.taskId());
                 superseded.add(assignment.taskId());
             }
         });
         // The result of an earlier attempt came too late, and did not count.
-        completed
-                .keySet()
+        settled.keySet()
                 .removeIf(assignment ->
                         superseded.contains(assignment.taskId()) && assignment.equals(newest.get(assignment.taskId())));
-        newest.keySet().removeAll(settled);
+        newest.keySet().removeAll(endedTasks);
     }
 
     /** A result of a later attempt than the newest assignment, and its timestamp. */

@@ -143,7 +143,7 @@ final class IndexRebuild implements AutoCloseable {
         InFlight.Found found = inFlight.find(now, rebuiltFrom, uncommitted);
         renewLock();
         int restored = attempts.restore(lock, found.live(), now);
-        int completed = attempts.recordCompleted(lock, found.completed(), now);
+        int settled = attempts.recordSettled(lock, found.settled(), now);
         if (inFlight.isPossible()) {
             redis.sync().setex(Keys.INDEX_RESTORED, RESTORED_TTL.toSeconds(), now.toString());
         }
@@ -153,7 +153,7 @@ final class IndexRebuild implements AutoCloseable {
         log.atInfo()
                 .addKeyValue("agents", agents)
                 .addKeyValue("in_flight", restored)
-                .addKeyValue("completed", completed)
+                .addKeyValue("settled", settled)
                 .addKeyValue("ms", Duration.between(now, clock.instant()).toMillis())
                 .log("Rebuilt the index in Redis from Kafka");
     }
@@ -174,7 +174,7 @@ final class IndexRebuild implements AutoCloseable {
                 rebuiltFrom.isEmpty() ? inFlight.reportedSince(now.minus(MAX_DETECTION_DELAY)) : rebuiltFrom,
                 InFlight.Uncommitted.NONE);
         int restored = attempts.restore(lock, found.live(), now);
-        int completed = attempts.recordCompleted(lock, found.completed(), now);
+        int settled = attempts.recordSettled(lock, found.settled(), now);
         if (corruptAt != null) {
             // Waiting tasks may have been quarantined too.
             attempts.publishRebuilt();
@@ -184,10 +184,10 @@ final class IndexRebuild implements AutoCloseable {
         }
         secondSearchAt = null;
         rebuiltFrom = Map.of();
-        if (restored + completed > 0) {
+        if (restored + settled > 0) {
             log.atInfo()
                     .addKeyValue("in_flight", restored)
-                    .addKeyValue("completed", completed)
+                    .addKeyValue("settled", settled)
                     .log("Added missing assignments to the index");
         }
     }

@@ -88,7 +88,7 @@ end
 for i, placement in ipairs(cjson.decode(ARGV[5])) do
   local task_id, attempt, agent_id = placement[1], tonumber(placement[2]), placement[3]
   local task = 'task:' .. task_id
-  local seen = redis.call('HMGET', task, 'status', 'attempt', 'agent_id', 'assigned_at')
+  local seen = redis.call('HMGET', task, 'status', 'attempt', 'agent_id', 'assigned_at', 'unconfirmed')
   local status, seen_attempt, holder = seen[1], tonumber(seen[2]) or 0, seen[3]
   local agent = load_agent(agent_id)
   local timeout = placement[8]
@@ -130,6 +130,11 @@ for i, placement in ipairs(cjson.decode(ARGV[5])) do
         end
         agents[holder].freed = true
       end
+    end
+    if seen[5] then
+      -- See record-settled.lua.
+      redis.call('HDEL', task, 'unconfirmed')
+      redis.call('PERSIST', task)
     end
     local n = #agent.grants
     agent.grants[n + 1] = task_id

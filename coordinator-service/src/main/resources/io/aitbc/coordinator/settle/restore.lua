@@ -15,7 +15,7 @@ local restored, held = 0, {}
 local sends_heartbeats = { active = true, busy = true, maintenance = true }
 for i = 3, #ARGV, 11 do
   local task_id, attempt, agent_id = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2]
-  local task, seen = load_task(task_id)
+  local task, seen = load_task(task_id, 'unconfirmed')
   local unknown = not seen[1] or seen[1] == 'queued' and (tonumber(seen[2]) or 0) <= attempt
   local live = seen[1] == 'assigned' and tonumber(seen[2]) == attempt and seen[3] == agent_id
   -- The agent's in-flight hash may have been quarantined when its task was not.
@@ -23,6 +23,11 @@ for i = 3, #ARGV, 11 do
     redis.call('HSET', task, 'task_id', task_id, 'status', 'assigned', 'attempt', attempt, 'agent_id', agent_id,
       'priority', ARGV[i + 3], 'submitted_at', ARGV[i + 4], 'assigned_at', ARGV[i + 5], 'assigned_ms', ARGV[i + 6],
       'deadline', ARGV[i + 9], 'max_attempts', ARGV[i + 7], 'timeout_seconds', ARGV[i + 8])
+    if seen[4] then
+      -- See record-settled.lua.
+      redis.call('HDEL', task, 'unconfirmed')
+      redis.call('PERSIST', task)
+    end
     if ARGV[i + 10] ~= '' and not seen[1] then
       redis.call('HSET', task, 'fairness_key', ARGV[i + 10])
     end

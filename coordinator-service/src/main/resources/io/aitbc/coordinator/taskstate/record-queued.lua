@@ -14,13 +14,19 @@ for at, field in ipairs(conditions) do
 end
 for i, one in ipairs(cjson.decode(ARGV[2])) do
   local task = 'task:' .. one[1]
-  local seen = redis.call('HMGET', task, 'status', 'attempt')
+  local seen = redis.call('HMGET', task, 'status', 'attempt', 'unconfirmed')
   -- Pass the status in place of the agent, which does not matter here.
   if not is_consistent(seen[1], seen[2], seen[1]) then
     quarantine(task, 'status ' .. tostring(seen[1]) .. ', attempt ' .. tostring(seen[2]))
     seen = {}
   end
   local status = seen[1]
+  if seen[3] and (tonumber(seen[2]) or 0) <= tonumber(one[2]) then
+    -- Restored from the result of the attempt before, see record-settled.lua.
+    status = nil
+    redis.call('HDEL', task, 'unconfirmed')
+    redis.call('PERSIST', task)
+  end
   if not status then
     redis.call('HSET', task, 'task_id', one[1], 'status', 'queued', 'attempt', one[2], 'priority', one[3],
       'submitted_at', one[4], 'max_attempts', one[5])

@@ -5,10 +5,13 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.Json;
+import io.aitbc.contracts.Priority;
+import io.aitbc.contracts.Task;
 import io.aitbc.contracts.TaskResult;
 import io.aitbc.coordinator.OverheardRedis;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
+import io.aitbc.coordinator.taskstate.TaskStates;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
@@ -22,6 +25,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
+import tools.jackson.databind.JsonNode;
 
 /** Data read from Kafka for an index that has been emptied again since is not written: its tasks may have ended. */
 class RebuildLockTest {
@@ -97,9 +101,59 @@ class RebuildLockTest {
     @CsvSource({"1, completed", "2, queued"})
     void aCompletedTaskIsRecordedEvenIfItsRecordIsReadAgain(String attempt, String after) {
         redis.sync().hset(Keys.task("t"), Map.of("status", "queued", "attempt", attempt));
-        attempts.recordCompleted(
+        attempts.recordSettled(
                 "mine", Map.of(HELD, TaskResult.of(HELD, TaskResult.Status.COMPLETED, null, null, null, null)), NOW);
         assertThat(redis.sync().hget(Keys.task("t"), "status")).isEqualTo(after);
+    }
+
+    /** Its record may be gone: the task may have been cancelled while it waited for its next attempt. */
+    @Test
+    void aRequeuedTaskIsForgottenUnlessItsRecordIsRead() {
+        recordFailed();
+        assertThat(redis.sync().hgetall(Keys.task("t")))
+                .containsEntry("status", "queued")
+                .containsEntry("attempt", "2")
+                .containsEntry("error", "\"out of memory\"");
+        assertThat(redis.sync().ttl(Keys.task("t"))).isPositive();
+        assertThat(redis.sync().exists("waiting:tenant")).isZero();
+
+        recordQueued(1);
+        assertThat(redis.sync().hget(Keys.task("t"), "attempt")).isEqualTo("2");
+        assertThat(redis.sync().ttl(Keys.task("t"))).isPositive();
+
+        recordQueued(2);
+        assertThat(redis.sync().hget(Keys.task("t"), "attempt")).isEqualTo("2");
+        assertThat(redis.sync().ttl(Keys.task("t"))).isEqualTo(-1);
+        assertThat(redis.sync().zrange("waiting:tenant", 0, -1)).containsExactly("t");
+    }
+
+    /** Its assignment was published late. */
+    @Test
+    void aRequeuedTaskThatIsLiveIsNotForgotten() {
+        recordFailed();
+        attempts.restore("mine", List.of(HELD), NOW);
+        assertThat(redis.sync().hget(Keys.task("t"), "status")).isEqualTo("queued");
+
+        attempts.restore("mine", List.of(Assignment.of(task(2), Priority.NORMAL, "a", NOW)), NOW);
+        assertThat(redis.sync().hget(Keys.task("t"), "status")).isEqualTo("assigned");
+        assertThat(redis.sync().ttl(Keys.task("t"))).isEqualTo(-1);
+    }
+
+    private void recordFailed() {
+        JsonNode error = Json.MAPPER.valueToTree("out of memory");
+        attempts.recordSettled(
+                "mine", Map.of(HELD, TaskResult.of(HELD, TaskResult.Status.FAILED, null, error, null, null)), NOW);
+    }
+
+    private void recordQueued(int attempt) {
+        new TaskStates(redis).recordAccepted(Map.of(task(attempt), Priority.NORMAL));
+    }
+
+    private static Task task(int attempt) {
+        return Json.read(
+                "{\"task_id\":\"t\",\"task_data\":{},\"fairness_key\":\"tenant\",\"attempt\":" + attempt
+                        + ",\"submitted_at\":\"2026-01-01T00:00:00Z\"}",
+                Task.class);
     }
 
     @Test
