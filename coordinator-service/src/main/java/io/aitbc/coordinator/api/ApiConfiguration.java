@@ -75,7 +75,7 @@ class ApiConfiguration implements WebMvcConfigurer {
         FilterRegistrationBean<BodyLimit> registration =
                 new FilterRegistrationBean<>(new BodyLimit(settings.maxBodyBytes(), mapper, clock));
         // After the security filter.
-        registration.setOrder(Ordered.HIGHEST_PRECEDENCE + 3);
+        registration.setOrder(Ordered.HIGHEST_PRECEDENCE + 4);
         return registration;
     }
 
@@ -88,7 +88,8 @@ class ApiConfiguration implements WebMvcConfigurer {
         CorsFilter filter = new CorsFilter(request -> allowed);
         filter.setCorsProcessor(new OtherOrigins(problems));
         FilterRegistrationBean<CorsFilter> registration = new FilterRegistrationBean<>(filter);
-        registration.setOrder(Ordered.HIGHEST_PRECEDENCE);
+        // Inside the audit trail.
+        registration.setOrder(Ordered.HIGHEST_PRECEDENCE + 1);
         return registration;
     }
 
@@ -110,7 +111,7 @@ class ApiConfiguration implements WebMvcConfigurer {
                                 "/v1/**")
                         .redirect(HttpStatus.PERMANENT_REDIRECT)
                         .build());
-        registration.setOrder(Ordered.HIGHEST_PRECEDENCE + 1);
+        registration.setOrder(Ordered.HIGHEST_PRECEDENCE + 2);
         return registration;
     }
 

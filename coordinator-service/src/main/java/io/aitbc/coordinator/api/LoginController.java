@@ -15,7 +15,6 @@ import io.swagger.v3.oas.annotations.media.Schema;
 import io.swagger.v3.oas.annotations.tags.Tag;
 import jakarta.servlet.http.HttpServletRequest;
 import java.time.Instant;
-import java.util.LinkedHashMap;
 import java.util.Map;
 import org.springframework.security.authentication.AuthenticationServiceException;
 import org.springframework.security.oauth2.jwt.BadJwtException;
@@ -137,8 +136,7 @@ class LoginController {
             HttpServletRequest request) {
         String given = Body.read(body, GivenToken.class, false).message().token();
         try {
-            Map<String, Object> payload =
-                    new LinkedHashMap<>(tokens.decode(given).getClaims());
+            Map<String, Object> payload = tokens.claims(given);
             payload.replaceAll((claim, value) -> value instanceof Instant time ? time.getEpochSecond() : value);
             return new ValidatedToken("success", true, payload);
         } catch (BadJwtException e) {

@@ -1,5 +1,6 @@
 package io.aitbc.coordinator.api;
 
+import io.aitbc.coordinator.security.RateLimitFilter;
 import jakarta.servlet.http.HttpServletRequest;
 import jakarta.servlet.http.HttpServletResponse;
 import java.io.IOException;
@@ -31,7 +32,11 @@ final class OtherOrigins extends DefaultCorsProcessor {
         configuration.setAllowedMethods(List.of("GET", "HEAD", "POST", "PUT", "DELETE"));
         configuration.setAllowedHeaders(
                 List.of("Authorization", "X-API-Key", "Content-Type", "Last-Event-ID", "traceparent", "tracestate"));
-        configuration.setExposedHeaders(List.of("Retry-After", "WWW-Authenticate"));
+        configuration.setExposedHeaders(List.of(
+                HttpHeaders.RETRY_AFTER,
+                HttpHeaders.WWW_AUTHENTICATE,
+                RateLimitFilter.HEADER,
+                RateLimitFilter.POLICY_HEADER));
         configuration.setAllowCredentials(false);
         configuration.setMaxAge(Duration.ofMinutes(10));
         return configuration;

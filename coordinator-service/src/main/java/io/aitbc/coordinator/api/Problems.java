@@ -9,12 +9,15 @@ import io.aitbc.coordinator.intake.Submissions.IdTakenException;
 import io.aitbc.coordinator.intake.Submissions.NotAcceptedException;
 import io.aitbc.coordinator.queue.QueueSizes.KafkaUnavailableException;
 import io.aitbc.coordinator.security.AccessRules;
+import io.aitbc.coordinator.security.ApiKeys;
 import io.aitbc.coordinator.security.ThrottledException;
 import io.aitbc.coordinator.security.UserTokens.NoSecretException;
 import io.lettuce.core.RedisException;
+import jakarta.servlet.http.HttpServletRequest;
 import java.net.URI;
 import java.time.Clock;
 import java.time.Instant;
+import java.time.format.DateTimeParseException;
 import java.util.Optional;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
@@ -42,6 +45,7 @@ import org.springframework.security.access.AccessDeniedException;
 import org.springframework.security.authentication.AuthenticationServiceException;
 import org.springframework.security.authentication.InsufficientAuthenticationException;
 import org.springframework.security.core.AuthenticationException;
+import org.springframework.security.web.csrf.CsrfException;
 import org.springframework.security.web.firewall.RequestRejectedException;
 import org.springframework.web.ErrorResponse;
 import org.springframework.web.HttpMediaTypeNotSupportedException;
@@ -162,6 +166,11 @@ class Problems extends ResponseEntityExceptionHandler implements ResponseBodyAdv
     }
 
     @ExceptionHandler
+    ProblemDetail csrf(CsrfException e) {
+        return problem(HttpStatus.FORBIDDEN, "send the cookie XSRF-TOKEN in the header X-XSRF-TOKEN");
+    }
+
+    @ExceptionHandler
     ProblemDetail denied(AccessDeniedException e) {
         return problem(
                 e instanceof AccessRules.NoRuleException ? HttpStatus.NOT_FOUND : HttpStatus.FORBIDDEN, e.getMessage());
@@ -262,9 +271,16 @@ class Problems extends ResponseEntityExceptionHandler implements ResponseBodyAdv
         Object answer = body == null && e instanceof ErrorResponse response ? response.getBody() : body;
         if (answer instanceof ProblemDetail problem && request instanceof ServletWebRequest web) {
             problem.setDetail(Json.sentence(String.valueOf(problem.getDetail())));
-            problem.setInstance(URI.create(web.getRequest().getRequestURI().replaceFirst("^/+", "/")));
+            problem.setInstance(instance(web.getRequest()));
         }
         return super.handleExceptionInternal(e, answer, headers, status, request);
+    }
+
+    /** The path, without keys that it contains: errors are logged by clients, and shown. */
+    private static URI instance(HttpServletRequest request) {
+        return URI.create(request.getRequestURI()
+                .replaceFirst("^/+", "/")
+                .replaceAll(ApiKeys.PREFIX + "[A-Za-z0-9_-]+", ApiKeys.PREFIX + "..."));
     }
 
     private @Nullable ResponseEntity<Object> answer(
@@ -288,6 +304,8 @@ class Problems extends ResponseEntityExceptionHandler implements ResponseBodyAdv
                         cause(e, Json.MalformedMessageException.class).map(Throwable::getMessage),
                         cause(e, JacksonException.class).map(Json::reason),
                         cause(e, NumberFormatException.class).map(number -> "must be a number"),
+                        cause(e, DateTimeParseException.class)
+                                .map(time -> "must be a time such as 2026-01-31T12:00:00Z"),
                         cause(e, IllegalArgumentException.class).map(Throwable::getMessage))
                 .flatMap(Optional::stream)
                 .findFirst()

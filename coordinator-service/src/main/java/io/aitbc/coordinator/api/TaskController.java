@@ -269,9 +269,9 @@ class TaskController {
         }
         Optional<TaskState> state = find(taskId, caller);
         if (wait.isZero() || state.isPresent() && state.get().status().hasEnded()) {
-            return TaskEndPoller.immediate(present(state.orElseThrow(Problems::taskNotFound)));
+            return TaskEndPoller.immediate(present(state.orElseThrow(Problems::taskNotFound), caller));
         }
-        return endPoller.await(taskId, wait, caller, this::present);
+        return endPoller.await(taskId, wait, caller, found -> present(found, caller));
     }
 
     private TaskState require(String taskId, Caller caller) {
@@ -283,8 +283,8 @@ class TaskController {
         return states.find(taskId).filter(state -> caller.maySee(taskId, state.fairnessKey()));
     }
 
-    private ObjectNode present(TaskState state) {
-        return TaskJson.of(state).set("timestamp", Json.tree(clock.instant()));
+    private ObjectNode present(TaskState state, Caller caller) {
+        return TaskJson.of(state, !caller.isScoped()).set("timestamp", Json.tree(clock.instant()));
     }
 
     @GetMapping("/{task_id}/explain")
@@ -336,7 +336,9 @@ class TaskController {
         }
         String message = switch (cancelled.before()) {
             case QUEUED -> "Task cancelled before it was assigned";
-            case ASSIGNED -> "Task cancelled, agent " + cancelled.agentId() + " is being notified";
+            case ASSIGNED ->
+                "Task cancelled, " + (caller.isScoped() ? "its agent" : "agent " + cancelled.agentId())
+                        + " is being notified";
             case CANCELLED -> "Task was already cancelled";
             case COMPLETED, FAILED, EXPIRED ->
                 throw Problems.conflict(

@@ -8,12 +8,14 @@ import io.aitbc.coordinator.security.OpenCalls;
 import io.aitbc.coordinator.taskstate.TaskState;
 import io.aitbc.coordinator.taskstate.TaskStates;
 import java.time.Duration;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.Semaphore;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Function;
 import org.springframework.http.HttpStatus;
 import org.springframework.stereotype.Component;
@@ -38,12 +40,14 @@ final class TaskEndPoller implements AutoCloseable {
     private final CallerShare share = new CallerShare(MAX_WAITING / 2, MAX_WAITING / 20);
     private final PeriodicJob poller = new PeriodicJob("task-ends", POLL_INTERVAL, this::poll);
 
+    /** @param hidden whether the task has ended, and is not the caller's to see */
     private record Waiting(
             String taskId,
             long untilNanos,
             Caller caller,
             Function<TaskState, ObjectNode> present,
-            DeferredResult<ObjectNode> result) {}
+            DeferredResult<ObjectNode> result,
+            AtomicBoolean hidden) {}
 
     TaskEndPoller(TaskStates states, OpenCalls calls) {
         this.states = states;
@@ -87,7 +91,8 @@ final class TaskEndPoller implements AutoCloseable {
             permits.release();
             share.release(caller);
         });
-        waiting.add(new Waiting(taskId, System.nanoTime() + time.toNanos(), caller, present, result));
+        waiting.add(
+                new Waiting(taskId, System.nanoTime() + time.toNanos(), caller, present, result, new AtomicBoolean()));
         return result;
     }
 
@@ -99,20 +104,26 @@ final class TaskEndPoller implements AutoCloseable {
         Set<String> taskIds = new HashSet<>();
         waiting.forEach(one -> taskIds.add(one.taskId));
         Map<String, TaskStatus> statuses = states.statuses(taskIds);
+        Map<String, Optional<TaskState>> read = new HashMap<>();
         long now = System.nanoTime();
         for (Waiting one : waiting) {
             TaskStatus status = statuses.get(one.taskId);
             boolean isOver = now - one.untilNanos >= 0;
-            if (status != null && status.hasEnded() || isOver) {
-                Optional<TaskState> state =
-                        states.find(one.taskId).filter(found -> one.caller.maySee(one.taskId, found.fairnessKey()));
-                if (state.isPresent()) {
-                    one.result.setResult(one.present.apply(state.get()));
-                } else if (isOver) {
-                    // Not before: another's task must look like an unknown one.
-                    one.result.setErrorResult(Problems.taskNotFound());
-                }
+            if (isOver || status != null && status.hasEnded() && !one.hidden.get()) {
+                answer(one, read.computeIfAbsent(one.taskId, states::find), isOver);
             }
+        }
+    }
+
+    private static void answer(Waiting one, Optional<TaskState> found, boolean isOver) {
+        Optional<TaskState> state = found.filter(task -> one.caller.maySee(one.taskId, task.fairnessKey()));
+        if (state.isPresent()) {
+            one.result.setResult(one.present.apply(state.get()));
+        } else if (isOver) {
+            // Not before: another's task must look like an unknown one.
+            one.result.setErrorResult(Problems.taskNotFound());
+        } else {
+            one.hidden.set(true);
         }
     }
 }

@@ -7,7 +7,6 @@ import io.aitbc.coordinator.security.AccessRules;
 import io.aitbc.coordinator.security.ApiKeys;
 import io.aitbc.coordinator.security.Caller;
 import io.aitbc.coordinator.security.InvalidCredentialException;
-import io.aitbc.coordinator.security.NewKey;
 import io.aitbc.coordinator.security.RateLimits;
 import io.aitbc.coordinator.security.Role;
 import io.aitbc.coordinator.security.Users;
@@ -62,7 +61,7 @@ class UserKeyController {
     @Operation(
             summary = "Create an API key for a user",
             description =
-                    "It has the user's role. Role viewer if the user has none, or if the body lists permissions and all of"
+                    "It has the role that the user has whenever it is used. Role viewer if the user has none, or if the body lists permissions and all of"
                             + " them only read, such as `task:view`.")
     Generated generate(
             @RequestParam(name = "user_id", required = false) @Nullable String userId,
@@ -76,7 +75,7 @@ class UserKeyController {
         Role role = onlyReads(permissions)
                 ? Role.VIEWER
                 : users.find(user).map(Users.User::role).orElse(Role.VIEWER);
-        ApiKeys.Created created = keys.create(new NewKey(user, role, null, null, null));
+        ApiKeys.Created created = keys.createOfUser(user, role);
         AuditNote.current()
                 .put("key_id", created.key().keyId())
                 .put("name", user)

@@ -169,8 +169,8 @@ class WaitExplainer {
                         ? "it is queued; its priority or acceptance time is unknown"
                         : sentence(waiting, state, now, withNames);
             case ASSIGNED ->
-                "assigned to agent " + state.agentId() + " since " + state.assignedAt() + ", deadline "
-                        + TaskJson.deadline(state).orElse("unknown");
+                "assigned to " + (withNames ? "agent " + state.agentId() : "an agent") + " since " + state.assignedAt()
+                        + ", deadline " + TaskJson.deadline(state).orElse("unknown");
             case COMPLETED, FAILED, CANCELLED, EXPIRED ->
                 "it has ended: " + state.status().wireName()
                         + (state.status() == TaskStatus.FAILED && state.error() != null

@@ -16,6 +16,9 @@ import org.slf4j.LoggerFactory;
 /** Reads audit records, newest first. Thread-safe; each call opens its own reader. */
 public final class AuditArchive {
     private static final Logger log = LoggerFactory.getLogger(AuditArchive.class);
+    /** How far the clocks of coordinators may differ. */
+    private static final Duration CLOCK_SLACK = Duration.ofMinutes(5);
+
     private static final Duration TIMEOUT = Duration.ofSeconds(10);
 
     private final KafkaClients clients;
@@ -33,7 +36,7 @@ public final class AuditArchive {
      * The records below an offset, newest first; fewer than exist if reading times out.
      *
      * @param before {@link Long#MAX_VALUE} to start at the newest
-     * @param since of what happened before, there is none
+     * @param since only what happened at or after this time
      */
     public List<Entry> list(long before, int limit, Instant since) {
         List<Entry> entries = new ArrayList<>();
@@ -48,8 +51,9 @@ public final class AuditArchive {
                 } catch (Json.MalformedMessageException e) {
                     log.atDebug().addKeyValue("offset", record.offset()).log("No audit record: {}", e.getMessage());
                 }
-                // What was written earlier happened earlier; what was written later may have waited.
-                return entries.size() < limit && record.timestamp() >= since.toEpochMilli();
+                // What happened earlier was written earlier, by the clock of its coordinator.
+                return entries.size() < limit
+                        && record.timestamp() >= since.minus(CLOCK_SLACK).toEpochMilli();
             });
         }
         return entries;

@@ -76,11 +76,15 @@ final class AuditFilter extends OncePerRequestFilter {
             Optional<AccessRules.Match> match = AccessRules.match(request);
             // Agents act for themselves all the time.
             if (match.filter(found -> found.rule().isRecorded()).isPresent()
-                    && caller(request).role() != Role.AGENT
+                    && !isAgent(caller(request))
                     && !AuditNote.of(request).isForNothing()) {
                 trail.done(recordOf(request, status, match));
             }
         }
+    }
+
+    private static boolean isAgent(Caller caller) {
+        return caller.role() == Role.AGENT && !caller.equals(Caller.NOBODY);
     }
 
     private AuditRecord recordOf(HttpServletRequest request, HttpStatusCode status, Optional<AccessRules.Match> match) {

@@ -9,7 +9,7 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Keeps a flood of refusals from filling the topic: of those that are alike, one is recorded in full, and the others are counted until they
- * are drained. So are all that are unlike too many others. Thread-safe.
+ * are drained. Beyond {@value #MAX_GROUPS} different ones, the others are counted together. Thread-safe.
  */
 final class Refusals {
     static final int MAX_GROUPS = 20;

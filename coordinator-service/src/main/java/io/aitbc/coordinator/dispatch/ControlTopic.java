@@ -41,8 +41,8 @@ final class ControlTopic implements AutoCloseable {
         this.producer = producer;
         this.topics = topics;
         this.listener = listener;
-        this.follower =
-                new TopicFollower(clients, shared, topics.control(), "control", this::passOn, onNewTopic, clock);
+        this.follower = new TopicFollower(
+                clients, shared, topics.control(), "control", this::passOn, keys -> onNewTopic.run(), clock);
     }
 
     /** Returns once all earlier messages have been passed on. */

@@ -10,6 +10,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
+import java.util.function.Function;
 import org.apache.kafka.clients.CommonClientConfigs;
 import org.apache.kafka.clients.consumer.ConsumerConfig;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
@@ -17,12 +18,14 @@ import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerConfig;
 import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.IsolationLevel;
 import org.apache.kafka.common.Metric;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.apache.kafka.common.serialization.StringSerializer;
 import org.apache.kafka.common.utils.Utils;
+import org.jspecify.annotations.Nullable;
 import org.springframework.kafka.core.ConsumerFactory;
 import org.springframework.kafka.core.ProducerFactory;
 
@@ -155,11 +158,24 @@ public final class KafkaClients {
     /** Sends a record; completes once all in-sync replicas have it. Fails the future, and never throws, if Kafka rejects it. */
     public static CompletableFuture<Void> send(
             Producer<String, byte[]> producer, ProducerRecord<String, byte[]> record) {
-        CompletableFuture<Void> sent = new CompletableFuture<>();
+        return send(producer, record, metadata -> null);
+    }
+
+    /** Like {@link #send}; completes with the record's offset. */
+    public static CompletableFuture<Long> append(
+            Producer<String, byte[]> producer, ProducerRecord<String, byte[]> record) {
+        return send(producer, record, RecordMetadata::offset);
+    }
+
+    private static <T extends @Nullable Object> CompletableFuture<T> send(
+            Producer<String, byte[]> producer,
+            ProducerRecord<String, byte[]> record,
+            Function<RecordMetadata, T> outcome) {
+        CompletableFuture<T> sent = new CompletableFuture<>();
         try {
             producer.send(record, (metadata, failure) -> {
                 if (failure == null) {
-                    sent.complete(null);
+                    sent.complete(outcome.apply(metadata));
                 } else {
                     sent.completeExceptionally(failure);
                 }

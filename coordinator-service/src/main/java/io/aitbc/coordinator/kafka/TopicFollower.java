@@ -2,13 +2,17 @@ package io.aitbc.coordinator.kafka;
 
 import io.aitbc.contracts.Json;
 import io.aitbc.coordinator.background.ThrottledWarning;
+import java.nio.charset.StandardCharsets;
 import java.time.Clock;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.ConsumerRecords;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.Uuid;
 import org.jspecify.annotations.Nullable;
@@ -27,21 +31,27 @@ public final class TopicFollower implements AutoCloseable {
     private final String topic;
     private final SharedTopics shared;
     private final Consumer<ConsumerRecord<byte[], byte[]>> listener;
-    private final Runnable onNewTopic;
+    private final Consumer<Set<String>> onNewTopic;
     private final Clock clock;
     private final ConsumerLoop loop;
     private final CountDownLatch caughtUp = new CountDownLatch(1);
     /** The offset of the last record at startup; used by the thread only. */
     private long newest;
 
+    /** Where a new consumer continues: read from the beginning again, deleted records would come back for a while. */
+    private long next;
+
     private @Nullable Uuid topicId;
+    /** Keys in a re-created topic, until its first records have been read. */
+    private @Nullable Set<String> keysInNewTopic;
 
     private final ThrottledWarning ignored;
 
     /**
      * @param thread name of the thread
      * @param listener may throw: the record is then ignored, with a warning
-     * @param onNewTopic called when the topic has been re-created and no longer holds earlier records, all of which were read
+     * @param onNewTopic called when the topic has been re-created and no longer holds earlier records, all of which were read; with the keys
+     *     of the records that other coordinators have written to the new one
      */
     public TopicFollower(
             KafkaClients clients,
@@ -49,7 +59,7 @@ public final class TopicFollower implements AutoCloseable {
             String topic,
             String thread,
             Consumer<ConsumerRecord<byte[], byte[]>> listener,
-            Runnable onNewTopic,
+            Consumer<Set<String>> onNewTopic,
             Clock clock) {
         this.shared = shared;
         this.topic = topic;
@@ -100,15 +110,28 @@ public final class TopicFollower implements AutoCloseable {
     private void begin(org.apache.kafka.clients.consumer.Consumer<byte[], byte[]> consumer, @Nullable Uuid id) {
         TopicPartition partition = new TopicPartition(topic, 0);
         consumer.assign(List.of(partition));
-        consumer.seekToBeginning(List.of(partition));
-        if (topicId != null && id != null && !id.equals(topicId) && caughtUp.getCount() == 0) {
-            onNewTopic.run();
-        }
-        newest = consumer.endOffsets(List.of(partition)).getOrDefault(partition, 0L) - 1;
-        if (newest < 0) {
-            caughtUp.countDown();
+        if (topicId != null && id != null && !id.equals(topicId)) {
+            next = 0;
+            keysInNewTopic = isCaughtUp() ? new HashSet<>() : null;
         }
         topicId = id == null ? topicId : id;
+        if (next == 0) {
+            consumer.seekToBeginning(List.of(partition));
+        } else {
+            consumer.seek(partition, next);
+        }
+        newest = consumer.endOffsets(List.of(partition)).getOrDefault(partition, 0L) - 1;
+        if (newest < next) {
+            reachedEnd();
+        }
+    }
+
+    private void reachedEnd() {
+        caughtUp.countDown();
+        if (keysInNewTopic != null) {
+            onNewTopic.accept(keysInNewTopic);
+            keysInNewTopic = null;
+        }
     }
 
     /** Passes on a batch of records. */
@@ -120,13 +143,19 @@ public final class TopicFollower implements AutoCloseable {
                 // Possibly from a newer version: later records must be read all the same.
                 ignored.add("@" + record.offset() + " (" + Json.sentence(String.valueOf(e.getMessage())) + ")");
             }
+            if (keysInNewTopic != null && record.key() != null) {
+                keysInNewTopic.add(new String(record.key(), StandardCharsets.UTF_8));
+            }
             if (record.offset() >= newest) {
-                caughtUp.countDown();
+                reachedEnd();
             }
         }
-        // The last offset may be a transaction marker, which yields no record.
-        if (records.nextOffsets().values().stream().anyMatch(next -> next.offset() > newest)) {
-            caughtUp.countDown();
+        for (OffsetAndMetadata position : records.nextOffsets().values()) {
+            next = position.offset();
+            // The last offset may be a transaction marker, which yields no record.
+            if (next > newest) {
+                reachedEnd();
+            }
         }
         ignored.flush(clock.instant());
     }

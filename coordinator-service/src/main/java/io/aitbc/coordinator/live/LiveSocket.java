@@ -1,5 +1,7 @@
 package io.aitbc.coordinator.live;
 
+import static org.apache.tomcat.websocket.Constants.BLOCKING_SEND_TIMEOUT_PROPERTY;
+
 import io.aitbc.contracts.Json;
 import io.aitbc.coordinator.security.Caller;
 import io.aitbc.coordinator.security.CallerShare;
@@ -32,6 +34,8 @@ final class LiveSocket extends TextWebSocketHandler {
     private static final int MAX_CLIENTS = 2_000;
     /** Send timeout, after which a client counts as gone. */
     private static final long SEND_TIMEOUT_MS = 30_000;
+    /** How long a client that does not read delays the end of its connection. */
+    private static final long CLOSE_TIMEOUT_MS = 2_000;
 
     private static final CloseStatus TRY_AGAIN_LATER = new CloseStatus(1013, "too many clients on this coordinator");
 
@@ -62,6 +66,7 @@ final class LiveSocket extends TextWebSocketHandler {
         }
         Session connection = Objects.requireNonNull(((NativeWebSocketSession) session).getNativeSession(Session.class));
         connection.getAsyncRemote().setSendTimeout(SEND_TIMEOUT_MS);
+        connection.getUserProperties().put(BLOCKING_SEND_TIMEOUT_PROPERTY, CLOSE_TIMEOUT_MS);
         Caller caller = Caller.of(session.getPrincipal());
         if (!share.tryAcquire(caller)) {
             session.close(TOO_MANY);
@@ -76,14 +81,14 @@ final class LiveSocket extends TextWebSocketHandler {
             return;
         }
         subscribers.put(session.getId(), subscriber);
-        unwatch.put(session.getId(), calls.watch(caller, () -> revoke(session)));
+        unwatch.put(session.getId(), calls.watch(caller, () -> revoke(session, subscriber)));
         subscribe(subscriber, topicsInQuery(session.getUri()));
     }
 
     @Override
     protected void handleTextMessage(WebSocketSession session, TextMessage message) {
         Subscriber subscriber = subscribers.get(session.getId());
-        if (subscriber == null) {
+        if (subscriber == null || subscriber.isClosed()) {
             return;
         }
         try {
@@ -133,7 +138,9 @@ final class LiveSocket extends TextWebSocketHandler {
         }
     }
 
-    private static void revoke(WebSocketSession session) {
+    private void revoke(WebSocketSession session, Subscriber subscriber) {
+        // Nothing is sent from now on, however long it takes to close the connection.
+        topics.leave(subscriber);
         try {
             session.close(CloseStatus.POLICY_VIOLATION.withReason(
                     String.valueOf(Caller.ended().getMessage())));

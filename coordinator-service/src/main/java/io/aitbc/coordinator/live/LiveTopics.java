@@ -4,6 +4,7 @@ import io.aitbc.contracts.Json;
 import io.aitbc.coordinator.background.PeriodicJob;
 import io.aitbc.coordinator.security.Caller;
 import io.aitbc.coordinator.stats.ClusterFeed;
+import io.aitbc.coordinator.stats.TaskJson;
 import java.time.Clock;
 import java.time.Duration;
 import java.util.HashSet;
@@ -18,6 +19,7 @@ import org.springframework.context.SmartLifecycle;
 import org.springframework.core.NestedExceptionUtils;
 import org.springframework.stereotype.Component;
 import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.ObjectNode;
 
 /** The topics of live updates, and their subscribers. */
 @Component
@@ -61,8 +63,11 @@ final class LiveTopics implements SmartLifecycle {
         }
 
         JsonNode show(JsonNode task) {
-            return scope == null || scope.equals(task.path("fairness_key").asString(null))
-                    ? task
+            if (scope == null) {
+                return task;
+            }
+            return scope.equals(task.path("fairness_key").asString(null))
+                    ? ((ObjectNode) task.deepCopy()).without(TaskJson.AGENT_ID)
                     : TaskFeed.withStatus(taskId, "unknown");
         }
     }
@@ -137,8 +142,7 @@ final class LiveTopics implements SmartLifecycle {
     private synchronized Channel channel(Subscriber subscriber, String topic) {
         Channel known = fixed.get(topic);
         Caller caller = subscriber.caller();
-        if (caller.taskId() != null && !topic.equals(TASK + caller.taskId())
-                || caller.isScoped() && agentList.equals(known)) {
+        if (caller.taskId() != null && !topic.equals(TASK + caller.taskId()) || caller.isScoped() && known != null) {
             throw new IllegalArgumentException("this credential may not subscribe to topic " + topic);
         }
         if (known != null) {

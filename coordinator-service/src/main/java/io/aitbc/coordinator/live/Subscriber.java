@@ -73,6 +73,10 @@ final class Subscriber {
         closed = true;
     }
 
+    synchronized boolean isClosed() {
+        return closed;
+    }
+
     void end() {
         close();
         end.run();

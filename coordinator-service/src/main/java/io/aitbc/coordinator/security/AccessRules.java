@@ -45,7 +45,6 @@ public final class AccessRules implements AuthorizationManager<HttpServletReques
             GET    /dashboard/**                            public
             GET    /webjars/**                              public
             GET    /actuator/health/**                      public
-            GET    /actuator/prometheus                     public
             POST   /agents/register                         agent operator unrecorded
             GET    /agents                                  viewer submitter agent operator
             POST   /agents/discover                         viewer submitter agent operator unrecorded
@@ -59,14 +58,14 @@ public final class AccessRules implements AuthorizationManager<HttpServletReques
             POST   /agents/{agent_id}/assignments/claim     agent unrecorded
             POST   /tasks/submit                            scoped operator unrecorded
             POST   /tasks/submit/batch                      scoped operator unrecorded
-            GET    /tasks/status                            viewer scoped operator
+            GET    /tasks/status                            viewer submitter operator
             GET    /tasks/{task_id}                         viewer scoped operator
             GET    /tasks/{task_id}/explain                 viewer scoped operator
             POST   /tasks/{task_id}/cancel                  scoped operator
             POST   /tasks/{task_id}/token                   scoped operator unrecorded
             POST   /tasks/{task_id}/results                 agent unrecorded
             GET    /tasks/queues                            viewer scoped operator
-            GET    /tasks/queues/stats                      viewer scoped operator
+            GET    /tasks/queues/stats                      viewer submitter operator
             GET    /tasks/queues/{priority}                 viewer scoped operator
             POST   /tasks/queues/{priority}/clear           operator
             POST   /tasks/queues/{priority}/pause           operator
@@ -140,9 +139,9 @@ public final class AccessRules implements AuthorizationManager<HttpServletReques
             return roles.isEmpty();
         }
 
-        /** Whether agents use it all the time. */
-        boolean isAgentCall() {
-            return AGENT_CALLS.contains(endpoint());
+        /** Whether agents use it all the time, and the caller may: others have no limit apart for being refused. */
+        boolean isAgentCall(@Nullable Caller caller) {
+            return caller != null && roles.contains(caller.role()) && AGENT_CALLS.contains(endpoint());
         }
 
         /** Whether a role agent may use it for its own id only. */

@@ -14,6 +14,7 @@ import org.jspecify.annotations.Nullable;
  *
  * @param agentId the agent that a key with role agent is for; a prefix if it ends with {@code *}
  * @param fairnessKey the only one whose tasks a key with role submitter is for; null for all tasks
+ * @param userId whose key it is: its role is the one that the user has now; null if it has its own
  * @param hash SHA-256 of the secret as hexadecimal digits. The secret is random, so a slow hash would add nothing
  * @param expiresAt null if it does not expire
  */
@@ -24,6 +25,7 @@ record ApiKey(
         @JsonProperty("role") Role role,
         @JsonProperty("agent_id") @Nullable String agentId,
         @JsonProperty("fairness_key") @Nullable String fairnessKey,
+        @JsonProperty("user_id") @Nullable String userId,
         @JsonProperty("hash") String hash,
         @JsonProperty("created_at") Instant createdAt,
         @JsonProperty("expires_at") @Nullable Instant expiresAt) {
@@ -47,7 +49,8 @@ record ApiKey(
         return expiresAt != null && !now.isBefore(expiresAt);
     }
 
-    Caller caller() {
-        return new Caller(name, role, agentId, fairnessKey, null, keyId, expiresAt);
+    /** @param present the role that it has now */
+    Caller caller(Role present) {
+        return new Caller(name, present, agentId, fairnessKey, null, keyId, expiresAt);
     }
 }

@@ -67,12 +67,12 @@ public record Caller(
                         : agent.equals(agentId));
     }
 
-    /** Identifies its credential, such as for limits; never contains it. */
+    /** Identifies its credential, such as for limits; never contains it. The same for all tokens for one task that a caller has made. */
     public String credential() {
         if (keyId != null) {
             return "key " + keyId;
         }
-        return (taskId == null ? "name " + role.wireName() : "task " + taskId) + " " + name;
+        return (taskId == null ? "name " + role.wireName() : "task tokens of") + " " + name;
     }
 
     /** Whether the caller may see its own scope's tasks only. */

@@ -58,12 +58,24 @@ public final class Credentials implements AuthenticationManager, AuthenticationC
         if (cookie == null) {
             return null;
         }
+        Object known = request.getAttribute(COOKIE);
+        boolean isValid = known == null ? isValid(cookie.getValue()) : known.equals(true);
+        request.setAttribute(COOKIE, isValid);
+        return isValid ? cookie.getValue() : null;
+    }
+
+    private boolean isValid(String credential) {
         try {
-            verify(cookie.getValue());
-            return cookie.getValue();
+            verify(credential);
+            return true;
         } catch (AuthenticationException e) {
-            return null;
+            return false;
         }
+    }
+
+    /** Whether a request has a cookie that is not valid. */
+    static boolean hasInvalidSession(HttpServletRequest request) {
+        return Boolean.FALSE.equals(request.getAttribute(COOKIE));
     }
 
     /** Whether a request is authenticated by the cookie, which browsers also send when another site causes the request. */
@@ -73,7 +85,7 @@ public final class Credentials implements AuthenticationManager, AuthenticationC
                     && bearer.resolve(request) == null
                     && ofSession(request) != null;
         } catch (OAuth2AuthenticationException e) {
-            // It is refused for its header.
+            // The request is refused for this header.
             return false;
         }
     }
@@ -100,9 +112,6 @@ public final class Credentials implements AuthenticationManager, AuthenticationC
     public Caller verify(String credential) {
         return keys.find(credential).orElseGet(() -> {
             if (credential.startsWith(ApiKeys.PREFIX)) {
-                if (!keys.isLoaded()) {
-                    throw new AuthenticationServiceException("the keys are being read from Kafka: try again");
-                }
                 throw new InvalidBearerTokenException("the key is unknown, revoked or expired");
             }
             try {

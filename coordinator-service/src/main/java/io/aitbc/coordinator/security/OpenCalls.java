@@ -6,6 +6,9 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.ThreadPoolExecutor;
+import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -14,7 +17,12 @@ public final class OpenCalls implements BackgroundService {
     private static final Logger log = LoggerFactory.getLogger(OpenCalls.class);
     private static final Duration INTERVAL = Duration.ofSeconds(1);
 
+    /** Enough that many clients that do not read do not delay the end of others. */
+    private static final int THREADS = 64;
+
     private final ApiKeys keys;
+    private final ThreadPoolExecutor enders =
+            new ThreadPoolExecutor(THREADS, THREADS, 10, TimeUnit.SECONDS, new LinkedBlockingQueue<>());
     private final Set<Call> open = ConcurrentHashMap.newKeySet();
     private final PeriodicJob job = new PeriodicJob("open-calls", INTERVAL, this::check);
 
@@ -31,6 +39,7 @@ public final class OpenCalls implements BackgroundService {
 
     OpenCalls(ApiKeys keys) {
         this.keys = keys;
+        enders.allowCoreThreadTimeOut(true);
     }
 
     @Override
@@ -41,6 +50,7 @@ public final class OpenCalls implements BackgroundService {
     @Override
     public void close() {
         job.close();
+        enders.shutdownNow();
     }
 
     @Override
@@ -51,7 +61,7 @@ public final class OpenCalls implements BackgroundService {
     /**
      * Watches an open call.
      *
-     * @param end ends it
+     * @param end ends it, by a thread of its own
      * @return to be run when it has ended
      */
     public Runnable watch(Caller caller, Runnable end) {
@@ -67,7 +77,7 @@ public final class OpenCalls implements BackgroundService {
         open.removeIf(call -> {
             boolean isOver = !keys.isValid(call.caller);
             if (isOver) {
-                end(call);
+                enders.execute(() -> end(call));
             }
             return isOver;
         });

@@ -15,7 +15,10 @@ import org.springframework.web.servlet.HandlerExceptionResolver;
  * Refuses requests over their {@link RateLimits}, after authentication and before authorization. Responses say what is left, in the header
  * fields of draft-ietf-httpapi-ratelimit-headers-10.
  */
-final class RateLimitFilter extends OncePerRequestFilter {
+public final class RateLimitFilter extends OncePerRequestFilter {
+    public static final String HEADER = "RateLimit";
+    public static final String POLICY_HEADER = "RateLimit-Policy";
+
     private final RateLimits limits;
     private final HandlerExceptionResolver problems;
 
@@ -28,22 +31,34 @@ final class RateLimitFilter extends OncePerRequestFilter {
     protected void doFilterInternal(HttpServletRequest request, HttpServletResponse response, FilterChain chain)
             throws ServletException, IOException {
         AccessRules.Match match = AccessRules.match(request).orElse(null);
-        if (match != null && match.rule().isPublic() && match.rule().method().equals("GET")) {
-            // Files of the dashboard, and health.
-            chain.doFilter(request, response);
-            return;
-        }
         try {
-            limits.require(
-                            caller(),
-                            request.getRemoteAddr(),
-                            match != null && match.rule().isAgentCall())
-                    .ifPresent(left -> tell(response, left));
+            if (Credentials.hasInvalidSession(request)) {
+                limits.failed(request.getRemoteAddr());
+            }
+            if (!isUnlimited(match) && !ManagementPort.isFor(request)) {
+                Caller caller = caller();
+                limits.require(
+                                caller,
+                                request.getRemoteAddr(),
+                                match != null && match.rule().isAgentCall(caller))
+                        .ifPresent(allowance -> setHeaders(response, allowance));
+            }
         } catch (ThrottledException e) {
+            if (e.allowance() != null) {
+                setHeaders(response, e.allowance());
+            }
             problems.resolveException(request, response, null, e);
             return;
         }
         chain.doFilter(request, response);
+    }
+
+    /** Files of the dashboard, and health. */
+    private static boolean isUnlimited(AccessRules.@Nullable Match match) {
+        return match != null
+                && match.rule().isPublic()
+                && match.rule().method().equals("GET")
+                && !match.rule().path().getPatternString().startsWith("/auth");
     }
 
     private static @Nullable Caller caller() {
@@ -51,10 +66,10 @@ final class RateLimitFilter extends OncePerRequestFilter {
         return authentication != null && authentication.getPrincipal() instanceof Caller caller ? caller : null;
     }
 
-    private static void tell(HttpServletResponse response, RateLimits.Allowance left) {
-        long quota = Math.max(1, Math.round(left.perSecond()));
-        long window = Math.max(1, Math.round(1 / left.perSecond()));
-        response.setHeader("RateLimit-Policy", "\"requests\";q=" + quota + ";w=" + window);
-        response.setHeader("RateLimit", "\"requests\";r=" + left.remaining() + ";t=" + window);
+    private static void setHeaders(HttpServletResponse response, RateLimits.Allowance allowance) {
+        long quota = Math.max(1, Math.round(allowance.perSecond()));
+        long window = Math.max(1, Math.round(1 / allowance.perSecond()));
+        response.setHeader(POLICY_HEADER, "\"requests\";q=" + quota + ";w=" + window);
+        response.setHeader(HEADER, "\"requests\";r=" + allowance.remaining() + ";t=" + window);
     }
 }

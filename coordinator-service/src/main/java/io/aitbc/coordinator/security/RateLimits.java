@@ -9,8 +9,12 @@ import io.github.bucket4j.BucketConfiguration;
 import io.github.bucket4j.ConsumptionProbe;
 import io.github.bucket4j.TokensInheritanceStrategy;
 import io.github.bucket4j.local.LocalBucketBuilder;
+import java.net.InetAddress;
+import java.net.UnknownHostException;
 import java.time.Duration;
+import java.util.HexFormat;
 import java.util.Optional;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.IntSupplier;
 import org.jspecify.annotations.Nullable;
 
@@ -26,25 +30,38 @@ public final class RateLimits implements AutoCloseable {
 
     /** Names and addresses are chosen by the callers, and of bounded length. */
     private static final int MAX_BUCKETS = 20_000;
+    /** Of an IPv6 address: a /64. */
+    private static final int NETWORK_BYTES = 8;
 
     /** Several addresses may guess the password of one user: how many times as many failures are allowed as for one address. */
     private static final int ADDRESSES_PER_USER = 5;
 
     private final RateLimitSettings settings;
     private final IntSupplier coordinators;
-    private final Cache<String, Limit> limits = Caffeine.newBuilder()
-            .maximumSize(MAX_BUCKETS)
-            .expireAfterAccess(IDLE)
-            .build();
-    private final Cache<String, Bucket> failures = Caffeine.newBuilder()
-            .maximumSize(MAX_BUCKETS)
-            .expireAfterAccess(IDLE)
-            .build();
+    private final Cache<String, Limit> ofCredentials = newCache();
+    private final Cache<String, Limit> ofAddresses = newCache();
+    private final Cache<String, Bucket> failures = newCache();
     private final PeriodicJob job = new PeriodicJob("rate-limits", SHARE_INTERVAL, this::share);
     private volatile int sharedBy = 1;
 
-    /** @param perSecond of all coordinators together */
-    private record Limit(double perSecond, Bucket bucket) {}
+    /**
+     * A bucket.
+     *
+     * @param perSecond of all coordinators together
+     * @param sharedBy the number of coordinators that it was last set for
+     */
+    private record Limit(double perSecond, Bucket bucket, AtomicInteger sharedBy) {
+        void share(int by) {
+            int before = sharedBy.get();
+            if (before != by && sharedBy.compareAndSet(before, by)) {
+                bucket.replaceConfiguration(
+                        BucketConfiguration.builder()
+                                .addLimit(bandwidth(perSecond, by))
+                                .build(),
+                        TokensInheritanceStrategy.PROPORTIONALLY);
+            }
+        }
+    }
 
     /**
      * What is left to a caller.
@@ -79,20 +96,22 @@ public final class RateLimits implements AutoCloseable {
             return Optional.empty();
         }
         ConsumptionProbe probe =
-                limit(key(caller, address, isAgentCall), perSecond).bucket.tryConsumeAndReturnRemaining(1);
+                bucket(key(caller, address, isAgentCall), perSecond).tryConsumeAndReturnRemaining(1);
+        Allowance allowance = new Allowance(perSecond / sharedBy, probe.getRemainingTokens());
         if (!probe.isConsumed()) {
             throw new ThrottledException(
                     "too many requests: the limit is " + text(perSecond) + " per second",
-                    Duration.ofNanos(probe.getNanosToWaitForRefill()));
+                    Duration.ofNanos(probe.getNanosToWaitForRefill()),
+                    allowance);
         }
-        return Optional.of(new Allowance(perSecond / sharedBy, probe.getRemainingTokens()));
+        return Optional.of(allowance);
     }
 
     /** Counts a batch of submissions, whose request was counted as one: later requests wait for it. */
     public void charge(Caller caller, int more) {
         double perSecond = perSecond(caller, false);
         if (perSecond > 0 && more > 0) {
-            limit(key(caller, "", false), perSecond).bucket.consumeIgnoringRateLimits(more);
+            bucket(key(caller, "", false), perSecond).consumeIgnoringRateLimits(more);
         }
     }
 
@@ -105,36 +124,47 @@ public final class RateLimits implements AutoCloseable {
 
     private static String key(@Nullable Caller caller, String address, boolean isAgentCall) {
         if (caller == null) {
-            return "address " + address;
+            return ofAddress(address);
         }
         return isAgentCall ? "agent calls, " + caller.credential() : caller.credential();
     }
 
-    private Limit limit(String key, double perSecond) {
-        return limits.get(
-                key,
-                of -> new Limit(
-                        perSecond,
-                        new LocalBucketBuilder().addLimit(bandwidth(perSecond)).build()));
+    /** The network of an IPv6 address: one host has many addresses in it. */
+    private static String ofAddress(String address) {
+        if (!address.contains(":")) {
+            return "address " + address;
+        }
+        try {
+            byte[] bytes = InetAddress.getByName(address).getAddress();
+            return "address " + HexFormat.of().formatHex(bytes, 0, Math.min(bytes.length, NETWORK_BYTES));
+        } catch (UnknownHostException e) {
+            return "address " + address;
+        }
+    }
+
+    private Bucket bucket(String key, double perSecond) {
+        // Many addresses must not evict the buckets of credentials.
+        Cache<String, Limit> limits = key.startsWith("address ") ? ofAddresses : ofCredentials;
+        Limit limit = limits.get(key, of -> {
+            int sharedBy = this.sharedBy;
+            return new Limit(
+                    perSecond,
+                    new LocalBucketBuilder()
+                            .addLimit(bandwidth(perSecond, sharedBy))
+                            .build(),
+                    new AtomicInteger(sharedBy));
+        });
+        limit.share(sharedBy);
+        return limit.bucket;
     }
 
     /** A coordinator that has started or ended changes the shares of the others. */
     private void share() {
-        int now = Math.max(1, coordinators.getAsInt());
-        if (now != sharedBy) {
-            sharedBy = now;
-            limits.asMap()
-                    .values()
-                    .forEach(limit -> limit.bucket.replaceConfiguration(
-                            BucketConfiguration.builder()
-                                    .addLimit(bandwidth(limit.perSecond))
-                                    .build(),
-                            TokensInheritanceStrategy.PROPORTIONALLY));
-        }
+        sharedBy = Math.max(1, coordinators.getAsInt());
     }
 
-    /** Holds what a second brings. */
-    private Bandwidth bandwidth(double perSecond) {
+    /** Its capacity is what it gains in a second. */
+    private static Bandwidth bandwidth(double perSecond, int sharedBy) {
         double own = perSecond / sharedBy;
         return Bandwidth.builder()
                 .capacity(Math.max(1, Math.round(own)))
@@ -156,7 +186,7 @@ public final class RateLimits implements AutoCloseable {
         if (settings.failuresPerMinute() == 0) {
             return;
         }
-        ConsumptionProbe probe = ofAddress(address).tryConsumeAndReturnRemaining(1);
+        ConsumptionProbe probe = failuresOf(address).tryConsumeAndReturnRemaining(1);
         if (!probe.isConsumed()) {
             throw tooManyFailures(probe.getNanosToWaitForRefill());
         }
@@ -181,13 +211,13 @@ public final class RateLimits implements AutoCloseable {
     /** The attempt was no failure. */
     void succeeded(String address, String user) {
         if (settings.failuresPerMinute() > 0) {
-            ofAddress(address).addTokens(1);
+            failuresOf(address).addTokens(1);
             ofUser(user).addTokens(1);
         }
     }
 
-    private Bucket ofAddress(String address) {
-        return failuresOf("address " + address, settings.failuresPerMinute());
+    private Bucket failuresOf(String address) {
+        return failuresOf(ofAddress(address), settings.failuresPerMinute());
     }
 
     private Bucket ofUser(String user) {
@@ -200,6 +230,13 @@ public final class RateLimits implements AutoCloseable {
                 of -> Bucket.builder()
                         .addLimit(limit -> limit.capacity(perMinute).refillGreedy(perMinute, Duration.ofMinutes(1)))
                         .build());
+    }
+
+    private static <T> Cache<String, T> newCache() {
+        return Caffeine.newBuilder()
+                .maximumSize(MAX_BUCKETS)
+                .expireAfterAccess(IDLE)
+                .build();
     }
 
     private static ThrottledException tooManyFailures(long nanos) {

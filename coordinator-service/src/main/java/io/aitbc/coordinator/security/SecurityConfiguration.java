@@ -56,6 +56,7 @@ class SecurityConfiguration {
     @Bean(destroyMethod = "")
     ApiKeys apiKeys(
             SecurityTopic topic,
+            Users users,
             @Value("${aitbc.security}") String security,
             @Value("${aitbc.admin.key}") String adminKey,
             JwtSettings jwt,
@@ -68,12 +69,12 @@ class SecurityConfiguration {
         Optional<Consumer<String>> firstKey = isOff || !adminKey.isEmpty() || jwt.acceptsTokens()
                 ? Optional.empty()
                 : Optional.of(secret -> System.out.println("The first admin key, shown this once: " + secret));
-        return new ApiKeys(topic, adminKey, firstKey, clock);
+        return new ApiKeys(topic, users, adminKey, firstKey, clock);
     }
 
     @Bean
     Users users(Users.Settings settings, SecurityTopic topic) {
-        Users users = new Users(settings, topic::put);
+        Users users = new Users(settings, topic::put, topic::isLoaded);
         topic.onRecord(Users.KIND, users::read);
         return users;
     }
@@ -133,7 +134,9 @@ class SecurityConfiguration {
                                     problems.resolveException(request, response, null, failure)))
                     .addFilterBefore(authentication, AuthorizationFilter.class)
                     .addFilterBefore(new RateLimitFilter(limits, problems), AuthorizationFilter.class)
-                    .authorizeHttpRequests(requests -> requests.anyRequest()
+                    .authorizeHttpRequests(requests -> requests.requestMatchers(ManagementPort::isFor)
+                            .permitAll()
+                            .anyRequest()
                             .access((caller, context) -> new AccessRules().authorize(caller, context.getRequest())))
                     .build();
         }
@@ -162,7 +165,7 @@ class SecurityConfiguration {
         FilterRegistrationBean<Filter> securityFilter(
                 @Qualifier("springSecurityFilterChain") Filter springSecurityFilterChain) {
             FilterRegistrationBean<Filter> registration = new FilterRegistrationBean<>(springSecurityFilterChain);
-            registration.setOrder(Ordered.HIGHEST_PRECEDENCE + 2);
+            registration.setOrder(Ordered.HIGHEST_PRECEDENCE + 3);
             registration.setDispatcherTypes(EnumSet.of(DispatcherType.REQUEST, DispatcherType.ASYNC));
             return registration;
         }

@@ -8,7 +8,7 @@ import java.nio.charset.StandardCharsets;
 import java.time.Clock;
 import java.util.List;
 import java.util.Map;
-import java.util.concurrent.CompletableFuture;
+import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
@@ -20,6 +20,7 @@ import org.apache.kafka.common.KafkaException;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+import org.springframework.security.authentication.AuthenticationServiceException;
 
 /**
  * The compacted topic {@code coordinator.keys}, which every coordinator reads, so that keys and roles outlive Redis. A record's key is the
@@ -35,8 +36,8 @@ final class SecurityTopic {
     private final Map<String, Reader> readers = new ConcurrentHashMap<>();
     /** The newest record of each key. */
     private final Map<String, byte[]> records = new ConcurrentHashMap<>();
-    /** By record key: callers that wait until this coordinator has read a change. */
-    private final Map<String, CompletableFuture<Void>> pending = new ConcurrentHashMap<>();
+    /** Callers of {@link #put} wait for it; guarded by this. */
+    private long readUpTo;
 
     /** Gets the records of one kind, in order. */
     interface Reader {
@@ -83,6 +84,11 @@ final class SecurityTopic {
         return follower.isCaughtUp();
     }
 
+    /** The error of a call that needs all records, before they have been read. */
+    static AuthenticationServiceException notLoaded() {
+        return new AuthenticationServiceException("keys and roles are being read from Kafka: try again");
+    }
+
     /**
      * Writes a record, and returns once this coordinator has read it.
      *
@@ -90,17 +96,30 @@ final class SecurityTopic {
      * @throws KafkaException if Kafka does not accept it
      */
     void put(String key, byte @Nullable [] value) throws InterruptedException {
-        CompletableFuture<Void> applied = pending.computeIfAbsent(key, id -> new CompletableFuture<>());
         try {
-            KafkaClients.send(producer, new ProducerRecord<>(topic, key, value)).get(WAIT_SECONDS, TimeUnit.SECONDS);
-            applied.get(WAIT_SECONDS, TimeUnit.SECONDS);
+            awaitRead(KafkaClients.append(producer, new ProducerRecord<>(topic, key, value))
+                    .get(WAIT_SECONDS, TimeUnit.SECONDS));
         } catch (ExecutionException e) {
             throw new KafkaException("the change was not accepted: " + KafkaClients.reason(e), e.getCause());
         } catch (TimeoutException e) {
             throw new KafkaException("the change was not accepted within " + WAIT_SECONDS + " s", e);
-        } finally {
-            pending.remove(key, applied);
         }
+    }
+
+    private synchronized void awaitRead(long offset) throws InterruptedException, TimeoutException {
+        long until = System.nanoTime() + TimeUnit.SECONDS.toNanos(WAIT_SECONDS);
+        while (readUpTo <= offset) {
+            long leftMs = TimeUnit.NANOSECONDS.toMillis(until - System.nanoTime());
+            if (leftMs <= 0) {
+                throw new TimeoutException();
+            }
+            wait(leftMs);
+        }
+    }
+
+    private synchronized void read(long offset) {
+        readUpTo = offset + 1;
+        notifyAll();
     }
 
     /** Writes a record without waiting. A failure is logged. */
@@ -126,15 +145,19 @@ final class SecurityTopic {
                 records.put(key, record.value());
             }
         } finally {
-            CompletableFuture<Void> waiting = pending.get(key);
-            if (waiting != null) {
-                waiting.complete(null);
-            }
+            read(record.offset());
         }
     }
 
-    /** The topic has been re-created, and is empty. */
-    private void publishAgain() {
-        records.forEach(this::putLater);
+    /** @param present keys of records in the re-created topic: those are newer */
+    private void publishAgain(Set<String> present) {
+        if (present.isEmpty()) {
+            read(-1);
+        }
+        records.forEach((key, value) -> {
+            if (!present.contains(key)) {
+                putLater(key, value);
+            }
+        });
     }
 }

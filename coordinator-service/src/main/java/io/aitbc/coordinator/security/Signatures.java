@@ -169,7 +169,7 @@ public final class Signatures implements BackgroundService {
     private String signature(byte[] of) {
         Map.Entry<String, SecretKeySpec> first = secrets.firstEntry();
         if (first == null) {
-            throw new AuthenticationServiceException("the keys are being read from Kafka: try again");
+            throw SecurityTopic.notLoaded();
         }
         return text(first.getValue(), of);
     }

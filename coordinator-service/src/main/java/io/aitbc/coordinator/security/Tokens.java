@@ -7,7 +7,9 @@ import io.aitbc.contracts.Ids;
 import java.nio.charset.StandardCharsets;
 import java.text.ParseException;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
 import javax.crypto.spec.SecretKeySpec;
 import org.jspecify.annotations.Nullable;
@@ -19,21 +21,23 @@ import org.springframework.security.oauth2.jwt.Jwt;
 import org.springframework.security.oauth2.jwt.JwtClaimNames;
 import org.springframework.security.oauth2.jwt.JwtClaimValidator;
 import org.springframework.security.oauth2.jwt.JwtDecoder;
-import org.springframework.security.oauth2.jwt.JwtDecoderInitializationException;
 import org.springframework.security.oauth2.jwt.JwtException;
 import org.springframework.security.oauth2.jwt.JwtValidators;
 import org.springframework.security.oauth2.jwt.NimbusJwtDecoder;
-import org.springframework.security.oauth2.jwt.SupplierJwtDecoder;
 
 /**
  * Verifies JSON Web Tokens. Those of the issuer are verified with its public keys, and those signed with HS256 with the shared secret; which
  * of the two is decided by the algorithm, so that a public key is never used as a secret.
  */
 public final class Tokens {
+    /** Of the decoder's messages. */
+    private static final String DECODER_PREFIX = "An error occurred while attempting to decode the Jwt: ";
+
     private static final String AGENT_CLAIM = "agent_id";
     static final String FAIRNESS_KEY_CLAIM = "fairness_key";
 
     private final String roleClaim;
+    private final String issuer;
     private final Users users;
     private final @Nullable JwtDecoder ofIssuer;
     private final @Nullable JwtDecoder withSecret;
@@ -42,19 +46,13 @@ public final class Tokens {
     Tokens(JwtSettings settings, Users users) {
         this.users = users;
         this.roleClaim = settings.roleClaim();
-        this.ofIssuer = settings.issuer().isEmpty() ? null : ofIssuer(settings);
+        this.ofIssuer = settings.issuer().isEmpty()
+                ? null
+                : new IssuerDecoder(
+                        settings.issuer(),
+                        validator(JwtValidators.createDefaultWithIssuer(settings.issuer()), settings.audience()));
+        this.issuer = settings.issuer();
         this.withSecret = settings.secret().isEmpty() ? null : withSecret(settings);
-    }
-
-    /** The issuer's metadata are read with the first token. */
-    private static JwtDecoder ofIssuer(JwtSettings settings) {
-        return new SupplierJwtDecoder(() -> {
-            NimbusJwtDecoder decoder =
-                    NimbusJwtDecoder.withIssuerLocation(settings.issuer()).build();
-            decoder.setJwtValidator(
-                    validator(JwtValidators.createDefaultWithIssuer(settings.issuer()), settings.audience()));
-            return decoder;
-        });
     }
 
     private static JwtDecoder withSecret(JwtSettings settings) {
@@ -115,8 +113,8 @@ public final class Tokens {
     }
 
     private Role roleOfUser(Jwt jwt) {
-        return users.findConfigured(String.valueOf(jwt.getSubject()))
-                .orElseThrow(() -> new BadJwtException("the user no longer exists"))
+        return users.find(jwt)
+                .orElseThrow(() -> new BadJwtException("the user no longer exists, or has another password"))
                 .role();
     }
 
@@ -126,12 +124,29 @@ public final class Tokens {
      * @throws BadJwtException if the token is not valid
      * @throws JwtException if the issuer's keys cannot be read
      */
-    public Jwt decode(String token) {
+    Jwt decode(String token) {
         try {
             return decoder(token).decode(token);
-        } catch (JwtDecoderInitializationException e) {
-            throw new JwtException("the issuer's metadata cannot be read", e);
+        } catch (BadJwtException e) {
+            throw new BadJwtException(
+                    String.valueOf(e.getMessage()).replace(DECODER_PREFIX, "the token is not valid: "), e);
         }
+    }
+
+    /**
+     * The claims of a token that {@link #verify} accepts; the role of a local user is the one that the user has now.
+     *
+     * @throws BadJwtException if the token is not valid
+     * @throws JwtException if the issuer's keys cannot be read
+     */
+    public Map<String, Object> claims(String token) {
+        verify(token);
+        Jwt jwt = decode(token);
+        Map<String, Object> claims = new LinkedHashMap<>(jwt.getClaims());
+        if (UserTokens.isOfUser(jwt)) {
+            users.find(jwt).ifPresent(user -> claims.put(roleClaim, user.roleName()));
+        }
+        return claims;
     }
 
     private JwtDecoder decoder(String token) {
@@ -141,6 +156,11 @@ public final class Tokens {
                 throw new BadJwtException("the token is not signed");
             }
             algorithm = signed.getHeader().getAlgorithm();
+            // Before the issuer is asked for keys.
+            if (!JWSAlgorithm.Family.HMAC_SHA.contains(algorithm)
+                    && !issuer.equals(signed.getJWTClaimsSet().getIssuer())) {
+                throw new BadJwtException("the token is of another issuer");
+            }
         } catch (ParseException e) {
             throw new BadJwtException("the credential is neither a valid key nor a token", e);
         }

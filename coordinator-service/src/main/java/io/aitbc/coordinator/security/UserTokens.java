@@ -91,13 +91,11 @@ public final class UserTokens {
         });
     }
 
-    /** A new access token; empty if the refresh token is invalid or has expired, or its user is no longer configured. */
+    /** A new access token; empty if the refresh token is invalid or has expired, or its user is no longer configured, or has another password. */
     public Optional<Signed> refreshed(String refreshToken) {
         try {
             Jwt jwt = tokens.decode(refreshToken);
-            return isRefresh(jwt) && isOfUser(jwt)
-                    ? users.findConfigured(String.valueOf(jwt.getSubject())).map(this::access)
-                    : Optional.empty();
+            return isRefresh(jwt) && isOfUser(jwt) ? users.find(jwt).map(this::access) : Optional.empty();
         } catch (JwtException e) {
             // Also if it is one of an issuer that cannot be reached: those are no refresh tokens.
             return Optional.empty();
@@ -120,6 +118,7 @@ public final class UserTokens {
                         .claim("user_id", user.id())
                         .claim("username", user.id())
                         .claim(settings.roleClaim(), user.roleName())
+                        .claim(Users.PASSWORD_CLAIM, users.passwordVersion(user))
                         .claim(TYPE_CLAIM, type));
     }
 

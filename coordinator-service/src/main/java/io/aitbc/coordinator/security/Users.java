@@ -8,15 +8,19 @@ import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.BooleanSupplier;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 import org.springframework.boot.context.properties.ConfigurationProperties;
+import org.springframework.security.authentication.AuthenticationServiceException;
 import org.springframework.security.crypto.bcrypt.BCryptPasswordEncoder;
 import org.springframework.security.crypto.password.DelegatingPasswordEncoder;
 import org.springframework.security.crypto.password.PasswordEncoder;
+import org.springframework.security.oauth2.jwt.Jwt;
 
 /**
  * Local users, for installations without an identity provider. Their names, roles and password hashes are configured. A role that was
@@ -26,6 +30,9 @@ public final class Users {
     /** Of its records in {@link SecurityTopic}. */
     static final String KIND = "role:";
 
+    static final String PASSWORD_CLAIM = "password_version";
+
+    private static final int VERSION_LENGTH = 16;
     private static final int FIELDS = 3;
     private static final int MAX_PASSWORD_BYTES = 72;
 
@@ -34,6 +41,7 @@ public final class Users {
     private final Map<String, String> assigned = new ConcurrentHashMap<>();
 
     private final SecurityTopic.Writer roles;
+    private final BooleanSupplier isLoaded;
     private final PasswordEncoder encoder;
     /** Compared with the password of an unknown user, which then takes as long as that of a known one. */
     private final String someHash;
@@ -74,10 +82,12 @@ public final class Users {
 
     /**
      * @param roles where assigned roles are written; they come back to {@link #read}
+     * @param isLoaded whether all earlier ones have been read
      * @throws IllegalArgumentException if a line is invalid, or the file cannot be read
      */
-    Users(Settings settings, SecurityTopic.Writer roles) {
+    Users(Settings settings, SecurityTopic.Writer roles, BooleanSupplier isLoaded) {
         this.roles = roles;
+        this.isLoaded = isLoaded;
         this.configured = new HashMap<>(parse("aitbc.users.list (AITBC_USERS_LIST)", settings.list()));
         this.configured.putAll(parse("aitbc.users.file (AITBC_USERS_FILE)", contents(settings.file())));
         BCryptPasswordEncoder bcrypt = new BCryptPasswordEncoder();
@@ -147,16 +157,36 @@ public final class Users {
         return entry != null && matches ? find(name) : Optional.empty();
     }
 
-    /** A user with a role, configured or assigned. */
+    /**
+     * A user with a role, configured or assigned.
+     *
+     * @throws AuthenticationServiceException if the assigned roles have not been read yet: the configured one may have been replaced
+     */
     public Optional<User> find(String id) {
+        if (!isLoaded.getAsBoolean()) {
+            throw SecurityTopic.notLoaded();
+        }
         Entry entry = configured.get(id);
         @Nullable String roleName = assigned.getOrDefault(id, entry == null ? null : entry.roleName);
         return Optional.ofNullable(roleName).map(name -> new User(id, name));
     }
 
-    /** A user that can sign in; empty if it is not configured, or no longer. */
-    Optional<User> findConfigured(String id) {
-        return configured.containsKey(id) ? find(id) : Optional.empty();
+    /** The user that a token was signed for; empty if it is not configured any more, or its password has changed since. */
+    Optional<User> find(Jwt token) {
+        String id = String.valueOf(token.getSubject());
+        Entry entry = configured.get(id);
+        return entry != null && passwordVersion(entry).equals(token.getClaims().get(PASSWORD_CLAIM))
+                ? find(id)
+                : Optional.empty();
+    }
+
+    /** Changes with the password of a configured user. Says nothing about it. */
+    String passwordVersion(User user) {
+        return passwordVersion(Objects.requireNonNull(configured.get(user.id())));
+    }
+
+    private static String passwordVersion(Entry entry) {
+        return ApiKey.hash(entry.hash).substring(0, VERSION_LENGTH);
     }
 
     /**

@@ -20,6 +20,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.CompletableFuture;
 import org.apache.kafka.clients.consumer.ConsumerConfig;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.ConsumerRecords;
@@ -120,10 +121,10 @@ final class ResultLoop implements AutoCloseable {
             }
         }
         // Last: if Redis fails, the batch is repeated, and its dead letters would be written again.
-        malformed.forEach((record, reason) ->
-                deadLetters.poison(record, "malformed", reason).join());
-        forged.forEach(
-                (record, reason) -> deadLetters.poison(record, "forged", reason).join());
+        List<CompletableFuture<Void>> letters = new ArrayList<>();
+        malformed.forEach((record, reason) -> letters.add(deadLetters.poison(record, "malformed", reason)));
+        forged.forEach((record, reason) -> letters.add(deadLetters.poison(record, "forged", reason)));
+        CompletableFuture.allOf(letters.toArray(CompletableFuture[]::new)).join();
     }
 
     private void settle(List<TaskResult> results, List<TaskSpan> spans) throws InterruptedException {

@@ -13,11 +13,22 @@ import tools.jackson.databind.node.ObjectNode;
 
 /** The state of a task in the format of the REST API. */
 public final class TaskJson {
+    /** The field that names the agent of the current or last attempt. */
+    public static final String AGENT_ID = "agent_id";
+
     private TaskJson() {}
 
     public static ObjectNode of(TaskState state) {
+        return of(state, true);
+    }
+
+    /** @param withNames whether its agent is named */
+    public static ObjectNode of(TaskState state, boolean withNames) {
         ObjectNode task = Json.object();
         Map<String, String> shown = new LinkedHashMap<>(state.fields());
+        if (!withNames) {
+            shown.remove(AGENT_ID);
+        }
         deadline(state).ifPresentOrElse(deadline -> shown.put("deadline", deadline), () -> shown.remove("deadline"));
         if (state.status().hasEnded() && state.status() != TaskStatus.FAILED) {
             // The error of an earlier attempt is not the outcome.

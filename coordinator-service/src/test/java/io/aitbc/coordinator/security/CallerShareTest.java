@@ -34,7 +34,10 @@ class CallerShareTest {
         Caller ofTask = new Caller("x", Role.VIEWER, null, null, "task-1", null, null);
         assertThat(share.tryAcquire(ofTask)).isTrue();
         assertThat(share.tryAcquire(ofTask)).isFalse();
+        // Not another share for each task.
         assertThat(share.tryAcquire(new Caller("x", Role.VIEWER, null, null, "task-2", null, null)))
+                .isFalse();
+        assertThat(share.tryAcquire(new Caller("y", Role.VIEWER, null, null, "task-2", null, null)))
                 .isTrue();
     }
 

@@ -132,6 +132,9 @@ class LoginTest {
         String token = refreshed.body().get("token").asString();
         assertThat(send(token, "GET", "/tasks/status", null).code()).isEqualTo(200);
         assertThat(send(refresh, "GET", "/tasks/status", null).code()).isEqualTo(401);
+        assertThat(send(null, "POST", "/auth/validate", "{\"token\":\"" + refresh + "\"}")
+                        .code())
+                .isEqualTo(401);
         for (String invalid : List.of("invalid_refresh_token", token)) {
             Answer refused = send(null, "POST", "/auth/refresh", "{\"refresh_token\":\"" + invalid + "\"}");
             assertThat(refused.code()).isEqualTo(401);
@@ -204,6 +207,12 @@ class LoginTest {
         assertThat(send(demoted, "POST", "/tasks/queues/low/resume", null).code())
                 .isEqualTo(200);
 
+        String key = send(admin, "POST", "/auth/api-key/generate?user_id=demoted", null)
+                .body()
+                .get("api_key")
+                .asString();
+        assertThat(send(key, "POST", "/tasks/queues/low/resume", null).code()).isEqualTo(200);
+
         JsonNode assigned =
                 send(admin, "POST", "/users/demoted/role?role=readonly", null).body();
 
@@ -212,6 +221,12 @@ class LoginTest {
         assertThat(assigned.get("role").asString()).isEqualTo("readonly");
         assertThat(send(demoted, "POST", "/tasks/queues/low/resume", null).code())
                 .isEqualTo(403);
+        assertThat(send(key, "POST", "/tasks/queues/low/resume", null).code()).isEqualTo(403);
+        assertThat(send(null, "POST", "/auth/validate", "{\"token\":\"" + demoted + "\"}")
+                        .body()
+                        .at("/payload/role")
+                        .asString())
+                .isEqualTo("readonly");
         assertThat(login("demoted").get("role").asString()).isEqualTo("readonly");
         assertThat(send(admin, "GET", "/users/demoted/role", null)
                         .body()

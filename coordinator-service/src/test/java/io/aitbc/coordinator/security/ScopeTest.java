@@ -17,7 +17,9 @@ import java.net.http.HttpResponse;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -222,10 +224,56 @@ class ScopeTest {
         assertThat(firstOf(bob, "tasks/watched"))
                 .contains("\"status\":\"unknown\"")
                 .doesNotContain("ada");
-        assertThat(firstOf(ada, "queues")).contains("\"queues\"");
-        Answer refused = as(ada, "GET", "/events?topics=agents", null);
-        assertThat(refused.code()).isEqualTo(422);
-        assertThat(detail(refused)).isEqualTo("this credential may not subscribe to topic agents");
+        for (String topic : List.of("agents", "queues", "stats", "history")) {
+            Answer refused = as(ada, "GET", "/events?topics=" + topic, null);
+            assertThat(refused.code()).isEqualTo(422);
+            assertThat(detail(refused)).isEqualTo("this credential may not subscribe to topic " + topic);
+        }
+    }
+
+    /** Neither while an agent has its task nor afterwards: who works for a tenant is not the tenant's to know. */
+    @Test
+    void noAgentIsNamed() throws Exception {
+        coordinator.register("unnamed-agent", 5, "unnamed");
+        String requirements = ",\"requirements\":{\"capabilities\":[\"unnamed\"]}";
+        submit(ada, "held-by-unnamed", requirements);
+        submit(ada, "done-by-unnamed", requirements);
+        JsonNode done = coordinator.awaitRecords("assignments.unnamed-agent", 2).stream()
+                .filter(one -> one.get("task_id").asString().equals("done-by-unnamed"))
+                .findFirst()
+                .orElseThrow();
+        coordinator.report(done, "completed", null);
+        coordinator.awaitTask("done-by-unnamed", "completed");
+        coordinator.awaitTask("held-by-unnamed", "assigned");
+
+        Map<String, String> variables =
+                Map.of("{task_id}", "held-by-unnamed", "{priority}", "normal", "{role}", "viewer");
+        List<String> paths = new ArrayList<>(List.of("/tasks/done-by-unnamed", "/tasks/done-by-unnamed?wait=1s"));
+        for (AccessRules.Rule rule : AccessRules.all()) {
+            String path = rule.path().getPatternString();
+            for (Map.Entry<String, String> variable : variables.entrySet()) {
+                path = path.replace(variable.getKey(), variable.getValue());
+            }
+            if (rule.method().equals("GET") && rule.isForScoped() && !path.contains("*") && !path.contains("{")) {
+                paths.add(path);
+            }
+        }
+        assertThat(paths).hasSizeGreaterThan(8).contains("/tasks/held-by-unnamed/explain", "/tasks/queues");
+        paths.removeAll(List.of("/events", "/ws", "/docs", "/asyncapi.yaml", "/openapi.json.yaml"));
+        for (String path : paths) {
+            Answer answer = as(ada, "GET", path, null);
+            assertThat(answer.code()).as(path).isEqualTo(200);
+            assertThat(answer.body().toString()).as(path).doesNotContain("unnamed-agent");
+        }
+        for (String task : List.of("tasks/held-by-unnamed", "tasks/done-by-unnamed")) {
+            assertThat(firstOf(ada, task)).contains("by-unnamed").doesNotContain("unnamed-agent");
+        }
+        assertThat(as(ada, "POST", "/tasks/held-by-unnamed/cancel", "").body().toString())
+                .contains("its agent is being notified")
+                .doesNotContain("unnamed-agent");
+        for (String path : List.of("/tasks/status", "/tasks/queues/stats", "/coordinators", "/load-balancer/stats")) {
+            assertThat(as(ada, "GET", path, null).code()).as(path).isEqualTo(403);
+        }
     }
 
     /** The first message of a stream of server-sent events. */

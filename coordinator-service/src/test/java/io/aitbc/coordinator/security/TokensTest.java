@@ -3,6 +3,7 @@ package io.aitbc.coordinator.security;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
+import static org.awaitility.Awaitility.await;
 
 import com.nimbusds.jose.JOSEException;
 import com.nimbusds.jose.JOSEObjectType;
@@ -22,10 +23,13 @@ import io.aitbc.contracts.Json;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
+import java.net.ServerSocket;
 import java.nio.charset.StandardCharsets;
+import java.time.Duration;
 import java.time.Instant;
 import java.util.Date;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -38,11 +42,14 @@ class TokensTest {
     private static final String AUDIENCE = "agent-coordinator";
     private static final Users USERS = UsersTest.none();
 
+    private static final Duration LONG = Duration.ofSeconds(60);
+
     private static RSAKey key;
     private static RSAKey foreignKey;
     private static HttpServer server;
     private static String issuer;
     private static Tokens tokens;
+    private static final AtomicInteger FETCHES = new AtomicInteger();
 
     @BeforeAll
     static void start() throws Exception {
@@ -59,11 +66,19 @@ class TokensTest {
         serve("/jwks", new JWKSet(key.toPublicJWK()).toString());
         server.start();
         tokens = new Tokens(new JwtSettings(issuer, AUDIENCE, "role", SECRET), USERS);
+        awaitMetadata(tokens);
+    }
+
+    /** They are read in the background. */
+    private static void awaitMetadata(Tokens of) throws JOSEException {
+        String token = signed(claims(), key);
+        await().atMost(LONG).ignoreExceptions().until(() -> of.verify(token) != null);
     }
 
     private static void serve(String path, String body) {
         server.createContext(path, exchange -> {
             try (exchange) {
+                FETCHES.incrementAndGet();
                 byte[] bytes = body.getBytes(StandardCharsets.UTF_8);
                 exchange.getResponseHeaders().add("Content-Type", "application/json");
                 exchange.sendResponseHeaders(200, bytes.length);
@@ -187,6 +202,7 @@ class TokensTest {
                     "signature");
         }
         Tokens withoutSecret = new Tokens(new JwtSettings(issuer, AUDIENCE, "role", ""), USERS);
+        awaitMetadata(withoutSecret);
         String token = withSecret(claims(), SECRET);
         assertThatExceptionOfType(BadJwtException.class)
                 .isThrownBy(() -> withoutSecret.verify(token))
@@ -229,7 +245,7 @@ class TokensTest {
     @Test
     void anUnreachableIssuerIsNoBadToken() throws JOSEException, IOException {
         String gone;
-        try (java.net.ServerSocket closed = new java.net.ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
+        try (ServerSocket closed = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
             gone = "http://127.0.0.1:" + closed.getLocalPort();
         }
         Tokens ofGone = new Tokens(new JwtSettings(gone, AUDIENCE, "role", ""), USERS);
@@ -237,6 +253,48 @@ class TokensTest {
         assertThatExceptionOfType(JwtException.class)
                 .isThrownBy(() -> ofGone.verify(token))
                 .isNotInstanceOf(BadJwtException.class);
+    }
+
+    /** Anyone may send such tokens: neither other callers nor their threads wait for the issuer. */
+    @Test
+    void anIssuerThatDoesNotAnswerKeepsNobodyWaiting() throws JOSEException, IOException {
+        try (ServerSocket silent = new ServerSocket(0, 50, InetAddress.getLoopbackAddress())) {
+            String address = "http://127.0.0.1:" + silent.getLocalPort();
+            Tokens ofSilent = new Tokens(new JwtSettings(address, AUDIENCE, "role", ""), USERS);
+            String token = signed(claims().issuer(address), key);
+            for (int i = 0; i < 100; i++) {
+                assertThatExceptionOfType(JwtException.class)
+                        .isThrownBy(() -> ofSilent.verify(token))
+                        .withMessage("the issuer's metadata have not been read yet");
+            }
+        }
+    }
+
+    /** An unknown key may be a new one, but not each time. */
+    @Test
+    void theIssuerIsNotAskedForEachUnknownKey() throws JOSEException {
+        Tokens flooded = new Tokens(new JwtSettings(issuer, AUDIENCE, "role", ""), USERS);
+        awaitMetadata(flooded);
+        int before = FETCHES.get();
+        for (int i = 0; i < 60; i++) {
+            String token = signed(
+                    claims(),
+                    new JWSHeader.Builder(JWSAlgorithm.RS256)
+                            .keyID("unknown-" + i)
+                            .build(),
+                    new RSASSASigner(foreignKey));
+            assertThatExceptionOfType(JwtException.class).isThrownBy(() -> flooded.verify(token));
+        }
+        // 20 a minute.
+        assertThat(FETCHES.get() - before).isLessThan(40);
+        assertThat(flooded.verify(signed(claims(), key)).name()).isEqualTo("ada");
+    }
+
+    @Test
+    void aTokenOfAnotherIssuerIsRefusedBeforeKeysAreFetched() throws JOSEException {
+        int before = FETCHES.get();
+        assertRefused(signed(claims().issuer("https://elsewhere"), foreignKey), "the token is of another issuer");
+        assertThat(FETCHES.get()).isEqualTo(before);
     }
 
     @Test

@@ -1,18 +1,22 @@
 package io.aitbc.coordinator.security;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
+import org.springframework.security.authentication.AuthenticationServiceException;
 import org.springframework.security.crypto.bcrypt.BCryptPasswordEncoder;
+import org.springframework.security.oauth2.jwt.Jwt;
 
 class UsersTest {
     private static final String HASH = hash("secret");
@@ -25,7 +29,7 @@ class UsersTest {
     }
 
     static Users users(String list) {
-        return new Users(new Users.Settings(list, ""), (key, value) -> {});
+        return new Users(new Users.Settings(list, ""), (key, value) -> {}, () -> true);
     }
 
     /** A cheap one. */
@@ -58,7 +62,8 @@ class UsersTest {
     void aFileMayHaveCommentsAndEmptyLines() throws IOException {
         Path file = Files.writeString(folder.resolve("users"), "# people\n\nada:admin:" + HASH + "\n");
 
-        Users users = new Users(new Users.Settings("bob:viewer:" + HASH, file.toString()), (key, value) -> {});
+        Users users =
+                new Users(new Users.Settings("bob:viewer:" + HASH, file.toString()), (key, value) -> {}, () -> true);
 
         assertThat(users.countByRole()).isEqualTo(Map.of("admin", 1L, "viewer", 1L));
     }
@@ -91,7 +96,7 @@ class UsersTest {
     @Test
     void aMissingFileFailsTheStart() {
         assertThatIllegalArgumentException()
-                .isThrownBy(() -> new Users(new Users.Settings("", "/nowhere/users"), (key, value) -> {}))
+                .isThrownBy(() -> new Users(new Users.Settings("", "/nowhere/users"), (key, value) -> {}, () -> true))
                 .withMessage("aitbc.users.file (AITBC_USERS_FILE) cannot be read: /nowhere/users");
     }
 
@@ -104,10 +109,44 @@ class UsersTest {
 
         assertThat(users.authenticate("ada", "secret").orElseThrow().role()).isEqualTo(Role.VIEWER);
         assertThat(users.find("guest")).isPresent();
-        assertThat(users.findConfigured("guest")).isEmpty();
+        assertThat(users.find(token("guest", "any"))).isEmpty();
         assertThat(users.countByRole()).isEqualTo(Map.of("viewer", 1L, "user", 1L));
         users.read("ada", null);
         assertThat(users.find("ada").orElseThrow().role()).isEqualTo(Role.OPERATOR);
+    }
+
+    /** A demoted user must not have the old role while a coordinator starts. */
+    @Test
+    void nobodyIsFoundBeforeTheAssignedRolesAreRead() {
+        Users users = new Users(new Users.Settings("ada:operator:" + HASH, ""), (key, value) -> {}, () -> false);
+
+        for (Runnable call : List.<Runnable>of(
+                () -> users.find("ada"),
+                () -> users.authenticate("ada", "secret"),
+                () -> users.find(token("ada", users.passwordVersion(new Users.User("ada", "operator")))))) {
+            assertThatExceptionOfType(AuthenticationServiceException.class)
+                    .isThrownBy(call::run)
+                    .withMessage("keys and roles are being read from Kafka: try again");
+        }
+    }
+
+    @Test
+    void aNewPasswordEndsTheTokensOfTheUser() {
+        Users before = users("ada:operator:" + HASH);
+        Jwt token = token("ada", before.passwordVersion(new Users.User("ada", "operator")));
+
+        assertThat(before.find(token)).isPresent();
+        assertThat(users("ada:viewer:" + HASH).find(token).orElseThrow().role()).isEqualTo(Role.VIEWER);
+        assertThat(users("ada:operator:" + hash("another")).find(token)).isEmpty();
+        assertThat(users("bob:operator:" + HASH).find(token)).isEmpty();
+    }
+
+    private static Jwt token(String user, String passwordVersion) {
+        return Jwt.withTokenValue("any")
+                .header("alg", "HS256")
+                .subject(user)
+                .claim(Users.PASSWORD_CLAIM, passwordVersion)
+                .build();
     }
 
     /** bcrypt would ignore what follows. */
