@@ -18,6 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 COORDINATOR_URL = os.environ.get("COORDINATOR_URL", "http://localhost:9001")
 AGENT_ID = os.environ.get("AGENT_ID", "python-push-1")
+API_KEY = os.environ.get("AITBC_API_KEY")  # required while the coordinators' security is on
 PORT = int(os.environ.get("PORT", "8100"))
 HOST = os.environ.get("HOST", "127.0.0.1")
 CAPACITY = int(os.environ.get("CAPACITY", "5"))
@@ -43,8 +44,11 @@ stopping = threading.Event()
 
 
 def call(method, path, body=None):
+    headers = {"Content-Type": "application/json"}
+    if API_KEY:
+        headers["X-API-Key"] = API_KEY
     request = urllib.request.Request(
-        COORDINATOR_URL + path, method=method, headers={"Content-Type": "application/json"},
+        COORDINATOR_URL + path, method=method, headers=headers,
         data=None if body is None else json.dumps(body).encode())
     with urllib.request.urlopen(request, timeout=30) as response:
         return json.load(response)
@@ -135,10 +139,12 @@ def main():
     signal.signal(signal.SIGINT, lambda *_: stopping.set())
     server = ThreadingHTTPServer((HOST, PORT), Endpoint)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    until_accepted("POST", "/agents/register", {
+    registered = until_accepted("POST", "/agents/register", {
         "agent_id": AGENT_ID, "agent_type": "worker", "capabilities": ["python"], "capacity": CAPACITY, "delivery": "push",
         "endpoints": {"http": "http://%s:%d" % (HOST, server.server_port)},
     })
+    if registered is None:
+        raise SystemExit(1)
     # Once: a drain of an earlier process is over. Later, an operator's drain lasts.
     until_accepted("PUT", "/agents/" + AGENT_ID + "/status", {"status": "active"})
     while not stopping.wait(0.5):

@@ -10,8 +10,12 @@
 # properties of an administrator, and AITBC_TOPICS_PREFIX the prefix of topics, if coordinators have one. A group has the same prefix.
 set -euo pipefail
 
-role=${1:?a role: coordinator, agent, producer or reader}
-user=${2:?a user}
+if [ $# -lt 2 ]; then
+  sed -n '2,7s/^# \{0,1\}//p' "$0" >&2
+  exit 2
+fi
+role=$1
+user=$2
 prefix=${AITBC_TOPICS_PREFIX:-}
 
 allow() {

@@ -1,32 +1,49 @@
 #!/usr/bin/env bash
-# Deletes from Redis what is left of a tenant's ended tasks:
+# Deletes from Redis what is left of a tenant's ended tasks, or lists its tasks that have not ended:
 #
-#   operations/redis/erase-tenant.sh <fairness_key> [options of redis-cli]
+#   operations/redis/erase-tenant.sh erase <fairness_key> [options of redis-cli]
+#   operations/redis/erase-tenant.sh list <fairness_key> [options of redis-cli]
 #
-# Unfinished tasks are kept, and named: cancel them first.
+# Unfinished tasks are kept: cancel them first.
 set -euo pipefail
 
-key=${1:?a fairness_key}
-shift
+if [ $# -lt 2 ] || { [ "$1" != erase ] && [ "$1" != list ]; }; then
+  sed -n '2,7s/^# \{0,1\}//p' "$0" >&2
+  exit 2
+fi
+mode=$1
+key=$2
+shift 2
 
-erased=0
-unfinished=0
-while read -r task; do
-  if [ "$(redis-cli "$@" --raw TYPE "$task")" != hash ] || [ "$(redis-cli "$@" --raw HGET "$task" fairness_key)" != "$key" ]; then
-    continue
-  fi
-  case $(redis-cli "$@" --raw HGET "$task" status) in
-  queued | assigned | failing)
-    echo "Not ended: ${task#task:}" >&2
-    unfinished=$((unfinished + 1))
-    ;;
-  *)
-    redis-cli "$@" --raw UNLINK "$task" >/dev/null
-    erased=$((erased + 1))
-    ;;
-  esac
-done < <(redis-cli "$@" --raw --scan --pattern 'task:*')
-if [ "$unfinished" = 0 ]; then
+# A thousand keys at a time: Redis serves nobody else meanwhile.
+script='
+local answer = {}
+for _, task in ipairs(KEYS) do
+  if redis.call("TYPE", task).ok == "hash" and redis.call("HGET", task, "fairness_key") == ARGV[1] then
+    local status = redis.call("HGET", task, "status")
+    if status == "queued" or status == "assigned" or status == "failing" then
+      answer[#answer + 1] = "unfinished " .. task
+    elseif ARGV[2] == "erase" then
+      redis.call("UNLINK", task)
+      answer[#answer + 1] = "erased " .. task
+    end
+  end
+end
+return answer'
+
+found=$(redis-cli "$@" --raw --scan --pattern 'task:*' | {
+  while mapfile -t -n 1000 tasks && [ ${#tasks[@]} -gt 0 ]; do
+    redis-cli "$@" --raw EVAL "$script" ${#tasks[@]} "${tasks[@]}" "$key" "$mode" </dev/null
+  done
+})
+unfinished=$(sed -n 's/^unfinished task://p' <<<"$found")
+if [ "$mode" = list ]; then
+  [ -z "$unfinished" ] || echo "$unfinished"
+  exit 0
+fi
+if [ -n "$unfinished" ]; then
+  sed 's/^/Not ended: /' <<<"$unfinished" >&2
+else
   redis-cli "$@" --raw UNLINK "waiting:$key" >/dev/null
 fi
-echo "Erased the state of $erased tasks."
+echo "Erased the state of $(grep -c '^erased ' <<<"$found" || true) tasks."

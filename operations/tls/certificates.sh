@@ -16,6 +16,7 @@ key=(-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes)
 
 if [ ! -e ca.pem ]; then
   openssl req -x509 "${key[@]}" -keyout ca.key -subj "/CN=agent-coordinator CA" -days 3650 -out ca.pem
+  chmod 644 ca.pem
 fi
 for name in "$@"; do
   printf 'subjectAltName=DNS:%s,DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth\n' "$name" > extensions

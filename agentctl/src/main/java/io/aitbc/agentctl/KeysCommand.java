@@ -70,6 +70,9 @@ final class KeysCommand implements Callable<Integer> {
             @Option(names = "--expires-in-days", paramLabel = "DAYS", description = "Lifetime; unlimited if absent")
                     @Nullable
                     Integer days) {
+        if (role.equals("agent") != (agent != null)) {
+            throw new CommandFailedException("--agent is required for role agent, and for no other.");
+        }
         ObjectNode body = Json.object().put("name", name).put("role", role);
         if (agent != null) {
             body.put("agent_id", agent);
@@ -88,7 +91,7 @@ final class KeysCommand implements Callable<Integer> {
     @Command(name = "revoke", description = "Revokes a key on all coordinators.")
     int revoke(@Parameters(paramLabel = "ID", description = "The key's id, from `agentctl keys`") String id) {
         JsonNode response = agentctl.coordinator().delete("/keys/" + Coordinator.segment(id));
-        agentctl.write(response, "Key " + id + " is revoked.");
+        agentctl.write(response, response.path("message").asString("") + ".");
         return 0;
     }
 }

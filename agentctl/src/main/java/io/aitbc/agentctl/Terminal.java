@@ -18,10 +18,16 @@ import picocli.CommandLine;
  * The input and output of a command, and whether a person is at the terminal.
  *
  * @param canAsk whether a person can answer a prompt
+ * @param hidesInput whether Java can hide what that person types: only if the output is a terminal too
  * @param showsProgress whether standard error is a terminal, where lines can be overwritten
  */
 record Terminal(
-        BufferedReader in, PrintWriter out, PrintWriter err, BooleanSupplier canAsk, BooleanSupplier showsProgress) {
+        BufferedReader in,
+        PrintWriter out,
+        PrintWriter err,
+        BooleanSupplier canAsk,
+        BooleanSupplier hidesInput,
+        BooleanSupplier showsProgress) {
 
     /** Uses UTF-8 regardless of the locale, because JSON is UTF-8. */
     static Terminal system() {
@@ -30,6 +36,7 @@ record Terminal(
                 writer(FileDescriptor.out),
                 writer(FileDescriptor.err),
                 () -> isTerminal(0) && isTerminal(2),
+                () -> isTerminal(0) && isTerminal(1),
                 () -> isTerminal(2));
     }
 
@@ -44,20 +51,36 @@ record Terminal(
         }
     }
 
-    /** Asks for a password, which is not shown; reads the first line where there is nobody to ask. */
+    /**
+     * Asks for a new password, twice, without showing it; reads the first line where there is nobody to ask.
+     *
+     * @throws CommandFailedException if it would be shown, or the two differ
+     */
     String readPassword() {
-        Console console = canAsk.getAsBoolean() ? System.console() : null;
-        if (console != null) {
-            err.print("Password: ");
-            err.flush();
-            char[] password = console.readPassword();
-            return password == null ? "" : new String(password);
+        if (!canAsk.getAsBoolean()) {
+            try {
+                return Objects.requireNonNullElse(in.readLine(), "");
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
         }
-        try {
-            return Objects.requireNonNullElse(in.readLine(), "");
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
+        if (!hidesInput.getAsBoolean()) {
+            throw new CommandFailedException(
+                    "The password would be shown, because the output is not the terminal: use --file.");
         }
+        Console console = Objects.requireNonNull(System.console());
+        String password = ask(console, "Password: ");
+        if (!ask(console, "Again: ").equals(password)) {
+            throw new CommandFailedException("The two passwords differ.");
+        }
+        return password;
+    }
+
+    private String ask(Console console, String prompt) {
+        err.print(prompt);
+        err.flush();
+        char[] password = console.readPassword();
+        return password == null ? "" : new String(password);
     }
 
     private static PrintWriter writer(FileDescriptor descriptor) {

@@ -15,6 +15,7 @@ import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -392,7 +393,7 @@ class AgentctlTest {
                         .err())
                 .isEqualTo("role viewer may not POST /tasks/queues/{priority}/pause: it needs admin or operator\n");
 
-        assertThat(run("keys", "revoke", id).said()).isEqualTo("Key " + id + " is revoked.");
+        assertThat(run("keys", "revoke", id).said()).isEqualTo("Key " + id + " revoked.");
 
         assertThat(new Typed("", false)
                         .run(cluster.url(), "--key-file", keyFile.toString(), "queues")
@@ -400,7 +401,7 @@ class AgentctlTest {
                 .isEqualTo("the key is unknown, revoked or expired\n");
         assertThat(run("keys", "revoke", id).err()).isEqualTo("Key not found\n");
         assertThat(run("keys", "create", "--name", "x", "--role", "agent").err())
-                .isEqualTo("agent_id is required for role agent, and for no other\n");
+                .isEqualTo("--agent is required for role agent, and for no other.\n");
     }
 
     @Test
@@ -431,12 +432,28 @@ class AgentctlTest {
     }
 
     @Test
-    void aPasswordIsHashed() {
-        String hash = answering("correct horse\n", "hash-password").said();
+    void aPasswordIsHashed(@TempDir Path folder) throws IOException {
+        String hash = piped("correct horse\n", "hash-password").said();
         assertThat(new BCryptPasswordEncoder().matches("correct horse", hash)).isTrue();
-        assertThat(answering("", "hash-password").err()).isEqualTo("A password must have at least 8 characters.\n");
-        assertThat(answering("ä".repeat(37), "hash-password").err())
-                .isEqualTo("A password must have at most 72 bytes.\n");
+        assertThat(piped("", "hash-password").err()).isEqualTo("A password must have at least 8 characters.\n");
+        assertThat(piped("ä".repeat(37), "hash-password").err()).isEqualTo("A password must have at most 72 bytes.\n");
+        // A person whose password would be shown: this output is not a terminal.
+        assertThat(answering("correct horse\n", "hash-password").err())
+                .isEqualTo("The password would be shown, because the output is not the terminal: use --file.\n");
+
+        Path users = folder.resolve("users");
+        for (String user : List.of("ada:operator", "bob:viewer")) {
+            assertThat(piped("correct horse\n", "hash-password", user, "--file", users.toString())
+                            .code())
+                    .isZero();
+        }
+        assertThat(Files.readAllLines(users)).hasSize(2).first().asString().matches("ada:operator:\\$2a\\$10\\$.{53}");
+        assertThat(PosixFilePermissions.toString(Files.getPosixFilePermissions(users)))
+                .isEqualTo("rw-------");
+        assertThat(piped("correct horse\n", "hash-password", "ada").err()).startsWith("USER:ROLE must be");
+        assertThat(piped("correct horse\n", "hash-password", "ada:viewer", "--file", folder.toString())
+                        .err())
+                .startsWith("Cannot write ");
     }
 
     @Test
@@ -575,6 +592,7 @@ class AgentctlTest {
                     new PrintWriter(out, true),
                     new PrintWriter(err, true),
                     () -> someoneIsThere,
+                    () -> false,
                     () -> false);
             String[] all = url == null
                     ? args
@@ -597,6 +615,11 @@ class AgentctlTest {
 
     private static Said run(String... args) {
         return withKey(new Typed("", false), args);
+    }
+
+    /** Nobody is at the terminal. */
+    private static Said piped(String input, String... args) {
+        return withKey(new Typed(input, false), args);
     }
 
     private static Said answering(String input, String... args) {

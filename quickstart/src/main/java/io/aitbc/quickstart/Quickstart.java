@@ -236,12 +236,15 @@ public final class Quickstart implements AutoCloseable {
                 + String.join(", ", agents.stream().map(AgentWorker::agentId).toList()));
         print("  Data       " + settings.data());
         print("");
-        print("Try it in another terminal:");
-        print("  curl -s " + rest + "/tasks/submit -H 'Content-Type: application/json' \\");
+        boolean isSecured =
+                context.getEnvironment().getRequiredProperty("aitbc.security").equals("on");
+        String curl = "  curl -s " + (isSecured ? "-H \"X-API-Key: $AITBC_ADMIN_KEY\" " : "");
+        print("Try it in another terminal" + (isSecured ? ", with AITBC_ADMIN_KEY set there too:" : ":"));
+        print(curl + rest + "/tasks/submit -H 'Content-Type: application/json' \\");
         print(
                 "       -d '{\"task_id\":\"hello\",\"priority\":\"high\",\"task_data\":{\"task_type\":\"hash\",\"text\":\"hello\"},"
                         + "\"requirements\":{\"capabilities\":[\"hash\"]}}'");
-        print("  curl -s '" + rest + "/tasks/hello?wait=10s'");
+        print(curl + "'" + rest + "/tasks/hello?wait=10s'");
         print("");
         print("Press Ctrl-C to stop.");
     }

@@ -22,10 +22,12 @@ import org.springframework.web.bind.annotation.RestController;
 @Tag(name = "security")
 class AuditController {
     private final AuditArchive archive;
+    private final TopicSearches searches;
     private final Clock clock;
 
-    AuditController(AuditArchive archive, Clock clock) {
+    AuditController(AuditArchive archive, TopicSearches searches, Clock clock) {
         this.archive = archive;
+        this.searches = searches;
         this.clock = clock;
     }
 
@@ -50,8 +52,9 @@ class AuditController {
                     long before,
             @Parameter(description = "Only what happened at this time or later")
                     @RequestParam(name = "since", defaultValue = "1970-01-01T00:00:00Z")
-                    Instant since) {
-        List<Entry> entries = archive.list(before, limit, since).stream()
+                    Instant since)
+            throws InterruptedException {
+        List<Entry> entries = searches.run(() -> archive.list(before, limit, since)).stream()
                 .map(entry -> new Entry(entry.offset(), entry.record()))
                 .toList();
         return new Audit("success", entries, entries.size(), clock.instant());

@@ -35,10 +35,12 @@ class DeadLetterController {
 
     private final DeadLetterArchive archive;
     private final Redrive redrive;
+    private final TopicSearches searches;
     private final Clock clock;
 
-    DeadLetterController(DeadLetterArchive archive, Redrive redrive, Clock clock) {
+    DeadLetterController(DeadLetterArchive archive, Redrive redrive, TopicSearches searches, Clock clock) {
         this.archive = archive;
+        this.searches = searches;
         this.redrive = redrive;
         this.clock = clock;
     }
@@ -107,11 +109,11 @@ class DeadLetterController {
                     @RequestParam(name = "before", defaultValue = "9223372036854775807")
                     @Min(0)
                     long before,
-            @Parameter(hidden = true) Caller caller) {
-        List<DeadLetter> letters =
-                archive.list(before, limit, letter -> !caller.isScoped() || isOf(caller, letter)).stream()
-                        .map(DeadLetter::of)
-                        .toList();
+            @Parameter(hidden = true) Caller caller)
+            throws InterruptedException {
+        List<Letter> found =
+                searches.run(() -> archive.list(before, limit, letter -> !caller.isScoped() || isOf(caller, letter)));
+        List<DeadLetter> letters = found.stream().map(DeadLetter::of).toList();
         return new DeadLetters("success", letters, letters.size(), clock.instant());
     }
 

@@ -7,6 +7,7 @@ import io.aitbc.contracts.Requirements;
 import io.aitbc.contracts.Task;
 import io.aitbc.coordinator.audit.AuditNote;
 import io.aitbc.coordinator.dispatch.ClusterControl;
+import io.aitbc.coordinator.match.WaitingTask;
 import io.aitbc.coordinator.queue.QueuePeek;
 import io.aitbc.coordinator.security.Caller;
 import io.aitbc.coordinator.stats.ClusterStats;
@@ -38,10 +39,13 @@ import tools.jackson.databind.node.ObjectNode;
 class QueueController {
     private final ClusterControl control;
     private final QueuePeek peek;
+    private final TopicSearches searches;
     private final ClusterStats clusterStats;
     private final Clock clock;
 
-    QueueController(ClusterControl control, QueuePeek peek, ClusterStats clusterStats, Clock clock) {
+    QueueController(
+            ClusterControl control, QueuePeek peek, TopicSearches searches, ClusterStats clusterStats, Clock clock) {
+        this.searches = searches;
         this.control = control;
         this.peek = peek;
         this.clusterStats = clusterStats;
@@ -95,10 +99,10 @@ class QueueController {
             @RequestParam(name = "limit", defaultValue = "10") @Min(1) @Max(100) int limit,
             @Parameter(hidden = true) Caller caller)
             throws InterruptedException {
+        List<WaitingTask> found =
+                searches.run(() -> peek.first(priority, limit, task -> caller.maySee(task.id(), task.fairnessKey())));
         List<ObjectNode> tasks =
-                peek.first(priority, limit, task -> caller.maySee(task.id(), task.fairnessKey())).stream()
-                        .map(waiting -> shown(waiting.task()))
-                        .toList();
+                found.stream().map(waiting -> shown(waiting.task())).toList();
         return new QueueFront(
                 "success",
                 priority,

@@ -17,11 +17,11 @@ record JwtSettings(String issuer, String audience, String roleClaim, String secr
 
     JwtSettings {
         if (!secret.isEmpty() && secret.getBytes(StandardCharsets.UTF_8).length < MIN_SECRET_BYTES) {
-            throw new IllegalArgumentException(
+            throw new SecuritySettingException(
                     "aitbc.jwt.secret (AITBC_JWT_SECRET) must have at least " + MIN_SECRET_BYTES + " bytes");
         }
         if (!issuer.isEmpty() && audience.isEmpty()) {
-            throw new IllegalArgumentException("aitbc.jwt.audience (AITBC_JWT_AUDIENCE) is required with an issuer:"
+            throw new SecuritySettingException("aitbc.jwt.audience (AITBC_JWT_AUDIENCE) is required with an issuer:"
                     + " otherwise its tokens for other services would be accepted");
         }
     }

@@ -65,6 +65,8 @@ class SecurityConfiguration {
         if (isOff) {
             log.warn(
                     "Security is off: whoever reaches this coordinator may do everything. AITBC_SECURITY=on turns it on.");
+        } else {
+            log.info("Security is on");
         }
         Optional<Consumer<String>> firstKey = isOff || !adminKey.isEmpty() || jwt.acceptsTokens()
                 ? Optional.empty()

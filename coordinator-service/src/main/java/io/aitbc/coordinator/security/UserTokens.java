@@ -50,7 +50,7 @@ public final class UserTokens {
     /** @throws IllegalArgumentException if there are users, and no secret to sign their tokens with */
     UserTokens(JwtSettings settings, Tokens tokens, Users users, Clock clock) {
         if (settings.secret().isEmpty() && !users.isEmpty()) {
-            throw new IllegalArgumentException(
+            throw new SecuritySettingException(
                     "aitbc.jwt.secret (AITBC_JWT_SECRET) is required with users: it signs their tokens");
         }
         this.settings = settings;

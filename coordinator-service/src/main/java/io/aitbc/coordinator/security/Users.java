@@ -111,7 +111,7 @@ public final class Users {
         try {
             return file.isEmpty() ? "" : Files.readString(Path.of(file));
         } catch (IOException e) {
-            throw new IllegalArgumentException("aitbc.users.file (AITBC_USERS_FILE) cannot be read: " + file, e);
+            throw new SecuritySettingException("aitbc.users.file (AITBC_USERS_FILE) cannot be read: " + file);
         }
     }
 
@@ -128,10 +128,14 @@ public final class Users {
                     || !fields[0].matches(Ids.PATTERN)
                     || !fields[2].matches("(\\{bcrypt\\})?\\$2[aby]\\$\\d\\d\\$[./A-Za-z0-9]{53}")) {
                 // The line itself may hold a password.
-                throw new IllegalArgumentException(
+                throw new SecuritySettingException(
                         setting + ", line " + number + ": must be name:role:hash, with a bcrypt hash");
             }
-            users.put(fields[0], new Entry(checkRole(fields[1]), fields[2]));
+            try {
+                users.put(fields[0], new Entry(checkRole(fields[1]), fields[2]));
+            } catch (IllegalArgumentException e) {
+                throw new SecuritySettingException(setting + ", line " + number + ": " + e.getMessage());
+            }
         }
         return users;
     }

@@ -1,0 +1,85 @@
+package io.aitbc.coordinator.security;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import io.aitbc.localstack.LocalStack;
+import io.lettuce.core.RedisClient;
+import io.lettuce.core.api.sync.RedisCommands;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+
+/** The script that the documentation names for erasing a tenant's data in Redis. Skipped where redis-cli is missing. */
+class EraseTenantTest {
+    private static final String DATABASE = "/14";
+
+    private RedisClient client;
+    private RedisCommands<String, String> redis;
+
+    @BeforeEach
+    void start() {
+        client = RedisClient.create(LocalStack.shared().redisUrl() + DATABASE);
+        redis = client.connect().sync();
+        redis.flushdb();
+    }
+
+    @AfterEach
+    void end() {
+        redis.flushdb();
+        client.shutdown();
+    }
+
+    private void task(String id, String status, String key) {
+        redis.hset("task:" + id, Map.of("task_id", id, "status", status, "fairness_key", key));
+    }
+
+    /** What it writes, including errors. */
+    private static String run(String... arguments) throws IOException, InterruptedException {
+        List<String> command = new ArrayList<>(List.of("bash", "../operations/redis/erase-tenant.sh"));
+        command.addAll(List.of(arguments));
+        Process process;
+        try {
+            new ProcessBuilder("redis-cli", "--version").start().waitFor();
+            process = new ProcessBuilder(command).redirectErrorStream(true).start();
+        } catch (IOException e) {
+            assumeTrue(false, "no redis-cli");
+            throw e;
+        }
+        String said = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        assertThat(process.waitFor(1, TimeUnit.MINUTES)).isTrue();
+        return said;
+    }
+
+    @Test
+    void endedTasksOfTheTenantAreErasedAndUnfinishedOnesNamed() throws Exception {
+        String url = LocalStack.shared().redisUrl() + DATABASE;
+        for (int i = 0; i < 1_500; i++) {
+            task("done-" + i, "completed", "acme");
+        }
+        task("runs", "assigned", "acme");
+        task("waits", "queued", "acme");
+        task("others", "completed", "other");
+        redis.set("task:spoilt", "acme");
+        redis.zadd("waiting:acme", 1, "waits");
+
+        assertThat(run("list", "acme", "-u", url).lines()).containsExactlyInAnyOrder("runs", "waits");
+        assertThat(run("erase", "acme", "-u", url).lines())
+                .containsExactlyInAnyOrder("Not ended: runs", "Not ended: waits", "Erased the state of 1500 tasks.");
+        assertThat(redis.keys("*"))
+                .containsExactlyInAnyOrder("task:runs", "task:waits", "task:others", "task:spoilt", "waiting:acme");
+
+        redis.hset("task:runs", "status", "cancelled");
+        redis.hset("task:waits", "status", "cancelled");
+        assertThat(run("erase", "acme", "-u", url)).isEqualTo("Erased the state of 2 tasks.\n");
+        assertThat(redis.keys("*")).containsExactlyInAnyOrder("task:others", "task:spoilt");
+        assertThat(run("list", "acme", "-u", url)).isEmpty();
+        assertThat(run("acme")).contains("erase-tenant.sh erase <fairness_key>");
+    }
+}
