@@ -8,7 +8,7 @@ import java.util.List;
 import java.util.stream.Stream;
 
 /**
- * Tells addresses of the public Internet from all others, which a stranger's URL must not lead to: those of this machine, of private
+ * Recognizes addresses of the public Internet. A URL that comes from others must lead to no other address: those of this machine, of private
  * networks and of metadata services. Follows the special-purpose registries of IANA.
  */
 public final class PublicAddress {

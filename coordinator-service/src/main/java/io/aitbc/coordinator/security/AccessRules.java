@@ -27,7 +27,7 @@ public final class AccessRules implements AuthorizationManager<HttpServletReques
     /**
      * The roles beside admin, which may do everything. {@code public} needs no credential, {@code all} any. {@code scoped} is a submitter,
      * even one who may see the tasks of one fairness key only. A role agent may use a path with {@code {agent_id}} for its own id only.
-     * What is no GET is recorded in the audit trail, unless it is {@code unrecorded}: what agents and clients do all the time.
+     * Every method but GET is recorded in the audit trail, unless it is marked {@code unrecorded}: agents and clients call these all the time.
      */
     private static final String TABLE = """
             GET    /                                        all
@@ -98,7 +98,7 @@ public final class AccessRules implements AuthorizationManager<HttpServletReques
             GET    /audit                                   admin
             """;
 
-    /** What agents do all the time. */
+    /** Calls that agents make all the time. */
     private static final Set<String> AGENT_CALLS = Set.of(
             "POST /agents/register",
             "POST /agents/{agent_id}/heartbeat",
@@ -116,7 +116,7 @@ public final class AccessRules implements AuthorizationManager<HttpServletReques
 
     private static final List<Rule> RULES =
             TABLE.lines().map(AccessRules::parse).toList();
-    /** As handlers are chosen: /tasks/queues is no task. */
+    /** In the order in which Spring chooses handlers: /tasks/queues before /tasks/{task_id}. */
     private static final List<Rule> BY_SPECIFICITY = RULES.stream()
             .sorted(Comparator.comparing(Rule::path, PathPattern.SPECIFICITY_COMPARATOR))
             .toList();

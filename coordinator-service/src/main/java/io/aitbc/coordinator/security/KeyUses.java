@@ -12,8 +12,8 @@ import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
 /**
- * When keys were last used, by any coordinator. A use is written to the topic unless one within ten minutes before it was: then it is known
- * to its own coordinator only. Its records are apart from those of the keys, so that a late one does not bring a revoked key back.
+ * When keys were last used, by any coordinator. A use is written to the topic, but at most every ten minutes: in between, only the
+ * coordinator that was called knows of it. Its records are apart from those of the keys, so that a late one does not bring a revoked key back.
  * Thread-safe.
  */
 final class KeyUses {

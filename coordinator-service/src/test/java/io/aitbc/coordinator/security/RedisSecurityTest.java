@@ -125,6 +125,14 @@ class RedisSecurityTest {
 
             coordinator.submit(
                     "{\"task_id\": \"c1\", \"task_data\": {}, \"requirements\": {\"capabilities\": [\"none\"]}}");
+            coordinator.submit(
+                    "{\"task_id\": \"t1\", \"task_data\": {}, \"fairness_key\": \"acme\", \"requirements\": {\"capabilities\": [\"none\"]}}");
+            await().atMost(LONG).until(() -> {
+                admin.select(1);
+                return admin.zcard("waiting:acme") == 1;
+            });
+            coordinator.post("/tasks/t1/cancel", "");
+            coordinator.awaitTask("t1", "cancelled");
             coordinator.post("/tasks/c1/cancel", "");
             coordinator.awaitTask("c1", "cancelled");
             coordinator.submit(

@@ -612,6 +612,22 @@ class SecurityTest {
                 HttpResponse.BodyHandlers.ofString());
     }
 
+    /** A proxy with TLS in front says so. */
+    @Test
+    void aCookieThatCameOverTlsStaysThere() throws Exception {
+        String credential = Json.text(Json.object().put("credential", KEYS.get(Role.VIEWER)));
+        HttpResponse<String> signedIn = HttpClient.newHttpClient()
+                .send(
+                        request(one, null, "POST", "/auth/session", credential)
+                                .header("X-Forwarded-Proto", "https")
+                                .build(),
+                        HttpResponse.BodyHandlers.ofString());
+
+        assertThat(signedIn.headers().allValues("Set-Cookie"))
+                .anySatisfy(cookie ->
+                        assertThat(cookie).startsWith("aitbc_session=").contains("; Secure"));
+    }
+
     /** It is authenticated with its headers, and handled in a later dispatch. */
     @Test
     void aBodyThatArrivesLateIsOfTheSameCaller() throws IOException {
