@@ -30,7 +30,7 @@ coordinator)
     --topic "${prefix}tasks." --topic "${prefix}assignments." --resource-pattern-type prefixed
   allow --operation Create --operation Read --operation Write \
     --topic "${prefix}agents.heartbeat" --topic "${prefix}coordinator.control" --topic "${prefix}coordinator.keys" \
-    --topic "${prefix}coordinator.audit"
+    --topic "${prefix}coordinator.audit" --topic "${prefix}coordinator.ledger"
   allow --operation Read --group "${prefix}agent-coordinator" --resource-pattern-type prefixed
   # Whether agents read their topics, and what they have not read.
   allow --operation Describe --group "${prefix}agent." --resource-pattern-type prefixed

@@ -78,6 +78,11 @@ public record Topics(String prefix) {
         return prefix + "coordinator.keys";
     }
 
+    /** The topic that holds which records of the task topics are done. */
+    public String ledger() {
+        return prefix + "coordinator.ledger";
+    }
+
     /** The topic that says who did what. */
     public String audit() {
         return prefix + "coordinator.audit";

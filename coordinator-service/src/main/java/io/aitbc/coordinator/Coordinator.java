@@ -15,6 +15,7 @@ import io.aitbc.coordinator.intake.ResultReports;
 import io.aitbc.coordinator.kafka.SharedTopics;
 import io.aitbc.coordinator.push.PushLoop;
 import io.aitbc.coordinator.queue.FinishedTaskCleaner;
+import io.aitbc.coordinator.queue.LedgerTopic;
 import io.aitbc.coordinator.queue.OpenTransactions;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.registry.AgentView;
@@ -67,6 +68,7 @@ public final class Coordinator implements SmartLifecycle {
             ApiKeys keys,
             Signatures signatures,
             OpenCalls calls,
+            LedgerTopic ledger,
             Dispatcher dispatcher,
             AssignmentPublisher assignments,
             Settlement settlement,
@@ -93,6 +95,7 @@ public final class Coordinator implements SmartLifecycle {
                 reachCheck,
                 topicRemover,
                 control,
+                ledger,
                 dispatcher,
                 settlement,
                 deliveries,

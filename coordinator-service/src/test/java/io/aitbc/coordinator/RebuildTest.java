@@ -258,6 +258,8 @@ class RebuildTest {
                     .forEach((partition, committed) -> offsets.put(partition, new OffsetAndMetadata(0)));
             assertThat(offsets).isNotEmpty();
             admin.alterConsumerGroupOffsets(group, offsets).all().get();
+            // Nor has the ledger been written.
+            admin.deleteTopics(List.of(prefix + "coordinator.ledger")).all().get();
         }
 
         redis.flushdb();

@@ -1,7 +1,9 @@
 package io.aitbc.coordinator.dispatch;
 
 import io.aitbc.coordinator.background.ActivityMonitor;
+import io.aitbc.coordinator.background.RateLimiter;
 import io.aitbc.coordinator.kafka.CommitTag;
+import io.aitbc.coordinator.queue.LedgerTopic;
 import java.time.Duration;
 import java.util.Collection;
 import java.util.HashMap;
@@ -25,22 +27,34 @@ import org.slf4j.LoggerFactory;
 final class ConsumedPartitions implements ConsumerRebalanceListener {
     private static final Logger log = LoggerFactory.getLogger(ConsumedPartitions.class);
     private static final Duration LAST_COMMIT_TIMEOUT = Duration.ofSeconds(2);
+    /**
+     * A copy of the commits need not be newer: the tasks that ended since are known in Redis, or restored by its rebuild from the results of
+     * the last minute.
+     */
+    private static final Duration LEDGER_INTERVAL = Duration.ofSeconds(5);
 
     private final Lane lane;
     private final TaskConsumer consumer;
+    private final LedgerTopic ledger;
     private final DispatchMeters meters;
     private final Runnable awaitPendingWork;
     private final Set<TopicPartition> paused = new HashSet<>();
     /** Assigned partitions whose committed offsets have not been read yet. */
     private final Set<TopicPartition> unloaded = new HashSet<>();
+    /** Commits that are not in the ledger yet. */
+    private final Map<TopicPartition, OffsetAndMetadata> unrecorded = new HashMap<>();
+
+    private final RateLimiter ledgerLimiter = new RateLimiter(LEDGER_INTERVAL);
     /** Health of commits. Dispatching continues without them, but a new owner reads finished records again. */
     private final ActivityMonitor commitMonitor =
             new ActivityMonitor("the commit of thread dispatcher", Duration.ofMinutes(2));
 
     /** @param awaitPendingWork waits briefly for what the lane has begun, before partitions are given up */
-    ConsumedPartitions(Lane lane, TaskConsumer consumer, DispatchMeters meters, Runnable awaitPendingWork) {
+    ConsumedPartitions(
+            Lane lane, TaskConsumer consumer, LedgerTopic ledger, DispatchMeters meters, Runnable awaitPendingWork) {
         this.lane = lane;
         this.consumer = consumer;
+        this.ledger = ledger;
         this.meters = meters;
         this.awaitPendingWork = awaitPendingWork;
     }
@@ -54,6 +68,7 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
         resetCommitMonitor();
         paused.clear();
         unloaded.clear();
+        unrecorded.clear();
     }
 
     // Ownership
@@ -82,13 +97,15 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
         lane.lost(consumer.ids(partitions));
         paused.removeAll(partitions);
         unloaded.removeAll(partitions);
+        // The next owner's record may be newer.
+        unrecorded.keySet().removeAll(partitions);
         meters.lost(partitions.size());
         log.atInfo().addKeyValue("partitions", partitions.size()).log("Partitions lost");
     }
 
     /** Takes over assigned partitions from their commits; retried in the next round if Kafka does not answer. */
     void loadGained() {
-        if (unloaded.isEmpty()) {
+        if (unloaded.isEmpty() || !ledger.isLoaded()) {
             return;
         }
         Set<TopicPartition> gained = Set.copyOf(unloaded);
@@ -100,10 +117,19 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
                 offset = null;
                 consumer.seekToBeginning(partition);
             }
+            OffsetAndMetadata done = ledger.done(partition, consumer.topicId(partition), offset);
+            if (done != null && (offset == null || offset.offset() != done.offset())) {
+                log.atWarn()
+                        .addKeyValue("partition", partition)
+                        .addKeyValue("committed", offset == null ? "none" : offset.offset())
+                        .addKeyValue("done", done.offset())
+                        .log("Continuing from coordinator.ledger, which is ahead of the group's offset");
+                consumer.seek(partition, done.offset());
+            }
             lane.gained(
                     consumer.id(partition),
-                    offset == null ? consumer.position(partition) : offset.offset(),
-                    offset == null ? "" : CommitTag.without(offset.metadata()),
+                    done == null ? consumer.position(partition) : done.offset(),
+                    done == null ? "" : done.metadata(),
                     ends.getOrDefault(partition, 0L));
             unloaded.remove(partition);
         }
@@ -144,6 +170,10 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
 
     void commitInBackground() {
         Map<TopicPartition, OffsetAndMetadata> offsets = changedOffsets();
+        unrecorded.putAll(offsets);
+        if (!unrecorded.isEmpty() && ledgerLimiter.tryAcquire()) {
+            recordInLedger();
+        }
         if (!offsets.isEmpty()) {
             consumer.commitAsync(offsets, (committed, failure) -> {
                 if (failure == null) {
@@ -159,6 +189,8 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
 
     void commitNow() {
         Map<TopicPartition, OffsetAndMetadata> offsets = changedOffsets();
+        unrecorded.putAll(offsets);
+        recordInLedger();
         if (offsets.isEmpty()) {
             return;
         }
@@ -168,6 +200,11 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
             // The next owner reads finished tasks again, and the reservation finds that they have ended.
             log.atWarn().log("Last commit failed: {}", e.toString());
         }
+    }
+
+    private void recordInLedger() {
+        ledger.write(Map.copyOf(unrecorded));
+        unrecorded.clear();
     }
 
     private Map<TopicPartition, OffsetAndMetadata> changedOffsets() {

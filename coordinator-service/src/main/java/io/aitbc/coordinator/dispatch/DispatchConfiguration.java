@@ -9,6 +9,7 @@ import io.aitbc.coordinator.deadletter.DeadLetters;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.kafka.SharedTopics;
 import io.aitbc.coordinator.match.Matcher;
+import io.aitbc.coordinator.queue.LedgerTopic;
 import io.aitbc.coordinator.queue.QueuePeek;
 import io.aitbc.coordinator.queue.QueueSizes;
 import io.aitbc.coordinator.queue.TaskIds;
@@ -63,6 +64,17 @@ class DispatchConfiguration {
         return new QueueSizes(admin, topics, topics.prefix() + GROUP);
     }
 
+    @Bean(destroyMethod = "")
+    LedgerTopic ledgerTopic(
+            KafkaClients clients,
+            SharedTopics shared,
+            Producer<String, byte[]> producer,
+            Topics topics,
+            CoordinatorId id,
+            Clock clock) {
+        return new LedgerTopic(clients, shared, producer, topics, id.text(), clock);
+    }
+
     @Bean
     TaskRecords taskRecords(Topics topics, DispatchSettings settings) {
         return new TaskRecords(topics, settings.maxTaskBytes());
@@ -84,6 +96,7 @@ class DispatchConfiguration {
             KafkaClients clients,
             SharedTopics shared,
             Topics topics,
+            LedgerTopic ledger,
             TaskRecords records,
             DeadLetters deadLetters,
             TaskStates taskStates,
@@ -131,7 +144,7 @@ class DispatchConfiguration {
                 Runtime.getRuntime().maxMemory() / TASK_HEAP_DIVISOR,
                 settings.batch());
         RecordIntake intake = new RecordIntake(records, deadLetters, mailbox, dispatchMeters);
-        return new Dispatcher(lane, consumer, mailbox, intake, dispatchMeters, clock);
+        return new Dispatcher(lane, consumer, ledger, mailbox, intake, dispatchMeters, clock);
     }
 
     @Bean(destroyMethod = "")

@@ -9,6 +9,7 @@ import io.aitbc.coordinator.background.ThrottledWarning;
 import io.aitbc.coordinator.match.Backlog;
 import io.aitbc.coordinator.match.Matcher;
 import io.aitbc.coordinator.match.WaitingTask;
+import io.aitbc.coordinator.queue.LedgerTopic;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
@@ -73,13 +74,14 @@ public final class Dispatcher implements BackgroundService {
     Dispatcher(
             Lane lane,
             TaskConsumer consumer,
+            LedgerTopic ledger,
             Mailbox mailbox,
             RecordIntake intake,
             DispatchMeters meters,
             Clock clock) {
         this.lane = lane;
         this.consumer = consumer;
-        this.partitions = new ConsumedPartitions(lane, consumer, meters, this::awaitPendingWork);
+        this.partitions = new ConsumedPartitions(lane, consumer, ledger, meters, this::awaitPendingWork);
         this.mailbox = mailbox;
         this.intake = intake;
         this.meters = meters;

@@ -126,6 +126,10 @@ final class TaskConsumer implements AutoCloseable {
         opened().resume(partitions);
     }
 
+    void seek(TopicPartition partition, long offset) {
+        opened().seek(partition, offset);
+    }
+
     void seekToBeginning(TopicPartition partition) {
         opened().seekToBeginning(Set.of(partition));
     }

@@ -95,6 +95,15 @@ public final class TopicCatalog {
             wanted.add(topic(topic, 1)
                     .configs(configs(Map.of(TopicConfig.CLEANUP_POLICY_CONFIG, TopicConfig.CLEANUP_POLICY_COMPACT))));
         }
+        // Each coordinator reads all of it at the start, and it is written every few seconds: compact it soon.
+        wanted.add(topic(topics.ledger(), 1)
+                .configs(configs(Map.of(
+                        TopicConfig.CLEANUP_POLICY_CONFIG,
+                        TopicConfig.CLEANUP_POLICY_COMPACT,
+                        TopicConfig.SEGMENT_MS_CONFIG,
+                        ms(Duration.ofMinutes(10)),
+                        TopicConfig.MIN_CLEANABLE_DIRTY_RATIO_CONFIG,
+                        "0.1"))));
         return wanted;
     }
 

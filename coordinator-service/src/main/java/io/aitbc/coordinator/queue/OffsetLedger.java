@@ -109,6 +109,19 @@ public final class OffsetLedger {
         }
     }
 
+    /** Marks done what another ledger of the same partition has as done. */
+    void addAll(OffsetLedger other) {
+        if (other.lowestUnfinished > next) {
+            readUpTo(other.lowestUnfinished);
+        }
+        for (long offset = lowestUnfinished; offset < other.lowestUnfinished; offset++) {
+            finished(offset);
+        }
+        for (int bit = other.done.nextSetBit(0); bit >= 0; bit = other.done.nextSetBit(bit + 1)) {
+            finished(other.origin + bit);
+        }
+    }
+
     public boolean isDone(long offset) {
         return offset < lowestUnfinished || done.get(Math.toIntExact(offset - origin));
     }

@@ -8,6 +8,7 @@ import java.util.Base64;
 import java.util.Collections;
 import java.util.List;
 import java.util.Random;
+import java.util.Set;
 import java.util.TreeSet;
 import java.util.function.LongPredicate;
 import java.util.stream.IntStream;
@@ -390,5 +391,41 @@ class OffsetLedgerTest {
         byte[] raw = new byte[bytes.length];
         IntStream.range(0, bytes.length).forEach(i -> raw[i] = (byte) bytes[i]);
         return "1:" + Base64.getEncoder().encodeToString(raw);
+    }
+
+    /** Whatever the two have done and read, the union has done what either has, and nothing else. */
+    @Test
+    void theUnionOfLedgersHasDoneWhatEitherHas() {
+        for (int seed = 0; seed < 2_000; seed++) {
+            Random random = new Random(seed);
+            OffsetLedger one = randomLedger(random);
+            OffsetLedger other = randomLedger(random);
+            Set<Long> expected = new TreeSet<>();
+            for (long offset = 0; offset < 200; offset++) {
+                if (one.isDone(offset) || other.isDone(offset)) {
+                    expected.add(offset);
+                }
+            }
+
+            one.addAll(other);
+
+            Set<Long> done = new TreeSet<>();
+            for (long offset = 0; offset < 200; offset++) {
+                if (one.isDone(offset)) {
+                    done.add(offset);
+                }
+            }
+            assertThat(done).as("seed %d", seed).isEqualTo(expected);
+        }
+    }
+
+    private static OffsetLedger randomLedger(Random random) {
+        OffsetLedger ledger = new OffsetLedger(random.nextInt(100));
+        for (int i = random.nextInt(60); i > 0; i--) {
+            long offset = random.nextInt(150);
+            ledger.received(offset);
+            ledger.finished(offset);
+        }
+        return OffsetLedger.restore(ledger.lowestUnfinished(), ledger.metadata());
     }
 }

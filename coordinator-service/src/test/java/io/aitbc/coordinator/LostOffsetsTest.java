@@ -1,0 +1,135 @@
+package io.aitbc.coordinator;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+import io.aitbc.contracts.Json;
+import io.aitbc.localstack.LocalStack;
+import io.lettuce.core.RedisClient;
+import io.lettuce.core.api.sync.RedisCommands;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.serialization.StringSerializer;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+import tools.jackson.databind.JsonNode;
+
+/** The group's commits are lost or reset, after Redis has forgotten the tasks, and while their records are still there. */
+class LostOffsetsTest {
+    private static final Duration LONG = Duration.ofSeconds(90);
+    private static final int DATABASE = 15;
+    private static final String PREFIX = "lost-offsets.";
+    private static final String GROUP = PREFIX + "agent-coordinator";
+    private static final int TASKS = 100;
+
+    private final LocalStack stack = LocalStack.shared();
+    private RedisClient client;
+    private RedisCommands<String, String> redis;
+    private RunningCoordinator coordinator;
+    private Admin admin;
+
+    @BeforeEach
+    void start() {
+        client = RedisClient.create(stack.redisUrl() + "/" + DATABASE);
+        redis = client.connect().sync();
+        admin = Admin.create(Map.of("bootstrap.servers", stack.bootstrapServers()));
+        coordinator = RunningCoordinator.start(stack, PREFIX, DATABASE);
+    }
+
+    @AfterEach
+    void end() {
+        coordinator.close();
+        admin.close();
+        client.shutdown();
+    }
+
+    @ParameterizedTest
+    @ValueSource(booleans = {true, false})
+    void finishedTasksAreNotExecutedAgain(boolean isGroupDeleted) throws Exception {
+        String agent = isGroupDeleted ? "after-delete" : "after-reset";
+        coordinator.register(agent, 200, agent);
+        List<String> ids = new ArrayList<>();
+        for (int i = 0; i < TASKS; i++) {
+            ids.add(submit(agent));
+        }
+        String waiting = submit("nobody-" + agent);
+        for (JsonNode assignment : coordinator.awaitRecords("assignments." + agent, TASKS)) {
+            coordinator.report(assignment, "completed", null);
+        }
+        ids.forEach(id -> coordinator.awaitTask(id, "completed"));
+        coordinator.close();
+        redis.del(ids.stream().map(id -> "task:" + id).toArray(String[]::new));
+        if (isGroupDeleted) {
+            admin.deleteConsumerGroups(List.of(GROUP)).all().get();
+        } else {
+            Map<TopicPartition, OffsetAndMetadata> first = new HashMap<>();
+            admin.listConsumerGroupOffsets(GROUP)
+                    .partitionsToOffsetAndMetadata()
+                    .get()
+                    .forEach((partition, commit) -> first.put(partition, new OffsetAndMetadata(0)));
+            admin.alterConsumerGroupOffsets(GROUP, first).all().get();
+        }
+
+        coordinator = RunningCoordinator.start(stack, PREFIX, DATABASE);
+
+        String next = submit(agent);
+        coordinator.awaitTask(next, "assigned");
+        assertThat(coordinator.written("assignments." + agent)).isEqualTo(TASKS + 1);
+        // Neither is one forgotten that waits before them.
+        assertThat(coordinator.awaitTask(waiting, "queued").get("attempt").asInt())
+                .isEqualTo(1);
+        await().atMost(LONG)
+                .until(() -> coordinator
+                                .get("/tasks/queues")
+                                .body()
+                                .at("/queue_sizes/normal")
+                                .asInt()
+                        >= 1);
+        coordinator.post("/tasks/" + waiting + "/cancel", "");
+        coordinator.awaitTask(waiting, "cancelled");
+    }
+
+    private String submit(String capability) {
+        return coordinator.submit("{\"task_data\":{},\"requirements\":{\"capabilities\":[\"" + capability + "\"]}}");
+    }
+
+    /** An earlier owner that writes late, such as one that was paused, takes nothing back. */
+    @Test
+    void aLateRecordOfAnEarlierOwnerDoesNoHarm() throws Exception {
+        coordinator.register("zombie-agent", 10, "zombie");
+        String id = submit("zombie");
+        coordinator.report(
+                coordinator.awaitRecords("assignments.zombie-agent", 1).get(0), "completed", null);
+        coordinator.awaitTask(id, "completed");
+        coordinator.close();
+        try (KafkaProducer<String, String> zombie = new KafkaProducer<>(
+                Map.of("bootstrap.servers", stack.bootstrapServers()),
+                new StringSerializer(),
+                new StringSerializer())) {
+            for (int partition = 0; partition < 3; partition++) {
+                zombie.send(new ProducerRecord<>(
+                        PREFIX + "coordinator.ledger",
+                        PREFIX + "tasks.normal-" + partition + " zombie",
+                        Json.text(Json.object().put("offset", 0).put("metadata", ""))));
+            }
+        }
+        redis.del("task:" + id);
+        admin.deleteConsumerGroups(List.of(GROUP)).all().get();
+
+        coordinator = RunningCoordinator.start(stack, PREFIX, DATABASE);
+
+        coordinator.awaitTask(submit("zombie"), "assigned");
+        assertThat(coordinator.written("assignments.zombie-agent")).isEqualTo(2);
+    }
+}
