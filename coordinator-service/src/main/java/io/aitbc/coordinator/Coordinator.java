@@ -11,6 +11,7 @@ import io.aitbc.coordinator.dispatch.ClusterControl;
 import io.aitbc.coordinator.dispatch.Dispatcher;
 import io.aitbc.coordinator.dispatch.LaneStatsReporter;
 import io.aitbc.coordinator.dispatch.WantsExchange;
+import io.aitbc.coordinator.intake.QueueLimit;
 import io.aitbc.coordinator.intake.ResultReports;
 import io.aitbc.coordinator.kafka.SharedTopics;
 import io.aitbc.coordinator.push.PushLoop;
@@ -78,6 +79,7 @@ public final class Coordinator implements SmartLifecycle {
             LaneStatsReporter statsReporter,
             WantsExchange wants,
             FinishedTaskCleaner finishedTaskCleaner,
+            QueueLimit queueLimit,
             ResultReports resultReports,
             OpenTransactions openTransactions) {
         this.topics = topics;
@@ -103,6 +105,7 @@ public final class Coordinator implements SmartLifecycle {
                 statsReporter,
                 wants,
                 finishedTaskCleaner,
+                queueLimit,
                 resultReports,
                 openTransactions,
                 pushes);

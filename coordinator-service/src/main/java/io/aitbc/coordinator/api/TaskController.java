@@ -12,6 +12,7 @@ import io.aitbc.coordinator.intake.Submissions;
 import io.aitbc.coordinator.intake.WaitingLimit;
 import io.aitbc.coordinator.security.Caller;
 import io.aitbc.coordinator.security.RateLimits;
+import io.aitbc.coordinator.security.ThrottledException;
 import io.aitbc.coordinator.security.UserTokens;
 import io.aitbc.coordinator.stats.ClusterStats;
 import io.aitbc.coordinator.stats.TaskJson;
@@ -205,7 +206,8 @@ class TaskController {
                 submissions.submit(tasks, TraceHeader.checked(trace), caller.fairnessKey());
         if (!submitted.isEmpty()
                 && submitted.stream()
-                        .allMatch(outcome -> outcome.failure() instanceof Submissions.NotAcceptedException)) {
+                        .allMatch(outcome -> outcome.failure() instanceof Submissions.NotAcceptedException
+                                || outcome.failure() instanceof ThrottledException)) {
             throw submitted.get(0).failure();
         }
         Iterator<Submissions.Outcome> outcomes = submitted.iterator();

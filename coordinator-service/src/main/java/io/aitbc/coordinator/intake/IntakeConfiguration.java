@@ -2,6 +2,7 @@ package io.aitbc.coordinator.intake;
 
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.deadletter.DeadLetterArchive;
+import io.aitbc.coordinator.queue.QueueSizes;
 import io.aitbc.coordinator.queue.TaskQueue;
 import io.aitbc.coordinator.queue.TaskRecords;
 import io.aitbc.coordinator.redis.Redis;
@@ -32,9 +33,20 @@ class IntakeConfiguration {
         return new WaitingLimit(redis, limit);
     }
 
+    @Bean(destroyMethod = "")
+    QueueLimit queueLimit(QueueSizes sizes, @Value("${aitbc.queues.max-waiting}") long limit) {
+        return new QueueLimit(sizes, limit);
+    }
+
     @Bean
     Submissions submissions(
-            TaskQueue queue, TaskRecords records, TaskStates states, Redis redis, Traces traces, Clock clock) {
-        return new Submissions(queue, records, states, redis, traces, clock);
+            TaskQueue queue,
+            TaskRecords records,
+            QueueLimit limit,
+            TaskStates states,
+            Redis redis,
+            Traces traces,
+            Clock clock) {
+        return new Submissions(queue, records, limit, states, redis, traces, clock);
     }
 }

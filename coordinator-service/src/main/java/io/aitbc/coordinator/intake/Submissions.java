@@ -9,6 +9,7 @@ import io.aitbc.coordinator.queue.TaskIds;
 import io.aitbc.coordinator.queue.TaskQueue;
 import io.aitbc.coordinator.queue.TaskRecords;
 import io.aitbc.coordinator.redis.Redis;
+import io.aitbc.coordinator.security.ThrottledException;
 import io.aitbc.coordinator.taskstate.TaskStates;
 import io.aitbc.coordinator.trace.TaskSpan;
 import io.aitbc.coordinator.trace.Traces;
@@ -27,6 +28,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
@@ -48,13 +50,21 @@ public final class Submissions {
 
     private final TaskQueue queue;
     private final TaskRecords records;
+    private final QueueLimit limit;
     private final TaskStates states;
     private final SubmissionClaims claims;
     private final Traces traces;
     private final Clock clock;
 
     public Submissions(
-            TaskQueue queue, TaskRecords records, TaskStates states, Redis redis, Traces traces, Clock clock) {
+            TaskQueue queue,
+            TaskRecords records,
+            QueueLimit limit,
+            TaskStates states,
+            Redis redis,
+            Traces traces,
+            Clock clock) {
+        this.limit = limit;
         this.traces = traces;
         this.queue = queue;
         this.records = records;
@@ -86,6 +96,7 @@ public final class Submissions {
      * @param scope the fairness key of the tasks that the caller may see; null: all tasks
      * @throws IdTakenException if the id belongs to a task outside the caller's scope
      * @throws NotAcceptedException if Kafka does not confirm the task in time
+     * @throws ThrottledException if its queue is full
      */
     public Accepted submit(Task task, @Nullable String trace, @Nullable String scope) throws InterruptedException {
         Outcome outcome = submit(List.of(task), trace, scope).get(0);
@@ -221,8 +232,14 @@ public final class Submissions {
 
     private Map<String, Outcome> append(List<NewTask> mine, @Nullable String trace, long until)
             throws InterruptedException {
+        Map<String, Outcome> outcomes = new HashMap<>();
         Map<String, CompletableFuture<Void>> sent = new HashMap<>();
         for (NewTask fresh : mine) {
+            Optional<ThrottledException> refusal = limit.refuses(fresh.priority());
+            if (refusal.isPresent()) {
+                outcomes.put(fresh.id(), new Outcome(null, refusal.get()));
+                continue;
+            }
             sent.put(
                     fresh.id(),
                     System.nanoTime() - until < 0
@@ -230,10 +247,9 @@ public final class Submissions {
                             : CompletableFuture.failedFuture(new TimeoutException()));
         }
         Map<String, NotAcceptedException> failures = awaitAll(sent, until);
-        Map<String, Outcome> outcomes = new HashMap<>();
         for (NewTask fresh : mine) {
             NotAcceptedException failure = failures.get(fresh.id());
-            outcomes.put(
+            outcomes.putIfAbsent(
                     fresh.id(),
                     failure != null
                             ? new Outcome(null, failure)

@@ -1,0 +1,82 @@
+package io.aitbc.coordinator.intake;
+
+import io.aitbc.contracts.Priority;
+import io.aitbc.coordinator.background.BackgroundService;
+import io.aitbc.coordinator.background.PeriodicJob;
+import io.aitbc.coordinator.queue.QueueSizes;
+import io.aitbc.coordinator.security.ThrottledException;
+import java.time.Duration;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.concurrent.atomic.AtomicLong;
+
+/**
+ * Bounds how many tasks may wait in each queue, for submissions over REST. Sizes are read every second; in between, a coordinator counts what
+ * it accepts itself, so several coordinators may exceed the bound by what they accept within a second. While Kafka is unavailable, the
+ * last sizes apply. Thread-safe.
+ */
+public final class QueueLimit implements BackgroundService {
+    private static final Duration INTERVAL = Duration.ofSeconds(1);
+    private static final Duration RETRY_AFTER = Duration.ofSeconds(5);
+
+    private final QueueSizes sizes;
+    private final long limit;
+    /** How many more tasks each queue may have; unlimited until its size is known. */
+    private final Map<Priority, AtomicLong> room = new EnumMap<>(Priority.class);
+
+    private final PeriodicJob job = new PeriodicJob("queue-limit", INTERVAL, this::refresh);
+
+    /** @param limit 0: none */
+    QueueLimit(QueueSizes sizes, long limit) {
+        if (limit < 0) {
+            throw new IllegalArgumentException("aitbc.queues.max-waiting must be 0 or more");
+        }
+        this.sizes = sizes;
+        this.limit = limit;
+        for (Priority priority : Priority.values()) {
+            room.put(priority, new AtomicLong(Long.MAX_VALUE));
+        }
+    }
+
+    @Override
+    public void start() {
+        if (limit > 0) {
+            job.start();
+        }
+    }
+
+    @Override
+    public void close() {
+        job.close();
+    }
+
+    @Override
+    public List<String> problems() {
+        return job.problems();
+    }
+
+    private void refresh() throws InterruptedException {
+        sizes.read().forEach((priority, size) -> {
+            if (size != null) {
+                of(priority).set(limit - size);
+            }
+        });
+    }
+
+    private AtomicLong of(Priority priority) {
+        return Objects.requireNonNull(room.get(priority));
+    }
+
+    /** Counts a task to be appended to a queue; if the queue is full, returns the reason for refusing it. */
+    Optional<ThrottledException> refuses(Priority priority) {
+        if (of(priority).getAndUpdate(left -> left > 0 ? left - 1 : left) > 0) {
+            return Optional.empty();
+        }
+        return Optional.of(new ThrottledException(
+                "the " + priority.wireName() + " queue is full: at most " + limit + " tasks may wait in it",
+                RETRY_AFTER));
+    }
+}
