@@ -10,6 +10,7 @@ import io.aitbc.coordinator.delivery.DeliveryLoop;
 import io.aitbc.coordinator.dispatch.ClusterControl;
 import io.aitbc.coordinator.dispatch.Dispatcher;
 import io.aitbc.coordinator.dispatch.LaneStatsReporter;
+import io.aitbc.coordinator.dispatch.LostRecords;
 import io.aitbc.coordinator.dispatch.WantsExchange;
 import io.aitbc.coordinator.intake.QueueLimit;
 import io.aitbc.coordinator.intake.ResultReports;
@@ -70,6 +71,7 @@ public final class Coordinator implements SmartLifecycle {
             Signatures signatures,
             OpenCalls calls,
             LedgerTopic ledger,
+            LostRecords lostRecords,
             Dispatcher dispatcher,
             AssignmentPublisher assignments,
             Settlement settlement,
@@ -98,6 +100,7 @@ public final class Coordinator implements SmartLifecycle {
                 topicRemover,
                 control,
                 ledger,
+                lostRecords,
                 dispatcher,
                 settlement,
                 deliveries,

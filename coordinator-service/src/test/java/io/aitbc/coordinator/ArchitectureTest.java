@@ -59,7 +59,7 @@ class ArchitectureTest {
             taskstate  match redis
             delivery   agent background kafka redis registry trace
             dispatch   agent assign background balance deadletter kafka match queue redis registry taskstate
-            intake     background deadletter kafka queue redis security taskstate trace
+            intake     background deadletter kafka match queue redis security taskstate trace
             security   background kafka
             settle     background deadletter kafka match queue redis registry security taskstate trace
             push       agent background delivery intake redis registry

@@ -35,11 +35,12 @@ public final class DeadLetters {
     private static final String EXHAUSTED = "attempts_exhausted";
     private static final String NOT_RETRYABLE = "not_retryable";
     private static final String PAYLOAD_LOST = "payload_lost";
+    private static final String RECORD_LOST = "record_lost";
     /** The reasons whose letter has the task as its value. */
     private static final Set<String> WITH_TASK = Set.of(EXHAUSTED, NOT_RETRYABLE);
 
     private static final Set<String> REASONS =
-            Set.of("malformed", "forged", "oversized", EXHAUSTED, NOT_RETRYABLE, PAYLOAD_LOST);
+            Set.of("malformed", "forged", "oversized", EXHAUSTED, NOT_RETRYABLE, PAYLOAD_LOST, RECORD_LOST);
 
     private final Producer<String, byte[]> producer;
     private final Topics topics;
@@ -114,10 +115,20 @@ public final class DeadLetters {
         return send(letter(taskId, new byte[0], PAYLOAD_LOST, detail), PAYLOAD_LOST);
     }
 
+    /**
+     * Reports a task whose record was deleted from its queue before the task was assigned.
+     *
+     * @param detail the reason, as a sentence
+     */
+    public CompletableFuture<Void> recordLost(String taskId, String detail) {
+        log.atError().addKeyValue("task_id", taskId).log("Task failed permanently: {}", detail);
+        return send(letter(taskId, new byte[0], RECORD_LOST, detail), RECORD_LOST);
+    }
+
     /** Whether a dead letter reports a permanently failed task, not a malformed record. */
     static boolean isOfFailedTask(ConsumerRecord<byte[], byte[]> letter) {
         String reason = reason(letter);
-        return reason.equals(PAYLOAD_LOST) || WITH_TASK.contains(reason);
+        return reason.equals(PAYLOAD_LOST) || reason.equals(RECORD_LOST) || WITH_TASK.contains(reason);
     }
 
     /**

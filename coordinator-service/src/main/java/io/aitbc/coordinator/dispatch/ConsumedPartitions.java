@@ -4,6 +4,7 @@ import io.aitbc.coordinator.background.ActivityMonitor;
 import io.aitbc.coordinator.background.RateLimiter;
 import io.aitbc.coordinator.kafka.CommitTag;
 import io.aitbc.coordinator.queue.LedgerTopic;
+import io.aitbc.coordinator.queue.OffsetLedger;
 import java.time.Duration;
 import java.util.Collection;
 import java.util.HashMap;
@@ -12,6 +13,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
+import java.util.concurrent.CompletableFuture;
 import java.util.stream.Collectors;
 import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
@@ -36,6 +38,7 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
     private final Lane lane;
     private final TaskConsumer consumer;
     private final LedgerTopic ledger;
+    private final LostRecords lostRecords;
     private final DispatchMeters meters;
     private final Runnable awaitPendingWork;
     private final Set<TopicPartition> paused = new HashSet<>();
@@ -44,6 +47,7 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
     /** Commits that are not in the ledger yet. */
     private final Map<TopicPartition, OffsetAndMetadata> unrecorded = new HashMap<>();
 
+    private final Map<TopicPartition, CompletableFuture<Void>> ending = new HashMap<>();
     private final RateLimiter ledgerLimiter = new RateLimiter(LEDGER_INTERVAL);
     /** Health of commits. Dispatching continues without them, but a new owner reads finished records again. */
     private final ActivityMonitor commitMonitor =
@@ -51,7 +55,13 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
 
     /** @param awaitPendingWork waits briefly for what the lane has begun, before partitions are given up */
     ConsumedPartitions(
-            Lane lane, TaskConsumer consumer, LedgerTopic ledger, DispatchMeters meters, Runnable awaitPendingWork) {
+            Lane lane,
+            TaskConsumer consumer,
+            LedgerTopic ledger,
+            LostRecords lostRecords,
+            DispatchMeters meters,
+            Runnable awaitPendingWork) {
+        this.lostRecords = lostRecords;
         this.lane = lane;
         this.consumer = consumer;
         this.ledger = ledger;
@@ -68,6 +78,7 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
         resetCommitMonitor();
         paused.clear();
         unloaded.clear();
+        ending.clear();
         unrecorded.clear();
     }
 
@@ -99,6 +110,7 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
         unloaded.removeAll(partitions);
         // The next owner's record may be newer.
         unrecorded.keySet().removeAll(partitions);
+        ending.keySet().removeAll(partitions);
         meters.lost(partitions.size());
         log.atInfo().addKeyValue("partitions", partitions.size()).log("Partitions lost");
     }
@@ -110,7 +122,9 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
         }
         Set<TopicPartition> gained = Set.copyOf(unloaded);
         Map<TopicPartition, OffsetAndMetadata> committed = consumer.committed(gained);
+        Map<TopicPartition, Long> beginnings = consumer.beginnings(gained);
         Map<TopicPartition, Long> ends = consumer.ends(gained);
+        Set<TopicPartition> loaded = new HashSet<>();
         for (TopicPartition partition : gained) {
             OffsetAndMetadata offset = committed.get(partition);
             if (offset != null && CommitTag.isForOtherTopic(consumer.topicId(partition), offset.metadata())) {
@@ -118,6 +132,10 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
                 consumer.seekToBeginning(partition);
             }
             OffsetAndMetadata done = ledger.done(partition, consumer.topicId(partition), offset);
+            long start = beginnings.getOrDefault(partition, 0L);
+            if (done != null && !areLostTasksEnded(partition, done, start, ends.getOrDefault(partition, start))) {
+                continue;
+            }
             if (done != null && (offset == null || offset.offset() != done.offset())) {
                 log.atWarn()
                         .addKeyValue("partition", partition)
@@ -131,11 +149,30 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
                     done == null ? consumer.position(partition) : done.offset(),
                     done == null ? "" : done.metadata(),
                     ends.getOrDefault(partition, 0L));
-            unloaded.remove(partition);
+            loaded.add(partition);
         }
-        consumer.resume(gained);
-        meters.gained(gained.size());
-        log.atInfo().addKeyValue("partitions", gained.size()).log("Partitions gained");
+        if (loaded.isEmpty()) {
+            return;
+        }
+        unloaded.removeAll(loaded);
+        consumer.resume(loaded);
+        meters.gained(loaded.size());
+        log.atInfo().addKeyValue("partitions", loaded.size()).log("Partitions gained");
+    }
+
+    /** A partition is not read, and nothing is committed for it, before the tasks whose records are gone have ended. */
+    private boolean areLostTasksEnded(TopicPartition partition, OffsetAndMetadata done, long start, long end) {
+        if (done.offset() >= start) {
+            return true;
+        }
+        CompletableFuture<Void> ended = ending.computeIfAbsent(
+                partition,
+                gone -> lostRecords.end(
+                        consumer.id(gone), OffsetLedger.restore(done.offset(), done.metadata()), start, end));
+        if (ended.isDone()) {
+            ending.remove(partition);
+        }
+        return ended.isDone();
     }
 
     // Flow control

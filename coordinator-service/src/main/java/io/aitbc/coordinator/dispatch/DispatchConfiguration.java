@@ -75,6 +75,11 @@ class DispatchConfiguration {
         return new LedgerTopic(clients, shared, producer, topics, id.text(), clock);
     }
 
+    @Bean(destroyMethod = "")
+    LostRecords lostRecords(Redis redis, DeadLetters deadLetters, MeterRegistry meters, Clock clock) {
+        return new LostRecords(redis, deadLetters, taskRetention, meters, clock);
+    }
+
     @Bean
     TaskRecords taskRecords(Topics topics, DispatchSettings settings) {
         return new TaskRecords(topics, settings.maxTaskBytes());
@@ -97,6 +102,7 @@ class DispatchConfiguration {
             SharedTopics shared,
             Topics topics,
             LedgerTopic ledger,
+            LostRecords lostRecords,
             TaskRecords records,
             DeadLetters deadLetters,
             TaskStates taskStates,
@@ -144,7 +150,7 @@ class DispatchConfiguration {
                 Runtime.getRuntime().maxMemory() / TASK_HEAP_DIVISOR,
                 settings.batch());
         RecordIntake intake = new RecordIntake(records, deadLetters, mailbox, dispatchMeters);
-        return new Dispatcher(lane, consumer, ledger, mailbox, intake, dispatchMeters, clock);
+        return new Dispatcher(lane, consumer, ledger, lostRecords, mailbox, intake, dispatchMeters, clock);
     }
 
     @Bean(destroyMethod = "")

@@ -75,13 +75,14 @@ public final class Dispatcher implements BackgroundService {
             Lane lane,
             TaskConsumer consumer,
             LedgerTopic ledger,
+            LostRecords lostRecords,
             Mailbox mailbox,
             RecordIntake intake,
             DispatchMeters meters,
             Clock clock) {
         this.lane = lane;
         this.consumer = consumer;
-        this.partitions = new ConsumedPartitions(lane, consumer, ledger, meters, this::awaitPendingWork);
+        this.partitions = new ConsumedPartitions(lane, consumer, ledger, lostRecords, meters, this::awaitPendingWork);
         this.mailbox = mailbox;
         this.intake = intake;
         this.meters = meters;

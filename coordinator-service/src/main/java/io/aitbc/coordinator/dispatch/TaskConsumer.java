@@ -139,6 +139,11 @@ final class TaskConsumer implements AutoCloseable {
         return retryOnWakeup(() -> opened().position(partition, REQUEST_TIMEOUT));
     }
 
+    /** Partition → the offset of the first record. */
+    Map<TopicPartition, Long> beginnings(Set<TopicPartition> partitions) {
+        return retryOnWakeup(() -> opened().beginningOffsets(partitions, REQUEST_TIMEOUT));
+    }
+
     /** Partition → the offset after the last readable record. */
     Map<TopicPartition, Long> ends(Set<TopicPartition> partitions) {
         return retryOnWakeup(() -> opened().endOffsets(partitions, REQUEST_TIMEOUT));

@@ -5,6 +5,7 @@ import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Task;
 import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.intake.SubmissionClaims.Claim;
+import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.queue.TaskIds;
 import io.aitbc.coordinator.queue.TaskQueue;
 import io.aitbc.coordinator.queue.TaskRecords;
@@ -197,9 +198,10 @@ public final class Submissions {
                     mine.add(fresh);
                 }
             }
-            outcomes.putAll(append(mine, trace, until));
+            Map<Task, Position> positions = new IdentityHashMap<>();
+            outcomes.putAll(append(mine, trace, until, positions));
             if (redisAnswers) {
-                recordAccepted(holder, mine, outcomes);
+                recordAccepted(holder, mine, positions);
             }
             if (!pending.isEmpty()) {
                 TimeUnit.MILLISECONDS.sleep(RETRY_INTERVAL_MS);
@@ -230,10 +232,12 @@ public final class Submissions {
         }
     }
 
-    private Map<String, Outcome> append(List<NewTask> mine, @Nullable String trace, long until)
+    /** @param positions gets those of the tasks that are appended */
+    private Map<String, Outcome> append(
+            List<NewTask> mine, @Nullable String trace, long until, Map<Task, Position> positions)
             throws InterruptedException {
         Map<String, Outcome> outcomes = new HashMap<>();
-        Map<String, CompletableFuture<Void>> sent = new HashMap<>();
+        Map<String, CompletableFuture<Position>> sent = new HashMap<>();
         for (NewTask fresh : mine) {
             Optional<ThrottledException> refusal = limit.refuses(fresh.priority());
             if (refusal.isPresent()) {
@@ -249,6 +253,10 @@ public final class Submissions {
         Map<String, NotAcceptedException> failures = awaitAll(sent, until);
         for (NewTask fresh : mine) {
             NotAcceptedException failure = failures.get(fresh.id());
+            CompletableFuture<Position> appended = sent.get(fresh.id());
+            if (appended != null && failure == null) {
+                positions.put(fresh.task(), appended.join());
+            }
             outcomes.putIfAbsent(
                     fresh.id(),
                     failure != null
@@ -265,7 +273,7 @@ public final class Submissions {
     }
 
     /** Rejects a task that would be dead-lettered when read: the serialized form may be longer than the request. */
-    private CompletableFuture<Void> append(Task task, Priority priority, @Nullable String trace) {
+    private CompletableFuture<Position> append(Task task, Priority priority, @Nullable String trace) {
         byte[] bytes = Json.bytes(task);
         if (!records.accepts(bytes.length)) {
             return CompletableFuture.failedFuture(
@@ -276,10 +284,10 @@ public final class Submissions {
                 .whenComplete((done, failure) -> span.end(failure));
     }
 
-    private static Map<String, NotAcceptedException> awaitAll(Map<String, CompletableFuture<Void>> sent, long until)
+    private static Map<String, NotAcceptedException> awaitAll(Map<String, CompletableFuture<Position>> sent, long until)
             throws InterruptedException {
         Map<String, NotAcceptedException> failures = new HashMap<>();
-        for (Map.Entry<String, CompletableFuture<Void>> one : sent.entrySet()) {
+        for (Map.Entry<String, CompletableFuture<Position>> one : sent.entrySet()) {
             try {
                 NotAcceptedException.await(one.getValue(), until - System.nanoTime());
             } catch (NotAcceptedException e) {
@@ -290,12 +298,7 @@ public final class Submissions {
     }
 
     /** Makes accepted tasks visible in Redis, and only then releases their claims, so that other submitters see them. */
-    private void recordAccepted(String holder, List<NewTask> mine, Map<String, Outcome> outcomes) {
-        Map<Task, Priority> accepted = new IdentityHashMap<>();
-        mine.stream()
-                .filter(fresh ->
-                        Objects.requireNonNull(outcomes.get(fresh.id())).failure() == null)
-                .forEach(fresh -> accepted.put(fresh.task(), fresh.priority()));
+    private void recordAccepted(String holder, List<NewTask> mine, Map<Task, Position> accepted) {
         try {
             if (!accepted.isEmpty()) {
                 states.recordAccepted(accepted);
@@ -322,7 +325,7 @@ public final class Submissions {
     /** Thrown if Kafka did not acknowledge a record. It may have been appended anyway: retrying under the same id is safe. */
     public static final class NotAcceptedException extends RuntimeException {
         /** Waits until Kafka has acknowledged a record. */
-        static void await(CompletableFuture<Void> sent, long nanos) throws InterruptedException {
+        static void await(CompletableFuture<?> sent, long nanos) throws InterruptedException {
             try {
                 sent.get(Math.max(0, nanos), TimeUnit.NANOSECONDS);
             } catch (ExecutionException e) {

@@ -161,10 +161,10 @@ public final class KafkaClients {
         return send(producer, record, metadata -> null);
     }
 
-    /** Like {@link #send}; completes with the record's offset. */
-    public static CompletableFuture<Long> append(
+    /** Like {@link #send}; completes with where the record is. */
+    public static CompletableFuture<RecordMetadata> append(
             Producer<String, byte[]> producer, ProducerRecord<String, byte[]> record) {
-        return send(producer, record, RecordMetadata::offset);
+        return send(producer, record, metadata -> metadata);
     }
 
     private static <T extends @Nullable Object> CompletableFuture<T> send(

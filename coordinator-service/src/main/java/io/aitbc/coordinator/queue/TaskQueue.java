@@ -31,14 +31,15 @@ public final class TaskQueue {
      * @param trace of the task; null if there is none
      */
     public CompletableFuture<Void> append(Task task, Priority priority, @Nullable String trace) {
-        return append(task.id(), Json.bytes(task), priority, trace);
+        return append(task.id(), Json.bytes(task), priority, trace).thenAccept(position -> {});
     }
 
-    /** Appends a task that is already serialized. */
-    public CompletableFuture<Void> append(String taskId, byte[] task, Priority priority, @Nullable String trace) {
+    /** Appends a task that is already serialized; completes with its position. */
+    public CompletableFuture<Position> append(String taskId, byte[] task, Priority priority, @Nullable String trace) {
         ProducerRecord<String, byte[]> record = new ProducerRecord<>(topics.tasks(priority), taskId, task);
         TraceHeader.add(record, trace);
-        return KafkaClients.send(producer, record);
+        return KafkaClients.append(producer, record)
+                .thenApply(appended -> new Position(priority, appended.partition(), appended.offset()));
     }
 
     /** Defers a waiting task: appends it to the tail of its partition, with its original acceptance time. */

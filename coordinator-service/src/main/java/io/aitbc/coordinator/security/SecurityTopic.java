@@ -98,7 +98,8 @@ final class SecurityTopic {
     void put(String key, byte @Nullable [] value) throws InterruptedException {
         try {
             awaitRead(KafkaClients.append(producer, new ProducerRecord<>(topic, key, value))
-                    .get(WAIT_SECONDS, TimeUnit.SECONDS));
+                    .get(WAIT_SECONDS, TimeUnit.SECONDS)
+                    .offset());
         } catch (ExecutionException e) {
             throw new KafkaException("the change was not accepted: " + KafkaClients.reason(e), e.getCause());
         } catch (TimeoutException e) {

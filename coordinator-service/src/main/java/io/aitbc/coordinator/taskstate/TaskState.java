@@ -80,6 +80,8 @@ public record TaskState(TaskStatus status, Map<String, String> fields) {
         formats.put("redriven", Format.TEXT);
         formats.put("assigned_ms", Format.INTERNAL);
         formats.put("requeued", Format.INTERNAL);
+        formats.put("position", Format.INTERNAL);
+        formats.put("unconfirmed", Format.INTERNAL);
         return formats;
     }
 

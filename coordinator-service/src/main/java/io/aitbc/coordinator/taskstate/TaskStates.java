@@ -1,9 +1,9 @@
 package io.aitbc.coordinator.taskstate;
 
 import io.aitbc.contracts.Json;
-import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Task;
 import io.aitbc.contracts.TaskStatus;
+import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.match.WaitingTask;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
@@ -85,8 +85,7 @@ public final class TaskStates {
      */
     public CompletableFuture<List<Boolean>> recordQueued(Collection<WaitingTask> tasks) {
         List<String[]> all = tasks.stream()
-                .map(waiting ->
-                        scriptArguments(waiting.task(), waiting.position().priority()))
+                .map(waiting -> scriptArguments(waiting.task(), waiting.position()))
                 .toList();
         return RECORD_QUEUED
                 .run(redis, List.of(CONDITIONS, Json.text(all)))
@@ -96,20 +95,21 @@ public final class TaskStates {
                         .toList());
     }
 
-    /** Makes newly accepted tasks visible, each with its queue; blocks until done. */
-    public void recordAccepted(Map<Task, Priority> tasks) {
+    /** Makes newly accepted tasks visible, each with its position; blocks until done. */
+    public void recordAccepted(Map<Task, Position> tasks) {
         List<String[]> all = new ArrayList<>(tasks.size());
-        tasks.forEach((task, priority) -> all.add(scriptArguments(task, priority)));
+        tasks.forEach((task, position) -> all.add(scriptArguments(task, position)));
         RECORD_QUEUED.runSync(redis, List.of(CONDITIONS, Json.text(all)));
     }
 
-    private static String[] scriptArguments(Task task, Priority priority) {
+    private static String[] scriptArguments(Task task, Position position) {
         String[] identity = {
             task.id(),
             task.attempt().toString(),
-            priority.wireName(),
+            position.priority().wireName(),
             task.acceptedAt().toString(),
-            task.maxAttempts().toString()
+            task.maxAttempts().toString(),
+            position.toString()
         };
         return Stream.of(identity, TaskState.conditions(task))
                 .flatMap(Arrays::stream)

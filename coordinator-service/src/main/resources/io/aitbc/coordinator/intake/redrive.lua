@@ -24,7 +24,7 @@ redis.call('HSET', task, 'task_id', ARGV[1], 'status', 'queued', 'attempt', next
 if ARGV[6] ~= '' and not seen[1] then
   redis.call('HSET', task, 'fairness_key', ARGV[6])
 end
-redis.call('HDEL', task, 'finished_at', 'agent_id', 'assigned_at', 'assigned_ms', 'deadline', 'progress', 'progress_at')
+redis.call('HDEL', task, 'finished_at', 'agent_id', 'assigned_at', 'assigned_ms', 'deadline', 'progress', 'progress_at', 'position')
 redis.call('PERSIST', task)
 if failing then
   status = 'failed'

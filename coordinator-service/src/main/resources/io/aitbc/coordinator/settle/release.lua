@@ -16,7 +16,7 @@ if live or not status then
     if ARGV[8] and ARGV[8] ~= '' then
       redis.call('HSET', task, 'not_before', ARGV[8])
     end
-    redis.call('HDEL', task, 'agent_id', 'assigned_at', 'assigned_ms', 'deadline', 'progress', 'progress_at')
+    redis.call('HDEL', task, 'agent_id', 'assigned_at', 'assigned_ms', 'deadline', 'progress', 'progress_at', 'position')
     redis.call('HINCRBY', 'stats:tasks', 'retried', 1)
   else
     redis.call('HSET', task, 'task_id', task_id, 'status', 'failed', 'attempt', attempt, 'finished_at', ARGV[6], 'error', ARGV[5])

@@ -282,7 +282,7 @@ class ScopeTest {
                 HTTP.send(request(key, "/events?topics=" + topic).build(), HttpResponse.BodyHandlers.ofInputStream());
         try (BufferedReader lines = new BufferedReader(new InputStreamReader(stream.body(), StandardCharsets.UTF_8))) {
             return lines.lines()
-                    .filter(line -> line.startsWith("data:"))
+                    .filter(line -> line.startsWith("data:") && !line.contains("\"kind\":\"alive\""))
                     .findFirst()
                     .orElseThrow();
         }

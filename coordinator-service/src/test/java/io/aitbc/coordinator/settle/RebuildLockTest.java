@@ -9,6 +9,7 @@ import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Task;
 import io.aitbc.contracts.TaskResult;
 import io.aitbc.coordinator.OverheardRedis;
+import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.taskstate.TaskStates;
@@ -146,7 +147,7 @@ class RebuildLockTest {
     }
 
     private void recordQueued(int attempt) {
-        new TaskStates(redis).recordAccepted(Map.of(task(attempt), Priority.NORMAL));
+        new TaskStates(redis).recordAccepted(Map.of(task(attempt), new Position(Priority.NORMAL, 0, attempt)));
     }
 
     private static Task task(int attempt) {

@@ -1,0 +1,169 @@
+package io.aitbc.coordinator.dispatch;
+
+import io.aitbc.contracts.Json;
+import io.aitbc.contracts.TaskStatus;
+import io.aitbc.coordinator.background.BackgroundService;
+import io.aitbc.coordinator.background.PeriodicJob;
+import io.aitbc.coordinator.deadletter.DeadLetters;
+import io.aitbc.coordinator.match.Position;
+import io.aitbc.coordinator.queue.OffsetLedger;
+import io.aitbc.coordinator.redis.Keys;
+import io.aitbc.coordinator.redis.Redis;
+import io.aitbc.coordinator.redis.Script;
+import io.lettuce.core.KeyScanCursor;
+import io.lettuce.core.KeyValue;
+import io.lettuce.core.ScanArgs;
+import io.micrometer.core.instrument.Counter;
+import io.micrometer.core.instrument.MeterRegistry;
+import java.time.Clock;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Ends tasks whose records were deleted from {@code tasks.*} while they waited and no coordinator had them in memory: by a retention that
+ * was set by hand, by {@code kafka-delete-records.sh}, or with a lost disk. They would wait forever. Redis knows the positions of the
+ * records of waiting tasks, as far as they were submitted over REST or read. Thread-safe.
+ */
+public final class LostRecords implements BackgroundService {
+    private static final Logger log = LoggerFactory.getLogger(LostRecords.class);
+    private static final Script END_LOST = Script.load(LostRecords.class, "end-lost");
+    private static final Duration INTERVAL = Duration.ofMillis(500);
+    private static final int SCAN_SIZE = 1_000;
+
+    private final Redis redis;
+    private final DeadLetters deadLetters;
+    private final Duration taskRetention;
+    private final Clock clock;
+    private final Counter lost;
+    private final ConcurrentLinkedQueue<Range> ranges = new ConcurrentLinkedQueue<>();
+    private final PeriodicJob job = new PeriodicJob("lost-records", INTERVAL, this::endTasks);
+
+    /**
+     * Records that are gone.
+     *
+     * @param done those that were done before
+     * @param start the first record that is left
+     * @param isAll whether none is left: then a deferred copy of a task, whose position Redis may not know yet, is gone too
+     */
+    private record Range(
+            OwnedPartition.Id partition, OffsetLedger done, long start, boolean isAll, CompletableFuture<Void> ended) {
+        boolean contains(Position position) {
+            return OwnedPartition.Id.of(position).equals(partition)
+                    && position.offset() < start
+                    && (isAll || !done.isDone(position.offset()));
+        }
+    }
+
+    LostRecords(Redis redis, DeadLetters deadLetters, Duration taskRetention, MeterRegistry meters, Clock clock) {
+        this.redis = redis;
+        this.deadLetters = deadLetters;
+        this.taskRetention = taskRetention;
+        this.clock = clock;
+        this.lost = Counter.builder("coordinator.records.lost")
+                .description("Records of task topics that were deleted before their tasks were assigned")
+                .register(meters);
+    }
+
+    @Override
+    public void start() {
+        job.start();
+    }
+
+    @Override
+    public void close() {
+        job.close();
+    }
+
+    @Override
+    public List<String> problems() {
+        return job.problems();
+    }
+
+    /**
+     * Ends the tasks of a partition whose records are gone.
+     *
+     * @param done what was done before
+     * @param start the first offset that is left
+     * @param end the offset after the last one
+     * @return completes when they have ended, however long Redis and Kafka are unavailable
+     */
+    CompletableFuture<Void> end(OwnedPartition.Id partition, OffsetLedger done, long start, long end) {
+        long gone = 0;
+        for (long offset = done.lowestUnfinished(); offset < start; offset++) {
+            gone += done.isDone(offset) ? 0 : 1;
+        }
+        if (gone == 0) {
+            return CompletableFuture.completedFuture(null);
+        }
+        lost.increment((double) gone);
+        log.atError()
+                .addKeyValue("queue", partition.priority())
+                .addKeyValue("partition", partition.number())
+                .addKeyValue("records", gone)
+                .log(
+                        "Records were deleted before their tasks were assigned: those that are known fail, with the reason record_lost");
+        Range range = new Range(partition, done, start, start == end, new CompletableFuture<>());
+        ranges.add(range);
+        return range.ended;
+    }
+
+    private void endTasks() {
+        List<Range> pending = List.copyOf(ranges);
+        if (pending.isEmpty()) {
+            return;
+        }
+        ScanArgs tasks = ScanArgs.Builder.matches(Keys.task("*")).limit(SCAN_SIZE);
+        for (KeyScanCursor<String> scan = redis.sync().scan(tasks);
+                ;
+                scan = redis.sync().scan(scan, tasks)) {
+            end(lostAmong(scan.getKeys(), pending));
+            if (scan.isFinished()) {
+                break;
+            }
+        }
+        ranges.removeAll(pending);
+        pending.forEach(range -> range.ended.complete(null));
+    }
+
+    /** Task id → position of its record. */
+    private Map<String, Position> lostAmong(List<String> keys, List<Range> pending) {
+        Map<String, CompletableFuture<List<KeyValue<String, String>>>> asked = new HashMap<>();
+        keys.forEach(key -> asked.put(key, redis.readHash(key, read -> read.hmget(key, "status", "position"))));
+        Map<String, Position> found = new HashMap<>();
+        asked.forEach((key, answer) -> {
+            List<KeyValue<String, String>> fields = Redis.await(answer);
+            if (fields != null
+                    && TaskStatus.QUEUED.wireName().equals(fields.get(0).getValueOrElse(""))) {
+                Position.parse(fields.get(1).getValueOrElse(""))
+                        .filter(position -> pending.stream().anyMatch(range -> range.contains(position)))
+                        .ifPresent(position ->
+                                found.put(key.substring(Keys.task("").length()), position));
+            }
+        });
+        return found;
+    }
+
+    private void end(Map<String, Position> found) {
+        if (found.isEmpty()) {
+            return;
+        }
+        List<String> arguments =
+                new ArrayList<>(List.of(clock.instant().toString(), String.valueOf(taskRetention.toSeconds())));
+        List<CompletableFuture<Void>> letters = new ArrayList<>();
+        found.forEach((taskId, position) -> {
+            String detail = "record lost: its record at " + position + " was deleted before it was assigned";
+            letters.add(deadLetters.recordLost(taskId, detail));
+            arguments.addAll(List.of(taskId, position.toString(), Json.text(detail)));
+        });
+        // First: if this process dies in between, the next owner of the partition repeats both.
+        CompletableFuture.allOf(letters.toArray(CompletableFuture[]::new)).join();
+        END_LOST.runSync(redis, arguments);
+    }
+}
