@@ -31,16 +31,24 @@ class SlowClientsTest {
     private static final int CLIENTS = 500;
     private static final HttpClient HTTP = HttpClient.newHttpClient();
     private static RunningCoordinator coordinator;
+    private static RunningCoordinator secured;
 
     private final List<Socket> sockets = new ArrayList<>();
 
     @BeforeAll
     static void start() {
         coordinator = RunningCoordinator.start(LocalStack.shared(), "slow.", 5);
+        secured = RunningCoordinator.start(
+                LocalStack.shared(),
+                "slow.",
+                5,
+                "--aitbc.security=on",
+                "--aitbc.admin.key=admin-key-for-tests-of-32-characters-or-more");
     }
 
     @AfterAll
     static void end() {
+        secured.close();
         coordinator.close();
     }
 
@@ -63,6 +71,35 @@ class SlowClientsTest {
             assertThat(firstLine(socket)).contains(" 408 ");
         }
         assertAnswersAtOnce();
+    }
+
+    /** It is refused before its body is awaited, which then need not arrive. */
+    @Test
+    void anIncompleteBodyThatIsRefusedOccupiesNoThread() throws Exception {
+        for (int i = 0; i < CLIENTS; i++) {
+            say(
+                    secured,
+                    "POST /tasks/submit HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+                            + (i % 2 == 0
+                                    ? "Content-Length: 1000\r\n\r\n{"
+                                    : "Transfer-Encoding: chunked\r\n\r\n5\r\n{\"a"));
+        }
+        assertAnswersAtOnce(secured);
+        for (Socket socket : sockets) {
+            socket.setSoTimeout(30_000);
+            assertThat(firstLine(socket)).contains(" 401 ");
+        }
+    }
+
+    /** The connection is kept if the body has arrived. */
+    @Test
+    void aRefusedRequestMayBeFollowedByAnother() throws Exception {
+        Socket socket = say(
+                secured,
+                "POST /tasks/submit HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}"
+                        + "GET /health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        String said = new String(socket.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        assertThat(said).startsWith("HTTP/1.1 401").contains("HTTP/1.1 200");
     }
 
     @Test
@@ -176,7 +213,11 @@ class SlowClientsTest {
     }
 
     private Socket say(String text) throws IOException {
-        Socket socket = new Socket(InetAddress.getLoopbackAddress(), coordinator.port());
+        return say(coordinator, text);
+    }
+
+    private Socket say(RunningCoordinator to, String text) throws IOException {
+        Socket socket = new Socket(InetAddress.getLoopbackAddress(), to.port());
         sockets.add(socket);
         socket.getOutputStream().write(text.getBytes(StandardCharsets.UTF_8));
         return socket;
@@ -187,6 +228,10 @@ class SlowClientsTest {
     }
 
     private static void assertAnswersAtOnce() {
+        assertAnswersAtOnce(coordinator);
+    }
+
+    private static void assertAnswersAtOnce(RunningCoordinator coordinator) {
         long start = System.nanoTime();
         // On a busy machine, Kafka may be slower than the health check allows.
         assertThat(coordinator.get("/health").code()).isIn(200, 503);
