@@ -19,7 +19,7 @@ final class UnreadBodyValve extends ValveBase {
     static final String SKIP = UnreadBodyValve.class.getName() + ".skip";
 
     private static final int CHUNK = 8_192;
-    /** What arrives in the meantime is not waited for either. */
+    /** Bounds what is discarded of a client that keeps sending. */
     private static final int MAX_DISCARDED = 2_097_152;
 
     UnreadBodyValve() {

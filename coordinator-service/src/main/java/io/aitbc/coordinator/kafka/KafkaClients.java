@@ -161,7 +161,7 @@ public final class KafkaClients {
         return send(producer, record, metadata -> null);
     }
 
-    /** Like {@link #send}; completes with where the record is. */
+    /** Like {@link #send}; completes with the partition and offset of the record. */
     public static CompletableFuture<RecordMetadata> append(
             Producer<String, byte[]> producer, ProducerRecord<String, byte[]> record) {
         return send(producer, record, metadata -> metadata);

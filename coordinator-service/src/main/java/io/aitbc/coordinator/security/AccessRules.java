@@ -139,7 +139,7 @@ public final class AccessRules implements AuthorizationManager<HttpServletReques
             return roles.isEmpty();
         }
 
-        /** Whether agents use it all the time, and the caller may: others have no limit apart for being refused. */
+        /** Whether it is a call that agents make all the time, and the caller may make it: refused calls count against the caller's own limit. */
         boolean isAgentCall(@Nullable Caller caller) {
             return caller != null && roles.contains(caller.role()) && AGENT_CALLS.contains(endpoint());
         }

@@ -61,7 +61,7 @@ public final class OpenCalls implements BackgroundService {
     /**
      * Watches an open call.
      *
-     * @param end ends it, by a thread of its own
+     * @param end ends it; may block
      * @return to be run when it has ended
      */
     public Runnable watch(Caller caller, Runnable end) {

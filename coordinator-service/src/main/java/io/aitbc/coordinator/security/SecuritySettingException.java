@@ -11,7 +11,7 @@ final class SecuritySettingException extends IllegalArgumentException {
         super(message);
     }
 
-    /** Before that of failed bindings, which would print the reason behind its own words. */
+    /** Takes precedence over the analyzer of failed bindings, which would bury the reason. */
     @Order(Ordered.HIGHEST_PRECEDENCE)
     static final class Analyzer extends AbstractFailureAnalyzer<SecuritySettingException> {
         @Override

@@ -30,7 +30,7 @@ import org.springframework.security.oauth2.jwt.NimbusJwtDecoder;
  * of the two is decided by the algorithm, so that a public key is never used as a secret.
  */
 public final class Tokens {
-    /** Of the decoder's messages. */
+    /** The prefix of the decoder's messages, which names its own API. */
     private static final String DECODER_PREFIX = "An error occurred while attempting to decode the Jwt: ";
 
     private static final String AGENT_CLAIM = "agent_id";

@@ -184,7 +184,7 @@ public final class Users {
                 : Optional.empty();
     }
 
-    /** Changes with the password of a configured user. Says nothing about it. */
+    /** Changes with the password of a configured user, and does not reveal it. */
     String passwordVersion(User user) {
         return passwordVersion(Objects.requireNonNull(configured.get(user.id())));
     }
