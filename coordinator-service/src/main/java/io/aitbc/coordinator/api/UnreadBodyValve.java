@@ -1,8 +1,12 @@
 package io.aitbc.coordinator.api;
 
+import jakarta.servlet.AsyncContext;
+import jakarta.servlet.AsyncEvent;
+import jakarta.servlet.AsyncListener;
+import jakarta.servlet.ReadListener;
 import jakarta.servlet.ServletException;
+import jakarta.servlet.ServletInputStream;
 import java.io.IOException;
-import java.io.InputStream;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.apache.catalina.connector.Request;
 import org.apache.catalina.connector.Response;
@@ -10,14 +14,15 @@ import org.apache.catalina.valves.ValveBase;
 import org.apache.coyote.ActionCode;
 
 /**
- * Closes the connection after a response that was sent without reading the body, such as a refusal. Tomcat's thread would wait for the rest
- * of the body, to keep the connection, for as long as the client stays silent. A body that has arrived by then is discarded, and the
- * connection kept. A filter that responds later, from another thread, asks for it itself.
+ * Discards the body of a request that was answered without reading it, such as a refusal, so that the connection can be kept. Tomcat's thread
+ * would wait for the rest of the body, for as long as the client stays silent; here none does. If the rest does not arrive in time, the
+ * connection is closed. A filter may also ask for that at once.
  */
 final class UnreadBodyValve extends ValveBase {
-    /** Request attribute with the action that closes the connection. */
+    /** Request attribute with the action that closes the connection instead of reading the rest. */
     static final String SKIP = UnreadBodyValve.class.getName() + ".skip";
 
+    private static final long TIMEOUT_MS = 10_000;
     private static final int CHUNK = 8_192;
     /** Bounds what is discarded of a client that keeps sending. */
     private static final int MAX_DISCARDED = 2_097_152;
@@ -28,14 +33,17 @@ final class UnreadBodyValve extends ValveBase {
 
     @Override
     public void invoke(Request request, Response response) throws IOException, ServletException {
-        Runnable skip = () -> request.getCoyoteRequest().action(ActionCode.DISABLE_SWALLOW_INPUT, null);
+        AtomicBoolean isSkipped = new AtomicBoolean();
+        Runnable skip = () -> {
+            isSkipped.set(true);
+            request.getCoyoteRequest().action(ActionCode.DISABLE_SWALLOW_INPUT, null);
+        };
         request.setAttribute(SKIP, skip);
         getNext().invoke(request, response);
-        if (!request.isAsync() && hasBody(request) && !isRead(request)) {
-            discardArrived(request);
-            if (!isRead(request)) {
-                skip.run();
-            }
+        boolean isAnswered = !request.isAsync() && !isSkipped.get();
+        // An error page is yet to be written by another valve, which leaves that to asynchronous requests.
+        if (isAnswered && !response.isErrorReportRequired() && hasBody(request) && !isRead(request)) {
+            discard(request, skip);
         }
     }
 
@@ -49,16 +57,54 @@ final class UnreadBodyValve extends ValveBase {
         return read.get();
     }
 
-    private static void discardArrived(Request request) throws IOException {
-        InputStream in = request.getInputStream();
-        byte[] chunk = new byte[CHUNK];
-        int discarded = 0;
-        while (discarded < MAX_DISCARDED && in.available() > 0) {
-            int count = in.read(chunk);
-            if (count < 0) {
-                return;
+    private static void discard(Request request, Runnable skip) throws IOException {
+        AsyncContext reading = request.startAsync();
+        reading.setTimeout(TIMEOUT_MS);
+        reading.addListener(new AsyncListener() {
+            @Override
+            public void onTimeout(AsyncEvent event) {
+                skip.run();
+                reading.complete();
             }
-            discarded += count;
-        }
+
+            @Override
+            public void onComplete(AsyncEvent event) {}
+
+            @Override
+            public void onError(AsyncEvent event) {}
+
+            @Override
+            public void onStartAsync(AsyncEvent event) {}
+        });
+        ServletInputStream in = request.getInputStream();
+        in.setReadListener(new ReadListener() {
+            private final byte[] chunk = new byte[CHUNK];
+            private int discarded;
+
+            @Override
+            public void onDataAvailable() throws IOException {
+                while (discarded <= MAX_DISCARDED && in.isReady()) {
+                    int count = in.read(chunk);
+                    if (count < 0) {
+                        return;
+                    }
+                    discarded += count;
+                }
+                if (discarded > MAX_DISCARDED) {
+                    skip.run();
+                    reading.complete();
+                }
+            }
+
+            @Override
+            public void onAllDataRead() {
+                reading.complete();
+            }
+
+            @Override
+            public void onError(Throwable failure) {
+                reading.complete();
+            }
+        });
     }
 }

@@ -91,7 +91,23 @@ class SlowClientsTest {
         }
     }
 
-    /** The connection is kept if the body has arrived. */
+    /** The response is complete, and the connection kept, although the body arrives after it. */
+    @Test
+    void aBodyMayArriveAfterItsRefusal() throws Exception {
+        for (int i = 0; i < 200; i++) {
+            Socket socket = say(secured, "POST /tasks/submit HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n");
+            socket.getOutputStream().write('{');
+            socket.getOutputStream()
+                    .write("}GET /health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+                            .getBytes(StandardCharsets.UTF_8));
+            String said = new String(socket.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+            assertThat(said)
+                    .startsWith("HTTP/1.1 401")
+                    .contains("\r\n0\r\n\r\nHTTP/1.1 ")
+                    .endsWith("\r\n0\r\n\r\n");
+        }
+    }
+
     @Test
     void aRefusedRequestMayBeFollowedByAnother() throws Exception {
         Socket socket = say(
