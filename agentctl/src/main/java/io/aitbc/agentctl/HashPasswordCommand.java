@@ -2,10 +2,11 @@ package io.aitbc.agentctl;
 
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.FileSystemException;
+import java.nio.file.FileSystems;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.FileAttribute;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
@@ -65,15 +66,20 @@ final class HashPasswordCommand implements Callable<Integer> {
     private static void append(Path file, String line) {
         try {
             if (!Files.exists(file)) {
-                Files.createFile(
-                        file, PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------")));
+                Files.createFile(file, ownerOnly());
             }
             Files.writeString(file, line + "\n", StandardCharsets.UTF_8, StandardOpenOption.APPEND);
-        } catch (FileSystemException e) {
-            throw new CommandFailedException(
-                    "Cannot write " + file + ": " + e.getClass().getSimpleName() + ".");
         } catch (IOException e) {
-            throw new CommandFailedException("Cannot write " + file + ": " + e.getMessage());
+            throw new CommandFailedException("Cannot write the file " + file + ".");
         }
+    }
+
+    /** None where the file system has no such permissions, as on Windows. */
+    private static FileAttribute<?>[] ownerOnly() {
+        return FileSystems.getDefault().supportedFileAttributeViews().contains("posix")
+                ? new FileAttribute<?>[] {
+                    PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------"))
+                }
+                : new FileAttribute<?>[0];
     }
 }

@@ -453,7 +453,7 @@ class AgentctlTest {
         assertThat(piped("correct horse\n", "hash-password", "ada").err()).startsWith("USER:ROLE must be");
         assertThat(piped("correct horse\n", "hash-password", "ada:viewer", "--file", folder.toString())
                         .err())
-                .startsWith("Cannot write ");
+                .isEqualTo("Cannot write the file " + folder + ".\n");
     }
 
     @Test

@@ -2,8 +2,6 @@ package io.aitbc.coordinator.api;
 
 import io.aitbc.coordinator.background.ThrottledWarning;
 import jakarta.servlet.AsyncContext;
-import jakarta.servlet.AsyncEvent;
-import jakarta.servlet.AsyncListener;
 import jakarta.servlet.DispatcherType;
 import jakarta.servlet.FilterChain;
 import jakarta.servlet.ReadListener;
@@ -123,27 +121,15 @@ final class BodyLimit extends OncePerRequestFilter {
             throws IOException {
         AsyncContext reading = request.startAsync();
         reading.setTimeout(READ_TIMEOUT_MS);
-        reading.addListener(new AsyncListener() {
-            @Override
-            public void onTimeout(AsyncEvent event) throws IOException {
-                slow.add(request.getRemoteAddr());
-                slow.flush(clock.instant());
-                refuse(
-                        reading,
-                        request,
-                        response,
-                        HttpStatus.REQUEST_TIMEOUT,
-                        "the body was not received within " + READ_TIMEOUT_MS / 1_000 + " s");
-            }
-
-            @Override
-            public void onComplete(AsyncEvent event) {}
-
-            @Override
-            public void onError(AsyncEvent event) {}
-
-            @Override
-            public void onStartAsync(AsyncEvent event) {}
+        reading.addListener((TimeoutListener) event -> {
+            slow.add(request.getRemoteAddr());
+            slow.flush(clock.instant());
+            refuse(
+                    reading,
+                    request,
+                    response,
+                    HttpStatus.REQUEST_TIMEOUT,
+                    "the body was not received within " + READ_TIMEOUT_MS / 1_000 + " s");
         });
         ServletInputStream in = request.getInputStream();
         in.setReadListener(new ReadListener() {

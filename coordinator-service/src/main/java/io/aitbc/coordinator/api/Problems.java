@@ -13,12 +13,12 @@ import io.aitbc.coordinator.security.ApiKeys;
 import io.aitbc.coordinator.security.ThrottledException;
 import io.aitbc.coordinator.security.UserTokens.NoSecretException;
 import io.lettuce.core.RedisException;
-import jakarta.servlet.http.HttpServletRequest;
 import java.net.URI;
 import java.time.Clock;
 import java.time.Instant;
 import java.time.format.DateTimeParseException;
 import java.util.Optional;
+import java.util.function.UnaryOperator;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.apache.kafka.common.KafkaException;
@@ -88,12 +88,25 @@ class Problems extends ResponseEntityExceptionHandler implements ResponseBodyAdv
             ServerHttpRequest request,
             ServerHttpResponse response) {
         if (body instanceof ProblemDetail problem) {
+            redactKeys(problem);
             addOlderFields(problem, clock.instant());
             if (request instanceof ServletServerHttpRequest servlet) {
                 AuditNote.of(servlet.getServletRequest()).failed(problem.getDetail());
             }
         }
         return body;
+    }
+
+    /** A key that was given in a path: clients log errors, and show them. */
+    private static void redactKeys(ProblemDetail problem) {
+        UnaryOperator<String> redact =
+                text -> text.replaceAll(ApiKeys.PREFIX + "[A-Za-z0-9_-]+", ApiKeys.PREFIX + "...");
+        if (problem.getDetail() != null) {
+            problem.setDetail(redact.apply(problem.getDetail()));
+        }
+        if (problem.getInstance() != null) {
+            problem.setInstance(URI.create(redact.apply(problem.getInstance().toString())));
+        }
     }
 
     /** Adds the fields in which clients of the AITBC coordinator expect the error. */
@@ -271,16 +284,9 @@ class Problems extends ResponseEntityExceptionHandler implements ResponseBodyAdv
         Object answer = body == null && e instanceof ErrorResponse response ? response.getBody() : body;
         if (answer instanceof ProblemDetail problem && request instanceof ServletWebRequest web) {
             problem.setDetail(Json.sentence(String.valueOf(problem.getDetail())));
-            problem.setInstance(instance(web.getRequest()));
+            problem.setInstance(URI.create(web.getRequest().getRequestURI().replaceFirst("^/+", "/")));
         }
         return super.handleExceptionInternal(e, answer, headers, status, request);
-    }
-
-    /** The path, without keys that it contains: errors are logged by clients, and shown. */
-    private static URI instance(HttpServletRequest request) {
-        return URI.create(request.getRequestURI()
-                .replaceFirst("^/+", "/")
-                .replaceAll(ApiKeys.PREFIX + "[A-Za-z0-9_-]+", ApiKeys.PREFIX + "..."));
     }
 
     private @Nullable ResponseEntity<Object> answer(

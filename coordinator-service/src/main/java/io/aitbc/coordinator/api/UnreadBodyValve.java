@@ -1,8 +1,6 @@
 package io.aitbc.coordinator.api;
 
 import jakarta.servlet.AsyncContext;
-import jakarta.servlet.AsyncEvent;
-import jakarta.servlet.AsyncListener;
 import jakarta.servlet.ReadListener;
 import jakarta.servlet.ServletException;
 import jakarta.servlet.ServletInputStream;
@@ -60,21 +58,9 @@ final class UnreadBodyValve extends ValveBase {
     private static void discard(Request request, Runnable skip) throws IOException {
         AsyncContext reading = request.startAsync();
         reading.setTimeout(TIMEOUT_MS);
-        reading.addListener(new AsyncListener() {
-            @Override
-            public void onTimeout(AsyncEvent event) {
-                skip.run();
-                reading.complete();
-            }
-
-            @Override
-            public void onComplete(AsyncEvent event) {}
-
-            @Override
-            public void onError(AsyncEvent event) {}
-
-            @Override
-            public void onStartAsync(AsyncEvent event) {}
+        reading.addListener((TimeoutListener) event -> {
+            skip.run();
+            reading.complete();
         });
         ServletInputStream in = request.getInputStream();
         in.setReadListener(new ReadListener() {

@@ -72,7 +72,7 @@ public final class QueueLimit implements BackgroundService {
 
     /** Counts a task to be appended to a queue; if the queue is full, returns the reason for refusing it. */
     Optional<ThrottledException> refuses(Priority priority) {
-        if (of(priority).getAndUpdate(left -> left > 0 ? left - 1 : left) > 0) {
+        if (limit == 0 || of(priority).getAndUpdate(left -> left > 0 ? left - 1 : left) > 0) {
             return Optional.empty();
         }
         return Optional.of(new ThrottledException(

@@ -88,6 +88,11 @@ public final class TopicFollower implements AutoCloseable {
         }
     }
 
+    /** Returns once all records that were there at startup have been passed on, however long that takes, or if it is closed. */
+    public void awaitCaughtUp() throws InterruptedException {
+        caughtUp.await();
+    }
+
     /** Whether all records that were there at startup have been passed on. */
     public boolean isCaughtUp() {
         return caughtUp.getCount() == 0;

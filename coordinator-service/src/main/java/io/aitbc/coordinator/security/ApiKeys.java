@@ -102,16 +102,15 @@ public final class ApiKeys implements BackgroundService {
         topic.onRecord("", this::read);
     }
 
-    /** Returns once all keys have been read, and there is a first one. */
+    /** Returns once there is an admin key, if one is needed. */
     @Override
     public void start() throws InterruptedException {
         topic.start();
         uses.start();
         if (firstKey.isPresent()) {
-            while (!isLoaded() || !hasAdmin()) {
-                if (!isLoaded() || !createFirst(firstKey.get())) {
-                    TimeUnit.MILLISECONDS.sleep(RETRY_MS);
-                }
+            topic.awaitLoaded();
+            while (!hasAdmin() && !createFirst(firstKey.get())) {
+                TimeUnit.MILLISECONDS.sleep(RETRY_MS);
             }
         }
     }

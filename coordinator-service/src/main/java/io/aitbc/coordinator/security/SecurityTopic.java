@@ -66,7 +66,7 @@ final class SecurityTopic {
         readers.put(kind, reader);
     }
 
-    /** Returns once all records have been read. */
+    /** Returns once all records have been read, or after a while: they apply once they are read. */
     void start() throws InterruptedException {
         follower.start();
     }
@@ -77,6 +77,11 @@ final class SecurityTopic {
 
     List<String> problems() {
         return follower.problems();
+    }
+
+    /** Returns once all records have been read that were there at the start, however long that takes. */
+    void awaitLoaded() throws InterruptedException {
+        follower.awaitCaughtUp();
     }
 
     /** Whether all records have been read that were there at the start. */

@@ -86,10 +86,9 @@ public final class Signatures implements BackgroundService {
     }
 
     private void start(SecurityTopic topic) throws InterruptedException {
-        while (!topic.isLoaded() || secrets.isEmpty()) {
-            if (topic.isLoaded()) {
-                create(topic);
-            }
+        topic.awaitLoaded();
+        while (secrets.isEmpty()) {
+            create(topic);
             if (secrets.isEmpty()) {
                 TimeUnit.MILLISECONDS.sleep(RETRY_MS);
             }

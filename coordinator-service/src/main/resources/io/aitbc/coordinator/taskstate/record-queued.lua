@@ -38,7 +38,7 @@ for i, one in ipairs(cjson.decode(ARGV[2])) do
   end
   if not status then
     redis.call('HSET', task, 'task_id', one[1], 'status', 'queued', 'attempt', one[2], 'priority', one[3],
-      'submitted_at', one[4], 'max_attempts', one[5])
+      'submitted_at', one[4], 'max_attempts', one[5], 'position', one[6])
     if key_at and one[identity + key_at] ~= '' then
       redis.call('ZADD', 'waiting:' .. one[identity + key_at], 'NX', redis.call('TIME')[1], one[1])
     end
@@ -46,13 +46,15 @@ for i, one in ipairs(cjson.decode(ARGV[2])) do
   local attempt = status and status ~= 'queued' and tonumber(seen[2])
   -- A task that ended without a known attempt counts as ended.
   answer[i] = ended[status] and (attempt or math.huge) >= tonumber(one[2]) and 1 or 0
-  if status == 'queued' or not status then
+  if status == 'queued' then
     -- Of several records, the last one: see LostRecords.java.
     local partition, offset = parsed(one[6])
     local partition_before, offset_before = parsed(seen[4])
     if partition ~= partition_before or offset > offset_before then
       redis.call('HSET', task, 'position', one[6])
     end
+  end
+  if status == 'queued' or not status then
     for at, field in ipairs(conditions) do
       local value = one[identity + at]
       if at == key_at and status then

@@ -346,7 +346,9 @@ class AuditTest {
         assertThat(paged)
                 .allSatisfy(record ->
                         assertThat(Instant.parse(record.get("at").asString())).isAfterOrEqualTo(begin));
-        assertThat(one.get("/audit?since=yesterday").code()).isEqualTo(422);
+        RunningCoordinator.Answer refused = one.get("/audit?since=yesterday");
+        assertThat(refused.code()).isEqualTo(422);
+        assertThat(refused.detail()).isEqualTo("since: must be a time such as 2026-01-31T12:00:00Z");
     }
 
     @Test

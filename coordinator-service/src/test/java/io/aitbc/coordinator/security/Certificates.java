@@ -1,8 +1,6 @@
 package io.aitbc.coordinator.security;
 
-import java.io.File;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.stream.Stream;
@@ -12,13 +10,6 @@ final class Certificates {
     private static final Path SCRIPT = Path.of("..", "operations", "tls", "certificates.sh");
 
     private Certificates() {}
-
-    /** Whether openssl is installed. */
-    static boolean arePossible() {
-        return Stream.of(System.getenv("PATH").split(File.pathSeparator))
-                .map(directory -> Path.of(directory, "openssl"))
-                .anyMatch(Files::isExecutable);
-    }
 
     static void create(Path folder, String... names) throws IOException, InterruptedException {
         Process script = new ProcessBuilder(

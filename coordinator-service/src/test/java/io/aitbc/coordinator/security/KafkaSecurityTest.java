@@ -52,7 +52,7 @@ import org.springframework.core.NestedExceptionUtils;
 import tools.jackson.databind.JsonNode;
 
 /** A broker that authenticates its clients, and allows each what {@code operations/kafka/acls.sh} says. */
-@EnabledIf(value = "io.aitbc.coordinator.security.Certificates#arePossible", disabledReason = "openssl is missing")
+@EnabledIf(value = "io.aitbc.coordinator.security.Programs#hasOpenssl", disabledReason = "openssl is missing")
 @ExtendWith(OutputCaptureExtension.class)
 class KafkaSecurityTest {
     private static final String PASSWORD = "password-of-";

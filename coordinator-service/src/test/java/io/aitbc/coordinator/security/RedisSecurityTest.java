@@ -34,7 +34,7 @@ import org.springframework.boot.test.system.OutputCaptureExtension;
 import tools.jackson.databind.JsonNode;
 
 /** A Redis with TLS, client certificates and users. */
-@EnabledIf(value = "io.aitbc.coordinator.security.Certificates#arePossible", disabledReason = "openssl is missing")
+@EnabledIf(value = "io.aitbc.coordinator.security.Programs#hasOpenssl", disabledReason = "openssl is missing")
 @ExtendWith(OutputCaptureExtension.class)
 class RedisSecurityTest {
     private static final Path ACL = Path.of("..", "operations", "redis", "coordinator.acl");

@@ -29,6 +29,7 @@ import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.TimeUnit;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -416,6 +417,45 @@ class SecurityTest {
                                 .header("Cookie", "aitbc_session=" + KEYS.get(Role.OPERATOR)))
                         .code())
                 .isEqualTo(403);
+    }
+
+    /** Another coordinator restores it in a re-created topic, before it has read that it is revoked. */
+    @Test
+    void aRevokedKeyStaysRevoked() {
+        JsonNode created = one.post(
+                        "/keys", "{\"name\":\"restored\",\"role\":\"agent\",\"agent_id\":\"restored-agent\"}")
+                .body();
+        String key = created.get("api_key").asString();
+        String id = created.at("/key/key_id").asString();
+        String record = recordsOf(id).get(0).value();
+
+        Answer revoked = one.send("DELETE", "/keys/" + id, null);
+        assertThat(revoked.body().get("message").asString())
+                .endsWith("agent restored-agent stays registered: DELETE /agents/restored-agent ends its assignments");
+        one.publish("coordinator.keys", id, record);
+
+        // Created, revoked, restored, deleted again.
+        await().atMost(LONG).until(() -> recordsOf(id).size() >= 4);
+        assertThat(recordsOf(id).get(3).value()).isNull();
+        assertThat(one.send(request(one, key, "GET", "/agents/restored-agent", null))
+                        .code())
+                .isEqualTo(401);
+    }
+
+    private static List<ConsumerRecord<String, String>> recordsOf(String keyId) {
+        return one.awaitRaw("coordinator.keys", (int) one.written("coordinator.keys")).stream()
+                .filter(record -> keyId.equals(record.key()))
+                .toList();
+    }
+
+    @Test
+    void aKeyInAPathIsNotRepeated() {
+        String key = KEYS.get(Role.OPERATOR);
+        for (String path : List.of("/tasks/" + key, "/v1/tasks/" + key + "/explain", "/nowhere/" + key)) {
+            Answer answer = one.send(request(one, KEYS.get(Role.VIEWER), "GET", path, null));
+            assertThat(answer.code()).isEqualTo(404);
+            assertThat(answer.body().toString()).as(path).contains("aitbc_...").doesNotContain(key);
+        }
     }
 
     @Test

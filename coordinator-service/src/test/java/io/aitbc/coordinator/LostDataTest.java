@@ -13,6 +13,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.RecordsToDelete;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
@@ -25,11 +26,11 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import tools.jackson.databind.JsonNode;
 
-/** The group's commits are lost or reset, after Redis has forgotten the tasks, and while their records are still there. */
-class LostOffsetsTest {
+/** Commits of the group are lost or reset, or records are deleted, while no coordinator runs. */
+class LostDataTest {
     private static final Duration LONG = Duration.ofSeconds(90);
     private static final int DATABASE = 15;
-    private static final String PREFIX = "lost-offsets.";
+    private static final String PREFIX = "lost-data.";
     private static final String GROUP = PREFIX + "agent-coordinator";
     private static final int TASKS = 100;
 
@@ -44,7 +45,11 @@ class LostOffsetsTest {
         client = RedisClient.create(stack.redisUrl() + "/" + DATABASE);
         redis = client.connect().sync();
         admin = Admin.create(Map.of("bootstrap.servers", stack.bootstrapServers()));
-        coordinator = RunningCoordinator.start(stack, PREFIX, DATABASE);
+        coordinator = startCoordinator();
+    }
+
+    private RunningCoordinator startCoordinator(String... settings) {
+        return RunningCoordinator.start(stack, PREFIX, DATABASE, settings);
     }
 
     @AfterEach
@@ -54,6 +59,7 @@ class LostOffsetsTest {
         client.shutdown();
     }
 
+    /** While their records are still there, and Redis has forgotten them. */
     @ParameterizedTest
     @ValueSource(booleans = {true, false})
     void finishedTasksAreNotExecutedAgain(boolean isGroupDeleted) throws Exception {
@@ -81,7 +87,7 @@ class LostOffsetsTest {
             admin.alterConsumerGroupOffsets(GROUP, first).all().get();
         }
 
-        coordinator = RunningCoordinator.start(stack, PREFIX, DATABASE);
+        coordinator = startCoordinator();
 
         String next = submit(agent);
         coordinator.awaitTask(next, "assigned");
@@ -101,7 +107,11 @@ class LostOffsetsTest {
     }
 
     private String submit(String capability) {
-        return coordinator.submit("{\"task_data\":{},\"requirements\":{\"capabilities\":[\"" + capability + "\"]}}");
+        return submitTask(",\"requirements\":{\"capabilities\":[\"" + capability + "\"]}");
+    }
+
+    private String submitTask(String more) {
+        return coordinator.submit("{\"task_data\":{}" + more + "}");
     }
 
     /** An earlier owner that writes late, such as one that was paused, takes nothing back. */
@@ -127,9 +137,59 @@ class LostOffsetsTest {
         redis.del("task:" + id);
         admin.deleteConsumerGroups(List.of(GROUP)).all().get();
 
-        coordinator = RunningCoordinator.start(stack, PREFIX, DATABASE);
+        coordinator = startCoordinator();
 
         coordinator.awaitTask(submit("zombie"), "assigned");
         assertThat(coordinator.written("assignments.zombie-agent")).isEqualTo(2);
+    }
+
+    /** Their tasks would wait forever. */
+    @Test
+    void tasksFailIfTheirRecordsAreDeleted() throws Exception {
+        coordinator.close();
+        // A small window: some of the tasks are not read.
+        coordinator = startCoordinator("--aitbc.dispatch.window-per-partition=2");
+        coordinator.register("able-agent", 5, "able");
+        String able = ",\"requirements\":{\"capabilities\":[\"able\"]}";
+        String held = submitTask(able);
+        coordinator.awaitTask(held, "assigned");
+        List<String> lost = new ArrayList<>();
+        for (int i = 0; i < 30; i++) {
+            lost.add(submitTask(",\"fairness_key\":\"acme\",\"requirements\":{\"capabilities\":[\"nobody\"]}"));
+        }
+        String urgent = submitTask(",\"priority\":\"urgent\",\"requirements\":{\"capabilities\":[\"nobody\"]}");
+        coordinator.close();
+        Map<TopicPartition, RecordsToDelete> all = new HashMap<>();
+        for (int partition = 0; partition < 3; partition++) {
+            all.put(new TopicPartition(PREFIX + "tasks.normal", partition), RecordsToDelete.beforeOffset(-1));
+        }
+        admin.deleteRecords(all).all().get();
+
+        coordinator = startCoordinator();
+
+        for (String id : lost) {
+            JsonNode task = coordinator.awaitTask(id, "failed");
+            assertThat(task.get("error").asString()).startsWith("record lost: its record at normal:");
+        }
+        assertThat(coordinator.get("/tasks/" + held).body().get("status").asString())
+                .isEqualTo("assigned");
+        assertThat(coordinator.get("/tasks/" + urgent).body().get("status").asString())
+                .isEqualTo("queued");
+        assertThat(redis.exists("waiting:acme")).isZero();
+        JsonNode letters =
+                coordinator.get("/tasks/dead-letter?limit=100").body().get("dead_letters");
+        assertThat(letters.valueStream()
+                        .filter(letter -> letter.get("reason").asString().equals("record_lost"))
+                        .map(letter -> letter.get("task_id").asString()))
+                .containsExactlyInAnyOrderElementsOf(lost);
+        assertThat(coordinator.text("/metrics")).contains("coordinator_records_lost_total 30.0");
+        await().atMost(LONG)
+                .until(() -> coordinator
+                                .get("/tasks/queues")
+                                .body()
+                                .at("/queue_sizes/normal")
+                                .asInt()
+                        == 0);
+        coordinator.awaitTask(submitTask(able), "assigned");
     }
 }
