@@ -11,6 +11,7 @@ import io.aitbc.coordinator.dispatch.ClusterControl;
 import io.aitbc.coordinator.dispatch.Dispatcher;
 import io.aitbc.coordinator.dispatch.LaneStatsReporter;
 import io.aitbc.coordinator.dispatch.LostRecords;
+import io.aitbc.coordinator.dispatch.RecordFetcher;
 import io.aitbc.coordinator.dispatch.WantsExchange;
 import io.aitbc.coordinator.intake.QueueLimit;
 import io.aitbc.coordinator.intake.ResultReports;
@@ -72,6 +73,7 @@ public final class Coordinator implements SmartLifecycle {
             OpenCalls calls,
             LedgerTopic ledger,
             LostRecords lostRecords,
+            RecordFetcher recordFetcher,
             Dispatcher dispatcher,
             AssignmentPublisher assignments,
             Settlement settlement,
@@ -101,6 +103,7 @@ public final class Coordinator implements SmartLifecycle {
                 control,
                 ledger,
                 lostRecords,
+                recordFetcher,
                 dispatcher,
                 settlement,
                 deliveries,

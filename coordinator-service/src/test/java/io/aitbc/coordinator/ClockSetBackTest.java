@@ -37,7 +37,7 @@ class ClockSetBackTest {
                 LocalStack.shared(),
                 "clock.",
                 REDIS_DATABASE,
-                "--aitbc.dispatch.window-per-partition=1",
+                "--aitbc.dispatch.payload-memory=1",
                 "--aitbc.topics.partitions=1")) {
             coordinator.submit("{\"priority\":\"low\",\"task_data\":{},\"requirements\":{\"agent_type\":\"nobody\"}}");
             await().atMost(Duration.ofSeconds(90))

@@ -35,7 +35,7 @@ class ConfigurationTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"AITBC_DISPATCH_WINDOW_PER_PARTITION", "AITBC_DISPATCH_WINDOWPERPARTITION"})
+    @ValueSource(strings = {"AITBC_DISPATCH_MAX_INDEXED", "AITBC_DISPATCH_MAXINDEXED"})
     void aVariableIsReadWithItsInnerUnderscoresAndWithout(String variable) throws IOException {
         StandardEnvironment environment = new StandardEnvironment();
         environment
@@ -48,7 +48,7 @@ class ConfigurationTest {
         assertThat(Binder.get(environment)
                         .bind("aitbc.dispatch", DispatchSettings.class)
                         .get()
-                        .windowPerPartition())
+                        .maxIndexed())
                 .isEqualTo(17);
     }
 

@@ -148,7 +148,7 @@ class LostDataTest {
     void tasksFailIfTheirRecordsAreDeleted() throws Exception {
         coordinator.close();
         // A small window: some of the tasks are not read.
-        coordinator = startCoordinator("--aitbc.dispatch.window-per-partition=2");
+        coordinator = startCoordinator("--aitbc.dispatch.max-indexed=5");
         coordinator.register("able-agent", 5, "able");
         String able = ",\"requirements\":{\"capabilities\":[\"able\"]}";
         String held = submitTask(able);

@@ -26,8 +26,8 @@ class TaskControlTest {
 
     @BeforeAll
     static void start() {
-        coordinator = RunningCoordinator.start(
-                LocalStack.shared(), "control.", 7, "--aitbc.dispatch.window-per-partition=" + WINDOW);
+        coordinator =
+                RunningCoordinator.start(LocalStack.shared(), "control.", 7, "--aitbc.dispatch.payload-memory=10000");
     }
 
     @AfterAll

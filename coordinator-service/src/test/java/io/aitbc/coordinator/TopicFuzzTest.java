@@ -8,7 +8,6 @@ import ch.qos.logback.classic.spi.ILoggingEvent;
 import ch.qos.logback.core.AppenderBase;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
-import io.aitbc.contracts.TaskHeaders;
 import io.aitbc.contracts.Topics;
 import io.aitbc.localstack.LocalStack;
 import java.nio.charset.StandardCharsets;
@@ -240,8 +239,6 @@ class TopicFuzzTest {
     private static final class Message {
         private static final Set<String> ALWAYS =
                 Set.of("type", "task_id", "agent_id", "task_data", "attempt", "status", "command_id", "priority");
-        private static final List<String> ODD_ORIGINS =
-                List.of("", "0", "5", "99999999", "-1", "18446744073709551615", "x", "\u0000", "1e3");
 
         private final SplittableRandom random;
         private final Mutations mutations;
@@ -260,12 +257,6 @@ class TopicFuzzTest {
                             : kind < 90
                                     ? record(TOPICS.heartbeats(), HEARTBEAT)
                                     : record(TOPICS.control(), mutations.one(CONTROL));
-            if (mutations.chance(0.1)) {
-                record.headers()
-                        .add(
-                                TaskHeaders.ORIGIN_OFFSET,
-                                mutations.chance(0.1) ? null : bytes(mutations.one(ODD_ORIGINS)));
-            }
             if (mutations.chance(0.05)) {
                 record.headers().add("traceparent", mutations.garbage()).add("", null);
             }

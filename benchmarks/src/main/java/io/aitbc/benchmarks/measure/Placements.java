@@ -71,7 +71,6 @@ public class Placements {
                 .mapToObj(i -> new WaitingTask(
                         task(i, random),
                         new Position(Priority.values()[i % 5], i % PARTITIONS, i),
-                        i,
                         NOW.plusNanos(1_000L * i),
                         250))
                 .toList();

@@ -3,22 +3,19 @@ package io.aitbc.coordinator.dispatch;
 import io.aitbc.contracts.ControlMessage.ClearQueue;
 import io.aitbc.contracts.ControlMessage.QueueCleared;
 import io.aitbc.contracts.Priority;
+import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.match.Backlog;
-import io.aitbc.coordinator.match.WaitingTask;
 import java.util.ArrayDeque;
-import java.util.ArrayList;
 import java.util.Deque;
 import java.util.EnumMap;
-import java.util.HashMap;
 import java.util.HashSet;
-import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 
 /**
  * The clear commands of all queues and their progress. A command names an end offset per partition; whoever owns a partition cancels its
- * tasks below that offset, including those deferred to its tail, and reports when none is left. A new owner restarts commands that no
+ * tasks below that offset, and reports when none is left. A new owner restarts commands that no
  * owner has reported as finished.
  */
 final class Clears {
@@ -26,14 +23,18 @@ final class Clears {
     static final int MAX_KEPT = 5;
 
     private final OwnedPartitions partitions;
+    private final Backlog backlog;
+    private final Endings endings;
     private final SideEffects effects;
     /** The latest clear commands of each queue, from any coordinator, oldest first. */
     private final Map<Priority, Deque<ClearQueue>> commands = new EnumMap<>(Priority.class);
     /** Finished clears per partition, as reported by any owner. */
     private final Set<QueueCleared> reports = new HashSet<>();
 
-    Clears(OwnedPartitions partitions, SideEffects effects) {
+    Clears(OwnedPartitions partitions, Backlog backlog, Endings endings, SideEffects effects) {
         this.partitions = partitions;
+        this.backlog = backlog;
+        this.endings = endings;
         this.effects = effects;
     }
 
@@ -60,6 +61,11 @@ final class Clears {
     private void start(OwnedPartition.Id id, OwnedPartition partition, ClearQueue command) {
         if (!reports.contains(new QueueCleared(command.commandId(), id.priority(), id.number()))) {
             partition.clear(command, id.number());
+            backlog.takeIf(entry -> entry.priority() == id.priority()
+                            && entry.partition() == id.number()
+                            && partition.clearOf(entry.offset()) != null)
+                    .forEach(entry -> endings.add(
+                            entry, TaskStatus.CANCELLED, Objects.requireNonNull(partition.clearOf(entry.offset()))));
         }
     }
 
@@ -84,13 +90,11 @@ final class Clears {
         }
     }
 
-    /** Takes the waiting tasks that are to be cancelled, by command id. */
-    Map<String, List<WaitingTask>> take(Backlog backlog) {
-        Set<OwnedPartition.Id> clearing = new HashSet<>();
+    /** Finds out where the partitions end that are being cleared, and which offsets hold no record. */
+    void advance() {
         Set<OwnedPartition.Id> withoutEnd = new HashSet<>();
         partitions.forEach((id, partition) -> {
             if (partition.isClearing()) {
-                clearing.add(id);
                 // Offsets below the position without a record (transaction markers) are done.
                 partition.readUpTo(effects.position(id));
                 if (partition.needsEnd()) {
@@ -104,14 +108,6 @@ final class Clears {
                     .forEach((id, end) ->
                             Objects.requireNonNull(partitions.get(id)).setEnd(end));
         }
-        Map<String, List<WaitingTask>> taken = new HashMap<>();
-        if (!clearing.isEmpty()) {
-            for (WaitingTask task : backlog.takeIf(task -> partitions.clearOf(task) != null)) {
-                String commandId = Objects.requireNonNull(partitions.clearOf(task));
-                taken.computeIfAbsent(commandId, id -> new ArrayList<>()).add(task);
-            }
-        }
-        return taken;
     }
 
     /** Reports the clears that have finished since the last call. */

@@ -3,9 +3,11 @@ package io.aitbc.coordinator.dispatch;
 import io.aitbc.coordinator.background.ActivityMonitor;
 import io.aitbc.coordinator.background.RateLimiter;
 import io.aitbc.coordinator.kafka.CommitTag;
+import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.queue.LedgerTopic;
 import io.aitbc.coordinator.queue.OffsetLedger;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -14,11 +16,17 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import java.util.function.Supplier;
 import java.util.stream.Collectors;
 import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.errors.InterruptException;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -30,8 +38,8 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
     private static final Logger log = LoggerFactory.getLogger(ConsumedPartitions.class);
     private static final Duration LAST_COMMIT_TIMEOUT = Duration.ofSeconds(2);
     /**
-     * A copy of the commits need not be newer: the tasks that ended since are known in Redis, or restored by its rebuild from the results of
-     * the last minute.
+     * What fits into commits need not be newer in the ledger: the tasks that ended since are known in Redis, or restored by its rebuild from
+     * the results of the last minute.
      */
     private static final Duration LEDGER_INTERVAL = Duration.ofSeconds(5);
 
@@ -39,13 +47,20 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
     private final TaskConsumer consumer;
     private final LedgerTopic ledger;
     private final LostRecords lostRecords;
+    private final Supplier<CompletableFuture<Set<Position>>> reservedRecords;
+    private final Mailbox mailbox;
     private final DispatchMeters meters;
     private final Runnable awaitPendingWork;
+    /** Records that were reserved for agents when the unloaded partitions were assigned; null if not requested yet. */
+    private @Nullable CompletableFuture<Set<Position>> reserved;
+
     private final Set<TopicPartition> paused = new HashSet<>();
     /** Assigned partitions whose committed offsets have not been read yet. */
     private final Set<TopicPartition> unloaded = new HashSet<>();
     /** Commits that are not in the ledger yet. */
     private final Map<TopicPartition, OffsetAndMetadata> unrecorded = new HashMap<>();
+    /** Partitions whose commit waits until the ledger has what does not fit into it. */
+    private final Set<TopicPartition> writing = new HashSet<>();
 
     private final Map<TopicPartition, CompletableFuture<Void>> ending = new HashMap<>();
     private final RateLimiter ledgerLimiter = new RateLimiter(LEDGER_INTERVAL);
@@ -53,15 +68,22 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
     private final ActivityMonitor commitMonitor =
             new ActivityMonitor("the commit of thread dispatcher", Duration.ofMinutes(2));
 
-    /** @param awaitPendingWork waits briefly for what the lane has begun, before partitions are given up */
+    /**
+     * @param reservedRecords asks Redis for the records that are reserved for agents
+     * @param awaitPendingWork waits briefly for what the lane has begun, before partitions are given up
+     */
     ConsumedPartitions(
             Lane lane,
             TaskConsumer consumer,
             LedgerTopic ledger,
             LostRecords lostRecords,
+            Supplier<CompletableFuture<Set<Position>>> reservedRecords,
+            Mailbox mailbox,
             DispatchMeters meters,
             Runnable awaitPendingWork) {
         this.lostRecords = lostRecords;
+        this.reservedRecords = reservedRecords;
+        this.mailbox = mailbox;
         this.lane = lane;
         this.consumer = consumer;
         this.ledger = ledger;
@@ -80,6 +102,8 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
         unloaded.clear();
         ending.clear();
         unrecorded.clear();
+        writing.clear();
+        reserved = null;
     }
 
     // Ownership
@@ -90,6 +114,7 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
         // paused until then.
         consumer.pause(partitions);
         unloaded.addAll(partitions);
+        reserved = null;
     }
 
     @Override
@@ -110,20 +135,24 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
         unloaded.removeAll(partitions);
         // The next owner's record may be newer.
         unrecorded.keySet().removeAll(partitions);
+        writing.removeAll(partitions);
         ending.keySet().removeAll(partitions);
         meters.lost(partitions.size());
         log.atInfo().addKeyValue("partitions", partitions.size()).log("Partitions lost");
     }
 
-    /** Takes over assigned partitions from their commits; retried in the next round if Kafka does not answer. */
+    /** Takes over assigned partitions from their commits; retried in the next round if Kafka or Redis does not answer. */
     void loadGained() {
         if (unloaded.isEmpty() || !ledger.isLoaded()) {
+            return;
+        }
+        Set<Position> reservedNow = reserved();
+        if (reservedNow == null) {
             return;
         }
         Set<TopicPartition> gained = Set.copyOf(unloaded);
         Map<TopicPartition, OffsetAndMetadata> committed = consumer.committed(gained);
         Map<TopicPartition, Long> beginnings = consumer.beginnings(gained);
-        Map<TopicPartition, Long> ends = consumer.ends(gained);
         Set<TopicPartition> loaded = new HashSet<>();
         for (TopicPartition partition : gained) {
             OffsetAndMetadata offset = committed.get(partition);
@@ -131,24 +160,26 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
                 offset = null;
                 consumer.seekToBeginning(partition);
             }
-            OffsetAndMetadata done = ledger.done(partition, consumer.topicId(partition), offset);
-            long start = beginnings.getOrDefault(partition, 0L);
-            if (done != null && !areLostTasksEnded(partition, done, start, ends.getOrDefault(partition, start))) {
+            OffsetLedger done = ledger.takeOver(partition, consumer.topicId(partition), offset);
+            if (done != null && !areLostTasksEnded(partition, done, beginnings.getOrDefault(partition, 0L))) {
                 continue;
             }
-            if (done != null && (offset == null || offset.offset() != done.offset())) {
+            if (done != null && (offset == null || offset.offset() != done.lowestUnfinished())) {
                 log.atWarn()
                         .addKeyValue("partition", partition)
                         .addKeyValue("committed", offset == null ? "none" : offset.offset())
-                        .addKeyValue("done", done.offset())
+                        .addKeyValue("done", done.lowestUnfinished())
                         .log("Continuing from coordinator.ledger, which is ahead of the group's offset");
-                consumer.seek(partition, done.offset());
+                consumer.seek(partition, done.lowestUnfinished());
             }
+            OwnedPartition.Id id = consumer.id(partition);
             lane.gained(
-                    consumer.id(partition),
-                    done == null ? consumer.position(partition) : done.offset(),
-                    done == null ? "" : done.metadata(),
-                    ends.getOrDefault(partition, 0L));
+                    id,
+                    done == null ? new OffsetLedger(consumer.position(partition)) : done,
+                    reservedNow.stream()
+                            .filter(position -> OwnedPartition.Id.of(position).equals(id))
+                            .map(Position::offset)
+                            .collect(Collectors.toSet()));
             loaded.add(partition);
         }
         if (loaded.isEmpty()) {
@@ -160,15 +191,33 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
         log.atInfo().addKeyValue("partitions", loaded.size()).log("Partitions gained");
     }
 
+    /** The records that agents may have already; null until Redis has answered. */
+    private @Nullable Set<Position> reserved() {
+        if (reserved == null) {
+            reserved = mailbox.relay(reservedRecords.get());
+        }
+        if (reserved.isCompletedExceptionally()) {
+            reserved = null;
+            return null;
+        }
+        return reserved.getNow(null);
+    }
+
+    /** Notices records that were deleted while they waited. */
+    void noticeDeletions() {
+        Set<TopicPartition> loaded = new HashSet<>(consumer.assignment());
+        loaded.removeAll(unloaded);
+        consumer.beginnings(loaded)
+                .forEach((partition, beginning) -> lane.deletedBelow(consumer.id(partition), beginning));
+    }
+
     /** A partition is not read, and nothing is committed for it, before the tasks whose records are gone have ended. */
-    private boolean areLostTasksEnded(TopicPartition partition, OffsetAndMetadata done, long start, long end) {
-        if (done.offset() >= start) {
+    private boolean areLostTasksEnded(TopicPartition partition, OffsetLedger done, long start) {
+        if (done.lowestUnfinished() >= start) {
             return true;
         }
-        CompletableFuture<Void> ended = ending.computeIfAbsent(
-                partition,
-                gone -> lostRecords.end(
-                        consumer.id(gone), OffsetLedger.restore(done.offset(), done.metadata()), start, end));
+        CompletableFuture<Void> ended =
+                ending.computeIfAbsent(partition, gone -> lostRecords.end(consumer.id(gone), done, start));
         if (ended.isDone()) {
             ending.remove(partition);
         }
@@ -206,11 +255,42 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
     // Commits
 
     void commitInBackground() {
-        Map<TopicPartition, OffsetAndMetadata> offsets = changedOffsets();
+        Map<TopicPartition, OffsetAndMetadata> offsets = new HashMap<>();
+        lane.commits(id -> !writing.contains(consumer.partition(id))).forEach((id, commit) -> {
+            TopicPartition partition = consumer.partition(id);
+            if (commit.full() == null) {
+                offsets.put(partition, tagged(partition, commit));
+            } else {
+                commitAfterLedger(partition, tagged(partition, commit), commit.full());
+            }
+        });
         unrecorded.putAll(offsets);
         if (!unrecorded.isEmpty() && ledgerLimiter.tryAcquire()) {
             recordInLedger();
         }
+        commitInBackground(offsets);
+    }
+
+    private void commitAfterLedger(TopicPartition partition, OffsetAndMetadata offset, OffsetLedger.Snapshot full) {
+        writing.add(partition);
+        unrecorded.remove(partition);
+        mailbox.relay(ledger.write(partition, offset, full)).whenComplete((written, failure) -> {
+            if (!writing.remove(partition)) {
+                // The partition was lost meanwhile.
+                return;
+            }
+            if (failure == null) {
+                commitInBackground(Map.of(partition, offset));
+            } else {
+                log.atDebug().log("Ledger not written, will retry: {}", failure.toString());
+                ledger.writeFailed(partition);
+                commitMonitor.failed(failure);
+                lane.commitFailed();
+            }
+        });
+    }
+
+    private void commitInBackground(Map<TopicPartition, OffsetAndMetadata> offsets) {
         if (!offsets.isEmpty()) {
             consumer.commitAsync(offsets, (committed, failure) -> {
                 if (failure == null) {
@@ -225,33 +305,40 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
     }
 
     void commitNow() {
-        Map<TopicPartition, OffsetAndMetadata> offsets = changedOffsets();
-        unrecorded.putAll(offsets);
+        Map<TopicPartition, OffsetAndMetadata> offsets = new HashMap<>();
+        List<CompletableFuture<Void>> written = new ArrayList<>();
+        // Also those that are being written: these snapshots are newer.
+        lane.commits(id -> true).forEach((id, commit) -> {
+            TopicPartition partition = consumer.partition(id);
+            offsets.put(partition, tagged(partition, commit));
+            unrecorded.remove(partition);
+            written.add(ledger.write(partition, tagged(partition, commit), commit.full()));
+        });
         recordInLedger();
         if (offsets.isEmpty()) {
             return;
         }
         try {
+            CompletableFuture.allOf(written.toArray(CompletableFuture[]::new))
+                    .get(LAST_COMMIT_TIMEOUT.toMillis(), TimeUnit.MILLISECONDS);
             consumer.commitSync(offsets, LAST_COMMIT_TIMEOUT);
-        } catch (KafkaException e) {
+        } catch (KafkaException | ExecutionException | TimeoutException e) {
             // The next owner reads finished tasks again, and the reservation finds that they have ended.
             log.atWarn().log("Last commit failed: {}", e.toString());
+        } catch (InterruptedException e) {
+            throw new InterruptException(e);
         }
     }
 
     private void recordInLedger() {
-        ledger.write(Map.copyOf(unrecorded));
+        unrecorded.forEach((partition, offset) -> ledger.write(partition, offset, null));
         unrecorded.clear();
     }
 
-    private Map<TopicPartition, OffsetAndMetadata> changedOffsets() {
-        Map<TopicPartition, OffsetAndMetadata> offsets = new HashMap<>();
-        lane.commits().forEach((id, commit) -> {
-            TopicPartition partition = consumer.partition(id);
-            String metadata = CommitTag.with(Objects.requireNonNull(consumer.topicId(partition)), commit.metadata());
-            offsets.put(partition, new OffsetAndMetadata(commit.offset(), metadata));
-        });
-        return offsets;
+    private OffsetAndMetadata tagged(TopicPartition partition, OwnedPartition.Commit commit) {
+        return new OffsetAndMetadata(
+                commit.offset(),
+                CommitTag.with(Objects.requireNonNull(consumer.topicId(partition)), commit.metadata()));
     }
 
     /** A partition that failed to commit may have moved to another coordinator; if it is still owned, it is committed again. */

@@ -9,14 +9,15 @@ import io.aitbc.coordinator.deadletter.DeadLetters;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.kafka.SharedTopics;
 import io.aitbc.coordinator.match.Matcher;
+import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.queue.LedgerTopic;
 import io.aitbc.coordinator.queue.QueuePeek;
 import io.aitbc.coordinator.queue.QueueSizes;
 import io.aitbc.coordinator.queue.TaskIds;
-import io.aitbc.coordinator.queue.TaskQueue;
 import io.aitbc.coordinator.queue.TaskRecords;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.registry.AgentView;
+import io.aitbc.coordinator.registry.HeldAssignment;
 import io.aitbc.coordinator.registry.Registry;
 import io.aitbc.coordinator.taskstate.TaskStates;
 import io.micrometer.core.instrument.MeterRegistry;
@@ -24,9 +25,11 @@ import java.time.Clock;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.function.Supplier;
 import java.util.random.RandomGenerator;
+import java.util.stream.Collectors;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.consumer.ConsumerConfig;
 import org.apache.kafka.clients.producer.Producer;
@@ -44,9 +47,6 @@ class DispatchConfiguration {
     /** Bounds the fetch delay: a resumed partition is not fetched before the pending fetch has returned. */
     private static final int MAX_FETCH_WAIT_MS = 50;
 
-    /** Divides the heap; the quotient is for waiting tasks. Everything else needs about 100 MiB. */
-    private static final long TASK_HEAP_DIVISOR = 3;
-
     /** How long the state of an ended task can be queried. */
     private final Duration taskRetention;
 
@@ -60,8 +60,8 @@ class DispatchConfiguration {
     }
 
     @Bean
-    QueueSizes queueSizes(Admin admin, Topics topics) {
-        return new QueueSizes(admin, topics, topics.prefix() + GROUP);
+    QueueSizes queueSizes(Admin admin, Topics topics, LedgerTopic ledger) {
+        return new QueueSizes(admin, topics, topics.prefix() + GROUP, ledger);
     }
 
     @Bean(destroyMethod = "")
@@ -78,6 +78,19 @@ class DispatchConfiguration {
     @Bean(destroyMethod = "")
     LostRecords lostRecords(Redis redis, DeadLetters deadLetters, MeterRegistry meters, Clock clock) {
         return new LostRecords(redis, deadLetters, taskRetention, meters, clock);
+    }
+
+    private static Set<Position> positions(List<HeldAssignment> held) {
+        return held.stream()
+                .map(HeldAssignment::origin)
+                .filter(Objects::nonNull)
+                .flatMap(origin -> Position.parse(origin).stream())
+                .collect(Collectors.toSet());
+    }
+
+    @Bean(destroyMethod = "")
+    RecordFetcher recordFetcher(KafkaClients clients, Topics topics, TaskRecords records, DeadLetters deadLetters) {
+        return new RecordFetcher(clients, topics, records, deadLetters);
     }
 
     @Bean
@@ -105,8 +118,8 @@ class DispatchConfiguration {
             LostRecords lostRecords,
             TaskRecords records,
             DeadLetters deadLetters,
+            RecordFetcher fetcher,
             TaskStates taskStates,
-            TaskQueue queue,
             QueueSizes sizes,
             Redis redis,
             AssignmentPublisher assignments,
@@ -125,13 +138,15 @@ class DispatchConfiguration {
                                 ConsumerConfig.FETCH_MAX_WAIT_MS_CONFIG,
                                 MAX_FETCH_WAIT_MS)),
                 () -> shared.ids(topics.tasks()),
-                topics);
+                topics,
+                settings.batch());
         Mailbox mailbox = new Mailbox(consumer::wakeUp);
         DispatchMeters dispatchMeters = new DispatchMeters(meters);
         LaneEffects effects = new LaneEffects(
                 mailbox,
                 consumer,
-                queue,
+                fetcher,
+                lostRecords,
                 sizes,
                 taskStates,
                 new Reservations(redis, id.text(), taskRetention),
@@ -141,16 +156,23 @@ class DispatchConfiguration {
                         offers -> wants.getObject().publishSlotOffers(offers)),
                 dispatchMeters);
         Matcher matcher = new Matcher(
-                registry.healthPolicy(), settings.aging(), settings.strategy(), RandomGenerator.getDefault());
-        Lane lane = new Lane(
-                matcher,
-                effects,
-                settings.windowPerPartition(),
-                settings.windowBytesPerPartition(),
-                Runtime.getRuntime().maxMemory() / TASK_HEAP_DIVISOR,
-                settings.batch());
+                registry.healthPolicy(),
+                settings.aging(),
+                settings.strategy(),
+                RandomGenerator.getDefault(),
+                settings.payloadHeap());
+        Lane lane = new Lane(matcher, effects, settings.maxWaiting(), settings.batch());
         RecordIntake intake = new RecordIntake(records, deadLetters, mailbox, dispatchMeters);
-        return new Dispatcher(lane, consumer, ledger, lostRecords, mailbox, intake, dispatchMeters, clock);
+        return new Dispatcher(
+                lane,
+                consumer,
+                ledger,
+                lostRecords,
+                () -> registry.heldByAll().thenApply(DispatchConfiguration::positions),
+                mailbox,
+                intake,
+                dispatchMeters,
+                clock);
     }
 
     @Bean(destroyMethod = "")

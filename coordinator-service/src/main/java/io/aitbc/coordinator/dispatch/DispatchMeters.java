@@ -47,7 +47,7 @@ final class DispatchMeters {
             received.put(
                     priority,
                     Counter.builder("coordinator.tasks.received")
-                            .description("Tasks read from the queues; deferred tasks count once")
+                            .description("Tasks read from the queues")
                             .tag("priority", priority.wireName())
                             .register(registry));
             distributed.put(

@@ -7,8 +7,9 @@ import io.aitbc.coordinator.background.MonitoredThread;
 import io.aitbc.coordinator.background.RateLimiter;
 import io.aitbc.coordinator.background.ThrottledWarning;
 import io.aitbc.coordinator.match.Backlog;
+import io.aitbc.coordinator.match.BacklogEntry;
 import io.aitbc.coordinator.match.Matcher;
-import io.aitbc.coordinator.match.WaitingTask;
+import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.queue.LedgerTopic;
 import java.time.Clock;
 import java.time.Duration;
@@ -16,7 +17,10 @@ import java.time.Instant;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.CompletableFuture;
 import java.util.function.Consumer;
+import java.util.function.Supplier;
 import java.util.stream.Stream;
 import org.apache.kafka.clients.consumer.ConsumerRecords;
 import org.apache.kafka.common.errors.InterruptException;
@@ -39,6 +43,7 @@ public final class Dispatcher implements BackgroundService {
 
     private static final Duration COMMIT_INTERVAL = Duration.ofMillis(200);
     private static final Duration TICK_INTERVAL = Duration.ofSeconds(1);
+    private static final Duration DELETION_CHECK_INTERVAL = Duration.ofSeconds(10);
     private static final Duration RESTART_DELAY = Duration.ofSeconds(2);
     private static final Duration TOPIC_CHECK_INTERVAL = Duration.ofMillis(100);
     /** After this long without a failure, the next one starts a new series. */
@@ -65,10 +70,13 @@ public final class Dispatcher implements BackgroundService {
     private final RateLimiter pollLimiter = new RateLimiter(BUSY_POLL_INTERVAL);
     private final RateLimiter commitLimiter = new RateLimiter(COMMIT_INTERVAL);
     private final RateLimiter tickLimiter = new RateLimiter(TICK_INTERVAL);
+    private final RateLimiter deletionLimiter = new RateLimiter(DELETION_CHECK_INTERVAL);
     private final RateLimiter topicCheckLimiter = new RateLimiter(TOPIC_CHECK_INTERVAL);
     private long lastTickNanos = System.nanoTime();
     /** Whether the last round left work that can be done at once. */
     private boolean hasMoreWork;
+    /** Whether the last poll returned as many records as it may: more are likely to be buffered. */
+    private boolean isBehind;
 
     /** @param mailbox of the lane's effects too; it wakes the consumer */
     Dispatcher(
@@ -76,13 +84,15 @@ public final class Dispatcher implements BackgroundService {
             TaskConsumer consumer,
             LedgerTopic ledger,
             LostRecords lostRecords,
+            Supplier<CompletableFuture<Set<Position>>> reservedRecords,
             Mailbox mailbox,
             RecordIntake intake,
             DispatchMeters meters,
             Clock clock) {
         this.lane = lane;
         this.consumer = consumer;
-        this.partitions = new ConsumedPartitions(lane, consumer, ledger, lostRecords, meters, this::awaitPendingWork);
+        this.partitions = new ConsumedPartitions(
+                lane, consumer, ledger, lostRecords, reservedRecords, mailbox, meters, this::awaitPendingWork);
         this.mailbox = mailbox;
         this.intake = intake;
         this.meters = meters;
@@ -211,6 +221,9 @@ public final class Dispatcher implements BackgroundService {
         meters.round();
         mailbox.runAll();
         partitions.loadGained();
+        if (deletionLimiter.tryAcquire()) {
+            partitions.noticeDeletions();
+        }
         processRecords(poll());
         mailbox.runAll();
         Instant now = clock.instant();
@@ -226,7 +239,7 @@ public final class Dispatcher implements BackgroundService {
     private ConsumerRecords<byte[], byte[]> poll() {
         partitions.resume();
         if (partitions.isAnyPaused() || lane.hasFullBatch()) {
-            if (!pollLimiter.tryAcquire()) {
+            if (!isBehind && !pollLimiter.tryAcquire()) {
                 awaitMail();
                 return ConsumerRecords.empty();
             }
@@ -252,6 +265,7 @@ public final class Dispatcher implements BackgroundService {
     }
 
     private void processRecords(ConsumerRecords<byte[], byte[]> polled) {
+        isBehind = polled.count() >= consumer.maxPollRecords();
         intake.add(polled, lane, clock.instant());
         polled.nextOffsets().forEach((partition, next) -> lane.readUpTo(consumer.id(partition), next.offset()));
         partitions.pauseFull(polled.partitions());
@@ -274,7 +288,7 @@ public final class Dispatcher implements BackgroundService {
             if (backlog.scheduled(priority) > 0) {
                 scheduled.put(priority, backlog.scheduled(priority));
             }
-            WaitingTask first = backlog.oldest(priority);
+            BacklogEntry first = backlog.oldest(priority);
             if (first != null) {
                 oldest.put(priority, first.waitingSince());
             }

@@ -3,22 +3,22 @@ package io.aitbc.coordinator.dispatch;
 import io.aitbc.contracts.ControlMessage.ClearQueue;
 import io.aitbc.contracts.ControlMessage.QueueCleared;
 import io.aitbc.contracts.Priority;
-import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.dispatch.OwnedPartition.Commit;
+import io.aitbc.coordinator.match.BacklogEntry;
 import io.aitbc.coordinator.match.Matcher;
 import io.aitbc.coordinator.match.Position;
+import io.aitbc.coordinator.match.TaskSummary;
 import io.aitbc.coordinator.match.WaitingTask;
 import io.aitbc.coordinator.match.Want;
+import io.aitbc.coordinator.queue.OffsetLedger;
 import java.time.Instant;
 import java.util.Collection;
-import java.util.Collections;
 import java.util.EnumSet;
 import java.util.HashSet;
-import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import java.util.Set;
+import java.util.function.Predicate;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -36,38 +36,36 @@ final class Lane {
     private final int batch;
     private final OwnedPartitions partitions;
     private final Clears clears;
-    private final Deferrals deferrals;
     private final Unrecorded unrecorded;
+    private final Unverified unverified;
+    private final Payloads payloads;
+    private final Endings endings;
+    private final Waiting waiting;
     private final Assigner assigner;
     private final RemoteDemand remoteDemand = new RemoteDemand();
     private final PendingRequests pendingRequests = new PendingRequests();
     private final Backoff backoff = new Backoff(log);
     private final LaneClock clock = new LaneClock();
     private final Set<Priority> pausedQueues = EnumSet.noneOf(Priority.class);
-    private final Set<String> cancelled = new HashSet<>();
     private boolean recording;
 
     /**
-     * @param windowPerPartition maximum number of unfinished tasks held per partition
-     * @param windowBytesPerPartition maximum total size of these, excluding the last
-     * @param memory heap bytes for the tasks of all partitions; each owned partition has an equal share
+     * @param maxWaiting maximum number of tasks in the backlog; beyond it, no more records are read
      * @param batch maximum number of tasks reserved per call; with many agents up to four times as many, see {@link DispatchSettings}
      */
-    Lane(
-            Matcher matcher,
-            SideEffects effects,
-            int windowPerPartition,
-            long windowBytesPerPartition,
-            long memory,
-            int batch) {
+    Lane(Matcher matcher, SideEffects effects, int maxWaiting, int batch) {
         this.matcher = matcher;
         this.effects = effects;
         this.batch = batch;
-        this.partitions = new OwnedPartitions(matcher.backlog(), windowPerPartition, windowBytesPerPartition, memory);
-        this.clears = new Clears(partitions, effects);
-        this.deferrals = new Deferrals(partitions, matcher.backlog(), effects);
+        this.partitions = new OwnedPartitions(matcher.backlog(), maxWaiting);
         this.unrecorded = new Unrecorded(matcher.backlog(), batch);
-        this.assigner = new Assigner(matcher, partitions, unrecorded, effects, pendingRequests, backoff, clock, batch);
+        this.unverified = new Unverified(partitions);
+        this.payloads = new Payloads(partitions, effects, pendingRequests, clock, log);
+        this.endings = new Endings(partitions, payloads, unverified, effects, pendingRequests, backoff, clock, batch);
+        this.waiting = new Waiting(matcher.backlog(), partitions, unrecorded, unverified, endings, payloads, clock);
+        this.clears = new Clears(partitions, matcher.backlog(), endings, effects);
+        this.assigner = new Assigner(
+                matcher, partitions, waiting, unverified, unrecorded, effects, pendingRequests, backoff, clock, batch);
     }
 
     Matcher matcher() {
@@ -76,17 +74,23 @@ final class Lane {
 
     // Ownership
 
-    /** @param end the offset after its last record */
-    void gained(OwnedPartition.Id id, long committedOffset, String metadata, long end) {
-        OwnedPartition partition = new OwnedPartition(committedOffset, metadata, end);
+    /**
+     * Takes over a partition.
+     *
+     * @param done what is done in it
+     * @param reserved offsets of records that a previous owner reserved for an agent, and may not have published
+     */
+    void gained(OwnedPartition.Id id, OffsetLedger done, Set<Long> reserved) {
+        OwnedPartition partition = new OwnedPartition(done, reserved);
         partitions.add(id, partition);
         clears.resume(id, partition);
     }
 
     /** @return how many tasks waited in them */
     int lost(Set<OwnedPartition.Id> ids) {
-        unrecorded.removeAll(ids);
-        assigner.lost(ids);
+        unverified.lost(ids);
+        endings.lost(ids);
+        payloads.lost(ids);
         return partitions.removeAll(ids);
     }
 
@@ -107,6 +111,8 @@ final class Lane {
         lost(partitions.ids());
         pendingRequests.forget();
         assigner.forgetPending();
+        endings.forgetPending();
+        payloads.forgetPending();
         recording = false;
     }
 
@@ -125,23 +131,51 @@ final class Lane {
         partitions.readUpTo(id, position);
     }
 
+    /**
+     * Fails the tasks of records that have been deleted, unless their payloads are in memory.
+     *
+     * @param beginning the first offset that is left
+     */
+    void deletedBelow(OwnedPartition.Id id, long beginning) {
+        OwnedPartition partition = partitions.get(id);
+        if (partition == null || partition.lowestUnfinished() >= beginning) {
+            return;
+        }
+        Set<Position> gone = new HashSet<>();
+        matcher.backlog()
+                .takeIf(entry -> entry.task() == null
+                        && entry.offset() < beginning
+                        && entry.partition() == id.number()
+                        && entry.priority() == id.priority())
+                .forEach(entry -> gone.add(entry.position()));
+        partition.receiveUpTo(beginning).forEach(offset -> gone.add(new Position(id.priority(), id.number(), offset)));
+        if (!gone.isEmpty()) {
+            payloads.failLost(gone);
+        }
+    }
+
+    /** Whether a record that is read must be added with its payload; otherwise a summary is enough. */
+    boolean needsPayload(Position position) {
+        OwnedPartition partition = partitions.of(position);
+        return matcher.backlog().withoutPayload() == 0 && matcher.backlog().hasRoom()
+                || partition != null && partition.isReserved(position.offset());
+    }
+
     /** Adds a task that was read and now waits. */
     void addWaiting(WaitingTask task, Instant now) {
         advanceClock(now);
-        OwnedPartition partition = partitions.of(task);
-        if (partition == null) {
-            return;
-        }
-        unrecorded.add(task.position());
-        if (partition.isInherited(task.position().offset())) {
-            assigner.inherited(task);
-        }
-        partitions.addWaiting(task, now);
+        waiting.add(task);
     }
 
-    /** Whether a partition holds the maximum of unfinished tasks. */
+    /** Adds a task that was read, without its payload. */
+    void addWaiting(TaskSummary task, Instant now) {
+        advanceClock(now);
+        waiting.add(task);
+    }
+
+    /** Whether no more records of a partition are to be read now. */
     boolean isFull(OwnedPartition.Id id) {
-        return partitions.isFull(id);
+        return partitions.isFull(id, clock.now());
     }
 
     /** Marks the record at this position done. */
@@ -163,20 +197,17 @@ final class Lane {
         boolean more = false;
         advanceClock(now);
         assigner.flushWarnings();
-        removeCancelled();
+        clears.advance();
+        waiting.takeOut();
         if (backoff.isOver(now)) {
-            clears.take(matcher.backlog())
-                    .forEach((commandId, tasks) -> assigner.end(tasks, TaskStatus.CANCELLED, commandId));
-            endExpired();
+            endings.run();
             remoteDemand.applyTo(matcher, now);
             // After the steps above, so that no task is assigned that was cleared or had expired before it was read.
             more = assigner.assign();
-            assigner.takeInherited();
             recordWaiting();
-            assigner.takeUnpublished();
             assigner.verifyReservations();
-            deferrals.take(pausedQueues, now).forEach(this::defer);
         }
+        waiting.bringNear(pausedQueues);
         clears.report();
         pendingRequests.throwError();
         return more;
@@ -187,16 +218,16 @@ final class Lane {
         if (clock.advance(time)) {
             backoff.clockSetBack();
             unrecorded.clockSetBack();
-            deferrals.clockSetBack();
-            assigner.clockSetBack();
+            unverified.clockSetBack();
+            payloads.clockSetBack();
+            waiting.clockSetBack();
             remoteDemand.reset();
-            partitions.forEach((id, partition) -> partition.markProgress(time));
         }
     }
 
-    /** The commits that changed since the last call. */
-    Map<OwnedPartition.Id, Commit> commits() {
-        return partitions.commits();
+    /** The commits of certain partitions, if they changed since the last call. */
+    Map<OwnedPartition.Id, Commit> commits(Predicate<OwnedPartition.Id> which) {
+        return partitions.commits(which);
     }
 
     /** Marks all commits as not made, after a failure: the next call of {@link #commits} returns them again. */
@@ -238,7 +269,7 @@ final class Lane {
 
     /** Schedules publication of tasks that wait here although an agent is recorded as holding them: it never received them. */
     void unpublished(Collection<String> taskIds) {
-        assigner.unpublished(taskIds);
+        waiting.unpublished(taskIds);
     }
 
     /** Schedules all waiting tasks to be made visible again. */
@@ -248,21 +279,7 @@ final class Lane {
 
     /** Records that tasks were cancelled, wherever they wait. */
     void cancelled(Collection<String> taskIds) {
-        cancelled.addAll(taskIds);
-    }
-
-    private void removeCancelled() {
-        if (!cancelled.isEmpty()) {
-            matcher.backlog().takeIf(task -> cancelled.contains(task.id())).forEach(task -> finished(task.position()));
-            cancelled.clear();
-        }
-    }
-
-    private void endExpired() {
-        List<WaitingTask> expired = matcher.backlog().takeExpired(clock.now());
-        if (!expired.isEmpty()) {
-            assigner.end(expired, TaskStatus.EXPIRED, "");
-        }
+        waiting.cancelled(taskIds);
     }
 
     /** Stores the current wants of another coordinator's lane. */
@@ -281,52 +298,33 @@ final class Lane {
         return remoteDemand.mostUrgent(at);
     }
 
-    private void defer(WaitingTask task) {
-        OwnedPartition partition = Objects.requireNonNull(partitions.of(task));
-        partition.deferralStarted();
-        pendingRequests.handle(effects.defer(task), (done, failure) -> {
-            partition.deferralEnded(failure == null);
-            if (partition != partitions.of(task)) {
-                // The partition was lost meanwhile, and perhaps regained: the task is then read again, and a clear must
-                // find it there.
-                return;
-            }
-            if (failure == null) {
-                finished(task.position());
-            } else {
-                partitions.addWaiting(task, clock.now());
-            }
-        });
-    }
-
     /** Makes waiting tasks visible to queries. */
     private void recordWaiting() {
         if (!recording) {
-            List<WaitingTask> tasks = unrecorded.take(clock.now());
-            if (!tasks.isEmpty()) {
-                recordQueued(tasks);
+            List<BacklogEntry> entries = unrecorded.take(clock.now());
+            if (!entries.isEmpty()) {
+                recordQueued(entries);
             }
         }
     }
 
-    private void recordQueued(List<WaitingTask> tasks) {
+    private void recordQueued(List<BacklogEntry> entries) {
         recording = true;
+        List<WaitingTask> tasks = entries.stream().map(BacklogEntry::task).toList();
         pendingRequests.handle(effects.recordQueued(tasks), (ended, failure) -> {
             recording = false;
             if (failure != null) {
                 backoff.onFailure(failure, clock.now());
-                unrecorded.addAll(tasks.stream().filter(partitions::owns).toList());
+                unrecorded.addAll(entries);
                 return;
             }
-            // Only these records: another of a later attempt, redriven meanwhile, may be waiting too.
-            Set<WaitingTask> done = Collections.newSetFromMap(new IdentityHashMap<>());
-            for (int i = 0; i < tasks.size(); i++) {
-                if (ended.get(i)) {
-                    done.add(tasks.get(i));
+            for (int i = 0; i < entries.size(); i++) {
+                // Only this record: another of a later attempt, redriven meanwhile, may be waiting too.
+                BacklogEntry entry = entries.get(i);
+                if (ended.get(i) && !entry.isRemoved()) {
+                    matcher.backlog().remove(entry);
+                    finished(entry.position());
                 }
-            }
-            if (!done.isEmpty()) {
-                matcher.backlog().takeIf(done::contains).forEach(task -> finished(task.position()));
             }
         });
     }

@@ -6,10 +6,10 @@ import io.aitbc.coordinator.assign.AssignmentPublisher;
 import io.aitbc.coordinator.assign.Reservations;
 import io.aitbc.coordinator.assign.Verdict;
 import io.aitbc.coordinator.match.Placement;
+import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.match.SlotOffer;
 import io.aitbc.coordinator.match.WaitingTask;
 import io.aitbc.coordinator.queue.QueueSizes;
-import io.aitbc.coordinator.queue.TaskQueue;
 import io.aitbc.coordinator.taskstate.TaskStates;
 import java.time.Instant;
 import java.util.HashMap;
@@ -20,7 +20,6 @@ import java.util.concurrent.CompletableFuture;
 import java.util.function.Consumer;
 import java.util.stream.Collectors;
 import org.apache.kafka.common.errors.InterruptException;
-import org.apache.kafka.common.errors.RetriableException;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -30,7 +29,8 @@ final class LaneEffects implements SideEffects {
 
     private final Mailbox mailbox;
     private final TaskConsumer consumer;
-    private final TaskQueue queue;
+    private final RecordFetcher fetcher;
+    private final LostRecords lostRecords;
     private final QueueSizes sizes;
     private final TaskStates taskStates;
     private final Reservations reservations;
@@ -44,7 +44,8 @@ final class LaneEffects implements SideEffects {
     LaneEffects(
             Mailbox mailbox,
             TaskConsumer consumer,
-            TaskQueue queue,
+            RecordFetcher fetcher,
+            LostRecords lostRecords,
             QueueSizes sizes,
             TaskStates taskStates,
             Reservations reservations,
@@ -53,7 +54,8 @@ final class LaneEffects implements SideEffects {
             DispatchMeters meters) {
         this.mailbox = mailbox;
         this.consumer = consumer;
-        this.queue = queue;
+        this.fetcher = fetcher;
+        this.lostRecords = lostRecords;
         this.sizes = sizes;
         this.taskStates = taskStates;
         this.reservations = reservations;
@@ -82,22 +84,18 @@ final class LaneEffects implements SideEffects {
     }
 
     @Override
-    public CompletableFuture<Void> defer(WaitingTask task) {
-        return mailbox.relay(queue.defer(task));
+    public CompletableFuture<Payloads.Fetched> fetch(List<Position> positions) {
+        return mailbox.relay(fetcher.fetch(positions));
+    }
+
+    @Override
+    public CompletableFuture<Void> failLost(Set<Position> positions) {
+        return mailbox.relay(lostRecords.fail(positions));
     }
 
     @Override
     public CompletableFuture<List<Boolean>> recordQueued(List<WaitingTask> tasks) {
         return mailbox.relay(taskStates.recordQueued(tasks));
-    }
-
-    @Override
-    public Map<OwnedPartition.Id, Long> ends(Set<OwnedPartition.Id> partitions) {
-        try {
-            return consumer.endsById(partitions);
-        } catch (RetriableException e) {
-            return unknownEnds(e);
-        }
     }
 
     @Override
@@ -108,15 +106,11 @@ final class LaneEffects implements SideEffects {
                     .forEach((partition, end) -> ends.put(consumer.id(partition), end));
             return ends;
         } catch (QueueSizes.KafkaUnavailableException e) {
-            return unknownEnds(e);
+            log.atDebug().log("End offsets unknown in this round: {}", e.toString());
+            return Map.of();
         } catch (InterruptedException e) {
             throw new InterruptException(e);
         }
-    }
-
-    private static Map<OwnedPartition.Id, Long> unknownEnds(Exception e) {
-        log.atDebug().log("End offsets unknown in this round: {}", e.toString());
-        return Map.of();
     }
 
     @Override

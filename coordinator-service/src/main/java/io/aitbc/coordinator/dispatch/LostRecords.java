@@ -21,8 +21,10 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.function.Predicate;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -42,24 +44,11 @@ public final class LostRecords implements BackgroundService {
     private final Duration taskRetention;
     private final Clock clock;
     private final Counter lost;
-    private final ConcurrentLinkedQueue<Range> ranges = new ConcurrentLinkedQueue<>();
+    private final ConcurrentLinkedQueue<Gone> gone = new ConcurrentLinkedQueue<>();
     private final PeriodicJob job = new PeriodicJob("lost-records", INTERVAL, this::endTasks);
 
-    /**
-     * Records that are gone.
-     *
-     * @param done those that were done before
-     * @param start the first record that is left
-     * @param isAll whether none is left: then a deferred copy of a task, whose position Redis may not know yet, is gone too
-     */
-    private record Range(
-            OwnedPartition.Id partition, OffsetLedger done, long start, boolean isAll, CompletableFuture<Void> ended) {
-        boolean contains(Position position) {
-            return OwnedPartition.Id.of(position).equals(partition)
-                    && position.offset() < start
-                    && (isAll || !done.isDone(position.offset()));
-        }
-    }
+    /** Records that are gone. */
+    private record Gone(Predicate<Position> contains, CompletableFuture<Void> ended) {}
 
     LostRecords(Redis redis, DeadLetters deadLetters, Duration taskRetention, MeterRegistry meters, Clock clock) {
         this.redis = redis;
@@ -91,31 +80,43 @@ public final class LostRecords implements BackgroundService {
      *
      * @param done what was done before
      * @param start the first offset that is left
-     * @param end the offset after the last one
      * @return completes when they have ended, however long Redis and Kafka are unavailable
      */
-    CompletableFuture<Void> end(OwnedPartition.Id partition, OffsetLedger done, long start, long end) {
-        long gone = 0;
-        for (long offset = done.lowestUnfinished(); offset < start; offset++) {
-            gone += done.isDone(offset) ? 0 : 1;
-        }
-        if (gone == 0) {
+    CompletableFuture<Void> end(OwnedPartition.Id partition, OffsetLedger done, long start) {
+        long records = done.unfinishedBelow(start);
+        if (records == 0) {
             return CompletableFuture.completedFuture(null);
         }
-        lost.increment((double) gone);
+        report(partition, records);
+        return end(position -> OwnedPartition.Id.of(position).equals(partition)
+                && position.offset() < start
+                && !done.isDone(position.offset()));
+    }
+
+    /** Fails the tasks of records that were found to be gone; completes like {@link #end}. */
+    CompletableFuture<Void> fail(Set<Position> positions) {
+        positions.forEach(position -> report(OwnedPartition.Id.of(position), 1));
+        return end(positions::contains);
+    }
+
+    private void report(OwnedPartition.Id partition, long records) {
+        lost.increment((double) records);
         log.atError()
                 .addKeyValue("queue", partition.priority())
                 .addKeyValue("partition", partition.number())
-                .addKeyValue("records", gone)
+                .addKeyValue("records", records)
                 .log(
                         "Records were deleted before their tasks were assigned: those that are known fail, with the reason record_lost");
-        Range range = new Range(partition, done, start, start == end, new CompletableFuture<>());
-        ranges.add(range);
-        return range.ended;
+    }
+
+    private CompletableFuture<Void> end(Predicate<Position> contains) {
+        Gone one = new Gone(contains, new CompletableFuture<>());
+        gone.add(one);
+        return one.ended;
     }
 
     private void endTasks() {
-        List<Range> pending = List.copyOf(ranges);
+        List<Gone> pending = List.copyOf(gone);
         if (pending.isEmpty()) {
             return;
         }
@@ -128,12 +129,12 @@ public final class LostRecords implements BackgroundService {
                 break;
             }
         }
-        ranges.removeAll(pending);
-        pending.forEach(range -> range.ended.complete(null));
+        gone.removeAll(pending);
+        pending.forEach(one -> one.ended.complete(null));
     }
 
     /** Task id → position of its record. */
-    private Map<String, Position> lostAmong(List<String> keys, List<Range> pending) {
+    private Map<String, Position> lostAmong(List<String> keys, List<Gone> pending) {
         Map<String, CompletableFuture<List<KeyValue<String, String>>>> asked = new HashMap<>();
         keys.forEach(key -> asked.put(key, redis.readHash(key, read -> read.hmget(key, "status", "position"))));
         Map<String, Position> found = new HashMap<>();
@@ -142,7 +143,7 @@ public final class LostRecords implements BackgroundService {
             if (fields != null
                     && TaskStatus.QUEUED.wireName().equals(fields.get(0).getValueOrElse(""))) {
                 Position.parse(fields.get(1).getValueOrElse(""))
-                        .filter(position -> pending.stream().anyMatch(range -> range.contains(position)))
+                        .filter(position -> pending.stream().anyMatch(one -> one.contains.test(position)))
                         .ifPresent(position ->
                                 found.put(key.substring(Keys.task("").length()), position));
             }

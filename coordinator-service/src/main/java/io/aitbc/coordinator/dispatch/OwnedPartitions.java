@@ -9,34 +9,20 @@ import java.util.HashMap;
 import java.util.Map;
 import java.util.Set;
 import java.util.function.BiConsumer;
+import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
-/** The partitions of a lane, each with a window of unfinished tasks, of which those without an agent are in the backlog. */
+/** The partitions of a lane. Their unfinished tasks without an agent are in the backlog, or are being ended. */
 final class OwnedPartitions {
     private final Backlog backlog;
-    private final int window;
-    private final long windowBytes;
-    private final long memory;
+    private final int maxWaiting;
     private final Map<OwnedPartition.Id, OwnedPartition> byId = new HashMap<>();
+    private Instant readOnUntil = Instant.EPOCH;
 
-    /**
-     * @param window maximum number of unfinished tasks per partition
-     * @param windowBytes maximum total size of these, excluding the last
-     * @param memory heap bytes for the tasks of all partitions; each has an equal share
-     */
-    OwnedPartitions(Backlog backlog, int window, long windowBytes, long memory) {
+    /** @param maxWaiting maximum number of tasks in the backlog */
+    OwnedPartitions(Backlog backlog, int maxWaiting) {
         this.backlog = backlog;
-        this.window = window;
-        this.windowBytes = windowBytes;
-        this.memory = memory;
-    }
-
-    int window() {
-        return window;
-    }
-
-    long windowBytes() {
-        return windowBytes;
+        this.maxWaiting = maxWaiting;
     }
 
     void add(OwnedPartition.Id id, OwnedPartition partition) {
@@ -50,7 +36,7 @@ final class OwnedPartitions {
      */
     int removeAll(Set<OwnedPartition.Id> ids) {
         byId.keySet().removeAll(ids);
-        return backlog.takeIf(task -> ids.contains(OwnedPartition.Id.of(task.position())))
+        return backlog.takeIf(entry -> ids.contains(new OwnedPartition.Id(entry.priority(), entry.partition())))
                 .size();
     }
 
@@ -68,26 +54,19 @@ final class OwnedPartitions {
         return byId.get(id);
     }
 
-    /** The partition of a task; null if it is not owned. */
+    /** The partition of a record; null if it is not owned. */
     @Nullable
-    OwnedPartition of(WaitingTask task) {
-        return byId.get(OwnedPartition.Id.of(task.position()));
-    }
-
-    /** The clear command that cancels a task; null if there is none. */
-    @Nullable
-    String clearOf(WaitingTask task) {
-        OwnedPartition partition = of(task);
-        return partition == null ? null : partition.clearOf(task);
+    OwnedPartition of(Position position) {
+        return byId.get(OwnedPartition.Id.of(position));
     }
 
     boolean owns(WaitingTask task) {
-        return of(task) != null;
+        return of(task.position()) != null;
     }
 
     /** Marks a record as read; false if it is already done, or not in an owned partition, and must be skipped. */
     boolean received(Position position) {
-        OwnedPartition partition = byId.get(OwnedPartition.Id.of(position));
+        OwnedPartition partition = of(position);
         return partition != null && partition.received(position.offset());
     }
 
@@ -98,51 +77,31 @@ final class OwnedPartitions {
         }
     }
 
-    /** Adds a task to the backlog, or puts it back, unless its partition was lost meanwhile. */
-    void addWaiting(WaitingTask task, Instant now) {
-        OwnedPartition partition = of(task);
-        if (partition != null) {
-            partition.addWaiting(task);
-            backlog.add(task, now);
-        }
-    }
-
     /** Marks the record at this position done. */
     void finished(Position position) {
-        OwnedPartition partition = byId.get(OwnedPartition.Id.of(position));
+        OwnedPartition partition = of(position);
         if (partition != null) {
             partition.finished(position.offset());
         }
     }
 
-    /** Marks the record at this position done, because its assignment was published. */
-    void published(Position position, Instant now) {
-        OwnedPartition partition = byId.get(OwnedPartition.Id.of(position));
-        if (partition != null) {
-            partition.finished(position.offset());
-            partition.markProgress(now);
-        }
+    /** Reads on for a while although the backlog is full, in search of a task. */
+    void readOnUntil(Instant time) {
+        readOnUntil = time;
     }
 
-    /** Whether a partition holds the maximum of unfinished tasks. */
-    boolean isFull(OwnedPartition.Id id) {
+    /** Whether no more records of a partition are to be read now. */
+    boolean isFull(OwnedPartition.Id id, Instant now) {
         OwnedPartition partition = byId.get(id);
-        if (partition == null) {
-            return false;
-        }
-        // Cleared tasks are removed at once, which makes room to read on, but within a bound while Redis is
-        // unavailable.
-        int windows = partition.readsForClear() ? 2 : 1;
-        return partition.unfinished() >= (long) windows * window
-                || partition.bytes() >= windows * windowBytes
-                || partition.memory() / windows >= memory / byId.size();
+        long most = now.isBefore(readOnUntil) ? maxWaiting + maxWaiting / 4 + 100L : maxWaiting;
+        return partition != null && backlog.size() >= most && !partition.mustReadOn();
     }
 
-    /** The commits that changed since the last call. */
-    Map<OwnedPartition.Id, Commit> commits() {
+    /** The commits of certain partitions, if they changed since the last call. */
+    Map<OwnedPartition.Id, Commit> commits(Predicate<OwnedPartition.Id> which) {
         Map<OwnedPartition.Id, Commit> changed = new HashMap<>();
         byId.forEach((id, partition) -> {
-            Commit commit = partition.changedCommit();
+            Commit commit = which.test(id) ? partition.changedCommit() : null;
             if (commit != null) {
                 changed.put(id, commit);
             }

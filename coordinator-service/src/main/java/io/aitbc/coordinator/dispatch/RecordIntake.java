@@ -2,7 +2,6 @@ package io.aitbc.coordinator.dispatch;
 
 import io.aitbc.coordinator.deadletter.DeadLetters;
 import io.aitbc.coordinator.match.Position;
-import io.aitbc.coordinator.match.WaitingTask;
 import io.aitbc.coordinator.queue.TaskRecords;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -33,11 +32,12 @@ final class RecordIntake {
             Position position = records.position(record);
             if (lane.received(position)) {
                 try {
-                    WaitingTask task = records.read(record);
-                    lane.addWaiting(task, now);
-                    if (!task.wasDeferred()) {
-                        meters.received(position.priority());
+                    if (lane.needsPayload(position)) {
+                        lane.addWaiting(records.read(record), now);
+                    } else {
+                        lane.addWaiting(records.summary(record), now);
                     }
+                    meters.received(position.priority());
                 } catch (TaskRecords.PoisonException poison) {
                     deadLetter(record, position, poison, lane);
                 }

@@ -4,6 +4,7 @@ import io.aitbc.contracts.ControlMessage.QueueCleared;
 import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.assign.Verdict;
 import io.aitbc.coordinator.match.Placement;
+import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.match.SlotOffer;
 import io.aitbc.coordinator.match.WaitingTask;
 import java.time.Instant;
@@ -26,16 +27,23 @@ interface SideEffects {
 
     CompletableFuture<Void> publish(Verdict verdict);
 
-    /** Defers a task: appends it to the tail of its partition, with its original acceptance time. */
-    CompletableFuture<Void> defer(WaitingTask task);
+    /**
+     * Reads records of waiting tasks again; some may be missing from the answer.
+     *
+     * @param positions ascending
+     */
+    CompletableFuture<Payloads.Fetched> fetch(List<Position> positions);
+
+    /** Fails the tasks of records that are gone. */
+    CompletableFuture<Void> failLost(Set<Position> positions);
 
     /** Makes waiting tasks visible to queries; true for tasks that have ended, because they were cancelled. */
     CompletableFuture<List<Boolean>> recordQueued(List<WaitingTask> tasks);
 
-    /** Partition → the offset after the last readable record; partitions whose end is unknown are absent. */
-    Map<OwnedPartition.Id, Long> ends(Set<OwnedPartition.Id> partitions);
-
-    /** Partition → the offset after the last appended record, which an open transaction may still hide. */
+    /**
+     * Partition → the offset after the last appended record, which an open transaction may still hide; partitions whose end is unknown are
+     * absent.
+     */
     Map<OwnedPartition.Id, Long> appendedEnds(Set<OwnedPartition.Id> partitions);
 
     /** The next offset to read. */

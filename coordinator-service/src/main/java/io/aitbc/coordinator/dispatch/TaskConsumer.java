@@ -4,7 +4,6 @@ import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Topics;
 import java.time.Duration;
 import java.util.Collection;
-import java.util.HashMap;
 import java.util.Map;
 import java.util.Set;
 import java.util.function.Supplier;
@@ -31,13 +30,21 @@ final class TaskConsumer implements AutoCloseable {
     private final Supplier<KafkaConsumer<byte[], byte[]>> newConsumer;
     private final Supplier<Map<String, Uuid>> topicIds;
     private final Topics topics;
+    private final int maxPollRecords;
     private volatile @Nullable KafkaConsumer<byte[], byte[]> consumer;
     /** Subscribed topics with their ids; topics that were missing when the consumer was opened are absent. */
     private Map<String, Uuid> subscribedTopics = Map.of();
 
-    /** @param topicIds the current ids of the existing task topics */
+    /**
+     * @param topicIds the current ids of the existing task topics
+     * @param maxPollRecords how many records a poll of the consumer returns at most
+     */
     TaskConsumer(
-            Supplier<KafkaConsumer<byte[], byte[]>> newConsumer, Supplier<Map<String, Uuid>> topicIds, Topics topics) {
+            Supplier<KafkaConsumer<byte[], byte[]>> newConsumer,
+            Supplier<Map<String, Uuid>> topicIds,
+            Topics topics,
+            int maxPollRecords) {
+        this.maxPollRecords = maxPollRecords;
         this.newConsumer = newConsumer;
         this.topicIds = topicIds;
         this.topics = topics;
@@ -109,6 +116,10 @@ final class TaskConsumer implements AutoCloseable {
         return new TopicPartition(topics.tasks(id.priority()), id.number());
     }
 
+    int maxPollRecords() {
+        return maxPollRecords;
+    }
+
     /** @throws WakeupException if woken */
     ConsumerRecords<byte[], byte[]> poll(Duration timeout) {
         return opened().poll(timeout);
@@ -147,14 +158,6 @@ final class TaskConsumer implements AutoCloseable {
     /** Partition → the offset after the last readable record. */
     Map<TopicPartition, Long> ends(Set<TopicPartition> partitions) {
         return retryOnWakeup(() -> opened().endOffsets(partitions, REQUEST_TIMEOUT));
-    }
-
-    /** Partition → the offset after the last readable record. */
-    Map<OwnedPartition.Id, Long> endsById(Set<OwnedPartition.Id> partitions) {
-        Map<OwnedPartition.Id, Long> ends = new HashMap<>();
-        ends(partitions.stream().map(this::partition).collect(Collectors.toSet()))
-                .forEach((partition, end) -> ends.put(id(partition), end));
-        return ends;
     }
 
     /** The last commits; null for a partition without one. */

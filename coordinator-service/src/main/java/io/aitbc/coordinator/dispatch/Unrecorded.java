@@ -1,8 +1,7 @@
 package io.aitbc.coordinator.dispatch;
 
 import io.aitbc.coordinator.match.Backlog;
-import io.aitbc.coordinator.match.Position;
-import io.aitbc.coordinator.match.WaitingTask;
+import io.aitbc.coordinator.match.BacklogEntry;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayDeque;
@@ -10,11 +9,10 @@ import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Deque;
 import java.util.List;
-import java.util.Set;
 
 /**
  * Waiting tasks that may not be visible to queries yet. Assignment has precedence: while it is busy, most tasks are assigned before their
- * turn here.
+ * turn here. Tasks without a payload are skipped; they become visible when their turn comes near.
  */
 final class Unrecorded {
     private static final Duration INTERVAL = Duration.ofMillis(100);
@@ -24,7 +22,7 @@ final class Unrecorded {
     private final Backlog backlog;
     private final int batch;
     /** Some of them may no longer wait. */
-    private final Deque<Position> positions = new ArrayDeque<>();
+    private final Deque<BacklogEntry> entries = new ArrayDeque<>();
 
     private Instant next = Instant.EPOCH;
     private Instant lastPlacementAt = Instant.EPOCH;
@@ -34,22 +32,18 @@ final class Unrecorded {
         this.batch = batch;
     }
 
-    void add(Position position) {
-        positions.add(position);
+    void add(BacklogEntry entry) {
+        entries.add(entry);
     }
 
-    void addAll(Collection<WaitingTask> tasks) {
-        tasks.forEach(task -> positions.add(task.position()));
+    void addAll(Collection<BacklogEntry> all) {
+        entries.addAll(all);
     }
 
     /** Starts over with all waiting tasks. */
     void reset() {
-        positions.clear();
-        addAll(backlog.all());
-    }
-
-    void removeAll(Set<OwnedPartition.Id> partitions) {
-        positions.removeIf(position -> partitions.contains(OwnedPartition.Id.of(position)));
+        entries.clear();
+        addAll(backlog.find(entry -> entry.task() != null));
     }
 
     void placed(Instant now) {
@@ -61,26 +55,31 @@ final class Unrecorded {
         lastPlacementAt = Instant.EPOCH;
     }
 
-    /** The tasks to record now. */
-    List<WaitingTask> take(Instant now) {
+    /** The entries to record now, all with payloads. */
+    List<BacklogEntry> take(Instant now) {
         if (now.isBefore(next)) {
             return List.of();
         }
-        if (positions.size() > batch + 2 * backlog.size()) {
-            positions.removeIf(position -> backlog.at(position) == null);
+        if (entries.size() > batch + 2 * backlog.size()) {
+            entries.removeIf(entry -> !mustBeRecorded(entry));
         }
         boolean busy = now.isBefore(lastPlacementAt.plus(INTERVAL));
         int most = busy ? Math.min(batch, MAX_WHILE_BUSY) : batch;
-        List<WaitingTask> taken = new ArrayList<>();
-        while (taken.size() < most && !positions.isEmpty()) {
-            WaitingTask task = backlog.at(positions.remove());
-            if (task != null) {
-                taken.add(task);
+        List<BacklogEntry> taken = new ArrayList<>();
+        while (taken.size() < most && !entries.isEmpty()) {
+            BacklogEntry entry = entries.remove();
+            if (mustBeRecorded(entry)) {
+                taken.add(entry);
             }
         }
         if (!taken.isEmpty()) {
             next = busy ? now.plus(INTERVAL) : now;
         }
         return taken;
+    }
+
+    /** A task that was placed in vain waits again with another entry, which may not have been added here. */
+    private boolean mustBeRecorded(BacklogEntry entry) {
+        return entry.task() != null && (!entry.isRemoved() || backlog.contains(entry.position()));
     }
 }

@@ -35,6 +35,8 @@ public final class KafkaClients {
     private static final int STANDALONE_CONSUMER_TIMEOUT_MS = 10_000;
 
     private static final int RANGE_FETCH_WAIT_MS = 10;
+    private static final int SHORT_FETCH_BYTES = 64 * 1024;
+    private static final int SHORT_FETCH_RECORDS = 2_000;
 
     private static final Set<String> EXPORTED_METRICS = Set.of(
             "connection-count",
@@ -91,6 +93,15 @@ public final class KafkaClients {
     KafkaConsumer<byte[], byte[]> rangeConsumer(IsolationLevel isolation) {
         Map<String, Object> config = standaloneConfig(isolation);
         config.putIfAbsent(ConsumerConfig.FETCH_MAX_WAIT_MS_CONFIG, RANGE_FETCH_WAIT_MS);
+        return new KafkaConsumer<>(config, new ByteArrayDeserializer(), new ByteArrayDeserializer());
+    }
+
+    /** A consumer of single records or short runs of them, so that little is read that is not wanted. */
+    public KafkaConsumer<byte[], byte[]> fetchConsumer() {
+        Map<String, Object> config = standaloneConfig(IsolationLevel.READ_UNCOMMITTED);
+        config.put(ConsumerConfig.FETCH_MAX_WAIT_MS_CONFIG, RANGE_FETCH_WAIT_MS);
+        config.put(ConsumerConfig.MAX_PARTITION_FETCH_BYTES_CONFIG, SHORT_FETCH_BYTES);
+        config.put(ConsumerConfig.MAX_POLL_RECORDS_CONFIG, SHORT_FETCH_RECORDS);
         return new KafkaConsumer<>(config, new ByteArrayDeserializer(), new ByteArrayDeserializer());
     }
 

@@ -32,7 +32,7 @@ public record Aging(Duration interval, double share) {
                 && (now.toEpochMilli() - waitingSince.toEpochMilli()) / levelsAbove >= interval.toMillis();
     }
 
-    boolean isAged(WaitingTask task, Instant now) {
-        return isAged(task.position().priority(), task.waitingSince(), now);
+    boolean isAged(BacklogEntry entry, Instant now) {
+        return isAged(entry.priority(), entry.waitingSince(), now);
     }
 }

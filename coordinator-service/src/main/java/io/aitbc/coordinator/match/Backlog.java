@@ -3,13 +3,11 @@ package io.aitbc.coordinator.match;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Requirements;
 import java.time.Instant;
+import java.util.ArrayList;
 import java.util.Collection;
-import java.util.Collections;
 import java.util.HashMap;
-import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import java.util.PriorityQueue;
 import java.util.Set;
 import java.util.TreeSet;
@@ -18,10 +16,17 @@ import java.util.function.Function;
 import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
-/** Waiting tasks, grouped by their requirements. Tasks that start later are kept apart until they are due. */
+/**
+ * Waiting tasks, grouped by their requirements. Tasks that start later are kept apart until they are due. Of a task whose turn is far, only
+ * an entry of 40 bytes is in memory; its payload has to be read again from Kafka when its turn comes near, see {@link #wanted}.
+ */
 public final class Backlog {
     /** Above this many groups, empty ones are evicted. */
     private static final int MAX_GROUPS_KEPT = 256;
+    /** The most tasks of a group and a priority that are brought near at a time: a few batches. */
+    private static final int MAX_NEAR = 4_096;
+    /** Removed entries are dropped from the queues once they are this many, and as many as those that wait. */
+    private static final int MIN_PURGED = 1_024;
 
     private final Map<Conditions, TaskGroup> groups = new HashMap<>();
     /** Most tasks have the same requirements as the previous one, or none: this saves the lookup. */
@@ -29,117 +34,215 @@ public final class Backlog {
 
     private @Nullable TaskGroup last;
 
-    private final Map<Position, WaitingTask> waiting = new HashMap<>();
-    private final PriorityQueue<WaitingTask> scheduledTasks = new PriorityQueue<>(WaitingTask.BY_START);
-    private final PartitionCounts scheduledCounts = new PartitionCounts();
+    private final PositionSet waiting = new PositionSet();
+    private final PriorityQueue<BacklogEntry.Timed> byStart = new PriorityQueue<>(BacklogEntry.Timed.BY_START);
     /** The waiting tasks that have an expiry time. */
-    private final TreeSet<WaitingTask> byExpiry = new TreeSet<>(WaitingTask.BY_EXPIRY);
+    private final TreeSet<BacklogEntry.Timed> byExpiry = new TreeSet<>(BacklogEntry.Timed.BY_EXPIRY);
+    /** By level: the tasks that are not due yet. */
+    private final int[] scheduled = new int[Priority.values().length];
 
     private final Function<Requirements, TaskGroup> newGroup;
     private final Consumer<TaskGroup> forgotten;
+    private final long payloadMemory;
+    /** Estimated heap usage of the payloads. */
+    private long payloadHeap;
 
-    Backlog(Function<Requirements, TaskGroup> newGroup, Consumer<TaskGroup> forgotten) {
+    private int payloads;
+    /** Removed entries that are still in a queue. */
+    private int removed;
+
+    /** @param payloadMemory heap bytes for payloads; exceeded if the next task of each queue takes more */
+    Backlog(Function<Requirements, TaskGroup> newGroup, Consumer<TaskGroup> forgotten, long payloadMemory) {
         this.newGroup = newGroup;
         this.forgotten = forgotten;
+        this.payloadMemory = payloadMemory;
     }
 
     /**
      * Adds a task, or puts back one whose placement was rejected; its turn depends on how long it has waited. A task that already
      * waits is left unchanged: its partition was lost and regained while it was being reserved.
+     *
+     * @return its entry; null if the task already waits
      */
-    public void add(WaitingTask task, Instant now) {
-        if (waiting.putIfAbsent(task.position(), task) != null) {
-            return;
+    public @Nullable BacklogEntry add(WaitingTask task, Instant now) {
+        return add(TaskSummary.of(task), task, now);
+    }
+
+    /** Adds a task without its payload, which is read again before its turn. */
+    public void add(TaskSummary task, Instant now) {
+        add(task, null, now);
+    }
+
+    private @Nullable BacklogEntry add(TaskSummary summary, @Nullable WaitingTask task, Instant now) {
+        if (!waiting.add(summary.position())) {
+            return null;
         }
-        if (task.hasExpiry()) {
-            byExpiry.add(task);
+        BacklogEntry entry = BacklogEntry.of(summary);
+        if (task != null) {
+            load(entry, task);
         }
-        if (task.startsAfter(now)) {
-            scheduledTasks.add(task);
-            scheduledCounts.add(task.position());
-        } else {
-            enqueue(task);
+        if (entry instanceof BacklogEntry.Timed timed) {
+            if (timed.canExpire()) {
+                byExpiry.add(timed);
+            }
+            if (timed.startsAfter(now)) {
+                byStart.add(timed);
+                timed.isScheduled = true;
+                scheduled[entry.level()]++;
+                if (!hasRoom()) {
+                    unload(entry);
+                }
+                return entry;
+            }
+        }
+        enqueue(entry, summary.requirements());
+        return entry;
+    }
+
+    private void load(BacklogEntry entry, WaitingTask task) {
+        entry.task = task;
+        payloadHeap += task.heap();
+        payloads++;
+    }
+
+    private void unload(BacklogEntry entry) {
+        release(entry);
+        entry.task = null;
+    }
+
+    private void release(BacklogEntry entry) {
+        if (entry.task != null) {
+            payloadHeap -= entry.task.heap();
+            payloads--;
+        }
+    }
+
+    /** Whether payloads of further tasks are kept. */
+    public boolean hasRoom() {
+        return payloadHeap < payloadMemory;
+    }
+
+    /** The number of tasks whose payloads are not in memory. */
+    public int withoutPayload() {
+        return size() - payloads;
+    }
+
+    /**
+     * Accepts a payload that was requested.
+     *
+     * @return whether it is kept; not if the entry has left the backlog, or its turn is no longer near
+     */
+    public boolean accept(BacklogEntry entry, WaitingTask task) {
+        if (entry.isRemoved() || !entry.isNear() || entry.task != null) {
+            return false;
+        }
+        load(entry, task);
+        return true;
+    }
+
+    /**
+     * Brings the next tasks near, and returns those whose payloads have to be requested; {@link #accept} takes them. Each queue of a group that
+     * agents suit has an equal share of the memory for payloads, and at least one task. The payloads of others make room for them.
+     *
+     * @param paused queues whose tasks are not needed
+     */
+    public List<BacklogEntry> wanted(Set<Priority> paused) {
+        if (withoutPayload() == 0) {
+            return List.of();
+        }
+        List<LevelQueue> lacking = new ArrayList<>();
+        for (TaskGroup group : groups.values()) {
+            if (group.isServed()) {
+                group.addLacking(paused, lacking);
+            }
+        }
+        if (lacking.isEmpty()) {
+            return List.of();
+        }
+        long average = payloads == 0 ? WaitingTask.TYPICAL_HEAP : Math.max(1, payloadHeap / payloads);
+        int share = (int) Math.max(1, Math.min(MAX_NEAR, payloadMemory / average / lacking.size()));
+        List<BacklogEntry> wanted = new ArrayList<>();
+        for (LevelQueue queue : lacking) {
+            queue.promote(share);
+            queue.takeUnrequested(wanted);
+        }
+        if (!wanted.isEmpty() && payloadHeap + wanted.size() * average > payloadMemory) {
+            makeRoom(share);
+        }
+        return wanted;
+    }
+
+    private void makeRoom(int share) {
+        for (BacklogEntry entry : byStart) {
+            if (!entry.isRemoved()) {
+                unload(entry);
+            }
+        }
+        for (TaskGroup group : groups.values()) {
+            group.demote(group.isServed() ? 2 * share : 0, this::unload);
         }
     }
 
     /** Removes and returns the tasks that have waited past their {@code expires_at}. */
-    public List<WaitingTask> takeExpired(Instant now) {
-        Set<WaitingTask> expired = Collections.newSetFromMap(new IdentityHashMap<>());
-        while (!byExpiry.isEmpty() && byExpiry.first().expiredBy(now)) {
-            expired.add(byExpiry.pollFirst());
+    public List<BacklogEntry> takeExpired(Instant now) {
+        List<BacklogEntry> expired = new ArrayList<>();
+        while (!byExpiry.isEmpty() && byExpiry.first().hasExpiredBy(now)) {
+            BacklogEntry entry = byExpiry.first();
+            remove(entry);
+            expired.add(entry);
         }
-        if (!expired.isEmpty()) {
-            takeIf(expired::contains);
-        }
-        return List.copyOf(expired);
+        return expired;
     }
 
     /** Removes and returns all tasks that match a condition, at a cost linear in all waiting tasks. */
-    public List<WaitingTask> takeIf(Predicate<WaitingTask> condition) {
-        List<WaitingTask> taken = waiting.values().stream().filter(condition).toList();
-        if (!taken.isEmpty()) {
-            taken.forEach(task -> waiting.remove(task.position()));
-            scheduledTasks.removeIf(scheduledCounts.without(condition));
-            byExpiry.removeIf(condition);
-            groups.values().forEach(group -> group.removeIf(condition));
-        }
+    public List<BacklogEntry> takeIf(Predicate<BacklogEntry> condition) {
+        List<BacklogEntry> taken = find(condition);
+        taken.forEach(this::remove);
         return taken;
     }
 
-    /** Removes waiting tasks, at a cost linear in their number only, unless some have a start time. */
-    public void take(Collection<WaitingTask> tasks) {
-        Set<WaitingTask> timed = Collections.newSetFromMap(new IdentityHashMap<>());
-        tasks.stream().filter(WaitingTask::hasStart).forEach(timed::add);
-        if (!timed.isEmpty()) {
-            // Removes those not yet due from the set; the rest are due and in their groups.
-            scheduledTasks.removeIf(scheduledCounts.without(timed::remove));
-        }
-        for (WaitingTask task : tasks) {
-            waiting.remove(task.position());
-            if (task.hasExpiry()) {
-                byExpiry.remove(task);
+    /** All tasks that match a condition, in no particular order, at a cost linear in all waiting tasks. */
+    public List<BacklogEntry> find(Predicate<BacklogEntry> condition) {
+        List<BacklogEntry> found = new ArrayList<>();
+        Consumer<BacklogEntry> keep = entry -> {
+            if (!entry.isRemoved() && condition.test(entry)) {
+                found.add(entry);
             }
-            if (!task.hasStart() || timed.contains(task)) {
-                Objects.requireNonNull(groups.get(Conditions.of(task.task().requirements())))
-                        .markRemoved(task);
+        };
+        groups.values().forEach(group -> group.forEach(keep));
+        byStart.forEach(keep);
+        return found;
+    }
+
+    /** Removes a waiting task; its payload, if there is one, remains in the entry. */
+    public void remove(BacklogEntry entry) {
+        if (!entry.isRemoved()) {
+            leave(entry);
+            if (entry instanceof BacklogEntry.Timed timed && timed.isScheduled) {
+                scheduled[entry.level()]--;
             }
-        }
-    }
-
-    /** The waiting task at a position, or null. */
-    public @Nullable WaitingTask at(Position position) {
-        return waiting.get(position);
-    }
-
-    /** Whether the task is blocked: no agent could take it for a while, or it is not due yet. */
-    public boolean isBlocked(WaitingTask task, Instant now) {
-        if (task.startsAfter(now)) {
-            return true;
-        }
-        TaskGroup group = groups.get(Conditions.of(task.task().requirements()));
-        return group == null || group.isBlocked(now);
-    }
-
-    /** Whether any task is blocked. */
-    public boolean hasBlocked(Instant now) {
-        return !scheduledTasks.isEmpty()
-                || groups.values().stream().anyMatch(group -> !group.isEmpty() && group.isBlocked(now));
-    }
-
-    /** The number of blocked tasks in a partition: no agent could take them for a while, or they are not due yet. */
-    public int blockedIn(Priority priority, int partition, Instant now) {
-        int blocked = scheduledCounts.of(priority, partition);
-        for (TaskGroup group : groups.values()) {
-            if (group.isBlocked(now)) {
-                blocked += group.waitingIn(priority, partition);
+            // A search in its queue would cost time linear in the queue's length.
+            removed++;
+            if (removed > MIN_PURGED && removed > size()) {
+                groups.values().forEach(TaskGroup::purge);
+                byStart.removeIf(BacklogEntry::isRemoved);
+                removed = 0;
             }
         }
-        return blocked;
     }
 
-    /** All waiting tasks, in no particular order. */
-    public Collection<WaitingTask> all() {
-        return List.copyOf(waiting.values());
+    private void leave(BacklogEntry entry) {
+        waiting.remove(entry.position());
+        if (entry instanceof BacklogEntry.Timed timed && timed.canExpire()) {
+            byExpiry.remove(timed);
+        }
+        release(entry);
+        entry.markRemoved();
+    }
+
+    /** Whether a task waits at a position. */
+    public boolean contains(Position position) {
+        return waiting.contains(position);
     }
 
     public int size() {
@@ -148,14 +251,14 @@ public final class Backlog {
 
     /** The number of tasks of a priority that are not due yet. */
     public int scheduled(Priority priority) {
-        return scheduledCounts.of(priority);
+        return scheduled[priority.ordinal()];
     }
 
     /** The longest-waiting task of a priority that is due; null if there is none. */
-    public @Nullable WaitingTask oldest(Priority priority) {
-        WaitingTask oldest = null;
+    public @Nullable BacklogEntry oldest(Priority priority) {
+        BacklogEntry oldest = null;
         for (TaskGroup group : groups.values()) {
-            WaitingTask head = group.head(priority);
+            BacklogEntry head = group.head(priority.ordinal());
             if (head != null && (oldest == null || head.waitingSince().isBefore(oldest.waitingSince()))) {
                 oldest = head;
             }
@@ -165,20 +268,20 @@ public final class Backlog {
 
     /** Moves tasks that have become due into their groups. */
     void admitDue(Instant now) {
-        while (!scheduledTasks.isEmpty() && !scheduledTasks.peek().startsAfter(now)) {
-            WaitingTask due = scheduledTasks.poll();
-            scheduledCounts.remove(due.position());
-            enqueue(due);
+        while (!byStart.isEmpty()
+                && (byStart.peek().isRemoved() || !byStart.peek().startsAfter(now))) {
+            BacklogEntry.Timed due = byStart.remove();
+            if (!due.isRemoved()) {
+                due.isScheduled = false;
+                scheduled[due.level()]--;
+                enqueue(due, due.requirements);
+            }
         }
     }
 
     void take(TaskGroup.Head head) {
-        WaitingTask task = head.task();
         head.group().take(head);
-        waiting.remove(task.position());
-        if (task.hasExpiry()) {
-            byExpiry.remove(task);
-        }
+        leave(head.entry());
     }
 
     Collection<TaskGroup> groups() {
@@ -208,8 +311,7 @@ public final class Backlog {
         }
     }
 
-    private void enqueue(WaitingTask task) {
-        Requirements requirements = task.task().requirements();
+    private void enqueue(BacklogEntry entry, Requirements requirements) {
         if (last == null || lastRequired != requirements) {
             Conditions conditions = Conditions.of(requirements);
             if (groups.size() > MAX_GROUPS_KEPT && !groups.containsKey(conditions)) {
@@ -218,7 +320,10 @@ public final class Backlog {
             last = groups.computeIfAbsent(conditions, unknown -> newGroup.apply(requirements.conditions()));
             lastRequired = requirements;
         }
-        last.add(task);
+        last.add(entry, hasRoom());
+        if (!entry.isNear()) {
+            unload(entry);
+        }
     }
 
     private void forgetIdleGroups() {

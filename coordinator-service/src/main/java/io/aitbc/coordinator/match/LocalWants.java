@@ -44,11 +44,11 @@ final class LocalWants {
     }
 
     private Want want(TaskGroup.Head head, Instant now) {
-        boolean isAged = aging.isAged(head.task(), now);
+        boolean isAged = aging.isAged(head.entry(), now);
         return new Want(
                 head.group().requirements,
                 head.level(),
-                isAged ? new Want.Aged(head.task().waitingSince(), head.group().maxTasks(head.level())) : null);
+                isAged ? new Want.Aged(head.entry().waitingSince(), head.group().maxTasks(head.level())) : null);
     }
 
     private List<Want> mostUrgent(Set<Priority> paused, Instant now, int limit) {

@@ -12,6 +12,7 @@ import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Deque;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.PriorityQueue;
@@ -46,6 +47,9 @@ public final class Matcher {
     /** Pools whose groups had aged tasks at the start of the round. */
     private final List<Pool> withAged = new ArrayList<>();
 
+    /** Pools whose agents are left free in this round for a task whose payload has been requested. */
+    private final Set<Pool> withheld = new HashSet<>();
+
     /** The time of the current round. */
     private Instant now = Instant.EPOCH;
 
@@ -53,10 +57,21 @@ public final class Matcher {
 
     private record Offer(String agentId, Instant until) {}
 
+    /** A matcher without a bound on memory. */
     public Matcher(HealthPolicy health, Aging aging, LoadBalancingStrategy strategy, RandomGenerator random) {
+        this(health, aging, strategy, random, Long.MAX_VALUE);
+    }
+
+    /** @param payloadMemory heap bytes for the payloads of waiting tasks */
+    public Matcher(
+            HealthPolicy health,
+            Aging aging,
+            LoadBalancingStrategy strategy,
+            RandomGenerator random,
+            long payloadMemory) {
         this.aging = aging;
         this.agents = new Agents(health, aging, strategy, random);
-        this.backlog = new Backlog(agents::open, agents::close);
+        this.backlog = new Backlog(agents::open, agents::close, payloadMemory);
         this.localWants = new LocalWants(backlog, agents, aging);
         this.remoteWants = new RemoteWants(agents);
     }
@@ -97,6 +112,14 @@ public final class Matcher {
                 addHead(head.group(), heads);
                 continue;
             }
+            if (!head.hasPayload()) {
+                head.group().hasUnplaced = true;
+                if (head.group().awaitsPayload(head, now)) {
+                    // Agents must not be taken by less urgent tasks meanwhile.
+                    withheld.add(head.group().pool);
+                }
+                continue;
+            }
             Candidate chosen = choose(head);
             head.group().hasUnplaced = chosen == null;
             if (chosen == null) {
@@ -112,35 +135,41 @@ public final class Matcher {
         }
         withAged.forEach(Pool::forgetAged);
         withAged.clear();
+        withheld.clear();
         return placements;
     }
 
     private void addHead(TaskGroup group, PriorityQueue<TaskGroup.Head> heads) {
-        boolean isReady = group.isReady(now);
-        TaskGroup.Head head = isReady ? group.nextHead(paused) : null;
+        boolean isOpen = !group.pool.open.isEmpty();
+        TaskGroup.Head head = isOpen ? group.nextHead(paused) : null;
         if (head != null) {
             heads.add(head);
         }
-        group.hasUnplaced = !isReady && !group.isEmpty();
+        group.hasUnplaced = !isOpen && !group.isEmpty();
     }
 
     private void place(TaskGroup.Head head, Member member, List<Placement> placements) {
+        placements.add(new Placement(head.task(), member.candidate.id()));
         backlog.take(head);
         head.group().pool.open.chosen(member.candidate);
         member.candidate.placed();
         member.reorder();
-        placements.add(new Placement(head.task(), member.candidate.id()));
     }
 
     /** If aged tasks compete for the chosen agent and this choice is theirs, gives it to the one that has waited longest. */
     private boolean giveToAged(TaskGroup.Head head, Member member, List<Placement> placements) {
         TaskGroup.Head here = withAged.isEmpty() ? null : longestAged(head.level(), member);
         RemoteWants.Aged elsewhere = remoteWants.longestAged(head.level(), member);
+        if (here != null && !here.hasPayload()) {
+            // Not counted: it competes once its payload is there.
+            return false;
+        }
         if (here == null && elsewhere == null || !head.group().pool.agedShare.nextGoesToAged()) {
             return false;
         }
         if (here != null
-                && (elsewhere == null || !elsewhere.since().isBefore(here.task().waitingSince()))) {
+                && (elsewhere == null
+                        || !elsewhere.since().isBefore(here.entry().waitingSince()))) {
             place(here, member, placements);
         } else if (elsewhere != null) {
             yieldSlot(member, elsewhere);
@@ -152,7 +181,7 @@ public final class Matcher {
         TaskGroup.Head longest = null;
         for (Pool pool : member.pools) {
             TaskGroup.Head head =
-                    pool.canTake(member) ? pool.longestAged(level, member, task -> aging.isAged(task, now)) : null;
+                    pool.canTake(member) ? pool.longestAged(level, member, entry -> aging.isAged(entry, now)) : null;
             if (head != null && (longest == null || TaskGroup.Head.BY_WAITING.compare(head, longest) < 0)) {
                 longest = head;
             }
@@ -215,6 +244,9 @@ public final class Matcher {
                 return false;
             }
             TaskGroup.Head aged = longestAged(-1, member);
+            if (aged != null && !aged.hasPayload()) {
+                return false;
+            }
             if (aged != null) {
                 place(aged, member, placements);
             }
@@ -233,7 +265,7 @@ public final class Matcher {
             // Avoid the agent that rejected the task, if there is another.
             if (chosen.id().equals(task.rejectedBy())) {
                 rejecter = chosen;
-            } else if (!remoteWants.isWantedByMoreUrgent(agents.of(chosen), head.level())) {
+            } else if (isFree(chosen, head.level())) {
                 break;
             }
             passedOver.add(chosen);
@@ -241,11 +273,14 @@ public final class Matcher {
             chosen = open.next(task);
         }
         passedOver.forEach(open::put);
-        return chosen == null
-                        && rejecter != null
-                        && !remoteWants.isWantedByMoreUrgent(agents.of(rejecter), head.level())
-                ? rejecter
-                : chosen;
+        return chosen == null && rejecter != null && isFree(rejecter, head.level()) ? rejecter : chosen;
+    }
+
+    /** Whether an agent need not be left to a more urgent task. */
+    private boolean isFree(Candidate candidate, int level) {
+        Member member = agents.of(candidate);
+        return !remoteWants.isWantedByMoreUrgent(member, level)
+                && (withheld.isEmpty() || member.pools.stream().noneMatch(withheld::contains));
     }
 
     /**

@@ -85,7 +85,7 @@ final class Pool {
      *
      * @param isAged applied to tasks that move to the head of their queue
      */
-    TaskGroup.@Nullable Head longestAged(int level, Member forAgent, Predicate<WaitingTask> isAged) {
+    TaskGroup.@Nullable Head longestAged(int level, Member forAgent, Predicate<BacklogEntry> isAged) {
         TaskGroup.Head longest = null;
         for (int lower = level + 1; lower < aged.size(); lower++) {
             TaskGroup.Head first = firstAged(aged.get(lower), isAged);
@@ -99,10 +99,10 @@ final class Pool {
     }
 
     private static TaskGroup.@Nullable Head firstAged(
-            PriorityQueue<TaskGroup.Head> heads, Predicate<WaitingTask> isAged) {
+            PriorityQueue<TaskGroup.Head> heads, Predicate<BacklogEntry> isAged) {
         while (!heads.isEmpty() && !heads.peek().isCurrent()) {
             TaskGroup.Head gone = heads.poll();
-            WaitingTask head = gone.group().head(gone.task().position().priority());
+            BacklogEntry head = gone.group().head(gone.level());
             if (head != null && isAged.test(head)) {
                 heads.add(new TaskGroup.Head(gone.group(), head));
             }
@@ -112,7 +112,9 @@ final class Pool {
 
     /** Whether the agent rejected the task and there is another one to give it to. */
     private boolean wasRejected(TaskGroup.Head head, Member by) {
-        return members.size() > 1 && by.candidate.id().equals(head.task().task().rejectedBy());
+        return members.size() > 1
+                && head.hasPayload()
+                && by.candidate.id().equals(head.task().task().rejectedBy());
     }
 
     /** Whether an agent of this pool can take a task now. */

@@ -1,5 +1,6 @@
 package io.aitbc.coordinator.queue;
 
+import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Topics;
@@ -10,9 +11,13 @@ import io.aitbc.coordinator.kafka.SharedTopics;
 import io.aitbc.coordinator.kafka.TopicFollower;
 import java.nio.charset.StandardCharsets;
 import java.time.Clock;
+import java.util.ArrayList;
+import java.util.BitSet;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
@@ -21,56 +26,82 @@ import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.Uuid;
 import org.jspecify.annotations.Nullable;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 
 /**
- * The compacted topic {@code coordinator.ledger}: which records of each partition of the task topics are done, for when the commits of the
- * consumer group are lost. Kafka deletes them after a week without members, and an operator may reset them; records that are still in the
- * topics would then be executed again, once Redis has forgotten their tasks.
+ * The compacted topic {@code coordinator.ledger}: which records of each partition of the task topics are done. It holds what does not fit into
+ * the metadata of a commit, and all of it for when the commits of the consumer group are lost. Kafka deletes them after a week without
+ * members, and an operator may reset them; records that are still in the topics would then be executed again, once Redis has forgotten their
+ * tasks.
  *
- * <p>A record's key is the partition and the coordinator that wrote it, so that the late record of a coordinator that no longer owns the
- * partition replaces nothing. What is done stays done: the union of all records is always true. Thread-safe.
+ * <p>A record's key is the partition and the writer, a coordinator in one period of ownership, so that the late record of a coordinator that
+ * no longer owns the partition replaces nothing. What is done stays done: the union of all records is always true. What does not fit into
+ * a record like a commit is in further ones, each with a bitmap of {@value #CHUNK} offsets; only those that changed are written again.
  */
 public final class LedgerTopic implements BackgroundService {
-    private static final Logger log = LoggerFactory.getLogger(LedgerTopic.class);
+    /** Offsets per bitmap: 8 KiB. */
+    private static final int CHUNK = 1 << 16;
 
     private final Producer<String, byte[]> producer;
     private final String topic;
-    private final String writer;
+    private final String coordinatorId;
     private final TopicFollower follower;
-    /** By partition, then by writer. */
+    /** By partition, then by the rest of the key. */
     private final Map<String, Map<String, Entry>> entries = new ConcurrentHashMap<>();
+    /** The partitions of this coordinator; used by its dispatching thread only. */
+    private final Map<TopicPartition, Writer> writers = new HashMap<>();
+
+    private int takeovers;
 
     /**
-     * A record's value: as in a commit.
+     * A record's value.
      *
      * @param offset the lowest unfinished offset
-     * @param metadata of {@link OffsetLedger}, with its {@link CommitTag}
+     * @param metadata of {@link OffsetLedger}, as far as it fits into a commit, with its {@link CommitTag}
+     * @param chunk number of a bitmap, which starts at this multiple of {@value #CHUNK}; null if there is none
+     * @param done the bitmap
      */
+    @JsonInclude(JsonInclude.Include.NON_NULL)
     record Entry(
             @JsonProperty("offset") long offset,
-            @JsonProperty("metadata") String metadata) {
+            @JsonProperty("metadata") String metadata,
+            @JsonProperty("chunk") @Nullable Long chunk,
+            @JsonProperty("done") byte @Nullable [] done) {
         Entry {
             metadata = metadata == null ? "" : metadata;
         }
 
-        OffsetLedger ledger() {
-            return OffsetLedger.restore(offset, CommitTag.without(metadata));
+        void addTo(OffsetLedger ledger) {
+            ledger.addAll(OffsetLedger.restore(offset, CommitTag.without(metadata)));
+            if (chunk != null && done != null) {
+                BitSet.valueOf(done).stream().forEach(bit -> ledger.finished(chunk * CHUNK + bit));
+            }
         }
     }
 
-    /** @param writer id of this coordinator */
+    /** What this coordinator writes about a partition that it owns. */
+    private static final class Writer {
+        final String name;
+        /** Keys of the records of earlier owners that it knows. */
+        final Set<String> inherited;
+
+        final Map<Long, BitSet> writtenChunks = new HashMap<>();
+
+        Writer(String name, Set<String> inherited) {
+            this.name = name;
+            this.inherited = inherited;
+        }
+    }
+
     public LedgerTopic(
             KafkaClients clients,
             SharedTopics shared,
             Producer<String, byte[]> producer,
             Topics topics,
-            String writer,
+            String coordinatorId,
             Clock clock) {
         this.producer = producer;
         this.topic = topics.ledger();
-        this.writer = writer;
+        this.coordinatorId = coordinatorId;
         this.follower = new TopicFollower(clients, shared, topic, "ledger", this::read, this::publishAgain, clock);
     }
 
@@ -98,52 +129,113 @@ public final class LedgerTopic implements BackgroundService {
      * What is done in a partition, according to its commit and to all coordinators that have owned it.
      *
      * @param committed the group's commit, for this topic; null if there is none
-     * @return as in a commit, without its tag; null if nothing is known
+     * @return null if nothing is known
      */
-    public @Nullable OffsetAndMetadata done(
+    public @Nullable OffsetLedger done(
             TopicPartition partition, @Nullable Uuid topicId, @Nullable OffsetAndMetadata committed) {
-        OffsetLedger all = committed == null ? null : new Entry(committed.offset(), committed.metadata()).ledger();
-        for (Entry entry : entries.getOrDefault(partition.toString(), Map.of()).values()) {
-            if (CommitTag.isForOtherTopic(topicId, entry.metadata)) {
-                continue;
-            }
-            if (all == null) {
-                all = entry.ledger();
-            } else {
-                all.addAll(entry.ledger());
-            }
+        List<Entry> known = new ArrayList<>();
+        if (committed != null) {
+            known.add(new Entry(committed.offset(), committed.metadata(), null, null));
         }
-        return all == null ? null : new OffsetAndMetadata(all.lowestUnfinished(), all.metadata());
+        entries.getOrDefault(partition.toString(), Map.of()).values().stream()
+                .filter(entry -> !CommitTag.isForOtherTopic(topicId, entry.metadata))
+                .forEach(known::add);
+        if (known.isEmpty()) {
+            return null;
+        }
+        OffsetLedger all =
+                new OffsetLedger(known.stream().mapToLong(Entry::offset).max().orElseThrow());
+        known.forEach(entry -> entry.addTo(all));
+        return all;
+    }
+
+    /** Like {@link #done}, for this coordinator to take over the partition. Call on its dispatching thread. */
+    public @Nullable OffsetLedger takeOver(
+            TopicPartition partition, @Nullable Uuid topicId, @Nullable OffsetAndMetadata committed) {
+        // First: what is written meanwhile is not deleted.
+        Set<String> inherited =
+                Set.copyOf(entries.getOrDefault(partition.toString(), Map.of()).keySet());
+        writers.put(partition, new Writer(coordinatorId + "." + takeovers++, inherited));
+        return done(partition, topicId, committed);
     }
 
     /**
-     * Writes what is done, and deletes what earlier owners have written, which it includes.
+     * Writes what is done in a partition of this coordinator, and deletes what earlier owners have written, which it includes. Call on its
+     * dispatching thread.
      *
-     * @param commits of this coordinator's partitions, with their tags
+     * @param commit with its tag
+     * @param full what is done, if it does not fit into the commit's metadata; else null
+     * @return completes once Kafka has it
      */
-    public void write(Map<TopicPartition, OffsetAndMetadata> commits) {
-        commits.forEach((partition, commit) -> send(
-                key(partition.toString(), writer), Json.bytes(new Entry(commit.offset(), commit.metadata())), () -> {
-                    Set<String> writers =
-                            entries.getOrDefault(partition.toString(), Map.of()).keySet();
-                    writers.stream()
-                            .filter(other -> !other.equals(writer))
-                            .forEach(other -> send(key(partition.toString(), other), null, () -> {}));
-                }));
-    }
-
-    private void send(String key, byte @Nullable [] value, Runnable next) {
-        KafkaClients.send(producer, new ProducerRecord<>(topic, key, value)).whenComplete((done, failure) -> {
-            if (failure == null) {
-                next.run();
-            } else {
-                log.atDebug().addKeyValue("record", key).log("Not written to {}: {}", topic, failure.toString());
+    public CompletableFuture<Void> write(
+            TopicPartition partition, OffsetAndMetadata commit, OffsetLedger.@Nullable Snapshot full) {
+        Writer writer =
+                writers.computeIfAbsent(partition, unknown -> new Writer(coordinatorId + "." + takeovers++, Set.of()));
+        List<CompletableFuture<Void>> sent = new ArrayList<>();
+        Map<Long, BitSet> chunks = full == null ? Map.of() : chunks(full);
+        chunks.forEach((number, done) -> {
+            if (!done.equals(writer.writtenChunks.put(number, done))) {
+                Entry entry = new Entry(commit.offset(), commit.metadata(), number, done.toByteArray());
+                sent.add(send(key(partition, chunkName(writer, number)), Json.bytes(entry)));
             }
         });
+        sent.add(send(
+                key(partition, writer.name), Json.bytes(new Entry(commit.offset(), commit.metadata(), null, null))));
+        CompletableFuture<Void> all = CompletableFuture.allOf(sent.toArray(CompletableFuture[]::new));
+        Set<Long> obsolete = Set.copyOf(writer.writtenChunks.keySet().stream()
+                .filter(number -> !chunks.containsKey(number))
+                .toList());
+        writer.writtenChunks.keySet().removeAll(obsolete);
+        all.thenRun(() -> {
+            obsolete.forEach(number -> delete(key(partition, chunkName(writer, number))));
+            known(partition).stream().filter(writer.inherited::contains).forEach(name -> delete(key(partition, name)));
+        });
+        return all;
     }
 
-    private static String key(String partition, String writer) {
-        return partition + " " + writer;
+    /** Forgets which bitmaps have been written, after a failure. Call on the dispatching thread. */
+    public void writeFailed(TopicPartition partition) {
+        Writer writer = writers.get(partition);
+        if (writer != null) {
+            writer.writtenChunks.clear();
+        }
+    }
+
+    private static Map<Long, BitSet> chunks(OffsetLedger.Snapshot full) {
+        Map<Long, BitSet> chunks = new HashMap<>();
+        BitSet done = full.done();
+        for (int bit = done.nextSetBit(0); bit >= 0; ) {
+            long number = (full.lowestUnfinished() + bit) / CHUNK;
+            long start = number * CHUNK - full.lowestUnfinished();
+            int end = (int) Math.min(done.length(), start + CHUNK);
+            BitSet chunk = new BitSet(CHUNK);
+            for (int one = bit; one >= 0 && one < end; one = done.nextSetBit(one + 1)) {
+                chunk.set((int) (one - start));
+            }
+            chunks.put(number, chunk);
+            bit = done.nextSetBit(end);
+        }
+        return chunks;
+    }
+
+    private Set<String> known(TopicPartition partition) {
+        return Set.copyOf(entries.getOrDefault(partition.toString(), Map.of()).keySet());
+    }
+
+    private CompletableFuture<Void> send(String key, byte @Nullable [] value) {
+        return KafkaClients.send(producer, new ProducerRecord<>(topic, key, value));
+    }
+
+    private void delete(String key) {
+        send(key, null);
+    }
+
+    private static String key(TopicPartition partition, String name) {
+        return partition + " " + name;
+    }
+
+    private static String chunkName(Writer writer, long number) {
+        return writer.name + "/" + number;
     }
 
     private void read(ConsumerRecord<byte[], byte[]> record) {
@@ -161,9 +253,10 @@ public final class LedgerTopic implements BackgroundService {
 
     /** The topic has been re-created. */
     private void publishAgain(Set<String> present) {
-        entries.forEach((partition, writers) -> writers.forEach((one, entry) -> {
-            if (!present.contains(key(partition, one))) {
-                send(key(partition, one), Json.bytes(entry), () -> {});
+        entries.forEach((partition, names) -> names.forEach((name, entry) -> {
+            String key = partition + " " + name;
+            if (!present.contains(key)) {
+                send(key, Json.bytes(entry));
             }
         }));
     }

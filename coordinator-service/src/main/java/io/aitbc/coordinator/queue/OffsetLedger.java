@@ -4,7 +4,6 @@ import java.nio.BufferUnderflowException;
 import java.nio.ByteBuffer;
 import java.util.Base64;
 import java.util.BitSet;
-import java.util.stream.LongStream;
 
 /**
  * Tracks which offsets of one partition are done. Tasks finish out of order, so the offset to commit is the lowest unfinished one; offsets
@@ -30,6 +29,8 @@ public final class OffsetLedger {
     private BitSet done = new BitSet();
     private long doneAbove;
     private boolean metadataTruncated;
+    /** Counts the changes that a commit would show. */
+    private long version;
 
     /** Creates a ledger of a partition whose offsets below {@code committed} are all done. */
     public OffsetLedger(long committed) {
@@ -82,6 +83,7 @@ public final class OffsetLedger {
             lowestUnfinished = position;
             next = position;
             done.clear();
+            version++;
             return;
         }
         for (long skipped = next; skipped < position; skipped++) {
@@ -100,6 +102,7 @@ public final class OffsetLedger {
         }
         done.set(Math.toIntExact(offset - origin));
         doneAbove++;
+        version++;
         if (offset == lowestUnfinished) {
             long newLowest = origin + done.nextClearBit(Math.toIntExact(offset - origin));
             doneAbove -= newLowest - lowestUnfinished;
@@ -107,6 +110,24 @@ public final class OffsetLedger {
             next = Math.max(next, lowestUnfinished);
             compact();
         }
+    }
+
+    /** Changes whenever the ledger does. */
+    public long version() {
+        return version;
+    }
+
+    /**
+     * All that is done at one time.
+     *
+     * @param lowestUnfinished everything below it is done
+     * @param done bit 0 is the offset {@code lowestUnfinished}
+     */
+    public record Snapshot(long lowestUnfinished, BitSet done) {}
+
+    public Snapshot snapshot() {
+        int from = Math.toIntExact(lowestUnfinished - origin);
+        return new Snapshot(lowestUnfinished, done.get(from, Math.max(from, done.length())));
     }
 
     /** Marks done what another ledger of the same partition has as done. */
@@ -136,22 +157,19 @@ public final class OffsetLedger {
         return next;
     }
 
-    /** The number of offsets read but not done. */
-    public long unfinished() {
-        // After a restart, offsets may be done before they are read again.
-        int read = Math.toIntExact(next - origin);
-        int doneUnread =
-                done.length() <= read ? 0 : done.get(read, done.length()).cardinality();
-        return next - lowestUnfinished - (doneAbove - doneUnread);
+    /** How many offsets are done, from 0. */
+    long doneCount() {
+        return lowestUnfinished + doneAbove;
     }
 
-    /** The offsets read but not done, ascending. Iterate before the ledger changes. */
-    public Iterable<Long> unfinishedOffsets() {
-        return () -> LongStream.iterate(
-                        lowestUnfinished,
-                        offset -> offset < next,
-                        offset -> origin + done.nextClearBit(Math.toIntExact(offset + 1 - origin)))
-                .iterator();
+    /** The number of offsets below one that are not done. */
+    public long unfinishedBelow(long offset) {
+        if (offset <= lowestUnfinished) {
+            return 0;
+        }
+        int from = Math.toIntExact(lowestUnfinished - origin);
+        int to = (int) Math.min(done.length(), offset - origin);
+        return offset - lowestUnfinished - (to <= from ? 0 : done.get(from, to).cardinality());
     }
 
     /** The commit's metadata; empty when nothing is done above the lowest unfinished offset. */

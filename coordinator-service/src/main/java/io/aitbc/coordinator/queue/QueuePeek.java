@@ -97,17 +97,14 @@ public final class QueuePeek {
             Predicate<Task> wanted,
             List<WaitingTask> found) {
         Map<TopicPartition, RangeReader.Range> ranges = new HashMap<>();
-        Map<TopicPartition, OffsetLedger> ledgers = new HashMap<>();
-        extents.forEach((partition, extent) -> {
-            ranges.put(partition, new RangeReader.Range(extent.start(), extent.stable(), extent.end()));
-            ledgers.put(partition, OffsetLedger.restore(extent.start(), extent.metadata()));
-        });
+        extents.forEach((partition, extent) ->
+                ranges.put(partition, new RangeReader.Range(extent.start(), extent.stable(), extent.end())));
         Map<TopicPartition, Integer> counts = new HashMap<>();
         reader.read(
                 ranges,
                 SEARCH_TIMEOUT,
                 (partition, record) ->
-                        Objects.requireNonNull(ledgers.get(partition)).isDone(record.offset())
+                        Objects.requireNonNull(extents.get(partition)).done().isDone(record.offset())
                                 || !add(record, wanted, found)
                                 || counts.merge(partition, 1, Integer::sum) < limit);
     }

@@ -15,7 +15,6 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.stream.Collectors;
-import java.util.stream.LongStream;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.ListOffsetsOptions;
 import org.apache.kafka.clients.admin.ListOffsetsResult;
@@ -32,7 +31,7 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Queue sizes by priority, across all partitions and coordinators: the records between commit and high watermark, minus those that the
- * commit's metadata marks done. Owners commit past transaction markers and aborted records as soon as they have read past them, so the
+ * commit's metadata or the ledger marks done. Owners commit past transaction markers and aborted records as soon as they have read past them, so the
  * sizes are exact when idle. While tasks are processed they are as of the last commits, made five times a second. After the start of an
  * open transaction every record counts, because it cannot be read yet.
  */
@@ -45,11 +44,13 @@ public final class QueueSizes {
     private final Admin admin;
     private final Topics topics;
     private final String group;
+    private final LedgerTopic ledger;
 
-    public QueueSizes(Admin admin, Topics topics, String group) {
+    public QueueSizes(Admin admin, Topics topics, String group, LedgerTopic ledger) {
         this.admin = admin;
         this.topics = topics;
         this.group = group;
+        this.ledger = ledger;
     }
 
     /**
@@ -58,11 +59,12 @@ public final class QueueSizes {
      * @param start the lowest unfinished offset
      * @param stable the last stable offset: the start of the first open transaction, else {@code end}
      * @param end the high watermark
-     * @param metadata the owner's committed metadata about offsets above {@code start}
+     * @param done what is done; not to be changed
+     * @param doneCount how many offsets are done, from the first one that ever was
      */
-    public record Extent(long start, long stable, long end, String metadata) {
+    public record Extent(long start, long stable, long end, OffsetLedger done, long doneCount) {
         public long unfinished() {
-            return Math.max(0, end - start - OffsetLedger.doneAbove(metadata));
+            return Math.max(0, end - doneCount);
         }
 
         /** Whether all readable records are done. */
@@ -76,10 +78,7 @@ public final class QueueSizes {
         }
 
         long unfinishedBelow(long offset) {
-            OffsetLedger ledger = OffsetLedger.restore(start, metadata);
-            return LongStream.range(start, Math.min(offset, end))
-                    .filter(one -> !ledger.isDone(one))
-                    .count();
+            return done.unfinishedBelow(Math.min(offset, end));
         }
     }
 
@@ -127,8 +126,8 @@ public final class QueueSizes {
     }
 
     /**
-     * How many tasks of a queue were appended before a time and have no agent yet. Retried and deferred tasks count by the time of their
-     * last append.
+     * How many tasks of a queue were appended before a time and have no agent yet. Retried tasks count by the time of
+     * their last append.
      */
     public long unfinishedBefore(Priority priority, Instant time) throws InterruptedException {
         List<String> topic = List.of(topics.tasks(priority));
@@ -167,17 +166,25 @@ public final class QueueSizes {
         Map<TopicPartition, Long> starts = offsets(firstOffsets);
         Map<TopicPartition, Long> stable = offsets(stableOffsets);
         Map<TopicPartition, Extent> extents = new HashMap<>();
+        Map<String, Uuid> ids = topicIds();
         offsets(endOffsets).forEach((partition, end) -> {
             OffsetAndMetadata commit = commits.get(partition);
+            OffsetLedger done = ledger.done(partition, ids.get(partition.topic()), commit);
             long start = starts.getOrDefault(partition, 0L);
-            boolean known = commit != null && commit.offset() >= start;
+            if (done == null) {
+                done = new OffsetLedger(start);
+            }
+            done.readUpTo(start);
+            // The count in the commit is exact, even if not all that is done has been read from the ledger yet.
+            long count = commit == null ? 0 : commit.offset() + OffsetLedger.doneAbove(commit.metadata());
             extents.put(
                     partition,
                     new Extent(
-                            commit != null && known ? commit.offset() : start,
+                            done.lowestUnfinished(),
                             Math.min(stable.getOrDefault(partition, end), end),
                             end,
-                            commit != null && known ? commit.metadata() : ""));
+                            done,
+                            Math.max(count, done.doneCount())));
         });
         return extents;
     }
@@ -242,10 +249,14 @@ public final class QueueSizes {
 
     /** The given positions that their lanes have committed as done. */
     Set<Position> done(Collection<Position> positions) throws InterruptedException {
+        Map<String, Uuid> ids = topicIds();
         Map<TopicPartition, OffsetLedger> ledgers = new HashMap<>();
-        commits()
-                .forEach((partition, commit) ->
-                        ledgers.put(partition, OffsetLedger.restore(commit.offset(), commit.metadata())));
+        commits().forEach((partition, commit) -> {
+            OffsetLedger done = ledger.done(partition, ids.get(partition.topic()), commit);
+            if (done != null) {
+                ledgers.put(partition, done);
+            }
+        });
         return positions.stream()
                 .filter(position -> {
                     OffsetLedger ledger =

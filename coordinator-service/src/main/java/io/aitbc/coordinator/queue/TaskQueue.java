@@ -3,13 +3,10 @@ package io.aitbc.coordinator.queue;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Task;
-import io.aitbc.contracts.TaskHeaders;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.match.Position;
-import io.aitbc.coordinator.match.WaitingTask;
 import io.aitbc.coordinator.trace.TraceHeader;
-import java.nio.charset.StandardCharsets;
 import java.util.concurrent.CompletableFuture;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerRecord;
@@ -40,16 +37,5 @@ public final class TaskQueue {
         TraceHeader.add(record, trace);
         return KafkaClients.append(producer, record)
                 .thenApply(appended -> new Position(priority, appended.partition(), appended.offset()));
-    }
-
-    /** Defers a waiting task: appends it to the tail of its partition, with its original acceptance time. */
-    public CompletableFuture<Void> defer(WaitingTask waiting) {
-        Position position = waiting.position();
-        ProducerRecord<String, byte[]> record = new ProducerRecord<>(
-                topics.tasks(position.priority()), position.partition(), waiting.id(), Json.bytes(waiting.task()));
-        record.headers()
-                .add(TaskHeaders.ORIGIN_OFFSET, String.valueOf(waiting.origin()).getBytes(StandardCharsets.US_ASCII));
-        TraceHeader.add(record, waiting.trace());
-        return KafkaClients.send(producer, record);
     }
 }

@@ -1,24 +1,22 @@
 package io.aitbc.coordinator.queue;
 
+import com.fasterxml.jackson.annotation.JsonProperty;
 import io.aitbc.contracts.Json;
+import io.aitbc.contracts.Requirements;
 import io.aitbc.contracts.Task;
-import io.aitbc.contracts.TaskHeaders;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.match.Position;
+import io.aitbc.coordinator.match.TaskSummary;
 import io.aitbc.coordinator.match.WaitingTask;
 import io.aitbc.coordinator.trace.TraceHeader;
-import java.nio.charset.StandardCharsets;
 import java.time.Instant;
-import java.util.regex.Pattern;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
-import org.apache.kafka.common.header.Header;
+import org.jspecify.annotations.Nullable;
 
 /** Parses tasks from records of {@code tasks.*}. */
 public final class TaskRecords {
     /** Allows for the fields that a coordinator adds when it appends a task of maximum size again. */
     private static final int ROOM_FOR_RETRY_FIELDS = 4_096;
-
-    private static final Pattern OFFSET = Pattern.compile("[0-9]{1,18}");
 
     private final Topics topics;
     private final int maxBytes;
@@ -40,6 +38,53 @@ public final class TaskRecords {
     /** @throws PoisonException if the record holds no task */
     public WaitingTask read(ConsumerRecord<byte[], byte[]> record) throws PoisonException {
         Position position = position(record);
+        checkSize(record);
+        try {
+            Task task = Json.read(record.value(), Task.class);
+            Instant since = waitingSince(task.submittedAt(), record);
+            String id = task.taskId() == null ? TaskIds.of(position, record.timestamp()) : task.taskId();
+            return new WaitingTask(
+                    task.accepted(id, since), position, since, record.value().length, TraceHeader.of(record));
+        } catch (Json.MalformedMessageException e) {
+            throw new PoisonException("malformed", String.valueOf(e.getMessage()));
+        }
+    }
+
+    /**
+     * Reads only what determines a task's turn, which takes a quarter of the time. Whether the rest is valid shows when the record is read
+     * again.
+     *
+     * @throws PoisonException if the record is not JSON, or these fields are not valid
+     */
+    public TaskSummary summary(ConsumerRecord<byte[], byte[]> record) throws PoisonException {
+        checkSize(record);
+        try {
+            Summary summary = Json.read(record.value(), Summary.class);
+            if (summary.taskId == null || summary.chainId != null) {
+                // The id or the requirements depend on other fields.
+                return TaskSummary.of(read(record));
+            }
+            return new TaskSummary(
+                    position(record),
+                    summary.taskId.hashCode(),
+                    summary.requirements == null ? Requirements.NONE : summary.requirements,
+                    waitingSince(summary.submittedAt, record),
+                    summary.notBefore,
+                    summary.expiresAt);
+        } catch (Json.MalformedMessageException e) {
+            throw new PoisonException("malformed", String.valueOf(e.getMessage()));
+        }
+    }
+
+    private record Summary(
+            @JsonProperty("task_id") @Nullable String taskId,
+            @JsonProperty("requirements") @Nullable Requirements requirements,
+            @JsonProperty("chain_id") @Nullable String chainId,
+            @JsonProperty("not_before") @Nullable Instant notBefore,
+            @JsonProperty("expires_at") @Nullable Instant expiresAt,
+            @JsonProperty("submitted_at") @Nullable Instant submittedAt) {}
+
+    private void checkSize(ConsumerRecord<byte[], byte[]> record) throws PoisonException {
         if (record.value() == null) {
             throw new PoisonException("malformed", "the record has no value");
         }
@@ -47,22 +92,11 @@ public final class TaskRecords {
             throw new PoisonException(
                     "oversized", "the task has " + record.value().length + " bytes, more than " + maxBytes);
         }
-        try {
-            Task task = Json.read(record.value(), Task.class);
-            Instant received = Instant.ofEpochMilli(record.timestamp());
-            Instant submitted = task.submittedAt();
-            Instant since = submitted != null && isCredible(submitted, received) ? submitted : received;
-            String id = task.taskId() == null ? TaskIds.of(position, record.timestamp()) : task.taskId();
-            return new WaitingTask(
-                    task.accepted(id, since),
-                    position,
-                    origin(record),
-                    since,
-                    record.value().length,
-                    TraceHeader.of(record));
-        } catch (Json.MalformedMessageException e) {
-            throw new PoisonException("malformed", String.valueOf(e.getMessage()));
-        }
+    }
+
+    private static Instant waitingSince(@Nullable Instant submitted, ConsumerRecord<byte[], byte[]> record) {
+        Instant received = Instant.ofEpochMilli(record.timestamp());
+        return submitted != null && isCredible(submitted, received) ? submitted : received;
     }
 
     /**
@@ -71,19 +105,6 @@ public final class TaskRecords {
      */
     private static boolean isCredible(Instant submittedAt, Instant received) {
         return !submittedAt.isAfter(received) && !submittedAt.isBefore(Instant.EPOCH);
-    }
-
-    private static long origin(ConsumerRecord<byte[], byte[]> record) throws PoisonException {
-        Header header = record.headers().lastHeader(TaskHeaders.ORIGIN_OFFSET);
-        if (header == null) {
-            return record.offset();
-        }
-        String text = header.value() == null ? "" : new String(header.value(), StandardCharsets.US_ASCII);
-        if (!OFFSET.matcher(text).matches()) {
-            throw new PoisonException("malformed", "the header " + TaskHeaders.ORIGIN_OFFSET + " must be an offset");
-        }
-        // A larger offset is from before the topic was copied.
-        return Math.min(Long.parseLong(text), record.offset());
     }
 
     /** A poison record, with the reason as one word and as a sentence. */

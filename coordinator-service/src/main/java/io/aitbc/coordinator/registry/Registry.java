@@ -335,6 +335,20 @@ public final class Registry {
         }
     }
 
+    /** The unsettled assignments of all agents, without their progress. */
+    public CompletableFuture<List<HeldAssignment>> heldByAll() {
+        return redis.async().zrange(Keys.DEADLINES, 0, -1).toCompletableFuture().thenCompose(agentIds -> {
+            List<CompletableFuture<Map<String, String>>> held = agentIds.stream()
+                    .map(id -> redis.readHash(Keys.inflight(id), read -> read.hgetall(Keys.inflight(id))))
+                    .toList();
+            return CompletableFuture.allOf(held.toArray(CompletableFuture[]::new))
+                    .thenApply(all -> held.stream()
+                            .flatMap(entries -> entries.join().entrySet().stream())
+                            .map(entry -> HeldAssignment.read(entry.getKey(), entry.getValue()))
+                            .toList());
+        });
+    }
+
     /** The assignments that an agent holds, by deadline. */
     public List<HeldAssignment> heldBy(String agentId) {
         record Parts(HeldAssignment assignment, CompletableFuture<List<KeyValue<String, String>>> progress) {}

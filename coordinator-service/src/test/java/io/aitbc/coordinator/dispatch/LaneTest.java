@@ -25,6 +25,7 @@ import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.match.SlotOffer;
 import io.aitbc.coordinator.match.WaitingTask;
 import io.aitbc.coordinator.match.Want;
+import io.aitbc.coordinator.queue.OffsetLedger;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -41,8 +42,10 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
 class LaneTest {
-    private static final int WINDOW = 8;
-    private static final int WINDOW_BYTES = 2_000;
+    private static final int MAX_WAITING = 250;
+    /** Payloads for four tasks of a hundred bytes. */
+    private static final long PAYLOADS = 4 * ATask.named("t").build().heap();
+
     private static final Id NORMAL_0 = new Id(Priority.NORMAL, 0);
     private static final Id NORMAL_1 = new Id(Priority.NORMAL, 1);
     private static final Id URGENT_0 = new Id(Priority.URGENT, 0);
@@ -56,25 +59,25 @@ class LaneTest {
             new Aging(Duration.ofSeconds(60), 0.1),
             LoadBalancingStrategy.LEAST_CONNECTIONS,
             new Random(1));
-    private final Lane lane = new Lane(matcher, outside, WINDOW, WINDOW_BYTES, Long.MAX_VALUE, BATCH);
+    private final Lane lane = new Lane(matcher, outside, MAX_WAITING, BATCH);
     private Instant now = NOW;
 
     @BeforeEach
     void gainTwoPartitions() {
-        lane.gained(NORMAL_0, 10, "", 10);
-        lane.gained(LOW_0, 0, "", 0);
+        gain(NORMAL_0, 10);
+        gain(LOW_0, 0);
     }
 
     @Test
     void recordsThatAreDoneOrNotOwnedAreSkipped() {
         read(NORMAL_0, 10, 11, 12);
         finish(NORMAL_0, 11);
-        Commit commit = lane.commits().get(NORMAL_0);
+        Commit commit = commits().get(NORMAL_0);
 
         lane.lost(Set.of(NORMAL_0));
         assertThat(lane.received(position(NORMAL_0, 12))).isFalse();
 
-        lane.gained(NORMAL_0, commit.offset(), commit.metadata(), 10);
+        lane.gained(NORMAL_0, OffsetLedger.restore(commit.offset(), commit.metadata()), Set.of());
         assertThat(LongStream.range(10, 14).filter(offset -> lane.received(position(NORMAL_0, offset))))
                 .containsExactly(10L, 12L, 13L);
     }
@@ -90,26 +93,25 @@ class LaneTest {
         lane.addWaiting(task(NORMAL_1, 11), now);
 
         assertThat(waiting()).containsExactly("LOW-0-0");
-        assertThat(lane.isFull(NORMAL_0)).isFalse();
-        assertThat(lane.commits()).containsOnlyKeys(LOW_0);
+        assertThat(commits()).containsOnlyKeys(LOW_0);
     }
 
     @Test
     void onlyChangesAreCommitted() {
         read(NORMAL_0, 10, 11);
         read(LOW_0, 0, 1);
-        lane.commits();
-        assertThat(lane.commits()).isEmpty();
+        commits();
+        assertThat(commits()).isEmpty();
 
         finish(NORMAL_0, 10);
-        assertThat(lane.commits()).isEqualTo(Map.of(NORMAL_0, new Commit(11, "")));
+        assertThat(commits()).isEqualTo(Map.of(NORMAL_0, new Commit(11, "", null)));
 
         finish(LOW_0, 1);
-        Map<Id, Commit> outOfOrder = lane.commits();
+        Map<Id, Commit> outOfOrder = commits();
         assertThat(outOfOrder).containsOnlyKeys(LOW_0);
         assertThat(outOfOrder.get(LOW_0).offset()).isZero();
         assertThat(outOfOrder.get(LOW_0).metadata()).isNotEmpty();
-        assertThat(lane.commits()).isEmpty();
+        assertThat(commits()).isEmpty();
     }
 
     @Test
@@ -121,7 +123,7 @@ class LaneTest {
             }
         }
 
-        String metadata = lane.commits().get(LOW_0).metadata();
+        String metadata = commits().get(LOW_0).metadata();
 
         assertThat(metadata).hasSizeGreaterThan(4_000);
         assertThat(CommitTag.with(Uuid.randomUuid(), metadata)).hasSizeLessThanOrEqualTo(4_096);
@@ -133,7 +135,7 @@ class LaneTest {
         lane.clear(clear("c", Priority.NORMAL, Map.of(0, 20L, 1, 5L)));
         assertThat(lane.topicLost(Priority.NORMAL)).isZero();
 
-        lane.gained(NORMAL_0, 0, "", 30);
+        gain(NORMAL_0, 0);
         outside.ends.put(NORMAL_0, 30L);
         read(NORMAL_0, 0);
         lane.round(now);
@@ -147,72 +149,22 @@ class LaneTest {
     @Test
     void failedCommitsAreRepeated() {
         finish(NORMAL_0, 10);
-        Map<Id, Commit> commits = lane.commits();
+        Map<Id, Commit> commits = commits();
 
         lane.commitFailed();
 
-        assertThat(lane.commits()).isEqualTo(commits).containsEntry(NORMAL_0, new Commit(11, ""));
+        assertThat(commits()).isEqualTo(commits).containsEntry(NORMAL_0, new Commit(11, "", null));
     }
 
     @Test
     void aRegainedPartitionIsCommittedAgain() {
         finish(NORMAL_0, 10);
-        lane.commits();
+        commits();
         lane.lost(Set.of(NORMAL_0));
 
-        lane.gained(NORMAL_0, 11, "", 11);
+        gain(NORMAL_0, 11);
 
-        assertThat(lane.commits()).isEqualTo(Map.of(NORMAL_0, new Commit(11, "")));
-    }
-
-    @Test
-    void aPartitionIsFullWithAWindowOfUnfinishedTasks() {
-        read(NORMAL_0, 10, 11, 12, 13, 14, 15, 16);
-        assertThat(lane.isFull(NORMAL_0)).isFalse();
-        read(NORMAL_0, 17);
-        assertThat(lane.isFull(NORMAL_0)).isTrue();
-        assertThat(lane.isFull(LOW_0)).isFalse();
-
-        finish(NORMAL_0, 12);
-
-        assertThat(lane.isFull(NORMAL_0)).isFalse();
-    }
-
-    @Test
-    void aPartitionIsFullWithLargeTasksToo() {
-        WaitingTask small = task(NORMAL_0, 10);
-        read(new WaitingTask(small.task(), small.position(), 10, small.waitingSince(), WINDOW_BYTES - 1));
-        assertThat(lane.isFull(NORMAL_0)).isFalse();
-        read(NORMAL_0, 11);
-        assertThat(lane.isFull(NORMAL_0)).isTrue();
-
-        finish(NORMAL_0, 10);
-
-        assertThat(lane.isFull(NORMAL_0)).isFalse();
-    }
-
-    /** Each partition has an equal share of a small heap, so the share grows when another coordinator takes partitions over. */
-    @Test
-    void allPartitionsTogetherStayWithinTheMemoryLimit() {
-        Lane small = new Lane(matcher, outside, WINDOW, WINDOW_BYTES, 6_000, 100);
-        small.gained(NORMAL_0, 10, "", 0);
-        small.gained(LOW_0, 0, "", 0);
-        wait(small, NORMAL_0, 10, 11);
-        assertThat(small.isFull(NORMAL_0)).isFalse();
-        wait(small, NORMAL_0, 12);
-        assertThat(small.isFull(NORMAL_0)).isTrue();
-        assertThat(small.isFull(LOW_0)).isFalse();
-
-        small.lost(Set.of(LOW_0));
-
-        assertThat(small.isFull(NORMAL_0)).isFalse();
-    }
-
-    private void wait(Lane one, Id partition, long... offsets) {
-        for (long offset : offsets) {
-            one.received(new Position(partition.priority(), partition.number(), offset));
-            one.addWaiting(task(partition, offset), now);
-        }
+        assertThat(commits()).isEqualTo(Map.of(NORMAL_0, new Commit(11, "", null)));
     }
 
     @Test
@@ -223,7 +175,7 @@ class LaneTest {
         lane.round(now);
 
         assertThat(outside.published).containsExactly("NORMAL-0-10");
-        assertThat(lane.commits().get(NORMAL_0).offset()).isEqualTo(11);
+        assertThat(commits().get(NORMAL_0).offset()).isEqualTo(11);
         assertThat(lane.hasPendingWork()).isFalse();
     }
 
@@ -233,7 +185,7 @@ class LaneTest {
         read(NORMAL_0, 10);
         outside.publishing = CompletableFuture.failedFuture(new IllegalStateException("broker away"));
         lane.round(now);
-        assertThat(lane.commits().get(NORMAL_0).offset()).isEqualTo(10);
+        assertThat(commits().get(NORMAL_0).offset()).isEqualTo(10);
 
         // The agent is full because of this very task.
         outside.publishing = CompletableFuture.completedFuture(null);
@@ -241,7 +193,7 @@ class LaneTest {
         lane.round(now.plusSeconds(1));
 
         assertThat(outside.published).containsExactly("NORMAL-0-10", "NORMAL-0-10");
-        assertThat(lane.commits().get(NORMAL_0).offset()).isEqualTo(11);
+        assertThat(commits().get(NORMAL_0).offset()).isEqualTo(11);
     }
 
     /** A future swallows exceptions of its callback: the batch would be in no collection, and wait forever. */
@@ -278,14 +230,14 @@ class LaneTest {
         outside.reserving = null;
 
         lane.lostAll();
-        lane.gained(NORMAL_0, 10, "", 10);
+        gain(NORMAL_0, 10);
         read(NORMAL_0, 10);
         lane.round(now);
         unanswered.completeExceptionally(new IllegalStateException("away"));
         lane.round(now);
 
         assertThat(outside.published).containsExactly("NORMAL-0-10");
-        assertThat(lane.commits().get(NORMAL_0).offset()).isEqualTo(11);
+        assertThat(commits().get(NORMAL_0).offset()).isEqualTo(11);
         assertThat(lane.hasPendingWork()).isFalse();
     }
 
@@ -335,20 +287,20 @@ class LaneTest {
     @Test
     void reservationsOfThePreviousOwnerArePublishedAgain() {
         lane.lost(Set.of(NORMAL_0));
-        lane.gained(NORMAL_0, 10, "", 11);
+        lane.gained(NORMAL_0, new OffsetLedger(10), Set.of(10L));
         outside.ruling = Ruling.LIVE;
 
         read(NORMAL_0, 10, 11);
         lane.round(now);
 
         assertThat(outside.published).containsExactly("NORMAL-0-10");
-        assertThat(lane.commits().get(NORMAL_0).offset()).isEqualTo(11);
+        assertThat(commits().get(NORMAL_0).offset()).isEqualTo(11);
     }
 
     @Test
     void unreservedTasksOfThePreviousOwnerWaitForAnAgent() {
         lane.lost(Set.of(NORMAL_0));
-        lane.gained(NORMAL_0, 10, "", 11);
+        lane.gained(NORMAL_0, new OffsetLedger(10), Set.of(10L));
         outside.ruling = Ruling.UNAVAILABLE;
         read(NORMAL_0, 10);
         lane.round(now);
@@ -365,7 +317,7 @@ class LaneTest {
         lane.round(now);
 
         assertThat(outside.published).isEmpty();
-        assertThat(lane.commits().get(NORMAL_0).offset()).isEqualTo(11);
+        assertThat(commits().get(NORMAL_0).offset()).isEqualTo(11);
     }
 
     @Test
@@ -484,7 +436,7 @@ class LaneTest {
 
         lane.round(now);
 
-        assertThat(lane.commits().get(NORMAL_0).offset()).isEqualTo(11);
+        assertThat(commits().get(NORMAL_0).offset()).isEqualTo(11);
         assertThat(waiting()).containsExactly("NORMAL-0-11");
     }
 
@@ -501,7 +453,7 @@ class LaneTest {
         lane.round(now);
 
         assertThat(waiting()).containsExactly("NORMAL-0-10");
-        assertThat(lane.commits().get(NORMAL_0).offset()).isEqualTo(11);
+        assertThat(commits().get(NORMAL_0).offset()).isEqualTo(11);
     }
 
     @Test
@@ -541,7 +493,7 @@ class LaneTest {
         lane.round(now);
 
         assertThat(waiting()).containsExactly("NORMAL-0-11");
-        assertThat(lane.commits().get(NORMAL_0).offset()).isEqualTo(11);
+        assertThat(commits().get(NORMAL_0).offset()).isEqualTo(11);
     }
 
     @Test
@@ -594,11 +546,11 @@ class LaneTest {
     void skippedOffsetsAreDoneWithoutAFollowingRecord() {
         read(NORMAL_0, 10);
         finish(NORMAL_0, 10);
-        lane.commits();
+        commits();
 
         lane.readUpTo(NORMAL_0, 31);
 
-        assertThat(lane.commits()).containsEntry(NORMAL_0, new Commit(31, ""));
+        assertThat(commits()).containsEntry(NORMAL_0, new Commit(31, "", null));
     }
 
     /** The clear covers the records present when it was given, readable or not. */
@@ -616,27 +568,6 @@ class LaneTest {
         assertThat(outside.ended).isEqualTo(Map.of("c", List.of("NORMAL-0-10", "NORMAL-0-11")));
         assertThat(outside.reports).containsExactly(new QueueCleared("c", Priority.NORMAL, 0));
         assertThat(waiting()).containsExactly("NORMAL-0-12");
-    }
-
-    /** A task deferred before the command is now behind the end of the clear, but is still covered. */
-    @Test
-    void aClearCoversTasksDeferredBefore() {
-        outside.ends.put(NORMAL_0, 15L);
-        lane.clear(clear("c", Priority.NORMAL, Map.of(0, 12L)));
-        read(NORMAL_0, 10, 11, 12, 13);
-        lane.round(now);
-        assertThat(outside.reports).isEmpty();
-
-        read(ATask.named("put-off")
-                .priority(Priority.NORMAL)
-                .at(0, 14)
-                .deferredFrom(9)
-                .build());
-        lane.round(now);
-
-        assertThat(outside.ended).isEqualTo(Map.of("c", List.of("NORMAL-0-10", "NORMAL-0-11", "put-off")));
-        assertThat(outside.reports).hasSize(1);
-        assertThat(waiting()).containsExactlyInAnyOrder("NORMAL-0-12", "NORMAL-0-13");
     }
 
     @Test
@@ -671,8 +602,8 @@ class LaneTest {
         lane.clear(clear("c", Priority.NORMAL, Map.of(0, 12L, 1, 7L)));
         lane.cleared(new QueueCleared("c", Priority.NORMAL, 0));
         lane.lost(Set.of(NORMAL_0));
-        lane.gained(NORMAL_0, 10, "", 10);
-        lane.gained(NORMAL_1, 5, "", 5);
+        gain(NORMAL_0, 10);
+        gain(NORMAL_1, 5);
 
         read(NORMAL_0, 10);
         read(NORMAL_1, 5, 6, 7);
@@ -682,191 +613,22 @@ class LaneTest {
     }
 
     @Test
-    void theOldestBlockedTasksOfAFullPartitionAreDeferred() {
-        agent(0);
-        fill(NORMAL_0, 10);
-        outside.ends.put(NORMAL_0, 100L);
-
-        lane.round(now);
-        assertThat(outside.deferred).containsExactly("NORMAL-0-10");
-        assertThat(lane.isFull(NORMAL_0)).isFalse();
-        assertThat(lane.commits().get(NORMAL_0).offset()).isEqualTo(11);
-
-        read(NORMAL_0, 18);
-        lane.round(now.plusMillis(110));
-        assertThat(outside.deferred).hasSize(1);
-        lane.round(now.plusMillis(220));
-        assertThat(outside.deferred).containsExactly("NORMAL-0-10", "NORMAL-0-11");
-    }
-
-    /** Under heavy load, all agents are full most of the time, which does not justify rewriting tasks. */
-    @Test
-    void whileAgentsAreMerelyBusyNothingIsDeferredForASecond() {
-        agent(1);
-        read(NORMAL_0, 10);
-        lane.round(now);
-        assertThat(outside.published).containsExactly("NORMAL-0-10");
-        fill(NORMAL_0, 11);
-        outside.ends.put(NORMAL_0, 100L);
-
-        for (int ms = 110; ms < 1_000; ms += 110) {
-            lane.round(now.plusMillis(ms));
-        }
-        assertThat(outside.deferred).isEmpty();
-
-        lane.round(now.plusMillis(1_100));
-        assertThat(outside.deferred).containsExactly("NORMAL-0-11");
-    }
-
-    @Test
-    void aClockThatIsSetBackDoesNotMakeAgentsSeemBusyForLonger() {
-        agent(1);
-        read(NORMAL_0, 10);
-        lane.round(now);
-        fill(NORMAL_0, 11);
-        outside.ends.put(NORMAL_0, 100L);
-
-        now = now.minus(Duration.ofHours(1));
-        lane.round(now);
-        assertThat(outside.deferred).isEmpty();
-
-        lane.round(now.plusMillis(1_000));
-        assertThat(outside.deferred).containsExactly("NORMAL-0-11");
-    }
-
-    /** Room will come without the cost of rewriting tasks. */
-    @Test
-    void nothingIsDeferredWhileEnoughTasksOfAFullPartitionProgress() {
-        fillWithSixUnmatchableAndTwoInPublication();
-
-        lane.round(now);
-        assertThat(outside.published).containsExactly("NORMAL-0-16", "NORMAL-0-17");
-        assertThat(outside.deferred).isEmpty();
-
-        outside.publishing.complete(null);
-        readUnmatchable(NORMAL_0, 18, 19);
-        assertThat(lane.isFull(NORMAL_0)).isTrue();
-        lane.round(now.plusMillis(110));
-        assertThat(outside.deferred).containsExactly("NORMAL-0-10");
-    }
-
-    /** For example, more urgent tasks elsewhere take all agents of the movable tasks: tasks further back may have agents of their own. */
-    @Test
-    void afterALongTimeWithoutProgressBlockedTasksAreDeferredAnyway() {
-        fillWithSixUnmatchableAndTwoInPublication();
-
-        for (int ms = 0; ms < 4_800; ms += 110) {
-            lane.round(now.plusMillis(ms));
-        }
-        assertThat(outside.deferred).isEmpty();
-
-        lane.round(now.plusMillis(5_000));
-        assertThat(outside.deferred).containsExactly("NORMAL-0-10");
-    }
-
-    @Test
-    void nothingIsDeferredIfNoRecordsFollow() {
-        fill(NORMAL_0, 10);
-        outside.ends.put(NORMAL_0, 18L);
-
-        lane.round(now);
-
-        assertThat(outside.deferred).isEmpty();
-    }
-
-    @Test
-    void aTaskWhoseDeferralFailedKeepsWaiting() {
-        fill(NORMAL_0, 10);
-        outside.ends.put(NORMAL_0, 100L);
-        outside.appending = CompletableFuture.failedFuture(new IllegalStateException("broker away"));
-
-        lane.round(now);
-
-        assertThat(lane.isFull(NORMAL_0)).isTrue();
-        assertThat(waiting()).hasSize(WINDOW);
-    }
-
-    @Test
-    void aLargeTaskCountsForManyWhenItIsDeferred() {
-        WaitingTask first = task(NORMAL_0, 10);
-        read(new WaitingTask(first.task(), first.position(), 10, first.waitingSince(), WINDOW_BYTES));
-        read(NORMAL_0, 11);
-        outside.ends.put(NORMAL_0, 100L);
-        lane.round(now);
-        assertThat(outside.deferred).containsExactly("NORMAL-0-10");
-
-        WaitingTask next = task(NORMAL_0, 12);
-        read(new WaitingTask(next.task(), next.position(), 12, next.waitingSince(), WINDOW_BYTES));
-        lane.round(now.plusMillis(880));
-        assertThat(outside.deferred).hasSize(1);
-        lane.round(now.plusMillis(1_100));
-        assertThat(outside.deferred).containsExactly("NORMAL-0-10", "NORMAL-0-11");
-    }
-
-    /** Otherwise, the tasks done at higher offsets would be forgotten at the next restart. */
-    @Test
-    void blockedTasksAreDeferredWhenTheCommitMetadataIsFull() {
-        lane.lost(Set.of(NORMAL_0));
-        lane.gained(NORMAL_0, 0, "", 0);
-        Random random = new Random(1);
-        read(NORMAL_0, 0);
-        for (int offset = 1; offset < 60_000; offset++) {
-            lane.received(position(NORMAL_0, offset));
-            if (random.nextBoolean() || offset > 59_990) {
-                finish(NORMAL_0, offset);
-            }
-        }
-        outside.ends.put(NORMAL_0, 60_000L);
-        lane.commits();
-
-        lane.round(now);
-
-        assertThat(outside.deferred).containsExactly("NORMAL-0-0");
-    }
-
-    /** A clear given in between must find it at its old position, because it does not know the new one. */
-    @Test
-    void aDeferralBeforeAPartitionWasLostDoesNotFinishTheTaskAfterItIsRegained() {
-        fill(NORMAL_0, 10);
-        outside.ends.put(NORMAL_0, 100L);
-        outside.appending = new CompletableFuture<>();
-        lane.round(now);
-        lane.lost(Set.of(NORMAL_0));
-        lane.gained(NORMAL_0, 10, "", 100);
-
-        outside.appending.complete(null);
-
-        assertThat(lane.received(position(NORMAL_0, 10))).isTrue();
-    }
-
-    @Test
-    void tasksOfAPausedQueueAreNotDeferred() {
-        fill(NORMAL_0, 10);
-        outside.ends.put(NORMAL_0, 100L);
-        lane.pause(Priority.NORMAL, true);
-
-        lane.round(now);
-
-        assertThat(outside.deferred).isEmpty();
-    }
-
-    @Test
     void aSlotYieldedToAgedTasksElsewhereIsOfferedAtOnceAndKeptUntilItIsTaken() {
-        lane.gained(URGENT_0, 0, "", 0);
+        gain(URGENT_0, 0);
         agent(100);
         lane.updateRemoteWants(
                 "other", List.of(new Want(Requirements.NONE, 4, new Want.Aged(NOW.minusSeconds(300), 100))), now);
-        for (int offset = 0; offset < WINDOW; offset++) {
+        for (int offset = 0; offset < 8; offset++) {
             read(URGENT_0, offset);
         }
-        for (int offset = 10; offset < 10 + WINDOW; offset++) {
+        for (int offset = 10; offset < 18; offset++) {
             read(NORMAL_0, offset);
         }
 
         lane.round(now);
 
         assertThat(outside.offered).hasSizeBetween(1, 3).containsOnly(new SlotOffer("other", "agent"));
-        assertThat(outside.published).hasSize(2 * WINDOW);
+        assertThat(outside.published).hasSize(16);
         assertThat(lane.yieldsTo(now)).isEqualTo(Priority.LOW);
     }
 
@@ -884,27 +646,8 @@ class LaneTest {
         assertThat(outside.published).containsExactly("aged");
     }
 
-    private void fill(Id partition, long from) {
-        LongStream.range(from, from + WINDOW).forEach(offset -> read(partition, offset));
-    }
-
     private void read(Id partition, long... offsets) {
         LongStream.of(offsets).forEach(offset -> read(task(partition, offset)));
-    }
-
-    private void fillWithSixUnmatchableAndTwoInPublication() {
-        agent(2);
-        outside.publishing = new CompletableFuture<>();
-        readUnmatchable(NORMAL_0, 10, 11, 12, 13, 14, 15);
-        lane.round(now.minusMillis(110));
-        read(NORMAL_0, 16, 17);
-        outside.ends.put(NORMAL_0, 100L);
-        assertThat(lane.isFull(NORMAL_0)).isTrue();
-    }
-
-    private void readUnmatchable(Id partition, long... offsets) {
-        Requirements unmatched = Requirements.capabilities("of-nobody");
-        LongStream.of(offsets).forEach(offset -> read(task(partition, offset, unmatched)));
     }
 
     private void read(WaitingTask task) {
@@ -915,6 +658,14 @@ class LaneTest {
 
     private void finish(Id partition, long... offsets) {
         LongStream.of(offsets).forEach(offset -> lane.finished(position(partition, offset)));
+    }
+
+    private void gain(Id partition, long committed) {
+        lane.gained(partition, new OffsetLedger(committed), Set.of());
+    }
+
+    private Map<Id, Commit> commits() {
+        return lane.commits(id -> true);
     }
 
     private void agent(int capacity) {
@@ -945,8 +696,8 @@ class LaneTest {
     }
 
     private List<String> waiting() {
-        return matcher.backlog().takeIf(task -> true).stream()
-                .map(WaitingTask::id)
+        return matcher.backlog().find(entry -> true).stream()
+                .map(entry -> entry.task().id())
                 .toList();
     }
 
@@ -957,7 +708,6 @@ class LaneTest {
         /** Sizes of the reserved batches. */
         final List<Integer> batches = new ArrayList<>();
 
-        final List<String> deferred = new ArrayList<>();
         final List<String> recorded = new ArrayList<>();
         final Map<String, List<String>> ended = new HashMap<>();
         final List<QueueCleared> reports = new ArrayList<>();
@@ -965,9 +715,11 @@ class LaneTest {
         final Map<Id, Long> ends = new HashMap<>();
         final Map<Id, Long> appendedEnds = new HashMap<>();
         final Map<Id, Long> positions = new HashMap<>();
+        final List<List<Position>> fetched = new ArrayList<>();
+        final List<Position> lost = new ArrayList<>();
+        CompletableFuture<Payloads.Fetched> fetching = new CompletableFuture<>();
         Ruling ruling = Ruling.GRANTED;
         CompletableFuture<Void> publishing = CompletableFuture.completedFuture(null);
-        CompletableFuture<Void> appending = CompletableFuture.completedFuture(null);
         CompletableFuture<List<Verdict>> reserving;
         CompletableFuture<List<Boolean>> recording;
         Set<String> endedBefore = Set.of();
@@ -1000,9 +752,15 @@ class LaneTest {
         }
 
         @Override
-        public CompletableFuture<Void> defer(WaitingTask task) {
-            deferred.add(task.id());
-            return appending;
+        public CompletableFuture<Payloads.Fetched> fetch(List<Position> positions) {
+            fetched.add(positions);
+            return fetching;
+        }
+
+        @Override
+        public CompletableFuture<Void> failLost(Set<Position> positions) {
+            lost.addAll(positions);
+            return CompletableFuture.completedFuture(null);
         }
 
         @Override
@@ -1013,11 +771,6 @@ class LaneTest {
                     : CompletableFuture.completedFuture(tasks.stream()
                             .map(task -> endedBefore.contains(task.id()))
                             .toList());
-        }
-
-        @Override
-        public Map<Id, Long> ends(Set<Id> partitions) {
-            return partitions.stream().collect(Collectors.toMap(id -> id, id -> ends.getOrDefault(id, 0L)));
         }
 
         @Override

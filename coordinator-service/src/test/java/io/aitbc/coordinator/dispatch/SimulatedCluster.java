@@ -15,13 +15,17 @@ import io.aitbc.coordinator.assign.Verdict.Ruling;
 import io.aitbc.coordinator.balance.LoadBalancingStrategy;
 import io.aitbc.coordinator.dispatch.OwnedPartition.Commit;
 import io.aitbc.coordinator.dispatch.OwnedPartition.Id;
+import io.aitbc.coordinator.match.ATask;
 import io.aitbc.coordinator.match.Aging;
+import io.aitbc.coordinator.match.BacklogEntry;
 import io.aitbc.coordinator.match.Matcher;
 import io.aitbc.coordinator.match.Placement;
 import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.match.SlotOffer;
+import io.aitbc.coordinator.match.TaskSummary;
 import io.aitbc.coordinator.match.WaitingTask;
 import io.aitbc.coordinator.match.Want;
+import io.aitbc.coordinator.queue.OffsetLedger;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -52,12 +56,18 @@ final class SimulatedCluster {
             new HealthPolicy(Duration.ofSeconds(30), Duration.ofHours(300), 0.0, 2, 2);
     private static final List<Priority> QUEUES = List.of(Priority.URGENT, Priority.NORMAL, Priority.LOW);
     private static final int PARTITIONS = 2;
-    private static final int WINDOW = 4;
+    /** Estimated heap usage of a simulated task, for the memory limits. */
+    private static final long TASK_HEAP = ATask.named("t").build().heap();
+
     private static final int TASKS = 40;
     private static final Aging AGING = new Aging(Duration.ofSeconds(2), 0.1);
     private static final Duration TIMEOUT = Duration.ofSeconds(20);
 
     private final Random random;
+    /** How many payloads a lane keeps, and how many tasks may wait in it. */
+    private final int payloadsKept;
+
+    private final int maxWaiting;
     /** Whether a coordinator may continue with partitions that it no longer owns. */
     private final boolean zombies;
 
@@ -66,8 +76,14 @@ final class SimulatedCluster {
     private int submitted;
     private int coordinatorsStarted;
 
-    private final Map<Id, List<Entry>> logs = new LinkedHashMap<>();
+    private final Map<Id, List<Task>> logs = new LinkedHashMap<>();
+    /** The first offsets that have not been deleted. */
+    private final Map<Id, Integer> beginnings = new HashMap<>();
+
     private final Map<Id, Commit> commits = new HashMap<>();
+    /** The records of {@code coordinator.ledger}, by partition and writer. */
+    private final Map<Id, Map<String, OffsetLedger.Snapshot>> ledgers = new HashMap<>();
+
     private final Map<Id, Coordinator> owners = new HashMap<>();
     private final List<Coordinator> coordinators = new ArrayList<>();
     private final List<Effect> effects = new ArrayList<>();
@@ -85,6 +101,8 @@ final class SimulatedCluster {
         // Adjacent small seeds would produce similar sequences.
         random = new Random(seed * 0x9E3779B97F4A7C15L);
         zombies = seed % 2 == 0;
+        payloadsKept = random.nextInt(3) == 0 ? 1_000 : 1 + random.nextInt(8);
+        maxWaiting = random.nextInt(3) == 0 ? 1 + random.nextInt(10) : 1_000;
         for (Priority priority : QUEUES) {
             for (int number = 0; number < PARTITIONS; number++) {
                 logs.put(new Id(priority, number), new ArrayList<>());
@@ -166,6 +184,14 @@ final class SimulatedCluster {
             clear();
         } else if (dice < 99) {
             cancel();
+        } else if (random.nextInt(8) == 0) {
+            if (random.nextBoolean()) {
+                // The group is deleted, which Kafka permits only while it has no members.
+                List.copyOf(coordinators).forEach(Coordinator::crash);
+                commits.clear();
+            } else {
+                deleteRecords();
+            }
         } else {
             any(coordinators).ifPresent(Coordinator::refreshView);
         }
@@ -209,17 +235,41 @@ final class SimulatedCluster {
                 Map.of());
         tasks.put(id, task);
         Id partition = new Id(QUEUES.get(random.nextInt(QUEUES.size())), random.nextInt(PARTITIONS));
-        append(partition, task, -1);
+        append(partition, task);
         if (random.nextInt(15) == 0) {
             // A producer retry: the same task is appended twice.
-            append(partition, task, -1);
+            append(partition, task);
         }
     }
 
-    private long append(Id partition, Task task, long origin) {
-        List<Entry> log = logs.get(partition);
-        log.add(new Entry(task, origin < 0 ? log.size() : origin));
-        return log.size() - 1;
+    private void append(Id partition, Task task) {
+        logs.get(partition).add(task);
+    }
+
+    private static Position at(Id id, long offset) {
+        return new Position(id.priority(), id.number(), offset);
+    }
+
+    private boolean isDeleted(Position position) {
+        return position.offset() < beginnings.getOrDefault(Id.of(position), 0);
+    }
+
+    private Task taskAt(Position position) {
+        return logs.get(Id.of(position)).get((int) position.offset());
+    }
+
+    /** Deletes the first records of a partition, as an operator might. */
+    private void deleteRecords() {
+        any(List.copyOf(logs.keySet())).ifPresent(id -> {
+            int beginning = beginnings.getOrDefault(id, 0);
+            beginnings.put(id, beginning + random.nextInt(logs.get(id).size() - beginning + 1));
+        });
+    }
+
+    /** Fails the task of a record that is gone, unless more is known of it. */
+    private void failLost(Position position) {
+        Task task = taskAt(position);
+        store.failLost(task.taskId(), task.attempt());
     }
 
     private void clear() {
@@ -247,7 +297,7 @@ final class SimulatedCluster {
     private static boolean covers(ClearQueue clear, WaitingTask task) {
         Position position = task.position();
         return clear.priority() == position.priority()
-                && task.origin() < clear.endOffsets().get(position.partition());
+                && position.offset() < clear.endOffsets().get(position.partition());
     }
 
     private void cancel() {
@@ -309,11 +359,18 @@ final class SimulatedCluster {
     }
 
     private final class Coordinator implements SideEffects {
-        final Matcher matcher =
-                new Matcher(HEALTH, AGING, LoadBalancingStrategy.LEAST_CONNECTIONS, new Random(random.nextLong()));
-        final Lane lane = new Lane(matcher, this, WINDOW, 1_000_000, Long.MAX_VALUE, 5);
+        final Matcher matcher = new Matcher(
+                HEALTH,
+                AGING,
+                LoadBalancingStrategy.LEAST_CONNECTIONS,
+                new Random(random.nextLong()),
+                payloadsKept * TASK_HEAP);
+        final Lane lane = new Lane(matcher, this, maxWaiting, 5);
         final Map<Id, Long> positions = new LinkedHashMap<>();
         final PriorityOrder order = new PriorityOrder();
+        /** Since when waiting tasks have been without a payload. */
+        Map<Position, Instant> awaitedSince = new HashMap<>();
+
         final String id = "coordinator-" + coordinatorsStarted++;
         boolean dead;
 
@@ -325,9 +382,21 @@ final class SimulatedCluster {
             if (positions.containsKey(id)) {
                 lose(id);
             }
-            Commit commit = commits.getOrDefault(id, new Commit(0, ""));
-            positions.put(id, commit.offset());
-            lane.gained(id, commit.offset(), commit.metadata(), logs.get(id).size());
+            Commit commit = commits.getOrDefault(id, new Commit(0, "", null));
+            OffsetLedger done = OffsetLedger.restore(commit.offset(), commit.metadata());
+            ledgers.getOrDefault(id, Map.of()).values().forEach(ledger -> {
+                for (long offset = done.lowestUnfinished(); offset < ledger.lowestUnfinished(); offset++) {
+                    done.finished(offset);
+                }
+                ledger.done().stream().forEach(bit -> done.finished(ledger.lowestUnfinished() + bit));
+            });
+            for (long offset = done.lowestUnfinished(); offset < beginnings.getOrDefault(id, 0); offset++) {
+                if (!done.isDone(offset)) {
+                    SimulatedCluster.this.failLost(at(id, offset));
+                }
+            }
+            positions.put(id, Math.max(done.lowestUnfinished(), beginnings.getOrDefault(id, 0)));
+            lane.gained(id, done, store.reserved(id));
         }
 
         /** Revokes the partition as the group does, with a final commit. */
@@ -365,18 +434,19 @@ final class SimulatedCluster {
             }
             for (Id id : List.copyOf(positions.keySet())) {
                 for (int read = random.nextInt(4); read > 0 && !lane.isFull(id); read--) {
-                    long offset = positions.get(id);
-                    List<Entry> log = logs.get(id);
-                    if (offset >= log.size()) {
+                    int beginning = beginnings.getOrDefault(id, 0);
+                    long offset = Math.max(positions.get(id), beginning);
+                    if (offset > positions.get(id) || random.nextInt(8) == 0) {
+                        lane.deletedBelow(id, beginning);
+                    }
+                    positions.put(id, offset);
+                    if (offset >= logs.get(id).size()) {
                         break;
                     }
                     positions.put(id, offset + 1);
-                    Position position = new Position(id.priority(), id.number(), offset);
+                    Position position = at(id, offset);
                     if (lane.received(position)) {
-                        Entry entry = log.get((int) offset);
-                        lane.addWaiting(
-                                new WaitingTask(entry.task, position, entry.origin, entry.task.submittedAt(), 100),
-                                now);
+                        read(position);
                     }
                 }
             }
@@ -386,19 +456,61 @@ final class SimulatedCluster {
             }
         }
 
+        private void read(Position position) {
+            WaitingTask task = waiting(position);
+            if (lane.needsPayload(position)) {
+                lane.addWaiting(task, now);
+            } else {
+                lane.addWaiting(TaskSummary.of(task), now);
+            }
+        }
+
+        private WaitingTask waiting(Position position) {
+            Task task = taskAt(position);
+            return new WaitingTask(task, position, task.submittedAt(), 100);
+        }
+
+        /** Those without a payload for a second do not count: agents are not left free for them any longer. */
+        private List<WaitingTask> backlog() {
+            Map<Position, Instant> awaited = new HashMap<>();
+            List<WaitingTask> waiting = new ArrayList<>();
+            for (BacklogEntry entry : matcher.backlog().find(any -> true)) {
+                Instant since = entry.task() == null ? awaitedSince.getOrDefault(entry.position(), now) : now;
+                if (entry.task() == null) {
+                    awaited.put(entry.position(), since);
+                }
+                if (now.isBefore(since.plusSeconds(1))) {
+                    waiting.add(waiting(entry.position()));
+                }
+            }
+            awaitedSince = awaited;
+            return waiting;
+        }
+
         private void commit() {
-            Map<Id, Commit> changed = lane.commits();
+            Map<Id, Commit> changed = lane.commits(id -> true);
             if (!calm && random.nextInt(5) == 0) {
                 lane.commitFailed();
                 return;
             }
-            changed.forEach((id, commit) -> {
+            changed.forEach((id, committed) -> {
+                Commit commit = committed;
+                if (random.nextInt(3) == 0) {
+                    // As if nothing of it fitted into the commit. A zombie writes its ledger too.
+                    OffsetLedger done = OffsetLedger.restore(commit.offset(), commit.metadata());
+                    ledgers.computeIfAbsent(id, any -> new HashMap<>()).put(this.id, done.snapshot());
+                    if (!calm && random.nextInt(5) == 0) {
+                        lane.commitFailed();
+                        return;
+                    }
+                    commit = new Commit(commit.offset(), "", null);
+                }
                 // The broker fences commits of a coordinator that has lost the partition without noticing.
                 if (owners.get(id) == this) {
                     Commit before = commits.put(id, commit);
                     must(
                             before == null || before.offset() <= commit.offset(),
-                            () -> "the committed offset of " + id + " went back from " + before + " to " + commit);
+                            () -> "the committed offset of " + id + " went back from " + before + " to " + committed);
                 }
             });
         }
@@ -457,7 +569,7 @@ final class SimulatedCluster {
 
         @Override
         public CompletableFuture<List<Verdict>> reserve(List<Placement> placements, Instant at) {
-            order.check(placements, matcher.backlog().all(), at);
+            order.check(placements, backlog(), at);
             List<ClearQueue> announced = List.copyOf(clears);
             return effect(() -> placements.stream()
                     .map(placement -> {
@@ -492,9 +604,29 @@ final class SimulatedCluster {
         }
 
         @Override
-        public CompletableFuture<Void> defer(WaitingTask task) {
+        public CompletableFuture<Payloads.Fetched> fetch(List<Position> wanted) {
+            CompletableFuture<Payloads.Fetched> fetched = effect(() -> {
+                Map<Position, WaitingTask> found = new HashMap<>();
+                Set<Position> gone = new HashSet<>();
+                for (Position position : wanted) {
+                    if (isDeleted(position)) {
+                        gone.add(position);
+                    } else if (calm || random.nextInt(4) > 0) {
+                        found.put(position, waiting(position));
+                    }
+                }
+                return new Payloads.Fetched(found, gone, Set.of());
+            });
+            return calm || random.nextInt(10) > 0
+                    ? fetched
+                    : fetched.thenCompose(
+                            lost -> CompletableFuture.failedFuture(new IllegalStateException("Kafka is away")));
+        }
+
+        @Override
+        public CompletableFuture<Void> failLost(Set<Position> gone) {
             return effect(() -> {
-                append(Id.of(task.position()), task.task(), task.origin());
+                gone.forEach(SimulatedCluster.this::failLost);
                 return null;
             });
         }
@@ -506,14 +638,9 @@ final class SimulatedCluster {
         }
 
         @Override
-        public Map<Id, Long> ends(Set<Id> partitions) {
+        public Map<Id, Long> appendedEnds(Set<Id> partitions) {
             return partitions.stream().collect(Collectors.toMap(id -> id, id ->
                     (long) logs.get(id).size()));
-        }
-
-        @Override
-        public Map<Id, Long> appendedEnds(Set<Id> partitions) {
-            return ends(partitions);
         }
 
         @Override
@@ -655,6 +782,10 @@ final class SimulatedCluster {
                             && store.task(task.taskId()).isLive(task.attempt(), id))
                     .limit(claimed)
                     .toList();
+            if (served.isEmpty() && random.nextInt(10) == 0) {
+                // The claim times out.
+                closeClaim();
+            }
             if (!served.isEmpty()) {
                 closeClaim();
                 if (calm || random.nextInt(5) > 0) {
@@ -718,8 +849,8 @@ final class SimulatedCluster {
                         .filter(task -> task.taskId().equals(taskId) && task.attempt() == state.attempt)
                         .findFirst()
                         .ifPresentOrElse(task -> requeue(task, state.agentId, false), () -> {
-                            // Without zombies, lanes have to detect this themselves.
-                            if (zombies) {
+                            // Without zombies, lanes have to detect this themselves, unless the record is gone.
+                            if (zombies || state.origin != null && isDeleted(state.origin)) {
                                 recoverUnpublished(taskId, state);
                             }
                         });
@@ -729,14 +860,18 @@ final class SimulatedCluster {
 
     /**
      * Recovers an attempt that its agent never received. Its record's owner publishes it, unless the record is done: a paused coordinator
-     * was granted the attempt after the owner had verified that no agent had it, and the owner deferred the record. Its copies are then
-     * duplicates, and the attempt is requeued from the record.
+     * was granted the attempt after the owner had found the record done. The attempt is then requeued from the record; if that is gone, the task
+     * fails.
      */
     private void recoverUnpublished(String taskId, SimulatedStore.State state) {
         Position origin = state.origin;
         Commit commit = origin == null ? null : commits.get(Id.of(origin));
         if (commit != null && origin.offset() < commit.offset()) {
-            requeue(logs.get(Id.of(origin)).get((int) origin.offset()).task, state.agentId, false);
+            if (!isDeleted(origin)) {
+                requeue(taskAt(origin), state.agentId, false);
+            } else if (!store.fence(taskId, state.attempt, state.agentId).equals("before")) {
+                store.release(taskId, state.attempt, state.agentId, 0);
+            }
         } else {
             coordinators.forEach(coordinator -> coordinator.lane.unpublished(Set.of(taskId)));
         }
@@ -752,8 +887,7 @@ final class SimulatedCluster {
                     new Id(
                             QUEUES.get(Math.floorMod(task.taskId().hashCode(), QUEUES.size())),
                             random.nextInt(PARTITIONS)),
-                    basis.attempt(next, now.plusSeconds(random.nextInt(3))),
-                    -1);
+                    basis.attempt(next, now.plusSeconds(random.nextInt(3))));
         }
         if (!again && store.fence(task.taskId(), task.attempt(), agentId).equals("before")) {
             return;
@@ -885,16 +1019,21 @@ final class SimulatedCluster {
                 .findFirst()
                 .orElseThrow();
         long end = command.endOffsets().get(id.number());
-        for (Entry entry : logs.get(id)) {
-            SimulatedStore.State state = store.task(entry.task.taskId());
+        for (int offset = beginnings.getOrDefault(id, 0); offset < end; offset++) {
+            Task task = logs.get(id).get(offset);
+            SimulatedStore.State state = store.task(task.taskId());
             // Records of a failing task are dropped, whatever their attempt.
             boolean waits = !state.hasEnded()
                     && !state.isFailing()
-                    && !(state.isAssigned() && state.attempt >= entry.task.attempt())
-                    && state.attempt <= entry.task.attempt();
+                    && !(state.isAssigned() && state.attempt >= task.attempt())
+                    && state.attempt <= task.attempt();
+            int at = offset;
             must(
-                    entry.origin >= end || !waits,
-                    () -> commandId + " is finished in " + id + ", but " + entry.task.taskId() + " still waits");
+                    !waits,
+                    () -> commandId + " is finished in " + id + ", but " + task.taskId() + " still waits: attempt "
+                            + task.attempt() + " at " + at + " while " + state.status + " " + state.attempt
+                            + ", deleted below "
+                            + beginnings.get(id));
         }
     }
 
@@ -939,7 +1078,19 @@ final class SimulatedCluster {
                                 + log.getValue().size())
                         .toList()
                 + ", clears "
-                + clearsMissing;
+                + clearsMissing
+                + ", deleted "
+                + beginnings
+                + ", held "
+                + agents.values().stream()
+                        .map(agent -> agent.id + " " + agent.alive + " " + agent.held.inflight + " open "
+                                + agent.held.openSlots)
+                        .toList()
+                + ", "
+                + coordinators.stream()
+                        .map(one -> one.id + " " + one.positions + " "
+                                + one.matcher.backlog().find(any -> true))
+                        .toList();
     }
 
     private static void must(boolean holds, Supplier<String> otherwise) {
@@ -951,9 +1102,6 @@ final class SimulatedCluster {
     private <T> Optional<T> any(List<T> list) {
         return list.isEmpty() ? Optional.empty() : Optional.of(list.get(random.nextInt(list.size())));
     }
-
-    /** A record in a task topic. */
-    private record Entry(Task task, long origin) {}
 
     private record Result(Task task, String agentId, String outcome) {}
 }

@@ -15,9 +15,11 @@ import io.aitbc.coordinator.match.ATask;
 import io.aitbc.coordinator.match.Aging;
 import io.aitbc.coordinator.match.Matcher;
 import io.aitbc.coordinator.match.Placement;
+import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.match.SlotOffer;
 import io.aitbc.coordinator.match.WaitingTask;
 import io.aitbc.coordinator.match.Want;
+import io.aitbc.coordinator.queue.OffsetLedger;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayDeque;
@@ -34,7 +36,6 @@ import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
-import java.util.stream.Collectors;
 
 /**
  * Runs lanes and busy agents in simulated time, with a latency of a millisecond per message, and measures how long tasks wait and which get
@@ -137,7 +138,7 @@ final class SimulatedLoad {
                 new Aging(AGING_INTERVAL, 0.1),
                 LoadBalancingStrategy.LEAST_CONNECTIONS,
                 new Random(random.nextLong()));
-        private final Lane lane = new Lane(matcher, this, 4_000, 4_000_000, Long.MAX_VALUE, 1_000);
+        private final Lane lane = new Lane(matcher, this, 1_000_000, 1_000);
         private final Map<Priority, Deque<WaitingTask>> unread = new EnumMap<>(Priority.class);
         private final Map<Priority, Integer> ends = new EnumMap<>(Priority.class);
         private boolean roundScheduled;
@@ -146,7 +147,7 @@ final class SimulatedLoad {
         SimulatedLane(String id) {
             this.id = id;
             for (Priority priority : Priority.values()) {
-                lane.gained(new Id(priority, 0), 0, "", 0);
+                lane.gained(new Id(priority, 0), new OffsetLedger(0), Set.of());
                 unread.put(priority, new ArrayDeque<>());
             }
             for (int i = 0; i < agents; i++) {
@@ -247,8 +248,13 @@ final class SimulatedLoad {
         }
 
         @Override
-        public CompletableFuture<Void> defer(WaitingTask task) {
-            throw new UnsupportedOperationException("nothing is blocked for long here");
+        public CompletableFuture<Payloads.Fetched> fetch(List<Position> positions) {
+            throw new UnsupportedOperationException("all payloads are in memory here");
+        }
+
+        @Override
+        public CompletableFuture<Void> failLost(Set<Position> positions) {
+            throw new UnsupportedOperationException("nothing is lost here");
         }
 
         @Override
@@ -259,13 +265,7 @@ final class SimulatedLoad {
 
         @Override
         public Map<Id, Long> appendedEnds(Set<Id> partitions) {
-            return ends(partitions);
-        }
-
-        @Override
-        public Map<Id, Long> ends(Set<Id> partitions) {
-            // No records follow the held tasks, so that none is deferred.
-            return partitions.stream().collect(Collectors.toMap(partition -> partition, partition -> 0L));
+            throw new UnsupportedOperationException("nothing is cleared here");
         }
 
         @Override

@@ -9,6 +9,7 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -146,6 +147,24 @@ final class SimulatedStore {
         }
         task.end(status, attempt);
         return "ended";
+    }
+
+    /** end-lost.lua, if Redis knows the record. */
+    void failLost(String taskId, int attempt) {
+        State task = task(taskId);
+        if (!task.hasEnded() && !task.isAssigned() && !task.isFailing() && attempt >= task.attempt) {
+            task.end("failed", attempt);
+        }
+    }
+
+    /** The offsets of a partition's records for which unsettled attempts were granted. */
+    Set<Long> reserved(OwnedPartition.Id partition) {
+        return tasks.values().stream()
+                .filter(task -> task.isAssigned()
+                        && task.origin != null
+                        && OwnedPartition.Id.of(task.origin).equals(partition))
+                .map(task -> task.origin.offset())
+                .collect(Collectors.toSet());
     }
 
     /** settle.lua: returns completed, give back, late, or unknown. */

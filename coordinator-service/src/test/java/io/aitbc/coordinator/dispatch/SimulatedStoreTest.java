@@ -203,8 +203,7 @@ class SimulatedStoreTest {
         // Occasionally a duplicate record of the same task.
         WaitingTask task =
                 ATask.named(taskId).at(0, random.nextInt(4) == 0 ? 1 : 0).build();
-        return new WaitingTask(
-                task.task().attempt(attempt, null), task.position(), task.origin(), task.waitingSince(), task.bytes());
+        return new WaitingTask(task.task().attempt(attempt, null), task.position(), task.waitingSince(), task.bytes());
     }
 
     private static String ms() {

@@ -21,7 +21,6 @@ public final class ATask {
     private Requirements requirements = Requirements.NONE;
     private @Nullable Instant notBefore;
     private @Nullable String rejectedBy;
-    private @Nullable Long origin;
     private @Nullable Instant expiresAt;
 
     private ATask(String id) {
@@ -81,12 +80,6 @@ public final class ATask {
         return this;
     }
 
-    /** Marks the task as deferred from an earlier offset of its partition. */
-    public ATask deferredFrom(long offset) {
-        this.origin = offset;
-        return this;
-    }
-
     public WaitingTask build() {
         Task task = new Task(
                 id,
@@ -103,7 +96,6 @@ public final class ATask {
                 null,
                 null,
                 Map.of());
-        return new WaitingTask(
-                task, new Position(priority, partition, offset), origin == null ? offset : origin, since, 100);
+        return new WaitingTask(task, new Position(priority, partition, offset), since, 100);
     }
 }

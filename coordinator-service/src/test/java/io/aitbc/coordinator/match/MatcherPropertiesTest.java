@@ -322,7 +322,7 @@ class MatcherPropertiesTest {
         }
 
         void someExpire() {
-            List<WaitingTask> expired = matcher.backlog().takeExpired(now);
+            List<WaitingTask> expired = tasks(matcher.backlog().takeExpired(now));
             assertThat(expired)
                     .containsExactlyInAnyOrderElementsOf(waiting.stream()
                             .filter(task -> task.task().expiresAt() != null
@@ -333,13 +333,16 @@ class MatcherPropertiesTest {
 
         void someAreCleared() {
             int partition = random.nextInt(3);
-            List<WaitingTask> taken =
-                    matcher.backlog().takeIf(task -> task.position().partition() == partition);
+            List<WaitingTask> taken = tasks(matcher.backlog().takeIf(entry -> entry.partition() == partition));
             assertThat(taken)
                     .containsExactlyInAnyOrderElementsOf(waiting.stream()
                             .filter(task -> task.position().partition() == partition)
                             .toList());
             waiting.removeAll(taken);
+        }
+
+        List<WaitingTask> tasks(List<BacklogEntry> entries) {
+            return entries.stream().map(BacklogEntry::task).toList();
         }
 
         String agentId() {

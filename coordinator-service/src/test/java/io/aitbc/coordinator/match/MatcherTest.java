@@ -730,44 +730,16 @@ class MatcherTest {
     }
 
     @Test
-    void blockedTasksAreCountedByPartition() {
-        matcher.agents().addOrUpdate(AnAgent.named("agent").capacity(10).build(), NOW);
-        WaitingTask placed = task("placed").at(1, 0).build();
-        WaitingTask forNobody =
-                task("for-nobody").at(1, 1).requires("of-nobody").build();
-        WaitingTask taken = task("taken").at(1, 2).requires("of-nobody").build();
-        WaitingTask later =
-                task("later").at(1, 3).notBefore(NOW.plusSeconds(60)).build();
-        WaitingTask laterTaken =
-                task("later-taken").at(1, 4).notBefore(NOW.plusSeconds(60)).build();
-        WaitingTask elsewhere = task("elsewhere").at(2, 0).requires("of-nobody").build();
-        for (WaitingTask task : List.of(placed, forNobody, taken, later, laterTaken, elsewhere)) {
-            matcher.backlog().add(task, NOW);
-        }
-        assertThat(matcher.match(NOW, 10)).hasSize(1);
-        assertThat(blockedInPartition1(NOW)).isEqualTo(4);
-        assertThat(matcher.backlog().blockedIn(Priority.HIGH, 1, NOW)).isZero();
-
-        matcher.backlog().take(List.of(taken, laterTaken));
-        assertThat(blockedInPartition1(NOW)).isEqualTo(2);
-        matcher.backlog().add(taken, NOW);
-        assertThat(blockedInPartition1(NOW)).isEqualTo(3);
-        matcher.backlog().takeIf(task -> task == taken);
-        assertThat(blockedInPartition1(NOW)).isEqualTo(2);
-
-        assertThat(matcher.match(NOW.plusSeconds(60), 10)).hasSize(1);
-        assertThat(blockedInPartition1(NOW.plusSeconds(60))).isEqualTo(1);
-    }
-
-    @Test
     void removedTasksAreNotPlacedAndReaddedTasksArePlacedOnce() {
         List<WaitingTask> tasks = IntStream.range(0, 10)
                 .mapToObj(i -> task("task-" + i).at(0, i).build())
                 .toList();
-        tasks.forEach(task -> matcher.backlog().add(task, NOW));
-        matcher.backlog().take(tasks.subList(0, 4));
+        List<BacklogEntry> entries =
+                tasks.stream().map(task -> matcher.backlog().add(task, NOW)).toList();
+        entries.subList(0, 4).forEach(matcher.backlog()::remove);
         matcher.backlog().add(tasks.get(1), NOW);
-        matcher.backlog().take(tasks.subList(5, 9));
+        entries.subList(5, 9).forEach(matcher.backlog()::remove);
+        entries.forEach(entry -> assertThat(entry.task()).isNotNull());
         assertThat(matcher.backlog().size()).isEqualTo(3);
 
         matcher.agents().addOrUpdate(AnAgent.named("agent").capacity(100).build(), NOW);
@@ -776,26 +748,6 @@ class MatcherTest {
                         .map(placement -> placement.waiting().id()))
                 .containsExactly("task-1", "task-4", "task-9");
         assertThat(matcher.match(NOW, 100)).isEmpty();
-    }
-
-    /** The clock may be set back in between. */
-    @Test
-    void anAdmittedTaskIsRemovedWhateverTheTime() {
-        WaitingTask admitted =
-                task("admitted").at(1, 0).notBefore(NOW.plusSeconds(60)).build();
-        matcher.backlog().add(admitted, NOW);
-        matcher.match(NOW.plusSeconds(60), 10);
-        assertThat(blockedInPartition1(NOW)).isEqualTo(1);
-
-        matcher.backlog().take(List.of(admitted));
-
-        assertThat(blockedInPartition1(NOW)).isZero();
-        matcher.agents().addOrUpdate(AnAgent.named("agent").build(), NOW);
-        assertThat(matcher.match(NOW.plusSeconds(60), 10)).isEmpty();
-    }
-
-    private int blockedInPartition1(Instant now) {
-        return matcher.backlog().blockedIn(Priority.NORMAL, 1, now);
     }
 
     @Test
@@ -858,7 +810,7 @@ class MatcherTest {
         assertThat(matcher.backlog().takeExpired(expiry.minusMillis(1))).isEmpty();
 
         assertThat(matcher.backlog().takeExpired(expiry))
-                .extracting(WaitingTask::id)
+                .extracting(entry -> entry.task().id())
                 .containsExactlyInAnyOrder("blocked", "not-yet");
 
         assertThat(matcher.backlog().takeExpired(expiry)).isEmpty();
@@ -876,7 +828,9 @@ class MatcherTest {
 
         matcher.backlog().add(placement.waiting(), NOW.plusSeconds(11));
 
-        assertThat(matcher.backlog().takeExpired(NOW.plusSeconds(11))).containsExactly(placement.waiting());
+        assertThat(matcher.backlog().takeExpired(NOW.plusSeconds(11)))
+                .extracting(BacklogEntry::task)
+                .containsExactly(placement.waiting());
         assertThat(matcher.backlog().size()).isZero();
     }
 
@@ -914,7 +868,8 @@ class MatcherTest {
         add(task("expiring").expiresAt(NOW.plusSeconds(10)));
         add(task("kept").requires("hash"));
 
-        assertThat(matcher.backlog().takeIf(task -> !task.id().equals("kept"))).hasSize(3);
+        assertThat(matcher.backlog().takeIf(entry -> !entry.task().id().equals("kept")))
+                .hasSize(3);
 
         change(matcher, able());
         assertThat(matcher.backlog().takeExpired(NOW.plusSeconds(20))).isEmpty();
@@ -930,7 +885,7 @@ class MatcherTest {
         add(task("older-but-low").priority(Priority.LOW).waiting(9));
 
         assertThat(matcher.backlog().oldest(Priority.NORMAL))
-                .extracting(WaitingTask::id)
+                .extracting(entry -> entry.task().id())
                 .isEqualTo("old");
         assertThat(matcher.backlog().oldest(Priority.URGENT)).isNull();
     }

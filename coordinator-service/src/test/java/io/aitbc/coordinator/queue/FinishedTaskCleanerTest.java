@@ -46,7 +46,11 @@ class FinishedTaskCleanerTest {
                         .get();
             }
             FinishedTaskCleaner done = new FinishedTaskCleaner(
-                    admin, new QueueSizes(admin, topics, GROUP), Duration.ofDays(7), Clock.systemUTC());
+                    admin,
+                    new QueueSizes(
+                            admin, topics, GROUP, new LedgerTopic(null, null, null, topics, "test", Clock.systemUTC())),
+                    Duration.ofDays(7),
+                    Clock.systemUTC());
 
             done.deleteBefore(now.minus(Duration.ofDays(7)));
             assertThat(start(admin)).as("nothing is committed").isZero();

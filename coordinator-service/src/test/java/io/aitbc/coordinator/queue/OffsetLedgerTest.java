@@ -47,7 +47,7 @@ class OffsetLedgerTest {
         }
 
         assertThat(ledger.lowestUnfinished()).isEqualTo(lowest);
-        assertThat(ledger.unfinished()).isEqualTo(unfinished);
+        assertThat(ledger.unfinishedBelow(ledger.next())).isEqualTo(unfinished);
         assertThat(OffsetLedger.doneAbove(ledger.metadata())).isEqualTo(doneAbove);
         assertThat(ledger.next()).isEqualTo(lastRead + 1);
     }
@@ -59,7 +59,7 @@ class OffsetLedgerTest {
         assertThat(ledger.received(14)).isTrue();
         ledger.readUpTo(20);
 
-        assertThat(ledger.unfinished()).isEqualTo(2);
+        assertThat(ledger.unfinishedBelow(ledger.next())).isEqualTo(2);
         assertThat(offsetsDone(ledger, 10, 21)).containsExactly(11L, 12L, 13L, 15L, 16L, 17L, 18L, 19L);
         ledger.finished(10);
         ledger.finished(14);
@@ -94,11 +94,10 @@ class OffsetLedgerTest {
         ledger.finished(15);
 
         assertThat(ledger.next()).isEqualTo(10);
-        assertThat(ledger.unfinished()).isZero();
-        assertThat(ledger.unfinishedOffsets()).isEmpty();
+        assertThat(ledger.unfinishedBelow(ledger.next())).isZero();
         assertThat(ledger.received(10)).isTrue();
         assertThat(ledger.received(15)).isFalse();
-        assertThat(ledger.unfinished()).isEqualTo(1);
+        assertThat(ledger.unfinishedBelow(ledger.next())).isEqualTo(1);
     }
 
     @Test
@@ -108,7 +107,7 @@ class OffsetLedgerTest {
         assertThat(ledger.received(5_000_000_000L)).isTrue();
 
         assertThat(ledger.lowestUnfinished()).isEqualTo(5_000_000_000L);
-        assertThat(ledger.unfinished()).isEqualTo(1);
+        assertThat(ledger.unfinishedBelow(ledger.next())).isEqualTo(1);
         assertThat(ledger.metadata()).isEmpty();
         assertThat(ledger.isDone(4_999_999_999L)).isTrue();
     }
@@ -120,7 +119,7 @@ class OffsetLedgerTest {
         assertThat(ledger.received(FAR)).isTrue();
 
         assertThat(ledger.lowestUnfinished()).isEqualTo(10);
-        assertThat(ledger.unfinished()).isEqualTo(2);
+        assertThat(ledger.unfinishedBelow(ledger.next())).isEqualTo(2);
         ledger.finished(10);
         assertThat(ledger.lowestUnfinished()).isEqualTo(FAR);
     }
@@ -189,7 +188,7 @@ class OffsetLedgerTest {
     private static void mustHold(TreeSet<Long> unfinished, OffsetLedger ledger) {
         long lowest = unfinished.isEmpty() ? ledger.next() : unfinished.first();
         assertThat(ledger.lowestUnfinished()).isEqualTo(lowest);
-        assertThat(ledger.unfinished()).isEqualTo(unfinished.size());
+        assertThat(ledger.unfinishedBelow(ledger.next())).isEqualTo(unfinished.size());
         assertThat(offsetsNotDone(ledger, lowest, ledger.next())).isEqualTo(List.copyOf(unfinished));
     }
 
@@ -332,8 +331,12 @@ class OffsetLedgerTest {
         void mustAgreeWith(OffsetLedger ledger) {
             long lowest = lowestUnfinished();
             assertThat(ledger.lowestUnfinished()).isEqualTo(lowest);
-            assertThat(ledger.unfinished()).isEqualTo(unfinished().size());
-            assertThat(ledger.unfinishedOffsets()).containsExactlyElementsOf(unfinished());
+            assertThat(ledger.unfinishedBelow(ledger.next()))
+                    .isEqualTo(unfinished().size());
+            assertThat(LongStream.range(ledger.lowestUnfinished(), ledger.next())
+                            .filter(offset -> !ledger.isDone(offset))
+                            .boxed())
+                    .containsExactlyElementsOf(unfinished());
             assertThat(OffsetLedger.doneAbove(ledger.metadata()))
                     .isEqualTo(done.tailSet(lowest).size());
             assertThat(offsetsDone(ledger, lowest - 5, lowest + 200))

@@ -110,11 +110,14 @@ class QueueCompatibilityTest {
         ObjectNode stored = version.read("task-records");
 
         stored.forEachEntry((name, record) -> {
-            assertThat(read(record)).as(name).isEqualTo(waiting(name, record));
+            assertThat(read(record)).as(name).isEqualTo(waiting(record));
             header(record, "header-of-tomorrow", "h");
-            assertThat(read(record)).as(name).isEqualTo(waiting(name, record));
+            assertThat(read(record)).as(name).isEqualTo(waiting(record));
         });
-        assertThat(missing(version.read("task-records"), taskRecords())).isEmpty();
+        ObjectNode written = version.read("task-records");
+        // Coordinators of 0.1 appended blocked tasks again.
+        written.remove("put off");
+        assertThat(missing(written, taskRecords())).isEmpty();
     }
 
     @ParameterizedTest
@@ -156,14 +159,10 @@ class QueueCompatibilityTest {
         return ledger;
     }
 
-    private static WaitingTask waiting(String name, JsonNode record) {
+    private static WaitingTask waiting(JsonNode record) {
         Position position = new Position(Priority.HIGH, record.path("partition").asInt(), OFFSET);
         return new WaitingTask(
-                TASK,
-                position,
-                name.equals("put off") ? 7 : OFFSET,
-                NOW,
-                record.get("value").toString().length());
+                TASK, position, NOW, record.get("value").toString().length());
     }
 
     private static WaitingTask read(JsonNode record) {
@@ -203,10 +202,8 @@ class QueueCompatibilityTest {
     }
 
     private static ObjectNode taskRecords() {
-        WaitingTask waiting = new WaitingTask(TASK, new Position(Priority.HIGH, 3, OFFSET), 7, NOW, 100);
         ObjectNode records = Json.object();
         records.set("appended", sent(producer -> new TaskQueue(producer, TOPICS).append(TASK, Priority.HIGH, null)));
-        records.set("put off", sent(producer -> new TaskQueue(producer, TOPICS).defer(waiting)));
         return records;
     }
 

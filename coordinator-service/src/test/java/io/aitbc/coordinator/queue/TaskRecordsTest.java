@@ -3,47 +3,69 @@ package io.aitbc.coordinator.queue;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import io.aitbc.contracts.TaskHeaders;
 import io.aitbc.contracts.Topics;
+import io.aitbc.coordinator.match.TaskSummary;
 import java.nio.charset.StandardCharsets;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.CsvSource;
-import org.junit.jupiter.params.provider.NullSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class TaskRecordsTest {
     private final TaskRecords records = new TaskRecords(Topics.unprefixed(), 1_000);
 
     @ParameterizedTest
-    @CsvSource({"0, 0", "6, 6", "7, 7", "8, 7", "999999999999999999, 7"})
-    void theHeaderGivesTheOriginalOffset(String header, long origin) throws TaskRecords.PoisonException {
-        assertThat(records.read(record(header.getBytes(StandardCharsets.UTF_8))).origin())
-                .isEqualTo(origin);
+    @ValueSource(
+            strings = {
+                "{\"task_data\":{}}",
+                "{\"task_data\":{\"task_id\":\"inner\"}}",
+                "{\"task_id\":\"t\",\"task_data\":{\"a\":[{}]},\"submitted_at\":\"1969-01-01T00:00:00Z\"}",
+                "{\"task_id\":\"t\",\"task_data\":{},\"submitted_at\":\"1970-01-01T00:00:00.001Z\",\"attempt\":2}",
+                "{\"task_id\":\"t\",\"task_data\":{},\"chain_id\":\"c\",\"requirements\":{\"region\":\"eu\"}}",
+                "{\"requirements\":{\"capabilities\":[\"a\"],\"x\":1},\"task_id\":\"t\",\"task_data\":{},\"y\":{}}",
+                "{\"task_id\":\"t\",\"not_before\":\"2026-11-01T00:00:00Z\",\"expires_at\":\"2027-01-01T00:00:00Z\","
+                        + "\"task_data\":{},\"requirements\":null}"
+            })
+    void aSummaryIsThatOfTheTask(String json) throws TaskRecords.PoisonException {
+        assertThat(records.summary(record(json))).isEqualTo(TaskSummary.of(records.read(record(json))));
     }
 
+    /** What only the task's agent sees is checked when the record is read again. */
     @ParameterizedTest
-    @NullSource
-    @ValueSource(strings = {"", "-1", "+1", "x", "1e3", "18446744073709551615"})
-    void anInvalidHeaderIsRefused(String header) {
-        byte[] value = header == null ? null : header.getBytes(StandardCharsets.UTF_8);
-        assertThatThrownBy(() -> records.read(record(value)))
-                .isInstanceOf(TaskRecords.PoisonException.class)
-                .hasMessage("the header origin-offset must be an offset");
+    @ValueSource(
+            strings = {
+                "{\"task_data\":{}",
+                "{\"task_id\":\"t\",\"task_data\":{\"a\":}}",
+                "{\"task_id\":\"t\",\"task_data\":{},\"not_before\":7}",
+                "{\"task_id\":\"t\",\"task_data\":{},\"requirements\":[]}",
+                "[]",
+                "null",
+                ""
+            })
+    void aSummaryRefusesWhatIsNoTask(String json) {
+        assertThatThrownBy(() -> records.read(record(json))).isInstanceOf(TaskRecords.PoisonException.class);
+        assertThatThrownBy(() -> records.summary(record(json))).isInstanceOf(TaskRecords.PoisonException.class);
     }
 
     @Test
-    void withoutTheHeaderATaskWasNotDeferred() throws TaskRecords.PoisonException {
-        ConsumerRecord<byte[], byte[]> record = record(null);
-        record.headers().remove(TaskHeaders.ORIGIN_OFFSET);
-        assertThat(records.read(record).wasDeferred()).isFalse();
+    void aSummaryRefusesWhatIsTooLarge() {
+        String large = "{\"task_id\":\"t\",\"task_data\":{\"a\":\"" + "x".repeat(6_000) + "\"}}";
+
+        assertThatThrownBy(() -> records.summary(record(large)))
+                .isInstanceOf(TaskRecords.PoisonException.class)
+                .hasMessageContaining("more than 1000");
     }
 
-    private static ConsumerRecord<byte[], byte[]> record(byte[] header) {
-        ConsumerRecord<byte[], byte[]> record =
-                new ConsumerRecord<>("tasks.low", 0, 7, null, "{\"task_data\":{}}".getBytes(StandardCharsets.UTF_8));
-        record.headers().add(TaskHeaders.ORIGIN_OFFSET, header);
-        return record;
+    /** Earlier versions set a header on tasks that they had moved to the tail. */
+    @Test
+    void unknownHeadersAreIgnored() throws TaskRecords.PoisonException {
+        ConsumerRecord<byte[], byte[]> record = record("{\"task_data\":{}}");
+        record.headers().add("origin-offset", new byte[] {'x'});
+
+        assertThat(records.read(record).position().offset()).isEqualTo(7);
+    }
+
+    private static ConsumerRecord<byte[], byte[]> record(String json) {
+        return new ConsumerRecord<>("tasks.low", 0, 7, null, json.getBytes(StandardCharsets.UTF_8));
     }
 }

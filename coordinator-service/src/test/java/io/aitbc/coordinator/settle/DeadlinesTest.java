@@ -250,7 +250,7 @@ class DeadlinesTest {
                         Task.class)
                 .accepted(taskId, at)
                 .attempt(attempt, null);
-        return new WaitingTask(task, new Position(Priority.NORMAL, 0, 1), 1, at, 100);
+        return new WaitingTask(task, new Position(Priority.NORMAL, 0, 1), at, 100);
     }
 
     private void settle(String taskId, TaskResult.Status status, Instant at) {

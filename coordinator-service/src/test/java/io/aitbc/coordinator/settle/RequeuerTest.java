@@ -18,6 +18,7 @@ import io.aitbc.coordinator.kafka.TopicSettings;
 import io.aitbc.coordinator.match.Placement;
 import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.match.WaitingTask;
+import io.aitbc.coordinator.queue.LedgerTopic;
 import io.aitbc.coordinator.queue.QueueSizes;
 import io.aitbc.coordinator.queue.TaskArchive;
 import io.aitbc.coordinator.queue.TaskQueue;
@@ -111,7 +112,8 @@ class RequeuerTest {
 
     private static Requeuer requeuerWith(Admin admin) {
         SimpleMeterRegistry meters = new SimpleMeterRegistry();
-        QueueSizes sizes = new QueueSizes(admin, TOPICS, GROUP);
+        QueueSizes sizes = new QueueSizes(
+                admin, TOPICS, GROUP, new LedgerTopic(clients, null, producer, TOPICS, "test", Clock.systemUTC()));
         return new Requeuer(
                 attempts,
                 new TaskQueue(producer, TOPICS),
@@ -382,7 +384,7 @@ class RequeuerTest {
                 .get()
                 .offset();
         Position origin = new Position(Priority.NORMAL, 0, offset);
-        WaitingTask waiting = new WaitingTask(task, origin, offset, assignedAt, 100);
+        WaitingTask waiting = new WaitingTask(task, origin, assignedAt, 100);
         reservations
                 .reserve(List.of(new Placement(waiting, agentId)), assignedAt)
                 .join();

@@ -261,7 +261,7 @@ class SettleCompatibilityTest {
         Task task = Task.of(taskId, Json.object(), Requirements.NONE)
                 .accepted(taskId, NOW)
                 .attempt(attempt, null);
-        return new WaitingTask(task, new Position(Priority.HIGH, 0, 1), 1, NOW, 100);
+        return new WaitingTask(task, new Position(Priority.HIGH, 0, 1), NOW, 100);
     }
 
     /** Resets Redis to two idle agents. */

@@ -1,0 +1,146 @@
+package io.aitbc.coordinator.dispatch;
+
+import io.aitbc.contracts.TaskStatus;
+import io.aitbc.coordinator.match.BacklogEntry;
+import io.aitbc.coordinator.match.TaskSummary;
+import io.aitbc.coordinator.match.WaitingTask;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Deque;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Set;
+
+/** Tasks that are ended instead of assigned: those that have expired, and those that a clear covers. They are in no backlog. */
+final class Endings {
+    private final OwnedPartitions partitions;
+    private final Payloads payloads;
+    private final Unverified unverified;
+    private final SideEffects effects;
+    private final PendingRequests pendingRequests;
+    private final Backoff backoff;
+    private final LaneClock clock;
+    private final int batch;
+
+    /** Why a task ends. */
+    private record Reason(TaskStatus status, String clearId) {}
+
+    private record Ending(BacklogEntry entry, Reason reason) {}
+
+    private record Ready(WaitingTask task, Reason reason) {}
+
+    /** Tasks whose payloads have not been requested. */
+    private final Deque<Ending> unrequested = new ArrayDeque<>();
+    /** Tasks with payloads. */
+    private final Deque<Ready> ready = new ArrayDeque<>();
+
+    private int requested;
+    private boolean ending;
+
+    Endings(
+            OwnedPartitions partitions,
+            Payloads payloads,
+            Unverified unverified,
+            SideEffects effects,
+            PendingRequests pendingRequests,
+            Backoff backoff,
+            LaneClock clock,
+            int batch) {
+        this.partitions = partitions;
+        this.payloads = payloads;
+        this.unverified = unverified;
+        this.effects = effects;
+        this.pendingRequests = pendingRequests;
+        this.backoff = backoff;
+        this.clock = clock;
+        this.batch = batch;
+    }
+
+    /** Adds a task that has left the backlog. */
+    void add(BacklogEntry entry, TaskStatus status, String clearId) {
+        Reason reason = new Reason(status, clearId);
+        WaitingTask task = entry.task();
+        if (task == null) {
+            unrequested.add(new Ending(entry, reason));
+        } else {
+            ready.add(new Ready(task, reason));
+        }
+    }
+
+    /** Adds a task that has not been in the backlog. Its payload is kept if few others are. */
+    void add(WaitingTask task, TaskStatus status, String clearId) {
+        if (ready.size() < 2 * batch) {
+            ready.add(new Ready(task, new Reason(status, clearId)));
+        } else {
+            add(BacklogEntry.of(TaskSummary.of(task)), status, clearId);
+        }
+    }
+
+    void lost(Set<OwnedPartition.Id> ids) {
+        unrequested.removeIf(one -> ids.contains(OwnedPartition.Id.of(one.entry.position())));
+        ready.removeIf(one -> ids.contains(OwnedPartition.Id.of(one.task.position())));
+        // Requests for the others are repeated.
+        requested = 0;
+    }
+
+    /** Forgets requests whose answers will be ignored. */
+    void forgetPending() {
+        ending = false;
+        requested = 0;
+    }
+
+    /** Ends a batch, and requests the payloads of the next. */
+    void run() {
+        while (ready.size() + requested < batch && !unrequested.isEmpty()) {
+            Ending next = unrequested.remove();
+            requested++;
+            payloads.request(next.entry, task -> {
+                requested = Math.max(0, requested - 1);
+                if (task != null) {
+                    ready.add(new Ready(task, next.reason));
+                }
+            });
+        }
+        if (ending || ready.isEmpty()) {
+            return;
+        }
+        Map<Reason, List<WaitingTask>> byReason = new LinkedHashMap<>();
+        for (int i = 0; i < batch && !ready.isEmpty(); i++) {
+            Ready next = ready.remove();
+            byReason.computeIfAbsent(next.reason, reason -> new ArrayList<>()).add(next.task);
+        }
+        byReason.forEach(this::end);
+    }
+
+    private void end(Reason reason, List<WaitingTask> tasks) {
+        ending = true;
+        List<OwnedPartition> owned = tasks.stream()
+                .map(task -> Objects.requireNonNull(partitions.of(task.position())))
+                .toList();
+        pendingRequests.handle(
+                effects.endWaiting(tasks, reason.status, reason.clearId, clock.now()), (ended, failure) -> {
+                    ending = false;
+                    if (failure != null) {
+                        backoff.onFailure(failure, clock.now());
+                    }
+                    for (int i = 0; i < tasks.size(); i++) {
+                        WaitingTask task = tasks.get(i);
+                        if (partitions.of(task.position()) != owned.get(i)) {
+                            // The partition was lost meanwhile, and perhaps regained: the task is read again.
+                            continue;
+                        }
+                        if (failure != null) {
+                            ready.add(new Ready(task, reason));
+                        } else if (ended.get(i)) {
+                            partitions.finished(task.position());
+                        } else {
+                            // Left from before a crash: the reservation will name the agent, and the assignment is
+                            // published again.
+                            unverified.add(task);
+                        }
+                    }
+                });
+    }
+}

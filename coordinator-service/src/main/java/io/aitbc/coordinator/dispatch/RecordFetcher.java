@@ -1,0 +1,192 @@
+package io.aitbc.coordinator.dispatch;
+
+import io.aitbc.contracts.Topics;
+import io.aitbc.coordinator.background.BackgroundService;
+import io.aitbc.coordinator.background.MonitoredThread;
+import io.aitbc.coordinator.deadletter.DeadLetters;
+import io.aitbc.coordinator.kafka.KafkaClients;
+import io.aitbc.coordinator.match.Position;
+import io.aitbc.coordinator.match.WaitingTask;
+import io.aitbc.coordinator.queue.TaskRecords;
+import java.time.Duration;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.TimeUnit;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.common.KafkaException;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.errors.InterruptException;
+
+/**
+ * Reads records of waiting tasks again, each batch in the order of offsets. A thread of its own does so, since it waits for Kafka and parses
+ * the tasks. Any thread may ask.
+ */
+public final class RecordFetcher implements BackgroundService {
+    private static final Duration POLL = Duration.ofMillis(50);
+    private static final long IDLE_POLL_MS = 1_000;
+    private static final Duration REQUEST_TIMEOUT = Duration.ofSeconds(3);
+    /** Then what has been read is the answer. */
+    private static final Duration MAX_TIME = Duration.ofSeconds(3);
+    /** As above, to bound the memory of an answer. */
+    private static final long MAX_BYTES = 16 * 1024 * 1024;
+    /** Reading past fewer records than these costs less than a new fetch. */
+    private static final long MAX_SKIPPED = 512;
+
+    private final KafkaClients clients;
+    private final Topics topics;
+    private final TaskRecords records;
+    private final DeadLetters deadLetters;
+    private final MonitoredThread thread = new MonitoredThread("fetcher", this::run);
+    private final BlockingQueue<Request> requests = new LinkedBlockingQueue<>();
+
+    private record Request(List<Position> positions, CompletableFuture<Payloads.Fetched> answer) {}
+
+    RecordFetcher(KafkaClients clients, Topics topics, TaskRecords records, DeadLetters deadLetters) {
+        this.clients = clients;
+        this.topics = topics;
+        this.records = records;
+        this.deadLetters = deadLetters;
+    }
+
+    @Override
+    public void start() {
+        thread.start();
+    }
+
+    @Override
+    public void close() {
+        thread.close(() -> {});
+    }
+
+    @Override
+    public List<String> problems() {
+        return thread.problems();
+    }
+
+    /** @return fails if Kafka does not answer */
+    CompletableFuture<Payloads.Fetched> fetch(List<Position> positions) {
+        Request request = new Request(positions, new CompletableFuture<>());
+        requests.add(request);
+        return request.answer;
+    }
+
+    private void run() {
+        KafkaConsumer<byte[], byte[]> consumer = null;
+        try {
+            while (!thread.isClosing()) {
+                thread.monitor().idle();
+                Request request = requests.poll(IDLE_POLL_MS, TimeUnit.MILLISECONDS);
+                if (request == null) {
+                    continue;
+                }
+                try {
+                    consumer = consumer == null ? clients.fetchConsumer() : consumer;
+                    request.answer.complete(new Fetch(request.positions).read(consumer));
+                    thread.monitor().succeeded();
+                } catch (InterruptException e) {
+                    throw e;
+                } catch (KafkaException e) {
+                    thread.monitor().failed(e);
+                    request.answer.completeExceptionally(e);
+                }
+            }
+        } catch (InterruptException | InterruptedException e) {
+            Thread.currentThread().interrupt();
+        } finally {
+            if (consumer != null) {
+                consumer.close();
+            }
+        }
+    }
+
+    /** One batch. */
+    private final class Fetch {
+        private final Map<TopicPartition, TreeSet<Long>> wanted = new HashMap<>();
+        private final Map<Position, WaitingTask> tasks = new HashMap<>();
+        private final Set<Position> gone = new HashSet<>();
+        private final Set<Position> poison = new HashSet<>();
+        private long bytes;
+
+        Fetch(List<Position> positions) {
+            for (Position position : positions) {
+                wanted.computeIfAbsent(
+                                new TopicPartition(topics.tasks(position.priority()), position.partition()),
+                                partition -> new TreeSet<>())
+                        .add(position.offset());
+            }
+        }
+
+        Payloads.Fetched read(KafkaConsumer<byte[], byte[]> consumer) {
+            long until = System.nanoTime() + MAX_TIME.toNanos();
+            consumer.assign(wanted.keySet());
+            // Below it, records are gone; a consumer would jump to the first one that is left.
+            Map<TopicPartition, Long> beginnings = consumer.beginningOffsets(wanted.keySet(), REQUEST_TIMEOUT);
+            wanted.forEach((partition, offsets) -> skipTo(partition, beginnings.getOrDefault(partition, 0L)));
+            wanted.values().removeIf(Set::isEmpty);
+            consumer.assign(wanted.keySet());
+            wanted.forEach((partition, offsets) -> consumer.seek(partition, offsets.first()));
+            while (!wanted.isEmpty() && bytes < MAX_BYTES && System.nanoTime() - until < 0) {
+                for (ConsumerRecord<byte[], byte[]> record : consumer.poll(POLL)) {
+                    TopicPartition partition = new TopicPartition(record.topic(), record.partition());
+                    if (skipTo(partition, record.offset()).remove(record.offset())) {
+                        add(record);
+                    }
+                }
+                Set<TopicPartition> read = new HashSet<>();
+                wanted.forEach((partition, offsets) -> {
+                    long next = consumer.position(partition, REQUEST_TIMEOUT);
+                    skipTo(partition, next);
+                    if (offsets.isEmpty()) {
+                        read.add(partition);
+                    } else if (offsets.first() - next > MAX_SKIPPED) {
+                        consumer.seek(partition, offsets.first());
+                    }
+                });
+                consumer.pause(read);
+                wanted.keySet().removeAll(read);
+            }
+            consumer.assign(Set.of());
+            return new Payloads.Fetched(tasks, gone, poison);
+        }
+
+        /** Records below an offset that have not been read are gone. Returns the offsets that are left. */
+        private Set<Long> skipTo(TopicPartition partition, long offset) {
+            TreeSet<Long> offsets = wanted.get(partition);
+            if (offsets == null) {
+                return Set.of();
+            }
+            while (!offsets.isEmpty() && offsets.first() < offset) {
+                gone.add(new Position(topics.priorityOf(partition.topic()), partition.partition(), offsets.first()));
+                offsets.pollFirst();
+            }
+            return offsets;
+        }
+
+        private void add(ConsumerRecord<byte[], byte[]> record) {
+            Position position = records.position(record);
+            try {
+                tasks.put(position, records.read(record));
+                bytes += record.value().length;
+            } catch (TaskRecords.PoisonException e) {
+                try {
+                    deadLetters
+                            .poison(record, e.reason(), String.valueOf(e.getMessage()))
+                            .join();
+                    poison.add(position);
+                } catch (CompletionException unavailable) {
+                    // Not answered: it is requested again.
+                    thread.monitor().failed(unavailable);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,175 @@
+package io.aitbc.coordinator.dispatch;
+
+import io.aitbc.contracts.Priority;
+import io.aitbc.contracts.TaskStatus;
+import io.aitbc.coordinator.match.Backlog;
+import io.aitbc.coordinator.match.BacklogEntry;
+import io.aitbc.coordinator.match.TaskSummary;
+import io.aitbc.coordinator.match.WaitingTask;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.Collection;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
+
+/** The way of tasks into the backlog, and out of it for reasons other than an assignment. */
+final class Waiting {
+    /** Searches of the whole backlog are at most this frequent: one takes about 5 ms per million tasks. */
+    private static final Duration SEARCH_INTERVAL = Duration.ofMillis(100);
+
+    private static final Duration READ_ON = Duration.ofSeconds(1);
+
+    private final Backlog backlog;
+    private final OwnedPartitions partitions;
+    private final Unrecorded unrecorded;
+    private final Unverified unverified;
+    private final Endings endings;
+    private final Payloads payloads;
+    private final LaneClock clock;
+    /** Ids of tasks that were cancelled elsewhere. */
+    private final Set<String> cancelled = new HashSet<>();
+    /** Ids of tasks that may wait here although an agent is recorded as holding them. */
+    private final Set<String> unpublished = new HashSet<>();
+
+    private Instant nextSearch = Instant.EPOCH;
+
+    Waiting(
+            Backlog backlog,
+            OwnedPartitions partitions,
+            Unrecorded unrecorded,
+            Unverified unverified,
+            Endings endings,
+            Payloads payloads,
+            LaneClock clock) {
+        this.backlog = backlog;
+        this.partitions = partitions;
+        this.unrecorded = unrecorded;
+        this.unverified = unverified;
+        this.endings = endings;
+        this.payloads = payloads;
+        this.clock = clock;
+    }
+
+    /** Adds a task that was read and now waits. */
+    void add(WaitingTask task) {
+        OwnedPartition partition = partitions.of(task.position());
+        if (partition == null) {
+            return;
+        }
+        if (partition.takeReserved(task.position().offset())) {
+            unverified.add(task);
+            return;
+        }
+        BacklogEntry entry = addTo(partition, task);
+        if (entry != null && entry.task() != null) {
+            unrecorded.add(entry);
+        }
+    }
+
+    /** Adds a task that was read, and whose turn is far. */
+    void add(TaskSummary task) {
+        OwnedPartition partition = partitions.of(task.position());
+        if (partition == null) {
+            return;
+        }
+        String clearId = partition.clearOf(task.position().offset());
+        if (clearId == null) {
+            backlog.add(task, clock.now());
+        } else {
+            endings.add(BacklogEntry.of(task), TaskStatus.CANCELLED, clearId);
+        }
+    }
+
+    /** Puts back a task that was placed in vain. */
+    void putBack(WaitingTask task) {
+        OwnedPartition partition = partitions.of(task.position());
+        if (partition != null) {
+            addTo(partition, task);
+        }
+    }
+
+    private @Nullable BacklogEntry addTo(OwnedPartition partition, WaitingTask task) {
+        String clearId = partition.clearOf(task.position().offset());
+        if (clearId != null) {
+            endings.add(task, TaskStatus.CANCELLED, clearId);
+            return null;
+        }
+        return backlog.add(task, clock.now());
+    }
+
+    void cancelled(Collection<String> taskIds) {
+        cancelled.addAll(taskIds);
+    }
+
+    void unpublished(Collection<String> taskIds) {
+        unpublished.addAll(taskIds);
+    }
+
+    void clockSetBack() {
+        nextSearch = Instant.EPOCH;
+    }
+
+    /** Takes the tasks out of the backlog that must no longer wait. */
+    void takeOut() {
+        backlog.takeExpired(clock.now()).forEach(entry -> endings.add(entry, TaskStatus.EXPIRED, ""));
+        if (cancelled.isEmpty() && unpublished.isEmpty() || clock.now().isBefore(nextSearch)) {
+            return;
+        }
+        nextSearch = clock.now().plus(SEARCH_INTERVAL);
+        Set<Integer> hashes = new HashSet<>();
+        cancelled.forEach(id -> hashes.add(id.hashCode()));
+        unpublished.forEach(id -> hashes.add(id.hashCode()));
+        Set<String> cancelledIds = Set.copyOf(cancelled);
+        Set<String> unpublishedIds = Set.copyOf(unpublished);
+        cancelled.clear();
+        unpublished.clear();
+        List<BacklogEntry> found = backlog.find(entry -> hashes.contains(entry.idHash()));
+        if (found.size() < unpublishedIds.size()) {
+            // Such a task may fill the agent that all others wait for.
+            partitions.readOnUntil(clock.now().plus(READ_ON));
+        }
+        for (BacklogEntry entry : found) {
+            WaitingTask task = entry.task();
+            if (task != null) {
+                takeOut(entry, task, cancelledIds, unpublishedIds);
+            } else {
+                payloads.request(entry, read -> {
+                    if (read == null) {
+                        backlog.remove(entry);
+                    } else {
+                        takeOut(entry, read, cancelledIds, unpublishedIds);
+                    }
+                });
+            }
+        }
+    }
+
+    private void takeOut(BacklogEntry entry, WaitingTask task, Set<String> cancelledIds, Set<String> unpublishedIds) {
+        if (entry.isRemoved()) {
+            return;
+        }
+        if (cancelledIds.contains(task.id())) {
+            backlog.remove(entry);
+            partitions.finished(task.position());
+        } else if (unpublishedIds.contains(task.id())) {
+            backlog.remove(entry);
+            unverified.add(task);
+        }
+    }
+
+    /** Requests the payloads of tasks whose turn comes near. */
+    void bringNear(Set<Priority> paused) {
+        for (BacklogEntry entry : backlog.wanted(paused)) {
+            payloads.request(entry, task -> {
+                if (task == null) {
+                    backlog.remove(entry);
+                } else if (backlog.accept(entry, task)) {
+                    unrecorded.add(entry);
+                }
+            });
+        }
+        payloads.fetch();
+    }
+}
