@@ -1,6 +1,7 @@
 package io.aitbc.benchmarks;
 
 import io.aitbc.benchmarks.measure.AllBenchmark;
+import io.aitbc.benchmarks.measure.BacklogBenchmark;
 import io.aitbc.benchmarks.measure.GrowthBenchmark;
 import io.aitbc.benchmarks.measure.LatencyBenchmark;
 import io.aitbc.benchmarks.measure.LiveBenchmark;
@@ -30,6 +31,7 @@ import picocli.CommandLine.Command;
             LatencyBenchmark.class,
             UrgentBenchmark.class,
             GrowthBenchmark.class,
+            BacklogBenchmark.class,
             RestBenchmark.class,
             SecurityBenchmark.class,
             PullBenchmark.class,

@@ -109,6 +109,11 @@ public final class Json {
         }
     }
 
+    /** Parses a time as coordinators write it, such as {@code 2026-11-01T12:00:00.123Z}; null for any other text. */
+    public static @Nullable Instant canonicalTime(String text) {
+        return TimeDeserializer.parseCanonical(text);
+    }
+
     public static JsonNode tree(Object value) {
         return MAPPER.valueToTree(value);
     }

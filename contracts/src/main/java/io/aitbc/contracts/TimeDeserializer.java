@@ -45,7 +45,7 @@ final class TimeDeserializer extends StdDeserializer<Instant> {
                 : InstantDeserializer.INSTANT.deserialize(parser, context);
     }
 
-    private static @Nullable Instant parseCanonical(String text) {
+    static @Nullable Instant parseCanonical(String text) {
         if (text.length() != CANONICAL_FORMAT.length()) {
             return null;
         }

@@ -8,6 +8,7 @@ import io.aitbc.localstack.LocalStack;
 import io.aitbc.localstack.ProcessCluster;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -37,6 +38,11 @@ public final class Cluster implements AutoCloseable {
     }
 
     public Cluster(int coordinatorCount, String... coordinatorSettings) {
+        this(coordinatorCount, COORDINATOR, coordinatorSettings);
+    }
+
+    /** @param coordinatorOptions of the coordinators' JVMs */
+    public Cluster(int coordinatorCount, List<String> coordinatorOptions, String... coordinatorSettings) {
         try {
             folder = Files.createTempDirectory("benchmark");
         } catch (IOException e) {
@@ -48,7 +54,7 @@ public final class Cluster implements AutoCloseable {
                 .toList();
         for (int i = 0; i < coordinatorCount; i++) {
             processes.startCoordinator(
-                    CoordinatorApplication.class, COORDINATOR, bootstrapServers(), redisUrl(), settings);
+                    CoordinatorApplication.class, coordinatorOptions, bootstrapServers(), redisUrl(), settings);
         }
         try {
             processes.awaitHealthy();
@@ -109,6 +115,27 @@ public final class Cluster implements AutoCloseable {
         return processes.coordinators().stream()
                 .map(one -> one.rest().toString())
                 .toList();
+    }
+
+    /** Ends the first coordinator as by kill -9. */
+    public void killCoordinator() {
+        first().process().kill();
+    }
+
+    /** Starts the first coordinator again. */
+    public void restartCoordinator() {
+        first().process().start();
+    }
+
+    /** The sum of a metric of the first coordinator over its labels; 0 while it does not answer. */
+    public double metric(String name) {
+        return first().send("GET", "/metrics", "")
+                .map(body -> new String(body, StandardCharsets.UTF_8)
+                        .lines()
+                        .filter(line -> line.startsWith(name + "{") || line.startsWith(name + " "))
+                        .mapToDouble(line -> Double.parseDouble(line.substring(line.lastIndexOf(' ') + 1)))
+                        .sum())
+                .orElse(0.0);
     }
 
     public JsonNode get(String path) {

@@ -44,6 +44,9 @@ import org.springframework.context.annotation.Configuration;
 class DispatchConfiguration {
     private static final String GROUP = "agent-coordinator";
 
+    /** Records per poll, in batches: a poll costs as much as several tasks. */
+    private static final int POLLED_BATCHES = 4;
+
     /** Bounds the fetch delay: a resumed partition is not fetched before the pending fetch has returned. */
     private static final int MAX_FETCH_WAIT_MS = 50;
 
@@ -89,8 +92,9 @@ class DispatchConfiguration {
     }
 
     @Bean(destroyMethod = "")
-    RecordFetcher recordFetcher(KafkaClients clients, Topics topics, TaskRecords records, DeadLetters deadLetters) {
-        return new RecordFetcher(clients, topics, records, deadLetters);
+    RecordFetcher recordFetcher(
+            KafkaClients clients, Topics topics, TaskRecords records, DeadLetters deadLetters, MeterRegistry meters) {
+        return new RecordFetcher(clients, topics, records, deadLetters, meters);
     }
 
     @Bean
@@ -134,12 +138,11 @@ class DispatchConfiguration {
                         topics.prefix() + GROUP,
                         Map.of(
                                 ConsumerConfig.MAX_POLL_RECORDS_CONFIG,
-                                settings.batch(),
+                                POLLED_BATCHES * settings.batch(),
                                 ConsumerConfig.FETCH_MAX_WAIT_MS_CONFIG,
                                 MAX_FETCH_WAIT_MS)),
                 () -> shared.ids(topics.tasks()),
-                topics,
-                settings.batch());
+                topics);
         Mailbox mailbox = new Mailbox(consumer::wakeUp);
         DispatchMeters dispatchMeters = new DispatchMeters(meters);
         LaneEffects effects = new LaneEffects(

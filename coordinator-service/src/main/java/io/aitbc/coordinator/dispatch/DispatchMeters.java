@@ -88,9 +88,9 @@ final class DispatchMeters {
         lost.increment(partitions);
     }
 
-    void received(Priority priority) {
-        Objects.requireNonNull(received.get(priority)).increment();
-        receivedRates.count(priority);
+    void received(Priority priority, int tasks) {
+        Objects.requireNonNull(received.get(priority)).increment(tasks);
+        receivedRates.count(priority, tasks);
     }
 
     List<Verdict> countRulings(List<Verdict> verdicts) {
@@ -102,7 +102,7 @@ final class DispatchMeters {
 
     void assigned(Verdict granted) {
         Priority priority = granted.placement().waiting().position().priority();
-        assignedRates.count(priority);
+        assignedRates.count(priority, 1);
         Objects.requireNonNull(distributed.get(priority))
                 .record(Duration.between(granted.placement().waiting().waitingSince(), granted.assignedAt()));
     }

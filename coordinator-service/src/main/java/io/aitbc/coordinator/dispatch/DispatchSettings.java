@@ -17,7 +17,7 @@ import org.springframework.validation.annotation.Validated;
  * @param strategy until another is set over REST
  * @param maxIndexed maximum number of waiting tasks known to a coordinator; further ones stay unread in Kafka; 0: as many as fit into a third of
  *     the heap
- * @param payloadMemory heap bytes for the payloads of those whose turn is near; 0: a quarter of the heap
+ * @param payloadMemory heap bytes for the payloads of those whose turn is near; 0: an eighth of the heap
  * @param batch maximum number of tasks reserved per call; with more agents than a quarter of it, four tasks per agent, up to four times as
  *     many
  * @param maxTaskBytes a larger task on Kafka is dead-lettered
@@ -37,7 +37,7 @@ public record DispatchSettings(
     /** Divides the heap; the quotient is for entries of waiting tasks. Everything else needs about 100 MiB. */
     private static final long INDEX_HEAP_DIVISOR = 3;
     /** Divides the heap; the quotient is for payloads of waiting tasks. */
-    private static final long PAYLOAD_HEAP_DIVISOR = 4;
+    private static final long PAYLOAD_HEAP_DIVISOR = 8;
 
     public DispatchSettings {
         new Aging(agingInterval, agedShare);

@@ -41,6 +41,8 @@ public final class Dispatcher implements BackgroundService {
     /** Poll interval under load: each poll costs as much as several tasks, and iterates over buffered records of paused partitions. */
     private static final Duration BUSY_POLL_INTERVAL = Duration.ofMillis(5);
 
+    private static final int MAX_SMALL_POLLS = 3;
+
     private static final Duration COMMIT_INTERVAL = Duration.ofMillis(200);
     private static final Duration TICK_INTERVAL = Duration.ofSeconds(1);
     private static final Duration DELETION_CHECK_INTERVAL = Duration.ofSeconds(10);
@@ -75,8 +77,8 @@ public final class Dispatcher implements BackgroundService {
     private long lastTickNanos = System.nanoTime();
     /** Whether the last round left work that can be done at once. */
     private boolean hasMoreWork;
-    /** Whether the last poll returned as many records as it may: more are likely to be buffered. */
-    private boolean isBehind;
+    /** How many polls have returned less than a batch since the last one that returned more: after a few, no more records are waiting. */
+    private int smallPolls = MAX_SMALL_POLLS;
 
     /** @param mailbox of the lane's effects too; it wakes the consumer */
     Dispatcher(
@@ -238,17 +240,17 @@ public final class Dispatcher implements BackgroundService {
 
     private ConsumerRecords<byte[], byte[]> poll() {
         partitions.resume();
-        if (partitions.isAnyPaused() || lane.hasFullBatch()) {
-            if (!isBehind && !pollLimiter.tryAcquire()) {
-                awaitMail();
-                return ConsumerRecords.empty();
-            }
-            // Never block: while a fetch of a paused partition is buffered, a blocking poll busy-loops.
-            return consumer.poll(Duration.ZERO);
+        boolean isBehind = smallPolls < MAX_SMALL_POLLS;
+        boolean isAnyPaused = partitions.isAnyPaused();
+        boolean isBusy = isAnyPaused || lane.hasFullBatch();
+        if (isBusy && !isBehind && !pollLimiter.tryAcquire()) {
+            awaitMail();
+            return ConsumerRecords.empty();
         }
         try {
-            boolean mayBlock = mailbox.block() && !hasMoreWork;
-            return consumer.poll(mayBlock ? IDLE_POLL : Duration.ZERO);
+            // While a fetch of a paused partition is buffered, a blocking poll busy-loops.
+            boolean mayBlock = mailbox.block() && !hasMoreWork && !isAnyPaused;
+            return consumer.poll(!mayBlock ? Duration.ZERO : isBusy ? BUSY_POLL_INTERVAL : IDLE_POLL);
         } finally {
             mailbox.unblock();
         }
@@ -265,7 +267,7 @@ public final class Dispatcher implements BackgroundService {
     }
 
     private void processRecords(ConsumerRecords<byte[], byte[]> polled) {
-        isBehind = polled.count() >= consumer.maxPollRecords();
+        smallPolls = polled.count() >= lane.batch() ? 0 : Math.min(MAX_SMALL_POLLS, smallPolls + 1);
         intake.add(polled, lane, clock.instant());
         polled.nextOffsets().forEach((partition, next) -> lane.readUpTo(consumer.id(partition), next.offset()));
         partitions.pauseFull(polled.partitions());

@@ -235,6 +235,10 @@ final class Lane {
         partitions.commitFailed();
     }
 
+    int batch() {
+        return batch;
+    }
+
     /** Whether enough tasks wait for a full batch. */
     boolean hasFullBatch() {
         return matcher.backlog().size() >= batch;

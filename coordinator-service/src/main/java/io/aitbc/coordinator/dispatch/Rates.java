@@ -14,8 +14,8 @@ final class Rates {
 
     private final Map<Priority, Double> rates = new EnumMap<>(Priority.class);
 
-    void count(Priority priority) {
-        counted[priority.ordinal()]++;
+    void count(Priority priority, int events) {
+        counted[priority.ordinal()] += events;
     }
 
     /** Closes an interval and returns the rates. */

@@ -8,6 +8,8 @@ import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.match.WaitingTask;
 import io.aitbc.coordinator.queue.TaskRecords;
+import io.micrometer.core.instrument.Counter;
+import io.micrometer.core.instrument.MeterRegistry;
 import java.time.Duration;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -21,6 +23,7 @@ import java.util.concurrent.CompletionException;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.ConsumerRecords;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
@@ -45,12 +48,21 @@ public final class RecordFetcher implements BackgroundService {
     private final Topics topics;
     private final TaskRecords records;
     private final DeadLetters deadLetters;
+    private final Counter read;
+    private final Counter fetched;
     private final MonitoredThread thread = new MonitoredThread("fetcher", this::run);
     private final BlockingQueue<Request> requests = new LinkedBlockingQueue<>();
 
     private record Request(List<Position> positions, CompletableFuture<Payloads.Fetched> answer) {}
 
-    RecordFetcher(KafkaClients clients, Topics topics, TaskRecords records, DeadLetters deadLetters) {
+    RecordFetcher(
+            KafkaClients clients, Topics topics, TaskRecords records, DeadLetters deadLetters, MeterRegistry meters) {
+        this.read = Counter.builder("coordinator.payloads.read")
+                .description("Records read again in search of payloads, wanted or not")
+                .register(meters);
+        this.fetched = Counter.builder("coordinator.payloads.fetched")
+                .description("Payloads of waiting tasks read again before their turn")
+                .register(meters);
         this.clients = clients;
         this.topics = topics;
         this.records = records;
@@ -135,7 +147,9 @@ public final class RecordFetcher implements BackgroundService {
             consumer.assign(wanted.keySet());
             wanted.forEach((partition, offsets) -> consumer.seek(partition, offsets.first()));
             while (!wanted.isEmpty() && bytes < MAX_BYTES && System.nanoTime() - until < 0) {
-                for (ConsumerRecord<byte[], byte[]> record : consumer.poll(POLL)) {
+                ConsumerRecords<byte[], byte[]> polled = consumer.poll(POLL);
+                RecordFetcher.this.read.increment(polled.count());
+                for (ConsumerRecord<byte[], byte[]> record : polled) {
                     TopicPartition partition = new TopicPartition(record.topic(), record.partition());
                     if (skipTo(partition, record.offset()).remove(record.offset())) {
                         add(record);
@@ -155,6 +169,7 @@ public final class RecordFetcher implements BackgroundService {
                 wanted.keySet().removeAll(read);
             }
             consumer.assign(Set.of());
+            fetched.increment(tasks.size());
             return new Payloads.Fetched(tasks, gone, poison);
         }
 

@@ -1,5 +1,6 @@
 package io.aitbc.coordinator.dispatch;
 
+import io.aitbc.contracts.Priority;
 import io.aitbc.coordinator.deadletter.DeadLetters;
 import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.queue.TaskRecords;
@@ -8,6 +9,7 @@ import java.util.ArrayList;
 import java.util.List;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.ConsumerRecords;
+import org.apache.kafka.common.TopicPartition;
 
 /**
  * Passes polled records to the lane. A record that is not a valid task goes to the dead-letter topic, and is done once it has arrived
@@ -28,20 +30,30 @@ final class RecordIntake {
     }
 
     void add(ConsumerRecords<byte[], byte[]> polled, Lane lane, Instant now) {
-        for (ConsumerRecord<byte[], byte[]> record : polled) {
-            Position position = records.position(record);
-            if (lane.received(position)) {
-                try {
-                    if (lane.needsPayload(position)) {
-                        lane.addWaiting(records.read(record), now);
-                    } else {
-                        lane.addWaiting(records.summary(record), now);
-                    }
-                    meters.received(position.priority());
-                } catch (TaskRecords.PoisonException poison) {
-                    deadLetter(record, position, poison, lane);
+        for (TopicPartition partition : polled.partitions()) {
+            Priority priority = records.priority(partition);
+            int tasks = 0;
+            for (ConsumerRecord<byte[], byte[]> record : polled.records(partition)) {
+                Position position = new Position(priority, record.partition(), record.offset());
+                if (lane.received(position) && add(record, position, lane, now)) {
+                    tasks++;
                 }
             }
+            meters.received(priority, tasks);
+        }
+    }
+
+    private boolean add(ConsumerRecord<byte[], byte[]> record, Position position, Lane lane, Instant now) {
+        try {
+            if (lane.needsPayload(position)) {
+                lane.addWaiting(records.read(record, position), now);
+            } else {
+                lane.addWaiting(records.summary(record, position), now);
+            }
+            return true;
+        } catch (TaskRecords.PoisonException poison) {
+            deadLetter(record, position, poison, lane);
+            return false;
         }
     }
 

@@ -30,21 +30,13 @@ final class TaskConsumer implements AutoCloseable {
     private final Supplier<KafkaConsumer<byte[], byte[]>> newConsumer;
     private final Supplier<Map<String, Uuid>> topicIds;
     private final Topics topics;
-    private final int maxPollRecords;
     private volatile @Nullable KafkaConsumer<byte[], byte[]> consumer;
     /** Subscribed topics with their ids; topics that were missing when the consumer was opened are absent. */
     private Map<String, Uuid> subscribedTopics = Map.of();
 
-    /**
-     * @param topicIds the current ids of the existing task topics
-     * @param maxPollRecords how many records a poll of the consumer returns at most
-     */
+    /** @param topicIds the current ids of the existing task topics */
     TaskConsumer(
-            Supplier<KafkaConsumer<byte[], byte[]>> newConsumer,
-            Supplier<Map<String, Uuid>> topicIds,
-            Topics topics,
-            int maxPollRecords) {
-        this.maxPollRecords = maxPollRecords;
+            Supplier<KafkaConsumer<byte[], byte[]>> newConsumer, Supplier<Map<String, Uuid>> topicIds, Topics topics) {
         this.newConsumer = newConsumer;
         this.topicIds = topicIds;
         this.topics = topics;
@@ -114,10 +106,6 @@ final class TaskConsumer implements AutoCloseable {
 
     TopicPartition partition(OwnedPartition.Id id) {
         return new TopicPartition(topics.tasks(id.priority()), id.number());
-    }
-
-    int maxPollRecords() {
-        return maxPollRecords;
     }
 
     /** @throws WakeupException if woken */

@@ -11,8 +11,8 @@ import java.util.Deque;
 import java.util.List;
 
 /**
- * Waiting tasks that may not be visible to queries yet. Assignment has precedence: while it is busy, most tasks are assigned before their
- * turn here. Tasks without a payload are skipped; they become visible when their turn comes near.
+ * Waiting tasks that may not be visible to queries yet. Reading and assignment have precedence: while they are busy, most tasks are assigned
+ * before their turn here. Tasks without a payload are skipped; they become visible when their turn comes near.
  */
 final class Unrecorded {
     private static final Duration INTERVAL = Duration.ofMillis(100);
@@ -24,6 +24,7 @@ final class Unrecorded {
     /** Some of them may no longer wait. */
     private final Deque<BacklogEntry> entries = new ArrayDeque<>();
 
+    private int readSinceTaken;
     private Instant next = Instant.EPOCH;
     private Instant lastPlacementAt = Instant.EPOCH;
 
@@ -34,6 +35,11 @@ final class Unrecorded {
 
     void add(BacklogEntry entry) {
         entries.add(entry);
+    }
+
+    /** Notes that a task was read. */
+    void read() {
+        readSinceTaken++;
     }
 
     void addAll(Collection<BacklogEntry> all) {
@@ -63,7 +69,8 @@ final class Unrecorded {
         if (entries.size() > batch + 2 * backlog.size()) {
             entries.removeIf(entry -> !mustBeRecorded(entry));
         }
-        boolean busy = now.isBefore(lastPlacementAt.plus(INTERVAL));
+        boolean busy = now.isBefore(lastPlacementAt.plus(INTERVAL)) || readSinceTaken >= batch;
+        readSinceTaken = 0;
         int most = busy ? Math.min(batch, MAX_WHILE_BUSY) : batch;
         List<BacklogEntry> taken = new ArrayList<>();
         while (taken.size() < most && !entries.isEmpty()) {

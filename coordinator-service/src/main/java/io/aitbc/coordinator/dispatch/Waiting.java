@@ -54,6 +54,7 @@ final class Waiting {
 
     /** Adds a task that was read and now waits. */
     void add(WaitingTask task) {
+        unrecorded.read();
         OwnedPartition partition = partitions.of(task.position());
         if (partition == null) {
             return;
@@ -70,6 +71,7 @@ final class Waiting {
 
     /** Adds a task that was read, and whose turn is far. */
     void add(TaskSummary task) {
+        unrecorded.read();
         OwnedPartition partition = partitions.of(task.position());
         if (partition == null) {
             return;

@@ -1,8 +1,7 @@
 package io.aitbc.coordinator.queue;
 
-import com.fasterxml.jackson.annotation.JsonProperty;
 import io.aitbc.contracts.Json;
-import io.aitbc.contracts.Requirements;
+import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Task;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.match.Position;
@@ -11,6 +10,7 @@ import io.aitbc.coordinator.match.WaitingTask;
 import io.aitbc.coordinator.trace.TraceHeader;
 import java.time.Instant;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.common.TopicPartition;
 import org.jspecify.annotations.Nullable;
 
 /** Parses tasks from records of {@code tasks.*}. */
@@ -20,6 +20,8 @@ public final class TaskRecords {
 
     private final Topics topics;
     private final int maxBytes;
+    /** Used by the one thread that reads summaries. */
+    private final TaskScanner scanner = new TaskScanner();
 
     public TaskRecords(Topics topics, int maxBytes) {
         this.topics = topics;
@@ -35,9 +37,17 @@ public final class TaskRecords {
         return bytes <= maxBytes + ROOM_FOR_RETRY_FIELDS;
     }
 
+    public Priority priority(TopicPartition partition) {
+        return topics.priorityOf(partition.topic());
+    }
+
     /** @throws PoisonException if the record holds no task */
     public WaitingTask read(ConsumerRecord<byte[], byte[]> record) throws PoisonException {
-        Position position = position(record);
+        return read(record, position(record));
+    }
+
+    /** @throws PoisonException if the record at this position holds no task */
+    public WaitingTask read(ConsumerRecord<byte[], byte[]> record, Position position) throws PoisonException {
         checkSize(record);
         try {
             Task task = Json.read(record.value(), Task.class);
@@ -51,38 +61,23 @@ public final class TaskRecords {
     }
 
     /**
-     * Reads only what determines a task's turn, which takes a quarter of the time. Whether the rest is valid shows when the record is read
-     * again.
+     * Reads only what determines a task's turn. Whether the rest is valid shows when the record is read again. Call on one thread only.
      *
      * @throws PoisonException if the record is not JSON, or these fields are not valid
      */
-    public TaskSummary summary(ConsumerRecord<byte[], byte[]> record) throws PoisonException {
+    public TaskSummary summary(ConsumerRecord<byte[], byte[]> record, Position position) throws PoisonException {
         checkSize(record);
-        try {
-            Summary summary = Json.read(record.value(), Summary.class);
-            if (summary.taskId == null || summary.chainId != null) {
-                // The id or the requirements depend on other fields.
-                return TaskSummary.of(read(record));
-            }
-            return new TaskSummary(
-                    position(record),
-                    summary.taskId.hashCode(),
-                    summary.requirements == null ? Requirements.NONE : summary.requirements,
-                    waitingSince(summary.submittedAt, record),
-                    summary.notBefore,
-                    summary.expiresAt);
-        } catch (Json.MalformedMessageException e) {
-            throw new PoisonException("malformed", String.valueOf(e.getMessage()));
-        }
+        TaskScanner.Scanned scanned = scanner.scan(record.value());
+        return scanned == null
+                ? TaskSummary.of(read(record, position))
+                : new TaskSummary(
+                        position,
+                        scanned.taskId().hashCode(),
+                        scanned.requirements(),
+                        waitingSince(scanned.submittedAt(), record),
+                        scanned.notBefore(),
+                        scanned.expiresAt());
     }
-
-    private record Summary(
-            @JsonProperty("task_id") @Nullable String taskId,
-            @JsonProperty("requirements") @Nullable Requirements requirements,
-            @JsonProperty("chain_id") @Nullable String chainId,
-            @JsonProperty("not_before") @Nullable Instant notBefore,
-            @JsonProperty("expires_at") @Nullable Instant expiresAt,
-            @JsonProperty("submitted_at") @Nullable Instant submittedAt) {}
 
     private void checkSize(ConsumerRecord<byte[], byte[]> record) throws PoisonException {
         if (record.value() == null) {

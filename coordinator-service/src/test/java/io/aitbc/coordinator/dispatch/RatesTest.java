@@ -50,7 +50,7 @@ class RatesTest {
 
     @Test
     void prioritiesAreCountedSeparately() {
-        rates.count(Priority.LOW);
+        rates.count(Priority.LOW, 1);
 
         assertThat(rates.closeInterval(1).get(Priority.LOW)).isPositive();
         assertThat(rates.closeInterval(1).get(Priority.URGENT)).isZero();
@@ -58,7 +58,7 @@ class RatesTest {
 
     private Map<Priority, Double> rollAfter(int events, double seconds) {
         for (int i = 0; i < events; i++) {
-            rates.count(Priority.HIGH);
+            rates.count(Priority.HIGH, 1);
         }
         return rates.closeInterval(seconds);
     }

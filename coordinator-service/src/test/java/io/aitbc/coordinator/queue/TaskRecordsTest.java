@@ -27,7 +27,7 @@ class TaskRecordsTest {
                         + "\"task_data\":{},\"requirements\":null}"
             })
     void aSummaryIsThatOfTheTask(String json) throws TaskRecords.PoisonException {
-        assertThat(records.summary(record(json))).isEqualTo(TaskSummary.of(records.read(record(json))));
+        assertThat(summary(record(json))).isEqualTo(TaskSummary.of(records.read(record(json))));
     }
 
     /** What only the task's agent sees is checked when the record is read again. */
@@ -44,14 +44,14 @@ class TaskRecordsTest {
             })
     void aSummaryRefusesWhatIsNoTask(String json) {
         assertThatThrownBy(() -> records.read(record(json))).isInstanceOf(TaskRecords.PoisonException.class);
-        assertThatThrownBy(() -> records.summary(record(json))).isInstanceOf(TaskRecords.PoisonException.class);
+        assertThatThrownBy(() -> summary(record(json))).isInstanceOf(TaskRecords.PoisonException.class);
     }
 
     @Test
     void aSummaryRefusesWhatIsTooLarge() {
         String large = "{\"task_id\":\"t\",\"task_data\":{\"a\":\"" + "x".repeat(6_000) + "\"}}";
 
-        assertThatThrownBy(() -> records.summary(record(large)))
+        assertThatThrownBy(() -> summary(record(large)))
                 .isInstanceOf(TaskRecords.PoisonException.class)
                 .hasMessageContaining("more than 1000");
     }
@@ -63,6 +63,10 @@ class TaskRecordsTest {
         record.headers().add("origin-offset", new byte[] {'x'});
 
         assertThat(records.read(record).position().offset()).isEqualTo(7);
+    }
+
+    private TaskSummary summary(ConsumerRecord<byte[], byte[]> record) throws TaskRecords.PoisonException {
+        return records.summary(record, records.position(record));
     }
 
     private static ConsumerRecord<byte[], byte[]> record(String json) {
