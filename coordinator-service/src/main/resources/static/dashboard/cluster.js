@@ -79,7 +79,7 @@ function coordinatorRow(id, isThisOne) {
   return {
     element: h("tr", {}, h("th", { scope: "row" }, id, isThisOne ? h("span", { class: "soft" }, " (this one)") : ""), cells),
     show(lane) {
-      [lane.partitions, count(lane.waiting), rate(sum(lane.received_per_second)), rate(sum(lane.assigned_per_second)),
+      [lane.partitions, count(lane.waiting) + (lane.backlog_full ? ", full" : ""), rate(sum(lane.received_per_second)), rate(sum(lane.assigned_per_second)),
         lane.yields_to ? lane.yields_to + " tasks elsewhere" : "none", duration(Math.round(since(lane.at))) + " ago"]
         .forEach((text, i) => setText(cells[i], text));
     },

@@ -5,6 +5,7 @@ import com.fasterxml.jackson.annotation.JsonProperty;
 import io.aitbc.coordinator.Coordinator;
 import io.aitbc.coordinator.dispatch.ClusterControl;
 import io.aitbc.coordinator.dispatch.Dispatcher;
+import io.aitbc.coordinator.dispatch.LaneStats;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.kafka.SharedTopics;
 import io.aitbc.coordinator.queue.OpenTransactions;
@@ -121,7 +122,7 @@ class ServiceController {
             description =
                     "Kafka is up if a probe record can be produced and consumed, Redis if it accepts a write. `topics` is down while"
                             + " a shared topic is missing or has no leader, `threads` while a thread fails, is stuck or has ended. `topics` also names"
-                            + " open transactions that hold back records.")
+                            + " open transactions that hold back records, and `dispatch` a backlog that is full.")
     @ApiResponse(responseCode = "200", description = "Healthy")
     @ApiResponse(responseCode = "503", description = "Unhealthy")
     ResponseEntity<HealthResponse> health() throws InterruptedException {
@@ -256,9 +257,15 @@ class ServiceController {
             return State.down("starting, or restarting after an unexpected error (see the log)");
         }
         try {
-            return !ofRedis.up() || redis.sync().exists(Keys.INDEX_COMPLETE) == 1
-                    ? State.UP
-                    : State.down("rebuilding Redis from Kafka");
+            if (ofRedis.up() && redis.sync().exists(Keys.INDEX_COMPLETE) == 0) {
+                return State.down("rebuilding Redis from Kafka");
+            }
+            LaneStats lane = dispatcher.stats();
+            // A restart of this coordinator would not help, so it stays up.
+            return lane.backlogFull()
+                    ? State.up("the backlog is full: " + lane.waiting()
+                            + " tasks wait here, and no more are read until some of them are assigned or have ended")
+                    : State.UP;
         } catch (RedisException e) {
             // Redis failed between the two checks.
             return State.down("unknown: " + e.getMessage());

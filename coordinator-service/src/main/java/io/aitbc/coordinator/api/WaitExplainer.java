@@ -11,6 +11,8 @@ import io.aitbc.coordinator.agent.Agent;
 import io.aitbc.coordinator.agent.Obstacle;
 import io.aitbc.coordinator.dispatch.ClusterControl;
 import io.aitbc.coordinator.dispatch.DispatchSettings;
+import io.aitbc.coordinator.dispatch.LaneStats;
+import io.aitbc.coordinator.dispatch.LaneStatsReporter;
 import io.aitbc.coordinator.queue.OpenTransactions;
 import io.aitbc.coordinator.queue.QueuePeek;
 import io.aitbc.coordinator.queue.QueueSizes;
@@ -40,6 +42,7 @@ class WaitExplainer {
     private final OpenTransactions transactions;
     private final Topics topics;
     private final ClusterControl control;
+    private final LaneStatsReporter lanes;
     private final DispatchSettings settings;
     private final Clock clock;
 
@@ -50,6 +53,7 @@ class WaitExplainer {
             OpenTransactions transactions,
             Topics topics,
             ClusterControl control,
+            LaneStatsReporter lanes,
             DispatchSettings settings,
             Clock clock) {
         this.registry = registry;
@@ -58,6 +62,7 @@ class WaitExplainer {
         this.transactions = transactions;
         this.topics = topics;
         this.control = control;
+        this.lanes = lanes;
         this.settings = settings;
         this.clock = clock;
     }
@@ -88,6 +93,7 @@ class WaitExplainer {
      * @param aged whether it has waited so long that aged tasks' share of contended choices applies to it
      * @param placeInQueue 1 if no earlier task waits in the same queue
      * @param inMoreUrgentQueues how many tasks wait in queues of higher priority
+     * @param backlogFull whether a coordinator has no memory for more waiting tasks, and reads no further
      * @param openTransaction the transaction that holds back the task; null if none does
      */
     record Waiting(
@@ -99,6 +105,7 @@ class WaitExplainer {
             @JsonProperty("queue_size") long queueSize,
             @JsonProperty("in_more_urgent_queues") long inMoreUrgentQueues,
             @JsonProperty("queue_paused") boolean queuePaused,
+            @JsonProperty("backlog_full") boolean backlogFull,
 
             @JsonProperty("not_before") @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable
             Instant notBefore,
@@ -121,6 +128,7 @@ class WaitExplainer {
                     queueSize,
                     inMoreUrgentQueues,
                     queuePaused,
+                    backlogFull,
                     notBefore,
                     requirements,
                     null,
@@ -202,6 +210,7 @@ class WaitExplainer {
                         .mapToLong(other -> size(queues, other))
                         .sum(),
                 control.pausedQueues().contains(priority),
+                lanes.all().values().stream().anyMatch(LaneStats::backlogFull),
                 state.notBefore(),
                 requirements.equals(Requirements.NONE) ? null : requirements,
                 blockingTransaction(taskId, priority),
@@ -283,6 +292,13 @@ class WaitExplainer {
     }
 
     private static String sentence(Waiting waiting, TaskState state, Instant now, boolean withNames) {
+        String reason = reason(waiting, state, now, withNames);
+        return waiting.backlogFull()
+                ? reason + "; the backlog of a coordinator is full, so tasks further back are not read yet"
+                : reason;
+    }
+
+    private static String reason(Waiting waiting, TaskState state, Instant now, boolean withNames) {
         Agents agents = waiting.agents();
         if (waiting.queuePaused()) {
             return "the " + waiting.priority().wireName() + " queue is paused";

@@ -65,7 +65,8 @@ public final class Dispatcher implements BackgroundService {
     private final ConsecutiveFailures failures = new ConsecutiveFailures(log);
 
     private volatile boolean working;
-    private volatile LaneStats stats = new LaneStats(Instant.EPOCH, 0, 0, null, Map.of(), Map.of(), Map.of(), Map.of());
+    private volatile LaneStats stats =
+            new LaneStats(Instant.EPOCH, 0, 0, null, Map.of(), Map.of(), Map.of(), Map.of(), false);
 
     private final ThrottledWarning kafkaErrors =
             new ThrottledWarning(log, "{} rounds were cut short by Kafka errors: {}");
@@ -279,7 +280,9 @@ public final class Dispatcher implements BackgroundService {
         long nowNanos = System.nanoTime();
         double seconds = Math.max(0.001, (nowNanos - lastTickNanos) / 1e9);
         lastTickNanos = nowNanos;
-        stats = currentStats(seconds, now);
+        LaneStats current = currentStats(seconds, now);
+        reportBacklogFull(stats.backlogFull(), current);
+        stats = current;
     }
 
     private LaneStats currentStats(double seconds, Instant now) {
@@ -303,7 +306,18 @@ public final class Dispatcher implements BackgroundService {
                 oldest,
                 meters.receivedPerSecond(seconds),
                 meters.assignedPerSecond(seconds),
-                scheduled);
+                scheduled,
+                lane.isBacklogFull());
+    }
+
+    private void reportBacklogFull(boolean wasFull, LaneStats now) {
+        if (now.backlogFull() && !wasFull) {
+            log.atWarn()
+                    .addKeyValue("waiting", now.waiting())
+                    .log("The backlog is full: no more tasks are read until some of these are assigned or have ended");
+        } else if (!now.backlogFull() && wasFull) {
+            log.atInfo().addKeyValue("waiting", now.waiting()).log("The backlog has room again");
+        }
     }
 
     /** Waits briefly for pending answers from Redis and Kafka, so that the next owner need not repeat the work. */

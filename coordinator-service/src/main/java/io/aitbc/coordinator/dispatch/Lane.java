@@ -173,6 +173,11 @@ final class Lane {
         waiting.add(task);
     }
 
+    /** Whether the backlog has no room for more tasks. */
+    boolean isBacklogFull() {
+        return partitions.isBacklogFull();
+    }
+
     /** Whether no more records of a partition are to be read now. */
     boolean isFull(OwnedPartition.Id id) {
         return partitions.isFull(id, clock.now());

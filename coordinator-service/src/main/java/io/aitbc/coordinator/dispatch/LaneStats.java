@@ -16,6 +16,7 @@ import org.jspecify.annotations.Nullable;
  * @param receivedPerSecond by priority, averaged over about the last ten seconds
  * @param assignedPerSecond by priority, averaged over about the last ten seconds
  * @param scheduled number of waiting tasks that are not due yet, by priority; absent where there are none
+ * @param backlogFull whether it has no memory for more waiting tasks, so that it reads no further
  */
 public record LaneStats(
         @JsonProperty("at") Instant at,
@@ -25,9 +26,11 @@ public record LaneStats(
         @JsonProperty("oldest") Map<Priority, Instant> oldest,
         @JsonProperty("received_per_second") Map<Priority, Double> receivedPerSecond,
         @JsonProperty("assigned_per_second") Map<Priority, Double> assignedPerSecond,
-        @JsonProperty("scheduled") Map<Priority, Integer> scheduled) {
+        @JsonProperty("scheduled") Map<Priority, Integer> scheduled,
+        @JsonProperty("backlog_full") Boolean backlogFull) {
     public LaneStats {
         // Absent from an earlier version.
         scheduled = scheduled == null ? Map.of() : scheduled;
+        backlogFull = Boolean.TRUE.equals(backlogFull);
     }
 }

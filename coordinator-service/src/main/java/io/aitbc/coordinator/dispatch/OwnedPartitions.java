@@ -85,6 +85,10 @@ final class OwnedPartitions {
         }
     }
 
+    boolean isBacklogFull() {
+        return backlog.size() >= maxWaiting;
+    }
+
     /** Reads on for a while although the backlog is full, in search of a task. */
     void readOnUntil(Instant time) {
         readOnUntil = time;

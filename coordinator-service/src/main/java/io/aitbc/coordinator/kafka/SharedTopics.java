@@ -58,7 +58,7 @@ public final class SharedTopics implements BackgroundService {
     private Set<String> missingBefore = Set.of();
     private final ConsecutiveFailures notCreated = new ConsecutiveFailures(log);
 
-    SharedTopics(Admin admin, TopicCatalog catalog) {
+    public SharedTopics(Admin admin, TopicCatalog catalog) {
         this.admin = admin;
         this.catalog = catalog;
         this.names = catalog.shared().stream().map(NewTopic::name).collect(Collectors.toUnmodifiableSet());

@@ -6,6 +6,7 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.PriorityQueue;
@@ -38,6 +39,10 @@ public final class Backlog {
     private final PriorityQueue<BacklogEntry.Timed> byStart = new PriorityQueue<>(BacklogEntry.Timed.BY_START);
     /** The waiting tasks that have an expiry time. */
     private final TreeSet<BacklogEntry.Timed> byExpiry = new TreeSet<>(BacklogEntry.Timed.BY_EXPIRY);
+    /** Tasks whose turn has come, but whose payloads cannot be read, for example because their partition is offline. */
+    private final Set<BacklogEntry> unreachable = new LinkedHashSet<>();
+    /** Those of them whose payloads have not been requested yet. */
+    private final List<BacklogEntry> unrequested = new ArrayList<>();
     /** By level: the tasks that are not due yet. */
     private final int[] scheduled = new int[Priority.values().length];
 
@@ -78,6 +83,7 @@ public final class Backlog {
             return null;
         }
         BacklogEntry entry = BacklogEntry.of(summary);
+        boolean hasRoom = hasRoom();
         if (task != null) {
             load(entry, task);
         }
@@ -89,13 +95,13 @@ public final class Backlog {
                 byStart.add(timed);
                 timed.isScheduled = true;
                 scheduled[entry.level()]++;
-                if (!hasRoom()) {
+                if (!hasRoom) {
                     unload(entry);
                 }
                 return entry;
             }
         }
-        enqueue(entry, summary.requirements());
+        enqueue(entry, summary.requirements(), hasRoom);
         return entry;
     }
 
@@ -137,7 +143,20 @@ public final class Backlog {
             return false;
         }
         load(entry, task);
+        if (unreachable.remove(entry)) {
+            enqueue(entry, task.task().requirements(), true);
+        }
         return true;
+    }
+
+    /** Takes a head out of its queue whose payload has not come for long, so that others get their turn. It is put back when it comes. */
+    void passOver(TaskGroup.Head head) {
+        head.group().take(head);
+        unreachable.add(head.entry());
+        if (!head.entry().isNear()) {
+            head.entry().setNear(true);
+            unrequested.add(head.entry());
+        }
     }
 
     /**
@@ -150,6 +169,8 @@ public final class Backlog {
         if (withoutPayload() == 0) {
             return List.of();
         }
+        List<BacklogEntry> wanted = new ArrayList<>(unrequested);
+        unrequested.clear();
         List<LevelQueue> lacking = new ArrayList<>();
         for (TaskGroup group : groups.values()) {
             if (group.isServed()) {
@@ -157,11 +178,10 @@ public final class Backlog {
             }
         }
         if (lacking.isEmpty()) {
-            return List.of();
+            return wanted;
         }
         long average = payloads == 0 ? WaitingTask.TYPICAL_HEAP : Math.max(1, payloadHeap / payloads);
         int share = (int) Math.max(1, Math.min(MAX_NEAR, payloadMemory / average / lacking.size()));
-        List<BacklogEntry> wanted = new ArrayList<>();
         for (LevelQueue queue : lacking) {
             queue.promote(share);
             queue.takeUnrequested(wanted);
@@ -211,6 +231,7 @@ public final class Backlog {
         };
         groups.values().forEach(group -> group.forEach(keep));
         byStart.forEach(keep);
+        unreachable.forEach(keep);
         return found;
     }
 
@@ -233,6 +254,7 @@ public final class Backlog {
 
     private void leave(BacklogEntry entry) {
         waiting.remove(entry.position());
+        unreachable.remove(entry);
         if (entry instanceof BacklogEntry.Timed timed && timed.canExpire()) {
             byExpiry.remove(timed);
         }
@@ -274,7 +296,7 @@ public final class Backlog {
             if (!due.isRemoved()) {
                 due.isScheduled = false;
                 scheduled[due.level()]--;
-                enqueue(due, due.requirements);
+                enqueue(due, due.requirements, hasRoom());
             }
         }
     }
@@ -311,7 +333,7 @@ public final class Backlog {
         }
     }
 
-    private void enqueue(BacklogEntry entry, Requirements requirements) {
+    private void enqueue(BacklogEntry entry, Requirements requirements, boolean hasRoom) {
         if (last == null || lastRequired != requirements) {
             Conditions conditions = Conditions.of(requirements);
             if (groups.size() > MAX_GROUPS_KEPT && !groups.containsKey(conditions)) {
@@ -320,7 +342,7 @@ public final class Backlog {
             last = groups.computeIfAbsent(conditions, unknown -> newGroup.apply(requirements.conditions()));
             lastRequired = requirements;
         }
-        last.add(entry, hasRoom());
+        last.add(entry, hasRoom);
         if (!entry.isNear()) {
             unload(entry);
         }

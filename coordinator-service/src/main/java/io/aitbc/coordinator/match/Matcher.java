@@ -117,6 +117,9 @@ public final class Matcher {
                 if (head.group().awaitsPayload(head, now)) {
                     // Agents must not be taken by less urgent tasks meanwhile.
                     withheld.add(head.group().pool);
+                } else {
+                    backlog.passOver(head);
+                    addHead(head.group(), heads);
                 }
                 continue;
             }

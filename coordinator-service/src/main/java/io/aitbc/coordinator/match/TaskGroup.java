@@ -110,6 +110,10 @@ final class TaskGroup {
      * @param unload drops the payload of an entry
      */
     void demote(int kept, Consumer<BacklogEntry> unload) {
+        if (awaited != null && awaited.task != null) {
+            // Its payload had come. If it is dropped, and awaited again, agents are left free for it again.
+            awaited = null;
+        }
         queues.forEach(queue -> queue.demote(kept, unload));
     }
 

@@ -152,6 +152,9 @@ class ClusterMeters implements MeterBinder {
         Gauge.builder("coordinator.lane.waiting", () -> dispatcher.stats().waiting())
                 .description("Waiting tasks that this coordinator has read")
                 .register(registry);
+        Gauge.builder("coordinator.backlog.full", () -> dispatcher.stats().backlogFull() ? 1 : 0)
+                .description("1 while this coordinator has no memory for more waiting tasks and reads no further")
+                .register(registry);
         Gauge.builder("coordinator.dispatching", () -> dispatcher.isRunning() ? 1 : 0)
                 .description("1 while dispatching, 0 during startup and restarts after an error")
                 .register(registry);

@@ -450,7 +450,10 @@ final class SimulatedCluster {
                     }
                 }
             }
+            // Notes which payloads are missing.
+            backlog();
             lane.round(now);
+            backlog();
             if (calm || random.nextInt(3) == 0) {
                 commit();
             }
