@@ -7,6 +7,7 @@ import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.queue.LedgerTopic;
 import io.aitbc.coordinator.queue.OffsetLedger;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashMap;
@@ -23,6 +24,7 @@ import java.util.function.Supplier;
 import java.util.stream.Collectors;
 import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.clients.consumer.OffsetAndTimestamp;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.InterruptException;
@@ -203,10 +205,27 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
         return reserved.getNow(null);
     }
 
-    /** Notices records that were deleted while they waited. */
-    void noticeDeletions() {
+    /** Relocates tasks whose records are from before a time. */
+    void relocate(Instant before) {
+        Set<TopicPartition> loaded = loaded();
+        Map<TopicPartition, OffsetAndTimestamp> since = consumer.firstSince(before, loaded);
+        Map<OwnedPartition.Id, Long> oldBelow = new HashMap<>();
+        for (TopicPartition partition : loaded) {
+            OffsetAndTimestamp first = since.get(partition);
+            oldBelow.put(consumer.id(partition), first == null ? Long.MAX_VALUE : first.offset());
+        }
+        lane.relocate(oldBelow);
+    }
+
+    private Set<TopicPartition> loaded() {
         Set<TopicPartition> loaded = new HashSet<>(consumer.assignment());
         loaded.removeAll(unloaded);
+        return loaded;
+    }
+
+    /** Notices records that were deleted while they waited. */
+    void noticeDeletions() {
+        Set<TopicPartition> loaded = loaded();
         consumer.beginnings(loaded)
                 .forEach((partition, beginning) -> lane.deletedBelow(consumer.id(partition), beginning));
     }

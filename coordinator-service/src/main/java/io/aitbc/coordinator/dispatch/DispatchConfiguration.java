@@ -8,12 +8,14 @@ import io.aitbc.coordinator.assign.Reservations;
 import io.aitbc.coordinator.deadletter.DeadLetters;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.kafka.SharedTopics;
+import io.aitbc.coordinator.kafka.TopicSettings;
 import io.aitbc.coordinator.match.Matcher;
 import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.queue.LedgerTopic;
 import io.aitbc.coordinator.queue.QueuePeek;
 import io.aitbc.coordinator.queue.QueueSizes;
 import io.aitbc.coordinator.queue.TaskIds;
+import io.aitbc.coordinator.queue.TaskQueue;
 import io.aitbc.coordinator.queue.TaskRecords;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.registry.AgentView;
@@ -123,6 +125,8 @@ class DispatchConfiguration {
             TaskRecords records,
             DeadLetters deadLetters,
             RecordFetcher fetcher,
+            TaskQueue queue,
+            TopicSettings topicSettings,
             TaskStates taskStates,
             QueueSizes sizes,
             Redis redis,
@@ -148,6 +152,7 @@ class DispatchConfiguration {
         LaneEffects effects = new LaneEffects(
                 mailbox,
                 consumer,
+                queue,
                 fetcher,
                 lostRecords,
                 sizes,
@@ -175,6 +180,7 @@ class DispatchConfiguration {
                 mailbox,
                 intake,
                 dispatchMeters,
+                topicSettings.taskRetention(),
                 clock);
     }
 

@@ -46,6 +46,7 @@ public final class Dispatcher implements BackgroundService {
     private static final Duration COMMIT_INTERVAL = Duration.ofMillis(200);
     private static final Duration TICK_INTERVAL = Duration.ofSeconds(1);
     private static final Duration DELETION_CHECK_INTERVAL = Duration.ofSeconds(10);
+    private static final Duration RELOCATION_INTERVAL = Duration.ofMinutes(10);
     private static final Duration RESTART_DELAY = Duration.ofSeconds(2);
     private static final Duration TOPIC_CHECK_INTERVAL = Duration.ofMillis(100);
     /** After this long without a failure, the next one starts a new series. */
@@ -59,6 +60,7 @@ public final class Dispatcher implements BackgroundService {
     private final Mailbox mailbox;
     private final RecordIntake intake;
     private final DispatchMeters meters;
+    private final Duration recordRetention;
     private final Clock clock;
 
     private final MonitoredThread thread = new MonitoredThread("dispatcher", this::run);
@@ -73,6 +75,7 @@ public final class Dispatcher implements BackgroundService {
     private final RateLimiter pollLimiter = new RateLimiter(BUSY_POLL_INTERVAL);
     private final RateLimiter commitLimiter = new RateLimiter(COMMIT_INTERVAL);
     private final RateLimiter tickLimiter = new RateLimiter(TICK_INTERVAL);
+    private final RateLimiter relocationLimiter = new RateLimiter(RELOCATION_INTERVAL);
     private final RateLimiter deletionLimiter = new RateLimiter(DELETION_CHECK_INTERVAL);
     private final RateLimiter topicCheckLimiter = new RateLimiter(TOPIC_CHECK_INTERVAL);
     private long lastTickNanos = System.nanoTime();
@@ -81,7 +84,10 @@ public final class Dispatcher implements BackgroundService {
     /** How many polls have returned less than a batch since the last one that returned more: after a few, no more records are waiting. */
     private int smallPolls = MAX_SMALL_POLLS;
 
-    /** @param mailbox of the lane's effects too; it wakes the consumer */
+    /**
+     * @param mailbox of the lane's effects too; it wakes the consumer
+     * @param recordRetention how long records are kept once all before them are done
+     */
     Dispatcher(
             Lane lane,
             TaskConsumer consumer,
@@ -91,6 +97,7 @@ public final class Dispatcher implements BackgroundService {
             Mailbox mailbox,
             RecordIntake intake,
             DispatchMeters meters,
+            Duration recordRetention,
             Clock clock) {
         this.lane = lane;
         this.consumer = consumer;
@@ -99,6 +106,7 @@ public final class Dispatcher implements BackgroundService {
         this.mailbox = mailbox;
         this.intake = intake;
         this.meters = meters;
+        this.recordRetention = recordRetention;
         this.clock = clock;
     }
 
@@ -226,6 +234,9 @@ public final class Dispatcher implements BackgroundService {
         partitions.loadGained();
         if (deletionLimiter.tryAcquire()) {
             partitions.noticeDeletions();
+        }
+        if (relocationLimiter.tryAcquire()) {
+            partitions.relocate(clock.instant().minus(recordRetention));
         }
         processRecords(poll());
         mailbox.runAll();

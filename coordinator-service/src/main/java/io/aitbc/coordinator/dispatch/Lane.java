@@ -41,6 +41,7 @@ final class Lane {
     private final Payloads payloads;
     private final Endings endings;
     private final Waiting waiting;
+    private final Relocations relocations;
     private final Assigner assigner;
     private final RemoteDemand remoteDemand = new RemoteDemand();
     private final PendingRequests pendingRequests = new PendingRequests();
@@ -63,6 +64,8 @@ final class Lane {
         this.payloads = new Payloads(partitions, effects, pendingRequests, clock, log);
         this.endings = new Endings(partitions, payloads, unverified, effects, pendingRequests, backoff, clock, batch);
         this.waiting = new Waiting(matcher.backlog(), partitions, unrecorded, unverified, endings, payloads, clock);
+        this.relocations =
+                new Relocations(matcher.backlog(), partitions, payloads, waiting, endings, effects, pendingRequests);
         this.clears = new Clears(partitions, matcher.backlog(), endings, effects);
         this.assigner = new Assigner(
                 matcher, partitions, waiting, unverified, unrecorded, effects, pendingRequests, backoff, clock, batch);
@@ -152,6 +155,15 @@ final class Lane {
         if (!gone.isEmpty()) {
             payloads.failLost(gone);
         }
+    }
+
+    /**
+     * Appends tasks again whose records are old, where they hold back others that are done.
+     *
+     * @param oldBelow partition → the offset below which records are old
+     */
+    void relocate(Map<OwnedPartition.Id, Long> oldBelow) {
+        relocations.start(oldBelow);
     }
 
     /** Whether a record that is read must be added with its payload; otherwise a summary is enough. */

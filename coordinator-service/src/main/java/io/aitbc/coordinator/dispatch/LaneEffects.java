@@ -10,6 +10,7 @@ import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.match.SlotOffer;
 import io.aitbc.coordinator.match.WaitingTask;
 import io.aitbc.coordinator.queue.QueueSizes;
+import io.aitbc.coordinator.queue.TaskQueue;
 import io.aitbc.coordinator.taskstate.TaskStates;
 import java.time.Instant;
 import java.util.HashMap;
@@ -29,6 +30,7 @@ final class LaneEffects implements SideEffects {
 
     private final Mailbox mailbox;
     private final TaskConsumer consumer;
+    private final TaskQueue queue;
     private final RecordFetcher fetcher;
     private final LostRecords lostRecords;
     private final QueueSizes sizes;
@@ -44,6 +46,7 @@ final class LaneEffects implements SideEffects {
     LaneEffects(
             Mailbox mailbox,
             TaskConsumer consumer,
+            TaskQueue queue,
             RecordFetcher fetcher,
             LostRecords lostRecords,
             QueueSizes sizes,
@@ -54,6 +57,7 @@ final class LaneEffects implements SideEffects {
             DispatchMeters meters) {
         this.mailbox = mailbox;
         this.consumer = consumer;
+        this.queue = queue;
         this.fetcher = fetcher;
         this.lostRecords = lostRecords;
         this.sizes = sizes;
@@ -91,6 +95,11 @@ final class LaneEffects implements SideEffects {
     @Override
     public CompletableFuture<Void> failLost(Set<Position> positions) {
         return mailbox.relay(lostRecords.fail(positions));
+    }
+
+    @Override
+    public CompletableFuture<Void> append(WaitingTask task) {
+        return mailbox.relay(queue.appendAgain(task));
     }
 
     @Override

@@ -107,6 +107,11 @@ final class OwnedPartition {
         return ledger.isDone(offset);
     }
 
+    /** How many records are done behind the first unfinished one. */
+    long doneAbove() {
+        return ledger.doneAbove();
+    }
+
     long lowestUnfinished() {
         return ledger.lowestUnfinished();
     }

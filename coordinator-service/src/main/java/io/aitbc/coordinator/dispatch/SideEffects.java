@@ -37,6 +37,9 @@ interface SideEffects {
     /** Fails the tasks of records that are gone. */
     CompletableFuture<Void> failLost(Set<Position> positions);
 
+    /** Appends a waiting task again, to the same partition. */
+    CompletableFuture<Void> append(WaitingTask task);
+
     /** Makes waiting tasks visible to queries; true for tasks that have ended, because they were cancelled. */
     CompletableFuture<List<Boolean>> recordQueued(List<WaitingTask> tasks);
 

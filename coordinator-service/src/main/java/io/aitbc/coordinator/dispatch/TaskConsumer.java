@@ -3,6 +3,7 @@ package io.aitbc.coordinator.dispatch;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Topics;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.Collection;
 import java.util.Map;
 import java.util.Set;
@@ -12,6 +13,7 @@ import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.ConsumerRecords;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.clients.consumer.OffsetAndTimestamp;
 import org.apache.kafka.clients.consumer.OffsetCommitCallback;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.Uuid;
@@ -136,6 +138,13 @@ final class TaskConsumer implements AutoCloseable {
     /** The next offset to read. */
     long position(TopicPartition partition) {
         return retryOnWakeup(() -> opened().position(partition, REQUEST_TIMEOUT));
+    }
+
+    /** Partition → the offset of the first record at or after a time; absent if there is none. */
+    Map<TopicPartition, OffsetAndTimestamp> firstSince(Instant time, Set<TopicPartition> partitions) {
+        Map<TopicPartition, Long> times =
+                partitions.stream().collect(Collectors.toMap(partition -> partition, partition -> time.toEpochMilli()));
+        return retryOnWakeup(() -> opened().offsetsForTimes(times, REQUEST_TIMEOUT));
     }
 
     /** Partition → the offset of the first record. */

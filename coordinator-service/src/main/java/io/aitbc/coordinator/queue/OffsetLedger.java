@@ -157,6 +157,11 @@ public final class OffsetLedger {
         return next;
     }
 
+    /** How many offsets above the lowest unfinished one are done. */
+    public long doneAbove() {
+        return doneAbove;
+    }
+
     /** How many offsets are done, from 0. */
     long doneCount() {
         return lowestUnfinished + doneAbove;

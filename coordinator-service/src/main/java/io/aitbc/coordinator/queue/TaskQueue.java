@@ -6,6 +6,7 @@ import io.aitbc.contracts.Task;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.match.Position;
+import io.aitbc.coordinator.match.WaitingTask;
 import io.aitbc.coordinator.trace.TraceHeader;
 import java.util.concurrent.CompletableFuture;
 import org.apache.kafka.clients.producer.Producer;
@@ -29,6 +30,15 @@ public final class TaskQueue {
      */
     public CompletableFuture<Void> append(Task task, Priority priority, @Nullable String trace) {
         return append(task.id(), Json.bytes(task), priority, trace).thenAccept(position -> {});
+    }
+
+    /** Appends a waiting task to its partition again. */
+    public CompletableFuture<Void> appendAgain(WaitingTask waiting) {
+        Position position = waiting.position();
+        ProducerRecord<String, byte[]> record = new ProducerRecord<>(
+                topics.tasks(position.priority()), position.partition(), waiting.id(), Json.bytes(waiting.task()));
+        TraceHeader.add(record, waiting.trace());
+        return KafkaClients.send(producer, record);
     }
 
     /** Appends a task that is already serialized; completes with its position. */

@@ -291,6 +291,66 @@ class LaneBacklogTest {
         assertThat(lane.isFull(NORMAL)).isTrue();
     }
 
+    /** Otherwise one task that no agent takes would hold back for ever what is done behind it. */
+    @Test
+    void oldTasksAreAppendedAgainWhereMoreIsDoneBehindThem() {
+        append(NORMAL, 6, "of-nobody");
+        append(NORMAL, 5, "able");
+        agent("a", 5, "able");
+        round(NOW);
+        assertThat(log.published).hasSize(5);
+
+        lane.relocate(Map.of(NORMAL, 6L));
+        round(NOW);
+        assertThat(log.appended).as("six for five").isEmpty();
+
+        lane.relocate(Map.of(NORMAL, 5L));
+        round(NOW);
+        assertThat(log.appended).containsExactlyInAnyOrderElementsOf(ids(NORMAL, 0, 5));
+        assertThat(commit(NORMAL).offset()).isEqualTo(5);
+        assertThat(matcher.backlog().size()).isEqualTo(1);
+    }
+
+    @Test
+    void aTaskThatCouldNotBeAppendedAgainKeepsWaiting() {
+        oneIsDoneBehindTheFirst();
+        log.appending = CompletableFuture.failedFuture(new IllegalStateException("Kafka is away"));
+
+        lane.relocate(Map.of(NORMAL, 1L));
+        round(NOW);
+
+        assertThat(log.appended).hasSize(1);
+        assertThat(matcher.backlog().contains(position(NORMAL, 0))).isTrue();
+        assertThat(lane.commits(NORMAL::equals)
+                        .getOrDefault(NORMAL, new Commit(0, "", null))
+                        .offset())
+                .isZero();
+    }
+
+    /** The clear does not cover the new record. */
+    @Test
+    void aTaskThatIsClearedWhileItIsAppendedAgainIsCancelled() {
+        oneIsDoneBehindTheFirst();
+        log.appending = new CompletableFuture<>();
+        lane.relocate(Map.of(NORMAL, 1L));
+        round(NOW);
+
+        lane.clear(new ClearQueue("c", Priority.NORMAL, Map.of(0, 2L), NOW));
+        log.appending.complete(null);
+        round(NOW);
+
+        assertThat(log.ended).containsExactly(id(NORMAL, 0));
+        assertThat(log.reports).hasSize(1);
+    }
+
+    private void oneIsDoneBehindTheFirst() {
+        append(NORMAL, 1, "of-nobody");
+        append(NORMAL, 1, "able");
+        agent("a", 5, "able");
+        round(NOW);
+        assertThat(log.published).containsExactly(id(NORMAL, 1));
+    }
+
     @Test
     void whatDoesNotFitIntoACommitIsToldInFull() {
         Random random = new Random(1);
@@ -401,7 +461,9 @@ class LaneBacklogTest {
         final List<List<Position>> fetched = new ArrayList<>();
         final List<Position> lost = new ArrayList<>();
         final List<QueueCleared> reports = new ArrayList<>();
+        final List<String> appended = new ArrayList<>();
         boolean isAway;
+        CompletableFuture<Void> appending = CompletableFuture.completedFuture(null);
         CompletableFuture<Void> held = CompletableFuture.completedFuture(null);
         int requests;
 
@@ -456,6 +518,13 @@ class LaneBacklogTest {
         public CompletableFuture<Void> publish(Verdict verdict) {
             published.add(verdict.placement().waiting().id());
             return CompletableFuture.completedFuture(null);
+        }
+
+        @Override
+        public CompletableFuture<Void> append(WaitingTask task) {
+            requests++;
+            appended.add(task.id());
+            return appending;
         }
 
         @Override

@@ -763,6 +763,11 @@ class LaneTest {
         }
 
         @Override
+        public CompletableFuture<Void> append(WaitingTask task) {
+            throw new UnsupportedOperationException("see LaneBacklogTest");
+        }
+
+        @Override
         public CompletableFuture<List<Boolean>> recordQueued(List<WaitingTask> tasks) {
             tasks.forEach(task -> recorded.add(task.id()));
             return recording != null

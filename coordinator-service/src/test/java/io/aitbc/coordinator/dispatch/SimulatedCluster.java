@@ -454,6 +454,14 @@ final class SimulatedCluster {
             backlog();
             lane.round(now);
             backlog();
+            if (!calm && random.nextInt(40) == 0) {
+                Map<Id, Long> old = new HashMap<>();
+                positions
+                        .keySet()
+                        .forEach(id ->
+                                old.put(id, (long) random.nextInt(logs.get(id).size() + 1)));
+                lane.relocate(old);
+            }
             if (calm || random.nextInt(3) == 0) {
                 commit();
             }
@@ -630,6 +638,14 @@ final class SimulatedCluster {
         public CompletableFuture<Void> failLost(Set<Position> gone) {
             return effect(() -> {
                 gone.forEach(SimulatedCluster.this::failLost);
+                return null;
+            });
+        }
+
+        @Override
+        public CompletableFuture<Void> append(WaitingTask task) {
+            return effect(() -> {
+                SimulatedCluster.this.append(Id.of(task.position()), task.task());
                 return null;
             });
         }

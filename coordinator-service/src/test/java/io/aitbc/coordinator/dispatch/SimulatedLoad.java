@@ -258,6 +258,11 @@ final class SimulatedLoad {
         }
 
         @Override
+        public CompletableFuture<Void> append(WaitingTask task) {
+            throw new UnsupportedOperationException("no record is old here");
+        }
+
+        @Override
         public CompletableFuture<List<Boolean>> recordQueued(List<WaitingTask> tasks) {
             return CompletableFuture.completedFuture(
                     tasks.stream().map(task -> false).toList());

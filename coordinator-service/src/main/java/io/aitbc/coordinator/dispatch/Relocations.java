@@ -1,0 +1,101 @@
+package io.aitbc.coordinator.dispatch;
+
+import io.aitbc.contracts.TaskStatus;
+import io.aitbc.coordinator.match.Backlog;
+import io.aitbc.coordinator.match.BacklogEntry;
+import io.aitbc.coordinator.match.WaitingTask;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * Appends tasks again that have waited for longer than records are kept. Kafka can only delete the first records of a partition: a task that
+ * no agent takes would hold back for ever all that is done behind it. Its place in its queue does not change, since that depends on when it
+ * was accepted.
+ */
+final class Relocations {
+    private final Backlog backlog;
+    private final OwnedPartitions partitions;
+    private final Payloads payloads;
+    private final Waiting waiting;
+    private final Endings endings;
+    private final SideEffects effects;
+    private final PendingRequests pendingRequests;
+
+    Relocations(
+            Backlog backlog,
+            OwnedPartitions partitions,
+            Payloads payloads,
+            Waiting waiting,
+            Endings endings,
+            SideEffects effects,
+            PendingRequests pendingRequests) {
+        this.backlog = backlog;
+        this.partitions = partitions;
+        this.payloads = payloads;
+        this.waiting = waiting;
+        this.endings = endings;
+        this.effects = effects;
+        this.pendingRequests = pendingRequests;
+    }
+
+    /**
+     * Relocates tasks in partitions where at least as many others are done behind the first.
+     *
+     * @param oldBelow partition → the offset below which records are old
+     */
+    void start(Map<OwnedPartition.Id, Long> oldBelow) {
+        oldBelow.forEach((id, offset) -> {
+            OwnedPartition partition = partitions.get(id);
+            if (partition == null || partition.isClearing() || partition.doneAbove() == 0) {
+                return;
+            }
+            List<BacklogEntry> old = backlog.find(entry ->
+                    entry.priority() == id.priority() && entry.partition() == id.number() && entry.offset() < offset);
+            if (old.size() <= partition.doneAbove()) {
+                old.stream()
+                        .sorted(Comparator.comparing(BacklogEntry::position))
+                        .forEach(this::request);
+            }
+        });
+    }
+
+    private void request(BacklogEntry entry) {
+        WaitingTask task = entry.task();
+        if (task != null) {
+            relocate(entry, task);
+        } else {
+            payloads.request(entry, read -> {
+                if (read == null) {
+                    backlog.remove(entry);
+                } else {
+                    relocate(entry, read);
+                }
+            });
+        }
+    }
+
+    private void relocate(BacklogEntry entry, WaitingTask task) {
+        OwnedPartition partition = partitions.of(task.position());
+        if (partition == null || partition.isClearing() || entry.isRemoved()) {
+            return;
+        }
+        // It must not be assigned, or ended, before it is known whether it has been appended.
+        backlog.remove(entry);
+        pendingRequests.handle(effects.append(task), (done, failure) -> {
+            if (partition != partitions.of(task.position())) {
+                // The partition was lost meanwhile, and perhaps regained: the task is then read again.
+                return;
+            }
+            String clearId = partition.clearOf(task.position().offset());
+            if (failure != null) {
+                waiting.putBack(task);
+            } else if (clearId != null) {
+                // The clear was given meanwhile, and does not cover the new record.
+                endings.add(task, TaskStatus.CANCELLED, clearId);
+            } else {
+                partitions.finished(task.position());
+            }
+        });
+    }
+}
