@@ -173,6 +173,11 @@ final class Lane {
                 || partition != null && partition.isReserved(position.offset());
     }
 
+    /** Whether a task of which the summary is known must be added with its payload all the same, so that it is not read again. */
+    boolean needsPayload(TaskSummary task) {
+        return matcher.backlog().wouldKeepPayload(task);
+    }
+
     /** Adds a task that was read and now waits. */
     void addWaiting(WaitingTask task, Instant now) {
         advanceClock(now);

@@ -3,6 +3,7 @@ package io.aitbc.coordinator.dispatch;
 import io.aitbc.contracts.Priority;
 import io.aitbc.coordinator.deadletter.DeadLetters;
 import io.aitbc.coordinator.match.Position;
+import io.aitbc.coordinator.match.TaskSummary;
 import io.aitbc.coordinator.queue.TaskRecords;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -47,8 +48,13 @@ final class RecordIntake {
         try {
             if (lane.needsPayload(position)) {
                 lane.addWaiting(records.read(record, position), now);
+                return true;
+            }
+            TaskSummary summary = records.summary(record, position);
+            if (lane.needsPayload(summary)) {
+                lane.addWaiting(records.read(record, position), now);
             } else {
-                lane.addWaiting(records.summary(record, position), now);
+                lane.addWaiting(summary, now);
             }
             return true;
         } catch (TaskRecords.PoisonException poison) {

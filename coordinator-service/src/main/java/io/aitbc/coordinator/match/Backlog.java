@@ -128,6 +128,15 @@ public final class Backlog {
         return payloadHeap < payloadMemory;
     }
 
+    /** Whether the payload of a task would be kept: there is room, and no task of its queue waits without one. */
+    public boolean wouldKeepPayload(TaskSummary task) {
+        if (!hasRoom()) {
+            return false;
+        }
+        TaskGroup group = groups.get(Conditions.of(task.requirements()));
+        return group == null || !group.lacksPayloads(task.position().priority().ordinal());
+    }
+
     /** The number of tasks whose payloads are not in memory. */
     public int withoutPayload() {
         return size() - payloads;

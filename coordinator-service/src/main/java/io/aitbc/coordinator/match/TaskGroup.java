@@ -93,6 +93,10 @@ final class TaskGroup {
         return now.isBefore(awaitedSince.plus(MAX_PAYLOAD_WAIT));
     }
 
+    boolean lacksPayloads(int level) {
+        return queues.get(level).lacksPayloads();
+    }
+
     /** Adds the queues with tasks whose payloads have to be requested. */
     void addLacking(Set<Priority> paused, List<LevelQueue> lacking) {
         for (int level = 0; level < queues.size(); level++) {

@@ -88,6 +88,22 @@ class LaneBacklogTest {
         assertThat(commit(NORMAL).offset()).isZero();
     }
 
+    /** However many others wait without one. */
+    @Test
+    void aTaskThatIsNextInItsQueueIsNotReadTwice() {
+        agent("a", 100, "able");
+        append(NORMAL, 50, "of-nobody");
+        append(NORMAL, 1, "able");
+        round(NOW);
+        log.fetched.clear();
+
+        append(NORMAL, 3, "able");
+        round(NOW);
+
+        assertThat(log.published).containsExactlyElementsOf(ids(NORMAL, 50, 54));
+        assertThat(log.fetched).isEmpty();
+    }
+
     /** P3: not even while its payload is being fetched. */
     @Test
     void anAgentIsLeftToAMoreUrgentTaskWhosePayloadIsAwaitedForASecond() {
@@ -428,7 +444,7 @@ class LaneBacklogTest {
 
     private void read(WaitingTask task) {
         assertThat(lane.received(task.position())).isTrue();
-        if (lane.needsPayload(task.position())) {
+        if (lane.needsPayload(task.position()) || lane.needsPayload(TaskSummary.of(task))) {
             lane.addWaiting(task, NOW);
         } else {
             lane.addWaiting(TaskSummary.of(task), NOW);

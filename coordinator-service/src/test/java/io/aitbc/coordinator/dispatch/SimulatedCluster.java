@@ -469,7 +469,7 @@ final class SimulatedCluster {
 
         private void read(Position position) {
             WaitingTask task = waiting(position);
-            if (lane.needsPayload(position)) {
+            if (lane.needsPayload(position) || lane.needsPayload(TaskSummary.of(task))) {
                 lane.addWaiting(task, now);
             } else {
                 lane.addWaiting(TaskSummary.of(task), now);
