@@ -45,6 +45,9 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
      */
     private static final Duration LEDGER_INTERVAL = Duration.ofSeconds(5);
 
+    /** While Redis fails, it is not asked more often. */
+    private static final Duration RESERVED_INTERVAL = Duration.ofMillis(100);
+
     private final Lane lane;
     private final TaskConsumer consumer;
     private final LedgerTopic ledger;
@@ -65,6 +68,7 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
     private final Set<TopicPartition> writing = new HashSet<>();
 
     private final Map<TopicPartition, CompletableFuture<Void>> ending = new HashMap<>();
+    private final RateLimiter reservedLimiter = new RateLimiter(RESERVED_INTERVAL);
     private final RateLimiter ledgerLimiter = new RateLimiter(LEDGER_INTERVAL);
     /** Health of commits. Dispatching continues without them, but a new owner reads finished records again. */
     private final ActivityMonitor commitMonitor =
@@ -196,6 +200,9 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
     /** The records that agents may have already; null until Redis has answered. */
     private @Nullable Set<Position> reserved() {
         if (reserved == null) {
+            if (!reservedLimiter.tryAcquire()) {
+                return null;
+            }
             reserved = mailbox.relay(reservedRecords.get());
         }
         if (reserved.isCompletedExceptionally()) {
