@@ -91,6 +91,7 @@ class LostDataTest {
 
         String next = submit(agent);
         coordinator.awaitTask(next, "assigned");
+        coordinator.awaitRecords("assignments." + agent, TASKS + 1);
         assertThat(coordinator.written("assignments." + agent)).isEqualTo(TASKS + 1);
         // Neither is one forgotten that waits before them.
         assertThat(coordinator.awaitTask(waiting, "queued").get("attempt").asInt())
@@ -140,7 +141,26 @@ class LostDataTest {
         coordinator = startCoordinator();
 
         coordinator.awaitTask(submit("zombie"), "assigned");
+        coordinator.awaitRecords("assignments.zombie-agent", 2);
         assertThat(coordinator.written("assignments.zombie-agent")).isEqualTo(2);
+    }
+
+    private void awaitFullBacklog(String taskId) {
+        await().atMost(LONG)
+                .untilAsserted(() -> assertThat(coordinator
+                                .get("/health")
+                                .body()
+                                .at("/dispatch/detail")
+                                .asString(""))
+                        .startsWith("the backlog is full: "));
+        assertThat(coordinator.text("/metrics")).contains("coordinator_backlog_full 1.0");
+        await().atMost(LONG)
+                .untilAsserted(() -> assertThat(coordinator
+                                .get("/tasks/" + taskId + "/explain")
+                                .body()
+                                .get("explanation")
+                                .asString())
+                        .endsWith("the backlog of a coordinator is full, so tasks further back are not read yet"));
     }
 
     /** Their tasks would wait forever. */
@@ -158,6 +178,7 @@ class LostDataTest {
             lost.add(submitTask(",\"fairness_key\":\"acme\",\"requirements\":{\"capabilities\":[\"nobody\"]}"));
         }
         String urgent = submitTask(",\"priority\":\"urgent\",\"requirements\":{\"capabilities\":[\"nobody\"]}");
+        awaitFullBacklog(lost.get(0));
         coordinator.close();
         Map<TopicPartition, RecordsToDelete> all = new HashMap<>();
         for (int partition = 0; partition < 3; partition++) {

@@ -18,6 +18,7 @@ public final class AllBenchmark extends Benchmark {
             UrgentBenchmark::new,
             RestBenchmark::new,
             MemoryBenchmark::new,
+            BacklogBenchmark::new,
             RegistryBenchmark::new,
             MatchingBenchmark::new,
             LiveBenchmark::new);
