@@ -72,6 +72,8 @@ final class TaskScanner {
         int start = (int) parser.currentTokenLocation().getByteOffset();
         parser.skipChildren();
         int end = (int) parser.currentLocation().getByteOffset();
+        // Offsets are unknown if the text is UTF-16 or UTF-32, which the parser detects.
+        expect(start >= 0 && end >= start && end <= json.length);
         Requirements known = cache.get(ByteBuffer.wrap(json, start, end - start));
         if (known != null) {
             return known;

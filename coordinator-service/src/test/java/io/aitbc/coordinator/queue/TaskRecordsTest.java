@@ -47,6 +47,16 @@ class TaskRecordsTest {
         assertThatThrownBy(() -> summary(record(json))).isInstanceOf(TaskRecords.PoisonException.class);
     }
 
+    /** The parser detects the encoding, and then knows no offsets: such a record must not stop its lane. */
+    @ParameterizedTest
+    @ValueSource(strings = {"UTF-16BE", "UTF-16LE", "UTF-32BE", "UTF-32LE"})
+    void aSummaryIsThatOfTheTaskInAnyEncoding(String encoding) throws Exception {
+        byte[] json = "{\"task_id\":\"t\",\"requirements\":{\"region\":\"eu\"},\"task_data\":{}}".getBytes(encoding);
+        ConsumerRecord<byte[], byte[]> record = new ConsumerRecord<>("tasks.low", 0, 7, null, json);
+
+        assertThat(summary(record)).isEqualTo(TaskSummary.of(records.read(record)));
+    }
+
     @Test
     void aSummaryRefusesWhatIsTooLarge() {
         String large = "{\"task_id\":\"t\",\"task_data\":{\"a\":\"" + "x".repeat(6_000) + "\"}}";
