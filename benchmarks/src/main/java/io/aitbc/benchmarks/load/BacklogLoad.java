@@ -10,9 +10,10 @@ import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
-import java.util.Queue;
+import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.TimeUnit;
 import java.util.function.IntFunction;
 import java.util.stream.Collectors;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
@@ -35,7 +36,7 @@ public final class BacklogLoad implements AutoCloseable {
     private final Topics topics = Topics.unprefixed();
     private final KafkaProducer<String, byte[]> producer;
     private final Map<String, Registration> agents = new ConcurrentHashMap<>();
-    private final Queue<String> newAgents = new ConcurrentLinkedQueue<>();
+    private final BlockingQueue<String> newAgents = new LinkedBlockingQueue<>();
     /** Task id → number of assignments. */
     private final Map<String, Integer> assigned = new ConcurrentHashMap<>();
 
@@ -111,8 +112,11 @@ public final class BacklogLoad implements AutoCloseable {
         try (KafkaConsumer<String, byte[]> consumer =
                 new KafkaConsumer<>(config, new StringDeserializer(), new ByteArrayDeserializer())) {
             while (!closing) {
-                if (!newAgents.isEmpty()) {
-                    newAgents.clear();
+                // Without an assignment a consumer cannot be polled.
+                String added = consumer.assignment().isEmpty()
+                        ? newAgents.poll(POLL.toMillis(), TimeUnit.MILLISECONDS)
+                        : newAgents.poll();
+                if (added != null) {
                     consumer.assign(agents.keySet().stream()
                             .map(id -> new TopicPartition(topics.assignments(id), 0))
                             .collect(Collectors.toSet()));
@@ -121,11 +125,9 @@ public final class BacklogLoad implements AutoCloseable {
                     agents.keySet().forEach(this::beat);
                     nextBeat = System.nanoTime() + HEARTBEAT_EVERY.toNanos();
                 }
-                if (consumer.assignment().isEmpty()) {
-                    Thread.sleep(POLL.toMillis());
-                    continue;
+                if (!consumer.assignment().isEmpty()) {
+                    consumer.poll(POLL).forEach(this::take);
                 }
-                consumer.poll(POLL).forEach(this::take);
             }
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();

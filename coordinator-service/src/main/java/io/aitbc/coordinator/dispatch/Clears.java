@@ -15,8 +15,7 @@ import java.util.Set;
 
 /**
  * The clear commands of all queues and their progress. A command names an end offset per partition; whoever owns a partition cancels its
- * tasks below that offset, and reports when none is left. A new owner restarts commands that no
- * owner has reported as finished.
+ * tasks below that offset, and reports when none is left. A new owner restarts commands that no owner has reported as finished.
  */
 final class Clears {
     /** Number of clears kept per queue; a newer clear supersedes older ones. */

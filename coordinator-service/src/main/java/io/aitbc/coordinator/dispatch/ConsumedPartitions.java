@@ -6,6 +6,7 @@ import io.aitbc.coordinator.kafka.CommitTag;
 import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.queue.LedgerTopic;
 import io.aitbc.coordinator.queue.OffsetLedger;
+import io.aitbc.coordinator.queue.QueueSizes;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -24,7 +25,6 @@ import java.util.function.Supplier;
 import java.util.stream.Collectors;
 import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
-import org.apache.kafka.clients.consumer.OffsetAndTimestamp;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.InterruptException;
@@ -54,6 +54,7 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
     private final LostRecords lostRecords;
     private final Supplier<CompletableFuture<Set<Position>>> reservedRecords;
     private final Mailbox mailbox;
+    private final QueueSizes sizes;
     private final DispatchMeters meters;
     private final Runnable awaitPendingWork;
     /** Records that were reserved for agents when the unloaded partitions were assigned; null if not requested yet. */
@@ -65,7 +66,7 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
     /** Commits that are not in the ledger yet. */
     private final Map<TopicPartition, OffsetAndMetadata> unrecorded = new HashMap<>();
     /** Partitions whose commit waits until the ledger has what does not fit into it. */
-    private final Set<TopicPartition> writing = new HashSet<>();
+    private final Map<TopicPartition, CompletableFuture<Void>> writing = new HashMap<>();
 
     private final Map<TopicPartition, CompletableFuture<Void>> ending = new HashMap<>();
     private final RateLimiter reservedLimiter = new RateLimiter(RESERVED_INTERVAL);
@@ -85,11 +86,13 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
             LostRecords lostRecords,
             Supplier<CompletableFuture<Set<Position>>> reservedRecords,
             Mailbox mailbox,
+            QueueSizes sizes,
             DispatchMeters meters,
             Runnable awaitPendingWork) {
         this.lostRecords = lostRecords;
         this.reservedRecords = reservedRecords;
         this.mailbox = mailbox;
+        this.sizes = sizes;
         this.lane = lane;
         this.consumer = consumer;
         this.ledger = ledger;
@@ -141,7 +144,7 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
         unloaded.removeAll(partitions);
         // The next owner's record may be newer.
         unrecorded.keySet().removeAll(partitions);
-        writing.removeAll(partitions);
+        writing.keySet().removeAll(partitions);
         ending.keySet().removeAll(partitions);
         meters.lost(partitions.size());
         log.atInfo().addKeyValue("partitions", partitions.size()).log("Partitions lost");
@@ -166,9 +169,17 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
                 offset = null;
                 consumer.seekToBeginning(partition);
             }
-            OffsetLedger done = ledger.takeOver(partition, consumer.topicId(partition), offset);
-            if (done != null && !areLostTasksEnded(partition, done, beginnings.getOrDefault(partition, 0L))) {
+            if (ending.containsKey(partition)
+                    && !Objects.requireNonNull(ending.get(partition)).isDone()) {
                 continue;
+            }
+            long beginning = beginnings.getOrDefault(partition, 0L);
+            OffsetLedger done = ledger.takeOver(partition, consumer.topicId(partition), offset);
+            if (done != null && !areLostTasksEnded(partition, done, beginning)) {
+                continue;
+            }
+            if (done != null) {
+                done.readUpTo(beginning);
             }
             if (done != null && (offset == null || offset.offset() != done.lowestUnfinished())) {
                 log.atWarn()
@@ -214,27 +225,25 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
 
     /** Relocates tasks whose records are from before a time. */
     void relocate(Instant before) {
-        Set<TopicPartition> loaded = loaded();
-        Map<TopicPartition, OffsetAndTimestamp> since = consumer.firstSince(before, loaded);
-        Map<OwnedPartition.Id, Long> oldBelow = new HashMap<>();
-        for (TopicPartition partition : loaded) {
-            OffsetAndTimestamp first = since.get(partition);
-            oldBelow.put(consumer.id(partition), first == null ? Long.MAX_VALUE : first.offset());
-        }
-        lane.relocate(oldBelow);
+        sizes.eachFirstSince(
+                before,
+                loaded(),
+                (partition, first) -> mailbox.postLazily(
+                        () -> lane.relocate(consumer.id(partition), first < 0 ? Long.MAX_VALUE : first)));
+    }
+
+    /** Notices records that were deleted while they waited. */
+    void noticeDeletions() {
+        sizes.eachBeginning(
+                loaded(),
+                (partition, beginning) ->
+                        mailbox.postLazily(() -> lane.deletedBelow(consumer.id(partition), beginning)));
     }
 
     private Set<TopicPartition> loaded() {
         Set<TopicPartition> loaded = new HashSet<>(consumer.assignment());
         loaded.removeAll(unloaded);
         return loaded;
-    }
-
-    /** Notices records that were deleted while they waited. */
-    void noticeDeletions() {
-        Set<TopicPartition> loaded = loaded();
-        consumer.beginnings(loaded)
-                .forEach((partition, beginning) -> lane.deletedBelow(consumer.id(partition), beginning));
     }
 
     /** A partition is not read, and nothing is committed for it, before the tasks whose records are gone have ended. */
@@ -282,7 +291,7 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
 
     void commitInBackground() {
         Map<TopicPartition, OffsetAndMetadata> offsets = new HashMap<>();
-        lane.commits(id -> !writing.contains(consumer.partition(id))).forEach((id, commit) -> {
+        lane.commits(id -> !writing.containsKey(consumer.partition(id))).forEach((id, commit) -> {
             TopicPartition partition = consumer.partition(id);
             if (commit.full() == null) {
                 offsets.put(partition, tagged(partition, commit));
@@ -298,11 +307,12 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
     }
 
     private void commitAfterLedger(TopicPartition partition, OffsetAndMetadata offset, OffsetLedger.Snapshot full) {
-        writing.add(partition);
         unrecorded.remove(partition);
-        mailbox.relay(ledger.write(partition, offset, full)).whenComplete((written, failure) -> {
-            if (!writing.remove(partition)) {
-                // The partition was lost meanwhile.
+        CompletableFuture<Void> write = mailbox.relay(ledger.write(partition, offset, full));
+        writing.put(partition, write);
+        write.whenComplete((written, failure) -> {
+            if (!writing.remove(partition, write)) {
+                // The partition was lost meanwhile, and perhaps regained.
                 return;
             }
             if (failure == null) {
@@ -333,7 +343,10 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
     void commitNow() {
         Map<TopicPartition, OffsetAndMetadata> offsets = new HashMap<>();
         List<CompletableFuture<Void>> written = new ArrayList<>();
-        // Also those that are being written: these snapshots are newer.
+        if (!writing.isEmpty()) {
+            // What is being written has not been committed, and is written again.
+            lane.commitFailed();
+        }
         lane.commits(id -> true).forEach((id, commit) -> {
             TopicPartition partition = consumer.partition(id);
             offsets.put(partition, tagged(partition, commit));

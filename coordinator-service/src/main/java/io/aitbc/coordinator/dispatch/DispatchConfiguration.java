@@ -95,8 +95,13 @@ class DispatchConfiguration {
 
     @Bean(destroyMethod = "")
     RecordFetcher recordFetcher(
-            KafkaClients clients, Topics topics, TaskRecords records, DeadLetters deadLetters, MeterRegistry meters) {
-        return new RecordFetcher(clients, topics, records, deadLetters, meters);
+            KafkaClients clients,
+            Topics topics,
+            TaskRecords records,
+            DeadLetters deadLetters,
+            QueueSizes sizes,
+            MeterRegistry meters) {
+        return new RecordFetcher(clients, topics, records, deadLetters, sizes, meters);
     }
 
     @Bean
@@ -178,6 +183,7 @@ class DispatchConfiguration {
                 lostRecords,
                 () -> registry.heldByAll().thenApply(DispatchConfiguration::positions),
                 mailbox,
+                sizes,
                 intake,
                 dispatchMeters,
                 topicSettings.taskRetention(),

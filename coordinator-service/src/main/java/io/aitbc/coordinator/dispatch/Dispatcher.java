@@ -11,6 +11,7 @@ import io.aitbc.coordinator.match.BacklogEntry;
 import io.aitbc.coordinator.match.Matcher;
 import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.queue.LedgerTopic;
+import io.aitbc.coordinator.queue.QueueSizes;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
@@ -95,6 +96,7 @@ public final class Dispatcher implements BackgroundService {
             LostRecords lostRecords,
             Supplier<CompletableFuture<Set<Position>>> reservedRecords,
             Mailbox mailbox,
+            QueueSizes sizes,
             RecordIntake intake,
             DispatchMeters meters,
             Duration recordRetention,
@@ -102,7 +104,7 @@ public final class Dispatcher implements BackgroundService {
         this.lane = lane;
         this.consumer = consumer;
         this.partitions = new ConsumedPartitions(
-                lane, consumer, ledger, lostRecords, reservedRecords, mailbox, meters, this::awaitPendingWork);
+                lane, consumer, ledger, lostRecords, reservedRecords, mailbox, sizes, meters, this::awaitPendingWork);
         this.mailbox = mailbox;
         this.intake = intake;
         this.meters = meters;

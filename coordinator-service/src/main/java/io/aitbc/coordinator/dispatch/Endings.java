@@ -2,11 +2,13 @@ package io.aitbc.coordinator.dispatch;
 
 import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.match.BacklogEntry;
+import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.match.TaskSummary;
 import io.aitbc.coordinator.match.WaitingTask;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -36,7 +38,7 @@ final class Endings {
     /** Tasks with payloads. */
     private final Deque<Ready> ready = new ArrayDeque<>();
 
-    private int requested;
+    private final Set<Position> requested = new HashSet<>();
     private boolean ending;
 
     Endings(
@@ -78,26 +80,30 @@ final class Endings {
         }
     }
 
+    /** The number of tasks that have not been sent to Redis. */
+    int size() {
+        return unrequested.size() + ready.size();
+    }
+
     void lost(Set<OwnedPartition.Id> ids) {
         unrequested.removeIf(one -> ids.contains(OwnedPartition.Id.of(one.entry.position())));
         ready.removeIf(one -> ids.contains(OwnedPartition.Id.of(one.task.position())));
-        // Requests for the others are repeated.
-        requested = 0;
+        requested.removeIf(position -> ids.contains(OwnedPartition.Id.of(position)));
     }
 
     /** Forgets requests whose answers will be ignored. */
     void forgetPending() {
         ending = false;
-        requested = 0;
+        requested.clear();
     }
 
     /** Ends a batch, and requests the payloads of the next. */
     void run() {
-        while (ready.size() + requested < batch && !unrequested.isEmpty()) {
+        while (ready.size() + requested.size() < batch && !unrequested.isEmpty()) {
             Ending next = unrequested.remove();
-            requested++;
-            payloads.request(next.entry, task -> {
-                requested = Math.max(0, requested - 1);
+            requested.add(next.entry.position());
+            payloads.requestLater(next.entry, task -> {
+                requested.remove(next.entry.position());
                 if (task != null) {
                     ready.add(new Ready(task, next.reason));
                 }

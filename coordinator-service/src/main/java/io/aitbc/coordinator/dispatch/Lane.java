@@ -158,12 +158,12 @@ final class Lane {
     }
 
     /**
-     * Appends tasks again whose records are old, where they hold back others that are done.
+     * Appends tasks again whose records are old, if they hold back others that are done.
      *
-     * @param oldBelow partition → the offset below which records are old
+     * @param end the offset below which records are old
      */
-    void relocate(Map<OwnedPartition.Id, Long> oldBelow) {
-        relocations.start(oldBelow);
+    void relocate(OwnedPartition.Id id, long end) {
+        relocations.start(id, end);
     }
 
     /** Whether a record that is read must be added with its payload; otherwise a summary is enough. */
@@ -197,7 +197,7 @@ final class Lane {
 
     /** Whether no more records of a partition are to be read now. */
     boolean isFull(OwnedPartition.Id id) {
-        return partitions.isFull(id, clock.now());
+        return partitions.isFull(id, endings.size(), clock.now());
     }
 
     /** Marks the record at this position done. */

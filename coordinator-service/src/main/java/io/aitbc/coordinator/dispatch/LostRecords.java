@@ -25,6 +25,7 @@ import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.function.Predicate;
+import java.util.stream.Collectors;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -95,7 +96,9 @@ public final class LostRecords implements BackgroundService {
 
     /** Fails the tasks of records that were found to be gone; completes like {@link #end}. */
     CompletableFuture<Void> fail(Set<Position> positions) {
-        positions.forEach(position -> report(OwnedPartition.Id.of(position), 1));
+        positions.stream()
+                .collect(Collectors.groupingBy(OwnedPartition.Id::of, Collectors.counting()))
+                .forEach(this::report);
         return end(positions::contains);
     }
 

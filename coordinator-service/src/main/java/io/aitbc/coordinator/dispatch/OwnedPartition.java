@@ -103,10 +103,6 @@ final class OwnedPartition {
         ledger.finished(offset);
     }
 
-    boolean isDone(long offset) {
-        return ledger.isDone(offset);
-    }
-
     /** How many records are done behind the first unfinished one. */
     long doneAbove() {
         return ledger.doneAbove();
@@ -159,12 +155,14 @@ final class OwnedPartition {
         }
     }
 
-    /**
-     * Whether records must be read even if the backlog is full: cleared tasks do not enter it, and reserved ones may be those that fill the
-     * agents.
-     */
-    boolean mustReadOn() {
-        return ledger.next() < reservedEnd || clearings.stream().anyMatch(clearing -> ledger.next() < clearing.end);
+    /** Whether records are unread that a previous owner reserved: they may be what fills the agents. */
+    boolean hasUnreadReserved() {
+        return ledger.next() < reservedEnd;
+    }
+
+    /** Whether unread records are covered by a clear: they do not enter the backlog. */
+    boolean readsForClear() {
+        return clearings.stream().anyMatch(clearing -> ledger.next() < clearing.end);
     }
 
     /** The command id of the clear that covers a record; null if none does. */

@@ -86,7 +86,7 @@ final class OwnedPartitions {
     }
 
     boolean isBacklogFull() {
-        return backlog.size() >= maxWaiting;
+        return backlog.weight() >= maxWaiting;
     }
 
     /** Reads on for a while although the backlog is full, in search of a task. */
@@ -94,11 +94,19 @@ final class OwnedPartitions {
         readOnUntil = time;
     }
 
-    /** Whether no more records of a partition are to be read now. */
-    boolean isFull(OwnedPartition.Id id, Instant now) {
+    /**
+     * Whether no more records of a partition are to be read now.
+     *
+     * @param ending number of tasks that are being ended
+     */
+    boolean isFull(OwnedPartition.Id id, int ending, Instant now) {
         OwnedPartition partition = byId.get(id);
-        long most = now.isBefore(readOnUntil) ? maxWaiting + maxWaiting / 4 + 100L : maxWaiting;
-        return partition != null && backlog.size() >= most && !partition.mustReadOn();
+        long more = maxWaiting / 4 + 100L;
+        long most = now.isBefore(readOnUntil) ? maxWaiting + more : maxWaiting;
+        if (partition == null || backlog.weight() < most || partition.hasUnreadReserved()) {
+            return false;
+        }
+        return ending >= more || !partition.readsForClear();
     }
 
     /** The commits of certain partitions, if they changed since the last call. */

@@ -22,6 +22,8 @@ final class Payloads {
     private static final int BATCH = 4_096;
 
     private static final Duration RETRY_INTERVAL = Duration.ofSeconds(1);
+    /** Pause after an answer without any record: all requested partitions may be offline. */
+    private static final Duration SILENT_INTERVAL = Duration.ofMillis(100);
 
     private final OwnedPartitions partitions;
     private final SideEffects effects;
@@ -37,7 +39,12 @@ final class Payloads {
     private boolean fetching;
     private Instant next = Instant.EPOCH;
 
-    private record Request(BacklogEntry entry, Consumer<@Nullable WaitingTask> then) {}
+    /** @param isNear whether it is for a task whose turn is near; these are served first, and dropped when the turn is no longer near */
+    private record Request(BacklogEntry entry, boolean isNear, Consumer<@Nullable WaitingTask> then) {
+        boolean isObsolete() {
+            return isNear && (entry.isRemoved() || !entry.isNear());
+        }
+    }
 
     /**
      * What was found at the requested positions. Those that are in none of these sets have not been read yet.
@@ -66,11 +73,21 @@ final class Payloads {
      * @param then accepts the task; null if the record is gone, and its task fails, or if it holds no task
      */
     void request(BacklogEntry entry, Consumer<@Nullable WaitingTask> then) {
+        add(new Request(entry, true, then));
+    }
+
+    /** Like {@link #request}, for a task that is not to be assigned now. */
+    void requestLater(BacklogEntry entry, Consumer<@Nullable WaitingTask> then) {
+        add(new Request(entry, false, then));
+    }
+
+    private void add(Request request) {
         requests.merge(
-                entry.position(),
-                new Request(entry, then),
-                (before, added) ->
-                        before.entry == added.entry ? new Request(entry, before.then.andThen(added.then)) : added);
+                request.entry.position(),
+                request,
+                (before, added) -> before.entry == added.entry
+                        ? new Request(added.entry, before.isNear && added.isNear, before.then.andThen(added.then))
+                        : added);
     }
 
     void lost(Set<OwnedPartition.Id> ids) {
@@ -97,9 +114,11 @@ final class Payloads {
         if (fetching || requests.isEmpty()) {
             return;
         }
+        Map<Position, Request> batch = nextBatch();
+        if (batch.isEmpty()) {
+            return;
+        }
         fetching = true;
-        Map<Position, Request> batch = new HashMap<>();
-        requests.entrySet().stream().limit(BATCH).forEach(request -> batch.put(request.getKey(), request.getValue()));
         List<Position> positions =
                 batch.keySet().stream().sorted(Comparator.naturalOrder()).toList();
         pendingRequests.handle(effects.fetch(positions), (fetched, failure) -> {
@@ -108,6 +127,11 @@ final class Payloads {
                 log.atDebug().log("Payloads not read, will retry: {}", failure.toString());
                 next = clock.now().plus(RETRY_INTERVAL);
                 return;
+            }
+            if (fetched.tasks().isEmpty()
+                    && fetched.gone().isEmpty()
+                    && fetched.poison().isEmpty()) {
+                next = clock.now().plus(SILENT_INTERVAL);
             }
             fetched.tasks().forEach((position, task) -> answer(position, batch, task));
             for (Position position : fetched.poison()) {
@@ -120,7 +144,25 @@ final class Payloads {
                     losses.add(position);
                 }
             }
+            // What was not answered must not stand in the way of others.
+            batch.forEach((position, request) -> {
+                if (requests.remove(position, request)) {
+                    requests.put(position, request);
+                }
+            });
         });
+    }
+
+    private Map<Position, Request> nextBatch() {
+        requests.values().removeIf(Request::isObsolete);
+        Map<Position, Request> batch = new HashMap<>();
+        for (boolean isNear : new boolean[] {true, false}) {
+            requests.entrySet().stream()
+                    .filter(request -> request.getValue().isNear == isNear)
+                    .limit(BATCH - batch.size())
+                    .forEach(request -> batch.put(request.getKey(), request.getValue()));
+        }
+        return batch;
     }
 
     /** Returns false if the partition was lost meanwhile, and perhaps regained: the record is then read again. */

@@ -7,6 +7,7 @@ import io.aitbc.coordinator.deadletter.DeadLetters;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.match.WaitingTask;
+import io.aitbc.coordinator.queue.QueueSizes;
 import io.aitbc.coordinator.queue.TaskRecords;
 import io.micrometer.core.instrument.Counter;
 import io.micrometer.core.instrument.MeterRegistry;
@@ -25,7 +26,7 @@ import java.util.concurrent.TimeUnit;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.ConsumerRecords;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
-import org.apache.kafka.common.KafkaException;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.InterruptException;
 
@@ -36,7 +37,11 @@ import org.apache.kafka.common.errors.InterruptException;
 public final class RecordFetcher implements BackgroundService {
     private static final Duration POLL = Duration.ofMillis(50);
     private static final long IDLE_POLL_MS = 1_000;
-    private static final Duration REQUEST_TIMEOUT = Duration.ofSeconds(3);
+    private static final Duration BOUNDS_TIMEOUT = Duration.ofMillis(500);
+    /** Then the partitions that are left are taken to have no leader. */
+    private static final Duration MAX_SILENCE = Duration.ofMillis(500);
+
+    private static final Duration SILENCE = Duration.ofSeconds(2);
     /** Then what has been read is the answer. */
     private static final Duration MAX_TIME = Duration.ofSeconds(3);
     /** As above, to bound the memory of an answer. */
@@ -48,6 +53,10 @@ public final class RecordFetcher implements BackgroundService {
     private final Topics topics;
     private final TaskRecords records;
     private final DeadLetters deadLetters;
+    private final QueueSizes sizes;
+    /** Partitions that have not answered, and until when they are left out; used by the thread only. */
+    private final Map<TopicPartition, Long> silentUntil = new HashMap<>();
+
     private final Counter read;
     private final Counter fetched;
     private final MonitoredThread thread = new MonitoredThread("fetcher", this::run);
@@ -56,7 +65,12 @@ public final class RecordFetcher implements BackgroundService {
     private record Request(List<Position> positions, CompletableFuture<Payloads.Fetched> answer) {}
 
     RecordFetcher(
-            KafkaClients clients, Topics topics, TaskRecords records, DeadLetters deadLetters, MeterRegistry meters) {
+            KafkaClients clients,
+            Topics topics,
+            TaskRecords records,
+            DeadLetters deadLetters,
+            QueueSizes sizes,
+            MeterRegistry meters) {
         this.read = Counter.builder("coordinator.payloads.read")
                 .description("Records read again in search of payloads, wanted or not")
                 .register(meters);
@@ -67,6 +81,7 @@ public final class RecordFetcher implements BackgroundService {
         this.topics = topics;
         this.records = records;
         this.deadLetters = deadLetters;
+        this.sizes = sizes;
     }
 
     @Override
@@ -106,7 +121,7 @@ public final class RecordFetcher implements BackgroundService {
                     thread.monitor().succeeded();
                 } catch (InterruptException e) {
                     throw e;
-                } catch (KafkaException e) {
+                } catch (RuntimeException e) {
                     thread.monitor().failed(e);
                     request.answer.completeExceptionally(e);
                 }
@@ -118,6 +133,11 @@ public final class RecordFetcher implements BackgroundService {
                 consumer.close();
             }
         }
+    }
+
+    /** For a while, nothing is asked of a partition that has not answered. */
+    private void silent(TopicPartition partition) {
+        silentUntil.put(partition, System.nanoTime() + SILENCE.toNanos());
     }
 
     /** One batch. */
@@ -137,40 +157,84 @@ public final class RecordFetcher implements BackgroundService {
             }
         }
 
-        Payloads.Fetched read(KafkaConsumer<byte[], byte[]> consumer) {
-            long until = System.nanoTime() + MAX_TIME.toNanos();
-            consumer.assign(wanted.keySet());
-            // Below it, records are gone; a consumer would jump to the first one that is left.
-            Map<TopicPartition, Long> beginnings = consumer.beginningOffsets(wanted.keySet(), REQUEST_TIMEOUT);
-            wanted.forEach((partition, offsets) -> skipTo(partition, beginnings.getOrDefault(partition, 0L)));
-            wanted.values().removeIf(Set::isEmpty);
-            consumer.assign(wanted.keySet());
-            wanted.forEach((partition, offsets) -> consumer.seek(partition, offsets.first()));
-            while (!wanted.isEmpty() && bytes < MAX_BYTES && System.nanoTime() - until < 0) {
-                ConsumerRecords<byte[], byte[]> polled = consumer.poll(POLL);
-                RecordFetcher.this.read.increment(polled.count());
-                for (ConsumerRecord<byte[], byte[]> record : polled) {
-                    TopicPartition partition = new TopicPartition(record.topic(), record.partition());
-                    if (skipTo(partition, record.offset()).remove(record.offset())) {
-                        add(record);
+        Payloads.Fetched read(KafkaConsumer<byte[], byte[]> consumer) throws InterruptedException {
+            dropWithoutBounds();
+            try {
+                consumer.assign(wanted.keySet());
+                // A partition of the batch before may still be paused.
+                consumer.resume(wanted.keySet());
+                wanted.forEach((partition, offsets) -> consumer.seek(partition, offsets.first()));
+                long until = System.nanoTime() + MAX_TIME.toNanos();
+                long progressUntil = System.nanoTime() + MAX_SILENCE.toNanos();
+                while (!wanted.isEmpty()
+                        && bytes < MAX_BYTES
+                        && System.nanoTime() - until < 0
+                        && System.nanoTime() - progressUntil < 0) {
+                    ConsumerRecords<byte[], byte[]> polled = consumer.poll(POLL);
+                    if (!polled.nextOffsets().isEmpty()) {
+                        progressUntil = System.nanoTime() + MAX_SILENCE.toNanos();
                     }
+                    add(polled);
+                    skip(consumer, polled.nextOffsets());
                 }
-                Set<TopicPartition> read = new HashSet<>();
-                wanted.forEach((partition, offsets) -> {
-                    long next = consumer.position(partition, REQUEST_TIMEOUT);
-                    skipTo(partition, next);
-                    if (offsets.isEmpty()) {
-                        read.add(partition);
-                    } else if (offsets.first() - next > MAX_SKIPPED) {
-                        consumer.seek(partition, offsets.first());
-                    }
-                });
-                consumer.pause(read);
-                wanted.keySet().removeAll(read);
+                if (System.nanoTime() - progressUntil >= 0) {
+                    wanted.keySet().forEach(RecordFetcher.this::silent);
+                }
+            } finally {
+                consumer.assign(Set.of());
             }
-            consumer.assign(Set.of());
             fetched.increment(tasks.size());
             return new Payloads.Fetched(tasks, gone, poison);
+        }
+
+        /** Partitions without a leader remain unanswered, and must not delay the others. */
+        private void dropWithoutBounds() throws InterruptedException {
+            long now = System.nanoTime();
+            silentUntil.values().removeIf(until -> now - until >= 0);
+            wanted.keySet().removeAll(silentUntil.keySet());
+            Map<TopicPartition, QueueSizes.Bounds> bounds = sizes.bounds(Set.copyOf(wanted.keySet()), BOUNDS_TIMEOUT);
+            wanted.entrySet().removeIf(one -> {
+                QueueSizes.Bounds known = bounds.get(one.getKey());
+                if (known == null) {
+                    silent(one.getKey());
+                    return true;
+                }
+                // A consumer that is asked for a record outside of them would jump to the first one.
+                skipTo(one.getKey(), known.beginning());
+                Set<Long> beyond = one.getValue().tailSet(known.end());
+                beyond.forEach(offset -> gone.add(position(one.getKey(), offset)));
+                beyond.clear();
+                return one.getValue().isEmpty();
+            });
+        }
+
+        private void add(ConsumerRecords<byte[], byte[]> polled) {
+            RecordFetcher.this.read.increment(polled.count());
+            for (ConsumerRecord<byte[], byte[]> record : polled) {
+                TopicPartition partition = new TopicPartition(record.topic(), record.partition());
+                if (skipTo(partition, record.offset()).remove(record.offset())) {
+                    add(record);
+                }
+            }
+        }
+
+        /** Goes on to the next wanted records. */
+        private void skip(KafkaConsumer<byte[], byte[]> consumer, Map<TopicPartition, OffsetAndMetadata> nextOffsets) {
+            Set<TopicPartition> read = new HashSet<>();
+            nextOffsets.forEach((partition, next) -> {
+                TreeSet<Long> offsets = wanted.get(partition);
+                if (offsets == null) {
+                    return;
+                }
+                skipTo(partition, next.offset());
+                if (offsets.isEmpty()) {
+                    read.add(partition);
+                } else if (offsets.first() - next.offset() > MAX_SKIPPED) {
+                    consumer.seek(partition, offsets.first());
+                }
+            });
+            consumer.pause(read);
+            wanted.keySet().removeAll(read);
         }
 
         /** Records below an offset that have not been read are gone. Returns the offsets that are left. */
@@ -180,10 +244,14 @@ public final class RecordFetcher implements BackgroundService {
                 return Set.of();
             }
             while (!offsets.isEmpty() && offsets.first() < offset) {
-                gone.add(new Position(topics.priorityOf(partition.topic()), partition.partition(), offsets.first()));
+                gone.add(position(partition, offsets.first()));
                 offsets.pollFirst();
             }
             return offsets;
+        }
+
+        private Position position(TopicPartition partition, long offset) {
+            return new Position(topics.priorityOf(partition.topic()), partition.partition(), offset);
         }
 
         private void add(ConsumerRecord<byte[], byte[]> record) {

@@ -6,7 +6,6 @@ import io.aitbc.coordinator.match.BacklogEntry;
 import io.aitbc.coordinator.match.WaitingTask;
 import java.util.Comparator;
 import java.util.List;
-import java.util.Map;
 
 /**
  * Appends tasks again that have waited for longer than records are kept. Kafka can only delete the first records of a partition: a task that
@@ -14,6 +13,9 @@ import java.util.Map;
  * was accepted.
  */
 final class Relocations {
+    /** The rest follows in the next interval. */
+    private static final int MAX_STARTED = 10_000;
+
     private final Backlog backlog;
     private final OwnedPartitions partitions;
     private final Payloads payloads;
@@ -40,24 +42,26 @@ final class Relocations {
     }
 
     /**
-     * Relocates tasks in partitions where at least as many others are done behind the first.
+     * Relocates tasks of a partition, if at least as many others are done behind the first.
      *
-     * @param oldBelow partition → the offset below which records are old
+     * @param end the offset below which records are old
      */
-    void start(Map<OwnedPartition.Id, Long> oldBelow) {
-        oldBelow.forEach((id, offset) -> {
-            OwnedPartition partition = partitions.get(id);
-            if (partition == null || partition.isClearing() || partition.doneAbove() == 0) {
-                return;
-            }
-            List<BacklogEntry> old = backlog.find(entry ->
-                    entry.priority() == id.priority() && entry.partition() == id.number() && entry.offset() < offset);
-            if (old.size() <= partition.doneAbove()) {
-                old.stream()
-                        .sorted(Comparator.comparing(BacklogEntry::position))
-                        .forEach(this::request);
-            }
-        });
+    void start(OwnedPartition.Id id, long end) {
+        OwnedPartition partition = partitions.get(id);
+        if (partition == null
+                || partition.lowestUnfinished() >= end
+                || partition.isClearing()
+                || partition.doneAbove() == 0) {
+            return;
+        }
+        List<BacklogEntry> old = backlog.find(
+                entry -> entry.priority() == id.priority() && entry.partition() == id.number() && entry.offset() < end);
+        if (old.size() <= partition.doneAbove()) {
+            old.stream()
+                    .sorted(Comparator.comparing(BacklogEntry::position))
+                    .limit(MAX_STARTED)
+                    .forEach(this::request);
+        }
     }
 
     private void request(BacklogEntry entry) {
@@ -65,7 +69,7 @@ final class Relocations {
         if (task != null) {
             relocate(entry, task);
         } else {
-            payloads.request(entry, read -> {
+            payloads.requestLater(entry, read -> {
                 if (read == null) {
                     backlog.remove(entry);
                 } else {

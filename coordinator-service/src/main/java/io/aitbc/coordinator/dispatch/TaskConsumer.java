@@ -3,7 +3,6 @@ package io.aitbc.coordinator.dispatch;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Topics;
 import java.time.Duration;
-import java.time.Instant;
 import java.util.Collection;
 import java.util.Map;
 import java.util.Set;
@@ -13,7 +12,6 @@ import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.ConsumerRecords;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
-import org.apache.kafka.clients.consumer.OffsetAndTimestamp;
 import org.apache.kafka.clients.consumer.OffsetCommitCallback;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.Uuid;
@@ -140,21 +138,9 @@ final class TaskConsumer implements AutoCloseable {
         return retryOnWakeup(() -> opened().position(partition, REQUEST_TIMEOUT));
     }
 
-    /** Partition → the offset of the first record at or after a time; absent if there is none. */
-    Map<TopicPartition, OffsetAndTimestamp> firstSince(Instant time, Set<TopicPartition> partitions) {
-        Map<TopicPartition, Long> times =
-                partitions.stream().collect(Collectors.toMap(partition -> partition, partition -> time.toEpochMilli()));
-        return retryOnWakeup(() -> opened().offsetsForTimes(times, REQUEST_TIMEOUT));
-    }
-
     /** Partition → the offset of the first record. */
     Map<TopicPartition, Long> beginnings(Set<TopicPartition> partitions) {
         return retryOnWakeup(() -> opened().beginningOffsets(partitions, REQUEST_TIMEOUT));
-    }
-
-    /** Partition → the offset after the last readable record. */
-    Map<TopicPartition, Long> ends(Set<TopicPartition> partitions) {
-        return retryOnWakeup(() -> opened().endOffsets(partitions, REQUEST_TIMEOUT));
     }
 
     /** The last commits; null for a partition without one. */

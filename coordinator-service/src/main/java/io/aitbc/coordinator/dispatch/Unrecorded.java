@@ -85,7 +85,7 @@ final class Unrecorded {
         return taken;
     }
 
-    /** A task that was placed in vain waits again with another entry, which may not have been added here. */
+    /** A task whose reservation was refused waits again, with another entry. */
     private boolean mustBeRecorded(BacklogEntry entry) {
         return entry.task() != null && (!entry.isRemoved() || backlog.contains(entry.position()));
     }

@@ -86,7 +86,7 @@ final class Waiting {
         }
     }
 
-    /** Puts back a task that was placed in vain. */
+    /** Puts back a task whose reservation was refused. */
     void putBack(WaitingTask task) {
         OwnedPartition partition = partitions.of(task.position());
         if (partition != null) {
@@ -134,7 +134,12 @@ final class Waiting {
         unpublished.clear();
         List<BacklogEntry> found =
                 backlog.find(entry -> lowBits.get(entry.idHash() & LOW_BITS) && hashes.contains(entry.idHash()));
-        if (found.size() < unpublishedIds.size()) {
+        if (!unpublishedIds.isEmpty()
+                && !found.stream()
+                        .map(BacklogEntry::idHash)
+                        .toList()
+                        .containsAll(
+                                unpublishedIds.stream().map(String::hashCode).toList())) {
             // Such a task may fill the agent that all others wait for.
             partitions.readOnUntil(clock.now().plus(READ_ON));
         }
@@ -143,7 +148,7 @@ final class Waiting {
             if (task != null) {
                 takeOut(entry, task, cancelledIds, unpublishedIds);
             } else {
-                payloads.request(entry, read -> {
+                payloads.requestLater(entry, read -> {
                     if (read == null) {
                         backlog.remove(entry);
                     } else {

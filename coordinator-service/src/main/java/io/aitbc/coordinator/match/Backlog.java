@@ -6,6 +6,7 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
@@ -26,10 +27,14 @@ public final class Backlog {
     private static final int MAX_GROUPS_KEPT = 256;
     /** The most tasks of a group and a priority that are brought near at a time: a few batches. */
     private static final int MAX_NEAR = 4_096;
+    /** Bytes of a group and its queues, with the lists of its requirements. */
+    private static final long GROUP_HEAP = 2_000;
     /** Removed entries are dropped from the queues once they are this many, and as many as those that wait. */
     private static final int MIN_PURGED = 1_024;
 
     private final Map<Conditions, TaskGroup> groups = new HashMap<>();
+    /** With more groups than these, empty ones are searched for. */
+    private int groupsBeforeScan = MAX_GROUPS_KEPT;
     /** Most tasks have the same requirements as the previous one, or none: this saves the lookup. */
     private @Nullable Requirements lastRequired;
 
@@ -41,6 +46,8 @@ public final class Backlog {
     private final TreeSet<BacklogEntry.Timed> byExpiry = new TreeSet<>(BacklogEntry.Timed.BY_EXPIRY);
     /** Tasks whose turn has come, but whose payloads cannot be read, for example because their partition is offline. */
     private final Set<BacklogEntry> unreachable = new LinkedHashSet<>();
+
+    private final Set<Integer> unreachablePartitions = new HashSet<>();
     /** Those of them whose payloads have not been requested yet. */
     private final List<BacklogEntry> unrequested = new ArrayList<>();
     /** By level: the tasks that are not due yet. */
@@ -53,6 +60,8 @@ public final class Backlog {
     private long payloadHeap;
 
     private int payloads;
+    /** The number of waiting tasks with times. */
+    private long timed;
     /** Removed entries that are still in a queue. */
     private int removed;
 
@@ -87,13 +96,14 @@ public final class Backlog {
         if (task != null) {
             load(entry, task);
         }
-        if (entry instanceof BacklogEntry.Timed timed) {
-            if (timed.canExpire()) {
-                byExpiry.add(timed);
+        if (entry instanceof BacklogEntry.Timed hasTimes) {
+            timed++;
+            if (hasTimes.canExpire()) {
+                byExpiry.add(hasTimes);
             }
-            if (timed.startsAfter(now)) {
-                byStart.add(timed);
-                timed.isScheduled = true;
+            if (hasTimes.startsAfter(now)) {
+                byStart.add(hasTimes);
+                hasTimes.isScheduled = true;
                 scheduled[entry.level()]++;
                 if (!hasRoom) {
                     unload(entry);
@@ -121,6 +131,11 @@ public final class Backlog {
             payloadHeap -= entry.task.heap();
             payloads--;
         }
+    }
+
+    /** Estimated heap usage of the payloads in bytes. */
+    long payloadHeap() {
+        return payloadHeap;
     }
 
     /** Whether payloads of further tasks are kept. */
@@ -152,16 +167,27 @@ public final class Backlog {
             return false;
         }
         load(entry, task);
+        unreachablePartitions.remove(entry.partitionKey());
         if (unreachable.remove(entry)) {
+            entry.setNear(false);
             enqueue(entry, task.task().requirements(), true);
         }
-        return true;
+        return entry.task != null;
     }
 
-    /** Takes a head out of its queue whose payload has not come for long, so that others get their turn. It is put back when it comes. */
+    /** Whether its payload, or others of its partition, have not come for long. */
+    public boolean isUnreachable(BacklogEntry entry) {
+        return unreachablePartitions.contains(entry.partitionKey()) || unreachable.contains(entry);
+    }
+
+    /**
+     * Takes a head out of its queue whose payload has not come for long, so that others get their turn. It is put back when it comes. Further heads
+     * of its partition are not waited for until a payload comes from there.
+     */
     void passOver(TaskGroup.Head head) {
         head.group().take(head);
         unreachable.add(head.entry());
+        unreachablePartitions.add(head.entry().partitionKey());
         if (!head.entry().isNear()) {
             head.entry().setNear(true);
             unrequested.add(head.entry());
@@ -180,18 +206,19 @@ public final class Backlog {
         }
         List<BacklogEntry> wanted = new ArrayList<>(unrequested);
         unrequested.clear();
-        List<LevelQueue> lacking = new ArrayList<>();
+        List<LevelQueue> served = new ArrayList<>();
         for (TaskGroup group : groups.values()) {
             if (group.isServed()) {
-                group.addLacking(paused, lacking);
+                group.addWaiting(paused, served);
             }
         }
-        if (lacking.isEmpty()) {
-            return wanted;
-        }
         long average = payloads == 0 ? WaitingTask.TYPICAL_HEAP : Math.max(1, payloadHeap / payloads);
-        int share = (int) Math.max(1, Math.min(MAX_NEAR, payloadMemory / average / lacking.size()));
-        for (LevelQueue queue : lacking) {
+        int share = (int) Math.max(1, Math.min(MAX_NEAR, payloadMemory / average / Math.max(1, served.size())));
+        if (payloadHeap > payloadMemory) {
+            // Payloads came that are larger than those before.
+            makeRoom(share);
+        }
+        for (LevelQueue queue : served) {
             queue.promote(share);
             queue.takeUnrequested(wanted);
         }
@@ -208,7 +235,7 @@ public final class Backlog {
             }
         }
         for (TaskGroup group : groups.values()) {
-            group.demote(group.isServed() ? 2 * share : 0, this::unload);
+            group.demote(group.isServed() ? share : 0, this::unload);
         }
     }
 
@@ -264,8 +291,14 @@ public final class Backlog {
     private void leave(BacklogEntry entry) {
         waiting.remove(entry.position());
         unreachable.remove(entry);
-        if (entry instanceof BacklogEntry.Timed timed && timed.canExpire()) {
-            byExpiry.remove(timed);
+        if (unreachable.isEmpty()) {
+            unreachablePartitions.clear();
+        }
+        if (entry instanceof BacklogEntry.Timed hasTimes) {
+            timed--;
+            if (hasTimes.canExpire()) {
+                byExpiry.remove(hasTimes);
+            }
         }
         release(entry);
         entry.markRemoved();
@@ -278,6 +311,13 @@ public final class Backlog {
 
     public int size() {
         return waiting.size();
+    }
+
+    /** The memory of all entries, as a number of plain ones: those with times and further groups take more. */
+    public long weight() {
+        long more = timed * (BacklogEntry.TIMED_HEAP - BacklogEntry.HEAP)
+                + Math.max(0, groups.size() - MAX_GROUPS_KEPT) * GROUP_HEAP;
+        return size() + more / BacklogEntry.HEAP;
     }
 
     /** The number of tasks of a priority that are not due yet. */
@@ -345,8 +385,9 @@ public final class Backlog {
     private void enqueue(BacklogEntry entry, Requirements requirements, boolean hasRoom) {
         if (last == null || lastRequired != requirements) {
             Conditions conditions = Conditions.of(requirements);
-            if (groups.size() > MAX_GROUPS_KEPT && !groups.containsKey(conditions)) {
+            if (groups.size() > groupsBeforeScan && !groups.containsKey(conditions)) {
                 forgetIdleGroups();
+                groupsBeforeScan = Math.max(MAX_GROUPS_KEPT, 2 * groups.size());
             }
             last = groups.computeIfAbsent(conditions, unknown -> newGroup.apply(requirements.conditions()));
             lastRequired = requirements;

@@ -15,6 +15,9 @@ public class BacklogEntry {
     /** Bytes of an entry and its place in a queue; see {@code benchmarks backlog}. */
     public static final long HEAP = 48;
 
+    /** The same with times, and with its place by expiry. */
+    static final long TIMED_HEAP = 132;
+
     private static final int REMOVED = 1 << 31;
     private static final int NEAR = 1 << 30;
     private static final int PRIORITY_SHIFT = 27;
@@ -136,8 +139,13 @@ public class BacklogEntry {
         place |= REMOVED;
     }
 
+    /** Its priority and partition as one number. */
+    int partitionKey() {
+        return place & ~(REMOVED | NEAR);
+    }
+
     /** Whether its turn is near, so that its payload is kept. */
-    boolean isNear() {
+    public boolean isNear() {
         return (place & NEAR) != 0;
     }
 

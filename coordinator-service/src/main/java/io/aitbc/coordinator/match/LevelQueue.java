@@ -69,7 +69,7 @@ final class LevelQueue {
         return first;
     }
 
-    /** Removes the head, whose payload is in memory. */
+    /** Removes the head. */
     void pollHead() {
         (first(near) == null ? far : near).poll();
     }

@@ -114,7 +114,7 @@ public final class Matcher {
             }
             if (!head.hasPayload()) {
                 head.group().hasUnplaced = true;
-                if (head.group().awaitsPayload(head, now)) {
+                if (!backlog.isUnreachable(head.entry()) && head.group().awaitsPayload(head, now)) {
                     // Agents must not be taken by less urgent tasks meanwhile.
                     withheld.add(head.group().pool);
                 } else {

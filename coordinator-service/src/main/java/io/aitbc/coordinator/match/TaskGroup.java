@@ -97,12 +97,12 @@ final class TaskGroup {
         return queues.get(level).lacksPayloads();
     }
 
-    /** Adds the queues with tasks whose payloads have to be requested. */
-    void addLacking(Set<Priority> paused, List<LevelQueue> lacking) {
+    /** Adds the queues that are not paused, and not empty. */
+    void addWaiting(Set<Priority> paused, List<LevelQueue> waiting) {
         for (int level = 0; level < queues.size(); level++) {
             LevelQueue queue = queues.get(level);
-            if (queue.lacksPayloads() && !paused.contains(Priority.values()[level])) {
-                lacking.add(queue);
+            if (queue.head() != null && !paused.contains(Priority.values()[level])) {
+                waiting.add(queue);
             }
         }
     }

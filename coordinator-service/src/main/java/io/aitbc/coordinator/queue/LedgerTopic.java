@@ -14,6 +14,7 @@ import java.time.Clock;
 import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -29,7 +30,7 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * The compacted topic {@code coordinator.ledger}: which records of each partition of the task topics are done. It holds what does not fit into
- * the metadata of a commit, and all of it for when the commits of the consumer group are lost. Kafka deletes them after a week without
+ * the metadata of a commit, and a copy of the commits for when those of the consumer group are lost. Kafka deletes them after a week without
  * members, and an operator may reset them; records that are still in the topics would then be executed again, once Redis has forgotten their
  * tasks.
  *
@@ -85,6 +86,10 @@ public final class LedgerTopic implements BackgroundService {
         final Set<String> inherited;
 
         final Map<Long, BitSet> writtenChunks = new HashMap<>();
+        /** Bitmaps that the last write made superfluous. */
+        final Set<Long> obsolete = new HashSet<>();
+
+        CompletableFuture<Void> last = CompletableFuture.completedFuture(null);
 
         Writer(String name, Set<String> inherited) {
             this.name = name;
@@ -173,6 +178,12 @@ public final class LedgerTopic implements BackgroundService {
                 writers.computeIfAbsent(partition, unknown -> new Writer(coordinatorId + "." + takeovers++, Set.of()));
         List<CompletableFuture<Void>> sent = new ArrayList<>();
         Map<Long, BitSet> chunks = full == null ? Map.of() : chunks(full);
+        if (writer.last.isDone() && !writer.last.isCompletedExceptionally()) {
+            // Here and not when it is acknowledged: a bitmap may be needed again meanwhile.
+            writer.obsolete.removeAll(chunks.keySet());
+            writer.obsolete.forEach(number -> delete(key(partition, chunkName(writer, number))));
+            writer.obsolete.clear();
+        }
         chunks.forEach((number, done) -> {
             if (!done.equals(writer.writtenChunks.put(number, done))) {
                 Entry entry = new Entry(commit.offset(), commit.metadata(), number, done.toByteArray());
@@ -182,14 +193,14 @@ public final class LedgerTopic implements BackgroundService {
         sent.add(send(
                 key(partition, writer.name), Json.bytes(new Entry(commit.offset(), commit.metadata(), null, null))));
         CompletableFuture<Void> all = CompletableFuture.allOf(sent.toArray(CompletableFuture[]::new));
-        Set<Long> obsolete = Set.copyOf(writer.writtenChunks.keySet().stream()
+        writer.writtenChunks.keySet().stream()
                 .filter(number -> !chunks.containsKey(number))
-                .toList());
-        writer.writtenChunks.keySet().removeAll(obsolete);
-        all.thenRun(() -> {
-            obsolete.forEach(number -> delete(key(partition, chunkName(writer, number))));
-            known(partition).stream().filter(writer.inherited::contains).forEach(name -> delete(key(partition, name)));
-        });
+                .forEach(writer.obsolete::add);
+        writer.writtenChunks.keySet().retainAll(chunks.keySet());
+        writer.last = all;
+        all.thenRun(() -> known(partition).stream()
+                .filter(writer.inherited::contains)
+                .forEach(name -> delete(key(partition, name))));
         return all;
     }
 
@@ -197,7 +208,7 @@ public final class LedgerTopic implements BackgroundService {
     public void writeFailed(TopicPartition partition) {
         Writer writer = writers.get(partition);
         if (writer != null) {
-            writer.writtenChunks.clear();
+            writer.writtenChunks.replaceAll((number, done) -> new BitSet());
         }
     }
 

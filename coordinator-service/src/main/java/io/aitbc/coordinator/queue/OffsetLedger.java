@@ -11,7 +11,7 @@ import java.util.BitSet;
  *
  * <p>Metadata: {@code 1:}, then base64 of a varint with the number of offsets done above the committed one, then either {@code R} and
  * varint lengths of alternating runs, unfinished first, or {@code B} and a bitmap, whichever is shorter. Beyond {@value #MAX_METADATA}
- * characters the tail is truncated: those offsets are read again, and the reservation finds them done.
+ * characters the tail is truncated; {@link LedgerTopic} then holds all of it.
  */
 public final class OffsetLedger {
     /** Kafka's default for {@code offset.metadata.max.bytes}. */
@@ -178,7 +178,7 @@ public final class OffsetLedger {
     }
 
     /** The commit's metadata; empty when nothing is done above the lowest unfinished offset. */
-    public String metadata() {
+    String metadata() {
         return metadata(MAX_METADATA);
     }
 

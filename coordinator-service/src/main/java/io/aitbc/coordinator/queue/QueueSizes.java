@@ -4,6 +4,7 @@ import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.kafka.CommitTag;
 import io.aitbc.coordinator.match.Position;
+import java.time.Duration;
 import java.time.Instant;
 import java.util.Collection;
 import java.util.EnumMap;
@@ -14,6 +15,7 @@ import java.util.Set;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.function.BiConsumer;
 import java.util.stream.Collectors;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.ListOffsetsOptions;
@@ -28,6 +30,8 @@ import org.apache.kafka.common.Uuid;
 import org.apache.kafka.common.errors.GroupIdNotFoundException;
 import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Queue sizes by priority, across all partitions and coordinators: the records between commit and high watermark, minus those that the
@@ -36,6 +40,7 @@ import org.jspecify.annotations.Nullable;
  * open transaction every record counts, because it cannot be read yet.
  */
 public final class QueueSizes {
+    private static final Logger log = LoggerFactory.getLogger(QueueSizes.class);
     private static final long WAIT_SECONDS = 10;
     private static final int SHORT_WAIT_MS = 3_000;
     private static final ListOffsetsOptions ALL_RECORDS = new ListOffsetsOptions(IsolationLevel.READ_UNCOMMITTED);
@@ -201,6 +206,63 @@ public final class QueueSizes {
                 partitions,
                 OffsetSpec.latest(),
                 new ListOffsetsOptions(IsolationLevel.READ_UNCOMMITTED).timeoutMs(SHORT_WAIT_MS)));
+    }
+
+    /**
+     * Where a partition begins and ends.
+     *
+     * @param beginning the offset of the first record
+     * @param end the offset after the last one
+     */
+    public record Bounds(long beginning, long end) {}
+
+    /** The bounds of partitions; those that have no leader, or do not answer in time, are absent. */
+    public Map<TopicPartition, Bounds> bounds(Set<TopicPartition> partitions, Duration limit)
+            throws InterruptedException {
+        ListOffsetsResult beginnings = list(partitions, OffsetSpec.earliest(), ALL_RECORDS);
+        ListOffsetsResult ends = list(partitions, OffsetSpec.latest(), ALL_RECORDS);
+        long until = System.nanoTime() + limit.toNanos();
+        Map<TopicPartition, Bounds> bounds = new HashMap<>();
+        for (TopicPartition partition : partitions) {
+            try {
+                long beginning = await(beginnings.partitionResult(partition), until);
+                bounds.put(partition, new Bounds(beginning, await(ends.partitionResult(partition), until)));
+            } catch (ExecutionException | TimeoutException e) {
+                log.atDebug().addKeyValue("partition", partition).log("Bounds unknown: {}", e.toString());
+            }
+        }
+        return bounds;
+    }
+
+    private static long await(KafkaFuture<ListOffsetsResult.ListOffsetsResultInfo> future, long until)
+            throws InterruptedException, ExecutionException, TimeoutException {
+        return future.get(Math.max(1, until - System.nanoTime()), TimeUnit.NANOSECONDS)
+                .offset();
+    }
+
+    /** Passes on the beginning of each partition, on other threads, as Kafka answers; not those of partitions without a leader. */
+    public void eachBeginning(Set<TopicPartition> partitions, BiConsumer<TopicPartition, Long> listener) {
+        each(partitions, OffsetSpec.earliest(), listener);
+    }
+
+    /** Like {@link #eachBeginning}, with the first offset that was appended at or after a time; -1 if there is none. */
+    public void eachFirstSince(
+            Instant time, Set<TopicPartition> partitions, BiConsumer<TopicPartition, Long> listener) {
+        each(partitions, OffsetSpec.forTimestamp(time.toEpochMilli()), listener);
+    }
+
+    private void each(Set<TopicPartition> partitions, OffsetSpec spec, BiConsumer<TopicPartition, Long> listener) {
+        if (partitions.isEmpty()) {
+            return;
+        }
+        ListOffsetsResult listed = list(partitions, spec, ALL_RECORDS);
+        for (TopicPartition partition : partitions) {
+            listed.partitionResult(partition).whenComplete((answer, failure) -> {
+                if (failure == null) {
+                    listener.accept(partition, answer.offset());
+                }
+            });
+        }
     }
 
     private Map<TopicPartition, Long> offsets(List<String> names, OffsetSpec spec) throws InterruptedException {

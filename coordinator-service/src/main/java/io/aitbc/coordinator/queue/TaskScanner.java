@@ -21,6 +21,8 @@ final class TaskScanner {
     /** Then the cache starts over. */
     private static final int MAX_CACHED = 10_000;
 
+    private static final int MAX_CACHED_BYTES = 1_024;
+
     private final Map<ByteBuffer, Requirements> cache = new HashMap<>();
 
     /** The fields; a null time was absent. */
@@ -88,7 +90,9 @@ final class TaskScanner {
         if (cache.size() >= MAX_CACHED) {
             cache.clear();
         }
-        cache.put(ByteBuffer.wrap(text), read);
+        if (text.length <= MAX_CACHED_BYTES) {
+            cache.put(ByteBuffer.wrap(text), read);
+        }
         return read;
     }
 

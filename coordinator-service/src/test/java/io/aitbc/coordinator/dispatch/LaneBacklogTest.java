@@ -33,6 +33,7 @@ import java.util.Map;
 import java.util.Random;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
+import java.util.stream.LongStream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
@@ -118,11 +119,66 @@ class LaneBacklogTest {
 
         // Its partition may be offline.
         round(NOW.plusMillis(1_000));
-        assertThat(log.published).containsExactlyElementsOf(ids(NORMAL, 0, PAYLOADS));
+        assertThat(log.published).isEqualTo(ids(NORMAL, 0, PAYLOADS / 2));
 
         log.isAway = false;
         round(NOW.plusMillis(2_000));
         assertThat(log.published).contains(id(URGENT, 0));
+    }
+
+    /** P4: one second in all, not one for each of its tasks. */
+    @Test
+    void tasksOfAnOfflinePartitionDelayTheOthersByASecond() {
+        append(NORMAL, 200, "able");
+        LongStream.range(0, 200).filter(offset -> offset % 4 == 3).forEach(offset -> {
+            Id offline = new Id(Priority.NORMAL, 1);
+            if (offset == 3) {
+                lane.gained(offline, new OffsetLedger(0), Set.of());
+            }
+            append(offline, 1, "able");
+        });
+        log.offline.add(new Id(Priority.NORMAL, 1));
+        agent("a", 1_000, "able");
+
+        for (int ms = 0; ms <= 2_000; ms += 100) {
+            round(NOW.plusMillis(ms));
+        }
+        assertThat(log.published).hasSize(200);
+
+        log.offline.clear();
+        round(NOW.plusSeconds(3));
+        assertThat(log.published).hasSize(250);
+    }
+
+    @Test
+    void requestsForOtherPurposesDoNotDelayThoseOfTheNextTasks() {
+        append(NORMAL, 50, "of-nobody");
+        log.isAway = true;
+        lane.clear(new ClearQueue("c", Priority.NORMAL, Map.of(0, 50L), NOW));
+        lane.round(NOW);
+        append(URGENT, PAYLOADS + 2, "able");
+        agent("a", 100, "able");
+        log.isAway = false;
+        log.fetched.clear();
+
+        lane.round(NOW.plusSeconds(2));
+
+        assertThat(log.fetched.get(0)).contains(position(URGENT, PAYLOADS + 1));
+    }
+
+    /** Otherwise the heap would fill with tasks that are being ended. */
+    @Test
+    void aClearReadsOnWithinABound() {
+        append(NORMAL, MAX_WAITING, "of-nobody");
+        log.isAway = true;
+        lane.clear(new ClearQueue("c", Priority.URGENT, Map.of(0, 1_000L), NOW));
+        int read = 0;
+        while (!lane.isFull(URGENT)) {
+            append(URGENT, 1, "of-nobody");
+            read++;
+        }
+
+        assertThat(read).isEqualTo(MAX_WAITING / 4 + 100);
     }
 
     @Test
@@ -316,11 +372,11 @@ class LaneBacklogTest {
         round(NOW);
         assertThat(log.published).hasSize(5);
 
-        lane.relocate(Map.of(NORMAL, 6L));
+        lane.relocate(NORMAL, 6);
         round(NOW);
         assertThat(log.appended).as("six for five").isEmpty();
 
-        lane.relocate(Map.of(NORMAL, 5L));
+        lane.relocate(NORMAL, 5);
         round(NOW);
         assertThat(log.appended).containsExactlyInAnyOrderElementsOf(ids(NORMAL, 0, 5));
         assertThat(commit(NORMAL).offset()).isEqualTo(5);
@@ -332,7 +388,7 @@ class LaneBacklogTest {
         oneIsDoneBehindTheFirst();
         log.appending = CompletableFuture.failedFuture(new IllegalStateException("Kafka is away"));
 
-        lane.relocate(Map.of(NORMAL, 1L));
+        lane.relocate(NORMAL, 1);
         round(NOW);
 
         assertThat(log.appended).hasSize(1);
@@ -348,7 +404,7 @@ class LaneBacklogTest {
     void aTaskThatIsClearedWhileItIsAppendedAgainIsCancelled() {
         oneIsDoneBehindTheFirst();
         log.appending = new CompletableFuture<>();
-        lane.relocate(Map.of(NORMAL, 1L));
+        lane.relocate(NORMAL, 1);
         round(NOW);
 
         lane.clear(new ClearQueue("c", Priority.NORMAL, Map.of(0, 2L), NOW));
@@ -472,6 +528,7 @@ class LaneBacklogTest {
         final Map<Position, WaitingTask> tasks = new HashMap<>();
         final Set<Position> gone = new HashSet<>();
         final Set<Position> poison = new HashSet<>();
+        final Set<Id> offline = new HashSet<>();
         final List<String> published = new ArrayList<>();
         final List<String> ended = new ArrayList<>();
         final List<List<Position>> fetched = new ArrayList<>();
@@ -502,6 +559,7 @@ class LaneBacklogTest {
             poisonNow.retainAll(poison);
             positions.stream()
                     .filter(position -> !gone.contains(position) && !poison.contains(position))
+                    .filter(position -> !offline.contains(Id.of(position)))
                     .forEach(position -> found.put(position, tasks.get(position)));
             return held.thenApply(now -> new Payloads.Fetched(found, goneNow, poisonNow));
         }

@@ -455,12 +455,10 @@ final class SimulatedCluster {
             lane.round(now);
             backlog();
             if (!calm && random.nextInt(40) == 0) {
-                Map<Id, Long> old = new HashMap<>();
                 positions
                         .keySet()
                         .forEach(id ->
-                                old.put(id, (long) random.nextInt(logs.get(id).size() + 1)));
-                lane.relocate(old);
+                                lane.relocate(id, random.nextInt(logs.get(id).size() + 1)));
             }
             if (calm || random.nextInt(3) == 0) {
                 commit();
@@ -481,7 +479,10 @@ final class SimulatedCluster {
             return new WaitingTask(task, position, task.submittedAt(), 100);
         }
 
-        /** Those without a payload for a second do not count: agents are not left free for them any longer. */
+        /**
+         * Those without a payload for a second do not count, nor those of partitions that did not answer for a second: agents are not left
+         * free for them any longer.
+         */
         private List<WaitingTask> backlog() {
             Map<Position, Instant> awaited = new HashMap<>();
             List<WaitingTask> waiting = new ArrayList<>();
@@ -490,7 +491,9 @@ final class SimulatedCluster {
                 if (entry.task() == null) {
                     awaited.put(entry.position(), since);
                 }
-                if (now.isBefore(since.plusSeconds(1))) {
+                boolean isUnreachable =
+                        entry.task() == null && matcher.backlog().isUnreachable(entry);
+                if (!isUnreachable && now.isBefore(since.plusSeconds(1))) {
                     waiting.add(waiting(entry.position()));
                 }
             }

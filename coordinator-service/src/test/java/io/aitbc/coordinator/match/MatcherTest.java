@@ -14,6 +14,9 @@ import io.aitbc.coordinator.balance.LoadBalancingStrategy;
 import java.lang.ref.WeakReference;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
@@ -900,6 +903,64 @@ class MatcherTest {
         }
 
         assertThat(matcher.backlog().groups()).hasSizeLessThan(300);
+    }
+
+    /** Payloads that turn out larger than those before must not fill the heap. */
+    @Test
+    void payloadsStayWithinTheirMemory() {
+        WaitingTask large = withBytes(0, 1_000_000);
+        long memory = 20 * large.heap();
+        Matcher bounded = new Matcher(
+                HEALTH,
+                new Aging(Duration.ofSeconds(60), 0.1),
+                LoadBalancingStrategy.LEAST_CONNECTIONS,
+                new Random(1),
+                memory);
+        change(bounded, full().capabilities("hash"));
+        bounded.backlog().add(withBytes(0, 100), NOW);
+        Map<Position, WaitingTask> log = new HashMap<>();
+        for (int offset = 1; offset < 10_000; offset++) {
+            WaitingTask task = withBytes(offset, 1_000_000);
+            log.put(task.position(), task);
+            bounded.backlog().add(TaskSummary.of(task), NOW);
+        }
+
+        Deque<BacklogEntry> requested = new ArrayDeque<>();
+        int loaded = 0;
+        for (int i = 0; i < 2_000; i++) {
+            requested.addAll(bounded.backlog().wanted(Set.of()));
+            BacklogEntry next = requested.poll();
+            if (next != null && next.isNear() && bounded.backlog().accept(next, log.get(next.position()))) {
+                loaded++;
+            }
+            assertThat(bounded.backlog().payloadHeap()).isLessThanOrEqualTo(memory + large.heap());
+        }
+        assertThat(loaded).isGreaterThan(10);
+    }
+
+    private static WaitingTask withBytes(int offset, int bytes) {
+        WaitingTask task = task("t" + offset).at(0, offset).requires("hash").build();
+        return new WaitingTask(task.task(), task.position(), task.waitingSince(), bytes);
+    }
+
+    @Test
+    void entriesThatTakeMoreMemoryWeighMore() {
+        for (int i = 0; i < 100; i++) {
+            add(task("plain" + i));
+        }
+        assertThat(matcher.backlog().weight()).isEqualTo(100);
+        for (int i = 0; i < 100; i++) {
+            add(task("expiring" + i).expiresAt(NOW.plusSeconds(10)));
+        }
+        assertThat(matcher.backlog().weight()).isBetween(370L, 380L);
+
+        matcher.backlog().takeExpired(NOW.plusSeconds(10));
+        assertThat(matcher.backlog().weight()).isEqualTo(100);
+
+        for (int i = 0; i < 300; i++) {
+            add(task("special" + i).requires("only-" + i));
+        }
+        assertThat(matcher.backlog().weight()).isGreaterThan(2_000);
     }
 
     private void setRemoteWants(Want... wants) {

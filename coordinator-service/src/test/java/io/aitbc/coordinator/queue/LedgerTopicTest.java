@@ -128,6 +128,25 @@ class LedgerTopicTest {
         third.close();
     }
 
+    /** What is done may fit into a commit, and then again not, faster than Kafka acknowledges. */
+    @Test
+    void aBitmapThatIsNeededAgainIsNotDeleted() throws Exception {
+        OffsetLedger done = new OffsetLedger(0);
+        Set<Long> finished = finishAtRandom(done, new TreeSet<>(), 3);
+        LedgerTopic ledger = ledger("one");
+        ledger.takeOver(partition, TOPIC_ID, null);
+        ledger.write(partition, commit(done), done.snapshot());
+        ledger.write(partition, commit(done), null);
+        ledger.write(partition, commit(done), done.snapshot());
+        ledger.write(partition, commit(done), done.snapshot()).get();
+        ledger.write(partition, commit(done), done.snapshot()).get();
+
+        LedgerTopic second = ledger("two");
+        assertThat(done(second.takeOver(partition, TOPIC_ID, null))).isEqualTo(finished);
+        ledger.close();
+        second.close();
+    }
+
     private static Set<Long> finishAtRandom(OffsetLedger ledger, Set<Long> finished, int seed) {
         Random random = new Random(seed);
         for (long offset = ledger.lowestUnfinished(); offset < OFFSETS; offset++) {
