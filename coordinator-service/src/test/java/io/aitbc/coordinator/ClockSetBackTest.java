@@ -13,7 +13,7 @@ import org.junit.jupiter.api.Test;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Primary;
 
-/** The clock of the machine is set back while unmatchable tasks fill a window. */
+/** The clock of the machine is set back while tasks wait that no agent can take. */
 class ClockSetBackTest {
     private static final int REDIS_DATABASE = 12;
     private static volatile Duration back = Duration.ZERO;

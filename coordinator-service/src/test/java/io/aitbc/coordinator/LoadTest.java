@@ -44,7 +44,7 @@ class LoadTest {
                     alone,
                     behind,
                     String.format("%.2f", (double) behind / alone));
-            // A task that is being deferred may count at both positions.
+            // Sizes are as of the last commits.
             await().atMost(LONG).until(() -> size(coordinator, "urgent") == 50_000);
         }
     }

@@ -167,7 +167,7 @@ class LostDataTest {
     @Test
     void tasksFailIfTheirRecordsAreDeleted() throws Exception {
         coordinator.close();
-        // A small window: some of the tasks are not read.
+        // A small backlog: some of the tasks are not read.
         coordinator = startCoordinator("--aitbc.dispatch.max-indexed=5");
         coordinator.register("able-agent", 5, "able");
         String able = ",\"requirements\":{\"capabilities\":[\"able\"]}";

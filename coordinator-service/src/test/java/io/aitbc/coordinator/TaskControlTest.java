@@ -17,10 +17,11 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import tools.jackson.databind.JsonNode;
 
-/** Commands of clients and operators on tasks and queues, while tasks wait or run. The window is so small that it fills quickly. */
+/** Commands of clients and operators on tasks and queues, while tasks wait or run. There is memory for the payloads of few of them. */
 class TaskControlTest {
     private static final Duration LONG = Duration.ofSeconds(90);
-    private static final int WINDOW = 16;
+    /** Their payloads do not fit into memory. */
+    private static final int MANY = 192;
 
     private static RunningCoordinator coordinator;
 
@@ -180,20 +181,20 @@ class TaskControlTest {
         assertThat(coordinator.post("/tasks/queues/soon/pause", "").detail()).isEqualTo("Invalid priority: soon");
     }
 
-    /** Three partitions have three windows: tasks behind them get their turn, and so do the blocked ones once an agent is available. */
+    /** Tasks behind them get their turn, and so do the blocked ones once an agent is available. */
     @Test
-    void tasksBehindAFullWindowAreNotHeldUp() {
-        int blocked = 3 * WINDOW * 4;
-        publish(blocked, "high", "window-blocked");
-        coordinator.register("window-agent", 1, "window");
-        String behind = coordinator.submit(requiring("window", "high"));
+    void tasksBehindManyBlockedOnesAreNotHeldUp() {
+        int blocked = MANY;
+        publish(blocked, "high", "many-blocked");
+        coordinator.register("behind-agent", 1, "behind");
+        String behind = coordinator.submit(requiring("behind", "high"));
 
-        assertThat(coordinator.awaitRecords("assignments.window-agent", 1))
+        assertThat(coordinator.awaitRecords("assignments.behind-agent", 1))
                 .extracting(record -> record.get("task_id").asString())
                 .containsExactly(behind);
 
-        coordinator.register("window-blocked-agent", blocked, "window-blocked");
-        assertThat(coordinator.awaitRecords("assignments.window-blocked-agent", blocked))
+        coordinator.register("blocked-agent", blocked, "many-blocked");
+        assertThat(coordinator.awaitRecords("assignments.blocked-agent", blocked))
                 .extracting(record -> record.get("task_id").asString())
                 .doesNotHaveDuplicates()
                 .hasSize(blocked);
@@ -207,8 +208,8 @@ class TaskControlTest {
     }
 
     @Test
-    void aClearCountsTasksDeferredBeyondTheWindow() {
-        int count = 3 * WINDOW * 3;
+    void aClearCountsTasksWithoutPayloads() {
+        int count = MANY;
         publish(count, "urgent", "clear-blocked");
         coordinator.register("clear-agent", 1, "clear");
         coordinator.submit(requiring("clear", "urgent"));
