@@ -17,6 +17,9 @@ import java.util.Set;
 
 /** Tasks that are ended instead of assigned: those that have expired, and those that a clear covers. They are in no backlog. */
 final class Endings {
+    /** Maximum number of concurrent batches in Redis: enough to keep it busy. */
+    private static final int MAX_PENDING_BATCHES = 4;
+
     private final OwnedPartitions partitions;
     private final Payloads payloads;
     private final Unverified unverified;
@@ -39,7 +42,7 @@ final class Endings {
     private final Deque<Ready> ready = new ArrayDeque<>();
 
     private final Set<Position> requested = new HashSet<>();
-    private boolean ending;
+    private int pendingBatches;
 
     Endings(
             OwnedPartitions partitions,
@@ -93,13 +96,13 @@ final class Endings {
 
     /** Forgets requests whose answers will be ignored. */
     void forgetPending() {
-        ending = false;
+        pendingBatches = 0;
         requested.clear();
     }
 
-    /** Ends a batch, and requests the payloads of the next. */
+    /** Ends some batches, and requests the payloads of the next. */
     void run() {
-        while (ready.size() + requested.size() < batch && !unrequested.isEmpty()) {
+        while (ready.size() + requested.size() < MAX_PENDING_BATCHES * batch && !unrequested.isEmpty()) {
             Ending next = unrequested.remove();
             requested.add(next.entry.position());
             payloads.requestLater(next.entry, task -> {
@@ -109,9 +112,12 @@ final class Endings {
                 }
             });
         }
-        if (ending || ready.isEmpty()) {
-            return;
+        for (int more = MAX_PENDING_BATCHES - pendingBatches; more > 0 && !ready.isEmpty(); more--) {
+            endBatch();
         }
+    }
+
+    private void endBatch() {
         Map<Reason, List<WaitingTask>> byReason = new LinkedHashMap<>();
         for (int i = 0; i < batch && !ready.isEmpty(); i++) {
             Ready next = ready.remove();
@@ -121,13 +127,13 @@ final class Endings {
     }
 
     private void end(Reason reason, List<WaitingTask> tasks) {
-        ending = true;
+        pendingBatches++;
         List<OwnedPartition> owned = tasks.stream()
                 .map(task -> Objects.requireNonNull(partitions.of(task.position())))
                 .toList();
         pendingRequests.handle(
                 effects.endWaiting(tasks, reason.status, reason.clearId, clock.now()), (ended, failure) -> {
-                    ending = false;
+                    pendingBatches--;
                     if (failure != null) {
                         backoff.onFailure(failure, clock.now());
                     }

@@ -97,11 +97,11 @@ final class TaskGroup {
         return queues.get(level).lacksPayloads();
     }
 
-    /** Adds the queues that are not paused, and not empty. */
+    /** Adds the queues that are not paused and have tasks, also if all of these have been passed over. */
     void addWaiting(Set<Priority> paused, List<LevelQueue> waiting) {
         for (int level = 0; level < queues.size(); level++) {
             LevelQueue queue = queues.get(level);
-            if (queue.head() != null && !paused.contains(Priority.values()[level])) {
+            if ((queue.head() != null || queue.lacksPayloads()) && !paused.contains(Priority.values()[level])) {
                 waiting.add(queue);
             }
         }

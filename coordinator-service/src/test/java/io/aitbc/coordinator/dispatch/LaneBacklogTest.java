@@ -263,15 +263,15 @@ class LaneBacklogTest {
 
     @Test
     void aClearEndsTasksWithoutPayloadsInBatches() {
-        append(NORMAL, 2 * BATCH, "of-nobody");
+        append(NORMAL, 6 * BATCH, "of-nobody");
 
-        lane.clear(new ClearQueue("c", Priority.NORMAL, Map.of(0, 2L * BATCH), NOW));
+        lane.clear(new ClearQueue("c", Priority.NORMAL, Map.of(0, 6L * BATCH), NOW));
         round(NOW);
 
-        assertThat(log.ended).hasSize(2 * BATCH);
+        assertThat(log.ended).hasSize(6 * BATCH);
         assertThat(log.reports).containsExactly(new QueueCleared("c", Priority.NORMAL, 0));
         assertThat(matcher.backlog().size()).isZero();
-        assertThat(log.fetched).allSatisfy(positions -> assertThat(positions).hasSizeLessThanOrEqualTo(BATCH));
+        assertThat(log.fetched).allSatisfy(positions -> assertThat(positions).hasSizeLessThanOrEqualTo(4 * BATCH));
     }
 
     @Test
