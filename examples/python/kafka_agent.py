@@ -12,6 +12,7 @@ import collections
 import json
 import os
 import signal
+import sys
 import threading
 import time
 import uuid
@@ -148,7 +149,7 @@ class Agent:
             task = json.loads(message.value())
             assignment_id = task["assignment_id"]
         except (ValueError, TypeError, KeyError) as e:
-            print("Skipped a record that is not an assignment:", e, flush=True)
+            log(f"Skipped a record that is not an assignment: {e}")
             return self.reported(offset)
         if "type" in task:  # a cancellation, or a message from a later version
             if task["type"] == "cancellation":
@@ -178,7 +179,7 @@ class Agent:
         try:
             if cancelled.is_set():
                 return self.reported(offset)
-            print("Started", task["task_id"], flush=True)
+            log(f"Started {task['task_id']}")
             result = handle(task, cancelled, lambda soFar: self.send(task, {"status": "progress", "result": soFar}))
             outcome = {"status": "completed", "result": result}
         except Rejected as e:
@@ -206,7 +207,7 @@ class Agent:
             elif error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
                 self.send(task, {"status": "failed", "error": "the result is too large"}, delivered)
             else:
-                print("Result not sent, retrying:", error, flush=True)
+                log(f"Result not sent, retrying: {error}")
                 self.send(task, {"status": status, **fields}, delivered)
         self.send(task, {"status": status, **fields}, delivered)
 
@@ -242,6 +243,12 @@ def remember(known, key, value=True):
     known[key] = value
     while len(known) > REMEMBERED:
         known.popitem(last=False)
+
+
+def log(line):
+    """Writes a line at once: print() writes its end apart, and lines of several threads would mix."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 def time_key(text):

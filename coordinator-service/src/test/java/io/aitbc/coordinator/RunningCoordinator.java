@@ -321,12 +321,12 @@ public final class RunningCoordinator implements AutoCloseable {
                 .toList();
     }
 
-    /** Reads a single-partition topic from an offset on, until {@code more} returns false; fails after 60 seconds. */
+    /** Reads all partitions of a topic from an offset on, until {@code more} returns false; fails after 90 seconds. */
     public void follow(String topic, long offset, Predicate<JsonNode> more) {
         try (KafkaConsumer<String, String> consumer = consumer()) {
-            TopicPartition partition = new TopicPartition(topics.prefix() + topic, 0);
-            consumer.assign(List.of(partition));
-            consumer.seek(partition, offset);
+            List<TopicPartition> partitions = partitions(consumer, topic);
+            consumer.assign(partitions);
+            partitions.forEach(partition -> consumer.seek(partition, offset));
             await().atMost(Duration.ofSeconds(90))
                     .pollInterval(Duration.ofMillis(1))
                     .until(() -> {
@@ -343,13 +343,16 @@ public final class RunningCoordinator implements AutoCloseable {
     /** The number of records written to a topic. */
     public long written(String topic) {
         try (KafkaConsumer<String, String> consumer = consumer()) {
-            List<TopicPartition> partitions = consumer.partitionsFor(topics.prefix() + topic).stream()
-                    .map(partition -> new TopicPartition(partition.topic(), partition.partition()))
-                    .toList();
-            return consumer.endOffsets(partitions).values().stream()
+            return consumer.endOffsets(partitions(consumer, topic)).values().stream()
                     .mapToLong(Long::longValue)
                     .sum();
         }
+    }
+
+    private List<TopicPartition> partitions(KafkaConsumer<?, ?> consumer, String topic) {
+        return consumer.partitionsFor(topics.prefix() + topic).stream()
+                .map(partition -> new TopicPartition(partition.topic(), partition.partition()))
+                .toList();
     }
 
     private KafkaConsumer<String, String> consumer() {
