@@ -119,17 +119,32 @@ public final class Cluster implements AutoCloseable {
 
     /** Ends the first coordinator as by kill -9. */
     public void killCoordinator() {
-        first().process().kill();
+        killCoordinator(0);
+    }
+
+    public void killCoordinator(int number) {
+        processes.coordinators().get(number).process().kill();
     }
 
     /** Starts the first coordinator again. */
     public void restartCoordinator() {
-        first().process().start();
+        restartCoordinator(0);
+    }
+
+    public void restartCoordinator(int number) {
+        processes.coordinators().get(number).process().start();
     }
 
     /** The sum of a metric of the first coordinator over its labels; 0 while it does not answer. */
     public double metric(String name) {
-        return first().send("GET", "/metrics", "")
+        return metric(0, name);
+    }
+
+    public double metric(int number, String name) {
+        return processes
+                .coordinators()
+                .get(number)
+                .send("GET", "/metrics", "")
                 .map(body -> new String(body, StandardCharsets.UTF_8)
                         .lines()
                         .filter(line -> line.startsWith(name + "{") || line.startsWith(name + " "))

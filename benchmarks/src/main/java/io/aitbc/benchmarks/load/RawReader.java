@@ -12,6 +12,8 @@ import org.apache.kafka.common.serialization.StringDeserializer;
 
 /** A group consumer that only reads, as the relay does: the limit of Kafka alone. */
 public final class RawReader {
+    private static int groups;
+
     private RawReader() {}
 
     /** @param args bootstrap servers; an order is a number of records */
@@ -19,6 +21,7 @@ public final class RawReader {
         ChildProcess.listen(order -> Map.of("nanos", read(args[0], Integer.parseInt(order.get(0)))));
     }
 
+    /** Reads all partitions, as a group of its own. */
     private static long read(String bootstrapServers, int records) {
         Map<String, Object> config = Map.of(
                 "bootstrap.servers",
@@ -30,7 +33,7 @@ public final class RawReader {
                 "group.protocol",
                 "consumer",
                 "group.id",
-                "raw",
+                "raw-" + groups++,
                 "max.poll.records",
                 2_000);
         try (KafkaConsumer<String, byte[]> consumer =

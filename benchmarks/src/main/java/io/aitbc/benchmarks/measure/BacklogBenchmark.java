@@ -4,11 +4,13 @@ import io.aitbc.benchmarks.cluster.ChildProcess;
 import io.aitbc.benchmarks.cluster.Cluster;
 import io.aitbc.benchmarks.load.BacklogLoad;
 import io.aitbc.benchmarks.load.RawReader;
+import io.aitbc.benchmarks.report.Medians;
 import io.aitbc.benchmarks.report.Report;
 import io.aitbc.contracts.Priority;
 import io.lettuce.core.RedisClient;
 import io.lettuce.core.api.StatefulRedisConnection;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Locale;
@@ -24,9 +26,12 @@ import picocli.CommandLine.Option;
 @Command(name = "backlog", description = "Reading, memory, dispatch and restart with a million waiting tasks and more.")
 public final class BacklogBenchmark extends Benchmark {
     private static final Duration TIMEOUT = Duration.ofMinutes(10);
-    private static final Duration METRIC_INTERVAL = Duration.ofMillis(100);
+    private static final Duration METRIC_INTERVAL = Duration.ofMillis(50);
     private static final int RUNNABLE = 1_000;
     private static final int CAPACITY = 5_000;
+    private static final int TAKEOVERS = 3;
+    private static final String RECEIVED = "coordinator_tasks_received_total";
+    private static final String WAITING = "coordinator_lane_waiting";
 
     /** What is measured. */
     private enum Runs {
@@ -54,9 +59,10 @@ public final class BacklogBenchmark extends Benchmark {
     @Override
     List<Report> measure() {
         for (Runs run : runs) {
-            try (Cluster cluster = new Cluster(1, List.of("-Xms" + heap, "-Xmx" + heap));
+            try (Cluster cluster = new Cluster(2, List.of("-Xms" + heap, "-Xmx" + heap));
                     BacklogLoad load = new BacklogLoad(cluster.bootstrapServers())) {
-                cluster.killCoordinator();
+                cluster.killCoordinator(0);
+                cluster.killCoordinator(1);
                 switch (run) {
                     case BLOCKED -> blocked(cluster, load, "before", i -> Priority.NORMAL);
                     case QUEUES -> blocked(cluster, load, "in five queues before", i -> Priority.values()[i % 5]);
@@ -73,20 +79,48 @@ public final class BacklogBenchmark extends Benchmark {
         load.submit("blocked", tasks, priority, i -> "of-nobody");
         load.submit("runnable", RUNNABLE, priority, i -> "able");
         load.agent("able-agent", "able", CAPACITY);
-        double raw;
+        double rawCold;
+        List<Double> rawWarm = new ArrayList<>();
         try (ChildProcess reader = new ChildProcess(RawReader.class, cluster.bootstrapServers())) {
-            raw = reader.ask(tasks + RUNNABLE).get("nanos").asDouble();
+            rawCold = reader.ask(tasks + RUNNABLE).get("nanos").asDouble() / (tasks + RUNNABLE);
+            for (int i = 0; i < TAKEOVERS; i++) {
+                rawWarm.add(reader.ask(tasks + RUNNABLE).get("nanos").asDouble() / (tasks + RUNNABLE));
+            }
         }
         cluster.restartCoordinator();
+        String what = "blocked, " + where + " " + RUNNABLE + " that can run";
         long start = awaitRead(cluster, 1);
         long end = awaitRead(cluster, tasks + RUNNABLE);
         Cluster.await("all to be assigned", TIMEOUT, () -> load.assigned() == RUNNABLE);
-        String what = "blocked, " + where + " " + RUNNABLE + " that can run";
-        row(what, "read by a raw consumer", seconds((long) raw));
-        row(what, "read by the coordinator", seconds(end - start));
-        row(what, "ratio", ratio((double) end - start, raw));
         row(what, "all assigned, after they were read", seconds(Math.max(0, load.lastAssignedNanos() - end)));
         row(what, "heap per waiting task", bytes(cluster.coordinatorHeapBytes() / (double) tasks));
+        reading("read by a process that has just started", rawCold, (double) (end - start) / (tasks + RUNNABLE));
+        List<Double> warm = new ArrayList<>();
+        for (int i = 0; i < TAKEOVERS; i++) {
+            warm.add(takeOver(cluster));
+        }
+        reading("read at a takeover by a process that is warm", Medians.of(rawWarm), Medians.of(warm));
+    }
+
+    /** A second coordinator takes its share and dies: returns the ns in which the first then reads a task of that share. */
+    private double takeOver(Cluster cluster) {
+        cluster.restartCoordinator(1);
+        Cluster.await(
+                "the other coordinator to read its share",
+                TIMEOUT,
+                () -> cluster.metric(1, WAITING) > 0
+                        && cluster.metric(0, WAITING) + cluster.metric(1, WAITING) == tasks);
+        double read = cluster.metric(RECEIVED);
+        double share = cluster.metric(1, WAITING);
+        cluster.killCoordinator(1);
+        long start = awaitRead(cluster, read + 1);
+        return (awaitRead(cluster, read + share) - start) / share;
+    }
+
+    private void reading(String what, double rawNanos, double nanos) {
+        row(what, "µs a task, a raw consumer", micros(rawNanos));
+        row(what, "µs a task, the coordinator", micros(nanos));
+        row(what, "ratio", ratio(nanos, rawNanos));
     }
 
     private void restart(Cluster cluster, BacklogLoad load) {
@@ -179,9 +213,9 @@ public final class BacklogBenchmark extends Benchmark {
     }
 
     /** Awaits that a number of tasks has been read; returns when. */
-    private static long awaitRead(Cluster cluster, int count) {
+    private static long awaitRead(Cluster cluster, double count) {
         // Each question costs the coordinator time.
-        while (cluster.metric("coordinator_tasks_received_total") < count) {
+        while (cluster.metric(RECEIVED) < count) {
             Cluster.pause(METRIC_INTERVAL);
         }
         return System.nanoTime();
@@ -194,6 +228,10 @@ public final class BacklogBenchmark extends Benchmark {
 
     private static String seconds(long nanos) {
         return String.format(Locale.ROOT, "%.1f s", nanos / 1e9);
+    }
+
+    private static String micros(double nanos) {
+        return String.format(Locale.ROOT, "%.2f", nanos / 1e3);
     }
 
     private static String bytes(double bytes) {

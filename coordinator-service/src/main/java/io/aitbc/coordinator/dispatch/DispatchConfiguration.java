@@ -50,7 +50,13 @@ class DispatchConfiguration {
     private static final int POLLED_BATCHES = 4;
 
     /** Bounds the fetch delay: a resumed partition is not fetched before the pending fetch has returned. */
-    private static final int MAX_FETCH_WAIT_MS = 50;
+    private static final int MAX_FETCH_WAIT_MS = 10;
+
+    /**
+     * More than the tasks that are read in that time: otherwise, a fetch that asks for idle partitions only, while the others are being read,
+     * delays theirs.
+     */
+    private static final int MAX_PARTITION_FETCH_BYTES = 4 * 1024 * 1024;
 
     /** How long the state of an ended task can be queried. */
     private final Duration taskRetention;
@@ -149,7 +155,9 @@ class DispatchConfiguration {
                                 ConsumerConfig.MAX_POLL_RECORDS_CONFIG,
                                 POLLED_BATCHES * settings.batch(),
                                 ConsumerConfig.FETCH_MAX_WAIT_MS_CONFIG,
-                                MAX_FETCH_WAIT_MS)),
+                                MAX_FETCH_WAIT_MS,
+                                ConsumerConfig.MAX_PARTITION_FETCH_BYTES_CONFIG,
+                                MAX_PARTITION_FETCH_BYTES)),
                 () -> shared.ids(topics.tasks()),
                 topics);
         Mailbox mailbox = new Mailbox(consumer::wakeUp);

@@ -18,6 +18,10 @@ final class OwnedPartitions {
     private final int maxWaiting;
     private final Map<OwnedPartition.Id, OwnedPartition> byId = new HashMap<>();
     private Instant readOnUntil = Instant.EPOCH;
+    /** The last one asked for: records come in sequences of one partition. */
+    private OwnedPartition.@Nullable Id lastId;
+
+    private @Nullable OwnedPartition last;
 
     /** @param maxWaiting maximum number of tasks in the backlog */
     OwnedPartitions(Backlog backlog, int maxWaiting) {
@@ -27,6 +31,7 @@ final class OwnedPartitions {
 
     void add(OwnedPartition.Id id, OwnedPartition partition) {
         byId.put(id, partition);
+        lastId = null;
     }
 
     /**
@@ -36,6 +41,7 @@ final class OwnedPartitions {
      */
     int removeAll(Set<OwnedPartition.Id> ids) {
         byId.keySet().removeAll(ids);
+        lastId = null;
         return backlog.takeIf(entry -> ids.contains(new OwnedPartition.Id(entry.priority(), entry.partition())))
                 .size();
     }
@@ -57,7 +63,11 @@ final class OwnedPartitions {
     /** The partition of a record; null if it is not owned. */
     @Nullable
     OwnedPartition of(Position position) {
-        return byId.get(OwnedPartition.Id.of(position));
+        if (lastId == null || lastId.number() != position.partition() || lastId.priority() != position.priority()) {
+            lastId = OwnedPartition.Id.of(position);
+            last = byId.get(lastId);
+        }
+        return last;
     }
 
     boolean owns(WaitingTask task) {

@@ -3,6 +3,7 @@ package io.aitbc.coordinator.match;
 import java.util.BitSet;
 import java.util.HashMap;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /** A set of positions: a bit for each, in chunks of 8 KiB that exist while they contain any. */
 final class PositionSet {
@@ -29,10 +30,19 @@ final class PositionSet {
 
     private final Map<Key, Chunk> chunks = new HashMap<>();
     private int size;
+    /** The last chunk that was used: positions come in sequences. */
+    private Key lastKey = new Key(-1, -1);
+
+    private @Nullable Chunk last;
 
     /** Returns whether it was absent. */
     boolean add(Position position) {
-        Chunk chunk = chunks.computeIfAbsent(key(position), key -> new Chunk());
+        Chunk chunk = chunk(position);
+        if (chunk == null) {
+            chunk = new Chunk();
+            chunks.put(lastKey, chunk);
+            last = chunk;
+        }
         int bit = (int) position.offset() & CHUNK_MASK;
         if (chunk.bits.get(bit)) {
             return false;
@@ -44,21 +54,21 @@ final class PositionSet {
     }
 
     void remove(Position position) {
-        Key key = key(position);
-        Chunk chunk = chunks.get(key);
+        Chunk chunk = chunk(position);
         int bit = (int) position.offset() & CHUNK_MASK;
         if (chunk != null && chunk.bits.get(bit)) {
             chunk.bits.clear(bit);
             chunk.size--;
             size--;
             if (chunk.size == 0) {
-                chunks.remove(key);
+                chunks.remove(lastKey);
+                last = null;
             }
         }
     }
 
     boolean contains(Position position) {
-        Chunk chunk = chunks.get(key(position));
+        Chunk chunk = chunk(position);
         return chunk != null && chunk.bits.get((int) position.offset() & CHUNK_MASK);
     }
 
@@ -66,7 +76,13 @@ final class PositionSet {
         return size;
     }
 
-    private static Key key(Position position) {
-        return new Key(position.partition() << 3 | position.priority().ordinal(), position.offset() >>> CHUNK_BITS);
+    private @Nullable Chunk chunk(Position position) {
+        int place = position.partition() << 3 | position.priority().ordinal();
+        long number = position.offset() >>> CHUNK_BITS;
+        if (lastKey.place != place || lastKey.chunk != number) {
+            lastKey = new Key(place, number);
+            last = chunks.get(lastKey);
+        }
+        return last;
     }
 }

@@ -2,28 +2,35 @@ package io.aitbc.coordinator.queue;
 
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Requirements;
-import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
 import java.time.Instant;
 import java.time.format.DateTimeParseException;
-import java.util.Arrays;
 import java.util.HashMap;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
-import tools.jackson.core.JacksonException;
-import tools.jackson.core.JsonParser;
-import tools.jackson.core.JsonToken;
 
 /**
- * Reads the fields of a task that determine its turn, and only checks the syntax of the others: a million records are to be read within seconds.
- * Requirements are mostly equal, byte by byte, to those of an earlier task, and are then not parsed. Owned by one thread.
+ * Finds the fields of a task that determine its turn, in one pass: a million records are to be read within seconds, and a JSON parser takes
+ * several times as long as this, see {@code docs/rationale.md}. Of the other fields it only finds the end, as a parser will read them before the
+ * task is assigned; requirements are mostly equal, character by character, to those of an earlier task. What has an unusual form, such as an
+ * escaped name, is left to the parser. Owned by one thread.
  */
 final class TaskScanner {
     /** Then the cache starts over. */
     private static final int MAX_CACHED = 10_000;
 
-    private static final int MAX_CACHED_BYTES = 1_024;
+    private static final int MAX_CACHED_LENGTH = 1_024;
 
-    private final Map<ByteBuffer, Requirements> cache = new HashMap<>();
+    private final Map<String, Requirements> cache = new HashMap<>();
+    /** The requirements of the last task, and how they were written. */
+    private String lastText = "null";
+
+    private Requirements last = Requirements.NONE;
+
+    /** A character for each byte: what is structure is ASCII, and strings are searched faster than arrays. */
+    private String json = "";
+    /** Index of the next character. */
+    private int at;
 
     /** The fields; a null time was absent. */
     record Scanned(
@@ -35,79 +42,194 @@ final class TaskScanner {
 
     /** Returns null if the task has to be parsed in full: it is invalid, or has a form that is unusual. */
     @Nullable
-    Scanned scan(byte[] json) {
-        try (JsonParser parser = Json.MAPPER.createParser(json)) {
-            return parser.nextToken() == JsonToken.START_OBJECT ? scan(parser, json) : null;
-        } catch (JacksonException | UnusualException e) {
+    Scanned scan(byte[] task) {
+        json = new String(task, StandardCharsets.ISO_8859_1);
+        at = 0;
+        try {
+            return scan();
+        } catch (UnusualException e) {
             return null;
         }
     }
 
-    private @Nullable Scanned scan(JsonParser parser, byte[] json) throws UnusualException {
+    private @Nullable Scanned scan() throws UnusualException {
         String taskId = null;
         Requirements requirements = Requirements.NONE;
         Instant notBefore = null;
         Instant expiresAt = null;
         Instant submittedAt = null;
-        for (String field = parser.nextName(); field != null; field = parser.nextName()) {
-            JsonToken value = parser.nextToken();
-            switch (field) {
-                case "task_id" -> taskId = value == JsonToken.VALUE_STRING ? parser.getString() : null;
-                case "requirements" -> requirements = requirements(parser, json);
-                case "not_before" -> notBefore = time(parser);
-                case "expires_at" -> expiresAt = time(parser);
-                case "submitted_at" -> submittedAt = time(parser);
+        take('{');
+        do {
+            skipSpace();
+            int name = at + 1;
+            skipString();
+            int nameEnd = at - 1;
+            take(':');
+            skipSpace();
+            int start = at;
+            skipValue();
+            switch (json.substring(name, nameEnd)) {
+                case "task_id" -> taskId = string(start);
+                case "requirements" -> requirements = requirements(start);
+                case "not_before" -> notBefore = time(start);
+                case "expires_at" -> expiresAt = time(start);
+                case "submitted_at" -> submittedAt = time(start);
                 // It is one of the requirements.
-                case "chain_id" -> expect(value == JsonToken.VALUE_NULL);
-                default -> parser.skipChildren();
+                case "chain_id" -> expect(isNull(start));
+                default -> expect(json.lastIndexOf('\\', nameEnd) < name);
             }
-        }
-        expect(parser.currentToken() == JsonToken.END_OBJECT && parser.nextToken() == null);
+            skipSpace();
+        } while (takeIf(','));
+        take('}');
+        skipSpace();
+        expect(at == json.length());
         return taskId == null ? null : new Scanned(taskId, requirements, notBefore, expiresAt, submittedAt);
     }
 
-    private Requirements requirements(JsonParser parser, byte[] json) throws UnusualException {
-        if (parser.currentToken() == JsonToken.VALUE_NULL) {
-            return Requirements.NONE;
-        }
-        expect(parser.currentToken() == JsonToken.START_OBJECT);
-        int start = (int) parser.currentTokenLocation().getByteOffset();
-        parser.skipChildren();
-        int end = (int) parser.currentLocation().getByteOffset();
-        // Offsets are unknown if the text is UTF-16 or UTF-32, which the parser detects.
-        expect(start >= 0 && end >= start && end <= json.length);
-        Requirements known = cache.get(ByteBuffer.wrap(json, start, end - start));
-        if (known != null) {
-            return known;
-        }
-        byte[] text = Arrays.copyOfRange(json, start, end);
-        Requirements read;
-        try {
-            read = Json.read(text, Requirements.class);
-        } catch (Json.MalformedMessageException e) {
-            throw new UnusualException();
-        }
-        if (cache.size() >= MAX_CACHED) {
-            cache.clear();
-        }
-        if (text.length <= MAX_CACHED_BYTES) {
-            cache.put(ByteBuffer.wrap(text), read);
-        }
-        return read;
+    // The value that ends before the next character
+
+    private boolean isNull(int start) {
+        return at - start == 4 && json.startsWith("null", start);
     }
 
-    private static @Nullable Instant time(JsonParser parser) throws UnusualException {
-        if (parser.currentToken() == JsonToken.VALUE_NULL) {
+    /** A string of ASCII without escapes. */
+    private String string(int start) throws UnusualException {
+        expect(json.charAt(start) == '"');
+        String value = json.substring(start + 1, at - 1);
+        for (int i = 0; i < value.length(); i++) {
+            char next = value.charAt(i);
+            expect(next != '\\' && next < 0x80);
+        }
+        return value;
+    }
+
+    private @Nullable Instant time(int start) throws UnusualException {
+        if (isNull(start)) {
             return null;
         }
-        expect(parser.currentToken() == JsonToken.VALUE_STRING);
-        String text = parser.getString();
+        String text = string(start);
         Instant time = Json.canonicalTime(text);
         try {
             return time == null ? Instant.parse(text) : time;
         } catch (DateTimeParseException e) {
             throw new UnusualException();
         }
+    }
+
+    private Requirements requirements(int start) throws UnusualException {
+        if (at - start == lastText.length() && json.startsWith(lastText, start)) {
+            return last;
+        }
+        String text = json.substring(start, at);
+        Requirements requirements = cache.get(text);
+        if (requirements == null) {
+            requirements = isNull(start) ? Requirements.NONE : parsed(text);
+            if (cache.size() >= MAX_CACHED) {
+                cache.clear();
+            }
+            if (text.length() <= MAX_CACHED_LENGTH) {
+                cache.put(text, requirements);
+            }
+        }
+        lastText = text;
+        last = requirements;
+        return requirements;
+    }
+
+    private static Requirements parsed(String text) throws UnusualException {
+        try {
+            return Json.read(text.getBytes(StandardCharsets.ISO_8859_1), Requirements.class);
+        } catch (Json.MalformedMessageException e) {
+            throw new UnusualException();
+        }
+    }
+
+    // Steps
+
+    private void skipValue() throws UnusualException {
+        switch (current()) {
+            case '"' -> skipString();
+            case '{', '[' -> skipNested();
+            default -> skipLiteral();
+        }
+    }
+
+    private void skipNested() throws UnusualException {
+        int depth = 0;
+        do {
+            switch (current()) {
+                case '"' -> {
+                    skipString();
+                    continue;
+                }
+                case '{', '[' -> depth++;
+                case '}', ']' -> depth--;
+                default -> {}
+            }
+            at++;
+        } while (depth > 0);
+    }
+
+    private void skipString() throws UnusualException {
+        expect(current() == '"');
+        do {
+            at = json.indexOf('"', at + 1);
+            expect(at > 0);
+        } while (isEscaped(at));
+        at++;
+    }
+
+    /** Whether an odd number of backslashes precedes. */
+    private boolean isEscaped(int quote) {
+        int first = quote;
+        while (json.charAt(first - 1) == '\\') {
+            first--;
+        }
+        return (quote - first) % 2 != 0;
+    }
+
+    /** A number, true, false or null. */
+    private void skipLiteral() throws UnusualException {
+        int start = at;
+        while (isLiteral(current())) {
+            at++;
+        }
+        expect(at > start);
+    }
+
+    private static boolean isLiteral(char next) {
+        return next >= 'a' && next <= 'z'
+                || next >= '0' && next <= '9'
+                || next == '-'
+                || next == '+'
+                || next == '.'
+                || next == 'E';
+    }
+
+    private void skipSpace() {
+        while (at < json.length() && isSpace(json.charAt(at))) {
+            at++;
+        }
+    }
+
+    private static boolean isSpace(char next) {
+        return next == ' ' || next == '\n' || next == '\r' || next == '\t';
+    }
+
+    private void take(char expected) throws UnusualException {
+        skipSpace();
+        expect(takeIf(expected));
+    }
+
+    private boolean takeIf(char expected) {
+        boolean is = at < json.length() && json.charAt(at) == expected;
+        at += is ? 1 : 0;
+        return is;
+    }
+
+    private char current() throws UnusualException {
+        expect(at < json.length());
+        return json.charAt(at);
     }
 
     private static void expect(boolean usual) throws UnusualException {

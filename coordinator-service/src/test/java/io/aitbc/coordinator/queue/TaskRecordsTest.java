@@ -1,11 +1,14 @@
 package io.aitbc.coordinator.queue;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatCode;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.match.TaskSummary;
 import java.nio.charset.StandardCharsets;
+import java.util.List;
+import java.util.Random;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -24,18 +27,27 @@ class TaskRecordsTest {
                 "{\"task_id\":\"t\",\"task_data\":{},\"chain_id\":\"c\",\"requirements\":{\"region\":\"eu\"}}",
                 "{\"requirements\":{\"capabilities\":[\"a\"],\"x\":1},\"task_id\":\"t\",\"task_data\":{},\"y\":{}}",
                 "{\"task_id\":\"t\",\"not_before\":\"2026-11-01T00:00:00Z\",\"expires_at\":\"2027-01-01T00:00:00Z\","
-                        + "\"task_data\":{},\"requirements\":null}"
+                        + "\"task_data\":{},\"requirements\":null}",
+                "{\"task_id\":\"t\",\"task_data\":{},\"not_before\":\"2026-11-01T00:00:00.5+02:00\",\"expires_at\":null}",
+                " {\n\"task_id\" :\t\"t\" , \"task_data\": {\"a\" : [ -1.5E+3, true, \"]}\\\"\" ] } }\r\n",
+                "{\"task_id\":\"a\",\"task_id\":\"b\",\"requirements\":{\"region\":\"eu\"},\"task_data\":{},\"requirements\":null}",
+                "{\"task\\u005fid\":\"t\",\"task_data\":{}}",
+                "{\"task_id\":\"a\\u0062\",\"task_data\":{}}",
+                "{\"task_id\":\"t\",\"task_data\":{\"\u00fc\":\"\u20ac\"},\"\u00fc\":1}",
+                "{\"task_id\":\"t\",\"task_data\":{},\"requirements\":{\"region\":\"\\u0065u\"}}"
             })
     void aSummaryIsThatOfTheTask(String json) throws TaskRecords.PoisonException {
         assertThat(summary(record(json))).isEqualTo(TaskSummary.of(records.read(record(json))));
     }
 
-    /** What only the task's agent sees is checked when the record is read again. */
     @ParameterizedTest
     @ValueSource(
             strings = {
                 "{\"task_data\":{}",
-                "{\"task_id\":\"t\",\"task_data\":{\"a\":}}",
+                "{\"task_id\":\"t\",\"task_data\":}",
+                "{\"task_id\":\"t\",\"task_data\":{},}",
+                "{\"task_id\":\"t\",\"task_data\":{\"a\":\"}}",
+                "{\"task_id\":\"t\",\"task_data\":{}} x",
                 "{\"task_id\":\"t\",\"task_data\":{},\"not_before\":7}",
                 "{\"task_id\":\"t\",\"task_data\":{},\"requirements\":[]}",
                 "[]",
@@ -55,6 +67,46 @@ class TaskRecordsTest {
         ConsumerRecord<byte[], byte[]> record = new ConsumerRecord<>("tasks.low", 0, 7, null, json);
 
         assertThat(summary(record)).isEqualTo(TaskSummary.of(records.read(record)));
+    }
+
+    /** A record that is a task never has a summary of its own; that others have one shows when they are read again. */
+    @Test
+    void aSummaryOfAnyTaskIsThatOfTheTask() {
+        List<String> tasks = List.of(
+                "{\"task_id\":\"task-1\",\"requirements\":{\"capabilities\":[\"a\"]},\"task_data\":{\"a\":[1,{\"b\":null}]}}",
+                "{\"task_data\":{\"t\":\"\\\\\\\"\"},\"not_before\":\"2026-11-01T00:00:00Z\",\"chain_id\":null,\"attempt\":2}");
+        Random random = new Random(1);
+        int read = 0;
+        for (int i = 0; i < 30_000; i++) {
+            byte[] json = tasks.get(i % tasks.size()).getBytes(StandardCharsets.UTF_8);
+            for (int edits = random.nextInt(4); edits > 0; edits--) {
+                int to = random.nextInt(json.length);
+                // Mostly characters that occur, which leaves more of the documents valid.
+                json[to] = random.nextInt(10) == 0 ? (byte) random.nextInt(256) : json[random.nextInt(json.length)];
+            }
+            ConsumerRecord<byte[], byte[]> record = new ConsumerRecord<>("tasks.low", 0, 7, null, json);
+            TaskSummary expected;
+            try {
+                expected = TaskSummary.of(records.read(record));
+            } catch (TaskRecords.PoisonException e) {
+                continue;
+            }
+            read++;
+            assertThatCode(() -> assertThat(summary(record)).isEqualTo(expected))
+                    .as(() -> new String(json, StandardCharsets.UTF_8))
+                    .doesNotThrowAnyException();
+        }
+        assertThat(read).isGreaterThan(10_000);
+    }
+
+    /** What only the task's agent sees is checked when the record is read again. */
+    @ParameterizedTest
+    @ValueSource(strings = {"{\"a\":}", "{\"a\":\"line\nline\"}", "{\"a\":[}]", "nul"})
+    void aSummaryLeavesInputUnchecked(String input) throws TaskRecords.PoisonException {
+        ConsumerRecord<byte[], byte[]> record = record("{\"task_id\":\"t\",\"task_data\":" + input + "}");
+
+        assertThat(summary(record).idHash()).isEqualTo("t".hashCode());
+        assertThatThrownBy(() -> records.read(record)).isInstanceOf(TaskRecords.PoisonException.class);
     }
 
     @Test
