@@ -219,14 +219,16 @@ public final class LedgerTopic implements BackgroundService {
             long number = (full.lowestUnfinished() + bit) / CHUNK;
             long start = number * CHUNK - full.lowestUnfinished();
             int end = (int) Math.min(done.length(), start + CHUNK);
-            BitSet chunk = new BitSet(CHUNK);
-            for (int one = bit; one >= 0 && one < end; one = done.nextSetBit(one + 1)) {
-                chunk.set((int) (one - start));
-            }
-            chunks.put(number, chunk);
+            chunks.put(number, start < 0 ? shifted(done.get(0, end), (int) -start) : done.get((int) start, end));
             bit = done.nextSetBit(end);
         }
         return chunks;
+    }
+
+    private static BitSet shifted(BitSet bits, int by) {
+        BitSet shifted = new BitSet(CHUNK);
+        bits.stream().forEach(bit -> shifted.set(bit + by));
+        return shifted;
     }
 
     private Set<String> known(TopicPartition partition) {

@@ -126,6 +126,24 @@ class LaneBacklogTest {
         assertThat(log.published).contains(id(URGENT, 0));
     }
 
+    /** P3: tasks with other requirements are not handed to it either. */
+    @Test
+    void anAgentThatSuitsAnAwaitedTaskIsLeftFreeByOtherGroups() {
+        append(NORMAL, PAYLOADS, "able");
+        append(URGENT, 1, "fast");
+        log.isAway = true;
+        agent("a", 100, "able", "fast");
+
+        round(NOW);
+        assertThat(log.published).isEmpty();
+        agent("b", 1, "able");
+        round(NOW.plusMillis(1));
+        assertThat(log.published).as("it does not suit the urgent task").isEqualTo(ids(NORMAL, 0, 1));
+
+        round(NOW.plusMillis(1_000));
+        assertThat(log.published).hasSizeGreaterThan(1).doesNotContain(id(URGENT, 0));
+    }
+
     /** P4: one second in all, not one for each of its tasks. */
     @Test
     void tasksOfAnOfflinePartitionDelayTheOthersByASecond() {
@@ -457,12 +475,12 @@ class LaneBacklogTest {
         return lane.commits(partition::equals).get(partition);
     }
 
-    private void agent(String id, int capacity, String capability) {
+    private void agent(String id, int capacity, String... capabilities) {
         matcher.agents()
                 .addOrUpdate(
                         AnAgent.named(id)
                                 .capacity(capacity)
-                                .capabilities(capability)
+                                .capabilities(capabilities)
                                 .build(),
                         NOW);
     }
