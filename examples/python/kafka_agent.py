@@ -246,7 +246,7 @@ def remember(known, key, value=True):
 
 
 def log(line):
-    """Writes a line at once: print() writes its end apart, and lines of several threads would mix."""
+    """Writes a whole line: print() writes the newline separately, so lines of several threads would mix."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 

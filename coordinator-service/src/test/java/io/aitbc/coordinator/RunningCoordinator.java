@@ -321,7 +321,7 @@ public final class RunningCoordinator implements AutoCloseable {
                 .toList();
     }
 
-    /** Reads all partitions of a topic from an offset on, until {@code more} returns false; fails after 90 seconds. */
+    /** Reads all partitions of a topic, each from this offset on, until {@code more} returns false; fails after 90 seconds. */
     public void follow(String topic, long offset, Predicate<JsonNode> more) {
         try (KafkaConsumer<String, String> consumer = consumer()) {
             List<TopicPartition> partitions = partitions(consumer, topic);

@@ -126,6 +126,11 @@ public final class Cluster implements AutoCloseable {
         processes.coordinators().get(number).process().kill();
     }
 
+    /** Ends a coordinator as by SIGTERM. */
+    public void stopCoordinator(int number) {
+        processes.coordinators().get(number).process().terminate();
+    }
+
     /** Starts the first coordinator again. */
     public void restartCoordinator() {
         restartCoordinator(0);

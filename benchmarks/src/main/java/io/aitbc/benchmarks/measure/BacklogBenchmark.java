@@ -31,6 +31,7 @@ public final class BacklogBenchmark extends Benchmark {
     private static final int CAPACITY = 5_000;
     private static final int TAKEOVERS = 3;
     private static final String RECEIVED = "coordinator_tasks_received_total";
+    private static final String PARTITIONS = "coordinator_partitions";
     private static final String WAITING = "coordinator_lane_waiting";
 
     /** What is measured. */
@@ -61,8 +62,9 @@ public final class BacklogBenchmark extends Benchmark {
         for (Runs run : runs) {
             try (Cluster cluster = new Cluster(2, List.of("-Xms" + heap, "-Xmx" + heap));
                     BacklogLoad load = new BacklogLoad(cluster.bootstrapServers())) {
-                cluster.killCoordinator(0);
-                cluster.killCoordinator(1);
+                // They leave the group: otherwise a restarted one would get its partitions in turns.
+                cluster.stopCoordinator(0);
+                cluster.stopCoordinator(1);
                 switch (run) {
                     case BLOCKED -> blocked(cluster, load, "before", i -> Priority.NORMAL);
                     case QUEUES -> blocked(cluster, load, "in five queues before", i -> Priority.values()[i % 5]);
@@ -108,7 +110,7 @@ public final class BacklogBenchmark extends Benchmark {
         Cluster.await(
                 "the other coordinator to read its share",
                 TIMEOUT,
-                () -> cluster.metric(1, WAITING) > 0
+                () -> cluster.metric(0, PARTITIONS) == cluster.metric(1, PARTITIONS)
                         && cluster.metric(0, WAITING) + cluster.metric(1, WAITING) == tasks);
         double read = cluster.metric(RECEIVED);
         double share = cluster.metric(1, WAITING);
@@ -132,7 +134,7 @@ public final class BacklogBenchmark extends Benchmark {
         int before = load.assigned();
         long start = System.nanoTime();
         cluster.restartCoordinator();
-        Cluster.await("partitions", TIMEOUT, () -> cluster.metric("coordinator_partitions") > 0);
+        Cluster.await("partitions", TIMEOUT, () -> cluster.metric(PARTITIONS) > 0);
         long gained = System.nanoTime();
         Cluster.await("an assignment", TIMEOUT, () -> load.assigned() > before + 100);
         long first = System.nanoTime();

@@ -50,13 +50,20 @@ class DispatchConfiguration {
     private static final int POLLED_BATCHES = 4;
 
     /** Bounds the fetch delay: a resumed partition is not fetched before the pending fetch has returned. */
-    private static final int MAX_FETCH_WAIT_MS = 10;
+    private static final int MAX_FETCH_WAIT_MS = 20;
+
+    private static final int MAX_PARTITION_FETCH_BYTES = 4 * 1024 * 1024;
+    private static final int FETCHES_IN_HEAP = 256;
 
     /**
-     * More than the tasks that are read in that time: otherwise, a fetch that asks for idle partitions only, while the others are being read,
-     * delays theirs.
+     * Most bytes of a partition in one fetch: more than is handled within {@link #MAX_FETCH_WAIT_MS}, or a fetch of idle partitions delays that
+     * of the others. A small heap gets Kafka's default, as a fetch of each partition may be buffered.
      */
-    private static final int MAX_PARTITION_FETCH_BYTES = 4 * 1024 * 1024;
+    private static int maxPartitionFetchBytes() {
+        long share = Runtime.getRuntime().maxMemory() / FETCHES_IN_HEAP;
+        return (int)
+                Math.max(ConsumerConfig.DEFAULT_MAX_PARTITION_FETCH_BYTES, Math.min(MAX_PARTITION_FETCH_BYTES, share));
+    }
 
     /** How long the state of an ended task can be queried. */
     private final Duration taskRetention;
@@ -157,7 +164,7 @@ class DispatchConfiguration {
                                 ConsumerConfig.FETCH_MAX_WAIT_MS_CONFIG,
                                 MAX_FETCH_WAIT_MS,
                                 ConsumerConfig.MAX_PARTITION_FETCH_BYTES_CONFIG,
-                                MAX_PARTITION_FETCH_BYTES)),
+                                maxPartitionFetchBytes())),
                 () -> shared.ids(topics.tasks()),
                 topics);
         Mailbox mailbox = new Mailbox(consumer::wakeUp);

@@ -256,7 +256,7 @@ public final class Dispatcher implements BackgroundService {
         partitions.resume();
         boolean isBehind = smallPolls < MAX_SMALL_POLLS;
         boolean isAnyPaused = partitions.isAnyPaused();
-        boolean isBusy = isAnyPaused || lane.hasFullBatch();
+        boolean isBusy = isAnyPaused || lane.isBusy();
         if (isBusy && !isBehind && !pollLimiter.tryAcquire()) {
             awaitMail();
             return ConsumerRecords.empty();

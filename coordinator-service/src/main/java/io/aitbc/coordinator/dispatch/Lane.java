@@ -11,6 +11,7 @@ import io.aitbc.coordinator.match.TaskSummary;
 import io.aitbc.coordinator.match.WaitingTask;
 import io.aitbc.coordinator.match.Want;
 import io.aitbc.coordinator.queue.OffsetLedger;
+import java.time.Duration;
 import java.time.Instant;
 import java.util.Collection;
 import java.util.EnumSet;
@@ -30,6 +31,8 @@ import org.slf4j.LoggerFactory;
  */
 final class Lane {
     private static final Logger log = LoggerFactory.getLogger(Lane.class);
+    /** While nothing is assigned for this long, what waits is blocked or not due. */
+    private static final Duration BUSY_PERIOD = Duration.ofSeconds(1);
 
     private final Matcher matcher;
     private final SideEffects effects;
@@ -261,9 +264,10 @@ final class Lane {
         return batch;
     }
 
-    /** Whether enough tasks wait for a full batch. */
-    boolean hasFullBatch() {
-        return matcher.backlog().size() >= batch;
+    /** Whether tasks are being assigned, and enough wait for a full batch. */
+    boolean isBusy() {
+        return matcher.backlog().size() >= batch
+                && unrecorded.hasPlacedSince(clock.now().minus(BUSY_PERIOD));
     }
 
     /** Whether answers are pending. */

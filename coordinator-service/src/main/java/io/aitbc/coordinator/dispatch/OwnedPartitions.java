@@ -31,7 +31,7 @@ final class OwnedPartitions {
 
     void add(OwnedPartition.Id id, OwnedPartition partition) {
         byId.put(id, partition);
-        lastId = null;
+        forgetLast();
     }
 
     /**
@@ -41,7 +41,7 @@ final class OwnedPartitions {
      */
     int removeAll(Set<OwnedPartition.Id> ids) {
         byId.keySet().removeAll(ids);
-        lastId = null;
+        forgetLast();
         return backlog.takeIf(entry -> ids.contains(new OwnedPartition.Id(entry.priority(), entry.partition())))
                 .size();
     }
@@ -68,6 +68,11 @@ final class OwnedPartitions {
             last = byId.get(lastId);
         }
         return last;
+    }
+
+    private void forgetLast() {
+        lastId = null;
+        last = null;
     }
 
     boolean owns(WaitingTask task) {

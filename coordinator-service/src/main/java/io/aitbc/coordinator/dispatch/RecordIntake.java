@@ -14,7 +14,7 @@ import org.apache.kafka.common.TopicPartition;
 
 /**
  * Passes polled records to the lane. A record that is not a valid task goes to the dead-letter topic, and is done once it has arrived
- * there. Owned by the dispatcher's thread.
+ * there; what only a parser finds invalid, when its payload is needed. Owned by the dispatcher's thread.
  */
 final class RecordIntake {
     private final TaskRecords records;

@@ -56,6 +56,10 @@ final class Unrecorded {
         lastPlacementAt = now;
     }
 
+    boolean hasPlacedSince(Instant time) {
+        return lastPlacementAt.isAfter(time);
+    }
+
     void clockSetBack() {
         next = Instant.EPOCH;
         lastPlacementAt = Instant.EPOCH;

@@ -63,7 +63,7 @@ public final class TaskRecords {
     /**
      * Reads only what determines a task's turn. Whether the rest is valid shows when the record is read again. Call on one thread only.
      *
-     * @throws PoisonException if the record is not JSON, or these fields are not valid
+     * @throws PoisonException if the record is not an object of JSON, or its requirements or times are not valid
      */
     public TaskSummary summary(ConsumerRecord<byte[], byte[]> record, Position position) throws PoisonException {
         checkSize(record);

@@ -11,8 +11,8 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Finds the fields of a task that determine its turn, in one pass: a million records are to be read within seconds, and a JSON parser takes
- * several times as long as this, see {@code docs/rationale.md}. Of the other fields it only finds the end, as a parser will read them before the
- * task is assigned; requirements are mostly equal, character by character, to those of an earlier task. What has an unusual form, such as an
+ * several times as long as this, see {@code docs/rationale.md}. It only skips the other fields, which a parser reads before the task is
+ * assigned. Requirements are mostly equal, character by character, to those of an earlier task. What has an unusual form, such as an
  * escaped name, is left to the parser. Owned by one thread.
  */
 final class TaskScanner {
@@ -27,7 +27,7 @@ final class TaskScanner {
 
     private Requirements last = Requirements.NONE;
 
-    /** A character for each byte: what is structure is ASCII, and strings are searched faster than arrays. */
+    /** One character per byte (Latin-1): JSON's structure is ASCII, and a string is searched faster than an array. */
     private String json = "";
     /** Index of the next character. */
     private int at;
@@ -76,7 +76,7 @@ final class TaskScanner {
                 case "submitted_at" -> submittedAt = time(start);
                 // It is one of the requirements.
                 case "chain_id" -> expect(isNull(start));
-                default -> expect(json.lastIndexOf('\\', nameEnd) < name);
+                default -> expectPlain(name, nameEnd);
             }
             skipSpace();
         } while (takeIf(','));
@@ -95,12 +95,14 @@ final class TaskScanner {
     /** A string of ASCII without escapes. */
     private String string(int start) throws UnusualException {
         expect(json.charAt(start) == '"');
-        String value = json.substring(start + 1, at - 1);
-        for (int i = 0; i < value.length(); i++) {
-            char next = value.charAt(i);
-            expect(next != '\\' && next < 0x80);
+        expectPlain(start + 1, at - 1);
+        return json.substring(start + 1, at - 1);
+    }
+
+    private void expectPlain(int start, int end) throws UnusualException {
+        for (int i = start; i < end; i++) {
+            expect(json.charAt(i) != '\\' && json.charAt(i) < 0x80);
         }
-        return value;
     }
 
     private @Nullable Instant time(int start) throws UnusualException {

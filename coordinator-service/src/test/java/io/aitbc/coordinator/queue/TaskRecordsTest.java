@@ -69,7 +69,7 @@ class TaskRecordsTest {
         assertThat(summary(record)).isEqualTo(TaskSummary.of(records.read(record)));
     }
 
-    /** A record that is a task never has a summary of its own; that others have one shows when they are read again. */
+    /** Of a valid task, the summary is always the parser's. An invalid one may get a summary, and is found out when it is read again. */
     @Test
     void aSummaryOfAnyTaskIsThatOfTheTask() {
         List<String> tasks = List.of(
@@ -97,6 +97,19 @@ class TaskRecordsTest {
                     .doesNotThrowAnyException();
         }
         assertThat(read).isGreaterThan(10_000);
+    }
+
+    /** The parser accepts overlong UTF-8 in the name of a field. */
+    @ParameterizedTest
+    @ValueSource(strings = {"\u00c1\u00b4ask_id", "\u00c1\u00b2equirements", "\u00c1\u00aeot_before"})
+    void aSummaryIsThatOfTheTaskHoweverNamesAreEncoded(String name) throws TaskRecords.PoisonException {
+        String value = name.endsWith("id") ? "\"b\"" : "null";
+        byte[] json = ("{\"task_id\":\"a\",\"task_data\":{},\"requirements\":{\"region\":\"eu\"},\"" + name + "\":"
+                        + value + "}")
+                .getBytes(StandardCharsets.ISO_8859_1);
+        ConsumerRecord<byte[], byte[]> record = new ConsumerRecord<>("tasks.low", 0, 7, null, json);
+
+        assertThat(summary(record)).isEqualTo(TaskSummary.of(records.read(record)));
     }
 
     /** What only the task's agent sees is checked when the record is read again. */
