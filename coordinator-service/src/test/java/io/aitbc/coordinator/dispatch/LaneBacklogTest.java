@@ -126,6 +126,22 @@ class LaneBacklogTest {
         assertThat(log.published).contains(id(URGENT, 0));
     }
 
+    /** An idle coordinator with a backlog must not poll as a busy one does. */
+    @Test
+    void aLaneIsBusyOnlyWhileItAssignsTasks() {
+        append(NORMAL, BATCH + 1, "of-nobody");
+        round(NOW);
+        assertThat(lane.isBusy()).isFalse();
+
+        append(NORMAL, 1, "able");
+        agent("a", 1, "able");
+        round(NOW);
+        assertThat(lane.isBusy()).isTrue();
+
+        round(NOW.plusSeconds(1));
+        assertThat(lane.isBusy()).isFalse();
+    }
+
     /** P3: tasks with other requirements are not handed to it either. */
     @Test
     void anAgentThatSuitsAnAwaitedTaskIsLeftFreeByOtherGroups() {
