@@ -122,6 +122,15 @@ class TaskRecordsTest {
         assertThatThrownBy(() -> records.read(record)).isInstanceOf(TaskRecords.PoisonException.class);
     }
 
+    /** A parser is only needed where an escape could change the turn. */
+    @Test
+    void escapesInTheInputAreSkipped() {
+        String json = "{\"task_id\":\"t\",\"task_data\":{\"a\":\"\\\\\",\"b\":\"\\\"}\"}}";
+
+        assertThat(new TaskScanner().scan(json.getBytes(StandardCharsets.UTF_8)))
+                .isNotNull();
+    }
+
     @Test
     void aSummaryRefusesWhatIsTooLarge() {
         String large = "{\"task_id\":\"t\",\"task_data\":{\"a\":\"" + "x".repeat(6_000) + "\"}}";
