@@ -123,9 +123,10 @@ class TaskRecordsTest {
     }
 
     /** A parser is only needed where an escape could change the turn. */
-    @Test
-    void escapesInTheInputAreSkipped() {
-        String json = "{\"task_id\":\"t\",\"task_data\":{\"a\":\"\\\\\",\"b\":\"\\\"}\"}}";
+    @ParameterizedTest
+    @ValueSource(strings = {"\\\\", "\\\"}", "\\\\\\\"{"})
+    void escapesInTheInputAreSkipped(String text) {
+        String json = "{\"task_id\":\"t\",\"task_data\":{\"a\":\"" + text + "\"}}";
 
         assertThat(new TaskScanner().scan(json.getBytes(StandardCharsets.UTF_8)))
                 .isNotNull();
