@@ -4,13 +4,12 @@ import io.aitbc.coordinator.background.PeriodicJob;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.registry.HeartbeatArchive;
-import io.lettuce.core.SetArgs;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
 import java.util.Map;
-import java.util.UUID;
+import java.util.stream.Stream;
 import org.apache.kafka.common.TopicPartition;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -37,15 +36,13 @@ final class IndexRebuild implements AutoCloseable {
     /** Upper bound of the time until a corrupt key is detected. */
     private static final Duration MAX_DETECTION_DELAY = Duration.ofMinutes(1);
 
-    /** Expiry of a lock whose coordinator has died. */
-    private static final Duration LOCK_TTL = Duration.ofMinutes(2);
-
     private final Redis redis;
     private final CorruptKeys corruptKeys;
     private final HeartbeatArchive heartbeats;
     private final InFlight inFlight;
     private final Attempts attempts;
     private final Clock clock;
+    private final RebuildLock lock;
     private final PeriodicJob job = new PeriodicJob("index", CHECK_INTERVAL, this::check);
     /** Monotonic ({@link System#nanoTime}), so that a clock set back does not prolong the wait. */
     private @Nullable Long missingSince;
@@ -55,10 +52,6 @@ final class IndexRebuild implements AutoCloseable {
     private @Nullable Long corruptAt;
     /** Where unsettled results began when this coordinator rebuilt the index. Empty after the second search. */
     private Map<TopicPartition, Long> rebuiltFrom = Map.of();
-
-    private interface Step {
-        void run(String lock, Instant now) throws InterruptedException;
-    }
 
     IndexRebuild(
             Redis redis,
@@ -73,19 +66,22 @@ final class IndexRebuild implements AutoCloseable {
         this.inFlight = inFlight;
         this.attempts = attempts;
         this.clock = clock;
+        this.lock = new RebuildLock(redis, attempts, clock, RebuildLock.TTL);
     }
 
     void start() {
+        lock.start();
         job.start();
     }
 
     @Override
     public void close() {
         job.close();
+        lock.close();
     }
 
     List<String> problems() {
-        return job.problems();
+        return Stream.of(job.problems(), lock.problems()).flatMap(List::stream).toList();
     }
 
     private void check() throws InterruptedException {
@@ -99,7 +95,7 @@ final class IndexRebuild implements AutoCloseable {
         if (isComplete()) {
             missingSince = null;
             if (secondSearchAt != null && time - secondSearchAt >= 0) {
-                withLock(this::searchAgain);
+                lock.run(this::searchAgain);
             }
             return;
         }
@@ -107,26 +103,12 @@ final class IndexRebuild implements AutoCloseable {
             missingSince = time;
         }
         if (time - missingSince >= PUBLICATION_DELAY.toNanos() || !inFlight.isPossible()) {
-            withLock(this::rebuild);
+            lock.run(this::rebuild);
         }
     }
 
     private boolean isComplete() {
         return redis.sync().exists(Keys.INDEX_COMPLETE) == 1;
-    }
-
-    /** Runs a step on one coordinator at a time. The lock is held in Redis, and lost if that is emptied. */
-    private void withLock(Step step) throws InterruptedException {
-        Instant now = clock.instant();
-        String lock = now + " " + UUID.randomUUID();
-        SetArgs lockArgs = SetArgs.Builder.nx().px(LOCK_TTL.toMillis());
-        if ("OK".equals(redis.sync().set(Keys.INDEX_REBUILDING, lock, lockArgs))) {
-            try {
-                step.run(lock, now);
-            } finally {
-                attempts.releaseLock(lock);
-            }
-        }
     }
 
     private void rebuild(String lock, Instant now) throws InterruptedException {
@@ -139,9 +121,7 @@ final class IndexRebuild implements AutoCloseable {
         int agents = heartbeats.replay(now);
         rebuiltFrom = inFlight.unsettledFrom();
         InFlight.Uncommitted uncommitted = inFlight.uncommitted(rebuiltFrom);
-        renewLock();
         InFlight.Found found = inFlight.find(now, rebuiltFrom, uncommitted);
-        renewLock();
         int restored = attempts.restore(lock, found.live(), now);
         int settled = attempts.recordSettled(lock, found.settled(), now);
         if (inFlight.isPossible()) {
@@ -156,11 +136,6 @@ final class IndexRebuild implements AutoCloseable {
                 .addKeyValue("settled", settled)
                 .addKeyValue("ms", Duration.between(now, clock.instant()).toMillis())
                 .log("Rebuilt the index in Redis from Kafka");
-    }
-
-    /** Each step may take as long as the lock lasts. A lock that was lost stays lost. */
-    private void renewLock() {
-        redis.sync().pexpire(Keys.INDEX_REBUILDING, LOCK_TTL.toMillis());
     }
 
     private void searchAgain(String lock, Instant now) throws InterruptedException {

@@ -2,6 +2,8 @@ package io.aitbc.coordinator.settle;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.fail;
+import static org.awaitility.Awaitility.await;
 
 import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.Json;
@@ -14,6 +16,7 @@ import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.taskstate.TaskStates;
 import java.nio.file.Path;
+import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
@@ -148,6 +151,31 @@ class RebuildLockTest {
 
     private void recordQueued(int attempt) {
         new TaskStates(redis).recordAccepted(Map.of(task(attempt), new Position(Priority.NORMAL, 0, attempt)));
+    }
+
+    @Test
+    void theLockIsRenewedForAsLongAsTheWorkTakes() throws InterruptedException {
+        redis.sync().del(Keys.INDEX_REBUILDING);
+        try (RebuildLock lock = new RebuildLock(redis, attempts, Clock.systemUTC(), Duration.ofSeconds(20))) {
+            lock.start();
+            lock.run((held, now) -> {
+                assertThat(redis.sync().pttl(Keys.INDEX_REBUILDING)).isBetween(1L, 20_000L);
+                redis.sync().pexpire(Keys.INDEX_REBUILDING, 10_000);
+                await().atMost(Duration.ofSeconds(30)).until(() -> redis.sync().pttl(Keys.INDEX_REBUILDING) > 10_000);
+                attempts.restore(held, List.of(HELD), now);
+                lock.run((second, then) -> fail("held twice"));
+            });
+            assertThat(redis.sync().exists(Keys.INDEX_REBUILDING)).isZero();
+        }
+    }
+
+    @Test
+    void theLockOfACoordinatorThatWasKilledExpires() throws InterruptedException {
+        redis.sync().del(Keys.INDEX_REBUILDING);
+        try (RebuildLock killed = new RebuildLock(redis, attempts, Clock.systemUTC(), RebuildLock.TTL)) {
+            killed.run((held, now) ->
+                    assertThat(redis.sync().pttl(Keys.INDEX_REBUILDING)).isBetween(1L, 10_000L));
+        }
     }
 
     private static Task task(int attempt) {
