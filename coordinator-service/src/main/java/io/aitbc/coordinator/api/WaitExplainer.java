@@ -294,7 +294,7 @@ class WaitExplainer {
     private static String sentence(Waiting waiting, TaskState state, Instant now, boolean withNames) {
         String reason = reason(waiting, state, now, withNames);
         return waiting.backlogFull()
-                ? reason + "; the backlog of a coordinator is full, so tasks further back are not read yet"
+                ? reason + "; the backlog of a coordinator is full, so this task may not have been read yet"
                 : reason;
     }
 

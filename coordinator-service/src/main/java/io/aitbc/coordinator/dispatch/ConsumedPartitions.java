@@ -27,6 +27,7 @@ import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.Uuid;
 import org.apache.kafka.common.errors.InterruptException;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -44,6 +45,8 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
      * the results of the last minute.
      */
     private static final Duration LEDGER_INTERVAL = Duration.ofSeconds(5);
+
+    private static final CompletableFuture<Void> NOTHING = CompletableFuture.completedFuture(null);
 
     /** While Redis fails, it is not asked more often. */
     private static final Duration RESERVED_INTERVAL = Duration.ofMillis(100);
@@ -160,34 +163,42 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
             return;
         }
         Set<TopicPartition> gained = Set.copyOf(unloaded);
-        Map<TopicPartition, OffsetAndMetadata> committed = consumer.committed(gained);
+        Map<TopicPartition, OffsetAndMetadata> commits = consumer.committed(gained);
         Map<TopicPartition, Long> beginnings = consumer.beginnings(gained);
+        Map<TopicPartition, Long> ends = consumer.ends(gained);
         Set<TopicPartition> loaded = new HashSet<>();
         for (TopicPartition partition : gained) {
-            OffsetAndMetadata offset = committed.get(partition);
-            if (offset != null && CommitTag.isForOtherTopic(consumer.topicId(partition), offset.metadata())) {
-                offset = null;
-                consumer.seekToBeginning(partition);
-            }
             if (ending.containsKey(partition)
                     && !Objects.requireNonNull(ending.get(partition)).isDone()) {
                 continue;
             }
+            Uuid topicId = consumer.topicId(partition);
             long beginning = beginnings.getOrDefault(partition, 0L);
-            OffsetLedger done = ledger.takeOver(partition, consumer.topicId(partition), offset);
-            if (done != null && !areLostTasksEnded(partition, done, beginning)) {
+            long end = ends.getOrDefault(partition, beginning);
+            OffsetAndMetadata committed = commits.get(partition);
+            OffsetAndMetadata trusted = ledger.trusted(partition, topicId, committed, end);
+            boolean isReplaced = ledger.isReplaced(partition, topicId, committed);
+            OffsetLedger done = ledger.takeOver(partition, topicId, trusted, end);
+            if (!areLostTasksEnded(partition, isReplaced, done, beginning)) {
                 continue;
             }
             if (done != null) {
                 done.readUpTo(beginning);
-            }
-            if (done != null && (offset == null || offset.offset() != done.lowestUnfinished())) {
+                if (committed == null || committed.offset() != done.lowestUnfinished()) {
+                    log.atWarn()
+                            .addKeyValue("partition", partition)
+                            .addKeyValue("committed", committed == null ? "none" : committed.offset())
+                            .addKeyValue("done", done.lowestUnfinished())
+                            .log("Continuing from coordinator.ledger, which differs from the group's offset");
+                    consumer.seek(partition, done.lowestUnfinished());
+                }
+            } else if (committed != null) {
                 log.atWarn()
                         .addKeyValue("partition", partition)
-                        .addKeyValue("committed", offset == null ? "none" : offset.offset())
-                        .addKeyValue("done", done.lowestUnfinished())
-                        .log("Continuing from coordinator.ledger, which is ahead of the group's offset");
-                consumer.seek(partition, done.lowestUnfinished());
+                        .addKeyValue("committed", committed.offset())
+                        .log(
+                                "Reading from the first record: the group's offset is not of this topic, or beyond its end");
+                consumer.seekToBeginning(partition);
             }
             OwnedPartition.Id id = consumer.id(partition);
             lane.gained(
@@ -197,6 +208,11 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
                             .filter(position -> OwnedPartition.Id.of(position).equals(id))
                             .map(Position::offset)
                             .collect(Collectors.toSet()));
+            if (done == null && topicId != null) {
+                // Without anything done yet, so that it shows if the topic is deleted and re-created.
+                unrecorded.put(
+                        partition, new OffsetAndMetadata(consumer.position(partition), CommitTag.with(topicId, "")));
+            }
             loaded.add(partition);
         }
         if (loaded.isEmpty()) {
@@ -247,12 +263,18 @@ final class ConsumedPartitions implements ConsumerRebalanceListener {
     }
 
     /** A partition is not read, and nothing is committed for it, before the tasks whose records are gone have ended. */
-    private boolean areLostTasksEnded(TopicPartition partition, OffsetLedger done, long start) {
-        if (done.lowestUnfinished() >= start) {
+    private boolean areLostTasksEnded(
+            TopicPartition partition, boolean isReplaced, @Nullable OffsetLedger done, long start) {
+        OffsetLedger gap = done == null || done.lowestUnfinished() >= start ? null : done;
+        if (!isReplaced && gap == null) {
             return true;
         }
-        CompletableFuture<Void> ended =
-                ending.computeIfAbsent(partition, gone -> lostRecords.end(consumer.id(gone), done, start));
+        OwnedPartition.Id id = consumer.id(partition);
+        CompletableFuture<Void> ended = ending.computeIfAbsent(
+                partition,
+                gone -> CompletableFuture.allOf(
+                        isReplaced ? lostRecords.endReplaced(id.priority()) : NOTHING,
+                        gap == null ? NOTHING : lostRecords.end(id, gap, start)));
         if (ended.isDone()) {
             ending.remove(partition);
         }

@@ -14,6 +14,7 @@ import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.queue.LedgerTopic;
 import io.aitbc.coordinator.queue.QueuePeek;
 import io.aitbc.coordinator.queue.QueueSizes;
+import io.aitbc.coordinator.queue.TaskArchive;
 import io.aitbc.coordinator.queue.TaskIds;
 import io.aitbc.coordinator.queue.TaskQueue;
 import io.aitbc.coordinator.queue.TaskRecords;
@@ -94,8 +95,14 @@ class DispatchConfiguration {
     }
 
     @Bean(destroyMethod = "")
-    LostRecords lostRecords(Redis redis, DeadLetters deadLetters, MeterRegistry meters, Clock clock) {
-        return new LostRecords(redis, deadLetters, taskRetention, meters, clock);
+    LostRecords lostRecords(
+            Redis redis,
+            DeadLetters deadLetters,
+            QueueSizes sizes,
+            TaskArchive archive,
+            MeterRegistry meters,
+            Clock clock) {
+        return new LostRecords(redis, deadLetters, sizes, archive, taskRetention, meters, clock);
     }
 
     private static Set<Position> positions(List<HeldAssignment> held) {

@@ -58,6 +58,7 @@ public final class Dispatcher implements BackgroundService {
     private final Lane lane;
     private final TaskConsumer consumer;
     private final ConsumedPartitions partitions;
+    private final LostRecords lostRecords;
     private final Mailbox mailbox;
     private final RecordIntake intake;
     private final DispatchMeters meters;
@@ -103,6 +104,7 @@ public final class Dispatcher implements BackgroundService {
             Clock clock) {
         this.lane = lane;
         this.consumer = consumer;
+        this.lostRecords = lostRecords;
         this.partitions = new ConsumedPartitions(
                 lane, consumer, ledger, lostRecords, reservedRecords, mailbox, sizes, meters, this::awaitPendingWork);
         this.mailbox = mailbox;
@@ -209,11 +211,14 @@ public final class Dispatcher implements BackgroundService {
     /** Drops the tasks of deleted topics, so that nothing is committed for them. */
     private void dropDeletedTopics() {
         for (String topic : consumer.deletedTopics()) {
-            int waiting = lane.topicLost(consumer.priorityOf(topic));
+            Priority priority = consumer.priorityOf(topic);
+            int waiting = lane.topicLost(priority);
+            // Not awaited: it needs the new topic, which this thread is about to subscribe to.
+            lostRecords.endReplaced(priority);
             log.atWarn()
                     .addKeyValue("topic", topic)
                     .addKeyValue("waiting_here", waiting)
-                    .log("A topic was deleted: its waiting tasks are lost");
+                    .log("A topic was deleted: its waiting tasks fail, as far as Redis knows them");
         }
     }
 

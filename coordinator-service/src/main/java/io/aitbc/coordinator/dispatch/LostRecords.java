@@ -1,12 +1,16 @@
 package io.aitbc.coordinator.dispatch;
 
 import io.aitbc.contracts.Json;
+import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.background.BackgroundService;
 import io.aitbc.coordinator.background.PeriodicJob;
 import io.aitbc.coordinator.deadletter.DeadLetters;
 import io.aitbc.coordinator.match.Position;
+import io.aitbc.coordinator.match.WaitingTask;
 import io.aitbc.coordinator.queue.OffsetLedger;
+import io.aitbc.coordinator.queue.QueueSizes;
+import io.aitbc.coordinator.queue.TaskArchive;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.redis.Script;
@@ -18,7 +22,9 @@ import io.micrometer.core.instrument.MeterRegistry;
 import java.time.Clock;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.EnumSet;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -42,17 +48,32 @@ public final class LostRecords implements BackgroundService {
 
     private final Redis redis;
     private final DeadLetters deadLetters;
+    private final QueueSizes sizes;
+    private final TaskArchive archive;
     private final Duration taskRetention;
     private final Clock clock;
     private final Counter lost;
     private final ConcurrentLinkedQueue<Gone> gone = new ConcurrentLinkedQueue<>();
     private final PeriodicJob job = new PeriodicJob("lost-records", INTERVAL, this::endTasks);
 
-    /** Records that are gone. */
-    private record Gone(Predicate<Position> contains, CompletableFuture<Void> ended) {}
+    /**
+     * Records that are gone.
+     *
+     * @param isCertain false if there may be records at the same positions of a topic that was created since
+     */
+    private record Gone(Predicate<Position> contains, boolean isCertain, CompletableFuture<Void> ended) {}
 
-    LostRecords(Redis redis, DeadLetters deadLetters, Duration taskRetention, MeterRegistry meters, Clock clock) {
+    LostRecords(
+            Redis redis,
+            DeadLetters deadLetters,
+            QueueSizes sizes,
+            TaskArchive archive,
+            Duration taskRetention,
+            MeterRegistry meters,
+            Clock clock) {
         this.redis = redis;
+        this.sizes = sizes;
+        this.archive = archive;
         this.deadLetters = deadLetters;
         this.taskRetention = taskRetention;
         this.clock = clock;
@@ -89,9 +110,11 @@ public final class LostRecords implements BackgroundService {
             return CompletableFuture.completedFuture(null);
         }
         report(partition, records);
-        return end(position -> OwnedPartition.Id.of(position).equals(partition)
-                && position.offset() < start
-                && !done.isDone(position.offset()));
+        return end(
+                position -> OwnedPartition.Id.of(position).equals(partition)
+                        && position.offset() < start
+                        && !done.isDone(position.offset()),
+                true);
     }
 
     /** Fails the tasks of records that were found to be gone; completes like {@link #end}. */
@@ -99,7 +122,7 @@ public final class LostRecords implements BackgroundService {
         positions.stream()
                 .collect(Collectors.groupingBy(OwnedPartition.Id::of, Collectors.counting()))
                 .forEach(this::report);
-        return end(positions::contains);
+        return end(positions::contains, true);
     }
 
     private void report(OwnedPartition.Id partition, long records) {
@@ -112,13 +135,21 @@ public final class LostRecords implements BackgroundService {
                         "Records were deleted before their tasks were assigned: those that are known fail, with the reason record_lost");
     }
 
-    private CompletableFuture<Void> end(Predicate<Position> contains) {
-        Gone one = new Gone(contains, new CompletableFuture<>());
+    /**
+     * Ends the tasks of a queue whose topic was deleted, and perhaps created again; completes like {@link #end}. Those whose record is in the
+     * new topic are left alone.
+     */
+    CompletableFuture<Void> endReplaced(Priority priority) {
+        return end(position -> position.priority() == priority, false);
+    }
+
+    private CompletableFuture<Void> end(Predicate<Position> contains, boolean isCertain) {
+        Gone one = new Gone(contains, isCertain, new CompletableFuture<>());
         gone.add(one);
         return one.ended;
     }
 
-    private void endTasks() {
+    private void endTasks() throws InterruptedException {
         List<Gone> pending = List.copyOf(gone);
         if (pending.isEmpty()) {
             return;
@@ -127,13 +158,52 @@ public final class LostRecords implements BackgroundService {
         for (KeyScanCursor<String> scan = redis.sync().scan(tasks);
                 ;
                 scan = redis.sync().scan(scan, tasks)) {
-            end(lostAmong(scan.getKeys(), pending));
+            Map<String, Position> found = lostAmong(scan.getKeys(), pending);
+            Map<String, Position> uncertain = new HashMap<>(found);
+            uncertain
+                    .values()
+                    .removeIf(
+                            position -> pending.stream().anyMatch(one -> one.isCertain && one.contains.test(position)));
+            Set<String> present = present(uncertain);
+            int replaced = uncertain.size() - present.size();
+            if (replaced > 0) {
+                lost.increment(replaced);
+                log.atError()
+                        .addKeyValue("tasks", replaced)
+                        .log("The topic of waiting tasks was deleted: they fail, with the reason record_lost");
+            }
+            found.keySet().removeAll(present);
+            end(found);
             if (scan.isFinished()) {
                 break;
             }
         }
         gone.removeAll(pending);
         pending.forEach(one -> one.ended.complete(null));
+    }
+
+    /** The tasks whose records are at their positions after all. */
+    private Set<String> present(Map<String, Position> tasks) throws InterruptedException {
+        if (tasks.isEmpty()) {
+            return Set.of();
+        }
+        Set<Position> readable = new HashSet<>();
+        for (Priority priority :
+                EnumSet.copyOf(tasks.values().stream().map(Position::priority).toList())) {
+            Map<Integer, Long> ends = sizes.ends(priority);
+            tasks.values().stream()
+                    .filter(position -> position.priority() == priority
+                            && position.offset() < ends.getOrDefault(position.partition(), 0L))
+                    .forEach(readable::add);
+        }
+        Map<Position, WaitingTask> read = archive.read(readable);
+        return tasks.entrySet().stream()
+                .filter(task -> {
+                    WaitingTask there = read.get(task.getValue());
+                    return there != null && there.id().equals(task.getKey());
+                })
+                .map(Map.Entry::getKey)
+                .collect(Collectors.toSet());
     }
 
     /** Task id → position of its record. */

@@ -143,6 +143,11 @@ final class TaskConsumer implements AutoCloseable {
         return retryOnWakeup(() -> opened().beginningOffsets(partitions, REQUEST_TIMEOUT));
     }
 
+    /** Partition → the next offset, as far as transactions have ended. */
+    Map<TopicPartition, Long> ends(Set<TopicPartition> partitions) {
+        return retryOnWakeup(() -> opened().endOffsets(partitions, REQUEST_TIMEOUT));
+    }
+
     /** The last commits; null for a partition without one. */
     Map<TopicPartition, @Nullable OffsetAndMetadata> committed(Set<TopicPartition> partitions) {
         return retryOnWakeup(() -> opened().committed(partitions, REQUEST_TIMEOUT));

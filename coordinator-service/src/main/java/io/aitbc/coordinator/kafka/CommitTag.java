@@ -26,6 +26,11 @@ public final class CommitTag {
         return mark < 0 ? metadata : metadata.substring(0, mark);
     }
 
+    /** Whether a commit has a tag. Those that another tool has set have none. */
+    public static boolean isPresent(String metadata) {
+        return metadata.lastIndexOf(MARK) >= 0;
+    }
+
     /** Whether a commit was made for another topic of the same name, and so must be ignored. */
     public static boolean isForOtherTopic(@Nullable Uuid topicId, String metadata) {
         int mark = metadata.lastIndexOf(MARK);

@@ -74,7 +74,7 @@ class ClusterMeters implements MeterBinder {
                             "cluster.queue.oldest",
                             () -> queue(priority, queue -> orZero(queue.stats().oldestAgeSeconds())),
                             TimeUnit.SECONDS)
-                    .description("Age of the longest-waiting task; 0 if none waits")
+                    .description("Age of the longest-waiting task that a coordinator has read; 0 if none waits")
                     .tag("priority", priority.wireName())
                     .register(registry);
             Gauge.builder("cluster.queue.paused", () -> queue(priority, queue -> queue.paused() ? 1 : 0))

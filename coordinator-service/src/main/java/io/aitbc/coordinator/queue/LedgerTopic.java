@@ -20,6 +20,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.stream.Stream;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.producer.Producer;
@@ -27,6 +28,8 @@ import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.Uuid;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * The compacted topic {@code coordinator.ledger}: which records of each partition of the task topics are done. It holds what does not fit into
@@ -41,6 +44,8 @@ import org.jspecify.annotations.Nullable;
 public final class LedgerTopic implements BackgroundService {
     /** Offsets per bitmap: 8 KiB. */
     private static final int CHUNK = 1 << 16;
+
+    private static final Logger log = LoggerFactory.getLogger(LedgerTopic.class);
 
     private final Producer<String, byte[]> producer;
     private final String topic;
@@ -67,8 +72,18 @@ public final class LedgerTopic implements BackgroundService {
             @JsonProperty("metadata") String metadata,
             @JsonProperty("chunk") @Nullable Long chunk,
             @JsonProperty("done") byte @Nullable [] done) {
+        /** @throws IllegalArgumentException if no coordinator can have written it */
         Entry {
             metadata = metadata == null ? "" : metadata;
+            if (offset < 0 || (chunk == null) != (done == null)) {
+                throw new IllegalArgumentException("offset, or chunk and done, are missing or impossible");
+            }
+            if (chunk != null && (chunk < 0 || chunk > Long.MAX_VALUE / CHUNK || done.length > CHUNK / Byte.SIZE)) {
+                throw new IllegalArgumentException("the bitmap is impossible");
+            }
+            if (chunk != null && Math.abs(chunk * CHUNK - offset) > Integer.MAX_VALUE / 2) {
+                throw new IllegalArgumentException("the bitmap is too far from the offset");
+            }
         }
 
         void addTo(OffsetLedger ledger) {
@@ -131,20 +146,36 @@ public final class LedgerTopic implements BackgroundService {
     }
 
     /**
+     * A commit of the group, unless it is of no use: it is for another topic of the same name, beyond the end of the partition, or set by
+     * another tool, where the ledger knows better. To reset the group's offsets therefore skips no tasks, and repeats none.
+     *
+     * @param committed null if there is none
+     * @param end the next offset of the partition
+     */
+    public @Nullable OffsetAndMetadata trusted(
+            TopicPartition partition, @Nullable Uuid topicId, @Nullable OffsetAndMetadata committed, long end) {
+        return committed == null
+                        || committed.offset() > end
+                        || CommitTag.isForOtherTopic(topicId, committed.metadata())
+                        || !CommitTag.isPresent(committed.metadata())
+                                && known(partition, topicId).findAny().isPresent()
+                ? null
+                : committed;
+    }
+
+    /**
      * What is done in a partition, according to its commit and to all coordinators that have owned it.
      *
-     * @param committed the group's commit, for this topic; null if there is none
+     * @param trusted the group's commit, from {@link #trusted}
      * @return null if nothing is known
      */
     public @Nullable OffsetLedger done(
-            TopicPartition partition, @Nullable Uuid topicId, @Nullable OffsetAndMetadata committed) {
+            TopicPartition partition, @Nullable Uuid topicId, @Nullable OffsetAndMetadata trusted) {
         List<Entry> known = new ArrayList<>();
-        if (committed != null) {
-            known.add(new Entry(committed.offset(), committed.metadata(), null, null));
+        if (trusted != null) {
+            known.add(new Entry(trusted.offset(), trusted.metadata(), null, null));
         }
-        entries.getOrDefault(partition.toString(), Map.of()).values().stream()
-                .filter(entry -> !CommitTag.isForOtherTopic(topicId, entry.metadata))
-                .forEach(known::add);
+        known(partition, topicId).forEach(known::add);
         if (known.isEmpty()) {
             return null;
         }
@@ -154,14 +185,45 @@ public final class LedgerTopic implements BackgroundService {
         return all;
     }
 
-    /** Like {@link #done}, for this coordinator to take over the partition. Call on its dispatching thread. */
+    private Stream<Entry> known(TopicPartition partition, @Nullable Uuid topicId) {
+        return entries.getOrDefault(partition.toString(), Map.of()).values().stream()
+                .filter(entry -> !CommitTag.isForOtherTopic(topicId, entry.metadata));
+    }
+
+    /** Whether something was done in another topic of the same name, which has been deleted since. */
+    public boolean isReplaced(TopicPartition partition, @Nullable Uuid topicId, @Nullable OffsetAndMetadata committed) {
+        return committed != null && CommitTag.isForOtherTopic(topicId, committed.metadata())
+                || entries.getOrDefault(partition.toString(), Map.of()).values().stream()
+                        .anyMatch(entry -> CommitTag.isForOtherTopic(topicId, entry.metadata));
+    }
+
+    /**
+     * Like {@link #done}, for this coordinator to take over the partition. Records beyond its end are ignored from now on: no coordinator
+     * can have written them. Call on its dispatching thread.
+     *
+     * @param end the next offset of the partition
+     */
     public @Nullable OffsetLedger takeOver(
-            TopicPartition partition, @Nullable Uuid topicId, @Nullable OffsetAndMetadata committed) {
+            TopicPartition partition, @Nullable Uuid topicId, @Nullable OffsetAndMetadata trusted, long end) {
+        Map<String, Entry> now = entries.getOrDefault(partition.toString(), Map.of());
         // First: what is written meanwhile is not deleted.
-        Set<String> inherited =
-                Set.copyOf(entries.getOrDefault(partition.toString(), Map.of()).keySet());
-        writers.put(partition, new Writer(coordinatorId + "." + takeovers++, inherited));
-        return done(partition, topicId, committed);
+        writers.put(partition, new Writer(coordinatorId + "." + takeovers++, Set.copyOf(now.keySet())));
+        now.values().removeIf(entry -> {
+            boolean impossible = entry.offset > end && !CommitTag.isForOtherTopic(topicId, entry.metadata);
+            if (impossible) {
+                log.atError()
+                        .addKeyValue("partition", partition)
+                        .addKeyValue("offset", entry.offset)
+                        .addKeyValue("end", end)
+                        .log("Ignored a record of coordinator.ledger that is beyond the end of its partition");
+            }
+            return impossible;
+        });
+        OffsetLedger done = done(partition, topicId, trusted);
+        if (done != null) {
+            done.forgetFrom(end);
+        }
+        return done;
     }
 
     /**
@@ -257,11 +319,17 @@ public final class LedgerTopic implements BackgroundService {
             throw new IllegalArgumentException("the key must be a partition and a coordinator");
         }
         if (record.value() == null) {
-            entries.getOrDefault(key[0], Map.of()).remove(key[1]);
-        } else {
-            entries.computeIfAbsent(key[0], partition -> new ConcurrentHashMap<>())
-                    .put(key[1], Json.read(record.value(), Entry.class));
+            entries.computeIfPresent(key[0], (partition, names) -> {
+                names.remove(key[1]);
+                return names;
+            });
+            return;
         }
+        Entry entry = Json.read(record.value(), Entry.class);
+        if (!CommitTag.isPresent(entry.metadata)) {
+            throw new IllegalArgumentException("it names no topic");
+        }
+        entries.computeIfAbsent(key[0], partition -> new ConcurrentHashMap<>()).put(key[1], entry);
     }
 
     /** The topic has been re-created. */

@@ -143,6 +143,21 @@ public final class OffsetLedger {
         }
     }
 
+    /** Forgets what is done at or above an offset: there is no such record yet. */
+    void forgetFrom(long offset) {
+        if (offset <= lowestUnfinished) {
+            done.clear();
+            doneAbove = 0;
+            origin = Math.min(offset, lowestUnfinished);
+            lowestUnfinished = origin;
+            next = origin;
+        } else if (done.length() > offset - origin) {
+            doneAbove -= done.get((int) (offset - origin), done.length()).cardinality();
+            done.clear((int) (offset - origin), done.length());
+            next = Math.min(next, offset);
+        }
+    }
+
     public boolean isDone(long offset) {
         return offset < lowestUnfinished || done.get(Math.toIntExact(offset - origin));
     }

@@ -150,10 +150,10 @@ public final class QueueSizes {
         Map<TopicPartition, Long> starts = offsets(topics.tasks(), OffsetSpec.earliest());
         Map<TopicPartition, Long> firstAfter = offsets(topics.tasks(), OffsetSpec.forTimestamp(time.toEpochMilli()));
         Map<TopicPartition, Long> done = new HashMap<>();
-        commits().forEach((partition, commit) -> {
+        ledgers().forEach((partition, ledger) -> {
             long start = starts.getOrDefault(partition, Long.MAX_VALUE);
             long bound = firstAfter.getOrDefault(partition, -1L);
-            long offset = bound < 0 ? commit.offset() : Math.min(bound, commit.offset());
+            long offset = bound < 0 ? ledger.lowestUnfinished() : Math.min(bound, ledger.lowestUnfinished());
             if (offset > start) {
                 done.put(partition, offset);
             }
@@ -173,15 +173,17 @@ public final class QueueSizes {
         Map<TopicPartition, Extent> extents = new HashMap<>();
         Map<String, Uuid> ids = topicIds();
         offsets(endOffsets).forEach((partition, end) -> {
-            OffsetAndMetadata commit = commits.get(partition);
-            OffsetLedger done = ledger.done(partition, ids.get(partition.topic()), commit);
+            Uuid id = ids.get(partition.topic());
+            OffsetAndMetadata commit = ledger.trusted(partition, id, commits.get(partition), end);
+            OffsetLedger done = ledger.done(partition, id, commit);
             long start = starts.getOrDefault(partition, 0L);
             if (done == null) {
                 done = new OffsetLedger(start);
             }
             done.readUpTo(start);
             // The count in the commit is exact, even if not all that is done has been read from the ledger yet.
-            long count = commit == null ? 0 : commit.offset() + OffsetLedger.doneAbove(commit.metadata());
+            long count =
+                    commit == null ? 0 : commit.offset() + OffsetLedger.doneAbove(CommitTag.without(commit.metadata()));
             extents.put(
                     partition,
                     new Extent(
@@ -296,9 +298,7 @@ public final class QueueSizes {
                     .forEach((partition, commit) -> {
                         if (commit != null
                                 && !CommitTag.isForOtherTopic(ids.get(partition.topic()), commit.metadata())) {
-                            commits.put(
-                                    partition,
-                                    new OffsetAndMetadata(commit.offset(), CommitTag.without(commit.metadata())));
+                            commits.put(partition, commit);
                         }
                     });
         } catch (KafkaUnavailableException e) {
@@ -311,14 +311,7 @@ public final class QueueSizes {
 
     /** The given positions that their lanes have committed as done. */
     Set<Position> done(Collection<Position> positions) throws InterruptedException {
-        Map<String, Uuid> ids = topicIds();
-        Map<TopicPartition, OffsetLedger> ledgers = new HashMap<>();
-        commits().forEach((partition, commit) -> {
-            OffsetLedger done = ledger.done(partition, ids.get(partition.topic()), commit);
-            if (done != null) {
-                ledgers.put(partition, done);
-            }
-        });
+        Map<TopicPartition, OffsetLedger> ledgers = ledgers();
         return positions.stream()
                 .filter(position -> {
                     OffsetLedger ledger =
@@ -326,6 +319,24 @@ public final class QueueSizes {
                     return ledger != null && ledger.isDone(position.offset());
                 })
                 .collect(Collectors.toSet());
+    }
+
+    /** What is done, by partition; those of which nothing is known are absent. */
+    private Map<TopicPartition, OffsetLedger> ledgers() throws InterruptedException {
+        Map<String, Uuid> ids = topicIds();
+        Map<TopicPartition, OffsetAndMetadata> commits = commits();
+        // After the commits, so that these are never above.
+        Map<TopicPartition, Long> ends = offsets(topics.tasks(), OffsetSpec.latest());
+        Map<TopicPartition, OffsetLedger> ledgers = new HashMap<>();
+        ends.forEach((partition, end) -> {
+            Uuid id = ids.get(partition.topic());
+            OffsetAndMetadata commit = ledger.trusted(partition, id, commits.get(partition), end);
+            OffsetLedger done = ledger.done(partition, id, commit);
+            if (done != null) {
+                ledgers.put(partition, done);
+            }
+        });
+        return ledgers;
     }
 
     private Map<String, Uuid> topicIds() throws InterruptedException {

@@ -111,7 +111,7 @@ public final class ClusterStats {
 
     /**
      * @param size null while its topic is missing
-     * @param oldestAgeSeconds age of the longest waiting task; null if none waits
+     * @param oldestAgeSeconds age of the longest waiting task that a coordinator has read; null if there is none
      * @param scheduled how many tasks wait for a time in the future
      * @param heldBack how many records are blocked by an open transaction
      * @param heldBackBy the producer of that transaction; null if there is none

@@ -76,12 +76,12 @@ class LedgerTopicTest {
         OffsetLedger done = new OffsetLedger(70_000);
         Set<Long> finished = finishAtRandom(done, new TreeSet<>(), 1);
         try (LedgerTopic first = ledger("one")) {
-            first.takeOver(partition, TOPIC_ID, null);
+            first.takeOver(partition, TOPIC_ID, null, OFFSETS);
             first.write(partition, commit(done), done.snapshot()).get();
         }
 
         LedgerTopic second = ledger("two");
-        OffsetLedger inherited = second.takeOver(partition, TOPIC_ID, commit(done));
+        OffsetLedger inherited = second.takeOver(partition, TOPIC_ID, commit(done), OFFSETS);
 
         assertThat(inherited.lowestUnfinished()).isEqualTo(70_000);
         assertThat(done(inherited)).isEqualTo(finished);
@@ -97,10 +97,10 @@ class LedgerTopicTest {
         OffsetLedger done = new OffsetLedger(0);
         Set<Long> finished = finishAtRandom(done, new TreeSet<>(), 2);
         LedgerTopic first = ledger("one");
-        first.takeOver(partition, TOPIC_ID, null);
+        first.takeOver(partition, TOPIC_ID, null, OFFSETS);
         first.write(partition, commit(done), done.snapshot()).get();
         LedgerTopic second = ledger("two");
-        OffsetLedger inherited = second.takeOver(partition, TOPIC_ID, null);
+        OffsetLedger inherited = second.takeOver(partition, TOPIC_ID, null, OFFSETS);
         long unfinished = firstUnfinishedAbove(inherited, 150_000);
         inherited.finished(unfinished);
         finished.add(unfinished);
@@ -113,7 +113,7 @@ class LedgerTopicTest {
         second.write(partition, commit(inherited), inherited.snapshot()).get();
 
         LedgerTopic third = ledger("three");
-        assertThat(done(third.takeOver(partition, TOPIC_ID, null))).isEqualTo(finished);
+        assertThat(done(third.takeOver(partition, TOPIC_ID, null, OFFSETS))).isEqualTo(finished);
 
         for (long offset = 0; offset < OFFSETS; offset++) {
             inherited.finished(offset);
@@ -134,7 +134,7 @@ class LedgerTopicTest {
         OffsetLedger done = new OffsetLedger(0);
         Set<Long> finished = finishAtRandom(done, new TreeSet<>(), 3);
         LedgerTopic ledger = ledger("one");
-        ledger.takeOver(partition, TOPIC_ID, null);
+        ledger.takeOver(partition, TOPIC_ID, null, OFFSETS);
         ledger.write(partition, commit(done), done.snapshot());
         ledger.write(partition, commit(done), null);
         ledger.write(partition, commit(done), done.snapshot());
@@ -142,9 +142,36 @@ class LedgerTopicTest {
         ledger.write(partition, commit(done), done.snapshot()).get();
 
         LedgerTopic second = ledger("two");
-        assertThat(done(second.takeOver(partition, TOPIC_ID, null))).isEqualTo(finished);
+        assertThat(done(second.takeOver(partition, TOPIC_ID, null, OFFSETS))).isEqualTo(finished);
         ledger.close();
         second.close();
+    }
+
+    /** Which commits of the group count: those of this topic, and of other tools only where nothing else is known. */
+    @Test
+    void aCommitIsTrustedUnlessTheLedgerKnowsBetter() throws Exception {
+        LedgerTopic ledger = ledger("one");
+        OffsetAndMetadata ours = new OffsetAndMetadata(5, CommitTag.with(TOPIC_ID, ""));
+        OffsetAndMetadata reset = new OffsetAndMetadata(9, "");
+        assertThat(ledger.trusted(partition, TOPIC_ID, null, 9)).isNull();
+        assertThat(ledger.trusted(partition, TOPIC_ID, ours, 5)).isEqualTo(ours);
+        assertThat(ledger.trusted(partition, TOPIC_ID, ours, 4)).isNull();
+        assertThat(ledger.trusted(partition, TOPIC_ID, reset, 9)).isEqualTo(reset);
+        assertThat(ledger.trusted(partition, Uuid.randomUuid(), ours, 9)).isNull();
+        assertThat(ledger.isReplaced(partition, TOPIC_ID, ours)).isFalse();
+        assertThat(ledger.isReplaced(partition, Uuid.randomUuid(), ours)).isTrue();
+
+        ledger.takeOver(partition, TOPIC_ID, null, 9);
+        ledger.write(partition, ours, null).get();
+        await().atMost(LONG).until(() -> ledger.done(partition, TOPIC_ID, null) != null);
+        assertThat(ledger.trusted(partition, TOPIC_ID, reset, 9)).isNull();
+        assertThat(ledger.trusted(partition, TOPIC_ID, ours, 9)).isEqualTo(ours);
+        assertThat(ledger.isReplaced(partition, TOPIC_ID, null)).isFalse();
+        assertThat(ledger.isReplaced(partition, Uuid.randomUuid(), null)).isTrue();
+        assertThat(ledger.takeOver(partition, TOPIC_ID, null, 4))
+                .as("beyond the end")
+                .isNull();
+        ledger.close();
     }
 
     private static Set<Long> finishAtRandom(OffsetLedger ledger, Set<Long> finished, int seed) {

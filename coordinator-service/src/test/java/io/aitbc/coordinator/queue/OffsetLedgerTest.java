@@ -53,6 +53,24 @@ class OffsetLedgerTest {
     }
 
     @Test
+    void whatIsNotThereYetIsNotDone() {
+        for (long end : List.of(3L, 5L, 6L, 7L, 100L)) {
+            OffsetLedger ledger = new OffsetLedger(5);
+            ledger.received(5);
+            ledger.received(6);
+            ledger.received(7);
+            ledger.finished(6);
+            ledger.finished(7);
+            ledger.forgetFrom(end);
+            assertThat(List.of(ledger.lowestUnfinished(), ledger.doneAbove()))
+                    .as("end %d", end)
+                    .isEqualTo(List.of(Math.min(end, 5), Math.max(0, Math.min(end, 8) - 6)));
+            assertThat(ledger.isDone(end)).isFalse();
+            assertThat(ledger.received(end)).isTrue();
+        }
+    }
+
+    @Test
     void offsetsThatHoldNoRecordAreDone() {
         OffsetLedger ledger = read(10, 10);
 
