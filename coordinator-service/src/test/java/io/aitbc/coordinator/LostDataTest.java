@@ -94,13 +94,7 @@ class LostDataTest {
         // Neither is one forgotten that waits before them.
         assertThat(coordinator.awaitTask(waiting, "queued").get("attempt").asInt())
                 .isEqualTo(1);
-        await().atMost(LONG)
-                .until(() -> coordinator
-                                .get("/tasks/queues")
-                                .body()
-                                .at("/queue_sizes/normal")
-                                .asInt()
-                        >= 1);
+        await().atMost(LONG).until(() -> size("normal") >= 1);
         coordinator.post("/tasks/" + waiting + "/cancel", "");
         coordinator.awaitTask(waiting, "cancelled");
     }
@@ -118,6 +112,14 @@ class LostDataTest {
                 .get()
                 .forEach((partition, found) -> offsets.put(partition, new OffsetAndMetadata(found.offset())));
         admin.alterConsumerGroupOffsets(GROUP, offsets).all().get();
+    }
+
+    private int size(String queue) {
+        return coordinator
+                .get("/tasks/queues")
+                .body()
+                .at("/queue_sizes/" + queue)
+                .asInt();
     }
 
     private String submit(String capability) {
@@ -170,12 +172,7 @@ class LostDataTest {
         coordinator.register("possible-agent", 10, "possible");
         List<String> next = List.of(submit("possible"), submit("possible"), submit("possible"));
         next.forEach(id -> coordinator.awaitTask(id, "assigned"));
-        assertThat(coordinator
-                        .get("/tasks/queues")
-                        .body()
-                        .at("/queue_sizes/normal")
-                        .asInt())
-                .isEqualTo(1);
+        await().atMost(LONG).until(() -> size("normal") == 1);
         next.forEach(id -> coordinator.post("/tasks/" + id + "/cancel", ""));
         coordinator.post("/tasks/" + waiting + "/cancel", "");
         coordinator.awaitTask(waiting, "cancelled");
@@ -213,13 +210,7 @@ class LostDataTest {
         }
         lost.forEach(id -> coordinator.awaitTask(id, "queued"));
         String other = submit("nobody");
-        await().atMost(LONG)
-                .until(() -> coordinator
-                                .get("/tasks/queues")
-                                .body()
-                                .at("/queue_sizes/high")
-                                .asInt()
-                        == lost.size());
+        await().atMost(LONG).until(() -> size("high") == lost.size());
         Uuid before = admin.describeTopics(List.of(topic))
                 .allTopicNames()
                 .get()
@@ -317,13 +308,7 @@ class LostDataTest {
                         .filter(lost::contains))
                 .containsExactlyInAnyOrderElementsOf(lost);
         assertThat(coordinator.text("/metrics")).contains("coordinator_records_lost_total 30.0");
-        await().atMost(LONG)
-                .until(() -> coordinator
-                                .get("/tasks/queues")
-                                .body()
-                                .at("/queue_sizes/normal")
-                                .asInt()
-                        == 0);
+        await().atMost(LONG).until(() -> size("normal") == 0);
         coordinator.awaitTask(submitTask(able), "assigned");
     }
 }
