@@ -11,6 +11,7 @@ import io.aitbc.benchmarks.measure.PeersBenchmark;
 import io.aitbc.benchmarks.measure.PullBenchmark;
 import io.aitbc.benchmarks.measure.RegistryBenchmark;
 import io.aitbc.benchmarks.measure.RestBenchmark;
+import io.aitbc.benchmarks.measure.ScriptsBenchmark;
 import io.aitbc.benchmarks.measure.SecurityBenchmark;
 import io.aitbc.benchmarks.measure.StrategyBenchmark;
 import io.aitbc.benchmarks.measure.ThroughputBenchmark;
@@ -27,6 +28,7 @@ import picocli.CommandLine.Command;
             RegistryBenchmark.class,
             StrategyBenchmark.class,
             MatchingBenchmark.class,
+            ScriptsBenchmark.class,
             ThroughputBenchmark.class,
             LatencyBenchmark.class,
             UrgentBenchmark.class,

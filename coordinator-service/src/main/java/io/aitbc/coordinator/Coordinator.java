@@ -169,8 +169,7 @@ public final class Coordinator implements SmartLifecycle {
 
     private void startServices() {
         try {
-            if (retryUntilSuccess("Kafka", topics::create)
-                    && retryUntilSuccess("Redis", () -> redis.sync().ping())) {
+            if (retryUntilSuccess("Kafka", topics::create) && retryUntilSuccess("Redis", redis::checkFormat)) {
                 for (BackgroundService part : services) {
                     if (starter.isClosing()) {
                         return;

@@ -35,7 +35,8 @@ class ArchitectureTest {
             agent background redis trace
             balance kafka
             deadletter match security
-            assign audit queue registry taskstate
+            taskstate
+            assign audit queue registry
             delivery dispatch intake settle
             push
             start stats
@@ -52,10 +53,10 @@ class ArchitectureTest {
             kafka      background
             deadletter background kafka trace
             match      agent balance
-            assign     kafka match redis security trace
+            assign     kafka match redis security taskstate trace
             audit      background kafka security
             queue      background kafka match trace
-            registry   agent background deadletter kafka redis security
+            registry   agent background deadletter kafka redis security taskstate
             taskstate  match redis
             delivery   agent background kafka redis registry trace
             dispatch   agent assign background balance deadletter kafka match queue redis registry taskstate

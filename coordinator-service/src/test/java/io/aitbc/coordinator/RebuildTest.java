@@ -527,7 +527,7 @@ class RebuildTest {
         long failed = failedScripts();
         await().atMost(LONG).until(() -> failedScripts() >= failed + 3);
 
-        redis.set("index:complete", "now");
+        redis.set("index:complete", "2 1");
 
         coordinator.awaitTask(id, "completed");
         send("tasks.results", id, "the next one");
@@ -579,6 +579,29 @@ class RebuildTest {
 
     private static byte[] result(Assignment assignment) {
         return Json.bytes(TaskResult.of(assignment, TaskResult.Status.COMPLETED, null, null, null, null));
+    }
+
+    /** Another coordinator was updated, and this one was left behind. */
+    @Test
+    void aNewerFormatIsReportedAndNothingIsWritten() {
+        String id = coordinator.submit("{\"task_data\":{},\"requirements\":{\"capabilities\":[\"nobody\"]}}");
+        coordinator.awaitTask(id, "queued");
+        String mark = redis.get("index:complete");
+        String record = redis.get("task:" + id);
+        redis.set("index:complete", "3 1");
+        try {
+            RunningCoordinator.Answer refused = coordinator.post("/tasks/" + id + "/cancel", "");
+            assertThat(refused.code()).isEqualTo(503);
+            assertThat(refused.detail()).contains("the data of a newer version of the coordinator");
+            assertThat(coordinator.get("/health").body().at("/dispatch/detail").asString())
+                    .isEqualTo(
+                            "Redis: it holds the data of a newer version of the coordinator, which this one cannot read");
+            assertThat(redis.get("task:" + id)).isEqualTo(record);
+        } finally {
+            redis.set("index:complete", mark);
+        }
+        coordinator.post("/tasks/" + id + "/cancel", "");
+        coordinator.awaitTask(id, "cancelled");
     }
 
     private long inflight() {

@@ -7,6 +7,7 @@ import ch.qos.logback.classic.Logger;
 import ch.qos.logback.classic.spi.ILoggingEvent;
 import ch.qos.logback.core.AppenderBase;
 import io.aitbc.contracts.Json;
+import io.aitbc.coordinator.taskstate.StoredTask;
 import io.aitbc.localstack.LocalStack;
 import io.lettuce.core.RedisClient;
 import io.lettuce.core.api.sync.RedisCommands;
@@ -123,7 +124,7 @@ class SpoiltRedisTest {
                 "agents:deadlines",
                 "agents:departed",
                 "agents:events",
-                "tasks:completed",
+                "tasks:ended",
                 "stats:tasks",
                 "stats:agents",
                 "stats:coordinators",
@@ -145,7 +146,7 @@ class SpoiltRedisTest {
         // agent.
         await().atMost(Duration.ofSeconds(90))
                 .until(() -> redis.hexists("agent:holder:inflight", held)
-                        && "assigned".equals(redis.hget("task:" + held, "status")));
+                        && StoredTask.status(redis, held).equals("assigned"));
         coordinator.report(assignment(held), "completed", null);
         coordinator.awaitTask(held, "completed");
         await().until(() -> !redis.hexists("agent:holder:inflight", held));
@@ -157,8 +158,7 @@ class SpoiltRedisTest {
         Random random = new Random(seed);
         String held = hold("field-" + seed);
         String done = complete(VICTIM);
-        for (String key : List.of(
-                "agent:victim-agent-0", "task:" + held, "task:" + done, "stats:tasks", "agent:holder:inflight")) {
+        for (String key : List.of("agent:victim-agent-0", "stats:tasks", "agent:holder:inflight")) {
             List<String> fields = new ArrayList<>(redis.hkeys(key));
             Collections.shuffle(fields, random);
             for (String field : fields) {
@@ -173,6 +173,10 @@ class SpoiltRedisTest {
                 }
                 serveAgain(VICTIM, List.of(held, done));
             }
+        }
+        for (String task : List.of(held, done)) {
+            redis.set("task:" + task, anyOf(random, "spoilt", "", "2", "{}", "2a0000001"));
+            serveAgain(VICTIM, List.of(held, done));
         }
         String next = complete(VICTIM);
         assertThat(coordinator.get("/tasks/" + next).code()).isEqualTo(200);
@@ -316,8 +320,8 @@ class SpoiltRedisTest {
             case "agents:active", "agents:known" -> "set";
             case "agents:heartbeats", "agents:gone", "agents:deadlines", "agents:departed" -> "zset";
             case "agents:events", "index:rebuilding" -> "string";
-            case "tasks:completed" -> "list";
-            default -> "hash";
+            case "tasks:ended" -> "list";
+            default -> key.startsWith("task:") ? "string" : "hash";
         };
     }
 

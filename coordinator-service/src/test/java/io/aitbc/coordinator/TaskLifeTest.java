@@ -5,6 +5,7 @@ import static org.awaitility.Awaitility.await;
 
 import io.aitbc.contracts.Json;
 import io.aitbc.coordinator.dispatch.Dispatcher;
+import io.aitbc.coordinator.taskstate.StoredTask;
 import io.aitbc.localstack.LocalStack;
 import io.lettuce.core.RedisClient;
 import io.lettuce.core.api.StatefulRedisConnection;
@@ -152,21 +153,17 @@ class TaskLifeTest {
         String past = Instant.now().minusSeconds(5).toString();
         try (RedisClient client = RedisClient.create(LocalStack.shared().redisUrl() + "/" + REDIS_DATABASE);
                 StatefulRedisConnection<String, String> redis = client.connect()) {
-            redis.sync()
-                    .hset(
-                            "task:ghost",
-                            Map.of(
-                                    "task_id", "ghost",
-                                    "status", "assigned",
-                                    "attempt", "1",
-                                    "agent_id", "haunted-agent",
-                                    "assigned_at", past,
-                                    "timeout_seconds", "1"));
-            redis.sync()
-                    .hset(
-                            "agent:haunted-agent:inflight",
-                            "ghost",
-                            "{\"attempt\":1,\"assigned_at\":\"" + past + "\",\"deadline\":\"" + past + "\"}");
+            StoredTask.put(
+                    redis.sync(),
+                    "ghost",
+                    Map.of(
+                            "status", "assigned",
+                            "attempt", "1",
+                            "agent_id", "haunted-agent",
+                            "assigned_at", past,
+                            "timeout_seconds", "1"));
+            long ms = Instant.parse(past).toEpochMilli();
+            redis.sync().hset("agent:haunted-agent:inflight", "ghost", "1 " + ms + " " + ms + " -");
             coordinator.publish(
                     "tasks.normal",
                     "ghost",
@@ -208,7 +205,7 @@ class TaskLifeTest {
                 StatefulRedisConnection<String, String> redis = client.connect()) {
             Map<String, String> held =
                     Map.of("status", "assigned", "attempt", "1", "agent_id", "no/topic", "assigned_at", past);
-            redis.sync().hset("task:unreachable", held);
+            StoredTask.put(redis.sync(), "unreachable", held);
             redis.sync().hset("agent:no/topic:inflight", "unreachable", "{}");
             redis.sync().zadd("agents:deadlines", 1, "no/topic");
             try {
@@ -236,7 +233,7 @@ class TaskLifeTest {
         coordinator.awaitTask(id, "completed");
         try (RedisClient client = RedisClient.create(LocalStack.shared().redisUrl() + "/" + REDIS_DATABASE);
                 StatefulRedisConnection<String, String> redis = client.connect()) {
-            redis.sync().lpush("tasks:completed", "0 " + id);
+            redis.sync().lpush("tasks:ended", "0 " + id + ":1");
         }
         await().atMost(Duration.ofSeconds(90))
                 .until(() -> coordinator.get("/tasks/" + id).code() == 404);

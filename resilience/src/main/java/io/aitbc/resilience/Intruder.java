@@ -105,7 +105,7 @@ final class Intruder {
                 String id = name + "-" + i;
                 redis.set("agent:" + id, "{\"agent_id\":\"" + id + "\",\"status\":\"active\"}");
                 redis.rpush("agent:" + id + ":inflight", "no hash");
-                redis.set("task:" + id, "no hash either");
+                redis.rpush("task:" + id, "no record either");
                 producer.send(new ProducerRecord<>(TOPICS.heartbeats(), id, Json.bytes(Map.of("agent_id", id))));
                 ledger.write(Ledger.EventType.SENT, id, 0, "kafka");
                 producer.send(

@@ -2,6 +2,7 @@ package io.aitbc.benchmarks.load;
 
 import io.aitbc.benchmarks.cluster.Cluster;
 import io.aitbc.contracts.Priority;
+import io.aitbc.coordinator.taskstate.TaskState;
 import io.lettuce.core.LettuceFutures;
 import io.lettuce.core.RedisClient;
 import io.lettuce.core.RedisFuture;
@@ -101,7 +102,7 @@ public final class CoordinatorSide extends Side {
         }
     }
 
-    /** The settling time of a batch of results is taken before the call to Redis, so one round trip to Redis is not counted. */
+    /** The settling time of a batch of results is taken before the call to Redis, so one round trip to Redis is not counted. In whole ms. */
     @Override
     public Histogram untilSettled(String run) {
         Histogram latencies = Timestamps.histogram();
@@ -110,7 +111,7 @@ public final class CoordinatorSide extends Side {
                 redis.sync(), ScanArgs.Builder.matches("task:" + run + "-*").limit(1_000));
         while (keys.hasNext()) {
             String key = keys.next();
-            asked.put(key, redis.async().hget(key, "finished_at"));
+            asked.put(key, redis.async().get(key));
             if (asked.size() == BATCH) {
                 recordLatencies(asked, latencies);
             }
@@ -121,9 +122,11 @@ public final class CoordinatorSide extends Side {
 
     private static void recordLatencies(Map<String, RedisFuture<String>> asked, Histogram latencies) {
         LettuceFutures.awaitAll(1, TimeUnit.MINUTES, asked.values().toArray(RedisFuture[]::new));
-        asked.forEach((key, finished) -> Timestamps.record(
-                latencies,
-                Timestamps.of(Instant.parse(finished.toCompletableFuture().join())) - Timestamps.submittedAt(key)));
+        asked.forEach((key, record) -> {
+            TaskState task = TaskState.read(key, record.toCompletableFuture().join());
+            Instant finished = Instant.parse(task.fields().get("finished_at"));
+            Timestamps.record(latencies, Timestamps.of(finished) - Timestamps.submittedAt(key));
+        });
         asked.clear();
     }
 

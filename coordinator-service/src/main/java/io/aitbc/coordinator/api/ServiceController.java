@@ -260,12 +260,15 @@ class ServiceController {
             if (ofRedis.up() && redis.sync().exists(Keys.INDEX_COMPLETE) == 0) {
                 return State.down("rebuilding Redis from Kafka");
             }
+            redis.checkFormat();
             LaneStats lane = dispatcher.stats();
             // A restart of this coordinator would not help, so it stays up.
             return lane.backlogFull()
                     ? State.up("the backlog is full: " + lane.waiting()
                             + " tasks wait here, and no more are read until some of them are assigned or have ended")
                     : State.UP;
+        } catch (IllegalStateException e) {
+            return State.down("Redis: " + e.getMessage());
         } catch (RedisException e) {
             // Redis failed between the two checks.
             return State.down("unknown: " + e.getMessage());

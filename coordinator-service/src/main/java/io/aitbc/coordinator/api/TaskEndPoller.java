@@ -8,8 +8,8 @@ import io.aitbc.coordinator.security.OpenCalls;
 import io.aitbc.coordinator.taskstate.TaskState;
 import io.aitbc.coordinator.taskstate.TaskStates;
 import java.time.Duration;
-import java.util.HashMap;
 import java.util.HashSet;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -17,6 +17,7 @@ import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Function;
+import java.util.stream.Collectors;
 import org.springframework.http.HttpStatus;
 import org.springframework.stereotype.Component;
 import org.springframework.web.context.request.async.DeferredResult;
@@ -41,13 +42,20 @@ final class TaskEndPoller implements AutoCloseable {
     private final PeriodicJob poller = new PeriodicJob("task-ends", POLL_INTERVAL, this::poll);
 
     /** @param hidden whether the task has ended, and is not the caller's to see */
+    /** Results may be large. */
+    private static final int READ_BATCH = 100;
+
     private record Waiting(
             String taskId,
             long untilNanos,
             Caller caller,
             Function<TaskState, ObjectNode> present,
             DeferredResult<ObjectNode> result,
-            AtomicBoolean hidden) {}
+            AtomicBoolean hidden) {
+        boolean isOver(long now) {
+            return now - untilNanos >= 0;
+        }
+    }
 
     TaskEndPoller(TaskStates states, OpenCalls calls) {
         this.states = states;
@@ -104,14 +112,18 @@ final class TaskEndPoller implements AutoCloseable {
         Set<String> taskIds = new HashSet<>();
         waiting.forEach(one -> taskIds.add(one.taskId));
         Map<String, TaskStatus> statuses = states.statuses(taskIds);
-        Map<String, Optional<TaskState>> read = new HashMap<>();
         long now = System.nanoTime();
-        for (Waiting one : waiting) {
-            TaskStatus status = statuses.get(one.taskId);
-            boolean isOver = now - one.untilNanos >= 0;
-            if (isOver || status != null && status.hasEnded() && !one.hidden.get()) {
-                answer(one, read.computeIfAbsent(one.taskId, states::find), isOver);
-            }
+        List<Waiting> due = waiting.stream()
+                .filter(one -> {
+                    TaskStatus status = statuses.get(one.taskId);
+                    return one.isOver(now) || status != null && status.hasEnded() && !one.hidden.get();
+                })
+                .toList();
+        for (int from = 0; from < due.size(); from += READ_BATCH) {
+            List<Waiting> some = due.subList(from, Math.min(due.size(), from + READ_BATCH));
+            Map<String, TaskState> found =
+                    states.findAll(some.stream().map(one -> one.taskId).collect(Collectors.toSet()));
+            some.forEach(one -> answer(one, Optional.ofNullable(found.get(one.taskId)), one.isOver(now)));
         }
     }
 

@@ -17,7 +17,7 @@ import org.jspecify.annotations.Nullable;
 
 /** Cancels tasks that have not ended. Thread-safe. */
 public final class Cancellations {
-    private static final Script CANCEL = Script.load(Cancellations.class, "cancel");
+    private static final Script CANCEL = Script.loadFenced(Cancellations.class, "cancel");
 
     /** Minimum interval between notifications of the agent. */
     private static final Duration NOTIFICATION_INTERVAL = Duration.ofSeconds(10);
@@ -25,15 +25,12 @@ public final class Cancellations {
     private final Redis redis;
     private final Claims claims;
     private final AssignmentPublisher assignments;
-    private final Duration taskRetention;
     private final Clock clock;
 
-    /** @param taskRetention how long a cancelled task can be queried */
-    public Cancellations(Redis redis, AssignmentPublisher assignments, Duration taskRetention, Clock clock) {
+    public Cancellations(Redis redis, AssignmentPublisher assignments, Clock clock) {
         this.redis = redis;
         this.claims = new Claims(redis);
         this.assignments = assignments;
-        this.taskRetention = taskRetention;
         this.clock = clock;
     }
 
@@ -49,8 +46,7 @@ public final class Cancellations {
     /** Cancels a task unless it has ended. For a task already cancelled some time ago, notifies the agent again. */
     public Cancelled cancel(String taskId) {
         Instant now = clock.instant();
-        List<Object> before =
-                CANCEL.runSync(redis, List.of(taskId, now.toString(), String.valueOf(taskRetention.toSeconds())));
+        List<Object> before = CANCEL.runSync(redis, List.of(taskId, String.valueOf(now.toEpochMilli())));
         TaskStatus status = status((String) before.get(0));
         String agentId = (String) before.get(2);
         boolean mustNotifyAgent =

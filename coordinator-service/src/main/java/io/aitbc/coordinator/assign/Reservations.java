@@ -1,21 +1,17 @@
 package io.aitbc.coordinator.assign;
 
-import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Task;
 import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.match.Placement;
+import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.match.WaitingTask;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.redis.Script;
-import java.time.DateTimeException;
-import java.time.Duration;
+import io.aitbc.coordinator.taskstate.TaskRecord;
 import java.time.Instant;
+import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
-import java.util.Arrays;
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
-import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
 
 /**
@@ -23,53 +19,36 @@ import java.util.concurrent.CompletableFuture;
  * the attempts already granted. Fails if Redis is unavailable; it is then unknown which attempts were granted.
  */
 public final class Reservations {
-    private static final Script RESERVE = Script.load(Reservations.class, "reserve");
-    private static final Script END_WAITING = Script.load(Reservations.class, "end-waiting");
+    private static final Script RESERVE = Script.loadFenced(Reservations.class, "reserve");
+    private static final Script END_WAITING = Script.loadFenced(Reservations.class, "end-waiting");
 
     private final Redis redis;
     private final String coordinatorId;
-    private final Duration taskRetention;
 
-    /**
-     * @param coordinatorId the name of this coordinator in notices about grants
-     * @param taskRetention how long the state of an ended task can be queried
-     */
-    public Reservations(Redis redis, String coordinatorId, Duration taskRetention) {
+    /** @param coordinatorId the name of this coordinator in notices about grants */
+    public Reservations(Redis redis, String coordinatorId) {
         this.redis = redis;
         this.coordinatorId = coordinatorId;
-        this.taskRetention = taskRetention;
     }
 
     /** Judges placements; the verdicts are in the same order. */
-    public CompletableFuture<List<Verdict>> reserve(List<Placement> placements, Instant now) {
-        List<String> arguments = List.of(
-                ms(now),
-                now.toString(),
-                coordinatorId,
-                Json.text(deadlines(placements, now)),
-                Json.text(placements.stream().map(Reservations::scriptArguments).toList()));
-        return RESERVE.run(redis, arguments).thenApply(answer -> verdicts(placements, answer, now));
-    }
-
-    private static String[] scriptArguments(Placement placement) {
-        Task task = placement.waiting().task();
-        String[] arguments = {
-            task.taskId(),
-            task.attempt().toString(),
-            placement.agentId(),
-            placement.waiting().position().priority().wireName(),
-            task.acceptedAt().toString(),
-            ms(task.acceptedAt()),
-            task.maxAttempts().toString(),
-            task.timeoutSeconds().toString(),
-            placement.waiting().position().toString()
-        };
-        if (task.fairnessKey() == null) {
-            return arguments;
+    public CompletableFuture<List<Verdict>> reserve(List<Placement> placements, Instant time) {
+        // As precise as Redis keeps it, so that an assignment that is published again is the same.
+        Instant now = time.truncatedTo(ChronoUnit.MILLIS);
+        List<String> all = new ArrayList<>(5 * placements.size());
+        for (Placement placement : placements) {
+            Task task = placement.waiting().task();
+            Position position = placement.waiting().position();
+            String record = TaskRecord.assigned(task, placement.agentId(), position, now);
+            all.add(task.id());
+            all.add(placement.agentId());
+            all.add(record);
+            all.add(TaskRecord.inflightEntry(record, position));
+            all.add(String.valueOf(
+                    Math.max(0, now.toEpochMilli() - task.acceptedAt().toEpochMilli())));
         }
-        String[] withKey = Arrays.copyOf(arguments, arguments.length + 1);
-        withKey[arguments.length] = task.fairnessKey();
-        return withKey;
+        return RESERVE.run(redis, List.of(ms(now), coordinatorId, Script.join(all)))
+                .thenApply(answer -> verdicts(placements, answer, now));
     }
 
     /**
@@ -81,31 +60,20 @@ public final class Reservations {
      */
     public CompletableFuture<List<Boolean>> endWaiting(
             List<WaitingTask> tasks, TaskStatus status, String clearId, Instant now) {
-        List<String> arguments = new ArrayList<>(4 + tasks.size() * 5);
+        List<String> arguments = new ArrayList<>(2 + 2 * tasks.size());
         arguments.add(status.wireName());
         arguments.add(clearId);
-        arguments.add(now.toString());
-        arguments.add(String.valueOf(taskRetention.toSeconds()));
         for (WaitingTask waiting : tasks) {
             arguments.add(waiting.id());
-            arguments.add(waiting.task().attempt().toString());
-            arguments.add(waiting.position().priority().wireName());
-            arguments.add(waiting.task().acceptedAt().toString());
-            arguments.add(Objects.requireNonNullElse(waiting.task().fairnessKey(), ""));
+            arguments.add(
+                    TaskRecord.ended(waiting.task(), status, waiting.position().priority(), waiting.position(), now));
         }
         return END_WAITING
                 .run(redis, arguments)
-                .thenApply(answer ->
-                        answer.stream().map(code -> !code.equals("live")).toList());
-    }
-
-    /** Deadlines by timeout in seconds; most tasks of a batch share one. */
-    private static Map<Integer, Instant> deadlines(List<Placement> placements, Instant now) {
-        Map<Integer, Instant> deadlines = new HashMap<>();
-        for (Placement placement : placements) {
-            deadlines.computeIfAbsent(placement.waiting().task().timeoutSeconds(), now::plusSeconds);
-        }
-        return deadlines;
+                .thenApply(answer -> ((String) answer.get(0))
+                        .chars()
+                        .mapToObj(letter -> letter != 'l')
+                        .toList());
     }
 
     private static List<Verdict> verdicts(List<Placement> placements, List<Object> answer, Instant now) {
@@ -125,21 +93,12 @@ public final class Reservations {
                 assignedAt = now;
             } else if (ruling == Verdict.Ruling.LIVE) {
                 holder = (String) answer.get(live);
-                assignedAt = time((String) answer.get(live + 1), now);
+                assignedAt = Instant.ofEpochMilli(Long.parseLong((String) answer.get(live + 1)));
                 live += 2;
             }
             verdicts.add(new Verdict(placement, ruling, holder, shared, Integer.parseInt(held[i]), assignedAt));
         }
         return verdicts;
-    }
-
-    /** Falls back if the time is corrupt, so that one task does not fail the whole batch. */
-    private static Instant time(String text, Instant otherwise) {
-        try {
-            return Instant.parse(text);
-        } catch (DateTimeException e) {
-            return otherwise;
-        }
     }
 
     private static Verdict.Ruling ruling(char letter) {

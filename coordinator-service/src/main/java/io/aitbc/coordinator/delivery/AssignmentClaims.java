@@ -36,7 +36,7 @@ import tools.jackson.databind.JsonNode;
  */
 public final class AssignmentClaims implements BackgroundService {
     private static final Script OTHER_INSTANCE = Script.load(AssignmentClaims.class, "other-instance");
-    private static final Script CLAIM = Script.load(AssignmentClaims.class, "claim-assignments");
+    private static final Script CLAIM = Script.loadFenced(AssignmentClaims.class, "claim-assignments");
 
     private static final Duration CHECK_INTERVAL = Duration.ofMillis(100);
     private static final Duration MAX_REFRESH_INTERVAL = Duration.ofSeconds(10);

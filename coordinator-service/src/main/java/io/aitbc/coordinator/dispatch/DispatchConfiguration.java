@@ -25,7 +25,6 @@ import io.aitbc.coordinator.registry.Registry;
 import io.aitbc.coordinator.taskstate.TaskStates;
 import io.micrometer.core.instrument.MeterRegistry;
 import java.time.Clock;
-import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -37,7 +36,6 @@ import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.consumer.ConsumerConfig;
 import org.apache.kafka.clients.producer.Producer;
 import org.springframework.beans.factory.ObjectProvider;
-import org.springframework.beans.factory.annotation.Value;
 import org.springframework.boot.context.properties.EnableConfigurationProperties;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
@@ -67,12 +65,6 @@ class DispatchConfiguration {
     }
 
     /** How long the state of an ended task can be queried. */
-    private final Duration taskRetention;
-
-    DispatchConfiguration(@Value("${aitbc.settle.task-retention}") Duration taskRetention) {
-        this.taskRetention = taskRetention;
-    }
-
     @Bean
     CoordinatorId coordinatorId() {
         return new CoordinatorId(TaskIds.next());
@@ -102,7 +94,7 @@ class DispatchConfiguration {
             TaskArchive archive,
             MeterRegistry meters,
             Clock clock) {
-        return new LostRecords(redis, deadLetters, sizes, archive, taskRetention, meters, clock);
+        return new LostRecords(redis, deadLetters, sizes, archive, meters, clock);
     }
 
     private static Set<Position> positions(List<HeldAssignment> held) {
@@ -136,7 +128,7 @@ class DispatchConfiguration {
 
     @Bean
     Cancellations cancellations(Redis redis, AssignmentPublisher assignments, Clock clock) {
-        return new Cancellations(redis, assignments, taskRetention, clock);
+        return new Cancellations(redis, assignments, clock);
     }
 
     @Bean(destroyMethod = "")
@@ -184,7 +176,7 @@ class DispatchConfiguration {
                 lostRecords,
                 sizes,
                 taskStates,
-                new Reservations(redis, id.text(), taskRetention),
+                new Reservations(redis, id.text()),
                 assignments,
                 new LaneEffects.Announcements(
                         report -> control.getObject().report(report),

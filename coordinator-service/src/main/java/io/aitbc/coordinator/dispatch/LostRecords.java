@@ -2,7 +2,6 @@ package io.aitbc.coordinator.dispatch;
 
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
-import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.background.BackgroundService;
 import io.aitbc.coordinator.background.PeriodicJob;
 import io.aitbc.coordinator.deadletter.DeadLetters;
@@ -14,8 +13,8 @@ import io.aitbc.coordinator.queue.TaskArchive;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.redis.Script;
+import io.aitbc.coordinator.taskstate.TaskStates;
 import io.lettuce.core.KeyScanCursor;
-import io.lettuce.core.KeyValue;
 import io.lettuce.core.ScanArgs;
 import io.micrometer.core.instrument.Counter;
 import io.micrometer.core.instrument.MeterRegistry;
@@ -47,10 +46,10 @@ public final class LostRecords implements BackgroundService {
     private static final int SCAN_SIZE = 1_000;
 
     private final Redis redis;
+    private final TaskStates states;
     private final DeadLetters deadLetters;
     private final QueueSizes sizes;
     private final TaskArchive archive;
-    private final Duration taskRetention;
     private final Clock clock;
     private final Counter lost;
     private final ConcurrentLinkedQueue<Gone> gone = new ConcurrentLinkedQueue<>();
@@ -68,14 +67,13 @@ public final class LostRecords implements BackgroundService {
             DeadLetters deadLetters,
             QueueSizes sizes,
             TaskArchive archive,
-            Duration taskRetention,
             MeterRegistry meters,
             Clock clock) {
         this.redis = redis;
+        this.states = new TaskStates(redis);
         this.sizes = sizes;
         this.archive = archive;
         this.deadLetters = deadLetters;
-        this.taskRetention = taskRetention;
         this.clock = clock;
         this.lost = Counter.builder("coordinator.records.lost")
                 .description("Records of task topics that were deleted before their tasks were assigned")
@@ -208,19 +206,12 @@ public final class LostRecords implements BackgroundService {
 
     /** Task id → position of its record. */
     private Map<String, Position> lostAmong(List<String> keys, List<Gone> pending) {
-        Map<String, CompletableFuture<List<KeyValue<String, String>>>> asked = new HashMap<>();
-        keys.forEach(key -> asked.put(key, redis.readHash(key, read -> read.hmget(key, "status", "position"))));
+        int prefix = Keys.task("").length();
         Map<String, Position> found = new HashMap<>();
-        asked.forEach((key, answer) -> {
-            List<KeyValue<String, String>> fields = Redis.await(answer);
-            if (fields != null
-                    && TaskStatus.QUEUED.wireName().equals(fields.get(0).getValueOrElse(""))) {
-                Position.parse(fields.get(1).getValueOrElse(""))
+        states.findAll(keys.stream().map(key -> key.substring(prefix)).toList())
+                .forEach((taskId, state) -> state.position()
                         .filter(position -> pending.stream().anyMatch(one -> one.contains.test(position)))
-                        .ifPresent(position ->
-                                found.put(key.substring(Keys.task("").length()), position));
-            }
-        });
+                        .ifPresent(position -> found.put(taskId, position)));
         return found;
     }
 
@@ -228,8 +219,8 @@ public final class LostRecords implements BackgroundService {
         if (found.isEmpty()) {
             return;
         }
-        List<String> arguments =
-                new ArrayList<>(List.of(clock.instant().toString(), String.valueOf(taskRetention.toSeconds())));
+        List<String> arguments = new ArrayList<>();
+        arguments.add(String.valueOf(clock.instant().toEpochMilli()));
         List<CompletableFuture<Void>> letters = new ArrayList<>();
         found.forEach((taskId, position) -> {
             String detail = "record lost: its record at " + position + " was deleted before it was assigned";

@@ -5,17 +5,22 @@ import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Task;
 import io.aitbc.contracts.TaskHeaders;
+import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.deadletter.DeadLetterArchive;
+import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.queue.TaskIds;
 import io.aitbc.coordinator.queue.TaskQueue;
 import io.aitbc.coordinator.redis.Claims;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.redis.Script;
+import io.aitbc.coordinator.taskstate.TaskRecord;
+import io.aitbc.coordinator.taskstate.TaskStates;
 import io.aitbc.coordinator.trace.TraceHeader;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.List;
-import java.util.Objects;
+import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import org.jspecify.annotations.Nullable;
@@ -27,19 +32,19 @@ public final class Redrive {
     private static final long RETRY_INTERVAL_MS = 20;
     /** Longer than the holder waits for Kafka and Redis. */
     private static final Duration CLAIM_TTL = Duration.ofSeconds(20);
-    /** Field with the attempt for which the task is known to be back in its queue. */
-    private static final String REQUEUED = "requeued";
 
     private final DeadLetterArchive archive;
     private final TaskQueue queue;
     private final Redis redis;
     private final Claims claims;
+    private final TaskStates states;
 
     public Redrive(DeadLetterArchive archive, TaskQueue queue, Redis redis) {
         this.archive = archive;
         this.queue = queue;
         this.redis = redis;
         this.claims = new Claims(redis);
+        this.states = new TaskStates(redis);
     }
 
     /**
@@ -104,34 +109,27 @@ public final class Redrive {
         }
     }
 
-    private Redriven redrive(Task task, Priority priority, int again, @Nullable String trace)
+    private Redriven redrive(Task task, Priority priority, int further, @Nullable String trace)
             throws InterruptedException {
         String taskId = task.id();
+        Task again = task.redriven(task.attempt(), Math.min(Task.MAX_ATTEMPTS, task.attempt() + further));
         List<Object> answer = REDRIVE.runSync(
-                redis,
-                List.of(
-                        taskId,
-                        task.attempt().toString(),
-                        priority.wireName(),
-                        task.acceptedAt().toString(),
-                        String.valueOf(again),
-                        Objects.requireNonNullElse(task.fairnessKey(), "")));
+                redis, List.of(taskId, TaskRecord.ended(again, TaskStatus.FAILED, priority, null, Instant.EPOCH)));
         int attempt = ((Long) answer.get(1)).intValue();
         if (attempt == 0) {
             throw new NotPossibleException(
                     false, "only a failed task can be redriven, and this one is " + answer.get(0));
         }
-        if (String.valueOf(attempt)
-                .equals(redis.readHashSync(Keys.task(taskId), read -> read.hget(Keys.task(taskId), REQUEUED)))) {
+        if (answer.get(2).equals(1L)) {
             return new Redriven(taskId, attempt, priority, true);
         }
-        append(task.redriven(attempt, Math.min(Task.MAX_ATTEMPTS, attempt - 1 + again)), priority, trace);
-        redis.sync().hset(Keys.task(taskId), REQUEUED, String.valueOf(attempt));
+        Task next = task.redriven(attempt, Math.min(Task.MAX_ATTEMPTS, attempt - 1 + further));
+        states.recordAccepted(Map.of(next, append(next, priority, trace)));
         return new Redriven(taskId, attempt, priority, false);
     }
 
-    private void append(Task task, Priority priority, @Nullable String trace) throws InterruptedException {
-        Submissions.NotAcceptedException.await(
+    private Position append(Task task, Priority priority, @Nullable String trace) throws InterruptedException {
+        return Submissions.NotAcceptedException.await(
                 queue.append(task, priority, trace), TimeUnit.SECONDS.toNanos(WAIT_SECONDS));
     }
 }

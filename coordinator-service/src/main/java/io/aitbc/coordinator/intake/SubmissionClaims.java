@@ -1,6 +1,5 @@
 package io.aitbc.coordinator.intake;
 
-import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.redis.Claims;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
@@ -14,6 +13,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
+import org.jspecify.annotations.Nullable;
 
 /** Claims on task ids, so that of concurrent submissions under one id only one is enqueued. Thread-safe. */
 final class SubmissionClaims {
@@ -34,42 +34,24 @@ final class SubmissionClaims {
     /**
      * Redis's answer about a submitted task.
      *
-     * @param status {@code claimed} if the caller is to enqueue it, {@code busy} while another caller does; else the current status of the
-     *     task accepted earlier under this id
-     * @param priority the priority of that earlier task; else empty
-     * @param submittedAt its time of acceptance; else empty
-     * @param fairnessKey empty if it has none
+     * @param isBusy while another caller is enqueueing it
+     * @param existing the task accepted earlier under this id; null if there is none
      */
-    record Claim(String status, String priority, String submittedAt, String fairnessKey) {
-        private static final int FIELDS = 4;
+    record Claim(boolean isBusy, @Nullable TaskState existing) {
+        static final Claim OURS = new Claim(false, null);
+        private static final Claim BUSY = new Claim(true, null);
 
-        static final Claim OURS = new Claim("claimed", "", "", "");
-
-        private static Claim of(List<Object> texts, int index) {
-            int at = FIELDS * index;
-            return new Claim((String) texts.get(at), (String) texts.get(at + 1), (String) texts.get(at + 2), (String)
-                    texts.get(at + 3));
+        private static Claim of(String taskId, String answer) {
+            return switch (answer) {
+                case "claimed" -> OURS;
+                case "busy" -> BUSY;
+                default -> new Claim(false, TaskState.read(taskId, answer));
+            };
         }
 
+        /** Whether the caller is to enqueue it. */
         boolean isOurs() {
-            return equals(OURS);
-        }
-
-        /**
-         * The status of the task accepted earlier.
-         *
-         * @throws IllegalArgumentException if it is corrupt
-         */
-        TaskStatus existing() {
-            TaskStatus existing = TaskState.status(status);
-            if (existing == null) {
-                throw new IllegalArgumentException("Invalid status: " + status);
-            }
-            return existing;
-        }
-
-        boolean isBusy() {
-            return status.equals("busy") && submittedAt.isEmpty();
+            return this == OURS;
         }
     }
 
@@ -93,7 +75,7 @@ final class SubmissionClaims {
         asked.forEach((some, answer) -> {
             List<Object> texts = Redis.await(answer, WAIT_SECONDS);
             for (int i = 0; i < some.size(); i++) {
-                claims.put(some.get(i), Claim.of(texts, i));
+                claims.put(some.get(i), Claim.of(some.get(i), (String) texts.get(i)));
             }
         });
         return claims;

@@ -11,13 +11,13 @@ import io.aitbc.coordinator.queue.TaskQueue;
 import io.aitbc.coordinator.queue.TaskRecords;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.security.ThrottledException;
+import io.aitbc.coordinator.taskstate.TaskState;
 import io.aitbc.coordinator.taskstate.TaskStates;
 import io.aitbc.coordinator.trace.TaskSpan;
 import io.aitbc.coordinator.trace.Traces;
 import io.lettuce.core.RedisException;
 import io.opentelemetry.api.trace.SpanKind;
 import java.time.Clock;
-import java.time.DateTimeException;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -187,8 +187,9 @@ public final class Submissions {
                     continue;
                 }
                 pending.remove(fresh.id());
-                Accepted first = claim.isBusy() ? null : first(fresh.id(), claim);
-                if (first != null && scope != null && !scope.equals(claim.fairnessKey())) {
+                TaskState existing = claim.existing();
+                Accepted first = first(fresh.id(), existing);
+                if (first != null && existing != null && scope != null && !scope.equals(existing.fairnessKey())) {
                     outcomes.put(fresh.id(), new Outcome(null, new IdTakenException()));
                 } else if (first != null) {
                     outcomes.put(fresh.id(), new Outcome(first, null));
@@ -216,20 +217,12 @@ public final class Submissions {
         return ids.isEmpty() ? Map.of() : claims.claim(holder, ids, CLAIM_TTL);
     }
 
-    /** The first submission under an id; null if there is none, or its stored fields are corrupt. */
-    private static @Nullable Accepted first(String taskId, Claim claim) {
-        try {
-            return claim.isOurs()
-                    ? null
-                    : new Accepted(
-                            taskId,
-                            Priority.parse(claim.priority()),
-                            Instant.parse(claim.submittedAt()),
-                            claim.existing());
-        } catch (IllegalArgumentException | DateTimeException e) {
-            log.atDebug().addKeyValue("task_id", taskId).log("Treated as new: {}", e.toString());
+    /** The first submission under an id; null if there is none, or Redis does not know its terms. */
+    private static @Nullable Accepted first(String taskId, @Nullable TaskState existing) {
+        if (existing == null || existing.priority() == null || existing.submittedAt() == null) {
             return null;
         }
+        return new Accepted(taskId, existing.priority(), existing.submittedAt(), existing.status());
     }
 
     /** @param positions gets those of the tasks that are appended */
@@ -325,9 +318,9 @@ public final class Submissions {
     /** Thrown if Kafka did not acknowledge a record. It may have been appended anyway: retrying under the same id is safe. */
     public static final class NotAcceptedException extends RuntimeException {
         /** Waits until Kafka has acknowledged a record. */
-        static void await(CompletableFuture<?> sent, long nanos) throws InterruptedException {
+        static <T extends @Nullable Object> T await(CompletableFuture<T> sent, long nanos) throws InterruptedException {
             try {
-                sent.get(Math.max(0, nanos), TimeUnit.NANOSECONDS);
+                return sent.get(Math.max(0, nanos), TimeUnit.NANOSECONDS);
             } catch (ExecutionException e) {
                 throw new NotAcceptedException(e.getCause());
             } catch (TimeoutException e) {

@@ -221,7 +221,7 @@ final class PushEffects implements AutoCloseable {
                         waiting,
                         (held, entry) -> isWaiting(push, entry)
                                 && held != null
-                                && held.contains("\"attempt\":" + push.assignment.attempt() + ","))
+                                && held.startsWith(push.assignment.attempt() + " "))
                 .whenComplete((unconfirmed, failure) -> mailbox.add(() -> then.accept(unconfirmed)));
     }
 

@@ -28,8 +28,8 @@ public final class TaskQueue {
      *
      * @param trace of the task; null if there is none
      */
-    public CompletableFuture<Void> append(Task task, Priority priority, @Nullable String trace) {
-        return append(task.id(), Json.bytes(task), priority, trace).thenAccept(position -> {});
+    public CompletableFuture<Position> append(Task task, Priority priority, @Nullable String trace) {
+        return append(task.id(), Json.bytes(task), priority, trace);
     }
 
     /** Appends a waiting task to its partition again. */

@@ -12,8 +12,8 @@ public final class Keys {
     public static final String HEARTBEATS = "agents:heartbeats";
     /** Sorted set: agent id by time of the next check for expired deadlines among its assignments, in ms. */
     public static final String DEADLINES = "agents:deadlines";
-    /** List: completion times in s with task ids, one entry per batch; oldest first. */
-    public static final String COMPLETED = "tasks:completed";
+    /** List: when tasks ended, in s, with their ids and attempts, one entry per batch; oldest first. */
+    public static final String ENDED = "tasks:ended";
     /** Hash: cluster-wide counters. */
     public static final String TASK_STATS = "stats:tasks";
     /** Hash: coordinator id → latest report of its lane, as JSON. */
@@ -36,7 +36,7 @@ public final class Keys {
     public static final String UNREACHED_AGENTS = "agents:unreached";
     /** Number: count of notices published on {@link #AGENT_EVENTS}. */
     public static final String AGENT_EVENT_COUNT = "agents:events";
-    /** Text: since when Redis holds the complete state; missing after Redis was emptied. */
+    /** Text: the format of all keys, and since when Redis holds the complete state, in ms; missing after Redis was emptied. */
     public static final String INDEX_COMPLETE = "index:complete";
     /** Text: since when a coordinator has been rebuilding the state; expires. */
     public static final String INDEX_REBUILDING = "index:rebuilding";
@@ -49,6 +49,9 @@ public final class Keys {
     static final String PROBE = "probe:writable";
     /** Prefix of corrupt keys once quarantined, see guard.lua. */
     public static final String QUARANTINE_PREFIX = "spoilt:";
+
+    /** What {@link #INDEX_COMPLETE} begins with: the number of the format, which increases when an older coordinator could not read the keys. */
+    public static final String FORMAT = "2 ";
 
     private Keys() {}
 

@@ -21,6 +21,7 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.function.Function;
+import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -31,6 +32,9 @@ public final class Redis implements AutoCloseable {
     private static final long WAIT_SECONDS = 5;
 
     private static final Script QUARANTINE = Script.load(Redis.class, "quarantine");
+    /** A mark with the number of a format; in version 0.1 it was a time. */
+    private static final Pattern NUMBERED = Pattern.compile("\\d{1,3} .*");
+
     private static final long PROBE_TTL_MS = 60_000;
     private static final Script INSPECT = Script.load(Redis.class, "inspect");
 
@@ -63,10 +67,23 @@ public final class Redis implements AutoCloseable {
             Throwable cause = failure instanceof CompletionException ? failure.getCause() : failure;
             return isWrongType(cause)
                     ? QUARANTINE
-                            .run(this, List.of(key, "type"))
+                            .run(this, List.of(key, "type", "HLEN"))
                             .thenCompose(done -> read.apply(async()).toCompletableFuture())
                     : CompletableFuture.failedFuture(cause);
         });
+    }
+
+    /** Reads a key that must be a text; null if it is missing. A value of another type is quarantined. */
+    public @Nullable String readText(String key) {
+        try {
+            return sync().get(key);
+        } catch (RedisCommandExecutionException e) {
+            if (!isWrongType(e)) {
+                throw e;
+            }
+            QUARANTINE.runSync(this, List.of(key, "type", "GET"));
+            return sync().get(key);
+        }
     }
 
     /** The blocking form of {@link #readHash}. */
@@ -77,7 +94,7 @@ public final class Redis implements AutoCloseable {
             if (!isWrongType(e)) {
                 throw e;
             }
-            QUARANTINE.runSync(this, List.of(key, "type"));
+            QUARANTINE.runSync(this, List.of(key, "type", "HLEN"));
             return read.apply(sync());
         }
     }
@@ -94,6 +111,11 @@ public final class Redis implements AutoCloseable {
      */
     public void quarantine(String key, Map<String, String> seen) {
         quarantine(key, "whole", seen, Map.of());
+    }
+
+    /** Quarantines an unreadable text, unless it has changed since it was read. */
+    public void quarantine(String key, String seen) {
+        QUARANTINE.runSync(this, List.of(key, "text", seen));
     }
 
     /**
@@ -145,6 +167,21 @@ public final class Redis implements AutoCloseable {
     /** Fails unless Redis accepts writes: a full one, or a replica, still answers reads. */
     public void checkWritable() {
         sync().psetex(Keys.PROBE, PROBE_TTL_MS, "written");
+    }
+
+    /**
+     * Checks that this version can read the keys, or convert them.
+     *
+     * @throws IllegalStateException if a newer version has written them
+     */
+    public void checkFormat() {
+        String mark = readText(Keys.INDEX_COMPLETE);
+        if (mark != null
+                && !mark.startsWith(Keys.FORMAT)
+                && NUMBERED.matcher(mark).matches()) {
+            throw new IllegalStateException(
+                    "it holds the data of a newer version of the coordinator, which this one cannot read");
+        }
     }
 
     /** Parses a counter: 0 if it is missing, or is not a number and has not been quarantined yet. */

@@ -16,8 +16,14 @@ import java.util.concurrent.CompletionException;
  * it may publish notices. Corrupt keys are quarantined, see {@code guard.lua}, so that they do not make scripts fail.
  */
 public final class Script {
-    /** Prepended to every script: quarantines corrupt keys. */
-    private static final String GUARD = text(Script.class, "guard");
+    /** Prepended to every script: quarantines corrupt keys, reads and writes records of tasks, publishes notices. */
+    private static final String PRELUDE =
+            text(Script.class, "guard") + text(Script.class, "record") + text(Script.class, "notice");
+
+    /** Prepended to scripts that grant, settle or end: they fail while agents' assignments are unknown. */
+    private static final String COMPLETE = text(Script.class, "complete");
+
+    private static final char SEPARATOR = 30;
 
     private final String text;
     private final String digest;
@@ -29,7 +35,12 @@ public final class Script {
 
     /** Loads {@code <name>.lua} from the package of a class. */
     public static Script load(Class<?> owner, String name) {
-        return new Script(GUARD + text(owner, name));
+        return new Script(PRELUDE + text(owner, name));
+    }
+
+    /** Like {@link #load}; the script fails while agents' assignments are unknown, as after Redis was emptied. */
+    public static Script loadFenced(Class<?> owner, String name) {
+        return new Script(PRELUDE + COMPLETE + text(owner, name));
     }
 
     private static String text(Class<?> owner, String name) {
@@ -41,6 +52,22 @@ public final class Script {
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
+    }
+
+    /**
+     * Joins texts into one argument, which a script takes apart with {@code split}: for a batch this costs the client much less than many
+     * arguments. None of the texts may contain the separator, a control character that JSON escapes and ids cannot have.
+     */
+    public static String join(List<String> texts) {
+        int length = texts.size();
+        for (String text : texts) {
+            length += text.length();
+        }
+        StringBuilder joined = new StringBuilder(length);
+        for (String text : texts) {
+            joined.append(text).append(SEPARATOR);
+        }
+        return joined.toString();
     }
 
     /** Runs the script; the future fails if Redis is unavailable or the script has an error. */

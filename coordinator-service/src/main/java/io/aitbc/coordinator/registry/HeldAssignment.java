@@ -1,9 +1,9 @@
 package io.aitbc.coordinator.registry;
 
-import com.fasterxml.jackson.annotation.JsonProperty;
-import io.aitbc.contracts.Json;
-import java.time.DateTimeException;
+import io.aitbc.coordinator.taskstate.TaskState;
 import java.time.Instant;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -20,30 +20,26 @@ public record HeldAssignment(
         Instant assignedAt,
         Instant deadline,
         @Nullable String origin) {
+    private static final Pattern ENTRY = Pattern.compile("(\\d{1,9}) (\\d{1,15}) (\\d{1,15}) (\\S+)");
     private static final Logger log = LoggerFactory.getLogger(HeldAssignment.class);
 
     /**
      * Parses an entry. A corrupt one counts as overdue, so that recovery examines it.
      *
-     * @param json the assignment's entry in the agent's in-flight hash, as JSON
+     * @param entry the assignment's entry in the agent's in-flight hash: attempt, assigned at and deadline in ms, and the origin or {@code -}
      */
-    public static HeldAssignment read(String taskId, String json) {
-        record Entry(
-                @JsonProperty("attempt") int attempt,
-                @JsonProperty("assigned_at") @Nullable Instant assignedAt,
-                @JsonProperty("deadline") @Nullable Instant deadline,
-                @JsonProperty("origin") @Nullable String origin) {}
-        try {
-            Entry read = Json.read(json, Entry.class);
-            if (read.assignedAt() != null && read.deadline() != null) {
-                return new HeldAssignment(taskId, read.attempt(), read.assignedAt(), read.deadline(), read.origin());
-            }
-        } catch (Json.MalformedMessageException e) {
-            log.atDebug()
-                    .addKeyValue("task_id", taskId)
-                    .log("Corrupt entry of a held assignment {}: {}", json, e.getMessage());
+    public static HeldAssignment read(String taskId, String entry) {
+        Matcher parts = ENTRY.matcher(entry);
+        if (!parts.matches()) {
+            log.atDebug().addKeyValue("task_id", taskId).log("Corrupt entry of a held assignment: {}", entry);
+            return new HeldAssignment(taskId, 0, Instant.EPOCH, Instant.EPOCH, null);
         }
-        return new HeldAssignment(taskId, 0, Instant.EPOCH, Instant.EPOCH, null);
+        return new HeldAssignment(
+                taskId,
+                Integer.parseInt(parts.group(1)),
+                Instant.ofEpochMilli(Long.parseLong(parts.group(2))),
+                Instant.ofEpochMilli(Long.parseLong(parts.group(3))),
+                parts.group(4).equals("-") ? null : parts.group(4));
     }
 
     /** Whether the entry is corrupt, so that only the agent and the task are known. */
@@ -51,24 +47,11 @@ public record HeldAssignment(
         return attempt == 0;
     }
 
-    /**
-     * Restarts the timeout at the agent's last progress report.
-     *
-     * @param progressAt time of that report as stored in Redis; null if there is none
-     * @param timeoutSeconds the timeout as stored in Redis
-     */
-    public HeldAssignment afterProgress(@Nullable String progressAt, @Nullable String timeoutSeconds) {
-        if (progressAt == null || timeoutSeconds == null) {
-            return this;
-        }
-        try {
-            Instant prolonged = Instant.parse(progressAt).plusSeconds(Long.parseLong(timeoutSeconds));
-            return prolonged.isAfter(deadline)
-                    ? new HeldAssignment(taskId, attempt, assignedAt, prolonged, origin)
-                    : this;
-        } catch (DateTimeException | NumberFormatException e) {
-            log.atDebug().addKeyValue("task_id", taskId).log("Corrupt progress: {}", e.getMessage());
-            return this;
-        }
+    /** Restarts the timeout at the agent's last progress report, if there is one. */
+    public HeldAssignment afterProgress(TaskState task) {
+        Instant prolonged = task.prolongedDeadline();
+        return prolonged != null && prolonged.isAfter(deadline)
+                ? new HeldAssignment(taskId, attempt, assignedAt, prolonged, origin)
+                : this;
     }
 }

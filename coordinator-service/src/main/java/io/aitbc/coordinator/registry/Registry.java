@@ -11,8 +11,9 @@ import io.aitbc.coordinator.kafka.TopicCatalog;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.redis.Script;
+import io.aitbc.coordinator.taskstate.TaskState;
+import io.aitbc.coordinator.taskstate.TaskStates;
 import io.lettuce.core.KeyScanCursor;
-import io.lettuce.core.KeyValue;
 import io.lettuce.core.Limit;
 import io.lettuce.core.Range;
 import io.lettuce.core.ScanArgs;
@@ -351,23 +352,14 @@ public final class Registry {
 
     /** The assignments that an agent holds, by deadline. */
     public List<HeldAssignment> heldBy(String agentId) {
-        record Parts(HeldAssignment assignment, CompletableFuture<List<KeyValue<String, String>>> progress) {}
-        Map<String, String> notes =
+        Map<String, String> entries =
                 redis.readHashSync(Keys.inflight(agentId), read -> read.hgetall(Keys.inflight(agentId)));
-        List<Parts> held = notes.entrySet().stream()
-                .map(one -> new Parts(
-                        HeldAssignment.read(one.getKey(), one.getValue()),
-                        redis.readHash(
-                                Keys.task(one.getKey()),
-                                read -> read.hmget(Keys.task(one.getKey()), "progress_at", "timeout_seconds"))))
-                .toList();
-        return held.stream()
-                .map(one -> {
-                    List<KeyValue<String, String>> fields = Redis.await(one.progress());
-                    return one.assignment()
-                            .afterProgress(
-                                    fields.get(0).getValueOrElse(null),
-                                    fields.get(1).getValueOrElse(null));
+        Map<String, TaskState> tasks = new TaskStates(redis).findAll(entries.keySet());
+        return entries.entrySet().stream()
+                .map(entry -> {
+                    HeldAssignment held = HeldAssignment.read(entry.getKey(), entry.getValue());
+                    TaskState task = tasks.get(entry.getKey());
+                    return task == null ? held : held.afterProgress(task);
                 })
                 .sorted(Comparator.comparing(HeldAssignment::deadline).thenComparing(HeldAssignment::taskId))
                 .toList();

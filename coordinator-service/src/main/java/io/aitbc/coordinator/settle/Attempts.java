@@ -4,23 +4,25 @@ import io.aitbc.contracts.AgentStatus;
 import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.Delivery;
 import io.aitbc.contracts.Json;
+import io.aitbc.contracts.Task;
 import io.aitbc.contracts.TaskResult;
 import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.redis.Script;
 import io.aitbc.coordinator.registry.HeldAssignment;
+import io.aitbc.coordinator.taskstate.TaskRecord;
 import io.aitbc.coordinator.taskstate.TaskState;
 import io.aitbc.coordinator.taskstate.TaskStates;
 import io.lettuce.core.Range;
 import io.lettuce.core.ScoredValue;
 import io.lettuce.core.ZAddArgs;
-import java.time.DateTimeException;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -28,12 +30,11 @@ import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
-import tools.jackson.databind.JsonNode;
 
 /** Access to the live attempts in Redis, for the code that ends them. Thread-safe. */
 final class Attempts {
-    private static final Script SETTLE = Script.load(Attempts.class, "settle");
-    private static final Script FENCE = Script.load(Attempts.class, "fence");
+    private static final Script SETTLE = Script.loadFenced(Attempts.class, "settle");
+    private static final Script FENCE = Script.loadFenced(Attempts.class, "fence");
     private static final Script RELEASE = Script.load(Attempts.class, "release");
     private static final Script RESTORE = Script.load(Attempts.class, "restore");
     private static final Script RECORD_SETTLED = Script.load(Attempts.class, "record-settled");
@@ -115,24 +116,22 @@ final class Attempts {
 
     /** Settles results; the outcomes are in the same order. */
     List<SettleOutcome> settle(List<TaskResult> results, Instant now) {
-        List<String> arguments = List.of(
-                String.valueOf(now.toEpochMilli()),
-                now.toString(),
-                Json.text(results.stream().map(Attempts::scriptArguments).toList()));
+        List<String> all = new ArrayList<>(5 * results.size());
+        for (TaskResult result : results) {
+            all.add(result.taskId());
+            all.add(result.attempt().toString());
+            all.add(result.agentId());
+            all.add(result.status().wireName());
+            all.add(
+                    switch (result.status()) {
+                        case COMPLETED -> TaskRecord.outcome(result);
+                        case PROGRESS -> result.result() == null ? "" : Json.text(result.result());
+                        default -> "";
+                    });
+        }
+        List<String> arguments = List.of(String.valueOf(now.toEpochMilli()), Script.join(all));
         String letters = (String) SETTLE.runSync(redis, arguments).get(0);
         return letters.chars().mapToObj(letter -> settleOutcome((char) letter)).toList();
-    }
-
-    private static String[] scriptArguments(TaskResult result) {
-        return new String[] {
-            result.taskId(),
-            result.attempt().toString(),
-            result.agentId(),
-            result.status().wireName(),
-            result.result() == null ? "" : Json.text(result.result()),
-            result.startedAt() == null ? "" : result.startedAt().toString(),
-            result.finishedAt() == null ? "" : result.finishedAt().toString()
-        };
     }
 
     private static SettleOutcome settleOutcome(char letter) {
@@ -147,37 +146,60 @@ final class Attempts {
     }
 
     /**
-     * Fences an attempt that has no successor: its results no longer count. Must be called before the dead letter is written; {@link
+     * Fences attempts that have no successor: their results no longer count. Must be called before their dead letters are written; {@link
      * #release} completes it afterwards. Idempotent.
      *
-     * @return false if the attempt is not live, because a result or a cancellation came first
+     * @return for each attempt, in the same order, false if it is not live, because a result or a cancellation came first
      */
-    boolean fence(HeldAttempt held) {
-        List<String> arguments = List.of(held.taskId(), String.valueOf(held.attempt()), held.agentId());
-        return FENCE.runSync(redis, arguments).get(0).equals("fenced");
+    List<Boolean> fence(List<HeldAttempt> held) {
+        if (held.isEmpty()) {
+            return List.of();
+        }
+        List<String> arguments = new ArrayList<>(3 * held.size());
+        for (HeldAttempt one : held) {
+            arguments.addAll(List.of(one.taskId(), String.valueOf(one.attempt()), one.agentId()));
+        }
+        return digits(FENCE.runSync(redis, arguments));
     }
 
     /**
-     * Ends an unsuccessful attempt, after its task was requeued or dead-lettered.
+     * An unsuccessful attempt whose task was requeued or dead-lettered.
      *
-     * @param nextAttempt 0 if there is none: the task has failed permanently
-     * @param notBefore earliest time of the next attempt; null if there is none
      * @param error the reason, as JSON
-     * @return false if the attempt was no longer live
+     * @param next the task as it was requeued, and where; null if it has failed permanently
      */
-    boolean release(HeldAttempt held, int nextAttempt, @Nullable Instant notBefore, String error, Instant now) {
-        List<Object> answer = RELEASE.runSync(
-                redis,
-                List.of(
-                        held.taskId(),
-                        String.valueOf(held.attempt()),
-                        held.agentId(),
-                        String.valueOf(nextAttempt),
-                        error,
-                        now.toString(),
-                        String.valueOf(taskRetention.toSeconds()),
-                        notBefore == null ? "" : notBefore.toString()));
-        return answer.get(0).equals("released");
+    record Released(
+            HeldAttempt held, String error, @Nullable Requeued next) {}
+
+    /** A task as it was requeued, and the position of its record. */
+    record Requeued(Task task, Position position) {}
+
+    /**
+     * Ends unsuccessful attempts.
+     *
+     * @return for each attempt, in the same order, false if it was no longer live
+     */
+    List<Boolean> release(List<Released> attempts, Instant now) {
+        if (attempts.isEmpty()) {
+            return List.of();
+        }
+        List<String> arguments = new ArrayList<>(1 + 5 * attempts.size());
+        arguments.add(String.valueOf(now.toEpochMilli()));
+        for (Released one : attempts) {
+            arguments.add(one.held().taskId());
+            arguments.add(String.valueOf(one.held().attempt()));
+            arguments.add(one.held().agentId());
+            arguments.add(one.error());
+            arguments.add(
+                    one.next() == null
+                            ? ""
+                            : TaskRecord.queued(one.next().task(), one.next().position()));
+        }
+        return digits(RELEASE.runSync(redis, arguments));
+    }
+
+    private static List<Boolean> digits(List<Object> answer) {
+        return ((String) answer.get(0)).chars().mapToObj(digit -> digit == '1').toList();
     }
 
     /**
@@ -201,17 +223,11 @@ final class Attempts {
             arguments.add(String.valueOf(now.toEpochMilli()));
             arguments.add(lock);
             for (Assignment one : left.subList(from, Math.min(left.size(), from + RESTORE_BATCH))) {
+                String record = TaskRecord.restored(one, now);
                 arguments.add(one.taskId());
-                arguments.add(one.attempt().toString());
                 arguments.add(one.agentId());
-                arguments.add(one.priority().wireName());
-                arguments.add(one.submittedAt().toString());
-                arguments.add(one.assignedAt().toString());
-                arguments.add(String.valueOf(one.assignedAt().toEpochMilli()));
-                arguments.add(one.maxAttempts().toString());
-                arguments.add(one.timeoutSeconds().toString());
-                arguments.add(now.plusSeconds(one.timeoutSeconds()).toString());
-                arguments.add(Objects.requireNonNullElse(one.fairnessKey(), ""));
+                arguments.add(record);
+                arguments.add(TaskRecord.inflightEntry(record, null));
             }
             restored += ((Long) RESTORE.runSync(redis, arguments).get(0)).intValue();
         }
@@ -230,22 +246,11 @@ final class Attempts {
         List<String> head = List.of(lock, String.valueOf(UNCONFIRMED_TTL.toSeconds()));
         List<String> arguments = new ArrayList<>(head);
         for (Map.Entry<Assignment, TaskResult> one : settled.entrySet()) {
-            Assignment assignment = one.getKey();
-            TaskResult result = one.getValue();
-            boolean completed = result.status() == TaskResult.Status.COMPLETED;
-            JsonNode outcome = completed ? result.result() : result.error();
-            String text = outcome == null ? "" : Json.text(outcome);
-            chars += text.length();
-            arguments.add(assignment.taskId());
-            arguments.add(String.valueOf(assignment.attempt() + (completed ? 0 : 1)));
-            arguments.add(completed ? assignment.agentId() : "");
-            arguments.add(assignment.priority().wireName());
-            arguments.add(assignment.submittedAt().toString());
-            arguments.add(text);
-            arguments.add((result.finishedAt() == null ? now : result.finishedAt()).toString());
-            arguments.add(assignment.maxAttempts().toString());
-            arguments.add(Objects.requireNonNullElse(assignment.fairnessKey(), ""));
-            if (arguments.size() > RESTORE_BATCH * 9 || chars > MAX_RESTORE_CHARS) {
+            String record = TaskRecord.settled(one.getKey(), one.getValue(), now);
+            chars += record.length();
+            arguments.add(one.getKey().taskId());
+            arguments.add(record);
+            if (arguments.size() > RESTORE_BATCH * 2 || chars > MAX_RESTORE_CHARS) {
                 recorded += ((Long) RECORD_SETTLED.runSync(redis, arguments).get(0)).intValue();
                 arguments = new ArrayList<>(head);
                 chars = 0;
@@ -256,7 +261,7 @@ final class Attempts {
 
     /** Marks the index complete and releases the lock; fails if the lock has been lost. */
     void markIndexComplete(String lock, Instant now) {
-        RELEASE_LOCK.runSync(redis, List.of(lock, now.toString()));
+        RELEASE_LOCK.runSync(redis, List.of(lock, String.valueOf(now.toEpochMilli())));
     }
 
     /** Releases the lock, if it is still held. */
@@ -306,18 +311,23 @@ final class Attempts {
         }
         List<HeldAttempt> overdue = new ArrayList<>();
         int unreported = 0;
-        for (Map.Entry<String, String> entry : inflightEntries(agentId).entrySet()) {
-            HeldAssignment one = HeldAssignment.read(entry.getKey(), entry.getValue());
+        Map<String, String> entries = inflightEntries(agentId);
+        Map<String, HeldAssignment> held = new LinkedHashMap<>();
+        entries.forEach((taskId, entry) -> held.put(taskId, HeldAssignment.read(taskId, entry)));
+        Map<String, TaskState> tasks = states.findAll(held.values().stream()
+                .filter(one -> !one.deadline().isAfter(now))
+                .map(HeldAssignment::taskId)
+                .toList());
+        for (HeldAssignment one : held.values()) {
             if (!one.deadline().isAfter(now)) {
-                TaskState task = states.find(one.taskId()).orElse(null);
-                HeldAttempt live = live(agentId, one, entry.getValue(), task);
+                TaskState task = tasks.get(one.taskId());
+                HeldAttempt live = live(agentId, one, Objects.requireNonNull(entries.get(one.taskId())), task);
                 // A later attempt of the same agent has its own deadline.
                 if (live == null || !one.isCorrupt() && live.attempt() != one.attempt()) {
                     continue;
                 }
                 if (task != null) {
-                    one = one.afterProgress(
-                            task.fields().get("progress_at"), task.fields().get("timeout_seconds"));
+                    one = one.afterProgress(task);
                 }
                 if (!one.deadline().isAfter(now)) {
                     overdue.add(live);
@@ -349,16 +359,8 @@ final class Attempts {
                 return new HeldAttempt(taskId, attempt, agentId, held.assignedAt(), origin(held));
             }
         }
-        String time = redis.readHashSync(Keys.task(taskId), read -> read.hget(Keys.task(taskId), "assigned_at"));
-        return new HeldAttempt(taskId, attempt, agentId, time(time), null);
-    }
-
-    private static Instant time(@Nullable String text) {
-        try {
-            return text == null ? Instant.EPOCH : Instant.parse(text);
-        } catch (DateTimeException e) {
-            return Instant.EPOCH;
-        }
+        Instant assignedAt = states.find(taskId).map(TaskState::assignedAt).orElse(Instant.EPOCH);
+        return new HeldAttempt(taskId, attempt, agentId, assignedAt, null);
     }
 
     /** Agents that were lost and may still hold assignments from before, and when they were lost. */
@@ -381,12 +383,13 @@ final class Attempts {
         // Read before the status: what the agent is given after its return is not among them.
         Map<String, String> entries = inflightEntries(agentId);
         boolean isLost = isLost(agentId);
+        Map<String, TaskState> tasks = states.findAll(entries.keySet());
         for (Map.Entry<String, String> entry : entries.entrySet()) {
             HeldAttempt held = live(
                     agentId,
                     HeldAssignment.read(entry.getKey(), entry.getValue()),
                     entry.getValue(),
-                    states.find(entry.getKey()).orElse(null));
+                    tasks.get(entry.getKey()));
             if (held != null && (isLost || !held.assignedAt().isAfter(lostAt))) {
                 all.add(held);
                 unreported += reported.contains(held.assignmentId()) ? 0 : 1;
@@ -413,7 +416,7 @@ final class Attempts {
     }
 
     /**
-     * The attempt of a task that an agent holds, according to the task's hash, or to the entry in the in-flight hash if the task's hash was
+     * The attempt of a task that an agent holds, according to the task's record, or to the entry in the in-flight hash if the record was
      * corrupt and quarantined. Null if there is none: that entry is then corrupt or outdated, and is quarantined.
      */
     private @Nullable HeldAttempt live(String agentId, HeldAssignment entry, String json, @Nullable TaskState task) {

@@ -43,6 +43,7 @@ final class IndexRebuild implements AutoCloseable {
     private final Attempts attempts;
     private final Clock clock;
     private final RebuildLock lock;
+    private final Conversion conversion;
     private final PeriodicJob job = new PeriodicJob("index", CHECK_INTERVAL, this::check);
     /** Monotonic ({@link System#nanoTime}), so that a clock set back does not prolong the wait. */
     private @Nullable Long missingSince;
@@ -66,6 +67,7 @@ final class IndexRebuild implements AutoCloseable {
         this.inFlight = inFlight;
         this.attempts = attempts;
         this.clock = clock;
+        this.conversion = new Conversion(redis);
         this.lock = new RebuildLock(redis, attempts, clock, RebuildLock.TTL);
     }
 
@@ -86,13 +88,20 @@ final class IndexRebuild implements AutoCloseable {
 
     private void check() throws InterruptedException {
         long time = System.nanoTime();
+        String mark = redis.readText(Keys.INDEX_COMPLETE);
+        if (mark != null && !mark.startsWith(Keys.FORMAT)) {
+            redis.checkFormat();
+            // All scripts fail until this has ended.
+            lock.run(conversion::run);
+            return;
+        }
         if (corruptKeys.check(clock.instant())) {
             corruptAt = time;
         }
         if (corruptAt != null && secondSearchAt == null) {
             secondSearchAt = corruptAt + PUBLICATION_DELAY.toNanos();
         }
-        if (isComplete()) {
+        if (mark != null) {
             missingSince = null;
             if (secondSearchAt != null && time - secondSearchAt >= 0) {
                 lock.run(this::searchAgain);

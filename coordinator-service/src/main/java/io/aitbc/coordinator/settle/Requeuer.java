@@ -21,7 +21,6 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
-import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
@@ -118,9 +117,9 @@ final class Requeuer {
             throws InterruptedException {
         Instant now = clock.instant();
         Payloads payloads = payloads(topic, failedAttempts, archive, now);
-        Map<FailedAttempt, Optional<Task>> retries = new LinkedHashMap<>();
         List<String> unpublished = new ArrayList<>();
-        List<CompletableFuture<Void>> appended = new ArrayList<>();
+        Map<FailedAttempt, CompletableFuture<Attempts.@Nullable Requeued>> appended = new LinkedHashMap<>();
+        List<FailedAttempt> withoutSuccessor = new ArrayList<>();
         for (FailedAttempt ended : failedAttempts) {
             AssignmentArchive.Archived found = payloads.found().get(ended);
             if (found == null && !payloads.lost().contains(ended)) {
@@ -134,28 +133,41 @@ final class Requeuer {
             if (found != null && retry != null) {
                 // Append before release, so that a crash in between repeats the step. If a result comes first after
                 // all, the reservation finds that the task has ended.
-                appended.add(queue.append(retry, found.assignment().priority(), found.trace()));
-                retries.put(ended, Optional.of(retry));
-            } else if (attempts.fence(ended.held())) {
-                appended.add(deadLetter(ended, found));
-                retries.put(ended, Optional.empty());
+                appended.put(
+                        ended,
+                        queue.append(retry, found.assignment().priority(), found.trace())
+                                .thenApply(position -> new Attempts.Requeued(retry, position)));
+            } else {
+                withoutSuccessor.add(ended);
             }
         }
+        List<Boolean> fenced = attempts.fence(
+                withoutSuccessor.stream().map(FailedAttempt::held).toList());
+        for (int i = 0; i < fenced.size(); i++) {
+            if (fenced.get(i)) {
+                FailedAttempt ended = withoutSuccessor.get(i);
+                appended.put(
+                        ended, deadLetter(ended, payloads.found().get(ended)).thenApply(done -> null));
+            }
+        }
+        List<Attempts.Released> released = new ArrayList<>();
         try {
-            CompletableFuture.allOf(appended.toArray(CompletableFuture[]::new)).join();
+            appended.forEach(
+                    (ended, next) -> released.add(new Attempts.Released(ended.held(), ended.error(), next.join())));
         } catch (CompletionException e) {
             throw e.getCause() instanceof RuntimeException cause ? cause : e;
         }
         if (!unpublished.isEmpty()) {
             attempts.publishUnpublished(unpublished);
         }
-        retries.forEach((ended, retry) -> {
-            int next = retry.map(Task::attempt).orElse(0);
-            Instant notBefore = retry.map(Task::notBefore).orElse(null);
-            if (attempts.release(ended.held(), next, notBefore, ended.error(), now)) {
-                meters.attemptEnded(ended.failure().reason(), next > 0);
+        List<Boolean> wereLive = attempts.release(released, now);
+        int i = 0;
+        for (FailedAttempt ended : appended.keySet()) {
+            if (wereLive.get(i)) {
+                meters.attemptEnded(ended.failure().reason(), released.get(i).next() != null);
             }
-        });
+            i++;
+        }
         return unpublished.isEmpty();
     }
 

@@ -2,10 +2,8 @@ package io.aitbc.coordinator.stats;
 
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.TaskStatus;
-import io.aitbc.coordinator.registry.HeldAssignment;
 import io.aitbc.coordinator.taskstate.TaskState;
 import java.time.Instant;
-import java.time.format.DateTimeParseException;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
@@ -55,15 +53,8 @@ public final class TaskJson {
         if (stored == null || state.status() != TaskStatus.ASSIGNED) {
             return Optional.empty();
         }
-        try {
-            HeldAssignment held = new HeldAssignment("", 0, Instant.EPOCH, Instant.parse(stored), null);
-            return Optional.of(held.afterProgress(
-                            state.fields().get("progress_at"), state.fields().get("timeout_seconds"))
-                    .deadline()
-                    .toString());
-        } catch (DateTimeParseException e) {
-            // The stored values are corrupt.
-            return Optional.of(stored);
-        }
+        Instant prolonged = state.prolongedDeadline();
+        return Optional.of(
+                prolonged != null && prolonged.isAfter(Instant.parse(stored)) ? prolonged.toString() : stored);
     }
 }

@@ -3,22 +3,23 @@ package io.aitbc.coordinator.taskstate;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Requirements;
-import io.aitbc.contracts.Task;
 import io.aitbc.contracts.TaskStatus;
+import io.aitbc.coordinator.match.Position;
 import java.time.Instant;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The state of a task in Redis, and its format: a hash of text fields, some of them numbers, times or JSON. Fields that its status requires
- * are present, see {@link #essential}.
+ * The state of a task in Redis: text fields, some of them numbers, times or JSON. Fields that its status requires are present, see {@link
+ * #essential}.
  *
- * @param fields the readable fields of its hash, by name, those of {@link #FORMATS} in that order
+ * @param fields by name, those of {@link #FORMATS} in that order
  */
 public record TaskState(TaskStatus status, Map<String, String> fields) {
     /** Format of a field, see {@link TaskState#format}. */
@@ -85,32 +86,29 @@ public record TaskState(TaskStatus status, Map<String, String> fields) {
         return formats;
     }
 
-    /** The waiting conditions of a queued task, as written by record-queued.lua, and its fairness key. */
-    static final String[] CONDITIONS = {"requirements", "not_before", "expires_at", "fairness_key"};
-
     /** The status of a task whose dead letter is being written; published as assigned. */
     private static final String FAILING = "failing";
 
-    /** The values of {@link #CONDITIONS}; empty where the task has none. */
-    static String[] conditions(Task task) {
-        return new String[] {
-            task.requirements().equals(Requirements.NONE) ? "" : Json.text(task.requirements()),
-            text(task.notBefore()),
-            text(task.expiresAt()),
-            task.fairnessKey() == null ? "" : task.fairnessKey()
-        };
-    }
-
-    private static String text(@Nullable Instant time) {
-        return time == null ? "" : time.toString();
+    /**
+     * Reads a packed record; null if it is spoilt.
+     *
+     * @param record see {@link TaskRecord}
+     */
+    public static @Nullable TaskState read(String taskId, String record) {
+        try {
+            Map<String, String> fields = TaskRecord.fields(taskId, record);
+            return corrupt(fields).isEmpty() ? read(fields, Map.of()) : null;
+        } catch (RuntimeException e) {
+            return null;
+        }
     }
 
     /**
-     * Reads a hash without its unreadable fields; null if one of the essential fields is missing.
+     * Reads a hash of version 0.1 without its unreadable fields; null if one of the essential fields is missing.
      *
      * @param corrupt the unreadable fields, from {@link #corrupt}
      */
-    static @Nullable TaskState read(Map<String, String> hash, Map<String, String> corrupt) {
+    public static @Nullable TaskState read(Map<String, String> hash, Map<String, String> corrupt) {
         Map<String, String> fields = new LinkedHashMap<>();
         FORMATS.keySet().stream().filter(hash::containsKey).forEach(name -> fields.put(name, ""));
         fields.putAll(hash);
@@ -124,7 +122,7 @@ public record TaskState(TaskStatus status, Map<String, String> fields) {
     }
 
     /** The unreadable fields, with their values. */
-    static Map<String, String> corrupt(Map<String, String> hash) {
+    public static Map<String, String> corrupt(Map<String, String> hash) {
         Map<String, String> corrupt = new HashMap<>();
         hash.forEach((field, value) -> {
             if (!format(field).parses(value)) {
@@ -191,6 +189,19 @@ public record TaskState(TaskStatus status, Map<String, String> fields) {
 
     public @Nullable String fairnessKey() {
         return fields.get("fairness_key");
+    }
+
+    /** Where its record waits in its queue; empty if it does not wait, or that is not known. */
+    public Optional<Position> position() {
+        String position = fields.get("position");
+        return position == null ? Optional.empty() : Position.parse(position);
+    }
+
+    /** The deadline that the agent's last progress report has set; null if there is none. */
+    public @Nullable Instant prolongedDeadline() {
+        Instant progressAt = time("progress_at");
+        String timeout = fields.get("timeout_seconds");
+        return progressAt == null || timeout == null ? null : progressAt.plusSeconds(Long.parseLong(timeout));
     }
 
     /** Before this time it is not assigned. */

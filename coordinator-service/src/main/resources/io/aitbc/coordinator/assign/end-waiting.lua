@@ -2,52 +2,55 @@
 -- Guarantee: fails while agents' assignments are unknown; a live or ended task is unchanged; a task is counted once per clear command,
 --        however often this is repeated.
 -- KEYS   1 the notice channel
--- ARGV   1 new status, 2 id of the clear command or '', 3 now as ISO 8601, 4 retention in s, then for each task five:
---        task_id, attempt, priority, submitted_at, fairness key or ''
--- Returns for each task: 'ended' (now), 'before' (had ended already, or a later attempt exists), 'live' (an agent has this attempt)
-if redis.call('EXISTS', 'index:complete') == 0 then
-  return redis.error_reply('REBUILDING assignments are being restored from Kafka')
+-- ARGV   1 the new status, for the counter, 2 id of the clear command or '', then for each task two: task_id, and its record once it has ended, see record.lua
+-- Returns one text with a letter for each task: e ended (now), b before (it had ended already, or a later attempt exists), l live (an agent has this attempt)
+local ids, answer, held, records, ended_ids = {}, {}, {}, {}, {}
+local in_batch = {}
+for i = 3, #ARGV, 2 do
+  ids[#ids + 1] = ARGV[i]
 end
-local answer = {}
-local count = 0
-local held = {}
-for i = 5, #ARGV, 5 do
-  local attempt = tonumber(ARGV[i + 1])
-  local task, seen = load_task(ARGV[i])
-  local status, seen_attempt = seen[1], tonumber(seen[2]) or 0
-  if ended[status] or (status and attempt < seen_attempt) then
-    answer[#answer + 1] = 'before'
-  elseif status == 'assigned' and attempt == seen_attempt then
-    answer[#answer + 1] = 'live'
+local texts = load_texts(ids)
+for i, task_id in ipairs(ids) do
+  local record = ARGV[2 * i + 2]
+  local attempt = attempt_in(record)
+  local task = known(task_id, texts[i])
+  local status = task and task.status
+  if in_batch[task_id] or ended[status] or status and attempt < task.attempt then
+    answer[i] = 'b'
+  elseif status == 'assigned' and attempt == task.attempt then
+    answer[i] = 'l'
   else
     if status == 'assigned' then
       -- A record of a later attempt proves that this one was requeued.
-      redis.call('HDEL', 'agent:' .. seen[3] .. ':inflight', ARGV[i])
-      held[#held + 1] = '"' .. seen[3] .. '":' .. redis.call('HLEN', 'agent:' .. seen[3] .. ':inflight')
+      local holder = agent_of(task)
+      redis.call('HDEL', 'agent:' .. holder .. ':inflight', task_id)
+      held[#held + 1] = held_by(holder)
       redis.call('HINCRBY', 'stats:tasks', 'failed_attempts', 1)
     end
-    redis.call('HSET', task, 'task_id', ARGV[i], 'status', ARGV[1], 'attempt', attempt, 'priority', ARGV[i + 2],
-      'submitted_at', ARGV[i + 3], 'finished_at', ARGV[3])
-    if ARGV[i + 4] ~= '' then
-      if not status then
-        redis.call('HSET', task, 'fairness_key', ARGV[i + 4])
-      end
-      redis.call('ZREM', 'waiting:' .. ARGV[i + 4], ARGV[i])
+    if task then
+      record = continue_from(task, record)
     end
-    redis.call('EXPIRE', task, ARGV[4])
-    count = count + 1
-    answer[#answer + 1] = 'ended'
+    records[#records + 1] = 'task:' .. task_id
+    records[#records + 1] = record
+    ended_ids[#ended_ids + 1] = task_id .. ':' .. attempt
+    in_batch[task_id] = true
+    local key = key_in(record)
+    if key then
+      redis.call('ZREM', 'waiting:' .. key, task_id)
+    end
+    answer[i] = 'e'
   end
 end
-if count > 0 then
-  redis.call('HINCRBY', 'stats:tasks', ARGV[1], count)
+save(records)
+note_ended(ended_ids)
+if #ended_ids > 0 then
+  redis.call('HINCRBY', 'stats:tasks', ARGV[1], #ended_ids)
   if ARGV[2] ~= '' then
-    redis.call('HINCRBY', 'clear:' .. ARGV[2], 'count', count)
+    redis.call('HINCRBY', 'clear:' .. ARGV[2], 'count', #ended_ids)
     redis.call('EXPIRE', 'clear:' .. ARGV[2], 86400)
   end
 end
 if #held > 0 then
-  redis.call('PUBLISH', KEYS[1],
-    '{"seq":' .. redis.call('INCR', 'agents:events') .. ',"held":{' .. table.concat(held, ',') .. '}}')
+  notify('"held":{' .. table.concat(held, ',') .. '}')
 end
-return answer
+return { table.concat(answer) }

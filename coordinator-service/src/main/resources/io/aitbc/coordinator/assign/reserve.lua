@@ -3,30 +3,22 @@
 --        is granted no more than its open claims request; idempotent; while agents' assignments are unknown, nothing is granted and the
 --        call fails.
 -- KEYS   1 the notice channel; other names are built from ids, see Keys.java (no Redis Cluster)
--- ARGV   1 now in ms, 2 now as ISO 8601, 3 the calling coordinator, named in notices, 4 an object: timeout_seconds -> deadline as
---        ISO 8601, 5 the placements, as JSON, which costs the client much less than many arguments; each is a list of texts:
---        task_id, attempt, agent_id, priority, submitted_at, submitted_at in ms, max_attempts, timeout_seconds, origin: the position
---        of its record, see Position.java, and the fairness key if the task has one
+-- ARGV   1 now in ms, 2 the calling coordinator, named in notices, 3 for each placement five, joined: task_id, agent_id, the record of the task once it
+--        is assigned, see record.lua, the entry of the agent's in-flight hash, and for how many ms the task has waited
 -- Returns 1 a letter for each placement (granted, live, duplicate, ended, full, unavailable), a capital if granted to or live at an agent
---        without a topic of its own, 2 how many its agent holds, separated by commas, then for each live one: the agent that holds it, and since when, as ISO 8601
-if redis.call('EXISTS', 'index:complete') == 0 then
-  return redis.error_reply('REBUILDING assignments are being restored from Kafka')
-end
+--        without a topic of its own, 2 how many its agent holds, separated by commas, then for each live one: the agent that holds it, and since when, in ms
 local now_ms = tonumber(ARGV[1])
-local now = ARGV[2]
-local deadline_of = cjson.decode(ARGV[4])
 local rulings, helds, answer = {}, {}, { '', '' }
 local agents = {}
--- For each agent, the earliest deadline of its new assignments: written at the end, in one call for many.
-local deadlines = {}
-local max_batch = 1000
+-- Written at the end, in one call for many: records, and for each agent the earliest deadline of its new assignments.
+local records, deadlines = {}, {}
 local granted, retried, waited_ms = 0, 0, 0
 
 local function load_agent(id)
-  local known = agents[id]
-  if not known then
+  local agent = agents[id]
+  if not agent then
     local fields = redis.call('HMGET', 'agent:' .. id, 'status', 'capacity', 'delivery', 'open_slots', 'open_until')
-    known = {
+    agent = {
       status = fields[1],
       capacity = number(fields[2], 0),
       held = redis.call('HLEN', 'agent:' .. id .. ':inflight'),
@@ -34,11 +26,11 @@ local function load_agent(id)
     }
     if is_shared(fields[3]) then
       -- Claims whose coordinator died expire.
-      known.open = number(fields[5], 0) >= now_ms and number(fields[4], 0) or 0
+      agent.open = number(fields[5], 0) >= now_ms and number(fields[4], 0) or 0
     end
-    agents[id] = known
+    agents[id] = agent
   end
-  return known
+  return agent
 end
 
 -- Writes the agent's pending grants.
@@ -58,7 +50,7 @@ end
 
 -- Whether the agent's in-flight hash also records a live attempt. If not, one of the two was quarantined or corrupted: the entry is added
 -- again, if the agent exists.
-local function holds(id, task_id, attempt, assigned_at, deadline)
+local function holds(id, task_id, task)
   local agent = agents[id]
   if agent then
     write_grants(id, agent)
@@ -69,7 +61,7 @@ local function holds(id, task_id, attempt, assigned_at, deadline)
       return false
     end
     redis.call('HSET', inflight, task_id,
-      '{"attempt":' .. attempt .. ',"assigned_at":"' .. assigned_at .. '","deadline":"' .. deadline .. '"}')
+      task.attempt .. ' ' .. assigned_in(task.text) .. ' ' .. deadline_in(task.text) .. ' -')
     if agent then
       agent.held, agent.changed = agent.held + 1, true
     end
@@ -79,34 +71,41 @@ end
 
 -- Whether an attempt was granted for another record of the same task. That record is the one to publish again; if it is unknown, as after
 -- Redis was emptied, any record is.
-local function is_duplicate(holder, task_id, origin)
-  local entry = redis.call('HGET', 'agent:' .. holder .. ':inflight', task_id)
-  local granted_for = entry and string.match(entry, '"origin":"([^"]*)"')
-  return granted_for and granted_for ~= origin
+local function is_duplicate(holder, task_id, entry)
+  local _, _, _, origin = parse_held(redis.call('HGET', 'agent:' .. holder .. ':inflight', task_id))
+  local _, _, _, asked = parse_held(entry)
+  return origin and origin ~= '-' and origin ~= asked
 end
 
-for i, placement in ipairs(cjson.decode(ARGV[5])) do
-  local task_id, attempt, agent_id = placement[1], tonumber(placement[2]), placement[3]
-  local task = 'task:' .. task_id
-  local seen = redis.call('HMGET', task, 'status', 'attempt', 'agent_id', 'assigned_at', 'unconfirmed')
-  local status, seen_attempt, holder = seen[1], tonumber(seen[2]) or 0, seen[3]
+local asked, ids = split(ARGV[3]), {}
+for i = 1, #asked, 5 do
+  ids[#ids + 1] = asked[i]
+end
+local texts = load_texts(ids)
+-- Tasks of earlier placements of this batch, whose records are not written yet.
+local placed = {}
+for i, task_id in ipairs(ids) do
+  local at = 5 * i - 4
+  local agent_id, record, entry = asked[at + 1], asked[at + 2], asked[at + 3]
+  local text = placed[task_id] or texts[i]
+  local task = text and not is_plain(text, record, agent_id) and known(task_id, text)
   local agent = load_agent(agent_id)
-  local timeout = placement[8]
-  local deadline = deadline_of[timeout]
-  if not is_consistent(status, seen[2], holder)
-    or status == 'assigned' and attempt == seen_attempt and not holds(holder, task_id, attempt, seen[4] or now, deadline) then
-    quarantine(task, 'status ' .. tostring(status) .. ', attempt ' .. tostring(seen[2]) .. ', agent ' .. tostring(holder))
-    status, seen_attempt = nil, 0
+  local attempt = task and attempt_in(record)
+  local status = task and task.status
+  local holder = status == 'assigned' and agent_of(task)
+  if holder and attempt == task.attempt and not holds(holder, task_id, task) then
+    quarantine('task:' .. task_id, 'assigned to ' .. holder .. ', which does not exist')
+    task, status, holder = nil, nil, false
   end
-  if ended[status] or (status and attempt < seen_attempt) then
+  if ended[status] or status and attempt < task.attempt then
     rulings[i] = 'e'
-  elseif status == 'assigned' and attempt == seen_attempt then
-    if is_duplicate(holder, task_id, placement[9]) then
+  elseif holder and attempt == task.attempt then
+    if is_duplicate(holder, task_id, entry) then
       rulings[i] = 'd'
     else
       rulings[i] = is_shared(redis.call('HGET', 'agent:' .. holder, 'delivery')) and 'L' or 'l'
       answer[#answer + 1] = holder
-      answer[#answer + 1] = seen[4] or now
+      answer[#answer + 1] = assigned_in(task.text)
     end
   elseif agent.status ~= 'active' then
     rulings[i] = 'u'
@@ -115,9 +114,9 @@ for i, placement in ipairs(cjson.decode(ARGV[5])) do
     -- The caller has an outdated count of its open slots.
     agent.refused = agent.open
   else
-    if status == 'assigned' then
+    if holder then
       -- A record of a later attempt proves that this one was requeued.
-      redis.call('HDEL', task, 'progress', 'progress_at')
+      task.text = string.sub(task.text, 1, task.last)
       if agents[holder] then
         write_grants(holder, agents[holder])
       end
@@ -131,39 +130,37 @@ for i, placement in ipairs(cjson.decode(ARGV[5])) do
         agents[holder].freed = true
       end
     end
-    if seen[5] then
-      -- See record-settled.lua.
-      redis.call('HDEL', task, 'unconfirmed')
-      redis.call('PERSIST', task)
-    end
     local n = #agent.grants
     agent.grants[n + 1] = task_id
-    agent.grants[n + 2] = '{"attempt":' .. attempt .. ',"assigned_at":"' .. now .. '","deadline":"' .. deadline
-      .. '","origin":"' .. placement[9] .. '"}'
+    agent.grants[n + 2] = entry
     if n >= max_batch then
       write_grants(agent_id, agent)
     end
-    call('HSET', task, 'task_id', task_id, 'status', 'assigned', 'attempt', attempt, 'agent_id', agent_id,
-      'priority', placement[4], 'submitted_at', placement[5], 'assigned_at', now, 'assigned_ms', ARGV[1], 'deadline', deadline,
-      'max_attempts', placement[7], 'timeout_seconds', timeout)
-    if placement[10] then
-      if not status then
-        redis.call('HSET', task, 'fairness_key', placement[10])
-      end
-      redis.call('ZREM', 'waiting:' .. placement[10], task_id)
+    if task then
+      record = continue_from(task, record)
     end
-    agent.first_deadline = math.min(agent.first_deadline or math.huge, now_ms + timeout * 1000)
+    placed[task_id] = record
+    records[#records + 1] = 'task:' .. task_id
+    records[#records + 1] = record
+    if string.byte(record, head_length + #agent_id + 2) ~= 10 then
+      redis.call('ZREM', 'waiting:' .. key_in(record), task_id)
+    end
+    local deadline = deadline_in(record)
+    if not agent.first_deadline or deadline < agent.first_deadline then
+      agent.first_deadline = deadline
+    end
     agent.held = agent.held + 1
     agent.changed = true
     if agent.open then
       agent.open = agent.open - 1
     end
     granted = granted + 1
-    waited_ms = waited_ms + math.max(0, now_ms - placement[6])
+    waited_ms = waited_ms + asked[at + 4]
     rulings[i] = agent.open and 'G' or 'g'
   end
   helds[i] = agent.held
 end
+save(records)
 
 local changed = {}
 for id, agent in pairs(agents) do
@@ -200,9 +197,8 @@ if granted + retried + #changed > 0 then
       news[#news + 1] = '"' .. id .. '":' .. agent.held
     end
   end
-  redis.call('PUBLISH', KEYS[1], '{"seq":' .. redis.call('INCR', 'agents:events')
-    .. ',"by":"' .. ARGV[3] .. '","held":{' .. table.concat(held, ',') .. '},"freed":{' .. table.concat(freed, ',') .. '}'
-    .. (#changed > 0 and ',"changed":[' .. table.concat(changed, ',') .. ']' or '') .. '}')
+  notify('"by":"' .. ARGV[2] .. '","held":{' .. table.concat(held, ',') .. '},"freed":{' .. table.concat(freed, ',') .. '}'
+    .. (#changed > 0 and ',"changed":[' .. table.concat(changed, ',') .. ']' or ''))
 end
 answer[1] = table.concat(rulings)
 answer[2] = table.concat(helds, ',')

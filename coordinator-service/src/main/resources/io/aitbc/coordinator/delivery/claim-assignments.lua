@@ -10,9 +10,6 @@
 -- Returns 1 served, open, ended (by a newer claim of its instance), unknown (no such agent) or other (another delivery), 2 the ids of
 --        cancelled assignments that the instance may be working on, as JSON, 3 the ids of those assignments that were served before, or
 --        may have been, as JSON, then the assignments
-if redis.call('EXISTS', 'index:complete') == 0 then
-  return redis.error_reply('REBUILDING assignments are being restored from Kafka')
-end
 local now_ms, agent_id, instance, claim_id = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
 local max, max_bytes, open_ms, is_new = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8] == '1'
 local redelivery_ms, notice_ms = 10000, 60000
@@ -65,11 +62,8 @@ end
 local held = {}
 local function live_attempt(task_id)
   if held[task_id] == nil then
-    local entry = redis.call('HGET', inflight, task_id)
-    held[task_id] = entry and {
-      attempt = string.match(entry, '"attempt":(%d+)'),
-      since = string.match(entry, '"assigned_at":"([^"]*)"') or '',
-    } or false
+    local attempt, since = parse_held(redis.call('HGET', inflight, task_id))
+    held[task_id] = attempt and { attempt = attempt, since = since } or false
   end
   return held[task_id]
 end
@@ -97,8 +91,8 @@ for i = 1, #entries, 2 do
     last_served[task_id] = { at = at, by = by, attempt = attempt }
   else
     -- Its attempt has ended; if by a result, the instance has reported it.
-    local task = redis.call('HMGET', 'task:' .. task_id, 'status', 'attempt')
-    local lost = attempt and (task[1] == 'cancelled' or number(task[2], 0) > tonumber(attempt))
+    local letter, latest = string.match(redis.call('GETRANGE', 'task:' .. task_id, 0, 8), '^2(%a)(%d+)$')
+    local lost = attempt and (letter == 'x' or number(latest, 0) > tonumber(attempt))
     if not lost or notified > 0 and now_ms - notified > notice_ms then
       redis.call('HDEL', served, task_id)
     elseif by == instance or seen[2] == 'push' then
@@ -118,7 +112,7 @@ for _, id in ipairs(cjson.decode(ARGV[13])) do
   skipped[id] = true
 end
 -- What was assigned before Redis was emptied may have been served: nothing is known about that.
-local known_since = redis.call('GET', 'index:complete')
+local known_since = string.sub(mark, 3)
 local due = {}
 for _, task_id in ipairs(redis.call('HKEYS', outbox)) do
   local live, last = live_attempt(task_id), last_served[task_id]
@@ -186,6 +180,6 @@ if open ~= before then
 end
 if open ~= before or answer[1] == 'open' and not is_new then
   -- Repeated while a claim is open: coordinators' counts of open slots may be outdated.
-  redis.call('PUBLISH', KEYS[1], '{"seq":' .. redis.call('INCR', 'agents:events') .. ',"open":{"' .. agent_id .. '":' .. open .. '}}')
+  notify('"open":{"' .. agent_id .. '":' .. open .. '}')
 end
 return answer

@@ -5,17 +5,15 @@
 --        agent_id, task_id, attempt, the assignment as JSON, or '' to check only whether it is live
 -- Returns 1 the state of the index: complete, restored (lately, so that live attempts may still be missing), or rebuilding, only if the
 --        call names no assignment, 2 a digit for each assignment: 1 live, 0 ended
-local complete = redis.call('EXISTS', 'index:complete') == 1
-if not complete and #ARGV == 2 then
+if not mark and #ARGV == 2 then
   return { 'rebuilding', '' }
-elseif not complete then
+elseif not mark then
   return redis.error_reply('REBUILDING assignments are being restored from Kafka')
 end
 local answer, woken = {}, {}
 for i = 3, #ARGV, 4 do
   local agent_id, task_id, attempt, body = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
-  local entry = redis.call('HGET', 'agent:' .. agent_id .. ':inflight', task_id)
-  local live = entry and string.match(entry, '"attempt":(%d+)') == attempt
+  local live = parse_held(redis.call('HGET', 'agent:' .. agent_id .. ':inflight', task_id)) == attempt
   if live and body ~= '' then
     local outbox = 'outbox:' .. agent_id
     redis.call('HSET', outbox, task_id, attempt .. ' ' .. body)

@@ -13,8 +13,7 @@ entries = redis.call('HGETALL', 'served:' .. agent_id)
 for i = 1, #entries, 2 do
   local attempt, by = string.match(entries[i + 1], '^(%d+) %d+ %d+ (%S+)$')
   if attempt and by ~= instance then
-    local held = redis.call('HGET', 'agent:' .. agent_id .. ':inflight', entries[i])
-    if held and string.match(held, '"attempt":(%d+)') == attempt then
+    if parse_held(redis.call('HGET', 'agent:' .. agent_id .. ':inflight', entries[i])) == attempt then
       return { 1 }
     end
   end

@@ -1,21 +1,29 @@
 -- Ends waiting tasks whose records are gone, as failed.
 -- Guarantee: changes only a task that waits, and whose newest record is the one that is gone.
 -- KEYS   1 the notice channel, unused
--- ARGV   1 now as ISO 8601, 2 retention in s, then for each task three: task_id, position of its record, error as JSON
+-- ARGV   1 now in ms, then for each task three: task_id, position of its record, error as JSON
 -- Returns how many were ended
-local count = 0
-for i = 3, #ARGV, 3 do
-  local task, seen = load_task(ARGV[i], 'position', 'fairness_key')
-  if seen[1] == 'queued' and seen[4] == ARGV[i + 1] then
-    redis.call('HSET', task, 'status', 'failed', 'finished_at', ARGV[1], 'error', ARGV[i + 2])
-    redis.call('EXPIRE', task, ARGV[2])
-    if seen[5] then
-      redis.call('ZREM', 'waiting:' .. seen[5], ARGV[i])
+local now = digits(ARGV[1])
+local ids, records, ended_ids = {}, {}, {}
+for i = 2, #ARGV, 3 do
+  ids[#ids + 1] = ARGV[i]
+end
+local texts = load_texts(ids)
+for i, task_id in ipairs(ids) do
+  local task = known(task_id, texts[i])
+  if task and letter_in(task.text) == 'q' and position_of(task) == ARGV[3 * i] then
+    records[#records + 1] = 'task:' .. task_id
+    records[#records + 1] = ended_record(task, 'f', now, '\n' .. ARGV[3 * i + 1] .. '\n\n\n')
+    ended_ids[#ended_ids + 1] = task_id .. ':' .. task.attempt
+    local key = key_in(task.text)
+    if key then
+      redis.call('ZREM', 'waiting:' .. key, task_id)
     end
-    count = count + 1
   end
 end
-if count > 0 then
-  redis.call('HINCRBY', 'stats:tasks', 'failed', count)
+save(records)
+note_ended(ended_ids)
+if #ended_ids > 0 then
+  redis.call('HINCRBY', 'stats:tasks', 'failed', #ended_ids)
 end
-return { count }
+return { #ended_ids }

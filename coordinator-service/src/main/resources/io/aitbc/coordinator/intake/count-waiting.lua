@@ -5,9 +5,11 @@
 local waiting = 'waiting:' .. ARGV[1]
 local count = redis.call('ZCARD', waiting)
 if count >= tonumber(ARGV[2]) then
-  for _, task_id in ipairs(redis.call('ZRANGE', waiting, 0, 199)) do
-    local _, seen = load_task(task_id)
-    if seen[1] ~= 'queued' then
+  local ids = redis.call('ZRANGE', waiting, 0, 199)
+  local texts = load_texts(ids)
+  for i, task_id in ipairs(ids) do
+    local task = known(task_id, texts[i])
+    if not task or task.status ~= 'queued' then
       redis.call('ZREM', waiting, task_id)
       count = count - 1
     end

@@ -3,6 +3,8 @@
 -- Guarantee: no error caused by a corrupt key reaches a script. Any other error does, for example when Redis refuses writes.
 local server, call = redis, redis.call
 local quarantine_ttl_s, max_reports, max_quote_length = 604800, 1000, 100
+-- Elements of one command: Lua's stack is limited.
+local max_batch = 1000
 -- Clocks do not deviate this far: a later time was not written by a coordinator.
 local max_clock_error_ms = 86400000
 
@@ -82,32 +84,21 @@ local function share(text)
   return value >= 0 and value <= 1 and value or 0
 end
 
+-- Splits a text that a coordinator has joined, see Script.java: one argument for a batch costs a client much less than many.
+local function split(text)
+  local parts, from = {}, 1
+  local at = string.find(text, '\30', 1, true)
+  while at do
+    parts[#parts + 1] = string.sub(text, from, at - 1)
+    from = at + 1
+    at = string.find(text, '\30', from, true)
+  end
+  return parts
+end
+
 -- Whether agents with a delivery have no topic of their own, see Delivery.java.
 local function is_shared(delivery)
   return delivery == 'pull' or delivery == 'push'
-end
-
--- A failing attempt is fenced, and its dead letter is being written: see fence.lua.
-local ended = { completed = true, failed = true, failing = true, cancelled = true, expired = true }
-
--- Whether status, attempt and agent of a task, as read, are consistent; all are missing for an unknown task.
-local function is_consistent(status, attempt, agent_id)
-  if status == 'assigned' or status == 'queued' then
-    return number(attempt) and (agent_id or status == 'queued')
-  end
-  return ended[status] or not (status or attempt or agent_id)
-end
-
--- Returns the key of a task, and its status, attempt, agent and further fields. If these are inconsistent, the task
--- becomes unknown.
-local function load_task(id, ...)
-  local task = 'task:' .. id
-  local seen = redis.call('HMGET', task, 'status', 'attempt', 'agent_id', ...)
-  if not is_consistent(seen[1], seen[2], seen[3]) then
-    quarantine(task, 'status ' .. tostring(seen[1]) .. ', attempt ' .. tostring(seen[2]))
-    seen = {}
-  end
-  return task, seen
 end
 
 -- Takes an exclusive claim, which expires; returns false if another holds it. A key that does not expire is no claim.
@@ -120,14 +111,9 @@ local function acquire(key, holder, ttl_ms)
   return acquired
 end
 
--- Restores a lost task from the attempt an agent holds; returns false if the agent does not hold it.
-local function restore_from_agent(task_id, attempt, agent_id)
-  local entry = redis.call('HGET', 'agent:' .. agent_id .. ':inflight', task_id)
-  local read, held = pcall(cjson.decode, entry or '')
-  if not read or type(held) ~= 'table' or held.attempt ~= attempt or not (held.assigned_at and held.deadline) then
-    return false
-  end
-  redis.call('HSET', 'task:' .. task_id, 'task_id', task_id, 'status', 'assigned', 'attempt', attempt, 'agent_id', agent_id,
-    'assigned_at', tostring(held.assigned_at), 'deadline', tostring(held.deadline))
-  return true
+-- Since when the index is complete, in ms, after the format of all keys.
+local mark = redis.call('GET', 'index:complete')
+if mark and string.sub(mark, 1, 2) ~= '2 ' then
+  return redis.error_reply('FORMAT ' .. (string.match(mark, '^%d%d?%d? ') and 'Redis holds the data of a newer version of the coordinator, which this one cannot read'
+    or 'the data of version 0.1 are being converted'))
 end

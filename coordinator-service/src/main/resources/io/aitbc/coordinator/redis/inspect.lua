@@ -4,7 +4,7 @@
 -- Returns the reports: each names the quarantined key or field, and its content or type
 local kinds = {
   ['agents:active'] = 'set', ['agents:known'] = 'set', ['agents:push'] = 'set', ['agents:heartbeats'] = 'zset', ['agents:gone'] = 'zset',
-  ['agents:deadlines'] = 'zset', ['agents:departed'] = 'zset', ['agents:events'] = 'string', ['tasks:completed'] = 'list',
+  ['agents:deadlines'] = 'zset', ['agents:departed'] = 'zset', ['agents:events'] = 'string', ['tasks:ended'] = 'list',
   ['stats:tasks'] = 'hash', ['stats:agents'] = 'hash', ['stats:coordinators'] = 'hash', ['index:rebuilding'] = 'string',
 }
 local max_members = 100

@@ -1,12 +1,17 @@
 -- Quarantines an unreadable key, or unreadable fields of a hash.
 -- Guarantee: data that has changed since it was read is not quarantined.
 -- KEYS   1 the notice channel, unused
--- ARGV   1 key, 2 'type' if the key must be a hash and is not, 'whole' or 'fields', then three per field: its name, its value as read,
---        and its replacement, or ''
+-- ARGV   1 key, 2 'type' and a command that fails if the key is of the wrong type; 'text' and the text as read; or 'whole' or 'fields', then three
+--        per field: its name, its value as read, and its replacement, or ''
 -- Returns nothing
 local key = ARGV[1]
 if ARGV[2] == 'type' then
-  redis.call('HLEN', key)
+  redis.call(ARGV[3], key)
+  return {}
+elseif ARGV[2] == 'text' then
+  if redis.call('GET', key) == ARGV[3] then
+    quarantine(key, 'unreadable')
+  end
   return {}
 end
 local unchanged = {}

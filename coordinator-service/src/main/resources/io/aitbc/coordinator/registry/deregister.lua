@@ -25,5 +25,5 @@ redis.call('SREM', 'agents:active', id)
 redis.call('ZREM', 'agents:heartbeats', id)
 redis.call('ZADD', 'agents:gone', 'GT', ARGV[2], id)
 redis.call('ZADD', 'agents:departed', 'NX', ARGV[2], id)
-redis.call('PUBLISH', KEYS[1], '{"seq":' .. redis.call('INCR', 'agents:events') .. ',"changed":["' .. id .. '"]}')
+notify('"changed":["' .. id .. '"]')
 return { 'deregistered' }

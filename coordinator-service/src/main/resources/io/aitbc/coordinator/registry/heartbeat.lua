@@ -173,7 +173,6 @@ if unknown > 0 then
   redis.call('HINCRBY', 'stats:agents', 'unknown_heartbeats', unknown)
 end
 if #changed + #heard > 0 then
-  redis.call('PUBLISH', KEYS[1], '{"seq":' .. redis.call('INCR', 'agents:events')
-    .. ',"changed":[' .. table.concat(changed, ',') .. '],"heard":{' .. table.concat(heard, ',') .. '}}')
+  notify('"changed":[' .. table.concat(changed, ',') .. '],"heard":{' .. table.concat(heard, ',') .. '}')
 end
 return answer

@@ -11,6 +11,6 @@ for _, id in ipairs(ARGV) do
   end
 end
 if #changed > 0 then
-  redis.call('PUBLISH', KEYS[1], '{"seq":' .. redis.call('INCR', 'agents:events') .. ',"changed":[' .. table.concat(changed, ',') .. ']}')
+  notify('"changed":[' .. table.concat(changed, ',') .. ']')
 end
 return reached

@@ -15,5 +15,5 @@ end
 redis.call('SREM', 'agents:active', id)
 redis.call('ZREM', 'agents:heartbeats', id)
 redis.call('ZADD', 'agents:gone', 'GT', ARGV[3], id)
-redis.call('PUBLISH', KEYS[1], '{"seq":' .. redis.call('INCR', 'agents:events') .. ',"changed":["' .. id .. '"]}')
+notify('"changed":["' .. id .. '"]')
 return { 'stale' }

@@ -6,6 +6,6 @@ local id, agent = ARGV[1], 'agent:' .. ARGV[1]
 local seen = redis.call('HMGET', agent, 'delivery', 'unreached')
 if seen[1] == 'push' and seen[2] ~= ARGV[2] then
   redis.call('HSET', agent, 'unreached', ARGV[2])
-  redis.call('PUBLISH', KEYS[1], '{"seq":' .. redis.call('INCR', 'agents:events') .. ',"changed":["' .. id .. '"]}')
+  notify('"changed":["' .. id .. '"]')
 end
 return {}

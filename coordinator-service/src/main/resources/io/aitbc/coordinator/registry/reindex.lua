@@ -29,6 +29,6 @@ for i = 2, #ARGV do
   end
 end
 if #changed > 0 then
-  redis.call('PUBLISH', KEYS[1], '{"seq":' .. redis.call('INCR', 'agents:events') .. ',"changed":[' .. table.concat(changed, ',') .. ']}')
+  notify('"changed":[' .. table.concat(changed, ',') .. ']')
 end
 return {}

@@ -4,10 +4,10 @@
 -- ARGV   1 agent_id, 2 task_id, 3 the entry as read
 -- Returns nothing
 local inflight = 'agent:' .. ARGV[1] .. ':inflight'
-local _, seen = load_task(ARGV[2])
-if redis.call('HGET', inflight, ARGV[2]) == ARGV[3] and not ((seen[1] == 'assigned' or seen[1] == 'failing') and seen[3] == ARGV[1]) then
+local task = load_task(ARGV[2])
+if redis.call('HGET', inflight, ARGV[2]) == ARGV[3]
+    and not (task and (task.status == 'assigned' or task.status == 'failing') and agent_of(task) == ARGV[1]) then
   quarantine_field(inflight, ARGV[2])
-  redis.call('PUBLISH', KEYS[1],
-    '{"seq":' .. redis.call('INCR', 'agents:events') .. ',"held":{"' .. ARGV[1] .. '":' .. redis.call('HLEN', inflight) .. '}}')
+  notify_held(ARGV[1])
 end
 return {}

@@ -1,19 +1,23 @@
--- Fences an attempt that has no successor, before its dead letter is written: from here on none of its results counts.
+-- Fences attempts that have no successor, before their dead letters are written: from here on none of their results counts.
 -- Guarantee: a dead letter is written only for an attempt that was live. The agent holds the task until release.lua has ended it, so
 --        that recovery repeats the step if the caller dies in between.
 -- KEYS   1 the notice channel, unused
--- ARGV   1 task_id, 2 attempt, 3 agent_id
--- Returns 'fenced', now or by an earlier call, or 'before' if the attempt was not live
-if redis.call('EXISTS', 'index:complete') == 0 then
-  return redis.error_reply('REBUILDING assignments are being restored from Kafka')
+-- ARGV   for each attempt three: task_id, attempt, agent_id
+-- Returns one text with a digit for each attempt: 1 fenced, now or by an earlier call, 0 if it was not live
+local ids, answer, records = {}, {}, {}
+for i = 1, #ARGV, 3 do
+  ids[#ids + 1] = ARGV[i]
 end
-local task_id, attempt, agent_id = ARGV[1], tonumber(ARGV[2]), ARGV[3]
-local task, seen = load_task(task_id)
-if not seen[1] and restore_from_agent(task_id, attempt, agent_id) then
-  seen = { 'assigned', attempt, agent_id }
+local texts = load_texts(ids)
+for i, task_id in ipairs(ids) do
+  local attempt, agent_id = tonumber(ARGV[3 * i - 1]), ARGV[3 * i]
+  local task = known(task_id, texts[i]) or restore_from_agent(task_id, attempt, agent_id)
+  local live = task and (task.status == 'assigned' or task.status == 'failing') and task.attempt == attempt and agent_of(task) == agent_id
+  if live then
+    records[#records + 1] = 'task:' .. task_id
+    records[#records + 1] = '2g' .. string.sub(task.text, 3)
+  end
+  answer[i] = live and '1' or '0'
 end
-if (seen[1] ~= 'assigned' and seen[1] ~= 'failing') or tonumber(seen[2]) ~= attempt or seen[3] ~= agent_id then
-  return { 'before' }
-end
-redis.call('HSET', task, 'status', 'failing')
-return { 'fenced' }
+save(records)
+return { table.concat(answer) }

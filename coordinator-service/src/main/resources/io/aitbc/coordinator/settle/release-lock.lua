@@ -1,12 +1,12 @@
 -- Releases the lock for rebuilding the index.
 -- Guarantee: only the owner of the lock can set the mark.
 -- KEYS   1 the notice channel, unused
--- ARGV   1 the lock's owner, 2 now as ISO 8601 if the index is complete, else ''
+-- ARGV   1 the lock's owner, 2 now in ms if the index is complete, else ''
 -- Returns nothing; fails if the index was to be marked complete but the lock is lost
 if redis.call('GET', 'index:rebuilding') == ARGV[1] then
   redis.call('DEL', 'index:rebuilding')
   if ARGV[2] ~= '' then
-    redis.call('SET', 'index:complete', ARGV[2])
+    redis.call('SET', 'index:complete', '2 ' .. ARGV[2])
   end
 elseif ARGV[2] ~= '' then
   return redis.error_reply('SUPERSEDED Redis was emptied again, or the lock has expired')

@@ -1,32 +1,53 @@
--- Ends an unsuccessful attempt: its task is requeued, or has failed permanently.
--- Guarantee: an attempt that is no longer live changes nothing; the agent's count is published all the same.
+-- Ends unsuccessful attempts: their tasks are requeued, or have failed permanently.
+-- Guarantee: an attempt that is no longer live changes nothing; the agents' counts are published all the same.
 -- KEYS   1 the notice channel
--- ARGV   1 task_id, 2 attempt, 3 agent_id, 4 next attempt or 0, 5 error as JSON, 6 now as ISO 8601, 7 retention in s, 8 not_before of the next
---        attempt or ''
--- Returns 'released', or 'before' if the attempt was not live
-local task_id, attempt, agent_id, next_attempt = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
-local task, seen = load_task(task_id)
-local status = seen[1]
-local live = (status == 'assigned' or status == 'failing' and next_attempt == 0)
-  and tonumber(seen[2]) == attempt and seen[3] == agent_id
-local answer = 'before'
-if live or not status then
-  if next_attempt > 0 then
-    redis.call('HSET', task, 'task_id', task_id, 'status', 'queued', 'attempt', next_attempt, 'error', ARGV[5])
-    if ARGV[8] and ARGV[8] ~= '' then
-      redis.call('HSET', task, 'not_before', ARGV[8])
-    end
-    redis.call('HDEL', task, 'agent_id', 'assigned_at', 'assigned_ms', 'deadline', 'progress', 'progress_at', 'position')
-    redis.call('HINCRBY', 'stats:tasks', 'retried', 1)
-  else
-    redis.call('HSET', task, 'task_id', task_id, 'status', 'failed', 'attempt', attempt, 'finished_at', ARGV[6], 'error', ARGV[5])
-    redis.call('EXPIRE', task, ARGV[7])
-    redis.call('HINCRBY', 'stats:tasks', 'failed', 1)
-  end
-  redis.call('HDEL', 'agent:' .. agent_id .. ':inflight', task_id)
-  redis.call('HINCRBY', 'stats:tasks', 'failed_attempts', 1)
-  answer = 'released'
+-- ARGV   1 now in ms, then for each attempt five: task_id, attempt, agent_id, error as JSON, and the record of the requeued task, see record.lua, or ''
+-- Returns one text with a digit for each attempt: 1 released, 0 if it was not live
+local now = digits(ARGV[1])
+local ids, answer, records, ended_ids = {}, {}, {}, {}
+local released, retried, held_by_agent = 0, 0, {}
+-- A batch may name an attempt twice, as when its agent reported it twice.
+local in_batch = {}
+for i = 2, #ARGV, 5 do
+  ids[#ids + 1] = ARGV[i]
 end
-redis.call('PUBLISH', KEYS[1],
-  '{"seq":' .. redis.call('INCR', 'agents:events') .. ',"held":{"' .. agent_id .. '":' .. redis.call('HLEN', 'agent:' .. agent_id .. ':inflight') .. '}}')
-return { answer }
+local texts = load_texts(ids)
+for i, task_id in ipairs(ids) do
+  local at = 5 * i - 3
+  local attempt, agent_id, requeued = tonumber(ARGV[at + 1]), ARGV[at + 2], ARGV[at + 4]
+  local tail = '\n' .. ARGV[at + 3] .. '\n\n\n'
+  local task = known(task_id, texts[i])
+  local live = not in_batch[task_id] and (not task or task.attempt == attempt and agent_of(task) == agent_id
+    and (task.status == 'assigned' or task.status == 'failing' and requeued == ''))
+  held_by_agent[agent_id] = held_by_agent[agent_id] or {}
+  if live then
+    in_batch[task_id] = true
+    local known_before = task
+    task = task or parse_record(pack('a', attempt, 0, 0, 0, 0, 0, agent_id .. '\n' .. unknown_body, ''))
+    records[#records + 1] = 'task:' .. task_id
+    if requeued ~= '' then
+      records[#records + 1] = known_before and continue_from(task, requeued, tail) or requeued .. tail
+      retried = retried + 1
+    else
+      records[#records + 1] = ended_record(task, 'f', now, progress_of(task) .. tail)
+      ended_ids[#ended_ids + 1] = task_id .. ':' .. attempt
+    end
+    table.insert(held_by_agent[agent_id], task_id)
+    released = released + 1
+  end
+  answer[i] = live and '1' or '0'
+end
+save(records)
+note_ended(ended_ids)
+local held = {}
+for agent_id, task_ids in pairs(held_by_agent) do
+  if #task_ids > 0 then
+    redis.call('HDEL', 'agent:' .. agent_id .. ':inflight', unpack(task_ids))
+  end
+  held[#held + 1] = held_by(agent_id)
+end
+if retried > 0 then redis.call('HINCRBY', 'stats:tasks', 'retried', retried) end
+if #ended_ids > 0 then redis.call('HINCRBY', 'stats:tasks', 'failed', #ended_ids) end
+if released > 0 then redis.call('HINCRBY', 'stats:tasks', 'failed_attempts', released) end
+notify('"held":{' .. table.concat(held, ',') .. '}')
+return { table.concat(answer) }

@@ -2,18 +2,14 @@
 -- Guarantee: a task is completed once; a result of an attempt that is not live, or of an unknown task, changes nothing but a
 --        counter; while agents' assignments are unknown, nothing is settled and the call fails.
 -- KEYS   1 the notice channel
--- ARGV   1 now in ms, 2 now as ISO 8601, 3 the results, as JSON, each a list of texts:
---        task_id, attempt, agent_id, status, result as JSON or '', started_at or '', finished_at or ''
+-- ARGV   1 now in ms, 2 for each result five, joined: task_id, attempt, agent_id, status, and the progress as JSON, or the last three lines of the
+--        record's tail, see record.lua
 -- Returns one text with a letter for each result: c completed, p progressed, g to be requeued (nothing changed yet), l late, u unknown
-if redis.call('EXISTS', 'index:complete') == 0 then
-  return redis.error_reply('REBUILDING assignments are being restored from Kafka')
-end
-local now_ms, now = tonumber(ARGV[1]), ARGV[2]
+local now_ms, now = tonumber(ARGV[1]), digits(ARGV[1])
 local answer = {}
 local late = 0
--- Completed tasks, in total and by agent: written at the end, in one call for many.
-local done, done_by = {}, {}
-local max_batch = 1000
+-- Written at the end, in one call for many: the records of tasks, and the completed ones, in total and by agent.
+local changed, done, done_by = {}, {}, {}
 
 -- Three days. A higher value is from a version that let it grow without bound.
 local longest_attempt_ms = 259200000
@@ -55,44 +51,37 @@ local function record_response(agent_id, assigned_ms, failed)
   end
 end
 
-for i, report in ipairs(cjson.decode(ARGV[3])) do
-  local task_id, attempt, agent_id, outcome = report[1], tonumber(report[2]), report[3], report[4]
-  local task = 'task:' .. task_id
-  local seen = redis.call('HMGET', task, 'status', 'attempt', 'agent_id', 'assigned_ms')
-  local status = seen[1]
-  local mine = tonumber(seen[2]) == attempt and seen[3] == agent_id
+local reports, ids = split(ARGV[2]), {}
+for i = 1, #reports, 5 do
+  ids[#ids + 1] = reports[i]
+end
+local texts = load_texts(ids)
+for i, task_id in ipairs(ids) do
+  local at = 5 * i - 4
+  local attempt, agent_id, outcome, content = tonumber(reports[at + 1]), reports[at + 2], reports[at + 3], reports[at + 4]
+  local text = changed[task_id] or texts[i]
+  local task = text and known(task_id, text) or restore_from_agent(task_id, attempt, agent_id)
+  local status = task and task.status
   -- A failing attempt was fenced because of this very result: that coordinator died before it wrote the dead letter.
-  local live = mine and (status == 'assigned' or status == 'failing' and (outcome == 'failed' or outcome == 'rejected'))
-  if not live and not is_consistent(status, seen[2], seen[3]) then
-    quarantine(task, 'status ' .. tostring(status) .. ', attempt ' .. tostring(seen[2]))
-    status = nil
-  end
-  if not status and restore_from_agent(task_id, attempt, agent_id) then
-    live, status = true, 'assigned'
-  end
+  local live = task and task.attempt == attempt and agent_of(task) == agent_id
+    and (status == 'assigned' or status == 'failing' and (outcome == 'failed' or outcome == 'rejected'))
   if not live then
     if status then
       late = late + 1
     end
     answer[i] = status and 'l' or 'u'
   elseif outcome == 'completed' then
-    call('HSET', task, 'status', 'completed', 'finished_at', now, 'result', report[5])
-    if report[6] ~= '' then
-      call('HSET', task, 'agent_started_at', report[6])
-    end
-    if report[7] ~= '' then
-      call('HSET', task, 'agent_finished_at', report[7])
-    end
-    done[#done + 1] = task_id
+    changed[task_id] = ended_record(task, 'c', now, progress_of(task) .. '\n\n' .. content)
+    done[#done + 1] = task_id .. ':' .. reports[at + 1]
     local by = done_by[agent_id] or {}
     done_by[agent_id] = by
     by[#by + 1] = task_id
     record_outcome(agent_id, 0)
-    record_response(agent_id, tonumber(seen[4]), false)
+    record_response(agent_id, tonumber(assigned_in(task.text)), false)
     answer[i] = 'c'
   elseif outcome == 'progress' then
     -- The timeout restarts, see HeldAssignment.java.
-    redis.call('HSET', task, 'progress', report[5], 'progress_at', now)
+    changed[task_id] = progressed_record(task, now, content)
     answer[i] = 'p'
   else
     if outcome == 'failed' then
@@ -102,6 +91,12 @@ for i, report in ipairs(cjson.decode(ARGV[3])) do
     answer[i] = 'g'
   end
 end
+local records = {}
+for task_id, text in pairs(changed) do
+  records[#records + 1] = 'task:' .. task_id
+  records[#records + 1] = text
+end
+save(records)
 
 if #done > 0 then redis.call('HINCRBY', 'stats:tasks', 'completed', #done) end
 if late > 0 then redis.call('HINCRBY', 'stats:tasks', 'late_results', late) end
@@ -111,7 +106,7 @@ for agent_id, ids in pairs(done_by) do
   for from = 1, #ids, max_batch do
     redis.call('HDEL', inflight, unpack(ids, from, math.min(#ids, from + max_batch - 1)))
   end
-  counts[#counts + 1] = '"' .. agent_id .. '":' .. redis.call('HLEN', inflight)
+  counts[#counts + 1] = held_by(agent_id)
 end
 for agent_id, track in pairs(tracks) do
   local agent = 'agent:' .. agent_id
@@ -127,12 +122,8 @@ for agent_id, track in pairs(tracks) do
     news[#news + 1] = '"' .. agent_id .. '":[' .. share .. ',' .. response .. ']'
   end
 end
-if #done > 0 then
-  -- By Redis's own clock: a coordinator with a wrong clock must not decide when tasks are forgotten.
-  redis.call('RPUSH', 'tasks:completed', redis.call('TIME')[1] .. ' ' .. table.concat(done, ' '))
-end
+note_ended(done)
 if #counts + #news > 0 then
-  redis.call('PUBLISH', KEYS[1], '{"seq":' .. redis.call('INCR', 'agents:events') .. ',"at":' .. ARGV[1]
-    .. ',"held":{' .. table.concat(counts, ',') .. '},"tracks":{' .. table.concat(news, ',') .. '}}')
+  notify('"at":' .. ARGV[1] .. ',"held":{' .. table.concat(counts, ',') .. '},"tracks":{' .. table.concat(news, ',') .. '}')
 end
 return { table.concat(answer) }

@@ -3,7 +3,6 @@ package io.aitbc.coordinator.dispatch;
 import static io.aitbc.coordinator.agent.AnAgent.NOW;
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.aitbc.contracts.Json;
 import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.assign.Reservations;
 import io.aitbc.coordinator.assign.Verdict;
@@ -14,9 +13,9 @@ import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.redis.Script;
 import io.aitbc.coordinator.settle.Settlement;
+import io.aitbc.coordinator.taskstate.TaskRecord;
 import io.aitbc.localstack.LocalStack;
 import io.lettuce.core.RedisClient;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -33,16 +32,16 @@ class SimulatedStoreTest {
     private static final int DATABASE = 12;
     private static final String PULLING = "c";
     private static final List<String> AGENTS = List.of("a", "b", PULLING);
-    private static final Script SETTLE = Script.load(Settlement.class, "settle");
-    private static final Script FENCE = Script.load(Settlement.class, "fence");
+    private static final Script SETTLE = Script.loadFenced(Settlement.class, "settle");
+    private static final Script FENCE = Script.loadFenced(Settlement.class, "fence");
     private static final Script RELEASE = Script.load(Settlement.class, "release");
-    private static final Script CANCEL = Script.load(Reservations.class, "cancel");
+    private static final Script CANCEL = Script.loadFenced(Reservations.class, "cancel");
 
     private static RedisClient client;
     private static Redis redis;
 
     private final SimulatedStore store = new SimulatedStore();
-    private final Reservations reservations = new Reservations(redis, "me", Duration.ofHours(1));
+    private final Reservations reservations = new Reservations(redis, "me");
     private final Random random = new Random(5);
 
     @BeforeAll
@@ -50,7 +49,7 @@ class SimulatedStoreTest {
         client = RedisClient.create(LocalStack.shared().redisUrl() + "/" + DATABASE);
         redis = new Redis(client, DATABASE);
         redis.sync().flushdb();
-        redis.sync().set(Keys.INDEX_COMPLETE, NOW.toString());
+        redis.sync().set(Keys.INDEX_COMPLETE, Keys.FORMAT + NOW.toEpochMilli());
     }
 
     @AfterAll
@@ -121,8 +120,9 @@ class SimulatedStoreTest {
                 int of = rightly ? live.attempt : attempt;
                 String by = rightly ? live.agentId : agent;
                 String outcome = random.nextInt(3) > 0 ? "completed" : "failed";
-                String report = Json.text(List.of(List.of(taskId, String.valueOf(of), by, outcome, "", "", "")));
-                Object letter = SETTLE.runSync(redis, List.of(ms(), NOW.toString(), report))
+                Object letter = SETTLE.runSync(
+                                redis,
+                                List.of(ms(), Script.join(List.of(taskId, String.valueOf(of), by, outcome, "\n\n"))))
                         .get(0);
                 String settled = store.settle(taskId, of, by, outcome);
                 assertThat(letter).isEqualTo(settled.substring(0, 1));
@@ -145,8 +145,7 @@ class SimulatedStoreTest {
                 }
                 List<String> held = List.copyOf(store.agent(agent).inflight);
                 String cancelled = held.isEmpty() || random.nextBoolean() ? taskId : held.get(0);
-                Object before = CANCEL.runSync(redis, List.of(cancelled, NOW.toString(), "3600"))
-                        .get(0);
+                Object before = CANCEL.runSync(redis, List.of(cancelled, ms())).get(0);
                 assertThat(store.cancel(cancelled)).isEqualTo(before);
                 yield (String) before;
             }
@@ -163,24 +162,26 @@ class SimulatedStoreTest {
         if (next == 0 && random.nextInt(4) > 0) {
             Object fenced = FENCE.runSync(redis, List.of(taskId, String.valueOf(attempt), agent))
                     .get(0);
-            assertThat(store.fence(taskId, attempt, agent)).isEqualTo(fenced);
+            String expected = store.fence(taskId, attempt, agent);
+            assertThat(fenced).isEqualTo(expected.equals("fenced") ? "1" : "0");
             if (random.nextBoolean()) {
-                return (String) fenced;
+                return expected;
             }
         }
+        WaitingTask retry = waiting(taskId, Math.max(1, next));
         Object released = RELEASE.runSync(
                         redis,
                         List.of(
+                                ms(),
                                 taskId,
                                 String.valueOf(attempt),
                                 agent,
-                                String.valueOf(next),
                                 "\"why\"",
-                                NOW.toString(),
-                                "3600"))
+                                next == 0 ? "" : TaskRecord.queued(retry.task(), retry.position())))
                 .get(0);
-        assertThat(store.release(taskId, attempt, agent, next)).isEqualTo(released);
-        return (String) released;
+        String expected = store.release(taskId, attempt, agent, next);
+        assertThat(released).isEqualTo(expected.equals("released") ? "1" : "0");
+        return expected;
     }
 
     private String reserve(int newest) {

@@ -3,10 +3,13 @@ package io.aitbc.coordinator.intake;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
+import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.OverheardRedis;
 import io.aitbc.coordinator.redis.Claims;
 import io.aitbc.coordinator.redis.Keys;
+import io.aitbc.coordinator.taskstate.StoredTask;
+import io.aitbc.coordinator.taskstate.TaskState;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
@@ -76,13 +79,24 @@ class ClaimTest {
     /** The status while the dead letter is being written is internal. */
     @Test
     void aTaskThatIsFailingIsReportedAsAssigned() {
-        overheard
-                .redis()
-                .sync()
-                .hset(
-                        Keys.task("t"),
-                        Map.of("status", "failing", "priority", "low", "submitted_at", "2026-01-01T00:00:00Z"));
-        assertThat(claim("first", LONG).existing()).isEqualTo(TaskStatus.ASSIGNED);
+        Map<String, String> assigned = Map.of(
+                "status",
+                "assigned",
+                "attempt",
+                "1",
+                "agent_id",
+                "a",
+                "assigned_at",
+                "2026-01-01T00:00:00Z",
+                "priority",
+                "low",
+                "submitted_at",
+                "2026-01-01T00:00:00Z");
+        StoredTask.put(overheard.redis().sync(), "t", assigned);
+        overheard.redis().sync().setrange(Keys.task("t"), 1, "g");
+        assertThat(claim("first", LONG).existing())
+                .extracting(TaskState::status, TaskState::priority)
+                .containsExactly(TaskStatus.ASSIGNED, Priority.LOW);
     }
 
     private SubmissionClaims.Claim claim(String holder, Duration ttl) {

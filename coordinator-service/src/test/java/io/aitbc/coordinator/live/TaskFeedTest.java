@@ -3,6 +3,7 @@ package io.aitbc.coordinator.live;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.aitbc.coordinator.OverheardRedis;
+import io.aitbc.coordinator.taskstate.StoredTask;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
@@ -18,7 +19,7 @@ class TaskFeedTest {
     void anEndedTaskIsReadAgainForANewSubscriber() {
         try (OverheardRedis overheard = new OverheardRedis(folder);
                 TaskFeed feed = new TaskFeed(overheard.redis())) {
-            overheard.redis().sync().hset("task:done", Map.of("task_id", "done", "status", "completed"));
+            StoredTask.put(overheard.redis().sync(), "done", Map.of("status", "completed"));
             List<String> ids = List.of("done");
 
             assertThat(feed.read(ids, ids)).containsKey("done");

@@ -22,6 +22,7 @@ public final class ATask {
     private @Nullable Instant notBefore;
     private @Nullable String rejectedBy;
     private @Nullable Instant expiresAt;
+    private @Nullable String fairnessKey;
 
     private ATask(String id) {
         this.id = id;
@@ -75,6 +76,11 @@ public final class ATask {
         return this;
     }
 
+    public ATask key(String fairnessKey) {
+        this.fairnessKey = fairnessKey;
+        return this;
+    }
+
     public ATask rejectedBy(String agentId) {
         this.rejectedBy = agentId;
         return this;
@@ -94,7 +100,7 @@ public final class ATask {
                 null,
                 rejectedBy,
                 null,
-                null,
+                fairnessKey,
                 Map.of());
         return new WaitingTask(task, new Position(priority, partition, offset), since, 100);
     }

@@ -44,7 +44,7 @@ import tools.jackson.databind.node.ObjectNode;
 /** Agent state shared by coordinators of different versions: hashes in Redis, and notices of changes. */
 class RegistryCompatibilityTest {
     private static final Instant NOW = Instant.parse("2026-11-01T12:00:00Z");
-    private static final Script SETTLE = Script.load(Settlement.class, "settle");
+    private static final Script SETTLE = Script.loadFenced(Settlement.class, "settle");
     private static final Script BEGIN_REMOVAL = Script.load(Registry.class, "begin-removal");
     private static final HealthPolicy HEALTH =
             new HealthPolicy(Duration.ofSeconds(30), Duration.ofSeconds(300), 0.5, 0.98, 0.98);
@@ -327,11 +327,9 @@ class RegistryCompatibilityTest {
         register(FULL, "instance-1");
         beat(3, null, null, "instance-2");
         beat(4, AgentStatus.BUSY, LOAD, "instance-1");
-        String report = Json.text(List.of(List.of("task-9", "1", "agent-1", "failed", "", "", "")));
-        redis.sync().set(Keys.INDEX_COMPLETE, NOW.toString());
-        redis.sync().hset(Keys.inflight("agent-1"), "task-9", """
-                {"attempt":1,"assigned_at":"2026-11-01T12:00:00Z","deadline":"2026-11-01T12:10:00Z"}""");
-        SETTLE.runSync(redis, List.of(ms(5), NOW.toString(), report));
+        redis.sync().set(Keys.INDEX_COMPLETE, Keys.FORMAT + NOW.toEpochMilli());
+        redis.sync().hset(Keys.inflight("agent-1"), "task-9", "1 1793534400000 1793535000000 -");
+        SETTLE.runSync(redis, List.of(ms(5), Script.join(List.of("task-9", "1", "agent-1", "failed", ""))));
         hashes.set("much seen", hash());
     }
 

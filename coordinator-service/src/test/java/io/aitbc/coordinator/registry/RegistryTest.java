@@ -367,10 +367,7 @@ class RegistryTest {
     @Test
     void aTopicWithUnsettledTasksIsNotRemoved() throws Exception {
         coordinator.register("indebted", 2);
-        redis.hset(
-                "agent:indebted:inflight",
-                "a-task",
-                "{\"attempt\":1,\"assigned_at\":\"2026-01-01T00:00:00Z\",\"deadline\":\"2126-01-01T00:00:00Z\"}");
+        redis.hset("agent:indebted:inflight", "a-task", "1 1767225600000 4922899200000 -");
         coordinator.send("DELETE", "/agents/indebted", null);
         coordinator.register("debtless", 2);
         coordinator.send("DELETE", "/agents/debtless", null);

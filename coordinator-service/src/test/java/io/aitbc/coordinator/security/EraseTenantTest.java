@@ -2,12 +2,14 @@ package io.aitbc.coordinator.security;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.aitbc.coordinator.taskstate.StoredTask;
 import io.aitbc.localstack.LocalStack;
 import io.lettuce.core.RedisClient;
 import io.lettuce.core.api.sync.RedisCommands;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
@@ -38,7 +40,11 @@ class EraseTenantTest {
     }
 
     private void task(String id, String status, String key) {
-        redis.hset("task:" + id, Map.of("task_id", id, "status", status, "fairness_key", key));
+        Map<String, String> fields = new HashMap<>(Map.of("status", status, "attempt", "1", "fairness_key", key));
+        if (status.equals("assigned")) {
+            fields.putAll(Map.of("agent_id", "a", "assigned_at", "2026-01-01T00:00:00Z"));
+        }
+        StoredTask.put(redis, id, fields);
     }
 
     /** What it writes, including errors. */
@@ -69,8 +75,8 @@ class EraseTenantTest {
         assertThat(redis.keys("*"))
                 .containsExactlyInAnyOrder("task:runs", "task:waits", "task:others", "task:spoilt", "waiting:acme");
 
-        redis.hset("task:runs", "status", "cancelled");
-        redis.hset("task:waits", "status", "cancelled");
+        task("runs", "cancelled", "acme");
+        task("waits", "cancelled", "acme");
         assertThat(run("erase", "acme", "-u", url)).isEqualTo("Erased the state of 2 tasks.\n");
         assertThat(redis.keys("*")).containsExactlyInAnyOrder("task:others", "task:spoilt");
         assertThat(run("list", "acme", "-u", url)).isEmpty();

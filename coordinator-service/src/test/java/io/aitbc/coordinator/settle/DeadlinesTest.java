@@ -13,6 +13,7 @@ import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.match.WaitingTask;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
+import io.aitbc.coordinator.taskstate.StoredTask;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
@@ -44,8 +45,8 @@ class DeadlinesTest {
         overheard = new OverheardRedis(folder);
         redis = overheard.redis();
         attempts = new Attempts(redis, RETENTION);
-        reservations = new Reservations(redis, "coordinator-1", RETENTION);
-        redis.sync().set(Keys.INDEX_COMPLETE, NOW.toString());
+        reservations = new Reservations(redis, "coordinator-1");
+        redis.sync().set(Keys.INDEX_COMPLETE, Keys.FORMAT + NOW.toEpochMilli());
         for (String agent : List.of("a", "idle")) {
             redis.sync().hset(Keys.agent(agent), Map.of("status", "active", "capacity", "10"));
             redis.sync().sadd(Keys.KNOWN_AGENTS, agent);
@@ -120,7 +121,7 @@ class DeadlinesTest {
     @Test
     void aTaskReassignedToAnotherAgentIsNotOverdue() {
         reserve("short", 5, NOW);
-        redis.sync().hset(Keys.task("short"), "agent_id", "idle");
+        StoredTask.put(redis.sync(), "short", Map.of("agent_id", "idle"));
         assertThat(overdue(6)).isEmpty();
         assertThat(attempts.agentsDue(after(7))).isEmpty();
     }
@@ -137,38 +138,34 @@ class DeadlinesTest {
     @Test
     void aCorruptTaskDoesNotHideTheOthers() {
         reserve("short", 5, NOW);
-        for (String field : List.of("attempt", "agent_id", "assigned_at")) {
-            reserve(field, 5, NOW);
-            redis.sync().hdel(Keys.task(field), field);
+        for (int at : List.of(0, 1, 2, 16, 23, 75)) {
+            reserve("spoilt-" + at, 5, NOW);
+            redis.sync().setrange(Keys.task("spoilt-" + at), at, "\n");
         }
-        reserve("spoilt", 5, NOW);
-        redis.sync().hset(Keys.task("spoilt"), "progress_at", "yesterday");
         // The in-flight hash identifies the tasks whose own keys were quarantined.
-        assertThat(overdue(6)).containsExactlyInAnyOrder("short", "attempt", "agent_id", "assigned_at", "spoilt");
-        assertThat(redis.sync().exists(Keys.task("attempt"), Keys.task("agent_id"), Keys.task("assigned_at")))
-                .isZero();
+        assertThat(overdue(6))
+                .containsExactlyInAnyOrder(
+                        "short", "spoilt-0", "spoilt-1", "spoilt-2", "spoilt-16", "spoilt-23", "spoilt-75");
+        assertThat(redis.sync().keys("task:*")).containsExactly(Keys.task("short"));
+        assertThat(redis.sync().keys("spoilt:task:*")).hasSize(6);
     }
 
     /** An invalid deadline must not exclude the agent from checks forever. */
     @Test
     void anImpossibleDeadlineHasPassed() {
-        for (String strange : List.of("1960-01-01T00:00:00Z", "-999999999-01-01T00:00:00Z")) {
+        for (String strange : List.of("0", "-1", "99999999999999999999")) {
             reserve("short", 5, NOW);
-            redis.sync()
-                    .hset(
-                            Keys.inflight("a"),
-                            "short",
-                            "{\"attempt\":1,\"assigned_at\":\"" + NOW + "\",\"deadline\":\"" + strange + "\"}");
+            redis.sync().hset(Keys.inflight("a"), "short", "1 " + NOW.toEpochMilli() + " " + strange + " -");
             assertThat(overdue(1)).as(strange).containsExactly("short");
             assertThat(attempts.agentsDue(after(1))).as(strange).containsExactly("a");
         }
     }
 
-    /** The in-flight entry was read, and the attempt failed, before the task hash was read. */
+    /** The in-flight entry was read, and the attempt failed, before the task was read. */
     @Test
     void aLaterAttemptOfTheSameAgentHasItsOwnDeadline() {
         reserve("short", 5, NOW);
-        redis.sync().hset(Keys.task("short"), "attempt", "2");
+        StoredTask.put(redis.sync(), "short", Map.of("attempt", "2"));
         assertThat(overdue(6)).isEmpty();
     }
 
@@ -176,7 +173,13 @@ class DeadlinesTest {
     void progressOfAnEarlierAttemptDoesNotCount() {
         reserve("short", 5, NOW);
         settle("short", TaskResult.Status.PROGRESS, after(86_400));
-        attempts.release(new Attempts.HeldAttempt("short", 1, "a", NOW, null), 2, null, "\"no disk\"", after(1));
+        attempts.release(
+                List.of(new Attempts.Released(
+                        new Attempts.HeldAttempt("short", 1, "a", NOW, null),
+                        "\"no disk\"",
+                        new Attempts.Requeued(
+                                waiting("short", 5, NOW, 2).task(), new Position(Priority.NORMAL, 0, 2)))),
+                after(1));
         reserve("short", 5, after(2), 2);
         assertThat(overdue(8)).containsExactly("short");
     }
@@ -241,7 +244,7 @@ class DeadlinesTest {
         reservations
                 .reserve(List.of(new Placement(waiting(taskId, timeoutSeconds, at, attempt), "a")), at)
                 .join();
-        assertThat(redis.sync().hget(Keys.task(taskId), "status")).isEqualTo("assigned");
+        assertThat(StoredTask.status(redis.sync(), taskId)).isEqualTo("assigned");
     }
 
     private static WaitingTask waiting(String taskId, int timeoutSeconds, Instant at, int attempt) {

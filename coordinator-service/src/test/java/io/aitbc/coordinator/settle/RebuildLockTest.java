@@ -14,6 +14,7 @@ import io.aitbc.coordinator.OverheardRedis;
 import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
+import io.aitbc.coordinator.taskstate.StoredTask;
 import io.aitbc.coordinator.taskstate.TaskStates;
 import java.nio.file.Path;
 import java.time.Clock;
@@ -68,7 +69,7 @@ class RebuildLockTest {
         assertThat(redis.sync().hkeys(Keys.inflight("a"))).containsExactly("t");
         assertThat(attempts.agentsDue(NOW.plusMillis(59_999))).isEmpty();
         assertThat(attempts.agentsDue(NOW.plusSeconds(60))).containsExactly("a");
-        assertThat(redis.sync().get(Keys.INDEX_COMPLETE)).isEqualTo(NOW.toString());
+        assertThat(redis.sync().get(Keys.INDEX_COMPLETE)).isEqualTo(Keys.FORMAT + NOW.toEpochMilli());
         assertThat(redis.sync().exists(Keys.INDEX_REBUILDING)).isZero();
     }
 
@@ -104,17 +105,17 @@ class RebuildLockTest {
     @ParameterizedTest
     @CsvSource({"1, completed", "2, queued"})
     void aCompletedTaskIsRecordedEvenIfItsRecordIsReadAgain(String attempt, String after) {
-        redis.sync().hset(Keys.task("t"), Map.of("status", "queued", "attempt", attempt));
+        StoredTask.put(redis.sync(), "t", Map.of("status", "queued", "attempt", attempt, "position", "normal:0:1"));
         attempts.recordSettled(
                 "mine", Map.of(HELD, TaskResult.of(HELD, TaskResult.Status.COMPLETED, null, null, null, null)), NOW);
-        assertThat(redis.sync().hget(Keys.task("t"), "status")).isEqualTo(after);
+        assertThat(StoredTask.status(redis.sync(), "t")).isEqualTo(after);
     }
 
     /** Its record may be gone: the task may have been cancelled while it waited for its next attempt. */
     @Test
     void aRequeuedTaskIsForgottenUnlessItsRecordIsRead() {
         recordFailed();
-        assertThat(redis.sync().hgetall(Keys.task("t")))
+        assertThat(StoredTask.fields(redis.sync(), "t"))
                 .containsEntry("status", "queued")
                 .containsEntry("attempt", "2")
                 .containsEntry("error", "\"out of memory\"");
@@ -122,11 +123,11 @@ class RebuildLockTest {
         assertThat(redis.sync().exists("waiting:tenant")).isZero();
 
         recordQueued(1);
-        assertThat(redis.sync().hget(Keys.task("t"), "attempt")).isEqualTo("2");
+        assertThat(StoredTask.fields(redis.sync(), "t").get("attempt")).isEqualTo("2");
         assertThat(redis.sync().ttl(Keys.task("t"))).isPositive();
 
         recordQueued(2);
-        assertThat(redis.sync().hget(Keys.task("t"), "attempt")).isEqualTo("2");
+        assertThat(StoredTask.fields(redis.sync(), "t").get("attempt")).isEqualTo("2");
         assertThat(redis.sync().ttl(Keys.task("t"))).isEqualTo(-1);
         assertThat(redis.sync().zrange("waiting:tenant", 0, -1)).containsExactly("t");
     }
@@ -136,10 +137,10 @@ class RebuildLockTest {
     void aRequeuedTaskThatIsLiveIsNotForgotten() {
         recordFailed();
         attempts.restore("mine", List.of(HELD), NOW);
-        assertThat(redis.sync().hget(Keys.task("t"), "status")).isEqualTo("queued");
+        assertThat(StoredTask.status(redis.sync(), "t")).isEqualTo("queued");
 
         attempts.restore("mine", List.of(Assignment.of(task(2), Priority.NORMAL, "a", NOW)), NOW);
-        assertThat(redis.sync().hget(Keys.task("t"), "status")).isEqualTo("assigned");
+        assertThat(StoredTask.status(redis.sync(), "t")).isEqualTo("assigned");
         assertThat(redis.sync().ttl(Keys.task("t"))).isEqualTo(-1);
     }
 

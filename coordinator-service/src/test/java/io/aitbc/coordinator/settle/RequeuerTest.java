@@ -26,6 +26,7 @@ import io.aitbc.coordinator.queue.TaskRecords;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.security.Signatures;
+import io.aitbc.coordinator.taskstate.StoredTask;
 import io.aitbc.localstack.LocalStack;
 import io.lettuce.core.RedisClient;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
@@ -105,7 +106,7 @@ class RequeuerTest {
         redisClient = RedisClient.create(stack.redisUrl() + "/" + DATABASE);
         redis = new Redis(redisClient, DATABASE);
         attempts = new Attempts(redis, HOUR);
-        reservations = new Reservations(redis, "me", HOUR);
+        reservations = new Reservations(redis, "me");
         requeuer = requeuerWith(admin);
         archive = new AssignmentArchive(clients, TOPICS);
     }
@@ -138,7 +139,7 @@ class RequeuerTest {
     @BeforeEach
     void empty() {
         redis.sync().flushdb();
-        redis.sync().set(Keys.INDEX_COMPLETE, "now");
+        redis.sync().set(Keys.INDEX_COMPLETE, Keys.FORMAT + 1);
         redis.sync().hset(Keys.agent("a"), Map.of("status", "active", "capacity", "10"));
     }
 
@@ -156,7 +157,7 @@ class RequeuerTest {
     @Test
     void noResultCountsOnceTheAttemptIsFenced() throws Exception {
         Attempts.HeldAttempt held = assign(1, true);
-        assertThat(attempts.fence(held)).isTrue();
+        assertThat(attempts.fence(List.of(held))).containsExactly(true);
         assertThat(complete(held)).isEqualTo(Attempts.SettleOutcome.LATE);
 
         // The coordinator that fenced it has crashed; the deadline is found again, and the step is repeated.
@@ -171,7 +172,7 @@ class RequeuerTest {
     @Test
     void aFailureReadAgainAfterACrashIsHandled() throws Exception {
         Attempts.HeldAttempt held = assign(1, true);
-        assertThat(attempts.fence(held)).isTrue();
+        assertThat(attempts.fence(List.of(held))).containsExactly(true);
         assertThat(settle(held, TaskResult.Status.FAILED)).isEqualTo(Attempts.SettleOutcome.TO_REQUEUE);
     }
 
@@ -292,8 +293,8 @@ class RequeuerTest {
             assertThat(nextRound.await(60, TimeUnit.SECONDS)).isTrue();
         }
 
-        assertThat(redis.sync().hget(Keys.task(silent.taskId()), "status")).isEqualTo("queued");
-        assertThat(redis.sync().hget(Keys.task(healthy.taskId()), "status")).isEqualTo("assigned");
+        assertThat(StoredTask.status(redis.sync(), silent.taskId())).isEqualTo("queued");
+        assertThat(StoredTask.status(redis.sync(), healthy.taskId())).isEqualTo("assigned");
     }
 
     @Test
@@ -434,7 +435,7 @@ class RequeuerTest {
     }
 
     private String field(String name) {
-        return redis.sync().hget(Keys.task(taskId), name);
+        return StoredTask.fields(redis.sync(), taskId).get(name);
     }
 
     /** Returns the reasons of the dead letters of this test's task. */

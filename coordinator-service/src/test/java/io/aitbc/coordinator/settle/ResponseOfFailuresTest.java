@@ -34,12 +34,8 @@ class ResponseOfFailuresTest {
         attempts = new Attempts(redis, Duration.ofHours(1));
         redis.sync().flushall();
         redis.sync().hset(Keys.agent("a"), "agent_id", "a");
-        redis.sync().set(Keys.INDEX_COMPLETE, START.toString());
-        redis.sync()
-                .hset(
-                        Keys.inflight("a"),
-                        "t",
-                        "{\"attempt\":1,\"assigned_at\":\"2026-01-01T00:00:00Z\",\"deadline\":\"2026-01-01T00:01:00Z\"}");
+        redis.sync().set(Keys.INDEX_COMPLETE, Keys.FORMAT + START.toEpochMilli());
+        redis.sync().hset(Keys.inflight("a"), "t", "1 1767225600000 1767225660000 -");
     }
 
     @AfterEach

@@ -7,10 +7,12 @@ import io.aitbc.contracts.TaskResult;
 import io.aitbc.coordinator.OverheardRedis;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
+import io.aitbc.coordinator.taskstate.StoredTask;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -31,7 +33,7 @@ class RetentionTest {
     void start() {
         overheard = new OverheardRedis(folder);
         redis = overheard.redis();
-        redis.sync().set(Keys.INDEX_COMPLETE, "now");
+        redis.sync().set(Keys.INDEX_COMPLETE, Keys.FORMAT + 1);
     }
 
     @AfterEach
@@ -54,8 +56,8 @@ class RetentionTest {
     void eachBatchHasItsOwnRetention() {
         complete("one");
         long aDayAgo = Instant.now().minus(Duration.ofDays(1)).getEpochSecond();
-        redis.sync().lpush(Keys.COMPLETED, aDayAgo + " two");
-        redis.sync().hset(Keys.task("two"), "status", "completed");
+        redis.sync().lpush(Keys.ENDED, aDayAgo + " two:1");
+        StoredTask.put(redis.sync(), "two", Map.of("status", "completed"));
         assertThat(kept(HOUR).deleteExpired()).isTrue();
         assertThat(known("two")).isZero();
         assertThat(known("one")).isEqualTo(1);
@@ -67,31 +69,59 @@ class RetentionTest {
     void theClocksOfCoordinatorsDoNotMatter() {
         for (String wrong : List.of("2000-01-01T00:00:00Z", "2100-01-01T00:00:00Z")) {
             settle(Instant.parse(wrong), wrong.substring(0, 4));
+            assertThat(StoredTask.fields(redis.sync(), wrong.substring(0, 4)))
+                    .containsEntry("status", "completed")
+                    .containsEntry("finished_at", wrong);
             assertThat(kept(HOUR).deleteExpired()).as(wrong).isFalse();
             assertThat(kept(Duration.ZERO).deleteExpired()).as(wrong).isTrue();
         }
     }
 
     @Test
-    void otherEndedTasksExpire() {
+    void soAreTasksThatFailed() {
+        fail("one", 3);
+        assertThat(known("one")).isEqualTo(1);
+        assertThat(kept(HOUR).deleteExpired()).isFalse();
+        assertThat(kept(Duration.ZERO).deleteExpired()).isTrue();
+        assertThat(redis.sync().keys("task*")).isEmpty();
+    }
+
+    /** It ended again, later. */
+    @Test
+    void aTaskThatWasRedrivenIsKeptFromItsLastEnd() {
+        fail("one", 3);
+        String first = redis.sync().rpop(Keys.ENDED);
+        redis.sync().del(Keys.task("one"));
+        fail("one", 4);
+        long aDayAgo = Instant.now().minus(Duration.ofDays(1)).getEpochSecond();
+        redis.sync().lpush(Keys.ENDED, aDayAgo + first.substring(first.indexOf(' ')));
+        assertThat(kept(HOUR).deleteExpired()).isTrue();
+        assertThat(known("one")).isEqualTo(1);
+        assertThat(kept(Duration.ZERO).deleteExpired()).isTrue();
+        assertThat(known("one")).isZero();
+    }
+
+    private void fail(String taskId, int attempt) {
         kept(HOUR)
                 .release(
-                        new Attempts.HeldAttempt("one", 3, "a", Instant.now(), null),
-                        0,
-                        null,
-                        "\"no disk\"",
+                        List.of(new Attempts.Released(
+                                new Attempts.HeldAttempt(taskId, attempt, "a", Instant.now(), null),
+                                "\"no disk\"",
+                                null)),
                         Instant.now());
-        assertThat(redis.sync().ttl(Keys.task("one"))).isBetween(1L, HOUR.toSeconds());
-        assertThat(kept(Duration.ZERO).deleteExpired()).isFalse();
     }
 
     /** The key was deleted or overwritten by hand, and the task may have been submitted again. */
     @Test
     void tasksThatAreNotCompletedStay() {
         complete("one", "two", "three", "four");
-        redis.sync().hset(Keys.task("one"), "status", "assigned");
+        StoredTask.put(
+                redis.sync(),
+                "one",
+                Map.of("status", "assigned", "agent_id", "a", "assigned_at", "2026-01-01T00:00:00Z"));
         redis.sync().del(Keys.task("two"));
-        redis.sync().set(Keys.task("three"), "no hash");
+        redis.sync().del(Keys.task("three"));
+        redis.sync().hset(Keys.task("three"), "no", "record");
         assertThat(kept(Duration.ZERO).deleteExpired()).isTrue();
         assertThat(redis.sync().keys("task*")).containsExactlyInAnyOrder(Keys.task("one"), Keys.task("three"));
     }
@@ -109,7 +139,7 @@ class RetentionTest {
 
     @Test
     void aCorruptEntryDelaysNothing() {
-        redis.sync().rpush(Keys.COMPLETED, "spoilt");
+        redis.sync().rpush(Keys.ENDED, "spoilt");
         complete("one");
         assertThat(kept(Duration.ZERO).deleteExpired()).isTrue();
         assertThat(redis.sync().keys("task*")).isEmpty();
@@ -131,14 +161,10 @@ class RetentionTest {
         settle(Instant.now(), taskIds);
     }
 
-    /** The tasks have only an in-flight entry and no hash of their own, which makes no difference. */
+    /** The tasks have only an in-flight entry and no record of their own, which makes no difference. */
     private void settle(Instant at, String... taskIds) {
         for (String id : taskIds) {
-            redis.sync()
-                    .hset(
-                            Keys.inflight("a"),
-                            id,
-                            "{\"attempt\":1,\"assigned_at\":\"2026-01-01T00:00:00Z\",\"deadline\":\"2026-01-01T00:01:00Z\"}");
+            redis.sync().hset(Keys.inflight("a"), id, "1 1767225600000 1767225660000 -");
         }
         kept(HOUR)
                 .settle(

@@ -17,11 +17,13 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** Recording a task as queued when its hash exists already. */
+/** Recording a task as queued when it is known already. */
 class RecordQueuedTest {
     private static final Requirements REQUIREMENTS = Requirements.capabilities("gpu>=2");
     private static final WaitingTask TASK =
             ATask.named("t").requires(REQUIREMENTS).build();
+
+    private static final String TIME = "2026-01-01T00:00:00Z";
 
     @TempDir
     private Path folder;
@@ -45,26 +47,41 @@ class RecordQueuedTest {
 
     /** An agent may have the task before the coordinator that accepted it records it as queued. */
     @Test
-    void requirementsAreAddedToATaskThatWasAssignedAtOnce() {
-        known("assigned", "1");
-        states.recordQueued(List.of(TASK)).join();
-        assertThat(redis.sync().hgetall(Keys.task("t")))
-                .isEqualTo(Map.of("status", "assigned", "attempt", "1", "requirements", Json.text(REQUIREMENTS)));
+    void aTaskThatWasAssignedAtOnceStays() {
+        assertUnchanged(Map.of("status", "assigned", "attempt", "1", "agent_id", "a", "assigned_at", TIME), false);
+        assertUnchanged(Map.of("status", "assigned", "attempt", "2", "agent_id", "a", "assigned_at", TIME), false);
     }
 
     @Test
-    void nothingIsAddedToALaterAttemptOrChangedInThisOne() {
-        known("assigned", "2");
-        states.recordQueued(List.of(TASK)).join();
-        assertThat(redis.sync().hgetall(Keys.task("t"))).isEqualTo(Map.of("status", "assigned", "attempt", "2"));
-
-        Map<String, String> done = Map.of("status", "completed", "attempt", "1", "requirements", "{}");
-        redis.sync().hset(Keys.task("t"), done);
-        assertThat(states.recordQueued(List.of(TASK)).join()).containsExactly(true);
-        assertThat(redis.sync().hgetall(Keys.task("t"))).isEqualTo(done);
+    void aTaskThatHasEndedStays() {
+        assertUnchanged(Map.of("status", "completed", "attempt", "1"), true);
+        assertUnchanged(Map.of("status", "cancelled", "attempt", "2"), true);
     }
 
-    private void known(String status, String attempt) {
-        redis.sync().hset(Keys.task("t"), Map.of("status", status, "attempt", attempt));
+    /** Of several records the last one counts, but the first one's key. */
+    @Test
+    void theBodyOfAWaitingTaskIsThatOfItsLastRecord() {
+        WaitingTask first = ATask.named("t").at(0, 5).key("tenant").build();
+        states.recordQueued(List.of(
+                        first,
+                        ATask.named("t")
+                                .at(0, 6)
+                                .key("other")
+                                .requires(REQUIREMENTS)
+                                .build(),
+                        first))
+                .join();
+        assertThat(StoredTask.fields(redis.sync(), "t"))
+                .containsEntry("position", "normal:0:6")
+                .containsEntry("fairness_key", "tenant")
+                .containsEntry("requirements", Json.text(REQUIREMENTS));
+    }
+
+    private void assertUnchanged(Map<String, String> known, boolean ended) {
+        redis.sync().del(Keys.task("t"));
+        StoredTask.put(redis.sync(), "t", known);
+        String before = redis.sync().get(Keys.task("t"));
+        assertThat(states.recordQueued(List.of(TASK)).join()).containsExactly(ended);
+        assertThat(redis.sync().get(Keys.task("t"))).isEqualTo(before);
     }
 }

@@ -1,0 +1,189 @@
+-- Prepended to every script, after guard.lua: the packed record of a task, task:{task_id}. TaskRecord.java has the same layout.
+--   1      format, 2
+--   2      status: q queued; r queued by a redrive, and its record not yet known to be in the queue; u queued, according to a result, and forgotten unless its
+--          record is read; a assigned; g failing: fenced, and its dead letter is being written; c completed; f failed; x cancelled; e expired
+--   3-9    attempt
+--   10-16  attempt of the last redrive, or 0
+--   17-23  length of the body in bytes
+--   24-36  assigned at, 37-49 deadline, 50-62 last progress, 63-75 ended at: in ms, or 0
+--   76-    body, eight lines: agent, fairness key, position of its record, priority, submitted_at, max_attempts, timeout_seconds, and the
+--          remaining fields as JSON; written as a whole, never changed
+--          tail: nothing, or five lines: progress, error, result as JSON, started_at and finished_at as the agent said
+local head_length = 75
+local unknown_body = string.rep('\n', 7)
+
+-- A time in ms, as wide as in a record.
+local function digits(ms)
+  return string.format('%013.0f', math.max(0, ms))
+end
+
+local function pack(letter, attempt, redriven, assigned_ms, deadline_ms, progress_ms, ended_ms, body, tail)
+  return string.format('2%s%07d%07d%07d', letter, attempt, redriven, #body) .. digits(assigned_ms) .. digits(deadline_ms)
+    .. digits(progress_ms) .. digits(ended_ms) .. body .. tail
+end
+
+local statuses = {
+  q = 'queued', r = 'queued', u = 'queued', a = 'assigned', g = 'failing', c = 'completed', f = 'failed', x = 'cancelled', e = 'expired',
+}
+-- A failing attempt is fenced.
+local ended = { completed = true, failed = true, failing = true, cancelled = true, expired = true }
+
+-- Parts of a record.
+local function letter_in(text)
+  return string.sub(text, 2, 2)
+end
+
+local function attempt_in(text)
+  return tonumber(string.sub(text, 3, 9))
+end
+
+local function redriven_in(text)
+  return tonumber(string.sub(text, 10, 16))
+end
+
+local function assigned_in(text)
+  return string.sub(text, 24, 36)
+end
+
+local function deadline_in(text)
+  return string.sub(text, 37, 49)
+end
+
+local function last_in(text)
+  return head_length + (tonumber(string.sub(text, 17, 23)) or 0)
+end
+
+-- Nothing if there is none.
+local function key_in(text)
+  return string.match(text, '^[^\n]*\n([^\n]+)\n', head_length + 1)
+end
+
+-- Returns a record as a table: its text, status, attempt, and the last byte of its body; nothing if it is spoilt.
+local function parse_record(text)
+  local status, attempt, last = statuses[letter_in(text)], attempt_in(text), last_in(text)
+  -- The last byte of the body ends a line; an assigned task has an agent.
+  if string.byte(text) ~= 50 or not (status and attempt) or last == head_length or string.byte(text, last) ~= 10
+      or (status == 'assigned' or status == 'failing') and string.byte(text, head_length + 1) == 10 then
+    return nil
+  end
+  return { text = text, status = status, attempt = attempt, last = last }
+end
+
+-- Returns a known task, see parse_record. A spoilt record is set aside, and the task is unknown.
+local function known(id, text)
+  local task = text and parse_record(text)
+  if text and not task then
+    quarantine('task:' .. id, 'unreadable')
+  end
+  return task
+end
+
+local function load_task(id)
+  return known(id, redis.call('GET', 'task:' .. id))
+end
+
+-- Reads many tasks in one call; returns their texts, or false. A key of another type is set aside.
+local function load_texts(ids)
+  local texts, missing = {}, {}
+  for from = 1, #ids, max_batch do
+    local keys = {}
+    for i = from, math.min(#ids, from + max_batch - 1) do
+      keys[#keys + 1] = 'task:' .. ids[i]
+    end
+    for i, text in ipairs(call('MGET', unpack(keys))) do
+      texts[from + i - 1] = text
+      if not text then
+        missing[#missing + 1] = keys[i]
+      end
+    end
+  end
+  for from = 1, #missing, max_batch do
+    if call('EXISTS', unpack(missing, from, math.min(#missing, from + max_batch - 1))) > 0 then
+      for i = from, math.min(#missing, from + max_batch - 1) do
+        redis.call('GET', missing[i])
+      end
+    end
+  end
+  return texts
+end
+
+-- Writes records; keys and records alternate.
+local function save(records)
+  for from = 1, #records, 2 * max_batch do
+    call('MSET', unpack(records, from, math.min(#records, from + 2 * max_batch - 1)))
+  end
+end
+
+local function agent_of(task)
+  return string.match(task.text, '^([^\n]*)', head_length + 1)
+end
+
+local function position_of(task)
+  return string.match(task.text, '^[^\n]*\n[^\n]*\n([^\n]*)', head_length + 1)
+end
+
+local function body_of(task)
+  return string.sub(task.text, head_length + 1, task.last)
+end
+
+local function tail_of(task)
+  return string.sub(task.text, task.last + 1)
+end
+
+local function progress_of(task)
+  return string.match(task.text, '^([^\n]*)', task.last + 1)
+end
+
+-- A record that a coordinator has packed, continued from what is known: with that one's fairness key and redrive, and with its tail, unless another
+-- one is given.
+local function continue_from(task, packed, tail)
+  local body = string.sub(packed, head_length + 1, last_in(packed))
+  local key = key_in(task.text)
+  if key ~= key_in(packed) then
+    body = string.gsub(body, '^([^\n]*\n)[^\n]*', function(agent) return agent .. (key or '') end)
+  end
+  return string.sub(packed, 1, 9) .. string.sub(task.text, 10, 16) .. string.format('%07d', #body) .. string.sub(packed, 24, head_length)
+    .. body .. (tail or tail_of(task))
+end
+
+-- Whether a waiting task is what most are: at its first attempt, without a fairness key, and with nothing to carry over to a record that a
+-- coordinator has packed for an agent. It saves half of the time of a reservation to know that without a table.
+local function is_plain(text, packed, agent_id)
+  return string.sub(text, 1, 2) == '2q' and string.sub(text, 3, 16) == string.sub(packed, 3, 16)
+    and string.byte(text, head_length + 1) == 10 and string.byte(text, head_length + 2) == 10
+    and string.byte(packed, head_length + #agent_id + 2) == 10 and last_in(text) == #text
+end
+
+-- A record with progress. The time is from digits().
+local function progressed_record(task, at_ms, progress)
+  return string.sub(task.text, 1, 49) .. at_ms .. string.sub(task.text, 63, task.last)
+    .. progress .. (string.match(task.text, '\n.*$', task.last + 1) or '\n\n\n\n')
+end
+
+-- A record that ends a task. The time is from digits().
+local function ended_record(task, letter, at_ms, tail)
+  return '2' .. letter .. string.sub(task.text, 3, 62) .. at_ms .. body_of(task) .. (tail or tail_of(task))
+end
+
+-- Notes that tasks have ended, so that they are forgotten after the retention: by Redis's own clock, because a coordinator with a wrong one must
+-- not decide when. Each is its id and attempt, so that a task that was redriven since is not forgotten with it.
+local function note_ended(ids)
+  if #ids > 0 then
+    redis.call('RPUSH', 'tasks:ended', call('TIME')[1] .. ' ' .. table.concat(ids, ' '))
+  end
+end
+
+-- An entry of an agent's in-flight hash: attempt, assigned at and deadline in ms, and the position of the record it was granted for, or '-'.
+local function parse_held(entry)
+  local attempt, assigned_ms, deadline_ms, origin = string.match(entry or '', '^(%d+) (%d+) (%d+) (%S+)$')
+  return attempt, assigned_ms, deadline_ms, origin
+end
+
+-- Restores a lost task from the attempt an agent holds; returns nothing if the agent does not hold it.
+local function restore_from_agent(task_id, attempt, agent_id)
+  local held, assigned_ms, deadline_ms = parse_held(redis.call('HGET', 'agent:' .. agent_id .. ':inflight', task_id))
+  if tonumber(held) ~= attempt then
+    return nil
+  end
+  return parse_record(pack('a', attempt, 0, assigned_ms, deadline_ms, 0, 0, agent_id .. '\n' .. unknown_body, ''))
+end

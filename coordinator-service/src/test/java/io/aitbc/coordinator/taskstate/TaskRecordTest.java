@@ -1,0 +1,199 @@
+package io.aitbc.coordinator.taskstate;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.aitbc.contracts.Assignment;
+import io.aitbc.contracts.Json;
+import io.aitbc.contracts.Priority;
+import io.aitbc.contracts.Requirements;
+import io.aitbc.contracts.Task;
+import io.aitbc.contracts.TaskResult;
+import io.aitbc.contracts.TaskStatus;
+import io.aitbc.coordinator.OverheardRedis;
+import io.aitbc.coordinator.match.Position;
+import io.aitbc.coordinator.redis.Keys;
+import io.aitbc.coordinator.redis.Redis;
+import io.aitbc.coordinator.redis.Script;
+import java.nio.file.Path;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** The layout of a task's record, which Java and Lua share. */
+class TaskRecordTest {
+    private static final Instant NOW = Instant.parse("2026-11-01T12:00:00.123Z");
+    private static final Position POSITION = new Position(Priority.HIGH, 3, 1_742);
+    private static final Script READ = Script.load(TaskRecordTest.class, "read-record");
+
+    @TempDir
+    private Path folder;
+
+    private OverheardRedis overheard;
+    private Redis redis;
+
+    @BeforeEach
+    void start() {
+        overheard = new OverheardRedis(folder);
+        redis = overheard.redis();
+        redis.sync().flushall();
+    }
+
+    @AfterEach
+    void end() {
+        overheard.close();
+    }
+
+    @Test
+    void luaReadsWhatJavaWrites() {
+        Random random = new Random(26);
+        List<String> records = new ArrayList<>();
+        for (int i = 0; i < 500; i++) {
+            records.add(anyRecord(random));
+        }
+        List<Object> read = READ.runSync(redis, records);
+        for (int i = 0; i < records.size(); i++) {
+            String record = records.get(i);
+            Map<String, String> fields = TaskRecord.fields("t", record);
+            String status = fields.get("status");
+            String tail = String.join(
+                    "\n",
+                    fields.getOrDefault("progress", ""),
+                    fields.getOrDefault("error", ""),
+                    fields.getOrDefault("result", ""),
+                    fields.getOrDefault("agent_started_at", ""),
+                    fields.getOrDefault("agent_finished_at", ""));
+            assertThat(read.get(i))
+                    .as(record)
+                    .isEqualTo(String.join(
+                            "|",
+                            status,
+                            fields.get("attempt"),
+                            fields.getOrDefault("agent_id", ""),
+                            fields.getOrDefault("fairness_key", ""),
+                            record.charAt(1) == 'q' ? fields.get("position") : "",
+                            milliseconds(fields.get("assigned_at")),
+                            milliseconds(fields.get("deadline")),
+                            tail.isBlank() ? "" : tail));
+        }
+    }
+
+    private static String milliseconds(@Nullable String time) {
+        return String.format("%013d", time == null ? 0 : Instant.parse(time).toEpochMilli());
+    }
+
+    private static String anyRecord(Random random) {
+        Task task = task(
+                random.nextInt(2) == 0
+                        ? null
+                        : List.of("tenant", "mieter ä", "顧客", "😀").get(random.nextInt(4)),
+                random.nextInt(2) == 0
+                        ? Requirements.NONE
+                        : Requirements.capabilities("gpu>=" + random.nextInt(9), "größe"),
+                1 + random.nextInt(1_000_000),
+                random.nextInt(3) == 0 ? NOW.plusSeconds(random.nextInt(99)) : null);
+        Assignment assignment = Assignment.of(task, Priority.LOW, "agent-1", NOW);
+        return switch (random.nextInt(6)) {
+            case 0 -> TaskRecord.queued(task, POSITION);
+            case 1 -> TaskRecord.assigned(task, "agent-1", POSITION, NOW);
+            case 2 -> TaskRecord.restored(assignment, NOW);
+            case 3 -> TaskRecord.ended(task, TaskStatus.EXPIRED, Priority.LOW, POSITION, NOW);
+            default ->
+                TaskRecord.settled(
+                        assignment,
+                        TaskResult.of(
+                                assignment,
+                                random.nextBoolean() ? TaskResult.Status.COMPLETED : TaskResult.Status.FAILED,
+                                Json.object().put("text", "line\nbreak ä"),
+                                Json.MAPPER.valueToTree("why\n"),
+                                NOW,
+                                NOW),
+                        NOW);
+        };
+    }
+
+    private static Task task(
+            @Nullable String key, Requirements requirements, int attempt, @Nullable Instant notBefore) {
+        return new Task(
+                "t",
+                Json.object(),
+                null,
+                requirements,
+                5,
+                60,
+                notBefore,
+                null,
+                NOW,
+                attempt,
+                null,
+                null,
+                key,
+                Map.of());
+    }
+
+    @Test
+    void allFieldsAreReadBack() {
+        Task task = task("tenant", Requirements.capabilities("gpu"), 2, NOW.plusSeconds(5));
+        assertThat(TaskRecord.fields("t", TaskRecord.queued(task, POSITION)))
+                .containsAllEntriesOf(Map.of(
+                        "task_id", "t",
+                        "status", "queued",
+                        "attempt", "2",
+                        "max_attempts", "5",
+                        "timeout_seconds", "60",
+                        "priority", "high",
+                        "position", "high:3:1742",
+                        "submitted_at", "2026-11-01T12:00:00.123Z",
+                        "not_before", "2026-11-01T12:00:05.123Z",
+                        "fairness_key", "tenant"))
+                .containsEntry("requirements", Json.text(Requirements.capabilities("gpu")))
+                .doesNotContainKeys("agent_id", "assigned_at", "deadline", "error");
+        assertThat(TaskRecord.fields("t", TaskRecord.assigned(task, "a", POSITION, NOW)))
+                .containsEntry("agent_id", "a")
+                .containsEntry("assigned_at", "2026-11-01T12:00:00.123Z")
+                .containsEntry("deadline", "2026-11-01T12:01:00.123Z")
+                .doesNotContainKey("position");
+    }
+
+    /** Each byte of the head, and the end of the body. */
+    @Test
+    void aSpoiltRecordIsNotReadAsAnother() {
+        String record = TaskRecord.assigned(task("k", Requirements.NONE, 1, null), "a", POSITION, NOW);
+        for (int at = 0; at < record.length(); at++) {
+            String spoilt = record.substring(0, at) + "\n" + record.substring(at + 1);
+            if (!spoilt.equals(record)) {
+                assertThat(TaskState.read("t", spoilt)).as("spoilt at %d", at).isNull();
+            }
+            assertThat(TaskState.read("t", record.substring(0, at)))
+                    .as("cut at %d", at)
+                    .isNull();
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"3 1767225600000", "17 x"})
+    void theDataOfANewerVersionIsRefused(String mark) {
+        redis.sync().set(Keys.INDEX_COMPLETE, mark);
+        assertThatThrownBy(redis::checkFormat)
+                .hasMessage("it holds the data of a newer version of the coordinator, which this one cannot read");
+        assertThatThrownBy(() -> new TaskStates(redis).recordAccepted(Map.of()))
+                .hasMessageContaining("the data of a newer version");
+    }
+
+    /** The first is of version 0.1, which is converted; what others have written is converted too, and nothing is lost by that. */
+    @ParameterizedTest
+    @ValueSource(strings = {"2026-11-01T12:00:00Z", "now", "", "2 1767225600000"})
+    void anyOtherMarkIsNotThatOfANewerVersion(String mark) {
+        redis.sync().set(Keys.INDEX_COMPLETE, mark);
+        redis.checkFormat();
+    }
+}
