@@ -17,12 +17,12 @@ import io.aitbc.coordinator.settle.Settlement;
 import io.aitbc.coordinator.taskstate.TaskRecord;
 import io.aitbc.coordinator.taskstate.TaskStates;
 import io.aitbc.localstack.LocalRedis;
+import io.aitbc.localstack.LocalStack;
 import io.lettuce.core.LettuceFutures;
 import io.lettuce.core.RedisClient;
 import io.lettuce.core.RedisFuture;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.net.ServerSocket;
 import java.nio.file.Files;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -72,7 +72,7 @@ public final class ScriptsBenchmark extends Benchmark {
                 "settle",
                 "two plain SET, pipelined",
                 "bytes kept for a task");
-        try (LocalRedis server = LocalRedis.start(Files.createTempDirectory("scripts"), freePort());
+        try (LocalRedis server = LocalRedis.start(Files.createTempDirectory("scripts"), LocalStack.freePort());
                 RedisClient client = RedisClient.create(server.url());
                 Redis redis = new Redis(client, 0)) {
             redis.sync().configSet("appendonly", "yes");
@@ -185,11 +185,5 @@ public final class ScriptsBenchmark extends Benchmark {
     private static long info(Redis redis, String section, Pattern pattern) {
         Matcher found = pattern.matcher(redis.sync().info(section));
         return found.find() ? Long.parseLong(found.group(1)) : 0;
-    }
-
-    private static int freePort() throws IOException {
-        try (ServerSocket socket = new ServerSocket(0)) {
-            return socket.getLocalPort();
-        }
     }
 }

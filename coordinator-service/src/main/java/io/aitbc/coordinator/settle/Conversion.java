@@ -1,6 +1,7 @@
 package io.aitbc.coordinator.settle;
 
 import com.fasterxml.jackson.annotation.JsonProperty;
+import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.Json;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
@@ -8,6 +9,7 @@ import io.aitbc.coordinator.taskstate.TaskRecord;
 import io.aitbc.coordinator.taskstate.TaskState;
 import io.lettuce.core.KeyScanArgs;
 import io.lettuce.core.KeyScanCursor;
+import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -25,6 +27,7 @@ import org.slf4j.LoggerFactory;
 final class Conversion {
     private static final Logger log = LoggerFactory.getLogger(Conversion.class);
     private static final int SCAN_SIZE = 1_000;
+    private static final Duration QUARANTINE_TTL = Duration.ofDays(7);
     /** List of version 0.1: completed tasks, by time. */
     private static final String COMPLETED = "tasks:completed";
 
@@ -66,16 +69,20 @@ final class Conversion {
         Map<String, String> records = new HashMap<>();
         List<String> ended = new ArrayList<>();
         for (String key : keys) {
-            Map<String, String> hash = redis.sync().hgetall(key);
-            TaskState state = TaskState.read(hash, TaskState.corrupt(hash));
-            if (state == null) {
-                redis.sync().unlink(key);
+            String taskId = key.substring(Keys.task("").length());
+            String record = convert(redis.sync().hgetall(key));
+            TaskState state = record == null ? null : TaskState.read(taskId, record);
+            if (record == null || state == null) {
+                // As the scripts would, but they fail until this has ended.
+                String aside = Keys.QUARANTINE_PREFIX + key;
+                redis.sync().rename(key, aside);
+                redis.sync().expire(aside, QUARANTINE_TTL);
+                log.atWarn().addKeyValue("key", key).log("Not converted, and set aside: it cannot be read");
                 continue;
             }
-            records.put(key, TaskRecord.converted(state));
+            records.put(key, record);
             if (state.status().hasEnded()) {
-                String attempt = state.fields().getOrDefault("attempt", "1");
-                ended.add(key.substring(Keys.task("").length()) + ":" + attempt);
+                ended.add(Assignment.id(taskId, state.attempt()));
             }
         }
         if (!records.isEmpty()) {
@@ -86,6 +93,16 @@ final class Conversion {
             redis.sync().rpush(Keys.ENDED, redis.sync().time().get(0) + " " + String.join(" ", ended));
         }
         return records.size();
+    }
+
+    /** Null if it cannot be read. */
+    private static @Nullable String convert(Map<String, String> hash) {
+        TaskState state = TaskState.read(hash, TaskState.corrupt(hash));
+        try {
+            return state == null ? null : TaskRecord.converted(state);
+        } catch (RuntimeException e) {
+            return null;
+        }
     }
 
     private void convertHeld(String key) {

@@ -4,11 +4,8 @@
 -- KEYS   1 the notice channel
 -- ARGV   1 the new status, for the counter, 2 id of the clear command or '', then for each task two: task_id, and its record once it has ended, see record.lua
 -- Returns one text with a letter for each task: e ended (now), b before (it had ended already, or a later attempt exists), l live (an agent has this attempt)
-local ids, answer, held, records, ended_ids = {}, {}, {}, {}, {}
+local ids, answer, held, records, ended_ids = column(ARGV, 3, 2), {}, {}, {}, {}
 local in_batch = {}
-for i = 3, #ARGV, 2 do
-  ids[#ids + 1] = ARGV[i]
-end
 local texts = load_texts(ids)
 for i, task_id in ipairs(ids) do
   local record = ARGV[2 * i + 2]

@@ -77,10 +77,8 @@ local function is_duplicate(holder, task_id, entry)
   return origin and origin ~= '-' and origin ~= asked
 end
 
-local asked, ids = split(ARGV[3]), {}
-for i = 1, #asked, 5 do
-  ids[#ids + 1] = asked[i]
-end
+local asked = split(ARGV[3])
+local ids = column(asked, 1, 5)
 local texts = load_texts(ids)
 -- Tasks of earlier placements of this batch, whose records are not written yet.
 local placed = {}

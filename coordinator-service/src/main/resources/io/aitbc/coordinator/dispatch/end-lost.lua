@@ -4,10 +4,7 @@
 -- ARGV   1 now in ms, then for each task three: task_id, position of its record, error as JSON
 -- Returns how many were ended
 local now = digits(ARGV[1])
-local ids, records, ended_ids = {}, {}, {}
-for i = 2, #ARGV, 3 do
-  ids[#ids + 1] = ARGV[i]
-end
+local ids, records, ended_ids = column(ARGV, 2, 3), {}, {}
 local texts = load_texts(ids)
 for i, task_id in ipairs(ids) do
   local task = known(task_id, texts[i])

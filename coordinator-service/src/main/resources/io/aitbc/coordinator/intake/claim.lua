@@ -2,10 +2,7 @@
 -- Guarantee: a claim is exclusive until it is released or expires; a task known to be accepted cannot be claimed.
 -- ARGV   1 the holder, 2 expiry of a claim in ms, in case its holder dies; then the ids
 -- Returns for each id the record of a task accepted earlier, see record.lua; 'claimed'; or 'busy' while another submitter has the claim
-local ids, answer = {}, {}
-for i = 3, #ARGV do
-  ids[#ids + 1] = ARGV[i]
-end
+local ids, answer = column(ARGV, 3, 1), {}
 local texts = load_texts(ids)
 for i, task_id in ipairs(ids) do
   local task = known(task_id, texts[i])

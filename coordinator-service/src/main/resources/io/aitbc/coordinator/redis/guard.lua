@@ -96,6 +96,15 @@ local function split(text)
   return parts
 end
 
+-- Every step-th element of a list, such as the ids in the arguments of a batch.
+local function column(list, from, step)
+  local elements = {}
+  for i = from, #list, step do
+    elements[#elements + 1] = list[i]
+  end
+  return elements
+end
+
 -- Whether agents with a delivery have no topic of their own, see Delivery.java.
 local function is_shared(delivery)
   return delivery == 'pull' or delivery == 'push'

@@ -4,10 +4,7 @@
 -- KEYS   1 the notice channel, unused
 -- ARGV   for each attempt three: task_id, attempt, agent_id
 -- Returns one text with a digit for each attempt: 1 fenced, now or by an earlier call, 0 if it was not live
-local ids, answer, records = {}, {}, {}
-for i = 1, #ARGV, 3 do
-  ids[#ids + 1] = ARGV[i]
-end
+local ids, answer, records = column(ARGV, 1, 3), {}, {}
 local texts = load_texts(ids)
 for i, task_id in ipairs(ids) do
   local attempt, agent_id = tonumber(ARGV[3 * i - 1]), ARGV[3 * i]

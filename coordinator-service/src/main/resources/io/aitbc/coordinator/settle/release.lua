@@ -4,13 +4,10 @@
 -- ARGV   1 now in ms, then for each attempt five: task_id, attempt, agent_id, error as JSON, and the record of the requeued task, see record.lua, or ''
 -- Returns one text with a digit for each attempt: 1 released, 0 if it was not live
 local now = digits(ARGV[1])
-local ids, answer, records, ended_ids = {}, {}, {}, {}
+local ids, answer, records, ended_ids = column(ARGV, 2, 5), {}, {}, {}
 local released, retried, held_by_agent = 0, 0, {}
 -- A batch may name an attempt twice, as when its agent reported it twice.
 local in_batch = {}
-for i = 2, #ARGV, 5 do
-  ids[#ids + 1] = ARGV[i]
-end
 local texts = load_texts(ids)
 for i, task_id in ipairs(ids) do
   local at = 5 * i - 3

@@ -51,10 +51,8 @@ local function record_response(agent_id, assigned_ms, failed)
   end
 end
 
-local reports, ids = split(ARGV[2]), {}
-for i = 1, #reports, 5 do
-  ids[#ids + 1] = reports[i]
-end
+local reports = split(ARGV[2])
+local ids = column(reports, 1, 5)
 local texts = load_texts(ids)
 for i, task_id in ipairs(ids) do
   local at = 5 * i - 4

@@ -39,6 +39,7 @@ import java.util.Set;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -164,6 +165,25 @@ class SettleCompatibilityTest {
                     .isEqualTo(Attempts.SettleOutcome.LATE);
             assertThat(cancel("task-1")).as(ended).isEqualTo(ended);
         }
+    }
+
+    /** One that cannot be read does not stop the conversion of the others. */
+    @Test
+    void whatCannotBeConvertedIsSetAside() {
+        empty();
+        redis.sync().hset(Keys.task("good"), Map.of("status", "completed", "attempt", "2"));
+        redis.sync().hset(Keys.task("no-status"), Map.of("attempt", "1"));
+        redis.sync().hset(Keys.task("no-number"), Map.of("status", "queued", "attempt", "1", "redriven", "x"));
+        redis.sync().set(Keys.INDEX_COMPLETE, NOW.toString());
+        new Conversion(redis).run("", NOW);
+        assertThat(redis.sync().keys("*task:*"))
+                .containsExactlyInAnyOrder("task:good", "spoilt:task:no-status", "spoilt:task:no-number");
+        assertThat(redis.sync().ttl("spoilt:task:no-status")).isPositive();
+        assertThat(redis.sync().lrange(Keys.ENDED, 0, -1))
+                .singleElement()
+                .asString()
+                .endsWith(" good:2");
+        assertThat(StoredTask.status(redis.sync(), "good")).isEqualTo("completed");
     }
 
     /** Runs all operations of the current version on a task. */
