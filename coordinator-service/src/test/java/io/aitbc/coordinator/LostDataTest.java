@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
 import io.aitbc.coordinator.kafka.CommitTag;
+import io.aitbc.coordinator.taskstate.StoredTask;
 import io.aitbc.localstack.LocalStack;
 import io.lettuce.core.RedisClient;
 import io.lettuce.core.api.sync.RedisCommands;
@@ -19,6 +20,7 @@ import org.apache.kafka.clients.admin.RecordsToDelete;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.Uuid;
 import org.apache.kafka.common.serialization.StringSerializer;
@@ -225,12 +227,19 @@ class LostDataTest {
                         .get();
                 return true;
             });
+            // As if another coordinator had accepted it already.
+            keepInNewTopic(topic, "kept");
             coordinator = startCoordinator();
         }
 
         lost.forEach(id -> assertThat(
                         coordinator.awaitTask(id, "failed").get("error").asString())
                 .startsWith("record lost: its record at high:"));
+        if (!isRunning) {
+            assertThat(coordinator.get("/tasks/kept").body().get("status").asString())
+                    .isEqualTo("queued");
+            coordinator.post("/tasks/kept/cancel", "");
+        }
         assertThat(coordinator.get("/tasks/" + other).body().get("status").asString())
                 .isEqualTo("queued");
         assertThat(admin.describeTopics(List.of(topic))
@@ -242,6 +251,20 @@ class LostDataTest {
         String next = submitTask(",\"priority\":\"high\",\"requirements\":{\"capabilities\":[\"nobody\"]}");
         assertThat(coordinator.awaitTask(next, "queued").get("attempt").asInt()).isEqualTo(1);
         List.of(next, other).forEach(id -> coordinator.post("/tasks/" + id + "/cancel", ""));
+    }
+
+    private void keepInNewTopic(String topic, String taskId) throws Exception {
+        String task = "{\"task_id\":\"" + taskId + "\",\"task_data\":{},\"submitted_at\":\"2026-01-01T00:00:00Z\","
+                + "\"requirements\":{\"capabilities\":[\"nobody\"]}}";
+        try (KafkaProducer<String, String> producer = new KafkaProducer<>(
+                Map.of("bootstrap.servers", stack.bootstrapServers()),
+                new StringSerializer(),
+                new StringSerializer())) {
+            RecordMetadata record =
+                    producer.send(new ProducerRecord<>(topic, taskId, task)).get();
+            String position = "high:" + record.partition() + ":" + record.offset();
+            StoredTask.put(redis, taskId, Map.of("status", "queued", "attempt", "1", "position", position));
+        }
     }
 
     private void awaitFullBacklog(String taskId) {
