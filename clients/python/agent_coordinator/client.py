@@ -63,7 +63,7 @@ class Client:
         """Submits a task and returns its id. A repeated ``task_id`` is not run again.
 
         :param task_id: generated if there is none, so that the task runs once even if a second coordinator has to be tried
-        :param fields: further fields of the task, such as ``timeout_seconds``, ``max_attempts``, ``not_before`` or ``fairness_key``
+        :param fields: further fields of the task, such as ``timeout_seconds``, ``max_attempts``, ``not_before``, ``fairness_key`` or ``labels``
         :raises CoordinatorError: if the task is invalid
         :raises Unavailable: if it was not accepted; with a ``task_id``, it is safe to submit again
         """

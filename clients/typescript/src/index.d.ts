@@ -11,6 +11,8 @@ export interface Requirements {
   chain_id?: string;
   agent_id?: string;
   affinity_key?: string;
+  /** What an attempt takes of its agent's resources, with at most three decimals. Not judged yet. */
+  resources?: Record<string, number>;
 }
 
 export type Priority = 'urgent' | 'critical' | 'high' | 'normal' | 'low';
@@ -28,6 +30,10 @@ export interface TaskFields {
   expires_at?: string;
   /** Groups tasks that belong together, such as a tenant's. */
   fairness_key?: string;
+  /** Texts to find the task by, such as its team; up to 16. */
+  labels?: Record<string, string>;
+  /** Units of named limits that an attempt takes, whole numbers. Limits are not enforced yet. */
+  uses?: Record<string, number>;
 }
 
 export interface TaskState {
@@ -98,6 +104,8 @@ export interface Assignment {
   /** Deadline as of the assignment, by the coordinators' clock. Progress extends the attempt, not this field. */
   deadline: string;
   fairness_key?: string;
+  labels?: Record<string, string>;
+  uses?: Record<string, number>;
   /** Context for spans of the handler, in the format of W3C Trace Context. */
   traceparent?: string;
 }

@@ -8,6 +8,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.stream.Collectors;
@@ -72,6 +73,12 @@ final class SubmitCommand implements Callable<Integer> {
             paramLabel = "KEY",
             description = "Groups tasks that belong together, such as a tenant's")
     private @Nullable String fairnessKey;
+
+    @Option(
+            names = "--label",
+            paramLabel = "NAME=VALUE",
+            description = "Text to find the task by, such as team=search; may be repeated")
+    private Map<String, String> labels = Map.of();
 
     @Option(
             names = "--file",
@@ -157,6 +164,7 @@ final class SubmitCommand implements Callable<Integer> {
         put(task, "max_attempts", maxAttempts);
         put(task, "timeout_seconds", timeoutSeconds);
         put(task, "fairness_key", fairnessKey);
+        put(task, "labels", labels.isEmpty() ? null : labels);
         put(task, "requirements", requirements.isEmpty() ? null : requirements);
         return task;
     }

@@ -158,6 +158,10 @@ class AgentctlTest {
                 "echo",
                 "--agent",
                 "grace",
+                "--label",
+                "team=search",
+                "--label",
+                "stage=test",
                 "--wait");
         assertThat(completed.code()).isZero();
         assertThat(completed.out().lines())
@@ -169,6 +173,7 @@ class AgentctlTest {
                         "max attempts       3",
                         "agent id           grace",
                         "requirements       {\"capabilities\":[\"echo\"],\"agent_id\":\"grace\"}",
+                        "labels             {\"team\":\"search\",\"stage\":\"test\"}",
                         "result             {\"task_type\":\"echo\",\"x\":1}");
         Said failed = run("tasks", "submit", "--data", FAIL, "--id", "burnt", "--max-attempts", "1", "--wait");
         assertThat(failed.code()).isEqualTo(1);

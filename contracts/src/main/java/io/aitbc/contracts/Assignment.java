@@ -23,6 +23,8 @@ import tools.jackson.databind.node.ObjectNode;
  * @param maxAttempts carried so that a retry can be built from this message alone
  * @param timeoutSeconds time limit of the attempt; each progress report restarts it
  * @param fairnessKey of the task
+ * @param labels of the task
+ * @param uses of the task
  * @param signature proves that the coordinator gave this attempt to this agent; results repeat it. Null while security is off
  * @param unknown task fields unknown to this version, passed through unchanged
  */
@@ -47,6 +49,12 @@ public record Assignment(
         @JsonProperty("signature") @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable
         String signature,
 
+        @JsonProperty("labels") @JsonInclude(JsonInclude.Include.NON_EMPTY)
+        Map<String, String> labels,
+
+        @JsonProperty("uses") @JsonInclude(JsonInclude.Include.NON_EMPTY)
+        Map<String, Long> uses,
+
         @JsonAnySetter @JsonAnyGetter Map<String, JsonNode> unknown) {
 
     private static final Set<String> OWN_FIELDS =
@@ -65,6 +73,8 @@ public record Assignment(
         Checks.required("submitted_at", submittedAt);
         Checks.required("assigned_at", assignedAt);
         Checks.required("deadline", deadline);
+        labels = Checks.labels(labels);
+        uses = Checks.uses(uses);
         unknown = Checks.unknown(unknown);
     }
 
@@ -90,6 +100,8 @@ public record Assignment(
                 assignedAt.plusSeconds(task.timeoutSeconds()),
                 task.fairnessKey(),
                 null,
+                task.labels(),
+                task.uses(),
                 withoutOwnFields(task.unknown()));
     }
 
@@ -121,6 +133,8 @@ public record Assignment(
                 deadline,
                 fairnessKey,
                 signature,
+                labels,
+                uses,
                 Map.of());
     }
 
@@ -142,6 +156,8 @@ public record Assignment(
                 deadline,
                 fairnessKey,
                 signature,
+                labels,
+                uses,
                 unknown);
     }
 
@@ -161,6 +177,8 @@ public record Assignment(
                 null,
                 null,
                 fairnessKey,
+                labels,
+                uses,
                 unknown);
     }
 }

@@ -1,7 +1,10 @@
 package io.aitbc.contracts;
 
+import java.util.Collections;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 
@@ -10,6 +13,10 @@ final class Checks {
     private static final int MAX_LIST = 1_000;
     private static final int MAX_TEXT = 500;
     private static final int MAX_METRICS = 200;
+    private static final int MAX_NAMED = 16;
+    private static final int MAX_LABEL = 256;
+    private static final long MAX_UNITS = 1_000_000_000_000L;
+    private static final Pattern NAME = Pattern.compile("[A-Za-z0-9._/:-]{1,100}");
 
     private Checks() {}
 
@@ -77,6 +84,51 @@ final class Checks {
             }
         });
         return Map.copyOf(metrics);
+    }
+
+    static Map<String, String> labels(@Nullable Map<String, String> labels) {
+        for (Map.Entry<String, String> label : named("labels", labels).entrySet()) {
+            String value = required("labels." + label.getKey(), label.getValue());
+            if (value.length() > MAX_LABEL || value.codePoints().anyMatch(Ids::isUnprintable)) {
+                throw new IllegalArgumentException("labels." + label.getKey() + " must have at most " + MAX_LABEL
+                        + " characters, none of them a control character");
+            }
+        }
+        return copy(labels);
+    }
+
+    static Map<String, Long> uses(@Nullable Map<String, Long> uses) {
+        for (Map.Entry<String, Long> use : named("uses", uses).entrySet()) {
+            long units = required("uses." + use.getKey(), use.getValue());
+            if (units < 1 || units > MAX_UNITS) {
+                throw new IllegalArgumentException(
+                        "uses." + use.getKey() + " must be from 1 to " + MAX_UNITS + " but was " + units);
+            }
+        }
+        return copy(uses);
+    }
+
+    /** Checks the number of entries, and their names. */
+    static <T> Map<String, T> named(String field, @Nullable Map<String, T> values) {
+        if (values == null) {
+            return Map.of();
+        }
+        if (values.size() > MAX_NAMED) {
+            throw new IllegalArgumentException(field + " must have at most " + MAX_NAMED + " entries");
+        }
+        for (String name : values.keySet()) {
+            if (!NAME.matcher(name).matches()) {
+                throw new IllegalArgumentException("each name in " + field
+                        + " must be 1 to 100 characters of A-Z a-z 0-9 . _ / : - but one was \"" + shortened(name)
+                        + "\"");
+            }
+        }
+        return values;
+    }
+
+    /** In the order given, which JSON preserves. */
+    static <T> Map<String, T> copy(@Nullable Map<String, T> values) {
+        return values == null || values.isEmpty() ? Map.of() : Collections.unmodifiableMap(new LinkedHashMap<>(values));
     }
 
     static Map<String, JsonNode> unknown(@Nullable Map<String, JsonNode> fields) {

@@ -56,12 +56,16 @@ public final class Ids {
     public static String checkFairnessKey(String value) {
         if (value.isBlank()
                 || value.length() > MAX_FAIRNESS_KEY_LENGTH
-                || value.codePoints()
-                        .anyMatch(c -> Character.isISOControl(c) || Character.getType(c) == Character.SURROGATE)) {
+                || value.codePoints().anyMatch(Ids::isUnprintable)) {
             throw new IllegalArgumentException("fairness_key must have 1 to " + MAX_FAIRNESS_KEY_LENGTH
                     + " characters, none of them a control character");
         }
         return value;
+    }
+
+    /** Whether it is a control character, or half of a pair. */
+    static boolean isUnprintable(int c) {
+        return Character.isISOControl(c) || Character.getType(c) == Character.SURROGATE;
     }
 
     /** A plain loop, because several ids are checked per message: a stream took 5 % of the dispatcher thread's time. */

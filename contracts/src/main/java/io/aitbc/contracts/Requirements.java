@@ -22,6 +22,7 @@ import tools.jackson.databind.JsonNode;
  * @param agentId only this agent
  * @param affinityKey tasks with the same key go to the same agent while it has capacity, for CONSISTENT_HASH
  * @param chainId the agent's {@code chain_id}, exact match
+ * @param resources what an attempt takes of its agent's, such as {@code gpu: 0.5}. Not judged yet
  * @param unknown fields unknown to this version, passed through unchanged
  */
 public record Requirements(
@@ -38,10 +39,13 @@ public record Requirements(
         @JsonProperty("chain_id") @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable
         String chainId,
 
+        @JsonProperty("resources") @JsonInclude(JsonInclude.Include.NON_EMPTY)
+        Resources resources,
+
         @JsonAnySetter @JsonAnyGetter Map<String, JsonNode> unknown) {
 
-    public static final Requirements NONE =
-            new Requirements(null, List.of(), List.of(), List.of(), null, null, null, null, null, null, Map.of());
+    public static final Requirements NONE = new Requirements(
+            null, List.of(), List.of(), List.of(), null, null, null, null, null, null, Resources.NONE, Map.of());
 
     public Requirements {
         agentType = Checks.optionalText("requirements.agent_type", agentType);
@@ -62,6 +66,7 @@ public record Requirements(
             // Existing clients send an empty string for any chain.
             chainId = null;
         }
+        resources = resources == null ? Resources.NONE : resources;
         unknown = Checks.unknown(unknown);
     }
 
@@ -83,6 +88,7 @@ public record Requirements(
                         agentId,
                         null,
                         chainId,
+                        Resources.NONE,
                         Map.of());
     }
 
@@ -99,11 +105,23 @@ public record Requirements(
                 agentId,
                 affinityKey,
                 id,
+                resources,
                 unknown);
     }
 
     public static Requirements capabilities(String... capabilities) {
         return new Requirements(
-                null, List.of(capabilities), List.of(), List.of(), null, null, null, null, null, null, Map.of());
+                null,
+                List.of(capabilities),
+                List.of(),
+                List.of(),
+                null,
+                null,
+                null,
+                null,
+                null,
+                null,
+                Resources.NONE,
+                Map.of());
     }
 }

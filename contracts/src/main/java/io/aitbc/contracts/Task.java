@@ -26,6 +26,9 @@ import tools.jackson.databind.node.ObjectNode;
  * @param rejectedBy the agent that rejected the task last; the next assignment goes to another one if possible
  * @param chainId same as {@code requirements.chain_id}, in the place where existing clients put it
  * @param fairnessKey groups tasks that belong together, such as a tenant's; 1 to 64 characters. A caller with a scope submits with its own
+ * @param labels for those who search tasks, such as {@code team: search}; up to 16. Names of 1 to 100 characters, values of up to 256
+ * @param uses units of named limits that an attempt takes, such as {@code openai/gpt-5: 1}; up to 16, 1 to 10<sup>12</sup> each. Limits are
+ *     not enforced yet
  * @param unknown fields unknown to this version, passed through unchanged
  */
 public record Task(
@@ -46,6 +49,12 @@ public record Task(
 
         @JsonProperty("fairness_key") @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable
         String fairnessKey,
+
+        @JsonProperty("labels") @JsonInclude(JsonInclude.Include.NON_EMPTY)
+        Map<String, String> labels,
+
+        @JsonProperty("uses") @JsonInclude(JsonInclude.Include.NON_EMPTY)
+        Map<String, Long> uses,
 
         @JsonAnySetter @JsonAnyGetter Map<String, JsonNode> unknown) {
 
@@ -79,6 +88,8 @@ public record Task(
         if (fairnessKey != null) {
             Ids.checkFairnessKey(fairnessKey);
         }
+        labels = Checks.labels(labels);
+        uses = Checks.uses(uses);
         unknown = Checks.unknown(unknown);
     }
 
@@ -96,7 +107,22 @@ public record Task(
     @SuppressWarnings("NullAway") // The constructor replaces null by defaults.
     public static Task of(String taskId, ObjectNode taskData, Requirements requirements) {
         return new Task(
-                taskId, taskData, null, requirements, null, null, null, null, null, null, null, null, null, Map.of());
+                taskId,
+                taskData,
+                null,
+                requirements,
+                null,
+                null,
+                null,
+                null,
+                null,
+                null,
+                null,
+                null,
+                null,
+                Map.of(),
+                Map.of(),
+                Map.of());
     }
 
     /**
@@ -133,6 +159,8 @@ public record Task(
                 rejectedBy,
                 chainId,
                 fairnessKey,
+                labels,
+                uses,
                 unknown);
     }
 
@@ -191,6 +219,8 @@ public record Task(
                 rejectedBy,
                 chainId,
                 fairnessKey,
+                labels,
+                uses,
                 unknown);
     }
 }

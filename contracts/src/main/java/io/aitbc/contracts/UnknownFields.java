@@ -10,7 +10,7 @@ import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import tools.jackson.databind.JsonNode;
 
-/** Finds fields in a document that its target record, or any nested record, does not declare. */
+/** Finds fields in a document that its target record, or any nested record, does not declare. {@link Resources} may have any. */
 final class UnknownFields {
     private static final Map<Class<?>, Map<String, Class<?>>> FIELDS = new ConcurrentHashMap<>();
 
@@ -29,7 +29,7 @@ final class UnknownFields {
             Class<?> field = fields.get(name);
             if (field == null) {
                 found.add(prefix + name);
-            } else if (field.isRecord()) {
+            } else if (field.isRecord() && field != Resources.class) {
                 collect(value, field, prefix + name + ".", found);
             }
         });

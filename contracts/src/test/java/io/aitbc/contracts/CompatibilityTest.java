@@ -65,6 +65,7 @@ class CompatibilityTest {
                 "agent-1",
                 "key-1",
                 null,
+                Resources.NONE,
                 Map.of());
         Task minimal = Task.of("task-1", Json.object(), Requirements.NONE).accepted("task-1", NOW);
         Task full = new Task(
@@ -81,6 +82,8 @@ class CompatibilityTest {
                 "agent-2",
                 null,
                 null,
+                Map.of(),
+                Map.of(),
                 Map.of());
         Assignment assignment = Assignment.of(full, Priority.HIGH, "agent-1", LATER);
         Registration registration = new Registration(

@@ -11,6 +11,7 @@ import com.networknt.schema.Schema;
 import com.networknt.schema.SchemaLocation;
 import com.networknt.schema.SchemaRegistry;
 import com.networknt.schema.SpecificationVersion;
+import java.math.BigDecimal;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.Arrays;
@@ -48,6 +49,7 @@ class SchemaTest {
             "agent-1",
             "k",
             null,
+            Resources.of(Map.of("gpu", new BigDecimal("0.5"), "memory_gb", new BigDecimal(2000))),
             Map.of("wish_of_tomorrow", Json.tree("w")));
     private static final Task TASK = new Task(
             "t-1",
@@ -63,6 +65,8 @@ class SchemaTest {
             "agent-2",
             null,
             null,
+            Map.of("team", "search"),
+            Map.of("openai/gpt-5", 1L),
             Map.of("later_field", Json.tree(1)));
     private static final Registration REGISTRATION = new Registration(
             "agent-1",

@@ -294,17 +294,24 @@ class TaskLifeTest {
     @Test
     void aFailedTaskIsRetriedAndThenDeadLettered() {
         coordinator.register("failing-agent", 1, "failing");
-        String id = coordinator.submit(
-                "{\"task_data\":{},\"max_attempts\":2,\"requirements\":{\"capabilities\":[\"failing\"]}}");
+        String id = coordinator.submit("""
+                {"task_data":{},"max_attempts":2,"labels":{"team":"search"},"uses":{"openai/gpt-5":1},
+                 "requirements":{"capabilities":["failing"],"resources":{"gpu":0.5,"memory_gb":2000}}}""");
         for (int attempt = 1; attempt <= 2; attempt++) {
             JsonNode assignment = coordinator
                     .awaitRecords("assignments.failing-agent", attempt)
                     .get(attempt - 1);
             assertThat(assignment.get("attempt").asInt()).isEqualTo(attempt);
+            assertThat(assignment.get("labels")).hasToString("{\"team\":\"search\"}");
+            assertThat(assignment.get("uses")).hasToString("{\"openai/gpt-5\":1}");
+            assertThat(assignment.at("/requirements/resources")).hasToString("{\"gpu\":0.5,\"memory_gb\":2000}");
             coordinator.report(assignment, "failed", "disk on fire");
         }
         JsonNode task = coordinator.awaitTask(id, "failed");
         assertThat(task.get("error").asString()).isEqualTo("disk on fire");
+        assertThat(task.get("labels")).hasToString("{\"team\":\"search\"}");
+        assertThat(task.get("requirements"))
+                .hasToString("{\"capabilities\":[\"failing\"],\"resources\":{\"gpu\":0.5,\"memory_gb\":2000}}");
         assertThat(deadLetter(id))
                 .containsEntry("reason", "attempts_exhausted")
                 .containsEntry("detail", "attempt 2 of 2 ended as failed: disk on fire");

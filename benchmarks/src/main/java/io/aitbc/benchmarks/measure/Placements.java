@@ -7,6 +7,7 @@ import io.aitbc.contracts.Location;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Registration;
 import io.aitbc.contracts.Requirements;
+import io.aitbc.contracts.Resources;
 import io.aitbc.contracts.Task;
 import io.aitbc.coordinator.agent.Agent;
 import io.aitbc.coordinator.agent.HealthPolicy;
@@ -140,6 +141,7 @@ public class Placements {
                         null,
                         "key-" + random.nextInt(500),
                         null,
+                        Resources.NONE,
                         Map.of()));
     }
 

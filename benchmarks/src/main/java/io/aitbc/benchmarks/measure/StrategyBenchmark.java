@@ -9,6 +9,7 @@ import io.aitbc.contracts.Location;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Registration;
 import io.aitbc.contracts.Requirements;
+import io.aitbc.contracts.Resources;
 import io.aitbc.contracts.Task;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.balance.LoadBalancingStrategy;
@@ -138,6 +139,7 @@ public final class StrategyBenchmark extends Benchmark {
                         null,
                         "key-" + random.nextInt(100),
                         null,
+                        Resources.NONE,
                         Map.of());
                 producer.send(new ProducerRecord<>(
                         Topics.unprefixed().tasks(Priority.NORMAL),

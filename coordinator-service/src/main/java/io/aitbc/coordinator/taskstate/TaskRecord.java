@@ -270,22 +270,36 @@ public final class TaskRecord {
         body.append(task.acceptedAt()).append('\n');
         body.append(task.maxAttempts()).append('\n');
         body.append(task.timeoutSeconds()).append('\n');
-        if (task.notBefore() != null
-                || task.expiresAt() != null
-                || !task.requirements().equals(Requirements.NONE)) {
-            ObjectNode others = Json.object();
-            if (task.notBefore() != null) {
-                others.put("not_before", task.notBefore().toString());
-            }
-            if (task.expiresAt() != null) {
-                others.put("expires_at", task.expiresAt().toString());
-            }
-            if (!task.requirements().equals(Requirements.NONE)) {
-                others.set("requirements", Json.tree(task.requirements()));
-            }
-            body.append(Json.text(others));
-        }
+        ObjectNode others = others(task);
+        body.append(others.isEmpty() ? "" : Json.text(others));
         return body.append('\n');
+    }
+
+    /** The fields that few tasks have. */
+    private static ObjectNode others(Task task) {
+        ObjectNode others = Json.object();
+        if (task.notBefore() != null) {
+            others.put("not_before", task.notBefore().toString());
+        }
+        if (task.expiresAt() != null) {
+            others.put("expires_at", task.expiresAt().toString());
+        }
+        if (!task.requirements().equals(Requirements.NONE)) {
+            others.set("requirements", withoutAbsent(Json.tree(task.requirements())));
+        }
+        if (!task.labels().isEmpty()) {
+            others.set("labels", Json.tree(task.labels()));
+        }
+        if (!task.uses().isEmpty()) {
+            others.set("uses", Json.tree(task.uses()));
+        }
+        return others;
+    }
+
+    /** Without nulls and empty lists, which are most of the text and say nothing. */
+    private static JsonNode withoutAbsent(JsonNode requirements) {
+        requirements.values().removeIf(value -> value.isNull() || value.isArray() && value.isEmpty());
+        return requirements;
     }
 
     /** Appends a number with leading zeros; a time before 1970 counts as unknown. */

@@ -75,6 +75,8 @@ public record TaskState(TaskStatus status, Map<String, String> fields) {
         formats.put("agent_finished_at", Format.TEXT);
         formats.put("finished_at", Format.TIME);
         formats.put("requirements", Format.REQUIREMENTS);
+        formats.put("labels", Format.JSON);
+        formats.put("uses", Format.JSON);
         formats.put("progress", Format.JSON);
         formats.put("result", Format.JSON);
         formats.put("error", Format.JSON);

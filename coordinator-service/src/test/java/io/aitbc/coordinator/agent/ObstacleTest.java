@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.aitbc.contracts.AgentStatus;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Requirements;
+import io.aitbc.contracts.Resources;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
@@ -136,6 +137,7 @@ class ObstacleTest {
                 random.nextInt(4) == 0 ? "a" : null,
                 null,
                 random.nextInt(4) == 0 ? "c" : null,
+                Resources.NONE,
                 Map.of());
     }
 

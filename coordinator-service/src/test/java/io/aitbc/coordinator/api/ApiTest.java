@@ -188,6 +188,19 @@ class ApiTest {
             POST   | /tasks/submit                 | {"task_data":{},"task_id":"queues"}               | 422 | task_id must not be
             POST   | /tasks/submit                 | {"task_data":{},"max_attempts":0}                 | 422 | max_attempts must be
             POST   | /tasks/submit                 | {"task_data":{},"not_before":"soon"}              | 422 | not_before has the wrong type
+            POST   | /tasks/submit                 | {"task_data":{},"labels":{"a b":"c"}}             | 422 | each name in labels must be 1 to 100 characters
+            POST   | /tasks/submit                 | {"task_data":{},"labels":{"a":"b\\nc"}}           | 422 | labels.a must have at most 256 characters, none of them a control character
+            POST   | /tasks/submit                 | {"task_data":{},"labels":{"a":null}}              | 422 | labels.a is required
+            POST   | /tasks/submit                 | {"task_data":{},"labels":{"a":1}}                 | 422 | labels.a has the wrong type or form (expected a string)
+            POST   | /tasks/submit                 | {"task_data":{},"labels":["a"]}                   | 422 | labels has the wrong type or form (expected an object)
+            POST   | /tasks/submit                 | {"task_data":{},"uses":{"gpt":0}}                 | 422 | uses.gpt must be from 1 to 1000000000000 but was 0
+            POST   | /tasks/submit                 | {"task_data":{},"uses":{"gpt":1.5}}               | 422 | uses.gpt has the wrong type or form (expected a whole number)
+            POST   | /tasks/submit                 | {"task_data":{},"uses":{"gpt*":1}}                | 422 | each name in uses must be 1 to 100 characters
+            POST   | /tasks/submit                 | {"task_data":{},"requirements":{"resources":{"gpu":0.0005}}} | 422 | resources.gpu must be from 0.001 to 1000000000, with at most three decimals
+            POST   | /tasks/submit                 | {"task_data":{},"requirements":{"resources":{"gpu":1e999999999}}} | 422 | resources.gpu must be from 0.001
+            POST   | /tasks/submit                 | {"task_data":{},"requirements":{"resources":{"gpu":1e-999999999}}} | 422 | resources.gpu must be from 0.001
+            POST   | /tasks/submit                 | {"task_data":{},"requirements":{"resources":{"gpu":"2"}}} | 422 | resources.gpu has the wrong type or form (expected a number)
+            POST   | /tasks/submit                 | {"task_data":{},"requirements":{"resources":2}}   | 422 | resources has the wrong type or form (expected an object)
             GET    | /tasks/unknown                |                                                   | 404 | Task not found
             POST   | /tasks/queues/soon/clear      |                                                   | 400 | Invalid priority: soon
             PUT    | /load-balancer/strategy       | {"strategy":"best"}                               | 400 | Invalid strategy: best

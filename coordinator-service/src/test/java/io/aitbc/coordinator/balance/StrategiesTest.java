@@ -18,6 +18,7 @@ import static org.assertj.core.api.Assertions.within;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Location;
 import io.aitbc.contracts.Requirements;
+import io.aitbc.contracts.Resources;
 import io.aitbc.contracts.Task;
 import io.aitbc.coordinator.agent.AnAgent;
 import java.util.ArrayList;
@@ -706,7 +707,18 @@ class StrategiesTest {
 
     private static Task keyed(String affinityKey) {
         return wanting(new Requirements(
-                null, List.of(), List.of(), List.of(), null, null, null, null, affinityKey, null, Map.of()));
+                null,
+                List.of(),
+                List.of(),
+                List.of(),
+                null,
+                null,
+                null,
+                null,
+                affinityKey,
+                null,
+                Resources.NONE,
+                Map.of()));
     }
 
     private static Task aTask(Random random) {
@@ -725,7 +737,18 @@ class StrategiesTest {
 
     private static Requirements near(@Nullable String region, @Nullable Location location) {
         return new Requirements(
-                null, List.of(), List.of(), List.of(), null, region, location, null, null, null, Map.of());
+                null,
+                List.of(),
+                List.of(),
+                List.of(),
+                null,
+                region,
+                location,
+                null,
+                null,
+                null,
+                Resources.NONE,
+                Map.of());
     }
 
     private static Selection selection(LoadBalancingStrategy strategy, AnAgent... agents) {

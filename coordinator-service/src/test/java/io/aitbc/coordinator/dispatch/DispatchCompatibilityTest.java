@@ -12,6 +12,7 @@ import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Location;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Requirements;
+import io.aitbc.contracts.Resources;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.Samples;
 import io.aitbc.coordinator.balance.LoadBalancingStrategy;
@@ -62,6 +63,7 @@ class DispatchCompatibilityTest {
                                     "agent-1",
                                     "key-1",
                                     null,
+                                    Resources.NONE,
                                     Map.of()),
                             4)));
 

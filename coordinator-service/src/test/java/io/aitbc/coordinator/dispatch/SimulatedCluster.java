@@ -232,6 +232,8 @@ final class SimulatedCluster {
                 null,
                 null,
                 null,
+                Map.of(),
+                Map.of(),
                 Map.of());
         tasks.put(id, task);
         Id partition = new Id(QUEUES.get(random.nextInt(QUEUES.size())), random.nextInt(PARTITIONS));

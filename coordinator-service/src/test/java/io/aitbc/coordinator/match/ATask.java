@@ -5,6 +5,7 @@ import static io.aitbc.coordinator.agent.AnAgent.NOW;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Requirements;
+import io.aitbc.contracts.Resources;
 import io.aitbc.contracts.Task;
 import java.time.Instant;
 import java.util.List;
@@ -63,7 +64,7 @@ public final class ATask {
 
     public ATask inRegion(String region) {
         return requires(new Requirements(
-                null, List.of(), List.of(), List.of(), null, region, null, null, null, null, Map.of()));
+                null, List.of(), List.of(), List.of(), null, region, null, null, null, null, Resources.NONE, Map.of()));
     }
 
     public ATask notBefore(@Nullable Instant at) {
@@ -101,6 +102,8 @@ public final class ATask {
                 rejectedBy,
                 null,
                 fairnessKey,
+                Map.of(),
+                Map.of(),
                 Map.of());
         return new WaitingTask(task, new Position(priority, partition, offset), since, 100);
     }

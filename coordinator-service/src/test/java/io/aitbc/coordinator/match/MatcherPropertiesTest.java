@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.aitbc.contracts.AgentStatus;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Requirements;
+import io.aitbc.contracts.Resources;
 import io.aitbc.coordinator.agent.Agent;
 import io.aitbc.coordinator.agent.AnAgent;
 import io.aitbc.coordinator.agent.HealthPolicy;
@@ -248,6 +249,7 @@ class MatcherPropertiesTest {
                             random.nextInt(10) == 0 ? agentId() : null,
                             random.nextInt(5) == 0 ? "key-" + random.nextInt(3) : null,
                             null,
+                            Resources.NONE,
                             Map.of()))
                     .notBefore(random.nextInt(10) == 0 ? now.plusSeconds(random.nextInt(100)) : null)
                     .expiresAt(random.nextInt(10) == 0 ? now.plusSeconds(random.nextInt(100)) : null)

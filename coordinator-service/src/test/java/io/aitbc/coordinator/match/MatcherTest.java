@@ -8,6 +8,7 @@ import io.aitbc.contracts.AgentStatus;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Requirements;
+import io.aitbc.contracts.Resources;
 import io.aitbc.coordinator.agent.AnAgent;
 import io.aitbc.coordinator.agent.HealthPolicy;
 import io.aitbc.coordinator.balance.LoadBalancingStrategy;
@@ -393,7 +394,19 @@ class MatcherTest {
         add(task("low").priority(Priority.LOW));
 
         setRemoteWants(new Want(
-                new Requirements(null, List.of(), List.of(), List.of(), 0.99, null, null, null, null, null, Map.of()),
+                new Requirements(
+                        null,
+                        List.of(),
+                        List.of(),
+                        List.of(),
+                        0.99,
+                        null,
+                        null,
+                        null,
+                        null,
+                        null,
+                        Resources.NONE,
+                        Map.of()),
                 0));
 
         assertThat(placed()).containsExactly("low");

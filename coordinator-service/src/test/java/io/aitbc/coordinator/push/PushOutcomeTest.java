@@ -37,6 +37,8 @@ class PushOutcomeTest {
             NOW.plusSeconds(60),
             null,
             null,
+            Map.of(),
+            Map.of(),
             Map.of());
 
     private static PushOutcome outcome(int status, String body) {

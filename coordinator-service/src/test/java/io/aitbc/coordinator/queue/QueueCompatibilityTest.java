@@ -56,6 +56,8 @@ class QueueCompatibilityTest {
             null,
             null,
             null,
+            Map.of(),
+            Map.of(),
             Map.of("wish", Json.tree("w")));
 
     static Stream<Samples> versions() {

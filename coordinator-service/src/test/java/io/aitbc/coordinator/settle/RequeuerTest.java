@@ -379,6 +379,8 @@ class RequeuerTest {
                         null,
                         null,
                         null,
+                        Map.of(),
+                        Map.of(),
                         Map.of())
                 .accepted(taskId, assignedAt);
         long offset = producer.send(new ProducerRecord<>(TOPICS.tasks(Priority.NORMAL), taskId, Json.bytes(task)))

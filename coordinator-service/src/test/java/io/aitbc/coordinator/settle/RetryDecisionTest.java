@@ -153,6 +153,8 @@ class RetryDecisionTest {
                 null,
                 null,
                 null,
+                Map.of(),
+                Map.of(),
                 Map.of("later_field", Json.tree(1)));
         return Assignment.of(task, Priority.HIGH, "agent-1", NOW.minusSeconds(20));
     }

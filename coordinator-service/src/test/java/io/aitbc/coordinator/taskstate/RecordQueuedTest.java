@@ -2,7 +2,6 @@ package io.aitbc.coordinator.taskstate;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Requirements;
 import io.aitbc.coordinator.OverheardRedis;
 import io.aitbc.coordinator.match.ATask;
@@ -74,7 +73,7 @@ class RecordQueuedTest {
         assertThat(StoredTask.fields(redis.sync(), "t"))
                 .containsEntry("position", "normal:0:6")
                 .containsEntry("fairness_key", "tenant")
-                .containsEntry("requirements", Json.text(REQUIREMENTS));
+                .containsEntry("requirements", "{\"capabilities\":[\"gpu>=2\"]}");
     }
 
     private void assertUnchanged(Map<String, String> known, boolean ended) {

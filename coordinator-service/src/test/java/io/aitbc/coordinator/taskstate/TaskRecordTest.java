@@ -137,6 +137,8 @@ class TaskRecordTest {
                 null,
                 null,
                 key,
+                Map.of("team", "größe"),
+                Map.of("openai/gpt-5", 1L),
                 Map.of());
     }
 
@@ -155,7 +157,9 @@ class TaskRecordTest {
                         "submitted_at", "2026-11-01T12:00:00.123Z",
                         "not_before", "2026-11-01T12:00:05.123Z",
                         "fairness_key", "tenant"))
-                .containsEntry("requirements", Json.text(Requirements.capabilities("gpu")))
+                .containsEntry("requirements", "{\"capabilities\":[\"gpu\"]}")
+                .containsEntry("labels", "{\"team\":\"größe\"}")
+                .containsEntry("uses", "{\"openai/gpt-5\":1}")
                 .doesNotContainKeys("agent_id", "assigned_at", "deadline", "error");
         assertThat(TaskRecord.fields("t", TaskRecord.assigned(task, "a", POSITION, NOW)))
                 .containsEntry("agent_id", "a")

@@ -1,0 +1,58 @@
+package io.aitbc.contracts;
+
+import com.fasterxml.jackson.annotation.JsonCreator;
+import com.fasterxml.jackson.annotation.JsonValue;
+import java.math.BigDecimal;
+import java.math.RoundingMode;
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+/**
+ * Amounts of named resources, such as {@code {"gpu": 0.5, "memory_gb": 16}}; up to 16 names. An amount is from 0.001 to 1,000,000,000 and
+ * has at most three decimals, so that sums are exact.
+ *
+ * @param thousandths amounts in thousandths, by name
+ */
+public record Resources(Map<String, Long> thousandths) {
+    public static final Resources NONE = new Resources(Map.of());
+
+    private static final int SCALE = 3;
+    private static final BigDecimal MAX = BigDecimal.valueOf(1_000_000_000);
+
+    public Resources {
+        thousandths = Checks.copy(thousandths);
+    }
+
+    /** @throws IllegalArgumentException with a sentence, if a name or an amount is not allowed */
+    @JsonCreator
+    public static Resources of(Map<String, BigDecimal> amounts) {
+        Map<String, Long> thousandths = new LinkedHashMap<>();
+        Checks.named("resources", amounts)
+                .forEach((name, amount) -> thousandths.put(name, thousandths("resources." + name, amount)));
+        return new Resources(thousandths);
+    }
+
+    private static long thousandths(String field, BigDecimal amount) {
+        Checks.required(field, amount);
+        // Before it is scaled: 1e999999999 would take all memory.
+        if (amount.signum() <= 0
+                || amount.compareTo(MAX) > 0
+                || amount.stripTrailingZeros().scale() > SCALE) {
+            throw new IllegalArgumentException(
+                    field + " must be from 0.001 to 1000000000, with at most three decimals");
+        }
+        return amount.setScale(SCALE, RoundingMode.UNNECESSARY).unscaledValue().longValueExact();
+    }
+
+    /** Amounts by name, without trailing zeros. */
+    @JsonValue
+    public Map<String, BigDecimal> amounts() {
+        Map<String, BigDecimal> amounts = new LinkedHashMap<>();
+        thousandths.forEach((name, amount) -> {
+            BigDecimal plain = BigDecimal.valueOf(amount, SCALE).stripTrailingZeros();
+            // 2000, not 2E+3.
+            amounts.put(name, plain.scale() < 0 ? plain.setScale(0) : plain);
+        });
+        return amounts;
+    }
+}
