@@ -34,7 +34,7 @@ public record Assignment(
         @JsonProperty("attempt") Integer attempt,
         @JsonProperty("agent_id") String agentId,
         @JsonProperty("priority") Priority priority,
-        @JsonProperty("task_data") ObjectNode taskData,
+        @JsonProperty("task_data") Payload payload,
         @JsonProperty("requirements") Requirements requirements,
         @JsonProperty("max_attempts") Integer maxAttempts,
         @JsonProperty("timeout_seconds") Integer timeoutSeconds,
@@ -57,6 +57,7 @@ public record Assignment(
 
         @JsonAnySetter @JsonAnyGetter Map<String, JsonNode> unknown) {
 
+    private static final Payload NOTHING = Payload.of(Json.object());
     private static final Set<String> OWN_FIELDS =
             Set.of("type", "assignment_id", "agent_id", "assigned_at", "deadline", "signature");
 
@@ -66,7 +67,7 @@ public record Assignment(
         attempt = Checks.range("attempt", Checks.required("attempt", attempt), 1, 1_000_000);
         assignmentId = assignmentId == null ? id(taskId, attempt) : assignmentId;
         Checks.required("priority", priority);
-        Checks.required("task_data", taskData);
+        Checks.required("task_data", payload);
         requirements = requirements == null ? Requirements.NONE : requirements;
         maxAttempts = maxAttempts == null ? Task.DEFAULT_MAX_ATTEMPTS : maxAttempts;
         timeoutSeconds = timeoutSeconds == null ? Task.DEFAULT_TIMEOUT_SECONDS : timeoutSeconds;
@@ -90,7 +91,7 @@ public record Assignment(
                 task.attempt(),
                 agentId,
                 priority,
-                task.taskData(),
+                task.payload(),
                 task.requirements(),
                 task.maxAttempts(),
                 task.timeoutSeconds(),
@@ -115,6 +116,11 @@ public record Assignment(
         return forwarded;
     }
 
+    /** What the agent is to work on. */
+    public ObjectNode taskData() {
+        return payload.tree();
+    }
+
     /** This assignment without task data and unknown fields: what is needed to keep track of it. */
     public Assignment withoutPayload() {
         return new Assignment(
@@ -123,7 +129,7 @@ public record Assignment(
                 attempt,
                 agentId,
                 priority,
-                Json.object(),
+                NOTHING,
                 requirements,
                 maxAttempts,
                 timeoutSeconds,
@@ -146,7 +152,7 @@ public record Assignment(
                 attempt,
                 agentId,
                 priority,
-                taskData,
+                payload,
                 requirements,
                 maxAttempts,
                 timeoutSeconds,
@@ -165,7 +171,7 @@ public record Assignment(
     public Task task() {
         return new Task(
                 taskId,
-                taskData,
+                payload,
                 null,
                 requirements,
                 maxAttempts,

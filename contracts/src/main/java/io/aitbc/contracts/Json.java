@@ -3,6 +3,9 @@ package io.aitbc.contracts;
 import java.nio.charset.StandardCharsets;
 import java.time.Instant;
 import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
@@ -15,6 +18,7 @@ import tools.jackson.core.json.JsonFactory;
 import tools.jackson.databind.DeserializationFeature;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.MapperFeature;
+import tools.jackson.databind.ObjectReader;
 import tools.jackson.databind.cfg.CoercionAction;
 import tools.jackson.databind.cfg.CoercionInputShape;
 import tools.jackson.databind.exc.InvalidTypeIdException;
@@ -64,11 +68,22 @@ public final class Json {
                             .setCoercion(CoercionInputShape.Float, CoercionAction.Fail)
                             .setCoercion(CoercionInputShape.Boolean, CoercionAction.Fail))
             .addModule(new SimpleModule()
+                    .addSerializer(Instant.class, new TimeSerializer())
+                    .addSerializer(Payload.class, new PayloadSerializer())
+                    .addSerializer(Assignment.class, new AssignmentWriter())
+                    .addDeserializer(Payload.class, new PayloadDeserializer())
+                    .addDeserializer(Task.class, new TaskReader())
+                    .addDeserializer(TaskResult.class, new TaskResultReader())
                     .addDeserializer(Instant.class, new TimeDeserializer())
                     .addDeserializer(JsonNode.class, TreeDeserializer.of(JsonNode.class))
                     .addDeserializer(ObjectNode.class, TreeDeserializer.of(ObjectNode.class))
                     .addDeserializer(ArrayNode.class, TreeDeserializer.of(ArrayNode.class)))
             .build();
+
+    /** Readers by type: to make one takes longer than to read a message. */
+    private static final Map<Class<?>, ObjectReader> READERS = new ConcurrentHashMap<>();
+
+    private static final Set<Class<?>> WITH_PAYLOAD = Set.of(Task.class, Assignment.class);
 
     private Json() {}
 
@@ -87,7 +102,10 @@ public final class Json {
     /** @throws MalformedMessageException with a one-sentence reason, if the bytes are not such a message */
     public static <T> T read(byte[] json, Class<T> type) {
         try {
-            return requirePresent(MAPPER.readValue(json, type));
+            ObjectReader reader = READERS.computeIfAbsent(type, MAPPER::readerFor);
+            return requirePresent(
+                    (WITH_PAYLOAD.contains(type) ? reader.withAttribute(PayloadDeserializer.SOURCE, json) : reader)
+                            .readValue(json));
         } catch (JacksonException e) {
             throw new MalformedMessageException(reason(e), e);
         }

@@ -12,10 +12,12 @@ public enum Priority {
     NORMAL,
     LOW;
 
+    private final String wireName = name().toLowerCase(Locale.ROOT);
+
     /** The lower-case name, as used in JSON, topic names and Redis. */
     @JsonValue
     public String wireName() {
-        return name().toLowerCase(Locale.ROOT);
+        return wireName;
     }
 
     /**

@@ -15,7 +15,7 @@ import tools.jackson.databind.node.ObjectNode;
  * A unit of work: the body of {@code POST /tasks/submit}, and the value on {@code tasks.<priority>}.
  *
  * @param taskId permanent id of the task; defaults to {@code task_data.task_id}; if both are absent, generated at intake
- * @param taskData payload for the agent, opaque to the coordinator
+ * @param payload what the agent gets as {@code task_data}, opaque to the coordinator
  * @param priority used over REST; ignored on Kafka, where the topic determines the priority
  * @param maxAttempts maximum number of attempts, 1 to 100; 3 when absent
  * @param timeoutSeconds time limit of one attempt, 1 to 259,200 s (3 days); 600 when absent
@@ -33,7 +33,7 @@ import tools.jackson.databind.node.ObjectNode;
  */
 public record Task(
         @JsonProperty("task_id") @Nullable String taskId,
-        @JsonProperty("task_data") ObjectNode taskData,
+        @JsonProperty("task_data") Payload payload,
         @JsonProperty("priority") @Nullable Priority priority,
         @JsonProperty("requirements") Requirements requirements,
         @JsonProperty("max_attempts") Integer maxAttempts,
@@ -66,9 +66,9 @@ public record Task(
     public static final int MAX_TIMEOUT_SECONDS = 259_200;
 
     public Task {
-        Checks.required("task_data", taskData);
-        if (taskId == null && taskData.hasNonNull("task_id")) {
-            taskId = taskData.get("task_id").asString();
+        Checks.required("task_data", payload);
+        if (taskId == null && payload.tree().hasNonNull("task_id")) {
+            taskId = payload.tree().get("task_id").asString();
         }
         if (taskId != null) {
             Ids.checkTaskId("task_id", taskId);
@@ -108,7 +108,7 @@ public record Task(
     public static Task of(String taskId, ObjectNode taskData, Requirements requirements) {
         return new Task(
                 taskId,
-                taskData,
+                Payload.of(taskData),
                 null,
                 requirements,
                 null,
@@ -147,7 +147,7 @@ public record Task(
     public Task accepted(String id, Instant at) {
         return new Task(
                 id,
-                taskData,
+                payload,
                 null,
                 requirements,
                 maxAttempts,
@@ -207,7 +207,7 @@ public record Task(
             @Nullable String fairnessKey) {
         return new Task(
                 taskId,
-                taskData,
+                payload,
                 priority,
                 requirements,
                 maxAttempts,

@@ -1,5 +1,6 @@
 package io.aitbc.contracts;
 
+import java.util.function.Supplier;
 import tools.jackson.core.JacksonException;
 import tools.jackson.core.JsonParser;
 import tools.jackson.databind.DatabindException;
@@ -28,8 +29,13 @@ final class TreeDeserializer extends DelegatingDeserializer {
 
     @Override
     public Object deserialize(JsonParser parser, DeserializationContext context) throws JacksonException {
+        return inRange(parser, () -> super.deserialize(parser, context));
+    }
+
+    /** @throws DatabindException if a number that is read has an exponent out of range */
+    static <T> T inRange(JsonParser parser, Supplier<T> read) {
         try {
-            return super.deserialize(parser, context);
+            return read.get();
         } catch (NumberFormatException | ArithmeticException e) {
             NumberFormatException cause =
                     e instanceof NumberFormatException number ? number : new NumberFormatException(e.getMessage());

@@ -70,7 +70,7 @@ class CompatibilityTest {
         Task minimal = Task.of("task-1", Json.object(), Requirements.NONE).accepted("task-1", NOW);
         Task full = new Task(
                 "task-2",
-                Json.object().put("task_type", "echo").set("list", Json.tree(List.of(1, "two"))),
+                Payload.of(Json.object().put("task_type", "echo").set("list", Json.tree(List.of(1, "two")))),
                 Priority.HIGH,
                 requirements,
                 5,

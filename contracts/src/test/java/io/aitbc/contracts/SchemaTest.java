@@ -53,7 +53,7 @@ class SchemaTest {
             Map.of("wish_of_tomorrow", Json.tree("w")));
     private static final Task TASK = new Task(
             "t-1",
-            Json.object().put("task_type", "echo"),
+            Payload.of(Json.object().put("task_type", "echo")),
             Priority.HIGH,
             REQUIREMENTS,
             2,
@@ -489,7 +489,7 @@ class SchemaTest {
         String numbers = "[0.1234567890123456789,1.0,1E+400,1E+6,12345678901234567890123]";
         Task task = Json.read("{\"task_data\":{\"x\":" + numbers + "}}", Task.class);
 
-        assertThat(Json.text(task.taskData().get("x"))).isEqualTo(numbers);
+        assertThat(Json.text(task.payload().tree().get("x"))).isEqualTo(numbers);
     }
 
     @Test

@@ -3,6 +3,7 @@ package io.aitbc.coordinator.api;
 import com.fasterxml.jackson.annotation.JsonAutoDetect;
 import com.fasterxml.jackson.databind.JavaType;
 import io.aitbc.contracts.Json;
+import io.aitbc.contracts.Payload;
 import io.aitbc.coordinator.security.AccessRules;
 import io.aitbc.coordinator.security.Role;
 import io.swagger.v3.core.converter.AnnotatedType;
@@ -58,6 +59,9 @@ class OpenApiConfiguration {
             public @Nullable Schema<?> resolve(
                     AnnotatedType type, ModelConverterContext context, Iterator<ModelConverter> chain) {
                 JavaType java = io.swagger.v3.core.util.Json.mapper().constructType(type.getType());
+                if (java != null && java.getRawClass() == Payload.class) {
+                    return new ObjectSchema();
+                }
                 if (java != null && JsonNode.class.isAssignableFrom(java.getRawClass())) {
                     return ObjectNode.class.isAssignableFrom(java.getRawClass()) ? new ObjectSchema() : new Schema<>();
                 }

@@ -3,6 +3,7 @@ package io.aitbc.coordinator.dispatch;
 import io.aitbc.contracts.ControlMessage.ClearQueue;
 import io.aitbc.contracts.ControlMessage.QueueCleared;
 import io.aitbc.contracts.Json;
+import io.aitbc.contracts.Payload;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Requirements;
 import io.aitbc.contracts.Task;
@@ -220,7 +221,7 @@ final class SimulatedCluster {
         String capability = kind < 5 ? "a" : kind < 7 ? "b" : "late";
         Task task = new Task(
                 id,
-                Json.object(),
+                Payload.of(Json.object()),
                 null,
                 Requirements.capabilities(capability),
                 1 + random.nextInt(3),

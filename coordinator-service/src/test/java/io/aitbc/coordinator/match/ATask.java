@@ -3,6 +3,7 @@ package io.aitbc.coordinator.match;
 import static io.aitbc.coordinator.agent.AnAgent.NOW;
 
 import io.aitbc.contracts.Json;
+import io.aitbc.contracts.Payload;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Requirements;
 import io.aitbc.contracts.Resources;
@@ -90,7 +91,7 @@ public final class ATask {
     public WaitingTask build() {
         Task task = new Task(
                 id,
-                Json.object(),
+                Payload.of(Json.object()),
                 null,
                 requirements,
                 null,

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.Json;
+import io.aitbc.contracts.Payload;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.PushMessage;
 import io.aitbc.contracts.TaskResult;
@@ -27,7 +28,7 @@ class PushOutcomeTest {
             2,
             "agent-1",
             Priority.URGENT,
-            Json.object().put("task_type", "chat"),
+            Payload.of(Json.object().put("task_type", "chat")),
             null,
             3,
             60,

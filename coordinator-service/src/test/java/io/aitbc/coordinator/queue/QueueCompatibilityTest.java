@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.aitbc.contracts.DeadLetterHeaders;
 import io.aitbc.contracts.Json;
+import io.aitbc.contracts.Payload;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Requirements;
 import io.aitbc.contracts.Task;
@@ -44,7 +45,7 @@ class QueueCompatibilityTest {
     private static final Instant NOW = Instant.parse("2026-11-01T12:00:00Z");
     private static final Task TASK = new Task(
             "task-1",
-            Json.object().put("task_type", "echo"),
+            Payload.of(Json.object().put("task_type", "echo")),
             null,
             Requirements.capabilities("echo"),
             2,

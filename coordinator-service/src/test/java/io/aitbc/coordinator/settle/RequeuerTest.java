@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.Json;
+import io.aitbc.contracts.Payload;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Requirements;
 import io.aitbc.contracts.Task;
@@ -186,7 +187,7 @@ class RequeuerTest {
         List<Task> queued = queued();
         assertThat(queued).hasSize(2);
         assertThat(queued.get(1).attempt()).isEqualTo(2);
-        assertThat(queued.get(1).taskData()).isEqualTo(queued.get(0).taskData());
+        assertThat(queued.get(1).payload()).isEqualTo(queued.get(0).payload());
         assertThat(field("status")).isEqualTo("queued");
     }
 
@@ -367,7 +368,7 @@ class RequeuerTest {
     private Attempts.HeldAttempt assign(int maxAttempts, String agentId) throws Exception {
         Task task = new Task(
                         taskId,
-                        Json.object().put("of", taskId),
+                        Payload.of(Json.object().put("of", taskId)),
                         null,
                         Requirements.NONE,
                         maxAttempts,

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.Json;
+import io.aitbc.contracts.Payload;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Requirements;
 import io.aitbc.contracts.Task;
@@ -141,7 +142,7 @@ class RetryDecisionTest {
     private static Assignment attempt(int number, int of) {
         Task task = new Task(
                 "t-1",
-                Json.object().put("task_type", "echo"),
+                Payload.of(Json.object().put("task_type", "echo")),
                 null,
                 Requirements.capabilities("hash"),
                 of,

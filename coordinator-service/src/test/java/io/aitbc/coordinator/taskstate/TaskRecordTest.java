@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.Json;
+import io.aitbc.contracts.Payload;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Requirements;
 import io.aitbc.contracts.Task;
@@ -125,7 +126,7 @@ class TaskRecordTest {
             @Nullable String key, Requirements requirements, int attempt, @Nullable Instant notBefore) {
         return new Task(
                 "t",
-                Json.object(),
+                Payload.of(Json.object()),
                 null,
                 requirements,
                 5,

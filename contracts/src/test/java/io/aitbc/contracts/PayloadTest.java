@@ -1,0 +1,95 @@
+package io.aitbc.contracts;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.nio.charset.Charset;
+import java.nio.charset.StandardCharsets;
+import java.time.Instant;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class PayloadTest {
+    private static final Instant NOW = Instant.parse("2026-11-01T12:00:00.120Z");
+
+    private static String assignment(String payload) {
+        return assignment(("{\"later\" : [1] , \"task_data\" :" + payload + ", \"task_id\":\"t\"}")
+                .getBytes(StandardCharsets.UTF_8));
+    }
+
+    private static String assignment(byte[] task) {
+        Task read = Json.read(task, Task.class);
+        return new String(
+                Json.bytes(Assignment.of(read.accepted("t", NOW), Priority.LOW, "a", NOW)), StandardCharsets.UTF_8);
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "{}",
+                "{ }",
+                "{\"a\": 1.50, \"b\" :[ {} , null, true, -0, 1E+2],\n \"c\":{\"a\":{\"a\":1}}}",
+                "{\"text\":\"größe \uD83D\uDE00 \\u00e4 \\n \\\"}\\\"\"}",
+                "{\"task_data\":{\"task_id\":\"x\"}}"
+            })
+    void isPassedOnAsItWasReceived(String payload) {
+        assertThat(assignment(payload)).contains("\"task_data\":" + payload + ",\"requirements\":{");
+    }
+
+    /** Such as of a task that is longer than the generator's buffer. */
+    @Test
+    void mayBeLong() {
+        String payload = "{\"text\":\"" + "ä".repeat(100_000) + "\"}";
+        assertThat(assignment(payload)).contains(payload);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"UTF-16BE", "UTF-16LE", "UTF-32BE"})
+    void maybeInAnotherEncodingOfUnicode(Charset charset) {
+        assertThat(assignment("{\"task_data\":{\"a\": \"ä\"}}".getBytes(charset)))
+                .contains("\"task_data\":{\"a\":\"ä\"}");
+    }
+
+    @Test
+    void mayFollowAByteOrderMark() {
+        assertThat(assignment("\uFEFF{\"task_data\":{\"a\": \"ä\"}}".getBytes(StandardCharsets.UTF_8)))
+                .contains("\"task_data\":{\"a\": \"ä\"}");
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', quoteCharacter = '`', textBlock = """
+            {"a":{"b":1,"c":[{"d":1,"d":2}]}}  | "d" appears twice in task_data
+            {"a":[1e2147483648]}               | task_data is a number out of range
+            {"a":"\\x"}                        | not valid JSON at line 1
+            {"a":tru}                          | not valid JSON at line 1
+            {"a":1]                            | not valid JSON at line 1
+            [1]                                | task_data has the wrong type or form (expected an object)
+            null                               | task_data is required
+            """)
+    void isCheckedThoughItIsNotParsed(String payload, String sentence) {
+        assertThatThrownBy(() -> assignment(payload))
+                .isInstanceOf(Json.MalformedMessageException.class)
+                .hasMessageContaining(sentence);
+    }
+
+    @Test
+    void isTheSameHoweverItIsWritten() {
+        Payload compact = Json.read("{\"task_data\":{\"a\":1}}", Task.class).payload();
+        Payload spaced = Json.read("{\"task_data\":{ \"a\" : 1 }}", Task.class).payload();
+        assertThat(spaced)
+                .isEqualTo(compact)
+                .hasSameHashCodeAs(compact)
+                .isEqualTo(Payload.of(Json.object().put("a", 1)))
+                .isNotEqualTo(Payload.of(Json.object().put("a", 2)));
+    }
+
+    /** Where messages are shown, they are trees. */
+    @Test
+    void isPartOfATree() {
+        Task task = Json.read("{\"task_data\":{ \"a\" : 1 }}", Task.class);
+        assertThat(Json.tree(task).get("task_data")).hasToString("{\"a\":1}");
+        assertThat(Json.text(task)).contains("\"task_data\":{\"a\":1}");
+    }
+}
