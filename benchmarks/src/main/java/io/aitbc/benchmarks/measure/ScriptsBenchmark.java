@@ -157,7 +157,8 @@ public final class ScriptsBenchmark extends Benchmark {
                     null,
                     now,
                     now);
-            all.addAll(List.of(result.taskId(), "1", result.agentId(), "completed", TaskRecord.outcome(result)));
+            all.addAll(List.of(
+                    result.taskId(), TaskRecord.attempt(1), result.agentId(), "completed", TaskRecord.outcome(result)));
         }
         SETTLE.runSync(redis, List.of(String.valueOf(now.toEpochMilli()), Script.join(all)));
     }

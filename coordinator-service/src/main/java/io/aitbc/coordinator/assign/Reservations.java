@@ -11,7 +11,10 @@ import io.aitbc.coordinator.taskstate.TaskRecord;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
 
 /**
@@ -35,7 +38,8 @@ public final class Reservations {
     public CompletableFuture<List<Verdict>> reserve(List<Placement> placements, Instant time) {
         // As precise as Redis keeps it, so that an assignment that is published again is the same.
         Instant now = time.truncatedTo(ChronoUnit.MILLIS);
-        List<String> all = new ArrayList<>(5 * placements.size());
+        List<String> all = new ArrayList<>(4 * placements.size());
+        long waitedMs = 0;
         for (Placement placement : placements) {
             Task task = placement.waiting().task();
             Position position = placement.waiting().position();
@@ -44,10 +48,9 @@ public final class Reservations {
             all.add(placement.agentId());
             all.add(record);
             all.add(TaskRecord.inflightEntry(record, position));
-            all.add(String.valueOf(
-                    Math.max(0, now.toEpochMilli() - task.acceptedAt().toEpochMilli())));
+            waitedMs += Math.max(0, now.toEpochMilli() - task.acceptedAt().toEpochMilli());
         }
-        return RESERVE.run(redis, List.of(ms(now), coordinatorId, Script.join(all)))
+        return RESERVE.run(redis, List.of(ms(now), coordinatorId, String.valueOf(waitedMs), Script.join(all)))
                 .thenApply(answer -> verdicts(placements, answer, now));
     }
 
@@ -78,7 +81,7 @@ public final class Reservations {
 
     private static List<Verdict> verdicts(List<Placement> placements, List<Object> answer, Instant now) {
         String rulings = (String) answer.get(0);
-        String[] held = ((String) answer.get(1)).split(",");
+        int[] held = held(placements, rulings, ((String) answer.get(1)).split(","));
         List<Verdict> verdicts = new ArrayList<>(placements.size());
         int live = 2;
         for (int i = 0; i < placements.size(); i++) {
@@ -96,9 +99,26 @@ public final class Reservations {
                 assignedAt = Instant.ofEpochMilli(Long.parseLong((String) answer.get(live + 1)));
                 live += 2;
             }
-            verdicts.add(new Verdict(placement, ruling, holder, shared, Integer.parseInt(held[i]), assignedAt));
+            verdicts.add(new Verdict(placement, ruling, holder, shared, held[i], assignedAt));
         }
         return verdicts;
+    }
+
+    /** How many its agent holds after each placement: at the end, less what was granted after it. */
+    private static int[] held(List<Placement> placements, String rulings, String[] atTheEnd) {
+        Map<String, Integer> byAgent = new HashMap<>();
+        for (Placement placement : placements) {
+            byAgent.computeIfAbsent(placement.agentId(), id -> Integer.parseInt(atTheEnd[byAgent.size()]));
+        }
+        int[] held = new int[placements.size()];
+        for (int i = held.length - 1; i >= 0; i--) {
+            String agentId = placements.get(i).agentId();
+            held[i] = Objects.requireNonNull(byAgent.get(agentId));
+            if (ruling(Character.toLowerCase(rulings.charAt(i))) == Verdict.Ruling.GRANTED) {
+                byAgent.put(agentId, held[i] - 1);
+            }
+        }
+        return held;
     }
 
     private static Verdict.Ruling ruling(char letter) {

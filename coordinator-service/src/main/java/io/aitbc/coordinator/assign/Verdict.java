@@ -8,7 +8,7 @@ import java.time.Instant;
  *
  * @param agentId the holder of the attempt, for GRANTED and LIVE
  * @param shared whether the holder has no topic of its own: its assignments are published to the shared one
- * @param held how many assignments the placement's agent holds now
+ * @param held how many assignments the placement's agent holds after the batch, less those that the batch grants it after this one
  * @param assignedAt when the attempt was assigned, for GRANTED and LIVE
  */
 public record Verdict(

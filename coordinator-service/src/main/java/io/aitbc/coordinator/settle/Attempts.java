@@ -116,10 +116,25 @@ final class Attempts {
 
     /** Settles results; the outcomes are in the same order. */
     List<SettleOutcome> settle(List<TaskResult> results, Instant now) {
+        List<SettleOutcome> outcomes = new ArrayList<>(results.size());
+        // In a call, a task occurs once: the script reads all records before it writes any.
+        Map<String, TaskResult> call = new LinkedHashMap<>();
+        for (TaskResult result : results) {
+            if (call.containsKey(result.taskId())) {
+                outcomes.addAll(settle(call.values(), now));
+                call.clear();
+            }
+            call.put(result.taskId(), result);
+        }
+        outcomes.addAll(settle(call.values(), now));
+        return outcomes;
+    }
+
+    private List<SettleOutcome> settle(Collection<TaskResult> results, Instant now) {
         List<String> all = new ArrayList<>(5 * results.size());
         for (TaskResult result : results) {
             all.add(result.taskId());
-            all.add(result.attempt().toString());
+            all.add(TaskRecord.attempt(result.attempt()));
             all.add(result.agentId());
             all.add(result.status().wireName());
             all.add(

@@ -94,6 +94,13 @@ public final class TaskRecord {
         return json(result.result()) + "\n" + text(result.startedAt()) + "\n" + text(result.finishedAt());
     }
 
+    /** The number of an attempt as wide as in a record. */
+    public static String attempt(int number) {
+        StringBuilder digits = new StringBuilder(NUMBER_DIGITS);
+        digits(digits, number, NUMBER_DIGITS);
+        return digits.toString();
+    }
+
     /** An entry of an agent's in-flight hash, for a record that {@link #assigned} or {@link #restored} has packed. */
     public static String inflightEntry(String record, @Nullable Position origin) {
         return Integer.parseInt(record, 2, 2 + NUMBER_DIGITS, 10) + " "

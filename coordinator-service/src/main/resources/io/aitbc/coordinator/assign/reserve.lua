@@ -3,16 +3,18 @@
 --        is granted no more than its open claims request; idempotent; while agents' assignments are unknown, nothing is granted and the
 --        call fails.
 -- KEYS   1 the notice channel; other names are built from ids, see Keys.java (no Redis Cluster)
--- ARGV   1 now in ms, 2 the calling coordinator, named in notices, 3 for each placement five, joined: task_id, agent_id, the record of the task once it
---        is assigned, see record.lua, the entry of the agent's in-flight hash, and for how many ms the task has waited
+-- ARGV   1 now in ms, 2 the calling coordinator, named in notices, 3 for how many ms the tasks have waited, in total, 4 for each placement four, joined:
+--        task_id, agent_id, the record of the task once it is assigned, see record.lua, and the entry of the agent's in-flight hash
 -- Returns 1 a letter for each placement (granted, live, duplicate, ended, full, unavailable), a capital if granted to or live at an agent
---        without a topic of its own, 2 how many its agent holds, separated by commas, then for each live one: the agent that holds it, and since when, in ms
+--        without a topic of its own, 2 how many each agent holds in the end, in the order in which placements name them, separated by commas, then for
+--        each live one: the agent that holds it, and since when, in ms
 local now_ms = tonumber(ARGV[1])
-local rulings, helds, answer = {}, {}, { '', '' }
-local agents = {}
+local rulings, answer = {}, { '', '' }
+-- By id, and those that placements name.
+local agents, named = {}, {}
 -- Written at the end, in one call for many: records, and for each agent the earliest deadline of its new assignments.
 local records, deadlines = {}, {}
-local granted, retried, waited_ms = 0, 0, 0
+local granted, retried = 0, 0
 
 local function load_agent(id)
   local agent = agents[id]
@@ -77,17 +79,21 @@ local function is_duplicate(holder, task_id, entry)
   return origin and origin ~= '-' and origin ~= asked
 end
 
-local asked = split(ARGV[3])
-local ids = column(asked, 1, 5)
+local asked = split(ARGV[4])
+local ids = column(asked, 1, 4)
 local texts = load_texts(ids)
 -- Tasks of earlier placements of this batch, whose records are not written yet.
 local placed = {}
 for i, task_id in ipairs(ids) do
-  local at = 5 * i - 4
+  local at = 4 * i - 3
   local agent_id, record, entry = asked[at + 1], asked[at + 2], asked[at + 3]
   local text = placed[task_id] or texts[i]
   local task = text and not is_plain(text, record, agent_id) and known(task_id, text)
-  local agent = load_agent(agent_id)
+  local agent = agents[agent_id] or load_agent(agent_id)
+  if not agent.named then
+    agent.named = true
+    named[#named + 1] = agent
+  end
   local attempt = task and attempt_in(record)
   local status = task and task.status
   local holder = status == 'assigned' and agent_of(task)
@@ -114,7 +120,7 @@ for i, task_id in ipairs(ids) do
   else
     if holder then
       -- A record of a later attempt proves that this one was requeued.
-      task.text = string.sub(task.text, 1, task.last)
+      task.text = sub(task.text, 1, task.last)
       if agents[holder] then
         write_grants(holder, agents[holder])
       end
@@ -128,9 +134,10 @@ for i, task_id in ipairs(ids) do
         agents[holder].freed = true
       end
     end
-    local n = #agent.grants
-    agent.grants[n + 1] = task_id
-    agent.grants[n + 2] = entry
+    local grants = agent.grants
+    local n = #grants
+    grants[n + 1] = task_id
+    grants[n + 2] = entry
     if n >= max_batch then
       write_grants(agent_id, agent)
     end
@@ -138,9 +145,9 @@ for i, task_id in ipairs(ids) do
       record = continue_from(task, record)
     end
     placed[task_id] = record
-    records[#records + 1] = 'task:' .. task_id
-    records[#records + 1] = record
-    if string.byte(record, head_length + #agent_id + 2) ~= 10 then
+    records[2 * granted + 1] = 'task:' .. task_id
+    records[2 * granted + 2] = record
+    if byte(record, head_length + #agent_id + 2) ~= 10 then
       redis.call('ZREM', 'waiting:' .. key_in(record), task_id)
     end
     local deadline = deadline_in(record)
@@ -153,10 +160,8 @@ for i, task_id in ipairs(ids) do
       agent.open = agent.open - 1
     end
     granted = granted + 1
-    waited_ms = waited_ms + asked[at + 4]
     rulings[i] = agent.open and 'G' or 'g'
   end
-  helds[i] = agent.held
 end
 save(records)
 
@@ -185,7 +190,8 @@ if retried > 0 then
 end
 if granted > 0 then
   redis.call('HINCRBY', 'stats:tasks', 'distributed', granted)
-  redis.call('HINCRBY', 'stats:tasks', 'distribution_ms', waited_ms)
+  -- As if those that were refused had waited as long.
+  redis.call('HINCRBY', 'stats:tasks', 'distribution_ms', math.floor(ARGV[3] * granted / #ids))
 end
 if granted + retried + #changed > 0 then
   local held, freed = {}, {}
@@ -199,5 +205,8 @@ if granted + retried + #changed > 0 then
     .. (#changed > 0 and ',"changed":[' .. table.concat(changed, ',') .. ']' or ''))
 end
 answer[1] = table.concat(rulings)
-answer[2] = table.concat(helds, ',')
+for i, agent in ipairs(named) do
+  named[i] = agent.held
+end
+answer[2] = table.concat(named, ',')
 return answer

@@ -2,6 +2,7 @@
 -- script continues as if it had never existed. Quarantined data is kept as spoilt:{key} for a week and reported once, see CorruptKeys.java.
 -- Guarantee: no error caused by a corrupt key reaches a script. Any other error does, for example when Redis refuses writes.
 local server, call = redis, redis.call
+local find, sub, byte = string.find, string.sub, string.byte
 local quarantine_ttl_s, max_reports, max_quote_length = 604800, 1000, 100
 -- Elements of one command: Lua's stack is limited.
 local max_batch = 1000
@@ -11,7 +12,7 @@ local max_clock_error_ms = 86400000
 local function report(text)
   local reply = server.pcall('RPUSH', 'spoilt:log', text)
   if type(reply) == 'table' then
-    if string.find(reply.err, 'WRONGTYPE', 1, true) then
+    if find(reply.err, 'WRONGTYPE', 1, true) then
       call('UNLINK', 'spoilt:log')
     end
     call('RPUSH', 'spoilt:log', text)
@@ -35,7 +36,7 @@ local function quarantine_field(key, field, instead)
   local value, aside = call('HGET', key, field), 'spoilt:' .. key
   local reply = server.pcall('HSET', aside, field, value)
   if type(reply) == 'table' then
-    if string.find(reply.err, 'WRONGTYPE', 1, true) then
+    if find(reply.err, 'WRONGTYPE', 1, true) then
       call('UNLINK', aside)
     end
     call('HSET', aside, field, value)
@@ -46,13 +47,13 @@ local function quarantine_field(key, field, instead)
   else
     call('HDEL', key, field)
   end
-  report(key .. ' ' .. field .. ' (' .. string.sub(value, 1, max_quote_length) .. ')')
+  report(key .. ' ' .. field .. ' (' .. sub(value, 1, max_quote_length) .. ')')
 end
 
 local function repair(err, command, key, field)
-  if string.find(err, 'WRONGTYPE', 1, true) then
+  if find(err, 'WRONGTYPE', 1, true) then
     quarantine(key)
-  elseif string.find(err, 'not an integer', 1, true) or string.find(err, 'would overflow', 1, true) then
+  elseif find(err, 'not an integer', 1, true) or find(err, 'would overflow', 1, true) then
     if command == 'HINCRBY' then
       quarantine_field(key, field)
     else
@@ -86,12 +87,13 @@ end
 
 -- Splits a text that a coordinator has joined, see Script.java: one argument for a batch costs a client much less than many.
 local function split(text)
-  local parts, from = {}, 1
-  local at = string.find(text, '\30', 1, true)
+  local parts, n, from = {}, 0, 1
+  local at = find(text, '\30', 1, true)
   while at do
-    parts[#parts + 1] = string.sub(text, from, at - 1)
+    n = n + 1
+    parts[n] = sub(text, from, at - 1)
     from = at + 1
-    at = string.find(text, '\30', from, true)
+    at = find(text, '\30', from, true)
   end
   return parts
 end
@@ -122,7 +124,7 @@ end
 
 -- Since when the index is complete, in ms, after the format of all keys.
 local mark = redis.call('GET', 'index:complete')
-if mark and string.sub(mark, 1, 2) ~= '2 ' then
+if mark and sub(mark, 1, 2) ~= '2 ' then
   return redis.error_reply('FORMAT ' .. (string.match(mark, '^%d%d?%d? ') and 'Redis holds the data of a newer version of the coordinator, which this one cannot read'
     or 'the data of version 0.1 are being converted'))
 end

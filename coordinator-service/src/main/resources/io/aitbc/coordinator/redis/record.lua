@@ -30,27 +30,27 @@ local ended = { completed = true, failed = true, failing = true, cancelled = tru
 
 -- Parts of a record.
 local function letter_in(text)
-  return string.sub(text, 2, 2)
+  return sub(text, 2, 2)
 end
 
 local function attempt_in(text)
-  return tonumber(string.sub(text, 3, 9))
+  return tonumber(sub(text, 3, 9))
 end
 
 local function redriven_in(text)
-  return tonumber(string.sub(text, 10, 16))
+  return tonumber(sub(text, 10, 16))
 end
 
 local function assigned_in(text)
-  return string.sub(text, 24, 36)
+  return sub(text, 24, 36)
 end
 
 local function deadline_in(text)
-  return string.sub(text, 37, 49)
+  return sub(text, 37, 49)
 end
 
 local function last_in(text)
-  return head_length + (tonumber(string.sub(text, 17, 23)) or 0)
+  return head_length + (tonumber(sub(text, 17, 23)) or 0)
 end
 
 -- Nothing if there is none.
@@ -62,8 +62,8 @@ end
 local function parse_record(text)
   local status, attempt, last = statuses[letter_in(text)], attempt_in(text), last_in(text)
   -- The last byte of the body ends a line; an assigned task has an agent.
-  if string.byte(text) ~= 50 or not (status and attempt) or last == head_length or string.byte(text, last) ~= 10
-      or (status == 'assigned' or status == 'failing') and string.byte(text, head_length + 1) == 10 then
+  if byte(text) ~= 50 or not (status and attempt) or last == head_length or byte(text, last) ~= 10
+      or (status == 'assigned' or status == 'failing') and byte(text, head_length + 1) == 10 then
     return nil
   end
   return { text = text, status = status, attempt = attempt, last = last }
@@ -123,11 +123,11 @@ local function position_of(task)
 end
 
 local function body_of(task)
-  return string.sub(task.text, head_length + 1, task.last)
+  return sub(task.text, head_length + 1, task.last)
 end
 
 local function tail_of(task)
-  return string.sub(task.text, task.last + 1)
+  return sub(task.text, task.last + 1)
 end
 
 local function progress_of(task)
@@ -137,32 +137,39 @@ end
 -- A record that a coordinator has packed, continued from what is known: with that one's fairness key and redrive, and with its tail, unless another
 -- one is given.
 local function continue_from(task, packed, tail)
-  local body = string.sub(packed, head_length + 1, last_in(packed))
+  local body = sub(packed, head_length + 1, last_in(packed))
   local key = key_in(task.text)
   if key ~= key_in(packed) then
     body = string.gsub(body, '^([^\n]*\n)[^\n]*', function(agent) return agent .. (key or '') end)
   end
-  return string.sub(packed, 1, 9) .. string.sub(task.text, 10, 16) .. string.format('%07d', #body) .. string.sub(packed, 24, head_length)
+  return sub(packed, 1, 9) .. sub(task.text, 10, 16) .. string.format('%07d', #body) .. sub(packed, 24, head_length)
     .. body .. (tail or tail_of(task))
 end
 
 -- Whether a waiting task is what most are: at its first attempt, without a fairness key, and with nothing to carry over to a record that a
 -- coordinator has packed for an agent. It saves half of the time of a reservation to know that without a table.
 local function is_plain(text, packed, agent_id)
-  return string.sub(text, 1, 2) == '2q' and string.sub(text, 3, 16) == string.sub(packed, 3, 16)
-    and string.byte(text, head_length + 1) == 10 and string.byte(text, head_length + 2) == 10
-    and string.byte(packed, head_length + #agent_id + 2) == 10 and last_in(text) == #text
+  return sub(text, 1, 2) == '2q' and sub(text, 3, 16) == sub(packed, 3, 16)
+    and byte(text, head_length + 1) == 10 and byte(text, head_length + 2) == 10
+    and byte(packed, head_length + #agent_id + 2) == 10 and last_in(text) == #text
+end
+
+-- Whether an attempt is live with an agent, and its record has no tail: what most are when a result arrives. It saves half of the time of settling
+-- one to know that without a table. The attempt is as wide as in a record.
+local function is_plainly_live(text, attempt, agent_id)
+  return sub(text, 1, 2) == '2a' and sub(text, 3, 9) == attempt and find(text, agent_id, head_length + 1, true) == head_length + 1
+    and byte(text, head_length + 1 + #agent_id) == 10 and last_in(text) == #text
 end
 
 -- A record with progress. The time is from digits().
 local function progressed_record(task, at_ms, progress)
-  return string.sub(task.text, 1, 49) .. at_ms .. string.sub(task.text, 63, task.last)
+  return sub(task.text, 1, 49) .. at_ms .. sub(task.text, 63, task.last)
     .. progress .. (string.match(task.text, '\n.*$', task.last + 1) or '\n\n\n\n')
 end
 
 -- A record that ends a task. The time is from digits().
 local function ended_record(task, letter, at_ms, tail)
-  return '2' .. letter .. string.sub(task.text, 3, 62) .. at_ms .. body_of(task) .. (tail or tail_of(task))
+  return '2' .. letter .. sub(task.text, 3, 62) .. at_ms .. body_of(task) .. (tail or tail_of(task))
 end
 
 -- Notes that tasks have ended, so that they are forgotten after the retention: by Redis's own clock, because a coordinator with a wrong one must

@@ -267,6 +267,32 @@ class SettleCompatibilityTest {
         notices.set("rebuilt", overheard.notice());
     }
 
+    @Test
+    void severalResultsOfATaskInABatchAreSettledInTheirOrder() {
+        reserve("task-1", 1, "agent-1");
+        reserve("task-2", 1, "agent-1");
+        assertThat(attempts.settle(
+                        List.of(
+                                result("task-1", TaskResult.Status.PROGRESS),
+                                result("task-2", TaskResult.Status.COMPLETED),
+                                result("task-1", TaskResult.Status.PROGRESS),
+                                result("task-1", TaskResult.Status.COMPLETED),
+                                result("task-1", TaskResult.Status.COMPLETED)),
+                        NOW))
+                .containsExactly(
+                        Attempts.SettleOutcome.PROGRESSED,
+                        Attempts.SettleOutcome.COMPLETED,
+                        Attempts.SettleOutcome.PROGRESSED,
+                        Attempts.SettleOutcome.COMPLETED,
+                        Attempts.SettleOutcome.LATE);
+        assertThat(redis.sync().hget(Keys.TASK_STATS, "completed")).isEqualTo("2");
+        assertThat(redis.sync().exists(Keys.inflight("agent-1"))).isZero();
+    }
+
+    private static TaskResult result(String taskId, TaskResult.Status status) {
+        return new TaskResult(null, taskId, 1, "agent-1", status, Json.object().put("said", "hello"), null, NOW, NOW);
+    }
+
     private Verdict reserve(String taskId, int attempt, String agentId) {
         return reservations
                 .reserve(List.of(new Placement(waiting(taskId, attempt), agentId)), NOW)
