@@ -160,7 +160,7 @@ public final class ScriptsBenchmark extends Benchmark {
             all.addAll(List.of(
                     result.taskId(), TaskRecord.attempt(1), result.agentId(), "completed", TaskRecord.outcome(result)));
         }
-        SETTLE.runSync(redis, List.of(String.valueOf(now.toEpochMilli()), Script.join(all)));
+        SETTLE.runSync(redis, List.of(String.valueOf(now.toEpochMilli()), Script.pack(all)));
     }
 
     /** What two writes for each task cost that compare nothing. */

@@ -50,7 +50,7 @@ public final class Reservations {
             all.add(TaskRecord.inflightEntry(record, position));
             waitedMs += Math.max(0, now.toEpochMilli() - task.acceptedAt().toEpochMilli());
         }
-        return RESERVE.run(redis, List.of(ms(now), coordinatorId, String.valueOf(waitedMs), Script.join(all)))
+        return RESERVE.run(redis, List.of(ms(now), coordinatorId, String.valueOf(waitedMs), Script.pack(all)))
                 .thenApply(answer -> verdicts(placements, answer, now));
     }
 

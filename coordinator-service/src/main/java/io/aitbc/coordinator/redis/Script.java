@@ -1,12 +1,17 @@
 package io.aitbc.coordinator.redis;
 
 import io.lettuce.core.RedisNoScriptException;
-import io.lettuce.core.ScriptOutputType;
 import io.lettuce.core.codec.Base16;
+import io.lettuce.core.codec.StringCodec;
+import io.lettuce.core.output.NestedMultiOutput;
+import io.lettuce.core.protocol.CommandArgs;
+import io.lettuce.core.protocol.CommandType;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
@@ -23,7 +28,15 @@ public final class Script {
     /** Prepended to scripts that grant, settle or end: they fail while agents' assignments are unknown. */
     private static final String COMPLETE = text(Script.class, "complete");
 
-    private static final char SEPARATOR = 30;
+    /** Types of MessagePack. */
+    private static final byte ARRAY_32 = (byte) 0xdd;
+
+    private static final byte STRING_8 = (byte) 0xd9;
+    private static final byte STRING_32 = (byte) 0xdb;
+    /** Longest text of the type with a length of one byte. */
+    private static final int MAX_SHORT = 255;
+    /** Bytes before a text or an array at most. */
+    private static final int MAX_PREFIX = 5;
 
     private final String text;
     private final String digest;
@@ -55,30 +68,38 @@ public final class Script {
     }
 
     /**
-     * Joins texts into one argument, which a script takes apart with {@code split}: for a batch this costs the client much less than many
-     * arguments. None of the texts may contain the separator, a control character that JSON escapes and ids cannot have.
+     * Packs texts into one argument, in MessagePack, which a script takes apart by {@code cmsgpack.unpack}: for a batch this costs the client
+     * much less than many arguments, and Redis half of what it costs to split one in Lua.
      */
-    public static String join(List<String> texts) {
-        int length = texts.size();
-        for (String text : texts) {
-            length += text.length();
+    public static byte[] pack(List<String> texts) {
+        byte[][] encoded = new byte[texts.size()][];
+        int length = MAX_PREFIX;
+        for (int i = 0; i < encoded.length; i++) {
+            encoded[i] = texts.get(i).getBytes(StandardCharsets.UTF_8);
+            length += MAX_PREFIX + encoded[i].length;
         }
-        StringBuilder joined = new StringBuilder(length);
-        for (String text : texts) {
-            joined.append(text).append(SEPARATOR);
+        ByteBuffer packed = ByteBuffer.allocate(length);
+        packed.put(ARRAY_32).putInt(encoded.length);
+        for (byte[] text : encoded) {
+            if (text.length <= MAX_SHORT) {
+                packed.put(STRING_8).put((byte) text.length);
+            } else {
+                packed.put(STRING_32).putInt(text.length);
+            }
+            packed.put(text);
         }
-        return joined.toString();
+        return Arrays.copyOf(packed.array(), packed.position());
     }
 
-    /** Runs the script; the future fails if Redis is unavailable or the script has an error. */
-    public CompletableFuture<List<Object>> run(Redis redis, List<String> arguments) {
-        String[] keys = {redis.channel(Keys.AGENT_EVENTS)};
-        String[] values = arguments.toArray(String[]::new);
+    /**
+     * Runs the script; the future fails if Redis is unavailable or the script has an error.
+     *
+     * @param arguments texts, or bytes from {@link #pack}
+     */
+    public CompletableFuture<List<Object>> run(Redis redis, List<?> arguments) {
         CompletableFuture<List<Object>> first;
         try {
-            first = redis.async()
-                    .<List<Object>>evalsha(digest, ScriptOutputType.MULTI, keys, values)
-                    .toCompletableFuture();
+            first = run(redis, CommandType.EVALSHA, digest, arguments);
         } catch (RuntimeException e) {
             return CompletableFuture.failedFuture(e);
         }
@@ -86,13 +107,29 @@ public final class Script {
             Throwable cause = failure instanceof CompletionException ? failure.getCause() : failure;
             // Redis loses its script cache on restart.
             return cause instanceof RedisNoScriptException
-                    ? redis.async().<List<Object>>eval(text, ScriptOutputType.MULTI, keys, values)
+                    ? run(redis, CommandType.EVAL, text, arguments)
                     : CompletableFuture.failedFuture(cause);
         });
     }
 
+    private static CompletableFuture<List<Object>> run(
+            Redis redis, CommandType command, String script, List<?> arguments) {
+        CommandArgs<String, String> all =
+                new CommandArgs<>(StringCodec.UTF8).add(script).add(1).addKey(redis.channel(Keys.AGENT_EVENTS));
+        for (Object argument : arguments) {
+            if (argument instanceof byte[] packed) {
+                all.add(packed);
+            } else {
+                all.addValue((String) argument);
+            }
+        }
+        return redis.async()
+                .dispatch(command, new NestedMultiOutput<>(StringCodec.UTF8), all)
+                .toCompletableFuture();
+    }
+
     /** Runs the script and waits for its result. */
-    public List<Object> runSync(Redis redis, List<String> arguments) {
+    public List<Object> runSync(Redis redis, List<?> arguments) {
         return Redis.await(run(redis, arguments));
     }
 }

@@ -144,7 +144,7 @@ final class Attempts {
                         default -> "";
                     });
         }
-        List<String> arguments = List.of(String.valueOf(now.toEpochMilli()), Script.join(all));
+        List<Object> arguments = List.of(String.valueOf(now.toEpochMilli()), Script.pack(all));
         String letters = (String) SETTLE.runSync(redis, arguments).get(0);
         return letters.chars().mapToObj(letter -> settleOutcome((char) letter)).toList();
     }

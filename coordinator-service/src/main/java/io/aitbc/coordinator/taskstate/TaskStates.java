@@ -96,7 +96,7 @@ public final class TaskStates {
             arguments.add(TaskRecord.queued(waiting.task(), waiting.position()));
         }
         return RECORD_QUEUED
-                .run(redis, List.of(Script.join(arguments)))
+                .run(redis, List.of(Script.pack(arguments)))
                 .thenApply(answer -> ((String) answer.get(0))
                         .chars()
                         .mapToObj(ended -> ended == '1')
@@ -110,6 +110,6 @@ public final class TaskStates {
             arguments.add(task.id());
             arguments.add(TaskRecord.queued(task, position));
         });
-        RECORD_QUEUED.runSync(redis, List.of(Script.join(arguments)));
+        RECORD_QUEUED.runSync(redis, List.of(Script.pack(arguments)));
     }
 }

@@ -3,7 +3,7 @@
 --        is granted no more than its open claims request; idempotent; while agents' assignments are unknown, nothing is granted and the
 --        call fails.
 -- KEYS   1 the notice channel; other names are built from ids, see Keys.java (no Redis Cluster)
--- ARGV   1 now in ms, 2 the calling coordinator, named in notices, 3 for how many ms the tasks have waited, in total, 4 for each placement four, joined:
+-- ARGV   1 now in ms, 2 the calling coordinator, named in notices, 3 for how many ms the tasks have waited, in total, 4 for each placement four, packed:
 --        task_id, agent_id, the record of the task once it is assigned, see record.lua, and the entry of the agent's in-flight hash
 -- Returns 1 a letter for each placement (granted, live, duplicate, ended, full, unavailable), a capital if granted to or live at an agent
 --        without a topic of its own, 2 how many each agent holds in the end, in the order in which placements name them, separated by commas, then for
@@ -79,7 +79,7 @@ local function is_duplicate(holder, task_id, entry)
   return origin and origin ~= '-' and origin ~= asked
 end
 
-local asked = split(ARGV[4])
+local asked = cmsgpack.unpack(ARGV[4])
 local ids = column(asked, 1, 4)
 local texts = load_texts(ids)
 -- Tasks of earlier placements of this batch, whose records are not written yet.

@@ -85,19 +85,6 @@ local function share(text)
   return value >= 0 and value <= 1 and value or 0
 end
 
--- Splits a text that a coordinator has joined, see Script.java: one argument for a batch costs a client much less than many.
-local function split(text)
-  local parts, n, from = {}, 0, 1
-  local at = find(text, '\30', 1, true)
-  while at do
-    n = n + 1
-    parts[n] = sub(text, from, at - 1)
-    from = at + 1
-    at = find(text, '\30', from, true)
-  end
-  return parts
-end
-
 -- Every step-th element of a list, such as the ids in the arguments of a batch.
 local function column(list, from, step)
   local elements = {}

@@ -2,7 +2,7 @@
 -- Guarantee: a task is completed once; a result of an attempt that is not live, or of an unknown task, changes nothing but a
 --        counter; while agents' assignments are unknown, nothing is settled and the call fails.
 -- KEYS   1 the notice channel
--- ARGV   1 now in ms, 2 for each result five, joined: task_id, attempt as wide as in a record, agent_id, status, and the progress as JSON, or the last three
+-- ARGV   1 now in ms, 2 for each result five, packed: task_id, attempt as wide as in a record, agent_id, status, and the progress as JSON, or the last three
 --        lines of the record's tail, see record.lua. Each task occurs once
 -- Returns one text with a letter for each result: c completed, p progressed, g to be requeued (nothing changed yet), l late, u unknown
 local now_ms, now = tonumber(ARGV[1]), digits(ARGV[1])
@@ -67,7 +67,7 @@ local function settle(task_id, attempt, agent_id, outcome, content, text)
   return 'g'
 end
 
-local reports = split(ARGV[2])
+local reports = cmsgpack.unpack(ARGV[2])
 local ids = column(reports, 1, 5)
 local texts = load_texts(ids)
 for i, task_id in ipairs(ids) do

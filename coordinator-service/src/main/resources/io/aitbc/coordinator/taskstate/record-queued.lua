@@ -1,8 +1,8 @@
 -- Makes waiting tasks visible.
 -- Guarantee: a known task is unchanged, unless it waits for this attempt or an earlier one.
--- ARGV   1 for each task two, joined: task_id, and its record, see record.lua
+-- ARGV   1 for each task two, packed: task_id, and its record, see record.lua
 -- Returns one text, with 1 for each task that has ended, such as one cancelled before its record was read, else 0
-local asked = split(ARGV[1])
+local asked = cmsgpack.unpack(ARGV[1])
 local ids, answer, records = column(asked, 1, 2), {}, {}
 
 -- The offset of a position, and what precedes it: queue and partition.

@@ -124,7 +124,7 @@ class SimulatedStoreTest {
                                 redis,
                                 List.of(
                                         ms(),
-                                        Script.join(List.of(taskId, TaskRecord.attempt(of), by, outcome, "\n\n"))))
+                                        Script.pack(List.of(taskId, TaskRecord.attempt(of), by, outcome, "\n\n"))))
                         .get(0);
                 String settled = store.settle(taskId, of, by, outcome);
                 assertThat(letter).isEqualTo(settled.substring(0, 1));
