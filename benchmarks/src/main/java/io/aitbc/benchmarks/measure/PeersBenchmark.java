@@ -1,10 +1,15 @@
 package io.aitbc.benchmarks.measure;
 
+import io.aitbc.benchmarks.peers.BeanstalkPeer;
 import io.aitbc.benchmarks.peers.BullPeer;
 import io.aitbc.benchmarks.peers.CeleryPeer;
 import io.aitbc.benchmarks.peers.CoordinatorPeer;
+import io.aitbc.benchmarks.peers.NatsPeer;
 import io.aitbc.benchmarks.peers.Peer;
+import io.aitbc.benchmarks.peers.PostgresPeer;
 import io.aitbc.benchmarks.peers.RabbitPeer;
+import io.aitbc.benchmarks.peers.RedisStreamsPeer;
+import io.aitbc.benchmarks.peers.ShareGroupPeer;
 import io.aitbc.benchmarks.report.Medians;
 import io.aitbc.benchmarks.report.Report;
 import java.util.ArrayList;
@@ -20,15 +25,19 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
 /**
- * Alternatives with the same number of tasks and agents, each with its usual durable settings, driven by small clients of ours. All run
- * at once and take turns, so a machine with less than 16 GiB measures a few at a time ({@code --whom}).
+ * Alternatives with the same number of tasks and agents, driven by small clients of ours. Each is set up so that it loses as much as the
+ * coordinator's Kafka and Redis: nothing if a process is killed, seconds if the machine crashes. All run at once and take turns, so a
+ * machine with less than 16 GiB measures a few at a time ({@code --whom}).
  */
-@Command(
-        name = "peers",
-        description = "Tasks per second, compared with RabbitMQ, BullMQ and Celery; each must be installed.")
+@Command(name = "peers", description = "Tasks per second, compared with other queues; each must be installed.")
 public final class PeersBenchmark extends Benchmark {
     /** Capacity of all agents together. */
     private static final int IN_FLIGHT = 10_000;
+
+    /** What a crash of the machine loses if a server leaves it to the operating system to write to the disk. */
+    private static final String UNFLUSHED = "what the operating system has not flushed";
+    /** What it loses if a server flushes every second. */
+    private static final String LAST_SECOND = "the last second";
 
     @Option(names = "--tasks", defaultValue = "100000", description = "Tasks per measurement; a tenth for Celery")
     private int tasks;
@@ -48,41 +57,94 @@ public final class PeersBenchmark extends Benchmark {
     @Option(
             names = "--whom",
             split = ",",
-            defaultValue = "COORDINATOR,RABBITMQ,BULLMQ,CELERY",
+            defaultValue = "COORDINATOR,KAFKA_SHARE,RABBITMQ,NATS,BEANSTALKD,REDIS_STREAMS,POSTGRES,BULLMQ,CELERY",
             description = "Peers: ${COMPLETION-CANDIDATES}")
     private Set<PeerKind> whom = Set.of();
 
     private enum PeerKind {
-        COORDINATOR("agent-coordinator", "", "") {
+        COORDINATOR("agent-coordinator", "", UNFLUSHED + " (Kafka), " + LAST_SECOND + " (Redis)", "") {
             @Override
-            Peer start(int agents) {
-                return new CoordinatorPeer(agents, IN_FLIGHT);
+            Peer create(int agents, int capacity) {
+                return new CoordinatorPeer(agents, capacity);
+            }
+        },
+        KAFKA_SHARE(
+                "Kafka share group",
+                "",
+                UNFLUSHED,
+                "priority, choice of agent, requirements, one live attempt, retry with backoff") {
+            @Override
+            Peer create(int agents, int capacity) {
+                return new ShareGroupPeer(agents, capacity);
             }
         },
         RABBITMQ(
                 "RabbitMQ, priority queue",
                 "apt-get install rabbitmq-server",
+                "nothing: it flushes before it confirms",
                 "choice of agent, requirements, capacity across agents, one live attempt, retry with backoff") {
             @Override
-            Peer start(int agents) {
-                return new RabbitPeer(agents);
+            Peer create(int agents, int capacity) {
+                return new RabbitPeer(agents, capacity);
+            }
+        },
+        NATS(
+                "NATS JetStream, work queue",
+                "apt-get install nats-server",
+                UNFLUSHED,
+                "priority, choice of agent, requirements, one live attempt") {
+            @Override
+            Peer create(int agents, int capacity) {
+                return new NatsPeer(agents, capacity);
+            }
+        },
+        BEANSTALKD(
+                "beanstalkd",
+                "apt-get install beanstalkd",
+                LAST_SECOND,
+                "choice of agent, requirements, one live attempt, limit of attempts; one server holds all there is") {
+            @Override
+            Peer create(int agents, int capacity) {
+                return new BeanstalkPeer(agents, capacity);
+            }
+        },
+        REDIS_STREAMS(
+                "Redis Streams, consumer group",
+                "",
+                LAST_SECOND,
+                "priority, choice of agent, requirements, one live attempt, retry with backoff; one Redis holds all there is") {
+            @Override
+            Peer create(int agents, int capacity) {
+                return new RedisStreamsPeer(agents, capacity);
+            }
+        },
+        POSTGRES(
+                "Graphile Worker on PostgreSQL",
+                "apt-get install postgresql, node and npm",
+                UNFLUSHED + "; the database may be corrupt",
+                "choice of agent, requirements, one live attempt; a lost agent is noticed after four hours") {
+            @Override
+            Peer create(int agents, int capacity) {
+                return new PostgresPeer(agents);
             }
         },
         BULLMQ(
                 "BullMQ on Redis",
                 "node and npm",
+                LAST_SECOND,
                 "choice of agent, requirements, capacity of each agent; one Redis holds all there is") {
             @Override
-            Peer start(int agents) {
+            Peer create(int agents, int capacity) {
                 return new BullPeer(agents);
             }
         },
         CELERY(
                 "Celery on Redis",
                 "apt-get install python3-celery python3-redis celery",
+                LAST_SECOND,
                 "choice of agent, requirements, capacity across agents; one Redis holds all there is") {
             @Override
-            Peer start(int agents) {
+            Peer create(int agents, int capacity) {
                 return new CeleryPeer();
             }
 
@@ -99,16 +161,18 @@ public final class PeersBenchmark extends Benchmark {
 
         private final String title;
         private final String needs;
+        private final String machineCrash;
         private final String lacks;
 
-        PeerKind(String title, String needs, String lacks) {
+        /** @param machineCrash what a crash of the machine loses */
+        PeerKind(String title, String needs, String machineCrash, String lacks) {
             this.title = title;
             this.needs = needs;
+            this.machineCrash = machineCrash;
             this.lacks = lacks;
         }
 
-        /** Starts it with its clients. */
-        abstract Peer start(int agents);
+        abstract Peer create(int agents, int capacity);
 
         /** Tasks per run. */
         int tasks(int ofOthers) {
@@ -137,8 +201,10 @@ public final class PeersBenchmark extends Benchmark {
             // All are ready before the first is measured, so that other load on the machine affects all of them.
             for (PeerKind one : whom) {
                 attempt(one, peers, report, () -> {
-                    peers.put(one, one.start(agents));
-                    warmUp(one, peers.get(one));
+                    Peer peer = one.create(agents, IN_FLIGHT / agents);
+                    peers.put(one, peer);
+                    peer.start();
+                    warmUp(one, peer);
                 });
             }
             for (int i = 0; i < times; i++) {
@@ -153,8 +219,15 @@ public final class PeersBenchmark extends Benchmark {
         } finally {
             peers.keySet().forEach(one -> close(one, peers.get(one)));
         }
-        peers.keySet().forEach(one -> report(one, rates.get(one), rates.get(PeerKind.COORDINATOR), report));
-        return List.of(report);
+        Report durability = new Report(
+                "Durability: a crash of a server's process loses nothing that was acknowledged",
+                "peer",
+                "a crash of the machine loses");
+        for (PeerKind one : peers.keySet()) {
+            report(one, rates.get(one), rates.get(PeerKind.COORDINATOR), report);
+            durability.row(one.title, one.machineCrash);
+        }
+        return List.of(report, durability);
     }
 
     private void warmUp(PeerKind one, Peer peer) {

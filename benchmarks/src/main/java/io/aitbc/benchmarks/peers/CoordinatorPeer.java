@@ -2,30 +2,27 @@ package io.aitbc.benchmarks.peers;
 
 import io.aitbc.benchmarks.cluster.Cluster;
 import io.aitbc.benchmarks.load.CoordinatorSide;
-import java.util.List;
 
 /** The coordinator itself. */
-public final class CoordinatorPeer implements Peer {
-    private final Cluster cluster = new Cluster();
-    private final CoordinatorSide side;
+public final class CoordinatorPeer extends Peer {
+    private final int agents;
+    private final int capacity;
+    private CoordinatorSide side;
     private int floods;
 
-    public CoordinatorPeer(int agents, int inFlight) {
-        try {
-            side = new CoordinatorSide(cluster, agents, inFlight / agents).working();
-        } catch (RuntimeException e) {
-            cluster.close();
-            throw e;
-        }
+    /** @param capacity of each agent */
+    public CoordinatorPeer(int agents, int capacity) {
+        this.agents = agents;
+        this.capacity = capacity;
+    }
+
+    @Override
+    public void start() {
+        side = add(new CoordinatorSide(add(new Cluster()), agents, capacity)).working();
     }
 
     @Override
     public double flood(int tasks) {
         return side.flood("flood" + floods++, tasks, 0);
-    }
-
-    @Override
-    public void close() {
-        Peer.closeAll(List.of(cluster, side));
     }
 }

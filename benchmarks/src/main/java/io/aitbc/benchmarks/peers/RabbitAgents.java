@@ -9,7 +9,6 @@ import com.rabbitmq.client.Envelope;
 import com.rabbitmq.client.MessageProperties;
 import io.aitbc.benchmarks.cluster.ChildProcess;
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.util.ArrayDeque;
 import java.util.Map;
 import java.util.Queue;
@@ -21,7 +20,6 @@ import java.util.concurrent.TimeoutException;
  */
 final class RabbitAgents {
     static final int PRIORITIES = 5;
-    private static final int UNDERWAY = 100;
     static final String TASKS = "tasks";
     static final String RESULTS = "results";
 
@@ -29,12 +27,12 @@ final class RabbitAgents {
 
     static Connection connect(String port) throws IOException, TimeoutException {
         ConnectionFactory factory = new ConnectionFactory();
-        factory.setHost("127.0.0.1");
+        factory.setHost(Peer.HOST);
         factory.setPort(Integer.parseInt(port));
         return factory.newConnection();
     }
 
-    /** @param args the port and the number of agents */
+    /** @param args the port, the number of agents and their capacity */
     public static void main(String[] args) throws IOException, TimeoutException {
         try (Connection connection = connect(args[0])) {
             try (Channel channel = connection.createChannel()) {
@@ -43,7 +41,7 @@ final class RabbitAgents {
             }
             for (int i = 0; i < Integer.parseInt(args[1]); i++) {
                 Channel channel = connection.createChannel();
-                channel.basicQos(UNDERWAY);
+                channel.basicQos(Integer.parseInt(args[2]));
                 channel.confirmSelect();
                 channel.basicConsume(TASKS, false, new Agent(channel));
             }
@@ -52,9 +50,6 @@ final class RabbitAgents {
     }
 
     private static final class Agent extends DefaultConsumer {
-        private static final byte[] DONE =
-                "{\"status\":\"completed\",\"result\":{\"ok\":true}}".getBytes(StandardCharsets.UTF_8);
-
         private final Queue<long[]> unconfirmed = new ArrayDeque<>();
 
         Agent(Channel channel) {
@@ -69,7 +64,7 @@ final class RabbitAgents {
                 throws IOException {
             synchronized (this) {
                 unconfirmed.add(new long[] {getChannel().getNextPublishSeqNo(), envelope.getDeliveryTag()});
-                getChannel().basicPublish("", RESULTS, MessageProperties.MINIMAL_PERSISTENT_BASIC, DONE);
+                getChannel().basicPublish("", RESULTS, MessageProperties.MINIMAL_PERSISTENT_BASIC, Bodies.result(body));
             }
         }
 
