@@ -3,13 +3,19 @@ package io.aitbc.contracts;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import com.fasterxml.jackson.annotation.JsonProperty;
 import java.nio.charset.Charset;
 import java.nio.charset.StandardCharsets;
 import java.time.Instant;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
+import tools.jackson.databind.node.ObjectNode;
 
 class PayloadTest {
     private static final Instant NOW = Instant.parse("2026-11-01T12:00:00.120Z");
@@ -91,5 +97,42 @@ class PayloadTest {
         Task task = Json.read("{\"task_data\":{ \"a\" : 1 }}", Task.class);
         assertThat(Json.tree(task).get("task_data")).hasToString("{\"a\":1}");
         assertThat(Json.text(task)).contains("\"task_data\":{\"a\":1}");
+    }
+
+    /** {@link AssignmentWriter} names each field. */
+    @Test
+    void anAssignmentIsWrittenWithAllItsFields() {
+        Assignment full = Assignment.of(
+                        new Task(
+                                "t",
+                                Payload.of(Json.object()),
+                                null,
+                                Requirements.capabilities("gpu"),
+                                2,
+                                30,
+                                NOW,
+                                NOW,
+                                NOW,
+                                1,
+                                "b",
+                                null,
+                                "tenant",
+                                Map.of("team", "search"),
+                                Map.of("openai/gpt-5", 1L),
+                                Map.of("later", Json.tree(1))),
+                        Priority.LOW,
+                        "a",
+                        NOW)
+                .signed("s");
+        List<String> names = Arrays.stream(Assignment.class.getRecordComponents())
+                .map(component -> component.getAccessor().getAnnotation(JsonProperty.class))
+                .filter(Objects::nonNull)
+                .map(JsonProperty::value)
+                .toList();
+        assertThat(Json.read(Json.bytes(full), ObjectNode.class).propertyNames())
+                .containsAll(names)
+                .contains("later")
+                .hasSize(names.size() + 1);
+        assertThat(Json.read(Json.bytes(full), Assignment.class)).isEqualTo(full);
     }
 }
