@@ -10,8 +10,8 @@ import java.util.Set;
 import org.junit.jupiter.api.Test;
 
 class BacklogTest {
-    /** Requirements that influence the choice of an agent without ruling any out. */
-    private static final Set<String> PREFERENCES = Set.of("location", "affinityKey", "unknown");
+    /** Requirements that rule no agent out: they influence the choice, or, as resources, are not judged yet. */
+    private static final Set<String> PREFERENCES = Set.of("location", "affinityKey", "resources", "unknown");
 
     /** Tasks of a group are interchangeable: a condition missing here would be ignored for all but the first task of a group. */
     @Test
