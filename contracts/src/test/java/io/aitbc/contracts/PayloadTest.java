@@ -53,7 +53,7 @@ class PayloadTest {
 
     @ParameterizedTest
     @ValueSource(strings = {"UTF-16BE", "UTF-16LE", "UTF-32BE"})
-    void maybeInAnotherEncodingOfUnicode(Charset charset) {
+    void mayBeInAnotherEncodingOfUnicode(Charset charset) {
         assertThat(assignment("{\"task_data\":{\"a\": \"ä\"}}".getBytes(charset)))
                 .contains("\"task_data\":{\"a\":\"ä\"}");
     }

@@ -43,6 +43,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
@@ -287,6 +288,18 @@ class SettleCompatibilityTest {
                         Attempts.SettleOutcome.LATE);
         assertThat(redis.sync().hget(Keys.TASK_STATS, "completed")).isEqualTo("2");
         assertThat(redis.sync().exists(Keys.inflight("agent-1"))).isZero();
+    }
+
+    /** Lengths at which MessagePack writes a length in another way, in characters of two bytes. */
+    @ParameterizedTest
+    @ValueSource(ints = {1, 100, 127, 128, 40_000})
+    void aResultOfAnyLengthIsKept(int length) {
+        reserve("task-1", 1, "agent-1");
+        String said = "ä".repeat(length);
+        TaskResult result = new TaskResult(
+                null, "task-1", 1, "agent-1", TaskResult.Status.COMPLETED, Json.tree(said), null, NOW, NOW);
+        assertThat(attempts.settle(List.of(result), NOW)).containsExactly(Attempts.SettleOutcome.COMPLETED);
+        assertThat(StoredTask.fields(redis.sync(), "task-1")).containsEntry("result", Json.text(said));
     }
 
     private static TaskResult result(String taskId, TaskResult.Status status) {
