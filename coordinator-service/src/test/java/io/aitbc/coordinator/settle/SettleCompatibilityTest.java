@@ -290,6 +290,26 @@ class SettleCompatibilityTest {
         assertThat(redis.sync().exists(Keys.inflight("agent-1"))).isZero();
     }
 
+    @Test
+    void aResultOfAnAgentWhoseIdBeginsTheHoldersIsLate() {
+        reserve("task-1", 1, "agent-1");
+        TaskResult ofAnother = new TaskResult(
+                null, "task-1", 1, "agent", TaskResult.Status.COMPLETED, Json.tree("mine"), null, NOW, NOW);
+        assertThat(attempts.settle(List.of(ofAnother), NOW)).containsExactly(Attempts.SettleOutcome.LATE);
+    }
+
+    @Test
+    void eachVerdictSaysHowManyItsAgentHeldThen() {
+        reserve("task-1", 1, "agent-1");
+        List<Placement> placements = List.of(
+                new Placement(waiting("task-2", 1), "agent-1"),
+                new Placement(waiting("task-3", 1), "agent-2"),
+                new Placement(waiting("task-1", 1), "agent-1"),
+                new Placement(waiting("task-4", 1), "agent-1"));
+        assertThat(reservations.reserve(placements, NOW).join().stream().map(Verdict::held))
+                .containsExactly(2, 1, 2, 3);
+    }
+
     /** Lengths at which MessagePack writes a length in another way, in characters of two bytes. */
     @ParameterizedTest
     @ValueSource(ints = {1, 100, 127, 128, 40_000})
