@@ -21,6 +21,10 @@ import io.aitbc.localstack.LocalStack;
 import io.lettuce.core.LettuceFutures;
 import io.lettuce.core.RedisClient;
 import io.lettuce.core.RedisFuture;
+import io.lettuce.core.codec.StringCodec;
+import io.lettuce.core.output.StatusOutput;
+import io.lettuce.core.protocol.CommandArgs;
+import io.lettuce.core.protocol.CommandType;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -36,13 +40,40 @@ import java.util.regex.Pattern;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
-/** Processor time of Redis for the scripts of a task's life, beside two plain writes. */
+/**
+ * Processor time of Redis for the scripts of a task's life, beside what they cannot do without: two words for each task, as the raw relay's
+ * fence writes them; the same records written twice, and each agent's in-flight hash, with nothing compared; and two plain writes.
+ */
 @Command(
         name = "scripts",
-        description = "Processor time of Redis per task: queued, reserved, settled, and two plain writes.")
+        description =
+                "Processor time of Redis per task: queued, reserved, settled, and the same writes without a check.")
 public final class ScriptsBenchmark extends Benchmark {
     private static final int AGENTS = 100;
     private static final Script SETTLE = Script.loadFenced(Settlement.class, "settle");
+    /** The writes of the raw relay's fence. */
+    private static final String FENCE = """
+            for i, id in ipairs(cmsgpack.unpack(ARGV[1])) do
+              if ARGV[2] == 'given' then redis.call('SET', 'fenced:' .. id, ARGV[2], 'NX')
+              else redis.call('SET', 'fenced:' .. id, ARGV[2], 'EX', 86400) end
+            end""";
+    /** The writes of a reservation and of a settlement: records, and entries of the agents' in-flight hashes, which a settlement removes. */
+    private static final String WRITES = """
+            local parts, records, agents = cmsgpack.unpack(ARGV[1]), {}, {}
+            for i = 1, #parts, 4 do
+              local id, agent, entry = parts[i], parts[i + 2], parts[i + 3]
+              records[#records + 1] = 'task:' .. id
+              records[#records + 1] = parts[i + 1]
+              local entries = agents[agent] or {}
+              agents[agent] = entries
+              entries[#entries + 1] = id
+              if ARGV[2] == 'HSET' then entries[#entries + 1] = entry end
+            end
+            redis.call('MSET', unpack(records))
+            for agent, entries in pairs(agents) do
+              redis.call(ARGV[2], 'agent:' .. agent .. ':inflight', unpack(entries))
+            end""";
+
     private static final Pattern CPU = Pattern.compile("used_cpu_(?:sys|user):([0-9.]+)");
     private static final Pattern MEMORY = Pattern.compile("used_memory:([0-9]+)");
 
@@ -70,9 +101,12 @@ public final class ScriptsBenchmark extends Benchmark {
                 "record as queued",
                 "reserve",
                 "settle",
+                "the writes of both alone",
+                "two words",
                 "two plain SET, pipelined",
                 "bytes kept for a task");
-        try (LocalRedis server = LocalRedis.start(Files.createTempDirectory("scripts"), LocalStack.freePort());
+        try (LocalRedis server =
+                        LocalRedis.startInstalled(Files.createTempDirectory("scripts"), LocalStack.freePort());
                 RedisClient client = RedisClient.create(server.url());
                 Redis redis = new Redis(client, 0)) {
             redis.sync().configSet("appendonly", "yes");
@@ -89,7 +123,7 @@ public final class ScriptsBenchmark extends Benchmark {
         Step queue = (to, batch, now) -> states.recordQueued(batch).join();
         Step reserve =
                 (to, batch, now) -> reservations.reserve(placements(batch), now).join();
-        double[][] measured = new double[5][times];
+        double[][] measured = new double[7][times];
         for (int time = -1; time < times; time++) {
             redis.sync().flushall();
             redis.sync().set(Keys.INDEX_COMPLETE, Keys.FORMAT + 1);
@@ -102,10 +136,16 @@ public final class ScriptsBenchmark extends Benchmark {
                 round(redis, size, reserve),
                 round(redis, size, ScriptsBenchmark::settle),
                 0,
+                0,
+                0,
                 (info(redis, "memory", MEMORY) - before) / (double) tasks
             };
             redis.sync().flushall();
-            round[3] = round(redis, size, ScriptsBenchmark::write);
+            round[3] = round(redis, size, ScriptsBenchmark::writeUnchecked);
+            redis.sync().flushall();
+            round[4] = round(redis, size, ScriptsBenchmark::writeWords);
+            redis.sync().flushall();
+            round[5] = round(redis, size, ScriptsBenchmark::write);
             for (int i = 0; time >= 0 && i < round.length; i++) {
                 measured[i][time] = round[i];
             }
@@ -113,7 +153,7 @@ public final class ScriptsBenchmark extends Benchmark {
         List<Object> row = new ArrayList<>(List.of(size));
         for (int i = 0; i < measured.length; i++) {
             Arrays.sort(measured[i]);
-            row.add(String.format(Locale.ROOT, i < 4 ? "%.1f" : "%.0f", measured[i][times / 2]));
+            row.add(String.format(Locale.ROOT, i < 6 ? "%.1f" : "%.0f", measured[i][times / 2]));
         }
         return row.toArray();
     }
@@ -158,9 +198,44 @@ public final class ScriptsBenchmark extends Benchmark {
                     now,
                     now);
             all.addAll(List.of(
-                    result.taskId(), TaskRecord.attempt(1), result.agentId(), "completed", TaskRecord.outcome(result)));
+                    result.taskId(), TaskRecord.live(1), result.agentId(), "completed", TaskRecord.outcome(result)));
         }
         SETTLE.runSync(redis, List.of(String.valueOf(now.toEpochMilli()), Script.pack(all)));
+    }
+
+    /** What is written when a task is reserved and when it is settled, with nothing read or compared. */
+    private static void writeUnchecked(Redis redis, List<WaitingTask> batch, Instant now) {
+        List<String> reserved = new ArrayList<>();
+        List<String> settled = new ArrayList<>();
+        for (WaitingTask waiting : batch) {
+            String record = TaskRecord.assigned(waiting.task(), agentOf(waiting), waiting.position(), now);
+            String entry = TaskRecord.inflightEntry(
+                    1, now, now.plusSeconds(300), waiting.position().toString());
+            reserved.addAll(List.of(waiting.id(), record, agentOf(waiting), entry));
+            settled.addAll(
+                    List.of(waiting.id(), record + "\n\n{\"sum\":1}\n" + now + "\n" + now, agentOf(waiting), ""));
+        }
+        run(redis, WRITES, reserved, "HSET");
+        run(redis, WRITES, settled, "HDEL");
+    }
+
+    /** What the fence of the raw relay writes. */
+    private static void writeWords(Redis redis, List<WaitingTask> batch, Instant now) {
+        List<String> ids = batch.stream().map(WaitingTask::id).toList();
+        run(redis, FENCE, ids, "given");
+        run(redis, FENCE, ids, "done");
+    }
+
+    private static void run(Redis redis, String script, List<String> parts, String how) {
+        CommandArgs<String, String> all = new CommandArgs<>(StringCodec.UTF8)
+                .add(script)
+                .add(0)
+                .add(Script.pack(parts))
+                .addValue(how);
+        redis.async()
+                .dispatch(CommandType.EVAL, new StatusOutput<>(StringCodec.UTF8), all)
+                .toCompletableFuture()
+                .join();
     }
 
     /** What two writes for each task cost that compare nothing. */

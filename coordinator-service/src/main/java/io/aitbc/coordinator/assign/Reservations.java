@@ -43,11 +43,11 @@ public final class Reservations {
         for (Placement placement : placements) {
             Task task = placement.waiting().task();
             Position position = placement.waiting().position();
-            String record = TaskRecord.assigned(task, placement.agentId(), position, now);
             all.add(task.id());
             all.add(placement.agentId());
-            all.add(record);
-            all.add(TaskRecord.inflightEntry(record, position));
+            all.add(TaskRecord.assigned(task, placement.agentId(), position, now));
+            all.add(TaskRecord.inflightEntry(
+                    task.attempt(), now, now.plusSeconds(task.timeoutSeconds()), position.toString()));
             waitedMs += Math.max(0, now.toEpochMilli() - task.acceptedAt().toEpochMilli());
         }
         return RESERVE.run(redis, List.of(ms(now), coordinatorId, String.valueOf(waitedMs), Script.pack(all)))

@@ -134,7 +134,7 @@ final class Attempts {
         List<String> all = new ArrayList<>(5 * results.size());
         for (TaskResult result : results) {
             all.add(result.taskId());
-            all.add(TaskRecord.attempt(result.attempt()));
+            all.add(TaskRecord.live(result.attempt()));
             all.add(result.agentId());
             all.add(result.status().wireName());
             all.add(
@@ -238,11 +238,11 @@ final class Attempts {
             arguments.add(String.valueOf(now.toEpochMilli()));
             arguments.add(lock);
             for (Assignment one : left.subList(from, Math.min(left.size(), from + RESTORE_BATCH))) {
-                String record = TaskRecord.restored(one, now);
                 arguments.add(one.taskId());
                 arguments.add(one.agentId());
-                arguments.add(record);
-                arguments.add(TaskRecord.inflightEntry(record, null));
+                arguments.add(TaskRecord.restored(one, now));
+                arguments.add(TaskRecord.inflightEntry(
+                        one.attempt(), one.assignedAt(), now.plusSeconds(one.timeoutSeconds()), null));
             }
             restored += ((Long) RESTORE.runSync(redis, arguments).get(0)).intValue();
         }

@@ -14,6 +14,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
@@ -21,19 +22,31 @@ import tools.jackson.databind.node.ObjectNode;
 /**
  * The packed record of a task in Redis: one text, of a head of fixed width, a body and a tail. {@code record.lua} describes the layout, and has
  * it too. The coordinator sends records as a whole, so that the scripts only compare and join them, in half the
- * time and memory that a hash with a field for each value takes.
+ * time and memory that a hash with a field for each value takes. Numbers and times are written to the base of 36, times that may have fractions
+ * of a millisecond in nanoseconds, which is half as long as ISO 8601.
  */
 public final class TaskRecord {
     private static final char FORMAT = '2';
-    private static final int HEAD = 75;
-    private static final int NUMBER_DIGITS = 7;
-    private static final int TIME_DIGITS = 13;
-    private static final int FIRST_TIME = 23;
-    private static final List<String> TIMES = List.of("assigned_at", "deadline", "progress_at", "finished_at");
+    private static final int BASE = 36;
+    private static final int ENDED_AT = 2;
+    private static final int ATTEMPT = 11;
+    private static final int REDRIVEN = 15;
+    private static final int LENGTH = 19;
+    private static final int ASSIGNED_AT = 24;
+    private static final int DEADLINE = 33;
+    private static final int PROGRESS_AT = 42;
+    private static final int HEAD = 51;
+    private static final String NO_TIME = "000000000";
+    /** The last time whose ns are a long, in the year 2262. */
+    private static final Instant LAST = Instant.ofEpochSecond(0, Long.MAX_VALUE);
+
+    private static final int ENTRY_TIME_DIGITS = 13;
     private static final List<String> BODY = List.of(
             "agent_id", "fairness_key", "position", "priority", "submitted_at", "max_attempts", "timeout_seconds");
     private static final List<String> TAIL =
             List.of("progress", "error", "result", "agent_started_at", "agent_finished_at");
+    /** Of the body and the tail. */
+    private static final Set<String> TIMES = Set.of("submitted_at", "agent_started_at", "agent_finished_at");
     /** With the fields that few tasks have. */
     private static final int BODY_LINES = BODY.size() + 1;
 
@@ -91,29 +104,21 @@ public final class TaskRecord {
 
     /** The last three lines of the tail of a completed task. */
     public static String outcome(TaskResult result) {
-        return json(result.result()) + "\n" + text(result.startedAt()) + "\n" + text(result.finishedAt());
+        return json(result.result()) + "\n" + packed(result.startedAt()) + "\n" + packed(result.finishedAt());
     }
 
-    /** The number of an attempt as wide as in a record. */
-    public static String attempt(int number) {
-        StringBuilder digits = new StringBuilder(NUMBER_DIGITS);
-        digits(digits, number, NUMBER_DIGITS);
-        return digits.toString();
-    }
-
-    /** An entry of an agent's in-flight hash, for a record that {@link #assigned} or {@link #restored} has packed. */
-    public static String inflightEntry(String record, @Nullable Position origin) {
-        return Integer.parseInt(record, 2, 2 + NUMBER_DIGITS, 10) + " "
-                + record.substring(FIRST_TIME, FIRST_TIME + TIME_DIGITS) + " "
-                + record.substring(FIRST_TIME + TIME_DIGITS, FIRST_TIME + 2 * TIME_DIGITS) + " "
-                + (origin == null ? "-" : origin);
+    /** How the record of a task begins while an agent has this attempt. */
+    public static String live(int attempt) {
+        StringBuilder beginning =
+                new StringBuilder(REDRIVEN).append(FORMAT).append('a').append(NO_TIME);
+        return number(beginning, attempt, ATTEMPT, REDRIVEN).toString();
     }
 
     /** An entry of an agent's in-flight hash. */
     public static String inflightEntry(int attempt, Instant assignedAt, Instant deadline, @Nullable String origin) {
-        StringBuilder entry = new StringBuilder().append(attempt).append(' ');
-        digits(entry, assignedAt.toEpochMilli(), TIME_DIGITS);
-        digits(entry.append(' '), deadline.toEpochMilli(), TIME_DIGITS);
+        StringBuilder entry = new StringBuilder(64).append(attempt).append(' ');
+        digits(entry, assignedAt.toEpochMilli());
+        digits(entry.append(' '), deadline.toEpochMilli());
         return entry.append(' ').append(origin == null ? "-" : origin).toString();
     }
 
@@ -132,27 +137,28 @@ public final class TaskRecord {
         boolean waits = state.status() == TaskStatus.QUEUED;
         StringBuilder body = new StringBuilder();
         for (String name : BODY) {
-            body.append(waits && name.equals("agent_id") ? "" : fields.getOrDefault(name, ""))
-                    .append('\n');
+            String value = waits && name.equals("agent_id") ? "" : fields.getOrDefault(name, "");
+            body.append(TIMES.contains(name) ? packed(value) : value).append('\n');
         }
         body.append(others.isEmpty() ? "" : Json.text(others)).append('\n');
         StringBuilder tail = new StringBuilder();
         if (TAIL.stream().anyMatch(fields::containsKey)) {
             for (String name : TAIL) {
-                tail.append(name.equals(TAIL.get(0)) ? "" : "\n").append(fields.getOrDefault(name, ""));
+                String value = fields.getOrDefault(name, "");
+                tail.append(name.equals(TAIL.get(0)) ? "" : "\n").append(TIMES.contains(name) ? packed(value) : value);
             }
         }
-        StringBuilder head = new StringBuilder(HEAD)
+        StringBuilder record = new StringBuilder(HEAD + body.length())
                 .append(FORMAT)
                 .append(waits && !fields.containsKey("position") ? 'r' : letter(state.status()));
-        digits(head, Long.parseLong(fields.getOrDefault("attempt", "1")), NUMBER_DIGITS);
-        digits(head, Long.parseLong(fields.getOrDefault("redriven", "0")), NUMBER_DIGITS);
-        digits(head, length(body), NUMBER_DIGITS);
-        for (String name : TIMES) {
-            String time = waits ? null : fields.get(name);
-            digits(head, time == null ? 0 : Instant.parse(time).toEpochMilli(), TIME_DIGITS);
-        }
-        return head.append(body).append(tail).toString();
+        time(record, waits ? null : state.time("finished_at"), ENDED_AT, ATTEMPT);
+        number(record, Long.parseLong(fields.getOrDefault("attempt", "1")), ATTEMPT, REDRIVEN);
+        number(record, Long.parseLong(fields.getOrDefault("redriven", "0")), REDRIVEN, LENGTH);
+        number(record, length(body), LENGTH, ASSIGNED_AT);
+        time(record, waits ? null : state.time("assigned_at"), ASSIGNED_AT, DEADLINE);
+        time(record, waits ? null : state.time("deadline"), DEADLINE, PROGRESS_AT);
+        time(record, waits ? null : state.time("progress_at"), PROGRESS_AT, HEAD);
+        return record.append(body).append(tail).toString();
     }
 
     /**
@@ -173,18 +179,15 @@ public final class TaskRecord {
             throw new IllegalArgumentException("unknown status " + letter);
         }
         fields.put("status", status);
-        fields.put("attempt", String.valueOf(Integer.parseInt(record, 2, 2 + NUMBER_DIGITS, 10)));
-        int redriven = Integer.parseInt(record, 2 + NUMBER_DIGITS, 2 + 2 * NUMBER_DIGITS, 10);
+        fields.put("attempt", String.valueOf(number(record, ATTEMPT, REDRIVEN)));
+        long redriven = number(record, REDRIVEN, LENGTH);
         if (redriven > 0) {
             fields.put("redriven", String.valueOf(redriven));
         }
-        for (int i = 0; i < TIMES.size(); i++) {
-            int from = FIRST_TIME + i * TIME_DIGITS;
-            long time = Long.parseLong(record, from, from + TIME_DIGITS, 10);
-            if (time > 0) {
-                fields.put(TIMES.get(i), Instant.ofEpochMilli(time).toString());
-            }
-        }
+        putTime(fields, "assigned_at", number(record, ASSIGNED_AT, DEADLINE));
+        putTime(fields, "deadline", number(record, DEADLINE, PROGRESS_AT));
+        putTime(fields, "progress_at", number(record, PROGRESS_AT, HEAD));
+        putTime(fields, "finished_at", number(record, ENDED_AT, ATTEMPT));
         String[] lines = record.substring(HEAD).split("\n", -1);
         boolean hasTail = lines.length == BODY_LINES + TAIL.size();
         if (!hasTail && (lines.length != BODY_LINES + 1 || !lines[BODY_LINES].isEmpty())) {
@@ -194,10 +197,13 @@ public final class TaskRecord {
         for (int i = 0; i < BODY_LINES; i++) {
             body += length(lines[i]) + 1;
         }
-        if (body != Integer.parseInt(record, 2 + 2 * NUMBER_DIGITS, FIRST_TIME, 10)) {
+        if (body != number(record, LENGTH, ASSIGNED_AT)) {
             throw new IllegalArgumentException("the body has another length");
         }
         putPresent(fields, BODY, lines, 0);
+        Position.parse(fields.getOrDefault("position", ""))
+                .ifPresent(
+                        position -> fields.put("priority", position.priority().wireName()));
         if (letter != 'q') {
             fields.remove("position");
         }
@@ -215,9 +221,17 @@ public final class TaskRecord {
 
     private static void putPresent(Map<String, String> fields, List<String> names, String[] lines, int first) {
         for (int i = 0; i < names.size(); i++) {
-            if (!lines[first + i].isEmpty()) {
-                fields.put(names.get(i), lines[first + i]);
+            String name = names.get(i);
+            String line = lines[first + i];
+            if (!line.isEmpty()) {
+                fields.put(name, TIMES.contains(name) ? unpacked(line) : line);
             }
+        }
+    }
+
+    private static void putTime(Map<String, String> fields, String name, long ms) {
+        if (ms > 0) {
+            fields.put(name, Instant.ofEpochMilli(ms).toString());
         }
     }
 
@@ -258,13 +272,13 @@ public final class TaskRecord {
             StringBuilder body) {
         StringBuilder record =
                 new StringBuilder(HEAD + body.length()).append(FORMAT).append(letter);
-        digits(record, attempt, NUMBER_DIGITS);
-        digits(record, 0, NUMBER_DIGITS);
-        digits(record, length(body), NUMBER_DIGITS);
-        digits(record, assignedAt == null ? 0 : assignedAt.toEpochMilli(), TIME_DIGITS);
-        digits(record, deadline == null ? 0 : deadline.toEpochMilli(), TIME_DIGITS);
-        digits(record, 0, TIME_DIGITS);
-        digits(record, endedAt == null ? 0 : endedAt.toEpochMilli(), TIME_DIGITS);
+        time(record, endedAt, ENDED_AT, ATTEMPT);
+        number(record, attempt, ATTEMPT, REDRIVEN);
+        number(record, 0, REDRIVEN, LENGTH);
+        number(record, length(body), LENGTH, ASSIGNED_AT);
+        time(record, assignedAt, ASSIGNED_AT, DEADLINE);
+        time(record, deadline, DEADLINE, PROGRESS_AT);
+        time(record, null, PROGRESS_AT, HEAD);
         return record.append(body).toString();
     }
 
@@ -273,8 +287,8 @@ public final class TaskRecord {
         body.append(agentId).append('\n');
         body.append(Objects.requireNonNullElse(task.fairnessKey(), "")).append('\n');
         body.append(position == null ? "" : position).append('\n');
-        body.append(priority.wireName()).append('\n');
-        body.append(task.acceptedAt()).append('\n');
+        body.append(position == null ? priority.wireName() : "").append('\n');
+        body.append(packed(task.acceptedAt())).append('\n');
         body.append(task.maxAttempts()).append('\n');
         body.append(task.timeoutSeconds()).append('\n');
         ObjectNode others = others(task);
@@ -309,13 +323,51 @@ public final class TaskRecord {
         return requirements;
     }
 
-    /** Appends a number with leading zeros; a time before 1970 counts as unknown. */
-    private static void digits(StringBuilder text, long number, int width) {
-        String digits = Long.toString(Math.max(0, number));
-        for (int i = digits.length(); i < width; i++) {
-            text.append('0');
+    /** Appends a number, with leading zeros, that fills the record from one place to another. A negative one counts as 0. */
+    private static StringBuilder number(StringBuilder record, long number, int from, int to) {
+        String digits = Long.toString(Math.max(0, number), BASE);
+        return record.append(NO_TIME, 0, Math.max(0, to - from - digits.length()))
+                .append(digits);
+    }
+
+    private static long number(String record, int from, int to) {
+        return Long.parseLong(record, from, to, BASE);
+    }
+
+    /** Appends a time in ms. One that no clock shows, as an agent may have sent, counts as unknown, or as the last. */
+    private static void time(StringBuilder record, @Nullable Instant time, int from, int to) {
+        if (time == null || time.isBefore(Instant.EPOCH)) {
+            number(record, 0, from, to);
+        } else {
+            number(record, time.isAfter(LAST) ? LAST.toEpochMilli() : time.toEpochMilli(), from, to);
         }
-        text.append(digits);
+    }
+
+    /** A time in ns, or as ISO 8601 if it is out of their range. */
+    private static String packed(@Nullable Instant time) {
+        if (time == null) {
+            return "";
+        }
+        return time.isBefore(Instant.EPOCH) || time.isAfter(LAST)
+                ? time.toString()
+                : Long.toString(time.getEpochSecond() * 1_000_000_000 + time.getNano(), BASE);
+    }
+
+    private static String packed(String time) {
+        return time.isEmpty() ? "" : packed(Instant.parse(time));
+    }
+
+    private static String unpacked(String time) {
+        return time.contains(":")
+                ? time
+                : Instant.ofEpochSecond(0, Long.parseLong(time, BASE)).toString();
+    }
+
+    /** Appends the decimal digits of a time in ms. */
+    private static void digits(StringBuilder text, long ms) {
+        String digits = Long.toString(Math.max(0, ms));
+        text.append("0".repeat(Math.max(0, ENTRY_TIME_DIGITS - digits.length())))
+                .append(digits);
     }
 
     /** In UTF-8, which Redis counts in. */
@@ -330,9 +382,5 @@ public final class TaskRecord {
 
     private static String json(@Nullable JsonNode value) {
         return value == null ? "" : Json.text(value);
-    }
-
-    private static String text(@Nullable Instant time) {
-        return time == null ? "" : time.toString();
     }
 }

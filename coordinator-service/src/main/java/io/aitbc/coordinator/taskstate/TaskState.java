@@ -226,7 +226,9 @@ public record TaskState(TaskStatus status, Map<String, String> fields) {
         return requirements == null ? Requirements.NONE : Json.read(requirements, Requirements.class);
     }
 
-    private @Nullable Instant time(String name) {
+    /** A field that is a time; null if it is absent. */
+    @Nullable
+    Instant time(String name) {
         String time = fields.get(name);
         return time == null ? null : Instant.parse(time);
     }

@@ -12,7 +12,7 @@ if not task then
 end
 local status, agent_id = task.status, agent_of(task)
 if not ended[status] then
-  redis.call('SET', 'task:' .. task_id, ended_record(task, 'x', digits(ARGV[2])))
+  redis.call('SET', 'task:' .. task_id, ended_record(task, 'x', packed_time(ARGV[2])))
   note_ended({ task_id .. ':' .. task.attempt })
   local key = key_in(task.text)
   if key then

@@ -3,7 +3,7 @@
 -- KEYS   1 the notice channel, unused
 -- ARGV   1 now in ms, then for each task three: task_id, position of its record, error as JSON
 -- Returns how many were ended
-local now = digits(ARGV[1])
+local now = packed_time(ARGV[1])
 local ids, records, ended_ids = column(ARGV, 2, 3), {}, {}
 local texts = load_texts(ids)
 for i, task_id in ipairs(ids) do

@@ -22,7 +22,7 @@ end
 local next_attempt = (task or letter).attempt + 1
 local continued = parse_record(task and continue_from(task, ARGV[2]) or ARGV[2])
 redis.call('SET', 'task:' .. task_id,
-  pack('r', next_attempt, next_attempt, 0, 0, 0, 0, body_of(continued), tail_of(continued)))
+  pack('r', next_attempt, next_attempt, 0, 0, body_of(continued), tail_of(continued)))
 if failing then
   status = 'failed'
   redis.call('HINCRBY', 'stats:tasks', 'redriven', 1)

@@ -24,9 +24,9 @@ while seen < most do
   for id, attempt in string.gmatch(ids or '', '(%S+):(%d+)') do
     local key = 'task:' .. id
     -- A manually replaced key may be of another type.
-    local head = redis.pcall('GETRANGE', key, 0, 8)
-    local letter, last = string.match(type(head) == 'string' and head or '', '^2([cfxe])(%d+)$')
-    if letter and tonumber(last) == tonumber(attempt) then
+    local head = redis.pcall('GETRANGE', key, 0, 14)
+    local letter, last = string.match(type(head) == 'string' and head or '', '^2([cfxe])%w%w%w%w%w%w%w%w%w(%w+)$')
+    if letter and tonumber(last, 36) == tonumber(attempt) then
       tasks[#tasks + 1] = key
     end
     seen = seen + 1

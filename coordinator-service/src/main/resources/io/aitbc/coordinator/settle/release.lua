@@ -3,7 +3,7 @@
 -- KEYS   1 the notice channel
 -- ARGV   1 now in ms, then for each attempt five: task_id, attempt, agent_id, error as JSON, and the record of the requeued task, see record.lua, or ''
 -- Returns one text with a digit for each attempt: 1 released, 0 if it was not live
-local now = digits(ARGV[1])
+local now = packed_time(ARGV[1])
 local ids, answer, records, ended_ids = column(ARGV, 2, 5), {}, {}, {}
 local released, retried, held_by_agent = 0, 0, {}
 -- A batch may name an attempt twice, as when its agent reported it twice.
@@ -20,7 +20,7 @@ for i, task_id in ipairs(ids) do
   if live then
     in_batch[task_id] = true
     local known_before = task
-    task = task or parse_record(pack('a', attempt, 0, 0, 0, 0, 0, agent_id .. '\n' .. unknown_body, ''))
+    task = task or parse_record(pack('a', attempt, 0, 0, 0, agent_id .. '\n' .. unknown_body, ''))
     records[#records + 1] = 'task:' .. task_id
     if requeued ~= '' then
       records[#records + 1] = known_before and continue_from(task, requeued, tail) or requeued .. tail

@@ -2,10 +2,10 @@
 -- Guarantee: a task is completed once; a result of an attempt that is not live, or of an unknown task, changes nothing but a
 --        counter; while agents' assignments are unknown, nothing is settled and the call fails.
 -- KEYS   1 the notice channel
--- ARGV   1 now in ms, 2 for each result five, packed: task_id, attempt as wide as in a record, agent_id, status, and the progress as JSON, or the last three
---        lines of the record's tail, see record.lua. Each task occurs once
+-- ARGV   1 now in ms, 2 for each result five, packed: task_id, how its record begins while the attempt is live, agent_id, status, and the progress as JSON,
+--        or the last three lines of the record's tail, see record.lua. Each task occurs once
 -- Returns one text with a letter for each result: c completed, p progressed, g to be requeued (nothing changed yet), l late, u unknown
-local now_ms, now = tonumber(ARGV[1]), digits(ARGV[1])
+local now_ms, now = tonumber(ARGV[1]), packed_time(ARGV[1])
 local answer = {}
 local late = 0
 -- Written at the end, in one call for many: the records of tasks, keys and records in turn, and what has ended.
@@ -70,14 +70,21 @@ end
 local reports = cmsgpack.unpack(ARGV[2])
 local ids = column(reports, 1, 5)
 local texts = load_texts(ids)
+-- By how a record begins: its attempt, as noted for tasks that have ended.
+local numbered = setmetatable({}, {
+  __index = function(all, live)
+    all[live] = ':' .. attempt_in(live)
+    return all[live]
+  end,
+})
 for i, task_id in ipairs(ids) do
   local at = 5 * i - 4
-  local attempt, agent_id, outcome, content = reports[at + 1], reports[at + 2], reports[at + 3], reports[at + 4]
+  local live, agent_id, outcome, content = reports[at + 1], reports[at + 2], reports[at + 3], reports[at + 4]
   local text, ruling, record = texts[i], nil, nil
-  if text and outcome == 'completed' and is_plainly_live(text, attempt, agent_id) then
-    ruling, record = 'c', '2c' .. sub(text, 3, 62) .. now .. sub(text, head_length + 1) .. '\n\n' .. content
+  if text and outcome == 'completed' and is_plainly_live(text, live, agent_id) then
+    ruling, record = 'c', '2c' .. now .. sub(text, 12) .. '\n\n' .. content
   else
-    ruling, record = settle(task_id, tonumber(attempt), agent_id, outcome, content, text)
+    ruling, record = settle(task_id, attempt_in(live), agent_id, outcome, content, text)
   end
   if record then
     local n = #records
@@ -85,7 +92,7 @@ for i, task_id in ipairs(ids) do
     records[n + 2] = record
   end
   if ruling == 'c' then
-    done[#done + 1] = task_id .. ':' .. attempt
+    done[#done + 1] = task_id .. numbered[live]
     local track = tracks[agent_id] or load_track(agent_id)
     track.share = 0.9 * track.share
     track.done[#track.done + 1] = task_id
@@ -108,7 +115,7 @@ for agent_id, track in pairs(tracks) do
   end
   if #ids > 0 then
     counts[#counts + 1] = held_by(agent_id)
-    track.longest = math.max(track.longest, 1, now_ms - tonumber(track.first))
+    track.longest = math.max(track.longest, 1, now_ms - tonumber(track.first, 36))
   end
   -- Results from an agent id that never registered must not create an agent.
   if redis.call('EXISTS', agent) == 1 then

@@ -122,9 +122,7 @@ class SimulatedStoreTest {
                 String outcome = random.nextInt(3) > 0 ? "completed" : "failed";
                 Object letter = SETTLE.runSync(
                                 redis,
-                                List.of(
-                                        ms(),
-                                        Script.pack(List.of(taskId, TaskRecord.attempt(of), by, outcome, "\n\n"))))
+                                List.of(ms(), Script.pack(List.of(taskId, TaskRecord.live(of), by, outcome, "\n\n"))))
                         .get(0);
                 String settled = store.settle(taskId, of, by, outcome);
                 assertThat(letter).isEqualTo(settled.substring(0, 1));

@@ -22,6 +22,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -71,8 +72,8 @@ class TaskRecordTest {
                     fields.getOrDefault("progress", ""),
                     fields.getOrDefault("error", ""),
                     fields.getOrDefault("result", ""),
-                    fields.getOrDefault("agent_started_at", ""),
-                    fields.getOrDefault("agent_finished_at", ""));
+                    nanoseconds(fields.get("agent_started_at")),
+                    nanoseconds(fields.get("agent_finished_at")));
             assertThat(read.get(i))
                     .as(record)
                     .isEqualTo(String.join(
@@ -90,6 +91,13 @@ class TaskRecordTest {
 
     private static String milliseconds(@Nullable String time) {
         return String.format("%013d", time == null ? 0 : Instant.parse(time).toEpochMilli());
+    }
+
+    private static String nanoseconds(@Nullable String time) {
+        return time == null
+                ? ""
+                : Long.toString(
+                        TimeUnit.MILLISECONDS.toNanos(Instant.parse(time).toEpochMilli()), 36);
     }
 
     private static String anyRecord(Random random) {
@@ -167,6 +175,28 @@ class TaskRecordTest {
                 .containsEntry("assigned_at", "2026-11-01T12:00:00.123Z")
                 .containsEntry("deadline", "2026-11-01T12:01:00.123Z")
                 .doesNotContainKey("position");
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "1969-12-31T23:59:59.999999999Z",
+                "1970-01-01T00:00:00Z",
+                "2026-11-01T12:00:00.123456789Z",
+                "2262-04-11T23:47:16.854775807Z",
+                "2262-04-11T23:47:16.854775808Z",
+                "-2026-01-01T00:00:00Z",
+                "+999999999-12-31T23:59:59.999999999Z"
+            })
+    void timesOfOthersAreKeptAsTheyAre(Instant time) {
+        Task task = Task.of("t", Json.object(), Requirements.NONE).accepted("t", time);
+        Assignment assignment = Assignment.of(task, Priority.LOW, "agent-1", NOW);
+        TaskResult result = TaskResult.of(assignment, TaskResult.Status.COMPLETED, Json.object(), null, time, time);
+        assertThat(TaskRecord.fields("t", TaskRecord.settled(assignment, result, NOW)))
+                .containsEntry("submitted_at", time.toString())
+                .containsEntry("agent_started_at", time.toString())
+                .containsEntry("agent_finished_at", time.toString())
+                .containsEntry("priority", "low");
     }
 
     /** Each byte of the head, and the end of the body. */
