@@ -36,11 +36,6 @@ public abstract sealed class Side implements AutoCloseable permits CoordinatorSi
     /** Processor time by process between the clients, except Kafka. */
     abstract Map<String, Duration> between();
 
-    /** The sum of {@link #between}. */
-    public Duration cpu() {
-        return between().values().stream().reduce(Duration.ZERO, Duration::plus);
-    }
-
     /** Processor time by process, of all that take part. */
     public Map<String, Duration> cpuByProcess() {
         Map<String, Duration> all = new LinkedHashMap<>();

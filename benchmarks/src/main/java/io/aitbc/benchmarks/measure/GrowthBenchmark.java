@@ -8,8 +8,10 @@ import io.aitbc.benchmarks.report.Report;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.EnumSet;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Set;
 import java.util.function.Consumer;
 import java.util.function.IntConsumer;
@@ -24,6 +26,8 @@ public final class GrowthBenchmark extends Benchmark {
     private static final int AGENTS = 100;
     private static final int CAPACITY = 100;
     private static final int WARM_UP = 300_000;
+    /** Per coordinator: the JIT compilers of each take more time than the work itself before. */
+    private static final int LONG_WARM_UP = 1_300_000;
 
     /** The dimensions. */
     private enum Curves {
@@ -165,7 +169,7 @@ public final class GrowthBenchmark extends Benchmark {
         for (int count : coordinators) {
             try (Cluster cluster = new Cluster(count);
                     CoordinatorSide side = new CoordinatorSide(cluster, AGENTS, CAPACITY).working()) {
-                side.flood("warm", WARM_UP, 0);
+                side.flood("warm", count * LONG_WARM_UP, 0);
                 curve.measure(count, side, tasks, times, run -> side.flood("flood" + run, tasks, 0));
             }
         }
@@ -173,10 +177,12 @@ public final class GrowthBenchmark extends Benchmark {
     }
 
     private static final class Curve {
+        private static final List<String> PROCESSES = List.of("coordinator", "Redis", "Kafka");
+
         final Report report;
 
         Curve(String title, String across) {
-            report = new Report(title, across, "tasks/s", "coordinator and Redis, CPU µs/task");
+            report = new Report(title, across, "tasks/s", "CPU µs/task: coordinators", "Redis", "Kafka");
             report.axes(across, "processor µs per task");
         }
 
@@ -186,22 +192,28 @@ public final class GrowthBenchmark extends Benchmark {
 
         /** @param before preparation of each run, not measured */
         void measure(int at, CoordinatorSide side, double count, int times, IntConsumer before, IntConsumer run) {
-            List<Double> us = new ArrayList<>();
             List<Double> rates = new ArrayList<>();
+            Map<String, List<Double>> us = new LinkedHashMap<>();
             for (int i = 0; i < times; i++) {
                 before.accept(i);
-                Duration cpu = side.cpu();
+                Map<String, Duration> cpu = side.cpuByProcess();
                 long start = System.nanoTime();
                 run.accept(i);
-                us.add(side.cpu().minus(cpu).toNanos() / 1e3 / count);
                 rates.add(count * 1e9 / (System.nanoTime() - start));
+                Map<String, Duration> after = side.cpuByProcess();
+                for (String process : PROCESSES) {
+                    Duration spent = after.get(process).minus(cpu.get(process));
+                    us.computeIfAbsent(process, name -> new ArrayList<>()).add(spent.toNanos() / 1e3 / count);
+                }
             }
-            report.row(
-                    at,
-                    String.format(Locale.ROOT, "%.0f", Medians.of(rates)),
-                    String.format(Locale.ROOT, "%.0f", Medians.of(us)));
-            report.point("µs", at, Medians.of(us));
-            System.out.printf(Locale.ROOT, "  %d: %.0f µs%n", at, Medians.of(us));
+            List<Object> row = new ArrayList<>(List.of(at, String.format(Locale.ROOT, "%.0f", Medians.of(rates))));
+            us.forEach((process, each) -> {
+                row.add(String.format(Locale.ROOT, "%.0f", Medians.of(each)));
+                report.point(process, at, Medians.of(each));
+            });
+            report.row(row.toArray());
+            System.out.println(
+                    "  " + String.join(", ", row.stream().map(String::valueOf).toList()));
         }
     }
 }

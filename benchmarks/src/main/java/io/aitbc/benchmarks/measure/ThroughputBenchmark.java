@@ -38,7 +38,7 @@ public final class ThroughputBenchmark extends Benchmark {
     @Option(names = "--times", defaultValue = "5", description = "Repetitions, the sides in turn")
     private int times;
 
-    @Option(names = "--warm-up", defaultValue = "1300000", description = "Tasks before the first measurement")
+    @Option(names = "--warm-up", defaultValue = "2000000", description = "Tasks before the first measurement")
     private int warmUp;
 
     @Override

@@ -330,7 +330,8 @@ class RegistryCompatibilityTest {
         beat(4, AgentStatus.BUSY, LOAD, "instance-1");
         redis.sync().set(Keys.INDEX_COMPLETE, Keys.FORMAT + NOW.toEpochMilli());
         redis.sync().hset(Keys.inflight("agent-1"), "task-9", "1 1793534400000 1793535000000 -");
-        SETTLE.runSync(redis, List.of(ms(5), Script.pack(List.of("task-9", TaskRecord.live(1), "agent-1", "failed", ""))));
+        SETTLE.runSync(
+                redis, List.of(ms(5), Script.pack(List.of("task-9", TaskRecord.live(1), "agent-1", "failed", ""))));
         hashes.set("much seen", hash());
     }
 
