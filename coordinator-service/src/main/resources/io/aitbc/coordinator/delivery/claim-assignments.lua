@@ -91,8 +91,8 @@ for i = 1, #entries, 2 do
     last_served[task_id] = { at = at, by = by, attempt = attempt }
   else
     -- Its attempt has ended; if by a result, the instance has reported it.
-    local letter, latest = string.match(redis.call('GETRANGE', 'task:' .. task_id, 0, 8), '^2(%a)(%d+)$')
-    local lost = attempt and (letter == 'x' or number(latest, 0) > tonumber(attempt))
+    local letter, latest = peek(task_id)
+    local lost = attempt and (letter == 'x' or (latest or 0) > tonumber(attempt))
     if not lost or notified > 0 and now_ms - notified > notice_ms then
       redis.call('HDEL', served, task_id)
     elseif by == instance or seen[2] == 'push' then

@@ -1,5 +1,5 @@
--- Prepended to every script, after guard.lua: the packed record of a task, task:{task_id}. TaskRecord.java has the same layout. Numbers are to the
--- base of 36, of fixed width, times in ms or 0: short, and in order as texts.
+-- Prepended to every script, after guard.lua: the packed record of a task, task:{task_id}. TaskRecord.java has the same layout, and
+-- erase-tenant.sh reads it. Numbers are to the base of 36, of fixed width, times in ms or 0: short, and in order as texts.
 --   1      format, 2
 --   2      status: q queued; r queued by a redrive, and its record not yet known to be in the queue; u queued, according to a result, and forgotten unless its
 --          record is read; a assigned; g failing: fenced, and its dead letter is being written; c completed; f failed; x cancelled; e expired
@@ -100,6 +100,12 @@ end
 
 local function load_task(id)
   return known(id, redis.call('GET', 'task:' .. id))
+end
+
+-- Returns the letter and the attempt of a task, from the head of its record alone; nothing if it is unknown or spoilt.
+local function peek(id)
+  local letter, attempt = string.match(redis.call('GETRANGE', 'task:' .. id, 0, 14), '^2(%a)%w%w%w%w%w%w%w%w%w(%w%w%w%w)$')
+  return letter, tonumber(attempt or '', 36)
 end
 
 -- Reads many tasks in one call; returns their texts, or false. A key of another type is set aside.

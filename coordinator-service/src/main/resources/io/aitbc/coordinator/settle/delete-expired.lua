@@ -22,12 +22,9 @@ while seen < most do
   end
   local tasks = {}
   for id, attempt in string.gmatch(ids or '', '(%S+):(%d+)') do
-    local key = 'task:' .. id
-    -- A manually replaced key may be of another type.
-    local head = redis.pcall('GETRANGE', key, 0, 14)
-    local letter, last = string.match(type(head) == 'string' and head or '', '^2([cfxe])%w%w%w%w%w%w%w%w%w(%w+)$')
-    if letter and tonumber(last, 36) == tonumber(attempt) then
-      tasks[#tasks + 1] = key
+    local letter, last = peek(id)
+    if find('cfxe', letter or '?', 1, true) and last == tonumber(attempt) then
+      tasks[#tasks + 1] = 'task:' .. id
     end
     seen = seen + 1
   end
