@@ -19,7 +19,7 @@ shift 2
 script='
 local answer = {}
 for _, task in ipairs(KEYS) do
-  -- The record of a task: format, status and a head of 51 bytes, then its agent and fairness key, a line each.
+  -- The record of a task: a head of 51 bytes that begins with format and status, then its agent and fairness key, a line each.
   local record = redis.pcall("GETRANGE", task, 0, 999)
   local status, key = string.match(type(record) == "string" and record or "", "^2(%l)" .. string.rep("%w", 49) .. "[^\n]*\n([^\n]*)\n")
   if key == ARGV[1] then

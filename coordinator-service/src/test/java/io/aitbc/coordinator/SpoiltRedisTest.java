@@ -175,7 +175,7 @@ class SpoiltRedisTest {
             }
         }
         for (String task : List.of(held, done)) {
-            redis.set("task:" + task, anyOf(random, "spoilt", "", "2", "{}", "2a0000001"));
+            redis.set("task:" + task, anyOf(random, "spoilt", "", "2", "{}", "2a0000000000001"));
             serveAgain(VICTIM, List.of(held, done));
         }
         String next = complete(VICTIM);

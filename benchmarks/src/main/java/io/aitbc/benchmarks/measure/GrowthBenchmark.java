@@ -26,7 +26,7 @@ public final class GrowthBenchmark extends Benchmark {
     private static final int AGENTS = 100;
     private static final int CAPACITY = 100;
     private static final int WARM_UP = 300_000;
-    /** Per coordinator: the JIT compilers of each take more time than the work itself before. */
+    /** Per coordinator: before, the JIT compilers of each take as much time as the work itself. */
     private static final int LONG_WARM_UP = 1_300_000;
 
     /** The dimensions. */

@@ -51,7 +51,7 @@ import picocli.CommandLine.Option;
 public final class ScriptsBenchmark extends Benchmark {
     private static final int AGENTS = 100;
     private static final Script SETTLE = Script.loadFenced(Settlement.class, "settle");
-    /** The writes of the raw relay's fence. */
+    /** The writes of the raw relay's fence, with arguments as the scripts get them. */
     private static final String FENCE = """
             for i, id in ipairs(cmsgpack.unpack(ARGV[1])) do
               if ARGV[2] == 'given' then redis.call('SET', 'fenced:' .. id, ARGV[2], 'NX')
@@ -69,7 +69,9 @@ public final class ScriptsBenchmark extends Benchmark {
               entries[#entries + 1] = id
               if ARGV[2] == 'HSET' then entries[#entries + 1] = entry end
             end
-            redis.call('MSET', unpack(records))
+            for i = 1, #records, 2000 do
+              redis.call('MSET', unpack(records, i, math.min(#records, i + 1999)))
+            end
             for agent, entries in pairs(agents) do
               redis.call(ARGV[2], 'agent:' .. agent .. ':inflight', unpack(entries))
             end""";
@@ -187,20 +189,24 @@ public final class ScriptsBenchmark extends Benchmark {
     private static void settle(Redis redis, List<WaitingTask> batch, Instant now) {
         List<String> all = new ArrayList<>();
         for (WaitingTask waiting : batch) {
-            TaskResult result = new TaskResult(
-                    null,
-                    waiting.id(),
-                    1,
-                    agentOf(waiting),
-                    TaskResult.Status.COMPLETED,
-                    Json.object().put("sum", waiting.position().offset()),
-                    null,
-                    now,
-                    now);
+            TaskResult result = result(waiting, now);
             all.addAll(List.of(
                     result.taskId(), TaskRecord.live(1), result.agentId(), "completed", TaskRecord.outcome(result)));
         }
         SETTLE.runSync(redis, List.of(String.valueOf(now.toEpochMilli()), Script.pack(all)));
+    }
+
+    private static TaskResult result(WaitingTask waiting, Instant now) {
+        return new TaskResult(
+                null,
+                waiting.id(),
+                1,
+                agentOf(waiting),
+                TaskResult.Status.COMPLETED,
+                Json.object().put("sum", waiting.position().offset()),
+                null,
+                now,
+                now);
     }
 
     /** What is written when a task is reserved and when it is settled, with nothing read or compared. */
@@ -212,8 +218,8 @@ public final class ScriptsBenchmark extends Benchmark {
             String entry = TaskRecord.inflightEntry(
                     1, now, now.plusSeconds(300), waiting.position().toString());
             reserved.addAll(List.of(waiting.id(), record, agentOf(waiting), entry));
-            settled.addAll(
-                    List.of(waiting.id(), record + "\n\n{\"sum\":1}\n" + now + "\n" + now, agentOf(waiting), ""));
+            settled.addAll(List.of(
+                    waiting.id(), record + "\n\n" + TaskRecord.outcome(result(waiting, now)), agentOf(waiting), ""));
         }
         run(redis, WRITES, reserved, "HSET");
         run(redis, WRITES, settled, "HDEL");

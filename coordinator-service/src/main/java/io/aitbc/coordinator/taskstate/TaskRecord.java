@@ -22,8 +22,8 @@ import tools.jackson.databind.node.ObjectNode;
 /**
  * The packed record of a task in Redis: one text, of a head of fixed width, a body and a tail. {@code record.lua} describes the layout, and has
  * it too. The coordinator sends records as a whole, so that the scripts only compare and join them, in half the
- * time and memory that a hash with a field for each value takes. Numbers and times are written to the base of 36, times that may have fractions
- * of a millisecond in nanoseconds, which is half as long as ISO 8601.
+ * time and memory that a hash with a field for each value takes. The numbers of the head are in base 36, its times in ms. Other times may have
+ * fractions of a millisecond: they are in ns, in base 36 too, which is half as long as ISO 8601.
  */
 public final class TaskRecord {
     private static final char FORMAT = '2';
@@ -36,7 +36,7 @@ public final class TaskRecord {
     private static final int DEADLINE = 33;
     private static final int PROGRESS_AT = 42;
     private static final int HEAD = 51;
-    private static final String NO_TIME = "000000000";
+    private static final String ZEROS = "000000000";
     /** The last time whose ns are a long, in the year 2262. */
     private static final Instant LAST = Instant.ofEpochSecond(0, Long.MAX_VALUE);
 
@@ -110,15 +110,15 @@ public final class TaskRecord {
     /** How the record of a task begins while an agent has this attempt. */
     public static String live(int attempt) {
         StringBuilder beginning =
-                new StringBuilder(REDRIVEN).append(FORMAT).append('a').append(NO_TIME);
+                new StringBuilder(REDRIVEN).append(FORMAT).append('a').append(ZEROS);
         return number(beginning, attempt, ATTEMPT, REDRIVEN).toString();
     }
 
     /** An entry of an agent's in-flight hash. */
     public static String inflightEntry(int attempt, Instant assignedAt, Instant deadline, @Nullable String origin) {
         StringBuilder entry = new StringBuilder(64).append(attempt).append(' ');
-        digits(entry, assignedAt.toEpochMilli());
-        digits(entry.append(' '), deadline.toEpochMilli());
+        digits(entry, ms(assignedAt));
+        digits(entry.append(' '), ms(deadline));
         return entry.append(' ').append(origin == null ? "-" : origin).toString();
     }
 
@@ -323,24 +323,25 @@ public final class TaskRecord {
         return requirements;
     }
 
-    /** Appends a number, with leading zeros, that fills the record from one place to another. A negative one counts as 0. */
+    /** Appends a number, with leading zeros, that fills the record from one place to another. One that does not fit is the lowest or highest that does. */
     private static StringBuilder number(StringBuilder record, long number, int from, int to) {
         String digits = Long.toString(Math.max(0, number), BASE);
-        return record.append(NO_TIME, 0, Math.max(0, to - from - digits.length()))
-                .append(digits);
+        return digits.length() > to - from
+                ? record.append("z".repeat(to - from))
+                : record.append(ZEROS, 0, to - from - digits.length()).append(digits);
     }
 
     private static long number(String record, int from, int to) {
         return Long.parseLong(record, from, to, BASE);
     }
 
-    /** Appends a time in ms. One that no clock shows, as an agent may have sent, counts as unknown, or as the last. */
     private static void time(StringBuilder record, @Nullable Instant time, int from, int to) {
-        if (time == null || time.isBefore(Instant.EPOCH)) {
-            number(record, 0, from, to);
-        } else {
-            number(record, time.isAfter(LAST) ? LAST.toEpochMilli() : time.toEpochMilli(), from, to);
-        }
+        number(record, time == null ? 0 : ms(time), from, to);
+    }
+
+    /** Times out of range, which an agent may send, count as the first or the last. */
+    private static long ms(Instant time) {
+        return time.isBefore(Instant.EPOCH) ? 0 : (time.isAfter(LAST) ? LAST : time).toEpochMilli();
     }
 
     /** A time in ns, or as ISO 8601 if it is out of their range. */
@@ -365,7 +366,7 @@ public final class TaskRecord {
 
     /** Appends the decimal digits of a time in ms. */
     private static void digits(StringBuilder text, long ms) {
-        String digits = Long.toString(Math.max(0, ms));
+        String digits = Long.toString(ms);
         text.append("0".repeat(Math.max(0, ENTRY_TIME_DIGITS - digits.length())))
                 .append(digits);
     }

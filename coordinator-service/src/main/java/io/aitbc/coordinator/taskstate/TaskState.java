@@ -71,8 +71,8 @@ public record TaskState(TaskStatus status, Map<String, String> fields) {
         formats.put("assigned_at", Format.TIME);
         formats.put("deadline", Format.TIME);
         formats.put("progress_at", Format.TIME);
-        formats.put("agent_started_at", Format.TEXT);
-        formats.put("agent_finished_at", Format.TEXT);
+        formats.put("agent_started_at", Format.TIME);
+        formats.put("agent_finished_at", Format.TIME);
         formats.put("finished_at", Format.TIME);
         formats.put("requirements", Format.REQUIREMENTS);
         formats.put("labels", Format.JSON);

@@ -63,7 +63,7 @@ local function holds(id, task_id, task)
       return false
     end
     redis.call('HSET', inflight, task_id,
-      task.attempt .. ' ' .. unpacked_time(assigned_in(task.text)) .. ' ' .. unpacked_time(deadline_in(task.text)) .. ' -')
+      task.attempt .. ' ' .. digits(assigned_in(task.text)) .. ' ' .. digits(deadline_in(task.text)) .. ' -')
     if agent then
       agent.held, agent.changed = agent.held + 1, true
     end
@@ -109,7 +109,7 @@ for i, task_id in ipairs(ids) do
     else
       rulings[i] = is_shared(redis.call('HGET', 'agent:' .. holder, 'delivery')) and 'L' or 'l'
       answer[#answer + 1] = holder
-      answer[#answer + 1] = unpacked_time(assigned_in(task.text))
+      answer[#answer + 1] = digits(assigned_in(task.text))
     end
   elseif agent.status ~= 'active' then
     rulings[i] = 'u'
@@ -175,7 +175,7 @@ for id, agent in pairs(agents) do
     changed[#changed + 1] = '"' .. id .. '"'
   end
   if agent.first_deadline then
-    deadlines[#deadlines + 1] = unpacked_time(agent.first_deadline)
+    deadlines[#deadlines + 1] = digits(agent.first_deadline)
     deadlines[#deadlines + 1] = id
     if #deadlines >= max_batch then
       write_deadlines()

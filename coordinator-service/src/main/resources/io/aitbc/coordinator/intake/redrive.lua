@@ -4,14 +4,14 @@
 -- ARGV   1 task_id, 2 the record of the task as it failed, see record.lua
 -- Returns its previous status ('unknown' if it has been forgotten), its next attempt, 0 if it cannot be redriven, and 1 if it has been redriven
 --        before and is known to be back in its queue, else 0
-local task_id, letter = ARGV[1], parse_record(ARGV[2])
+local task_id, dead_letter = ARGV[1], parse_record(ARGV[2])
 local task = load_task(task_id)
 local status = task and task.status or 'unknown'
 if status == 'queued' and redriven_in(task.text) == task.attempt then
   return { status, task.attempt, letter_in(task.text) == 'q' and 1 or 0 }
 end
 -- The dead letter exists, so the task has failed, even if its writer has not recorded that yet.
-local failing = status == 'failing' and task.attempt == letter.attempt
+local failing = status == 'failing' and task.attempt == dead_letter.attempt
 if failing then
   local holder = agent_of(task)
   redis.call('HDEL', 'agent:' .. holder .. ':inflight', task_id)
@@ -19,7 +19,7 @@ if failing then
 elseif status ~= 'failed' and status ~= 'unknown' then
   return { status, 0, 0 }
 end
-local next_attempt = (task or letter).attempt + 1
+local next_attempt = (task or dead_letter).attempt + 1
 local continued = parse_record(task and continue_from(task, ARGV[2]) or ARGV[2])
 redis.call('SET', 'task:' .. task_id,
   pack('r', next_attempt, next_attempt, 0, 0, body_of(continued), tail_of(continued)))

@@ -1,5 +1,5 @@
 -- Prepended to every script, after guard.lua: the packed record of a task, task:{task_id}. TaskRecord.java has the same layout, and
--- erase-tenant.sh reads it. Numbers are to the base of 36, of fixed width, times in ms or 0: short, and in order as texts.
+-- erase-tenant.sh reads it. The numbers of the head are in base 36, its times in ms, or 0.
 --   1      format, 2
 --   2      status: q queued; r queued by a redrive, and its record not yet known to be in the queue; u queued, according to a result, and forgotten unless its
 --          record is read; a assigned; g failing: fenced, and its dead letter is being written; c completed; f failed; x cancelled; e expired
@@ -10,14 +10,14 @@
 --   25-33  assigned at, 34-42 deadline, 43-51 last progress
 --   52-    body, eight lines: agent, fairness key, position of its record, priority if it has none, submitted_at, max_attempts, timeout_seconds, and the
 --          remaining fields as JSON; written as a whole, never changed
---          tail: nothing, or five lines: progress, error, result as JSON, started_at and finished_at as the agent said
+--          tail: nothing, or five lines: progress, error, result as JSON, started_at and finished_at by the agent's clock
+--          submitted_at, started_at and finished_at are in ns in base 36, or in ISO 8601 if they are before 1970 or after 2262
 local head_length = 51
 local unknown_body = string.rep('\n', 7)
 
--- A number to the base of 36, with leading zeros.
-local function base36(number, width)
-  local text = ''
-  number = math.max(0, math.floor(number))
+-- A number in base 36, with leading zeros. One that does not fit, as from a corrupt key, is the lowest or the highest that does.
+local function base36(value, width)
+  local text, number = '', math.floor(math.min(math.max(0, number(value, 0)), 36 ^ width - 1))
   for _ = 1, width do
     local digit = number % 36
     text = string.char(digit < 10 and 48 + digit or 87 + digit) .. text
@@ -31,9 +31,9 @@ local function packed_time(ms)
   return base36(ms, 9)
 end
 
--- The contrary: decimal digits, as in all other keys.
-local function unpacked_time(text)
-  return string.format('%013.0f', tonumber(text, 36) or 0)
+-- A time in ms as in all other keys, in decimal digits.
+local function digits(ms)
+  return string.format('%013.0f', ms)
 end
 
 local function pack(letter, attempt, redriven, assigned_ms, deadline_ms, body, tail)
@@ -60,13 +60,13 @@ local function redriven_in(text)
   return tonumber(sub(text, 16, 19), 36)
 end
 
--- Times, packed.
+-- Times in ms. Numbers, because Lua compares texts as the locale of Redis has it.
 local function assigned_in(text)
-  return sub(text, 25, 33)
+  return tonumber(sub(text, 25, 33), 36) or 0
 end
 
 local function deadline_in(text)
-  return sub(text, 34, 42)
+  return tonumber(sub(text, 34, 42), 36) or 0
 end
 
 local function last_in(text)
@@ -83,6 +83,7 @@ local function parse_record(text)
   local status, attempt, last = statuses[letter_in(text)], attempt_in(text), last_in(text)
   -- The last byte of the body ends a line; an assigned task has an agent.
   if byte(text) ~= 50 or not (status and attempt) or last == head_length or byte(text, last) ~= 10
+      or find(text, '[^0-9a-z]') <= head_length
       or (status == 'assigned' or status == 'failing') and byte(text, head_length + 1) == 10 then
     return nil
   end
@@ -102,9 +103,11 @@ local function load_task(id)
   return known(id, redis.call('GET', 'task:' .. id))
 end
 
--- Returns the letter and the attempt of a task, from the head of its record alone; nothing if it is unknown or spoilt.
+-- Returns the letter and the attempt of a task, from the head of its record alone; nothing if it is unknown or spoilt, or its key of another type,
+-- which is left as it is.
 local function peek(id)
-  local letter, attempt = string.match(redis.call('GETRANGE', 'task:' .. id, 0, 14), '^2(%a)%w%w%w%w%w%w%w%w%w(%w%w%w%w)$')
+  local head = redis.pcall('GETRANGE', 'task:' .. id, 0, 14)
+  local letter, attempt = string.match(type(head) == 'string' and head or '', '^2(%a)%w%w%w%w%w%w%w%w%w(%w%w%w%w)$')
   return letter, tonumber(attempt or '', 36)
 end
 
@@ -172,7 +175,7 @@ local function continue_from(task, packed, tail)
     .. body .. (tail or tail_of(task))
 end
 
--- Whether a waiting task is what most are: at its first attempt, without a fairness key, and with nothing to carry over to a record that a
+-- Whether a waiting task is what most are: at the attempt asked for, without a fairness key, and with nothing to carry over to a record that a
 -- coordinator has packed for an agent. It saves half of the time of a reservation to know that without a table.
 local function is_plain(text, packed, agent_id)
   return sub(text, 1, 2) == '2q' and find(text, sub(packed, 3, 19), 3, true) == 3
@@ -184,7 +187,12 @@ end
 -- one to know that without a table. The beginning of such a record is from TaskRecord.java.
 local function is_plainly_live(text, beginning, agent_id)
   return find(text, beginning, 1, true) == 1 and find(text, agent_id, head_length + 1, true) == head_length + 1
-    and byte(text, head_length + 1 + #agent_id) == 10 and last_in(text) == #text
+    and byte(text, head_length + 1 + #agent_id) == 10 and byte(text, -1) == 10 and last_in(text) == #text
+end
+
+-- Such a record once the attempt is completed. The time is packed.
+local function plainly_completed(text, at, outcome)
+  return '2c' .. at .. sub(text, 12) .. '\n\n' .. outcome
 end
 
 -- A record with progress. The time is packed.
@@ -196,6 +204,11 @@ end
 -- A record that ends a task. The time is packed.
 local function ended_record(task, letter, at, tail)
   return '2' .. letter .. at .. sub(task.text, 12, task.last) .. (tail or tail_of(task))
+end
+
+-- A record whose live attempt is fenced.
+local function failing_record(task)
+  return '2g' .. sub(task.text, 3)
 end
 
 -- Notes that tasks have ended, so that they are forgotten after the retention: by Redis's own clock, because a coordinator with a wrong one must

@@ -12,7 +12,7 @@ for i, task_id in ipairs(ids) do
   local live = task and (task.status == 'assigned' or task.status == 'failing') and task.attempt == attempt and agent_of(task) == agent_id
   if live then
     records[#records + 1] = 'task:' .. task_id
-    records[#records + 1] = '2g' .. string.sub(task.text, 3)
+    records[#records + 1] = failing_record(task)
   end
   answer[i] = live and '1' or '0'
 end

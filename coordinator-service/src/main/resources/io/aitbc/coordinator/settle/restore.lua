@@ -22,11 +22,11 @@ for i = 3, #ARGV, 4 do
   if unknown or live and redis.call('HEXISTS', 'agent:' .. agent_id .. ':inflight', task_id) == 0 then
     redis.call('SET', 'task:' .. task_id, task and continue_from(task, record) or record)
     redis.call('HSET', 'agent:' .. agent_id .. ':inflight', task_id, entry)
-    redis.call('ZADD', 'agents:deadlines', 'LT', unpacked_time(deadline_in(record)), agent_id)
+    redis.call('ZADD', 'agents:deadlines', 'LT', digits(deadline_in(record)), agent_id)
     local status = redis.call('HGET', 'agent:' .. agent_id, 'status')
     if status and not sends_heartbeats[status] then
       -- It was marked lost before its assignments were known. The later of the two clocks.
-      redis.call('ZADD', 'agents:gone', 'GT', math.max(now_ms, tonumber(assigned_in(record), 36)), agent_id)
+      redis.call('ZADD', 'agents:gone', 'GT', digits(math.max(now_ms, assigned_in(record))), agent_id)
     else
       -- An agent that sends no further heartbeat is found to be silent, and its assignments are requeued.
       redis.call('ZADD', 'agents:heartbeats', 'NX', ARGV[1], agent_id)

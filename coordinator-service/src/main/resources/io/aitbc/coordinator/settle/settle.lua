@@ -27,7 +27,7 @@ local function load_track(agent_id)
     response = response == response and math.min(response, longest_attempt_ms) or 0,
     kept = math.exp(-age_ms / 60000),
     longest = 0,
-    first = now,
+    first = now_ms,
     done = {},
   }
   tracks[agent_id] = track
@@ -70,19 +70,12 @@ end
 local reports = cmsgpack.unpack(ARGV[2])
 local ids = column(reports, 1, 5)
 local texts = load_texts(ids)
--- By how a record begins: its attempt, as noted for tasks that have ended.
-local numbered = setmetatable({}, {
-  __index = function(all, live)
-    all[live] = ':' .. attempt_in(live)
-    return all[live]
-  end,
-})
 for i, task_id in ipairs(ids) do
   local at = 5 * i - 4
   local live, agent_id, outcome, content = reports[at + 1], reports[at + 2], reports[at + 3], reports[at + 4]
   local text, ruling, record = texts[i], nil, nil
   if text and outcome == 'completed' and is_plainly_live(text, live, agent_id) then
-    ruling, record = 'c', '2c' .. now .. sub(text, 12) .. '\n\n' .. content
+    ruling, record = 'c', plainly_completed(text, now, content)
   else
     ruling, record = settle(task_id, attempt_in(live), agent_id, outcome, content, text)
   end
@@ -92,12 +85,12 @@ for i, task_id in ipairs(ids) do
     records[n + 2] = record
   end
   if ruling == 'c' then
-    done[#done + 1] = task_id .. numbered[live]
+    done[#done + 1] = task_id .. ':' .. attempt_in(live)
     local track = tracks[agent_id] or load_track(agent_id)
     track.share = 0.9 * track.share
     track.done[#track.done + 1] = task_id
     local assigned = assigned_in(record)
-    if assigned < track.first then
+    if assigned > 0 and assigned < track.first then
       track.first = assigned
     end
   end
@@ -115,7 +108,7 @@ for agent_id, track in pairs(tracks) do
   end
   if #ids > 0 then
     counts[#counts + 1] = held_by(agent_id)
-    track.longest = math.max(track.longest, 1, now_ms - tonumber(track.first, 36))
+    track.longest = math.max(track.longest, 1, now_ms - track.first)
   end
   -- Results from an agent id that never registered must not create an agent.
   if redis.call('EXISTS', agent) == 1 then

@@ -29,6 +29,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** The layout of a task's record, which Java and Lua share. */
@@ -36,6 +37,7 @@ class TaskRecordTest {
     private static final Instant NOW = Instant.parse("2026-11-01T12:00:00.123Z");
     private static final Position POSITION = new Position(Priority.HIGH, 3, 1_742);
     private static final Script READ = Script.load(TaskRecordTest.class, "read-record");
+    private static final Script PACK = Script.load(TaskRecordTest.class, "pack-number");
 
     @TempDir
     private Path folder;
@@ -197,6 +199,27 @@ class TaskRecordTest {
                 .containsEntry("agent_started_at", time.toString())
                 .containsEntry("agent_finished_at", time.toString())
                 .containsEntry("priority", "low");
+        Assignment held = Assignment.of(task, Priority.LOW, "agent-1", time);
+        assertThat(READ.runSync(redis, List.of(TaskRecord.restored(held, NOW))).get(0))
+                .isEqualTo("assigned|1|agent-1|||"
+                        + TaskRecord.inflightEntry(1, time, NOW.plusSeconds(task.timeoutSeconds()), null)
+                                .replaceAll("^1 (\\d+) (\\d+) -$", "$1|$2")
+                        + "|");
+    }
+
+    /** As from an agent's in-flight hash that was changed by hand. */
+    @ParameterizedTest
+    @CsvSource({
+        "9, 0009, 000000009",
+        "1679616, zzzz, 000010000",
+        "99999999999999999999999999, zzzz, zzzzzzzzz",
+        "1e400, 0000, 000000000",
+        "-1, 0000, 000000000",
+        "nan, 0000, 000000000",
+        "x, 0000, 000000000"
+    })
+    void luaPacksAnyNumber(String number, String narrow, String wide) {
+        assertThat(PACK.runSync(redis, List.of(number))).containsExactly(narrow, wide);
     }
 
     /** Each byte of the head, and the end of the body. */
@@ -211,6 +234,11 @@ class TaskRecordTest {
             assertThat(TaskState.read("t", record.substring(0, at)))
                     .as("cut at %d", at)
                     .isNull();
+            if (at < record.indexOf("a\n")) {
+                assertThat(READ.runSync(redis, List.of(spoilt)))
+                        .as("spoilt at %d", at)
+                        .containsExactly("spoilt");
+            }
         }
     }
 

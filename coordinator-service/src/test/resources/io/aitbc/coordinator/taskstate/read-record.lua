@@ -5,6 +5,6 @@ local answer = {}
 for i, text in ipairs(ARGV) do
   local task = parse_record(text)
   answer[i] = task and table.concat({ task.status, task.attempt, agent_of(task), key_in(text) or '', letter_in(text) == 'q' and position_of(task) or '',
-    unpacked_time(assigned_in(text)), unpacked_time(deadline_in(text)), tail_of(task) }, '|') or 'spoilt'
+    digits(assigned_in(text)), digits(deadline_in(text)), tail_of(task) }, '|') or 'spoilt'
 end
 return answer
