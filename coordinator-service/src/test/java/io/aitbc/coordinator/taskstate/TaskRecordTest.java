@@ -19,6 +19,7 @@ import io.aitbc.coordinator.redis.Script;
 import java.nio.file.Path;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
@@ -38,6 +39,7 @@ class TaskRecordTest {
     private static final Position POSITION = new Position(Priority.HIGH, 3, 1_742);
     private static final Script READ = Script.load(TaskRecordTest.class, "read-record");
     private static final Script PACK = Script.load(TaskRecordTest.class, "pack-number");
+    private static final Script CHANGE = Script.load(TaskRecordTest.class, "change-record");
 
     @TempDir
     private Path folder;
@@ -205,6 +207,67 @@ class TaskRecordTest {
                         + TaskRecord.inflightEntry(1, time, NOW.plusSeconds(task.timeoutSeconds()), null)
                                 .replaceAll("^1 (\\d+) (\\d+) -$", "$1|$2")
                         + "|");
+    }
+
+    @Test
+    void luaChangesWhatIsToChangeAndNothingElse() {
+        Task task = task("tenant", Requirements.capabilities("gpu"), 3, null);
+        StringBuilder redriven =
+                new StringBuilder(TaskRecord.assigned(task, "agent-1", POSITION, NOW)).replace(15, 19, "0003");
+        Map<String, String> before = TaskRecord.fields("t", redriven.toString());
+        Instant later = NOW.plusSeconds(7);
+        Task next = task(null, Requirements.capabilities("gpu"), 4, null);
+        TaskResult result = TaskResult.of(
+                Assignment.of(task, Priority.HIGH, "agent-1", NOW),
+                TaskResult.Status.COMPLETED,
+                Json.object().put("sum", 1),
+                null,
+                NOW,
+                later);
+        List<Map<String, String>> changed = CHANGE
+                .runSync(
+                        redis,
+                        List.of(
+                                redriven.toString(),
+                                String.valueOf(later.toEpochMilli()),
+                                TaskRecord.assigned(next, "agent-2", POSITION, later),
+                                "{\"percent\":40}",
+                                TaskRecord.outcome(result)))
+                .stream()
+                .map(record -> TaskRecord.fields("t", (String) record))
+                .toList();
+        assertThat(changed.get(0))
+                .isEqualTo(with(
+                        before,
+                        Map.of(
+                                "attempt",
+                                "4",
+                                "agent_id",
+                                "agent-2",
+                                "assigned_at",
+                                later.toString(),
+                                "deadline",
+                                later.plusSeconds(60).toString())));
+        assertThat(changed.get(1))
+                .isEqualTo(with(before, Map.of("progress_at", later.toString(), "progress", "{\"percent\":40}")));
+        assertThat(changed.get(2))
+                .isEqualTo(with(before, Map.of("status", "cancelled", "finished_at", later.toString())));
+        assertThat(changed.get(3)).isEqualTo(before);
+        assertThat(changed.get(4))
+                .isEqualTo(with(
+                        before,
+                        Map.of(
+                                "status", "completed",
+                                "finished_at", later.toString(),
+                                "result", "{\"sum\":1}",
+                                "agent_started_at", NOW.toString(),
+                                "agent_finished_at", later.toString())));
+    }
+
+    private static Map<String, String> with(Map<String, String> fields, Map<String, String> others) {
+        Map<String, String> all = new HashMap<>(fields);
+        all.putAll(others);
+        return all;
     }
 
     /** As from an agent's in-flight hash that was changed by hand. */
