@@ -188,6 +188,7 @@ end
 local function is_plainly_live(text, beginning, agent_id)
   return find(text, beginning, 1, true) == 1 and find(text, agent_id, head_length + 1, true) == head_length + 1
     and byte(text, head_length + 1 + #agent_id) == 10 and byte(text, -1) == 10 and last_in(text) == #text
+    and find(text, '[^0-9a-z]', 25) > head_length
 end
 
 -- Such a record once the attempt is completed. The time is packed.

@@ -322,6 +322,20 @@ class SettleCompatibilityTest {
         assertThat(StoredTask.fields(redis.sync(), "task-1")).containsEntry("result", Json.text(said));
     }
 
+    /** Format, attempt, length, times, and the end of the record: the attempt goes on by its agent's in-flight entry. */
+    @ParameterizedTest
+    @ValueSource(ints = {0, 12, 20, 28, 36, 45, -1})
+    void aResultOutlivesASpoiltRecord(int at) {
+        reserve("task-1", 1, "agent-1");
+        StringBuilder record = new StringBuilder(redis.sync().get(Keys.task("task-1")));
+        record.setCharAt(at < 0 ? record.length() + at : at, '*');
+        redis.sync().set(Keys.task("task-1"), record.toString());
+        assertThat(settle("task-1", 1, TaskResult.Status.COMPLETED)).isEqualTo(Attempts.SettleOutcome.COMPLETED);
+        assertThat(StoredTask.fields(redis.sync(), "task-1"))
+                .containsEntry("result", "{\"said\":\"hello\"}")
+                .containsEntry("assigned_at", NOW.toString());
+    }
+
     private static TaskResult result(String taskId, TaskResult.Status status) {
         return new TaskResult(null, taskId, 1, "agent-1", status, Json.object().put("said", "hello"), null, NOW, NOW);
     }
