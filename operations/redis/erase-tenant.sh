@@ -19,9 +19,9 @@ shift 2
 script='
 local answer = {}
 for _, task in ipairs(KEYS) do
-  -- The record of a task: a head of 51 bytes that begins with format and status, then its agent and fairness key, a line each.
+  -- The record of a task: a head of 42 bytes that begins with format and status, then its agent and fairness key, a line each.
   local record = redis.pcall("GETRANGE", task, 0, 999)
-  local status, key = string.match(type(record) == "string" and record or "", "^2(%l)" .. string.rep("%w", 49) .. "[^\n]*\n([^\n]*)\n")
+  local status, key = string.match(type(record) == "string" and record or "", "^2(%l)" .. string.rep("%w", 40) .. "[^\n]*\n([^\n]*)\n")
   if key == ARGV[1] then
     if string.find("qruag", status, 1, true) then
       answer[#answer + 1] = "unfinished " .. task

@@ -34,8 +34,10 @@ public final class TaskRecord {
     private static final int LENGTH = 19;
     private static final int ASSIGNED_AT = 24;
     private static final int DEADLINE = 33;
-    private static final int PROGRESS_AT = 42;
-    private static final int HEAD = 51;
+    private static final int HEAD = 42;
+    /** Digits of a time. */
+    private static final int TIME = 9;
+
     private static final String ZEROS = "000000000";
     /** The last time whose ns are a long, in the year 2262. */
     private static final Instant LAST = Instant.ofEpochSecond(0, Long.MAX_VALUE);
@@ -142,7 +144,11 @@ public final class TaskRecord {
         }
         body.append(others.isEmpty() ? "" : Json.text(others)).append('\n');
         StringBuilder tail = new StringBuilder();
-        if (TAIL.stream().anyMatch(fields::containsKey)) {
+        boolean progressed = fields.containsKey("progress") || fields.containsKey("progress_at");
+        if (progressed || TAIL.stream().anyMatch(fields::containsKey)) {
+            if (progressed) {
+                time(tail, waits ? null : state.time("progress_at"), 0, TIME);
+            }
             for (String name : TAIL) {
                 String value = fields.getOrDefault(name, "");
                 tail.append(name.equals(TAIL.get(0)) ? "" : "\n").append(TIMES.contains(name) ? packed(value) : value);
@@ -156,8 +162,7 @@ public final class TaskRecord {
         number(record, Long.parseLong(fields.getOrDefault("redriven", "0")), REDRIVEN, LENGTH);
         number(record, length(body), LENGTH, ASSIGNED_AT);
         time(record, waits ? null : state.time("assigned_at"), ASSIGNED_AT, DEADLINE);
-        time(record, waits ? null : state.time("deadline"), DEADLINE, PROGRESS_AT);
-        time(record, waits ? null : state.time("progress_at"), PROGRESS_AT, HEAD);
+        time(record, waits ? null : state.time("deadline"), DEADLINE, HEAD);
         return record.append(body).append(tail).toString();
     }
 
@@ -185,8 +190,7 @@ public final class TaskRecord {
             fields.put("redriven", String.valueOf(redriven));
         }
         putTime(fields, "assigned_at", number(record, ASSIGNED_AT, DEADLINE));
-        putTime(fields, "deadline", number(record, DEADLINE, PROGRESS_AT));
-        putTime(fields, "progress_at", number(record, PROGRESS_AT, HEAD));
+        putTime(fields, "deadline", number(record, DEADLINE, HEAD));
         putTime(fields, "finished_at", number(record, ENDED_AT, ATTEMPT));
         String[] lines = record.substring(HEAD).split("\n", -1);
         boolean hasTail = lines.length == BODY_LINES + TAIL.size();
@@ -214,6 +218,11 @@ public final class TaskRecord {
                             (name, value) -> fields.put(name, value.isString() ? value.asString() : Json.text(value)));
         }
         if (hasTail) {
+            String progress = lines[BODY_LINES];
+            if (!progress.isEmpty()) {
+                putTime(fields, "progress_at", number(progress, 0, TIME));
+                lines[BODY_LINES] = progress.substring(TIME);
+            }
             putPresent(fields, TAIL, lines, BODY_LINES);
         }
         return fields;
@@ -277,8 +286,7 @@ public final class TaskRecord {
         number(record, 0, REDRIVEN, LENGTH);
         number(record, length(body), LENGTH, ASSIGNED_AT);
         time(record, assignedAt, ASSIGNED_AT, DEADLINE);
-        time(record, deadline, DEADLINE, PROGRESS_AT);
-        time(record, null, PROGRESS_AT, HEAD);
+        time(record, deadline, DEADLINE, HEAD);
         return record.append(body).toString();
     }
 

@@ -7,12 +7,13 @@
 --   12-15  attempt
 --   16-19  attempt of the last redrive, or 0
 --   20-24  length of the body in bytes
---   25-33  assigned at, 34-42 deadline, 43-51 last progress
---   52-    body, eight lines: agent, fairness key, position of its record, priority if it has none, submitted_at, max_attempts, timeout_seconds, and the
+--   25-33  assigned at, 34-42 deadline
+--   43-    body, eight lines: agent, fairness key, position of its record, priority if it has none, submitted_at, max_attempts, timeout_seconds, and the
 --          remaining fields as JSON; written as a whole, never changed
---          tail: nothing, or five lines: progress, error, result as JSON, started_at and finished_at by the agent's clock
+--          tail: nothing, or five lines: progress, error, result as JSON, started_at and finished_at by the agent's clock. In front of the progress is
+--          the time of its report; 0 once the task is at another attempt
 --          submitted_at, started_at and finished_at are in ns in base 36, or in ISO 8601 if they are before 1970 or after 2262
-local head_length = 51
+local head_length = 42
 local unknown_body = string.rep('\n', 7)
 
 -- A number in base 36, with leading zeros. One that does not fit, as from a corrupt key, is the lowest or the highest that does.
@@ -38,7 +39,7 @@ end
 
 local function pack(letter, attempt, redriven, assigned_ms, deadline_ms, body, tail)
   return '2' .. letter .. packed_time(0) .. base36(attempt, 4) .. base36(redriven, 4) .. base36(#body, 5)
-    .. packed_time(assigned_ms) .. packed_time(deadline_ms) .. packed_time(0) .. body .. tail
+    .. packed_time(assigned_ms) .. packed_time(deadline_ms) .. body .. tail
 end
 
 local statuses = {
@@ -155,10 +156,12 @@ local function body_of(task)
   return sub(task.text, head_length + 1, task.last)
 end
 
+-- For another attempt: the last progress was not its own.
 local function tail_of(task)
-  return sub(task.text, task.last + 1)
+  return (string.gsub(sub(task.text, task.last + 1), '^%w%w%w%w%w%w%w%w%w', packed_time(0)))
 end
 
+-- With its time.
 local function progress_of(task)
   return string.match(task.text, '^([^\n]*)', task.last + 1)
 end
@@ -198,13 +201,12 @@ end
 
 -- A record with progress. The time is packed.
 local function progressed_record(task, at, progress)
-  return sub(task.text, 1, 42) .. at .. sub(task.text, head_length + 1, task.last)
-    .. progress .. (string.match(task.text, '\n.*$', task.last + 1) or '\n\n\n\n')
+  return sub(task.text, 1, task.last) .. at .. progress .. (string.match(task.text, '\n.*$', task.last + 1) or '\n\n\n\n')
 end
 
 -- A record that ends a task. The time is packed.
 local function ended_record(task, letter, at, tail)
-  return '2' .. letter .. at .. sub(task.text, 12, task.last) .. (tail or tail_of(task))
+  return '2' .. letter .. at .. sub(task.text, 12, task.last) .. (tail or sub(task.text, task.last + 1))
 end
 
 -- A record whose live attempt is fenced.

@@ -324,7 +324,7 @@ class SettleCompatibilityTest {
 
     /** Format, attempt, length, times, and the end of the record: the attempt goes on by its agent's in-flight entry. */
     @ParameterizedTest
-    @ValueSource(ints = {0, 12, 20, 28, 36, 45, -1})
+    @ValueSource(ints = {0, 12, 20, 28, 36, 41, -1})
     void aResultOutlivesASpoiltRecord(int at) {
         reserve("task-1", 1, "agent-1");
         StringBuilder record = new StringBuilder(redis.sync().get(Keys.task("task-1")));

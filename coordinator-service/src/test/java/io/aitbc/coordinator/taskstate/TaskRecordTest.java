@@ -253,6 +253,9 @@ class TaskRecordTest {
         assertThat(changed.get(2))
                 .isEqualTo(with(before, Map.of("status", "cancelled", "finished_at", later.toString())));
         assertThat(changed.get(3)).isEqualTo(before);
+        assertThat(changed.get(5)).isEqualTo(with(changed.get(0), Map.of("progress", "{\"percent\":40}")));
+        assertThat(changed.get(6))
+                .isEqualTo(with(changed.get(1), Map.of("status", "cancelled", "finished_at", later.toString())));
         assertThat(changed.get(4))
                 .isEqualTo(with(
                         before,
