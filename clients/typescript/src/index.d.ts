@@ -30,7 +30,7 @@ export interface TaskFields {
   expires_at?: string;
   /** Groups tasks that belong together, such as a tenant's. */
   fairness_key?: string;
-  /** Texts to find the task by, such as its team; up to 16. */
+  /** Key/value texts, such as its team; up to 16. Passed to the agent, and shown with the task. */
   labels?: Record<string, string>;
   /** Units of named limits that an attempt takes, whole numbers. Limits are not enforced yet. */
   uses?: Record<string, number>;

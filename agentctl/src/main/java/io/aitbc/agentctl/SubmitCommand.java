@@ -77,7 +77,7 @@ final class SubmitCommand implements Callable<Integer> {
     @Option(
             names = "--label",
             paramLabel = "NAME=VALUE",
-            description = "Text to find the task by, such as team=search; may be repeated")
+            description = "Label of the task, such as team=search; may be repeated")
     private Map<String, String> labels = Map.of();
 
     @Option(

@@ -1,5 +1,8 @@
 package io.aitbc.contracts;
 
+import java.nio.ByteBuffer;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayDeque;
 import java.util.Arrays;
 import java.util.Deque;
@@ -7,6 +10,7 @@ import java.util.HashSet;
 import java.util.Set;
 import tools.jackson.core.JsonParser;
 import tools.jackson.core.JsonToken;
+import tools.jackson.databind.DatabindException;
 import tools.jackson.databind.DeserializationContext;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.deser.std.StdDeserializer;
@@ -33,7 +37,26 @@ final class PayloadDeserializer extends StdDeserializer<Payload> {
         }
         check(parser, context);
         long end = parser.currentLocation().getByteOffset();
-        return Payload.of(Arrays.copyOfRange(source, (int) start, (int) end));
+        byte[] json = Arrays.copyOfRange(source, (int) start, (int) end);
+        checkUtf8(json, parser);
+        return Payload.of(json);
+    }
+
+    /** The parser skips texts without decoding them, and accepts forms that strict decoders refuse. */
+    private static void checkUtf8(byte[] json, JsonParser parser) {
+        int bits = 0;
+        for (byte one : json) {
+            bits |= one;
+        }
+        if (bits >= 0) {
+            return;
+        }
+        try {
+            StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(json));
+        } catch (CharacterCodingException e) {
+            throw DatabindException.from(
+                    parser, "invalid UTF-8", new IllegalArgumentException("task_data is not valid UTF-8"));
+        }
     }
 
     private static boolean isAt(byte[] source, long offset, char character) {
@@ -53,7 +76,8 @@ final class PayloadDeserializer extends StdDeserializer<Payload> {
                                 JsonNode.class, "Duplicate property \"%s\" for `ObjectNode`", parser.currentName());
                     }
                 }
-                case VALUE_NUMBER_FLOAT -> TreeDeserializer.inRange(parser, parser::getDecimalValue);
+                case VALUE_NUMBER_FLOAT ->
+                    TreeDeserializer.inRange(parser, () -> TreeDeserializer.readable(parser.getDecimalValue()));
                 default -> {
                     // The parser has checked it.
                 }

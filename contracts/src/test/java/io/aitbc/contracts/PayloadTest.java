@@ -8,6 +8,7 @@ import java.nio.charset.Charset;
 import java.nio.charset.StandardCharsets;
 import java.time.Instant;
 import java.util.Arrays;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -64,10 +65,47 @@ class PayloadTest {
                 .contains("\"task_data\":{\"a\": \"ä\"}");
     }
 
+    /** Written as 1.0E+2147483648, it could not be read again; nor could one of more than 1,000 characters. */
+    @ParameterizedTest
+    @ValueSource(ints = {0, 1})
+    void numbersThatCouldNotBeReadAgainAreRefused(int digits) {
+        String number = digits == 0 ? "10e2147483647" : "1".repeat(998) + "e1";
+        for (String task : List.of("{\"task_data\":{\"a\":[%s]}}", "{\"task_data\":{},\"later\":{\"a\":[%s]}}")) {
+            byte[] record = task.formatted(number).getBytes(StandardCharsets.UTF_8);
+            assertThatThrownBy(() -> Json.read(record, Task.class))
+                    .isInstanceOf(Json.MalformedMessageException.class)
+                    .hasMessageEndingWith("a number out of range");
+            assertThatThrownBy(() -> Json.read(record, ObjectNode.class))
+                    .isInstanceOf(Json.MalformedMessageException.class)
+                    .hasMessageEndingWith("number is out of range");
+        }
+    }
+
+    @Test
+    void numbersAtTheLimitAreReadAgain() {
+        for (String number : List.of(
+                "1e2147483647", "-1e-2147483647", "1.5e2147483647", "1".repeat(985) + "e1", "1".repeat(1_000))) {
+            ObjectNode read = Json.read("{\"a\":" + number + "}", ObjectNode.class);
+            assertThat(Json.read(Json.text(read), ObjectNode.class)).as(number).isEqualTo(read);
+            assertThat(assignment("{\"a\":" + number + "}")).contains(number);
+        }
+    }
+
+    /** The parser takes an overlong zero for a text. */
+    @ParameterizedTest
+    @ValueSource(strings = {"C080", "FF", "C3", "EDA080"})
+    void mustBeValidUtf8(String bytes) {
+        byte[] task = "{\"task_data\":{\"a\":\"ä??????\"}}".getBytes(StandardCharsets.UTF_8);
+        byte[] invalid = HexFormat.of().parseHex(bytes);
+        System.arraycopy(invalid, 0, task, new String(task, StandardCharsets.ISO_8859_1).indexOf('?'), invalid.length);
+        assertThatThrownBy(() -> Json.read(task, Task.class)).isInstanceOf(Json.MalformedMessageException.class);
+    }
+
     @ParameterizedTest
     @CsvSource(delimiter = '|', quoteCharacter = '`', textBlock = """
             {"a":{"b":1,"c":[{"d":1,"d":2}]}}  | "d" appears twice in task_data
             {"a":[1e2147483648]}               | task_data is a number out of range
+            {"a":[10e2147483647]}              | task_data is a number out of range
             {"a":"\\x"}                        | not valid JSON at line 1
             {"a":tru}                          | not valid JSON at line 1
             {"a":1]                            | not valid JSON at line 1

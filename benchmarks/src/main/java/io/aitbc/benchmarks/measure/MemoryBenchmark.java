@@ -10,6 +10,8 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -19,6 +21,7 @@ import picocli.CommandLine.Option;
 public final class MemoryBenchmark extends Benchmark {
     private static final int AGENTS = 100;
     private static final Duration TIMEOUT = Duration.ofMinutes(5);
+    private static final Pattern KEYS = Pattern.compile("keys=(\\d+),expires=(\\d+)");
 
     @Option(names = "--tasks", defaultValue = "100000", description = "Number of tasks")
     private int tasks;
@@ -77,8 +80,10 @@ public final class MemoryBenchmark extends Benchmark {
                 .sum();
     }
 
+    /** Tasks do not expire, as some other keys do. */
     private static long keys(CoordinatorSide side) {
-        return side.redis().sync().dbsize();
+        Matcher counts = KEYS.matcher(side.redis().sync().info("keyspace"));
+        return counts.find() ? Long.parseLong(counts.group(1)) - Long.parseLong(counts.group(2)) : 0;
     }
 
     private record Usage(long heap, long redis) {

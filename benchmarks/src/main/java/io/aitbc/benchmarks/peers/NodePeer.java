@@ -8,7 +8,7 @@ abstract class NodePeer extends ScriptPeer {
     private final int agents;
     private final List<String> packages;
 
-    /** @param packages of npm */
+    /** @param packages of npm, with their versions */
     NodePeer(String program, int agents, String... packages) {
         super(program);
         this.program = program;

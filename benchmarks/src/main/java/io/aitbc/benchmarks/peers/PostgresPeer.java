@@ -19,7 +19,7 @@ public final class PostgresPeer extends NodePeer {
     private static final String USER = "postgres";
 
     public PostgresPeer(int agents) {
-        super("graphile.mjs", agents, "graphile-worker", "pg");
+        super("graphile.mjs", agents, "graphile-worker@0.17.3", "pg@8.23.1");
     }
 
     @Override

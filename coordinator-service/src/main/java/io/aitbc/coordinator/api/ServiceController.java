@@ -257,10 +257,14 @@ class ServiceController {
             return State.down("starting, or restarting after an unexpected error (see the log)");
         }
         try {
-            if (ofRedis.up() && redis.sync().exists(Keys.INDEX_COMPLETE) == 0) {
+            String mark = ofRedis.up() ? redis.readText(Keys.INDEX_COMPLETE) : Keys.FORMAT;
+            if (mark == null) {
                 return State.down("rebuilding Redis from Kafka");
             }
             redis.checkFormat();
+            if (!mark.startsWith(Keys.FORMAT)) {
+                return State.down("converting the data of version 0.1 in Redis");
+            }
             LaneStats lane = dispatcher.stats();
             // A restart of this coordinator would not help, so it stays up.
             return lane.backlogFull()

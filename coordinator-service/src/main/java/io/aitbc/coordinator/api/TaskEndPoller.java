@@ -41,10 +41,10 @@ final class TaskEndPoller implements AutoCloseable {
     private final CallerShare share = new CallerShare(MAX_WAITING / 2, MAX_WAITING / 20);
     private final PeriodicJob poller = new PeriodicJob("task-ends", POLL_INTERVAL, this::poll);
 
-    /** @param hidden whether the task has ended, and is not the caller's to see */
     /** Results may be large. */
     private static final int READ_BATCH = 100;
 
+    /** @param hidden whether the task has ended, and is not the caller's to see */
     private record Waiting(
             String taskId,
             long untilNanos,

@@ -28,6 +28,8 @@ import java.util.concurrent.CompletionException;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 import tools.jackson.databind.JsonNode;
 
 /**
@@ -35,6 +37,7 @@ import tools.jackson.databind.JsonNode;
  * outbox on a notice from Redis, and every few seconds, which also keeps its slots open and counts as the heartbeat of an agent that pulls. Thread-safe.
  */
 public final class AssignmentClaims implements BackgroundService {
+    private static final Logger log = LoggerFactory.getLogger(AssignmentClaims.class);
     private static final Script OTHER_INSTANCE = Script.load(AssignmentClaims.class, "other-instance");
     private static final Script CLAIM = Script.loadFenced(AssignmentClaims.class, "claim-assignments");
 
@@ -333,9 +336,15 @@ public final class AssignmentClaims implements BackgroundService {
             Json.MAPPER.readTree((String) result.get(1)).forEach(id -> cancelled.add(id.asString()));
             Set<String> redelivered = new LinkedHashSet<>();
             Json.MAPPER.readTree((String) result.get(2)).forEach(id -> redelivered.add(id.asString()));
-            List<JsonNode> assignments = result.subList(3, result.size()).stream()
-                    .map(body -> Json.MAPPER.readTree((String) body))
-                    .toList();
+            List<JsonNode> assignments = new ArrayList<>();
+            for (Object body : result.subList(3, result.size())) {
+                try {
+                    assignments.add(Json.read((String) body, JsonNode.class));
+                } catch (Json.MalformedMessageException e) {
+                    // The agent gets the others; this attempt is requeued after its deadline.
+                    log.atError().log("An assignment cannot be read, and is not delivered: {}", e.getMessage());
+                }
+            }
             return new Answer(assignments, cancelled, redelivered, null);
         }
 

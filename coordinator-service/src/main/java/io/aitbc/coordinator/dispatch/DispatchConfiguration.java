@@ -64,7 +64,6 @@ class DispatchConfiguration {
                 Math.max(ConsumerConfig.DEFAULT_MAX_PARTITION_FETCH_BYTES, Math.min(MAX_PARTITION_FETCH_BYTES, share));
     }
 
-    /** How long the state of an ended task can be queried. */
     @Bean
     CoordinatorId coordinatorId() {
         return new CoordinatorId(TaskIds.next());

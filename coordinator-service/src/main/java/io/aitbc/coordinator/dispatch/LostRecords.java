@@ -208,10 +208,12 @@ public final class LostRecords implements BackgroundService {
     private Map<String, Position> lostAmong(List<String> keys, List<Gone> pending) {
         int prefix = Keys.task("").length();
         Map<String, Position> found = new HashMap<>();
-        states.findAll(keys.stream().map(key -> key.substring(prefix)).toList())
-                .forEach((taskId, state) -> state.position()
-                        .filter(position -> pending.stream().anyMatch(one -> one.contains.test(position)))
-                        .ifPresent(position -> found.put(taskId, position)));
+        states.waitingAt(keys.stream().map(key -> key.substring(prefix)).toList())
+                .forEach((taskId, position) -> {
+                    if (pending.stream().anyMatch(one -> one.contains.test(position))) {
+                        found.put(taskId, position);
+                    }
+                });
         return found;
     }
 

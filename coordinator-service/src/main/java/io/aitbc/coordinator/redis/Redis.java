@@ -35,6 +35,8 @@ public final class Redis implements AutoCloseable {
     /** A mark with the number of a format; in version 0.1 it was a time. */
     private static final Pattern NUMBERED = Pattern.compile("\\d{1,3} .*");
 
+    private static final Pattern NOT_ASCII = Pattern.compile("[^\\x00-\\x7F]+");
+
     private static final long PROBE_TTL_MS = 60_000;
     private static final Script INSPECT = Script.load(Redis.class, "inspect");
 
@@ -115,7 +117,7 @@ public final class Redis implements AutoCloseable {
 
     /** Quarantines an unreadable text, unless it has changed since it was read. */
     public void quarantine(String key, String seen) {
-        QUARANTINE.runSync(this, List.of(key, "text", seen));
+        QUARANTINE.runSync(this, List.of(key, "text", NOT_ASCII.matcher(seen).replaceAll("?")));
     }
 
     /**

@@ -21,9 +21,13 @@ import java.util.concurrent.CompletionException;
  * it may publish notices. Corrupt keys are quarantined, see {@code guard.lua}, so that they do not make scripts fail.
  */
 public final class Script {
-    /** Prepended to every script: quarantines corrupt keys, reads and writes records of tasks, publishes notices. */
-    private static final String PRELUDE =
-            text(Script.class, "guard") + text(Script.class, "record") + text(Script.class, "notice");
+    /** Prepended to every script: quarantines corrupt keys. {@link #SHARED} reads and writes records of tasks, and publishes notices. */
+    private static final String PRELUDE = text(Script.class, "guard");
+
+    /** Prepended to scripts that must not run while the keys are in another format. */
+    private static final String FORMAT = text(Script.class, "format");
+
+    private static final String SHARED = text(Script.class, "record") + text(Script.class, "notice");
 
     /** Prepended to scripts that grant, settle or end: they fail while agents' assignments are unknown. */
     private static final String COMPLETE = text(Script.class, "complete");
@@ -48,12 +52,17 @@ public final class Script {
 
     /** Loads {@code <name>.lua} from the package of a class. */
     public static Script load(Class<?> owner, String name) {
-        return new Script(PRELUDE + text(owner, name));
+        return new Script(PRELUDE + FORMAT + SHARED + text(owner, name));
     }
 
     /** Like {@link #load}; the script fails while agents' assignments are unknown, as after Redis was emptied. */
     public static Script loadFenced(Class<?> owner, String name) {
-        return new Script(PRELUDE + COMPLETE + text(owner, name));
+        return new Script(PRELUDE + FORMAT + SHARED + COMPLETE + text(owner, name));
+    }
+
+    /** Like {@link #load}; the script also runs while the keys of an earlier version are being converted. */
+    public static Script loadForConversion(Class<?> owner, String name) {
+        return new Script(PRELUDE + SHARED + text(owner, name));
     }
 
     private static String text(Class<?> owner, String name) {

@@ -38,7 +38,7 @@ final class Attempts {
     private static final Script RELEASE = Script.load(Attempts.class, "release");
     private static final Script RESTORE = Script.load(Attempts.class, "restore");
     private static final Script RECORD_SETTLED = Script.load(Attempts.class, "record-settled");
-    private static final Script RELEASE_LOCK = Script.load(Attempts.class, "release-lock");
+    private static final Script RELEASE_LOCK = Script.loadForConversion(Attempts.class, "release-lock");
     private static final int RESTORE_BATCH = 250;
     /** Bounds the results in a batch: Redis serves nobody else while a script runs. */
     private static final int MAX_RESTORE_CHARS = 4 * 1024 * 1024;
@@ -116,21 +116,6 @@ final class Attempts {
 
     /** Settles results; the outcomes are in the same order. */
     List<SettleOutcome> settle(List<TaskResult> results, Instant now) {
-        List<SettleOutcome> outcomes = new ArrayList<>(results.size());
-        // In a call, a task occurs once: the script reads all records before it writes any.
-        Map<String, TaskResult> call = new LinkedHashMap<>();
-        for (TaskResult result : results) {
-            if (call.containsKey(result.taskId())) {
-                outcomes.addAll(settle(call.values(), now));
-                call.clear();
-            }
-            call.put(result.taskId(), result);
-        }
-        outcomes.addAll(settle(call.values(), now));
-        return outcomes;
-    }
-
-    private List<SettleOutcome> settle(Collection<TaskResult> results, Instant now) {
         List<String> all = new ArrayList<>(5 * results.size());
         for (TaskResult result : results) {
             all.add(result.taskId());
@@ -359,7 +344,7 @@ final class Attempts {
         return overdue;
     }
 
-    /** Deletes some of the completed tasks whose retention has expired; false if there are none. */
+    /** Deletes some of the tasks whose retention has expired since they ended; false if there are none. */
     boolean deleteExpired() {
         List<String> arguments = List.of(String.valueOf(taskRetention.toSeconds()), DELETE_BATCH);
         return (Long) DELETE_EXPIRED.runSync(redis, arguments).get(0) > 0;
@@ -367,9 +352,9 @@ final class Attempts {
 
     /** Reads a live attempt from Redis. */
     HeldAttempt held(String taskId, int attempt, String agentId) {
-        String json = redis.readHashSync(Keys.inflight(agentId), read -> read.hget(Keys.inflight(agentId), taskId));
-        if (json != null) {
-            HeldAssignment held = HeldAssignment.read(taskId, json);
+        String entry = redis.readHashSync(Keys.inflight(agentId), read -> read.hget(Keys.inflight(agentId), taskId));
+        if (entry != null) {
+            HeldAssignment held = HeldAssignment.read(taskId, entry);
             if (held.attempt() == attempt) {
                 return new HeldAttempt(taskId, attempt, agentId, held.assignedAt(), origin(held));
             }
@@ -434,7 +419,7 @@ final class Attempts {
      * The attempt of a task that an agent holds, according to the task's record, or to the entry in the in-flight hash if the record was
      * corrupt and quarantined. Null if there is none: that entry is then corrupt or outdated, and is quarantined.
      */
-    private @Nullable HeldAttempt live(String agentId, HeldAssignment entry, String json, @Nullable TaskState task) {
+    private @Nullable HeldAttempt live(String agentId, HeldAssignment entry, String text, @Nullable TaskState task) {
         if (task != null && task.isAssignedTo(agentId)) {
             int attempt = task.attempt();
             return new HeldAttempt(
@@ -447,7 +432,7 @@ final class Attempts {
         if (task == null && !entry.isCorrupt()) {
             return new HeldAttempt(entry.taskId(), entry.attempt(), agentId, entry.assignedAt(), origin(entry));
         }
-        DROP_HELD.runSync(redis, List.of(agentId, entry.taskId(), json));
+        DROP_HELD.runSync(redis, List.of(agentId, entry.taskId(), text));
         return null;
     }
 

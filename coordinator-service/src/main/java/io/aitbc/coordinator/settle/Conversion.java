@@ -1,10 +1,10 @@
 package io.aitbc.coordinator.settle;
 
 import com.fasterxml.jackson.annotation.JsonProperty;
-import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.Json;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
+import io.aitbc.coordinator.redis.Script;
 import io.aitbc.coordinator.taskstate.TaskRecord;
 import io.aitbc.coordinator.taskstate.TaskState;
 import io.lettuce.core.KeyScanArgs;
@@ -12,7 +12,6 @@ import io.lettuce.core.KeyScanCursor;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
@@ -31,20 +30,27 @@ final class Conversion {
     /** List of version 0.1: completed tasks, by time. */
     private static final String COMPLETED = "tasks:completed";
 
-    private final Redis redis;
+    private static final Script CONVERT_TASKS = Script.loadForConversion(Conversion.class, "convert-tasks");
+    private static final Script CONVERT_HELD = Script.loadForConversion(Conversion.class, "convert-held");
+    /** Bounds a call, as results may be large. */
+    private static final int MAX_CHARS = 4 * 1024 * 1024;
 
-    Conversion(Redis redis) {
+    private final Redis redis;
+    private final Attempts attempts;
+
+    Conversion(Redis redis, Attempts attempts) {
         this.redis = redis;
+        this.attempts = attempts;
     }
 
-    /** @param lock held by the caller */
+    /** @param lock held by the caller; without it, nothing is written */
     void run(String lock, Instant now) {
         log.info("Converting the data of version 0.1 in Redis: coordinators of that version must be stopped");
         int[] tasks = {0};
-        scan(Keys.task("*"), keys -> tasks[0] += convertTasks(keys));
-        scan(Keys.inflight("*"), keys -> keys.forEach(this::convertHeld));
+        scan(Keys.task("*"), keys -> tasks[0] += convertTasks(lock, keys));
+        scan(Keys.inflight("*"), keys -> keys.forEach(key -> convertHeld(lock, key)));
         redis.sync().unlink(COMPLETED);
-        redis.sync().set(Keys.INDEX_COMPLETE, Keys.FORMAT + now.toEpochMilli());
+        attempts.markIndexComplete(lock, now);
         log.atInfo().addKeyValue("tasks", tasks[0]).log("Converted the data of version 0.1 in Redis");
     }
 
@@ -65,9 +71,10 @@ final class Conversion {
         }
     }
 
-    private int convertTasks(List<String> keys) {
-        Map<String, String> records = new HashMap<>();
-        List<String> ended = new ArrayList<>();
+    private int convertTasks(String lock, List<String> keys) {
+        int converted = 0;
+        int chars = 0;
+        List<String> arguments = new ArrayList<>(List.of(lock));
         for (String key : keys) {
             String taskId = key.substring(Keys.task("").length());
             String record = convert(redis.sync().hgetall(key));
@@ -80,38 +87,38 @@ final class Conversion {
                 log.atWarn().addKeyValue("key", key).log("Not converted, and set aside: it cannot be read");
                 continue;
             }
-            records.put(key, record);
-            if (state.status().hasEnded()) {
-                ended.add(Assignment.id(taskId, state.attempt()));
+            arguments.addAll(List.of(taskId, record, state.status().hasEnded() ? "1" : ""));
+            chars += record.length();
+            if (chars > MAX_CHARS) {
+                converted += convert(arguments);
+                arguments = new ArrayList<>(List.of(lock));
+                chars = 0;
             }
         }
-        if (!records.isEmpty()) {
-            redis.sync().mset(records);
-        }
-        if (!ended.isEmpty()) {
-            // From now on: when they ended is not known by the clock of Redis.
-            redis.sync().rpush(Keys.ENDED, redis.sync().time().get(0) + " " + String.join(" ", ended));
-        }
-        return records.size();
+        return converted + convert(arguments);
+    }
+
+    private int convert(List<String> arguments) {
+        return ((Long) CONVERT_TASKS.runSync(redis, arguments).get(0)).intValue();
     }
 
     /** Null if it cannot be read. */
     private static @Nullable String convert(Map<String, String> hash) {
         TaskState state = TaskState.read(hash, TaskState.corrupt(hash));
         try {
-            return state == null ? null : TaskRecord.converted(state);
+            return state == null ? null : TaskRecord.converted(state, "failing".equals(hash.get("status")));
         } catch (RuntimeException e) {
             return null;
         }
     }
 
-    private void convertHeld(String key) {
+    private void convertHeld(String lock, String key) {
         record Entry(
                 @JsonProperty("attempt") int attempt,
                 @JsonProperty("assigned_at") @Nullable Instant assignedAt,
                 @JsonProperty("deadline") @Nullable Instant deadline,
                 @JsonProperty("origin") @Nullable String origin) {}
-        Map<String, String> converted = new HashMap<>();
+        List<String> arguments = new ArrayList<>(List.of(lock, key));
         redis.sync().hgetall(key).forEach((taskId, json) -> {
             if (!json.startsWith("{")) {
                 return;
@@ -119,18 +126,17 @@ final class Conversion {
             try {
                 Entry entry = Json.read(json, Entry.class);
                 if (entry.assignedAt() != null && entry.deadline() != null) {
-                    converted.put(
+                    arguments.addAll(List.of(
                             taskId,
+                            json,
                             TaskRecord.inflightEntry(
-                                    entry.attempt(), entry.assignedAt(), entry.deadline(), entry.origin()));
+                                    entry.attempt(), entry.assignedAt(), entry.deadline(), entry.origin())));
                 }
             } catch (Json.MalformedMessageException e) {
                 // Recovery examines it.
                 log.atDebug().addKeyValue("task_id", taskId).log("Not converted: {}", e.getMessage());
             }
         });
-        if (!converted.isEmpty()) {
-            redis.sync().hset(key, converted);
-        }
+        CONVERT_HELD.runSync(redis, arguments);
     }
 }

@@ -67,7 +67,7 @@ final class IndexRebuild implements AutoCloseable {
         this.inFlight = inFlight;
         this.attempts = attempts;
         this.clock = clock;
-        this.conversion = new Conversion(redis);
+        this.conversion = new Conversion(redis, attempts);
         this.lock = new RebuildLock(redis, attempts, clock, RebuildLock.TTL);
     }
 

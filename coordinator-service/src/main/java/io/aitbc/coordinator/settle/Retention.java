@@ -5,8 +5,7 @@ import java.time.Duration;
 import java.util.List;
 
 /**
- * Every second, deletes completed tasks whose retention has expired. Setting a TTL on each would be an eighth of Redis's work per task.
- * Tasks that end otherwise are few, and have a TTL.
+ * Every second, deletes tasks whose retention has expired since they ended. Setting a TTL on each would be an eighth of Redis's work per task.
  */
 final class Retention implements AutoCloseable {
     private static final Duration INTERVAL = Duration.ofSeconds(1);

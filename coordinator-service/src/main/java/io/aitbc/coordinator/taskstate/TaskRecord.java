@@ -14,14 +14,17 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
 /**
- * The packed record of a task in Redis: one text, of a head of fixed width, a body and a tail. {@code record.lua} describes the layout, and has
- * it too. The coordinator sends records as a whole, so that the scripts only compare and join them, in half the
+ * The packed record of a task in Redis: one text, of a head of fixed width, a body and a tail. {@code record.lua} describes the layout; both
+ * must agree. The coordinator sends records as a whole, so that the scripts only compare and join them, in half the
  * time and memory that a hash with a field for each value takes. The numbers of the head are in base 36, its times in ms. Other times may have
  * fractions of a millisecond: they are in ns, in base 36 too, which is half as long as ISO 8601.
  */
@@ -35,6 +38,9 @@ public final class TaskRecord {
     private static final int ASSIGNED_AT = 24;
     private static final int DEADLINE = 33;
     private static final int HEAD = 42;
+    /** Bytes that hold the head of a record, the agent, the fairness key and the position, however long they are. */
+    static final int POSITION_WITHIN = 600;
+
     /** Digits of a time. */
     private static final int TIME = 9;
 
@@ -51,6 +57,8 @@ public final class TaskRecord {
     private static final Set<String> TIMES = Set.of("submitted_at", "agent_started_at", "agent_finished_at");
     /** With the fields that few tasks have. */
     private static final int BODY_LINES = BODY.size() + 1;
+
+    private static final Logger log = LoggerFactory.getLogger(TaskRecord.class);
 
     private TaskRecord() {}
 
@@ -124,8 +132,12 @@ public final class TaskRecord {
         return entry.append(' ').append(origin == null ? "-" : origin).toString();
     }
 
-    /** A record with the fields of a hash of version 0.1, see {@link TaskState}. */
-    public static String converted(TaskState state) {
+    /**
+     * A record with the fields of a hash of version 0.1, see {@link TaskState}.
+     *
+     * @param failing whether its attempt was fenced
+     */
+    public static String converted(TaskState state, boolean failing) {
         Map<String, String> fields = state.fields();
         ObjectNode others = Json.object();
         for (String name : List.of("not_before", "expires_at")) {
@@ -156,7 +168,7 @@ public final class TaskRecord {
         }
         StringBuilder record = new StringBuilder(HEAD + body.length())
                 .append(FORMAT)
-                .append(waits && !fields.containsKey("position") ? 'r' : letter(state.status()));
+                .append(failing ? 'g' : waits && !fields.containsKey("position") ? 'r' : letter(state.status()));
         time(record, waits ? null : state.time("finished_at"), ENDED_AT, ATTEMPT);
         number(record, Long.parseLong(fields.getOrDefault("attempt", "1")), ATTEMPT, REDRIVEN);
         number(record, Long.parseLong(fields.getOrDefault("redriven", "0")), REDRIVEN, LENGTH);
@@ -213,9 +225,7 @@ public final class TaskRecord {
         }
         String others = lines[BODY.size()];
         if (!others.isEmpty()) {
-            Json.read(others, ObjectNode.class)
-                    .forEachEntry(
-                            (name, value) -> fields.put(name, value.isString() ? value.asString() : Json.text(value)));
+            putOthers(fields, others);
         }
         if (hasTail) {
             String progress = lines[BODY_LINES];
@@ -226,6 +236,17 @@ public final class TaskRecord {
             putPresent(fields, TAIL, lines, BODY_LINES);
         }
         return fields;
+    }
+
+    /** A corrupt text is left out: the task is what its head says. */
+    private static void putOthers(Map<String, String> fields, String others) {
+        try {
+            Json.read(others, ObjectNode.class)
+                    .forEachEntry(
+                            (name, value) -> fields.put(name, value.isString() ? value.asString() : Json.text(value)));
+        } catch (Json.MalformedMessageException e) {
+            log.atDebug().addKeyValue("task_id", fields.get("task_id")).log("Corrupt fields: {}", e.getMessage());
+        }
     }
 
     private static void putPresent(Map<String, String> fields, List<String> names, String[] lines, int first) {
@@ -244,12 +265,23 @@ public final class TaskRecord {
         }
     }
 
-    /** The status of a task; null if the record is spoilt. */
-    static @Nullable String status(String record) {
-        return record.length() < HEAD || record.charAt(0) != FORMAT ? null : status(record.charAt(1));
+    /**
+     * Where the record of a task waits, if it does and that is known.
+     *
+     * @param beginning of its packed record, {@value #POSITION_WITHIN} bytes or all
+     */
+    static Optional<Position> waitingAt(String beginning) {
+        if (beginning.length() < HEAD || beginning.charAt(0) != FORMAT || beginning.charAt(1) != 'q') {
+            return Optional.empty();
+        }
+        String[] lines = beginning.substring(HEAD).split("\n", BODY.indexOf("position") + 2);
+        return lines.length < BODY.indexOf("position") + 2
+                ? Optional.empty()
+                : Position.parse(lines[BODY.indexOf("position")]);
     }
 
-    private static @Nullable String status(char letter) {
+    /** The status that a letter stands for; null if there is none. */
+    static @Nullable String status(char letter) {
         return switch (letter) {
             case 'q', 'r', 'u' -> "queued";
             case 'a', 'g' -> "assigned";

@@ -92,14 +92,14 @@ public record TaskState(TaskStatus status, Map<String, String> fields) {
     private static final String FAILING = "failing";
 
     /**
-     * Reads a packed record; null if it is spoilt.
+     * Reads a packed record, without unreadable fields that are not essential; null if it is spoilt.
      *
      * @param record see {@link TaskRecord}
      */
     public static @Nullable TaskState read(String taskId, String record) {
         try {
             Map<String, String> fields = TaskRecord.fields(taskId, record);
-            return corrupt(fields).isEmpty() ? read(fields, Map.of()) : null;
+            return read(fields, corrupt(fields));
         } catch (RuntimeException e) {
             return null;
         }

@@ -8,6 +8,7 @@ import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.redis.Script;
 import io.lettuce.core.KeyValue;
+import io.lettuce.core.RedisCommandExecutionException;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashMap;
@@ -20,6 +21,7 @@ import org.jspecify.annotations.Nullable;
 /** Queries task state in Redis, see {@link TaskRecord}. */
 public final class TaskStates {
     private static final Script RECORD_QUEUED = Script.load(TaskStates.class, "record-queued");
+    private static final Script STATUSES = Script.load(TaskStates.class, "statuses");
     private static final long WAIT_SECONDS = 2;
 
     private final Redis redis;
@@ -55,14 +57,45 @@ public final class TaskStates {
 
     /** Task statuses by id; unknown tasks are absent. */
     public Map<String, TaskStatus> statuses(Collection<String> taskIds) {
+        if (taskIds.isEmpty()) {
+            return Map.of();
+        }
+        List<String> ids = List.copyOf(taskIds);
+        String letters =
+                (String) STATUSES.runSync(redis, List.of(Script.pack(ids))).get(0);
         Map<String, TaskStatus> statuses = new HashMap<>();
-        records(taskIds).forEach((taskId, record) -> {
-            TaskStatus status = TaskState.status(TaskRecord.status(record));
+        for (int i = 0; i < ids.size(); i++) {
+            TaskStatus status = TaskState.status(TaskRecord.status(letters.charAt(i)));
             if (status != null) {
-                statuses.put(taskId, status);
+                statuses.put(ids.get(i), status);
             }
-        });
+        }
         return statuses;
+    }
+
+    /** The positions of the records of tasks that wait, as far as they are known. */
+    public Map<String, Position> waitingAt(Collection<String> taskIds) {
+        Map<String, CompletableFuture<String>> beginnings = new HashMap<>();
+        taskIds.forEach(id -> beginnings.put(
+                id,
+                redis.async()
+                        .getrange(Keys.task(id), 0, TaskRecord.POSITION_WITHIN - 1)
+                        .toCompletableFuture()));
+        Map<String, Position> positions = new HashMap<>();
+        beginnings.forEach((id, beginning) -> {
+            String read = readText(beginning);
+            TaskRecord.waitingAt(read).ifPresent(position -> positions.put(id, position));
+        });
+        return positions;
+    }
+
+    /** Empty if the key is of another type: a script will set it aside. */
+    private static String readText(CompletableFuture<String> answer) {
+        try {
+            return Redis.await(answer, WAIT_SECONDS);
+        } catch (RedisCommandExecutionException e) {
+            return "";
+        }
     }
 
     /** In one round trip. */

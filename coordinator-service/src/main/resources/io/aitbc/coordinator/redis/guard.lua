@@ -21,6 +21,10 @@ local function report(text)
 end
 
 local function quarantine(key, why)
+  if call('EXISTS', key) == 0 then
+    -- This script has done so before.
+    return
+  end
   local aside = 'spoilt:' .. key
   call('RENAME', key, aside)
   call('EXPIRE', aside, quarantine_ttl_s)
@@ -107,11 +111,4 @@ local function acquire(key, holder, ttl_ms)
     acquired = redis.call('SET', key, holder, 'NX', 'PX', ttl_ms)
   end
   return acquired
-end
-
--- Since when the index is complete, in ms, after the format of all keys.
-local mark = redis.call('GET', 'index:complete')
-if mark and sub(mark, 1, 2) ~= '2 ' then
-  return redis.error_reply('FORMAT ' .. (string.match(mark, '^%d%d?%d? ') and 'Redis holds the data of a newer version of the coordinator, which this one cannot read'
-    or 'the data of version 0.1 are being converted'))
 end

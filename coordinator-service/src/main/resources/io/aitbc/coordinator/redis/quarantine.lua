@@ -1,7 +1,8 @@
 -- Quarantines an unreadable key, or unreadable fields of a hash.
 -- Guarantee: data that has changed since it was read is not quarantined.
 -- KEYS   1 the notice channel, unused
--- ARGV   1 key, 2 'type' and a command that fails if the key is of the wrong type; 'text' and the text as read; or 'whole' or 'fields', then three
+-- ARGV   1 key, 2 'type' and a command that fails if the key is of the wrong type; 'text' and the text as read, with ? for what is not ASCII, as it may not
+--        be valid UTF-8; or 'whole' or 'fields', then three
 --        per field: its name, its value as read, and its replacement, or ''
 -- Returns nothing
 local key = ARGV[1]
@@ -9,7 +10,7 @@ if ARGV[2] == 'type' then
   redis.call(ARGV[3], key)
   return {}
 elseif ARGV[2] == 'text' then
-  if redis.call('GET', key) == ARGV[3] then
+  if string.gsub(redis.call('GET', key) or '', '[\128-\255]+', '?') == ARGV[3] then
     quarantine(key, 'unreadable')
   end
   return {}

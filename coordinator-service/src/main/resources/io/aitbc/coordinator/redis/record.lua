@@ -1,15 +1,15 @@
 -- Prepended to every script, after guard.lua: the packed record of a task, task:{task_id}. TaskRecord.java has the same layout, and
 -- erase-tenant.sh reads it. The numbers of the head are in base 36, its times in ms, or 0.
 --   1      format, 2
---   2      status: q queued; r queued by a redrive, and its record not yet known to be in the queue; u queued, according to a result, and forgotten unless its
---          record is read; a assigned; g failing: fenced, and its dead letter is being written; c completed; f failed; x cancelled; e expired
+--   2      status: q queued; r queued by a redrive, and its record not yet known to be in the queue; u restored as queued, because a failed result was found, and
+--          forgotten unless its record is read from the queue; a assigned; g failing: fenced, and its dead letter is being written; c completed; f failed; x cancelled; e expired
 --   3-11   ended at
 --   12-15  attempt
 --   16-19  attempt of the last redrive, or 0
 --   20-24  length of the body in bytes
 --   25-33  assigned at, 34-42 deadline
 --   43-    body, eight lines: agent, fairness key, position of its record, priority if it has none, submitted_at, max_attempts, timeout_seconds, and the
---          remaining fields as JSON; written as a whole, never changed
+--          remaining fields as JSON; written as a whole, only the fairness key is carried over
 --          tail: nothing, or five lines: progress, error, result as JSON, started_at and finished_at by the agent's clock. In front of the progress is
 --          the time of its report; 0 once the task is at another attempt
 --          submitted_at, started_at and finished_at are in ns in base 36, or in ISO 8601 if they are before 1970 or after 2262
@@ -178,7 +178,7 @@ local function continue_from(task, packed, tail)
     .. body .. (tail or tail_of(task))
 end
 
--- Whether a waiting task is what most are: at the attempt asked for, without a fairness key, and with nothing to carry over to a record that a
+-- Whether a waiting task is an ordinary one: at the attempt asked for, without a fairness key, and with nothing to carry over to a record that a
 -- coordinator has packed for an agent. It saves half of the time of a reservation to know that without a table.
 local function is_plain(text, packed, agent_id)
   return sub(text, 1, 2) == '2q' and find(text, sub(packed, 3, 19), 3, true) == 3
@@ -186,12 +186,12 @@ local function is_plain(text, packed, agent_id)
     and byte(packed, head_length + #agent_id + 2) == 10 and last_in(text) == #text
 end
 
--- Whether an attempt is live with an agent, and its record has no tail: what most are when a result arrives. It saves half of the time of settling
+-- Whether an attempt is live with an agent, and its record has no tail: as is usual when a result arrives. It saves half of the time of settling
 -- one to know that without a table. The beginning of such a record is from TaskRecord.java.
 local function is_plainly_live(text, beginning, agent_id)
   return find(text, beginning, 1, true) == 1 and find(text, agent_id, head_length + 1, true) == head_length + 1
     and byte(text, head_length + 1 + #agent_id) == 10 and byte(text, -1) == 10 and last_in(text) == #text
-    and find(text, '[^0-9a-z]', 25) > head_length
+    and find(text, '[^0-9a-z]', 16) > head_length
 end
 
 -- Such a record once the attempt is completed. The time is packed.

@@ -17,7 +17,9 @@ for i = 3, #ARGV, 2 do
       redis.call('SET', 'task:' .. task_id, record.text)
       completed[#completed + 1] = task_id .. ':' .. record.attempt
     elseif task then
-      redis.call('SET', 'task:' .. task_id, pack(letter_in(task.text), record.attempt, redriven_in(task.text), 0, 0, body_of(task), tail_of(record)))
+      redis.call('SET', 'task:' .. task_id, pack(letter_in(task.text), record.attempt, redriven_in(task.text), 0, 0, body_of(task), tail_of(record)),
+        -- It may be one that an earlier call, of a rebuild that failed, has recorded below.
+        'KEEPTTL')
     else
       redis.call('SET', 'task:' .. task_id, record.text, 'EX', ARGV[2])
     end

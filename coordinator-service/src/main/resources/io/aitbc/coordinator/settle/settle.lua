@@ -3,7 +3,7 @@
 --        counter; while agents' assignments are unknown, nothing is settled and the call fails.
 -- KEYS   1 the notice channel
 -- ARGV   1 now in ms, 2 for each result five, packed: task_id, how its record begins while the attempt is live, agent_id, status, and the progress as JSON,
---        or the last three lines of the record's tail, see record.lua. Each task occurs once
+--        or the last three lines of the record's tail, see record.lua
 -- Returns one text with a letter for each result: c completed, p progressed, g to be requeued (nothing changed yet), l late, u unknown
 local now_ms, now = tonumber(ARGV[1]), packed_time(ARGV[1])
 local answer = {}
@@ -45,7 +45,7 @@ local function record_failure(agent_id, outcome)
   track.longest = math.max(track.longest, math.min(10 * track.response, math.max(track.response, 60000)), 10000)
 end
 
--- Settles a result that is not what most are. Returns a letter for the answer, and what becomes of the task's record if that changes.
+-- Settles a result that the short path does not cover. Returns a letter for the answer, and what becomes of the task's record if that changes.
 local function settle(task_id, attempt, agent_id, outcome, content, text)
   local task = text and known(task_id, text) or restore_from_agent(task_id, attempt, agent_id)
   local status = task and task.status
@@ -70,16 +70,19 @@ end
 local reports = cmsgpack.unpack(ARGV[2])
 local ids = column(reports, 1, 5)
 local texts = load_texts(ids)
+-- Records of this batch that are not written yet: a task may occur twice.
+local changed = {}
 for i, task_id in ipairs(ids) do
   local at = 5 * i - 4
   local live, agent_id, outcome, content = reports[at + 1], reports[at + 2], reports[at + 3], reports[at + 4]
-  local text, ruling, record = texts[i], nil, nil
+  local text, ruling, record = changed[task_id] or texts[i], nil, nil
   if text and outcome == 'completed' and is_plainly_live(text, live, agent_id) then
     ruling, record = 'c', plainly_completed(text, now, content)
   else
     ruling, record = settle(task_id, attempt_in(live), agent_id, outcome, content, text)
   end
   if record then
+    changed[task_id] = record
     local n = #records
     records[n + 1] = 'task:' .. task_id
     records[n + 2] = record

@@ -2,6 +2,7 @@ package io.aitbc.coordinator.match;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Requirements;
 import java.lang.reflect.RecordComponent;
 import java.util.Arrays;
@@ -10,7 +11,7 @@ import java.util.Set;
 import org.junit.jupiter.api.Test;
 
 class BacklogTest {
-    /** Requirements that rule no agent out: they influence the choice, or, as resources, are not judged yet. */
+    /** Requirements that rule no agent out: they influence the choice, or, as resources, are not enforced yet. */
     private static final Set<String> PREFERENCES = Set.of("location", "affinityKey", "resources", "unknown");
 
     /** Tasks of a group are interchangeable: a condition missing here would be ignored for all but the first task of a group. */
@@ -20,6 +21,13 @@ class BacklogTest {
                 .containsExactlyInAnyOrderElementsOf(components(Requirements.class).stream()
                         .filter(name -> !PREFERENCES.contains(name))
                         .toList());
+    }
+
+    @Test
+    void resourcesDistinguishNone() {
+        Requirements gpu = Json.read("{\"capabilities\":[\"c\"],\"resources\":{\"gpu\":1}}", Requirements.class);
+
+        assertThat(gpu.conditions()).isEqualTo(Requirements.capabilities("c"));
     }
 
     private static List<String> components(Class<? extends Record> type) {

@@ -132,6 +132,16 @@ class RebuildLockTest {
         assertThat(redis.sync().zrange("waiting:tenant", 0, -1)).containsExactly("t");
     }
 
+    /** The first rebuild failed after that. */
+    @Test
+    void aRequeuedTaskThatIsRecordedAgainIsForgottenAllTheSame() {
+        recordFailed();
+        recordFailed();
+
+        assertThat(StoredTask.fields(redis.sync(), "t")).containsEntry("attempt", "2");
+        assertThat(redis.sync().ttl(Keys.task("t"))).isPositive();
+    }
+
     /** Its assignment was published late. */
     @Test
     void aRequeuedTaskThatIsLiveIsNotForgotten() {

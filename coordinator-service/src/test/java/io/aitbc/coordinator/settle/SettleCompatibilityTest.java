@@ -29,6 +29,7 @@ import io.aitbc.coordinator.registry.Registry;
 import io.aitbc.coordinator.taskstate.StoredTask;
 import io.aitbc.coordinator.taskstate.TaskRecord;
 import io.aitbc.coordinator.taskstate.TaskStates;
+import io.lettuce.core.ScriptOutputType;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
@@ -176,7 +177,7 @@ class SettleCompatibilityTest {
         redis.sync().hset(Keys.task("no-status"), Map.of("attempt", "1"));
         redis.sync().hset(Keys.task("no-number"), Map.of("status", "queued", "attempt", "1", "redriven", "x"));
         redis.sync().set(Keys.INDEX_COMPLETE, NOW.toString());
-        new Conversion(redis).run("", NOW);
+        convert();
         assertThat(redis.sync().keys("*task:*"))
                 .containsExactlyInAnyOrder("task:good", "spoilt:task:no-status", "spoilt:task:no-number");
         assertThat(redis.sync().ttl("spoilt:task:no-status")).isPositive();
@@ -185,6 +186,60 @@ class SettleCompatibilityTest {
                 .asString()
                 .endsWith(" good:2");
         assertThat(StoredTask.status(redis.sync(), "good")).isEqualTo("completed");
+    }
+
+    private void convert() {
+        redis.sync().set(Keys.INDEX_REBUILDING, "mine");
+        new Conversion(redis, attempts).run("mine", NOW);
+    }
+
+    /** Redis was emptied, or another coordinator has taken over from one that was paused. */
+    @Test
+    void aConversionWithoutItsLockChangesNothing() {
+        empty();
+        redis.sync().hset(Keys.task("t"), Map.of("status", "completed", "attempt", "2"));
+        redis.sync().set(Keys.INDEX_COMPLETE, NOW.toString());
+        redis.sync().set(Keys.INDEX_REBUILDING, "of another");
+
+        assertThatThrownBy(() -> new Conversion(redis, attempts).run("mine", NOW))
+                .hasMessageContaining("the lock has expired");
+
+        assertThat(redis.sync().type(Keys.task("t"))).isEqualTo("hash");
+        assertThat(redis.sync().get(Keys.INDEX_COMPLETE)).isEqualTo(NOW.toString());
+        assertThat(redis.sync().get(Keys.INDEX_REBUILDING)).isEqualTo("of another");
+    }
+
+    /** Its dead letter may have been written: a late result must not complete it. */
+    @Test
+    void aFencedAttemptStaysFenced() {
+        empty();
+        redis.sync()
+                .hset(
+                        Keys.task("t"),
+                        Map.of(
+                                "status",
+                                "failing",
+                                "attempt",
+                                "1",
+                                "agent_id",
+                                "agent-1",
+                                "assigned_at",
+                                NOW.toString(),
+                                "timeout_seconds",
+                                "60"));
+        redis.sync()
+                .hset(
+                        Keys.inflight("agent-1"),
+                        "t",
+                        "{\"attempt\":1,\"assigned_at\":\"" + NOW + "\",\"deadline\":\"" + NOW.plusSeconds(60) + "\"}");
+        redis.sync().set(Keys.INDEX_COMPLETE, NOW.toString());
+        convert();
+
+        assertThat(settle("t", 1, TaskResult.Status.COMPLETED)).isEqualTo(Attempts.SettleOutcome.LATE);
+        assertThat(settle("t", 1, TaskResult.Status.FAILED)).isEqualTo(Attempts.SettleOutcome.TO_REQUEUE);
+        assertThat(attempts.overdue("agent-1", NOW.plusSeconds(61), Set.of()))
+                .extracting(Attempts.HeldAttempt::taskId)
+                .containsExactly("t");
     }
 
     /** Runs all operations of the current version on a task. */
@@ -324,7 +379,7 @@ class SettleCompatibilityTest {
 
     /** Format, attempt, length, times, and the end of the record: the attempt goes on by its agent's in-flight entry. */
     @ParameterizedTest
-    @ValueSource(ints = {0, 12, 20, 28, 36, 41, -1})
+    @ValueSource(ints = {0, 12, 15, 18, 20, 28, 36, 41, -1})
     void aResultOutlivesASpoiltRecord(int at) {
         reserve("task-1", 1, "agent-1");
         StringBuilder record = new StringBuilder(redis.sync().get(Keys.task("task-1")));
@@ -334,6 +389,36 @@ class SettleCompatibilityTest {
         assertThat(StoredTask.fields(redis.sync(), "task-1"))
                 .containsEntry("result", "{\"said\":\"hello\"}")
                 .containsEntry("assigned_at", NOW.toString());
+    }
+
+    /** The record is quarantined once. */
+    @Test
+    void aSpoiltRecordThatABatchNamesTwiceDoesNotFailIt() {
+        reserve("task-1", 1, "agent-1");
+        redis.sync().set(Keys.task("task-1"), "spoilt");
+        Attempts.HeldAttempt held = new Attempts.HeldAttempt("task-1", 1, "agent-1", NOW, null);
+        assertThat(attempts.fence(List.of(held, held))).containsExactly(true, true);
+
+        redis.sync().set(Keys.task("task-1"), "spoilt");
+        Attempts.Released failed = new Attempts.Released(held, "\"why\"", null);
+        assertThat(attempts.release(List.of(failed, failed), NOW)).containsExactly(true, false);
+        assertThat(StoredTask.status(redis.sync(), "task-1")).isEqualTo("failed");
+    }
+
+    /** As text, it does not equal its bytes. */
+    @Test
+    void aRecordThatIsNotUtf8IsSetAside() {
+        String record = TaskRecord.queued(
+                waiting("task-1", 1).task(), waiting("task-1", 1).position());
+        redis.sync()
+                .eval(
+                        "return redis.call('SET', KEYS[1], ARGV[1] .. '\\255\\254')",
+                        ScriptOutputType.STATUS,
+                        new String[] {Keys.task("task-1")},
+                        record);
+
+        assertThat(states.find("task-1")).isEmpty();
+        assertThat(redis.sync().keys("*task:*")).containsExactly("spoilt:task:task-1");
     }
 
     private static TaskResult result(String taskId, TaskResult.Status status) {
@@ -398,7 +483,7 @@ class SettleCompatibilityTest {
         }
         redis.sync().set(Keys.INDEX_COMPLETE, NOW.toString());
         assertThatThrownBy(() -> cancel("task-1")).hasMessageContaining("the data of version 0.1 are being converted");
-        new Conversion(redis).run("", NOW);
+        convert();
     }
 
     private JsonNode hash(String taskId) {

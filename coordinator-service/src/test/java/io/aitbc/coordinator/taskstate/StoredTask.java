@@ -16,7 +16,9 @@ public final class StoredTask {
             all.putAll(fields(redis, taskId));
         }
         all.putAll(fields);
-        redis.set(Keys.task(taskId), TaskRecord.converted(TaskState.read(all, Map.of())));
+        redis.set(
+                Keys.task(taskId),
+                TaskRecord.converted(TaskState.read(all, Map.of()), "failing".equals(all.get("status"))));
     }
 
     /** Its fields; empty if the task is unknown. */
