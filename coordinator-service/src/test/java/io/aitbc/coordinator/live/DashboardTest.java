@@ -170,7 +170,7 @@ class DashboardTest {
         coordinator.register("drain-b", 7, "drain");
         coordinator.register("drain-a", 3, "drain");
         open("/agents");
-        browser.findElement(By.id("agent-search")).sendKeys("drain-");
+        awaitShown(By.id("agent-search")).sendKeys("drain-");
         await().atMost(LONG).ignoreExceptions().until(() -> shownAgents().equals(List.of("drain-a", "drain-b")));
         browser.findElement(By.xpath("//th/button[text()='Agent']")).click();
         await().atMost(LONG).ignoreExceptions().until(() -> shownAgents().equals(List.of("drain-b", "drain-a")));
@@ -195,7 +195,7 @@ class DashboardTest {
                         .code())
                 .isEqualTo(200);
         open("/agents");
-        browser.findElement(By.id("agent-search")).sendKeys("unreached-");
+        awaitShown(By.id("agent-search")).sendKeys("unreached-");
         awaitText(By.tagName("tbody"), "not reached");
 
         browser.findElement(By.linkText("unreached-1")).click();
