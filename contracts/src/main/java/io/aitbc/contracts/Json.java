@@ -40,6 +40,8 @@ import tools.jackson.databind.type.LogicalType;
 public final class Json {
     /** Deeper documents are rejected; real tasks are far below this limit. */
     private static final int MAX_DEPTH = 200;
+    /** How much deeper a task lies in an event than in its own record. */
+    private static final int EVENT_DEPTH = 2;
 
     private static final int MAX_SENTENCE_LENGTH = 500;
     private static final Pattern DUPLICATE = Pattern.compile("Duplicate property \"(.*)\" for .*", Pattern.DOTALL);
@@ -50,41 +52,46 @@ public final class Json {
     private static final Pattern LIBRARY_DETAIL = Pattern.compile("`|Feature|Constraints|\\b(java|tools)\\.");
     private static final Pattern UNPRINTABLE = Pattern.compile("[\\p{Cc}\\p{Cs}]");
 
-    public static final JsonMapper MAPPER = JsonMapper.builder(JsonFactory.builder()
-                    .streamReadConstraints(StreamReadConstraints.builder()
-                            .maxNestingDepth(MAX_DEPTH)
-                            .build())
-                    .build())
-            .nodeFactory(TreeDeserializer.NODES)
-            .disable(MapperFeature.ALLOW_COERCION_OF_SCALARS)
-            .disable(DeserializationFeature.ACCEPT_FLOAT_AS_INT)
-            .disable(DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES)
-            // Preserves numbers that are passed through: as doubles, 1e400 would become a string and 1e6 would take
-            // three times the space.
-            .enable(DeserializationFeature.USE_BIG_DECIMAL_FOR_FLOATS)
-            .enable(DeserializationFeature.FAIL_ON_READING_DUP_TREE_KEY)
-            .withCoercionConfig(
-                    LogicalType.Textual,
-                    config -> config.setCoercion(CoercionInputShape.Integer, CoercionAction.Fail)
-                            .setCoercion(CoercionInputShape.Float, CoercionAction.Fail)
-                            .setCoercion(CoercionInputShape.Boolean, CoercionAction.Fail))
-            .addModule(new SimpleModule()
-                    .addSerializer(Instant.class, new TimeSerializer())
-                    .addSerializer(Payload.class, new PayloadSerializer())
-                    .addSerializer(Assignment.class, new AssignmentWriter())
-                    .addDeserializer(Payload.class, new PayloadDeserializer())
-                    .addDeserializer(Task.class, new TaskReader())
-                    .addDeserializer(TaskResult.class, new TaskResultReader())
-                    .addDeserializer(Instant.class, new TimeDeserializer())
-                    .addDeserializer(JsonNode.class, TreeDeserializer.of(JsonNode.class))
-                    .addDeserializer(ObjectNode.class, TreeDeserializer.of(ObjectNode.class))
-                    .addDeserializer(ArrayNode.class, TreeDeserializer.of(ArrayNode.class)))
-            .build();
+    public static final JsonMapper MAPPER = mapper(MAX_DEPTH);
 
-    /** Readers by type: to make one takes longer than to read a message. */
-    private static final Map<Class<?>, ObjectReader> READERS = new ConcurrentHashMap<>();
+    private static JsonMapper mapper(int maxDepth) {
+        return JsonMapper.builder(JsonFactory.builder()
+                        .streamReadConstraints(StreamReadConstraints.builder()
+                                .maxNestingDepth(maxDepth)
+                                .build())
+                        .build())
+                .nodeFactory(TreeDeserializer.NODES)
+                .disable(MapperFeature.ALLOW_COERCION_OF_SCALARS)
+                .disable(DeserializationFeature.ACCEPT_FLOAT_AS_INT)
+                .disable(DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES)
+                // Preserves numbers that are passed through: as doubles, 1e400 would become a string and 1e6 would take
+                // three times the space.
+                .enable(DeserializationFeature.USE_BIG_DECIMAL_FOR_FLOATS)
+                .enable(DeserializationFeature.FAIL_ON_READING_DUP_TREE_KEY)
+                .withCoercionConfig(
+                        LogicalType.Textual,
+                        config -> config.setCoercion(CoercionInputShape.Integer, CoercionAction.Fail)
+                                .setCoercion(CoercionInputShape.Float, CoercionAction.Fail)
+                                .setCoercion(CoercionInputShape.Boolean, CoercionAction.Fail))
+                .addModule(new SimpleModule()
+                        .addSerializer(Instant.class, new TimeSerializer())
+                        .addSerializer(Payload.class, new PayloadSerializer())
+                        .addSerializer(Assignment.class, new AssignmentWriter())
+                        .addDeserializer(Payload.class, new PayloadDeserializer())
+                        .addDeserializer(Task.class, new TaskReader())
+                        .addDeserializer(TaskResult.class, new TaskResultReader())
+                        .addDeserializer(Instant.class, new TimeDeserializer())
+                        .addDeserializer(JsonNode.class, TreeDeserializer.of(JsonNode.class))
+                        .addDeserializer(ObjectNode.class, TreeDeserializer.of(ObjectNode.class))
+                        .addDeserializer(ArrayNode.class, TreeDeserializer.of(ArrayNode.class)))
+                .build();
+    }
 
-    private static final Set<Class<?>> WITH_PAYLOAD = Set.of(Task.class, Assignment.class);
+    /** Readers by type: to make one takes longer than to read a message. An event has a task, a result or an error inside, as deep as those may be. */
+    private static final Map<Class<?>, ObjectReader> READERS = new ConcurrentHashMap<>(
+            Map.of(TaskEvent.class, mapper(MAX_DEPTH + EVENT_DEPTH).readerFor(TaskEvent.class)));
+
+    private static final Set<Class<?>> WITH_PAYLOAD = Set.of(Task.class, Assignment.class, TaskEvent.class);
 
     private Json() {}
 

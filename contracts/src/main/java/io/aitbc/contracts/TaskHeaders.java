@@ -14,5 +14,8 @@ public final class TaskHeaders {
     /** On a heartbeat that a coordinator has written, while security is on. */
     public static final String SIGNATURE = "signature";
 
+    /** On an event: that it is a CloudEvent, as the Kafka binding of CloudEvents requires. */
+    public static final String CONTENT_TYPE = "content-type";
+
     private TaskHeaders() {}
 }

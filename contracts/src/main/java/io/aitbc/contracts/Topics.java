@@ -61,6 +61,11 @@ public record Topics(String prefix) {
         return prefix + "tasks.results";
     }
 
+    /** The topic of what happened to tasks, keyed by task id. */
+    public String events() {
+        return prefix + "tasks.events";
+    }
+
     public String deadLetter() {
         return prefix + "tasks.dead-letter";
     }

@@ -95,6 +95,16 @@ class SchemaTest {
                 NOW);
     }
 
+    private static TaskResult completion() {
+        return TaskResult.of(
+                Assignment.of(TASK, Priority.LOW, "agent-1", NOW),
+                TaskResult.Status.COMPLETED,
+                Json.tree(List.of(1, 2)),
+                null,
+                NOW,
+                NOW);
+    }
+
     /** A provider may ask for more than a day: the result must not be lost for that. */
     @Test
     void aLongerRetryDelayCountsAsADay() {
@@ -108,15 +118,7 @@ class SchemaTest {
                 Arguments.of("task", Task.of("t-2", Json.object(), Requirements.NONE)),
                 Arguments.of("requirements", REQUIREMENTS),
                 Arguments.of("assignment", Assignment.of(TASK, Priority.LOW, "agent-1", NOW)),
-                Arguments.of(
-                        "result",
-                        TaskResult.of(
-                                Assignment.of(TASK, Priority.LOW, "agent-1", NOW),
-                                TaskResult.Status.COMPLETED,
-                                Json.tree(List.of(1, 2)),
-                                null,
-                                NOW,
-                                NOW)),
+                Arguments.of("result", completion()),
                 Arguments.of("result", failure().notRetryable()),
                 Arguments.of("result", failure().retryAfter(Duration.ofMillis(1_500))),
                 Arguments.of("registration", REGISTRATION),
@@ -143,6 +145,20 @@ class SchemaTest {
                                 "not its own",
                                 7L)),
                 Arguments.of("audit", new AuditRecord("i-1", NOW, null, null, null, null, null, 401, null, null)),
+                Arguments.of("event", TaskEvent.accepted(TASK, Priority.HIGH)),
+                Arguments.of("event", TaskEvent.assigned(TASK, Priority.HIGH, "agent-1", NOW)),
+                Arguments.of("event", TaskEvent.assigned(TASK.attempt(2, NOW), Priority.HIGH, "agent-1", NOW)),
+                Arguments.of("event", TaskEvent.completed(completion(), NOW)),
+                Arguments.of("event", TaskEvent.completed(completion(), NOW).truncate()),
+                Arguments.of(
+                        "event",
+                        TaskEvent.failed("t-1", 1, "a", NOW, "overdue", Json.tree("e"), TASK.attempt(2, NOW), NOW)),
+                Arguments.of("event", TaskEvent.failed("t-1", 3, "a", null, "failed", Json.object(), null, NOW)),
+                Arguments.of("event", TaskEvent.recordLost("t-1", 1, Json.tree("gone"), NOW)),
+                Arguments.of("event", TaskEvent.cancelled("t-1", 1, "agent-1", NOW)),
+                Arguments.of("event", TaskEvent.cancelled("t-1", 1, null, NOW)),
+                Arguments.of("event", TaskEvent.expired("t-1", 1, NOW)),
+                Arguments.of("event", TaskEvent.redriven("t-1", 4, Priority.LOW, NOW)),
                 Arguments.of("control", new ControlMessage.ClearQueue("c", Priority.LOW, Map.of(0, 7L), NOW)),
                 Arguments.of("control", new ControlMessage.QueueCleared("c", Priority.LOW, 3)),
                 Arguments.of("cancellation", Cancellation.of("t-1", 2, "agent-1", NOW)),
@@ -169,6 +185,18 @@ class SchemaTest {
         } else {
             assertThat(propertiesOf(schema)).isEqualTo(fieldsOf(message.getClass()));
         }
+    }
+
+    @Test
+    void schemaNamesExactlyTheDetailsAndTypesOfEvents() {
+        JsonNode schema = Json.MAPPER.readTree(SchemaTest.class.getResourceAsStream("/schemas/event.schema.json"));
+
+        assertThat(new TreeSet<>(schema.at("/properties/data/properties").propertyNames()))
+                .isEqualTo(fieldsOf(TaskEvent.Change.class));
+        assertThat(schema.at("/properties/type/enum").valueStream().map(JsonNode::asString))
+                .containsExactlyElementsOf(Arrays.stream(TaskEvent.Kind.values())
+                        .map(TaskEvent.Kind::type)
+                        .toList());
     }
 
     static Stream<Arguments> malformed() {
