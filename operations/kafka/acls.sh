@@ -5,13 +5,14 @@
 #   operations/kafka/acls.sh agent <user> <agent_id>
 #   operations/kafka/acls.sh producer <user>
 #   operations/kafka/acls.sh reader <user> <group>
+#   operations/kafka/acls.sh events <user> <group>
 #
 # Needs Kafka's kafka-acls.sh on the PATH. AITBC_KAFKA_BOOTSTRAP_SERVERS names the servers, AITBC_KAFKA_CONFIG the client
 # properties of an administrator, and AITBC_TOPICS_PREFIX the prefix of topics, if coordinators have one. A group has the same prefix.
 set -euo pipefail
 
 if [ $# -lt 2 ]; then
-  sed -n '2,7s/^# \{0,1\}//p' "$0" >&2
+  sed -n '2,8s/^# \{0,1\}//p' "$0" >&2
   exit 2
 fi
 role=$1
@@ -46,6 +47,9 @@ producer)
   ;;
 reader)
   allow --operation Read --topic "${prefix}tasks.results" --topic "${prefix}tasks.dead-letter" --group "${3:?a group}"
+  ;;
+events)
+  allow --operation Read --topic "${prefix}tasks.events" --group "${3:?a group}"
   ;;
 *)
   echo "Unknown role $role" >&2

@@ -13,6 +13,8 @@ import io.aitbc.coordinator.dispatch.LaneStatsReporter;
 import io.aitbc.coordinator.dispatch.LostRecords;
 import io.aitbc.coordinator.dispatch.RecordFetcher;
 import io.aitbc.coordinator.dispatch.WantsExchange;
+import io.aitbc.coordinator.event.EventOutbox;
+import io.aitbc.coordinator.event.TaskEvents;
 import io.aitbc.coordinator.intake.QueueLimit;
 import io.aitbc.coordinator.intake.ResultReports;
 import io.aitbc.coordinator.kafka.SharedTopics;
@@ -72,10 +74,12 @@ public final class Coordinator implements SmartLifecycle {
             Signatures signatures,
             OpenCalls calls,
             LedgerTopic ledger,
+            EventOutbox eventOutbox,
             LostRecords lostRecords,
             RecordFetcher recordFetcher,
             Dispatcher dispatcher,
             AssignmentPublisher assignments,
+            TaskEvents events,
             Settlement settlement,
             DeliveryLoop deliveries,
             AssignmentClaims claims,
@@ -102,6 +106,8 @@ public final class Coordinator implements SmartLifecycle {
                 topicRemover,
                 control,
                 ledger,
+                events,
+                eventOutbox,
                 lostRecords,
                 recordFetcher,
                 dispatcher,

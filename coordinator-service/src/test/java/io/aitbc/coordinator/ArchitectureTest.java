@@ -34,7 +34,7 @@ class ArchitectureTest {
     private static final String LAYERS = """
             agent background redis trace
             balance kafka
-            deadletter match security
+            deadletter event match security
             taskstate
             assign audit queue registry
             delivery dispatch intake settle
@@ -52,19 +52,20 @@ class ArchitectureTest {
             balance    agent
             kafka      background
             deadletter background kafka trace
+            event      background kafka redis
             match      agent balance
-            assign     kafka match redis security taskstate trace
+            assign     event kafka match redis security taskstate trace
             audit      background kafka security
             queue      background kafka match trace
             registry   agent background deadletter kafka redis security taskstate
             taskstate  match redis
             delivery   agent background kafka redis registry trace
-            dispatch   agent assign background balance deadletter kafka match queue redis registry taskstate
-            intake     background deadletter kafka match queue redis security taskstate trace
+            dispatch   agent assign background balance deadletter event kafka match queue redis registry taskstate
+            intake     background deadletter event kafka match queue redis security taskstate trace
             security   background kafka
-            settle     background deadletter kafka match queue redis registry security taskstate trace
+            settle     background deadletter event kafka match queue redis registry security taskstate trace
             push       agent background delivery intake redis registry
-            start      assign audit background delivery dispatch intake kafka push queue redis registry security settle
+            start      assign audit background delivery dispatch event intake kafka push queue redis registry security settle
             stats      agent balance dispatch queue redis registry taskstate
             api        agent assign audit background balance deadletter delivery dispatch intake kafka match queue redis registry security start stats taskstate trace
             live       agent background dispatch redis registry security start stats taskstate

@@ -7,8 +7,10 @@ import io.aitbc.coordinator.kafka.CommitTag;
 import io.aitbc.localstack.LocalStack;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.stream.IntStream;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewTopic;
@@ -114,6 +116,24 @@ class DeletedTopicsTest {
         awaitRecreated("tasks.results");
 
         running.forEach(DeletedTopicsTest::complete);
+    }
+
+    /** Also those of tasks that are assigned while the topic is missing. */
+    @Test
+    void eventsArePublishedAfterwards() throws Exception {
+        submit("urgent", 1).forEach(DeletedTopicsTest::complete);
+
+        delete("tasks.events");
+        List<String> ids = submit("urgent", 12);
+        awaitRecreated("tasks.events");
+        ids.forEach(DeletedTopicsTest::complete);
+
+        Set<String> missing = new HashSet<>();
+        ids.forEach(id -> missing.addAll(List.of(id + ":1:assigned", id + ":1:completed")));
+        coordinator.follow("tasks.events", 0, event -> {
+            missing.remove(event.get("id").asString());
+            return !missing.isEmpty();
+        });
     }
 
     @Test

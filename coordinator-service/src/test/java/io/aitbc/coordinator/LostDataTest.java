@@ -11,8 +11,10 @@ import io.lettuce.core.api.sync.RedisCommands;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.OffsetSpec;
@@ -327,6 +329,13 @@ class LostDataTest {
                         .filter(lost::contains))
                 .containsExactlyInAnyOrderElementsOf(lost);
         assertThat(coordinator.text("/metrics")).contains("coordinator_records_lost_total 30.0");
+        Set<String> failed = new HashSet<>(lost);
+        coordinator.follow("tasks.events", 0, event -> {
+            if (event.at("/data/reason").asString("").equals("record_lost")) {
+                failed.remove(event.get("subject").asString());
+            }
+            return !failed.isEmpty();
+        });
         await().atMost(LONG).until(() -> size("normal") == 0);
         coordinator.awaitTask(submitTask(able), "assigned");
     }

@@ -226,6 +226,8 @@ class RebuildTest {
                 .untilAsserted(() -> assertThat(redis.hkeys("agent:agent:inflight"))
                         .containsExactlyInAnyOrder("first", "failed", "silent"));
         coordinator.awaitTask("completed", "completed");
+        coordinator.follow(
+                "tasks.events", 0, event -> !event.get("id").asString().equals("completed:1:completed"));
         coordinator.report(coordinator.awaitRecords("assignments.agent", 4).get(3), "completed", null);
         coordinator.awaitTask("silent", "completed");
         assertThat(redis.hkeys("agent:agent:inflight")).containsExactlyInAnyOrder("first", "failed");

@@ -95,6 +95,7 @@ public final class RunningCoordinator implements AutoCloseable {
                 "--aitbc.limits.anonymous=0",
                 "--aitbc.limits.failures-per-minute=0",
                 "--aitbc.topics.prefix=" + topicPrefix,
+                "--aitbc.events.enabled=true",
                 "--aitbc.topics.partitions=3"));
         for (String setting : settings) {
             // Spring joins an argument given twice into a list.
@@ -346,6 +347,22 @@ public final class RunningCoordinator implements AutoCloseable {
             return consumer.endOffsets(partitions(consumer, topic)).values().stream()
                     .mapToLong(Long::longValue)
                     .sum();
+        }
+    }
+
+    /** All records of a topic that are there now, in all its partitions. */
+    public List<ConsumerRecord<String, String>> records(String topic) {
+        try (KafkaConsumer<String, String> consumer = consumer()) {
+            List<TopicPartition> partitions = partitions(consumer, topic);
+            consumer.assign(partitions);
+            consumer.seekToBeginning(partitions);
+            Map<TopicPartition, Long> ends = consumer.endOffsets(partitions);
+            List<ConsumerRecord<String, String>> records = new ArrayList<>();
+            await().atMost(Duration.ofSeconds(90)).until(() -> {
+                consumer.poll(Duration.ofMillis(100)).forEach(records::add);
+                return ends.entrySet().stream().allMatch(end -> consumer.position(end.getKey()) >= end.getValue());
+            });
+            return records;
         }
     }
 

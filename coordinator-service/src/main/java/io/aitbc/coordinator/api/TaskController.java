@@ -328,7 +328,8 @@ class TaskController {
 
     @PostMapping("/{task_id}/cancel")
     @Operation(summary = "Cancel a task: a queued task is never assigned; the result of an assigned one is ignored")
-    Cancelled cancel(@PathVariable("task_id") @Id String taskId, @Parameter(hidden = true) Caller caller) {
+    Cancelled cancel(@PathVariable("task_id") @Id String taskId, @Parameter(hidden = true) Caller caller)
+            throws InterruptedException {
         if (caller.isScoped()) {
             require(taskId, caller);
         }

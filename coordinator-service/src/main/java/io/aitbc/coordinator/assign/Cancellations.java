@@ -1,7 +1,9 @@
 package io.aitbc.coordinator.assign;
 
 import io.aitbc.contracts.Cancellation;
+import io.aitbc.contracts.TaskEvent;
 import io.aitbc.contracts.TaskStatus;
+import io.aitbc.coordinator.event.EventOutbox;
 import io.aitbc.coordinator.redis.Claims;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
@@ -9,6 +11,7 @@ import io.aitbc.coordinator.redis.Script;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
+import java.time.temporal.ChronoUnit;
 import java.util.List;
 import java.util.Locale;
 import java.util.UUID;
@@ -25,12 +28,14 @@ public final class Cancellations {
     private final Redis redis;
     private final Claims claims;
     private final AssignmentPublisher assignments;
+    private final EventOutbox outbox;
     private final Clock clock;
 
-    public Cancellations(Redis redis, AssignmentPublisher assignments, Clock clock) {
+    public Cancellations(Redis redis, AssignmentPublisher assignments, EventOutbox outbox, Clock clock) {
         this.redis = redis;
         this.claims = new Claims(redis);
         this.assignments = assignments;
+        this.outbox = outbox;
         this.clock = clock;
     }
 
@@ -44,21 +49,24 @@ public final class Cancellations {
     public record Cancelled(@Nullable TaskStatus before, String agentId, CompletableFuture<Void> notified) {}
 
     /** Cancels a task unless it has ended. For a task already cancelled some time ago, notifies the agent again. */
-    public Cancelled cancel(String taskId) {
-        Instant now = clock.instant();
-        List<Object> before = CANCEL.runSync(redis, List.of(taskId, String.valueOf(now.toEpochMilli())));
+    public Cancelled cancel(String taskId) throws InterruptedException {
+        Instant now = clock.instant().truncatedTo(ChronoUnit.MILLIS);
+        List<Object> before =
+                CANCEL.runSync(redis, List.of(taskId, String.valueOf(now.toEpochMilli()), outbox.noteFlag()));
         TaskStatus status = status((String) before.get(0));
+        int attempt = ((Long) before.get(1)).intValue();
         String agentId = (String) before.get(2);
         boolean mustNotifyAgent =
                 !agentId.isEmpty() && (status == TaskStatus.ASSIGNED || status == TaskStatus.CANCELLED);
-        return new Cancelled(
-                status,
-                agentId,
-                mustNotifyAgent
-                        ? notifyAgent(
-                                Cancellation.of(taskId, ((Long) before.get(1)).intValue(), agentId, now),
-                                before.get(3).equals(1L))
-                        : CompletableFuture.completedFuture(null));
+        CompletableFuture<Void> notified = mustNotifyAgent
+                ? notifyAgent(
+                        Cancellation.of(taskId, attempt, agentId, now),
+                        before.get(3).equals(1L))
+                : CompletableFuture.completedFuture(null);
+        if (status != null && !status.hasEnded()) {
+            outbox.publish(List.of(TaskEvent.cancelled(taskId, attempt, agentId.isEmpty() ? null : agentId, now)));
+        }
+        return new Cancelled(status, agentId, notified);
     }
 
     private static @Nullable TaskStatus status(String answer) {

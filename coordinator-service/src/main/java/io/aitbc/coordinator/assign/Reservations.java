@@ -59,9 +59,9 @@ public final class Reservations {
      *
      * @param status cancelled or expired
      * @param clearId the clear command that the tasks are counted for, or empty
-     * @return for each task whether it has ended, now or before; false if an agent has it after all
+     * @return for each task what became of it
      */
-    public CompletableFuture<List<Boolean>> endWaiting(
+    public CompletableFuture<List<Ending>> endWaiting(
             List<WaitingTask> tasks, TaskStatus status, String clearId, Instant now) {
         List<String> arguments = new ArrayList<>(2 + 2 * tasks.size());
         arguments.add(status.wireName());
@@ -75,8 +75,27 @@ public final class Reservations {
                 .run(redis, arguments)
                 .thenApply(answer -> ((String) answer.get(0))
                         .chars()
-                        .mapToObj(letter -> letter != 'l')
+                        .mapToObj(letter -> ending((char) letter))
                         .toList());
+    }
+
+    /** What became of a task that was to be ended. */
+    public enum Ending {
+        /** It has ended so, now or when this was asked before. */
+        ENDED,
+        /** It had ended otherwise, or a later attempt exists. */
+        ENDED_BEFORE,
+        /** An agent has it after all. */
+        LIVE
+    }
+
+    private static Ending ending(char letter) {
+        return switch (letter) {
+            case 'e', 's' -> Ending.ENDED;
+            case 'b' -> Ending.ENDED_BEFORE;
+            case 'l' -> Ending.LIVE;
+            default -> throw new IllegalStateException("unexpected answer of end-waiting.lua: " + letter);
+        };
     }
 
     private static List<Verdict> verdicts(List<Placement> placements, List<Object> answer, Instant now) {
@@ -94,7 +113,7 @@ public final class Reservations {
             if (ruling == Verdict.Ruling.GRANTED) {
                 holder = placement.agentId();
                 assignedAt = now;
-            } else if (ruling == Verdict.Ruling.LIVE) {
+            } else if (ruling == Verdict.Ruling.LIVE || ruling == Verdict.Ruling.WAS_HELD) {
                 holder = (String) answer.get(live);
                 assignedAt = Instant.ofEpochMilli(Long.parseLong((String) answer.get(live + 1)));
                 live += 2;
@@ -127,6 +146,9 @@ public final class Reservations {
             case 'l' -> Verdict.Ruling.LIVE;
             case 'd' -> Verdict.Ruling.DUPLICATE;
             case 'e' -> Verdict.Ruling.ENDED;
+            case 'w' -> Verdict.Ruling.WAS_HELD;
+            case 'x' -> Verdict.Ruling.CANCELLED;
+            case 'p' -> Verdict.Ruling.EXPIRED;
             case 'f' -> Verdict.Ruling.FULL;
             case 'u' -> Verdict.Ruling.UNAVAILABLE;
             default -> throw new IllegalStateException("unexpected answer of reserve.lua: " + letter);

@@ -6,10 +6,10 @@ import java.time.Instant;
 /**
  * The outcome of a reservation.
  *
- * @param agentId the holder of the attempt, for GRANTED and LIVE
+ * @param agentId the holder of the attempt, for GRANTED and LIVE, or who held it, for WAS_HELD; otherwise empty
  * @param shared whether the holder has no topic of its own: its assignments are published to the shared one
  * @param held how many assignments the placement's agent holds after the batch, less those that the batch grants it after this one
- * @param assignedAt when the attempt was assigned, for GRANTED and LIVE
+ * @param assignedAt when the attempt was assigned, for GRANTED, LIVE and WAS_HELD
  */
 public record Verdict(
         Placement placement, Ruling ruling, String agentId, boolean shared, int held, Instant assignedAt) {
@@ -20,8 +20,14 @@ public record Verdict(
         LIVE,
         /** Granted earlier, for another record of the same task: nothing to do, that record is the one to publish. */
         DUPLICATE,
-        /** The task has ended, or a later attempt exists: nothing to do. */
+        /** The task has ended with another attempt, or a later one exists: nothing to do. */
         ENDED,
+        /** The task has ended with this attempt, which an agent held: only its events remain to be published. */
+        WAS_HELD,
+        /** The task was cancelled while it waited for this attempt: only its events remain to be published. */
+        CANCELLED,
+        /** The task expired while it waited for this attempt: only its events remain to be published. */
+        EXPIRED,
         /** The agent has no free capacity. */
         FULL,
         /** The agent is missing or no longer active. */

@@ -142,7 +142,7 @@ final class Assigner {
             case GRANTED, LIVE -> {
                 // Published below, grouped by agent.
             }
-            case ENDED, DUPLICATE -> partitions.finished(task.position());
+            case ENDED, WAS_HELD, CANCELLED, EXPIRED, DUPLICATE -> partitions.finished(task.position());
             case FULL -> waiting.putBack(task);
             case UNAVAILABLE -> {
                 if (verdict.placement().agentId().isEmpty()) {

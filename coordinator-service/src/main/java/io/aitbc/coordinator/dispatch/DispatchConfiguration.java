@@ -6,6 +6,8 @@ import io.aitbc.coordinator.assign.AssignmentPublisher;
 import io.aitbc.coordinator.assign.Cancellations;
 import io.aitbc.coordinator.assign.Reservations;
 import io.aitbc.coordinator.deadletter.DeadLetters;
+import io.aitbc.coordinator.event.EventOutbox;
+import io.aitbc.coordinator.event.TaskEvents;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.kafka.SharedTopics;
 import io.aitbc.coordinator.kafka.TopicSettings;
@@ -91,9 +93,10 @@ class DispatchConfiguration {
             DeadLetters deadLetters,
             QueueSizes sizes,
             TaskArchive archive,
+            EventOutbox outbox,
             MeterRegistry meters,
             Clock clock) {
-        return new LostRecords(redis, deadLetters, sizes, archive, meters, clock);
+        return new LostRecords(redis, deadLetters, sizes, archive, outbox, meters, clock);
     }
 
     private static Set<Position> positions(List<HeldAssignment> held) {
@@ -126,8 +129,8 @@ class DispatchConfiguration {
     }
 
     @Bean
-    Cancellations cancellations(Redis redis, AssignmentPublisher assignments, Clock clock) {
-        return new Cancellations(redis, assignments, clock);
+    Cancellations cancellations(Redis redis, AssignmentPublisher assignments, EventOutbox outbox, Clock clock) {
+        return new Cancellations(redis, assignments, outbox, clock);
     }
 
     @Bean(destroyMethod = "")
@@ -147,6 +150,7 @@ class DispatchConfiguration {
             QueueSizes sizes,
             Redis redis,
             AssignmentPublisher assignments,
+            TaskEvents events,
             Registry registry,
             DispatchSettings settings,
             ObjectProvider<ClusterControl> control,
@@ -177,6 +181,7 @@ class DispatchConfiguration {
                 taskStates,
                 new Reservations(redis, id.text()),
                 assignments,
+                events,
                 new LaneEffects.Announcements(
                         report -> control.getObject().report(report),
                         offers -> wants.getObject().publishSlotOffers(offers)),

@@ -148,8 +148,8 @@ final class Endings {
                         } else if (ended.get(i)) {
                             partitions.finished(task.position());
                         } else {
-                            // Left from before a crash: the reservation will name the agent, and the assignment is
-                            // published again.
+                            // Left from before a crash: the reservation will name the agent that has it, or had it, and
+                            // what was not published is published.
                             unverified.add(task);
                         }
                     }

@@ -353,7 +353,8 @@ final class Lane {
                 BacklogEntry entry = entries.get(i);
                 if (ended.get(i) && !entry.isRemoved()) {
                     matcher.backlog().remove(entry);
-                    finished(entry.position());
+                    // The answer to a reservation says which of its events may not have been published.
+                    unverified.add(tasks.get(i));
                 }
             }
         });

@@ -5,6 +5,7 @@ import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.assign.AssignmentPublisher;
 import io.aitbc.coordinator.assign.Reservations;
 import io.aitbc.coordinator.assign.Verdict;
+import io.aitbc.coordinator.event.TaskEvents;
 import io.aitbc.coordinator.match.Placement;
 import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.match.SlotOffer;
@@ -37,6 +38,7 @@ final class LaneEffects implements SideEffects {
     private final TaskStates taskStates;
     private final Reservations reservations;
     private final AssignmentPublisher assignments;
+    private final TaskEvents events;
     private final Announcements announcements;
     private final DispatchMeters meters;
 
@@ -53,6 +55,7 @@ final class LaneEffects implements SideEffects {
             TaskStates taskStates,
             Reservations reservations,
             AssignmentPublisher assignments,
+            TaskEvents events,
             Announcements announcements,
             DispatchMeters meters) {
         this.mailbox = mailbox;
@@ -64,19 +67,33 @@ final class LaneEffects implements SideEffects {
         this.taskStates = taskStates;
         this.reservations = reservations;
         this.assignments = assignments;
+        this.events = events;
         this.announcements = announcements;
         this.meters = meters;
     }
 
     @Override
     public CompletableFuture<List<Verdict>> reserve(List<Placement> placements, Instant now) {
-        return mailbox.relay(reservations.reserve(placements, now).thenApply(meters::countRulings));
+        return mailbox.relay(reservations
+                .reserve(placements, now)
+                .thenApply(meters::countRulings)
+                .thenCompose(verdicts -> after(verdicts, events.publish(LaneEvents.ofEnded(verdicts, now)))));
+    }
+
+    private static <T> CompletableFuture<T> after(T answer, CompletableFuture<Void> published) {
+        return published.thenApply(done -> answer);
     }
 
     @Override
     public CompletableFuture<List<Boolean>> endWaiting(
             List<WaitingTask> tasks, TaskStatus status, String clearId, Instant now) {
-        return mailbox.relay(reservations.endWaiting(tasks, status, clearId, now));
+        return mailbox.relay(reservations
+                .endWaiting(tasks, status, clearId, now)
+                .thenCompose(endings -> after(
+                        endings.stream()
+                                .map(ending -> ending == Reservations.Ending.ENDED)
+                                .toList(),
+                        events.publish(LaneEvents.ofEndings(tasks, endings, status, now)))));
     }
 
     @Override
@@ -84,7 +101,13 @@ final class LaneEffects implements SideEffects {
         if (verdict.ruling() == Verdict.Ruling.GRANTED) {
             meters.assigned(verdict);
         }
-        return mailbox.relayLazily(assignments.publish(verdict));
+        CompletableFuture<Void> event = events.publish(LaneEvents.assigned(verdict));
+        // If it is refused, the assignment waits with it, so that agents do not get it again with each attempt to
+        // publish both.
+        return mailbox.relayLazily(
+                event.isCompletedExceptionally()
+                        ? event
+                        : CompletableFuture.allOf(event, assignments.publish(verdict)));
     }
 
     @Override
@@ -104,7 +127,13 @@ final class LaneEffects implements SideEffects {
 
     @Override
     public CompletableFuture<List<Boolean>> recordQueued(List<WaitingTask> tasks) {
-        return mailbox.relay(taskStates.recordQueued(tasks));
+        return mailbox.relay(taskStates
+                .recordQueued(tasks)
+                .thenCompose(recorded -> after(
+                        recorded.stream()
+                                .map(one -> one == TaskStates.Recorded.ENDED)
+                                .toList(),
+                        events.publish(LaneEvents.ofWaiting(tasks, recorded)))));
     }
 
     @Override

@@ -2,9 +2,11 @@ package io.aitbc.coordinator.dispatch;
 
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
+import io.aitbc.contracts.TaskEvent;
 import io.aitbc.coordinator.background.BackgroundService;
 import io.aitbc.coordinator.background.PeriodicJob;
 import io.aitbc.coordinator.deadletter.DeadLetters;
+import io.aitbc.coordinator.event.EventOutbox;
 import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.match.WaitingTask;
 import io.aitbc.coordinator.queue.OffsetLedger;
@@ -20,10 +22,14 @@ import io.micrometer.core.instrument.Counter;
 import io.micrometer.core.instrument.MeterRegistry;
 import java.time.Clock;
 import java.time.Duration;
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.Iterator;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -50,6 +56,7 @@ public final class LostRecords implements BackgroundService {
     private final DeadLetters deadLetters;
     private final QueueSizes sizes;
     private final TaskArchive archive;
+    private final EventOutbox outbox;
     private final Clock clock;
     private final Counter lost;
     private final ConcurrentLinkedQueue<Gone> gone = new ConcurrentLinkedQueue<>();
@@ -67,9 +74,11 @@ public final class LostRecords implements BackgroundService {
             DeadLetters deadLetters,
             QueueSizes sizes,
             TaskArchive archive,
+            EventOutbox outbox,
             MeterRegistry meters,
             Clock clock) {
         this.redis = redis;
+        this.outbox = outbox;
         this.states = new TaskStates(redis);
         this.sizes = sizes;
         this.archive = archive;
@@ -217,20 +226,31 @@ public final class LostRecords implements BackgroundService {
         return found;
     }
 
-    private void end(Map<String, Position> found) {
+    private void end(Map<String, Position> found) throws InterruptedException {
         if (found.isEmpty()) {
             return;
         }
-        List<String> arguments = new ArrayList<>();
-        arguments.add(String.valueOf(clock.instant().toEpochMilli()));
+        Instant now = clock.instant().truncatedTo(ChronoUnit.MILLIS);
+        List<String> arguments = new ArrayList<>(List.of(String.valueOf(now.toEpochMilli()), outbox.noteFlag()));
         List<CompletableFuture<Void>> letters = new ArrayList<>();
+        Map<String, String> details = new LinkedHashMap<>();
         found.forEach((taskId, position) -> {
             String detail = "record lost: its record at " + position + " was deleted before it was assigned";
+            details.put(taskId, detail);
             letters.add(deadLetters.recordLost(taskId, detail));
             arguments.addAll(List.of(taskId, position.toString(), Json.text(detail)));
         });
         // First: if this process dies in between, the next owner of the partition repeats both.
         CompletableFuture.allOf(letters.toArray(CompletableFuture[]::new)).join();
-        END_LOST.runSync(redis, arguments);
+        List<Object> attempts = END_LOST.runSync(redis, arguments);
+        Iterator<Object> attempt = attempts.iterator();
+        List<TaskEvent> events = new ArrayList<>();
+        details.forEach((taskId, detail) -> {
+            int ended = ((Long) attempt.next()).intValue();
+            if (ended > 0) {
+                events.add(TaskEvent.recordLost(taskId, ended, Json.tree(detail), now));
+            }
+        });
+        outbox.publish(events);
     }
 }

@@ -21,7 +21,7 @@ interface SideEffects {
     /** Judges placements; if the request fails, it is unknown which were granted. */
     CompletableFuture<List<Verdict>> reserve(List<Placement> placements, Instant now);
 
-    /** Ends tasks that no agent has; false for tasks that an agent has after all. */
+    /** Ends tasks that no agent has; false for tasks that an agent has after all, or that had ended otherwise. */
     CompletableFuture<List<Boolean>> endWaiting(
             List<WaitingTask> tasks, TaskStatus status, String clearId, Instant now);
 

@@ -163,10 +163,7 @@ final class Waiting {
         if (entry.isRemoved()) {
             return;
         }
-        if (cancelledIds.contains(task.id())) {
-            backlog.remove(entry);
-            partitions.finished(task.position());
-        } else if (unpublishedIds.contains(task.id())) {
+        if (cancelledIds.contains(task.id()) || unpublishedIds.contains(task.id())) {
             backlog.remove(entry);
             unverified.add(task);
         }

@@ -2,6 +2,7 @@ package io.aitbc.coordinator.intake;
 
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.deadletter.DeadLetterArchive;
+import io.aitbc.coordinator.event.EventOutbox;
 import io.aitbc.coordinator.queue.QueueSizes;
 import io.aitbc.coordinator.queue.TaskQueue;
 import io.aitbc.coordinator.queue.TaskRecords;
@@ -18,8 +19,8 @@ import org.springframework.context.annotation.Configuration;
 @Configuration(proxyBeanMethods = false)
 class IntakeConfiguration {
     @Bean
-    Redrive redrive(DeadLetterArchive archive, TaskQueue queue, Redis redis) {
-        return new Redrive(archive, queue, redis);
+    Redrive redrive(DeadLetterArchive archive, TaskQueue queue, Redis redis, EventOutbox outbox, Clock clock) {
+        return new Redrive(archive, queue, redis, outbox, clock);
     }
 
     @Bean(destroyMethod = "")

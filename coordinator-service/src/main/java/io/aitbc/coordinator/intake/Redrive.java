@@ -4,9 +4,11 @@ import io.aitbc.contracts.DeadLetterHeaders;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Task;
+import io.aitbc.contracts.TaskEvent;
 import io.aitbc.contracts.TaskHeaders;
 import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.deadletter.DeadLetterArchive;
+import io.aitbc.coordinator.event.EventOutbox;
 import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.queue.TaskIds;
 import io.aitbc.coordinator.queue.TaskQueue;
@@ -17,8 +19,10 @@ import io.aitbc.coordinator.redis.Script;
 import io.aitbc.coordinator.taskstate.TaskRecord;
 import io.aitbc.coordinator.taskstate.TaskStates;
 import io.aitbc.coordinator.trace.TraceHeader;
+import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
+import java.time.temporal.ChronoUnit;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
@@ -38,13 +42,17 @@ public final class Redrive {
     private final Redis redis;
     private final Claims claims;
     private final TaskStates states;
+    private final EventOutbox outbox;
+    private final Clock clock;
 
-    public Redrive(DeadLetterArchive archive, TaskQueue queue, Redis redis) {
+    public Redrive(DeadLetterArchive archive, TaskQueue queue, Redis redis, EventOutbox outbox, Clock clock) {
         this.archive = archive;
         this.queue = queue;
         this.redis = redis;
         this.claims = new Claims(redis);
         this.states = new TaskStates(redis);
+        this.outbox = outbox;
+        this.clock = clock;
     }
 
     /**
@@ -91,11 +99,17 @@ public final class Redrive {
         }
         String holder = TaskIds.next();
         acquireClaim(taskId, holder);
+        Instant now = clock.instant().truncatedTo(ChronoUnit.MILLIS);
+        Redriven redriven;
         try {
-            return redrive(task, priority, again, TraceHeader.checked(letter.header(TaskHeaders.TRACEPARENT)));
+            redriven = redrive(task, priority, again, TraceHeader.checked(letter.header(TaskHeaders.TRACEPARENT)), now);
         } finally {
             claims.release(holder, List.of(Keys.redrive(taskId)));
         }
+        if (!redriven.repeated()) {
+            outbox.publish(List.of(TaskEvent.redriven(taskId, redriven.attempt(), priority, now)));
+        }
+        return redriven;
     }
 
     /** Serializes redrives of a task: the next caller sees the outcome. */
@@ -109,12 +123,18 @@ public final class Redrive {
         }
     }
 
-    private Redriven redrive(Task task, Priority priority, int further, @Nullable String trace)
+    private Redriven redrive(Task task, Priority priority, int further, @Nullable String trace, Instant now)
             throws InterruptedException {
         String taskId = task.id();
         Task again = task.redriven(task.attempt(), Math.min(Task.MAX_ATTEMPTS, task.attempt() + further));
         List<Object> answer = REDRIVE.runSync(
-                redis, List.of(taskId, TaskRecord.ended(again, TaskStatus.FAILED, priority, null, Instant.EPOCH)));
+                redis,
+                List.of(
+                        taskId,
+                        TaskRecord.ended(again, TaskStatus.FAILED, priority, null, Instant.EPOCH),
+                        String.valueOf(now.toEpochMilli()),
+                        priority.wireName(),
+                        outbox.noteFlag()));
         int attempt = ((Long) answer.get(1)).intValue();
         if (attempt == 0) {
             throw new NotPossibleException(

@@ -57,8 +57,9 @@ class KafkaConfiguration {
     }
 
     @Bean
-    TopicCatalog topicCatalog(Admin admin, Topics topics, TopicSettings settings) {
-        return new TopicCatalog(admin, topics, settings);
+    TopicCatalog topicCatalog(
+            Admin admin, Topics topics, TopicSettings settings, @Value("${aitbc.events.enabled}") boolean events) {
+        return new TopicCatalog(admin, topics, settings, events);
     }
 
     @Bean(destroyMethod = "")

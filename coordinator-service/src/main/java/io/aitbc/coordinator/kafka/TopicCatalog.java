@@ -33,24 +33,32 @@ public final class TopicCatalog {
     /** Maximum record size of every topic: twice the default limit of a task. */
     public static final int MAX_MESSAGE_BYTES = 2 * 1024 * 1024;
 
+    /** Maximum record size of events, which have a task or a result in them. */
+    public static final int MAX_EVENT_BYTES = MAX_MESSAGE_BYTES + 64 * 1024;
+
     /**
      * Preallocated size of each of the two indexes of a topic's active segment, instead of 10 MiB: enough for 350 MB of records. There is
      * a topic per agent, and Linux's read-ahead keeps part of each index in the page cache.
      */
     public static final int AGENT_TOPIC_INDEX_BYTES = 1024 * 1024;
 
+    private static final Duration EVENT_RETENTION = Duration.ofDays(7);
+
     private final Admin admin;
     private final Topics topics;
     private final TopicSettings settings;
+    private final boolean events;
     /** Agents whose topics are to be created, or are being created, with a future for their callers. */
     private final Map<String, CompletableFuture<Void>> pendingTopics = new ConcurrentHashMap<>();
 
     private final ReentrantLock creating = new ReentrantLock();
 
-    public TopicCatalog(Admin admin, Topics topics, TopicSettings settings) {
+    /** @param events whether there is a topic of events */
+    public TopicCatalog(Admin admin, Topics topics, TopicSettings settings, boolean events) {
         this.admin = admin;
         this.topics = topics;
         this.settings = settings;
+        this.events = events;
     }
 
     /** Creates all shared topics. */
@@ -94,6 +102,16 @@ public final class TopicCatalog {
         for (String topic : List.of(topics.control(), topics.keys())) {
             wanted.add(topic(topic, 1)
                     .configs(configs(Map.of(TopicConfig.CLEANUP_POLICY_CONFIG, TopicConfig.CLEANUP_POLICY_COMPACT))));
+        }
+        if (events) {
+            wanted.add(topic(topics.events(), settings.partitions())
+                    .configs(Map.of(
+                            TopicConfig.MESSAGE_TIMESTAMP_TYPE_CONFIG,
+                            "LogAppendTime",
+                            TopicConfig.RETENTION_MS_CONFIG,
+                            ms(EVENT_RETENTION),
+                            TopicConfig.MAX_MESSAGE_BYTES_CONFIG,
+                            String.valueOf(MAX_EVENT_BYTES))));
         }
         // Each coordinator reads all of it at the start, and it is written every few seconds: compact it soon.
         wanted.add(topic(topics.ledger(), 1)

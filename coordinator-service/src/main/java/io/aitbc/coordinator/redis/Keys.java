@@ -14,6 +14,8 @@ public final class Keys {
     public static final String DEADLINES = "agents:deadlines";
     /** List: when tasks ended, in s, with their ids and attempts, one entry per batch; oldest first. */
     public static final String ENDED = "tasks:ended";
+    /** Hash: id of an event → when it happened, and more, for events that Kafka may not have yet, see notice.lua. */
+    public static final String UNPUBLISHED_EVENTS = "tasks:unpublished-events";
     /** Hash: cluster-wide counters. */
     public static final String TASK_STATS = "stats:tasks";
     /** Hash: coordinator id → latest report of its lane, as JSON. */

@@ -29,6 +29,7 @@ import java.util.Objects;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
 /** Access to the live attempts in Redis, for the code that ends them. Thread-safe. */
@@ -87,6 +88,8 @@ final class Attempts {
     enum SettleOutcome {
         /** The task has ended as completed. */
         COMPLETED,
+        /** The task has ended as completed by this very result, read before. */
+        REPEATED,
         /** The deadline was extended. */
         PROGRESSED,
         /** The attempt was live and did not succeed; nothing is changed yet, because the task must be requeued first. */
@@ -137,6 +140,7 @@ final class Attempts {
     private static SettleOutcome settleOutcome(char letter) {
         return switch (letter) {
             case 'c' -> SettleOutcome.COMPLETED;
+            case 's' -> SettleOutcome.REPEATED;
             case 'p' -> SettleOutcome.PROGRESSED;
             case 'g' -> SettleOutcome.TO_REQUEUE;
             case 'l' -> SettleOutcome.LATE;
@@ -238,11 +242,12 @@ final class Attempts {
      * Records settled tasks from Kafka, where nothing newer is known: completed, or waiting for the next attempt. Fails if the lock has been
      * lost.
      *
-     * @return the number recorded
+     * @return the results that were recorded
      */
-    int recordSettled(String lock, Map<Assignment, TaskResult> settled, Instant now) {
-        int recorded = 0;
+    List<TaskResult> recordSettled(String lock, Map<Assignment, TaskResult> settled, Instant now) {
+        List<TaskResult> recorded = new ArrayList<>();
         int chars = 0;
+        List<TaskResult> batch = new ArrayList<>();
         List<String> head = List.of(lock, String.valueOf(UNCONFIRMED_TTL.toSeconds()));
         List<String> arguments = new ArrayList<>(head);
         for (Map.Entry<Assignment, TaskResult> one : settled.entrySet()) {
@@ -250,13 +255,24 @@ final class Attempts {
             chars += record.length();
             arguments.add(one.getKey().taskId());
             arguments.add(record);
-            if (arguments.size() > RESTORE_BATCH * 2 || chars > MAX_RESTORE_CHARS) {
-                recorded += ((Long) RECORD_SETTLED.runSync(redis, arguments).get(0)).intValue();
+            batch.add(one.getValue());
+            if (batch.size() == RESTORE_BATCH || chars > MAX_RESTORE_CHARS) {
+                recorded.addAll(recordSettled(arguments, batch));
                 arguments = new ArrayList<>(head);
+                batch.clear();
                 chars = 0;
             }
         }
-        return recorded + ((Long) RECORD_SETTLED.runSync(redis, arguments).get(0)).intValue();
+        recorded.addAll(recordSettled(arguments, batch));
+        return recorded;
+    }
+
+    private List<TaskResult> recordSettled(List<String> arguments, List<TaskResult> batch) {
+        List<Boolean> recorded = digits(RECORD_SETTLED.runSync(redis, arguments));
+        return IntStream.range(0, batch.size())
+                .filter(recorded::get)
+                .mapToObj(batch::get)
+                .toList();
     }
 
     /** Marks the index complete and releases the lock; fails if the lock has been lost. */

@@ -1,6 +1,9 @@
 package io.aitbc.coordinator.settle;
 
+import io.aitbc.contracts.TaskEvent;
+import io.aitbc.contracts.TaskResult;
 import io.aitbc.coordinator.background.PeriodicJob;
+import io.aitbc.coordinator.event.TaskEvents;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
 import io.aitbc.coordinator.registry.HeartbeatArchive;
@@ -41,6 +44,7 @@ final class IndexRebuild implements AutoCloseable {
     private final HeartbeatArchive heartbeats;
     private final InFlight inFlight;
     private final Attempts attempts;
+    private final TaskEvents events;
     private final Clock clock;
     private final RebuildLock lock;
     private final Conversion conversion;
@@ -60,8 +64,10 @@ final class IndexRebuild implements AutoCloseable {
             HeartbeatArchive heartbeats,
             InFlight inFlight,
             Attempts attempts,
+            TaskEvents events,
             Clock clock) {
         this.redis = redis;
+        this.events = events;
         this.corruptKeys = corruptKeys;
         this.heartbeats = heartbeats;
         this.inFlight = inFlight;
@@ -132,7 +138,7 @@ final class IndexRebuild implements AutoCloseable {
         InFlight.Uncommitted uncommitted = inFlight.uncommitted(rebuiltFrom);
         InFlight.Found found = inFlight.find(now, rebuiltFrom, uncommitted);
         int restored = attempts.restore(lock, found.live(), now);
-        int settled = attempts.recordSettled(lock, found.settled(), now);
+        int settled = attempts.recordSettled(lock, found.settled(), now).size();
         if (inFlight.isPossible()) {
             redis.sync().setex(Keys.INDEX_RESTORED, RESTORED_TTL.toSeconds(), now.toString());
         }
@@ -158,7 +164,12 @@ final class IndexRebuild implements AutoCloseable {
                 rebuiltFrom.isEmpty() ? inFlight.reportedSince(now.minus(MAX_DETECTION_DELAY)) : rebuiltFrom,
                 InFlight.Uncommitted.NONE);
         int restored = attempts.restore(lock, found.live(), now);
-        int settled = attempts.recordSettled(lock, found.settled(), now);
+        List<TaskResult> settled = attempts.recordSettled(lock, found.settled(), now);
+        // When these results were read, their tasks were unknown.
+        TaskEvents.await(events.publish(settled.stream()
+                .filter(result -> result.status() == TaskResult.Status.COMPLETED)
+                .map(result -> TaskEvent.completed(result, now))
+                .toList()));
         if (corruptAt != null) {
             // Waiting tasks may have been quarantined too.
             attempts.publishRebuilt();
@@ -168,10 +179,10 @@ final class IndexRebuild implements AutoCloseable {
         }
         secondSearchAt = null;
         rebuiltFrom = Map.of();
-        if (restored + settled > 0) {
+        if (restored + settled.size() > 0) {
             log.atInfo()
                     .addKeyValue("in_flight", restored)
-                    .addKeyValue("settled", settled)
+                    .addKeyValue("settled", settled.size())
                     .log("Added missing assignments to the index");
         }
     }

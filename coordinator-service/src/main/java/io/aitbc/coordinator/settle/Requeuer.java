@@ -4,8 +4,10 @@ import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.Ids;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Task;
+import io.aitbc.contracts.TaskEvent;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.deadletter.DeadLetters;
+import io.aitbc.coordinator.event.TaskEvents;
 import io.aitbc.coordinator.match.Position;
 import io.aitbc.coordinator.match.WaitingTask;
 import io.aitbc.coordinator.queue.TaskArchive;
@@ -26,6 +28,8 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.random.RandomGenerator;
 import java.util.stream.Collectors;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -43,11 +47,11 @@ final class Requeuer {
     private static final Duration MISSING_TIMEOUT = Duration.ofMinutes(15);
 
     private static final int MAX_MISSING = 10_000;
-
     private final Attempts attempts;
     private final TaskQueue queue;
     private final TaskArchive tasks;
     private final DeadLetters deadLetters;
+    private final TaskEvents events;
     private final Topics topics;
     private final SettleSettings settings;
     private final SettleMeters meters;
@@ -66,6 +70,7 @@ final class Requeuer {
             TaskQueue queue,
             TaskArchive tasks,
             DeadLetters deadLetters,
+            TaskEvents events,
             Topics topics,
             SettleSettings settings,
             SettleMeters meters,
@@ -75,6 +80,7 @@ final class Requeuer {
         this.queue = queue;
         this.tasks = tasks;
         this.deadLetters = deadLetters;
+        this.events = events;
         this.topics = topics;
         this.settings = settings;
         this.meters = meters;
@@ -118,7 +124,7 @@ final class Requeuer {
         Instant now = clock.instant();
         Payloads payloads = payloads(topic, failedAttempts, archive, now);
         List<String> unpublished = new ArrayList<>();
-        Map<FailedAttempt, CompletableFuture<Attempts.@Nullable Requeued>> appended = new LinkedHashMap<>();
+        Map<FailedAttempt, Task> retries = new LinkedHashMap<>();
         List<FailedAttempt> withoutSuccessor = new ArrayList<>();
         for (FailedAttempt ended : failedAttempts) {
             AssignmentArchive.Archived found = payloads.found().get(ended);
@@ -130,25 +136,32 @@ final class Requeuer {
                     ? null
                     : RetryDecision.after(found.assignment(), ended.failure(), now, settings, random)
                             .retry();
-            if (found != null && retry != null) {
-                // Append before release, so that a crash in between repeats the step. If a result comes first after
-                // all, the reservation finds that the task has ended.
-                appended.put(
-                        ended,
-                        queue.append(retry, found.assignment().priority(), found.trace())
-                                .thenApply(position -> new Attempts.Requeued(retry, position)));
+            if (retry != null) {
+                retries.put(ended, retry);
             } else {
                 withoutSuccessor.add(ended);
             }
         }
         List<Boolean> fenced = attempts.fence(
                 withoutSuccessor.stream().map(FailedAttempt::held).toList());
-        for (int i = 0; i < fenced.size(); i++) {
-            if (fenced.get(i)) {
-                FailedAttempt ended = withoutSuccessor.get(i);
-                appended.put(
-                        ended, deadLetter(ended, payloads.found().get(ended)).thenApply(done -> null));
-            }
+        List<FailedAttempt> failed = IntStream.range(0, fenced.size())
+                .filter(fenced::get)
+                .mapToObj(withoutSuccessor::get)
+                .toList();
+        publish(payloads, retries, failed, now);
+        Map<FailedAttempt, CompletableFuture<Attempts.@Nullable Requeued>> appended = new LinkedHashMap<>();
+        // Append before release, so that a crash in between repeats the step. If a result comes first after all, the
+        // reservation finds that the task has ended.
+        retries.forEach((ended, retry) -> {
+            AssignmentArchive.Archived found =
+                    Objects.requireNonNull(payloads.found().get(ended));
+            appended.put(
+                    ended,
+                    queue.append(retry, found.assignment().priority(), found.trace())
+                            .thenApply(position -> new Attempts.Requeued(retry, position)));
+        });
+        for (FailedAttempt ended : failed) {
+            appended.put(ended, deadLetter(ended, payloads.found().get(ended)).thenApply(done -> null));
         }
         List<Attempts.Released> released = new ArrayList<>();
         try {
@@ -169,6 +182,36 @@ final class Requeuer {
             i++;
         }
         return unpublished.isEmpty();
+    }
+
+    /**
+     * Publishes how attempts ended, before the records of the next attempts and the dead letters: once somebody goes on with the task, nobody repeats this step.
+     */
+    private void publish(Payloads payloads, Map<FailedAttempt, Task> retries, List<FailedAttempt> failed, Instant now)
+            throws InterruptedException {
+        List<TaskEvent> happened = new ArrayList<>();
+        Stream.concat(retries.keySet().stream(), failed.stream()).forEach(ended -> {
+            AssignmentArchive.Archived found = payloads.found().get(ended);
+            Attempts.HeldAttempt held = ended.held();
+            String reason = "payload_lost";
+            if (found != null) {
+                Assignment assignment = found.assignment();
+                // Repeated: the owner of its record may have died before it published that.
+                happened.add(TaskEvent.assigned(
+                        assignment.task(), assignment.priority(), assignment.agentId(), assignment.assignedAt()));
+                reason = ended.failure().reason().name().toLowerCase(Locale.ROOT);
+            }
+            happened.add(TaskEvent.failed(
+                    held.taskId(),
+                    held.attempt(),
+                    held.agentId(),
+                    held.assignedAt().equals(Instant.EPOCH) ? null : held.assignedAt(),
+                    reason,
+                    Json.MAPPER.readTree(ended.error()),
+                    retries.get(ended),
+                    now));
+        });
+        TaskEvents.await(events.publish(happened));
     }
 
     private CompletableFuture<Void> deadLetter(FailedAttempt ended, AssignmentArchive.@Nullable Archived found) {

@@ -1,11 +1,13 @@
 package io.aitbc.coordinator.settle;
 
 import io.aitbc.contracts.Json;
+import io.aitbc.contracts.TaskEvent;
 import io.aitbc.contracts.TaskHeaders;
 import io.aitbc.contracts.TaskResult;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.background.ThrottledWarning;
 import io.aitbc.coordinator.deadletter.DeadLetters;
+import io.aitbc.coordinator.event.TaskEvents;
 import io.aitbc.coordinator.kafka.ConsumerLoop;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.kafka.SharedTopics;
@@ -37,6 +39,7 @@ final class ResultLoop implements AutoCloseable {
     private final Requeuer requeuer;
     private final AssignmentArchive archive;
     private final DeadLetters deadLetters;
+    private final TaskEvents events;
     private final SettleMeters meters;
     private final ReachCheck reach;
     private final Traces traces;
@@ -52,6 +55,7 @@ final class ResultLoop implements AutoCloseable {
             Attempts attempts,
             Requeuer requeuer,
             DeadLetters deadLetters,
+            TaskEvents events,
             SettleMeters meters,
             ReachCheck reach,
             Traces traces,
@@ -61,6 +65,7 @@ final class ResultLoop implements AutoCloseable {
         this.requeuer = requeuer;
         this.archive = new AssignmentArchive(clients, topics);
         this.deadLetters = deadLetters;
+        this.events = events;
         this.meters = meters;
         this.reach = reach;
         this.traces = traces;
@@ -153,17 +158,23 @@ final class ResultLoop implements AutoCloseable {
         Instant now = clock.instant();
         List<Attempts.SettleOutcome> settlements = attempts.settle(results, now);
         List<Requeuer.FailedAttempt> failed = new ArrayList<>();
+        List<TaskEvent> completed = new ArrayList<>();
         for (int i = 0; i < results.size(); i++) {
-            meters.settled(results.get(i), settlements.get(i));
-            if (settlements.get(i) == Attempts.SettleOutcome.UNKNOWN) {
-                unknown.add(results.get(i).assignmentId() + " from "
-                        + results.get(i).agentId());
-            }
-            if (settlements.get(i) == Attempts.SettleOutcome.TO_REQUEUE) {
-                failed.add(ended(results.get(i)));
+            TaskResult result = results.get(i);
+            meters.settled(result, settlements.get(i));
+            switch (settlements.get(i)) {
+                case COMPLETED, REPEATED -> completed.add(TaskEvent.completed(result, now));
+                case TO_REQUEUE -> failed.add(ended(result));
+                case UNKNOWN -> unknown.add(result.assignmentId() + " from " + result.agentId());
+                case PROGRESSED, LATE -> {
+                    // No event.
+                }
             }
         }
+        CompletableFuture<Void> published = events.publish(completed);
         requeuer.requeue(failed, archive);
+        // If it fails, the batch is read again, and its results are settled as repeated.
+        TaskEvents.await(published);
         unknown.flush(now);
     }
 

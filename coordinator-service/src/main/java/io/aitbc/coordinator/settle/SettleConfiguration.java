@@ -2,6 +2,7 @@ package io.aitbc.coordinator.settle;
 
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.deadletter.DeadLetters;
+import io.aitbc.coordinator.event.TaskEvents;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.kafka.SharedTopics;
 import io.aitbc.coordinator.queue.TaskArchive;
@@ -32,6 +33,7 @@ class SettleConfiguration {
             TaskQueue queue,
             TaskArchive tasks,
             DeadLetters deadLetters,
+            TaskEvents events,
             Redis redis,
             Registry registry,
             HeartbeatLoop heartbeats,
@@ -48,9 +50,27 @@ class SettleConfiguration {
         Attempts attempts = new Attempts(redis, settings.taskRetention());
         // Two threads requeue, each with its own generator: RandomGenerator.getDefault() is not thread-safe.
         Requeuer ofResults = new Requeuer(
-                attempts, queue, tasks, deadLetters, topics, settings, meters, clock, RandomGenerator.getDefault());
+                attempts,
+                queue,
+                tasks,
+                deadLetters,
+                events,
+                topics,
+                settings,
+                meters,
+                clock,
+                RandomGenerator.getDefault());
         Requeuer ofRecovery = new Requeuer(
-                attempts, queue, tasks, deadLetters, topics, settings, meters, clock, RandomGenerator.getDefault());
+                attempts,
+                queue,
+                tasks,
+                deadLetters,
+                events,
+                topics,
+                settings,
+                meters,
+                clock,
+                RandomGenerator.getDefault());
         return new Settlement(
                 new IndexRebuild(
                         redis,
@@ -58,6 +78,7 @@ class SettleConfiguration {
                         heartbeatArchive,
                         new InFlight(clients, admin, topics, results),
                         attempts,
+                        events,
                         clock),
                 new ResultLoop(
                         clients,
@@ -67,6 +88,7 @@ class SettleConfiguration {
                         attempts,
                         ofResults,
                         deadLetters,
+                        events,
                         meters,
                         reach,
                         traces,

@@ -71,7 +71,7 @@ final class SettleMeters {
             }
             case LATE -> late.increment();
             case UNKNOWN -> unknown.increment();
-            case PROGRESSED, TO_REQUEUE -> {}
+            case REPEATED, PROGRESSED, TO_REQUEUE -> {}
         }
     }
 

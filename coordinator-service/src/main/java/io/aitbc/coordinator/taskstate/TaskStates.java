@@ -117,12 +117,18 @@ public final class TaskStates {
         return records;
     }
 
-    /**
-     * Makes waiting tasks visible, unless more is known of them already.
-     *
-     * @return for each task whether it has ended, because it was cancelled before its record was read
-     */
-    public CompletableFuture<List<Boolean>> recordQueued(Collection<WaitingTask> tasks) {
+    /** What a waiting task was found to be. */
+    public enum Recorded {
+        /** It waits. */
+        WAITS,
+        /** It has ended, because it was cancelled before its record was read. */
+        ENDED,
+        /** An agent has it, or another record of it waits. */
+        OTHERWISE
+    }
+
+    /** Makes waiting tasks visible, unless more is known of them already. */
+    public CompletableFuture<List<Recorded>> recordQueued(Collection<WaitingTask> tasks) {
         List<String> arguments = new ArrayList<>(2 * tasks.size());
         for (WaitingTask waiting : tasks) {
             arguments.add(waiting.id());
@@ -132,8 +138,17 @@ public final class TaskStates {
                 .run(redis, List.of(Script.pack(arguments)))
                 .thenApply(answer -> ((String) answer.get(0))
                         .chars()
-                        .mapToObj(ended -> ended == '1')
+                        .mapToObj(letter -> recorded((char) letter))
                         .toList());
+    }
+
+    private static Recorded recorded(char letter) {
+        return switch (letter) {
+            case 'w' -> Recorded.WAITS;
+            case 'e' -> Recorded.ENDED;
+            case 'o' -> Recorded.OTHERWISE;
+            default -> throw new IllegalStateException("unexpected answer of record-queued.lua: " + letter);
+        };
     }
 
     /** Makes newly accepted tasks visible, each with its position; blocks until done. */

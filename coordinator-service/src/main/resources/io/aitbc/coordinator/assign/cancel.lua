@@ -2,7 +2,7 @@
 -- Guarantee: fails while agents' assignments are unknown; an ended task is unchanged; a cancelled one is never assigned, and its results
 --        are ignored.
 -- KEYS   1 the notice channel
--- ARGV   1 task_id, 2 now in ms
+-- ARGV   1 task_id, 2 now in ms, 3 1 to note the event, or ''
 -- Returns its previous status ('unknown' if there is no such task), its attempt, the agent that has or had it, or '', and 1 if that
 --        agent has no topic of its own, else 0
 local task_id = ARGV[1]
@@ -26,6 +26,9 @@ if not ended[status] then
     held = ',"held":{' .. held_by(agent_id) .. '}'
   end
   notify('"cancelled":["' .. task_id .. '"]' .. held)
+  if ARGV[3] == '1' then
+    note_event(task_id, task.attempt, 'cancelled', ARGV[2], agent_id)
+  end
 end
 if status == 'failing' then
   -- Its dead letter is being written.

@@ -3,7 +3,8 @@
 --        however often this is repeated.
 -- KEYS   1 the notice channel
 -- ARGV   1 the new status, for the counter, 2 id of the clear command or '', then for each task two: task_id, and its record once it has ended, see record.lua
--- Returns one text with a letter for each task: e ended (now), b before (it had ended already, or a later attempt exists), l live (an agent has this attempt)
+-- Returns one text with a letter for each task: e ended (now), s stands (it had ended so already, while it waited for this attempt), b before (it had ended otherwise, or a later
+--        attempt exists), l live (an agent has this attempt)
 local ids, answer, held, records, ended_ids = column(ARGV, 3, 2), {}, {}, {}, {}
 local in_batch = {}
 local texts = load_texts(ids)
@@ -13,7 +14,8 @@ for i, task_id in ipairs(ids) do
   local task = known(task_id, texts[i])
   local status = task and task.status
   if in_batch[task_id] or ended[status] or status and attempt < task.attempt then
-    answer[i] = 'b'
+    local stands = task and letter_in(task.text) == letter_in(record) and attempt == task.attempt and assigned_in(task.text) == 0
+    answer[i] = stands and not in_batch[task_id] and 's' or 'b'
   elseif status == 'assigned' and attempt == task.attempt then
     answer[i] = 'l'
   else

@@ -5,9 +5,10 @@
 -- KEYS   1 the notice channel; other names are built from ids, see Keys.java (no Redis Cluster)
 -- ARGV   1 now in ms, 2 the calling coordinator, named in notices, 3 for how many ms the tasks have waited, in total, 4 for each placement four, packed:
 --        task_id, agent_id, the record of the task once it is assigned, see record.lua, and the entry of the agent's in-flight hash
--- Returns 1 a letter for each placement (granted, live, duplicate, ended, full, unavailable), a capital if granted to or live at an agent
---        without a topic of its own, 2 how many each agent holds in the end, in the order in which placements name them, separated by commas, then for
---        each live one: the agent that holds it, and since when, in ms
+-- Returns 1 a letter for each placement (granted, live, duplicate, full, unavailable; ended; of those that have ended with this attempt: was held by an
+--        agent; while it waited, x cancelled or p expired), a capital if granted to or live at an agent without a topic of its own, 2 how many each agent
+--        holds in the end, in the order in which placements name them, separated by commas, then for each one that is live or was held: the agent that
+--        holds or held it, and since when, in ms
 local now_ms = tonumber(ARGV[1])
 local rulings, answer = {}, { '', '' }
 -- By id, and those that placements name.
@@ -79,6 +80,14 @@ local function is_duplicate(holder, task_id, entry)
   return origin and origin ~= '-' and origin ~= asked
 end
 
+-- How a task that has ended did so, if it was with this attempt.
+local function ended_ruling(task, attempt)
+  if attempt ~= task.attempt then
+    return 'e'
+  end
+  return assigned_in(task.text) > 0 and 'w' or task.status == 'cancelled' and 'x' or task.status == 'expired' and 'p' or 'e'
+end
+
 local asked = cmsgpack.unpack(ARGV[4])
 local ids = column(asked, 1, 4)
 local texts = load_texts(ids)
@@ -102,7 +111,11 @@ for i, task_id in ipairs(ids) do
     task, status, holder = nil, nil, false
   end
   if ended[status] or status and attempt < task.attempt then
-    rulings[i] = 'e'
+    rulings[i] = ended_ruling(task, attempt)
+    if rulings[i] == 'w' then
+      answer[#answer + 1] = agent_of(task)
+      answer[#answer + 1] = digits(assigned_in(task.text))
+    end
   elseif holder and attempt == task.attempt then
     if is_duplicate(holder, task_id, entry) then
       rulings[i] = 'd'

@@ -1,4 +1,4 @@
--- Prepended to every script, after record.lua: notices to the coordinators.
+-- Prepended to every script, after record.lua: notices to the coordinators, and notes of events.
 
 -- Publishes a notice, with its number. Its members are JSON.
 local function notify(members)
@@ -12,4 +12,10 @@ end
 
 local function notify_held(agent_id)
   notify('"held":{' .. held_by(agent_id) .. '}')
+end
+
+-- Notes an event that the caller is about to publish, so that it is published even if the caller dies, see EventOutbox.java. The time is in ms; what else
+-- the event says depends on its kind.
+local function note_event(task_id, attempt, kind, ms, text)
+  redis.call('HSET', 'tasks:unpublished-events', task_id .. ':' .. attempt .. ':' .. kind, ms .. ' ' .. text)
 end

@@ -4,13 +4,14 @@
 -- KEYS   1 the notice channel, unused
 -- ARGV   1 the lock's owner, 2 seconds after which a requeued task is forgotten again unless its record is read: it may have ended since;
 --        then for each task two: task_id, and its record, see record.lua
--- Returns how many were recorded
+-- Returns one text with a digit for each task: 1 recorded, 0 if more was known
 if redis.call('GET', 'index:rebuilding') ~= ARGV[1] then
   return redis.error_reply('SUPERSEDED Redis was emptied again, or the lock has expired')
 end
-local count, completed = 0, {}
+local answer, completed = {}, {}
 for i = 3, #ARGV, 2 do
   local task_id, record = ARGV[i], parse_record(ARGV[i + 1])
+  answer[#answer + 1] = 0
   local task = load_task(task_id)
   if not task or task.status == 'queued' and task.attempt <= record.attempt then
     if record.status == 'completed' then
@@ -23,8 +24,8 @@ for i = 3, #ARGV, 2 do
     else
       redis.call('SET', 'task:' .. task_id, record.text, 'EX', ARGV[2])
     end
-    count = count + 1
+    answer[#answer] = 1
   end
 end
 note_ended(completed)
-return { count }
+return { table.concat(answer) }

@@ -4,7 +4,8 @@
 -- KEYS   1 the notice channel
 -- ARGV   1 now in ms, 2 for each result five, packed: task_id, how its record begins while the attempt is live, agent_id, status, and the progress as JSON,
 --        or the last three lines of the record's tail, see record.lua
--- Returns one text with a letter for each result: c completed, p progressed, g to be requeued (nothing changed yet), l late, u unknown
+-- Returns one text with a letter for each result: c completed, s settled by this very result before, p progressed, g to be requeued (nothing changed yet),
+--        l late, u unknown
 local now_ms, now = tonumber(ARGV[1]), packed_time(ARGV[1])
 local answer = {}
 local late = 0
@@ -53,6 +54,10 @@ local function settle(task_id, attempt, agent_id, outcome, content, text)
   local live = task and task.attempt == attempt and agent_of(task) == agent_id
     and (status == 'assigned' or status == 'failing' and (outcome == 'failed' or outcome == 'rejected'))
   if not live then
+    if status == 'completed' and outcome == status and task.attempt == attempt and agent_of(task) == agent_id
+        and sub(task.text, -#content - 1) == '\n' .. content then
+      return 's'
+    end
     if status then
       late = late + 1
     end

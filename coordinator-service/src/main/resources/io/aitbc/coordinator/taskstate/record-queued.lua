@@ -1,7 +1,8 @@
 -- Makes waiting tasks visible.
 -- Guarantee: a known task is unchanged, unless it waits for this attempt or an earlier one.
 -- ARGV   1 for each task two, packed: task_id, and its record, see record.lua
--- Returns one text, with 1 for each task that has ended, such as one cancelled before its record was read, else 0
+-- Returns one text with a letter for each task: w waits, e has ended, such as one cancelled before its record was read, o otherwise: an agent has it, or another
+--        record of it waits
 local asked = cmsgpack.unpack(ARGV[1])
 local ids, answer, records = column(asked, 1, 2), {}, {}
 
@@ -38,7 +39,7 @@ for i, task_id in ipairs(ids) do
     records[#records + 1] = 'task:' .. task_id
     records[#records + 1] = record
   end
-  answer[i] = task and ended[task.status] and task.attempt >= attempt_in(packed) and 1 or 0
+  answer[i] = record and 'w' or ended[task.status] and task.attempt >= attempt_in(packed) and 'e' or 'o'
 end
 save(records)
 return { table.concat(answer) }

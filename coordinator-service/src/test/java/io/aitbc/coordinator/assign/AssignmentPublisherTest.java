@@ -54,7 +54,8 @@ class AssignmentPublisherTest {
                             Duration.ofDays(7),
                             Duration.ofDays(7),
                             Duration.ofMinutes(1),
-                            Duration.ofDays(1)));
+                            Duration.ofDays(1)),
+                    true);
             catalog.createAgentTopics(agentIds);
             try (AssignmentPublisher topics = new AssignmentPublisher(
                     number -> {

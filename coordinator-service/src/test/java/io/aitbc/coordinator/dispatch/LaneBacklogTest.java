@@ -611,7 +611,14 @@ class LaneBacklogTest {
         @Override
         public CompletableFuture<List<Verdict>> reserve(List<Placement> placements, Instant now) {
             return answer(placements.stream()
-                    .map(placement -> new Verdict(placement, Ruling.GRANTED, placement.agentId(), false, 1, now))
+                    .map(placement -> new Verdict(
+                            placement,
+                            // Asked without an agent only because it was cancelled.
+                            placement.agentId().isEmpty() ? Ruling.CANCELLED : Ruling.GRANTED,
+                            placement.agentId(),
+                            false,
+                            1,
+                            now))
                     .toList());
         }
 

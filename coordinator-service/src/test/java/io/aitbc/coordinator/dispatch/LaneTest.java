@@ -40,6 +40,8 @@ import java.util.stream.LongStream;
 import org.apache.kafka.common.Uuid;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 
 class LaneTest {
     private static final int MAX_WAITING = 250;
@@ -306,11 +308,14 @@ class LaneTest {
         assertThat(waiting()).containsExactly("NORMAL-0-10");
     }
 
-    @Test
-    void endedTasksAreSkipped() {
+    @ParameterizedTest
+    @EnumSource(
+            value = Ruling.class,
+            names = {"ENDED", "WAS_HELD", "CANCELLED", "EXPIRED"})
+    void endedTasksAreSkipped(Ruling ruling) {
         agent(1);
         read(NORMAL_0, 10);
-        outside.ruling = Ruling.ENDED;
+        outside.ruling = ruling;
 
         lane.round(now);
 
@@ -449,6 +454,7 @@ class LaneTest {
 
         outside.recording.complete(List.of(true));
         outside.recording = null;
+        outside.ruling = Ruling.CANCELLED;
         lane.round(now);
 
         assertThat(waiting()).containsExactly("NORMAL-0-10");
@@ -488,6 +494,7 @@ class LaneTest {
     void aCancelledTaskLeavesTheBacklog() {
         read(NORMAL_0, 10, 11);
 
+        outside.ruling = Ruling.CANCELLED;
         lane.cancelled(Set.of("NORMAL-0-10", "unknown"));
         lane.round(now);
 
@@ -729,7 +736,13 @@ class LaneTest {
             return reserving != null
                     ? reserving
                     : CompletableFuture.completedFuture(placements.stream()
-                            .map(placement -> new Verdict(placement, ruling, placement.agentId(), false, 1, now))
+                            .map(placement -> new Verdict(
+                                    placement,
+                                    endedBefore.contains(placement.waiting().id()) ? Ruling.CANCELLED : ruling,
+                                    placement.agentId(),
+                                    false,
+                                    1,
+                                    now))
                             .toList());
         }
 

@@ -1,5 +1,6 @@
 package io.aitbc.coordinator.dispatch;
 
+import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.ControlMessage.ClearQueue;
 import io.aitbc.contracts.ControlMessage.QueueCleared;
 import io.aitbc.contracts.Json;
@@ -7,10 +8,13 @@ import io.aitbc.contracts.Payload;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Requirements;
 import io.aitbc.contracts.Task;
+import io.aitbc.contracts.TaskEvent;
+import io.aitbc.contracts.TaskResult;
 import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.agent.Agent;
 import io.aitbc.coordinator.agent.AnAgent;
 import io.aitbc.coordinator.agent.HealthPolicy;
+import io.aitbc.coordinator.assign.Reservations;
 import io.aitbc.coordinator.assign.Verdict;
 import io.aitbc.coordinator.assign.Verdict.Ruling;
 import io.aitbc.coordinator.balance.LoadBalancingStrategy;
@@ -27,6 +31,7 @@ import io.aitbc.coordinator.match.TaskSummary;
 import io.aitbc.coordinator.match.WaitingTask;
 import io.aitbc.coordinator.match.Want;
 import io.aitbc.coordinator.queue.OffsetLedger;
+import io.aitbc.coordinator.taskstate.TaskStates;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -97,6 +102,12 @@ final class SimulatedCluster {
     private final List<ClearQueue> clears = new ArrayList<>();
     private final Map<String, Integer> clearCounts = new HashMap<>();
     private final Map<String, Set<Id>> clearsMissing = new HashMap<>();
+    /** Ids of the events in Kafka, and of the tasks that one of them carries. */
+    private final Set<String> told = new HashSet<>();
+
+    private final Set<String> toldWithTask = new HashSet<>();
+    /** Attempts that ended without their task being known to anybody. */
+    private final Set<String> payloadsLost = new HashSet<>();
 
     SimulatedCluster(long seed) {
         // Adjacent small seeds would produce similar sequences.
@@ -272,7 +283,23 @@ final class SimulatedCluster {
     /** Fails the task of a record that is gone, unless more is known of it. */
     private void failLost(Position position) {
         Task task = taskAt(position);
-        store.failLost(task.taskId(), task.attempt());
+        if (store.failLost(task.taskId(), task.attempt())) {
+            // Noted by the script itself: it is told even if the caller dies.
+            told.add(task.taskId() + ":" + task.attempt() + ":failed");
+        }
+    }
+
+    /** Publishes events, as far as Kafka has them before it fails. */
+    private void tell(List<TaskEvent> events) {
+        for (TaskEvent event : events) {
+            if (!calm && random.nextInt(12) == 0) {
+                throw new IllegalStateException("Kafka is away");
+            }
+            told.add(event.id());
+            if (event.change().task() != null) {
+                toldWithTask.add(event.taskId());
+            }
+        }
     }
 
     private void clear() {
@@ -308,6 +335,7 @@ final class SimulatedCluster {
             boolean ended = store.task(taskId).hasEnded();
             store.cancel(taskId);
             if (!ended && store.task(taskId).hasEnded()) {
+                told.add(taskId + ":" + store.task(taskId).attempt + ":cancelled");
                 coordinators.forEach(coordinator -> {
                     if (random.nextInt(4) > 0) {
                         coordinator.lane.cancelled(Set.of(taskId));
@@ -539,7 +567,7 @@ final class SimulatedCluster {
                 if (effect.owner == this) {
                     effects.remove(effect);
                     if (random.nextBoolean()) {
-                        effect.action.get();
+                        effect.run();
                     }
                 }
             }
@@ -588,26 +616,37 @@ final class SimulatedCluster {
         public CompletableFuture<List<Verdict>> reserve(List<Placement> placements, Instant at) {
             order.check(placements, backlog(), at);
             List<ClearQueue> announced = List.copyOf(clears);
-            return effect(() -> placements.stream()
-                    .map(placement -> {
-                        Verdict verdict = store.judge(placement, at);
-                        if (verdict.ruling() == Ruling.GRANTED) {
-                            deadlines.put(placement.waiting().id(), at.plus(TIMEOUT));
-                        }
-                        must(
-                                verdict.ruling() != Ruling.GRANTED
-                                        || announced.stream().noneMatch(clear -> covers(clear, placement.waiting())),
-                                () -> placement.waiting().id() + " was granted, though it had been cleared");
-                        return verdict;
-                    })
-                    .toList());
+            return effect(() -> {
+                List<Verdict> verdicts = placements.stream()
+                        .map(placement -> {
+                            Verdict verdict = store.judge(placement, at);
+                            if (verdict.ruling() == Ruling.GRANTED) {
+                                deadlines.put(placement.waiting().id(), at.plus(TIMEOUT));
+                            }
+                            must(
+                                    verdict.ruling() != Ruling.GRANTED
+                                            || announced.stream()
+                                                    .noneMatch(clear -> covers(clear, placement.waiting())),
+                                    () -> placement.waiting().id() + " was granted, though it had been cleared");
+                            return verdict;
+                        })
+                        .toList();
+                tell(LaneEvents.ofEnded(verdicts, at));
+                return verdicts;
+            });
         }
 
         @Override
         public CompletableFuture<List<Boolean>> endWaiting(
                 List<WaitingTask> ending, TaskStatus status, String clearId, Instant at) {
-            return effect(() ->
-                    ending.stream().map(task -> end(task, status, clearId)).toList());
+            return effect(() -> {
+                List<Reservations.Ending> endings =
+                        ending.stream().map(task -> end(task, status, clearId)).toList();
+                tell(LaneEvents.ofEndings(ending, endings, status, at));
+                return endings.stream()
+                        .map(one -> one == Reservations.Ending.ENDED)
+                        .toList();
+            });
         }
 
         @Override
@@ -616,6 +655,7 @@ final class SimulatedCluster {
                 agents.get(verdict.agentId())
                         .topic
                         .add(verdict.placement().waiting().task());
+                tell(List.of(LaneEvents.assigned(verdict)));
                 return null;
             });
         }
@@ -658,8 +698,15 @@ final class SimulatedCluster {
 
         @Override
         public CompletableFuture<List<Boolean>> recordQueued(List<WaitingTask> waiting) {
-            return effect(() ->
-                    waiting.stream().map(one -> store.task(one.id()).hasEnded()).toList());
+            return effect(() -> {
+                List<TaskStates.Recorded> recorded = waiting.stream()
+                        .map(one -> store.record(one.id(), one.task().attempt()))
+                        .toList();
+                tell(LaneEvents.ofWaiting(waiting, recorded));
+                return recorded.stream()
+                        .map(one -> one == TaskStates.Recorded.ENDED)
+                        .toList();
+            });
         }
 
         @Override
@@ -701,9 +748,26 @@ final class SimulatedCluster {
             this.answer = answer;
         }
 
+        /** Runs it; an event that Kafka does not take afterwards is lost with it. */
+        void run() {
+            try {
+                action.get();
+            } catch (IllegalStateException e) {
+                // As if the process had died before.
+                must(!calm, e::getMessage);
+            }
+        }
+
         @SuppressWarnings("unchecked")
         void runAndAnswer() {
-            ((CompletableFuture<Object>) answer).complete(action.get());
+            Object done;
+            try {
+                done = action.get();
+            } catch (IllegalStateException e) {
+                answer.completeExceptionally(e);
+                return;
+            }
+            ((CompletableFuture<Object>) answer).complete(done);
         }
 
         void failAndAnswer() {
@@ -720,19 +784,23 @@ final class SimulatedCluster {
         if (dice == 0) {
             effect.failAndAnswer();
         } else if (dice == 1) {
-            effect.action.get();
+            effect.run();
             effect.failAndAnswer();
         } else {
             effect.runAndAnswer();
         }
     }
 
-    private boolean end(WaitingTask waiting, TaskStatus status, String clearId) {
+    private Reservations.Ending end(WaitingTask waiting, TaskStatus status, String clearId) {
         String answer = store.endWaiting(waiting.id(), waiting.task().attempt(), status.wireName());
         if (answer.equals("ended") && !clearId.isEmpty()) {
             clearCounts.merge(clearId, 1, Integer::sum);
         }
-        return !answer.equals("live");
+        return switch (answer) {
+            case "ended", "stands" -> Reservations.Ending.ENDED;
+            case "before" -> Reservations.Ending.ENDED_BEFORE;
+            default -> Reservations.Ending.LIVE;
+        };
     }
 
     // Agents, results, and requeueing
@@ -854,8 +922,15 @@ final class SimulatedCluster {
         while (at < upTo) {
             Result result = results.get(at++);
             String settled = store.settle(result.task.taskId(), result.task.attempt(), result.agentId, result.outcome);
-            if (settled.equals("give back")) {
-                requeue(result.task, result.agentId, result.outcome.equals("rejected"));
+            try {
+                if (settled.equals("give back")) {
+                    requeue(result.task, result.agentId, result.outcome.equals("rejected"));
+                } else if (settled.equals("completed") || settled.equals("settled before")) {
+                    tell(List.of(TaskEvent.completed(result.completed(), now)));
+                }
+            } catch (IllegalStateException e) {
+                // Read again.
+                return;
             }
             if (!calm && random.nextInt(20) == 0) {
                 // A crash before the commit: the batch is read again.
@@ -867,19 +942,28 @@ final class SimulatedCluster {
 
     private void recover() {
         for (String taskId : tasks.keySet()) {
-            SimulatedStore.State state = store.task(taskId);
-            if ((state.isAssigned() || state.isFailing())
-                    && (deadlines.get(taskId).isBefore(now) || !store.agent(state.agentId).active)) {
-                agents.get(state.agentId).topic.stream()
-                        .filter(task -> task.taskId().equals(taskId) && task.attempt() == state.attempt)
-                        .findFirst()
-                        .ifPresentOrElse(task -> requeue(task, state.agentId, false), () -> {
-                            // Without zombies, lanes have to detect this themselves, unless the record is gone.
-                            if (zombies || state.origin != null && isDeleted(state.origin)) {
-                                recoverUnpublished(taskId, state);
-                            }
-                        });
+            try {
+                recover(taskId);
+            } catch (IllegalStateException e) {
+                // Tried again in the next round.
+                must(!calm, e::getMessage);
             }
+        }
+    }
+
+    private void recover(String taskId) {
+        SimulatedStore.State state = store.task(taskId);
+        if ((state.isAssigned() || state.isFailing())
+                && (deadlines.get(taskId).isBefore(now) || !store.agent(state.agentId).active)) {
+            agents.get(state.agentId).topic.stream()
+                    .filter(task -> task.taskId().equals(taskId) && task.attempt() == state.attempt)
+                    .findFirst()
+                    .ifPresentOrElse(task -> requeue(task, state.agentId, false), () -> {
+                        // Without zombies, lanes have to detect this themselves, unless the record is gone.
+                        if (zombies || state.origin != null && isDeleted(state.origin)) {
+                            recoverUnpublished(taskId, state);
+                        }
+                    });
         }
     }
 
@@ -895,6 +979,8 @@ final class SimulatedCluster {
             if (!isDeleted(origin)) {
                 requeue(taskAt(origin), state.agentId, false);
             } else if (!store.fence(taskId, state.attempt, state.agentId).equals("before")) {
+                payloadsLost.add(taskId + ":" + state.attempt);
+                told.add(taskId + ":" + state.attempt + ":failed");
                 store.release(taskId, state.attempt, state.agentId, 0);
             }
         } else {
@@ -906,16 +992,21 @@ final class SimulatedCluster {
     private void requeue(Task task, String agentId, boolean rejected) {
         int next = task.attempt() + 1;
         boolean again = rejected || next <= task.maxAttempts();
+        if (!again && store.fence(task.taskId(), task.attempt(), agentId).equals("before")) {
+            return;
+        }
+        Task basis = rejected ? task.rejected(agentId) : task;
+        Task retry = again ? basis.attempt(next, now.plusSeconds(random.nextInt(3))) : null;
+        // Before the record: whoever reads it may assume that this attempt has ended.
+        tell(List.of(
+                TaskEvent.assigned(task, Priority.NORMAL, agentId, now),
+                TaskEvent.failed(task.id(), task.attempt(), agentId, now, "failed", Json.tree("why"), retry, now)));
         if (again) {
-            Task basis = rejected ? task.rejected(agentId) : task;
             append(
                     new Id(
                             QUEUES.get(Math.floorMod(task.taskId().hashCode(), QUEUES.size())),
                             random.nextInt(PARTITIONS)),
-                    basis.attempt(next, now.plusSeconds(random.nextInt(3))));
-        }
-        if (!again && store.fence(task.taskId(), task.attempt(), agentId).equals("before")) {
-            return;
+                    retry);
         }
         if (!calm && random.nextInt(6) == 0) {
             return;
@@ -1071,6 +1162,7 @@ final class SimulatedCluster {
         logs.forEach((id, log) -> must(
                 commits.get(id).offset() == log.size(),
                 () -> id + " is committed up to " + commits.get(id) + " of " + log.size()));
+        checkEvents();
         clearsMissing.forEach(
                 (commandId, missing) -> must(missing.isEmpty(), () -> commandId + " is not finished in " + missing));
         long cancelledByClear =
@@ -1081,8 +1173,38 @@ final class SimulatedCluster {
         must(cancelledByClear <= cancelled, () -> "clears counted " + cancelledByClear + " of " + cancelled);
     }
 
+    /** Checks that everything that happened was told, and that no end was told that did not happen. */
+    private void checkEvents() {
+        for (String happened : store.history) {
+            must(told.contains(happened) || mayBeUntold(happened), () -> happened + " was not told");
+        }
+        for (String event : told) {
+            must(
+                    !event.matches(".*:(completed|failed|cancelled|expired)") || store.history.contains(event),
+                    () -> event + " was told, but did not happen");
+        }
+        tasks.keySet()
+                .forEach(taskId -> must(
+                        toldWithTask.contains(taskId) || areRecordsDeleted(taskId),
+                        () -> "no event has the input of " + taskId));
+    }
+
+    /** What owners of records tell when they read a record again, which has been deleted. Results and requeued attempts need no record. */
+    private boolean mayBeUntold(String event) {
+        String attempt = event.substring(0, event.lastIndexOf(':'));
+        return event.matches(".*:(assigned|cancelled|expired)")
+                && (payloadsLost.contains(attempt) || areRecordsDeleted(attempt.substring(0, attempt.indexOf(':'))));
+    }
+
+    private boolean areRecordsDeleted(String taskId) {
+        return logs.entrySet().stream()
+                .anyMatch(log -> log.getValue().subList(0, beginnings.getOrDefault(log.getKey(), 0)).stream()
+                        .anyMatch(task -> task.id().equals(taskId)));
+    }
+
     private boolean isDone() {
         return tasks.keySet().stream().allMatch(taskId -> store.task(taskId).hasEnded())
+                && resultsSettled == results.size()
                 && logs.entrySet().stream()
                         .allMatch(log -> commits.containsKey(log.getKey())
                                 && commits.get(log.getKey()).offset()
@@ -1128,5 +1250,18 @@ final class SimulatedCluster {
         return list.isEmpty() ? Optional.empty() : Optional.of(list.get(random.nextInt(list.size())));
     }
 
-    private record Result(Task task, String agentId, String outcome) {}
+    private record Result(Task task, String agentId, String outcome) {
+        TaskResult completed() {
+            return new TaskResult(
+                    Assignment.id(task.id(), task.attempt()),
+                    task.id(),
+                    task.attempt(),
+                    agentId,
+                    TaskResult.Status.COMPLETED,
+                    null,
+                    null,
+                    null,
+                    null);
+        }
+    }
 }

@@ -4,6 +4,7 @@ import io.aitbc.coordinator.assign.Verdict;
 import io.aitbc.coordinator.assign.Verdict.Ruling;
 import io.aitbc.coordinator.match.Placement;
 import io.aitbc.coordinator.match.Position;
+import io.aitbc.coordinator.taskstate.TaskStates;
 import java.time.Instant;
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -30,6 +31,9 @@ final class SimulatedStore {
         /** The record for which the attempt was granted. */
         @Nullable
         Position origin;
+
+        /** Whether the attempt was given to an agent. */
+        boolean wasHeld;
 
         int ends;
 
@@ -63,6 +67,18 @@ final class SimulatedStore {
             this.attempt = attempt;
             ends++;
         }
+
+        private void waited() {
+            wasHeld = false;
+            agentId = "";
+        }
+    }
+
+    /** What the scripts have done, as the ids of the events that tell it. */
+    final Set<String> history = new TreeSet<>();
+
+    private void note(String taskId, int attempt, String kind) {
+        history.add(taskId + ":" + attempt + ":" + kind);
     }
 
     /** An agent's hash and in-flight tasks. */
@@ -105,7 +121,16 @@ final class SimulatedStore {
         Agent agent = agents.get(placement.agentId());
         int held = agent == null ? 0 : agent.inflight.size();
         if (task.hasEnded() || task.isFailing() || task.isKnown() && attempt < task.attempt) {
-            return new Verdict(placement, Ruling.ENDED, "", false, held, now);
+            Ruling ruling = attempt != task.attempt
+                    ? Ruling.ENDED
+                    : task.wasHeld
+                            ? Ruling.WAS_HELD
+                            : switch (task.status) {
+                                case "cancelled" -> Ruling.CANCELLED;
+                                case "expired" -> Ruling.EXPIRED;
+                                default -> Ruling.ENDED;
+                            };
+            return new Verdict(placement, ruling, ruling == Ruling.WAS_HELD ? task.agentId : "", false, held, now);
         }
         if (task.isAssigned() && attempt == task.attempt) {
             if (task.origin != null && !task.origin.equals(placement.waiting().position())) {
@@ -121,11 +146,14 @@ final class SimulatedStore {
         }
         if (task.isAssigned()) {
             agents.get(task.agentId).inflight.remove(taskId);
+            note(taskId, task.attempt, "attempt_failed");
         }
         task.status = "assigned";
         task.attempt = attempt;
         task.agentId = placement.agentId();
         task.origin = placement.waiting().position();
+        task.wasHeld = true;
+        note(taskId, attempt, "assigned");
         agent.inflight.add(taskId);
         if (agent.openSlots != null) {
             agent.openSlots--;
@@ -133,28 +161,46 @@ final class SimulatedStore {
         return new Verdict(placement, Ruling.GRANTED, placement.agentId(), false, agent.inflight.size(), now);
     }
 
-    /** end-waiting.lua: returns ended (now), before, or live. */
+    /** end-waiting.lua: returns ended (now), stands, before, or live. */
     String endWaiting(String taskId, int attempt, String status) {
         State task = task(taskId);
         if (task.hasEnded() || task.isFailing() || task.isKnown() && attempt < task.attempt) {
-            return "before";
+            return task.status.equals(status) && task.attempt == attempt && !task.wasHeld ? "stands" : "before";
         }
         if (task.isAssigned() && attempt == task.attempt) {
             return "live";
         }
         if (task.isAssigned()) {
             agents.get(task.agentId).inflight.remove(taskId);
+            note(taskId, task.attempt, "attempt_failed");
         }
         task.end(status, attempt);
+        task.waited();
+        note(taskId, attempt, status);
         return "ended";
     }
 
-    /** end-lost.lua, if Redis knows the record. */
-    void failLost(String taskId, int attempt) {
+    /** record-queued.lua, without the record. */
+    TaskStates.Recorded record(String taskId, int attempt) {
         State task = task(taskId);
-        if (!task.hasEnded() && !task.isAssigned() && !task.isFailing() && attempt >= task.attempt) {
-            task.end("failed", attempt);
+        if (task.hasEnded()) {
+            return TaskStates.Recorded.ENDED;
         }
+        return task.isAssigned() || task.isFailing() || attempt < task.attempt
+                ? TaskStates.Recorded.OTHERWISE
+                : TaskStates.Recorded.WAITS;
+    }
+
+    /** end-lost.lua, if Redis knows the record; returns whether it ended the task. */
+    boolean failLost(String taskId, int attempt) {
+        State task = task(taskId);
+        if (task.hasEnded() || task.isAssigned() || task.isFailing() || attempt < task.attempt) {
+            return false;
+        }
+        task.end("failed", attempt);
+        task.waited();
+        note(taskId, attempt, "failed");
+        return true;
     }
 
     /** The offsets of a partition's records for which unsettled attempts were granted. */
@@ -167,11 +213,14 @@ final class SimulatedStore {
                 .collect(Collectors.toSet());
     }
 
-    /** settle.lua: returns completed, give back, late, or unknown. */
+    /** settle.lua: returns completed, settled before, give back, late, or unknown. */
     String settle(String taskId, int attempt, String agentId, String outcome) {
         State task = task(taskId);
         if (!task.isKnown()) {
             return "unknown";
+        }
+        if (task.status.equals("completed") && task.isMine(attempt, agentId) && outcome.equals("completed")) {
+            return "settled before";
         }
         boolean repeated = task.isFailing() && task.isMine(attempt, agentId) && !outcome.equals("completed");
         if (!task.isLive(attempt, agentId) && !repeated) {
@@ -181,6 +230,7 @@ final class SimulatedStore {
             return "give back";
         }
         task.end("completed", attempt);
+        note(taskId, attempt, "completed");
         task.agentId = agentId;
         agents.get(agentId).inflight.remove(taskId);
         return "completed";
@@ -206,9 +256,14 @@ final class SimulatedStore {
         if (nextAttempt > 0) {
             task.status = "queued";
             task.attempt = nextAttempt;
-            task.agentId = "";
+            task.waited();
+            note(taskId, attempt, "attempt_failed");
         } else {
+            if (!task.isKnown()) {
+                task.agentId = agentId;
+            }
             task.end("failed", attempt);
+            note(taskId, attempt, "failed");
         }
         agents.get(agentId).inflight.remove(taskId);
         return "released";
@@ -223,6 +278,7 @@ final class SimulatedStore {
                 agents.get(task.agentId).inflight.remove(taskId);
             }
             task.end("cancelled", task.attempt);
+            note(taskId, task.attempt, "cancelled");
         }
         return before;
     }

@@ -90,12 +90,16 @@ class SimulatedStoreTest {
                         "LIVE",
                         "DUPLICATE",
                         "ENDED",
+                        "WAS_HELD",
+                        "CANCELLED",
+                        "EXPIRED",
                         "FULL",
                         "UNAVAILABLE",
                         "completed",
+                        "settled before",
                         "late",
                         "give back")
-                .contains("fenced", "released", "before", "true", "false", "unknown", "queued", "assigned");
+                .contains("fenced", "released", "before", "stands", "ENDED_BEFORE", "unknown", "queued", "assigned");
     }
 
     private String ask(int newest) {
@@ -105,14 +109,20 @@ class SimulatedStoreTest {
         return switch (random.nextInt(8)) {
             case 0, 1, 2 -> reserve(newest);
             case 3 -> {
-                List<WaitingTask> tasks = List.of(waiting(taskId, attempt));
-                boolean ended = reservations
-                        .endWaiting(tasks, TaskStatus.EXPIRED, "", NOW)
+                WaitingTask task = waiting(taskId, attempt);
+                Reservations.Ending ending = reservations
+                        .endWaiting(List.of(task), TaskStatus.EXPIRED, "", NOW)
                         .join()
                         .get(0);
-                assertThat(!store.endWaiting(taskId, attempt, "expired").equals("live"))
-                        .isEqualTo(ended);
-                yield String.valueOf(ended);
+                String expected = store.endWaiting(taskId, attempt, "expired");
+                assertThat(ending)
+                        .isEqualTo(
+                                switch (expected) {
+                                    case "ended", "stands" -> Reservations.Ending.ENDED;
+                                    case "before" -> Reservations.Ending.ENDED_BEFORE;
+                                    default -> Reservations.Ending.LIVE;
+                                });
+                yield expected.equals("stands") ? expected : ending.name();
             }
             case 4, 5 -> {
                 SimulatedStore.State live = store.task(taskId);
@@ -145,7 +155,8 @@ class SimulatedStoreTest {
                 }
                 List<String> held = List.copyOf(store.agent(agent).inflight);
                 String cancelled = held.isEmpty() || random.nextBoolean() ? taskId : held.get(0);
-                Object before = CANCEL.runSync(redis, List.of(cancelled, ms())).get(0);
+                Object before =
+                        CANCEL.runSync(redis, List.of(cancelled, ms(), "")).get(0);
                 assertThat(store.cancel(cancelled)).isEqualTo(before);
                 yield (String) before;
             }

@@ -31,7 +31,8 @@ class TopicCatalogTest {
                             Duration.ofDays(7),
                             Duration.ofDays(5),
                             Duration.ofMinutes(1),
-                            Duration.ofDays(1)));
+                            Duration.ofDays(1)),
+                    true);
             catalog.createAgentTopics(List.of("agent-1"));
             catalog.createAgentTopics(List.of("agent-1"));
 

@@ -46,7 +46,10 @@ class TopicFollowerTest {
             SharedTopics shared = new SharedTopics(
                     admin,
                     new TopicCatalog(
-                            admin, topics, new TopicSettings(topics.prefix(), 1, (short) 1, hour, hour, hour, hour)));
+                            admin,
+                            topics,
+                            new TopicSettings(topics.prefix(), 1, (short) 1, hour, hour, hour, hour),
+                            true));
             shared.create();
             producer.send(new ProducerRecord<>(topics.keys(), "old", new byte[0]))
                     .get();

@@ -54,7 +54,7 @@ class LedgerTopicTest {
         shared = new SharedTopics(
                 admin,
                 new TopicCatalog(
-                        admin, TOPICS, new TopicSettings(TOPICS.prefix(), 1, (short) 1, HOUR, HOUR, HOUR, HOUR)));
+                        admin, TOPICS, new TopicSettings(TOPICS.prefix(), 1, (short) 1, HOUR, HOUR, HOUR, HOUR), true));
         shared.create();
     }
 

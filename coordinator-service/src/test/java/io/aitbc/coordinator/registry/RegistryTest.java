@@ -780,7 +780,8 @@ class RegistryTest {
                         Duration.ofDays(7),
                         Duration.ofDays(7),
                         Duration.ofMinutes(1),
-                        Duration.ofDays(1)));
+                        Duration.ofDays(1)),
+                true);
     }
 
     private static void heartbeatOfInstance(String agentId, String instance) {

@@ -389,6 +389,7 @@ class KafkaSecurityTest {
         rows.addAll(KafkaAcls.rows("agent", KafkaAcls.of(folder, "", "agent", "user", "<agent_id>")));
         rows.addAll(KafkaAcls.rows("producer", KafkaAcls.of(folder, "", "producer", "user")));
         rows.addAll(KafkaAcls.rows("reader", KafkaAcls.of(folder, "", "reader", "user", "<group>")));
+        rows.addAll(KafkaAcls.rows("events", KafkaAcls.of(folder, "", "events", "user", "<group>")));
         assertThat(Files.readAllLines(Path.of("..", "docs", "security.md"))).containsSequence(rows);
     }
 }

@@ -1,6 +1,7 @@
 package io.aitbc.coordinator.settle;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.Json;
@@ -8,10 +9,12 @@ import io.aitbc.contracts.Payload;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.Requirements;
 import io.aitbc.contracts.Task;
+import io.aitbc.contracts.TaskEvent;
 import io.aitbc.contracts.TaskResult;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.assign.Reservations;
 import io.aitbc.coordinator.deadletter.DeadLetters;
+import io.aitbc.coordinator.event.TaskEvents;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.kafka.TopicCatalog;
 import io.aitbc.coordinator.kafka.TopicHistory;
@@ -77,6 +80,7 @@ class RequeuerTest {
     private static KafkaClients clients;
     private static Admin admin;
     private static Producer<String, byte[]> producer;
+    private static TaskEvents events;
     private static RedisClient redisClient;
     private static Redis redis;
     private static Attempts attempts;
@@ -100,7 +104,8 @@ class RequeuerTest {
         TopicCatalog catalog = new TopicCatalog(
                 admin,
                 TOPICS,
-                new TopicSettings(TOPICS.prefix(), 1, (short) 0, Duration.ofDays(7), Duration.ofDays(7), HOUR, HOUR));
+                new TopicSettings(TOPICS.prefix(), 1, (short) 0, Duration.ofDays(7), Duration.ofDays(7), HOUR, HOUR),
+                true);
         catalog.createShared();
         catalog.createAgentTopics(List.of("a", "b"));
         producer = clients.producer("test", Duration.ZERO, Duration.ofMinutes(1), Map.of());
@@ -108,11 +113,20 @@ class RequeuerTest {
         redis = new Redis(redisClient, DATABASE);
         attempts = new Attempts(redis, HOUR);
         reservations = new Reservations(redis, "me");
-        requeuer = requeuerWith(admin);
+        events = events();
+        events.start();
+        requeuer = requeuerWith(admin, events);
         archive = new AssignmentArchive(clients, TOPICS);
     }
 
-    private static Requeuer requeuerWith(Admin admin) {
+    private static TaskEvents events() {
+        return new TaskEvents(
+                clients.producer("events", Duration.ZERO, Duration.ofMinutes(1), Map.of()),
+                TOPICS.events(),
+                new SimpleMeterRegistry());
+    }
+
+    private static Requeuer requeuerWith(Admin admin, TaskEvents events) {
         SimpleMeterRegistry meters = new SimpleMeterRegistry();
         QueueSizes sizes = new QueueSizes(
                 admin, TOPICS, GROUP, new LedgerTopic(clients, null, producer, TOPICS, "test", Clock.systemUTC()));
@@ -121,6 +135,7 @@ class RequeuerTest {
                 new TaskQueue(producer, TOPICS),
                 new TaskArchive(clients, TOPICS, new TaskRecords(TOPICS, 1_000_000), sizes),
                 new DeadLetters(producer, TOPICS, meters),
+                events,
                 TOPICS,
                 new SettleSettings(HOUR, Duration.ofSeconds(1), Duration.ofSeconds(1)),
                 new SettleMeters(meters),
@@ -131,6 +146,7 @@ class RequeuerTest {
     @AfterAll
     static void end() {
         archive.close();
+        events.close();
         producer.close();
         admin.close();
         redis.close();
@@ -204,6 +220,50 @@ class RequeuerTest {
 
         assertThat(deadLetters()).containsExactly("payload_lost");
         assertThat(field("status")).isEqualTo("failed");
+        assertThat(published()).singleElement().satisfies(event -> {
+            assertThat(event.id()).isEqualTo(taskId + ":1:failed");
+            assertThat(event.change().reason()).isEqualTo("payload_lost");
+            assertThat(event.change().agentId()).isEqualTo("a");
+        });
+    }
+
+    /** Together with the assignment, whose event a dead coordinator may have owed. */
+    @Test
+    void howAnAttemptEndedIsPublished() throws Exception {
+        assertThat(requeue(assign(2, true))).isTrue();
+
+        List<TaskEvent> events = published();
+        assertThat(events)
+                .extracting(TaskEvent::id)
+                .containsExactly(taskId + ":1:assigned", taskId + ":1:attempt_failed");
+        assertThat(events.get(0).change().task().payload())
+                .isEqualTo(submitted.get(taskId).payload());
+        TaskEvent.Change failed = events.get(1).change();
+        assertThat(failed.reason()).isEqualTo("overdue");
+        assertThat(failed.error().asString()).isEqualTo("late");
+        assertThat(failed.nextAttempt()).isEqualTo(2);
+        assertThat(failed.notBefore()).isEqualTo(queued().get(1).notBefore());
+
+        taskId = UUID.randomUUID().toString();
+        assertThat(requeue(assign(1, true))).isTrue();
+        assertThat(published()).extracting(TaskEvent::id).containsExactly(taskId + ":1:assigned", taskId + ":1:failed");
+    }
+
+    /** Once somebody goes on with the task, nobody would publish it. */
+    @ParameterizedTest
+    @ValueSource(ints = {1, 2})
+    void nothingIsAppendedBeforeTheEventsArePublished(int maxAttempts) throws Exception {
+        Attempts.HeldAttempt held = assign(maxAttempts, true);
+        TaskEvents refusing = events();
+        refusing.close();
+
+        assertThatThrownBy(() -> requeuerWith(admin, refusing).requeue(overdue(held), archive))
+                .hasMessageContaining("events are not published");
+
+        assertThat(queued()).hasSize(1);
+        assertThat(deadLetters()).isEmpty();
+        assertThat(requeue(held)).isTrue();
+        assertThat(published()).hasSize(2);
     }
 
     @Test
@@ -261,7 +321,7 @@ class RequeuerTest {
                 return result;
             }
         }) {
-            requeuerWith(hooked).requeue(overdue(held), archive);
+            requeuerWith(hooked, events).requeue(overdue(held), archive);
         }
 
         assertThat(deadLetters()).isEmpty();
@@ -454,6 +514,21 @@ class RequeuerTest {
             });
         }
         return reasons;
+    }
+
+    /** Returns the events of this test's task. */
+    private List<TaskEvent> published() {
+        List<TaskEvent> published = new ArrayList<>();
+        try (TopicHistory history = new TopicHistory(clients)) {
+            Map<TopicPartition, Long> starts = new HashMap<>();
+            history.partitions(TOPICS.events()).forEach(partition -> starts.put(partition, 0L));
+            history.read(starts, record -> {
+                if (new String(record.key()).equals(taskId)) {
+                    published.add(Json.read(record.value(), TaskEvent.class));
+                }
+            });
+        }
+        return published;
     }
 
     /** Returns the records of this test's task in its queue. */

@@ -8,6 +8,7 @@ import io.aitbc.coordinator.match.ATask;
 import io.aitbc.coordinator.match.WaitingTask;
 import io.aitbc.coordinator.redis.Keys;
 import io.aitbc.coordinator.redis.Redis;
+import io.aitbc.coordinator.taskstate.TaskStates.Recorded;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
@@ -47,40 +48,43 @@ class RecordQueuedTest {
     /** An agent may have the task before the coordinator that accepted it records it as queued. */
     @Test
     void aTaskThatWasAssignedAtOnceStays() {
-        assertUnchanged(Map.of("status", "assigned", "attempt", "1", "agent_id", "a", "assigned_at", TIME), false);
-        assertUnchanged(Map.of("status", "assigned", "attempt", "2", "agent_id", "a", "assigned_at", TIME), false);
+        assertUnchanged(
+                Map.of("status", "assigned", "attempt", "1", "agent_id", "a", "assigned_at", TIME), Recorded.OTHERWISE);
+        assertUnchanged(
+                Map.of("status", "assigned", "attempt", "2", "agent_id", "a", "assigned_at", TIME), Recorded.OTHERWISE);
     }
 
     @Test
     void aTaskThatHasEndedStays() {
-        assertUnchanged(Map.of("status", "completed", "attempt", "1"), true);
-        assertUnchanged(Map.of("status", "cancelled", "attempt", "2"), true);
+        assertUnchanged(Map.of("status", "completed", "attempt", "1"), Recorded.ENDED);
+        assertUnchanged(Map.of("status", "cancelled", "attempt", "2"), Recorded.ENDED);
     }
 
     /** Of several records the last one counts, but the first one's key. */
     @Test
     void theBodyOfAWaitingTaskIsThatOfItsLastRecord() {
         WaitingTask first = ATask.named("t").at(0, 5).key("tenant").build();
-        states.recordQueued(List.of(
-                        first,
-                        ATask.named("t")
-                                .at(0, 6)
-                                .key("other")
-                                .requires(REQUIREMENTS)
-                                .build(),
-                        first))
-                .join();
+        assertThat(states.recordQueued(List.of(
+                                first,
+                                ATask.named("t")
+                                        .at(0, 6)
+                                        .key("other")
+                                        .requires(REQUIREMENTS)
+                                        .build(),
+                                first))
+                        .join())
+                .containsExactly(Recorded.WAITS, Recorded.WAITS, Recorded.OTHERWISE);
         assertThat(StoredTask.fields(redis.sync(), "t"))
                 .containsEntry("position", "normal:0:6")
                 .containsEntry("fairness_key", "tenant")
                 .containsEntry("requirements", "{\"capabilities\":[\"gpu>=2\"]}");
     }
 
-    private void assertUnchanged(Map<String, String> known, boolean ended) {
+    private void assertUnchanged(Map<String, String> known, Recorded recorded) {
         redis.sync().del(Keys.task("t"));
         StoredTask.put(redis.sync(), "t", known);
         String before = redis.sync().get(Keys.task("t"));
-        assertThat(states.recordQueued(List.of(TASK)).join()).containsExactly(ended);
+        assertThat(states.recordQueued(List.of(TASK)).join()).containsExactly(recorded);
         assertThat(redis.sync().get(Keys.task("t"))).isEqualTo(before);
     }
 }
