@@ -4,6 +4,7 @@ import io.aitbc.contracts.Assignment;
 import io.aitbc.contracts.Heartbeat;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Task;
+import io.aitbc.contracts.TaskEvent;
 import io.aitbc.contracts.TaskResult;
 import io.aitbc.contracts.Topics;
 import java.nio.charset.StandardCharsets;
@@ -32,7 +33,8 @@ record Evidence(
         List<Assigned> assigned,
         List<Reported> reported,
         List<DeadLettered> deadLettered,
-        List<HeartbeatRecord> heartbeats) {
+        List<HeartbeatRecord> heartbeats,
+        List<Event> events) {
 
     /** A task in a queue topic, for one attempt. */
     record Queued(String taskId, int attempt, long at) {}
@@ -59,11 +61,15 @@ record Evidence(
      */
     record HeartbeatRecord(String agentId, long at, boolean leaves, int capacity) {}
 
+    /** An event of a task. */
+    record Event(String taskId, int attempt, TaskEvent.Kind kind) {}
+
     private static final Topics TOPICS = Topics.unprefixed();
 
     static Evidence collect(String bootstrapServers, Path ledgers) {
         Evidence evidence = new Evidence(
                 Ledger.readAll(ledgers),
+                new ArrayList<>(),
                 new ArrayList<>(),
                 new ArrayList<>(),
                 new ArrayList<>(),
@@ -109,6 +115,9 @@ record Evidence(
                 TaskResult result = Json.read(value(record), TaskResult.class);
                 reported.add(new Reported(
                         result.taskId(), result.attempt(), result.agentId(), result.status(), record.timestamp()));
+            } else if (topic.equals(TOPICS.events())) {
+                TaskEvent event = Json.read(value(record), TaskEvent.class);
+                events.add(new Event(event.taskId(), event.change().attempt(), event.kind()));
             } else if (topic.equals(TOPICS.heartbeats())) {
                 take(Json.read(value(record), Heartbeat.class), record.timestamp());
             } else if (topic.startsWith(TOPICS.assignments(""))) {

@@ -107,8 +107,8 @@ final class RunsCommand implements Callable<Integer> {
                         TreeMap::new,
                         Collectors.toList()));
         StringBuilder table = new StringBuilder("| fault | runs | tasks | lost | executed twice | two live attempts |"
-                + " over capacity | wrong counts | executed again after a lost agent | longest pause | longest wait |\n"
-                + "|---|---|---|---|---|---|---|---|---|---|---|\n");
+                + " over capacity | missing events | wrong counts | executed again after a lost agent | longest pause | longest wait |\n"
+                + "|---|---|---|---|---|---|---|---|---|---|---|---|\n");
         rows.forEach((name, all) -> table.append("| ")
                 .append(name.substring(4))
                 .append(" | ")
@@ -118,6 +118,7 @@ final class RunsCommand implements Callable<Integer> {
                 .append(sum(all, findings -> findings.twice().size()))
                 .append(sum(all, findings -> findings.twoLive().size()))
                 .append(sum(all, findings -> findings.overCapacity().size()))
+                .append(sum(all, findings -> findings.untold().size()))
                 .append(" | ")
                 .append(all.stream().mapToInt(one -> one.wrongCounts().size()).sum())
                 .append(sum(all, findings -> findings.again().size()))

@@ -2,9 +2,11 @@ package io.aitbc.resilience;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.aitbc.contracts.TaskEvent;
 import io.aitbc.contracts.TaskResult;
 import io.aitbc.resilience.Evidence.Assigned;
 import io.aitbc.resilience.Evidence.DeadLettered;
+import io.aitbc.resilience.Evidence.Event;
 import io.aitbc.resilience.Evidence.HeartbeatRecord;
 import io.aitbc.resilience.Evidence.Queued;
 import io.aitbc.resilience.Evidence.Reported;
@@ -16,6 +18,7 @@ class AuditTest {
     private static final long TIMEOUT_MS = 8_000;
 
     private final Evidence evidence = new Evidence(
+            new ArrayList<>(),
             new ArrayList<>(),
             new ArrayList<>(),
             new ArrayList<>(),
@@ -33,6 +36,27 @@ class AuditTest {
         assertThat(audit().areClean()).isTrue();
         assertThat(audit().tasks()).isEqualTo(1);
         assertThat(audit().longestWaitMs()).isEqualTo(100);
+    }
+
+    @Test
+    void whatNoEventTellsIsFound() {
+        beats("a", 0, 10_000);
+        accepted("t", 0);
+        given("t", 1, "a", 100);
+        done("t", 1, "a", "process-1", 200);
+        accepted("u", 0);
+        evidence.deadLettered().add(new DeadLettered("u", 500));
+        evidence.events().clear();
+        assertThat(audit().untold())
+                .containsExactly("t: assignment of attempt 1", "t: its end", "u: its end", "u: its failure");
+        assertThat(audit().areClean()).isFalse();
+
+        evidence.events().add(new Event("t", 1, TaskEvent.Kind.ASSIGNED));
+        evidence.events().add(new Event("t", 1, TaskEvent.Kind.COMPLETED));
+        evidence.events().add(new Event("u", 2, TaskEvent.Kind.FAILED));
+
+        assertThat(audit().untold()).isEmpty();
+        assertThat(audit().areClean()).isTrue();
     }
 
     @Test
@@ -219,11 +243,13 @@ class AuditTest {
 
     private void given(String taskId, int attempt, String agentId, long at) {
         evidence.assigned().add(new Assigned(taskId, attempt, agentId, at, at + 1, 60));
+        evidence.events().add(new Event(taskId, attempt, TaskEvent.Kind.ASSIGNED));
     }
 
     private void done(String taskId, int attempt, String agentId, String process, long at) {
         evidence.ledger().add(new Ledger.Line(at, Ledger.EventType.FINISHED, taskId, attempt, agentId, process));
         evidence.reported().add(new Reported(taskId, attempt, agentId, TaskResult.Status.COMPLETED, at));
+        evidence.events().add(new Event(taskId, attempt, TaskEvent.Kind.COMPLETED));
     }
 
     /** Adds one heartbeat per second, of an agent with a capacity of two. */
