@@ -2,6 +2,7 @@ package io.aitbc.benchmarks;
 
 import io.aitbc.benchmarks.measure.AllBenchmark;
 import io.aitbc.benchmarks.measure.BacklogBenchmark;
+import io.aitbc.benchmarks.measure.EventsBenchmark;
 import io.aitbc.benchmarks.measure.GrowthBenchmark;
 import io.aitbc.benchmarks.measure.LatencyBenchmark;
 import io.aitbc.benchmarks.measure.LiveBenchmark;
@@ -30,6 +31,7 @@ import picocli.CommandLine.Command;
             MatchingBenchmark.class,
             ScriptsBenchmark.class,
             ThroughputBenchmark.class,
+            EventsBenchmark.class,
             LatencyBenchmark.class,
             UrgentBenchmark.class,
             GrowthBenchmark.class,

@@ -3,16 +3,11 @@ package io.aitbc.benchmarks.measure;
 import io.aitbc.benchmarks.cluster.Cluster;
 import io.aitbc.benchmarks.load.CoordinatorSide;
 import io.aitbc.benchmarks.load.RawSide;
-import io.aitbc.benchmarks.load.Side;
 import io.aitbc.benchmarks.report.Medians;
 import io.aitbc.benchmarks.report.Report;
-import java.time.Duration;
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
-import java.util.Map;
-import java.util.stream.Stream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
@@ -95,10 +90,6 @@ public final class ThroughputBenchmark extends Benchmark {
         }
     }
 
-    private interface Measurement {
-        double perSecond(Side side);
-    }
-
     /** Measures all sides in turn, several times. */
     private static final class Rounds {
         private final Measured coordinator = new Measured("coordinator");
@@ -112,7 +103,7 @@ public final class ThroughputBenchmark extends Benchmark {
                 RawSide fencedSide,
                 CoordinatorSide coordinatorSide,
                 int tasks,
-                Measurement measurement) {
+                Measured.Measurement measurement) {
             double rawRate = raw.add(rawSide, tasks, measurement);
             double fencedRate = fenced.add(fencedSide, tasks, measurement);
             double rate = coordinator.add(coordinatorSide, tasks, measurement);
@@ -125,62 +116,18 @@ public final class ThroughputBenchmark extends Benchmark {
             report.row(
                     agents,
                     what,
-                    rounded(coordinator.rates),
-                    rounded(raw.rates),
+                    coordinator.rate(),
+                    raw.rate(),
                     percent(shares),
-                    rounded(fenced.rates),
+                    fenced.rate(),
                     percent(fencedShares));
             coordinator.report(costs, agents, what);
             raw.report(costs, agents, what);
             fenced.report(costs, agents, what);
         }
 
-        private static String rounded(List<Double> values) {
-            return String.format(Locale.ROOT, "%.0f", Medians.of(values));
-        }
-
         private static String percent(List<Double> shares) {
             return String.format(Locale.ROOT, "%.0f %%", 100 * Medians.of(shares));
-        }
-    }
-
-    /** The measurements of one side. */
-    private static final class Measured {
-        private final String side;
-        private final List<Double> rates = new ArrayList<>();
-        private final Map<String, List<Double>> us = new HashMap<>();
-
-        Measured(String side) {
-            this.side = side;
-        }
-
-        double add(Side measured, int tasks, Measurement measurement) {
-            Map<String, Duration> before = measured.cpuByProcess();
-            double rate = measurement.perSecond(measured);
-            rates.add(rate);
-            Map<String, Double> spent = new HashMap<>();
-            measured.cpuByProcess()
-                    .forEach((who, time) ->
-                            spent.put(who, time.minus(before.get(who)).toNanos() / 1e3 / tasks));
-            spent.put(
-                    "all",
-                    spent.values().stream().mapToDouble(Double::doubleValue).sum());
-            spent.forEach((who, one) ->
-                    us.computeIfAbsent(who, name -> new ArrayList<>()).add(one));
-            return rate;
-        }
-
-        void report(Report costs, int agents, String what) {
-            String between = us.containsKey("relay") ? "relay" : "coordinator";
-            costs.row(Stream.concat(
-                            Stream.of(agents, what, side),
-                            Stream.of("submitter", "Kafka", between, "Redis", "agents", "all")
-                                    .map(this::median))
-                    .toArray());
-        }
-
-        private String median(String who) {
-            return us.containsKey(who) ? String.format(Locale.ROOT, "%.1f", Medians.of(us.get(who))) : "";
         }
     }
 }

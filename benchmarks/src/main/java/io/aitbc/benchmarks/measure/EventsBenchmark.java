@@ -1,0 +1,70 @@
+package io.aitbc.benchmarks.measure;
+
+import io.aitbc.benchmarks.cluster.Cluster;
+import io.aitbc.benchmarks.load.CoordinatorSide;
+import io.aitbc.benchmarks.report.Medians;
+import io.aitbc.benchmarks.report.Report;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/** What {@code tasks.events} costs: floods to two clusters in turns, one of them without events. */
+@Command(name = "events", description = "Tasks per second with events, compared with a cluster without.")
+public final class EventsBenchmark extends Benchmark {
+    private static final int IN_FLIGHT = 10_000;
+
+    @Option(names = "--agents", defaultValue = "100", description = "Number of agents")
+    private int agents;
+
+    @Option(names = "--tasks", defaultValue = "100000", description = "Tasks per measurement")
+    private int tasks;
+
+    @Option(names = "--times", defaultValue = "5", description = "Repetitions, the clusters in turn")
+    private int times;
+
+    @Option(names = "--warm-up", defaultValue = "1000000", description = "Tasks before the first measurement")
+    private int warmUp;
+
+    @Override
+    List<Report> measure() {
+        Report report = new Report(
+                "Events: floods to " + agents + " agents, median of " + times,
+                "with events, tasks/s",
+                "without, tasks/s",
+                "ratio");
+        Report costs = new Report(
+                "Processor time by process, µs per task, median of " + times,
+                "agents",
+                "what",
+                "side",
+                "submitter",
+                "Kafka",
+                "coordinator",
+                "Redis",
+                "agents",
+                "all");
+        try (Cluster talking = new Cluster("--aitbc.events.enabled=true");
+                Cluster silent = new Cluster();
+                CoordinatorSide with = new CoordinatorSide(talking, agents, IN_FLIGHT / agents).working();
+                CoordinatorSide without = new CoordinatorSide(silent, agents, IN_FLIGHT / agents).working()) {
+            with.flood("warm", warmUp, 0);
+            without.flood("warm", warmUp, 0);
+            Measured on = new Measured("with events");
+            Measured off = new Measured("without");
+            List<Double> ratios = new ArrayList<>();
+            for (int i = 0; i < times; i++) {
+                String run = "flood" + i;
+                double rate = on.add(with, tasks, side -> side.flood(run, tasks, 0));
+                double silentRate = off.add(without, tasks, side -> side.flood(run, tasks, 0));
+                ratios.add(rate / silentRate);
+                System.out.printf(Locale.ROOT, "  %.0f tasks/s, without %.0f%n", rate, silentRate);
+            }
+            report.row(on.rate(), off.rate(), String.format(Locale.ROOT, "%.2f", Medians.of(ratios)));
+            on.report(costs, agents, "flood");
+            off.report(costs, agents, "flood");
+        }
+        return List.of(report, costs);
+    }
+}
