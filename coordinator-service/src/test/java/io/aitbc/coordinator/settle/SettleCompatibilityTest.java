@@ -374,6 +374,22 @@ class SettleCompatibilityTest {
                 .containsExactly(2, 1, 2, 3);
     }
 
+    @Test
+    void anAgentIsDueAtTheEarliestDeadlineOfABatch() {
+        List<Placement> placements = Stream.of(600, 30, 60)
+                .map(timeout -> {
+                    String id = "task-" + timeout;
+                    Task task = Json.read("{\"task_data\":{},\"timeout_seconds\":" + timeout + "}", Task.class)
+                            .accepted(id, NOW);
+                    return new Placement(new WaitingTask(task, waiting(id, 1).position(), NOW, 100), "agent-1");
+                })
+                .toList();
+        reservations.reserve(placements, NOW).join();
+
+        assertThat(attempts.agentsDue(NOW.plusSeconds(29))).isEmpty();
+        assertThat(attempts.agentsDue(NOW.plusSeconds(30))).containsExactly("agent-1");
+    }
+
     /** Lengths at which MessagePack writes a length in another way, in characters of two bytes. */
     @ParameterizedTest
     @ValueSource(ints = {1, 100, 127, 128, 40_000})
