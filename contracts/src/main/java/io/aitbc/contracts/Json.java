@@ -40,7 +40,7 @@ import tools.jackson.databind.type.LogicalType;
 public final class Json {
     /** Deeper documents are rejected; real tasks are far below this limit. */
     private static final int MAX_DEPTH = 200;
-    /** How much deeper a task lies in an event than in its own record. */
+    /** Levels of nesting that an event adds around a task, a result or an error. */
     private static final int EVENT_DEPTH = 2;
 
     private static final int MAX_SENTENCE_LENGTH = 500;
@@ -87,7 +87,7 @@ public final class Json {
                 .build();
     }
 
-    /** Readers by type: to make one takes longer than to read a message. An event has a task, a result or an error inside, as deep as those may be. */
+    /** Readers by type: creating one takes longer than reading a message. An event embeds a task, a result or an error, each as deep as allowed. */
     private static final Map<Class<?>, ObjectReader> READERS = new ConcurrentHashMap<>(
             Map.of(TaskEvent.class, mapper(MAX_DEPTH + EVENT_DEPTH).readerFor(TaskEvent.class)));
 

@@ -133,7 +133,7 @@ public record TaskEvent(
      * @param finishedAt when the agent finished, by its own clock
      * @param reason why an attempt or a task failed: {@code failed}, {@code rejected}, {@code overdue}, {@code agent_lost}, {@code
      *     payload_lost} or {@code record_lost}
-     * @param error any JSON that tells more about the failure, preferably a sentence
+     * @param error any JSON that describes the failure, preferably a sentence
      * @param nextAttempt the number of the next attempt, for {@code attempt_failed}
      * @param notBefore the earliest time of the next attempt
      * @param truncated true if task, result or error are left out because the event would have been too large; otherwise absent

@@ -39,7 +39,7 @@ final class Audit {
      * @param again tasks completed more than once for one of these reasons, which is unavoidable
      * @param twoLive tasks with two live attempts, or with one attempt at two agents
      * @param overCapacity agents that were assigned more than their capacity
-     * @param untold what no event tells: ends of tasks, assignments, failures
+     * @param missingEvents ends of tasks, assignments and failures without an event
      * @param longestPauseMs longest time without any assignment while tasks were waiting, after warm-up
      * @param longestWaitMs longest time from acceptance to first assignment of a task, after warm-up
      */
@@ -50,11 +50,15 @@ final class Audit {
             List<String> again,
             List<String> twoLive,
             List<String> overCapacity,
-            List<String> untold,
+            List<String> missingEvents,
             long longestPauseMs,
             long longestWaitMs) {
         boolean areClean() {
-            return lost.isEmpty() && twice.isEmpty() && twoLive.isEmpty() && overCapacity.isEmpty() && untold.isEmpty();
+            return lost.isEmpty()
+                    && twice.isEmpty()
+                    && twoLive.isEmpty()
+                    && overCapacity.isEmpty()
+                    && missingEvents.isEmpty();
         }
     }
 
@@ -106,33 +110,34 @@ final class Audit {
                 again,
                 twoLive,
                 overCapacity(),
-                untold(accepted),
+                missingEvents(accepted),
                 longestPauseMs(),
                 longestWaitMs());
     }
 
-    /** Returns what happened to accepted tasks without an event that tells it: each must have an end, and each attempt its assignment. */
-    private List<String> untold(Set<String> accepted) {
-        Set<Evidence.Event> told = new HashSet<>(evidence.events());
-        Set<String> ended = told.stream()
+    /** Steps of accepted tasks without an event: each task must have an end, each attempt its assignment, each dead letter a failure. */
+    private List<String> missingEvents(Set<String> accepted) {
+        Set<Evidence.Event> published = new HashSet<>(evidence.events());
+        Set<String> ended = published.stream()
                 .filter(event -> event.kind().isEnd())
                 .map(Evidence.Event::taskId)
                 .collect(Collectors.toSet());
-        List<String> untold = new ArrayList<>();
-        accepted.stream().filter(id -> !ended.contains(id)).forEach(id -> untold.add(id + ": its end"));
+        List<String> missingEvents = new ArrayList<>();
+        accepted.stream().filter(id -> !ended.contains(id)).forEach(id -> missingEvents.add(id + ": its end"));
         evidence.assigned().stream()
                 .filter(one -> accepted.contains(one.taskId()))
-                .filter(one -> !told.contains(new Evidence.Event(one.taskId(), one.attempt(), TaskEvent.Kind.ASSIGNED)))
-                .forEach(one -> untold.add(one.taskId() + ": assignment of attempt " + one.attempt()));
-        Set<String> failed = told.stream()
+                .filter(one ->
+                        !published.contains(new Evidence.Event(one.taskId(), one.attempt(), TaskEvent.Kind.ASSIGNED)))
+                .forEach(one -> missingEvents.add(one.taskId() + ": assignment of attempt " + one.attempt()));
+        Set<String> failed = published.stream()
                 .filter(event -> event.kind() == TaskEvent.Kind.FAILED)
                 .map(Evidence.Event::taskId)
                 .collect(Collectors.toSet());
         deadLettered.keySet().stream()
                 .filter(id -> accepted.contains(id) && !failed.contains(id))
-                .forEach(id -> untold.add(id + ": its failure"));
-        untold.sort(null);
-        return untold;
+                .forEach(id -> missingEvents.add(id + ": its failure"));
+        missingEvents.sort(null);
+        return missingEvents;
     }
 
     private Set<String> tasks(Ledger.EventType what) {

@@ -118,7 +118,7 @@ final class RunsCommand implements Callable<Integer> {
                 .append(sum(all, findings -> findings.twice().size()))
                 .append(sum(all, findings -> findings.twoLive().size()))
                 .append(sum(all, findings -> findings.overCapacity().size()))
-                .append(sum(all, findings -> findings.untold().size()))
+                .append(sum(all, findings -> findings.missingEvents().size()))
                 .append(" | ")
                 .append(all.stream().mapToInt(one -> one.wrongCounts().size()).sum())
                 .append(sum(all, findings -> findings.again().size()))

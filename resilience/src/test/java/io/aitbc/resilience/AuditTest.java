@@ -47,7 +47,7 @@ class AuditTest {
         accepted("u", 0);
         evidence.deadLettered().add(new DeadLettered("u", 500));
         evidence.events().clear();
-        assertThat(audit().untold())
+        assertThat(audit().missingEvents())
                 .containsExactly("t: assignment of attempt 1", "t: its end", "u: its end", "u: its failure");
         assertThat(audit().areClean()).isFalse();
 
@@ -55,7 +55,7 @@ class AuditTest {
         evidence.events().add(new Event("t", 1, TaskEvent.Kind.COMPLETED));
         evidence.events().add(new Event("u", 2, TaskEvent.Kind.FAILED));
 
-        assertThat(audit().untold()).isEmpty();
+        assertThat(audit().missingEvents()).isEmpty();
         assertThat(audit().areClean()).isTrue();
     }
 

@@ -34,21 +34,11 @@ public final class EventsBenchmark extends Benchmark {
                 "with events, tasks/s",
                 "without, tasks/s",
                 "ratio");
-        Report costs = new Report(
-                "Processor time by process, µs per task, median of " + times,
-                "agents",
-                "what",
-                "side",
-                "submitter",
-                "Kafka",
-                "coordinator",
-                "Redis",
-                "agents",
-                "all");
-        try (Cluster talking = new Cluster("--aitbc.events.enabled=true");
-                Cluster silent = new Cluster();
-                CoordinatorSide with = new CoordinatorSide(talking, agents, IN_FLIGHT / agents).working();
-                CoordinatorSide without = new CoordinatorSide(silent, agents, IN_FLIGHT / agents).working()) {
+        Report costs = Measured.costs("coordinator", times);
+        try (Cluster eventsOn = new Cluster("--aitbc.events.enabled=true");
+                Cluster eventsOff = new Cluster();
+                CoordinatorSide with = new CoordinatorSide(eventsOn, agents, IN_FLIGHT / agents).working();
+                CoordinatorSide without = new CoordinatorSide(eventsOff, agents, IN_FLIGHT / agents).working()) {
             with.flood("warm", warmUp, 0);
             without.flood("warm", warmUp, 0);
             Measured on = new Measured("with events");
@@ -57,9 +47,9 @@ public final class EventsBenchmark extends Benchmark {
             for (int i = 0; i < times; i++) {
                 String run = "flood" + i;
                 double rate = on.add(with, tasks, side -> side.flood(run, tasks, 0));
-                double silentRate = off.add(without, tasks, side -> side.flood(run, tasks, 0));
-                ratios.add(rate / silentRate);
-                System.out.printf(Locale.ROOT, "  %.0f tasks/s, without %.0f%n", rate, silentRate);
+                double rateWithout = off.add(without, tasks, side -> side.flood(run, tasks, 0));
+                ratios.add(rate / rateWithout);
+                System.out.printf(Locale.ROOT, "  %.0f tasks/s, without %.0f%n", rate, rateWithout);
             }
             report.row(on.rate(), off.rate(), String.format(Locale.ROOT, "%.2f", Medians.of(ratios)));
             on.report(costs, agents, "flood");

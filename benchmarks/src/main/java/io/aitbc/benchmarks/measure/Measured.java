@@ -26,6 +26,25 @@ final class Measured {
         this.side = side;
     }
 
+    /**
+     * The table for {@link #report}.
+     *
+     * @param between name of the column of the process between Kafka and the agents
+     */
+    static Report costs(String between, int times) {
+        return new Report(
+                "Processor time by process, µs per task, median of " + times,
+                "agents",
+                "what",
+                "side",
+                "submitter",
+                "Kafka",
+                between,
+                "Redis",
+                "agents",
+                "all");
+    }
+
     double add(Side measured, int tasks, Measurement measurement) {
         Map<String, Duration> before = measured.cpuByProcess();
         double rate = measurement.perSecond(measured);

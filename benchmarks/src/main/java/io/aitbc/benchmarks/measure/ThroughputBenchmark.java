@@ -49,18 +49,7 @@ public final class ThroughputBenchmark extends Benchmark {
                         "raw relay with a fence in Redis, tasks/s",
                         "share of raw")
                 .bars("tasks/s", 2, 3, 5);
-        Report costs = new Report(
-                        "Processor time by process, µs per task, median of " + times,
-                        "agents",
-                        "what",
-                        "side",
-                        "submitter",
-                        "Kafka",
-                        "coordinator or relay",
-                        "Redis",
-                        "agents",
-                        "all")
-                .stackedBars("µs per task", 3, 4, 5, 6, 7);
+        Report costs = Measured.costs("coordinator or relay", times).stackedBars("µs per task", 3, 4, 5, 6, 7);
         sizes.forEach(agents -> measure(agents, report, costs));
         return List.of(report, costs);
     }

@@ -11,8 +11,8 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * The events of a lane's steps. Pure. Before the first record of a task is done, an event that carries the task has been published, even if it ended while it
- * waited.
+ * The events of a lane's steps. Pure. An event that carries the task is published before the offset of its first record is committed, even if the task ended
+ * while it waited.
  */
 final class LaneEvents {
     private LaneEvents() {}
@@ -71,7 +71,7 @@ final class LaneEvents {
                         : TaskEvent.cancelled(waiting.id(), attempt, null, now));
     }
 
-    /** For later attempts, events of earlier ones have been published. */
+    /** Later attempts need none: the events of earlier ones have been published. */
     private static void addAccepted(WaitingTask waiting, List<TaskEvent> events) {
         if (waiting.task().attempt() == 1) {
             events.add(TaskEvent.accepted(waiting.task(), waiting.position().priority()));

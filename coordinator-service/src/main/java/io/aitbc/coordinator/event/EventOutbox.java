@@ -25,14 +25,14 @@ import org.slf4j.LoggerFactory;
 import tools.jackson.databind.JsonNode;
 
 /**
- * Events of steps that nobody repeats: a task was cancelled or redriven by a caller, or its record is gone. The script that performs the step notes the event in
- * Redis, see {@code notice.lua}; it is removed once Kafka has it. If the caller dies in between, the thread {@code event-outbox} of any coordinator
- * publishes it. Thread-safe.
+ * The outbox for events of steps that are not retried: a cancellation, a redrive, or the failure of a task whose record is gone. The script that performs
+ * the step writes the event to a hash in Redis, see {@code notice.lua}; it is removed once Kafka has acknowledged it. If the caller dies in between, the
+ * thread {@code event-outbox} of any coordinator publishes it. Thread-safe.
  */
 public final class EventOutbox implements BackgroundService {
     private static final Logger log = LoggerFactory.getLogger(EventOutbox.class);
     private static final Duration INTERVAL = Duration.ofSeconds(1);
-    /** Until then its caller is about to publish it. */
+    /** Younger events are left to their callers, who are about to publish them. */
     private static final Duration GRACE = Duration.ofSeconds(5);
 
     private static final ScanArgs SCAN = ScanArgs.Builder.limit(500);
@@ -42,7 +42,7 @@ public final class EventOutbox implements BackgroundService {
     private final Redis redis;
     private final TaskEvents events;
     private final Clock clock;
-    private final PeriodicJob job = new PeriodicJob("event-outbox", INTERVAL, this::publishForgotten);
+    private final PeriodicJob job = new PeriodicJob("event-outbox", INTERVAL, this::publishStale);
 
     EventOutbox(Redis redis, TaskEvents events, Clock clock) {
         this.redis = redis;
@@ -67,14 +67,14 @@ public final class EventOutbox implements BackgroundService {
         return events.isEnabled() ? job.problems() : List.of();
     }
 
-    /** The argument by which a script knows whether to note events. */
+    /** The argument that tells a script whether to write events to the outbox. */
     public String noteFlag() {
         return events.isEnabled() ? "1" : "";
     }
 
     /**
-     * Publishes events that a script has noted, and waits for Kafka for up to 2 s: if it does not answer, they follow later. Never fails because of Kafka or
-     * Redis.
+     * Publishes events that a script has written to the outbox, and waits up to 2 s for Kafka. If it does not answer, they stay in the outbox and are
+     * published later. Never fails because of Kafka or Redis.
      */
     public void publish(List<TaskEvent> noted) throws InterruptedException {
         if (!events.isEnabled()) {
@@ -97,7 +97,7 @@ public final class EventOutbox implements BackgroundService {
                         done -> redis.async().hdel(Keys.UNPUBLISHED_EVENTS, ids).toCompletableFuture());
     }
 
-    private void publishForgotten() throws InterruptedException {
+    private void publishStale() throws InterruptedException {
         Instant before = clock.instant().minus(GRACE);
         MapScanCursor<String, String> scan = scan(ScanCursor.INITIAL);
         while (true) {
@@ -117,7 +117,7 @@ public final class EventOutbox implements BackgroundService {
         return redis.readHashSync(Keys.UNPUBLISHED_EVENTS, read -> read.hscan(Keys.UNPUBLISHED_EVENTS, from, SCAN));
     }
 
-    /** Sets aside what cannot be read. */
+    /** Quarantines entries that cannot be read. */
     private List<TaskEvent> read(Map<String, String> notes) {
         List<TaskEvent> read = new ArrayList<>();
         Map<String, String> unreadable = new HashMap<>();

@@ -151,9 +151,9 @@ public final class TaskEvents implements BackgroundService {
     }
 
     /**
-     * Waits for published events, up to 10 s: they are published all the same, but the step is repeated.
+     * Waits up to 10 s until Kafka has acknowledged events.
      *
-     * @throws KafkaException if they are not published in this time
+     * @throws KafkaException on a timeout, or if they were refused. After a timeout they stay queued and are still published; the caller retries its step.
      */
     public static void await(CompletableFuture<?> published) throws InterruptedException {
         await(published, PUBLICATION_TIMEOUT);
@@ -175,8 +175,9 @@ public final class TaskEvents implements BackgroundService {
                 Unpublished next = unsent.poll(IDLE_MS, TimeUnit.MILLISECONDS);
                 boolean isRefused = next != null && send(next).isCompletedExceptionally();
                 report();
-                if (isRefused || next == null && !failed.isEmpty()) {
-                    // The topic is unknown, or the buffer is full: the others would fail too.
+                if (!failed.isEmpty() && (isRefused || next == null)) {
+                    // The topic is unknown, or the buffer is full: the others would fail too. What is too large is not
+                    // among the failed.
                     thread.pause(RETRY_INTERVAL);
                     for (Unpublished again = failed.poll(); again != null; again = failed.poll()) {
                         unsent.add(again);

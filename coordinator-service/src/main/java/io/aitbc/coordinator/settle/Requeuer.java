@@ -47,6 +47,7 @@ final class Requeuer {
     private static final Duration MISSING_TIMEOUT = Duration.ofMinutes(15);
 
     private static final int MAX_MISSING = 10_000;
+
     private final Attempts attempts;
     private final TaskQueue queue;
     private final TaskArchive tasks;
@@ -185,7 +186,8 @@ final class Requeuer {
     }
 
     /**
-     * Publishes how attempts ended, before the records of the next attempts and the dead letters: once somebody goes on with the task, nobody repeats this step.
+     * Publishes the failures of attempts, before the next attempts and the dead letters are appended: once another attempt is granted, a crash no
+     * longer repeats this step, and the event would be lost.
      */
     private void publish(Payloads payloads, Map<FailedAttempt, Task> retries, List<FailedAttempt> failed, Instant now)
             throws InterruptedException {
@@ -196,7 +198,7 @@ final class Requeuer {
             String reason = "payload_lost";
             if (found != null) {
                 Assignment assignment = found.assignment();
-                // Repeated: the owner of its record may have died before it published that.
+                // Again: the coordinator that granted it may have died before it published the event.
                 happened.add(TaskEvent.assigned(
                         assignment.task(), assignment.priority(), assignment.agentId(), assignment.assignedAt()));
                 reason = ended.failure().reason().name().toLowerCase(Locale.ROOT);

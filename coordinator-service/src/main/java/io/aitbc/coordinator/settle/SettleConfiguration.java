@@ -16,6 +16,7 @@ import io.aitbc.coordinator.security.Signatures;
 import io.aitbc.coordinator.trace.Traces;
 import io.micrometer.core.instrument.MeterRegistry;
 import java.time.Clock;
+import java.util.function.Supplier;
 import java.util.random.RandomGenerator;
 import org.apache.kafka.clients.admin.Admin;
 import org.springframework.boot.context.properties.EnableConfigurationProperties;
@@ -49,7 +50,7 @@ class SettleConfiguration {
         SettleMeters meters = new SettleMeters(meterRegistry);
         Attempts attempts = new Attempts(redis, settings.taskRetention());
         // Two threads requeue, each with its own generator: RandomGenerator.getDefault() is not thread-safe.
-        Requeuer ofResults = new Requeuer(
+        Supplier<Requeuer> requeuer = () -> new Requeuer(
                 attempts,
                 queue,
                 tasks,
@@ -60,17 +61,8 @@ class SettleConfiguration {
                 meters,
                 clock,
                 RandomGenerator.getDefault());
-        Requeuer ofRecovery = new Requeuer(
-                attempts,
-                queue,
-                tasks,
-                deadLetters,
-                events,
-                topics,
-                settings,
-                meters,
-                clock,
-                RandomGenerator.getDefault());
+        Requeuer ofResults = requeuer.get();
+        Requeuer ofRecovery = requeuer.get();
         return new Settlement(
                 new IndexRebuild(
                         redis,

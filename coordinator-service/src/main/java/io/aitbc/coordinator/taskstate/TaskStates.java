@@ -73,7 +73,7 @@ public final class TaskStates {
         return statuses;
     }
 
-    /** The positions of the records of tasks that wait, as far as they are known. */
+    /** Queue positions of waiting tasks by id; tasks that do not wait, or whose position is unknown, are absent. */
     public Map<String, Position> waitingAt(Collection<String> taskIds) {
         Map<String, CompletableFuture<String>> beginnings = new HashMap<>();
         taskIds.forEach(id -> beginnings.put(

@@ -34,12 +34,12 @@ class LaneEventsTest {
         "FULL,        ''",
         "UNAVAILABLE, ''"
     })
-    void howATaskHasEndedIsTold(Ruling ruling, String events) {
+    void anEndedTaskHasTheEventsThatMayBeMissing(Ruling ruling, String events) {
         assertThat(String.join(" ", ids(LaneEvents.ofEnded(List.of(verdict(FIRST, ruling)), NOW))))
                 .isEqualTo(events);
     }
 
-    /** The attempts before it have been told. */
+    /** The events of the attempts before it have been published. */
     @Test
     void aLaterAttemptIsNotAccepted() {
         assertThat(ids(LaneEvents.ofEnded(List.of(verdict(SECOND, Ruling.CANCELLED)), NOW)))
@@ -59,7 +59,7 @@ class LaneEventsTest {
 
     @ParameterizedTest
     @CsvSource({"EXPIRED, expired", "CANCELLED, cancelled"})
-    void onlyEndsOfTheLaneAreTold(TaskStatus status, String kind) {
+    void onlyEndsOfThisLaneHaveEvents(TaskStatus status, String kind) {
         assertThat(ids(LaneEvents.ofEndings(
                         List.of(FIRST, FIRST, SECOND, FIRST),
                         List.of(Ending.LIVE, Ending.ENDED_BEFORE, Ending.ENDED, Ending.ENDED),

@@ -103,9 +103,9 @@ final class SimulatedCluster {
     private final Map<String, Integer> clearCounts = new HashMap<>();
     private final Map<String, Set<Id>> clearsMissing = new HashMap<>();
     /** Ids of the events in Kafka, and of the tasks that one of them carries. */
-    private final Set<String> told = new HashSet<>();
+    private final Set<String> published = new HashSet<>();
 
-    private final Set<String> toldWithTask = new HashSet<>();
+    private final Set<String> publishedWithTask = new HashSet<>();
     /** Attempts that ended without their task being known to anybody. */
     private final Set<String> payloadsLost = new HashSet<>();
 
@@ -284,20 +284,20 @@ final class SimulatedCluster {
     private void failLost(Position position) {
         Task task = taskAt(position);
         if (store.failLost(task.taskId(), task.attempt())) {
-            // Noted by the script itself: it is told even if the caller dies.
-            told.add(task.taskId() + ":" + task.attempt() + ":failed");
+            // The script itself writes it to the outbox: it is published even if the caller dies.
+            published.add(task.taskId() + ":" + task.attempt() + ":failed");
         }
     }
 
     /** Publishes events, as far as Kafka has them before it fails. */
-    private void tell(List<TaskEvent> events) {
+    private void publishEvents(List<TaskEvent> events) {
         for (TaskEvent event : events) {
             if (!calm && random.nextInt(12) == 0) {
                 throw new IllegalStateException("Kafka is away");
             }
-            told.add(event.id());
+            published.add(event.id());
             if (event.change().task() != null) {
-                toldWithTask.add(event.taskId());
+                publishedWithTask.add(event.taskId());
             }
         }
     }
@@ -335,7 +335,7 @@ final class SimulatedCluster {
             boolean ended = store.task(taskId).hasEnded();
             store.cancel(taskId);
             if (!ended && store.task(taskId).hasEnded()) {
-                told.add(taskId + ":" + store.task(taskId).attempt + ":cancelled");
+                published.add(taskId + ":" + store.task(taskId).attempt + ":cancelled");
                 coordinators.forEach(coordinator -> {
                     if (random.nextInt(4) > 0) {
                         coordinator.lane.cancelled(Set.of(taskId));
@@ -631,7 +631,7 @@ final class SimulatedCluster {
                             return verdict;
                         })
                         .toList();
-                tell(LaneEvents.ofEnded(verdicts, at));
+                publishEvents(LaneEvents.ofEnded(verdicts, at));
                 return verdicts;
             });
         }
@@ -642,7 +642,7 @@ final class SimulatedCluster {
             return effect(() -> {
                 List<Reservations.Ending> endings =
                         ending.stream().map(task -> end(task, status, clearId)).toList();
-                tell(LaneEvents.ofEndings(ending, endings, status, at));
+                publishEvents(LaneEvents.ofEndings(ending, endings, status, at));
                 return endings.stream()
                         .map(one -> one == Reservations.Ending.ENDED)
                         .toList();
@@ -655,7 +655,7 @@ final class SimulatedCluster {
                 agents.get(verdict.agentId())
                         .topic
                         .add(verdict.placement().waiting().task());
-                tell(List.of(LaneEvents.assigned(verdict)));
+                publishEvents(List.of(LaneEvents.assigned(verdict)));
                 return null;
             });
         }
@@ -702,7 +702,7 @@ final class SimulatedCluster {
                 List<TaskStates.Recorded> recorded = waiting.stream()
                         .map(one -> store.record(one.id(), one.task().attempt()))
                         .toList();
-                tell(LaneEvents.ofWaiting(waiting, recorded));
+                publishEvents(LaneEvents.ofWaiting(waiting, recorded));
                 return recorded.stream()
                         .map(one -> one == TaskStates.Recorded.ENDED)
                         .toList();
@@ -926,7 +926,7 @@ final class SimulatedCluster {
                 if (settled.equals("give back")) {
                     requeue(result.task, result.agentId, result.outcome.equals("rejected"));
                 } else if (settled.equals("completed") || settled.equals("settled before")) {
-                    tell(List.of(TaskEvent.completed(result.completed(), now)));
+                    publishEvents(List.of(TaskEvent.completed(result.completed(), now)));
                 }
             } catch (IllegalStateException e) {
                 // Read again.
@@ -980,7 +980,7 @@ final class SimulatedCluster {
                 requeue(taskAt(origin), state.agentId, false);
             } else if (!store.fence(taskId, state.attempt, state.agentId).equals("before")) {
                 payloadsLost.add(taskId + ":" + state.attempt);
-                told.add(taskId + ":" + state.attempt + ":failed");
+                published.add(taskId + ":" + state.attempt + ":failed");
                 store.release(taskId, state.attempt, state.agentId, 0);
             }
         } else {
@@ -998,7 +998,7 @@ final class SimulatedCluster {
         Task basis = rejected ? task.rejected(agentId) : task;
         Task retry = again ? basis.attempt(next, now.plusSeconds(random.nextInt(3))) : null;
         // Before the record: whoever reads it may assume that this attempt has ended.
-        tell(List.of(
+        publishEvents(List.of(
                 TaskEvent.assigned(task, Priority.NORMAL, agentId, now),
                 TaskEvent.failed(task.id(), task.attempt(), agentId, now, "failed", Json.tree("why"), retry, now)));
         if (again) {
@@ -1173,24 +1173,24 @@ final class SimulatedCluster {
         must(cancelledByClear <= cancelled, () -> "clears counted " + cancelledByClear + " of " + cancelled);
     }
 
-    /** Checks that everything that happened was told, and that no end was told that did not happen. */
+    /** Checks that every step has its event, and that no end was published that did not happen. */
     private void checkEvents() {
         for (String happened : store.history) {
-            must(told.contains(happened) || mayBeUntold(happened), () -> happened + " was not told");
+            must(published.contains(happened) || mayBeMissing(happened), () -> happened + " has no event");
         }
-        for (String event : told) {
+        for (String event : published) {
             must(
                     !event.matches(".*:(completed|failed|cancelled|expired)") || store.history.contains(event),
-                    () -> event + " was told, but did not happen");
+                    () -> event + " was published, but did not happen");
         }
         tasks.keySet()
                 .forEach(taskId -> must(
-                        toldWithTask.contains(taskId) || areRecordsDeleted(taskId),
+                        publishedWithTask.contains(taskId) || areRecordsDeleted(taskId),
                         () -> "no event has the input of " + taskId));
     }
 
-    /** What owners of records tell when they read a record again, which has been deleted. Results and requeued attempts need no record. */
-    private boolean mayBeUntold(String event) {
+    /** Published when a record is read again, unless it has been deleted. Results and requeued attempts need no record. */
+    private boolean mayBeMissing(String event) {
         String attempt = event.substring(0, event.lastIndexOf(':'));
         return event.matches(".*:(assigned|cancelled|expired)")
                 && (payloadsLost.contains(attempt) || areRecordsDeleted(attempt.substring(0, attempt.indexOf(':'))));

@@ -74,7 +74,7 @@ final class SimulatedStore {
         }
     }
 
-    /** What the scripts have done, as the ids of the events that tell it. */
+    /** What the scripts have done, as ids of events. */
     final Set<String> history = new TreeSet<>();
 
     private void note(String taskId, int attempt, String kind) {

@@ -48,6 +48,7 @@ import java.util.UUID;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Function;
 import java.util.random.RandomGenerator;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.ForwardingAdmin;
@@ -55,6 +56,7 @@ import org.apache.kafka.clients.admin.ListConsumerGroupOffsetsOptions;
 import org.apache.kafka.clients.admin.ListConsumerGroupOffsetsResult;
 import org.apache.kafka.clients.admin.ListConsumerGroupOffsetsSpec;
 import org.apache.kafka.clients.admin.RecordsToDelete;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerRecord;
@@ -249,7 +251,7 @@ class RequeuerTest {
         assertThat(published()).extracting(TaskEvent::id).containsExactly(taskId + ":1:assigned", taskId + ":1:failed");
     }
 
-    /** Once somebody goes on with the task, nobody would publish it. */
+    /** Otherwise a crash between the two would lose it: once the next attempt is granted, nothing repeats the requeue. */
     @ParameterizedTest
     @ValueSource(ints = {1, 2})
     void nothingIsAppendedBeforeTheEventsArePublished(int maxAttempts) throws Exception {
@@ -503,32 +505,28 @@ class RequeuerTest {
 
     /** Returns the reasons of the dead letters of this test's task. */
     private List<String> deadLetters() {
-        List<String> reasons = new ArrayList<>();
-        try (TopicHistory history = new TopicHistory(clients)) {
-            Map<TopicPartition, Long> starts = new HashMap<>();
-            history.partitions(TOPICS.deadLetter()).forEach(partition -> starts.put(partition, 0L));
-            history.read(starts, record -> {
-                if (new String(record.key()).equals(taskId)) {
-                    reasons.add(new String(record.headers().lastHeader("reason").value()));
-                }
-            });
-        }
-        return reasons;
+        return ofTask(
+                TOPICS.deadLetter(),
+                record -> new String(record.headers().lastHeader("reason").value()));
     }
 
     /** Returns the events of this test's task. */
     private List<TaskEvent> published() {
-        List<TaskEvent> published = new ArrayList<>();
+        return ofTask(TOPICS.events(), record -> Json.read(record.value(), TaskEvent.class));
+    }
+
+    private <T> List<T> ofTask(String topic, Function<ConsumerRecord<byte[], byte[]>, T> read) {
+        List<T> found = new ArrayList<>();
         try (TopicHistory history = new TopicHistory(clients)) {
             Map<TopicPartition, Long> starts = new HashMap<>();
-            history.partitions(TOPICS.events()).forEach(partition -> starts.put(partition, 0L));
+            history.partitions(topic).forEach(partition -> starts.put(partition, 0L));
             history.read(starts, record -> {
                 if (new String(record.key()).equals(taskId)) {
-                    published.add(Json.read(record.value(), TaskEvent.class));
+                    found.add(read.apply(record));
                 }
             });
         }
-        return published;
+        return found;
     }
 
     /** Returns the records of this test's task in its queue. */
