@@ -18,6 +18,7 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.stream.Stream;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerConfig;
@@ -132,7 +133,7 @@ class DashboardTest {
 
         button(row, "Clear…").click();
         awaitText(By.id("question-text"), "3 tasks now");
-        button(browser.findElement(By.id("question")), "Keep").click();
+        button(awaitShown(By.id("question")), "Keep").click();
         assertThat(coordinator
                         .get("/tasks/queues")
                         .body()
@@ -141,7 +142,7 @@ class DashboardTest {
                 .isEqualTo(3);
         button(row, "Clear…").click();
         awaitText(By.id("question-text"), "3 tasks now");
-        button(browser.findElement(By.id("question")), "Clear 3 tasks").click();
+        button(awaitShown(By.id("question")), "Clear 3 tasks").click();
         awaitText(By.id("notice"), "Cleared 3 tasks from the low queue.");
         await().atMost(LONG)
                 .until(() -> row.findElement(By.tagName("td")).getText().equals("0"));
@@ -160,8 +161,8 @@ class DashboardTest {
         awaitText(By.cssSelector("#why .explanation"), "the closest is small-agent");
         assertThat(browser.findElement(By.id("why")).getText()).contains("memory");
 
-        button(browser.findElement(By.id("main")), "Cancel…").click();
-        button(browser.findElement(By.id("question")), "Cancel the task").click();
+        button(awaitShown(By.id("main")), "Cancel…").click();
+        button(awaitShown(By.id("question")), "Cancel the task").click();
         awaitText(By.id("task-status"), "cancelled");
     }
 
@@ -172,17 +173,17 @@ class DashboardTest {
         open("/agents");
         awaitShown(By.id("agent-search")).sendKeys("drain-");
         await().atMost(LONG).ignoreExceptions().until(() -> shownAgents().equals(List.of("drain-a", "drain-b")));
-        browser.findElement(By.xpath("//th/button[text()='Agent']")).click();
+        awaitShown(By.xpath("//th/button[text()='Agent']")).click();
         await().atMost(LONG).ignoreExceptions().until(() -> shownAgents().equals(List.of("drain-b", "drain-a")));
 
-        browser.findElement(By.cssSelector("[aria-label='Drain drain-a']")).click();
+        awaitShown(By.cssSelector("[aria-label='Drain drain-a']")).click();
         awaitText(By.id("notice"), "Status of agent drain-a is now maintenance.");
         await().atMost(LONG)
                 .until(() -> browser.findElement(By.tagName("tbody")).getText().contains("maintenance"));
-        new Select(browser.findElement(By.id("agent-status"))).selectByValue("maintenance");
+        new Select(awaitShown(By.id("agent-status"))).selectByValue("maintenance");
         await().atMost(LONG).ignoreExceptions().until(() -> shownAgents().equals(List.of("drain-a")));
 
-        browser.findElement(By.linkText("drain-a")).click();
+        awaitShown(By.linkText("drain-a")).click();
         awaitText(By.tagName("dl"), "its status is maintenance");
     }
 
@@ -198,7 +199,7 @@ class DashboardTest {
         awaitShown(By.id("agent-search")).sendKeys("unreached-");
         awaitText(By.tagName("tbody"), "not reached");
 
-        browser.findElement(By.linkText("unreached-1")).click();
+        awaitShown(By.linkText("unreached-1")).click();
 
         awaitText(By.tagName("dl"), "it does not read its topic");
         awaitText(By.tagName("dl"), "kafka: dashboard.assignments.unreached-1");
@@ -215,11 +216,11 @@ class DashboardTest {
         open("/dead-letters");
         awaitText(By.tagName("tbody"), "no luck");
 
-        browser.findElement(By.cssSelector("[aria-label='Redrive failed-1']")).click();
+        awaitShown(By.cssSelector("[aria-label='Redrive failed-1']")).click();
         awaitText(By.id("notice"), "Task queued again.");
         coordinator.report(
                 coordinator.awaitRecords("assignments.fails-agent", 2).get(1), "completed", null);
-        browser.findElement(By.linkText("failed-1")).click();
+        awaitShown(By.linkText("failed-1")).click();
         awaitText(By.id("task-status"), "completed");
     }
 
@@ -227,14 +228,14 @@ class DashboardTest {
     void theStrategyIsSwitched() {
         open("/cluster");
         awaitText(By.tagName("dl"), "least connections");
-        Select strategies = new Select(browser.findElement(By.id("strategy")));
+        Select strategies = new Select(awaitShown(By.id("strategy")));
         assertThat(strategies.getOptions())
                 .extracting(option -> option.getDomProperty("value"))
                 .containsExactlyElementsOf(Stream.of(LoadBalancingStrategy.values())
                         .map(LoadBalancingStrategy::wireName)
                         .toList());
         strategies.selectByValue("random");
-        button(browser.findElement(By.id("main")), "Apply").click();
+        button(awaitShown(By.id("main")), "Apply").click();
         awaitText(By.id("notice"), "Load-balancing strategy is now random.");
         awaitText(By.tagName("dl"), "random");
         coordinator.send("PUT", "/load-balancer/strategy", "{\"strategy\":\"least_connections\"}");
@@ -245,11 +246,11 @@ class DashboardTest {
         open("/queues");
         awaitShown(By.id("queue-low"));
         browser.executeScript("document.activeElement.blur()");
-        browser.findElement(By.tagName("body")).sendKeys(Keys.TAB);
+        awaitShown(By.tagName("body")).sendKeys(Keys.TAB);
         assertThat(browser.switchTo().activeElement().getText()).isEqualTo("Skip to content");
         browser.switchTo().activeElement().sendKeys(Keys.TAB, Keys.TAB);
         browser.switchTo().activeElement().sendKeys(Keys.TAB);
-        WebElement link = browser.findElement(By.linkText("Agents"));
+        WebElement link = awaitShown(By.linkText("Agents"));
         link.sendKeys(Keys.ENTER);
         awaitText(By.tagName("h1"), "Agents");
         assertThat(link.getDomAttribute("aria-current")).isEqualTo("page");
@@ -310,13 +311,13 @@ class DashboardTest {
                 LocalStack.shared(), "secured.", 8, "--aitbc.security=on", "--aitbc.admin.key=" + key)) {
             browser.get("http://127.0.0.1:" + secured.port() + "/dashboard/#/queues");
             awaitShown(By.id("credential")).sendKeys(key);
-            button(browser.findElement(By.id("sign-in")), "Sign in").click();
+            button(awaitShown(By.id("sign-in")), "Sign in").click();
             awaitText(By.id("connection"), "Live");
             awaitText(By.id("caller"), "AITBC_ADMIN_KEY (admin)");
             button(awaitShown(By.id("queue-low")), "Pause").click();
             awaitText(By.id("queue-low"), "paused");
 
-            button(browser.findElement(By.id("caller")), "Sign out").click();
+            button(awaitShown(By.id("caller")), "Sign out").click();
 
             awaitShown(By.id("credential"));
             browser.get("about:blank");
@@ -449,7 +450,7 @@ class DashboardTest {
                     .hasSize(2);
             open("/queues");
             for (String queue : List.of("high", "low", "urgent")) {
-                new Select(browser.findElement(By.id("front-of"))).selectByValue(queue);
+                new Select(awaitShown(By.id("front-of"))).selectByValue(queue);
                 awaitText(By.id("main"), queue.equals("urgent") ? "The queue is empty." : "oldest first");
                 assertReadable("/queues with the front of " + queue);
             }
@@ -549,7 +550,7 @@ class DashboardTest {
     void theApiDocumentationIsShown() {
         browser.get("http://127.0.0.1:" + coordinator.port() + "/docs");
         awaitText(By.id("swagger-ui"), "/tasks/submit");
-        WebElement operation = browser.findElement(By.cssSelector("#operations-tasks-status, .opblock-get"));
+        WebElement operation = awaitShown(By.cssSelector("#operations-tasks-status, .opblock-get"));
         operation.findElement(By.tagName("button")).click();
         await().atMost(LONG)
                 .until(() ->
@@ -671,10 +672,14 @@ class DashboardTest {
     }
 
     private static WebElement button(WebElement within, String text) {
-        return within.findElements(By.tagName("button")).stream()
-                .filter(one -> one.getText().equals(text))
-                .findFirst()
-                .orElseThrow(() -> new AssertionError("no button " + text + " in " + within.getText()));
+        return await("button " + text)
+                .atMost(LONG)
+                .until(
+                        () -> within.findElements(By.tagName("button")).stream()
+                                .filter(one -> one.getText().equals(text))
+                                .findFirst(),
+                        Optional::isPresent)
+                .orElseThrow();
     }
 
     private static List<String> shownAgents() {
