@@ -77,6 +77,7 @@ public final class Json {
                         .addSerializer(Instant.class, new TimeSerializer())
                         .addSerializer(Payload.class, new PayloadSerializer())
                         .addSerializer(Assignment.class, new AssignmentWriter())
+                        .addSerializer(TaskEvent.class, new TaskEventWriter())
                         .addDeserializer(Payload.class, new PayloadDeserializer())
                         .addDeserializer(Task.class, new TaskReader())
                         .addDeserializer(TaskResult.class, new TaskResultReader())

@@ -1,7 +1,6 @@
 package io.aitbc.contracts;
 
 import com.fasterxml.jackson.annotation.JsonCreator;
-import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.annotation.JsonValue;
 import java.time.Instant;
@@ -138,7 +137,6 @@ public record TaskEvent(
      * @param notBefore the earliest time of the next attempt
      * @param truncated true if task, result or error are left out because the event would have been too large; otherwise absent
      */
-    @JsonInclude(JsonInclude.Include.NON_NULL)
     public record Change(
             @JsonProperty("attempt") Integer attempt,
             @JsonProperty("priority") @Nullable Priority priority,

@@ -105,6 +105,30 @@ class TaskEventTest {
                 .hasMessage("Unknown type of event: io.aitbc.task.lost");
     }
 
+    @Test
+    void everyFieldIsWrittenAndNothingThatIsAbsent() {
+        Task full = Json.read("""
+                {"task_id":"full","task_data":{"a":null},"priority":"high","requirements":{"agent_type":"t","capabilities":["c>=1"],
+                 "services":["s"],"tags":["g"],"min_health_score":0.5,"region":"r","location":{"lat":1.0,"lon":2.0},
+                 "agent_id":"a","affinity_key":"k","chain_id":"x","resources":{"gpu":0.5},"later":[1]},"max_attempts":4,
+                 "timeout_seconds":5,"not_before":"2026-11-01T12:00:00Z","expires_at":"2026-11-02T12:00:00Z",
+                 "submitted_at":"2026-11-01T12:00:00Z","attempt":1,"rejected_by":"b","chain_id":"x","fairness_key":"f",
+                 "labels":{"team":"search"},"uses":{"gpt":1},"later":{"b":2}}
+                """, Task.class);
+        List<TaskEvent> events = List.of(
+                TaskEvent.assigned(full, Priority.HIGH, "gpu-1", NOW),
+                TaskEvent.failed("full", 1, "gpu-1", NOW, "failed", Json.tree("e"), full.attempt(2, NOW), NOW),
+                TaskEvent.completed(
+                        new TaskResult(null, "full", 2, "a", TaskResult.Status.COMPLETED, Json.tree(1), null, NOW, NOW),
+                        NOW));
+
+        assertThat(events)
+                .allSatisfy(event -> assertThat(Json.read(Json.bytes(event), TaskEvent.class))
+                        .isEqualTo(event));
+        assertThat(Json.text(TaskEvent.assigned(TASK, Priority.HIGH, "gpu-1", NOW)))
+                .doesNotContain("null", "requirements", "[]");
+    }
+
     /** What is as deep as it may be in a task or a result is two levels deeper in an event. */
     @Test
     void theDeepestTaskIsReadAgain() {

@@ -27,8 +27,10 @@ import java.time.Instant;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Random;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AlterConfigOp;
@@ -276,8 +278,11 @@ class EventsTest {
                     .value();
             limit(admin, topic, "2000");
             try {
-                String id = coordinator.submit("{\"task_data\":{\"text\":\"" + "x".repeat(5_000)
-                        + "\"},\"requirements\":{\"capabilities\":[\"narrow\"]}}");
+                // Random, because events are compressed.
+                String text =
+                        new Random(1).ints(1_000).mapToObj(Integer::toHexString).collect(Collectors.joining());
+                String id = coordinator.submit(
+                        "{\"task_data\":{\"text\":\"" + text + "\"},\"requirements\":{\"capabilities\":[\"narrow\"]}}");
                 TaskEvent assigned = events(id, "1:assigned").get("1:assigned");
                 assertThat(assigned.change().truncated()).isTrue();
                 assertThat(assigned.change().task()).isNull();

@@ -95,7 +95,6 @@ public final class RunningCoordinator implements AutoCloseable {
                 "--aitbc.limits.anonymous=0",
                 "--aitbc.limits.failures-per-minute=0",
                 "--aitbc.topics.prefix=" + topicPrefix,
-                "--aitbc.events.enabled=true",
                 "--aitbc.topics.partitions=3"));
         for (String setting : settings) {
             // Spring joins an argument given twice into a list.

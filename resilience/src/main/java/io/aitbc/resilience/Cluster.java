@@ -96,7 +96,6 @@ final class Cluster implements AutoCloseable {
         List<String> arguments = Stream.concat(
                         Stream.of(
                                 "--aitbc.topics.partitions=6",
-                                "--aitbc.events.enabled=true",
                                 "--aitbc.registry.heartbeat-interval=2s",
                                 "--aitbc.registry.heartbeat-timeout=" + HEARTBEAT_TIMEOUT.toMillis() + "ms",
                                 "--aitbc.settle.max-retry-backoff=4s"),

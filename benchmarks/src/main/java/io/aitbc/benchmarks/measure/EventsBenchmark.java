@@ -35,8 +35,8 @@ public final class EventsBenchmark extends Benchmark {
                 "without, tasks/s",
                 "ratio");
         Report costs = Measured.costs("coordinator", times);
-        try (Cluster eventsOn = new Cluster("--aitbc.events.enabled=true");
-                Cluster eventsOff = new Cluster();
+        try (Cluster eventsOn = new Cluster();
+                Cluster eventsOff = new Cluster("--aitbc.events.enabled=false");
                 CoordinatorSide with = new CoordinatorSide(eventsOn, agents, IN_FLIGHT / agents).working();
                 CoordinatorSide without = new CoordinatorSide(eventsOff, agents, IN_FLIGHT / agents).working()) {
             with.flood("warm", warmUp, 0);

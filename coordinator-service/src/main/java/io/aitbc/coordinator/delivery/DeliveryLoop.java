@@ -81,9 +81,7 @@ public final class DeliveryLoop implements BackgroundService {
                         () -> shared.id(topics.sharedAssignments()),
                         () -> clients.groupConsumer(topics.deliveryGroup(), Map.of()),
                         this::begin),
-                this::handle,
-                false,
-                () -> {});
+                this::handle);
     }
 
     @Override

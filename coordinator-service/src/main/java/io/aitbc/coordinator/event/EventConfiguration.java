@@ -17,11 +17,15 @@ import org.springframework.context.annotation.Configuration;
 
 @Configuration(proxyBeanMethods = false)
 class EventConfiguration {
-    private static final Duration LINGER = Duration.ofMillis(1);
+    /** Few large batches: no agent waits for an event. */
+    private static final Duration LINGER = Duration.ofMillis(50);
+
+    private static final int BATCH_BYTES = 256 * 1024;
+    private static final long BUFFER_BYTES = 64L * 1024 * 1024;
+    /** How long the partitions of the topic are known without an event. */
+    private static final Duration METADATA_IDLE = Duration.ofDays(30);
     /** A record is sent again after that. */
     private static final Duration DELIVERY_TIMEOUT = Duration.ofMinutes(2);
-
-    private static final Duration MAX_BLOCK = Duration.ofSeconds(1);
 
     @Bean(destroyMethod = "")
     TaskEvents taskEvents(
@@ -41,12 +45,20 @@ class EventConfiguration {
                         LINGER,
                         DELIVERY_TIMEOUT,
                         Map.of(
+                                ProducerConfig.BATCH_SIZE_CONFIG,
+                                BATCH_BYTES,
+                                // Events are twice as many bytes as all else together, and much alike.
+                                ProducerConfig.COMPRESSION_TYPE_CONFIG,
+                                "lz4",
                                 ProducerConfig.BUFFER_MEMORY_CONFIG,
-                                64L * 1024 * 1024,
+                                BUFFER_BYTES,
                                 ProducerConfig.MAX_REQUEST_SIZE_CONFIG,
                                 TopicCatalog.MAX_EVENT_BYTES,
+                                ProducerConfig.METADATA_MAX_IDLE_CONFIG,
+                                METADATA_IDLE.toMillis(),
+                                // Callers of TaskEvents do not block.
                                 ProducerConfig.MAX_BLOCK_MS_CONFIG,
-                                MAX_BLOCK.toMillis())));
+                                0L)));
     }
 
     @Bean(destroyMethod = "")

@@ -30,6 +30,8 @@ import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.errors.RecordTooLargeException;
+import org.apache.kafka.common.header.Header;
+import org.apache.kafka.common.header.internals.RecordHeader;
 import org.apache.kafka.common.utils.Utils;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -37,7 +39,8 @@ import org.slf4j.LoggerFactory;
 
 /**
  * Publishes {@code tasks.events}. Each event is published with the step that it belongs to: the caller that performs the step waits for the future before
- * the step counts as done. Callers never block. The thread {@code events} sends, and retries for as long as it takes. Thread-safe.
+ * the step counts as done. Callers never block: the producer must not either ({@code max.block.ms} 0). The thread {@code events} retries for as long as it
+ * takes. Thread-safe.
  */
 public final class TaskEvents implements BackgroundService {
     private static final Logger log = LoggerFactory.getLogger(TaskEvents.class);
@@ -45,11 +48,17 @@ public final class TaskEvents implements BackgroundService {
     private static final Duration PUBLICATION_TIMEOUT = Duration.ofSeconds(10);
     private static final Duration CLOSE_TIMEOUT = Duration.ofSeconds(2);
     private static final long IDLE_MS = 100;
+    private static final Duration LOOK_UP_INTERVAL = Duration.ofMillis(50);
+    /** The first ones only ask for the topic; its metadata comes later. */
+    private static final int QUIET_LOOK_UPS = 100;
 
     /** Unpublished events of more than this share of the heap, or of this many bytes, are refused. */
     private static final int HEAP_SHARE = 16;
 
     private static final long MAX_BYTES = 64L * 1024 * 1024;
+    private static final Header CONTENT_TYPE =
+            new RecordHeader(TaskHeaders.CONTENT_TYPE, TaskEvent.CONTENT_TYPE.getBytes(StandardCharsets.US_ASCII));
+
     /** An entry of the map, its key and its future. */
     private static final int OVERHEAD = 300;
 
@@ -68,6 +77,11 @@ public final class TaskEvents implements BackgroundService {
     private final ConsecutiveFailures failures = new ConsecutiveFailures(log);
     private final MonitoredThread thread = new MonitoredThread("events", this::run);
     private volatile @Nullable Throwable failure;
+    /** Until then, a producer that does not block refuses everything. */
+    private volatile boolean topicKnown;
+    /** Used by the thread alone. */
+    private int lookUps;
+
     private volatile boolean closed;
 
     private record Unpublished(TaskEvent event, byte[] value, CompletableFuture<Void> published) {
@@ -136,7 +150,11 @@ public final class TaskEvents implements BackgroundService {
             return before.published;
         }
         bytes.addAndGet(one.size());
-        unsent.add(one);
+        if (topicKnown) {
+            send(one);
+        } else {
+            unsent.add(one);
+        }
         return one.published;
     }
 
@@ -172,11 +190,18 @@ public final class TaskEvents implements BackgroundService {
     private void run() {
         try {
             while (!thread.isClosing()) {
+                if (!topicKnown) {
+                    lookUpTopic();
+                    continue;
+                }
                 Unpublished next = unsent.poll(IDLE_MS, TimeUnit.MILLISECONDS);
-                boolean isRefused = next != null && send(next).isCompletedExceptionally();
+                if (next != null) {
+                    send(next);
+                }
+                boolean isFailing = failure != null;
                 report();
-                if (!failed.isEmpty() && (isRefused || next == null)) {
-                    // The topic is unknown, or the buffer is full: the others would fail too. What is too large is not
+                if (!failed.isEmpty() && (isFailing || next == null)) {
+                    // The topic is gone, or the buffer is full: the others would fail too. What is too large is not
                     // among the failed.
                     thread.pause(RETRY_INTERVAL);
                     for (Unpublished again = failed.poll(); again != null; again = failed.poll()) {
@@ -186,6 +211,16 @@ public final class TaskEvents implements BackgroundService {
             }
         } catch (InterruptedException e) {
             log.debug("Interrupted");
+        }
+    }
+
+    private void lookUpTopic() throws InterruptedException {
+        try {
+            topicKnown = !Objects.requireNonNull(producer).partitionsFor(topic).isEmpty();
+        } catch (RuntimeException e) {
+            failure = lookUps++ < QUIET_LOOK_UPS ? null : e;
+            report();
+            thread.pause(LOOK_UP_INTERVAL);
         }
     }
 
@@ -206,19 +241,27 @@ public final class TaskEvents implements BackgroundService {
         }
     }
 
-    private CompletableFuture<Void> send(Unpublished one) {
+    private void send(Unpublished one) {
         ProducerRecord<String, byte[]> record = new ProducerRecord<>(topic, one.event.taskId(), one.value);
-        record.headers().add(TaskHeaders.CONTENT_TYPE, TaskEvent.CONTENT_TYPE.getBytes(StandardCharsets.US_ASCII));
-        return KafkaClients.send(Objects.requireNonNull(producer), record).whenComplete((done, cause) -> {
-            if (cause == null) {
-                published(one);
-            } else if (cause instanceof RecordTooLargeException) {
-                tooLarge(one);
-            } else {
-                failed.add(one);
-                failure = cause;
-            }
-        });
+        record.headers().add(CONTENT_TYPE);
+        try {
+            Objects.requireNonNull(producer).send(record, (done, cause) -> {
+                if (cause == null) {
+                    published(one);
+                } else if (cause instanceof RecordTooLargeException) {
+                    tooLarge(one);
+                } else {
+                    failed(one, cause);
+                }
+            });
+        } catch (RuntimeException e) {
+            failed(one, e);
+        }
+    }
+
+    private void failed(Unpublished one, Throwable cause) {
+        failed.add(one);
+        failure = cause;
     }
 
     private void published(Unpublished one) {

@@ -3,12 +3,18 @@ package io.aitbc.coordinator.kafka;
 import io.aitbc.coordinator.background.ConsecutiveFailures;
 import io.aitbc.coordinator.background.MonitoredThread;
 import java.time.Duration;
+import java.util.ArrayDeque;
 import java.util.Collection;
+import java.util.Deque;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import java.util.function.BiConsumer;
 import java.util.function.Supplier;
 import java.util.stream.Collectors;
@@ -16,6 +22,7 @@ import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.ConsumerRecords;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.Uuid;
 import org.apache.kafka.common.errors.InterruptException;
@@ -24,14 +31,22 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * A thread that polls a topic and commits each batch after it has been handled, until closed. A failed batch is retried after a pause,
+ * A thread that polls a topic until closed. A failed batch is retried after a pause,
  * indefinitely: the handler dead-letters poison records, so a failure here means that Kafka or Redis is unavailable. A consumer lives as
  * long as its topic. There is none while the topic is missing, and a new one once it is re-created.
  */
 public final class ConsumerLoop implements AutoCloseable {
-    /** Handles a batch, which may be empty. Called again with the same records if it throws. */
+    /** Handles a batch, which may be empty, and commits nothing. Called again with the same records if it throws. */
     public interface Handler {
         void handle(ConsumerRecords<byte[], byte[]> records) throws InterruptedException;
+    }
+
+    /**
+     * Handles a batch, which may be empty. Its offsets are committed once the future is complete; the next batches are handled meanwhile. All batches that
+     * are not committed are handled again if one throws, or if a future fails or takes longer than 10 s with many others behind it.
+     */
+    public interface CommittedHandler {
+        CompletableFuture<?> handle(ConsumerRecords<byte[], byte[]> records) throws InterruptedException;
     }
 
     /**
@@ -48,6 +63,11 @@ public final class ConsumerLoop implements AutoCloseable {
 
     private static final Logger log = LoggerFactory.getLogger(ConsumerLoop.class);
     private static final Duration POLL = Duration.ofMillis(200);
+    /** Between looks at the futures of batches, while no records arrive. */
+    private static final Duration POLL_PENDING = Duration.ofMillis(10);
+    /** That many batches may be handled and not committed. */
+    private static final int MAX_PENDING = 16;
+
     private static final Duration REQUEST_TIMEOUT = Duration.ofSeconds(3);
     private static final Duration COMMIT_TIMEOUT = Duration.ofSeconds(10);
     private static final Duration INITIAL_BACKOFF = Duration.ofMillis(100);
@@ -55,18 +75,49 @@ public final class ConsumerLoop implements AutoCloseable {
 
     private final String name;
     private final Source source;
-    private final Handler handler;
+    private final CommittedHandler handler;
     private final boolean commits;
     private final Runnable last;
     private final MonitoredThread thread;
     private final ConsecutiveFailures failures = new ConsecutiveFailures(log);
     /** Newly assigned partitions whose commits have not been checked yet; they stay paused until then. */
     private final Set<TopicPartition> gained = new HashSet<>();
+    /** Batches that are handled and not committed, in order. */
+    private final Deque<Batch> pending = new ArrayDeque<>();
 
     private Duration backoff = INITIAL_BACKOFF;
 
-    /** @param last run by the loop's thread when it ends; closes resources that only that thread may use */
-    public ConsumerLoop(String name, Source source, Handler handler, boolean commits, Runnable last) {
+    /**
+     * @param first the first offset of each partition with records
+     * @param next what to commit
+     * @param done when to commit
+     */
+    private record Batch(
+            Map<TopicPartition, Long> first, Map<TopicPartition, OffsetAndMetadata> next, CompletableFuture<?> done) {}
+
+    /** A loop that commits nothing. */
+    public ConsumerLoop(String name, Source source, Handler handler) {
+        this(
+                name,
+                source,
+                records -> {
+                    handler.handle(records);
+                    return CompletableFuture.completedFuture(null);
+                },
+                false,
+                () -> {});
+    }
+
+    /**
+     * A loop that commits what is handled.
+     *
+     * @param last run by the loop's thread when it ends; closes resources that only that thread may use
+     */
+    public ConsumerLoop(String name, Source source, CommittedHandler handler, Runnable last) {
+        this(name, source, handler, true, last);
+    }
+
+    private ConsumerLoop(String name, Source source, CommittedHandler handler, boolean commits, Runnable last) {
         this.name = name;
         this.source = source;
         this.handler = handler;
@@ -110,6 +161,7 @@ public final class ConsumerLoop implements AutoCloseable {
             return;
         }
         gained.clear();
+        pending.clear();
         try (Consumer<byte[], byte[]> consumer = source.newConsumer.get()) {
             source.begin.accept(consumer, new RebalanceListener(consumer));
             while (!thread.isClosing() && topicId.equals(source.topicId.get())) {
@@ -126,12 +178,17 @@ public final class ConsumerLoop implements AutoCloseable {
         ConsumerRecords<byte[], byte[]> records = ConsumerRecords.empty();
         try {
             restorePositions(consumer, topicId);
-            records = consumer.poll(POLL);
-            handler.handle(records);
+            records = consumer.poll(pending.isEmpty() ? POLL : POLL_PENDING);
+            CompletableFuture<?> done = handler.handle(records);
             // Also without records: the position moves past aborted records and transaction markers too.
             if (commits && !records.nextOffsets().isEmpty()) {
-                consumer.commitSync(after(records, topicId), COMMIT_TIMEOUT);
+                pending.add(new Batch(first(records), after(records, topicId), done));
+                records = ConsumerRecords.empty();
             }
+            if (pending.size() > MAX_PENDING) {
+                awaitDone(pending.element());
+            }
+            commit(consumer);
             backoff = INITIAL_BACKOFF;
             failures.reset();
             thread.monitor().succeeded();
@@ -140,6 +197,37 @@ public final class ConsumerLoop implements AutoCloseable {
         } catch (RuntimeException | Error e) {
             rewind(consumer, records);
             backOff(e, "Batch failed, will retry");
+        }
+    }
+
+    private static void awaitDone(Batch batch) throws InterruptedException {
+        try {
+            batch.done.get(COMMIT_TIMEOUT.toMillis(), TimeUnit.MILLISECONDS);
+        } catch (ExecutionException e) {
+            throw new KafkaException(KafkaClients.reason(e), e.getCause());
+        } catch (TimeoutException e) {
+            throw new KafkaException("a batch is not done within " + COMMIT_TIMEOUT.toSeconds() + " s", e);
+        }
+    }
+
+    /** Commits the batches that are done. */
+    private void commit(Consumer<byte[], byte[]> consumer) throws InterruptedException {
+        Map<TopicPartition, OffsetAndMetadata> offsets = new HashMap<>();
+        int count = 0;
+        for (Batch batch : pending) {
+            if (!batch.done.isDone()) {
+                break;
+            }
+            awaitDone(batch);
+            offsets.putAll(batch.next);
+            count++;
+        }
+        offsets.keySet().retainAll(consumer.assignment());
+        if (!offsets.isEmpty()) {
+            consumer.commitSync(offsets, COMMIT_TIMEOUT);
+        }
+        for (int i = 0; i < count; i++) {
+            pending.remove();
         }
     }
 
@@ -179,12 +267,22 @@ public final class ConsumerLoop implements AutoCloseable {
         return offsets;
     }
 
-    private static void rewind(Consumer<byte[], byte[]> consumer, ConsumerRecords<byte[], byte[]> records) {
+    private static Map<TopicPartition, Long> first(ConsumerRecords<byte[], byte[]> records) {
+        Map<TopicPartition, Long> offsets = new HashMap<>();
         for (TopicPartition partition : records.partitions()) {
-            if (consumer.assignment().contains(partition)) {
-                consumer.seek(partition, records.records(partition).get(0).offset());
-            }
+            offsets.put(partition, records.records(partition).get(0).offset());
         }
+        return offsets;
+    }
+
+    /** @param failed the records of a batch that is not among the pending ones */
+    private void rewind(Consumer<byte[], byte[]> consumer, ConsumerRecords<byte[], byte[]> failed) {
+        Map<TopicPartition, Long> offsets = first(failed);
+        pending.forEach(
+                batch -> batch.first.forEach((partition, offset) -> offsets.merge(partition, offset, Math::min)));
+        pending.clear();
+        offsets.keySet().retainAll(consumer.assignment());
+        offsets.forEach(consumer::seek);
     }
 
     private final class RebalanceListener implements ConsumerRebalanceListener {
@@ -204,6 +302,18 @@ public final class ConsumerLoop implements AutoCloseable {
         @Override
         public void onPartitionsRevoked(Collection<TopicPartition> partitions) {
             gained.removeAll(partitions);
+            try {
+                commit(consumer);
+            } catch (InterruptedException e) {
+                throw new InterruptException(e);
+            } catch (KafkaException e) {
+                log.atDebug().addKeyValue("loop", name).log("The next owner handles batches again: {}", e.toString());
+            }
+            // A commit or a rewind of these is up to the next owner.
+            pending.forEach(batch -> {
+                batch.first.keySet().removeAll(partitions);
+                batch.next.keySet().removeAll(partitions);
+            });
         }
     }
 }

@@ -73,9 +73,7 @@ public final class TopicFollower implements AutoCloseable {
                         () -> shared.id(topic),
                         () -> clients.standaloneConsumer(),
                         (consumer, gained) -> begin(consumer, shared.id(topic))),
-                this::handle,
-                false,
-                () -> {});
+                this::handle);
     }
 
     /** Returns once all earlier records have been passed on. */

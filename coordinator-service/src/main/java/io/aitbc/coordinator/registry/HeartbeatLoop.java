@@ -101,9 +101,7 @@ public final class HeartbeatLoop implements BackgroundService {
                 "heartbeats",
                 new ConsumerLoop.Source(
                         () -> shared.id(topics.heartbeats()), () -> newConsumer(clients, topics), this::begin),
-                this::handle,
-                false,
-                () -> {});
+                this::handle);
     }
 
     @Override

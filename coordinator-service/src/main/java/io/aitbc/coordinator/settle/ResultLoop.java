@@ -71,7 +71,7 @@ final class ResultLoop implements AutoCloseable {
         this.traces = traces;
         this.clock = clock;
         // The archive belongs to the loop's thread, which must close it.
-        this.loop = new ConsumerLoop("results", source(clients, shared, topics), this::handle, true, archive::close);
+        this.loop = new ConsumerLoop("results", source(clients, shared, topics), this::handle, archive::close);
     }
 
     void start() {
@@ -99,7 +99,8 @@ final class ResultLoop implements AutoCloseable {
                 (consumer, gained) -> consumer.subscribe(List.of(topics.results()), gained));
     }
 
-    private void handle(ConsumerRecords<byte[], byte[]> records) throws InterruptedException {
+    /** Once the future is complete, the events of the batch are published. If they are not, its results are settled again, as repeated. */
+    private CompletableFuture<?> handle(ConsumerRecords<byte[], byte[]> records) throws InterruptedException {
         List<TaskResult> read = new ArrayList<>(records.count());
         List<TaskSpan> spans = new ArrayList<>(records.count());
         Map<ConsumerRecord<byte[], byte[]>, String> malformed = new LinkedHashMap<>();
@@ -119,8 +120,9 @@ final class ResultLoop implements AutoCloseable {
                 forged.put(record, e.getMessage());
             }
         }
+        CompletableFuture<?> published = CompletableFuture.completedFuture(null);
         if (!read.isEmpty()) {
-            settle(read, spans);
+            published = settle(read, spans);
             for (int i = 0; i < read.size(); i++) {
                 traceExecution(read.get(i), spans.get(i).parent());
             }
@@ -130,16 +132,19 @@ final class ResultLoop implements AutoCloseable {
         malformed.forEach((record, reason) -> letters.add(deadLetters.poison(record, "malformed", reason)));
         forged.forEach((record, reason) -> letters.add(deadLetters.poison(record, "forged", reason)));
         CompletableFuture.allOf(letters.toArray(CompletableFuture[]::new)).join();
+        return published;
     }
 
-    private void settle(List<TaskResult> results, List<TaskSpan> spans) throws InterruptedException {
+    private CompletableFuture<?> settle(List<TaskResult> results, List<TaskSpan> spans) throws InterruptedException {
+        CompletableFuture<?> published;
         try {
-            settle(results);
+            published = settle(results);
         } catch (RuntimeException e) {
             spans.forEach(span -> span.end(e));
             throw e;
         }
         spans.forEach(span -> span.end(null));
+        return published;
     }
 
     /** Traces executions on behalf of agents: they only need to pass on the header. */
@@ -154,7 +159,7 @@ final class ResultLoop implements AutoCloseable {
                 .with("status", result.status().wireName());
     }
 
-    private void settle(List<TaskResult> results) throws InterruptedException {
+    private CompletableFuture<?> settle(List<TaskResult> results) throws InterruptedException {
         Instant now = clock.instant();
         List<Attempts.SettleOutcome> settlements = attempts.settle(results, now);
         List<Requeuer.FailedAttempt> failed = new ArrayList<>();
@@ -173,9 +178,8 @@ final class ResultLoop implements AutoCloseable {
         }
         CompletableFuture<Void> published = events.publish(completed);
         requeuer.requeue(failed, archive);
-        // If it fails, the batch is read again, and its results are settled as repeated.
-        TaskEvents.await(published);
         unknown.flush(now);
+        return published;
     }
 
     private Requeuer.FailedAttempt ended(TaskResult result) {

@@ -8,6 +8,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Queue;
 import java.util.Set;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -23,6 +24,7 @@ import org.junit.jupiter.api.Test;
 
 class ConsumerLoopTest {
     private static final TopicPartition PARTITION = new TopicPartition("topic", 0);
+    private static final TopicPartition OTHER = new TopicPartition("topic", 1);
     private static final Duration LONGEST = Duration.ofSeconds(60);
 
     private final List<MockConsumer<byte[], byte[]>> consumers = new CopyOnWriteArrayList<>();
@@ -31,6 +33,9 @@ class ConsumerLoopTest {
     private final Queue<Error> failuresToHandle = new ConcurrentLinkedQueue<>();
     private final AtomicInteger handled = new AtomicInteger();
     private final List<Long> offsets = new CopyOnWriteArrayList<>();
+    /** When batches with records are done. */
+    private volatile CompletableFuture<?> done = CompletableFuture.completedFuture(null);
+
     private final AtomicReference<String> endedOn = new AtomicReference<>();
     private final ConsumerLoop loop = new ConsumerLoop(
             "loop",
@@ -50,13 +55,13 @@ class ConsumerLoopTest {
                 }
                 records.forEach(record -> offsets.add(record.offset()));
                 handled.incrementAndGet();
+                return records.isEmpty() ? CompletableFuture.completedFuture(null) : done;
             },
-            true,
             () -> endedOn.set(Thread.currentThread().getName()));
 
     private MockConsumer<byte[], byte[]> newConsumer() {
         MockConsumer<byte[], byte[]> consumer = new MockConsumer<>("earliest");
-        consumer.updateBeginningOffsets(Map.of(PARTITION, 0L));
+        consumer.updateBeginningOffsets(Map.of(PARTITION, 0L, OTHER, 0L));
         consumers.add(consumer);
         return consumer;
     }
@@ -147,6 +152,88 @@ class ConsumerLoopTest {
         awaitBatches(handled.get() + 1);
         assertThat(consumer.committed(Set.of(PARTITION)))
                 .containsEntry(PARTITION, new OffsetAndMetadata(2, CommitTag.with(topicId.get(), "")));
+    }
+
+    @Test
+    void aBatchIsCommittedOnceItIsDoneWhileTheNextIsHandled() {
+        CompletableFuture<Void> first = new CompletableFuture<>();
+        done = first;
+        MockConsumer<byte[], byte[]> consumer = assigned();
+
+        add(consumer, 0);
+        await().atMost(LONGEST).until(() -> offsets.contains(0L));
+        done = CompletableFuture.completedFuture(null);
+        add(consumer, 1);
+        await().atMost(LONGEST).until(() -> offsets.contains(1L));
+        awaitBatches(handled.get() + 2);
+        assertThat(consumer.committed(Set.of(PARTITION))).isEmpty();
+
+        first.complete(null);
+        await().atMost(LONGEST).until(() -> committedOffset(consumer) == 2);
+        assertThat(offsets).containsExactly(0L, 1L);
+    }
+
+    @Test
+    void aBatchThatFailsLaterIsHandledAgainWithThoseAfterIt() {
+        CompletableFuture<Void> first = new CompletableFuture<>();
+        done = first;
+        MockConsumer<byte[], byte[]> consumer = assigned();
+
+        add(consumer, 0);
+        await().atMost(LONGEST).until(() -> offsets.contains(0L));
+        done = CompletableFuture.completedFuture(null);
+        add(consumer, 1);
+        await().atMost(LONGEST).until(() -> offsets.contains(1L));
+        first.completeExceptionally(new KafkaException("refused"));
+        await().atMost(LONGEST).until(() -> consumer.position(PARTITION) == 0);
+        // The mock has forgotten them.
+        add(consumer, 0);
+        add(consumer, 1);
+
+        await().atMost(LONGEST).until(() -> committedOffset(consumer) == 2);
+        assertThat(offsets).containsExactly(0L, 1L, 0L, 1L);
+    }
+
+    /** The next owner reads from the commit. */
+    @Test
+    void batchesOfARevokedPartitionAreCommittedOnlyIfTheyAreDone() {
+        CompletableFuture<Void> first = new CompletableFuture<>();
+        done = first;
+        MockConsumer<byte[], byte[]> consumer = assigned();
+        add(consumer, 0);
+        await().atMost(LONGEST).until(() -> offsets.contains(0L));
+
+        consumer.schedulePollTask(() -> consumer.rebalance(List.of(OTHER)));
+        await().atMost(LONGEST).until(() -> consumer.assignment().contains(OTHER));
+        first.complete(null);
+        awaitBatches(handled.get() + 2);
+
+        assertThat(consumer.committed(Set.of(PARTITION))).isEmpty();
+        assertThat(loop.problems()).isEmpty();
+    }
+
+    private MockConsumer<byte[], byte[]> assigned() {
+        loop.start();
+        await().atMost(LONGEST).until(() -> consumers.size() == 1);
+        MockConsumer<byte[], byte[]> consumer = consumers.get(0);
+        consumer.schedulePollTask(() -> {
+            consumer.rebalance(List.of(PARTITION));
+            consumer.seek(PARTITION, 0);
+        });
+        await().atMost(LONGEST)
+                .until(() -> consumer.assignment().contains(PARTITION)
+                        && consumer.paused().isEmpty());
+        return consumer;
+    }
+
+    private static void add(MockConsumer<byte[], byte[]> consumer, long offset) {
+        consumer.schedulePollTask(
+                () -> consumer.addRecord(new ConsumerRecord<>(PARTITION.topic(), 0, offset, null, new byte[0])));
+    }
+
+    private static long committedOffset(MockConsumer<byte[], byte[]> consumer) {
+        OffsetAndMetadata committed = consumer.committed(Set.of(PARTITION)).get(PARTITION);
+        return committed == null ? -1 : committed.offset();
     }
 
     /** Resources confined to the thread of the loop are closed on that thread. */

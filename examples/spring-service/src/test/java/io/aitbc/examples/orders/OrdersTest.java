@@ -44,7 +44,6 @@ class OrdersTest {
                         "--aitbc.coordinator.port=0",
                         "--server.address=127.0.0.1",
                         "--aitbc.topics.prefix=" + PREFIX,
-                        "--aitbc.events.enabled=true",
                         "--aitbc.topics.partitions=2",
                         "--aitbc.settle.retry-backoff=10ms");
         await().atMost(LONG)
