@@ -38,7 +38,7 @@ public final class Payload {
     }
 
     /** In UTF-8, as it was received. */
-    byte[] bytes() {
+    public byte[] bytes() {
         return json != null ? json : Json.bytes(tree());
     }
 

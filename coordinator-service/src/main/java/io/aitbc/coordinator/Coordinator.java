@@ -15,6 +15,7 @@ import io.aitbc.coordinator.dispatch.RecordFetcher;
 import io.aitbc.coordinator.dispatch.WantsExchange;
 import io.aitbc.coordinator.event.EventOutbox;
 import io.aitbc.coordinator.event.TaskEvents;
+import io.aitbc.coordinator.history.HistoryLoop;
 import io.aitbc.coordinator.intake.QueueLimit;
 import io.aitbc.coordinator.intake.ResultReports;
 import io.aitbc.coordinator.kafka.SharedTopics;
@@ -89,7 +90,8 @@ public final class Coordinator implements SmartLifecycle {
             FinishedTaskCleaner finishedTaskCleaner,
             QueueLimit queueLimit,
             ResultReports resultReports,
-            OpenTransactions openTransactions) {
+            OpenTransactions openTransactions,
+            HistoryLoop history) {
         this.topics = topics;
         this.redis = redis;
         this.assignments = assignments;
@@ -120,6 +122,7 @@ public final class Coordinator implements SmartLifecycle {
                 queueLimit,
                 resultReports,
                 openTransactions,
+                history,
                 pushes);
     }
 

@@ -34,7 +34,7 @@ class ArchitectureTest {
     private static final String LAYERS = """
             agent background redis trace
             balance kafka
-            deadletter event match security
+            deadletter event history match security
             taskstate
             assign audit queue registry
             delivery dispatch intake settle
@@ -53,6 +53,7 @@ class ArchitectureTest {
             kafka      background
             deadletter background kafka trace
             event      background kafka redis
+            history    background kafka
             match      agent balance
             assign     event kafka match redis security taskstate trace
             audit      background kafka security
@@ -65,9 +66,9 @@ class ArchitectureTest {
             security   background kafka
             settle     background deadletter event kafka match queue redis registry security taskstate trace
             push       agent background delivery intake redis registry
-            start      assign audit background delivery dispatch event intake kafka push queue redis registry security settle
+            start      assign audit background delivery dispatch event history intake kafka push queue redis registry security settle
             stats      agent balance dispatch queue redis registry taskstate
-            api        agent assign audit background balance deadletter delivery dispatch intake kafka match queue redis registry security start stats taskstate trace
+            api        agent assign audit background balance deadletter delivery dispatch history intake kafka match queue redis registry security start stats taskstate trace
             live       agent background dispatch redis registry security start stats taskstate
             metrics    agent balance dispatch kafka registry start stats
             """;

@@ -19,14 +19,17 @@ import org.springframework.core.env.StandardEnvironment;
  * @param kafka bootstrap servers of an existing Kafka; null to start one
  * @param kafkaConfig properties file for clients of an existing Kafka; empty if it needs none
  * @param redis URL of an existing Redis; null to start one
+ * @param history URL of an existing PostgreSQL, or off; null to start one
  */
 record LocalSettings(
         @Nullable String kafka,
         String kafkaConfig,
         @Nullable String redis,
+        @Nullable String history,
         int kafkaPort,
         int kafkaControllerPort,
         int redisPort,
+        int postgresPort,
         int coordinatorPort,
         String logLevel,
         Function<String, String> libraryLogLevels,
@@ -39,9 +42,12 @@ record LocalSettings(
                 environment.getProperty("aitbc.kafka.bootstrap-servers"),
                 environment.getProperty("aitbc.kafka.config", ""),
                 environment.getProperty("aitbc.redis.url"),
+                environment.getProperty("aitbc.history.url"),
                 port(environment, "aitbc.local.kafka-port", "9092"),
                 port(environment, "aitbc.local.kafka-controller-port", "9093"),
                 port(environment, "aitbc.local.redis-port", "6379"),
+                // Not 5432: many machines have a PostgreSQL there.
+                port(environment, "aitbc.local.postgres-port", "15432"),
                 port(environment, "aitbc.coordinator.port", "9001"),
                 environment.getProperty("aitbc.log.level", "WARN"),
                 logger -> environment.getProperty("logging.level." + logger, "ERROR"),
@@ -62,6 +68,9 @@ record LocalSettings(
         }
         if (redis == null) {
             checkFree(redisPort, "Redis", "aitbc.local.redis-port");
+        }
+        if (history == null) {
+            checkFree(postgresPort, "PostgreSQL", "aitbc.local.postgres-port");
         }
         checkFree(coordinatorPort, "the coordinator", "aitbc.coordinator.port");
     }

@@ -11,6 +11,7 @@ import io.aitbc.coordinator.CoordinatorApplication;
 import io.aitbc.coordinator.agent.Agent;
 import io.aitbc.coordinator.registry.AgentView;
 import io.aitbc.localstack.LocalKafka;
+import io.aitbc.localstack.LocalPostgres;
 import io.aitbc.localstack.LocalRedis;
 import io.aitbc.worker.AgentWorker;
 import io.aitbc.worker.Handler;
@@ -26,6 +27,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Properties;
 import java.util.Set;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentLinkedDeque;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
@@ -93,10 +95,12 @@ public final class Quickstart implements AutoCloseable {
     }
 
     private void run() {
+        CompletableFuture<String> starting = CompletableFuture.supplyAsync(this::history);
         String kafka = kafka();
         String redis = redis();
+        String history = starting.join();
         print("Starting the coordinator …");
-        ConfigurableApplicationContext coordinator = coordinator(kafka, redis);
+        ConfigurableApplicationContext coordinator = coordinator(kafka, redis, history);
         Optional<String> key = agentKey(coordinator.getEnvironment());
         List<AgentWorker> agents = List.of(
                 agent(kafka, key, "amsterdam", "eu-west", 52.37, 4.89),
@@ -128,7 +132,23 @@ public final class Quickstart implements AutoCloseable {
         return redis.url();
     }
 
-    private ConfigurableApplicationContext coordinator(String kafka, String redis) {
+    private String history() {
+        if (settings.history() != null) {
+            return settings.history();
+        }
+        print("Starting PostgreSQL on " + HOST + ":" + settings.postgresPort() + " …");
+        try {
+            LocalPostgres postgres = LocalPostgres.start(settings.data().resolve("postgres"), settings.postgresPort());
+            started.push(postgres);
+            return postgres.url();
+        } catch (RuntimeException e) {
+            // There is none for some platforms. Only search needs it.
+            print("PostgreSQL could not be started, so there is no history of tasks: " + e.getMessage());
+            return "off";
+        }
+    }
+
+    private ConfigurableApplicationContext coordinator(String kafka, String redis, String history) {
         SpringApplication application = new SpringApplication(CoordinatorApplication.class);
         // close() stops it, in order with the other components.
         application.setRegisterShutdownHook(false);
@@ -136,10 +156,12 @@ public final class Quickstart implements AutoCloseable {
         List<String> decided = List.of(
                 "--aitbc.kafka.bootstrap-servers=" + kafka,
                 "--aitbc.redis.url=" + redis,
+                "--aitbc.history.url=" + history,
                 "--aitbc.coordinator.port=" + settings.coordinatorPort(),
                 "--aitbc.push.allow-private-addresses=true",
                 "--aitbc.log.level=" + settings.logLevel(),
                 "--logging.level.org.apache.kafka=" + settings.libraryLogLevel("org.apache.kafka"),
+                "--logging.level.io.zonky.test.db.postgres=" + settings.libraryLogLevel("io.zonky.test.db.postgres"),
                 "--logging.level.io.lettuce.core.protocol=" + settings.libraryLogLevel("io.lettuce.core.protocol"));
         Set<String> names = decided.stream().map(Quickstart::name).collect(Collectors.toSet());
         List<String> all = new ArrayList<>(decided);

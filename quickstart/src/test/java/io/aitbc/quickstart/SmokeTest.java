@@ -40,6 +40,7 @@ class SmokeTest {
             "--aitbc.local.kafka-port=" + LocalStack.freePort(),
             "--aitbc.local.kafka-controller-port=" + LocalStack.freePort(),
             "--aitbc.local.redis-port=" + LocalStack.freePort(),
+            "--aitbc.local.postgres-port=" + LocalStack.freePort(),
             "--aitbc.local.data=" + folder
         };
         try (Quickstart quickstart = Quickstart.start(arguments)) {
@@ -53,6 +54,12 @@ class SmokeTest {
                     .isEqualTo(0.1);
             assertThat(get("/tasks/first").get("status").asString()).isEqualTo("completed");
             completeATask("second");
+            await().atMost(Duration.ofSeconds(30))
+                    .untilAsserted(() -> assertThat(get("/tasks?status=completed&sort=submitted_at")
+                                    .get("tasks")
+                                    .valueStream()
+                                    .map(task -> task.get("task_id").asString()))
+                            .containsExactly("first", "second"));
             assertThat(get("/tasks/status").at("/stats/tasks_completed").asLong())
                     .isEqualTo(2);
         } finally {

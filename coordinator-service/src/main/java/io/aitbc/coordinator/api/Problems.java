@@ -4,6 +4,7 @@ import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority.InvalidPriorityException;
 import io.aitbc.coordinator.audit.AuditNote;
 import io.aitbc.coordinator.dispatch.ClusterControl.UnfinishedException;
+import io.aitbc.coordinator.history.TaskHistory;
 import io.aitbc.coordinator.intake.Redrive;
 import io.aitbc.coordinator.intake.Submissions.IdTakenException;
 import io.aitbc.coordinator.intake.Submissions.NotAcceptedException;
@@ -209,6 +210,11 @@ class Problems extends ResponseEntityExceptionHandler implements ResponseBodyAdv
     @ExceptionHandler({KafkaUnavailableException.class, UnfinishedException.class})
     ProblemDetail unavailable(RuntimeException e) {
         return problem(HttpStatus.SERVICE_UNAVAILABLE, e.getMessage());
+    }
+
+    @ExceptionHandler
+    ProblemDetail noHistory(TaskHistory.UnavailableException e) {
+        return problem(e.isOff() ? HttpStatus.NOT_IMPLEMENTED : HttpStatus.SERVICE_UNAVAILABLE, e.getMessage());
     }
 
     @ExceptionHandler

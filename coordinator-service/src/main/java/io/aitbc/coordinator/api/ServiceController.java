@@ -6,6 +6,7 @@ import io.aitbc.coordinator.Coordinator;
 import io.aitbc.coordinator.dispatch.ClusterControl;
 import io.aitbc.coordinator.dispatch.Dispatcher;
 import io.aitbc.coordinator.dispatch.LaneStats;
+import io.aitbc.coordinator.history.HistoryLoop;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.kafka.SharedTopics;
 import io.aitbc.coordinator.queue.OpenTransactions;
@@ -57,6 +58,7 @@ class ServiceController {
     private final ClusterControl control;
     private final Dispatcher dispatcher;
     private final OpenTransactions transactions;
+    private final HistoryLoop history;
     private final String version;
     private final ObjectProvider<RequestMappingHandlerMapping> mappings;
     private final Clock clock;
@@ -69,6 +71,7 @@ class ServiceController {
             ClusterControl control,
             Dispatcher dispatcher,
             OpenTransactions transactions,
+            HistoryLoop history,
             ObjectProvider<BuildProperties> build,
             @Qualifier("requestMappingHandlerMapping") ObjectProvider<RequestMappingHandlerMapping> mappings,
             Clock clock) {
@@ -79,6 +82,7 @@ class ServiceController {
         this.control = control;
         this.dispatcher = dispatcher;
         this.transactions = transactions;
+        this.history = history;
         BuildProperties properties = build.getIfAvailable();
         this.version = properties == null ? "unbuilt" : String.valueOf(properties.getVersion());
         this.mappings = mappings;
@@ -114,6 +118,7 @@ class ServiceController {
             @JsonProperty("dispatch") State dispatch,
             @JsonProperty("topics") State topics,
             @JsonProperty("threads") State threads,
+            @JsonProperty("history") State history,
             @JsonProperty("timestamp") Instant timestamp) {}
 
     @GetMapping({"/health", "/v1/health"})
@@ -122,7 +127,8 @@ class ServiceController {
             description =
                     "Kafka is up if a probe record can be produced and consumed, Redis if it accepts a write. `topics` is down while"
                             + " a shared topic is missing or has no leader, `threads` while a thread fails, is stuck or has ended. `topics` also names"
-                            + " open transactions that hold back records, and `dispatch` a backlog that is full.")
+                            + " open transactions that hold back records, and `dispatch` a backlog that is full. `history` is off, up, or down while"
+                            + " its database cannot be written; then searches fail, and the status stays healthy.")
     @ApiResponse(responseCode = "200", description = "Healthy")
     @ApiResponse(responseCode = "503", description = "Unhealthy")
     ResponseEntity<HealthResponse> health() throws InterruptedException {
@@ -142,6 +148,7 @@ class ServiceController {
                         ofDispatch,
                         ofTopics,
                         ofThreads,
+                        historyState(),
                         clock.instant()));
     }
 
@@ -234,6 +241,15 @@ class ServiceController {
     private State threadsState() {
         List<String> problems = coordinator.problems();
         return problems.isEmpty() ? State.UP : State.down(String.join("; ", problems));
+    }
+
+    /** Search fails without it, and nothing else, so it does not make the coordinator unhealthy. */
+    private State historyState() {
+        return history.isOff()
+                ? new State("off", null)
+                : history.failure()
+                        .map(failure -> State.down("events are not written: " + failure))
+                        .orElse(State.UP);
     }
 
     private State redisState() {

@@ -8,6 +8,7 @@ import io.aitbc.contracts.Task;
 import io.aitbc.contracts.TaskHeaders;
 import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.assign.Cancellations;
+import io.aitbc.coordinator.history.TaskHistory;
 import io.aitbc.coordinator.intake.Submissions;
 import io.aitbc.coordinator.intake.WaitingLimit;
 import io.aitbc.coordinator.security.Caller;
@@ -62,6 +63,10 @@ class TaskController {
     /** Description in the OpenAPI document for all calls that read a body. */
     static final String STRICT = "Refuse unknown fields instead of listing them in `warnings`";
 
+    /** What the history adds to the state in Redis. */
+    private static final List<String> FROM_HISTORY =
+            List.of("task_type", "task_data", "task_data_truncated", "task_data_bytes", "attempts");
+
     private final Submissions submissions;
     private final TaskStates states;
     private final TaskEndPoller endPoller;
@@ -71,6 +76,7 @@ class TaskController {
     private final UserTokens userTokens;
     private final RateLimits limits;
     private final WaitingLimit waitingLimit;
+    private final TaskHistory history;
     private final Clock clock;
 
     TaskController(
@@ -83,6 +89,7 @@ class TaskController {
             UserTokens userTokens,
             RateLimits limits,
             WaitingLimit waitingLimit,
+            TaskHistory history,
             Clock clock) {
         this.submissions = submissions;
         this.states = states;
@@ -93,6 +100,7 @@ class TaskController {
         this.userTokens = userTokens;
         this.limits = limits;
         this.waitingLimit = waitingLimit;
+        this.history = history;
         this.clock = clock;
     }
 
@@ -257,7 +265,11 @@ class TaskController {
     }
 
     @GetMapping("/{task_id}")
-    @Operation(summary = "Get the state of a task: queued, assigned, completed, failed, cancelled or expired")
+    @Operation(
+            summary = "Get the state of a task: queued, assigned, completed, failed, cancelled or expired",
+            description =
+                    "With a history (`AITBC_HISTORY_URL`) and without `wait`, also its input as `task_data`, its `attempts`, and tasks"
+                            + " that Redis has forgotten.")
     DeferredResult<ObjectNode> get(
             @PathVariable("task_id") @Id String taskId,
             @Parameter(
@@ -270,8 +282,12 @@ class TaskController {
             throw Problems.unprocessable("wait must be from 0s to 60s");
         }
         Optional<TaskState> state = find(taskId, caller);
-        if (wait.isZero() || state.isPresent() && state.get().status().hasEnded()) {
-            return TaskEndPoller.immediate(present(state.orElseThrow(Problems::taskNotFound), caller));
+        if (wait.isZero()) {
+            return TaskEndPoller.immediate(
+                    state.isPresent() ? withHistory(state.get(), taskId, caller) : fromHistory(taskId, caller));
+        }
+        if (state.isPresent() && state.get().status().hasEnded()) {
+            return TaskEndPoller.immediate(present(state.get(), caller));
         }
         return endPoller.await(taskId, wait, caller, found -> present(found, caller));
     }
@@ -283,6 +299,34 @@ class TaskController {
     /** Empty if the task is unknown, or not the caller's to see. */
     private Optional<TaskState> find(String taskId, Caller caller) {
         return states.find(taskId).filter(state -> caller.maySee(taskId, state.fairnessKey()));
+    }
+
+    /** Input and attempts, which Redis does not keep. */
+    private ObjectNode withHistory(TaskState state, String taskId, Caller caller) {
+        ObjectNode task = present(state, caller);
+        history.findIfAvailable(taskId).ifPresent(kept -> {
+            hideNames(kept, caller);
+            FROM_HISTORY.stream().filter(kept::has).forEach(field -> task.set(field, kept.get(field)));
+        });
+        return task;
+    }
+
+    private ObjectNode fromHistory(String taskId, Caller caller) {
+        if (!history.isOn()) {
+            throw Problems.taskNotFound();
+        }
+        ObjectNode task = history.find(taskId)
+                .filter(kept -> caller.maySee(taskId, kept.path("fairness_key").asString(null)))
+                .orElseThrow(Problems::taskNotFound);
+        hideNames(task, caller);
+        return task.set("timestamp", Json.tree(clock.instant()));
+    }
+
+    private static void hideNames(ObjectNode task, Caller caller) {
+        if (caller.isScoped()) {
+            task.remove(TaskJson.AGENT_ID);
+            task.path("attempts").forEach(attempt -> ((ObjectNode) attempt).remove(TaskJson.AGENT_ID));
+        }
     }
 
     private ObjectNode present(TaskState state, Caller caller) {

@@ -56,6 +56,7 @@ public final class AccessRules implements AuthorizationManager<HttpServletReques
             DELETE /agents/{agent_id}                       agent operator
             GET    /agents/{agent_id}/assignments           viewer agent operator
             POST   /agents/{agent_id}/assignments/claim     agent unrecorded
+            GET    /tasks                                   viewer scoped operator
             POST   /tasks/submit                            scoped operator unrecorded
             POST   /tasks/submit/batch                      scoped operator unrecorded
             GET    /tasks/status                            viewer submitter operator

@@ -1,0 +1,57 @@
+package io.aitbc.coordinator.history;
+
+import io.aitbc.contracts.Topics;
+import io.aitbc.coordinator.kafka.KafkaClients;
+import io.aitbc.coordinator.kafka.SharedTopics;
+import io.micrometer.core.instrument.MeterRegistry;
+import java.time.Clock;
+import java.util.Optional;
+import org.springframework.boot.context.properties.EnableConfigurationProperties;
+import org.springframework.context.annotation.Bean;
+import org.springframework.context.annotation.Condition;
+import org.springframework.context.annotation.ConditionContext;
+import org.springframework.context.annotation.Conditional;
+import org.springframework.context.annotation.Configuration;
+import org.springframework.core.type.AnnotatedTypeMetadata;
+
+@Configuration(proxyBeanMethods = false)
+@EnableConfigurationProperties(HistorySettings.class)
+class HistoryConfiguration {
+    /** Without a database, there are no connections. */
+    static final class IsOn implements Condition {
+        @Override
+        public boolean matches(ConditionContext context, AnnotatedTypeMetadata metadata) {
+            return !HistorySettings.isOff(context.getEnvironment().getProperty("aitbc.history.url", ""));
+        }
+    }
+
+    @Bean
+    @Conditional(IsOn.class)
+    HistoryDatabase historyDatabase(HistorySettings settings) {
+        return new HistoryDatabase(settings);
+    }
+
+    @Bean
+    TaskHistory taskHistory(Optional<HistoryDatabase> database, Clock clock) {
+        return new TaskHistory(database.orElse(null), clock);
+    }
+
+    @Bean(destroyMethod = "")
+    HistoryLoop historyLoop(
+            Optional<HistoryDatabase> database,
+            HistorySettings settings,
+            KafkaClients clients,
+            SharedTopics shared,
+            Topics topics,
+            MeterRegistry meters,
+            Clock clock) {
+        return new HistoryLoop(
+                database.map(one -> new HistoryWriter(one, settings.retention(), clock))
+                        .orElse(null),
+                clients,
+                shared,
+                topics,
+                meters,
+                clock);
+    }
+}

@@ -1,0 +1,107 @@
+package io.aitbc.coordinator.history;
+
+import com.zaxxer.hikari.HikariConfig;
+import com.zaxxer.hikari.HikariDataSource;
+import java.time.Duration;
+import java.util.function.Supplier;
+import org.flywaydb.core.Flyway;
+import org.flywaydb.core.api.FlywayException;
+import org.jspecify.annotations.Nullable;
+import org.springframework.core.NestedExceptionUtils;
+import org.springframework.dao.DataAccessException;
+import org.springframework.jdbc.core.JdbcTemplate;
+import org.springframework.jdbc.core.simple.JdbcClient;
+import org.springframework.jdbc.datasource.DataSourceTransactionManager;
+import org.springframework.transaction.TransactionException;
+import org.springframework.transaction.support.TransactionTemplate;
+
+/** The connections to PostgreSQL. The tables are created, or migrated, on first use. Thread-safe. */
+final class HistoryDatabase implements AutoCloseable {
+    private static final int MAX_CONNECTIONS = 8;
+    private static final Duration CONNECTION_TIMEOUT = Duration.ofSeconds(3);
+    /** Of the statements that write. */
+    private static final Duration WRITE_TIMEOUT = Duration.ofSeconds(30);
+    /** A lost server is noticed then, whatever TCP says. */
+    private static final Duration SOCKET_TIMEOUT = Duration.ofSeconds(45);
+
+    private final HikariDataSource source;
+    private final TransactionTemplate transactions;
+    private boolean migrated;
+
+    HistoryDatabase(HistorySettings settings) {
+        HikariConfig config = new HikariConfig();
+        config.setPoolName("history");
+        config.setJdbcUrl(settings.jdbcUrl());
+        if (!settings.user().isEmpty()) {
+            config.setUsername(settings.user());
+            config.setPassword(settings.password());
+        }
+        config.setMaximumPoolSize(MAX_CONNECTIONS);
+        config.setMinimumIdle(1);
+        config.setConnectionTimeout(CONNECTION_TIMEOUT.toMillis());
+        // The server may come later.
+        config.setInitializationFailTimeout(-1);
+        config.addDataSourceProperty("ApplicationName", "agent-coordinator");
+        config.addDataSourceProperty("connectTimeout", CONNECTION_TIMEOUT.toSeconds());
+        config.addDataSourceProperty("socketTimeout", SOCKET_TIMEOUT.toSeconds());
+        source = new HikariDataSource(config);
+        transactions = new TransactionTemplate(new DataSourceTransactionManager(source));
+    }
+
+    /** @throws HistoryUnavailableException if the database cannot be used */
+    <T> T inTransaction(Supplier<T> work) {
+        return use(() -> {
+            @Nullable T result = transactions.execute(status -> work.get());
+            return result;
+        });
+    }
+
+    /** @throws HistoryUnavailableException if the database cannot be used */
+    <T extends @Nullable Object> T use(Supplier<T> work) {
+        try {
+            migrate();
+            return work.get();
+        } catch (DataAccessException | TransactionException | FlywayException e) {
+            throw new HistoryUnavailableException(e);
+        }
+    }
+
+    JdbcClient client() {
+        return client(WRITE_TIMEOUT);
+    }
+
+    /** @param timeout of each statement, in whole seconds */
+    JdbcClient client(Duration timeout) {
+        JdbcTemplate template = new JdbcTemplate(source);
+        template.setQueryTimeout((int) timeout.toSeconds());
+        return JdbcClient.create(template);
+    }
+
+    private synchronized void migrate() {
+        if (!migrated) {
+            Flyway.configure()
+                    .dataSource(source)
+                    .locations("classpath:db/history")
+                    .table("history_schema")
+                    .load()
+                    .migrate();
+            migrated = true;
+        }
+    }
+
+    @Override
+    public void close() {
+        source.close();
+    }
+
+    /** The database does not answer, or refuses. The message is one line for operators. */
+    static final class HistoryUnavailableException extends RuntimeException {
+        HistoryUnavailableException(Exception cause) {
+            super(firstLine(NestedExceptionUtils.getMostSpecificCause(cause)), cause);
+        }
+
+        private static String firstLine(Throwable cause) {
+            return String.valueOf(cause.getMessage()).lines().findFirst().orElse(cause.toString());
+        }
+    }
+}

@@ -1,0 +1,178 @@
+package io.aitbc.coordinator.history;
+
+import io.aitbc.contracts.Json;
+import io.aitbc.contracts.TaskEvent;
+import io.aitbc.contracts.Topics;
+import io.aitbc.coordinator.background.BackgroundService;
+import io.aitbc.coordinator.background.PeriodicJob;
+import io.aitbc.coordinator.background.ThrottledWarning;
+import io.aitbc.coordinator.kafka.ConsumerLoop;
+import io.aitbc.coordinator.kafka.KafkaClients;
+import io.aitbc.coordinator.kafka.SharedTopics;
+import io.micrometer.core.instrument.Gauge;
+import io.micrometer.core.instrument.MeterRegistry;
+import java.time.Clock;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+import org.apache.kafka.clients.consumer.Consumer;
+import org.apache.kafka.clients.consumer.ConsumerConfig;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.ConsumerRecords;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** Polls {@code tasks.events} and merges it into the tables. All coordinators share the partitions. */
+public final class HistoryLoop implements BackgroundService {
+    private static final Logger log = LoggerFactory.getLogger(HistoryLoop.class);
+    private static final int MAX_RECORDS = 1_000;
+    private static final int MAX_FETCH_BYTES = 16 * 1024 * 1024;
+    /** Without events, the database is asked for a sign of life that often. */
+    private static final Duration CHECK_INTERVAL = Duration.ofSeconds(5);
+
+    private static final Duration RETENTION_INTERVAL = Duration.ofMinutes(30);
+
+    private final @Nullable HistoryWriter writer;
+    private final Clock clock;
+    private final ConsumerLoop loop;
+    private final PeriodicJob retention;
+    private final ThrottledWarning ignored =
+            new ThrottledWarning(log, "{} records of tasks.events ignored in the history: {}");
+    /** When the database answered last; used by the thread of the loop alone. */
+    private Instant checked = Instant.EPOCH;
+
+    private volatile long lag;
+    private volatile @Nullable String failure;
+
+    @SuppressWarnings("NullAway.Init") // Set by the thread of the loop, which alone uses it.
+    private Consumer<byte[], byte[]> consumer;
+
+    /** @param writer null if no history is kept */
+    HistoryLoop(
+            @Nullable HistoryWriter writer,
+            KafkaClients clients,
+            SharedTopics shared,
+            Topics topics,
+            MeterRegistry meters,
+            Clock clock) {
+        this.writer = writer;
+        this.clock = clock;
+        this.loop = new ConsumerLoop(
+                "history",
+                new ConsumerLoop.Source(
+                        () -> shared.id(topics.events()),
+                        () -> clients.groupConsumer(
+                                group(topics),
+                                Map.of(
+                                        ConsumerConfig.MAX_POLL_RECORDS_CONFIG,
+                                        MAX_RECORDS,
+                                        ConsumerConfig.FETCH_MAX_BYTES_CONFIG,
+                                        MAX_FETCH_BYTES)),
+                        (made, gained) -> {
+                            consumer = made;
+                            made.subscribe(List.of(topics.events()), gained);
+                        }),
+                this::handle,
+                () -> {});
+        this.retention = new PeriodicJob("history-retention", RETENTION_INTERVAL, this::dropOldDays);
+        if (writer != null) {
+            Gauge.builder("coordinator.history.lag", () -> lag)
+                    .description("Events in the partitions of this coordinator that are not in the history yet")
+                    .register(meters);
+        }
+    }
+
+    private static String group(Topics topics) {
+        return topics.prefix() + "agent-coordinator.history";
+    }
+
+    @Override
+    public void start() {
+        if (writer != null) {
+            loop.start();
+            retention.start();
+        }
+    }
+
+    @Override
+    public void close() {
+        if (writer != null) {
+            retention.close();
+            loop.close();
+        }
+    }
+
+    /** None: without its history, a coordinator does all its other work. See {@link #failure}. */
+    @Override
+    public List<String> problems() {
+        return List.of();
+    }
+
+    public boolean isOff() {
+        return writer == null;
+    }
+
+    /** Why nothing is written at present, as one sentence. */
+    public Optional<String> failure() {
+        return Optional.ofNullable(failure);
+    }
+
+    /** Events in the partitions of this coordinator that are not written yet. */
+    public long lag() {
+        return lag;
+    }
+
+    private CompletableFuture<?> handle(ConsumerRecords<byte[], byte[]> records) {
+        lag = records.count() + behind();
+        List<TaskEvent> events = new ArrayList<>(records.count());
+        for (ConsumerRecord<byte[], byte[]> record : records) {
+            try {
+                events.add(Json.read(record.value() == null ? new byte[0] : record.value(), TaskEvent.class));
+            } catch (Json.MalformedMessageException e) {
+                // From a later version, or not from a coordinator.
+                ignored.add(record.partition() + "@" + record.offset() + " (" + e.getMessage() + ")");
+            }
+        }
+        try {
+            write(events);
+        } catch (RuntimeException e) {
+            failure = e.getMessage();
+            throw e;
+        }
+        lag = behind();
+        ignored.flush(clock.instant());
+        return CompletableFuture.completedFuture(null);
+    }
+
+    private void write(List<TaskEvent> events) {
+        HistoryWriter used = Objects.requireNonNull(writer);
+        if (!events.isEmpty()) {
+            used.write(events);
+        } else if (failure != null || clock.instant().isAfter(checked.plus(CHECK_INTERVAL))) {
+            used.check();
+        } else {
+            return;
+        }
+        checked = clock.instant();
+        failure = null;
+    }
+
+    private long behind() {
+        return consumer.assignment().stream()
+                .mapToLong(partition -> consumer.currentLag(partition).orElse(0))
+                .sum();
+    }
+
+    private void dropOldDays() {
+        int dropped = Objects.requireNonNull(writer).dropOldDays();
+        if (dropped > 0) {
+            log.info("Dropped {} days of history", dropped);
+        }
+    }
+}

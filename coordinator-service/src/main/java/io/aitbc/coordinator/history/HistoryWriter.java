@@ -1,0 +1,240 @@
+package io.aitbc.coordinator.history;
+
+import io.aitbc.contracts.Json;
+import io.aitbc.contracts.TaskEvent;
+import java.time.Clock;
+import java.time.Duration;
+import java.time.Instant;
+import java.time.LocalDate;
+import java.time.ZoneOffset;
+import java.util.Arrays;
+import java.util.Collection;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Set;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
+import tools.jackson.databind.node.ArrayNode;
+
+/**
+ * Merges batches of events into the tables. Each batch is one transaction, and changes nothing if it was merged before, so batches may be repeated, and events
+ * may come in any order. One thread at a time.
+ */
+final class HistoryWriter {
+    /** How a column of a later event is merged with what is there. {@code t} is the row that is there, {@code n} the new one. */
+    private enum Merge {
+        /** The value of the latest event, even if it has none. */
+        LATEST("CASE WHEN n.sequence >= t.sequence THEN n.# ELSE t.# END"),
+        LATEST_AGENT(latest("agent_sequence")),
+        LATEST_ERROR(latest("error_sequence")),
+        LATEST_RESULT(latest("result_sequence")),
+        /** The value of the latest event that has one: for two of them, in any order. */
+        LATEST_KNOWN("CASE WHEN n.sequence >= t.sequence THEN coalesce(n.#, t.#) ELSE coalesce(t.#, n.#) END"),
+        /** The first value that was known: the task as it was submitted. */
+        FIRST("coalesce(t.#, n.#)"),
+        FIRST_LIST("CASE WHEN t.# = '{}' THEN n.# ELSE t.# END"),
+        ALL("CASE WHEN n.# <@ t.# THEN t.# ELSE (SELECT array_agg(DISTINCT one) FROM unnest(t.# || n.#) one) END"),
+        GREATEST("greatest(t.#, n.#)");
+
+        private final String expression;
+
+        Merge(String expression) {
+            this.expression = expression;
+        }
+
+        private static String latest(String sequence) {
+            return "CASE WHEN coalesce(n.@, -1) >= coalesce(t.@, -1) THEN n.# ELSE t.# END".replace("@", sequence);
+        }
+
+        String assignment(String column) {
+            return column + " = " + expression.replace("#", column).replaceAll("\\bn\\.", "excluded.");
+        }
+    }
+
+    private record Column(String name, String type, Merge merge) {
+        String assignment() {
+            return merge.assignment(name);
+        }
+
+        String selected() {
+            return type.equals("text[]") ? "coalesce(" + name + ", '{}')" : name;
+        }
+    }
+
+    private static final String TASKS = upsert("tasks", "task_id, day", """
+            sequence integer GREATEST
+            status text LATEST
+            attempt integer LATEST
+            agent_id text LATEST_AGENT
+            agent_sequence integer GREATEST
+            agents text[] ALL
+            assigned_at timestamptz GREATEST
+            finished_at timestamptz LATEST
+            not_before timestamptz LATEST
+            reason text LATEST_ERROR
+            error text LATEST_ERROR
+            error_sequence integer GREATEST
+            result text LATEST_RESULT
+            result_bytes integer LATEST_RESULT
+            result_sequence integer GREATEST
+            priority text FIRST
+            submitted_at timestamptz FIRST
+            task_type text FIRST
+            agent_type text FIRST
+            capabilities text[] FIRST_LIST
+            fairness_key text FIRST
+            labels text[] FIRST_LIST
+            requirements text FIRST
+            max_attempts integer FIRST
+            timeout_seconds integer FIRST
+            task_data text FIRST
+            task_data_bytes integer FIRST
+            """);
+    private static final String ATTEMPTS = upsert("attempts", "task_id, day, attempt", """
+            sequence integer GREATEST
+            agent_id text LATEST
+            outcome text LATEST_KNOWN
+            assigned_at timestamptz LATEST_KNOWN
+            started_at timestamptz LATEST_KNOWN
+            finished_at timestamptz LATEST_KNOWN
+            error text LATEST_KNOWN
+            not_before timestamptz LATEST_KNOWN
+            """);
+
+    private final HistoryDatabase database;
+    private final Duration retention;
+    private final Clock clock;
+    /** Days that have a partition. */
+    private final Set<LocalDate> days = new HashSet<>();
+
+    HistoryWriter(HistoryDatabase database, Duration retention, Clock clock) {
+        this.database = database;
+        this.retention = retention;
+        this.clock = clock;
+    }
+
+    private static String upsert(String table, String key, String columns) {
+        List<Column> others = columns.lines()
+                .map(line -> line.split(" "))
+                .map(words -> new Column(words[0], words[1], Merge.valueOf(words[2])))
+                .toList();
+        String keyTypes = Arrays.stream(key.split(", "))
+                .map(name -> name + (name.equals("day") ? " date" : name.equals("attempt") ? " integer" : " text"))
+                .collect(Collectors.joining(", "));
+        return "INSERT INTO " + table + " AS t (" + key + ", "
+                + join(others.stream().map(Column::name))
+                + ") SELECT " + key + ", " + join(others.stream().map(Column::selected))
+                + " FROM json_to_recordset(:rows::json) AS n (" + keyTypes + ", "
+                + join(others.stream().map(column -> column.name + " " + column.type))
+                + ") ON CONFLICT (" + key + ") DO UPDATE SET "
+                + join(others.stream().map(Column::assignment));
+    }
+
+    private static String join(Stream<String> parts) {
+        return parts.collect(Collectors.joining(", "));
+    }
+
+    /** @throws HistoryDatabase.HistoryUnavailableException if nothing was written */
+    void write(List<TaskEvent> events) {
+        Map<String, TaskChanges> changes = TaskChanges.of(events);
+        if (changes.isEmpty()) {
+            return;
+        }
+        database.inTransaction(() -> {
+            Map<String, LocalDate> dayOf = days(changes);
+            ArrayNode tasks = Json.MAPPER.createArrayNode();
+            ArrayNode attempts = Json.MAPPER.createArrayNode();
+            changes.forEach((id, change) -> {
+                LocalDate day = Objects.requireNonNull(dayOf.get(id));
+                tasks.add(change.task(day));
+                change.attempts(day).forEach(attempts::add);
+            });
+            database.client().sql(TASKS).param("rows", Json.text(tasks)).update();
+            if (!attempts.isEmpty()) {
+                database.client()
+                        .sql(ATTEMPTS)
+                        .param("rows", Json.text(attempts))
+                        .update();
+            }
+            return changes.size();
+        });
+    }
+
+    /** The day of each task: where it is already, or else that of its first event. */
+    private Map<String, LocalDate> days(Map<String, TaskChanges> changes) {
+        LocalDate today = today();
+        Map<String, LocalDate> dayOf = new HashMap<>(find(changes.keySet(), today.minusDays(1)));
+        List<String> older = changes.entrySet().stream()
+                .filter(entry -> !dayOf.containsKey(entry.getKey())
+                        && !isRecent(entry.getValue().submittedAt(), today))
+                .map(Map.Entry::getKey)
+                .toList();
+        if (!older.isEmpty()) {
+            dayOf.putAll(find(older, LocalDate.EPOCH));
+        }
+        LocalDate oldest = oldest(today);
+        changes.forEach((id, change) -> dayOf.computeIfAbsent(id, one -> {
+            LocalDate day = change.firstDay();
+            return day.isBefore(oldest) ? oldest : day.isAfter(today) ? today : day;
+        }));
+        Set.copyOf(dayOf.values()).stream().filter(day -> !days.contains(day)).forEach(this::addDay);
+        return dayOf;
+    }
+
+    /** A task that was submitted then has no events before. */
+    private static boolean isRecent(@Nullable Instant submittedAt, LocalDate today) {
+        return submittedAt != null
+                && !LocalDate.ofInstant(submittedAt, ZoneOffset.UTC).isBefore(today.minusDays(1));
+    }
+
+    private Map<String, LocalDate> find(Collection<String> ids, LocalDate from) {
+        Map<String, LocalDate> found = new HashMap<>();
+        database.client()
+                .sql(
+                        "SELECT task_id, max(day) AS day FROM tasks WHERE task_id = ANY(:ids) AND day >= :from GROUP BY task_id")
+                .param("ids", ids.toArray(String[]::new))
+                .param("from", from)
+                .query(row -> {
+                    found.put(row.getString("task_id"), row.getObject("day", LocalDate.class));
+                });
+        return found;
+    }
+
+    private void addDay(LocalDate day) {
+        database.client()
+                .sql("SELECT add_history_day(:day)")
+                .param("day", day)
+                .query((row, number) -> day)
+                .single();
+        days.add(day);
+    }
+
+    /** @throws HistoryDatabase.HistoryUnavailableException if the database does not answer */
+    void check() {
+        database.use(
+                () -> database.client().sql("SELECT 1").query(Integer.class).single());
+    }
+
+    /** Drops what is older than the retention. */
+    int dropOldDays() {
+        LocalDate oldest = oldest(today());
+        days.removeIf(day -> day.isBefore(oldest));
+        return database.inTransaction(() -> database.client()
+                .sql("SELECT drop_history_days(:before)")
+                .param("before", oldest)
+                .query(Integer.class)
+                .single());
+    }
+
+    private LocalDate oldest(LocalDate today) {
+        return today.minusDays(retention.toDays());
+    }
+
+    private LocalDate today() {
+        return LocalDate.ofInstant(clock.instant(), ZoneOffset.UTC);
+    }
+}

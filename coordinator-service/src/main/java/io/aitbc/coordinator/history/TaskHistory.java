@@ -1,0 +1,339 @@
+package io.aitbc.coordinator.history;
+
+import io.aitbc.contracts.Json;
+import io.aitbc.contracts.TaskStatus;
+import java.nio.charset.StandardCharsets;
+import java.sql.Array;
+import java.sql.ResultSet;
+import java.sql.SQLException;
+import java.time.Clock;
+import java.time.Duration;
+import java.time.Instant;
+import java.time.OffsetDateTime;
+import java.time.ZoneOffset;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Base64;
+import java.util.List;
+import java.util.Optional;
+import java.util.function.Supplier;
+import org.jspecify.annotations.Nullable;
+import org.springframework.dao.QueryTimeoutException;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.ArrayNode;
+import tools.jackson.databind.node.ObjectNode;
+
+/** Finds tasks in the history. Thread-safe. */
+public final class TaskHistory {
+    /** Up to this number, tasks are counted. */
+    static final int MAX_EXACT_COUNT = 10_000;
+
+    private static final String ROW =
+            "task_id, status, attempt, agent_id, priority, task_type, fairness_key, labels, submitted_at,"
+                    + " assigned_at, finished_at, not_before, reason, left(error, 1000) AS error, length(error) AS error_length";
+
+    private static final Duration SEARCH_TIMEOUT = Duration.ofSeconds(10);
+    private static final Duration COUNT_TIMEOUT = Duration.ofSeconds(2);
+    /** Pause after a failure, in which calls that can do without the history do not wait for it. */
+    private static final Duration RETRY_INTERVAL = Duration.ofSeconds(5);
+
+    private final @Nullable HistoryDatabase database;
+    private final Clock clock;
+    private volatile Instant unavailableUntil = Instant.MIN;
+
+    /** @param database null if no history is kept */
+    TaskHistory(@Nullable HistoryDatabase database, Clock clock) {
+        this.database = database;
+        this.clock = clock;
+    }
+
+    /** The history is off, or the database cannot be used: the message is a sentence. */
+    public static final class UnavailableException extends RuntimeException {
+        private final boolean isOff;
+
+        UnavailableException(String message, boolean isOff, @Nullable Throwable cause) {
+            super(message, cause);
+            this.isOff = isOff;
+        }
+
+        /** Whether this cluster keeps no history. */
+        public boolean isOff() {
+            return isOff;
+        }
+    }
+
+    /**
+     * A page of tasks.
+     *
+     * @param tasks in the format of the REST API
+     * @param cursor of the next page; null if this is the last one
+     * @param count of all pages
+     * @param isExact whether the count was counted; otherwise it is an estimate of the database
+     */
+    public record Page(List<ObjectNode> tasks, @Nullable String cursor, long count, boolean isExact) {}
+
+    /** Where a page ends. */
+    private record Cursor(OffsetDateTime time, String taskId) {
+        /** @throws IllegalArgumentException if it is no cursor */
+        static Cursor parse(String text) {
+            try {
+                String plain = new String(Base64.getUrlDecoder().decode(text), StandardCharsets.UTF_8);
+                int space = plain.indexOf(' ');
+                return new Cursor(
+                        Instant.parse(plain.substring(0, space)).atOffset(ZoneOffset.UTC), plain.substring(space + 1));
+            } catch (RuntimeException e) {
+                throw new IllegalArgumentException("cursor must be that of an earlier page", e);
+            }
+        }
+
+        static String of(Instant time, String taskId) {
+            return Base64.getUrlEncoder()
+                    .withoutPadding()
+                    .encodeToString((time + " " + taskId).getBytes(StandardCharsets.UTF_8));
+        }
+    }
+
+    /** Whether there is a history. */
+    public boolean isOn() {
+        return database != null;
+    }
+
+    /**
+     * Lists tasks.
+     *
+     * @param limit of the page
+     * @param cursor of an earlier page with the same filter and order; null for the first one
+     * @throws UnavailableException if there is no history, or it cannot be read
+     * @throws IllegalArgumentException if the cursor is none
+     */
+    public Page list(TaskFilter filter, TaskFilter.Sort sort, int limit, @Nullable String cursor) {
+        HistoryDatabase used = require();
+        TaskFilter.Condition condition = filter.condition(sort);
+        @Nullable Cursor from = cursor == null ? null : Cursor.parse(cursor);
+        return read(() -> {
+            List<ObjectNode> tasks = new ArrayList<>(used.client(SEARCH_TIMEOUT)
+                    .sql("SELECT " + ROW + " FROM tasks WHERE " + condition.sql()
+                            + (from == null ? "" : " AND " + sort.behind()) + " ORDER BY " + sort.order()
+                            + " LIMIT :limit")
+                    .params(condition.parameters())
+                    .param("limit", limit + 1)
+                    .param("cursor_time", from == null ? null : from.time)
+                    .param("cursor_id", from == null ? null : from.taskId)
+                    .query((row, number) -> row(row))
+                    .list());
+            @Nullable String next = null;
+            if (tasks.size() > limit) {
+                tasks.remove(limit);
+                ObjectNode last = tasks.get(limit - 1);
+                next = Cursor.of(
+                        Instant.parse(last.get(sort.column()).asString()),
+                        last.get("task_id").asString());
+            }
+            return count(used, condition, tasks, next);
+        });
+    }
+
+    private static Page count(
+            HistoryDatabase used, TaskFilter.Condition condition, List<ObjectNode> tasks, @Nullable String next) {
+        try {
+            int counted = used.client(COUNT_TIMEOUT)
+                    .sql("SELECT count(*) FROM (SELECT 1 FROM tasks WHERE " + condition.sql() + " LIMIT "
+                            + (MAX_EXACT_COUNT + 1) + ") AS found")
+                    .params(condition.parameters())
+                    .query(Integer.class)
+                    .single();
+            if (counted <= MAX_EXACT_COUNT) {
+                return new Page(tasks, next, counted, true);
+            }
+        } catch (QueryTimeoutException e) {
+            // Too many to look at.
+        }
+        String plan = String.join(
+                "",
+                used.client(COUNT_TIMEOUT)
+                        .sql("EXPLAIN (FORMAT JSON) SELECT 1 FROM tasks WHERE " + condition.sql())
+                        .params(condition.parameters())
+                        .query(String.class)
+                        .list());
+        long rows = Json.MAPPER.readTree(plan).at("/0/Plan/Plan Rows").asLong(0);
+        return new Page(tasks, next, Math.max(rows, MAX_EXACT_COUNT), false);
+    }
+
+    /**
+     * What is kept of a task: its input, result and attempts. Empty if it is unknown here.
+     *
+     * @throws UnavailableException if there is no history, or it cannot be read
+     */
+    public Optional<ObjectNode> find(String taskId) {
+        HistoryDatabase used = require();
+        return read(() -> used.client(SEARCH_TIMEOUT)
+                .sql(
+                        "SELECT " + ROW
+                                + ", day, agent_type, capabilities, requirements, max_attempts, timeout_seconds, task_data,"
+                                + " task_data_bytes, result, result_bytes, error AS full_error FROM tasks WHERE task_id = :id ORDER BY day DESC LIMIT 1")
+                .param("id", taskId)
+                .query((row, number) -> detail(row, used))
+                .optional());
+    }
+
+    /** Like {@link #find}; empty without delay if there is no history, or it cannot be read. */
+    public Optional<ObjectNode> findIfAvailable(String taskId) {
+        if (database == null || clock.instant().isBefore(unavailableUntil)) {
+            return Optional.empty();
+        }
+        try {
+            return find(taskId);
+        } catch (UnavailableException e) {
+            return Optional.empty();
+        }
+    }
+
+    private static ObjectNode row(ResultSet row) throws SQLException {
+        ObjectNode task = Json.object();
+        task.put("task_id", row.getString("task_id"));
+        put("status", row.getString("status"), task);
+        put("priority", row.getString("priority"), task);
+        put("task_type", row.getString("task_type"), task);
+        put("fairness_key", row.getString("fairness_key"), task);
+        labels(row, task);
+        put("agent_id", row.getString("agent_id"), task);
+        task.put("attempt", row.getInt("attempt"));
+        putTime("submitted_at", row, task);
+        putTime("assigned_at", row, task);
+        putTime("finished_at", row, task);
+        boolean hasEnded = row.getObject("finished_at") != null;
+        if (!hasEnded) {
+            putTime("not_before", row, task);
+        }
+        if (!hasEnded || task.get("status").asString().equals(TaskStatus.FAILED.wireName())) {
+            // The error of an earlier attempt is not the outcome.
+            put("reason", row.getString("reason"), task);
+            putJson("error", row.getString("error"), row.getInt("error_length") > 1_000, task);
+        }
+        return task;
+    }
+
+    private static ObjectNode detail(ResultSet row, HistoryDatabase used) throws SQLException {
+        ObjectNode task = row(row);
+        if (task.has("error")) {
+            String error = row.getString("full_error");
+            putJson("error", error, isCut(error, TaskChanges.MAX_TEXT_BYTES), task);
+        }
+        String input = row.getString("task_data");
+        int inputBytes = row.getInt("task_data_bytes");
+        if (input != null) {
+            boolean isCut = inputBytes > TaskChanges.MAX_TEXT_BYTES;
+            putJson("task_data", input, isCut, task);
+            if (isCut) {
+                task.put("task_data_bytes", inputBytes);
+            }
+        }
+        putJson("requirements", row.getString("requirements"), false, task);
+        if (row.getObject("max_attempts") != null) {
+            task.put("max_attempts", row.getInt("max_attempts"));
+            task.put("timeout_seconds", row.getInt("timeout_seconds"));
+        }
+        int resultBytes = row.getInt("result_bytes");
+        boolean isCut = resultBytes > TaskChanges.MAX_TEXT_BYTES;
+        putJson("result", row.getString("result"), isCut, task);
+        if (isCut) {
+            task.put("result_bytes", resultBytes);
+        }
+        ArrayNode attempts = task.putArray("attempts");
+        used.client(SEARCH_TIMEOUT)
+                .sql(
+                        "SELECT attempt, agent_id, outcome, assigned_at, started_at, finished_at, error, not_before FROM attempts"
+                                + " WHERE task_id = :id AND day = :day ORDER BY attempt")
+                .param("id", task.get("task_id").asString())
+                .param("day", row.getObject("day"))
+                .query((one, number) -> attempt(one))
+                .list()
+                .forEach(attempts::add);
+        return task;
+    }
+
+    private static ObjectNode attempt(ResultSet row) throws SQLException {
+        ObjectNode attempt = Json.object();
+        attempt.put("attempt", row.getInt("attempt"));
+        put("agent_id", row.getString("agent_id"), attempt);
+        put("outcome", row.getString("outcome"), attempt);
+        putTime("assigned_at", row, attempt);
+        putTime("started_at", row, attempt);
+        putTime("finished_at", row, attempt);
+        String error = row.getString("error");
+        if (error != null && !"completed".equals(row.getString("outcome"))) {
+            putJson("error", error, isCut(error, TaskChanges.MAX_TEXT_BYTES), attempt);
+        }
+        putTime("not_before", row, attempt);
+        return attempt;
+    }
+
+    private static void labels(ResultSet row, ObjectNode task) throws SQLException {
+        Array labels = row.getArray("labels");
+        String[] texts = labels == null ? new String[0] : (String[]) labels.getArray();
+        if (texts.length > 0) {
+            ObjectNode object = task.putObject("labels");
+            Arrays.stream(texts).sorted().forEach(label -> {
+                int equals = label.indexOf('=');
+                object.put(label.substring(0, equals), label.substring(equals + 1));
+            });
+        }
+    }
+
+    private static void put(String field, @Nullable String text, ObjectNode json) {
+        if (text != null) {
+            json.put(field, text);
+        }
+    }
+
+    private static void putTime(String column, ResultSet row, ObjectNode json) throws SQLException {
+        OffsetDateTime time = row.getObject(column, OffsetDateTime.class);
+        if (time != null) {
+            json.set(column, Json.tree(time.toInstant()));
+        }
+    }
+
+    private static boolean isCut(@Nullable String json, int bytes) {
+        return json != null && json.getBytes(StandardCharsets.UTF_8).length > bytes - 4;
+    }
+
+    /** @param isCut whether only the beginning is kept, which is given as a text, with {@code <field>_truncated} */
+    private static void putJson(String field, @Nullable String json, boolean isCut, ObjectNode object) {
+        if (json == null) {
+            return;
+        }
+        if (!isCut) {
+            JsonNode tree = Json.MAPPER.readTree(json);
+            object.set(field, tree);
+            return;
+        }
+        object.put(field, json);
+        object.put(field + "_truncated", true);
+    }
+
+    private HistoryDatabase require() {
+        if (database == null) {
+            throw new UnavailableException(
+                    "this cluster keeps no history of tasks: set AITBC_HISTORY_URL to a PostgreSQL database",
+                    true,
+                    null);
+        }
+        return database;
+    }
+
+    private <T> T read(Supplier<T> query) {
+        try {
+            return require().use(query);
+        } catch (HistoryDatabase.HistoryUnavailableException e) {
+            if (e.getCause() instanceof QueryTimeoutException) {
+                throw new UnavailableException(
+                        "the search took longer than " + SEARCH_TIMEOUT.toSeconds()
+                                + " s: narrow it, such as by status, agent or time",
+                        false,
+                        e);
+            }
+            unavailableUntil = clock.instant().plus(RETRY_INTERVAL);
+            throw new UnavailableException("the history of tasks is not available: " + e.getMessage(), false, e);
+        }
+    }
+}

@@ -1,0 +1,197 @@
+package io.aitbc.coordinator;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+import io.aitbc.localstack.LocalPostgres;
+import io.aitbc.localstack.LocalStack;
+import io.lettuce.core.RedisClient;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.List;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import tools.jackson.databind.JsonNode;
+
+/** Search over REST, with a real PostgreSQL. */
+class HistoryTest {
+    private static final int DATABASE = 12;
+    private static final String PREFIX = "history.";
+    private static final Duration LONG = Duration.ofSeconds(30);
+
+    @TempDir
+    private static Path folder;
+
+    private static final int PORT = LocalStack.freePort();
+    private static LocalPostgres postgres;
+    private static RunningCoordinator coordinator;
+
+    @BeforeAll
+    static void start() {
+        postgres = LocalPostgres.start(folder, PORT);
+        coordinator = RunningCoordinator.start(
+                LocalStack.shared(),
+                PREFIX,
+                DATABASE,
+                "--aitbc.settle.retry-backoff=10ms",
+                "--aitbc.history.url=" + postgres.url());
+    }
+
+    @AfterAll
+    static void end() {
+        coordinator.close();
+        postgres.close();
+    }
+
+    private static List<String> search(String query) {
+        RunningCoordinator.Answer answer = coordinator.get("/tasks?" + query);
+        assertThat(answer.code()).as(answer.body().toString()).isEqualTo(200);
+        return answer.body()
+                .get("tasks")
+                .valueStream()
+                .map(task -> task.get("task_id").asString())
+                .toList();
+    }
+
+    private static void awaitFound(String query, String... ids) {
+        await().atMost(LONG).untilAsserted(() -> assertThat(search(query)).containsExactlyInAnyOrder(ids));
+    }
+
+    @Test
+    void whatFailedOnAnAgentAndWhy() {
+        coordinator.register("night-1", 1, "night");
+        String id = coordinator.submit(
+                "{\"task_data\":{\"task_type\":\"resize\",\"x\":1},\"max_attempts\":2,\"labels\":{\"team\":\"search\"},"
+                        + "\"requirements\":{\"capabilities\":[\"night\"]}}");
+        coordinator.report(coordinator.awaitRecords("assignments.night-1", 1).get(0), "failed", "disk full");
+        coordinator.report(coordinator.awaitRecords("assignments.night-1", 2).get(1), "failed", "disk still full");
+        coordinator.awaitTask(id, "failed");
+
+        awaitFound("status=failed&agent_id=night-1&error=disk", id);
+        assertThat(search("status=failed&agent_id=night-1&error=memory")).isEmpty();
+        assertThat(search("label.team=search&task_type=resize&capability=night&status=failed,expired"))
+                .containsExactly(id);
+        assertThat(search("label.team=other")).isEmpty();
+        assertThat(search("id=" + id.substring(0, 20))).contains(id);
+        assertThat(search("agent_id=night-1&submitted_after=" + Instant.now().minusSeconds(600) + "&finished_before="
+                        + Instant.now().plusSeconds(60)))
+                .containsExactly(id);
+
+        JsonNode task = coordinator.get("/tasks/" + id).body();
+        assertThat(task.at("/task_data/x").asInt()).isEqualTo(1);
+        assertThat(task.get("attempts")
+                        .valueStream()
+                        .map(attempt -> attempt.get("error").asString()))
+                .containsExactly("disk full", "disk still full");
+        assertThat(task.at("/attempts/0/agent_id").asString()).isEqualTo("night-1");
+        assertThat(task.at("/attempts/1/outcome").asString()).isEqualTo("failed");
+    }
+
+    @Test
+    void pagesFollowEachOther() {
+        coordinator.register("paged", 100, "paged");
+        for (int i = 0; i < 5; i++) {
+            coordinator.submit("{\"task_id\":\"paged-" + i
+                    + "\",\"task_data\":{},\"requirements\":{\"capabilities\":[\"paged\"]}}");
+        }
+        awaitFound("id=paged-", "paged-0", "paged-1", "paged-2", "paged-3", "paged-4");
+
+        JsonNode first =
+                coordinator.get("/tasks?id=paged-&limit=3&sort=submitted_at").body();
+        assertThat(first.get("count").asInt()).isEqualTo(5);
+        assertThat(first.get("count_exact").asBoolean()).isTrue();
+        assertThat(first.get("live").asBoolean()).isTrue();
+        JsonNode second = coordinator
+                .get("/tasks?id=paged-&limit=3&sort=submitted_at&cursor="
+                        + first.get("next_cursor").asString())
+                .body();
+        assertThat(second.get("tasks")
+                        .valueStream()
+                        .map(task -> task.get("task_id").asString()))
+                .containsExactly("paged-3", "paged-4");
+        assertThat(second.has("next_cursor")).isFalse();
+    }
+
+    /** Also when Redis has forgotten it. */
+    @Test
+    void aTaskIsFoundAfterRedisHasForgottenIt() {
+        coordinator.register("forgotten", 1, "forgotten");
+        String id = coordinator.submit("{\"task_data\":{\"x\":2},\"requirements\":{\"capabilities\":[\"forgotten\"]}}");
+        coordinator.report(coordinator.awaitRecords("assignments.forgotten", 1).get(0), "completed", null);
+        coordinator.awaitTask(id, "completed");
+        awaitFound("id=" + id + "&status=completed", id);
+        try (RedisClient client = RedisClient.create(LocalStack.shared().redisUrl() + "/" + DATABASE)) {
+            client.connect().sync().del("task:" + id);
+        }
+
+        JsonNode task = coordinator.get("/tasks/" + id).body();
+
+        assertThat(task.get("status").asString()).isEqualTo("completed");
+        assertThat(task.at("/result/done").asBoolean()).isTrue();
+        assertThat(task.at("/task_data/x").asInt()).isEqualTo(2);
+        assertThat(coordinator.get("/tasks/" + id + "-unknown").code()).isEqualTo(404);
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "stauts=failed | unknown parameter stauts",
+                "status=broken | status must be one of queued, assigned, completed, failed, cancelled, expired",
+                "submitted_after=yesterday | submitted_after must be a time such as 2026-01-31T12:00:00Z",
+                "min_duration=long | min_duration must be a duration such as 90s or 5m",
+                "sort=priority | sort must be submitted_at, -submitted_at, finished_at or -finished_at",
+                "cursor=x | cursor must be that of an earlier page",
+                "limit=0 | limit must be greater than or equal to 1",
+                "agent_id=a&agent_id=b | agent_id must be given once",
+            })
+    void aBadQueryIsRefusedWithASentence(String query, String detail) {
+        RunningCoordinator.Answer answer = coordinator.get("/tasks?" + query);
+
+        assertThat(answer.code()).isEqualTo(422);
+        assertThat(answer.detail()).isEqualTo(detail);
+    }
+
+    /** Nothing but search needs the database. */
+    @Test
+    void withoutItsDatabaseEverythingElseWorks() {
+        coordinator.register("alone", 10, "alone");
+        postgres.close();
+        try {
+            String id = coordinator.submit("{\"task_data\":{\"x\":3},\"requirements\":{\"capabilities\":[\"alone\"]}}");
+            coordinator.report(coordinator.awaitRecords("assignments.alone", 1).get(0), "completed", null);
+            coordinator.awaitTask(id, "completed");
+            await().atMost(LONG).untilAsserted(() -> {
+                JsonNode health = coordinator.get("/health").body();
+                assertThat(health.get("status").asString()).isEqualTo("healthy");
+                assertThat(health.at("/history/state").asString()).isEqualTo("down");
+                assertThat(health.at("/history/detail").asString()).startsWith("events are not written: ");
+            });
+            RunningCoordinator.Answer answer = coordinator.get("/tasks?status=failed");
+            assertThat(answer.code()).isEqualTo(503);
+            assertThat(answer.detail()).startsWith("the history of tasks is not available: ");
+            assertThat(coordinator.get("/tasks/" + id).body().get("status").asString())
+                    .isEqualTo("completed");
+
+            postgres = LocalPostgres.start(folder, PORT);
+
+            awaitFound("id=" + id + "&status=completed", id);
+            assertThat(coordinator.get("/health").body().at("/history/state").asString())
+                    .isEqualTo("up");
+        } finally {
+            if (coordinator
+                    .get("/health")
+                    .body()
+                    .at("/history/state")
+                    .asString()
+                    .equals("down")) {
+                postgres = LocalPostgres.start(folder, PORT);
+            }
+        }
+    }
+}

@@ -1,0 +1,345 @@
+package io.aitbc.coordinator.history;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.aitbc.contracts.Json;
+import io.aitbc.contracts.Priority;
+import io.aitbc.contracts.Task;
+import io.aitbc.contracts.TaskEvent;
+import io.aitbc.contracts.TaskResult;
+import io.aitbc.contracts.TaskStatus;
+import io.aitbc.localstack.LocalPostgres;
+import io.aitbc.localstack.LocalStack;
+import java.nio.file.Path;
+import java.time.Clock;
+import java.time.Duration;
+import java.time.Instant;
+import java.time.ZoneOffset;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.ObjectNode;
+
+class TaskHistoryTest {
+    private static final Instant NOW = Instant.parse("2026-11-20T12:00:00.123Z");
+    private static final Clock CLOCK = Clock.fixed(NOW, ZoneOffset.UTC);
+    private static final Duration RETENTION = Duration.ofDays(30);
+
+    @TempDir
+    private static Path folder;
+
+    private static LocalPostgres postgres;
+    private static HistoryDatabase database;
+    private static HistoryWriter writer;
+    private static TaskHistory history;
+
+    @BeforeAll
+    static void start() {
+        postgres = LocalPostgres.start(folder, LocalStack.freePort());
+        database = new HistoryDatabase(new HistorySettings(postgres.url(), "", "", RETENTION));
+        writer = new HistoryWriter(database, RETENTION, CLOCK);
+        history = new TaskHistory(database, CLOCK);
+    }
+
+    @AfterAll
+    static void end() {
+        database.close();
+        postgres.close();
+    }
+
+    @BeforeEach
+    void empty() {
+        database.use(() -> database.client().sql("TRUNCATE tasks, attempts").update());
+    }
+
+    private static Task task(String id, Instant at) {
+        return Json.read("""
+                        {"task_data":{"task_type":"resize","x":1},"labels":{"team":"search","tier":"gold"},"fairness_key":"acme",
+                         "requirements":{"agent_type":"gpu","capabilities":["cuda>=12"]},"max_attempts":2}
+                        """, Task.class).accepted(id, at);
+    }
+
+    /** Failed on agent a, completed on agent b. */
+    private static List<TaskEvent> life(String id, Instant at) {
+        Task task = task(id, at);
+        Task again = task.attempt(2, at.plusSeconds(4));
+        return List.of(
+                TaskEvent.accepted(task, Priority.HIGH),
+                TaskEvent.assigned(task, Priority.HIGH, "a", at.plusSeconds(1)),
+                TaskEvent.failed(
+                        id, 1, "a", at.plusSeconds(1), "failed", Json.tree("disk full"), again, at.plusSeconds(3)),
+                TaskEvent.assigned(again, Priority.HIGH, "b", at.plusSeconds(5)),
+                TaskEvent.completed(result(id, 2, "b", "{\"sum\":42}", at.plusSeconds(5)), at.plusSeconds(15)));
+    }
+
+    private static TaskResult result(String id, int attempt, String agent, String result, Instant started) {
+        return new TaskResult(
+                null,
+                id,
+                attempt,
+                agent,
+                TaskResult.Status.COMPLETED,
+                Json.read(result, JsonNode.class),
+                null,
+                started,
+                started.plusSeconds(9));
+    }
+
+    private static List<TaskEvent> failing(String id, Instant at, String error) {
+        return List.of(
+                TaskEvent.assigned(task(id, at), Priority.LOW, "a", at.plusSeconds(1)),
+                TaskEvent.failed(id, 1, "a", at.plusSeconds(1), "failed", Json.tree(error), null, at.plusSeconds(2)));
+    }
+
+    @Test
+    void whatATaskWasIsFound() {
+        writer.write(life("order-1", NOW));
+
+        assertThat(history.find("order-1")).contains(Json.read("""
+                {"task_id":"order-1","status":"completed","priority":"high","task_type":"resize","fairness_key":"acme",
+                 "labels":{"team":"search","tier":"gold"},"agent_id":"b","attempt":2,"submitted_at":"2026-11-20T12:00:00.123Z",
+                 "assigned_at":"2026-11-20T12:00:05.123Z","finished_at":"2026-11-20T12:00:15.123Z",
+                 "task_data":{"task_type":"resize","x":1},"requirements":{"agent_type":"gpu","capabilities":["cuda>=12"]},
+                 "max_attempts":2,"timeout_seconds":600,"result":{"sum":42},
+                 "attempts":[
+                   {"attempt":1,"agent_id":"a","outcome":"failed","assigned_at":"2026-11-20T12:00:01.123Z",
+                    "finished_at":"2026-11-20T12:00:03.123Z","error":"disk full","not_before":"2026-11-20T12:00:04.123Z"},
+                   {"attempt":2,"agent_id":"b","outcome":"completed","assigned_at":"2026-11-20T12:00:05.123Z",
+                    "started_at":"2026-11-20T12:00:05.123Z","finished_at":"2026-11-20T12:00:15.123Z"}]}
+                """, ObjectNode.class));
+        assertThat(history.find("order-2")).isEmpty();
+    }
+
+    /** The log is not in order, and at least once. */
+    @Test
+    void anyOrderAndRepetitionOfEventsGivesTheSame() {
+        List<TaskEvent> events = life("order-1", NOW);
+        writer.write(events);
+        ObjectNode expected = history.find("order-1").orElseThrow();
+        Random random = new Random(7);
+        for (int i = 0; i < 100; i++) {
+            empty();
+            List<TaskEvent> shuffled = new ArrayList<>(events);
+            shuffled.add(events.get(random.nextInt(events.size())));
+            Collections.shuffle(shuffled, random);
+            for (int from = 0; from < shuffled.size(); ) {
+                int to = Math.min(shuffled.size(), from + 1 + random.nextInt(3));
+                writer.write(shuffled.subList(from, to));
+                from = to;
+            }
+            ObjectNode found = history.find("order-1").orElseThrow();
+            // The times of a waiting task are not those of one that has ended.
+            assertThat(found).as("%s", shuffled).isEqualTo(expected);
+        }
+    }
+
+    /** The end of a task may come days after its first event. */
+    @Test
+    void aTaskStaysInTheDayOfItsFirstEvent() {
+        List<TaskEvent> events = life("old", NOW.minus(Duration.ofDays(20)));
+        events.forEach(event -> writer.write(List.of(event)));
+        writer.write(failing("new", NOW, "x"));
+
+        assertThat(database.<List<String>>use(() -> database.client()
+                        .sql("SELECT task_id || ' ' || day FROM tasks ORDER BY 1")
+                        .query(String.class)
+                        .list()))
+                .containsExactly("new 2026-11-20", "old 2026-10-31");
+    }
+
+    @Test
+    void daysAreDroppedAfterTheRetention() {
+        writer.write(failing("old", NOW.minus(Duration.ofDays(29)), "x"));
+        writer.write(failing("new", NOW, "x"));
+        HistoryWriter later =
+                new HistoryWriter(database, RETENTION, Clock.fixed(NOW.plus(Duration.ofDays(2)), ZoneOffset.UTC));
+
+        assertThat(later.dropOldDays()).isPositive();
+
+        assertThat(history.find("old")).isEmpty();
+        assertThat(history.find("new")).isPresent();
+        // A late event of a day that is gone.
+        later.write(failing("older", NOW.minus(Duration.ofDays(400)), "x"));
+        assertThat(history.find("older")).isPresent();
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "status=failed, f1 f2 f3",
+        "status=completed+agent=a, c",
+        "agent=b, c",
+        "agent=nobody, ''",
+        "agent_type=gpu, c f1 f2 f3",
+        "capability=cuda>=12, c f1 f2 f3",
+        "capability=cuda, ''",
+        "task_type=resize+status=completed, c",
+        "fairness_key=acme+priority=low, f1 f2 f3",
+        "fairness_key=other, ''",
+        "label=search, c f1 f2 f3",
+        "label=other, ''",
+        "error=out memory, f1 f2",
+        "error=memory -gpu, f1",
+        "error=\"of memory\", f1 f2",
+        "error=DISK, c f3",
+        "id=f, f1 f2 f3",
+        "id=f1, f1",
+        "id=%, ''",
+        "after=60, f2 f3",
+        "before=60, c f1",
+        "min=9, c",
+        "min=11, ''",
+    })
+    void filters(String conditions, String expected) {
+        writer.write(life("c", NOW));
+        writer.write(failing("f1", NOW.plusSeconds(30), "out of memory"));
+        writer.write(failing("f2", NOW.plusSeconds(60), "gpu: Out of memory"));
+        writer.write(failing("f3", NOW.plusSeconds(90), "disk full"));
+
+        TaskHistory.Page page = history.list(filter(conditions), TaskFilter.Sort.SUBMITTED, 10, null);
+
+        assertThat(page.tasks().stream().map(task -> task.get("task_id").asString()))
+                .containsExactly(expected.isEmpty() ? new String[0] : expected.split(" "));
+        assertThat(page.count()).isEqualTo(page.tasks().size());
+        assertThat(page.isExact()).isTrue();
+        assertThat(page.cursor()).isNull();
+    }
+
+    private static TaskFilter filter(String conditions) {
+        Map<String, String> given = new java.util.HashMap<>();
+        for (String condition : conditions.split("\\+")) {
+            int equals = condition.indexOf('=');
+            if (equals > 0) {
+                given.put(condition.substring(0, equals), condition.substring(equals + 1));
+            }
+        }
+        return new TaskFilter(
+                given.containsKey("status")
+                        ? List.of(TaskStatus.valueOf(given.get("status").toUpperCase(java.util.Locale.ROOT)))
+                        : List.of(),
+                given.containsKey("priority") ? List.of(Priority.parse(given.get("priority"))) : List.of(),
+                given.get("agent"),
+                given.get("agent_type"),
+                given.get("capability"),
+                given.get("task_type"),
+                given.get("fairness_key"),
+                given.containsKey("label") ? Map.of("team", given.get("label")) : Map.of(),
+                given.containsKey("after") ? NOW.plusSeconds(Long.parseLong(given.get("after"))) : null,
+                given.containsKey("before") ? NOW.plusSeconds(Long.parseLong(given.get("before"))) : null,
+                null,
+                null,
+                given.containsKey("min") ? Duration.ofSeconds(Long.parseLong(given.get("min"))) : null,
+                given.get("error"),
+                given.get("id"));
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"submitted_at", "-submitted_at", "finished_at", "-finished_at"})
+    void pagesHaveEveryTaskOnce(String sort) {
+        // Many with the same time.
+        for (int i = 0; i < 25; i++) {
+            writer.write(failing("t" + i, NOW.minus(Duration.ofHours(i / 10 * 30)), "x"));
+        }
+        List<String> all = new ArrayList<>();
+        String cursor = null;
+        do {
+            TaskHistory.Page page = history.list(filter(""), TaskFilter.Sort.parse(sort), 4, cursor);
+            page.tasks().forEach(task -> all.add(task.get("task_id").asString()));
+            assertThat(page.count()).isEqualTo(25);
+            cursor = page.cursor();
+        } while (cursor != null);
+
+        assertThat(all).hasSize(25).doesNotHaveDuplicates();
+        List<String> oldestFirst = IntStream.range(0, 25)
+                .mapToObj(i -> "t" + i)
+                .sorted(java.util.Comparator.comparing((String id) -> -(Integer.parseInt(id.substring(1)) / 10))
+                        .thenComparing(id -> id))
+                .toList();
+        List<String> expected = new ArrayList<>(oldestFirst);
+        if (sort.startsWith("-")) {
+            Collections.reverse(expected);
+        }
+        assertThat(all).isEqualTo(expected);
+    }
+
+    @Test
+    void aCountAboveTenThousandIsAnEstimate() {
+        database.use(() -> database.client()
+                .sql("SELECT add_history_day('2026-11-20')")
+                .query((row, number) -> 1)
+                .list());
+        database.use(() -> database.client()
+                .sql("INSERT INTO tasks (day, task_id, sequence, status, attempt, submitted_at)"
+                        + " SELECT '2026-11-20', 'n' || n, 1, 'queued', 1, now() FROM generate_series(1, 12000) n")
+                .update());
+        database.use(() -> database.client().sql("ANALYZE tasks").update());
+
+        TaskHistory.Page page = history.list(filter(""), TaskFilter.Sort.SUBMITTED, 1, null);
+
+        assertThat(page.isExact()).isFalse();
+        assertThat(page.count()).isBetween(11_000L, 13_000L);
+    }
+
+    /** What PostgreSQL cannot store is replaced, and what is long is cut: a text that cannot be written would stop the history. */
+    @Test
+    void noTextStopsTheHistory() {
+        String surrogate = "\\ud800";
+        String nul = "\\u0000";
+        Task odd = Json.read(
+                        "{\"task_data\":{\"task_type\":\"a" + nul + surrogate + "\",\"long\":\"" + "ä".repeat(20_000)
+                                + "\"},\"expires_at\":\"+1000000000-12-31T23:59:59Z\"}",
+                        Task.class)
+                .accepted("odd", Instant.parse("-1000000000-01-01T00:00:00Z"));
+        writer.write(List.of(
+                TaskEvent.assigned(odd, Priority.LOW, "a", Instant.MAX),
+                TaskEvent.failed(
+                        "odd",
+                        1,
+                        "a",
+                        null,
+                        "failed",
+                        Json.read("{\"e\":\"" + nul + surrogate + "x".repeat(50_000) + "\"}", JsonNode.class),
+                        null,
+                        Instant.MIN)));
+
+        ObjectNode found = history.find("odd").orElseThrow();
+        assertThat(found.get("task_data_truncated").asBoolean()).isTrue();
+        assertThat(found.get("task_data").asString()).startsWith("{\"task_type\":\"a");
+        assertThat(found.get("task_data_bytes").asInt()).isGreaterThan(40_000);
+        assertThat(found.get("error_truncated").asBoolean()).isTrue();
+        assertThat(found.get("task_type").asString()).startsWith("a");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"", "x", "MjAyNi0xMS0yMA", "äö"})
+    void aCursorThatIsNoneIsRefused(String cursor) {
+        assertThatThrownBy(() -> history.list(filter(""), TaskFilter.Sort.SUBMITTED, 10, cursor))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessage("cursor must be that of an earlier page");
+    }
+
+    @Test
+    void withoutADatabaseASentenceSaysSo() {
+        assertThatThrownBy(() -> new TaskHistory(null, CLOCK).find("x"))
+                .isInstanceOf(TaskHistory.UnavailableException.class)
+                .hasMessage("this cluster keeps no history of tasks: set AITBC_HISTORY_URL to a PostgreSQL database");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"mysql://host/db", "host:5432", "http://x"})
+    void aUrlOfAnotherKindIsRefused(String url) {
+        assertThatThrownBy(() -> new HistorySettings(url, "", "", RETENTION)).hasMessageContaining("postgresql://");
+    }
+}
