@@ -13,6 +13,7 @@ import io.aitbc.benchmarks.measure.PullBenchmark;
 import io.aitbc.benchmarks.measure.RegistryBenchmark;
 import io.aitbc.benchmarks.measure.RestBenchmark;
 import io.aitbc.benchmarks.measure.ScriptsBenchmark;
+import io.aitbc.benchmarks.measure.SearchBenchmark;
 import io.aitbc.benchmarks.measure.SecurityBenchmark;
 import io.aitbc.benchmarks.measure.StrategyBenchmark;
 import io.aitbc.benchmarks.measure.ThroughputBenchmark;
@@ -32,6 +33,7 @@ import picocli.CommandLine.Command;
             ScriptsBenchmark.class,
             ThroughputBenchmark.class,
             EventsBenchmark.class,
+            SearchBenchmark.class,
             LatencyBenchmark.class,
             UrgentBenchmark.class,
             GrowthBenchmark.class,
