@@ -83,7 +83,9 @@ public final class Agentctl {
         CommandLine line = new CommandLine(agentctl);
         line.addSubcommand(new QueuesCommand(agentctl));
         line.addSubcommand(new AgentsCommand(agentctl));
-        line.addSubcommand(new CommandLine(new TasksCommand(agentctl)).addSubcommand(new SubmitCommand(agentctl)));
+        line.addSubcommand(new CommandLine(new TasksCommand(agentctl))
+                .addSubcommand(new SubmitCommand(agentctl))
+                .addSubcommand(new TaskListCommand(agentctl)));
         line.addSubcommand(new DrainCommand(agentctl));
         line.addSubcommand(new KeysCommand(agentctl));
         line.addSubcommand(new AuditCommand(agentctl));

@@ -14,7 +14,7 @@ import picocli.CommandLine.Parameters;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
-@Command(name = "tasks", description = "Submits, shows, watches, explains and cancels tasks.")
+@Command(name = "tasks", description = "Submits, lists, shows, watches, explains and cancels tasks.")
 final class TasksCommand {
     /**
      * The coordinator completes a long poll when a task ends, but not on other changes. Those are detected at this interval.
@@ -30,8 +30,35 @@ final class TasksCommand {
     @Command(description = "Shows a task.")
     int get(@Parameters(paramLabel = "ID", description = "Task id") String id) {
         TaskState task = agentctl.coordinator().task(id, Duration.ZERO);
-        agentctl.write(task.json(), table(task)::print);
+        agentctl.write(task.json(), out -> {
+            table(task).print(out);
+            printAttempts(task, out);
+        });
         return 0;
+    }
+
+    private static void printAttempts(TaskState task, PrintWriter out) {
+        JsonNode attempts = task.json().path("attempts");
+        if (attempts.isEmpty()) {
+            return;
+        }
+        Instant now = Instant.parse(task.text("timestamp"));
+        Table table = new Table(
+                right("ATTEMPT"), left("AGENT"), left("OUTCOME"), left("ASSIGNED"), right("TOOK"), left("ERROR"));
+        for (JsonNode attempt : attempts) {
+            table.row(
+                    attempt.path("attempt").asInt(),
+                    attempt.path("agent_id").asString(""),
+                    attempt.path("outcome").asString("running"),
+                    attempt.hasNonNull("assigned_at")
+                            ? Ages.between(
+                                    Instant.parse(attempt.path("assigned_at").asString()), now)
+                            : "",
+                    TaskListCommand.took(attempt),
+                    TaskListCommand.error(attempt.path("error")));
+        }
+        out.println();
+        table.print(out);
     }
 
     @Command(
@@ -71,7 +98,7 @@ final class TasksCommand {
         Instant now = Instant.parse(task.text("timestamp"));
         Table table = Table.ofOne();
         task.json().propertyNames().stream()
-                .filter(field -> !field.equals("timestamp"))
+                .filter(field -> !field.equals("timestamp") && !field.equals("attempts"))
                 .forEach(field -> table.row(
                         field.replace('_', ' '),
                         field.equals("requirements")

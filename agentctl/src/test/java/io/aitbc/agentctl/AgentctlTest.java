@@ -51,7 +51,7 @@ class AgentctlTest {
 
     @BeforeAll
     static void start() throws IOException {
-        cluster = new LiveCluster();
+        cluster = new LiveCluster(shared.resolve("postgres"));
         adminKeyFile = Files.writeString(shared.resolve("admin-key"), LiveCluster.ADMIN_KEY + "\n");
     }
 
@@ -125,6 +125,52 @@ class AgentctlTest {
         assertThat(run("tasks", "cancel", "held-by-ada").said())
                 .isEqualTo("Task cancelled, agent ada is being notified");
         assertThat(run("drain", "ada").said()).isEqualTo("Agent ada accepts no new tasks and holds none.");
+    }
+
+    @Test
+    void tasksAreListedByWhatTheyAre() {
+        submit("listed-1", FAIL, "--max-attempts", "1");
+        submit("listed-2", ECHO, "--label", "team=search");
+        awaitStatus("listed-1", "failed");
+        awaitStatus("listed-2", "completed");
+        await().atMost(LONG)
+                .until(() -> run("tasks", "list", "--where", "id=listed-").out().contains("2 tasks"));
+
+        Said failed = run(
+                "tasks", "list", "--where", "status=failed", "--where", "id=listed-", "--where", "submitted_after=1h");
+        assertThat(failed.code()).isZero();
+        assertThat(words(failed.out().lines().findFirst().orElseThrow()))
+                .isEqualTo("TASK STATUS ATTEMPT AGENT TYPE SUBMITTED TOOK ERROR");
+        assertThat(row(failed, "listed-1")).matches("listed-1 failed 1 grace fail (\\d+m )?\\d+s ago \\d+\\.\\d s .+");
+        assertThat(failed.out()).endsWith("\n1 task\n");
+        assertThat(run("tasks", "list", "--where", "label.team=search", "--output", "json")
+                        .json()
+                        .at("/tasks/0/task_id")
+                        .asString())
+                .isEqualTo("listed-2");
+        Said first = run("tasks", "list", "--where", "id=listed-", "--sort", "submitted_at", "--limit", "1");
+        String cursor = first.out().strip().replaceFirst("(?s).*--cursor ", "");
+        assertThat(run(
+                                "tasks",
+                                "list",
+                                "--where",
+                                "id=listed-",
+                                "--sort",
+                                "submitted_at",
+                                "--limit",
+                                "1",
+                                "--cursor",
+                                cursor)
+                        .out())
+                .contains("listed-2");
+
+        Said attempts = run("tasks", "get", "listed-1");
+        assertThat(row(attempts, "1")).matches("1 grace failed (\\d+m )?\\d+s ago \\d+\\.\\d s .+");
+        Said wrong = run("tasks", "list", "--where", "stauts=failed");
+        assertThat(wrong.code()).isEqualTo(1);
+        assertThat(wrong.err()).isEqualTo("unknown parameter stauts\n");
+        assertThat(run("tasks", "list", "--where", "failed").err())
+                .startsWith("\"failed\" is not a condition such as status=failed");
     }
 
     @Test

@@ -7,6 +7,7 @@ import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Registration;
 import io.aitbc.contracts.TaskHeaders;
 import io.aitbc.coordinator.CoordinatorApplication;
+import io.aitbc.localstack.LocalPostgres;
 import io.aitbc.localstack.LocalStack;
 import io.aitbc.worker.AgentWorker;
 import io.aitbc.worker.AssignmentContext;
@@ -19,6 +20,7 @@ import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
@@ -42,11 +44,14 @@ final class LiveCluster implements AutoCloseable {
 
     private final Semaphore letGo = new Semaphore(0);
     private final LocalStack stack = LocalStack.shared();
+    private final LocalPostgres postgres;
     private final ConfigurableApplicationContext context;
     private final Coordinator rest;
     private final AgentWorker grace;
 
-    LiveCluster() {
+    /** @param folder for the history */
+    LiveCluster(Path folder) {
+        postgres = LocalPostgres.start(folder, LocalStack.freePort());
         context = SpringApplication.run(
                 CoordinatorApplication.class,
                 "--aitbc.kafka.bootstrap-servers=" + stack.bootstrapServers(),
@@ -56,6 +61,7 @@ final class LiveCluster implements AutoCloseable {
                 "--aitbc.topics.partitions=1",
                 "--aitbc.log.level=WARN",
                 "--aitbc.security=on",
+                "--aitbc.history.url=" + postgres.url(),
                 "--aitbc.admin.key=" + ADMIN_KEY,
                 // The agent shares a process with the broker and reports its load as its own.
                 "--aitbc.registry.max-cpu=2",
@@ -111,6 +117,7 @@ final class LiveCluster implements AutoCloseable {
     public void close() {
         grace.close();
         context.close();
+        postgres.close();
     }
 
     private boolean isHealthy() throws IOException, InterruptedException {
