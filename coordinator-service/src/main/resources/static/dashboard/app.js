@@ -12,7 +12,7 @@ const VIEWS = [
   [/^\/queues$/, queuesView],
   [/^\/agents$/, agentsView],
   [/^\/agents\/(.+)$/, agentView],
-  [/^\/tasks$/, tasksView],
+  [/^\/tasks(?:\?(.*))?$/, tasksView],
   [/^\/tasks\/(.+)$/, taskView],
   [/^\/dead-letters$/, deadLettersView],
   [/^\/cluster$/, clusterView],
@@ -32,13 +32,13 @@ function show() {
   notify("");
   const found = VIEWS.map(([pattern, view]) => [pattern.exec(path), view]).find(([match]) => match);
   const view = found
-    ? found[1](...found[0].slice(1).map(decoded))
+    ? found[1](...found[0].slice(1).map((part) => (found[1] === tasksView ? part ?? "" : decoded(part))))
     : { title: "Page not found", elements: [h("p", {}, h("a", { href: "#/queues" }, "Go to queues"))], end: () => {} };
   end = view.end;
   document.title = view.title + " – Agent Coordinator";
   fill(main, h("h1", {}, view.title), view.elements);
   document.querySelectorAll("nav a").forEach((link) => {
-    const here = path === link.hash.slice(1) || path.startsWith(link.hash.slice(1) + "/");
+    const here = path.split("?")[0] === link.hash.slice(1) || path.startsWith(link.hash.slice(1) + "/");
     here ? link.setAttribute("aria-current", "page") : link.removeAttribute("aria-current");
   });
   window.scrollTo(0, 0);

@@ -62,7 +62,9 @@ export function setClock(instant) {
   aheadMs = Date.parse(instant) - Date.now();
 }
 
-export const since = (instant) => Math.max(0, (Date.now() + aheadMs - Date.parse(instant)) / 1000);
+/** By the clock of the coordinator, in ms. */
+export const now = () => Date.now() + aheadMs;
+export const since = (instant) => Math.max(0, (now() - Date.parse(instant)) / 1000);
 export const clock = (instant) => new Date(instant).toLocaleString(undefined, { dateStyle: "short", timeStyle: "medium" });
 
 /** How a column looks: numbers to the right; what is secondary is left out on a phone. */

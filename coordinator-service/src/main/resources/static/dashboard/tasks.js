@@ -1,6 +1,6 @@
 import { listen } from "./live.js";
 import { call, command, confirm } from "./commands.js";
-import { clock, count, duration, fill, h, setText, table } from "./dom.js";
+import { clock, count, duration, fill, h, now, setText, since, table } from "./dom.js";
 
 const STATUS_CLASS = { completed: "good", failed: "bad-text", cancelled: "soft", expired: "bad-text", queued: "warn-text", assigned: "", unknown: "soft", unreadable: "bad-text" };
 const SEEN = "agent-coordinator.tasks-seen";
@@ -8,23 +8,122 @@ const ENDED = ["completed", "failed", "cancelled", "expired"];
 
 const seen = () => JSON.parse(sessionStorage.getItem(SEEN) ?? "[]");
 
-export function tasksView() {
-  const input = h("input", { id: "task-id", type: "search", required: true, autocomplete: "off", size: 40 });
+const STATUSES = ["queued", "assigned", ...ENDED];
+const AGES = { "": "any time", "900": "15 minutes", "3600": "hour", "86400": "24 hours", "604800": "7 days" };
+const SORTS = { "-submitted_at": "newest first", "submitted_at": "oldest first", "-finished_at": "ended last first", "finished_at": "ended first first" };
+const PAGE = 50;
+const REFRESH_MS = 3_000;
+
+/** The filter is in the address, so that it can be shared. An age is kept as such: "the last hour" is another hour tomorrow. */
+export function tasksView(query) {
+  const filter = new URLSearchParams(query);
+  const field = (name, label, size) => {
+    const input = h("input", { name, id: "filter-" + name, autocomplete: "off", size, value: filter.get(name) ?? "" });
+    return h("label", {}, label + " ", input);
+  };
+  const choice = (name, label, choices, chosen) => h("label", {}, label + " ", h("select", { name, id: "filter-" + name },
+    Object.entries(choices).map(([value, text]) => h("option", { value, selected: value === chosen }, text))));
+  const form = h("form", { class: "fields", id: "filter", onsubmit: (event) => {
+    event.preventDefault();
+    const asked = new URLSearchParams([...new FormData(form)].map(([name, value]) => [name, value.trim()])
+      .filter(([name, value]) => value && !(name === "sort" && value === "-submitted_at")));
+    location.hash = "#/tasks" + (asked.size ? "?" + asked : "");
+  } },
+  choice("status", "Status", { "": "any", ...Object.fromEntries(STATUSES.map((one) => [one, one])) }, filter.get("status") ?? ""),
+  field("agent_id", "Agent", 14), field("task_type", "Type", 10), field("error", "Error has", 14),
+  field("label", "Label", 14), field("id", "Id begins with", 18),
+  choice("within", "Submitted in the last", AGES, filter.get("within") ?? ""),
+  choice("sort", "Order", SORTS, filter.get("sort") ?? "-submitted_at"),
+  h("button", {}, "Search"));
+  const body = h("tbody");
+  const summary = h("p", { class: "empty", role: "status", id: "found" }, "Loading…");
+  const list = table("Tasks", ["Task", "Status", { name: "Attempt", number: true, secondary: true }, "Agent", { name: "Type", secondary: true },
+    "Submitted", { name: "Took", number: true, secondary: true }, "Error"], body);
+  const more = h("button", { hidden: true, onclick: () => look(next) }, "More");
+  let next = null;
+  let pages = 0;
+  let asked = 0;
+  /** A task that is not in the history yet, or if there is none, is found by its id. */
+  const direct = () => filter.get("id") && h("a", { href: "#/tasks/" + encodeURIComponent(filter.get("id")) }, "Open task " + filter.get("id"));
+  async function look(cursor) {
+    const number = ++asked;
+    try {
+      const page = await call("GET", "/tasks?" + parameters(filter, cursor));
+      if (number !== asked) {
+        return;
+      }
+      if (cursor) {
+        pages++;
+        body.append(...page.tasks.map(taskRow));
+      } else {
+        pages = 1;
+        fill(body, page.tasks.map(taskRow));
+      }
+      next = page.next_cursor;
+      more.hidden = !next;
+      list.hidden = body.children.length === 0;
+      fill(summary, body.children.length === 0 ? ["No tasks found. ", direct()]
+        : (page.count_exact ? "" : "About ") + count(page.count) + (page.count === 1 ? " task" : " tasks")
+          + (page.live ? "" : ". Redis does not respond: these states may be outdated."));
+    } catch (failure) {
+      list.hidden = true;
+      more.hidden = true;
+      fill(summary, failure.message + " ", direct());
+    }
+  }
+  look(null);
+  const timer = setInterval(() => {
+    // Whoever reads on, or is about to follow a link, keeps the list as it is.
+    if (pages === 1 && !document.hidden && !list.contains(document.activeElement)) {
+      look(null);
+    }
+  }, REFRESH_MS);
   const before = seen();
   return {
     title: "Tasks",
     elements: [
-      h("section", {}, h("form", { class: "fields", onsubmit: (event) => {
-        event.preventDefault();
-        location.hash = "#/tasks/" + encodeURIComponent(input.value.trim());
-      } }, h("label", {}, "Task id ", input), h("button", {}, "Show"))),
-      h("section", {}, h("h2", {}, "Recently viewed"), before.length === 0
-        ? h("p", { class: "empty" }, "None yet. Queued tasks are listed under their queue, failed ones under dead letters, assigned ones under their agent.")
-        : h("ul", {}, before.map((id) => h("li", {}, h("a", { href: "#/tasks/" + encodeURIComponent(id) }, id))))),
+      h("section", {}, form, summary, list, h("div", { class: "actions" }, more)),
+      before.length > 0 && h("section", {}, h("h2", {}, "Recently viewed"),
+        h("ul", {}, before.map((id) => h("li", {}, h("a", { href: "#/tasks/" + encodeURIComponent(id) }, id))))),
     ],
-    end: () => {},
+    end: () => clearInterval(timer),
   };
 }
+
+/** Those of GET /tasks. */
+function parameters(filter, cursor) {
+  const query = new URLSearchParams({ limit: PAGE });
+  for (const [name, value] of filter) {
+    if (name === "within") {
+      query.set("submitted_after", new Date(now() - 1000 * value).toISOString());
+    } else if (name === "label") {
+      const [key, ...rest] = value.split("=");
+      query.set("label." + key, rest.join("="));
+    } else {
+      query.set(name, value);
+    }
+  }
+  if (cursor) {
+    query.set("cursor", cursor);
+  }
+  return query;
+}
+
+function taskRow(task) {
+  return h("tr", {},
+    h("th", { scope: "row" }, h("a", { href: "#/tasks/" + encodeURIComponent(task.task_id) }, task.task_id)),
+    h("td", {}, h("span", { class: "tag " + (STATUS_CLASS[task.status] ?? "") }, task.status)),
+    h("td", { class: "number secondary" }, task.attempt),
+    h("td", {}, task.agent_id ? h("a", { href: "#/agents/" + encodeURIComponent(task.agent_id) }, task.agent_id) : "–"),
+    h("td", { class: "secondary" }, task.task_type ?? "–"),
+    h("td", {}, h("time", { datetime: task.submitted_at, title: clock(task.submitted_at) }, duration(Math.floor(since(task.submitted_at))) + " ago")),
+    h("td", { class: "number secondary" }, took(task)),
+    h("td", { class: "text" }, text(task.error)));
+}
+
+const took = (attempt) => (attempt.assigned_at && attempt.finished_at
+  ? duration((Date.parse(attempt.finished_at) - Date.parse(attempt.assigned_at)) / 1000) : "–");
+const text = (value) => (value === undefined || value === null ? "" : typeof value === "string" ? value : JSON.stringify(value));
 
 export function taskView(id) {
   sessionStorage.setItem(SEEN, JSON.stringify([id, ...seen().filter((one) => one !== id)].slice(0, 20)));
@@ -41,6 +140,7 @@ export function taskView(id) {
     }
   } }, "Cancel…");
   const redrive = h("button", { hidden: true, onclick: () => command(redrive, "POST", `/tasks/dead-letter/${encodeURIComponent(id)}/redrive`) }, "Redrive");
+  const kept = h("div", { id: "kept" });
   let shown = null;
   const end = listen("tasks/" + id, ({ data, error }) => {
     if (error) {
@@ -57,6 +157,9 @@ export function taskView(id) {
     if (data.status === "queued" && shown !== "queued") {
       explain(id, why);
     }
+    if (data.status !== "unknown" && data.status !== shown) {
+      lookUp(id, kept);
+    }
     shown = data.status;
   });
   return {
@@ -65,9 +168,31 @@ export function taskView(id) {
       h("section", {}, summary, life, h("div", { class: "actions" }, cancel, redrive)),
       whySection,
       h("section", {}, h("h2", {}, "Details"), facts),
+      kept,
     ],
     end,
   };
+}
+
+/** What the history adds. It lags a little behind, so that it is asked again. */
+async function lookUp(id, box, again = true) {
+  const task = await call("GET", "/tasks/" + encodeURIComponent(id)).catch(() => ({}));
+  const ended = ENDED.includes(task.status);
+  const missing = !task.attempts || (ended && task.attempts.some((one) => !one.outcome));
+  fill(box, [
+    task.attempts?.length > 0 && h("section", {}, h("h2", {}, "Attempts"),
+      table("Attempts", [{ name: "Attempt", number: true }, "Agent", "Outcome", "Assigned", { name: "Took", number: true }, "Error"],
+        h("tbody", {}, task.attempts.map((one) => h("tr", {}, h("td", { class: "number" }, one.attempt),
+          h("td", {}, h("a", { href: "#/agents/" + encodeURIComponent(one.agent_id) }, one.agent_id)),
+          h("td", {}, h("span", { class: "tag " + (one.outcome === "completed" ? "good" : one.outcome ? "bad-text" : "") }, one.outcome ?? "running")),
+          h("td", {}, one.assigned_at ? clock(one.assigned_at) : "–"), h("td", { class: "number" }, took(one)),
+          h("td", { class: "text" }, text(one.error))))))),
+    task.task_data !== undefined && h("section", {}, h("h2", {}, task.task_data_truncated ? "Input, cut" : "Input"),
+      h("pre", { tabindex: "0" }, typeof task.task_data === "string" ? task.task_data : JSON.stringify(task.task_data, null, 2))),
+  ]);
+  if (again && missing) {
+    setTimeout(() => box.isConnected && lookUp(id, box, false), 2_000);
+  }
 }
 
 function timeline(task) {

@@ -8,6 +8,7 @@ import com.deque.html.axecore.results.Rule;
 import com.deque.html.axecore.selenium.AxeBuilder;
 import io.aitbc.coordinator.RunningCoordinator;
 import io.aitbc.coordinator.balance.LoadBalancingStrategy;
+import io.aitbc.localstack.LocalPostgres;
 import io.aitbc.localstack.LocalStack;
 import java.io.IOException;
 import java.net.ServerSocket;
@@ -28,6 +29,7 @@ import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.openqa.selenium.By;
@@ -50,13 +52,20 @@ class DashboardTest {
     private static RunningCoordinator coordinator;
     private static ChromeDriver browser;
 
+    @TempDir
+    private static Path folder;
+
+    private static LocalPostgres postgres;
+
     @BeforeAll
     static void start() throws IOException {
         Path chromium = onPath("chromium", "google-chrome", "chrome");
         Path driver = onPath("chromedriver");
         assumeTrue(chromium != null && driver != null, "no Chromium with a ChromeDriver is installed");
         Files.createDirectories(SCREENSHOTS);
-        coordinator = RunningCoordinator.start(LocalStack.shared(), "dashboard.", 6);
+        postgres = LocalPostgres.start(folder, LocalStack.freePort());
+        coordinator =
+                RunningCoordinator.start(LocalStack.shared(), "dashboard.", 6, "--aitbc.history.url=" + postgres.url());
         browser = new ChromeDriver(
                 new ChromeDriverService.Builder()
                         .usingDriverExecutable(driver.toFile())
@@ -79,6 +88,9 @@ class DashboardTest {
         }
         if (coordinator != null) {
             coordinator.close();
+        }
+        if (postgres != null) {
+            postgres.close();
         }
     }
 
@@ -417,6 +429,49 @@ class DashboardTest {
                             .getText()
                             .contains("transaction"));
         }
+    }
+
+    @Test
+    void tasksAreFoundByWhatTheyAre() {
+        coordinator.register("searched", 5, "searched");
+        String failed = coordinator.submit(
+                "{\"task_data\":{\"task_type\":\"resize\",\"width\":640},\"max_attempts\":2,\"labels\":{\"team\":\"search\"},"
+                        + "\"requirements\":{\"capabilities\":[\"searched\"]}}");
+        for (int attempt = 1; attempt <= 2; attempt++) {
+            coordinator.report(
+                    coordinator.awaitRecords("assignments.searched", attempt).get(attempt - 1),
+                    "failed",
+                    "the lens is dirty");
+        }
+        coordinator.awaitTask(failed, "failed");
+        String completed = coordinator.submit("{\"task_data\":{},\"requirements\":{\"capabilities\":[\"searched\"]}}");
+        coordinator.report(coordinator.awaitRecords("assignments.searched", 3).get(2), "completed", null);
+        open("/tasks?agent_id=searched&within=3600");
+        awaitText(By.id("found"), "2 tasks");
+        assertThat(browser.findElement(By.tagName("tbody")).getText()).contains(failed, completed);
+
+        awaitShown(By.id("filter-error")).sendKeys("dirty lens");
+        awaitShown(By.id("filter-label")).sendKeys("team=search");
+        new Select(awaitShown(By.id("filter-status"))).selectByValue("failed");
+        button(awaitShown(By.id("filter")), "Search").click();
+        awaitText(By.id("found"), "1 task");
+        assertThat(browser.getCurrentUrl())
+                .contains("status=failed", "agent_id=searched", "error=dirty+lens", "label=team%3Dsearch");
+        assertThat(browser.findElement(By.tagName("tbody")).getText()).contains("the lens is dirty", "resize");
+
+        awaitShown(By.linkText(failed)).click();
+        awaitText(By.cssSelector("[aria-label='Attempts']"), "the lens is dirty");
+        assertThat(browser.findElements(By.cssSelector("[aria-label='Attempts'] tbody tr")))
+                .hasSize(2);
+        awaitText(By.id("kept"), "\"width\": 640");
+
+        browser.navigate().back();
+        awaitText(By.id("found"), "1 task");
+        assertThat(awaitShown(By.id("filter-error")).getAttribute("value")).isEqualTo("dirty lens");
+        awaitShown(By.id("filter-error")).clear();
+        awaitShown(By.id("filter-error")).sendKeys("nothing has this");
+        button(awaitShown(By.id("filter")), "Search").click();
+        awaitText(By.id("found"), "No tasks found.");
     }
 
     /** Text that JavaScript prints for a missing value or one of an unexpected type. */
