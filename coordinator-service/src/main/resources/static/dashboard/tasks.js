@@ -111,7 +111,7 @@ function parameters(filter, cursor) {
 
 function taskRow(task) {
   return h("tr", {},
-    h("th", { scope: "row" }, h("a", { href: "#/tasks/" + encodeURIComponent(task.task_id) }, task.task_id)),
+    h("th", { scope: "row", class: "id" }, h("a", { href: "#/tasks/" + encodeURIComponent(task.task_id) }, task.task_id)),
     h("td", {}, h("span", { class: "tag " + (STATUS_CLASS[task.status] ?? "") }, task.status)),
     h("td", { class: "number secondary" }, task.attempt),
     h("td", {}, task.agent_id ? h("a", { href: "#/agents/" + encodeURIComponent(task.agent_id) }, task.agent_id) : "–"),

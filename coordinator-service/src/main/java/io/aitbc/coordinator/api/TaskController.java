@@ -281,10 +281,14 @@ class TaskController {
         if (wait.isNegative() || wait.compareTo(MAX_WAIT) > 0) {
             throw Problems.unprocessable("wait must be from 0s to 60s");
         }
-        Optional<TaskState> state = find(taskId, caller);
+        Optional<TaskState> known = states.find(taskId);
+        Optional<TaskState> state = known.filter(one -> caller.maySee(taskId, one.fairnessKey()));
         if (wait.isZero()) {
+            // What Redis knows decides whose task it is.
             return TaskEndPoller.immediate(
-                    state.isPresent() ? withHistory(state.get(), taskId, caller) : fromHistory(taskId, caller));
+                    known.isEmpty()
+                            ? fromHistory(taskId, caller)
+                            : withHistory(state.orElseThrow(Problems::taskNotFound), taskId, caller));
         }
         if (state.isPresent() && state.get().status().hasEnded()) {
             return TaskEndPoller.immediate(present(state.get(), caller));

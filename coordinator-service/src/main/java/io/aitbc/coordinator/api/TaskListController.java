@@ -145,7 +145,7 @@ class TaskListController {
         } catch (IllegalArgumentException e) {
             throw Problems.unprocessable(e.getMessage());
         }
-        boolean isLive = overlay(page.tasks());
+        boolean isLive = overlay(page.tasks(), caller);
         if (caller.isScoped()) {
             page.tasks().forEach(task -> task.remove(TaskJson.AGENT_ID));
         }
@@ -154,7 +154,7 @@ class TaskListController {
     }
 
     /** Lays the state in Redis, which is the latest, over that of the history. */
-    private boolean overlay(List<ObjectNode> tasks) {
+    private boolean overlay(List<ObjectNode> tasks, Caller caller) {
         Map<String, TaskState> live;
         try {
             live = states.findAll(
@@ -162,6 +162,12 @@ class TaskListController {
         } catch (RedisException e) {
             return false;
         }
+        // What Redis knows decides whose task it is.
+        tasks.removeIf(task -> {
+            String id = task.get("task_id").asString();
+            TaskState state = live.get(id);
+            return state != null && !caller.maySee(id, state.fairnessKey());
+        });
         for (ObjectNode task : tasks) {
             TaskState state = live.get(task.get("task_id").asString());
             if (state != null

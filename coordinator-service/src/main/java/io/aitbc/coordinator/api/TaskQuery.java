@@ -20,6 +20,7 @@ import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.springframework.boot.convert.DurationStyle;
+import org.springframework.security.access.AccessDeniedException;
 import org.springframework.util.MultiValueMap;
 
 /**
@@ -57,12 +58,20 @@ final class TaskQuery {
                 query.text("error"),
                 query.text("id"));
         query.requireKnown();
+        if (caller.isScoped() && filter.agentId() != null) {
+            throw new AccessDeniedException("this credential may not search by agent");
+        }
         return filter;
     }
 
     private static @Nullable String scope(@Nullable String asked, Caller caller) {
-        // Of another scope, there is nothing: the condition of its own key is never met together with the other one.
-        return caller.fairnessKey() == null ? asked : caller.fairnessKey();
+        if (caller.fairnessKey() == null) {
+            return asked;
+        }
+        if (asked != null && !asked.equals(caller.fairnessKey())) {
+            throw new AccessDeniedException("this credential is for another fairness_key");
+        }
+        return caller.fairnessKey();
     }
 
     private void requireKnown() {

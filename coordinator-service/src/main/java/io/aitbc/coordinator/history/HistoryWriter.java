@@ -34,9 +34,8 @@ final class HistoryWriter {
         LATEST_RESULT(latest("result_sequence")),
         /** The value of the latest event that has one: for two of them, in any order. */
         LATEST_KNOWN("CASE WHEN n.sequence >= t.sequence THEN coalesce(n.#, t.#) ELSE coalesce(t.#, n.#) END"),
-        /** The first value that was known: the task as it was submitted. */
-        FIRST("coalesce(t.#, n.#)"),
-        FIRST_LIST("CASE WHEN t.# = '{}' THEN n.# ELSE t.# END"),
+        /** The task as it was submitted: that of the first event that carries it, as a whole. Another record may have its id. */
+        SUBMITTED("CASE WHEN t.submitted_at IS NULL THEN n.# ELSE t.# END"),
         ALL("CASE WHEN n.# <@ t.# THEN t.# ELSE (SELECT array_agg(DISTINCT one) FROM unnest(t.# || n.#) one) END"),
         GREATEST("greatest(t.#, n.#)");
 
@@ -81,18 +80,18 @@ final class HistoryWriter {
             result text LATEST_RESULT
             result_bytes integer LATEST_RESULT
             result_sequence integer GREATEST
-            priority text FIRST
-            submitted_at timestamptz FIRST
-            task_type text FIRST
-            agent_type text FIRST
-            capabilities text[] FIRST_LIST
-            fairness_key text FIRST
-            labels text[] FIRST_LIST
-            requirements text FIRST
-            max_attempts integer FIRST
-            timeout_seconds integer FIRST
-            task_data text FIRST
-            task_data_bytes integer FIRST
+            priority text LATEST_KNOWN
+            submitted_at timestamptz SUBMITTED
+            task_type text SUBMITTED
+            agent_type text SUBMITTED
+            capabilities text[] SUBMITTED
+            fairness_key text SUBMITTED
+            labels text[] SUBMITTED
+            requirements text SUBMITTED
+            max_attempts integer SUBMITTED
+            timeout_seconds integer SUBMITTED
+            task_data text SUBMITTED
+            task_data_bytes integer SUBMITTED
             """);
     private static final String ATTEMPTS = upsert("attempts", "task_id, day, attempt", """
             sequence integer GREATEST

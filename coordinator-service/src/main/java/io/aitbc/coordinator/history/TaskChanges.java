@@ -90,7 +90,7 @@ final class TaskChanges {
         if (change.priority() != null) {
             task.put("priority", change.priority().wireName());
         }
-        if (change.task() != null) {
+        if (change.task() != null && submittedAt == null) {
             describe(change.task());
         }
         if (change.assignedAt() != null) {

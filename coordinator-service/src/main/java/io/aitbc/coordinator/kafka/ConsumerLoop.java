@@ -85,6 +85,9 @@ public final class ConsumerLoop implements AutoCloseable {
     /** Batches that are handled and not committed, in order. */
     private final Deque<Batch> pending = new ArrayDeque<>();
 
+    /** Whether records of a failed batch are about to be read again: a poll that returns none before is no success. */
+    private boolean repeats;
+
     private Duration backoff = INITIAL_BACKOFF;
 
     /**
@@ -162,6 +165,7 @@ public final class ConsumerLoop implements AutoCloseable {
         }
         gained.clear();
         pending.clear();
+        repeats = false;
         try (Consumer<byte[], byte[]> consumer = source.newConsumer.get()) {
             source.begin.accept(consumer, new RebalanceListener(consumer));
             while (!thread.isClosing() && topicId.equals(source.topicId.get())) {
@@ -179,6 +183,7 @@ public final class ConsumerLoop implements AutoCloseable {
         try {
             restorePositions(consumer, topicId);
             records = consumer.poll(pending.isEmpty() ? POLL : POLL_PENDING);
+            boolean hadRecords = !records.isEmpty();
             CompletableFuture<?> done = handler.handle(records);
             // Also without records: the position moves past aborted records and transaction markers too.
             if (commits && !records.nextOffsets().isEmpty()) {
@@ -189,9 +194,12 @@ public final class ConsumerLoop implements AutoCloseable {
                 awaitDone(pending.element());
             }
             commit(consumer);
-            backoff = INITIAL_BACKOFF;
-            failures.reset();
-            thread.monitor().succeeded();
+            if (hadRecords || !repeats) {
+                repeats = false;
+                backoff = INITIAL_BACKOFF;
+                failures.reset();
+                thread.monitor().succeeded();
+            }
         } catch (InterruptException e) {
             throw e;
         } catch (RuntimeException | Error e) {
@@ -283,6 +291,7 @@ public final class ConsumerLoop implements AutoCloseable {
         pending.clear();
         offsets.keySet().retainAll(consumer.assignment());
         offsets.forEach(consumer::seek);
+        repeats = !offsets.isEmpty();
     }
 
     private final class RebalanceListener implements ConsumerRebalanceListener {
@@ -302,6 +311,8 @@ public final class ConsumerLoop implements AutoCloseable {
         @Override
         public void onPartitionsRevoked(Collection<TopicPartition> partitions) {
             gained.removeAll(partitions);
+            // The records may be the next owner's.
+            repeats = false;
             try {
                 commit(consumer);
             } catch (InterruptedException e) {

@@ -146,6 +146,27 @@ class TaskHistoryTest {
         }
     }
 
+    /** Another record with the same id does not change whose task it is. */
+    @ParameterizedTest
+    @ValueSource(booleans = {true, false})
+    void aTaskIsDescribedByItsFirstEvent(boolean inOneBatch) {
+        Task keyless = Json.read("{\"task_data\":{\"x\":1}}", Task.class).accepted("twice", NOW);
+        List<TaskEvent> events = List.of(
+                TaskEvent.accepted(keyless, Priority.HIGH),
+                TaskEvent.assigned(task("twice", NOW), Priority.HIGH, "a", NOW.plusSeconds(1)));
+        if (inOneBatch) {
+            writer.write(events);
+        } else {
+            events.forEach(event -> writer.write(List.of(event)));
+        }
+
+        ObjectNode found = history.find("twice").orElseThrow();
+
+        assertThat(found.get("task_data")).isEqualTo(Json.object().put("x", 1));
+        assertThat(found.has("fairness_key")).isFalse();
+        assertThat(found.has("labels")).isFalse();
+    }
+
     /** The end of a task may come days after its first event. */
     @Test
     void aTaskStaysInTheDayOfItsFirstEvent() {

@@ -5,6 +5,7 @@ import static org.awaitility.Awaitility.await;
 
 import io.aitbc.coordinator.RunningCoordinator;
 import io.aitbc.coordinator.RunningCoordinator.Answer;
+import io.aitbc.localstack.LocalPostgres;
 import io.aitbc.localstack.LocalStack;
 import io.lettuce.core.RedisClient;
 import java.io.BufferedReader;
@@ -15,6 +16,7 @@ import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -24,6 +26,7 @@ import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import tools.jackson.databind.JsonNode;
@@ -39,12 +42,19 @@ class ScopeTest {
     private static String ada;
     private static String bob;
 
+    @TempDir
+    private static Path folder;
+
+    private static LocalPostgres postgres;
+
     @BeforeAll
     static void start() {
+        postgres = LocalPostgres.start(folder, LocalStack.freePort());
         coordinator = RunningCoordinator.start(
                 LocalStack.shared(),
                 "scope.",
                 DATABASE,
+                "--aitbc.history.url=" + postgres.url(),
                 "--aitbc.security=on",
                 "--aitbc.jwt.secret=a secret of at least 32 bytes, for tests",
                 "--aitbc.admin.key=" + ADMIN_KEY,
@@ -57,6 +67,7 @@ class ScopeTest {
     @AfterAll
     static void stop() {
         coordinator.close();
+        postgres.close();
     }
 
     private static String key(String scope) {
@@ -231,6 +242,33 @@ class ScopeTest {
         }
     }
 
+    @Test
+    void aSearchFindsTheTasksOfItsScopeOnly() {
+        submit(ada, "searched-ada", ",\"priority\":\"low\"");
+        submit(bob, "searched-bob", ",\"priority\":\"low\"");
+        await().atMost(LONG)
+                .until(() -> as(ADMIN_KEY, "GET", "/tasks?id=searched-", null)
+                                .body()
+                                .get("count")
+                                .asInt()
+                        == 2);
+
+        Answer found = as(ada, "GET", "/tasks?id=searched-", null);
+        assertThat(found.body().get("count").asInt()).isEqualTo(1);
+        assertThat(found.body().at("/tasks/0/task_id").asString()).isEqualTo("searched-ada");
+        assertThat(as(ada, "GET", "/tasks?fairness_key=ada&id=searched-", null)
+                        .body()
+                        .get("count")
+                        .asInt())
+                .isEqualTo(1);
+        Answer others = as(ada, "GET", "/tasks?fairness_key=bob", null);
+        assertThat(others.code()).isEqualTo(403);
+        assertThat(detail(others)).isEqualTo("this credential is for another fairness_key");
+        Answer byAgent = as(ada, "GET", "/tasks?agent_id=unnamed-agent", null);
+        assertThat(byAgent.code()).isEqualTo(403);
+        assertThat(detail(byAgent)).isEqualTo("this credential may not search by agent");
+    }
+
     /** Neither while an agent has its task nor afterwards: who works for a tenant is not the tenant's to know. */
     @Test
     void noAgentIsNamed() throws Exception {
@@ -248,6 +286,9 @@ class ScopeTest {
 
         Map<String, String> variables =
                 Map.of("{task_id}", "held-by-unnamed", "{priority}", "normal", "{role}", "viewer");
+        await().atMost(LONG)
+                .until(() ->
+                        as(ada, "GET", "/tasks/done-by-unnamed", null).body().has("attempts"));
         List<String> paths = new ArrayList<>(List.of("/tasks/done-by-unnamed", "/tasks/done-by-unnamed?wait=1s"));
         for (AccessRules.Rule rule : AccessRules.all()) {
             String path = rule.path().getPatternString();
