@@ -83,9 +83,11 @@ public final class Agentctl {
         CommandLine line = new CommandLine(agentctl);
         line.addSubcommand(new QueuesCommand(agentctl));
         line.addSubcommand(new AgentsCommand(agentctl));
-        line.addSubcommand(new CommandLine(new TasksCommand(agentctl))
+        CommandLine tasks = new CommandLine(new TasksCommand(agentctl))
                 .addSubcommand(new SubmitCommand(agentctl))
-                .addSubcommand(new TaskListCommand(agentctl)));
+                .addSubcommand(new TaskListCommand(agentctl));
+        BulkCommand.addTo(tasks, agentctl);
+        line.addSubcommand(tasks);
         line.addSubcommand(new DrainCommand(agentctl));
         line.addSubcommand(new KeysCommand(agentctl));
         line.addSubcommand(new AuditCommand(agentctl));

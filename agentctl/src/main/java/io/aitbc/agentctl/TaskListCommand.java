@@ -14,34 +14,19 @@ import java.util.Locale;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
-import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.ParameterException;
-import picocli.CommandLine.Spec;
 import tools.jackson.databind.JsonNode;
 
 @Command(
         name = "list",
         sortOptions = false,
-        description = {
-            "Lists tasks, also those that ended in the last 30 days. Requires a history.",
-            "Conditions are the parameters of GET /tasks: status, priority, agent_id, agent_type, capability, task_type,"
-                    + " fairness_key, label.<key>, submitted_after, submitted_before, finished_after, finished_before,"
-                    + " min_duration, error, id."
-        })
+        description = {"Lists tasks, also those that ended in the last 30 days. Requires a history.", Conditions.NAMES})
 final class TaskListCommand implements Callable<Integer> {
     private final Agentctl agentctl;
 
-    @Spec
-    private CommandSpec spec;
-
-    @Option(
-            names = "--where",
-            paramLabel = "NAME=VALUE",
-            description =
-                    "Only tasks that meet this condition, such as status=failed, error=timeout or finished_after=12h,"
-                            + " which is twelve hours ago; may be repeated")
-    private List<String> conditions = List.of();
+    @Mixin
+    private Conditions conditions = new Conditions();
 
     @Option(
             names = "--sort",
@@ -69,20 +54,15 @@ final class TaskListCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        Instant now = Instant.now();
         StringBuilder query = new StringBuilder("/tasks?limit=" + limit + "&sort=" + encoded(sort));
-        for (String condition : conditions) {
-            int equals = condition.indexOf('=');
-            if (equals <= 0) {
-                throw new ParameterException(
-                        spec.commandLine(), "\"" + condition + "\" is not a condition such as status=failed");
+        conditions.filter().properties().forEach(condition -> {
+            JsonNode value = condition.getValue();
+            if (value.isArray()) {
+                value.forEach(one -> add(condition.getKey(), one.asString(), query));
+            } else {
+                add(condition.getKey(), value.asString(), query);
             }
-            String name = condition.substring(0, equals);
-            query.append('&')
-                    .append(encoded(name))
-                    .append('=')
-                    .append(encoded(value(name, condition.substring(equals + 1), now)));
-        }
+        });
         if (cursor != null) {
             query.append("&cursor=").append(encoded(cursor));
         }
@@ -91,11 +71,8 @@ final class TaskListCommand implements Callable<Integer> {
         return 0;
     }
 
-    /** An age, such as 12h, is a time before now. */
-    private static String value(String name, String value, Instant now) {
-        return (name.endsWith("_after") || name.endsWith("_before")) && value.matches("\\d+[smhd]")
-                ? now.minus(ArgumentTypes.age(value)).toString()
-                : value;
+    private static void add(String name, String value, StringBuilder query) {
+        query.append('&').append(encoded(name)).append('=').append(encoded(value));
     }
 
     private static String encoded(String text) {

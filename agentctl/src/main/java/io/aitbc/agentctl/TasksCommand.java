@@ -14,7 +14,7 @@ import picocli.CommandLine.Parameters;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
-@Command(name = "tasks", description = "Submits, lists, shows, watches, explains and cancels tasks.")
+@Command(name = "tasks", description = "Submits, lists, shows, watches, explains, cancels and redrives tasks.")
 final class TasksCommand {
     /**
      * The coordinator completes a long poll when a task ends, but not on other changes. Those are detected at this interval.
@@ -83,14 +83,6 @@ final class TasksCommand {
     int explain(@Parameters(paramLabel = "ID", description = "Task id") String id) {
         JsonNode answer = agentctl.coordinator().get("/tasks/" + Coordinator.segment(id) + "/explain");
         agentctl.write(answer, out -> printExplanation(answer, out));
-        return 0;
-    }
-
-    @Command(
-            description = "Cancels a task: a waiting task is not assigned; if an agent runs it, the agent is notified.")
-    int cancel(@Parameters(paramLabel = "ID", description = "Task id") String id) {
-        JsonNode answer = agentctl.coordinator().post("/tasks/" + Coordinator.segment(id) + "/cancel");
-        agentctl.write(answer, answer.path("message").asString(""));
         return 0;
     }
 

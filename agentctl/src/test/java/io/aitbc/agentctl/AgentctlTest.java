@@ -174,6 +174,32 @@ class AgentctlTest {
     }
 
     @Test
+    void tasksAreRedrivenAndCancelledByWhatTheyAre() {
+        for (int i = 0; i < 3; i++) {
+            submit("bulk-" + i, FAIL, "--max-attempts", "1");
+            awaitStatus("bulk-" + i, "failed");
+        }
+        String[] failed = {"--where", "id=bulk-", "--where", "status=failed"};
+        await().atMost(LONG)
+                .until(() -> run("tasks", "list", "--where", "id=bulk-", "--where", "status=failed")
+                        .out()
+                        .contains("3 tasks"));
+
+        Said unasked = run("tasks", "redrive", failed[0], failed[1]);
+        assertThat(unasked.code()).isEqualTo(2);
+        assertThat(unasked.err().lines().findFirst())
+                .hasValue("3 tasks would be redriven. Cannot ask for confirmation without a terminal: use --yes.");
+        Said declined = answering("\n", "tasks", "redrive", failed[0], failed[1]);
+        assertThat(declined.code()).isEqualTo(1);
+        assertThat(declined.err()).isEqualTo("3 tasks would be redriven. Continue? [y/N] No task was redriven.\n");
+        assertThat(answering("yes\n", "tasks", "redrive", failed[0], failed[1]).said())
+                .isEqualTo("3 tasks redriven");
+        assertThat(run("tasks", "cancel", "--where", "id=none-at-all", "--yes").said())
+                .isEqualTo("No tasks match.");
+        assertThat(run("tasks", "cancel").err()).startsWith("Give either a task id or conditions with --where.");
+    }
+
+    @Test
     void aTaskIsSubmittedOnce() {
         assertThat(run("tasks", "submit", "--data", ECHO, "--id", "once", "--priority", "high")
                         .said())

@@ -5,6 +5,7 @@ import io.aitbc.coordinator.audit.AuditTrail;
 import io.aitbc.coordinator.background.BackgroundService;
 import io.aitbc.coordinator.background.ConsecutiveFailures;
 import io.aitbc.coordinator.background.MonitoredThread;
+import io.aitbc.coordinator.bulk.BulkRunner;
 import io.aitbc.coordinator.delivery.AssignmentClaims;
 import io.aitbc.coordinator.delivery.DeliveryLoop;
 import io.aitbc.coordinator.dispatch.ClusterControl;
@@ -91,7 +92,8 @@ public final class Coordinator implements SmartLifecycle {
             QueueLimit queueLimit,
             ResultReports resultReports,
             OpenTransactions openTransactions,
-            HistoryLoop history) {
+            HistoryLoop history,
+            BulkRunner bulk) {
         this.topics = topics;
         this.redis = redis;
         this.assignments = assignments;
@@ -123,6 +125,7 @@ public final class Coordinator implements SmartLifecycle {
                 resultReports,
                 openTransactions,
                 history,
+                bulk,
                 pushes);
     }
 

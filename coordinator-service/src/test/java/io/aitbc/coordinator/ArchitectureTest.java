@@ -38,7 +38,7 @@ class ArchitectureTest {
             taskstate
             assign audit queue registry
             delivery dispatch intake settle
-            push
+            bulk push
             start stats
             api live metrics
             """;
@@ -65,8 +65,9 @@ class ArchitectureTest {
             intake     background deadletter event kafka match queue redis security taskstate trace
             security   background kafka
             settle     background deadletter event kafka match queue redis registry security taskstate trace
+            bulk       assign background deadletter history intake
             push       agent background delivery intake redis registry
-            start      assign audit background delivery dispatch event history intake kafka push queue redis registry security settle
+            start      assign audit background bulk delivery dispatch event history intake kafka push queue redis registry security settle
             stats      agent balance dispatch queue redis registry taskstate
             api        agent assign audit background balance deadletter delivery dispatch history intake kafka match queue redis registry security start stats taskstate trace
             live       agent background dispatch redis registry security start stats taskstate

@@ -5,7 +5,9 @@ import static org.awaitility.Awaitility.await;
 
 import io.aitbc.contracts.Json;
 import io.aitbc.coordinator.RunningCoordinator.Answer;
+import io.aitbc.localstack.LocalPostgres;
 import io.aitbc.localstack.LocalStack;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -22,6 +24,7 @@ import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 import tools.jackson.databind.JsonNode;
@@ -49,6 +52,9 @@ class CommandRaceTest {
             Map.entry("POST /tasks/submit", CommandRaceTest::oneSubmissionIsAccepted),
             Map.entry("POST /tasks/submit/batch", CommandRaceTest::eachTaskOfABatchIsAcceptedFromOne),
             Map.entry("POST /tasks/{task_id}/cancel", CommandRaceTest::aTaskIsCancelledOnceAndItsAgentNotifiedOnce),
+            Map.entry("POST /tasks/{task_id}/retry", CommandRaceTest::aTaskIsRetriedOnce),
+            Map.entry("POST /tasks/bulk/cancel", () -> aBulkOperationBeginsOnce("cancel")),
+            Map.entry("POST /tasks/bulk/redrive", () -> aBulkOperationBeginsOnce("redrive")),
             Map.entry("POST /tasks/{task_id}/token", () -> refusedWith(404, "/tasks/race-none/token", "")),
             Map.entry("POST /tasks/{task_id}/results", CommandRaceTest::oneResultCounts),
             Map.entry("POST /tasks/dead-letter/{task_id}/redrive", CommandRaceTest::aTaskIsRedrivenOnce),
@@ -76,13 +82,20 @@ class CommandRaceTest {
             Map.entry("DELETE /keys/{key_id}", () -> aKeyIsRevoked("/keys/")),
             Map.entry("PUT /load-balancer/strategy", CommandRaceTest::allSwitchToTheSameStrategy)));
 
+    @TempDir
+    private static Path folder;
+
+    private static LocalPostgres postgres;
     private static RunningCoordinator one;
     private static RunningCoordinator other;
 
     @BeforeAll
     static void start() {
-        one = RunningCoordinator.start(LocalStack.shared(), "race.", 14, SETTINGS);
-        other = RunningCoordinator.start(LocalStack.shared(), "race.", 14, SETTINGS);
+        postgres = LocalPostgres.start(folder, LocalStack.freePort());
+        String[] settings = Stream.concat(Stream.of(SETTINGS), Stream.of("--aitbc.history.url=" + postgres.url()))
+                .toArray(String[]::new);
+        one = RunningCoordinator.start(LocalStack.shared(), "race.", 14, settings);
+        other = RunningCoordinator.start(LocalStack.shared(), "race.", 14, settings);
     }
 
     @AfterAll
@@ -90,6 +103,7 @@ class CommandRaceTest {
         THREADS.shutdownNow();
         other.close();
         one.close();
+        postgres.close();
     }
 
     static Stream<String> commands() {
@@ -354,6 +368,41 @@ class CommandRaceTest {
                 .isEqualTo(1);
         one.send("PUT", "/agents/race-redrive/status", "{\"status\":\"active\"}");
         assertOnlyThese("race-redrive", "race-redrive", task + ":1", task + ":2");
+    }
+
+    private static void aTaskIsRetriedOnce() {
+        one.register("race-retry", CALLERS, "race-retry");
+        String task = one.submit(requiring("race-retry"));
+        one.report(one.awaitRecords("assignments.race-retry", 1).get(0), "completed", null);
+        one.awaitTask(task, "completed");
+        await().atMost(LONG)
+                .until(() -> one.get("/tasks?status=completed&id=" + task)
+                                .body()
+                                .get("count")
+                                .asInt()
+                        == 1);
+
+        List<Answer> answers = race("POST", "/tasks/" + task + "/retry", "{\"task_id\":\"race-retried\"}");
+
+        assertAllAccepted(answers);
+        assertThat(answers.stream()
+                        .filter(answer ->
+                                answer.body().get("message").asString().equals("Task submitted")))
+                .hasSize(1);
+        assertOnlyThese("race-retry", "race-retry", task + ":1", "race-retried:1");
+    }
+
+    private static void aBulkOperationBeginsOnce(String kind) {
+        List<Answer> answers = race(
+                "POST",
+                "/tasks/bulk/" + kind,
+                "{\"bulk_id\":\"race-" + kind + "\",\"filter\":{\"task_type\":\"race-none\"}}");
+
+        assertAllAccepted(answers);
+        assertThat(answers.stream()
+                        .map(answer -> answer.body().get("created_at").asString()))
+                .hasSize(CALLERS)
+                .allMatch(answers.get(0).body().get("created_at").asString()::equals);
     }
 
     private static void eachTaskIsClearedForOne() {

@@ -157,6 +157,142 @@ class HistoryTest {
         assertThat(answer.detail()).isEqualTo(detail);
     }
 
+    private static List<String> assigned(String agent, int count) {
+        return coordinator.awaitRecords("assignments." + agent, count).stream()
+                .map(one -> one.get("task_id").asString())
+                .toList();
+    }
+
+    private static JsonNode awaitDone(String bulkId) {
+        await().atMost(LONG)
+                .until(() -> coordinator
+                        .get("/tasks/bulk/" + bulkId)
+                        .body()
+                        .get("state")
+                        .asString()
+                        .equals("done"));
+        return coordinator.get("/tasks/bulk/" + bulkId).body();
+    }
+
+    @Test
+    void allFailedTasksOfASearchAreRedriven() {
+        coordinator.register("lossy", 100, "lossy");
+        for (int i = 0; i < 6; i++) {
+            coordinator.submit("{\"task_id\":\"lossy-" + i + "\",\"task_data\":{\"task_type\":\"" + (i < 4 ? "a" : "b")
+                    + "\"},\"max_attempts\":1,\"requirements\":{\"capabilities\":[\"lossy\"]}}");
+        }
+        coordinator.awaitRecords("assignments.lossy", 6).forEach(one -> coordinator.report(one, "failed", "lost it"));
+        awaitFound("status=failed&id=lossy-", "lossy-0", "lossy-1", "lossy-2", "lossy-3", "lossy-4", "lossy-5");
+        String filter = "\"filter\":{\"error\":\"lost\",\"id\":\"lossy-\",\"task_type\":\"a\"}";
+
+        JsonNode preview = coordinator
+                .post("/tasks/bulk/redrive", "{\"dry_run\":true," + filter + "}")
+                .body();
+        assertThat(preview.get("message").asString()).isEqualTo("4 tasks would be redriven");
+        assertThat(preview.get("examples")).hasSize(4);
+        assertThat(preview.has("bulk_id")).isFalse();
+
+        String request = "{\"bulk_id\":\"lossy\"," + filter + ",\"rate\":100}";
+        assertThat(coordinator.post("/tasks/bulk/redrive", request).code()).isEqualTo(200);
+        JsonNode done = awaitDone("lossy");
+        assertThat(done.get("count").asInt()).isEqualTo(4);
+        assertThat(done.get("done").asInt()).isEqualTo(4);
+        assertThat(assigned("lossy", 10).subList(6, 10))
+                .containsExactlyInAnyOrder("lossy-0", "lossy-1", "lossy-2", "lossy-3");
+
+        // They fail again, and a repeated request does nothing.
+        coordinator
+                .awaitRecords("assignments.lossy", 10)
+                .subList(6, 10)
+                .forEach(one -> coordinator.report(one, "failed", "lost it"));
+        awaitFound("status=failed&id=lossy-&task_type=a", "lossy-0", "lossy-1", "lossy-2", "lossy-3");
+        assertThat(coordinator
+                        .post("/tasks/bulk/redrive", request)
+                        .body()
+                        .get("done")
+                        .asInt())
+                .isEqualTo(4);
+        RunningCoordinator.Answer other =
+                coordinator.post("/tasks/bulk/redrive", "{\"bulk_id\":\"lossy\",\"filter\":{\"id\":\"other\"}}");
+        assertThat(other.code()).isEqualTo(409);
+        assertThat(other.detail()).isEqualTo("bulk_id lossy is that of another operation");
+    }
+
+    @Test
+    void allOpenTasksOfASearchAreCancelled() {
+        coordinator.register("slow", 2, "slow");
+        for (int i = 0; i < 5; i++) {
+            coordinator.submit("{\"task_id\":\"slow-" + i
+                    + "\",\"task_data\":{},\"labels\":{\"run\":\"7\"},\"requirements\":{\"capabilities\":[\"slow\"]}}");
+        }
+        coordinator.report(coordinator.awaitRecords("assignments.slow", 2).get(0), "completed", null);
+        await().atMost(LONG)
+                .until(() -> search("label.run=7&status=queued,assigned").size() == 4);
+
+        coordinator.post(
+                "/tasks/bulk/cancel",
+                "{\"bulk_id\":\"slow\",\"filter\":{\"label.run\":\"7\",\"status\":[\"queued\",\"assigned\"]}}");
+
+        assertThat(awaitDone("slow").get("done").asInt()).isEqualTo(4);
+        await().atMost(LONG).until(() -> search("label.run=7&status=cancelled").size() == 4);
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "cancel | {} | filter is required",
+                "cancel | {'filter':{}} | filter must have a condition; a whole queue is cleared with POST /tasks/queues/{priority}/clear",
+                "cancel | {'filter':{'status':'failed'}} | only queued and assigned tasks can be cancelled",
+                "redrive | {'filter':{'status':'completed'}} | only failed tasks can be redriven",
+                "redrive | {'filter':{'stauts':'x'}} | unknown parameter stauts",
+                "redrive | {'filter':{'id':1}} | filter.id must be a text, or a list of texts",
+                "redrive | {'filter':{'id':'x'},'rate':0} | rate must be from 1 to 2000",
+                "redrive | {'filter':{'id':'x'},'bulk_id':'a b'} | bulk_id must have 1 to 100 characters of A-Z a-z 0-9 . _ -",
+                "redrive | {'filter':{'id':'x'},'dryrun':true} | unknown field dryrun",
+            })
+    void aBadBulkRequestIsRefusedWithASentence(String kind, String body, String detail) {
+        RunningCoordinator.Answer answer = coordinator.post("/tasks/bulk/" + kind, body.replace('\'', '"'));
+
+        assertThat(answer.code()).isEqualTo(422);
+        assertThat(answer.detail()).isEqualTo(detail);
+    }
+
+    @Test
+    void aTaskIsRetriedWithOtherInput() {
+        coordinator.register("again", 1, "again");
+        String id = coordinator.submit(
+                "{\"task_data\":{\"x\":1},\"max_attempts\":1,\"priority\":\"high\",\"labels\":{\"team\":\"a\"},"
+                        + "\"requirements\":{\"capabilities\":[\"again\"]}}");
+        coordinator.report(coordinator.awaitRecords("assignments.again", 1).get(0), "failed", "x is 1");
+        coordinator.awaitTask(id, "failed");
+        awaitFound("status=failed&id=" + id, id);
+
+        JsonNode retried = coordinator
+                .post("/tasks/" + id + "/retry", "{\"task_data\":{\"x\":2}}")
+                .body();
+
+        JsonNode assignment = coordinator.awaitRecords("assignments.again", 2).get(1);
+        assertThat(assignment.get("task_id").asString())
+                .isEqualTo(retried.get("task_id").asString())
+                .isNotEqualTo(id);
+        assertThat(assignment.at("/task_data/x").asInt()).isEqualTo(2);
+        assertThat(assignment.get("priority").asString()).isEqualTo("high");
+        assertThat(assignment.at("/labels/team").asString()).isEqualTo("a");
+        assertThat(assignment.get("max_attempts").asInt()).isEqualTo(1);
+        RunningCoordinator.Answer open =
+                coordinator.post("/tasks/" + retried.get("task_id").asString() + "/retry", "");
+        assertThat(open.code()).isIn(404, 409);
+        await().atMost(LONG)
+                .until(() -> coordinator
+                        .get("/tasks/" + retried.get("task_id").asString())
+                        .body()
+                        .path("retry_of")
+                        .asString("")
+                        .equals(id));
+        assertThat(coordinator.post("/tasks/never-was/retry", "").code()).isEqualTo(404);
+    }
+
     /** Nothing but search needs the database. */
     @Test
     void withoutItsDatabaseEverythingElseWorks() {

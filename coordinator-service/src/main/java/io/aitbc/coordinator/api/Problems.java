@@ -124,6 +124,10 @@ class Problems extends ResponseEntityExceptionHandler implements ResponseBodyAdv
         return new ResponseStatusException(HttpStatus.NOT_FOUND, "Task not found");
     }
 
+    static ResponseStatusException notFound(String detail) {
+        return new ResponseStatusException(HttpStatus.NOT_FOUND, detail);
+    }
+
     static ResponseStatusException conflict(String detail) {
         return new ResponseStatusException(HttpStatus.CONFLICT, detail);
     }

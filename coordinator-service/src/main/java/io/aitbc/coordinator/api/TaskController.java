@@ -38,6 +38,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -63,9 +64,24 @@ class TaskController {
     /** Description in the OpenAPI document for all calls that read a body. */
     static final String STRICT = "Refuse unknown fields instead of listing them in `warnings`";
 
+    /** What a retry takes over. */
+    private static final List<String> SUBMITTED = List.of(
+            "task_data",
+            "requirements",
+            "priority",
+            "max_attempts",
+            "timeout_seconds",
+            "fairness_key",
+            "labels",
+            "uses");
+
+    private static final List<String> ENDED = Stream.of(TaskStatus.values())
+            .filter(TaskStatus::hasEnded)
+            .map(TaskStatus::wireName)
+            .toList();
     /** What the history adds to the state in Redis. */
     private static final List<String> FROM_HISTORY =
-            List.of("task_type", "task_data", "task_data_truncated", "task_data_bytes", "attempts");
+            List.of("task_type", "task_data", "task_data_truncated", "task_data_bytes", "retry_of", "attempts");
 
     private final Submissions submissions;
     private final TaskStates states;
@@ -403,6 +419,61 @@ class TaskController {
             return null;
         });
         return new Cancelled("success", message, taskId, clock.instant());
+    }
+
+    /** @param retryOf the task that the new one repeats */
+    record Retried(
+            @JsonProperty("status") String status,
+            @JsonProperty("message") String message,
+            @JsonProperty("task_id") String taskId,
+            @JsonProperty("retry_of") String retryOf,
+            @JsonProperty("priority") Priority priority,
+            @JsonProperty("submitted_at") Instant submittedAt) {}
+
+    @PostMapping("/{task_id}/retry")
+    @Operation(
+            summary = "Submit an ended task again, as a new task, with changes",
+            description =
+                    "The body has the fields of a task that are to be other than before, such as `task_data` or `requirements`; it may be empty. The new"
+                            + " task has an id of its own, which `task_id` may set so that the call can be repeated, and `retry_of`. Requires a history.")
+    Retried retry(
+            @PathVariable("task_id") @Id String taskId,
+            @io.swagger.v3.oas.annotations.parameters.RequestBody(
+                            content = @Content(schema = @Schema(implementation = Task.class)))
+                    @RequestBody(required = false)
+                    @Nullable
+                    ObjectNode changes,
+            @Parameter(hidden = true) @RequestHeader(name = TaskHeaders.TRACEPARENT, required = false) @Nullable
+                    String trace,
+            @Parameter(hidden = true) Caller caller)
+            throws InterruptedException {
+        ObjectNode before = history.find(taskId)
+                .filter(kept -> caller.maySee(taskId, kept.path("fairness_key").asString(null)))
+                .orElseThrow(Problems::taskNotFound);
+        Optional<TaskState> known = states.find(taskId);
+        if (known.isPresent() && !caller.maySee(taskId, known.get().fairnessKey())) {
+            throw Problems.taskNotFound();
+        }
+        String status = known.map(state -> state.status().wireName())
+                .orElse(before.path("status").asString());
+        if (!ENDED.contains(status)) {
+            throw Problems.conflict("the task has not ended: it is " + status);
+        }
+        ObjectNode again = Json.object();
+        SUBMITTED.stream().filter(before::has).forEach(field -> again.set(field, before.get(field)));
+        boolean hasInput = changes != null && changes.has("task_data");
+        if (!hasInput && (!before.has("task_data") || before.has("task_data_truncated"))) {
+            throw Problems.conflict("the history has only a part of its task_data: give it in the body");
+        }
+        if (changes != null) {
+            again.setAll(changes);
+        }
+        again.put("retry_of", taskId);
+        Task task = caller.inScope(Body.read(again, Task.class, false).message());
+        requireRoom(caller, 1);
+        Submissions.Accepted accepted = submissions.submit(task, TraceHeader.checked(trace), caller.fairnessKey());
+        return new Retried(
+                "success", message(accepted), accepted.taskId(), taskId, accepted.priority(), accepted.submittedAt());
     }
 
     record Status(

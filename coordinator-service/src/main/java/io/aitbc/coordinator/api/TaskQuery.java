@@ -21,7 +21,10 @@ import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.springframework.boot.convert.DurationStyle;
 import org.springframework.security.access.AccessDeniedException;
+import org.springframework.util.LinkedMultiValueMap;
 import org.springframework.util.MultiValueMap;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.ObjectNode;
 
 /**
  * Reads the query parameters of {@code GET /tasks}. A parameter that is unknown is refused: a misspelt filter that is ignored would find everything.
@@ -35,6 +38,23 @@ final class TaskQuery {
 
     private TaskQuery(MultiValueMap<String, String> parameters) {
         this.parameters = parameters;
+    }
+
+    /** The filter of a bulk operation: an object with the same names, whose values are texts, or lists of them. */
+    static TaskFilter filter(ObjectNode json, Caller caller) {
+        MultiValueMap<String, String> parameters = new LinkedMultiValueMap<>();
+        json.properties().forEach(entry -> {
+            List<JsonNode> values =
+                    entry.getValue().isArray() ? entry.getValue().valueStream().toList() : List.of(entry.getValue());
+            for (JsonNode value : values) {
+                if (!value.isString()) {
+                    throw Problems.unprocessable(
+                            "filter." + Json.sentence(entry.getKey()) + " must be a text, or a list of texts");
+                }
+                parameters.add(entry.getKey(), value.asString());
+            }
+        });
+        return filter(parameters, Set.of(), caller);
     }
 
     /** @param others parameters that are not part of the filter */

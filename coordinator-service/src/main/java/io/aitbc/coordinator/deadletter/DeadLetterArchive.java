@@ -38,6 +38,11 @@ public final class DeadLetterArchive {
             Header header = record.headers().lastHeader(name);
             return header == null || header.value() == null ? null : new String(header.value(), StandardCharsets.UTF_8);
         }
+
+        /** Whether it is a task that has failed permanently, not a record that could not be read. */
+        public boolean isOfFailedTask() {
+            return DeadLetters.isOfFailedTask(record);
+        }
     }
 
     /**
@@ -69,7 +74,7 @@ public final class DeadLetterArchive {
             List<Letter> found = new ArrayList<>();
             searchBackwards(reader, Long.MAX_VALUE, CHUNK, letter -> {
                 if (taskId.equals(letter.key())) {
-                    (DeadLetters.isOfFailedTask(letter.record()) ? found : malformed).add(letter);
+                    (letter.isOfFailedTask() ? found : malformed).add(letter);
                 }
                 return found.isEmpty();
             });

@@ -36,6 +36,11 @@ class HistoryConfiguration {
         return new TaskHistory(database.orElse(null), clock);
     }
 
+    @Bean
+    BulkOperations bulkOperations(Optional<HistoryDatabase> database, Clock clock) {
+        return new BulkOperations(database.orElse(null), clock);
+    }
+
     @Bean(destroyMethod = "")
     HistoryLoop historyLoop(
             Optional<HistoryDatabase> database,

@@ -41,6 +41,8 @@ final class HistoryDatabase implements AutoCloseable {
         config.setConnectionTimeout(CONNECTION_TIMEOUT.toMillis());
         // The server may come later.
         config.setInitializationFailTimeout(-1);
+        // A plan for any value would be one for an average label or word.
+        config.addDataSourceProperty("prepareThreshold", 0);
         config.addDataSourceProperty("ApplicationName", "agent-coordinator");
         config.addDataSourceProperty("connectTimeout", CONNECTION_TIMEOUT.toSeconds());
         config.addDataSourceProperty("socketTimeout", SOCKET_TIMEOUT.toSeconds());

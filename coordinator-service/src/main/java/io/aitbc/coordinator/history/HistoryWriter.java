@@ -88,6 +88,8 @@ final class HistoryWriter {
             fairness_key text SUBMITTED
             labels text[] SUBMITTED
             requirements text SUBMITTED
+            uses text SUBMITTED
+            retry_of text SUBMITTED
             max_attempts integer SUBMITTED
             timeout_seconds integer SUBMITTED
             task_data text SUBMITTED

@@ -31,6 +31,9 @@ final class TaskChanges {
     /** Of an input, a result and an error; what is longer is cut. */
     static final int MAX_TEXT_BYTES = 16 * 1024;
 
+    /** The field of a task that names the task which it repeats. */
+    private static final String RETRY_OF = "retry_of";
+
     /** PostgreSQL has no NUL in texts; a lone surrogate is not UTF-8. */
     private static final Pattern UNSTORABLE = Pattern.compile("[\\x00\\p{Cs}]");
 
@@ -173,6 +176,11 @@ final class TaskChanges {
                 texts(described.labels().entrySet().stream()
                         .map(label -> label.getKey() + "=" + label.getValue())
                         .toList()));
+        if (!described.uses().isEmpty()) {
+            putText("uses", Json.text(described.uses()), task);
+        }
+        JsonNode retryOf = described.unknown().get(RETRY_OF);
+        putText("retry_of", retryOf != null && retryOf.isString() ? retryOf.asString() : null, task);
         task.put("max_attempts", described.maxAttempts());
         task.put("timeout_seconds", described.timeoutSeconds());
         if (described.notBefore() != null) {

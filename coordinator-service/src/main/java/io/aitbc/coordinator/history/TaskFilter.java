@@ -46,6 +46,35 @@ public record TaskFilter(
         @Nullable String error,
         @Nullable String idPrefix) {
 
+    /** Whether every task meets it. */
+    public boolean isEmpty() {
+        return equals(new TaskFilter(
+                List.of(), List.of(), null, null, null, null, null, Map.of(), null, null, null, null, null, null,
+                null));
+    }
+
+    /** A copy for tasks with these states that, if they have ended, did so before a time. */
+    public TaskFilter restrictedTo(List<TaskStatus> states, @Nullable Instant endedBefore) {
+        return new TaskFilter(
+                states,
+                priorities,
+                agentId,
+                agentType,
+                capability,
+                taskType,
+                fairnessKey,
+                labels,
+                submittedAfter,
+                submittedBefore,
+                finishedAfter,
+                endedBefore == null || finishedBefore != null && finishedBefore.isBefore(endedBefore)
+                        ? finishedBefore
+                        : endedBefore,
+                minDuration,
+                error,
+                idPrefix);
+    }
+
     /** A condition in SQL, with named parameters. */
     record Condition(String sql, Map<String, Object> parameters) {}
 

@@ -14,9 +14,11 @@ import java.time.ZoneOffset;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Base64;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
-import java.util.function.Supplier;
+import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 import org.springframework.dao.QueryTimeoutException;
 import tools.jackson.databind.JsonNode;
@@ -33,7 +35,6 @@ public final class TaskHistory {
                     + " assigned_at, finished_at, not_before, reason, left(error, 1000) AS error, length(error) AS error_length";
 
     private static final Duration SEARCH_TIMEOUT = Duration.ofSeconds(10);
-    private static final Duration COUNT_TIMEOUT = Duration.ofSeconds(2);
     /** Pause after a failure, in which calls that can do without the history do not wait for it. */
     private static final Duration RETRY_INTERVAL = Duration.ofSeconds(5);
 
@@ -107,56 +108,84 @@ public final class TaskHistory {
      * @throws IllegalArgumentException if the cursor is none
      */
     public Page list(TaskFilter filter, TaskFilter.Sort sort, int limit, @Nullable String cursor) {
-        HistoryDatabase used = require();
         TaskFilter.Condition condition = filter.condition(sort);
         @Nullable Cursor from = cursor == null ? null : Cursor.parse(cursor);
-        return read(() -> {
-            List<ObjectNode> tasks = new ArrayList<>(used.client(SEARCH_TIMEOUT)
-                    .sql("SELECT " + ROW + " FROM tasks WHERE " + condition.sql()
-                            + (from == null ? "" : " AND " + sort.behind()) + " ORDER BY " + sort.order()
-                            + " LIMIT :limit")
-                    .params(condition.parameters())
-                    .param("limit", limit + 1)
-                    .param("cursor_time", from == null ? null : from.time)
-                    .param("cursor_id", from == null ? null : from.taskId)
-                    .query((row, number) -> row(row))
-                    .list());
-            @Nullable String next = null;
-            if (tasks.size() > limit) {
-                tasks.remove(limit);
-                ObjectNode last = tasks.get(limit - 1);
-                next = Cursor.of(
-                        Instant.parse(last.get(sort.column()).asString()),
-                        last.get("task_id").asString());
+        Map<String, Object> parameters = new HashMap<>(condition.parameters());
+        parameters.put("limit", limit + 1);
+        if (from != null) {
+            parameters.put("cursor_time", from.time);
+            parameters.put("cursor_id", from.taskId);
+        }
+        String behind = from == null ? "" : " AND " + sort.behind();
+        String page = " ORDER BY " + sort.order() + " LIMIT :limit";
+        return read(used -> {
+            Found few = used.inTransaction(() -> few(used, condition, behind + page, parameters));
+            if (few.count <= MAX_EXACT_COUNT) {
+                return page(few.tasks, sort, limit, few.count, true);
             }
-            return count(used, condition, tasks, next);
+            List<ObjectNode> tasks = used.client(SEARCH_TIMEOUT)
+                    .sql("SELECT " + ROW + " FROM tasks WHERE " + condition.sql() + behind + page)
+                    .params(parameters)
+                    .query((row, number) -> row(row))
+                    .list();
+            return page(tasks, sort, limit, Math.max(estimate(used, condition), few.count), false);
         });
     }
 
-    private static Page count(
-            HistoryDatabase used, TaskFilter.Condition condition, List<ObjectNode> tasks, @Nullable String next) {
-        try {
-            int counted = used.client(COUNT_TIMEOUT)
-                    .sql("SELECT count(*) FROM (SELECT 1 FROM tasks WHERE " + condition.sql() + " LIMIT "
-                            + (MAX_EXACT_COUNT + 1) + ") AS found")
-                    .params(condition.parameters())
-                    .query(Integer.class)
-                    .single();
-            if (counted <= MAX_EXACT_COUNT) {
-                return new Page(tasks, next, counted, true);
-            }
-        } catch (QueryTimeoutException e) {
-            // Too many to look at.
+    /** @param tasks of a page; none if more than {@value #MAX_EXACT_COUNT} were counted */
+    private record Found(long count, List<ObjectNode> tasks) {}
+
+    /**
+     * Finds all that match, as long as these are few, counts and sorts them. The planner overestimates how many tasks have a rare label or word, and would
+     * rather read all tasks in the wanted order until a page is full; without these scans, it uses the indexes of the conditions.
+     */
+    private static Found few(
+            HistoryDatabase used, TaskFilter.Condition condition, String page, Map<String, Object> parameters) {
+        for (String scan : List.of("enable_seqscan", "enable_indexscan", "enable_indexonlyscan")) {
+            used.client().sql("SET LOCAL " + scan + " = off").update();
         }
+        long[] count = new long[1];
+        List<ObjectNode> tasks = new ArrayList<>();
+        used.client(SEARCH_TIMEOUT)
+                .sql("WITH found AS MATERIALIZED (SELECT " + ROW + " FROM tasks WHERE " + condition.sql() + " LIMIT "
+                        + (MAX_EXACT_COUNT + 1) + "), total AS (SELECT count(*) AS total FROM found)"
+                        + " SELECT * FROM total LEFT JOIN (SELECT * FROM found WHERE (SELECT total FROM total) <= "
+                        + MAX_EXACT_COUNT + page + ") AS page ON true")
+                .params(parameters)
+                .query(row -> {
+                    count[0] = row.getLong("total");
+                    if (row.getString("task_id") != null) {
+                        tasks.add(row(row));
+                    }
+                });
+        return new Found(count[0], tasks);
+    }
+
+    private static long estimate(HistoryDatabase used, TaskFilter.Condition condition) {
         String plan = String.join(
                 "",
-                used.client(COUNT_TIMEOUT)
+                used.client(SEARCH_TIMEOUT)
                         .sql("EXPLAIN (FORMAT JSON) SELECT 1 FROM tasks WHERE " + condition.sql())
                         .params(condition.parameters())
                         .query(String.class)
                         .list());
-        long rows = Json.MAPPER.readTree(plan).at("/0/Plan/Plan Rows").asLong(0);
-        return new Page(tasks, next, Math.max(rows, MAX_EXACT_COUNT), false);
+        return Json.MAPPER.readTree(plan).at("/0/Plan/Plan Rows").asLong(0);
+    }
+
+    /** @param found one more than the limit, if there are more pages */
+    private static Page page(List<ObjectNode> found, TaskFilter.Sort sort, int limit, long count, boolean isExact) {
+        List<ObjectNode> tasks = new ArrayList<>(found.subList(0, Math.min(limit, found.size())));
+        if (found.size() <= limit) {
+            return new Page(tasks, null, count, isExact);
+        }
+        ObjectNode last = tasks.get(limit - 1);
+        return new Page(
+                tasks,
+                Cursor.of(
+                        Instant.parse(last.get(sort.column()).asString()),
+                        last.get("task_id").asString()),
+                count,
+                isExact);
     }
 
     /**
@@ -165,11 +194,10 @@ public final class TaskHistory {
      * @throws UnavailableException if there is no history, or it cannot be read
      */
     public Optional<ObjectNode> find(String taskId) {
-        HistoryDatabase used = require();
-        return read(() -> used.client(SEARCH_TIMEOUT)
+        return read(used -> used.client(SEARCH_TIMEOUT)
                 .sql(
                         "SELECT " + ROW
-                                + ", day, agent_type, capabilities, requirements, max_attempts, timeout_seconds, task_data,"
+                                + ", day, agent_type, capabilities, requirements, max_attempts, timeout_seconds, uses, retry_of, task_data,"
                                 + " task_data_bytes, result, result_bytes, error AS full_error FROM tasks WHERE task_id = :id ORDER BY day DESC LIMIT 1")
                 .param("id", taskId)
                 .query((row, number) -> detail(row, used))
@@ -229,6 +257,8 @@ public final class TaskHistory {
             }
         }
         putJson("requirements", row.getString("requirements"), false, task);
+        putJson("uses", row.getString("uses"), false, task);
+        put("retry_of", row.getString("retry_of"), task);
         if (row.getObject("max_attempts") != null) {
             task.put("max_attempts", row.getInt("max_attempts"));
             task.put("timeout_seconds", row.getInt("timeout_seconds"));
@@ -311,29 +341,35 @@ public final class TaskHistory {
         object.put(field + "_truncated", true);
     }
 
-    private HistoryDatabase require() {
+    private <T> T read(Function<HistoryDatabase, T> query) {
+        try {
+            return access(database, query);
+        } catch (UnavailableException e) {
+            if (!(e.getCause() instanceof QueryTimeoutException)) {
+                unavailableUntil = clock.instant().plus(RETRY_INTERVAL);
+            }
+            throw e;
+        }
+    }
+
+    /** @throws UnavailableException if there is no database, or it cannot be used */
+    static <T> T access(@Nullable HistoryDatabase database, Function<HistoryDatabase, T> work) {
         if (database == null) {
             throw new UnavailableException(
                     "this cluster keeps no history of tasks: set AITBC_HISTORY_URL to a PostgreSQL database",
                     true,
                     null);
         }
-        return database;
-    }
-
-    private <T> T read(Supplier<T> query) {
         try {
-            return require().use(query);
+            return database.use(() -> work.apply(database));
         } catch (HistoryDatabase.HistoryUnavailableException e) {
-            if (e.getCause() instanceof QueryTimeoutException) {
-                throw new UnavailableException(
-                        "the search took longer than " + SEARCH_TIMEOUT.toSeconds()
-                                + " s: narrow it, such as by status, agent or time",
-                        false,
-                        e);
-            }
-            unavailableUntil = clock.instant().plus(RETRY_INTERVAL);
-            throw new UnavailableException("the history of tasks is not available: " + e.getMessage(), false, e);
+            throw new UnavailableException(
+                    e.getCause() instanceof QueryTimeoutException
+                            ? "the search took longer than " + SEARCH_TIMEOUT.toSeconds()
+                                    + " s: narrow it, such as by status, agent or time"
+                            : "the history of tasks is not available: " + e.getMessage(),
+                    false,
+                    e.getCause());
         }
     }
 }

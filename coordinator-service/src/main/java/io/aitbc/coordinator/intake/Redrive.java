@@ -84,8 +84,12 @@ public final class Redrive {
      * @throws Submissions.NotAcceptedException if Kafka does not confirm it in time; the caller may retry
      */
     public Redriven redrive(String taskId) throws InterruptedException {
-        DeadLetterArchive.Letter letter = archive.find(taskId)
-                .orElseThrow(() -> new NotPossibleException(true, "there is no dead letter with this task_id"));
+        return redrive(archive.find(taskId)
+                .orElseThrow(() -> new NotPossibleException(true, "there is no dead letter with this task_id")));
+    }
+
+    /** Like {@link #redrive(String)}, with the newest dead letter of a task. */
+    public Redriven redrive(DeadLetterArchive.Letter letter) throws InterruptedException {
         String priorityName = letter.header(DeadLetterHeaders.PRIORITY);
         if (priorityName == null) {
             throw new NotPossibleException(
@@ -93,6 +97,7 @@ public final class Redrive {
         }
         Priority priority = Priority.parse(priorityName);
         Task task = Json.read(letter.value(), Task.class);
+        String taskId = task.id();
         int again = Math.min(task.maxAttempts(), Task.MAX_ATTEMPTS - task.attempt());
         if (again <= 0) {
             throw new NotPossibleException(false, "the task has used all " + Task.MAX_ATTEMPTS + " attempts");

@@ -57,12 +57,16 @@ public final class AccessRules implements AuthorizationManager<HttpServletReques
             GET    /agents/{agent_id}/assignments           viewer agent operator
             POST   /agents/{agent_id}/assignments/claim     agent unrecorded
             GET    /tasks                                   viewer scoped operator
+            POST   /tasks/bulk/cancel                       operator
+            POST   /tasks/bulk/redrive                      operator
+            GET    /tasks/bulk/{bulk_id}                    viewer operator
             POST   /tasks/submit                            scoped operator unrecorded
             POST   /tasks/submit/batch                      scoped operator unrecorded
             GET    /tasks/status                            viewer submitter operator
             GET    /tasks/{task_id}                         viewer scoped operator
             GET    /tasks/{task_id}/explain                 viewer scoped operator
             POST   /tasks/{task_id}/cancel                  scoped operator
+            POST   /tasks/{task_id}/retry                   scoped operator
             POST   /tasks/{task_id}/token                   scoped operator unrecorded
             POST   /tasks/{task_id}/results                 agent unrecorded
             GET    /tasks/queues                            viewer scoped operator
