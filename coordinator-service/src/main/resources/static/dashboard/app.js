@@ -4,6 +4,7 @@ import { signedIn } from "./session.js";
 import { queuesView } from "./queues.js";
 import { agentsView, agentView } from "./agents.js";
 import { tasksView, taskView } from "./tasks.js";
+import { statisticsView } from "./statistics.js";
 import { deadLettersView } from "./dead-letters.js";
 import { clusterView } from "./cluster.js";
 import { fill, h } from "./dom.js";
@@ -14,6 +15,7 @@ const VIEWS = [
   [/^\/agents\/(.+)$/, agentView],
   [/^\/tasks(?:\?(.*))?$/, tasksView],
   [/^\/tasks\/(.+)$/, taskView],
+  [/^\/statistics(?:\?(.*))?$/, statisticsView],
   [/^\/dead-letters$/, deadLettersView],
   [/^\/cluster$/, clusterView],
 ];
@@ -32,7 +34,7 @@ function show() {
   notify("");
   const found = VIEWS.map(([pattern, view]) => [pattern.exec(path), view]).find(([match]) => match);
   const view = found
-    ? found[1](...found[0].slice(1).map((part) => (found[1] === tasksView ? part ?? "" : decoded(part))))
+    ? found[1](...found[0].slice(1).map((part) => (part === undefined || path.includes("?") ? part ?? "" : decoded(part))))
     : { title: "Page not found", elements: [h("p", {}, h("a", { href: "#/queues" }, "Go to queues"))], end: () => {} };
   end = view.end;
   document.title = view.title + " – Agent Coordinator";

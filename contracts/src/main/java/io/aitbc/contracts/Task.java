@@ -26,7 +26,7 @@ import tools.jackson.databind.node.ObjectNode;
  * @param rejectedBy the agent that rejected the task last; the next assignment goes to another one if possible
  * @param chainId same as {@code requirements.chain_id}, in the place where existing clients put it
  * @param fairnessKey groups tasks that belong together, such as a tenant's; 1 to 64 characters. A caller with a scope submits with its own
- * @param labels key/value texts, such as {@code team: search}, shown with the task; up to 16. Names of 1 to 100 characters, values of up to 256
+ * @param labels key/value texts, such as {@code team: search}, shown with the task and searchable; up to 16. Names of 1 to 100 characters, values of up to 256
  * @param uses units of named limits that an attempt takes, such as {@code openai/gpt-5: 1}; up to 16, 1 to 10<sup>12</sup> each. Limits are
  *     not enforced yet
  * @param unknown fields unknown to this version, passed through unchanged

@@ -37,6 +37,11 @@ class HistoryConfiguration {
     }
 
     @Bean
+    TaskFigures taskFigures(Optional<HistoryDatabase> database, Clock clock) {
+        return new TaskFigures(database.orElse(null), clock);
+    }
+
+    @Bean
     BulkOperations bulkOperations(Optional<HistoryDatabase> database, Clock clock) {
         return new BulkOperations(database.orElse(null), clock);
     }

@@ -296,6 +296,63 @@ class TaskHistoryTest {
     }
 
     @Test
+    void figuresOverTime() {
+        for (int i = 1; i <= 100; i++) {
+            Task task = task("t" + i, NOW.minusSeconds(3_000));
+            Instant assigned = NOW.minusSeconds(3_000).plusMillis(10L * i);
+            writer.write(List.of(
+                    TaskEvent.assigned(task, Priority.LOW, "a" + i % 2, assigned),
+                    i % 10 == 0
+                            ? TaskEvent.failed(
+                                    "t" + i,
+                                    1,
+                                    "a" + i % 2,
+                                    assigned,
+                                    "failed",
+                                    Json.tree("disk full"),
+                                    null,
+                                    assigned.plusSeconds(i))
+                            : TaskEvent.completed(
+                                    result("t" + i, 1, "a" + i % 2, "1", assigned), assigned.plusSeconds(i))));
+        }
+        writer.write(failing("before", NOW.minus(Duration.ofHours(2)), "x"));
+        TaskFigures figures = new TaskFigures(database, CLOCK);
+
+        TaskFigures.Report byType = figures.of(TaskFigures.Group.TASK_TYPE, Duration.ofHours(1), 10);
+
+        assertThat(byType.groups())
+                .containsExactly(new TaskFigures.Figures(
+                        "resize",
+                        100,
+                        10,
+                        new TaskFigures.Percentiles(0.5, 0.95, 0.99),
+                        new TaskFigures.Percentiles(50.0, 95.0, 99.0)));
+        assertThat(byType.all().count()).isEqualTo(100);
+        assertThat(byType.steps())
+                .extracting(TaskFigures.Step::count)
+                .satisfies(counts -> assertThat(
+                                counts.stream().mapToLong(count -> count).sum())
+                        .isEqualTo(100));
+        assertThat(figures.of(TaskFigures.Group.AGENT_ID, Duration.ofHours(1), 10)
+                        .groups())
+                .extracting(TaskFigures.Figures::value, TaskFigures.Figures::count, TaskFigures.Figures::failed)
+                .containsExactly(
+                        org.assertj.core.groups.Tuple.tuple("a0", 50L, 10L),
+                        org.assertj.core.groups.Tuple.tuple("a1", 50L, 0L));
+        assertThat(figures.of(TaskFigures.Group.ERROR, Duration.ofHours(1), 10).groups())
+                .extracting(TaskFigures.Figures::value, TaskFigures.Figures::count)
+                .containsExactly(org.assertj.core.groups.Tuple.tuple("\"disk full\"", 10L));
+        assertThat(figures.of(TaskFigures.Group.FAIRNESS_KEY, Duration.ofMinutes(1), 10)
+                        .all())
+                .isEqualTo(new TaskFigures.Figures(
+                        null,
+                        0,
+                        0,
+                        new TaskFigures.Percentiles(null, null, null),
+                        new TaskFigures.Percentiles(null, null, null)));
+    }
+
+    @Test
     void aCountAboveTenThousandIsAnEstimate() {
         database.use(() -> database.client()
                 .sql("SELECT add_history_day('2026-11-20')")

@@ -352,6 +352,7 @@ class DashboardTest {
                     "/agents/shown-agent",
                     "/tasks",
                     "/tasks/" + waiting,
+                    "/statistics",
                     "/dead-letters",
                     "/cluster")) {
                 goTo(view);
@@ -474,6 +475,32 @@ class DashboardTest {
         awaitText(By.id("found"), "No tasks found.");
     }
 
+    @Test
+    void statisticsLeadToTheTasksBehindThem() {
+        coordinator.register("counted", 5, "counted");
+        String id = coordinator.submit(
+                "{\"task_data\":{\"task_type\":\"weigh\"},\"max_attempts\":1,\"requirements\":{\"capabilities\":[\"counted\"]}}");
+        coordinator.report(
+                coordinator.awaitRecords("assignments.counted", 1).get(0), "failed", "scale \"A\" is off by 7%");
+        coordinator.awaitTask(id, "failed");
+        await().atMost(LONG)
+                .until(() -> coordinator
+                                .get("/tasks?status=failed&task_type=weigh")
+                                .body()
+                                .get("count")
+                                .asInt()
+                        == 1);
+
+        open("/statistics?last=15m");
+        awaitText(By.id("ended"), " failed (");
+        awaitText(By.cssSelector("[aria-label='Tasks by type']"), "weigh");
+        new Select(awaitShown(By.id("statistics-by"))).selectByValue("agent_id");
+        awaitText(By.cssSelector("[aria-label='Tasks by agent']"), "counted");
+        awaitShown(By.linkText("scale \"A\" is off by 7%")).click();
+        awaitText(By.id("found"), "1 task");
+        assertThat(browser.findElement(By.tagName("tbody")).getText()).contains(id);
+    }
+
     /** Text that JavaScript prints for a missing value or one of an unexpected type. */
     private static final String NOT_FOR_READERS = "\\[object |undefined|NaN|Infinity|Invalid Date|(?<!')\\bnull\\b";
 
@@ -483,8 +510,8 @@ class DashboardTest {
      */
     @Test
     void noViewShowsUnformattedValues() {
-        List<String> views =
-                new ArrayList<>(List.of("/queues", "/agents", "/tasks", "/dead-letters", "/cluster", "/nowhere"));
+        List<String> views = new ArrayList<>(
+                List.of("/queues", "/agents", "/tasks", "/statistics", "/dead-letters", "/cluster", "/nowhere"));
         submitEveryKind().forEach(id -> views.add("/tasks/" + id));
         List.of("kinds-agent", "kinds-idle", "kinds-drained", "kinds-gone", "kinds-nobody")
                 .forEach(id -> views.add("/agents/" + id));
@@ -647,6 +674,7 @@ class DashboardTest {
                         text -> text.split("onerror", -1).length > 3);
         try {
             for (String view : List.of(
+                    "/statistics",
                     "/dead-letters",
                     "/agents",
                     "/agents/hostile",
