@@ -1,5 +1,5 @@
 import { listen } from "./live.js";
-import { call, command, confirm } from "./commands.js";
+import { call, command, confirm, notify } from "./commands.js";
 import { clock, count, duration, fill, h, now, setText, since, table } from "./dom.js";
 
 const STATUS_CLASS = { completed: "good", failed: "bad-text", cancelled: "soft", expired: "bad-text", queued: "warn-text", assigned: "", unknown: "soft", unreadable: "bad-text" };
@@ -40,6 +40,8 @@ export function tasksView(query) {
   const list = table("Tasks", ["Task", "Status", { name: "Attempt", number: true, secondary: true }, "Agent", { name: "Type", secondary: true },
     "Submitted", { name: "Took", number: true, secondary: true }, "Error"], body);
   const more = h("button", { hidden: true, onclick: () => look(next) }, "More");
+  const forAll = h("button", { hidden: true, class: filter.get("status") === "failed" ? null : "danger", onclick: () => bulk(forAll, filter) },
+    filter.get("status") === "failed" ? "Redrive all…" : "Cancel all…");
   let next = null;
   let pages = 0;
   let asked = 0;
@@ -62,6 +64,7 @@ export function tasksView(query) {
       next = page.next_cursor;
       more.hidden = !next;
       list.hidden = body.children.length === 0;
+      forAll.hidden = body.children.length === 0 || !["failed", "queued", "assigned"].includes(filter.get("status"));
       fill(summary, body.children.length === 0 ? ["No tasks found. ", direct()]
         : (page.count_exact ? "" : "About ") + count(page.count) + (page.count === 1 ? " task" : " tasks")
           + (page.live ? "" : ". Redis does not respond: these states may be outdated."));
@@ -82,12 +85,70 @@ export function tasksView(query) {
   return {
     title: "Tasks",
     elements: [
-      h("section", {}, form, summary, list, h("div", { class: "actions" }, more)),
+      h("section", {}, form, summary, list, h("div", { class: "actions" }, more, forAll)),
+      submission(),
       before.length > 0 && h("section", {}, h("h2", {}, "Recently viewed"),
         h("ul", {}, before.map((id) => h("li", {}, h("a", { href: "#/tasks/" + encodeURIComponent(id) }, id))))),
     ],
     end: () => clearInterval(timer),
   };
+}
+
+/** Redrives or cancels all tasks of a search, after a confirmation that names their number, and shows the progress. */
+async function bulk(button, filter) {
+  const kind = filter.get("status") === "failed" ? "redrive" : "cancel";
+  const query = parameters(filter, null);
+  ["limit", "sort"].forEach((name) => query.delete(name));
+  const request = { filter: Object.fromEntries(query) };
+  try {
+    const preview = await call("POST", "/tasks/bulk/" + kind, { ...request, dry_run: true });
+    const number = (preview.count_exact ? "" : "about ") + count(preview.count) + (preview.count === 1 ? " task" : " tasks");
+    if (!(await confirm(`${preview.message}.`, `${kind === "redrive" ? "Redrive" : "Cancel"} ${number}`, "Keep them as they are"))) {
+      return;
+    }
+    button.disabled = true;
+    let now = await call("POST", "/tasks/bulk/" + kind, { ...request, bulk_id: crypto.randomUUID?.() });
+    while (now.state === "running" && button.isConnected) {
+      notify(`${count(now.done)} of ${number} ${kind === "redrive" ? "redriven" : "cancelled"}…` + (now.error ? " It does not proceed: " + now.error : ""), Boolean(now.error));
+      await new Promise((resolve) => setTimeout(resolve, 1_000));
+      now = await call("GET", "/tasks/bulk/" + now.bulk_id);
+    }
+    if (now.state === "done") {
+      notify(`${count(now.done)} ${now.done === 1 ? "task" : "tasks"} ${kind === "redrive" ? "redriven" : "cancelled"}` +
+        (now.skipped > 0 ? `; ${count(now.skipped)} had ended or changed before.` : "."));
+    }
+  } catch (failure) {
+    notify(failure.message, true);
+  } finally {
+    button.disabled = false;
+  }
+}
+
+const EXAMPLE = { priority: "normal", task_data: { task_type: "echo", text: "hello" }, requirements: { capabilities: ["echo"] } };
+
+/** A form for the JSON of a task; shows the new task. */
+function jsonForm(id, label, value, send) {
+  const input = h("textarea", { id, rows: 10, cols: 70, spellcheck: "false" }, JSON.stringify(value, null, 2));
+  const button = h("button", {}, label);
+  return h("form", { onsubmit: async (event) => {
+    event.preventDefault();
+    let json;
+    try {
+      json = JSON.parse(input.value);
+    } catch (failure) {
+      notify("This is not valid JSON: " + failure.message, true);
+      return;
+    }
+    const answer = await command(button, "POST", ...send(json));
+    if (answer) {
+      location.hash = "#/tasks/" + encodeURIComponent(answer.task_id);
+    }
+  } }, h("label", { for: id }, "JSON"), input, h("div", { class: "actions" }, button));
+}
+
+function submission() {
+  return h("section", {}, h("details", { id: "submission" }, h("summary", {}, "Submit a task"),
+    jsonForm("new-task", "Submit", EXAMPLE, (json) => ["/tasks/submit?strict=true", json])));
 }
 
 /** Those of GET /tasks. */
@@ -174,6 +235,8 @@ export function taskView(id) {
   };
 }
 
+const changeable = ({ priority, task_data, requirements, max_attempts, timeout_seconds }) => ({ priority, task_data, requirements, max_attempts, timeout_seconds });
+
 /** What the history adds. It lags a little behind, so that it is asked again. */
 async function lookUp(id, box, again = true) {
   const task = await call("GET", "/tasks/" + encodeURIComponent(id)).catch(() => ({}));
@@ -187,6 +250,9 @@ async function lookUp(id, box, again = true) {
           h("td", {}, h("span", { class: "tag " + (one.outcome === "completed" ? "good" : one.outcome ? "bad-text" : "") }, one.outcome ?? "running")),
           h("td", {}, one.assigned_at ? clock(one.assigned_at) : "–"), h("td", { class: "number" }, took(one)),
           h("td", { class: "text" }, text(one.error))))))),
+    ended && task.task_data !== undefined && !task.task_data_truncated && h("section", {}, h("details", { id: "retry" },
+      h("summary", {}, "Retry as a new task, with changes"),
+      jsonForm("retry-task", "Retry", changeable(task), (json) => [`/tasks/${encodeURIComponent(id)}/retry`, json]))),
     task.task_data !== undefined && h("section", {}, h("h2", {}, task.task_data_truncated ? "Input, cut" : "Input"),
       h("pre", { tabindex: "0" }, typeof task.task_data === "string" ? task.task_data : JSON.stringify(task.task_data, null, 2))),
   ]);

@@ -476,6 +476,43 @@ class DashboardTest {
     }
 
     @Test
+    void tasksAreSubmittedRetriedAndRedriven() {
+        coordinator.register("worked", 9, "worked");
+        open("/tasks?agent_id=worked");
+        awaitShown(By.cssSelector("#submission summary")).click();
+        write(
+                "new-task",
+                "{\"task_data\":{\"x\":1},\"max_attempts\":1,\"requirements\":{\"capabilities\":[\"worked\"]}}");
+        button(awaitShown(By.id("submission")), "Submit").click();
+        awaitText(By.id("task-status"), "assigned");
+        JsonNode first = coordinator.awaitRecords("assignments.worked", 1).get(0);
+        coordinator.report(first, "failed", "x must be 2");
+        awaitText(By.id("task-status"), "failed");
+
+        awaitShown(By.cssSelector("#retry summary")).click();
+        write("retry-task", "{\"task_data\":{\"x\":2}}");
+        button(awaitShown(By.id("retry")), "Retry").click();
+        JsonNode second = coordinator.awaitRecords("assignments.worked", 2).get(1);
+        assertThat(second.at("/task_data/x").asInt()).isEqualTo(2);
+        awaitText(By.tagName("h1"), second.get("task_id").asString());
+
+        open("/tasks?agent_id=worked&status=failed");
+        awaitText(By.id("found"), "1 task");
+        button(awaitShown(By.id("main")), "Redrive all…").click();
+        awaitText(By.id("question-text"), "1 task would be redriven.");
+        button(awaitShown(By.id("question")), "Redrive 1 task").click();
+        awaitText(By.id("notice"), "1 task redriven.");
+        assertThat(coordinator.awaitRecords("assignments.worked", 3).get(2).get("task_id"))
+                .isEqualTo(first.get("task_id"));
+    }
+
+    private static void write(String id, String text) {
+        WebElement input = awaitShown(By.id(id));
+        input.clear();
+        input.sendKeys(text);
+    }
+
+    @Test
     void statisticsLeadToTheTasksBehindThem() {
         coordinator.register("counted", 5, "counted");
         String id = coordinator.submit(
