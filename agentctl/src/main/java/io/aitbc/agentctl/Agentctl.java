@@ -89,6 +89,7 @@ public final class Agentctl {
         BulkCommand.addTo(tasks, agentctl);
         line.addSubcommand(tasks);
         line.addSubcommand(new DrainCommand(agentctl));
+        line.addSubcommand(new HistoryCommand(agentctl));
         line.addSubcommand(new KeysCommand(agentctl));
         line.addSubcommand(new AuditCommand(agentctl));
         line.addSubcommand(new HashPasswordCommand(agentctl));

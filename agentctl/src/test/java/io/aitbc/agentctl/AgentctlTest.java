@@ -164,6 +164,7 @@ class AgentctlTest {
                         .out())
                 .contains("listed-2");
 
+        assertThat(run("history", "rebuild").said()).isEqualTo("The history is being rebuilt from tasks.events");
         Said attempts = run("tasks", "get", "listed-1");
         assertThat(row(attempts, "1")).matches("1 grace failed (\\d+m )?\\d+s ago \\d+\\.\\d s .+");
         Said wrong = run("tasks", "list", "--where", "stauts=failed");

@@ -53,6 +53,7 @@ class CommandRaceTest {
             Map.entry("POST /tasks/submit/batch", CommandRaceTest::eachTaskOfABatchIsAcceptedFromOne),
             Map.entry("POST /tasks/{task_id}/cancel", CommandRaceTest::aTaskIsCancelledOnceAndItsAgentNotifiedOnce),
             Map.entry("POST /tasks/{task_id}/retry", CommandRaceTest::aTaskIsRetriedOnce),
+            Map.entry("POST /history/rebuild", () -> assertAllAccepted(race("POST", "/history/rebuild", ""))),
             Map.entry("POST /tasks/bulk/cancel", () -> aBulkOperationBeginsOnce("cancel")),
             Map.entry("POST /tasks/bulk/redrive", () -> aBulkOperationBeginsOnce("redrive")),
             Map.entry("POST /tasks/{task_id}/token", () -> refusedWith(404, "/tasks/race-none/token", "")),

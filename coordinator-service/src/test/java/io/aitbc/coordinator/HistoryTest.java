@@ -7,6 +7,10 @@ import io.aitbc.localstack.LocalPostgres;
 import io.aitbc.localstack.LocalStack;
 import io.lettuce.core.RedisClient;
 import java.nio.file.Path;
+import java.sql.Connection;
+import java.sql.DriverManager;
+import java.sql.SQLException;
+import java.sql.Statement;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
@@ -291,6 +295,24 @@ class HistoryTest {
                         .asString("")
                         .equals(id));
         assertThat(coordinator.post("/tasks/never-was/retry", "").code()).isEqualTo(404);
+    }
+
+    /** Its tables were emptied, or it was restored from a backup. */
+    @Test
+    void whatIsMissingIsAddedByARebuild() throws SQLException {
+        coordinator.register("rebuilt", 1, "rebuilt");
+        String id = coordinator.submit("{\"task_data\":{\"x\":4},\"requirements\":{\"capabilities\":[\"rebuilt\"]}}");
+        coordinator.report(coordinator.awaitRecords("assignments.rebuilt", 1).get(0), "completed", null);
+        awaitFound("status=completed&id=" + id, id);
+        try (Connection connection = DriverManager.getConnection("jdbc:" + postgres.url());
+                Statement sql = connection.createStatement()) {
+            sql.execute("DELETE FROM tasks WHERE task_id = '" + id + "'");
+        }
+        assertThat(search("id=" + id)).isEmpty();
+
+        assertThat(coordinator.post("/history/rebuild", "").code()).isEqualTo(200);
+
+        awaitFound("status=completed&id=" + id, id);
     }
 
     /** Nothing but search needs the database. */

@@ -24,6 +24,7 @@ import org.apache.kafka.clients.consumer.Consumer;
 import org.apache.kafka.clients.consumer.ConsumerConfig;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.ConsumerRecords;
+import org.apache.kafka.common.Uuid;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -33,7 +34,7 @@ public final class HistoryLoop implements BackgroundService {
     private static final Logger log = LoggerFactory.getLogger(HistoryLoop.class);
     private static final int MAX_RECORDS = 1_000;
     private static final int MAX_FETCH_BYTES = 16 * 1024 * 1024;
-    /** Without events, the database is asked for a sign of life that often. */
+    /** How often the database is asked for its generation, which also shows whether it answers. */
     private static final Duration CHECK_INTERVAL = Duration.ofSeconds(5);
 
     private static final Duration RETENTION_INTERVAL = Duration.ofMinutes(30);
@@ -44,11 +45,18 @@ public final class HistoryLoop implements BackgroundService {
     private final PeriodicJob retention;
     private final ThrottledWarning ignored =
             new ThrottledWarning(log, "{} records of tasks.events ignored in the history: {}");
-    /** When the database answered last; used by the thread of the loop alone. */
+    private final ThrottledWarning unavailable =
+            new ThrottledWarning(log, "The history is not available ({} times): {}");
+    /** When the database was asked last, and what it said last; used by the thread of the loop alone. */
     private Instant checked = Instant.EPOCH;
 
+    private @Nullable Long generation;
+
     private volatile long lag;
+    /** Why the last batch is not written. */
     private volatile @Nullable String failure;
+    /** Why the database does not answer. */
+    private volatile @Nullable String unreachable;
 
     @SuppressWarnings("NullAway.Init") // Set by the thread of the loop, which alone uses it.
     private Consumer<byte[], byte[]> consumer;
@@ -66,7 +74,7 @@ public final class HistoryLoop implements BackgroundService {
         this.loop = new ConsumerLoop(
                 "history",
                 new ConsumerLoop.Source(
-                        () -> shared.id(topics.events()),
+                        () -> generation(shared.id(topics.events())),
                         () -> clients.groupConsumer(
                                 group(topics),
                                 Map.of(
@@ -120,7 +128,7 @@ public final class HistoryLoop implements BackgroundService {
 
     /** Why nothing is written at present, as one sentence. */
     public Optional<String> failure() {
-        return Optional.ofNullable(failure);
+        return Optional.ofNullable(unreachable).or(() -> Optional.ofNullable(failure));
     }
 
     /** Events in the partitions of this coordinator that are not written yet. */
@@ -139,28 +147,41 @@ public final class HistoryLoop implements BackgroundService {
                 ignored.add(record.partition() + "@" + record.offset() + " (" + e.getMessage() + ")");
             }
         }
-        try {
-            write(events);
-        } catch (RuntimeException e) {
-            failure = e.getMessage();
-            throw e;
+        if (!events.isEmpty()) {
+            try {
+                Objects.requireNonNull(writer).write(events);
+                failure = null;
+            } catch (RuntimeException e) {
+                failure = e.getMessage();
+                throw e;
+            }
         }
         lag = behind();
         ignored.flush(clock.instant());
         return CompletableFuture.completedFuture(null);
     }
 
-    private void write(List<TaskEvent> events) {
-        HistoryWriter used = Objects.requireNonNull(writer);
-        if (!events.isEmpty()) {
-            used.write(events);
-        } else if (failure != null || clock.instant().isAfter(checked.plus(CHECK_INTERVAL))) {
-            used.check();
-        } else {
-            return;
+    /**
+     * The id of the topic, mixed with that of the database's generation. Commits for another one do not count, so a new database is filled, and a rebuild
+     * begins, at the beginning of the topic, on whichever coordinator has the partition.
+     */
+    private @Nullable Uuid generation(@Nullable Uuid topicId) {
+        Instant now = clock.instant();
+        if (!now.isBefore(checked.plus(CHECK_INTERVAL))) {
+            checked = now;
+            try {
+                generation = Objects.requireNonNull(writer).generation();
+                unreachable = null;
+            } catch (RuntimeException e) {
+                unreachable = e.getMessage();
+                unavailable.add(String.valueOf(e.getMessage()));
+                unavailable.flush(now);
+            }
         }
-        checked = clock.instant();
-        failure = null;
+        Long known = generation;
+        return topicId == null || known == null
+                ? null
+                : new Uuid(topicId.getMostSignificantBits(), topicId.getLeastSignificantBits() ^ known);
     }
 
     private long behind() {

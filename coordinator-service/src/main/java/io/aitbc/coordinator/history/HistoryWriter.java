@@ -214,10 +214,16 @@ final class HistoryWriter {
         days.add(day);
     }
 
-    /** @throws HistoryDatabase.HistoryUnavailableException if the database does not answer */
-    void check() {
-        database.use(
-                () -> database.client().sql("SELECT 1").query(Integer.class).single());
+    /**
+     * A number that changes when all events are to be read again.
+     *
+     * @throws HistoryDatabase.HistoryUnavailableException if the database does not answer
+     */
+    long generation() {
+        return database.use(() -> database.client()
+                .sql("SELECT id FROM history_generation")
+                .query(Long.class)
+                .single());
     }
 
     /** Drops what is older than the retention. */

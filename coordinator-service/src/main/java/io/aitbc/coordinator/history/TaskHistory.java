@@ -216,6 +216,17 @@ public final class TaskHistory {
         }
     }
 
+    /**
+     * Has the coordinators read all events again that Kafka still has: what is missing is added, and what is there is kept.
+     *
+     * @throws UnavailableException if there is no history, or it cannot be written
+     */
+    public void rebuild() {
+        read(used -> used.client()
+                .sql("UPDATE history_generation SET id = (random() * 1e15)::bigint")
+                .update());
+    }
+
     private static ObjectNode row(ResultSet row) throws SQLException {
         ObjectNode task = Json.object();
         task.put("task_id", row.getString("task_id"));

@@ -77,6 +77,7 @@ public final class AccessRules implements AuthorizationManager<HttpServletReques
             POST   /tasks/queues/{priority}/resume          operator
             GET    /tasks/dead-letter                       viewer scoped operator
             POST   /tasks/dead-letter/{task_id}/redrive     operator
+            POST   /history/rebuild                         operator
             GET    /stats/tasks                             viewer submitter operator
             GET    /load-balancer/stats                     viewer submitter operator
             PUT    /load-balancer/strategy                  operator
