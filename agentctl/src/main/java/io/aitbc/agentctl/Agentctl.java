@@ -89,6 +89,9 @@ public final class Agentctl {
         BulkCommand.addTo(tasks, agentctl);
         line.addSubcommand(tasks);
         line.addSubcommand(new DrainCommand(agentctl));
+        line.addSubcommand(new DeadLettersCommand(agentctl));
+        line.addSubcommand(new CoordinatorsCommand(agentctl));
+        line.addSubcommand(new StrategyCommand(agentctl));
         line.addSubcommand(new HistoryCommand(agentctl));
         line.addSubcommand(new KeysCommand(agentctl));
         line.addSubcommand(new AuditCommand(agentctl));

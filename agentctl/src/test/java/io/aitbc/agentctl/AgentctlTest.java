@@ -201,6 +201,35 @@ class AgentctlTest {
     }
 
     @Test
+    void deadLettersCoordinatorsAndTheStrategyAreShown() {
+        submit("lettered", FAIL, "--max-attempts", "1");
+        awaitStatus("lettered", "failed");
+        await().atMost(LONG).until(() -> run("dead-letters").out().contains("lettered"));
+        assertThat(row(run("dead-letters"), letterOffset()))
+                .matches("\\d+ (\\d+m )?\\d+s ago lettered attempts_exhausted attempt 1 of 1 .+");
+        assertThat(run("coordinators").out().lines().skip(1)).hasSize(1);
+        assertThat(words(run("coordinators").out().lines().findFirst().orElseThrow()))
+                .isEqualTo("COORDINATOR REPORTED PARTITIONS WAITING IN/S OUT/S BACKLOG");
+
+        assertThat(run("strategy", "round_robin").said()).contains("round_robin");
+        assertThat(run("strategy").out().lines().findFirst()).hasValue("round_robin");
+        assertThat(run("strategy").out()).contains("Others: least_connections, ");
+        assertThat(run("strategy", "none-such").code()).isEqualTo(1);
+        run("strategy", "least_connections");
+    }
+
+    private static String letterOffset() {
+        return run("dead-letters", "--output", "json")
+                .json()
+                .get("dead_letters")
+                .valueStream()
+                .filter(letter -> letter.path("task_id").asString("").equals("lettered"))
+                .map(letter -> String.valueOf(letter.get("offset").asLong()))
+                .findFirst()
+                .orElseThrow();
+    }
+
+    @Test
     void aTaskIsSubmittedOnce() {
         assertThat(run("tasks", "submit", "--data", ECHO, "--id", "once", "--priority", "high")
                         .said())
@@ -618,7 +647,7 @@ class AgentctlTest {
         assertThat(script.out())
                 .contains(
                         "complete -F _complete_agentctl",
-                        "queues agents tasks drain keys audit hash-password conformance completion")
+                        "queues agents tasks drain dead-letters coordinators strategy history keys audit hash-password")
                 .contains("urgent", "maintenance", "heartbeat", "table");
     }
 
