@@ -1,4 +1,4 @@
-import { connect, onConnection } from "./live.js";
+import { connect, listen, onConnection } from "./live.js";
 import { notify } from "./commands.js";
 import { signedIn } from "./session.js";
 import { queuesView } from "./queues.js";
@@ -65,5 +65,7 @@ window.addEventListener("hashchange", () => {
   main.focus();
 });
 await signedIn(main);
+// Also views that listen to nothing show whether the page is connected, and have the coordinator's clock.
+listen("stats", () => {});
 connect();
 show();
