@@ -3,8 +3,8 @@ import { call } from "./commands.js";
 import { count, duration, fill, h, percent, table } from "./dom.js";
 
 const LAST = { "15m": "15 minutes", "1h": "hour", "24h": "24 hours", "7d": "7 days", "30d": "30 days" };
-/** Seconds of each, for links to the list of tasks, which has no choice beyond a week. */
-const WITHIN = { "15m": "900", "1h": "3600", "24h": "86400", "7d": "604800" };
+/** Seconds of each, for links to the list of tasks. */
+const SECONDS = { "15m": "900", "1h": "3600", "24h": "86400", "7d": "604800", "30d": "2592000" };
 const GROUPS = { task_type: "type", agent_id: "agent", fairness_key: "fairness key" };
 const REFRESH_MS = 15_000;
 
@@ -80,7 +80,7 @@ function steps(report) {
 }
 
 function tasks(filter, last) {
-  return "#/tasks?" + new URLSearchParams({ ...filter, ...(WITHIN[last] ? { within: WITHIN[last] } : {}) });
+  return "#/tasks?" + new URLSearchParams({ ...filter, ended: SECONDS[last], sort: "-finished_at" });
 }
 
 function groupTable(groups, by, last) {

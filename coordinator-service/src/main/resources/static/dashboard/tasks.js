@@ -9,7 +9,7 @@ const ENDED = ["completed", "failed", "cancelled", "expired"];
 const seen = () => JSON.parse(sessionStorage.getItem(SEEN) ?? "[]");
 
 const STATUSES = ["queued", "assigned", ...ENDED];
-const AGES = { "": "any time", "900": "15 minutes", "3600": "hour", "86400": "24 hours", "604800": "7 days" };
+const AGES = { "": "any time", "900": "15 minutes", "3600": "hour", "86400": "24 hours", "604800": "7 days", "2592000": "30 days" };
 const SORTS = { "-submitted_at": "newest first", "submitted_at": "oldest first", "-finished_at": "ended last first", "finished_at": "ended first first" };
 const PAGE = 50;
 const REFRESH_MS = 3_000;
@@ -33,6 +33,7 @@ export function tasksView(query) {
   field("agent_id", "Agent", 14), field("task_type", "Type", 10), field("error", "Error has", 14),
   field("label", "Label", 14), field("id", "Id begins with", 18),
   choice("within", "Submitted in the last", AGES, filter.get("within") ?? ""),
+  choice("ended", "Ended in the last", AGES, filter.get("ended") ?? ""),
   choice("sort", "Order", SORTS, filter.get("sort") ?? "-submitted_at"),
   h("button", {}, "Search"));
   const body = h("tbody");
@@ -45,10 +46,12 @@ export function tasksView(query) {
   let next = null;
   let pages = 0;
   let asked = 0;
+  let open = 0;
   /** A task that is not in the history yet, or if there is none, is found by its id. */
   const direct = () => filter.get("id") && h("a", { href: "#/tasks/" + encodeURIComponent(filter.get("id")) }, "Open task " + filter.get("id"));
   async function look(cursor) {
     const number = ++asked;
+    open++;
     try {
       const page = await call("GET", "/tasks?" + parameters(filter, cursor));
       if (number !== asked) {
@@ -69,15 +72,19 @@ export function tasksView(query) {
         : (page.count_exact ? "" : "About ") + count(page.count) + (page.count === 1 ? " task" : " tasks")
           + (page.live ? "" : ". Redis does not respond: these states may be outdated."));
     } catch (failure) {
-      list.hidden = true;
-      more.hidden = true;
-      fill(summary, failure.message + " ", direct());
+      if (number === asked) {
+        list.hidden = true;
+        more.hidden = true;
+        fill(summary, failure.message + " ", direct());
+      }
+    } finally {
+      open--;
     }
   }
   look(null);
   const timer = setInterval(() => {
-    // Whoever reads on, or is about to follow a link, keeps the list as it is.
-    if (pages === 1 && !document.hidden && !list.contains(document.activeElement)) {
+    // The list stays as it is while it has the focus, or more than its first page is shown.
+    if (pages <= 1 && open === 0 && !document.hidden && !list.contains(document.activeElement)) {
       look(null);
     }
   }, REFRESH_MS);
@@ -155,8 +162,8 @@ function submission() {
 function parameters(filter, cursor) {
   const query = new URLSearchParams({ limit: PAGE });
   for (const [name, value] of filter) {
-    if (name === "within") {
-      query.set("submitted_after", new Date(now() - 1000 * value).toISOString());
+    if (name === "within" || name === "ended") {
+      query.set(name === "ended" ? "finished_after" : "submitted_after", new Date(now() - 1000 * value).toISOString());
     } else if (name === "label") {
       const [key, ...rest] = value.split("=");
       query.set("label." + key, rest.join("="));
@@ -237,11 +244,17 @@ export function taskView(id) {
 
 const changeable = ({ priority, task_data, requirements, max_attempts, timeout_seconds }) => ({ priority, task_data, requirements, max_attempts, timeout_seconds });
 
+/** Only what was edited: a number that JavaScript cannot hold stays as it was. */
+const changed = (before, after) => Object.fromEntries(Object.entries(after).filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(before[name])));
+
 /** What the history adds. It lags a little behind, so that it is asked again. */
 async function lookUp(id, box, again = true) {
   const task = await call("GET", "/tasks/" + encodeURIComponent(id)).catch(() => ({}));
   const ended = ENDED.includes(task.status);
   const missing = !task.attempts || (ended && task.attempts.some((one) => !one.outcome));
+  if (box.querySelector("details[open]")) {
+    return;
+  }
   fill(box, [
     task.attempts?.length > 0 && h("section", {}, h("h2", {}, "Attempts"),
       table("Attempts", [{ name: "Attempt", number: true }, "Agent", "Outcome", "Assigned", { name: "Took", number: true }, "Error"],
@@ -252,7 +265,7 @@ async function lookUp(id, box, again = true) {
           h("td", { class: "text" }, text(one.error))))))),
     ended && task.task_data !== undefined && !task.task_data_truncated && h("section", {}, h("details", { id: "retry" },
       h("summary", {}, "Retry as a new task, with changes"),
-      jsonForm("retry-task", "Retry", changeable(task), (json) => [`/tasks/${encodeURIComponent(id)}/retry`, json]))),
+      jsonForm("retry-task", "Retry", changeable(task), (json) => [`/tasks/${encodeURIComponent(id)}/retry`, changed(changeable(task), json)]))),
     task.task_data !== undefined && h("section", {}, h("h2", {}, task.task_data_truncated ? "Input, cut" : "Input"),
       h("pre", { tabindex: "0" }, typeof task.task_data === "string" ? task.task_data : JSON.stringify(task.task_data, null, 2))),
   ]);

@@ -113,7 +113,10 @@ final class BulkCommand implements Callable<Integer> {
         if (rate != null) {
             request.put("rate", rate);
         }
-        JsonNode done = await(coordinator, coordinator.post("/tasks/bulk/" + kind.word(), request));
+        JsonNode done = await(
+                coordinator,
+                coordinator.post("/tasks/bulk/" + kind.word(), request),
+                preview.path("count").asLong());
         agentctl.write(done, said(done));
         return 0;
     }
@@ -129,10 +132,9 @@ final class BulkCommand implements Callable<Integer> {
         }
     }
 
-    private JsonNode await(Coordinator coordinator, JsonNode begun) throws InterruptedException {
+    private JsonNode await(Coordinator coordinator, JsonNode begun, long count) throws InterruptedException {
         JsonNode now = begun;
-        try (Progress progress = Progress.of(
-                agentctl.terminal(), kind.word(), begun.path("count").asLong(0))) {
+        try (Progress progress = Progress.of(agentctl.terminal(), kind.word(), count)) {
             while (now.path("state").asString("").equals("running")) {
                 TimeUnit.MILLISECONDS.sleep(POLL_INTERVAL_MS);
                 now = coordinator.get("/tasks/bulk/" + begun.path("bulk_id").asString());

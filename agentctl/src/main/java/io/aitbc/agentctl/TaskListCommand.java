@@ -97,7 +97,10 @@ final class TaskListCommand implements Callable<Integer> {
                     task.path("attempt").asInt(),
                     task.path("agent_id").asString(""),
                     task.path("task_type").asString(""),
-                    Ages.between(Instant.parse(task.path("submitted_at").asString()), now),
+                    task.hasNonNull("submitted_at")
+                            ? Ages.between(
+                                    Instant.parse(task.path("submitted_at").asString()), now)
+                            : "",
                     took(task),
                     error(task.path("error")));
         }

@@ -11,7 +11,7 @@ public final class Ids {
     public static final String RULE = "must be 1 to 200 characters of A-Z a-z 0-9 . _ - and neither . nor ..";
 
     /** Reserved words that follow {@code /tasks/} in REST paths, in the position of a task id. */
-    public static final Set<String> RESERVED_IDS = Set.of("status", "queues", "submit", "dead-letter");
+    public static final Set<String> RESERVED_IDS = Set.of("status", "queues", "submit", "dead-letter", "bulk");
 
     /** Reserved in place of an agent id: the topic of its assignments is the shared one. */
     public static final String SHARED_ASSIGNMENTS = "shared";

@@ -141,8 +141,8 @@ class BulkController {
         }
         String id = request.bulkId() == null ? TaskIds.next() : checked(request.bulkId());
         AuditNote.current().put("bulk_id", id).put("filter", request.filter().toString());
-        Operation operation = operations.begin(id, kind, filter, rate, caller.name());
-        if (operation.kind() != kind || !sameTasks(operation.filter(), filter)) {
+        Operation operation = operations.begin(id, kind, asked, filter, rate, caller.name());
+        if (operation.kind() != kind || !operation.asked().equals(asked)) {
             throw Problems.conflict("bulk_id " + id + " is that of another operation");
         }
         return progress(operation);
@@ -155,7 +155,7 @@ class BulkController {
         return id;
     }
 
-    /** Tasks that fail again while it runs are not redriven again. */
+    /** Tasks that fail again while it runs are not redriven again, and those that are submitted meanwhile are not cancelled. */
     private TaskFilter restricted(Kind kind, TaskFilter filter) {
         List<TaskStatus> possible = kind == Kind.CANCEL ? OPEN : List.of(TaskStatus.FAILED);
         List<TaskStatus> states = filter.statuses().isEmpty() ? possible : filter.statuses();
@@ -165,13 +165,9 @@ class BulkController {
                             ? "only queued and assigned tasks can be cancelled"
                             : "only failed tasks can be redriven");
         }
-        return filter.restrictedTo(states, kind == Kind.CANCEL ? null : clock.instant());
-    }
-
-    /** A repeated request has another end. */
-    private static boolean sameTasks(TaskFilter one, TaskFilter other) {
-        return one.restrictedTo(one.statuses(), Instant.EPOCH)
-                .equals(other.restrictedTo(other.statuses(), Instant.EPOCH));
+        return kind == Kind.CANCEL
+                ? filter.restrictedTo(states, clock.instant(), null)
+                : filter.restrictedTo(states, null, clock.instant());
     }
 
     private BulkProgress preview(Kind kind, TaskFilter filter) {

@@ -31,6 +31,7 @@ import jakarta.validation.constraints.Min;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
+import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
@@ -324,11 +325,25 @@ class TaskController {
     /** Input and attempts, which Redis does not keep. */
     private ObjectNode withHistory(TaskState state, String taskId, Caller caller) {
         ObjectNode task = present(state, caller);
-        history.findIfAvailable(taskId).ifPresent(kept -> {
-            hideNames(kept, caller);
-            FROM_HISTORY.stream().filter(kept::has).forEach(field -> task.set(field, kept.get(field)));
-        });
+        if (caller.taskId() == null) {
+            history.findIfAvailable(taskId).filter(kept -> isOf(state, kept)).ifPresent(kept -> {
+                hideNames(kept, caller);
+                FROM_HISTORY.stream().filter(kept::has).forEach(field -> task.set(field, kept.get(field)));
+            });
+        }
         return task;
+    }
+
+    /** Whether the history has this task, and not an earlier one with the same id, perhaps another tenant's. */
+    private static boolean isOf(TaskState state, ObjectNode kept) {
+        Instant submitted = state.submittedAt();
+        String keptSubmitted = kept.path("submitted_at").asString("");
+        return Objects.equals(state.fairnessKey(), kept.path("fairness_key").asString(null))
+                && (submitted == null
+                        || keptSubmitted.isEmpty()
+                        || submitted
+                                .truncatedTo(ChronoUnit.MILLIS)
+                                .equals(Instant.parse(keptSubmitted).truncatedTo(ChronoUnit.MILLIS)));
     }
 
     private ObjectNode fromHistory(String taskId, Caller caller) {
@@ -428,7 +443,10 @@ class TaskController {
             @JsonProperty("task_id") String taskId,
             @JsonProperty("retry_of") String retryOf,
             @JsonProperty("priority") Priority priority,
-            @JsonProperty("submitted_at") Instant submittedAt) {}
+            @JsonProperty("submitted_at") Instant submittedAt,
+
+            @JsonProperty("warnings") @JsonInclude(JsonInclude.Include.NON_EMPTY)
+            List<String> warnings) {}
 
     @PostMapping("/{task_id}/retry")
     @Operation(
@@ -451,7 +469,7 @@ class TaskController {
                 .filter(kept -> caller.maySee(taskId, kept.path("fairness_key").asString(null)))
                 .orElseThrow(Problems::taskNotFound);
         Optional<TaskState> known = states.find(taskId);
-        if (known.isPresent() && !caller.maySee(taskId, known.get().fairnessKey())) {
+        if (known.isPresent() && (!caller.maySee(taskId, known.get().fairnessKey()) || !isOf(known.get(), before))) {
             throw Problems.taskNotFound();
         }
         String status = known.map(state -> state.status().wireName())
@@ -468,12 +486,19 @@ class TaskController {
         if (changes != null) {
             again.setAll(changes);
         }
+        List<String> warnings = Body.read(again, Task.class, false).warnings();
         again.put("retry_of", taskId);
-        Task task = caller.inScope(Body.read(again, Task.class, false).message());
+        Task task = caller.inScope(Json.read(again, Task.class));
         requireRoom(caller, 1);
         Submissions.Accepted accepted = submissions.submit(task, TraceHeader.checked(trace), caller.fairnessKey());
         return new Retried(
-                "success", message(accepted), accepted.taskId(), taskId, accepted.priority(), accepted.submittedAt());
+                "success",
+                message(accepted),
+                accepted.taskId(),
+                taskId,
+                accepted.priority(),
+                accepted.submittedAt(),
+                warnings);
     }
 
     record Status(

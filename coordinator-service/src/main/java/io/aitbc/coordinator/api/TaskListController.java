@@ -2,7 +2,6 @@ package io.aitbc.coordinator.api;
 
 import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
-import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.history.TaskFilter;
 import io.aitbc.coordinator.history.TaskHistory;
 import io.aitbc.coordinator.security.Caller;
@@ -171,7 +170,8 @@ class TaskListController {
         for (ObjectNode task : tasks) {
             TaskState state = live.get(task.get("task_id").asString());
             if (state != null
-                    && !state.status().wireName().equals(task.get("status").asString())) {
+                    && (!state.status().wireName().equals(task.get("status").asString())
+                            || state.attempt() != task.get("attempt").asInt())) {
                 overlay(state, task);
             }
         }
@@ -185,7 +185,7 @@ class TaskListController {
         for (String field : List.of(TaskJson.AGENT_ID, "assigned_at", "finished_at", "not_before", "reason", "error")) {
             if (now.hasNonNull(field)) {
                 task.set(field, now.get(field));
-            } else if (!state.status().hasEnded() || state.status() == TaskStatus.COMPLETED) {
+            } else {
                 task.remove(field);
             }
         }

@@ -1,5 +1,6 @@
 package io.aitbc.coordinator.bulk;
 
+import io.aitbc.contracts.Json;
 import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.assign.Cancellations;
 import io.aitbc.coordinator.background.BackgroundService;
@@ -16,7 +17,6 @@ import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashSet;
 import java.util.List;
-import java.util.Optional;
 import java.util.Set;
 import java.util.UUID;
 import java.util.concurrent.Callable;
@@ -120,7 +120,7 @@ public final class BulkRunner implements BackgroundService {
         } catch (StoppedException e) {
             log.atDebug().log("Stopped");
         } catch (RuntimeException e) {
-            failures.onFailure().log("Bulk operation is interrupted, will retry: {}", e.toString());
+            failures.onFailure().log("Bulk operations do not proceed, will retry: {}", e.toString());
             if (operation != null) {
                 noteFailure(operation, e);
             }
@@ -153,8 +153,11 @@ public final class BulkRunner implements BackgroundService {
         @Nullable String cursor = operation.cursor();
         @Nullable Long total = operation.total();
         while (true) {
-            TaskHistory.Page page = history.list(operation.filter(), TaskFilter.Sort.SUBMITTED, PAGE, cursor);
-            total = total == null ? Long.valueOf(page.count()) : total;
+            if (total == null) {
+                total = history.list(operation.filter(), TaskFilter.Sort.SUBMITTED, 1, null)
+                        .count();
+            }
+            TaskHistory.Page page = history.next(operation.filter(), TaskFilter.Sort.SUBMITTED, PAGE, cursor);
             process(operation, total, ids(page), this::cancel, workers);
             cursor = page.cursor();
             record(operation, total, 0, 0, cursor);
@@ -181,7 +184,7 @@ public final class BulkRunner implements BackgroundService {
         Set<String> wanted = new HashSet<>();
         @Nullable String cursor = null;
         do {
-            TaskHistory.Page page = history.list(operation.filter(), TaskFilter.Sort.SUBMITTED, PAGE, cursor);
+            TaskHistory.Page page = history.next(operation.filter(), TaskFilter.Sort.SUBMITTED, PAGE, cursor);
             wanted.addAll(ids(page));
             cursor = page.cursor();
             record(operation, null, 0, 0, null);
@@ -189,11 +192,13 @@ public final class BulkRunner implements BackgroundService {
         long total = operation.total() == null ? wanted.size() : operation.total();
         long before = Long.MAX_VALUE;
         while (!wanted.isEmpty()) {
-            List<DeadLetterArchive.Letter> page = letters.list(before, PAGE, letter -> true);
+            List<DeadLetterArchive.Letter> page = letters.page(before, PAGE);
             if (page.isEmpty()) {
                 break;
             }
             before = page.get(page.size() - 1).offset();
+            // Renews the lease, also if none of them is wanted.
+            record(operation, total, 0, 0, null);
             List<DeadLetterArchive.Letter> chosen = page.stream()
                     .filter(DeadLetterArchive.Letter::isOfFailedTask)
                     .filter(letter -> letter.key() != null && wanted.remove(letter.key()))
@@ -207,7 +212,7 @@ public final class BulkRunner implements BackgroundService {
     private boolean redrive(DeadLetterArchive.Letter letter) throws InterruptedException {
         try {
             return !redrive.redrive(letter).repeated();
-        } catch (Redrive.NotPossibleException e) {
+        } catch (Redrive.NotPossibleException | Json.MalformedMessageException e) {
             return false;
         }
     }
@@ -256,10 +261,5 @@ public final class BulkRunner implements BackgroundService {
         return page.tasks().stream()
                 .map((ObjectNode task) -> task.get("task_id").asString())
                 .toList();
-    }
-
-    /** The operation with an id. */
-    public Optional<Operation> find(String id) {
-        return operations.find(id);
     }
 }

@@ -13,6 +13,7 @@ import java.util.Optional;
 import java.util.function.Predicate;
 import java.util.stream.Stream;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.header.Header;
 import org.jspecify.annotations.Nullable;
@@ -62,6 +63,24 @@ public final class DeadLetterArchive {
             });
             return letters;
         }
+    }
+
+    /**
+     * Like {@link #list} with all letters.
+     *
+     * @throws KafkaException if they cannot be read in time
+     */
+    public List<Letter> page(long before, int limit) {
+        List<Letter> letters = new ArrayList<>();
+        try (RangeReader reader = new RangeReader(clients)) {
+            if (!reader.readBackwards(partition, before, limit, SEARCH_TIMEOUT, record -> {
+                letters.add(letter(record));
+                return letters.size() < limit;
+            })) {
+                throw new KafkaException("dead letters cannot be read within " + SEARCH_TIMEOUT.toSeconds() + " s");
+            }
+        }
+        return letters;
     }
 
     /**

@@ -16,7 +16,10 @@ import org.jspecify.annotations.Nullable;
  * The bulk operations, in the database: one coordinator works on each, and another continues if that dies. Thread-safe.
  */
 public final class BulkOperations {
-    private static final Duration LEASE = Duration.ofSeconds(30);
+    private static final Duration LEASE = Duration.ofMinutes(2);
+    /** How long an operation that fails is left alone. */
+    private static final Duration BACKOFF = Duration.ofSeconds(10);
+
     private static final int MAX_ERROR = 500;
 
     private final @Nullable HistoryDatabase database;
@@ -41,6 +44,8 @@ public final class BulkOperations {
     /**
      * An operation and its progress.
      *
+     * @param asked the filter as it was asked for
+     * @param filter the one that is used: bounded by the time at which the operation began
      * @param rate at most, in tasks per second
      * @param isRunning false once it has ended
      * @param total tasks that matched when it began; null before
@@ -52,6 +57,7 @@ public final class BulkOperations {
     public record Operation(
             String id,
             Kind kind,
+            TaskFilter asked,
             TaskFilter filter,
             int rate,
             String caller,
@@ -74,14 +80,16 @@ public final class BulkOperations {
      *
      * @throws TaskHistory.UnavailableException if there is no history, or it cannot be written
      */
-    public Operation begin(String id, Kind kind, TaskFilter filter, int rate, String caller) {
+    public Operation begin(String id, Kind kind, TaskFilter asked, TaskFilter filter, int rate, String caller) {
         return TaskHistory.access(database, used -> {
             OffsetDateTime now = now();
             used.client()
-                    .sql("INSERT INTO bulk_operations (id, kind, filter, rate, caller, created_at, updated_at)"
-                            + " VALUES (:id, :kind, :filter, :rate, :caller, :now, :now) ON CONFLICT (id) DO NOTHING")
+                    .sql(
+                            "INSERT INTO bulk_operations (id, kind, asked, filter, rate, caller, created_at, updated_at)"
+                                    + " VALUES (:id, :kind, :asked, :filter, :rate, :caller, :now, :now) ON CONFLICT (id) DO NOTHING")
                     .param("id", id)
                     .param("kind", kind.name())
+                    .param("asked", Json.text(asked))
                     .param("filter", Json.text(filter))
                     .param("rate", rate)
                     .param("caller", caller)
@@ -112,7 +120,7 @@ public final class BulkOperations {
                         .sql(
                                 "UPDATE bulk_operations SET owner = :owner, lease_until = :until WHERE id = (SELECT id FROM bulk_operations"
                                         + " WHERE state = 'running' AND (owner = :owner OR lease_until IS NULL OR lease_until < :now)"
-                                        + " ORDER BY created_at LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING *")
+                                        + " ORDER BY updated_at LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING *")
                         .param("owner", owner)
                         .param("now", now())
                         .param("until", now().plus(LEASE))
@@ -136,18 +144,28 @@ public final class BulkOperations {
                 total,
                 done,
                 skipped,
-                cursor,
-                null);
+                cursor);
     }
 
-    /** Why the operation does not proceed; it is tried again. */
+    /** Why the operation does not proceed. After a pause, it is continued by whichever coordinator comes first. */
     public void failing(String id, String owner, String error) {
-        update(id, owner, "error = :error", null, 0, 0, null, error);
+        TaskHistory.access(
+                database,
+                used -> used.client()
+                        .sql(
+                                "UPDATE bulk_operations SET error = :error, owner = NULL, updated_at = :now, lease_until = :until"
+                                        + " WHERE id = :id AND owner = :owner")
+                        .param("id", id)
+                        .param("owner", owner)
+                        .param("error", error.substring(0, Math.min(MAX_ERROR, error.length())))
+                        .param("now", now())
+                        .param("until", now().plus(BACKOFF))
+                        .update());
     }
 
     /** The operation has ended. */
     public void end(String id, String owner) {
-        update(id, owner, "state = 'done', error = NULL", null, 0, 0, null, null);
+        update(id, owner, "state = 'done', error = NULL", null, 0, 0, null);
     }
 
     private boolean update(
@@ -157,8 +175,7 @@ public final class BulkOperations {
             @Nullable Long total,
             long done,
             long skipped,
-            @Nullable String cursor,
-            @Nullable String error) {
+            @Nullable String cursor) {
         return TaskHistory.access(
                         database,
                         used -> used.client()
@@ -170,9 +187,6 @@ public final class BulkOperations {
                                 .param("done", done)
                                 .param("skipped", skipped)
                                 .param("cursor", cursor)
-                                .param(
-                                        "error",
-                                        error == null ? null : error.substring(0, Math.min(MAX_ERROR, error.length())))
                                 .param("now", now())
                                 .param("until", now().plus(LEASE))
                                 .update())
@@ -183,6 +197,9 @@ public final class BulkOperations {
         return new Operation(
                 row.getString("id"),
                 Kind.valueOf(row.getString("kind")),
+                Json.read(
+                        row.getString("asked") == null ? row.getString("filter") : row.getString("asked"),
+                        TaskFilter.class),
                 Json.read(row.getString("filter"), TaskFilter.class),
                 row.getInt("rate"),
                 row.getString("caller"),

@@ -6,6 +6,7 @@ import io.aitbc.coordinator.kafka.SharedTopics;
 import io.micrometer.core.instrument.MeterRegistry;
 import java.time.Clock;
 import java.util.Optional;
+import org.springframework.beans.factory.annotation.Value;
 import org.springframework.boot.context.properties.EnableConfigurationProperties;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Condition;
@@ -54,6 +55,7 @@ class HistoryConfiguration {
             SharedTopics shared,
             Topics topics,
             MeterRegistry meters,
+            @Value("${aitbc.events.enabled}") boolean eventsEnabled,
             Clock clock) {
         return new HistoryLoop(
                 database.map(one -> new HistoryWriter(one, settings.retention(), clock))
@@ -62,6 +64,7 @@ class HistoryConfiguration {
                 shared,
                 topics,
                 meters,
+                eventsEnabled,
                 clock);
     }
 }

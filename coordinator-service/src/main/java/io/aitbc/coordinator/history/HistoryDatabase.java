@@ -2,7 +2,9 @@ package io.aitbc.coordinator.history;
 
 import com.zaxxer.hikari.HikariConfig;
 import com.zaxxer.hikari.HikariDataSource;
+import java.sql.SQLException;
 import java.time.Duration;
+import java.util.Set;
 import java.util.function.Supplier;
 import org.flywaydb.core.Flyway;
 import org.flywaydb.core.api.FlywayException;
@@ -15,7 +17,7 @@ import org.springframework.jdbc.datasource.DataSourceTransactionManager;
 import org.springframework.transaction.TransactionException;
 import org.springframework.transaction.support.TransactionTemplate;
 
-/** The connections to PostgreSQL. The tables are created, or migrated, on first use. Thread-safe. */
+/** The connections to PostgreSQL. Nothing can be used until the tables are created, or migrated. Thread-safe. */
 final class HistoryDatabase implements AutoCloseable {
     private static final int MAX_CONNECTIONS = 8;
     private static final Duration CONNECTION_TIMEOUT = Duration.ofSeconds(3);
@@ -26,7 +28,7 @@ final class HistoryDatabase implements AutoCloseable {
 
     private final HikariDataSource source;
     private final TransactionTemplate transactions;
-    private boolean migrated;
+    private volatile boolean migrated;
 
     HistoryDatabase(HistorySettings settings) {
         HikariConfig config = new HikariConfig();
@@ -61,7 +63,10 @@ final class HistoryDatabase implements AutoCloseable {
     /** @throws HistoryUnavailableException if the database cannot be used */
     <T extends @Nullable Object> T use(Supplier<T> work) {
         try {
-            migrate();
+            if (!migrated) {
+                throw new HistoryUnavailableException(
+                        new IllegalStateException("the tables have not been created yet"));
+            }
             return work.get();
         } catch (DataAccessException | TransactionException | FlywayException e) {
             throw new HistoryUnavailableException(e);
@@ -79,15 +84,28 @@ final class HistoryDatabase implements AutoCloseable {
         return JdbcClient.create(template);
     }
 
-    private synchronized void migrate() {
-        if (!migrated) {
+    /**
+     * Creates or migrates the tables, once. Called by one thread.
+     *
+     * @throws HistoryUnavailableException if the database cannot be used
+     */
+    void migrate() {
+        if (migrated) {
+            return;
+        }
+        try {
             Flyway.configure()
                     .dataSource(source)
                     .locations("classpath:db/history")
                     .table("history_schema")
+                    // The schema may have tables of others.
+                    .baselineOnMigrate(true)
+                    .baselineVersion("0")
                     .load()
                     .migrate();
             migrated = true;
+        } catch (FlywayException e) {
+            throw new HistoryUnavailableException(e);
         }
     }
 
@@ -98,8 +116,18 @@ final class HistoryDatabase implements AutoCloseable {
 
     /** The database does not answer, or refuses. The message is one line for operators. */
     static final class HistoryUnavailableException extends RuntimeException {
+        /** Classes of SQL states: data exception, integrity constraint violation, program limit exceeded. */
+        private static final Set<String> DATA_ERRORS = Set.of("22", "23", "54");
+
         HistoryUnavailableException(Exception cause) {
             super(firstLine(NestedExceptionUtils.getMostSpecificCause(cause)), cause);
+        }
+
+        /** Whether the statement is at fault, or its values, and not the server or the connection. */
+        boolean isAboutData() {
+            return NestedExceptionUtils.getMostSpecificCause(this) instanceof SQLException failure
+                    && failure.getSQLState() != null
+                    && DATA_ERRORS.contains(failure.getSQLState().substring(0, 2));
         }
 
         private static String firstLine(Throwable cause) {

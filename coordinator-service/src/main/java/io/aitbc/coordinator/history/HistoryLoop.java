@@ -9,6 +9,7 @@ import io.aitbc.coordinator.background.ThrottledWarning;
 import io.aitbc.coordinator.kafka.ConsumerLoop;
 import io.aitbc.coordinator.kafka.KafkaClients;
 import io.aitbc.coordinator.kafka.SharedTopics;
+import io.micrometer.core.instrument.Counter;
 import io.micrometer.core.instrument.Gauge;
 import io.micrometer.core.instrument.MeterRegistry;
 import java.time.Clock;
@@ -40,8 +41,10 @@ public final class HistoryLoop implements BackgroundService {
     private static final Duration RETENTION_INTERVAL = Duration.ofMinutes(30);
 
     private final @Nullable HistoryWriter writer;
+    private final boolean eventsEnabled;
     private final Clock clock;
     private final ConsumerLoop loop;
+    private final Counter lost;
     private final PeriodicJob retention;
     private final ThrottledWarning ignored =
             new ThrottledWarning(log, "{} records of tasks.events ignored in the history: {}");
@@ -68,6 +71,7 @@ public final class HistoryLoop implements BackgroundService {
             SharedTopics shared,
             Topics topics,
             MeterRegistry meters,
+            boolean eventsEnabled,
             Clock clock) {
         this.writer = writer;
         this.clock = clock;
@@ -89,6 +93,10 @@ public final class HistoryLoop implements BackgroundService {
                 this::handle,
                 () -> {});
         this.retention = new PeriodicJob("history-retention", RETENTION_INTERVAL, this::dropOldDays);
+        this.lost = Counter.builder("coordinator.history.lost")
+                .description("Events that the database of the history refused")
+                .register(meters);
+        this.eventsEnabled = eventsEnabled;
         if (writer != null) {
             Gauge.builder("coordinator.history.lag", () -> lag)
                     .description("Events in the partitions of this coordinator that are not in the history yet")
@@ -128,7 +136,12 @@ public final class HistoryLoop implements BackgroundService {
 
     /** Why nothing is written at present, as one sentence. */
     public Optional<String> failure() {
-        return Optional.ofNullable(unreachable).or(() -> Optional.ofNullable(failure));
+        if (!eventsEnabled && writer != null) {
+            return Optional.of("AITBC_EVENTS_ENABLED is false");
+        }
+        return Optional.ofNullable(unreachable)
+                .or(() -> Optional.ofNullable(failure))
+                .or(() -> loop.problems().stream().findFirst());
     }
 
     /** Events in the partitions of this coordinator that are not written yet. */
@@ -149,7 +162,7 @@ public final class HistoryLoop implements BackgroundService {
         }
         if (!events.isEmpty()) {
             try {
-                Objects.requireNonNull(writer).write(events);
+                write(events);
                 failure = null;
             } catch (RuntimeException e) {
                 failure = e.getMessage();
@@ -182,6 +195,27 @@ public final class HistoryLoop implements BackgroundService {
         return topicId == null || known == null
                 ? null
                 : new Uuid(topicId.getMostSignificantBits(), topicId.getLeastSignificantBits() ^ known);
+    }
+
+    /** An event that the database refuses, whatever the reason, is left out: it must not stop all that follow. */
+    private void write(List<TaskEvent> events) {
+        try {
+            Objects.requireNonNull(writer).write(events);
+        } catch (HistoryDatabase.HistoryUnavailableException e) {
+            if (!e.isAboutData()) {
+                throw e;
+            }
+            if (events.size() == 1) {
+                lost.increment();
+                log.atError()
+                        .addKeyValue("event", events.get(0).id())
+                        .log("An event is left out of the history: {}", e.getMessage());
+                return;
+            }
+            int half = events.size() / 2;
+            write(events.subList(0, half));
+            write(events.subList(half, events.size()));
+        }
     }
 
     private long behind() {

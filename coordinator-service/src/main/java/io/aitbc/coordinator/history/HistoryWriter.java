@@ -6,15 +6,16 @@ import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.LocalDate;
+import java.time.OffsetDateTime;
 import java.time.ZoneOffset;
 import java.util.Arrays;
 import java.util.Collection;
 import java.util.HashMap;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
@@ -22,7 +23,7 @@ import tools.jackson.databind.node.ArrayNode;
 
 /**
  * Merges batches of events into the tables. Each batch is one transaction, and changes nothing if it was merged before, so batches may be repeated, and events
- * may come in any order. One thread at a time.
+ * may come in any order. Thread-safe.
  */
 final class HistoryWriter {
     /** How a column of a later event is merged with what is there. {@code t} is the row that is there, {@code n} the new one. */
@@ -90,6 +91,7 @@ final class HistoryWriter {
             requirements text SUBMITTED
             uses text SUBMITTED
             retry_of text SUBMITTED
+            scheduled_at timestamptz SUBMITTED
             max_attempts integer SUBMITTED
             timeout_seconds integer SUBMITTED
             task_data text SUBMITTED
@@ -110,7 +112,7 @@ final class HistoryWriter {
     private final Duration retention;
     private final Clock clock;
     /** Days that have a partition. */
-    private final Set<LocalDate> days = new HashSet<>();
+    private final Set<LocalDate> days = ConcurrentHashMap.newKeySet();
 
     HistoryWriter(HistoryDatabase database, Duration retention, Clock clock) {
         this.database = database;
@@ -139,51 +141,96 @@ final class HistoryWriter {
         return parts.collect(Collectors.joining(", "));
     }
 
+    /** A row that is there. */
+    private record Known(LocalDate day, @Nullable Instant submittedAt) {}
+
     /** @throws HistoryDatabase.HistoryUnavailableException if nothing was written */
     void write(List<TaskEvent> events) {
-        Map<String, TaskChanges> changes = TaskChanges.of(events);
+        Map<String, TaskChanges> changes = new HashMap<>(TaskChanges.of(events));
         if (changes.isEmpty()) {
             return;
         }
-        database.inTransaction(() -> {
-            Map<String, LocalDate> dayOf = days(changes);
-            ArrayNode tasks = Json.MAPPER.createArrayNode();
-            ArrayNode attempts = Json.MAPPER.createArrayNode();
-            changes.forEach((id, change) -> {
-                LocalDate day = Objects.requireNonNull(dayOf.get(id));
-                tasks.add(change.task(day));
-                change.attempts(day).forEach(attempts::add);
-            });
-            database.client().sql(TASKS).param("rows", Json.text(tasks)).update();
-            if (!attempts.isEmpty()) {
-                database.client()
-                        .sql(ATTEMPTS)
-                        .param("rows", Json.text(attempts))
-                        .update();
-            }
-            return changes.size();
-        });
+        try {
+            Map<String, Known> known = known(changes);
+            // Of an earlier task with the same id.
+            changes.entrySet().removeIf(entry -> isBefore(entry.getValue(), known.get(entry.getKey())));
+            Map<String, Known> replaced = new HashMap<>(known);
+            replaced.entrySet().removeIf(entry -> !isAfter(changes.get(entry.getKey()), entry.getValue()));
+            known.keySet().removeAll(replaced.keySet());
+            Map<String, LocalDate> dayOf = new HashMap<>();
+            changes.forEach((id, change) -> dayOf.put(id, day(change, known.get(id))));
+            Set.copyOf(dayOf.values()).forEach(this::addDay);
+            database.inTransaction(() -> merge(changes, dayOf, replaced));
+        } catch (RuntimeException e) {
+            // A day may have been dropped, or the database be another one.
+            days.clear();
+            throw e;
+        }
     }
 
-    /** The day of each task: where it is already, or else that of its first event. */
-    private Map<String, LocalDate> days(Map<String, TaskChanges> changes) {
+    private int merge(Map<String, TaskChanges> changes, Map<String, LocalDate> dayOf, Map<String, Known> replaced) {
+        for (String table : replaced.isEmpty() ? List.<String>of() : List.of("tasks", "attempts")) {
+            database.client()
+                    .sql("DELETE FROM " + table + " WHERE task_id = ANY(:ids) AND day = ANY(:days::date[])")
+                    .param("ids", replaced.keySet().toArray(String[]::new))
+                    .param(
+                            "days",
+                            replaced.values().stream()
+                                    .map(known -> known.day.toString())
+                                    .distinct()
+                                    .toArray(String[]::new))
+                    .update();
+        }
+        ArrayNode tasks = Json.MAPPER.createArrayNode();
+        ArrayNode attempts = Json.MAPPER.createArrayNode();
+        changes.forEach((id, change) -> {
+            LocalDate day = Objects.requireNonNull(dayOf.get(id));
+            tasks.add(change.task(day));
+            change.attempts(day).forEach(attempts::add);
+        });
+        database.client().sql(TASKS).param("rows", Json.text(tasks)).update();
+        if (!attempts.isEmpty()) {
+            database.client().sql(ATTEMPTS).param("rows", Json.text(attempts)).update();
+        }
+        return changes.size();
+    }
+
+    private static boolean isBefore(TaskChanges change, @Nullable Known known) {
+        return known != null
+                && known.submittedAt != null
+                && change.submittedAt() != null
+                && change.submittedAt().isBefore(known.submittedAt);
+    }
+
+    /** An id that is used again is another task, perhaps another tenant's. */
+    private static boolean isAfter(@Nullable TaskChanges change, Known known) {
+        return change != null
+                && known.submittedAt != null
+                && change.submittedAt() != null
+                && change.submittedAt().isAfter(known.submittedAt);
+    }
+
+    /** The rows of tasks that have one. */
+    private Map<String, Known> known(Map<String, TaskChanges> changes) {
         LocalDate today = today();
-        Map<String, LocalDate> dayOf = new HashMap<>(find(changes.keySet(), today.minusDays(1)));
+        Map<String, Known> known = new HashMap<>(find(changes.keySet(), today.minusDays(1)));
         List<String> older = changes.entrySet().stream()
-                .filter(entry -> !dayOf.containsKey(entry.getKey())
+                .filter(entry -> !known.containsKey(entry.getKey())
                         && !isRecent(entry.getValue().submittedAt(), today))
                 .map(Map.Entry::getKey)
                 .toList();
         if (!older.isEmpty()) {
-            dayOf.putAll(find(older, LocalDate.EPOCH));
+            known.putAll(find(older, LocalDate.EPOCH));
         }
+        return known;
+    }
+
+    /** Where the task is already, or else the day of its first event. */
+    private LocalDate day(TaskChanges change, @Nullable Known known) {
+        LocalDate today = today();
         LocalDate oldest = oldest(today);
-        changes.forEach((id, change) -> dayOf.computeIfAbsent(id, one -> {
-            LocalDate day = change.firstDay();
-            return day.isBefore(oldest) ? oldest : day.isAfter(today) ? today : day;
-        }));
-        Set.copyOf(dayOf.values()).stream().filter(day -> !days.contains(day)).forEach(this::addDay);
-        return dayOf;
+        LocalDate day = known == null ? change.firstDay() : known.day;
+        return day.isBefore(oldest) ? oldest : day.isAfter(today) ? today : day;
     }
 
     /** A task that was submitted then has no events before. */
@@ -192,26 +239,41 @@ final class HistoryWriter {
                 && !LocalDate.ofInstant(submittedAt, ZoneOffset.UTC).isBefore(today.minusDays(1));
     }
 
-    private Map<String, LocalDate> find(Collection<String> ids, LocalDate from) {
-        Map<String, LocalDate> found = new HashMap<>();
-        database.client()
-                .sql(
-                        "SELECT task_id, max(day) AS day FROM tasks WHERE task_id = ANY(:ids) AND day >= :from GROUP BY task_id")
-                .param("ids", ids.toArray(String[]::new))
-                .param("from", from)
-                .query(row -> {
-                    found.put(row.getString("task_id"), row.getObject("day", LocalDate.class));
-                });
+    private Map<String, Known> find(Collection<String> ids, LocalDate from) {
+        Map<String, Known> found = new HashMap<>();
+        database.use(() -> {
+            database.client()
+                    .sql(
+                            "SELECT DISTINCT ON (task_id) task_id, day, submitted_at FROM tasks WHERE task_id = ANY(:ids) AND day >= :from"
+                                    + " ORDER BY task_id, day DESC")
+                    .param("ids", ids.toArray(String[]::new))
+                    .param("from", from)
+                    .query(row -> {
+                        OffsetDateTime submitted = row.getObject("submitted_at", OffsetDateTime.class);
+                        found.put(
+                                row.getString("task_id"),
+                                new Known(
+                                        row.getObject("day", LocalDate.class),
+                                        submitted == null ? null : submitted.toInstant()));
+                    });
+            return found;
+        });
         return found;
     }
 
+    /** In a transaction of its own: creating a partition waits for all that use its table. */
     private void addDay(LocalDate day) {
-        database.client()
-                .sql("SELECT add_history_day(:day)")
-                .param("day", day)
-                .query((row, number) -> day)
-                .single();
-        days.add(day);
+        if (!days.contains(day)) {
+            database.inTransaction(() -> {
+                database.client().sql("SET LOCAL lock_timeout = '5s'").update();
+                return database.client()
+                        .sql("SELECT add_history_day(:day)")
+                        .param("day", day)
+                        .query((row, number) -> day)
+                        .single();
+            });
+            days.add(day);
+        }
     }
 
     /**
@@ -220,6 +282,7 @@ final class HistoryWriter {
      * @throws HistoryDatabase.HistoryUnavailableException if the database does not answer
      */
     long generation() {
+        database.migrate();
         return database.use(() -> database.client()
                 .sql("SELECT id FROM history_generation")
                 .query(Long.class)
@@ -230,6 +293,10 @@ final class HistoryWriter {
     int dropOldDays() {
         LocalDate oldest = oldest(today());
         days.removeIf(day -> day.isBefore(oldest));
+        database.inTransaction(() -> database.client()
+                .sql("DELETE FROM bulk_operations WHERE state <> 'running' AND updated_at < :before")
+                .param("before", oldest.atStartOfDay().atOffset(ZoneOffset.UTC))
+                .update());
         return database.inTransaction(() -> database.client()
                 .sql("SELECT drop_history_days(:before)")
                 .param("before", oldest)

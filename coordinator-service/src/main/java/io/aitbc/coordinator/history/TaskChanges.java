@@ -10,6 +10,7 @@ import java.nio.charset.StandardCharsets;
 import java.time.Instant;
 import java.time.LocalDate;
 import java.time.ZoneOffset;
+import java.time.temporal.ChronoUnit;
 import java.util.Comparator;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
@@ -37,8 +38,11 @@ final class TaskChanges {
     /** PostgreSQL has no NUL in texts; a lone surrogate is not UTF-8. */
     private static final Pattern UNSTORABLE = Pattern.compile("[\\x00\\p{Cs}]");
 
-    private static final Instant MIN_TIME = Instant.parse("0001-01-01T00:00:00Z");
-    private static final Instant MAX_TIME = Instant.parse("9999-12-31T23:59:59Z");
+    /** Longer values do not fit into an index. */
+    private static final int MAX_TYPE = 200;
+
+    static final Instant MIN_TIME = Instant.parse("0001-01-01T00:00:00Z");
+    static final Instant MAX_TIME = Instant.parse("9999-12-31T23:59:59Z");
 
     private final ObjectNode task = Json.object();
     private final Set<String> agents = new HashSet<>();
@@ -102,7 +106,7 @@ final class TaskChanges {
         switch (event.kind()) {
             case ATTEMPT_FAILED, FAILED -> {
                 putText("reason", change.reason(), task);
-                putText("error", text(change.error()), task);
+                putText("error", error(change), task);
                 task.put("error_sequence", Integer.parseInt(event.sequence()));
             }
             case COMPLETED -> {
@@ -139,7 +143,7 @@ final class TaskChanges {
             }
             case ATTEMPT_FAILED, FAILED -> {
                 putText("outcome", change.reason(), attempt);
-                putText("error", text(change.error()), attempt);
+                putText("error", error(change), attempt);
                 putPresent("not_before", change.notBefore(), attempt);
                 put("finished_at", event.time(), attempt);
             }
@@ -156,19 +160,21 @@ final class TaskChanges {
     }
 
     private void describe(Task described) {
-        submittedAt = described.submittedAt() == null ? null : storable(described.submittedAt());
+        submittedAt = described.submittedAt() == null
+                ? null
+                : storable(described.submittedAt()).truncatedTo(ChronoUnit.MICROS);
         put("submitted_at", described.submittedAt(), task);
         Payload payload = described.payload();
         byte[] input = payload.bytes();
         putText("task_data", new String(input, StandardCharsets.UTF_8), task);
         task.put("task_data_bytes", input.length);
         JsonNode type = payload.tree().get("task_type");
-        putText("task_type", type != null && type.isString() ? type.asString() : null, task);
+        putText("task_type", type != null && type.isString() ? shortened(type.asString()) : null, task);
         Requirements requirements = described.requirements();
         putText("agent_type", requirements.agentType(), task);
         task.set("capabilities", texts(requirements.capabilities()));
         if (!requirements.equals(Requirements.NONE)) {
-            putText("requirements", Json.text(withoutAbsent(Json.tree(requirements))), task);
+            task.put("requirements", storable(Json.text(withoutAbsent(Json.tree(requirements)))));
         }
         putText("fairness_key", described.fairnessKey(), task);
         task.set(
@@ -177,12 +183,13 @@ final class TaskChanges {
                         .map(label -> label.getKey() + "=" + label.getValue())
                         .toList()));
         if (!described.uses().isEmpty()) {
-            putText("uses", Json.text(described.uses()), task);
+            task.put("uses", storable(Json.text(described.uses())));
         }
         JsonNode retryOf = described.unknown().get(RETRY_OF);
         putText("retry_of", retryOf != null && retryOf.isString() ? retryOf.asString() : null, task);
         task.put("max_attempts", described.maxAttempts());
         task.put("timeout_seconds", described.timeoutSeconds());
+        put("scheduled_at", described.notBefore(), task);
         if (described.notBefore() != null) {
             put("not_before", described.notBefore(), task);
         }
@@ -208,6 +215,17 @@ final class TaskChanges {
         ArrayNode array = Json.MAPPER.createArrayNode();
         texts.forEach(text -> array.add(storable(text)));
         return array;
+    }
+
+    private static String shortened(String text) {
+        return text.codePointCount(0, text.length()) <= MAX_TYPE
+                ? text
+                : text.substring(0, text.offsetByCodePoints(0, MAX_TYPE));
+    }
+
+    /** Without the name of a lost agent, which tenants may not see or search. It is in the column of agents. */
+    private static @Nullable String error(TaskEvent.Change change) {
+        return "agent_lost".equals(change.reason()) ? "\"the agent was lost\"" : text(change.error());
     }
 
     private static @Nullable String text(@Nullable JsonNode json) {

@@ -18,9 +18,12 @@ public final class TaskFigures {
     private static final int STEPS = 60;
     private static final Duration TIMEOUT = Duration.ofSeconds(10);
     /** How long a task waited for its last attempt; a scheduled one from its earliest time. */
-    private static final String WAITING = "extract(epoch FROM assigned_at - greatest(submitted_at, not_before))";
+    private static final String WAITING = "extract(epoch FROM assigned_at - greatest(submitted_at, scheduled_at))";
 
-    private static final String RUNNING = "extract(epoch FROM finished_at - assigned_at)";
+    /** Of tasks that an agent ended: others may have waited after an attempt that failed. */
+    private static final String RUNNING =
+            "CASE WHEN status IN ('completed', 'failed') THEN extract(epoch FROM finished_at - assigned_at) END";
+
     private static final String ENDED = " FROM tasks WHERE finished_at >= :from AND finished_at < :to";
 
     private final @Nullable HistoryDatabase database;

@@ -53,8 +53,9 @@ public record TaskFilter(
                 null));
     }
 
-    /** A copy for tasks with these states that, if they have ended, did so before a time. */
-    public TaskFilter restrictedTo(List<TaskStatus> states, @Nullable Instant endedBefore) {
+    /** A copy for tasks with these states that were submitted, and have ended, before a time; null for any. */
+    public TaskFilter restrictedTo(
+            List<TaskStatus> states, @Nullable Instant beforeSubmission, @Nullable Instant beforeEnd) {
         return new TaskFilter(
                 states,
                 priorities,
@@ -65,14 +66,16 @@ public record TaskFilter(
                 fairnessKey,
                 labels,
                 submittedAfter,
-                submittedBefore,
+                earlier(submittedBefore, beforeSubmission),
                 finishedAfter,
-                endedBefore == null || finishedBefore != null && finishedBefore.isBefore(endedBefore)
-                        ? finishedBefore
-                        : endedBefore,
+                earlier(finishedBefore, beforeEnd),
                 minDuration,
                 error,
                 idPrefix);
+    }
+
+    private static @Nullable Instant earlier(@Nullable Instant one, @Nullable Instant other) {
+        return one == null || other != null && other.isBefore(one) ? other : one;
     }
 
     /** A condition in SQL, with named parameters. */
@@ -159,12 +162,14 @@ public record TaskFilter(
         addTime("finished_at >= :finished_after", "finished_after", finishedAfter, all, parameters);
         addTime("finished_at < :finished_before", "finished_before", finishedBefore, all, parameters);
         if (submittedAfter != null) {
-            // A task is kept with its first event, which comes after its submission: earlier days are not searched.
+            // A task is kept with its first event, which comes after its submission, by clocks that differ a little.
             all.add("day >= :day");
-            parameters.put("day", submittedAfter.atOffset(ZoneOffset.UTC).toLocalDate());
+            parameters.put(
+                    "day", submittedAfter.atOffset(ZoneOffset.UTC).toLocalDate().minusDays(1));
         }
         if (minDuration != null) {
-            all.add("finished_at - assigned_at >= :min_ms * interval '1 ms'");
+            // Others may have waited after an attempt that failed.
+            all.add("status IN ('completed', 'failed') AND finished_at - assigned_at >= :min_ms * interval '1 ms'");
             parameters.put("min_ms", minDuration.toMillis());
         }
         add("error_words @@ websearch_to_tsquery('simple', :error)", "error", error, all, parameters);

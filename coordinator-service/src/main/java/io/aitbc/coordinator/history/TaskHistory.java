@@ -1,5 +1,6 @@
 package io.aitbc.coordinator.history;
 
+import io.aitbc.contracts.Ids;
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.TaskStatus;
 import java.nio.charset.StandardCharsets;
@@ -9,6 +10,7 @@ import java.sql.SQLException;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
+import java.time.LocalDate;
 import java.time.OffsetDateTime;
 import java.time.ZoneOffset;
 import java.util.ArrayList;
@@ -21,7 +23,6 @@ import java.util.Optional;
 import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 import org.springframework.dao.QueryTimeoutException;
-import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.ObjectNode;
 
@@ -35,6 +36,7 @@ public final class TaskHistory {
                     + " assigned_at, finished_at, not_before, reason, left(error, 1000) AS error, length(error) AS error_length";
 
     private static final Duration SEARCH_TIMEOUT = Duration.ofSeconds(10);
+    private static final Duration LOOKUP_TIMEOUT = Duration.ofSeconds(1);
     /** Pause after a failure, in which calls that can do without the history do not wait for it. */
     private static final Duration RETRY_INTERVAL = Duration.ofSeconds(5);
 
@@ -80,8 +82,14 @@ public final class TaskHistory {
             try {
                 String plain = new String(Base64.getUrlDecoder().decode(text), StandardCharsets.UTF_8);
                 int space = plain.indexOf(' ');
-                return new Cursor(
-                        Instant.parse(plain.substring(0, space)).atOffset(ZoneOffset.UTC), plain.substring(space + 1));
+                Instant time = Instant.parse(plain.substring(0, space));
+                String id = plain.substring(space + 1);
+                if (!id.matches(Ids.PATTERN)
+                        || time.isBefore(TaskChanges.MIN_TIME)
+                        || time.isAfter(TaskChanges.MAX_TIME)) {
+                    throw new IllegalArgumentException(id);
+                }
+                return new Cursor(time.atOffset(ZoneOffset.UTC), id);
             } catch (RuntimeException e) {
                 throw new IllegalArgumentException("cursor must be that of an earlier page", e);
             }
@@ -194,24 +202,71 @@ public final class TaskHistory {
      * @throws UnavailableException if there is no history, or it cannot be read
      */
     public Optional<ObjectNode> find(String taskId) {
-        return read(used -> used.client(SEARCH_TIMEOUT)
-                .sql(
-                        "SELECT " + ROW
-                                + ", day, agent_type, capabilities, requirements, max_attempts, timeout_seconds, uses, retry_of, task_data,"
-                                + " task_data_bytes, result, result_bytes, error AS full_error FROM tasks WHERE task_id = :id ORDER BY day DESC LIMIT 1")
-                .param("id", taskId)
-                .query((row, number) -> detail(row, used))
-                .optional());
+        return find(taskId, SEARCH_TIMEOUT);
     }
 
-    /** Like {@link #find}; empty without delay if there is no history, or it cannot be read. */
+    private Optional<ObjectNode> find(String taskId, Duration timeout) {
+        return read(used -> {
+            List<ObjectNode> found = used.client(timeout)
+                    .sql("SELECT " + ROW
+                            + ", agent_type, capabilities, requirements, max_attempts, timeout_seconds, uses, retry_of, task_data,"
+                            + " task_data_bytes, result, result_bytes, error AS full_error, day FROM tasks WHERE task_id = :id"
+                            + " ORDER BY day DESC LIMIT 1")
+                    .param("id", taskId)
+                    .query((row, number) -> detail(row))
+                    .list();
+            if (found.isEmpty()) {
+                return Optional.empty();
+            }
+            ObjectNode task = found.get(0);
+            ArrayNode attempts = task.putArray("attempts");
+            // A second connection within the first query could be one too many.
+            used.client(timeout)
+                    .sql(
+                            "SELECT attempt, agent_id, outcome, assigned_at, started_at, finished_at, error, not_before FROM attempts"
+                                    + " WHERE task_id = :id AND day = :day ORDER BY attempt")
+                    .param("id", taskId)
+                    .param("day", LocalDate.parse(task.remove("day").asString()))
+                    .query((one, number) -> attempt(one))
+                    .list()
+                    .forEach(attempts::add);
+            return Optional.of(task);
+        });
+    }
+
+    /** The next tasks that match, without their count, for someone who wants all. */
+    public Page next(TaskFilter filter, TaskFilter.Sort sort, int limit, @Nullable String cursor) {
+        TaskFilter.Condition condition = filter.condition(sort);
+        @Nullable Cursor from = cursor == null ? null : Cursor.parse(cursor);
+        Map<String, Object> parameters = new HashMap<>(condition.parameters());
+        parameters.put("limit", limit + 1);
+        if (from != null) {
+            parameters.put("cursor_time", from.time);
+            parameters.put("cursor_id", from.taskId);
+        }
+        return read(used -> page(
+                used.client()
+                        .sql("SELECT " + ROW + " FROM tasks WHERE " + condition.sql()
+                                + (from == null ? "" : " AND " + sort.behind()) + " ORDER BY " + sort.order()
+                                + " LIMIT :limit")
+                        .params(parameters)
+                        .query((row, number) -> row(row))
+                        .list(),
+                sort,
+                limit,
+                0,
+                false));
+    }
+
+    /** Like {@link #find}; empty if there is no history, or it cannot be read: after a few seconds the first time, and at once for five seconds after that. */
     public Optional<ObjectNode> findIfAvailable(String taskId) {
         if (database == null || clock.instant().isBefore(unavailableUntil)) {
             return Optional.empty();
         }
         try {
-            return find(taskId);
+            return find(taskId, LOOKUP_TIMEOUT);
         } catch (UnavailableException e) {
+            unavailableUntil = clock.instant().plus(RETRY_INTERVAL);
             return Optional.empty();
         }
     }
@@ -252,7 +307,7 @@ public final class TaskHistory {
         return task;
     }
 
-    private static ObjectNode detail(ResultSet row, HistoryDatabase used) throws SQLException {
+    private static ObjectNode detail(ResultSet row) throws SQLException {
         ObjectNode task = row(row);
         if (task.has("error")) {
             String error = row.getString("full_error");
@@ -280,16 +335,7 @@ public final class TaskHistory {
         if (isCut) {
             task.put("result_bytes", resultBytes);
         }
-        ArrayNode attempts = task.putArray("attempts");
-        used.client(SEARCH_TIMEOUT)
-                .sql(
-                        "SELECT attempt, agent_id, outcome, assigned_at, started_at, finished_at, error, not_before FROM attempts"
-                                + " WHERE task_id = :id AND day = :day ORDER BY attempt")
-                .param("id", task.get("task_id").asString())
-                .param("day", row.getObject("day"))
-                .query((one, number) -> attempt(one))
-                .list()
-                .forEach(attempts::add);
+        task.put("day", row.getString("day"));
         return task;
     }
 
@@ -344,8 +390,7 @@ public final class TaskHistory {
             return;
         }
         if (!isCut) {
-            JsonNode tree = Json.MAPPER.readTree(json);
-            object.set(field, tree);
+            object.set(field, Json.MAPPER.readTree(json));
             return;
         }
         object.put(field, json);
@@ -353,14 +398,7 @@ public final class TaskHistory {
     }
 
     private <T> T read(Function<HistoryDatabase, T> query) {
-        try {
-            return access(database, query);
-        } catch (UnavailableException e) {
-            if (!(e.getCause() instanceof QueryTimeoutException)) {
-                unavailableUntil = clock.instant().plus(RETRY_INTERVAL);
-            }
-            throw e;
-        }
+        return access(database, query);
     }
 
     /** @throws UnavailableException if there is no database, or it cannot be used */

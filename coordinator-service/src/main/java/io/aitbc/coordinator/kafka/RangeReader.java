@@ -93,8 +93,9 @@ public final class RangeReader implements AutoCloseable {
      * @param before the offset that the newest must be below; {@link Long#MAX_VALUE} for the newest of all
      * @param chunk how many offsets to read at a time
      * @param wantsMore returns whether to continue with older records
+     * @return false if the time was over before all were read, or enough
      */
-    public void readBackwards(
+    public boolean readBackwards(
             TopicPartition partition,
             long before,
             int chunk,
@@ -103,7 +104,7 @@ public final class RangeReader implements AutoCloseable {
         long until = System.nanoTime() + limit.toNanos();
         Range whole = fullRanges(Set.of(partition)).get(partition);
         if (whole == null) {
-            return;
+            return true;
         }
         long end = Math.min(before, whole.end());
         while (end > whole.start() && System.nanoTime() - until < 0) {
@@ -113,11 +114,16 @@ public final class RangeReader implements AutoCloseable {
             Collections.reverse(records);
             for (ConsumerRecord<byte[], byte[]> record : records) {
                 if (!wantsMore.test(record)) {
-                    return;
+                    return true;
                 }
+            }
+            if (System.nanoTime() - until >= 0) {
+                // Some of this chunk may be missing.
+                return false;
             }
             end = start;
         }
+        return end <= whole.start();
     }
 
     /** @return the partitions that the visitor does not want to continue */

@@ -458,7 +458,7 @@ final class PushedAgent {
                 push.assignment,
                 TaskResult.Status.REJECTED,
                 null,
-                Json.tree("agent " + agent.id() + " could not be given the task: " + why),
+                Json.tree("the agent could not be given the task: " + why),
                 null,
                 null);
         report(push);

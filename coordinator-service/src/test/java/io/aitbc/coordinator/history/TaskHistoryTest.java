@@ -21,6 +21,7 @@ import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -50,6 +51,7 @@ class TaskHistoryTest {
     static void start() {
         postgres = LocalPostgres.start(folder, LocalStack.freePort());
         database = new HistoryDatabase(new HistorySettings(postgres.url(), "", "", RETENTION));
+        database.migrate();
         writer = new HistoryWriter(database, RETENTION, CLOCK);
         history = new TaskHistory(database, CLOCK);
     }
@@ -165,6 +167,40 @@ class TaskHistoryTest {
         assertThat(found.get("task_data")).isEqualTo(Json.object().put("x", 1));
         assertThat(found.has("fairness_key")).isFalse();
         assertThat(found.has("labels")).isFalse();
+    }
+
+    /** It may be another tenant's. */
+    @Test
+    void anIdThatIsUsedAgainIsAnotherTask() {
+        writer.write(life("reused", NOW.minus(Duration.ofHours(30))));
+        Task other = Json.read("{\"task_data\":{\"y\":2},\"fairness_key\":\"other\"}", Task.class)
+                .accepted("reused", NOW);
+
+        writer.write(List.of(TaskEvent.accepted(other, Priority.LOW)));
+        // Published once more.
+        writer.write(life("reused", NOW.minus(Duration.ofHours(30))));
+
+        ObjectNode found = history.find("reused").orElseThrow();
+        assertThat(found.get("fairness_key").asString()).isEqualTo("other");
+        assertThat(found.get("status").asString()).isEqualTo("queued");
+        assertThat(found.get("attempts")).isEmpty();
+        assertThat(found.has("result")).isFalse();
+        assertThat(found.has("labels")).isFalse();
+    }
+
+    @Test
+    void aScheduledTaskHasWaitedSinceItsTime() {
+        Task scheduled = task("scheduled", NOW.minusSeconds(3_000)).attempt(1, NOW.minusSeconds(10));
+        writer.write(List.of(
+                TaskEvent.assigned(scheduled, Priority.LOW, "a", NOW.minusSeconds(9)),
+                TaskEvent.completed(result("scheduled", 1, "a", "1", NOW), NOW.minusSeconds(1))));
+
+        assertThat(new TaskFigures(database, CLOCK)
+                        .of(TaskFigures.Group.TASK_TYPE, Duration.ofHours(1), 10)
+                        .all()
+                        .waiting()
+                        .p50())
+                .isEqualTo(1.0);
     }
 
     /** The end of a task may come days after its first event. */
@@ -373,11 +409,17 @@ class TaskHistoryTest {
     /** What PostgreSQL cannot store is replaced, and what is long is cut: a text that cannot be written would stop the history. */
     @Test
     void noTextStopsTheHistory() {
+        String type = new Random(3)
+                .ints(4_000, '!', '~')
+                .mapToObj(one -> one == '"' || one == '\\' ? "_" : String.valueOf((char) one))
+                .collect(Collectors.joining());
         String surrogate = "\\ud800";
         String nul = "\\u0000";
         Task odd = Json.read(
-                        "{\"task_data\":{\"task_type\":\"a" + nul + surrogate + "\",\"long\":\"" + "ä".repeat(20_000)
-                                + "\"},\"expires_at\":\"+1000000000-12-31T23:59:59Z\"}",
+                        "{\"task_data\":{\"task_type\":\"a" + nul + surrogate + type + "\",\"long\":\""
+                                + "ä".repeat(20_000) + "\"},\"requirements\":{\"tags\":[\"" + "t".repeat(400) + "\""
+                                + (",\"" + "ü".repeat(400) + "\"").repeat(60)
+                                + "]},\"expires_at\":\"+1000000000-12-31T23:59:59Z\"}",
                         Task.class)
                 .accepted("odd", Instant.parse("-1000000000-01-01T00:00:00Z"));
         writer.write(List.of(
@@ -397,11 +439,12 @@ class TaskHistoryTest {
         assertThat(found.get("task_data").asString()).startsWith("{\"task_type\":\"a");
         assertThat(found.get("task_data_bytes").asInt()).isGreaterThan(40_000);
         assertThat(found.get("error_truncated").asBoolean()).isTrue();
-        assertThat(found.get("task_type").asString()).startsWith("a");
+        assertThat(found.get("task_type").asString()).startsWith("a").hasSize(200);
+        assertThat(found.at("/requirements/tags")).hasSize(61);
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"", "x", "MjAyNi0xMS0yMA", "äö"})
+    @ValueSource(strings = {"", "x", "MjAyNi0xMS0yMA", "äö", "MjAyNi0xMS0yMFQwMDowMDowMFogYSBi"})
     void aCursorThatIsNoneIsRefused(String cursor) {
         assertThatThrownBy(() -> history.list(filter(""), TaskFilter.Sort.SUBMITTED, 10, cursor))
                 .isInstanceOf(IllegalArgumentException.class)

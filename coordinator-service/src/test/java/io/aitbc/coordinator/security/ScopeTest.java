@@ -242,6 +242,34 @@ class ScopeTest {
         }
     }
 
+    /** Once Redis has forgotten a task, its id is free, also for another tenant. */
+    @Test
+    void anIdThatIsUsedAgainShowsNothingOfTheEarlierTask() {
+        coordinator.register("forgetful", 1, "forgetful");
+        submit(ada, "used-again", ",\"requirements\":{\"capabilities\":[\"forgetful\"]},\"labels\":{\"of\":\"ada\"}");
+        coordinator.report(coordinator.awaitRecords("assignments.forgetful", 1).get(0), "completed", null);
+        await().atMost(LONG)
+                .until(() -> as(ada, "GET", "/tasks?status=completed&id=used-again", null)
+                                .body()
+                                .get("count")
+                                .asInt()
+                        == 1);
+        try (RedisClient client = RedisClient.create(LocalStack.shared().redisUrl() + "/" + DATABASE)) {
+            client.connect().sync().del("task:used-again");
+        }
+        assertThat(as(bob, "GET", "/tasks/used-again", null).code()).isEqualTo(404);
+
+        submit(bob, "used-again", ",\"not_before\":\"" + Instant.now().plusSeconds(3_600) + "\"");
+
+        JsonNode seen = as(bob, "GET", "/tasks/used-again", null).body();
+        assertThat(seen.get("status").asString()).isEqualTo("queued");
+        assertThat(seen.has("attempts") && !seen.get("attempts").isEmpty()).isFalse();
+        assertThat(seen.toString()).doesNotContain("\"ada\"", "done");
+        assertThat(as(ada, "GET", "/tasks/used-again", null).code()).isEqualTo(404);
+        assertThat(as(ada, "GET", "/tasks?id=used-again", null).body().get("tasks"))
+                .isEmpty();
+    }
+
     @Test
     void aSearchFindsTheTasksOfItsScopeOnly() {
         submit(ada, "searched-ada", ",\"priority\":\"low\"");
