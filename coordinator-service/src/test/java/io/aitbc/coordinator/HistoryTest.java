@@ -252,7 +252,7 @@ class HistoryTest {
                 "redrive | {'filter':{'stauts':'x'}} | unknown parameter stauts",
                 "redrive | {'filter':{'id':1}} | filter.id must be a text, or a list of texts",
                 "redrive | {'filter':{'id':'x'},'rate':0} | rate must be from 1 to 2000",
-                "redrive | {'filter':{'id':'x'},'bulk_id':'a b'} | bulk_id must have 1 to 100 characters of A-Z a-z 0-9 . _ -",
+                "redrive | {'filter':{'id':'x'},'bulk_id':'a b'} | bulk_id must be 1 to 200 characters of A-Z a-z 0-9 . _ - and neither . nor ..",
                 "redrive | {'filter':{'id':'x'},'dryrun':true} | unknown field dryrun",
             })
     void aBadBulkRequestIsRefusedWithASentence(String kind, String body, String detail) {
@@ -339,8 +339,13 @@ class HistoryTest {
             postgres = LocalPostgres.start(folder, PORT);
 
             awaitFound("id=" + id + "&status=completed", id);
-            assertThat(coordinator.get("/health").body().at("/history/state").asString())
-                    .isEqualTo("up");
+            await().atMost(LONG)
+                    .until(() -> coordinator
+                            .get("/health")
+                            .body()
+                            .at("/history/state")
+                            .asString()
+                            .equals("up"));
         } finally {
             if (coordinator
                     .get("/health")

@@ -32,6 +32,7 @@ public final class LocalPostgres implements AutoCloseable {
                     .setDataDirectory(folder.resolve("data"))
                     .setOverrideWorkingDirectory(folder.resolve("program").toFile())
                     .setCleanDataDirectory(false)
+                    .setServerConfig("synchronous_commit", "on")
                     .setPGStartupWait(START_TIMEOUT)
                     .start());
         } catch (IOException e) {

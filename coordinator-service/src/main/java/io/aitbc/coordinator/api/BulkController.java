@@ -2,6 +2,7 @@ package io.aitbc.coordinator.api;
 
 import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
+import io.aitbc.contracts.Ids;
 import io.aitbc.contracts.TaskStatus;
 import io.aitbc.coordinator.audit.AuditNote;
 import io.aitbc.coordinator.history.BulkOperations;
@@ -149,8 +150,8 @@ class BulkController {
     }
 
     private static String checked(String id) {
-        if (!id.matches("[A-Za-z0-9._-]{1,100}")) {
-            throw Problems.unprocessable("bulk_id must have 1 to 100 characters of A-Z a-z 0-9 . _ -");
+        if (!id.matches(Ids.PATTERN)) {
+            throw Problems.unprocessable("bulk_id " + Ids.RULE);
         }
         return id;
     }
@@ -171,7 +172,7 @@ class BulkController {
     }
 
     private BulkProgress preview(Kind kind, TaskFilter filter) {
-        TaskHistory.Page page = history.list(filter, TaskFilter.Sort.SUBMITTED, EXAMPLES, null);
+        TaskHistory.Page page = history.count(filter, EXAMPLES);
         return new BulkProgress(
                 "success",
                 String.format(

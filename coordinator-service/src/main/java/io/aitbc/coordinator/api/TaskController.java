@@ -461,14 +461,19 @@ class TaskController {
                     @RequestBody(required = false)
                     @Nullable
                     ObjectNode changes,
+            @Parameter(description = STRICT) @RequestParam(name = "strict", defaultValue = "false") boolean strict,
             @Parameter(hidden = true) @RequestHeader(name = TaskHeaders.TRACEPARENT, required = false) @Nullable
                     String trace,
             @Parameter(hidden = true) Caller caller)
             throws InterruptedException {
+        Optional<TaskState> known = states.find(taskId);
+        boolean isVisible =
+                known.isPresent() && caller.maySee(taskId, known.get().fairnessKey());
         ObjectNode before = history.find(taskId)
                 .filter(kept -> caller.maySee(taskId, kept.path("fairness_key").asString(null)))
-                .orElseThrow(Problems::taskNotFound);
-        Optional<TaskState> known = states.find(taskId);
+                .orElseThrow(() -> isVisible
+                        ? Problems.conflict("the history does not have the task yet: try again")
+                        : Problems.taskNotFound());
         if (known.isPresent() && (!caller.maySee(taskId, known.get().fairnessKey()) || !isOf(known.get(), before))) {
             throw Problems.taskNotFound();
         }
@@ -486,7 +491,10 @@ class TaskController {
         if (changes != null) {
             again.setAll(changes);
         }
-        List<String> warnings = Body.read(again, Task.class, false).warnings();
+        List<String> warnings = Body.read(again, Task.class, strict).warnings();
+        if (again.path("task_id").asString("").equals(taskId)) {
+            throw Problems.unprocessable("task_id must be that of a new task");
+        }
         again.put("retry_of", taskId);
         Task task = caller.inScope(Json.read(again, Task.class));
         requireRoom(caller, 1);

@@ -154,8 +154,7 @@ public final class BulkRunner implements BackgroundService {
         @Nullable Long total = operation.total();
         while (true) {
             if (total == null) {
-                total = history.list(operation.filter(), TaskFilter.Sort.SUBMITTED, 1, null)
-                        .count();
+                total = history.count(operation.filter(), 1).count();
             }
             TaskHistory.Page page = history.next(operation.filter(), TaskFilter.Sort.SUBMITTED, PAGE, cursor);
             process(operation, total, ids(page), this::cancel, workers);

@@ -28,8 +28,8 @@ class HistoryConfiguration {
 
     @Bean
     @Conditional(IsOn.class)
-    HistoryDatabase historyDatabase(HistorySettings settings) {
-        return new HistoryDatabase(settings);
+    HistoryDatabase historyDatabase(HistorySettings settings, Clock clock) {
+        return new HistoryDatabase(settings, clock);
     }
 
     @Bean

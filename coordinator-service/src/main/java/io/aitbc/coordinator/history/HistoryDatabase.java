@@ -3,7 +3,9 @@ package io.aitbc.coordinator.history;
 import com.zaxxer.hikari.HikariConfig;
 import com.zaxxer.hikari.HikariDataSource;
 import java.sql.SQLException;
+import java.time.Clock;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.Set;
 import java.util.function.Supplier;
 import org.flywaydb.core.Flyway;
@@ -11,9 +13,11 @@ import org.flywaydb.core.api.FlywayException;
 import org.jspecify.annotations.Nullable;
 import org.springframework.core.NestedExceptionUtils;
 import org.springframework.dao.DataAccessException;
+import org.springframework.dao.DataAccessResourceFailureException;
 import org.springframework.jdbc.core.JdbcTemplate;
 import org.springframework.jdbc.core.simple.JdbcClient;
 import org.springframework.jdbc.datasource.DataSourceTransactionManager;
+import org.springframework.transaction.CannotCreateTransactionException;
 import org.springframework.transaction.TransactionException;
 import org.springframework.transaction.support.TransactionTemplate;
 
@@ -23,14 +27,20 @@ final class HistoryDatabase implements AutoCloseable {
     private static final Duration CONNECTION_TIMEOUT = Duration.ofSeconds(3);
     /** Of the statements that write. */
     private static final Duration WRITE_TIMEOUT = Duration.ofSeconds(30);
+    /** After a failed connection, others are not tried for so long. */
+    private static final Duration RETRY_INTERVAL = Duration.ofSeconds(2);
     /** A lost server is noticed then, whatever TCP says. */
     private static final Duration SOCKET_TIMEOUT = Duration.ofSeconds(45);
 
     private final HikariDataSource source;
     private final TransactionTemplate transactions;
+    private final Clock clock;
     private volatile boolean migrated;
+    private volatile Instant failedAt = Instant.MIN;
+    private volatile @Nullable HistoryUnavailableException lastFailure;
 
-    HistoryDatabase(HistorySettings settings) {
+    HistoryDatabase(HistorySettings settings, Clock clock) {
+        this.clock = clock;
         HikariConfig config = new HikariConfig();
         config.setPoolName("history");
         config.setJdbcUrl(settings.jdbcUrl());
@@ -67,9 +77,22 @@ final class HistoryDatabase implements AutoCloseable {
                 throw new HistoryUnavailableException(
                         new IllegalStateException("the tables have not been created yet"));
             }
-            return work.get();
+            Instant failed = failedAt;
+            HistoryUnavailableException last = lastFailure;
+            if (last != null && clock.instant().isBefore(failed.plus(RETRY_INTERVAL))) {
+                // The next one would wait for a connection as long as that one did.
+                throw last;
+            }
+            T result = work.get();
+            lastFailure = null;
+            return result;
         } catch (DataAccessException | TransactionException | FlywayException e) {
-            throw new HistoryUnavailableException(e);
+            HistoryUnavailableException failure = new HistoryUnavailableException(e);
+            if (e instanceof DataAccessResourceFailureException || e instanceof CannotCreateTransactionException) {
+                failedAt = clock.instant();
+                lastFailure = failure;
+            }
+            throw failure;
         }
     }
 

@@ -38,6 +38,7 @@ public final class HistoryLoop implements BackgroundService {
     /** How often the database is asked for its generation, which also shows whether it answers. */
     private static final Duration CHECK_INTERVAL = Duration.ofSeconds(5);
 
+    private static final Duration HANGS_AFTER = Duration.ofSeconds(5);
     private static final Duration RETENTION_INTERVAL = Duration.ofMinutes(30);
 
     private final @Nullable HistoryWriter writer;
@@ -53,7 +54,9 @@ public final class HistoryLoop implements BackgroundService {
     /** When the database was asked last, and what it said last; used by the thread of the loop alone. */
     private Instant checked = Instant.EPOCH;
 
-    private @Nullable Long generation;
+    private volatile @Nullable Long generation;
+    /** Since when a batch is being written. */
+    private volatile Instant writingSince = Instant.MAX;
 
     private volatile long lag;
     /** Why the last batch is not written. */
@@ -139,6 +142,12 @@ public final class HistoryLoop implements BackgroundService {
         if (!eventsEnabled && writer != null) {
             return Optional.of("AITBC_EVENTS_ENABLED is false");
         }
+        if (writer != null && clock.instant().minus(HANGS_AFTER).isAfter(writingSince)) {
+            return Optional.of("the database has not answered for more than " + HANGS_AFTER.toSeconds() + " s");
+        }
+        if (writer != null && generation == null && unreachable == null) {
+            return Optional.of("the database has not answered yet");
+        }
         return Optional.ofNullable(unreachable)
                 .or(() -> Optional.ofNullable(failure))
                 .or(() -> loop.problems().stream().findFirst());
@@ -162,11 +171,15 @@ public final class HistoryLoop implements BackgroundService {
         }
         if (!events.isEmpty()) {
             try {
+                writingSince = clock.instant();
                 write(events);
                 failure = null;
+                unreachable = null;
             } catch (RuntimeException e) {
                 failure = e.getMessage();
                 throw e;
+            } finally {
+                writingSince = Instant.MAX;
             }
         }
         lag = behind();

@@ -77,6 +77,7 @@ final class HistoryWriter {
             not_before timestamptz LATEST
             reason text LATEST_ERROR
             error text LATEST_ERROR
+            error_text text LATEST_ERROR
             error_sequence integer GREATEST
             result text LATEST_RESULT
             result_bytes integer LATEST_RESULT
@@ -169,6 +170,8 @@ final class HistoryWriter {
     }
 
     private int merge(Map<String, TaskChanges> changes, Map<String, LocalDate> dayOf, Map<String, Known> replaced) {
+        // Offsets are committed after it.
+        database.client().sql("SET LOCAL synchronous_commit = on").update();
         for (String table : replaced.isEmpty() ? List.<String>of() : List.of("tasks", "attempts")) {
             database.client()
                     .sql("DELETE FROM " + table + " WHERE task_id = ANY(:ids) AND day = ANY(:days::date[])")

@@ -36,6 +36,8 @@ final class TaskChanges {
     private static final String RETRY_OF = "retry_of";
 
     /** PostgreSQL has no NUL in texts; a lone surrogate is not UTF-8. */
+    private static final Pattern SEPARATORS = Pattern.compile("[^\\p{L}\\p{N}]+");
+
     private static final Pattern UNSTORABLE = Pattern.compile("[\\x00\\p{Cs}]");
 
     /** Longer values do not fit into an index. */
@@ -107,6 +109,7 @@ final class TaskChanges {
             case ATTEMPT_FAILED, FAILED -> {
                 putText("reason", change.reason(), task);
                 putText("error", error(change), task);
+                putText("error_text", words(change), task);
                 task.put("error_sequence", Integer.parseInt(event.sequence()));
             }
             case COMPLETED -> {
@@ -226,6 +229,18 @@ final class TaskChanges {
     /** Without the name of a lost agent, which tenants may not see or search. It is in the column of agents. */
     private static @Nullable String error(TaskEvent.Change change) {
         return "agent_lost".equals(change.reason()) ? "\"the agent was lost\"" : text(change.error());
+    }
+
+    private static @Nullable String words(TaskEvent.Change change) {
+        JsonNode error = change.error();
+        return error == null || "agent_lost".equals(change.reason())
+                ? error(change)
+                : words(error.isString() ? error.asString() : Json.text(error));
+    }
+
+    /** The words of an error, as they are searched for: without what separates them in paths, hosts and names of classes. */
+    private static String words(String text) {
+        return SEPARATORS.matcher(text).replaceAll(" ");
     }
 
     private static @Nullable String text(@Nullable JsonNode json) {

@@ -9,6 +9,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -77,6 +78,9 @@ public record TaskFilter(
     private static @Nullable Instant earlier(@Nullable Instant one, @Nullable Instant other) {
         return one == null || other != null && other.isBefore(one) ? other : one;
     }
+
+    /** What separates words in an error, but for the operators of a search: quotes, and a minus before a word. */
+    private static final Pattern NO_WORD = Pattern.compile("(?!\"|(?<=^|\\s)-(?=[\\p{L}\\p{N}\"]))[^\\p{L}\\p{N}\\s]");
 
     /** A condition in SQL, with named parameters. */
     record Condition(String sql, Map<String, Object> parameters) {}
@@ -172,7 +176,12 @@ public record TaskFilter(
             all.add("status IN ('completed', 'failed') AND finished_at - assigned_at >= :min_ms * interval '1 ms'");
             parameters.put("min_ms", minDuration.toMillis());
         }
-        add("error_words @@ websearch_to_tsquery('simple', :error)", "error", error, all, parameters);
+        add(
+                "error_words @@ websearch_to_tsquery('simple', :error)",
+                "error",
+                error == null ? null : NO_WORD.matcher(error).replaceAll(" "),
+                all,
+                parameters);
         if (error != null) {
             // For the index, which is partial.
             all.add("error IS NOT NULL");

@@ -169,6 +169,25 @@ public final class TaskHistory {
         return new Found(count[0], tasks);
     }
 
+    /** The number of tasks that match, exactly, unless counting takes too long. */
+    public Page count(TaskFilter filter, int examples) {
+        Page page = list(filter, TaskFilter.Sort.SUBMITTED, examples, null);
+        if (page.isExact()) {
+            return page;
+        }
+        TaskFilter.Condition condition = filter.condition(TaskFilter.Sort.SUBMITTED);
+        try {
+            long count = read(used -> used.client(SEARCH_TIMEOUT)
+                    .sql("SELECT count(*) FROM tasks WHERE " + condition.sql())
+                    .params(condition.parameters())
+                    .query(Long.class)
+                    .single());
+            return new Page(page.tasks, page.cursor, count, true);
+        } catch (UnavailableException e) {
+            return page;
+        }
+    }
+
     private static long estimate(HistoryDatabase used, TaskFilter.Condition condition) {
         String plan = String.join(
                 "",

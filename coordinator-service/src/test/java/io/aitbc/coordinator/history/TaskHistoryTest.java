@@ -50,7 +50,7 @@ class TaskHistoryTest {
     @BeforeAll
     static void start() {
         postgres = LocalPostgres.start(folder, LocalStack.freePort());
-        database = new HistoryDatabase(new HistorySettings(postgres.url(), "", "", RETENTION));
+        database = new HistoryDatabase(new HistorySettings(postgres.url(), "", "", RETENTION), CLOCK);
         database.migrate();
         writer = new HistoryWriter(database, RETENTION, CLOCK);
         history = new TaskHistory(database, CLOCK);
@@ -251,6 +251,11 @@ class TaskHistoryTest {
         "error=memory -gpu, f1",
         "error=\"of memory\", f1 f2",
         "error=DISK, c f3",
+        "error=SocketTimeoutException, f4",
+        "error=connect java.net, f4",
+        "error=/var/lib, f4",
+        "error=refused by -model, ''",
+        "error=\"line refused\", f4",
         "id=f, f1 f2 f3",
         "id=f1, f1",
         "id=%, ''",
@@ -264,6 +269,13 @@ class TaskHistoryTest {
         writer.write(failing("f1", NOW.plusSeconds(30), "out of memory"));
         writer.write(failing("f2", NOW.plusSeconds(60), "gpu: Out of memory"));
         writer.write(failing("f3", NOW.plusSeconds(90), "disk full"));
+
+        if (conditions.startsWith("error=")) {
+            writer.write(failing(
+                    "f4",
+                    NOW.plusSeconds(99),
+                    "java.net.SocketTimeoutException: connect\n\tat line\nrefused by /var/lib/model.bin"));
+        }
 
         TaskHistory.Page page = history.list(filter(conditions), TaskFilter.Sort.SUBMITTED, 10, null);
 
