@@ -115,7 +115,7 @@ async function bulk(button, filter) {
     }
     button.disabled = true;
     let now = await call("POST", "/tasks/bulk/" + kind, { ...request, bulk_id: crypto.randomUUID?.() });
-    while (now.state === "running" && button.isConnected) {
+    while (["waiting", "running"].includes(now.state) && button.isConnected) {
       notify(`${count(now.done)} of ${number} ${kind === "redrive" ? "redriven" : "cancelled"}…` + (now.error ? " It does not proceed: " + now.error : ""), Boolean(now.error));
       await new Promise((resolve) => setTimeout(resolve, 1_000));
       now = await call("GET", "/tasks/bulk/" + now.bulk_id);

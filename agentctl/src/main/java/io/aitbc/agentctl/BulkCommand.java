@@ -1,6 +1,7 @@
 package io.aitbc.agentctl;
 
 import io.aitbc.contracts.Json;
+import java.util.List;
 import java.util.Locale;
 import java.util.UUID;
 import java.util.concurrent.Callable;
@@ -135,7 +136,7 @@ final class BulkCommand implements Callable<Integer> {
     private JsonNode await(Coordinator coordinator, JsonNode begun, long count) throws InterruptedException {
         JsonNode now = begun;
         try (Progress progress = Progress.of(agentctl.terminal(), kind.word(), count)) {
-            while (now.path("state").asString("").equals("running")) {
+            while (List.of("waiting", "running").contains(now.path("state").asString(""))) {
                 TimeUnit.MILLISECONDS.sleep(POLL_INTERVAL_MS);
                 now = coordinator.get("/tasks/bulk/" + begun.path("bulk_id").asString());
                 progress.to(now.path("done").asLong() + now.path("skipped").asLong());

@@ -55,6 +55,7 @@ class CommandRaceTest {
             Map.entry("POST /tasks/{task_id}/retry", CommandRaceTest::aTaskIsRetriedOnce),
             Map.entry("POST /history/rebuild", () -> assertAllAccepted(race("POST", "/history/rebuild", ""))),
             Map.entry("POST /tasks/bulk/cancel", () -> aBulkOperationBeginsOnce("cancel")),
+            Map.entry("POST /tasks/bulk/{bulk_id}/stop", () -> refusedWith(404, "/tasks/bulk/race-none/stop", "")),
             Map.entry("POST /tasks/bulk/redrive", () -> aBulkOperationBeginsOnce("redrive")),
             Map.entry("POST /tasks/{task_id}/token", () -> refusedWith(404, "/tasks/race-none/token", "")),
             Map.entry("POST /tasks/{task_id}/results", CommandRaceTest::oneResultCounts),

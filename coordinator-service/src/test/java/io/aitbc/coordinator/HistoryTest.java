@@ -263,6 +263,30 @@ class HistoryTest {
     }
 
     @Test
+    void aBulkOperationIsStopped() {
+        for (int i = 0; i < 20; i++) {
+            coordinator.submit("{\"task_id\":\"many-" + i
+                    + "\",\"task_data\":{},\"requirements\":{\"capabilities\":[\"nobody-has\"]}}");
+        }
+        await().atMost(LONG).until(() -> search("id=many-").size() == 20);
+        coordinator.post("/tasks/bulk/cancel", "{\"bulk_id\":\"long\",\"rate\":1,\"filter\":{\"id\":\"many-\"}}");
+        // It does not hold back another one.
+        coordinator.post("/tasks/bulk/cancel", "{\"bulk_id\":\"short\",\"filter\":{\"id\":\"many-19\"}}");
+        awaitDone("short");
+
+        assertThat(coordinator
+                        .post("/tasks/bulk/long/stop", "")
+                        .body()
+                        .get("state")
+                        .asString())
+                .isEqualTo("stopped");
+
+        assertThat(coordinator.get("/tasks/bulk/long").body().get("done").asInt())
+                .isLessThan(20);
+        assertThat(search("id=many-&status=queued")).isNotEmpty();
+    }
+
+    @Test
     void aTaskIsRetriedWithOtherInput() {
         coordinator.register("again", 1, "again");
         String id = coordinator.submit(

@@ -33,6 +33,7 @@ import tools.jackson.databind.node.ObjectNode;
 @RequestMapping({"/tasks/bulk", "/v1/tasks/bulk"})
 @Tag(name = "tasks")
 class BulkController {
+    private static final String UNKNOWN = "no bulk operation has this id";
     private static final int EXAMPLES = 5;
     private static final int DEFAULT_RATE = 200;
     private static final int MAX_RATE = 2_000;
@@ -62,7 +63,7 @@ class BulkController {
 
     /**
      * @param bulkId absent in a dry run
-     * @param state running or done; absent in a dry run
+     * @param state waiting, running, done or stopped; absent in a dry run
      * @param count tasks that match, when it began
      * @param isCountExact false if the count is an estimate; in a dry run only
      * @param examples the first five; in a dry run only
@@ -200,19 +201,22 @@ class BulkController {
     @GetMapping("/{bulk_id}")
     @io.swagger.v3.oas.annotations.Operation(summary = "Get the progress of a bulk operation")
     BulkProgress get(@PathVariable("bulk_id") String id) {
-        return operations
-                .find(id)
-                .map(this::progress)
-                .orElseThrow(() -> Problems.notFound("no bulk operation has this id"));
+        return operations.find(id).map(this::progress).orElseThrow(() -> Problems.notFound(UNKNOWN));
+    }
+
+    @PostMapping("/{bulk_id}/stop")
+    @io.swagger.v3.oas.annotations.Operation(summary = "Stop a bulk operation; what is done stays done")
+    BulkProgress stop(@PathVariable("bulk_id") String id) {
+        return operations.stop(id).map(this::progress).orElseThrow(() -> Problems.notFound(UNKNOWN));
     }
 
     private BulkProgress progress(Operation operation) {
         return new BulkProgress(
                 "success",
-                operation.isRunning() ? "Bulk operation is running" : "Bulk operation is done",
+                "Bulk operation is " + operation.state(),
                 operation.id(),
                 operation.kind().wireName(),
-                operation.isRunning() ? "running" : "done",
+                operation.state(),
                 operation.total(),
                 null,
                 null,

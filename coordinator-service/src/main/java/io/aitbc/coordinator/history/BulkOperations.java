@@ -47,7 +47,7 @@ public final class BulkOperations {
      * @param asked the filter as it was asked for
      * @param filter the one that is used: bounded by the time at which the operation began
      * @param rate at most, in tasks per second
-     * @param isRunning false once it has ended
+     * @param state waiting, running, done or stopped
      * @param total tasks that matched when it began; null before
      * @param done tasks that were cancelled or redriven
      * @param skipped tasks that had ended, or were not failed, when their turn came
@@ -61,7 +61,7 @@ public final class BulkOperations {
             TaskFilter filter,
             int rate,
             String caller,
-            boolean isRunning,
+            String state,
             @Nullable Long total,
             long done,
             long skipped,
@@ -133,7 +133,7 @@ public final class BulkOperations {
      *
      * @param total null to keep it
      * @param cursor null to keep it
-     * @return false if another coordinator has taken over
+     * @return false if another coordinator has taken over, or the operation was stopped
      */
     public boolean progress(
             String id, String owner, @Nullable Long total, long done, long skipped, @Nullable String cursor) {
@@ -154,13 +154,26 @@ public final class BulkOperations {
                 used -> used.client()
                         .sql(
                                 "UPDATE bulk_operations SET error = :error, owner = NULL, updated_at = :now, lease_until = :until"
-                                        + " WHERE id = :id AND owner = :owner")
+                                        + " WHERE id = :id AND owner = :owner AND state = 'running'")
                         .param("id", id)
                         .param("owner", owner)
                         .param("error", error.substring(0, Math.min(MAX_ERROR, error.length())))
                         .param("now", now())
                         .param("until", now().plus(BACKOFF))
                         .update());
+    }
+
+    /** Ends an operation before it is done; one that has ended stays as it is. Empty if there is none with this id. */
+    public Optional<Operation> stop(String id) {
+        return TaskHistory.access(database, used -> {
+            used.client()
+                    .sql(
+                            "UPDATE bulk_operations SET state = 'stopped', updated_at = :now WHERE id = :id AND state = 'running'")
+                    .param("id", id)
+                    .param("now", now())
+                    .update();
+            return find(used, id);
+        });
     }
 
     /** The operation has ended. */
@@ -203,7 +216,9 @@ public final class BulkOperations {
                 Json.read(row.getString("filter"), TaskFilter.class),
                 row.getInt("rate"),
                 row.getString("caller"),
-                row.getString("state").equals("running"),
+                row.getString("state").equals("running") && row.getString("owner") == null
+                        ? "waiting"
+                        : row.getString("state"),
                 row.getObject("total", Long.class),
                 row.getLong("done"),
                 row.getLong("skipped"),

@@ -33,13 +33,18 @@ class HistoryConfiguration {
     }
 
     @Bean
-    TaskHistory taskHistory(Optional<HistoryDatabase> database, Clock clock) {
-        return new TaskHistory(database.orElse(null), clock);
+    Lookups historyLookups() {
+        return new Lookups();
     }
 
     @Bean
-    TaskFigures taskFigures(Optional<HistoryDatabase> database, Clock clock) {
-        return new TaskFigures(database.orElse(null), clock);
+    TaskHistory taskHistory(Optional<HistoryDatabase> database, Lookups lookups, Clock clock) {
+        return new TaskHistory(database.orElse(null), lookups, clock);
+    }
+
+    @Bean
+    TaskFigures taskFigures(Optional<HistoryDatabase> database, Lookups lookups, Clock clock) {
+        return new TaskFigures(database.orElse(null), lookups, clock);
     }
 
     @Bean

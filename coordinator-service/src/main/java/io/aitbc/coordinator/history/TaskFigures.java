@@ -27,11 +27,13 @@ public final class TaskFigures {
     private static final String ENDED = " FROM tasks WHERE finished_at >= :from AND finished_at < :to";
 
     private final @Nullable HistoryDatabase database;
+    private final Lookups lookups;
     private final Clock clock;
 
     /** @param database null if no history is kept */
-    TaskFigures(@Nullable HistoryDatabase database, Clock clock) {
+    TaskFigures(@Nullable HistoryDatabase database, Lookups lookups, Clock clock) {
         this.database = database;
+        this.lookups = lookups;
         this.clock = clock;
     }
 
@@ -92,38 +94,41 @@ public final class TaskFigures {
     public Report of(Group group, Duration last, int limit) {
         Instant to = clock.instant();
         Instant from = to.minus(last);
-        return TaskHistory.access(
-                database,
-                used -> new Report(
-                        from,
-                        to,
-                        query(
-                                        used,
-                                        "SELECT " + group.column + " AS value, " + figures() + ENDED
-                                                + (group == Group.ERROR ? " AND status = 'failed'" : "")
-                                                + " GROUP BY 1 ORDER BY count DESC, value LIMIT :limit",
-                                        from,
-                                        to)
-                                .param("limit", limit)
-                                .query((row, number) -> figures(row))
-                                .list(),
-                        query(used, "SELECT NULL AS value, " + figures() + ENDED, from, to)
-                                .query((row, number) -> figures(row))
-                                .single(),
-                        query(
-                                        used,
-                                        "SELECT date_bin(:step * interval '1 ms', finished_at, :from) AS at, count(*) AS count,"
-                                                + " count(*) FILTER (WHERE status = 'failed') AS failed" + ENDED
-                                                + " GROUP BY 1 ORDER BY 1",
-                                        from,
-                                        to)
-                                .param("step", last.toMillis() / STEPS)
-                                .query((row, number) -> new Step(
-                                        row.getObject("at", OffsetDateTime.class)
-                                                .toInstant(),
-                                        row.getLong("count"),
-                                        row.getLong("failed")))
-                                .list()));
+        return lookups.run(
+                TIMEOUT.multipliedBy(2),
+                () -> TaskHistory.access(database, used -> report(used, group, from, to, limit)));
+    }
+
+    private static Report report(HistoryDatabase used, Group group, Instant from, Instant to, int limit) {
+        return new Report(
+                from,
+                to,
+                query(
+                                used,
+                                "SELECT " + group.column + " AS value, " + figures() + ENDED
+                                        + (group == Group.ERROR ? " AND status = 'failed'" : "")
+                                        + " GROUP BY 1 ORDER BY count DESC, value LIMIT :limit",
+                                from,
+                                to)
+                        .param("limit", limit)
+                        .query((row, number) -> figures(row))
+                        .list(),
+                query(used, "SELECT NULL AS value, " + figures() + ENDED, from, to)
+                        .query((row, number) -> figures(row))
+                        .single(),
+                query(
+                                used,
+                                "SELECT date_bin(:step * interval '1 ms', finished_at, :from) AS at, count(*) AS count,"
+                                        + " count(*) FILTER (WHERE status = 'failed') AS failed" + ENDED
+                                        + " GROUP BY 1 ORDER BY 1",
+                                from,
+                                to)
+                        .param("step", Duration.between(from, to).toMillis() / STEPS)
+                        .query((row, number) -> new Step(
+                                row.getObject("at", OffsetDateTime.class).toInstant(),
+                                row.getLong("count"),
+                                row.getLong("failed")))
+                        .list());
     }
 
     private static String figures() {

@@ -41,12 +41,14 @@ public final class TaskHistory {
     private static final Duration RETRY_INTERVAL = Duration.ofSeconds(5);
 
     private final @Nullable HistoryDatabase database;
+    private final Lookups lookups;
     private final Clock clock;
     private volatile Instant unavailableUntil = Instant.MIN;
 
     /** @param database null if no history is kept */
-    TaskHistory(@Nullable HistoryDatabase database, Clock clock) {
+    TaskHistory(@Nullable HistoryDatabase database, Lookups lookups, Clock clock) {
         this.database = database;
+        this.lookups = lookups;
         this.clock = clock;
     }
 
@@ -225,32 +227,34 @@ public final class TaskHistory {
     }
 
     private Optional<ObjectNode> find(String taskId, Duration timeout) {
-        return read(used -> {
-            List<ObjectNode> found = used.client(timeout)
-                    .sql("SELECT " + ROW
-                            + ", agent_type, capabilities, requirements, max_attempts, timeout_seconds, uses, retry_of, task_data,"
-                            + " task_data_bytes, result, result_bytes, error AS full_error, day FROM tasks WHERE task_id = :id"
-                            + " ORDER BY day DESC LIMIT 1")
-                    .param("id", taskId)
-                    .query((row, number) -> detail(row))
-                    .list();
-            if (found.isEmpty()) {
-                return Optional.empty();
-            }
-            ObjectNode task = found.get(0);
-            ArrayNode attempts = task.putArray("attempts");
-            // A second connection within the first query could be one too many.
-            used.client(timeout)
-                    .sql(
-                            "SELECT attempt, agent_id, outcome, assigned_at, started_at, finished_at, error, not_before FROM attempts"
-                                    + " WHERE task_id = :id AND day = :day ORDER BY attempt")
-                    .param("id", taskId)
-                    .param("day", LocalDate.parse(task.remove("day").asString()))
-                    .query((one, number) -> attempt(one))
-                    .list()
-                    .forEach(attempts::add);
-            return Optional.of(task);
-        });
+        return lookups.run(
+                timeout.plusSeconds(1),
+                () -> access(database, used -> {
+                    List<ObjectNode> found = used.client(timeout)
+                            .sql("SELECT " + ROW
+                                    + ", agent_type, capabilities, requirements, max_attempts, timeout_seconds, uses, retry_of, task_data,"
+                                    + " task_data_bytes, result, result_bytes, error AS full_error, day FROM tasks WHERE task_id = :id"
+                                    + " ORDER BY day DESC LIMIT 1")
+                            .param("id", taskId)
+                            .query((row, number) -> detail(row))
+                            .list();
+                    if (found.isEmpty()) {
+                        return Optional.empty();
+                    }
+                    ObjectNode task = found.get(0);
+                    ArrayNode attempts = task.putArray("attempts");
+                    // A second connection within the first query could be one too many.
+                    used.client(timeout)
+                            .sql(
+                                    "SELECT attempt, agent_id, outcome, assigned_at, started_at, finished_at, error, not_before FROM attempts"
+                                            + " WHERE task_id = :id AND day = :day ORDER BY attempt")
+                            .param("id", taskId)
+                            .param("day", LocalDate.parse(task.remove("day").asString()))
+                            .query((one, number) -> attempt(one))
+                            .list()
+                            .forEach(attempts::add);
+                    return Optional.of(task);
+                }));
     }
 
     /** The next tasks that match, without their count, for someone who wants all. */
@@ -263,18 +267,20 @@ public final class TaskHistory {
             parameters.put("cursor_time", from.time);
             parameters.put("cursor_id", from.taskId);
         }
-        return read(used -> page(
-                used.client()
-                        .sql("SELECT " + ROW + " FROM tasks WHERE " + condition.sql()
-                                + (from == null ? "" : " AND " + sort.behind()) + " ORDER BY " + sort.order()
-                                + " LIMIT :limit")
-                        .params(parameters)
-                        .query((row, number) -> row(row))
-                        .list(),
-                sort,
-                limit,
-                0,
-                false));
+        return access(
+                database,
+                used -> page(
+                        used.client()
+                                .sql("SELECT " + ROW + " FROM tasks WHERE " + condition.sql()
+                                        + (from == null ? "" : " AND " + sort.behind()) + " ORDER BY " + sort.order()
+                                        + " LIMIT :limit")
+                                .params(parameters)
+                                .query((row, number) -> row(row))
+                                .list(),
+                        sort,
+                        limit,
+                        0,
+                        false));
     }
 
     /** Like {@link #find}; empty if there is no history, or it cannot be read: after a few seconds the first time, and at once for five seconds after that. */
@@ -417,7 +423,7 @@ public final class TaskHistory {
     }
 
     private <T> T read(Function<HistoryDatabase, T> query) {
-        return access(database, query);
+        return lookups.run(SEARCH_TIMEOUT.plusSeconds(2), () -> access(database, query));
     }
 
     /** @throws UnavailableException if there is no database, or it cannot be used */

@@ -59,6 +59,7 @@ public final class AccessRules implements AuthorizationManager<HttpServletReques
             GET    /tasks                                   viewer scoped operator
             POST   /tasks/bulk/cancel                       operator
             POST   /tasks/bulk/redrive                      operator
+            POST   /tasks/bulk/{bulk_id}/stop               operator
             GET    /tasks/bulk/{bulk_id}                    viewer operator
             POST   /tasks/submit                            scoped operator unrecorded
             POST   /tasks/submit/batch                      scoped operator unrecorded

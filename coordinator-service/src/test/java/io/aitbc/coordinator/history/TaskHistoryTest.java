@@ -37,6 +37,7 @@ import tools.jackson.databind.node.ObjectNode;
 class TaskHistoryTest {
     private static final Instant NOW = Instant.parse("2026-11-20T12:00:00.123Z");
     private static final Clock CLOCK = Clock.fixed(NOW, ZoneOffset.UTC);
+    private static final Lookups LOOKUPS = new Lookups();
     private static final Duration RETENTION = Duration.ofDays(30);
 
     @TempDir
@@ -53,7 +54,7 @@ class TaskHistoryTest {
         database = new HistoryDatabase(new HistorySettings(postgres.url(), "", "", RETENTION), CLOCK);
         database.migrate();
         writer = new HistoryWriter(database, RETENTION, CLOCK);
-        history = new TaskHistory(database, CLOCK);
+        history = new TaskHistory(database, LOOKUPS, CLOCK);
     }
 
     @AfterAll
@@ -195,7 +196,7 @@ class TaskHistoryTest {
                 TaskEvent.assigned(scheduled, Priority.LOW, "a", NOW.minusSeconds(9)),
                 TaskEvent.completed(result("scheduled", 1, "a", "1", NOW), NOW.minusSeconds(1))));
 
-        assertThat(new TaskFigures(database, CLOCK)
+        assertThat(new TaskFigures(database, LOOKUPS, CLOCK)
                         .of(TaskFigures.Group.TASK_TYPE, Duration.ofHours(1), 10)
                         .all()
                         .waiting()
@@ -364,7 +365,7 @@ class TaskHistoryTest {
                                     result("t" + i, 1, "a" + i % 2, "1", assigned), assigned.plusSeconds(i))));
         }
         writer.write(failing("before", NOW.minus(Duration.ofHours(2)), "x"));
-        TaskFigures figures = new TaskFigures(database, CLOCK);
+        TaskFigures figures = new TaskFigures(database, LOOKUPS, CLOCK);
 
         TaskFigures.Report byType = figures.of(TaskFigures.Group.TASK_TYPE, Duration.ofHours(1), 10);
 
@@ -465,7 +466,7 @@ class TaskHistoryTest {
 
     @Test
     void withoutADatabaseASentenceSaysSo() {
-        assertThatThrownBy(() -> new TaskHistory(null, CLOCK).find("x"))
+        assertThatThrownBy(() -> new TaskHistory(null, LOOKUPS, CLOCK).find("x"))
                 .isInstanceOf(TaskHistory.UnavailableException.class)
                 .hasMessage("this cluster keeps no history of tasks: set AITBC_HISTORY_URL to a PostgreSQL database");
     }
