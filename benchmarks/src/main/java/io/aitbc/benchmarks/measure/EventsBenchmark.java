@@ -4,13 +4,14 @@ import io.aitbc.benchmarks.cluster.Cluster;
 import io.aitbc.benchmarks.load.CoordinatorSide;
 import io.aitbc.benchmarks.report.Medians;
 import io.aitbc.benchmarks.report.Report;
+import io.aitbc.localstack.LocalStack;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
-/** What {@code tasks.events} costs: floods to two clusters in turns, one of them without events. */
+/** What {@code tasks.events} costs: floods to two clusters in turns, one of them without events. Or what a history costs whose database is down. */
 @Command(name = "events", description = "Tasks per second with events, compared with a cluster without.")
 public final class EventsBenchmark extends Benchmark {
     private static final int IN_FLIGHT = 10_000;
@@ -27,21 +28,29 @@ public final class EventsBenchmark extends Benchmark {
     @Option(names = "--warm-up", defaultValue = "1000000", description = "Tasks before the first measurement")
     private int warmUp;
 
+    @Option(
+            names = "--history-down",
+            description = "Compare a cluster with a history whose database is down with one that has no history")
+    private boolean historyDown;
+
     @Override
     List<Report> measure() {
+        String name = historyDown ? "with a history whose database is down" : "with events";
         Report report = new Report(
-                "Events: floods to " + agents + " agents, median of " + times,
-                "with events, tasks/s",
+                (historyDown ? "History" : "Events") + ": floods to " + agents + " agents, median of " + times,
+                name + ", tasks/s",
                 "without, tasks/s",
                 "ratio");
         Report costs = Measured.costs("coordinator", times);
-        try (Cluster eventsOn = new Cluster();
-                Cluster eventsOff = new Cluster("--aitbc.events.enabled=false");
+        // Nothing listens there.
+        String dead = "--aitbc.history.url=postgresql://127.0.0.1:" + LocalStack.freePort() + "/history";
+        try (Cluster eventsOn = historyDown ? new Cluster(dead) : new Cluster();
+                Cluster eventsOff = historyDown ? new Cluster() : new Cluster("--aitbc.events.enabled=false");
                 CoordinatorSide with = new CoordinatorSide(eventsOn, agents, IN_FLIGHT / agents).working();
                 CoordinatorSide without = new CoordinatorSide(eventsOff, agents, IN_FLIGHT / agents).working()) {
             with.flood("warm", warmUp, 0);
             without.flood("warm", warmUp, 0);
-            Measured on = new Measured("with events");
+            Measured on = new Measured(name);
             Measured off = new Measured("without");
             List<Double> ratios = new ArrayList<>();
             for (int i = 0; i < times; i++) {

@@ -111,20 +111,23 @@ final class BulkWorker implements AutoCloseable {
             log.atInfo().addKeyValue("bulk_id", operation.id()).log("Bulk operation done");
             failures.reset();
         } catch (StoppedException e) {
-            log.atDebug().log("Stopped");
+            if (operation != null && thread.isClosing()) {
+                noteFailure(operation, "its coordinator has stopped");
+            }
         } catch (RuntimeException e) {
             failures.onFailure().log("Bulk operations do not proceed, will retry: {}", e.toString());
             if (operation != null) {
-                noteFailure(operation, e);
+                noteFailure(operation, String.valueOf(e.getMessage()));
             }
             thread.monitor().progressed();
             thread.pause(RETRY_INTERVAL);
         }
     }
 
-    private void noteFailure(Operation operation, RuntimeException failure) {
+    /** Another coordinator may continue then. */
+    private void noteFailure(Operation operation, String reason) {
         try {
-            operations.failing(operation.id(), owner, String.valueOf(failure.getMessage()));
+            operations.failing(operation.id(), owner, reason);
         } catch (TaskHistory.UnavailableException e) {
             log.atDebug().log("Not noted: {}", e.toString());
         }

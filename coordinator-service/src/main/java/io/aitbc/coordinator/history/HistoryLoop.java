@@ -100,11 +100,14 @@ public final class HistoryLoop implements BackgroundService {
                 .description("Events that the database of the history refused")
                 .register(meters);
         this.eventsEnabled = eventsEnabled;
-        if (writer != null) {
-            Gauge.builder("coordinator.history.lag", () -> lag)
-                    .description("Events in the partitions of this coordinator that are not in the history yet")
-                    .register(meters);
-        }
+        Gauge.builder(
+                        "coordinator.history.up",
+                        () -> isOff() ? Double.NaN : failure().isEmpty() ? 1 : 0)
+                .description("Whether the history is being written; NaN without one")
+                .register(meters);
+        Gauge.builder("coordinator.history.lag", () -> lag)
+                .description("Events in the partitions of this coordinator that are not in the history yet")
+                .register(meters);
     }
 
     private static String group(Topics topics) {

@@ -120,12 +120,7 @@ public final class TaskHistory {
     public Page list(TaskFilter filter, TaskFilter.Sort sort, int limit, @Nullable String cursor) {
         TaskFilter.Condition condition = filter.condition(sort);
         @Nullable Cursor from = cursor == null ? null : Cursor.parse(cursor);
-        Map<String, Object> parameters = new HashMap<>(condition.parameters());
-        parameters.put("limit", limit + 1);
-        if (from != null) {
-            parameters.put("cursor_time", from.time);
-            parameters.put("cursor_id", from.taskId);
-        }
+        Map<String, Object> parameters = parameters(condition, limit, from);
         String behind = from == null ? "" : " AND " + sort.behind();
         String page = " ORDER BY " + sort.order() + " LIMIT :limit";
         return read(used -> {
@@ -140,6 +135,17 @@ public final class TaskHistory {
                     .list();
             return page(tasks, sort, limit, Math.max(estimate(used, condition), few.count), false);
         });
+    }
+
+    private static Map<String, Object> parameters(TaskFilter.Condition condition, int limit, @Nullable Cursor from) {
+        Map<String, Object> parameters = new HashMap<>(condition.parameters());
+        // One more shows whether there is a next page.
+        parameters.put("limit", limit + 1);
+        if (from != null) {
+            parameters.put("cursor_time", from.time);
+            parameters.put("cursor_id", from.taskId);
+        }
+        return parameters;
     }
 
     /** @param tasks of a page; none if more than {@value #MAX_EXACT_COUNT} were counted */
@@ -261,12 +267,7 @@ public final class TaskHistory {
     public Page next(TaskFilter filter, TaskFilter.Sort sort, int limit, @Nullable String cursor) {
         TaskFilter.Condition condition = filter.condition(sort);
         @Nullable Cursor from = cursor == null ? null : Cursor.parse(cursor);
-        Map<String, Object> parameters = new HashMap<>(condition.parameters());
-        parameters.put("limit", limit + 1);
-        if (from != null) {
-            parameters.put("cursor_time", from.time);
-            parameters.put("cursor_id", from.taskId);
-        }
+        Map<String, Object> parameters = parameters(condition, limit, from);
         return access(
                 database,
                 used -> page(
