@@ -2,8 +2,10 @@ package io.aitbc.coordinator;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.fail;
+import static org.awaitility.Awaitility.await;
 
 import io.aitbc.contracts.Json;
+import io.aitbc.localstack.LocalPostgres;
 import io.aitbc.localstack.LocalStack;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -13,6 +15,7 @@ import java.net.InetAddress;
 import java.net.Socket;
 import java.net.URLEncoder;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -25,6 +28,7 @@ import java.util.regex.Pattern;
 import java.util.stream.LongStream;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.ObjectNode;
@@ -44,8 +48,11 @@ class RestFuzzTest {
             "\\p{Cntrl}|Exception|StreamRead|JsonRead|DeserializationFeature|StreamConstraints|\\b(java|javax|jakarta|org|com|io|tools)\\.\\w+\\.");
 
     @Test
-    void noRequestCausesAServerError() throws Exception {
-        try (RunningCoordinator coordinator = RunningCoordinator.start(LocalStack.shared(), "fuzz-rest.", 4)) {
+    void noRequestCausesAServerError(@TempDir Path folder) throws Exception {
+        try (LocalPostgres postgres = LocalPostgres.start(folder, LocalStack.freePort());
+                RunningCoordinator coordinator = RunningCoordinator.start(
+                        LocalStack.shared(), "fuzz-rest.", 4, "--aitbc.history.url=" + postgres.url())) {
+            await().atMost(LONGEST).until(() -> coordinator.get("/tasks").code() == 200);
             JsonNode document = coordinator.get("/openapi.json").body();
             OpenApiContract contract = new OpenApiContract(document);
             List<Callable<@Nullable String>> requests = LongStream.range(SEED, SEED + COUNT)

@@ -6,6 +6,7 @@ import static org.awaitility.Awaitility.await;
 import io.aitbc.coordinator.RunningCoordinator;
 import io.aitbc.coordinator.RunningCoordinator.Answer;
 import io.aitbc.coordinator.security.AccessRules;
+import io.aitbc.localstack.LocalPostgres;
 import io.aitbc.localstack.LocalStack;
 import java.io.IOException;
 import java.io.OutputStream;
@@ -14,6 +15,7 @@ import java.net.Socket;
 import java.net.URI;
 import java.net.http.HttpRequest;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -23,6 +25,7 @@ import java.util.Map;
 import java.util.TreeMap;
 import java.util.function.Predicate;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AlterConfigOp;
 import org.apache.kafka.clients.admin.ConfigEntry;
@@ -35,6 +38,7 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
+import org.junit.jupiter.api.io.TempDir;
 import org.springframework.boot.test.system.CapturedOutput;
 import org.springframework.boot.test.system.OutputCaptureExtension;
 import org.springframework.security.crypto.bcrypt.BCryptPasswordEncoder;
@@ -59,16 +63,25 @@ class AuditTest {
     /** What no record may contain. */
     private static final List<String> SECRETS = new ArrayList<>(List.of(ADMIN_KEY, PASSWORD));
 
+    @TempDir
+    private static Path folder;
+
+    private static LocalPostgres postgres;
+
     @BeforeAll
     static void start() {
-        one = RunningCoordinator.start(LocalStack.shared(), "audit.", 6, SETTINGS);
-        other = RunningCoordinator.start(LocalStack.shared(), "audit.", 6, SETTINGS);
+        postgres = LocalPostgres.start(folder, LocalStack.freePort());
+        String[] settings = Stream.concat(Stream.of(SETTINGS), Stream.of("--aitbc.history.url=" + postgres.url()))
+                .toArray(String[]::new);
+        one = RunningCoordinator.start(LocalStack.shared(), "audit.", 6, settings);
+        other = RunningCoordinator.start(LocalStack.shared(), "audit.", 6, settings);
     }
 
     @AfterAll
     static void stop() {
         other.close();
         one.close();
+        postgres.close();
     }
 
     /** An API key, and its id. */
@@ -150,6 +163,26 @@ class AuditTest {
         one.submit(
                 "{\"task_id\":\"waits\",\"task_data\":{},\"requirements\":{\"capabilities\":[\"nobody-has-this\"]}}");
         Map<String, String> details = new TreeMap<>();
+        await().atMost(LONG)
+                .until(() -> as(one, night.secret, "POST", "/tasks/fails/retry", "{\"priority\":\"high\"}")
+                                .code()
+                        == 200);
+        details.put("POST /tasks/{task_id}/retry", "{\"task_id\":\"fails\"}");
+        for (String kind : List.of("cancel", "redrive")) {
+            ok(as(
+                    one,
+                    night.secret,
+                    "POST",
+                    "/tasks/bulk/" + kind,
+                    "{\"bulk_id\":\"night-" + kind + "\",\"filter\":{\"id\":\"none\"}}"));
+            details.put(
+                    "POST /tasks/bulk/" + kind,
+                    "{\"bulk_id\":\"night-" + kind + "\",\"filter\":\"{\\\"id\\\":\\\"none\\\"}\"}");
+        }
+        ok(as(one, night.secret, "POST", "/tasks/bulk/night-cancel/stop", ""));
+        details.put("POST /tasks/bulk/{bulk_id}/stop", "{\"bulk_id\":\"night-cancel\"}");
+        ok(as(one, night.secret, "POST", "/history/rebuild", ""));
+        details.put("POST /history/rebuild", "");
         await().atMost(LONG)
                 .until(() -> as(other, night.secret, "POST", "/tasks/dead-letter/fails/redrive", "")
                                 .code()
