@@ -156,11 +156,6 @@ public final class HistoryLoop implements BackgroundService {
                 .or(() -> loop.problems().stream().findFirst());
     }
 
-    /** Events in the partitions of this coordinator that are not written yet. */
-    public long lag() {
-        return lag;
-    }
-
     private CompletableFuture<?> handle(ConsumerRecords<byte[], byte[]> records) {
         lag = records.count() + behind();
         List<TaskEvent> events = new ArrayList<>(records.count());
@@ -175,7 +170,7 @@ public final class HistoryLoop implements BackgroundService {
         if (!events.isEmpty()) {
             try {
                 writingSince = clock.instant();
-                write(events);
+                write(events, false);
                 failure = null;
                 unreachable = null;
             } catch (RuntimeException e) {
@@ -214,12 +209,17 @@ public final class HistoryLoop implements BackgroundService {
     }
 
     /** An event that the database refuses, whatever the reason, is left out: it must not stop all that follow. */
-    private void write(List<TaskEvent> events) {
+    private void write(List<TaskEvent> events, boolean again) {
         try {
             Objects.requireNonNull(writer).write(events);
         } catch (HistoryDatabase.HistoryUnavailableException e) {
             if (!e.isAboutData()) {
                 throw e;
+            }
+            if (events.size() == 1 && !again) {
+                // The partition of its day may have been dropped since it was added.
+                write(events, true);
+                return;
             }
             if (events.size() == 1) {
                 lost.increment();
@@ -229,8 +229,8 @@ public final class HistoryLoop implements BackgroundService {
                 return;
             }
             int half = events.size() / 2;
-            write(events.subList(0, half));
-            write(events.subList(half, events.size()));
+            write(events.subList(0, half), false);
+            write(events.subList(half, events.size()), false);
         }
     }
 

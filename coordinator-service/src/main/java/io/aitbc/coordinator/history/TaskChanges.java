@@ -238,7 +238,7 @@ final class TaskChanges {
                 : words(error.isString() ? error.asString() : Json.text(error));
     }
 
-    /** The words of an error, as they are searched for: without what separates them in paths, hosts and names of classes. */
+    /** Replaces punctuation by spaces, so that the parts of paths, host names and class names can be searched. */
     private static String words(String text) {
         return SEPARATORS.matcher(text).replaceAll(" ");
     }
