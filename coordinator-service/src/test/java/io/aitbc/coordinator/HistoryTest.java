@@ -339,6 +339,23 @@ class HistoryTest {
         awaitFound("status=completed&id=" + id, id);
     }
 
+    /** As after a restore from a backup: the coordinator believes that the day has a partition. */
+    @Test
+    void aDayThatIsGoneIsAddedAgain() throws SQLException {
+        coordinator.register("gone", 2, "gone");
+        String before = coordinator.submit("{\"task_data\":{},\"requirements\":{\"capabilities\":[\"gone\"]}}");
+        awaitFound("id=" + before, before);
+        try (Connection connection = DriverManager.getConnection("jdbc:" + postgres.url());
+                Statement sql = connection.createStatement()) {
+            sql.execute("SELECT drop_history_days(current_date + 2)");
+        }
+
+        String after = coordinator.submit("{\"task_data\":{},\"requirements\":{\"capabilities\":[\"gone\"]}}");
+
+        awaitFound("id=" + after, after);
+        assertThat(coordinator.text("/metrics")).contains("coordinator_history_lost_total 0.0");
+    }
+
     /** Nothing but search needs the database. */
     @Test
     void withoutItsDatabaseEverythingElseWorks() {
