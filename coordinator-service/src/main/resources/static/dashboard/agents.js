@@ -1,49 +1,119 @@
 import { listen } from "./live.js";
-import { call, command, notify } from "./commands.js";
+import { call, command, confirm, notify } from "./commands.js";
 import { classOf, clock, count, duration, fill, h, percent, setText, since, table } from "./dom.js";
 
 const PAGE = 50;
 const STATUS_CLASS = { active: "good", busy: "warn-text", maintenance: "warn-text", stale: "bad-text", error: "bad-text", inactive: "soft" };
+/** What agents offer changes seldom. */
+const OFFERS_MS = 60_000;
+const FIGURES_MS = 15_000;
 
 const COLUMNS = [
   { name: "Agent", value: (agent) => agent.agent_id },
   { name: "Type", value: (agent) => agent.agent_type, secondary: true },
+  { name: "Version", value: (agent) => agent.version, secondary: true },
   { name: "Status", value: (agent) => agent.status },
   { name: "Health", value: (agent) => agent.health },
   { name: "Load", value: (agent) => agent.inflight / agent.capacity },
+  { name: "Last hour", value: (agent, figures) => figures?.count ?? 0, number: true, secondary: true },
+  { name: "Success", value: (agent, figures) => (figures ? 1 - figures.failed / figures.count : 2), number: true, secondary: true },
+  { name: "Ran, p95", value: (agent, figures) => figures?.running_seconds.p95 ?? -1, number: true, secondary: true },
   { name: "CPU", value: (agent) => agent.cpu, number: true, secondary: true },
   { name: "Memory", value: (agent) => agent.memory, number: true, secondary: true },
   { name: "Region", value: (agent) => agent.region ?? "", secondary: true },
   { name: "Last heartbeat", value: (agent) => -Date.parse(agent.last_heartbeat), number: true },
 ];
 
-export function agentsView() {
+/** @param query search and status, which are in the address so that they can be shared */
+export function agentsView(query) {
+  const asked = new URLSearchParams(query);
   let state = { data: null, error: null };
   let sort = { column: COLUMNS[0], descending: false };
   let page = 0;
   let scheduled = false;
   let sorted = null;
+  let figures = new Map();
+  /** Agent → what it offers, in lower case; null until somebody searches. */
+  let offers = null;
+  let offersAt = 0;
+  const selected = new Set();
   const rows = new Map();
   const summary = h("p", { class: "empty", role: "status" }, "Waiting for agents…");
-  const search = h("input", { type: "search", id: "agent-search", placeholder: "id, type or region", oninput: () => { page = 0; show(); } });
-  const status = h("select", { id: "agent-status", onchange: () => { page = 0; show(); } },
-    h("option", { value: "" }, "any"), Object.keys(STATUS_CLASS).map((one) => h("option", { value: one }, one)));
+  const versions = h("p", { class: "soft", id: "versions" });
+  const changed = () => {
+    page = 0;
+    const now = new URLSearchParams([["search", search.value.trim()], ["status", status.value]].filter(([, value]) => value));
+    history.replaceState(null, "", "#/agents" + (now.size ? "?" + now : ""));
+    lookUpOffers();
+    show();
+  };
+  const search = h("input", { type: "search", id: "agent-search", placeholder: "id, type, capability, tag…", value: asked.get("search") ?? "", oninput: changed });
+  const status = h("select", { id: "agent-status", onchange: changed },
+    h("option", { value: "" }, "any"), Object.keys(STATUS_CLASS).map((one) => h("option", { value: one, selected: one === asked.get("status") }, one)));
   const headers = COLUMNS.map((column) => h("th", { scope: "col", class: classOf(column) },
-    h("button", { onclick: () => { sort = { column, descending: sort.column === column && !sort.descending }; show(); } }, column.name)));
+    h("button", { onclick: () => { sort = { column, descending: sort.column === column && !sort.descending }; sorted = null; show(); } }, column.name)));
   const body = h("tbody");
   const back = h("button", { onclick: () => { page--; show(); } }, "Previous");
   const forth = h("button", { onclick: () => { page++; show(); } }, "Next");
   const where = h("span", { class: "soft" });
+  const drain = h("button", { hidden: true, onclick: () => setStatus("maintenance") }, "Drain selected…");
+  const resume = h("button", { hidden: true, onclick: () => setStatus("active") }, "End drain of selected");
+
+  async function setStatus(wanted) {
+    const ids = [...selected];
+    const agents = count(ids.length) + (ids.length === 1 ? " agent" : " agents");
+    if (wanted === "maintenance" && !(await confirm(`Drain ${agents}? They finish the tasks they hold, and are given no new ones.`, "Drain " + agents, "Keep"))) {
+      return;
+    }
+    let done = 0;
+    try {
+      for (const id of ids) {
+        await call("PUT", `/agents/${encodeURIComponent(id)}/status`, { status: wanted });
+        selected.delete(id);
+        done++;
+      }
+      notify(`Status of ${agents} is now ${wanted}.`);
+    } catch (failure) {
+      notify(`Status of ${count(done)} of ${agents} is now ${wanted}. ${failure.message}`, true);
+    }
+    show();
+  }
+
+  /** The list of live updates does not have them: they would be most of it. */
+  async function lookUpOffers() {
+    if (!search.value.trim() || Date.now() - offersAt < OFFERS_MS) {
+      return;
+    }
+    offersAt = Date.now();
+    try {
+      const all = await call("GET", "/agents?limit=10000");
+      offers = new Map(all.agents.map((agent) => [agent.agent_id, [...agent.capabilities, ...agent.services, ...agent.tags].join("\n").toLowerCase()]));
+      schedule();
+    } catch (failure) {
+      offersAt = 0;
+      notify(failure.message, true);
+    }
+  }
+
+  async function lookUpFigures() {
+    try {
+      const report = await call("GET", "/stats/tasks?group_by=agent_id&last=1h&limit=1000");
+      figures = new Map(report.groups.map((group) => [group.value, group]));
+      schedule();
+    } catch {
+      // Without a history, these columns have no values.
+    }
+  }
 
   function wanted(agent) {
     const text = search.value.trim().toLowerCase();
     return (!status.value || agent.status === status.value) &&
-      (!text || [agent.agent_id, agent.agent_type, agent.region ?? ""].some((one) => one.toLowerCase().includes(text)));
+      (!text || [agent.agent_id, agent.agent_type, agent.version, agent.region ?? "", offers?.get(agent.agent_id) ?? ""].some((one) => one.toLowerCase().includes(text)));
   }
 
   function compare(a, b) {
-    const x = sort.column.value(a);
-    const y = sort.column.value(b);
+    const x = sort.column.value(a, figures.get(a.agent_id));
+    const y = sort.column.value(b, figures.get(b.agent_id));
     const order = x < y ? -1 : x > y ? 1 : a.agent_id < b.agent_id ? -1 : 1;
     return sort.descending ? -order : order;
   }
@@ -75,16 +145,21 @@ export function agentsView() {
     if (!state.error) {
       setText(summary, all.length === 0
         ? "No agent has registered. An agent registers with its first heartbeat on agents.heartbeat, or with POST /agents/register."
-        : found.length === 0 ? "None of " + count(all.length) + " agents match." : countByStatus(all));
+        : found.length === 0 ? "None of " + count(all.length) + " agents match." : countByStatus(found));
     }
+    setText(versions, countByVersion(found));
     const ids = new Set(shown.map((agent) => agent.agent_id));
     [...rows.keys()].filter((id) => !ids.has(id)).forEach((id) => { rows.get(id).element.remove(); rows.delete(id); });
+    [...selected].filter((id) => !state.data.agents.has(id)).forEach((id) => selected.delete(id));
     shown.forEach((agent, i) => {
       if (!rows.has(agent.agent_id)) {
-        rows.set(agent.agent_id, agentRow(agent.agent_id));
+        rows.set(agent.agent_id, agentRow(agent.agent_id, (chosen) => {
+          chosen ? selected.add(agent.agent_id) : selected.delete(agent.agent_id);
+          show();
+        }));
       }
       const row = rows.get(agent.agent_id);
-      row.show(agent);
+      row.show(agent, figures.get(agent.agent_id), selected.has(agent.agent_id));
       if (body.children[i] !== row.element) {
         body.insertBefore(row.element, body.children[i] ?? null);
       }
@@ -92,6 +167,9 @@ export function agentsView() {
     setText(where, found.length === 0 ? "" : `${count(page * PAGE + 1)}–${count(page * PAGE + shown.length)} of ${count(found.length)}`);
     back.disabled = page === 0;
     forth.disabled = (page + 1) * PAGE >= found.length;
+    drain.hidden = selected.size === 0;
+    resume.hidden = ![...selected].some((id) => state.data.agents.get(id).status === "maintenance");
+    setText(drain, `Drain ${count(selected.size)} selected…`);
   }
 
   const schedule = () => {
@@ -101,25 +179,38 @@ export function agentsView() {
     }
   };
   const end = listen("agents", (newer) => { state = newer; schedule(); });
-  const ticking = setInterval(schedule, 5_000);
+  lookUpFigures();
+  lookUpOffers();
+  const timers = [[schedule, 5_000], [lookUpFigures, FIGURES_MS], [lookUpOffers, OFFERS_MS]]
+    .map(([action, ms]) => setInterval(() => !document.hidden && action(), ms));
   return {
     title: "Agents",
     elements: [h("section", {},
       h("div", { class: "fields" }, h("label", {}, "Search ", search), h("label", {}, "Status ", status)),
-      summary, table("Agents", [...headers, "Actions"], body),
-      h("div", { class: "actions" }, back, where, forth))],
-    end: () => { end(); clearInterval(ticking); },
+      summary, versions, table("Agents", [h("th", { scope: "col" }, h("span", { class: "unseen" }, "Select")), ...headers, "Actions"], body),
+      h("div", { class: "actions" }, back, where, forth, drain, resume))],
+    end: () => { end(); timers.forEach(clearInterval); },
   };
 }
 
-function countByStatus(agents) {
+/** Such as "2 active, 1 stale"; empty without agents. */
+export function countByStatus(agents) {
   const counts = {};
   agents.forEach((agent) => { counts[agent.status] = (counts[agent.status] ?? 0) + 1; });
   return Object.keys(STATUS_CLASS).filter((one) => counts[one]).map((one) => count(counts[one]) + " " + one).join(", ");
 }
 
-function agentRow(id) {
-  const [, type, , , , cpu, memory, region, heard] = COLUMNS.map((column) => h("td", { class: classOf(column) }));
+/** Agents that have left are of no interest. */
+function countByVersion(agents) {
+  const counts = new Map();
+  agents.filter((agent) => agent.status !== "inactive").forEach((agent) => counts.set(agent.version, (counts.get(agent.version) ?? 0) + 1));
+  const most = [...counts].sort(([, a], [, b]) => b - a);
+  return most.length === 0 ? "" : "Versions: " + most.slice(0, 5).map(([version, number]) => `${version} (${count(number)})`).join(", ") + (most.length > 5 ? ", …" : "");
+}
+
+function agentRow(id, select) {
+  const [, type, version, , , , ended, success, ran, cpu, memory, region, heard] = COLUMNS.map((column) => h("td", { class: classOf(column) }));
+  const chosen = h("input", { type: "checkbox", "aria-label": "Select " + id, onchange: () => select(chosen.checked) });
   const status = h("span", { class: "tag" });
   const health = h("meter", { min: 0, max: 1, low: 0.5, high: 0.8, optimum: 1, "aria-label": "health" });
   const healthText = h("span");
@@ -127,10 +218,12 @@ function agentRow(id) {
   const loadText = h("span");
   const drain = drainButton(id);
   return {
-    element: h("tr", {}, h("th", { scope: "row" }, h("a", { href: "#/agents/" + encodeURIComponent(id) }, id)), type, h("td", {}, status),
-      h("td", {}, health, " ", healthText), h("td", {}, load, " ", loadText), cpu, memory, region, heard, h("td", {}, drain.element)),
-    show(agent) {
+    element: h("tr", {}, h("td", {}, chosen), h("th", { scope: "row" }, h("a", { href: "#/agents/" + encodeURIComponent(id) }, id)), type, version, h("td", {}, status),
+      h("td", {}, health, " ", healthText), h("td", {}, load, " ", loadText), ended, success, ran, cpu, memory, region, heard, h("td", {}, drain.element)),
+    show(agent, figures, isSelected) {
+      chosen.checked = isSelected;
       setText(type, agent.agent_type);
+      setText(version, agent.version);
       const unreached = agent.not_reached && agent.status === "active";
       setText(status, unreached ? "not reached" : agent.status);
       status.className = "tag " + (unreached ? "bad-text" : STATUS_CLASS[agent.status] ?? "");
@@ -140,6 +233,9 @@ function agentRow(id) {
       health.title = `regularity ${agent.regularity} × load ${agent.load} × results ${agent.results} × status`;
       load.value = agent.inflight / agent.capacity;
       setText(loadText, count(agent.inflight) + " of " + count(agent.capacity));
+      setText(ended, figures ? count(figures.count) : "–");
+      setText(success, figures ? percent(1 - figures.failed / figures.count) : "–");
+      setText(ran, duration(figures?.running_seconds.p95));
       setText(cpu, percent(agent.cpu));
       setText(memory, percent(agent.memory));
       setText(region, agent.region ?? "–");
@@ -168,6 +264,7 @@ function drainButton(id) {
 export function agentView(id) {
   const details = h("div", {}, h("p", { class: "empty" }, "Loading…"));
   const held = h("div");
+  const figures = h("div", { id: "agent-figures" }, h("p", { class: "empty" }, "Loading…"));
   const drain = drainButton(id);
   let shown = null;
   async function look() {
@@ -182,6 +279,7 @@ export function agentView(id) {
       notify(failure.message, true);
     }
   }
+  lookUpFigures(id, figures);
   const end = listen("agents", ({ data }) => {
     const agent = data?.agents.get(id);
     const now = agent && agent.status + agent.inflight;
@@ -195,9 +293,22 @@ export function agentView(id) {
     elements: [
       h("section", {}, details, h("div", { class: "actions" }, drain.element, h("button", { onclick: look }, "Refresh"))),
       h("section", {}, h("h2", {}, "Assignments"), held),
+      h("section", {}, h("h2", {}, "Last hour"), figures, h("p", {}, h("a", { href: "#/tasks?" + new URLSearchParams({ agent_id: id, sort: "-finished_at" }) }, "Tasks of this agent"))),
     ],
     end,
   };
+}
+
+async function lookUpFigures(id, box) {
+  try {
+    const report = await call("GET", "/stats/tasks?group_by=agent_id&last=1h&limit=1000");
+    const group = report.groups.find((one) => one.value === id);
+    fill(box, group ? h("dl", {}, [["Ended", count(group.count)], ["Succeeded", percent(1 - group.failed / group.count)],
+      ["Ran, p50, p95 and p99", ["p50", "p95", "p99"].map((part) => duration(group.running_seconds[part])).join(", ")]]
+      .map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])) : h("p", { class: "empty" }, "No task of this agent ended."));
+  } catch (failure) {
+    fill(box, h("p", { class: "empty" }, failure.message));
+  }
 }
 
 function description(agent) {
@@ -207,6 +318,7 @@ function description(agent) {
     ["Health penalties", agent.health.costs.length === 0 ? "none" : agent.health.costs.join("; ")],
     ["Load", `${count(agent.inflight)} of ${count(agent.capacity)}`],
     ["Type", agent.agent_type],
+    ["Version", agent.version],
     ["Delivery", agent.delivery + ": " + (agent.assignments_topic ?? agent.claim_path ?? agent.push_url)],
     ["Capabilities", agent.capabilities.join(", ") || "none"],
     ["Services", agent.services.join(", ") || "none"],

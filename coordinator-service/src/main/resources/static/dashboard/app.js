@@ -1,17 +1,20 @@
 import { connect, listen, onConnection } from "./live.js";
 import { notify } from "./commands.js";
 import { signedIn } from "./session.js";
+import { overviewView } from "./overview.js";
 import { queuesView } from "./queues.js";
 import { agentsView, agentView } from "./agents.js";
-import { tasksView, taskView } from "./tasks.js";
+import { tasksView } from "./tasks.js";
+import { taskView } from "./task.js";
 import { statisticsView } from "./statistics.js";
 import { deadLettersView } from "./dead-letters.js";
 import { clusterView } from "./cluster.js";
 import { fill, h } from "./dom.js";
 
 const VIEWS = [
+  [/^\/overview$/, overviewView],
   [/^\/queues$/, queuesView],
-  [/^\/agents$/, agentsView],
+  [/^\/agents(?:\?(.*))?$/, agentsView],
   [/^\/agents\/(.+)$/, agentView],
   [/^\/tasks(?:\?(.*))?$/, tasksView],
   [/^\/tasks\/(.+)$/, taskView],
@@ -26,7 +29,7 @@ let end = () => {};
 
 /** A view is a title, elements, and what to do when it is left. */
 function show() {
-  const path = location.hash.slice(1) || "/queues";
+  const path = location.hash.slice(1) || "/overview";
   if (!path.startsWith("/")) {
     return;
   }
@@ -35,7 +38,7 @@ function show() {
   const found = VIEWS.map(([pattern, view]) => [pattern.exec(path), view]).find(([match]) => match);
   const view = found
     ? found[1](...found[0].slice(1).map((part) => (part === undefined || path.includes("?") ? part ?? "" : decoded(part))))
-    : { title: "Page not found", elements: [h("p", {}, h("a", { href: "#/queues" }, "Go to queues"))], end: () => {} };
+    : { title: "Page not found", elements: [h("p", {}, h("a", { href: "#/overview" }, "Go to the overview"))], end: () => {} };
   end = view.end;
   document.title = view.title + " – Agent Coordinator";
   fill(main, h("h1", {}, view.title), view.elements);

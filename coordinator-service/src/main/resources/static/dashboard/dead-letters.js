@@ -1,6 +1,8 @@
 import { listen } from "./live.js";
 import { call, command } from "./commands.js";
 import { clock, count, fill, h, table } from "./dom.js";
+import { errorText } from "./task.js";
+import { REASONS, bulk } from "./tasks.js";
 
 const PAGE = 50;
 
@@ -9,12 +11,16 @@ export function deadLettersView() {
   const summary = h("p", { class: "empty", role: "status" }, "Loading…");
   const list = table("Dead letters", ["Time", "Task or record", "Reason", "Detail", "Actions"], body);
   const older = h("button", { hidden: true, onclick: () => look(false) }, "Older");
+  const reasons = h("div", { id: "reasons" }, h("p", { class: "empty" }, "Loading…"));
   let oldest = null;
   let failed = null;
 
   let asked = 0;
   async function look(anew) {
     const number = ++asked;
+    if (anew) {
+      showReasons(reasons);
+    }
     try {
       const page = await call("GET", `/tasks/dead-letter?limit=${PAGE}` + (anew || oldest === null ? "" : "&before=" + oldest));
       if (number !== asked) {
@@ -44,9 +50,32 @@ export function deadLettersView() {
   look(true);
   return {
     title: "Dead letters",
-    elements: [h("section", {}, h("div", { class: "fields" }, h("button", { onclick: () => look(true) }, "Refresh")), summary, list, older)],
+    elements: [
+      h("section", {}, h("h2", {}, "Failed tasks by reason"), reasons),
+      h("section", {}, h("h2", {}, "All"), h("div", { class: "fields" }, h("button", { onclick: () => look(true) }, "Refresh")), summary, list, older),
+    ],
     end,
   };
+}
+
+/** Tasks that are failed now: those that were redriven are not. */
+async function showReasons(box) {
+  try {
+    const pages = await Promise.all(REASONS.map((reason) => call("GET", `/tasks?status=failed&reason=${reason}&limit=1`)));
+    const rows = REASONS.map((reason, i) => ({ reason, page: pages[i] })).filter(({ page }) => page.count > 0).map(({ reason, page }) => {
+      const filter = new URLSearchParams({ status: "failed", reason });
+      const redrive = h("button", { "aria-label": "Redrive all " + reason, onclick: async () => {
+        await bulk(redrive, filter);
+        showReasons(box);
+      } }, "Redrive all…");
+      return h("tr", {}, h("th", { scope: "row" }, reason),
+        h("td", { class: "number" }, h("a", { href: "#/tasks?" + filter }, (page.count_exact ? "" : "about ") + count(page.count))), h("td", {}, redrive));
+    });
+    fill(box, rows.length === 0 ? h("p", { class: "empty" }, "No task is failed.")
+      : table("Failed tasks by reason", ["Reason", { name: "Tasks", number: true }, "Actions"], h("tbody", {}, rows)));
+  } catch (failure) {
+    fill(box, h("p", { class: "empty" }, failure.message));
+  }
 }
 
 function letterRow(letter) {
@@ -56,5 +85,6 @@ function letterRow(letter) {
   return h("tr", {}, h("td", {}, clock(letter.dead_lettered_at)),
     h("td", {}, isTask ? h("a", { href: "#/tasks/" + encodeURIComponent(letter.task_id) }, letter.task_id)
       : `${letter.source_topic}-${letter.source_partition}@${letter.source_offset}`),
-    h("td", {}, letter.reason), h("td", { class: "text" }, letter.detail ?? letter.text ?? ""), h("td", {}, isTask ? redrive : ""));
+    h("td", {}, letter.reason), h("td", { class: "text" }, errorText(letter.detail ?? letter.error),
+      letter.text && h("details", {}, h("summary", {}, "Record"), h("pre", { tabindex: "0" }, letter.text))), h("td", {}, isTask ? redrive : ""));
 }

@@ -55,6 +55,14 @@ export function duration(seconds) {
     : Math.floor(minutes / 1440) + " days";
 }
 
+/** Only what is required: some answers name the rest too, as null or empty. */
+export function requirementsText(requirements) {
+  return Object.entries(requirements ?? {})
+    .filter(([, value]) => value !== null && !(Array.isArray(value) && value.length === 0))
+    .map(([name, value]) => name.replaceAll("_", " ") + " " + (Array.isArray(value) ? value.join(", ") : typeof value === "object" ? JSON.stringify(value) : value))
+    .join("; ") || "none";
+}
+
 let aheadMs = 0;
 
 /** Ages are by the clock of the coordinator: that of this machine may be wrong. */

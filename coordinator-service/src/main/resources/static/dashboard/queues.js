@@ -1,33 +1,30 @@
 import { listen } from "./live.js";
 import { call, command, confirm, notify } from "./commands.js";
 import { chart } from "./charts.js";
-import { clock, count, duration, fill, h, rate, setText, since, table } from "./dom.js";
+import { count, duration, fill, h, rate, requirementsText, setText, since, table } from "./dom.js";
+import { PRIORITIES, judge, verdictSection } from "./verdict.js";
 
-export const PRIORITIES = ["urgent", "critical", "high", "normal", "low"];
-const LONG_SECONDS = 300;
-/** A task that comes may need a moment. */
-const A_MOMENT_SECONDS = 10;
 
 export function queuesView() {
-  const verdict = h("section", { class: "verdict" }, h("p", {}, "Waiting for data…"), h("p", { class: "unseen", role: "status" }));
+  const verdict = verdictSection();
   const rows = Object.fromEntries(PRIORITIES.map((priority) => [priority, row(priority)]));
   const size = chart("Queued tasks by priority, last 15 minutes",
-    PRIORITIES.map((priority) => ({ label: priority, color: priority, width: 2 })));
+    PRIORITIES.map((priority) => ({ label: priority, color: priority, width: 1 })), { stacked: true });
   const flow = chart("Tasks received and assigned per second, last 15 minutes",
-    [{ label: "received per second", color: "normal", width: 2 }, { label: "assigned per second", color: "good", width: 2 }]);
+    [{ label: "received per second", color: "normal", width: 2, area: true }, { label: "assigned per second", color: "good", width: 2 }]);
   const front = frontOfQueue();
   let queues = null;
   let stats = null;
-  const judge = () => showVerdict(verdict, queues, stats);
+  const show = () => judge(verdict, queues, stats);
   const ends = [
     listen("queues", (state) => {
       queues = state;
       if (state.data) {
         PRIORITIES.forEach((priority) => rows[priority].show(state.data.queues[priority]));
       }
-      judge();
+      show();
     }),
-    listen("stats", (state) => { stats = state; judge(); }),
+    listen("stats", (state) => { stats = state; show(); }),
     listen("history", (state) => {
       const history = state.data?.points ?? [];
       const times = history.map((point) => Date.parse(point.at) / 1000);
@@ -96,79 +93,6 @@ async function askToClear(priority, button) {
   }
 }
 
-function showVerdict(section, queues, stats) {
-  const { text, kind } = judgement(queues, stats);
-  section.className = "verdict " + kind;
-  setText(section.firstChild, text);
-  // Rates and ages change each second, which nobody wants to be read to.
-  setText(section.lastChild, { "": "The queues are healthy.", warn: "The queues need attention.", bad: "The queues have a problem." }[kind]);
-}
-
-const tasksWait = (number) => count(number) + (number === 1 ? " task waits" : " tasks wait");
-
-/** Is it stuck, where, since when. What waits for a time that is still to come is not stuck. */
-function judgement(queues, stats) {
-  const error = queues?.error ?? stats?.error;
-  if (error) {
-    return { kind: "bad", text: "Status unavailable: " + error };
-  }
-  if (!queues?.data || !stats?.data) {
-    return { kind: "", text: "Waiting for data…" };
-  }
-  const waiting = PRIORITIES.map((priority) => ({ priority, ...queues.data.queues[priority] })).filter((queue) => queue.size > 0);
-  const later = waiting.reduce((sum, queue) => sum + Math.min(queue.scheduled, queue.size), 0);
-  const total = waiting.reduce((sum, queue) => sum + queue.size, 0) - later;
-  const active = stats.data.load_balancer.active_agents;
-  if (total === 0 && later > 0) {
-    return { kind: "", text: `${tasksWait(later)}, all scheduled for later.` };
-  }
-  if (total === 0) {
-    return { kind: active === 0 ? "warn" : "", text: "No tasks are waiting. " + (active === 0 ? "No agent is active." : count(active) + " agents are active.") };
-  }
-  const tasks = tasksWait(total) + (later > 0 ? ` (${count(later)} more scheduled for later)` : "");
-  const assigned = waiting.reduce((sum, queue) => sum + queue.assigned_per_second, 0);
-  const due = waiting.filter((queue) => queue.size > queue.scheduled);
-  const open = due.filter((queue) => !queue.paused);
-  const full = stats.data.load_balancer.avg_capacity_used >= 0.999;
-  if (open.length === 0) {
-    return { kind: "warn", text: `${tasks}, all in paused queues: ${due.map((queue) => queue.priority).join(", ")}.` };
-  }
-  const held = open.filter((queue) => queue.held_back > 0);
-  if (held.length > 0) {
-    return {
-      kind: "bad",
-      text: `${tasks}. ` + held.map((queue) => `In ${queue.priority}, ${count(queue.held_back)} ${queue.held_back === 1 ? "record" : "records"} cannot be read until a transaction of ${queue.held_back_by} ends`).join(". ") + ".",
-    };
-  }
-  if (active === 0) {
-    return { kind: "bad", text: `Stuck: ${tasks} and no agent is active.` };
-  }
-  const oldest = open.reduce((a, b) => ((a.oldest_age_seconds ?? 0) >= (b.oldest_age_seconds ?? 0) ? a : b));
-  const age = oldest.oldest_age_seconds ?? 0;
-  if (assigned === 0 && full) {
-    return { kind: "warn", text: `${tasks}: all agents are at capacity. The oldest, in ${oldest.priority}, has waited for ${duration(age)}.` };
-  }
-  if (assigned === 0 && age > A_MOMENT_SECONDS) {
-    return {
-      kind: "bad",
-      text: `Stuck: ${tasks} and no task is assigned. The oldest, in ${oldest.priority}, has waited for ${duration(age)}. See "Oldest tasks" below for the reason.`,
-    };
-  }
-  const slow = age > LONG_SECONDS;
-  return {
-    kind: slow ? "warn" : "",
-    text: `${tasks}, ${rate(assigned)} assigned per second.` + (slow ? ` The oldest, in ${oldest.priority}, has waited for ${duration(age)}.` : ""),
-  };
-}
-
-/** Only what it asks for: the answer names the rest too, as null or empty. */
-function demands(requirements) {
-  const words = Object.entries(requirements ?? {})
-    .filter(([, value]) => value !== null && !(Array.isArray(value) && value.length === 0))
-    .map(([name, value]) => name.replaceAll("_", " ") + " " + (Array.isArray(value) ? value.join(", ") : typeof value === "object" ? JSON.stringify(value) : value));
-  return words.join("; ") || "none";
-}
-
 function frontOfQueue() {
   const body = h("tbody");
   const empty = h("p", { class: "empty", role: "status" }, "Select a queue to list its oldest tasks.");
@@ -192,7 +116,7 @@ function frontOfQueue() {
       fill(body, front.tasks.map((task) => {
         const link = "#/tasks/" + encodeURIComponent(task.task_id);
         return h("tr", {}, h("td", {}, h("a", { href: link }, task.task_id)), h("td", { class: "number" }, duration(since(task.submitted_at))),
-          h("td", { class: "number" }, task.attempt), h("td", { class: "text" }, demands(task.requirements)),
+          h("td", { class: "number" }, task.attempt), h("td", { class: "text" }, requirementsText(task.requirements)),
           h("td", {}, h("a", { href: link, "aria-label": "Why " + task.task_id + " is waiting" }, "Why is it waiting?")));
       }));
     } catch (failure) {

@@ -21,7 +21,7 @@ export function statisticsView(query) {
   };
   const summary = h("p", { class: "empty", role: "status", id: "ended" }, "Loading…");
   const ended = chart(`Tasks that ended, last ${LAST[last]}`, [
-    { label: "ended", color: "normal", width: 2 }, { label: "failed", color: "urgent", width: 2 }]);
+    { label: "ended", color: "normal", width: 2, area: true }, { label: "failed", color: "urgent", width: 2 }]);
   const groups = h("div", { id: "groups" });
   const errors = h("div", { id: "errors" });
   let left = false;
@@ -38,7 +38,7 @@ export function statisticsView(query) {
       fill(summary, all.count === 0 ? "No task ended."
         : `${count(all.count)} ended, ${count(all.failed)} of them failed (${percent(all.failed / all.count)}). ` +
           `Waited ${times(all.waiting_seconds)}; ran ${times(all.running_seconds)} (p50, p99).`);
-      ended.show(steps(report), all.count === 0 ? "none" : count(all.count) + " tasks");
+      ended.show(steps(report).slice(0, 3), all.count === 0 ? "none" : count(all.count) + " tasks");
       fill(groups, report.groups.length === 0 ? h("p", { class: "empty" }, "None.") : groupTable(report.groups, group, last));
       fill(errors, failures.groups.length === 0 ? h("p", { class: "empty" }, "None.") : errorTable(failures.groups, last));
     } catch (failure) {
@@ -62,21 +62,24 @@ export function statisticsView(query) {
   };
 }
 
-const times = (one) => `${duration(one.p50)}, ${duration(one.p99)}`;
+/** The median and the 99th percentile. */
+export const times = (one) => `${duration(one.p50)}, ${duration(one.p99)}`;
 
-/** With a zero for each step in which no task ended. */
-function steps(report) {
+/** Times, tasks that ended, and those that failed, with a zero for each step without any; then the waiting and the running ones, null where no sample was taken. */
+export function steps(report) {
   const from = Date.parse(report.from);
   const step = (Date.parse(report.to) - from) / 60;
   const at = Array.from({ length: 60 }, (_, i) => (from + i * step) / 1000);
-  const all = at.map(() => 0);
-  const failed = at.map(() => 0);
+  const [all, failed] = [at.map(() => 0), at.map(() => 0)];
+  const [waiting, running] = [at.map(() => null), at.map(() => null)];
   report.steps.forEach((one) => {
     const i = Math.min(59, Math.max(0, Math.round((Date.parse(one.at) - from) / step)));
     all[i] += one.count;
     failed[i] += one.failed;
+    waiting[i] = one.waiting ?? waiting[i];
+    running[i] = one.running ?? running[i];
   });
-  return [at, all, failed];
+  return [at, all, failed, waiting, running];
 }
 
 function tasks(filter, last) {
@@ -96,7 +99,8 @@ function groupTable(groups, by, last) {
       h("td", { class: part === "p99" ? "number" : "number secondary" }, duration(one[what][part]))))))));
 }
 
-function errorTable(groups, last) {
+/** Errors with links to the tasks behind them. */
+export function errorTable(groups, last) {
   return table("Errors of failed tasks", [{ name: "Tasks", number: true }, "Error"], h("tbody", {}, groups.map((one) => h("tr", {},
     h("td", { class: "number" }, count(one.count)),
     h("td", { class: "text" }, one.value === undefined ? "–" : h("a", { href: tasks({ status: "failed", error: words(one.value) }, last) }, plain(one.value)))))));

@@ -1,54 +1,133 @@
-import { listen } from "./live.js";
-import { call, command, confirm, notify } from "./commands.js";
-import { clock, count, duration, fill, h, now, setText, since, table } from "./dom.js";
+import { call, confirm, notify } from "./commands.js";
+import { clock, count, duration, fill, h, now, since, table } from "./dom.js";
+import { copy, curl, jsonForm } from "./forms.js";
+import { errorText, seen, statusTag, took } from "./task.js";
+import { PRIORITIES } from "./verdict.js";
 
-const STATUS_CLASS = { completed: "good", failed: "bad-text", cancelled: "soft", expired: "bad-text", queued: "warn-text", assigned: "", unknown: "soft", unreadable: "bad-text" };
-const SEEN = "agent-coordinator.tasks-seen";
-const ENDED = ["completed", "failed", "cancelled", "expired"];
-
-const seen = () => JSON.parse(sessionStorage.getItem(SEEN) ?? "[]");
-
-const STATUSES = ["queued", "assigned", ...ENDED];
+const STATUSES = ["queued", "assigned", "completed", "failed", "cancelled", "expired"];
+/** Why a task failed. */
+export const REASONS = ["failed", "rejected", "overdue", "agent_lost", "payload_lost", "record_lost"];
 const AGES = { "": "any time", "900": "15 minutes", "3600": "hour", "86400": "24 hours", "604800": "7 days", "2592000": "30 days" };
 const SORTS = { "-submitted_at": "newest first", "submitted_at": "oldest first", "-finished_at": "ended last first", "finished_at": "ended first first" };
 const PAGE = 50;
+const EXPORT_PAGE = 1_000;
+const MAX_EXPORTED = 100_000;
 const REFRESH_MS = 3_000;
+/** Until then, the browser has saved a file. */
+const FILE_MS = 60_000;
+const CHOSEN = "agent-coordinator.task-columns";
+
+const COLUMNS = {
+  status: { name: "Status", cell: (task) => statusTag(task.status) },
+  priority: { name: "Priority", cell: (task) => task.priority && h("span", { class: "priority " + task.priority }, task.priority), isExtra: true },
+  attempt: { name: "Attempt", number: true, secondary: true, cell: (task) => task.attempt },
+  agent: { name: "Agent", cell: (task) => (task.agent_id ? h("a", { href: "#/agents/" + encodeURIComponent(task.agent_id) }, task.agent_id) : "–") },
+  type: { name: "Type", secondary: true, cell: (task) => task.task_type ?? "–" },
+  key: { name: "Fairness key", secondary: true, cell: (task) => task.fairness_key ?? "–", isExtra: true },
+  labels: { name: "Labels", secondary: true, cell: (task) => Object.entries(task.labels ?? {}).map((label) => label.join("=")).join(", ") || "–", isExtra: true },
+  submitted: { name: "Submitted", cell: (task) => ago(task.submitted_at) },
+  ended: { name: "Ended", secondary: true, cell: (task) => (task.finished_at ? ago(task.finished_at) : "–"), isExtra: true },
+  waited: { name: "Waited", number: true, secondary: true, cell: (task) => between(task.submitted_at, task.assigned_at), isExtra: true },
+  took: { name: "Took", number: true, secondary: true, cell: took },
+  reason: { name: "Reason", secondary: true, cell: (task) => task.reason ?? "–", isExtra: true },
+  error: { name: "Error", isText: true, cell: (task) => errorText(task.error) },
+};
+
+const ago = (instant) => h("time", { datetime: instant, title: clock(instant) }, duration(Math.floor(since(instant))) + " ago");
+const between = (from, to) => (from && to ? duration(Math.max(0, (Date.parse(to) - Date.parse(from)) / 1000)) : "–");
+
+function chosenColumns() {
+  const chosen = localStorage.getItem(CHOSEN)?.split(",").filter((name) => COLUMNS[name]);
+  return new Set(chosen ?? Object.keys(COLUMNS).filter((name) => !COLUMNS[name].isExtra));
+}
 
 /** The filter is in the address, so that it can be shared. An age is kept as such: "the last hour" is another hour tomorrow. */
 export function tasksView(query) {
   const filter = new URLSearchParams(query);
-  const field = (name, label, size) => {
-    const input = h("input", { name, id: "filter-" + name, autocomplete: "off", size, value: filter.get(name) ?? "" });
-    return h("label", {}, label + " ", input);
-  };
-  const choice = (name, label, choices, chosen) => h("label", {}, label + " ", h("select", { name, id: "filter-" + name },
-    Object.entries(choices).map(([value, text]) => h("option", { value, selected: value === chosen }, text))));
-  const form = h("form", { class: "fields", id: "filter", onsubmit: (event) => {
-    event.preventDefault();
-    const asked = new URLSearchParams([...new FormData(form)].map(([name, value]) => [name, value.trim()])
-      .filter(([name, value]) => value && !(name === "sort" && value === "-submitted_at")));
-    location.hash = "#/tasks" + (asked.size ? "?" + asked : "");
-  } },
-  choice("status", "Status", { "": "any", ...Object.fromEntries(STATUSES.map((one) => [one, one])) }, filter.get("status") ?? ""),
-  field("agent_id", "Agent", 14), field("task_type", "Type", 10), field("error", "Error has", 14),
-  field("label", "Label", 14), field("id", "Id begins with", 18),
-  choice("within", "Submitted in the last", AGES, filter.get("within") ?? ""),
-  choice("ended", "Ended in the last", AGES, filter.get("ended") ?? ""),
-  choice("sort", "Order", SORTS, filter.get("sort") ?? "-submitted_at"),
-  h("button", {}, "Search"));
-  const body = h("tbody");
-  const summary = h("p", { class: "empty", role: "status", id: "found" }, "Loading…");
-  const list = table("Tasks", ["Task", "Status", { name: "Attempt", number: true, secondary: true }, "Agent", { name: "Type", secondary: true },
-    "Submitted", { name: "Took", number: true, secondary: true }, "Error"], body);
-  const more = h("button", { hidden: true, onclick: () => look(next) }, "More");
-  const forAll = h("button", { hidden: true, class: filter.get("status") === "failed" ? null : "danger", onclick: () => bulk(forAll, filter) },
-    filter.get("status") === "failed" ? "Redrive all…" : "Cancel all…");
+  const columns = chosenColumns();
+  const selected = new Map();
+  let tasks = [];
   let next = null;
   let pages = 0;
   let asked = 0;
   let open = 0;
+
+  const body = h("tbody");
+  const list = h("div", {});
+  const summary = h("p", { class: "empty", role: "status", id: "found" }, "Loading…");
+  const more = h("button", { hidden: true, onclick: () => look(next) }, "More");
+  const kind = filter.get("status") === "failed" ? "redrive" : "cancel";
+  const forAll = h("button", { hidden: true, class: kind === "redrive" ? null : "danger", onclick: () => bulk(forAll, filter) }, kind === "redrive" ? "Redrive all…" : "Cancel all…");
+  const redrive = h("button", { hidden: true, onclick: () => forSelected(redrive, "redrive") });
+  const cancel = h("button", { hidden: true, class: "danger", onclick: () => forSelected(cancel, "cancel") });
+  const exports = h("span", { class: "actions", hidden: true }, ["CSV", "NDJSON"].map((format) => {
+    const button = h("button", { onclick: () => exported(button, filter, format) }, "Export " + format);
+    return button;
+  }));
   /** A task that is not in the history yet, or if there is none, is found by its id. */
   const direct = () => filter.get("id") && h("a", { href: "#/tasks/" + encodeURIComponent(filter.get("id")) }, "Open task " + filter.get("id"));
+
+  function show() {
+    const shown = Object.keys(COLUMNS).filter((name) => columns.has(name));
+    fill(body, tasks.map((task) => row(task, shown)));
+    const all = h("input", { type: "checkbox", "aria-label": "Select all shown", checked: tasks.length > 0 && tasks.every((task) => selected.has(task.task_id)),
+      onchange: () => { tasks.forEach((task) => choose(task, all.checked)); show(); } });
+    fill(list, tasks.length > 0 && table("Tasks", [h("th", { scope: "col" }, all), "Task", ...shown.map((name) => COLUMNS[name])], body));
+    more.hidden = !next;
+    exports.hidden = tasks.length === 0;
+    forAll.hidden = tasks.length === 0 || !["failed", "queued", "assigned"].includes(filter.get("status"));
+    showSelected();
+  }
+
+  function choose(task, isChosen) {
+    isChosen ? selected.set(task.task_id, task) : selected.delete(task.task_id);
+  }
+
+  const isFailed = (task) => task.status === "failed";
+  const isLive = (task) => ["queued", "assigned"].includes(task.status);
+
+  function showSelected() {
+    tasks.filter((task) => selected.has(task.task_id)).forEach((task) => selected.set(task.task_id, task));
+    [[redrive, "Redrive", isFailed], [cancel, "Cancel", isLive]].forEach(([button, name, suits]) => {
+      const number = [...selected.values()].filter(suits).length;
+      button.hidden = number === 0;
+      button.textContent = `${name} ${count(number)} selected…`;
+    });
+  }
+
+  function row(task, shown) {
+    const box = h("input", { type: "checkbox", "aria-label": "Select " + task.task_id, checked: selected.has(task.task_id),
+      onchange: () => { choose(task, box.checked); showSelected(); } });
+    return h("tr", {}, h("td", {}, box),
+      h("th", { scope: "row", class: "id" }, h("a", { href: "#/tasks/" + encodeURIComponent(task.task_id) }, task.task_id)),
+      shown.map((name) => h("td", { class: [COLUMNS[name].number && "number", COLUMNS[name].secondary && "secondary", COLUMNS[name].isText && "text"].filter(Boolean).join(" ") || null },
+        COLUMNS[name].cell(task))));
+  }
+
+  async function forSelected(button, action) {
+    const chosen = [...selected.values()].filter(action === "redrive" ? isFailed : isLive);
+    const number = count(chosen.length) + (chosen.length === 1 ? " task" : " tasks");
+    const verb = action === "redrive" ? "Redrive" : "Cancel";
+    if (!(await confirm(`${verb} ${number}?`, `${verb} ${number}`, "Keep them as they are"))) {
+      return;
+    }
+    button.disabled = true;
+    let done = 0;
+    try {
+      for (const { task_id } of chosen) {
+        await call("POST", action === "redrive" ? `/tasks/dead-letter/${encodeURIComponent(task_id)}/redrive` : `/tasks/${encodeURIComponent(task_id)}/cancel`);
+        selected.delete(task_id);
+        done++;
+      }
+      notify(`${number} ${action === "redrive" ? "redriven" : "cancelled"}.`);
+    } catch (failure) {
+      notify(`${count(done)} of ${number} ${action === "redrive" ? "redriven" : "cancelled"}. ${failure.message}`, true);
+    } finally {
+      button.disabled = false;
+      look(null);
+    }
+  }
+
   async function look(cursor) {
     const number = ++asked;
     open++;
@@ -57,24 +136,16 @@ export function tasksView(query) {
       if (number !== asked) {
         return;
       }
-      if (cursor) {
-        pages++;
-        body.append(...page.tasks.map(taskRow));
-      } else {
-        pages = 1;
-        fill(body, page.tasks.map(taskRow));
-      }
+      tasks = cursor ? [...tasks, ...page.tasks] : page.tasks;
+      pages = cursor ? pages + 1 : 1;
       next = page.next_cursor;
-      more.hidden = !next;
-      list.hidden = body.children.length === 0;
-      forAll.hidden = body.children.length === 0 || !["failed", "queued", "assigned"].includes(filter.get("status"));
-      fill(summary, body.children.length === 0 ? ["No tasks found. ", direct()]
+      show();
+      fill(summary, tasks.length === 0 ? ["No tasks found. ", direct()]
         : (page.count_exact ? "" : "About ") + count(page.count) + (page.count === 1 ? " task" : " tasks")
           + (page.live ? "" : ". Redis does not respond: these states may be outdated."));
     } catch (failure) {
       if (number === asked) {
-        list.hidden = true;
-        more.hidden = true;
+        // What is shown stays: a coordinator may be restarting.
         fill(summary, failure.message + " ", direct());
       }
     } finally {
@@ -92,7 +163,7 @@ export function tasksView(query) {
   return {
     title: "Tasks",
     elements: [
-      h("section", {}, form, summary, list, h("div", { class: "actions" }, more, forAll)),
+      h("section", {}, filterForm(filter), columnChoice(columns, show), summary, list, h("div", { class: "actions" }, more, redrive, cancel, forAll, exports)),
       submission(),
       before.length > 0 && h("section", {}, h("h2", {}, "Recently viewed"),
         h("ul", {}, before.map((id) => h("li", {}, h("a", { href: "#/tasks/" + encodeURIComponent(id) }, id))))),
@@ -101,8 +172,47 @@ export function tasksView(query) {
   };
 }
 
+function filterForm(filter) {
+  const field = (name, label, size) =>
+    h("label", {}, label + " ", h("input", { name, id: "filter-" + name, autocomplete: "off", size, value: filter.get(name) ?? "" }));
+  const choice = (name, label, choices, chosen) => h("label", {}, label + " ", h("select", { name, id: "filter-" + name },
+    Object.entries(choices).map(([value, text]) => h("option", { value, selected: value === chosen }, text))));
+  const any = (name, label, values) => choice(name, label, { "": "any", ...Object.fromEntries(values.map((one) => [one, one])) }, filter.get(name) ?? "");
+  const extra = ["priority", "reason", "agent_type", "capability", "fairness_key", "min_duration"];
+  const form = h("form", { id: "filter", onsubmit: (event) => {
+    event.preventDefault();
+    const asked = new URLSearchParams([...new FormData(form)].map(([name, value]) => [name, value.trim()])
+      .filter(([name, value]) => value && !(name === "sort" && value === "-submitted_at")));
+    location.hash = "#/tasks" + (asked.size ? "?" + asked : "");
+  } },
+  h("div", { class: "fields" },
+    any("status", "Status", STATUSES),
+    field("agent_id", "Agent", 14), field("task_type", "Type", 10), field("error", "Error has", 14),
+    field("label", "Label", 14), field("id", "Id begins with", 18),
+    choice("within", "Submitted in the last", AGES, filter.get("within") ?? ""),
+    choice("ended", "Ended in the last", AGES, filter.get("ended") ?? ""),
+    choice("sort", "Order", SORTS, filter.get("sort") ?? "-submitted_at"),
+    h("button", {}, "Search")),
+  h("details", { id: "more-filters", open: extra.some((name) => filter.get(name)) }, h("summary", {}, "More conditions"), h("div", { class: "fields" },
+    any("priority", "Priority", PRIORITIES), any("reason", "Failed because", REASONS),
+    field("agent_type", "Requires type", 10), field("capability", "Requires capability", 10), field("fairness_key", "Fairness key", 10), field("min_duration", "Took at least", 6))));
+  return form;
+}
+
+/** Kept in this browser. */
+function columnChoice(columns, show) {
+  return h("details", { id: "columns" }, h("summary", {}, "Columns"), h("div", { class: "fields" }, Object.entries(COLUMNS).map(([name, column]) => {
+    const box = h("input", { type: "checkbox", checked: columns.has(name), onchange: () => {
+      box.checked ? columns.add(name) : columns.delete(name);
+      localStorage.setItem(CHOSEN, [...columns].join());
+      show();
+    } });
+    return h("label", {}, box, column.name);
+  })));
+}
+
 /** Redrives or cancels all tasks of a search, after a confirmation that names their number, and shows the progress. */
-async function bulk(button, filter) {
+export async function bulk(button, filter) {
   const kind = filter.get("status") === "failed" ? "redrive" : "cancel";
   const query = parameters(filter, null);
   ["limit", "sort"].forEach((name) => query.delete(name));
@@ -131,31 +241,61 @@ async function bulk(button, filter) {
   }
 }
 
-const EXAMPLE = { priority: "normal", task_data: { task_type: "echo", text: "hello" }, requirements: { capabilities: ["echo"] } };
+const CSV_FIELDS = ["task_id", "status", "priority", "task_type", "fairness_key", "labels", "agent_id", "attempt", "submitted_at", "assigned_at", "finished_at", "reason", "error"];
 
-/** A form for the JSON of a task; shows the new task. */
-function jsonForm(id, label, value, send) {
-  const input = h("textarea", { id, rows: 10, cols: 70, spellcheck: "false" }, JSON.stringify(value, null, 2));
-  const button = h("button", {}, label);
-  return h("form", { onsubmit: async (event) => {
-    event.preventDefault();
-    let json;
-    try {
-      json = JSON.parse(input.value);
-    } catch (failure) {
-      notify("This is not valid JSON: " + failure.message, true);
+/** Reads all pages of a search, and has the browser save them as a file. */
+async function exported(button, filter, format) {
+  button.disabled = true;
+  const lines = format === "CSV" ? [CSV_FIELDS.join(",")] : [];
+  const head = lines.length;
+  try {
+    let cursor = null;
+    do {
+      const query = parameters(filter, cursor);
+      query.set("limit", EXPORT_PAGE);
+      const page = await call("GET", "/tasks?" + query);
+      lines.push(...page.tasks.map((task) => (format === "CSV" ? CSV_FIELDS.map((name) => csv(task[name])).join(",") : JSON.stringify(task))));
+      cursor = page.next_cursor;
+      notify(`${count(lines.length - head)} tasks read…`);
+    } while (cursor && lines.length - head < MAX_EXPORTED && button.isConnected);
+    if (!button.isConnected) {
       return;
     }
-    const answer = await command(button, "POST", ...send(json));
-    if (answer) {
-      location.hash = "#/tasks/" + encodeURIComponent(answer.task_id);
-    }
-  } }, h("label", { for: id }, "JSON"), input, h("div", { class: "actions" }, button));
+    const file = URL.createObjectURL(new Blob([lines.join("\n") + "\n"], { type: format === "CSV" ? "text/csv" : "application/x-ndjson" }));
+    h("a", { href: file, download: `tasks-${new Date().toISOString().replace(/\D/g, "").slice(0, 14)}.${format.toLowerCase()}` }).click();
+    setTimeout(() => URL.revokeObjectURL(file), FILE_MS);
+    notify(`${count(lines.length - head)} tasks exported.` + (cursor ? ` There are more: narrow the search, or use agentctl tasks list.` : ""));
+  } catch (failure) {
+    notify(failure.message, true);
+  } finally {
+    button.disabled = false;
+  }
 }
 
+/** Spreadsheets take a text that begins like a formula for one. */
+function csv(value) {
+  const text = value === undefined || value === null ? "" : typeof value === "object" ? JSON.stringify(value) : String(value);
+  return /[",\n\r]|^[=+\-@\t]/.test(text) ? '"' + text.replace(/^(?=[=+\-@\t])/, "'").replaceAll('"', '""') + '"' : text;
+}
+
+const EXAMPLES = {
+  "Echo": { priority: "normal", task_data: { task_type: "echo", text: "hello" }, requirements: { capabilities: ["echo"] } },
+  "With labels, a deadline and few attempts": { priority: "high", task_data: { task_type: "echo", text: "soon" }, requirements: { capabilities: ["echo"] },
+    labels: { team: "search" }, timeout_seconds: 60, max_attempts: 2 },
+  "For one agent": { task_data: { task_type: "echo", text: "you" }, requirements: { agent_id: "agent-1" } },
+  "In ten minutes": () => ({ task_data: { task_type: "echo", text: "later" }, requirements: { capabilities: ["echo"] }, not_before: new Date(now() + 600_000).toISOString() }),
+};
+
 function submission() {
+  const form = jsonForm("new-task", "Submit", EXAMPLES.Echo, (json) => ["/tasks/submit?strict=true", json]);
+  const example = h("select", { id: "example", onchange: () => {
+    const chosen = EXAMPLES[example.value];
+    form.querySelector("textarea").value = JSON.stringify(typeof chosen === "function" ? chosen() : chosen, null, 2);
+  } }, Object.keys(EXAMPLES).map((name) => h("option", {}, name)));
+  const asCurl = h("button", { type: "button", onclick: () => copy(curl(form.querySelector("textarea").value)) }, "Copy as curl");
+  form.querySelector(".actions").append(asCurl);
   return h("section", {}, h("details", { id: "submission" }, h("summary", {}, "Submit a task"),
-    jsonForm("new-task", "Submit", EXAMPLE, (json) => ["/tasks/submit?strict=true", json])));
+    h("div", { class: "fields" }, h("label", {}, "Example ", example)), form));
 }
 
 /** Those of GET /tasks. */
@@ -175,161 +315,4 @@ function parameters(filter, cursor) {
     query.set("cursor", cursor);
   }
   return query;
-}
-
-function taskRow(task) {
-  return h("tr", {},
-    h("th", { scope: "row", class: "id" }, h("a", { href: "#/tasks/" + encodeURIComponent(task.task_id) }, task.task_id)),
-    h("td", {}, h("span", { class: "tag " + (STATUS_CLASS[task.status] ?? "") }, task.status)),
-    h("td", { class: "number secondary" }, task.attempt),
-    h("td", {}, task.agent_id ? h("a", { href: "#/agents/" + encodeURIComponent(task.agent_id) }, task.agent_id) : "–"),
-    h("td", { class: "secondary" }, task.task_type ?? "–"),
-    h("td", {}, h("time", { datetime: task.submitted_at, title: clock(task.submitted_at) }, duration(Math.floor(since(task.submitted_at))) + " ago")),
-    h("td", { class: "number secondary" }, took(task)),
-    h("td", { class: "text" }, text(task.error)));
-}
-
-const took = (attempt) => (attempt.assigned_at && attempt.finished_at
-  ? duration((Date.parse(attempt.finished_at) - Date.parse(attempt.assigned_at)) / 1000) : "–");
-const text = (value) => (value === undefined || value === null ? "" : typeof value === "string" ? value : JSON.stringify(value));
-
-export function taskView(id) {
-  sessionStorage.setItem(SEEN, JSON.stringify([id, ...seen().filter((one) => one !== id)].slice(0, 20)));
-  const status = h("span", { class: "tag", id: "task-status" }, "Loading…");
-  const summary = h("p", { role: "status" }, status);
-  const life = h("ol", { class: "timeline" });
-  const facts = h("div");
-  const why = h("div", { id: "why" });
-  const whySection = h("section", { hidden: true }, h("h2", {}, "Why is it waiting?"), why,
-    h("div", { class: "actions" }, h("button", { onclick: () => explain(id, why) }, "Refresh")));
-  const cancel = h("button", { class: "danger", hidden: true, onclick: async () => {
-    if (await confirm(`Cancel task ${id}?`, "Cancel the task", "Keep it")) {
-      await command(cancel, "POST", `/tasks/${encodeURIComponent(id)}/cancel`);
-    }
-  } }, "Cancel…");
-  const redrive = h("button", { hidden: true, onclick: () => command(redrive, "POST", `/tasks/dead-letter/${encodeURIComponent(id)}/redrive`) }, "Redrive");
-  const kept = h("div", { id: "kept" });
-  let shown = null;
-  const end = listen("tasks/" + id, ({ data, error }) => {
-    if (error) {
-      setText(status, "status unavailable: " + error);
-      return;
-    }
-    setText(status, data.status);
-    status.className = "tag " + (STATUS_CLASS[data.status] ?? "");
-    fill(life, timeline(data));
-    fill(facts, description(data));
-    cancel.hidden = ENDED.includes(data.status) || data.status === "unknown";
-    redrive.hidden = data.status !== "failed";
-    whySection.hidden = data.status !== "queued";
-    if (data.status === "queued" && shown !== "queued") {
-      explain(id, why);
-    }
-    if (data.status !== "unknown" && data.status !== shown) {
-      lookUp(id, kept);
-    }
-    shown = data.status;
-  });
-  return {
-    title: "Task " + id,
-    elements: [
-      h("section", {}, summary, life, h("div", { class: "actions" }, cancel, redrive)),
-      whySection,
-      h("section", {}, h("h2", {}, "Details"), facts),
-      kept,
-    ],
-    end,
-  };
-}
-
-const changeable = ({ priority, task_data, requirements, max_attempts, timeout_seconds }) => ({ priority, task_data, requirements, max_attempts, timeout_seconds });
-
-/** Only what was edited: a number that JavaScript cannot hold stays as it was. */
-const changed = (before, after) => Object.fromEntries(Object.entries(after).filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(before[name])));
-
-/** What the history adds. It lags a little behind, so that it is asked again. */
-async function lookUp(id, box, again = true) {
-  const task = await call("GET", "/tasks/" + encodeURIComponent(id)).catch(() => ({}));
-  const ended = ENDED.includes(task.status);
-  const missing = !task.attempts || (ended && task.attempts.some((one) => !one.outcome));
-  if (box.querySelector("details[open]")) {
-    return;
-  }
-  fill(box, [
-    task.attempts?.length > 0 && h("section", {}, h("h2", {}, "Attempts"),
-      table("Attempts", [{ name: "Attempt", number: true }, "Agent", "Outcome", "Assigned", { name: "Took", number: true }, "Error"],
-        h("tbody", {}, task.attempts.map((one) => h("tr", {}, h("td", { class: "number" }, one.attempt),
-          h("td", {}, h("a", { href: "#/agents/" + encodeURIComponent(one.agent_id) }, one.agent_id)),
-          h("td", {}, h("span", { class: "tag " + (one.outcome === "completed" ? "good" : one.outcome ? "bad-text" : "") }, one.outcome ?? "running")),
-          h("td", {}, one.assigned_at ? clock(one.assigned_at) : "–"), h("td", { class: "number" }, took(one)),
-          h("td", { class: "text" }, text(one.error))))))),
-    ended && task.task_data !== undefined && !task.task_data_truncated && h("section", {}, h("details", { id: "retry" },
-      h("summary", {}, "Retry as a new task, with changes"),
-      jsonForm("retry-task", "Retry", changeable(task), (json) => [`/tasks/${encodeURIComponent(id)}/retry`, changed(changeable(task), json)]))),
-    task.task_data !== undefined && h("section", {}, h("h2", {}, task.task_data_truncated ? "Input, cut" : "Input"),
-      h("pre", { tabindex: "0" }, typeof task.task_data === "string" ? task.task_data : JSON.stringify(task.task_data, null, 2))),
-  ]);
-  if (again && missing) {
-    setTimeout(() => box.isConnected && lookUp(id, box, false), 2_000);
-  }
-}
-
-function timeline(task) {
-  if (task.status === "unknown") {
-    return [h("li", { class: "open" }, "Unknown task: it was never received, or it was deleted after its retention. The page updates when it arrives.")];
-  }
-  const step = (at, text, kind) => ({ at, text, kind });
-  const agent = () => h("a", { href: "#/agents/" + encodeURIComponent(task.agent_id) }, task.agent_id);
-  const steps = [step(task.submitted_at, [`Accepted, with priority ${task.priority}`])];
-  if (task.not_before) {
-    steps.push(step(task.not_before, ["Scheduled start"]));
-  }
-  if (task.agent_id && task.assigned_at) {
-    steps.push(step(task.assigned_at, [`Attempt ${task.attempt} of ${task.max_attempts ?? "?"} assigned to `, agent()]));
-  }
-  if (task.agent_started_at) {
-    steps.push(step(task.agent_started_at, ["Started, as reported by the agent"]));
-  }
-  if (ENDED.includes(task.status)) {
-    steps.push(step(task.finished_at, [task.status.charAt(0).toUpperCase() + task.status.slice(1)], task.status === "completed" ? "" : "bad"));
-  }
-  const known = steps.filter((one) => one.at);
-  const items = known.map((one, i) => h("li", { class: one.kind ?? null }, one.text, h("br"),
-    h("span", { class: "soft" }, clock(one.at), i > 0 ? ", after " + duration((Date.parse(one.at) - Date.parse(known[i - 1].at)) / 1000) : "")));
-  if (task.status === "queued") {
-    items.push(h("li", { class: "open" }, task.attempt > 1 ? `Waiting for attempt ${task.attempt}` : "Waiting for an agent"));
-  } else if (task.status === "assigned") {
-    items.push(h("li", { class: "open" }, "The agent is working on it", task.deadline ? ", deadline " + clock(task.deadline) : ""));
-  }
-  return items;
-}
-
-/** Leaves requirements out that are not set. */
-const set = (name, value) => (value === null || (Array.isArray(value) && value.length === 0) ? undefined : value);
-
-function description(task) {
-  return h("dl", {}, Object.entries(task).filter(([name]) => name !== "timestamp").map(([name, value]) => [h("dt", {}, name),
-    h("dd", {}, typeof value === "object" ? h("pre", { tabindex: "0" }, JSON.stringify(value, name === "requirements" ? set : null, 2)) : String(value))]));
-}
-
-async function explain(id, box) {
-  try {
-    const answer = await call("GET", `/tasks/${encodeURIComponent(id)}/explain`);
-    const waiting = answer.waiting;
-    const parts = [h("p", { class: "explanation" }, answer.explanation.charAt(0).toUpperCase() + answer.explanation.slice(1) + ".")];
-    if (waiting) {
-      parts.push(h("p", { class: "soft" }, `Position ${count(waiting.place_in_queue)} of ${count(waiting.queue_size)} in ${waiting.priority}` +
-        (waiting.aged ? ", aged: a share of contended choices goes to the aged task that has waited longest" : "") +
-        `; ${count(waiting.agents.eligible)} of ${count(waiting.agents.total)} agents are eligible now` +
-        (waiting.agents.busy > 0 ? `, ${count(waiting.agents.busy)} more once capacity is free.` : ".")));
-      if (waiting.agents.closest.length > 0) {
-        parts.push(table("Closest agents", ["Agent", "Obstacle"], h("tbody", {}, waiting.agents.closest.map((one) =>
-          h("tr", {}, h("th", { scope: "row" }, h("a", { href: "#/agents/" + encodeURIComponent(one.agent_id) }, one.agent_id)),
-            h("td", { class: "text" }, one.obstacles.map((obstacle) => obstacle.detail).join("; ")))))));
-      }
-    }
-    fill(box, parts);
-  } catch (failure) {
-    fill(box, h("p", { class: "empty" }, failure.message));
-  }
 }

@@ -124,4 +124,11 @@ public record Requirements(
                 Resources.NONE,
                 Map.of());
     }
+
+    /** As JSON, without the fields that require nothing: they are most of the text. */
+    public JsonNode sparse() {
+        JsonNode json = Json.tree(this);
+        json.values().removeIf(value -> value.isNull() || value.isArray() && value.isEmpty());
+        return json;
+    }
 }

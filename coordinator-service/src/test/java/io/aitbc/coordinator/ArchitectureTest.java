@@ -65,10 +65,10 @@ class ArchitectureTest {
             intake     background deadletter event kafka match queue redis security taskstate trace
             security   background kafka
             settle     background deadletter event kafka match queue redis registry security taskstate trace
-            bulk       assign background deadletter history intake
+            bulk       assign background deadletter history intake taskstate
             push       agent background delivery intake redis registry
             start      assign audit background bulk delivery dispatch event history intake kafka push queue redis registry security settle
-            stats      agent balance dispatch queue redis registry taskstate
+            stats      agent background balance dispatch history match queue redis registry taskstate
             api        agent assign audit background balance deadletter delivery dispatch history intake kafka match queue redis registry security start stats taskstate trace
             live       agent background dispatch redis registry security start stats taskstate
             metrics    agent balance dispatch kafka registry start stats

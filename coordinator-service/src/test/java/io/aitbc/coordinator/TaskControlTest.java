@@ -379,6 +379,40 @@ class TaskControlTest {
         coordinator.reach(agentId);
     }
 
+    /** What holds up most of the waiting tasks, in one sentence for each group. */
+    @Test
+    void blockedTasksAreGroupedAndExplained() {
+        coordinator.register("blocked-agent", 1, "blocked");
+        coordinator.submit(requiring("blocked"));
+        coordinator.submit(requiring("blocked"));
+        coordinator.submit(requiring("blocked-absent"));
+        coordinator.submit(requiring("blocked-absent"));
+        coordinator.submit(requiring("blocked-absent"));
+
+        await().atMost(LONG)
+                .untilAsserted(() ->
+                        assertThat(blocked("blocked-absent")).isEqualTo("3 no agent has capability blocked-absent"));
+        // Tasks of other tests may have taken the agents.
+        await().atMost(LONG)
+                .untilAsserted(() ->
+                        assertThat(blocked("blocked")).endsWith(" the only agent that can take them is at capacity"));
+        coordinator.register("blocked-agent-2", 1, "blocked-absent");
+        await().atMost(LONG)
+                .untilAsserted(() -> assertThat(blocked("blocked-absent"))
+                        .endsWith(" the only agent that can take them is at capacity"));
+    }
+
+    private static String blocked(String capability) {
+        for (JsonNode group : coordinator.get("/stats/blocked").body().get("blocked")) {
+            if (group.at("/requirements/capabilities/0").asString().equals(capability)) {
+                assertThat(group.get("oldest_age_seconds").asDouble()).isNotNegative();
+                return group.get("tasks").asInt() + " "
+                        + group.get("explanation").asString();
+            }
+        }
+        return "none";
+    }
+
     @Test
     void theExplanationOfAPinnedTaskReportsTheStateOfItsAgent() {
         String unknown = coordinator.submit(pinnedTo("pinned-unknown"));

@@ -97,7 +97,7 @@ public final class SearchBenchmark extends Benchmark {
     /** The coordinator creates them. */
     private static void awaitTables(Statement sql) throws SQLException {
         Instant until = Instant.now().plusSeconds(60);
-        while (number(sql, "SELECT count(*) FROM pg_proc WHERE proname = 'drop_history_days'") == 0) {
+        while (number(sql, "SELECT count(*) FROM pg_proc WHERE proname = 'roll_up_figures'") == 0) {
             if (Instant.now().isAfter(until)) {
                 throw new IllegalStateException("the coordinator has created no tables");
             }
@@ -137,7 +137,7 @@ public final class SearchBenchmark extends Benchmark {
             sql.execute("SELECT add_history_day('" + date + "')");
             sql.execute(
                     "INSERT INTO tasks (day, task_id, sequence, status, attempt, agent_id, agents, assigned_at, finished_at, reason,"
-                            + " error, result, submitted_at, priority, task_type, capabilities, labels, fairness_key, max_attempts, timeout_seconds,"
+                            + " error, error_text, result, submitted_at, priority, task_type, capabilities, labels, fairness_key, max_attempts, timeout_seconds,"
                             + " task_data, task_data_bytes)"
                             + " SELECT '" + date
                             + "', to_char(at, 'YYYYMMDDHH24MISSMS') || '-' || substr(md5(n::text), 1, 12), 190,"
@@ -147,6 +147,8 @@ public final class SearchBenchmark extends Benchmark {
                             + "], at + interval '1 s', at + interval '3 s', CASE WHEN failed THEN 'failed' END,"
                             + " CASE WHEN failed THEN (ARRAY[" + errors + "])[1 + (n / 33) % " + ERRORS.size()
                             + "] || n || '\"' END,"
+                            + " CASE WHEN failed THEN translate((ARRAY[" + errors + "])[1 + (n / 33) % " + ERRORS.size()
+                            + "] || n, '\".:/', '    ') END,"
                             + " CASE WHEN NOT failed THEN '{\"width\":640,\"height\":480,\"url\":\"s3://results/' || n || '\"}' END,"
                             + " at, 'normal', 'type-' || n % 20, ARRAY['capability-' || n % 20],"
                             + " ARRAY['team=team-' || n % 50, 'customer=customer-' || (n * 7919) % " + CUSTOMERS
@@ -163,6 +165,18 @@ public final class SearchBenchmark extends Benchmark {
         }
         sql.execute("VACUUM ANALYZE");
         sql.execute("CHECKPOINT");
+        Instant started = Instant.now();
+        // The coordinator has computed those of days that were empty at that time.
+        sql.execute("DELETE FROM figure_days");
+        sql.execute("DELETE FROM figure_hours");
+        for (int day = 1; day < DAYS; day++) {
+            sql.execute("SELECT roll_up_figures('" + today.minusDays(day) + "')");
+        }
+        System.out.printf(
+                Locale.ROOT,
+                "  figures of %d days computed in %d s%n",
+                DAYS - 1,
+                Duration.between(started, Instant.now()).toSeconds());
     }
 
     private static long bytes(Statement sql) throws SQLException {
@@ -196,8 +210,10 @@ public final class SearchBenchmark extends Benchmark {
         kinds.put("the newest", random -> "limit=" + (20 + random.nextInt(100)));
         kinds.put("a tenant's newest", random -> "fairness_key=tenant-" + random.nextInt(500));
         kinds.put("nothing", random -> "error=nothing" + random.nextInt());
+        kinds.put("figures of an hour", random -> "/stats/tasks?last=1h");
         kinds.put("figures of 24 hours", random -> "/stats/tasks?last=24h");
-        kinds.put("figures of 30 days", random -> "/stats/tasks?last=30d");
+        kinds.put("figures of 30 days by agent", random -> "/stats/tasks?group_by=agent_id&last=30d");
+        kinds.put("figures of 30 days by error", random -> "/stats/tasks?group_by=error&last=30d");
         Report report =
                 new Report("Search in " + tasks + " tasks, ms over REST", "what", "found", "p50", "p90", "p99", "max");
         HttpClient http = HttpClient.newHttpClient();
@@ -206,11 +222,11 @@ public final class SearchBenchmark extends Benchmark {
             Histogram histogram = new Histogram(3);
             List<Long> counts = new ArrayList<>();
             // The first ones compile the code.
-            int runs = kind.startsWith("figures") ? times / 20 : times;
+            int runs = kind.startsWith("figures") ? times / 10 : times;
             for (int i = 0; i < runs / 10; i++) {
                 run(http, cluster.restUrl(), query.apply(random));
             }
-            for (int i = 0; i < times; i++) {
+            for (int i = 0; i < runs; i++) {
                 String asked = query.apply(random);
                 long from = System.nanoTime();
                 counts.add(run(http, cluster.restUrl(), asked));

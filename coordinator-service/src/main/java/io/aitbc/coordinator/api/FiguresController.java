@@ -3,6 +3,7 @@ package io.aitbc.coordinator.api;
 import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import io.aitbc.coordinator.history.TaskFigures;
+import io.aitbc.coordinator.stats.ClusterStats;
 import io.swagger.v3.oas.annotations.Operation;
 import io.swagger.v3.oas.annotations.Parameter;
 import io.swagger.v3.oas.annotations.tags.Tag;
@@ -17,6 +18,7 @@ import org.springframework.web.bind.annotation.GetMapping;
 import org.springframework.web.bind.annotation.RequestMapping;
 import org.springframework.web.bind.annotation.RequestParam;
 import org.springframework.web.bind.annotation.RestController;
+import tools.jackson.databind.JsonNode;
 
 @RestController
 @RequestMapping({"/stats", "/v1/stats"})
@@ -25,11 +27,17 @@ class FiguresController {
     private static final Duration MIN = Duration.ofMinutes(1);
     private static final Duration MAX = Duration.ofDays(366);
 
+    private static final int MAX_BLOCKED = 10;
+
     private final TaskFigures figures;
+    private final ClusterStats stats;
+    private final WaitExplainer explainer;
     private final Clock clock;
 
-    FiguresController(TaskFigures figures, Clock clock) {
+    FiguresController(TaskFigures figures, ClusterStats stats, WaitExplainer explainer, Clock clock) {
         this.figures = figures;
+        this.stats = stats;
+        this.explainer = explainer;
         this.clock = clock;
     }
 
@@ -65,10 +73,17 @@ class FiguresController {
         }
     }
 
+    /**
+     * @param waiting mean number of waiting tasks; absent if it was not sampled
+     * @param running mean number of tasks that agents had; absent if it was not sampled
+     */
+    @JsonInclude(JsonInclude.Include.NON_NULL)
     record TimeStep(
             @JsonProperty("at") Instant at,
             @JsonProperty("count") long count,
-            @JsonProperty("failed") long failed) {}
+            @JsonProperty("failed") long failed,
+            @JsonProperty("waiting") @Nullable Double waiting,
+            @JsonProperty("running") @Nullable Double running) {}
 
     record TaskReport(
             @JsonProperty("status") String status,
@@ -85,7 +100,7 @@ class FiguresController {
             summary =
                     "Get figures of the tasks that ended lately: counts, failures, and percentiles of waiting and running",
             description =
-                    "Requires a history. `steps` has a sixtieth of the time each; those without tasks are left out.")
+                    "Requires a history. `steps` has a sixtieth of the time each; those without tasks and samples are left out.")
     TaskReport tasks(
             @Parameter(
                             description =
@@ -118,8 +133,47 @@ class FiguresController {
                 TaskGroup.of(report.all()),
                 report.groups().stream().map(TaskGroup::of).toList(),
                 report.steps().stream()
-                        .map(step -> new TimeStep(step.at(), step.count(), step.failed()))
+                        .map(step ->
+                                new TimeStep(step.at(), step.count(), step.failed(), step.waiting(), step.running()))
                         .toList(),
                 clock.instant());
+    }
+
+    /**
+     * @param requirements without fields that require nothing
+     * @param explanation why they wait, as a clause
+     */
+    record BlockedTasks(
+            @JsonProperty("requirements") JsonNode requirements,
+            @JsonProperty("tasks") int tasks,
+            @JsonProperty("oldest_age_seconds") double oldestAge,
+            @JsonProperty("explanation") String explanation) {}
+
+    record BlockedReport(
+            @JsonProperty("status") String status,
+            @JsonProperty("blocked") List<BlockedTasks> blocked,
+            @JsonProperty("timestamp") Instant timestamp) {}
+
+    @GetMapping("/blocked")
+    @Operation(
+            summary = "Get the waiting tasks for which no agent is free, grouped by their requirements, and why",
+            description = "The groups with the most tasks, of queues that are not paused. Reported every second.")
+    BlockedReport blocked() {
+        Instant now = clock.instant();
+        return new BlockedReport(
+                "success",
+                stats.blocked().stream()
+                        .limit(MAX_BLOCKED)
+                        .map(group -> new BlockedTasks(
+                                group.requirements().sparse(),
+                                group.tasks(),
+                                Math.max(
+                                                0,
+                                                Duration.between(group.oldest(), now)
+                                                        .toMillis())
+                                        / 1_000.0,
+                                explainer.explain(group.requirements())))
+                        .toList(),
+                now);
     }
 }

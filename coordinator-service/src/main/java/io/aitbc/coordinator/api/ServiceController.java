@@ -60,6 +60,7 @@ class ServiceController {
     private final OpenTransactions transactions;
     private final HistoryLoop history;
     private final String version;
+    private final @Nullable String traceUrl;
     private final ObjectProvider<RequestMappingHandlerMapping> mappings;
     private final Clock clock;
 
@@ -72,6 +73,7 @@ class ServiceController {
             Dispatcher dispatcher,
             OpenTransactions transactions,
             HistoryLoop history,
+            ApiSettings settings,
             ObjectProvider<BuildProperties> build,
             @Qualifier("requestMappingHandlerMapping") ObjectProvider<RequestMappingHandlerMapping> mappings,
             Clock clock) {
@@ -83,6 +85,7 @@ class ServiceController {
         this.dispatcher = dispatcher;
         this.transactions = transactions;
         this.history = history;
+        this.traceUrl = settings.traceUrl().isEmpty() ? null : settings.traceUrl();
         BuildProperties properties = build.getIfAvailable();
         this.version = properties == null ? "unbuilt" : String.valueOf(properties.getVersion());
         this.mappings = mappings;
@@ -159,6 +162,10 @@ class ServiceController {
             @JsonProperty("docs") String docs,
             @JsonProperty("dashboard") String dashboard,
             @JsonProperty("live") String live,
+
+            @JsonProperty("trace") @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable
+            String trace,
+
             @JsonProperty("endpoints") List<String> endpoints) {}
 
     @GetMapping({"/", "/v1"})
@@ -176,7 +183,7 @@ class ServiceController {
                                         .next() + " " + path))
                 .sorted()
                 .toList();
-        return new Index(NAME, DESCRIPTION, version, "/docs", "/dashboard", "/ws", endpoints);
+        return new Index(NAME, DESCRIPTION, version, "/docs", "/dashboard", "/ws", traceUrl, endpoints);
     }
 
     /** As text: a resource would be served in ranges, and refuse bad ones without a problem document. */

@@ -118,6 +118,11 @@ class TaskListController {
             schema = @Schema(type = "string"))
     @Parameter(
             in = ParameterIn.QUERY,
+            name = "reason",
+            description = "Why the task failed, such as `overdue`",
+            schema = @Schema(type = "string"))
+    @Parameter(
+            in = ParameterIn.QUERY,
             name = "error",
             description = "Words of the last error; `\"…\"` for a phrase, `-` before a word that must not occur",
             schema = @Schema(type = "string"))

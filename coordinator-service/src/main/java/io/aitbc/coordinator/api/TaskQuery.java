@@ -75,6 +75,7 @@ final class TaskQuery {
                 query.time("finished_after"),
                 query.time("finished_before"),
                 query.duration("min_duration"),
+                query.text("reason"),
                 query.text("error"),
                 query.text("id"));
         query.requireKnown();

@@ -3,7 +3,9 @@ package io.aitbc.coordinator.api;
 import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import io.aitbc.contracts.AgentStatus;
+import io.aitbc.contracts.Capability;
 import io.aitbc.contracts.Priority;
+import io.aitbc.contracts.Registration;
 import io.aitbc.contracts.Requirements;
 import io.aitbc.contracts.TaskStatus;
 import io.aitbc.contracts.Topics;
@@ -234,6 +236,50 @@ class WaitExplainer {
                 .orElse(null);
     }
 
+    /** Why no agent takes tasks with these requirements, as a clause. */
+    String explain(Requirements requirements) {
+        Agents agents = agents(requirements, clock.instant());
+        if (agents.eligible() > 0) {
+            return agents.eligible()
+                    + (agents.eligible() == 1 ? " agent can take one now" : " agents can take one now");
+        }
+        if (agents.busy() > 0) {
+            return agents.busy() == 1
+                    ? "the only agent that can take them is at capacity"
+                    : "all " + agents.busy() + " agents that can take them are at capacity";
+        }
+        if (requirements.agentId() != null) {
+            return pinned(requirements.agentId(), agents.closest());
+        }
+        String missing = missing(requirements);
+        return agents.total() == 0
+                ? "no agent is registered"
+                : missing.isEmpty() ? closest(agents) : "no agent has " + missing;
+    }
+
+    /** What no agent has, of what is required. */
+    private String missing(Requirements requirements) {
+        List<Registration> all = registry.all().stream()
+                .filter(agent -> agent.status() != AgentStatus.INACTIVE)
+                .map(Agent::registration)
+                .toList();
+        Stream<String> types = Stream.ofNullable(requirements.agentType())
+                .filter(type -> all.stream().noneMatch(agent -> type.equals(agent.agentType())))
+                .map(type -> "type " + type);
+        Stream<String> capabilities = requirements.capabilities().stream()
+                .filter(one -> all.stream().noneMatch(agent -> Capability.meets(agent.capabilities(), one)))
+                .map(one -> "capability " + one);
+        Stream<String> services = requirements.services().stream()
+                .filter(one -> all.stream().noneMatch(agent -> agent.services().contains(one)))
+                .map(one -> "service " + one);
+        Stream<String> tags = requirements.tags().stream()
+                .filter(one -> all.stream().noneMatch(agent -> agent.tags().contains(one)))
+                .map(one -> "tag " + one);
+        return Stream.of(types, capabilities, services, tags)
+                .flatMap(one -> one)
+                .collect(Collectors.joining(" or "));
+    }
+
     private Agents agents(Requirements requirements, Instant now) {
         boolean regionRequired = !control.strategy().prefersRegion();
         List<Agent> all = registry.all();
@@ -326,6 +372,10 @@ class WaitExplainer {
         if (!withNames) {
             return "no agent can take it";
         }
+        return closest(agents);
+    }
+
+    private static String closest(Agents agents) {
         Closest closest = agents.closest().get(0);
         return "no agent can take it; the closest is " + closest.agentId() + ": " + details(closest);
     }

@@ -5,6 +5,7 @@ import io.aitbc.coordinator.deadletter.DeadLetterArchive;
 import io.aitbc.coordinator.history.BulkOperations;
 import io.aitbc.coordinator.history.TaskHistory;
 import io.aitbc.coordinator.intake.Redrive;
+import io.aitbc.coordinator.taskstate.TaskStates;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
 
@@ -16,7 +17,8 @@ class BulkConfiguration {
             TaskHistory history,
             Cancellations cancellations,
             Redrive redrive,
-            DeadLetterArchive letters) {
-        return new BulkRunner(operations, history, cancellations, redrive, letters);
+            DeadLetterArchive letters,
+            TaskStates states) {
+        return new BulkRunner(operations, history, cancellations, redrive, letters, states);
     }
 }

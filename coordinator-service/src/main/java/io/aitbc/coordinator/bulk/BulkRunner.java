@@ -6,6 +6,7 @@ import io.aitbc.coordinator.deadletter.DeadLetterArchive;
 import io.aitbc.coordinator.history.BulkOperations;
 import io.aitbc.coordinator.history.TaskHistory;
 import io.aitbc.coordinator.intake.Redrive;
+import io.aitbc.coordinator.taskstate.TaskStates;
 import java.util.List;
 import java.util.stream.Stream;
 
@@ -21,8 +22,9 @@ public final class BulkRunner implements BackgroundService {
             TaskHistory history,
             Cancellations cancellations,
             Redrive redrive,
-            DeadLetterArchive letters) {
-        workers = Stream.generate(() -> new BulkWorker(operations, history, cancellations, redrive, letters))
+            DeadLetterArchive letters,
+            TaskStates states) {
+        workers = Stream.generate(() -> new BulkWorker(operations, history, cancellations, redrive, letters, states))
                 .limit(operations.isOn() ? WORKERS : 0)
                 .toList();
     }

@@ -11,6 +11,7 @@ import io.aitbc.coordinator.history.BulkOperations.Operation;
 import io.aitbc.coordinator.history.TaskFilter;
 import io.aitbc.coordinator.history.TaskHistory;
 import io.aitbc.coordinator.intake.Redrive;
+import io.aitbc.coordinator.taskstate.TaskStates;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collection;
@@ -24,6 +25,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -44,6 +46,11 @@ final class BulkWorker implements AutoCloseable {
     /** Chunks a second: the rate holds within each. */
     private static final int CHUNKS_PER_SECOND = 5;
 
+    /** How many times longer than its rate asks for a chunk may take, so that its tasks are assigned. */
+    private static final int MAX_SLOWDOWN = 10;
+
+    private static final Duration CHECK_INTERVAL = Duration.ofMillis(50);
+
     private static final long NANOS_PER_SECOND = TimeUnit.SECONDS.toNanos(1);
 
     private final BulkOperations operations;
@@ -51,6 +58,7 @@ final class BulkWorker implements AutoCloseable {
     private final Cancellations cancellations;
     private final Redrive redrive;
     private final DeadLetterArchive letters;
+    private final TaskStates states;
     private final String owner = UUID.randomUUID().toString();
     private final ConsecutiveFailures failures = new ConsecutiveFailures(log);
     private final MonitoredThread thread = new MonitoredThread("bulk", this::run);
@@ -60,12 +68,14 @@ final class BulkWorker implements AutoCloseable {
             TaskHistory history,
             Cancellations cancellations,
             Redrive redrive,
-            DeadLetterArchive letters) {
+            DeadLetterArchive letters,
+            TaskStates states) {
         this.operations = operations;
         this.history = history;
         this.cancellations = cancellations;
         this.redrive = redrive;
         this.letters = letters;
+        this.states = states;
     }
 
     /** Ends the work on an operation: the coordinator stops, or another one has taken over. */
@@ -153,7 +163,7 @@ final class BulkWorker implements AutoCloseable {
                 total = history.count(operation.filter(), 1).count();
             }
             TaskHistory.Page page = history.next(operation.filter(), TaskFilter.Sort.SUBMITTED, PAGE, cursor);
-            process(operation, total, ids(page), this::cancel, workers);
+            process(operation, total, ids(page), this::cancel, workers, (done, limit) -> {});
             cursor = page.cursor();
             record(operation, total, 0, 0, cursor);
             if (cursor == null) {
@@ -198,7 +208,7 @@ final class BulkWorker implements AutoCloseable {
                     .filter(DeadLetterArchive.Letter::isOfFailedTask)
                     .filter(letter -> letter.key() != null && wanted.remove(letter.key()))
                     .toList();
-            process(operation, total, chosen, this::redrive, workers);
+            process(operation, total, chosen, this::redrive, workers, this::awaitAssigned);
         }
         // They have no dead letter any more.
         record(operation, total, 0, wanted.size(), null);
@@ -212,13 +222,38 @@ final class BulkWorker implements AutoCloseable {
         }
     }
 
+    /**
+     * Waits until at most half of the redriven tasks are still queued, but no longer than the limit: they join the end of their queues, and more of them than the
+     * agents take would make new tasks wait. Some may have to wait for an agent that is not there.
+     */
+    private void awaitAssigned(Collection<DeadLetterArchive.Letter> redriven, Duration limit)
+            throws InterruptedException {
+        Set<String> ids = redriven.stream().map(DeadLetterArchive.Letter::key).collect(Collectors.toSet());
+        long until = System.nanoTime() + limit.toNanos();
+        while (!thread.isClosing()
+                && System.nanoTime() - until < 0
+                && 2
+                                * states.statuses(ids).values().stream()
+                                        .filter(status -> status == TaskStatus.QUEUED)
+                                        .count()
+                        > ids.size()) {
+            thread.monitor().progressed();
+            thread.pause(CHECK_INTERVAL);
+        }
+    }
+
     private interface Step<T> {
         /** @return whether it changed the task */
         boolean apply(T item) throws InterruptedException;
     }
 
+    /** Called after each chunk, with a limit that slows the operation down to a tenth of its rate. */
+    private interface Brake<T> {
+        void await(Collection<T> chunk, Duration limit) throws InterruptedException;
+    }
+
     private <T> void process(
-            Operation operation, Long total, Collection<T> items, Step<T> step, ExecutorService workers)
+            Operation operation, Long total, Collection<T> items, Step<T> step, ExecutorService workers, Brake<T> brake)
             throws InterruptedException {
         List<T> all = List.copyOf(items);
         int chunk = Math.max(1, operation.rate() / CHUNKS_PER_SECOND);
@@ -232,8 +267,9 @@ final class BulkWorker implements AutoCloseable {
                 done += outcome(outcome) ? 1 : 0;
             }
             record(operation, total, done, some.size() - done, null);
-            thread.pause(Duration.ofNanos(
-                    Math.max(0, started + some.size() * NANOS_PER_SECOND / operation.rate() - System.nanoTime())));
+            Duration period = Duration.ofNanos(some.size() * NANOS_PER_SECOND / operation.rate());
+            thread.pause(Duration.ofNanos(Math.max(0, started + period.toNanos() - System.nanoTime())));
+            brake.await(some, period.multipliedBy(MAX_SLOWDOWN - 1));
         }
     }
 

@@ -70,7 +70,7 @@ public final class Dispatcher implements BackgroundService {
 
     private volatile boolean working;
     private volatile LaneStats stats =
-            new LaneStats(Instant.EPOCH, 0, 0, null, Map.of(), Map.of(), Map.of(), Map.of(), false);
+            new LaneStats(Instant.EPOCH, 0, 0, null, Map.of(), Map.of(), Map.of(), Map.of(), List.of(), false);
 
     private final ThrottledWarning kafkaErrors =
             new ThrottledWarning(log, "{} rounds were cut short by Kafka errors: {}");
@@ -325,6 +325,7 @@ public final class Dispatcher implements BackgroundService {
                 meters.receivedPerSecond(seconds),
                 meters.assignedPerSecond(seconds),
                 scheduled,
+                lane.matcher().blocked(LaneStats.MAX_BLOCKED),
                 lane.isBacklogFull());
     }
 

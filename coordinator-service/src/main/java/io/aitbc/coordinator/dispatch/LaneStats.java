@@ -2,7 +2,9 @@ package io.aitbc.coordinator.dispatch;
 
 import com.fasterxml.jackson.annotation.JsonProperty;
 import io.aitbc.contracts.Priority;
+import io.aitbc.coordinator.match.BlockedGroup;
 import java.time.Instant;
+import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
@@ -13,9 +15,10 @@ import org.jspecify.annotations.Nullable;
  * @param waiting number of tasks held that have no agent
  * @param yieldsTo the priority of tasks in other lanes for which agents are left free; null if there are none
  * @param oldest time since which the longest-waiting task has waited, by priority; absent where none waits
- * @param receivedPerSecond by priority, averaged over about the last ten seconds
- * @param assignedPerSecond by priority, averaged over about the last ten seconds
+ * @param receivedPerSecond by priority, over the last ten seconds
+ * @param assignedPerSecond by priority, over the last ten seconds
  * @param scheduled number of waiting tasks that are not due yet, by priority; absent where there are none
+ * @param blocked the largest groups of waiting tasks that lack a free agent, at most {@value #MAX_BLOCKED}
  * @param backlogFull whether it has no memory for more waiting tasks, so that it reads no further
  */
 public record LaneStats(
@@ -27,9 +30,13 @@ public record LaneStats(
         @JsonProperty("received_per_second") Map<Priority, Double> receivedPerSecond,
         @JsonProperty("assigned_per_second") Map<Priority, Double> assignedPerSecond,
         @JsonProperty("scheduled") Map<Priority, Integer> scheduled,
+        @JsonProperty("blocked") List<BlockedGroup> blocked,
         @JsonProperty("backlog_full") Boolean backlogFull) {
+    static final int MAX_BLOCKED = 5;
+
     public LaneStats {
         // Absent from an earlier version.
+        blocked = blocked == null ? List.of() : blocked;
         scheduled = scheduled == null ? Map.of() : scheduled;
         backlogFull = Boolean.TRUE.equals(backlogFull);
     }

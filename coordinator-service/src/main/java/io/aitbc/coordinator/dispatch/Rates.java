@@ -1,33 +1,42 @@
 package io.aitbc.coordinator.dispatch;
 
 import io.aitbc.contracts.Priority;
-import java.util.Arrays;
+import java.util.ArrayDeque;
+import java.util.Deque;
 import java.util.EnumMap;
 import java.util.Map;
 
-/** Events per second by priority: an exponentially weighted average with most weight on the last ten seconds. */
+/** Events per second by priority, over the last ten seconds. */
 final class Rates {
-    private static final double TIME_CONSTANT_SECONDS = 10;
+    private static final double WINDOW_SECONDS = 10;
 
-    /** Counts by priority ordinal. */
-    private final long[] counted = new long[Priority.values().length];
+    private final Deque<Interval> intervals = new ArrayDeque<>();
+    /** Counts of the current interval, by priority ordinal. */
+    private long[] counted = new long[Priority.values().length];
 
-    private final Map<Priority, Double> rates = new EnumMap<>(Priority.class);
+    private double seconds;
+
+    private record Interval(double seconds, long[] counted) {}
 
     void count(Priority priority, int events) {
         counted[priority.ordinal()] += events;
     }
 
     /** Closes an interval and returns the rates. */
-    Map<Priority, Double> closeInterval(double seconds) {
-        double weight = 1 - Math.exp(-seconds / TIME_CONSTANT_SECONDS);
-        for (Priority priority : Priority.values()) {
-            double current = counted[priority.ordinal()] / seconds;
-            double before = rates.getOrDefault(priority, 0.0);
-            double rate = before + weight * (current - before);
-            rates.put(priority, rate < 0.001 ? 0 : rate);
+    Map<Priority, Double> closeInterval(double length) {
+        intervals.addLast(new Interval(length, counted));
+        counted = new long[counted.length];
+        seconds += length;
+        while (seconds - intervals.getFirst().seconds >= WINDOW_SECONDS) {
+            seconds -= intervals.removeFirst().seconds;
         }
-        Arrays.fill(counted, 0);
-        return new EnumMap<>(rates);
+        Map<Priority, Double> rates = new EnumMap<>(Priority.class);
+        for (Priority priority : Priority.values()) {
+            long sum = intervals.stream()
+                    .mapToLong(interval -> interval.counted[priority.ordinal()])
+                    .sum();
+            rates.put(priority, sum / seconds);
+        }
+        return rates;
     }
 }

@@ -132,6 +132,10 @@ final class HistoryDatabase implements AutoCloseable {
         }
     }
 
+    boolean isMigrated() {
+        return migrated;
+    }
+
     @Override
     public void close() {
         source.close();

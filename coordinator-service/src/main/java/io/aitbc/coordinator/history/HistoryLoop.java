@@ -39,14 +39,17 @@ public final class HistoryLoop implements BackgroundService {
     private static final Duration CHECK_INTERVAL = Duration.ofSeconds(5);
 
     private static final Duration HANGS_AFTER = Duration.ofSeconds(5);
-    private static final Duration RETENTION_INTERVAL = Duration.ofMinutes(30);
+    /** With more events to write, figures would soon be deleted again. */
+    private static final long MAX_LAG = 10_000;
+
+    private static final Duration MAINTENANCE_INTERVAL = Duration.ofMinutes(1);
 
     private final @Nullable HistoryWriter writer;
     private final boolean eventsEnabled;
     private final Clock clock;
     private final ConsumerLoop loop;
     private final Counter lost;
-    private final PeriodicJob retention;
+    private final PeriodicJob maintenance;
     private final ThrottledWarning ignored =
             new ThrottledWarning(log, "{} records of tasks.events ignored in the history: {}");
     private final ThrottledWarning unavailable =
@@ -95,7 +98,7 @@ public final class HistoryLoop implements BackgroundService {
                         }),
                 this::handle,
                 () -> {});
-        this.retention = new PeriodicJob("history-retention", RETENTION_INTERVAL, this::dropOldDays);
+        this.maintenance = new PeriodicJob("history-maintenance", MAINTENANCE_INTERVAL, this::maintain);
         this.lost = Counter.builder("coordinator.history.lost")
                 .description("Events that the database of the history refused")
                 .register(meters);
@@ -118,14 +121,14 @@ public final class HistoryLoop implements BackgroundService {
     public void start() {
         if (writer != null) {
             loop.start();
-            retention.start();
+            maintenance.start();
         }
     }
 
     @Override
     public void close() {
         if (writer != null) {
-            retention.close();
+            maintenance.close();
             loop.close();
         }
     }
@@ -240,10 +243,17 @@ public final class HistoryLoop implements BackgroundService {
                 .sum();
     }
 
-    private void dropOldDays() {
-        int dropped = Objects.requireNonNull(writer).dropOldDays();
+    private void maintain() {
+        HistoryWriter writer = Objects.requireNonNull(this.writer);
+        if (!writer.isReady()) {
+            return;
+        }
+        int dropped = writer.dropOldDays();
         if (dropped > 0) {
             log.info("Dropped {} days of history", dropped);
+        }
+        if (lag < MAX_LAG) {
+            writer.rollUpFigures();
         }
     }
 }

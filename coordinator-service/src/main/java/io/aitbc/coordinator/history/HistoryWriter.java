@@ -172,6 +172,7 @@ final class HistoryWriter {
     private int merge(Map<String, TaskChanges> changes, Map<String, LocalDate> dayOf, Map<String, Known> replaced) {
         // Offsets are committed after it.
         database.client().sql("SET LOCAL synchronous_commit = on").update();
+        deleteFigures(changes.values());
         for (String table : replaced.isEmpty() ? List.<String>of() : List.of("tasks", "attempts")) {
             database.client()
                     .sql("DELETE FROM " + table + " WHERE task_id = ANY(:ids) AND day = ANY(:days::date[])")
@@ -196,6 +197,51 @@ final class HistoryWriter {
             database.client().sql(ATTEMPTS).param("rows", Json.text(attempts)).update();
         }
         return changes.size();
+    }
+
+    /** Figures of days on which further tasks have ended: before these are written, see {@code roll_up_figures}. */
+    private void deleteFigures(Collection<TaskChanges> changes) {
+        LocalDate today = today();
+        String[] ended = changes.stream()
+                .map(TaskChanges::finishedAt)
+                .filter(Objects::nonNull)
+                .map(at -> LocalDate.ofInstant(at, ZoneOffset.UTC))
+                .filter(day -> day.isBefore(today))
+                .distinct()
+                .map(LocalDate::toString)
+                .toArray(String[]::new);
+        if (ended.length > 0) {
+            for (String table : List.of("figure_days", "figure_hours")) {
+                database.client()
+                        .sql("DELETE FROM " + table + " WHERE day = ANY(:days::date[])")
+                        .param("days", ended)
+                        .update();
+            }
+        }
+    }
+
+    /**
+     * Computes the figures of the days that are over and have none.
+     *
+     * @throws HistoryDatabase.HistoryUnavailableException if it cannot be done
+     */
+    void rollUpFigures() {
+        LocalDate today = today();
+        List<LocalDate> missing = database.use(() -> database.client()
+                .sql(
+                        "SELECT one.day::date FROM generate_series(:oldest::timestamp, :last::timestamp, '1 day') AS one (day)"
+                                + " WHERE NOT EXISTS (SELECT FROM figure_days WHERE figure_days.day = one.day::date)")
+                .param("oldest", oldest(today))
+                .param("last", today.minusDays(1))
+                .query(LocalDate.class)
+                .list());
+        for (LocalDate day : missing) {
+            database.inTransaction(() -> database.client()
+                    .sql("SELECT roll_up_figures(:day)::text")
+                    .param("day", day)
+                    .query(String.class)
+                    .list());
+        }
     }
 
     private static boolean isBefore(TaskChanges change, @Nullable Known known) {
@@ -292,10 +338,25 @@ final class HistoryWriter {
                 .single());
     }
 
+    /** Whether the tables are there. */
+    boolean isReady() {
+        return database.isMigrated();
+    }
+
     /** Drops what is older than the retention. */
     int dropOldDays() {
         LocalDate oldest = oldest(today());
         days.removeIf(day -> day.isBefore(oldest));
+        database.inTransaction(() -> database.client()
+                .sql("DELETE FROM samples WHERE at < :before")
+                .param("before", oldest.atStartOfDay().atOffset(ZoneOffset.UTC))
+                .update());
+        for (String table : List.of("figure_days", "figure_hours")) {
+            database.inTransaction(() -> database.client()
+                    .sql("DELETE FROM " + table + " WHERE day < :before")
+                    .param("before", oldest)
+                    .update());
+        }
         database.inTransaction(() -> database.client()
                 .sql("DELETE FROM bulk_operations WHERE state <> 'running' AND updated_at < :before")
                 .param("before", oldest.atStartOfDay().atOffset(ZoneOffset.UTC))

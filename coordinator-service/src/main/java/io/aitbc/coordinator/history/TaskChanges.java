@@ -68,6 +68,13 @@ final class TaskChanges {
         return changes;
     }
 
+    /** Null if the task has not ended. */
+    @Nullable
+    Instant finishedAt() {
+        JsonNode at = task.get("finished_at");
+        return at == null ? null : Instant.parse(at.asString());
+    }
+
     /** The day of the task's first event in this batch, in UTC. */
     LocalDate firstDay() {
         return firstDay;
@@ -177,7 +184,7 @@ final class TaskChanges {
         putText("agent_type", requirements.agentType(), task);
         task.set("capabilities", texts(requirements.capabilities()));
         if (!requirements.equals(Requirements.NONE)) {
-            task.put("requirements", storable(Json.text(withoutAbsent(Json.tree(requirements)))));
+            task.put("requirements", storable(Json.text(requirements.sparse())));
         }
         putText("fairness_key", described.fairnessKey(), task);
         task.set(
@@ -196,11 +203,6 @@ final class TaskChanges {
         if (described.notBefore() != null) {
             put("not_before", described.notBefore(), task);
         }
-    }
-
-    private static JsonNode withoutAbsent(JsonNode requirements) {
-        requirements.values().removeIf(value -> value.isNull() || value.isArray() && value.isEmpty());
-        return requirements;
     }
 
     private static TaskStatus status(TaskEvent.Kind kind) {

@@ -27,6 +27,7 @@ import org.jspecify.annotations.Nullable;
  * @param finishedAfter at this time or later
  * @param finishedBefore before this time
  * @param minDuration of the last attempt; it has ended
+ * @param reason why the task failed, such as {@code overdue}
  * @param error words in the last error; {@code "…"} for a phrase, {@code -} before what must not occur
  * @param idPrefix the beginning of the id
  */
@@ -44,13 +45,14 @@ public record TaskFilter(
         @Nullable Instant finishedAfter,
         @Nullable Instant finishedBefore,
         @Nullable Duration minDuration,
+        @Nullable String reason,
         @Nullable String error,
         @Nullable String idPrefix) {
 
     /** Whether every task meets it. */
     public boolean isEmpty() {
         return equals(new TaskFilter(
-                List.of(), List.of(), null, null, null, null, null, Map.of(), null, null, null, null, null, null,
+                List.of(), List.of(), null, null, null, null, null, Map.of(), null, null, null, null, null, null, null,
                 null));
     }
 
@@ -71,6 +73,7 @@ public record TaskFilter(
                 finishedAfter,
                 earlier(finishedBefore, beforeEnd),
                 minDuration,
+                reason,
                 error,
                 idPrefix);
     }
@@ -175,6 +178,11 @@ public record TaskFilter(
             // Others may have waited after an attempt that failed.
             all.add("status IN ('completed', 'failed') AND finished_at - assigned_at >= :min_ms * interval '1 ms'");
             parameters.put("min_ms", minDuration.toMillis());
+        }
+        if (reason != null) {
+            // Others may have had an attempt that failed.
+            all.add("status = 'failed' AND reason = :reason");
+            parameters.put("reason", reason);
         }
         add(
                 "error_words @@ websearch_to_tsquery('simple', :error)",

@@ -53,6 +53,7 @@ final class AgentFeed {
     record Row(
             @JsonProperty("agent_id") String id,
             @JsonProperty("agent_type") String type,
+            @JsonProperty("version") String version,
             @JsonProperty("status") AgentStatus status,
             @JsonProperty("health") double health,
             @JsonProperty("regularity") double regularity,
@@ -121,6 +122,7 @@ final class AgentFeed {
         return new Row(
                 agent.id(),
                 agent.registration().agentType(),
+                agent.registration().version(),
                 agent.status(),
                 rounded(health.score()),
                 rounded(health.regularity()),

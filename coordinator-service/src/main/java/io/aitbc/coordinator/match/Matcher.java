@@ -11,6 +11,7 @@ import java.time.Instant;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.Comparator;
 import java.util.Deque;
 import java.util.HashSet;
 import java.util.List;
@@ -302,6 +303,23 @@ public final class Matcher {
      */
     public List<Want> wants(Instant now, int limit) {
         return localWants.list(paused, now, limit);
+    }
+
+    /** The groups of waiting tasks for which no agent is free, those with the most tasks first. Groups in paused queues are left out. */
+    public List<BlockedGroup> blocked(int limit) {
+        PriorityQueue<BlockedGroup> largest = new PriorityQueue<>(Comparator.comparingInt(BlockedGroup::tasks));
+        for (TaskGroup group : backlog.groups()) {
+            BlockedGroup blocked = group.pool.open.isEmpty() ? group.blocked(paused) : null;
+            if (blocked != null) {
+                largest.add(blocked);
+                if (largest.size() > limit) {
+                    largest.poll();
+                }
+            }
+        }
+        return largest.stream()
+                .sorted(Comparator.comparingInt(BlockedGroup::tasks).reversed())
+                .toList();
     }
 
     /** Stops placing tasks of these queues, and resumes all others. */

@@ -80,6 +80,21 @@ final class TaskGroup {
         return aged;
     }
 
+    /** Its tasks that may be placed; null if there are none. */
+    @Nullable
+    BlockedGroup blocked(Set<Priority> paused) {
+        int tasks = 0;
+        Instant oldest = Instant.MAX;
+        for (LevelQueue queue : queues) {
+            BacklogEntry head = queue.head();
+            if (head != null && !paused.contains(head.priority())) {
+                tasks += queue.maxSize();
+                oldest = head.waitingSince().isBefore(oldest) ? head.waitingSince() : oldest;
+            }
+        }
+        return tasks == 0 ? null : new BlockedGroup(requirements, tasks, oldest);
+    }
+
     void take(Head head) {
         queues.get(head.level()).pollHead();
     }

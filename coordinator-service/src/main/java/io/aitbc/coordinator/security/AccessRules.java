@@ -80,6 +80,7 @@ public final class AccessRules implements AuthorizationManager<HttpServletReques
             POST   /tasks/dead-letter/{task_id}/redrive     operator
             POST   /history/rebuild                         operator
             GET    /stats/tasks                             viewer submitter operator
+            GET    /stats/blocked                           viewer submitter operator
             GET    /load-balancer/stats                     viewer submitter operator
             PUT    /load-balancer/strategy                  operator
             GET    /registry/stats                          viewer submitter operator

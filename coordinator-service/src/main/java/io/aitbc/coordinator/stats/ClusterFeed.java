@@ -80,6 +80,7 @@ public final class ClusterFeed {
             @JsonProperty("size") Map<Priority, @Nullable Long> size,
             @JsonProperty("received_per_second") double received,
             @JsonProperty("assigned_per_second") double assigned,
+            @JsonProperty("running") long running,
             @JsonProperty("completed") long completed,
             @JsonProperty("failed") long failed) {}
 
@@ -202,6 +203,7 @@ public final class ClusterFeed {
                 sizes,
                 received,
                 assigned,
+                snapshot.tasks().balance().running(),
                 snapshot.tasks().completed(),
                 snapshot.tasks().failed()));
         if (points.size() > MAX_HISTORY_POINTS) {

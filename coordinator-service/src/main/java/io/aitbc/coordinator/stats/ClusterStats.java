@@ -3,12 +3,14 @@ package io.aitbc.coordinator.stats;
 import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import io.aitbc.contracts.Priority;
+import io.aitbc.contracts.Requirements;
 import io.aitbc.contracts.Topics;
 import io.aitbc.coordinator.agent.Agent;
 import io.aitbc.coordinator.balance.LoadBalancingStrategy;
 import io.aitbc.coordinator.dispatch.ClusterControl;
 import io.aitbc.coordinator.dispatch.LaneStats;
 import io.aitbc.coordinator.dispatch.LaneStatsReporter;
+import io.aitbc.coordinator.match.BlockedGroup;
 import io.aitbc.coordinator.queue.OpenTransactions;
 import io.aitbc.coordinator.queue.QueueSizes;
 import io.aitbc.coordinator.redis.Keys;
@@ -20,6 +22,7 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.Arrays;
 import java.util.Collection;
+import java.util.Comparator;
 import java.util.EnumMap;
 import java.util.HashMap;
 import java.util.List;
@@ -107,7 +110,12 @@ public final class ClusterStats {
             @JsonProperty("agent_weights") int agentWeights,
             @JsonProperty("weights_by_agent") Map<String, Double> weightsByAgent,
             @JsonProperty("avg_agent_load") double avgAgentLoad,
-            @JsonProperty("avg_capacity_used") double avgCapacityUsed) {}
+            @JsonProperty("avg_capacity_used") double avgCapacityUsed) {
+        /** How many tasks active agents hold. */
+        long running() {
+            return Math.round(avgAgentLoad * activeAgents);
+        }
+    }
 
     /**
      * @param size null while its topic is missing
@@ -204,6 +212,22 @@ public final class ClusterStats {
                 services,
                 capabilities,
                 registry.unknownHeartbeats());
+    }
+
+    /** The largest groups of waiting tasks that lack a free agent, in all coordinators, those with the most tasks first. */
+    public List<BlockedGroup> blocked() {
+        Map<Requirements, BlockedGroup> groups = new HashMap<>();
+        report.all().values().stream()
+                .flatMap(lane -> lane.blocked().stream())
+                .forEach(group -> groups.merge(group.requirements(), group, ClusterStats::sum));
+        return groups.values().stream()
+                .sorted(Comparator.comparingInt(BlockedGroup::tasks).reversed().thenComparing(BlockedGroup::oldest))
+                .toList();
+    }
+
+    private static BlockedGroup sum(BlockedGroup a, BlockedGroup b) {
+        return new BlockedGroup(
+                a.requirements(), a.tasks() + b.tasks(), a.oldest().isBefore(b.oldest()) ? a.oldest() : b.oldest());
     }
 
     private Map<String, Long> recently(Map<String, String> counted) {

@@ -346,7 +346,7 @@ public final class TaskRecord {
             others.put("expires_at", task.expiresAt().toString());
         }
         if (!task.requirements().equals(Requirements.NONE)) {
-            others.set("requirements", withoutAbsent(Json.tree(task.requirements())));
+            others.set("requirements", task.requirements().sparse());
         }
         if (!task.labels().isEmpty()) {
             others.set("labels", Json.tree(task.labels()));
@@ -355,12 +355,6 @@ public final class TaskRecord {
             others.set("uses", Json.tree(task.uses()));
         }
         return others;
-    }
-
-    /** Without nulls and empty lists, which are most of the text and say nothing. */
-    private static JsonNode withoutAbsent(JsonNode requirements) {
-        requirements.values().removeIf(value -> value.isNull() || value.isArray() && value.isEmpty());
-        return requirements;
     }
 
     /** Appends a number, with leading zeros, that fills the record from one place to another. One that does not fit is the lowest or highest that does. */

@@ -2,6 +2,8 @@ package io.aitbc.coordinator.history;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.tuple;
+import static org.assertj.core.api.Assertions.withinPercentage;
 
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
@@ -23,6 +25,7 @@ import java.util.Map;
 import java.util.Random;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
+import org.assertj.core.data.Percentage;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
@@ -30,6 +33,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
@@ -39,6 +43,8 @@ class TaskHistoryTest {
     private static final Clock CLOCK = Clock.fixed(NOW, ZoneOffset.UTC);
     private static final Lookups LOOKUPS = new Lookups();
     private static final Duration RETENTION = Duration.ofDays(30);
+    /** Of percentiles. */
+    private static final Percentage ACCURATE = withinPercentage(3);
 
     @TempDir
     private static Path folder;
@@ -65,7 +71,9 @@ class TaskHistoryTest {
 
     @BeforeEach
     void empty() {
-        database.use(() -> database.client().sql("TRUNCATE tasks, attempts").update());
+        database.use(() -> database.client()
+                .sql("TRUNCATE tasks, attempts, samples, figure_days, figure_hours")
+                .update());
     }
 
     private static Task task(String id, Instant at) {
@@ -201,7 +209,7 @@ class TaskHistoryTest {
                         .all()
                         .waiting()
                         .p50())
-                .isEqualTo(1.0);
+                .isCloseTo(1.0, ACCURATE);
     }
 
     /** The end of a task may come days after its first event. */
@@ -311,6 +319,7 @@ class TaskHistoryTest {
                 null,
                 null,
                 given.containsKey("min") ? Duration.ofSeconds(Long.parseLong(given.get("min"))) : null,
+                given.get("reason"),
                 given.get("error"),
                 given.get("id"));
     }
@@ -370,12 +379,14 @@ class TaskHistoryTest {
         TaskFigures.Report byType = figures.of(TaskFigures.Group.TASK_TYPE, Duration.ofHours(1), 10);
 
         assertThat(byType.groups())
-                .containsExactly(new TaskFigures.Figures(
-                        "resize",
-                        100,
-                        10,
-                        new TaskFigures.Percentiles(0.5, 0.95, 0.99),
-                        new TaskFigures.Percentiles(50.0, 95.0, 99.0)));
+                .extracting(TaskFigures.Figures::value, TaskFigures.Figures::count, TaskFigures.Figures::failed)
+                .containsExactly(tuple("resize", 100L, 10L));
+        TaskFigures.Figures figuresOfType = byType.groups().get(0);
+        assertThat(figuresOfType.waiting().p50()).isCloseTo(0.5, ACCURATE);
+        assertThat(figuresOfType.waiting().p95()).isCloseTo(0.95, ACCURATE);
+        assertThat(figuresOfType.waiting().p99()).isCloseTo(0.99, ACCURATE);
+        assertThat(figuresOfType.running().p50()).isCloseTo(50.0, ACCURATE);
+        assertThat(figuresOfType.running().p99()).isCloseTo(99.0, ACCURATE);
         assertThat(byType.all().count()).isEqualTo(100);
         assertThat(byType.steps())
                 .extracting(TaskFigures.Step::count)
@@ -385,12 +396,10 @@ class TaskHistoryTest {
         assertThat(figures.of(TaskFigures.Group.AGENT_ID, Duration.ofHours(1), 10)
                         .groups())
                 .extracting(TaskFigures.Figures::value, TaskFigures.Figures::count, TaskFigures.Figures::failed)
-                .containsExactly(
-                        org.assertj.core.groups.Tuple.tuple("a0", 50L, 10L),
-                        org.assertj.core.groups.Tuple.tuple("a1", 50L, 0L));
+                .containsExactly(tuple("a0", 50L, 10L), tuple("a1", 50L, 0L));
         assertThat(figures.of(TaskFigures.Group.ERROR, Duration.ofHours(1), 10).groups())
                 .extracting(TaskFigures.Figures::value, TaskFigures.Figures::count)
-                .containsExactly(org.assertj.core.groups.Tuple.tuple("\"disk full\"", 10L));
+                .containsExactly(tuple("\"disk full\"", 10L));
         assertThat(figures.of(TaskFigures.Group.FAIRNESS_KEY, Duration.ofMinutes(1), 10)
                         .all())
                 .isEqualTo(new TaskFigures.Figures(
@@ -399,6 +408,67 @@ class TaskHistoryTest {
                         0,
                         new TaskFigures.Percentiles(null, null, null),
                         new TaskFigures.Percentiles(null, null, null)));
+    }
+
+    /** Figures of whole days are stored: they say the same as the tasks. */
+    @ParameterizedTest
+    @EnumSource(TaskFigures.Group.class)
+    void figuresOfDaysThatAreOverAreStored(TaskFigures.Group group) {
+        for (int i = 0; i < 60; i++) {
+            Instant at = NOW.minus(Duration.ofHours(3L * i)).minusSeconds(i);
+            writer.write(i % 5 == 0 ? failing("t" + i, at, "error " + i % 3) : life("t" + i, at));
+        }
+        TaskFigures figures = new TaskFigures(database, LOOKUPS, CLOCK);
+        TaskFigures.Report fromTasks = figures.of(group, Duration.ofDays(6), 10);
+        assertThat(fromTasks.all().count()).isEqualTo(47);
+        assertThat(fromTasks.groups()).isNotEmpty();
+
+        writer.rollUpFigures();
+
+        assertThat(number("SELECT count(DISTINCT day) FROM figure_days")).isEqualTo(30);
+        TaskFigures.Report stored = figures.of(group, Duration.ofDays(6), 10);
+        assertThat(stored.groups()).isEqualTo(fromTasks.groups());
+        assertThat(stored.all()).isEqualTo(fromTasks.all());
+        assertThat(stored.steps().stream().mapToLong(TaskFigures.Step::count).sum())
+                .isEqualTo(stored.all().count());
+    }
+
+    @Test
+    void anEventThatComesLateIsInTheFiguresOfItsDay() {
+        Instant day = NOW.minus(Duration.ofDays(3));
+        writer.write(life("t1", day));
+        writer.rollUpFigures();
+        TaskFigures figures = new TaskFigures(database, LOOKUPS, CLOCK);
+
+        writer.write(failing("t2", day, "late"));
+
+        assertThat(figures.of(TaskFigures.Group.TASK_TYPE, Duration.ofDays(6), 10)
+                        .all()
+                        .count())
+                .isEqualTo(2);
+        writer.rollUpFigures();
+        assertThat(figures.of(TaskFigures.Group.ERROR, Duration.ofDays(6), 10).groups())
+                .extracting(TaskFigures.Figures::value, TaskFigures.Figures::count)
+                .containsExactly(tuple("\"late\"", 1L));
+    }
+
+    @Test
+    void samplesAreTheMeansOfTheirSteps() {
+        TaskFigures figures = new TaskFigures(database, LOOKUPS, CLOCK);
+        for (int i = 0; i < 4; i++) {
+            figures.add(new TaskFigures.Sample(NOW.minusSeconds(60 - 15L * i), 10 * i, i, 1));
+        }
+        // Of another coordinator.
+        figures.add(new TaskFigures.Sample(NOW.minusSeconds(60), 1_000, 1_000, 1));
+
+        List<TaskFigures.Step> steps =
+                figures.of(TaskFigures.Group.TASK_TYPE, Duration.ofHours(1), 10).steps();
+
+        assertThat(steps).containsExactly(new TaskFigures.Step(NOW.minusSeconds(60), 0, 0, 15.0, 1.5));
+    }
+
+    private static long number(String sql) {
+        return database.use(() -> database.client().sql(sql).query(Long.class).single());
     }
 
     @Test

@@ -14,6 +14,9 @@ import java.io.IOException;
 import java.net.ServerSocket;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.sql.Connection;
+import java.sql.DriverManager;
+import java.sql.Statement;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
@@ -77,7 +80,12 @@ class DashboardTest {
                                 "--no-sandbox",
                                 "--disable-gpu",
                                 "--disable-dev-shm-usage",
-                                "--lang=en"));
+                                "--lang=en")
+                        .setExperimentalOption(
+                                "prefs",
+                                Map.of(
+                                        "download.default_directory",
+                                        folder.resolve("downloads").toString())));
         browser.manage().window().setSize(new Dimension(1280, 1000));
     }
 
@@ -226,7 +234,7 @@ class DashboardTest {
                 coordinator.awaitRecords("assignments.fails-agent", 1).get(0), "failed", "no luck");
         coordinator.awaitTask(id, "failed");
         open("/dead-letters");
-        awaitText(By.tagName("tbody"), "no luck");
+        awaitText(By.cssSelector("[aria-label='Dead letters'] tbody"), "no luck");
 
         awaitShown(By.cssSelector("[aria-label='Redrive failed-1']")).click();
         awaitText(By.id("notice"), "Task queued again.");
@@ -296,20 +304,36 @@ class DashboardTest {
         }
     }
 
-    /** The page reports that its data is stale, and reconnects by itself. */
+    /** The page reports that its data is stale, keeps it, and reconnects by itself. */
     @Test
-    void thePageSurvivesACoordinatorRestart() throws IOException {
+    void thePageSurvivesACoordinatorRestart() throws Exception {
+        try (Connection connection = DriverManager.getConnection("jdbc:" + postgres.url());
+                Statement sql = connection.createStatement()) {
+            sql.execute("CREATE SCHEMA restarted");
+        }
         int port = freePort();
-        RunningCoordinator first =
-                RunningCoordinator.start(LocalStack.shared(), "restarted.", 7, "--aitbc.coordinator.port=" + port);
-        try (first) {
-            browser.get("http://127.0.0.1:" + port + "/dashboard#/queues");
-            awaitText(By.id("connection"), "Live");
+        String[] settings = {
+            "--aitbc.coordinator.port=" + port,
+            "--aitbc.history.url=" + postgres.url() + (postgres.url().contains("?") ? "&" : "?")
+                    + "currentSchema=restarted"
+        };
+        try (RunningCoordinator first = RunningCoordinator.start(LocalStack.shared(), "restarted.", 7, settings)) {
+            first.register("restarted-agent", 2, "restarted");
+            first.submit(
+                    "{\"task_id\":\"before-restart\",\"task_data\":{},\"requirements\":{\"capabilities\":[\"restarted\"]}}");
+            browser.get("http://127.0.0.1:" + port + "/dashboard#/tasks");
+            awaitText(By.cssSelector("[aria-label='Tasks'] tbody"), "before-restart");
         }
         awaitText(By.id("connection"), "Connection lost");
-        try (RunningCoordinator second =
-                RunningCoordinator.start(LocalStack.shared(), "restarted.", 7, "--aitbc.coordinator.port=" + port)) {
+        awaitText(By.id("found"), "The coordinator does not respond.");
+        awaitText(By.cssSelector("[aria-label='Tasks'] tbody"), "before-restart");
+        try (RunningCoordinator second = RunningCoordinator.start(LocalStack.shared(), "restarted.", 7, settings)) {
             awaitText(By.id("connection"), "Live");
+            second.submit(
+                    "{\"task_id\":\"after-restart\",\"task_data\":{},\"requirements\":{\"capabilities\":[\"restarted\"]}}");
+            awaitText(By.id("found"), "2 tasks");
+            browser.executeScript("location.hash = '#/queues'");
+            awaitText(By.id("queue-high"), "Pause");
             second.post("/tasks/queues/high/pause", "");
             awaitText(By.id("queue-high"), "paused");
         }
@@ -347,6 +371,7 @@ class DashboardTest {
         open("/start");
         try {
             for (String view : List.of(
+                    "/overview",
                     "/queues",
                     "/agents",
                     "/agents/shown-agent",
@@ -461,9 +486,12 @@ class DashboardTest {
         assertThat(browser.findElement(By.tagName("tbody")).getText()).contains("the lens is dirty", "resize");
 
         awaitShown(By.linkText(failed)).click();
-        awaitText(By.cssSelector("[aria-label='Attempts']"), "the lens is dirty");
-        assertThat(browser.findElements(By.cssSelector("[aria-label='Attempts'] tbody tr")))
-                .hasSize(2);
+        awaitText(By.className("timeline"), "Attempt 2 of 2 assigned to searched");
+        assertThat(browser.findElements(By.cssSelector(".timeline li")))
+                .extracting(WebElement::getText)
+                .hasSize(6)
+                .satisfies(steps -> assertThat(steps.get(2)).contains("Attempt 1 ended: failed", "the lens is dirty"))
+                .satisfies(steps -> assertThat(steps.get(5)).contains("Failed", "the lens is dirty"));
         awaitText(By.id("kept"), "\"width\": 640");
 
         browser.navigate().back();
@@ -504,6 +532,181 @@ class DashboardTest {
         awaitText(By.id("notice"), "1 task redriven.");
         assertThat(coordinator.awaitRecords("assignments.worked", 3).get(2).get("task_id"))
                 .isEqualTo(first.get("task_id"));
+    }
+
+    @Test
+    void theOverviewSaysWhatHoldsTasksUp() {
+        coordinator.register("overview-agent", 1, "overview");
+        List<String> waiting = new ArrayList<>();
+        for (int i = 0; i < 3; i++) {
+            waiting.add(coordinator.submit("{\"task_data\":{},\"requirements\":{\"capabilities\":[\"quantum\"]}}"));
+        }
+        coordinator.submit("{\"task_data\":{},\"max_attempts\":1,\"requirements\":{\"capabilities\":[\"overview\"]}}");
+        try {
+            open("/overview");
+            awaitText(By.className("verdict"), "Stuck: 3 tasks wait and no task is assigned");
+            awaitText(By.id("blocked"), "No agent has capability quantum");
+            awaitText(By.id("now-waiting"), "3");
+            await().atMost(LONG)
+                    .ignoreExceptions()
+                    .until(() -> Integer.parseInt(
+                                    browser.findElement(By.id("now-running")).getText())
+                            >= 1);
+            awaitText(By.id("now-agents"), "active");
+            coordinator.report(
+                    coordinator.awaitRecords("assignments.overview-agent", 1).get(0), "failed", "out of ink");
+            browser.navigate().refresh();
+            awaitText(By.id("failures"), "out of ink");
+            new Select(awaitShown(By.id("overview-last"))).selectByValue("7d");
+
+            awaitShown(By.xpath("//*[@id='blocked']//a[text()='3']")).click();
+            awaitText(By.id("found"), "3 tasks");
+            assertThat(browser.getCurrentUrl()).contains("capability=quantum");
+        } finally {
+            waiting.forEach(id -> coordinator.post("/tasks/" + id + "/cancel", ""));
+        }
+    }
+
+    @Test
+    void columnsAreChosenAndTasksExported() throws IOException {
+        coordinator.register("exported", 3, "exported");
+        List<String> ids = new ArrayList<>();
+        for (String type : List.of("plain", "=1+1", "a,\\\"b\\\"")) {
+            ids.add(coordinator.submit("{\"task_data\":{\"task_type\":\"" + type
+                    + "\"},\"labels\":{\"batch\":\"7\"},\"requirements\":{\"capabilities\":[\"exported\"]}}"));
+        }
+        open("/tasks?label=batch%3D7");
+        awaitText(By.id("found"), "3 tasks");
+        awaitShown(By.cssSelector("#columns summary")).click();
+        awaitShown(By.xpath("//*[@id='columns']//label[contains(.,'Labels')]/input"))
+                .click();
+        awaitText(By.cssSelector("[aria-label='Tasks'] tbody"), "batch=7");
+        browser.navigate().refresh();
+        awaitText(By.cssSelector("[aria-label='Tasks'] tbody"), "batch=7");
+
+        button(awaitShown(By.id("main")), "Export CSV").click();
+        awaitText(By.id("notice"), "3 tasks exported.");
+        button(awaitShown(By.id("main")), "Export NDJSON").click();
+
+        String csv = download(".csv");
+        assertThat(csv).startsWith("task_id,status,priority,task_type,").contains(ids);
+        assertThat(csv).contains("\"'=1+1\"", "\"a,\"\"b\"\"\"", "\"{\"\"batch\"\":\"\"7\"\"}\"");
+        assertThat(download(".ndjson").lines())
+                .extracting(line -> io.aitbc.contracts.Json.read(line, JsonNode.class)
+                        .get("task_id")
+                        .asString())
+                .containsExactlyInAnyOrderElementsOf(ids);
+        browser.executeScript("localStorage.clear()");
+    }
+
+    private static String download(String ending) throws IOException {
+        Path file = await().atMost(LONG)
+                .until(
+                        () -> {
+                            try (Stream<Path> files = Files.list(folder.resolve("downloads"))) {
+                                return files.filter(one -> one.toString().endsWith(ending))
+                                        .findFirst();
+                            } catch (IOException e) {
+                                return Optional.<Path>empty();
+                            }
+                        },
+                        Optional::isPresent)
+                .orElseThrow();
+        return Files.readString(file);
+    }
+
+    @Test
+    void selectedTasksAreCancelledAndRedriven() {
+        coordinator.register("chosen", 4, "chosen");
+        List<String> ids = new ArrayList<>();
+        for (int i = 0; i < 3; i++) {
+            ids.add(coordinator.submit(
+                    "{\"task_data\":{},\"max_attempts\":1,\"requirements\":{\"capabilities\":[\"chosen\"]}}"));
+        }
+        List<JsonNode> assignments = coordinator.awaitRecords("assignments.chosen", 3);
+        coordinator.report(assignments.get(0), "failed", "one");
+        coordinator.report(assignments.get(1), "failed", "two");
+        String failed = assignments.get(0).get("task_id").asString();
+        String running = assignments.get(2).get("task_id").asString();
+        coordinator.awaitTask(failed, "failed");
+        coordinator.awaitTask(assignments.get(1).get("task_id").asString(), "failed");
+        open("/tasks?agent_id=chosen");
+        awaitText(By.id("found"), "3 tasks");
+        await().atMost(LONG)
+                .until(() ->
+                        browser.findElements(By.cssSelector("tbody .bad-text")).size() == 2);
+
+        awaitShown(By.cssSelector("[aria-label='Select " + failed + "']")).click();
+        awaitShown(By.cssSelector("[aria-label='Select " + running + "']")).click();
+        button(awaitShown(By.id("main")), "Cancel 1 selected…").click();
+        awaitText(By.id("question-text"), "Cancel 1 task?");
+        button(awaitShown(By.id("question")), "Cancel 1 task").click();
+        coordinator.awaitTask(running, "cancelled");
+        button(awaitShown(By.id("main")), "Redrive 1 selected…").click();
+        button(awaitShown(By.id("question")), "Redrive 1 task").click();
+
+        awaitText(By.id("notice"), "1 task redriven.");
+        coordinator.awaitTask(failed, "assigned");
+    }
+
+    @Test
+    void agentsAreFoundByWhatTheyOfferAndDrainedTogether() {
+        coordinator.register("offers-1", 1, "paint", "easel:8");
+        coordinator.register("offers-2", 1, "paint");
+        coordinator.register("offers-3", 1, "sing");
+        open("/agents?search=paint");
+        await().atMost(LONG).ignoreExceptions().until(() -> shownAgents().equals(List.of("offers-1", "offers-2")));
+        awaitText(By.id("versions"), "Versions: 1.0.0 (2)");
+
+        awaitShown(By.cssSelector("[aria-label='Select offers-1']")).click();
+        awaitShown(By.cssSelector("[aria-label='Select offers-2']")).click();
+        button(awaitShown(By.id("main")), "Drain 2 selected…").click();
+        awaitText(By.id("question-text"), "Drain 2 agents?");
+        button(awaitShown(By.id("question")), "Drain 2 agents").click();
+
+        awaitText(By.id("notice"), "Status of 2 agents is now maintenance.");
+        assertThat(List.of("offers-1", "offers-2", "offers-3"))
+                .extracting(id -> coordinator
+                        .get("/agents/" + id)
+                        .body()
+                        .at("/agent/status")
+                        .asString())
+                .containsExactly("maintenance", "maintenance", "active");
+        awaitShown(By.id("agent-search")).clear();
+        awaitShown(By.id("agent-search")).sendKeys("EASEL:8");
+        await().atMost(LONG).ignoreExceptions().until(() -> shownAgents().equals(List.of("offers-1")));
+        assertThat(browser.getCurrentUrl()).contains("search=EASEL");
+    }
+
+    @Test
+    void deadLettersAreRedrivenByReason() {
+        coordinator.register("sleeping", 2, "sleeping");
+        String id = coordinator.submit(
+                "{\"task_data\":{},\"max_attempts\":1,\"timeout_seconds\":1,\"requirements\":{\"capabilities\":[\"sleeping\"]}}");
+        coordinator.awaitTask(id, "failed");
+        await().atMost(LONG)
+                .until(() -> coordinator
+                                .get("/tasks?status=failed&reason=overdue")
+                                .body()
+                                .get("count")
+                                .asInt()
+                        == 1);
+        coordinator.publish("tasks.low", "no-task", "this is no JSON");
+        open("/dead-letters");
+        awaitText(By.id("reasons"), "overdue");
+        awaitText(By.tagName("main"), "Record");
+
+        awaitShown(By.cssSelector("[aria-label='Redrive all overdue']")).click();
+        awaitText(By.id("question-text"), "1 task would be redriven.");
+        button(awaitShown(By.id("question")), "Redrive 1 task").click();
+
+        awaitText(By.id("notice"), "1 task redriven.");
+        assertThat(coordinator
+                        .awaitRecords("assignments.sleeping", 2)
+                        .get(1)
+                        .get("task_id")
+                        .asString())
+                .isEqualTo(id);
     }
 
     private static void write(String id, String text) {
@@ -547,8 +750,8 @@ class DashboardTest {
      */
     @Test
     void noViewShowsUnformattedValues() {
-        List<String> views = new ArrayList<>(
-                List.of("/queues", "/agents", "/tasks", "/statistics", "/dead-letters", "/cluster", "/nowhere"));
+        List<String> views = new ArrayList<>(List.of(
+                "/overview", "/queues", "/agents", "/tasks", "/statistics", "/dead-letters", "/cluster", "/nowhere"));
         submitEveryKind().forEach(id -> views.add("/tasks/" + id));
         List.of("kinds-agent", "kinds-idle", "kinds-drained", "kinds-gone", "kinds-nobody")
                 .forEach(id -> views.add("/agents/" + id));

@@ -976,6 +976,31 @@ class MatcherTest {
         assertThat(matcher.backlog().weight()).isGreaterThan(2_000);
     }
 
+    @Test
+    void groupsWithoutAFreeAgentAreBlocked() {
+        change(matcher, full());
+        change(matcher, agent("b").capabilities("free"));
+        add(task("gpu-1").requires("gpu").waiting(10));
+        add(task("gpu-2").requires("gpu").waiting(90).priority(Priority.LOW));
+        add(task("gpu-3").requires("gpu"));
+        add(task("hash-1").requires("hash").waiting(5));
+        add(task("free-1").requires("free"));
+        add(task("paused-1").requires("paused").priority(Priority.CRITICAL));
+        add(task("later-1").requires("later").notBefore(NOW.plusSeconds(60)));
+        matcher.pause(Set.of(Priority.CRITICAL));
+
+        assertThat(matcher.blocked(10))
+                .containsExactly(
+                        new BlockedGroup(Requirements.capabilities("gpu"), 3, NOW.minusSeconds(90)),
+                        new BlockedGroup(Requirements.capabilities("hash"), 1, NOW.minusSeconds(5)));
+        assertThat(matcher.blocked(1)).extracting(BlockedGroup::tasks).containsExactly(3);
+
+        change(matcher, agent("c").capabilities("gpu").capacity(1));
+        assertThat(matcher.blocked(10)).extracting(BlockedGroup::tasks).containsExactly(1);
+        assertThat(placed()).contains("gpu-1");
+        assertThat(matcher.blocked(10)).extracting(BlockedGroup::tasks).containsExactly(2, 1);
+    }
+
     private void setRemoteWants(Want... wants) {
         matcher.setRemoteWants(wants.length == 0 ? Map.of() : Map.of("other", List.of(wants)));
     }

@@ -1,0 +1,92 @@
+-- The cluster, every few seconds.
+CREATE TABLE samples (
+    at            timestamptz PRIMARY KEY,
+    waiting       bigint      NOT NULL,
+    running       bigint      NOT NULL,
+    active_agents bigint      NOT NULL
+);
+
+-- Figures of the tasks that ended in a span of time, by what kind says: one group for all, or one for each value; with the most tasks first. Times are counted in
+-- buckets, each 5 % longer than the one before, from 1 ms: so those of several spans can be added up.
+CREATE FUNCTION figures_of(kind text, starts timestamptz, ends timestamptz, most integer)
+RETURNS TABLE (
+    value text, count bigint, failed bigint,
+    waiting_buckets smallint[], waiting_counts bigint[], running_buckets smallint[], running_counts bigint[])
+LANGUAGE sql STABLE AS $$
+    WITH ended AS (
+        SELECT CASE kind WHEN 'task_type' THEN task_type WHEN 'agent_id' THEN agent_id WHEN 'fairness_key' THEN fairness_key
+                   WHEN 'error' THEN left(error, 200) END AS value,
+               status = 'failed' AS is_failed,
+               -- For its last attempt; a scheduled one from its earliest time.
+               extract(epoch FROM assigned_at - greatest(submitted_at, scheduled_at))::float8 AS waited,
+               -- Of tasks that an agent ended: others may have waited after an attempt that failed.
+               CASE WHEN status IN ('completed', 'failed') THEN extract(epoch FROM finished_at - assigned_at)::float8 END AS ran
+        FROM tasks WHERE finished_at >= starts AND finished_at < ends AND (kind <> 'error' OR status = 'failed')),
+    in_buckets AS (
+        SELECT ended.value, is_failed,
+               CASE WHEN waited IS NOT NULL THEN least(500, ceil(ln(greatest(waited, 0.001) / 0.001) / ln(1.05::float8)))::smallint END AS waiting,
+               CASE WHEN ran IS NOT NULL THEN least(500, ceil(ln(greatest(ran, 0.001) / 0.001) / ln(1.05::float8)))::smallint END AS running
+        FROM ended),
+    -- Few combinations, which then are added up.
+    counted AS (
+        SELECT in_buckets.value, waiting, running, count(*) AS count, count(*) FILTER (WHERE is_failed) AS failed
+        FROM in_buckets GROUP BY 1, 2, 3),
+    added AS (
+        SELECT counted.value, waiting, running, GROUPING(waiting, running) AS level, sum(counted.count)::bigint AS count, sum(counted.failed)::bigint AS failed
+        FROM counted GROUP BY GROUPING SETS ((counted.value), (counted.value, waiting), (counted.value, running)))
+    SELECT added.value,
+           sum(added.count) FILTER (WHERE level = 3)::bigint,
+           sum(added.failed) FILTER (WHERE level = 3)::bigint,
+           coalesce(array_agg(waiting ORDER BY waiting) FILTER (WHERE level = 1 AND waiting IS NOT NULL), '{}'),
+           coalesce(array_agg(added.count ORDER BY waiting) FILTER (WHERE level = 1 AND waiting IS NOT NULL), '{}'),
+           coalesce(array_agg(running ORDER BY running) FILTER (WHERE level = 2 AND running IS NOT NULL), '{}'),
+           coalesce(array_agg(added.count ORDER BY running) FILTER (WHERE level = 2 AND running IS NOT NULL), '{}')
+    FROM added GROUP BY added.value ORDER BY 2 DESC, 1 LIMIT most
+$$;
+
+-- Figures of whole days, in UTC, that are over.
+CREATE TABLE figure_days (
+    day             date       NOT NULL,
+    kind            text       NOT NULL,
+    value           text,
+    count           bigint     NOT NULL,
+    failed          bigint     NOT NULL,
+    waiting_buckets smallint[] NOT NULL,
+    waiting_counts  bigint[]   NOT NULL,
+    running_buckets smallint[] NOT NULL,
+    running_counts  bigint[]   NOT NULL
+);
+CREATE INDEX ON figure_days (kind, day);
+
+CREATE TABLE figure_hours (
+    day    date        NOT NULL,
+    hour   timestamptz NOT NULL,
+    count  bigint      NOT NULL,
+    failed bigint      NOT NULL
+);
+CREATE INDEX ON figure_hours (day);
+
+-- Computes the figures of a day, if it has none.
+CREATE FUNCTION roll_up_figures(rolled date) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    grouping text;
+    starts timestamptz := rolled::timestamp AT TIME ZONE 'UTC';
+    ends timestamptz := (rolled + 1)::timestamp AT TIME ZONE 'UTC';
+BEGIN
+    -- Whoever writes a task that ended on an earlier day deletes the figures of that day before. So it waits for this, or this for it.
+    LOCK TABLE figure_days IN SHARE ROW EXCLUSIVE MODE;
+    IF EXISTS (SELECT FROM figure_days WHERE day = rolled) THEN
+        RETURN;
+    END IF;
+    FOREACH grouping IN ARRAY ARRAY['all', 'task_type', 'agent_id', 'fairness_key', 'error'] LOOP
+        INSERT INTO figure_days
+        SELECT rolled, grouping, figures.* FROM figures_of(grouping, starts, ends, CASE grouping WHEN 'error' THEN 200 ELSE 10000 END) AS figures;
+    END LOOP;
+    IF NOT EXISTS (SELECT FROM figure_days WHERE day = rolled) THEN
+        -- No task ended.
+        INSERT INTO figure_days VALUES (rolled, 'all', NULL, 0, 0, '{}', '{}', '{}', '{}');
+    END IF;
+    INSERT INTO figure_hours
+    SELECT rolled, date_trunc('hour', finished_at, 'UTC'), count(*), count(*) FILTER (WHERE status = 'failed')
+    FROM tasks WHERE finished_at >= starts AND finished_at < ends GROUP BY 2;
+END $$;
