@@ -1,9 +1,11 @@
+-- How often the agent reported progress.
+ALTER TABLE attempts ADD COLUMN progress_reports integer;
+
 -- The cluster, every few seconds.
 CREATE TABLE samples (
     at            timestamptz PRIMARY KEY,
     waiting       bigint      NOT NULL,
-    running       bigint      NOT NULL,
-    active_agents bigint      NOT NULL
+    running       bigint      NOT NULL
 );
 
 -- Figures of the tasks that ended in a span of time, by what kind says: one group for all, or one for each value; with the most tasks first. Times are counted in
@@ -56,7 +58,7 @@ CREATE TABLE figure_days (
     running_buckets smallint[] NOT NULL,
     running_counts  bigint[]   NOT NULL
 );
-CREATE INDEX ON figure_days (kind, day);
+CREATE INDEX ON figure_days (day, kind);
 
 CREATE TABLE figure_hours (
     day    date        NOT NULL,
@@ -66,27 +68,43 @@ CREATE TABLE figure_hours (
 );
 CREATE INDEX ON figure_hours (day);
 
--- Computes the figures of a day, if it has none.
-CREATE FUNCTION roll_up_figures(rolled date) RETURNS void LANGUAGE plpgsql AS $$
+-- A row for each time that tasks were written which ended on a day that was over. One to be updated would make the writers of a day wait for each other.
+CREATE TABLE figure_changes (day date NOT NULL);
+CREATE INDEX ON figure_changes (day);
+
+-- Computes the figures of a day, if it has none. Returns false if tasks of that day were written meanwhile.
+CREATE FUNCTION roll_up_figures(rolled date) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
     grouping text;
     starts timestamptz := rolled::timestamp AT TIME ZONE 'UTC';
     ends timestamptz := (rolled + 1)::timestamp AT TIME ZONE 'UTC';
+    before bigint := (SELECT count(*) FROM figure_changes WHERE day = rolled);
+    computed figure_days[];
+    hours figure_hours[];
 BEGIN
-    -- Whoever writes a task that ended on an earlier day deletes the figures of that day before. So it waits for this, or this for it.
-    LOCK TABLE figure_days IN SHARE ROW EXCLUSIVE MODE;
-    IF EXISTS (SELECT FROM figure_days WHERE day = rolled) THEN
-        RETURN;
-    END IF;
     FOREACH grouping IN ARRAY ARRAY['all', 'task_type', 'agent_id', 'fairness_key', 'error'] LOOP
-        INSERT INTO figure_days
-        SELECT rolled, grouping, figures.* FROM figures_of(grouping, starts, ends, CASE grouping WHEN 'error' THEN 200 ELSE 10000 END) AS figures;
+        computed := computed || ARRAY(
+            SELECT ROW(rolled, grouping, figures.*)::figure_days
+            FROM figures_of(grouping, starts, ends, CASE grouping WHEN 'error' THEN 200 ELSE 10000 END) AS figures);
     END LOOP;
-    IF NOT EXISTS (SELECT FROM figure_days WHERE day = rolled) THEN
+    hours := ARRAY(
+        SELECT ROW(rolled, date_trunc('hour', finished_at, 'UTC'), count(*), count(*) FILTER (WHERE status = 'failed'))::figure_hours
+        FROM tasks WHERE finished_at >= starts AND finished_at < ends GROUP BY date_trunc('hour', finished_at, 'UTC'));
+    -- Whoever writes a task that ended on an earlier day adds a change, and deletes the figures of that day, before. So those who are writing are waited for here,
+    -- and seen; those who come later wait until this is committed, and delete it.
+    LOCK TABLE figure_changes IN SHARE MODE;
+    IF before <> (SELECT count(*) FROM figure_changes WHERE day = rolled) THEN
+        RETURN false;
+    END IF;
+    IF EXISTS (SELECT FROM figure_days WHERE day = rolled) THEN
+        RETURN true;
+    END IF;
+    IF cardinality(computed) > 0 THEN
+        INSERT INTO figure_days SELECT * FROM unnest(computed);
+        INSERT INTO figure_hours SELECT * FROM unnest(hours);
+    ELSE
         -- No task ended.
         INSERT INTO figure_days VALUES (rolled, 'all', NULL, 0, 0, '{}', '{}', '{}', '{}');
     END IF;
-    INSERT INTO figure_hours
-    SELECT rolled, date_trunc('hour', finished_at, 'UTC'), count(*), count(*) FILTER (WHERE status = 'failed')
-    FROM tasks WHERE finished_at >= starts AND finished_at < ends GROUP BY 2;
+    RETURN true;
 END $$;

@@ -11,7 +11,7 @@ const FIGURES_MS = 15_000;
 const COLUMNS = [
   { name: "Agent", value: (agent) => agent.agent_id },
   { name: "Type", value: (agent) => agent.agent_type, secondary: true },
-  { name: "Version", value: (agent) => agent.version, secondary: true },
+  { name: "Version", value: (agent) => agent.version ?? "", secondary: true },
   { name: "Status", value: (agent) => agent.status },
   { name: "Health", value: (agent) => agent.health },
   { name: "Load", value: (agent) => agent.inflight / agent.capacity },
@@ -36,6 +36,7 @@ export function agentsView(query) {
   /** Agent → what it offers, in lower case; null until somebody searches. */
   let offers = null;
   let offersAt = 0;
+  let left = false;
   const selected = new Set();
   const rows = new Map();
   const summary = h("p", { class: "empty", role: "status" }, "Waiting for agents…");
@@ -56,26 +57,37 @@ export function agentsView(query) {
   const back = h("button", { onclick: () => { page--; show(); } }, "Previous");
   const forth = h("button", { onclick: () => { page++; show(); } }, "Next");
   const where = h("span", { class: "soft" });
-  const drain = h("button", { hidden: true, onclick: () => setStatus("maintenance") }, "Drain selected…");
-  const resume = h("button", { hidden: true, onclick: () => setStatus("active") }, "End drain of selected");
+  const drain = h("button", { hidden: true, onclick: () => setStatus(drain, drainable(), "maintenance") });
+  const resume = h("button", { hidden: true, onclick: () => setStatus(resume, drained(), "active") });
 
-  async function setStatus(wanted) {
-    const ids = [...selected];
+  /** Selected agents to which an action applies: a status that is set for one that has left would bring it back. */
+  const drainable = () => chosen((agent) => !["maintenance", "inactive"].includes(agent.status));
+  const drained = () => chosen((agent) => agent.status === "maintenance");
+  const chosen = (suits) => [...selected].filter((id) => suits(state.data.agents.get(id)));
+
+  async function setStatus(button, ids, wanted) {
     const agents = count(ids.length) + (ids.length === 1 ? " agent" : " agents");
-    if (wanted === "maintenance" && !(await confirm(`Drain ${agents}? They finish the tasks they hold, and are given no new ones.`, "Drain " + agents, "Keep"))) {
+    const question = wanted === "maintenance" ? [`Drain ${agents}? They finish the tasks they hold, and are given no new ones.`, "Drain " + agents]
+      : [`Resume dispatch to ${agents}?`, "End drain of " + agents];
+    if (!(await confirm(...question, "Keep"))) {
       return;
     }
-    let done = 0;
-    try {
-      for (const id of ids) {
+    const failures = [];
+    button.disabled = true;
+    for (const id of ids) {
+      try {
         await call("PUT", `/agents/${encodeURIComponent(id)}/status`, { status: wanted });
         selected.delete(id);
-        done++;
+      } catch (failure) {
+        failures.push(id + ": " + failure.message);
       }
-      notify(`Status of ${agents} is now ${wanted}.`);
-    } catch (failure) {
-      notify(`Status of ${count(done)} of ${agents} is now ${wanted}. ${failure.message}`, true);
+      if (left) {
+        return;
+      }
     }
+    button.disabled = false;
+    notify(failures.length === 0 ? `Status of ${agents} is now ${wanted}.`
+      : `Status of ${count(ids.length - failures.length)} of ${agents} is now ${wanted}. ${failures[0]}`, failures.length > 0);
     show();
   }
 
@@ -90,14 +102,15 @@ export function agentsView(query) {
       offers = new Map(all.agents.map((agent) => [agent.agent_id, [...agent.capabilities, ...agent.services, ...agent.tags].join("\n").toLowerCase()]));
       schedule();
     } catch (failure) {
-      offersAt = 0;
-      notify(failure.message, true);
+      if (!left) {
+        notify(failure.message, true);
+      }
     }
   }
 
   async function lookUpFigures() {
     try {
-      const report = await call("GET", "/stats/tasks?group_by=agent_id&last=1h&limit=1000");
+      const report = await call("GET", "/stats/tasks?group_by=agent_id&last=1h&limit=10000");
       figures = new Map(report.groups.map((group) => [group.value, group]));
       schedule();
     } catch {
@@ -108,7 +121,7 @@ export function agentsView(query) {
   function wanted(agent) {
     const text = search.value.trim().toLowerCase();
     return (!status.value || agent.status === status.value) &&
-      (!text || [agent.agent_id, agent.agent_type, agent.version, agent.region ?? "", offers?.get(agent.agent_id) ?? ""].some((one) => one.toLowerCase().includes(text)));
+      (!text || [agent.agent_id, agent.agent_type, agent.version ?? "", agent.region ?? "", offers?.get(agent.agent_id) ?? ""].some((one) => one.toLowerCase().includes(text)));
   }
 
   function compare(a, b) {
@@ -118,7 +131,7 @@ export function agentsView(query) {
     return sort.descending ? -order : order;
   }
 
-  /** While somebody is at the rows they stay where they are: whoever aims at one shall not hit another. */
+  /** While somebody is at the rows they stay where they are: whoever aims at one must not click another. */
   function inOrder(found) {
     if (sorted !== null && body.matches(":hover, :focus-within")) {
       const place = new Map(sorted.map((id, i) => [id, i]));
@@ -150,7 +163,9 @@ export function agentsView(query) {
     setText(versions, countByVersion(found));
     const ids = new Set(shown.map((agent) => agent.agent_id));
     [...rows.keys()].filter((id) => !ids.has(id)).forEach((id) => { rows.get(id).element.remove(); rows.delete(id); });
-    [...selected].filter((id) => !state.data.agents.has(id)).forEach((id) => selected.delete(id));
+    // What is not listed cannot be seen to be selected.
+    const listed = new Set(found.map((agent) => agent.agent_id));
+    [...selected].filter((id) => !listed.has(id)).forEach((id) => selected.delete(id));
     shown.forEach((agent, i) => {
       if (!rows.has(agent.agent_id)) {
         rows.set(agent.agent_id, agentRow(agent.agent_id, (chosen) => {
@@ -167,9 +182,11 @@ export function agentsView(query) {
     setText(where, found.length === 0 ? "" : `${count(page * PAGE + 1)}–${count(page * PAGE + shown.length)} of ${count(found.length)}`);
     back.disabled = page === 0;
     forth.disabled = (page + 1) * PAGE >= found.length;
-    drain.hidden = selected.size === 0;
-    resume.hidden = ![...selected].some((id) => state.data.agents.get(id).status === "maintenance");
-    setText(drain, `Drain ${count(selected.size)} selected…`);
+    const [toDrain, toResume] = [drainable().length, drained().length];
+    drain.hidden = toDrain === 0;
+    resume.hidden = toResume === 0;
+    setText(drain, `Drain ${count(toDrain)} selected…`);
+    setText(resume, `End drain of ${count(toResume)} selected…`);
   }
 
   const schedule = () => {
@@ -189,21 +206,23 @@ export function agentsView(query) {
       h("div", { class: "fields" }, h("label", {}, "Search ", search), h("label", {}, "Status ", status)),
       summary, versions, table("Agents", [h("th", { scope: "col" }, h("span", { class: "unseen" }, "Select")), ...headers, "Actions"], body),
       h("div", { class: "actions" }, back, where, forth, drain, resume))],
-    end: () => { end(); timers.forEach(clearInterval); },
+    end: () => { left = true; end(); timers.forEach(clearInterval); },
   };
 }
 
-/** Such as "2 active, 1 stale"; empty without agents. */
-export function countByStatus(agents) {
+function countByStatus(agents) {
   const counts = {};
   agents.forEach((agent) => { counts[agent.status] = (counts[agent.status] ?? 0) + 1; });
-  return Object.keys(STATUS_CLASS).filter((one) => counts[one]).map((one) => count(counts[one]) + " " + one).join(", ");
+  return statusText(counts);
 }
+
+/** Such as "2 active, 1 stale". */
+export const statusText = (counts) => Object.keys(STATUS_CLASS).filter((one) => counts[one]).map((one) => count(counts[one]) + " " + one).join(", ") || "none";
 
 /** Agents that have left are of no interest. */
 function countByVersion(agents) {
   const counts = new Map();
-  agents.filter((agent) => agent.status !== "inactive").forEach((agent) => counts.set(agent.version, (counts.get(agent.version) ?? 0) + 1));
+  agents.filter((agent) => agent.status !== "inactive").forEach((agent) => counts.set(agent.version ?? "unknown", (counts.get(agent.version ?? "unknown") ?? 0) + 1));
   const most = [...counts].sort(([, a], [, b]) => b - a);
   return most.length === 0 ? "" : "Versions: " + most.slice(0, 5).map(([version, number]) => `${version} (${count(number)})`).join(", ") + (most.length > 5 ? ", …" : "");
 }
@@ -223,7 +242,7 @@ function agentRow(id, select) {
     show(agent, figures, isSelected) {
       chosen.checked = isSelected;
       setText(type, agent.agent_type);
-      setText(version, agent.version);
+      setText(version, agent.version ?? "–");
       const unreached = agent.not_reached && agent.status === "active";
       setText(status, unreached ? "not reached" : agent.status);
       status.className = "tag " + (unreached ? "bad-text" : STATUS_CLASS[agent.status] ?? "");
@@ -301,7 +320,7 @@ export function agentView(id) {
 
 async function lookUpFigures(id, box) {
   try {
-    const report = await call("GET", "/stats/tasks?group_by=agent_id&last=1h&limit=1000");
+    const report = await call("GET", "/stats/tasks?group_by=agent_id&last=1h&limit=10000");
     const group = report.groups.find((one) => one.value === id);
     fill(box, group ? h("dl", {}, [["Ended", count(group.count)], ["Succeeded", percent(1 - group.failed / group.count)],
       ["Ran, p50, p95 and p99", ["p50", "p95", "p99"].map((part) => duration(group.running_seconds[part])).join(", ")]]

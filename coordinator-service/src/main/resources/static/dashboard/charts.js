@@ -29,8 +29,7 @@ export function chart(label, series, { stacked = false, ...extra } = {}) {
         stroke: color(one.color),
         fill: isBars ? color(one.color) : area || stacked ? color(one.color) + opacity : undefined,
         // A lone value between gaps would be no line.
-        points: { show: true, size: 5, filter: (u, i, shown) => (shown ? null : lone(u.data[i])) },
-        spanGaps: true,
+        points: { show: false, size: 5, filter: (u, series) => lone(u.data[series]) },
         ...(stacked && { value: (u, value, index, at) => values[i + 1]?.[at] ?? "–" }),
       }))],
       axes: [{ ...axis, incrs: extra.steps }, { ...axis, size: 60 }],

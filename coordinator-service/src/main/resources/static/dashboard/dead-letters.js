@@ -5,6 +5,8 @@ import { errorText } from "./task.js";
 import { REASONS, bulk } from "./tasks.js";
 
 const PAGE = 50;
+/** What is left of these tasks is not enough to run them. */
+const LOST = ["payload_lost", "record_lost"];
 
 export function deadLettersView() {
   const body = h("tbody");
@@ -51,7 +53,7 @@ export function deadLettersView() {
   return {
     title: "Dead letters",
     elements: [
-      h("section", {}, h("h2", {}, "Failed tasks by reason"), reasons),
+      h("section", {}, h("h2", {}, "Failed tasks by their last failure"), reasons),
       h("section", {}, h("h2", {}, "All"), h("div", { class: "fields" }, h("button", { onclick: () => look(true) }, "Refresh")), summary, list, older),
     ],
     end,
@@ -61,18 +63,26 @@ export function deadLettersView() {
 /** Tasks that are failed now: those that were redriven are not. */
 async function showReasons(box) {
   try {
-    const pages = await Promise.all(REASONS.map((reason) => call("GET", `/tasks?status=failed&reason=${reason}&limit=1`)));
-    const rows = REASONS.map((reason, i) => ({ reason, page: pages[i] })).filter(({ page }) => page.count > 0).map(({ reason, page }) => {
+    const found = [];
+    // One after the other: searches of others have their turn between them.
+    for (const reason of REASONS) {
+      const page = await call("GET", `/tasks?status=failed&reason=${reason}&limit=1`);
+      if (page.count > 0) {
+        found.push({ reason, page });
+      }
+    }
+    const rows = found.map(({ reason, page }) => {
       const filter = new URLSearchParams({ status: "failed", reason });
       const redrive = h("button", { "aria-label": "Redrive all " + reason, onclick: async () => {
         await bulk(redrive, filter);
         showReasons(box);
       } }, "Redrive all…");
       return h("tr", {}, h("th", { scope: "row" }, reason),
-        h("td", { class: "number" }, h("a", { href: "#/tasks?" + filter }, (page.count_exact ? "" : "about ") + count(page.count))), h("td", {}, redrive));
+        h("td", { class: "number" }, h("a", { href: "#/tasks?" + filter }, (page.count_exact ? "" : "about ") + count(page.count))),
+        h("td", {}, LOST.includes(reason) ? "Cannot be redriven: submit them again" : redrive));
     });
     fill(box, rows.length === 0 ? h("p", { class: "empty" }, "No task is failed.")
-      : table("Failed tasks by reason", ["Reason", { name: "Tasks", number: true }, "Actions"], h("tbody", {}, rows)));
+      : table("Failed tasks by reason", ["Last failure", { name: "Tasks", number: true }, "Actions"], h("tbody", {}, rows)));
   } catch (failure) {
     fill(box, h("p", { class: "empty" }, failure.message));
   }

@@ -4,7 +4,7 @@ import { chart } from "./charts.js";
 import { count, duration, fill, h, rate, requirementsText, setText, table } from "./dom.js";
 import { PRIORITIES, judge, verdictSection } from "./verdict.js";
 import { errorTable, steps, times } from "./statistics.js";
-import { countByStatus } from "./agents.js";
+import { statusText } from "./agents.js";
 
 const LAST = { live: "15 minutes", "1h": "hour", "24h": "24 hours", "7d": "7 days" };
 const CHOSEN = "agent-coordinator.overview";
@@ -30,7 +30,7 @@ export function overviewView() {
   let left = false;
 
   const showVerdict = () => {
-    judge(verdict, queues, stats);
+    judge(verdict, queues, stats, "The reason is below.");
     if (queues?.data) {
       setText(facts.waiting.value, count(PRIORITIES.reduce((sum, one) => sum + (queues.data.queues[one].size ?? 0), 0)));
       setText(facts.assigned.value, rate(PRIORITIES.reduce((sum, one) => sum + queues.data.queues[one].assigned_per_second, 0)));
@@ -56,24 +56,26 @@ export function overviewView() {
     if (last.value === "live") {
       setText(note, "");
       const at = points.map((point) => Date.parse(point.at) / 1000);
-      const waiting = points.map((point) => PRIORITIES.reduce((sum, one) => sum + (point.size[one] ?? 0), 0));
-      load.show([at, waiting, points.map((point) => point.running)]);
+      load.show([at, points.map((point) => PRIORITIES.reduce((sum, one) => sum + (point.size[one] ?? 0), 0)), points.map((point) => point.running ?? null)]);
       const after = points.slice(1);
-      const failed = after.map((point, i) => perSecond(points[i], point, "failed"));
-      flow.show([at.slice(1), after.map((point, i) => perSecond(points[i], point, "completed") + failed[i]), failed]);
+      flow.show([at.slice(1), ...["ended", "failed"].map((counter) => after.map((point, i) => perSecond(points[i], point, counter)))]);
       return;
     }
     try {
       const report = await call("GET", `/stats/tasks?last=${last.value}&limit=1`);
       if (!left && number === asked) {
         const [at, ended, failed, waiting, running] = steps(report);
-        const seconds = (Date.parse(report.to) - Date.parse(report.from)) / 1000 / at.length;
+        const seconds = at[1] - at[0];
         load.show([at, waiting, running]);
         flow.show([at, ended.map((one) => one / seconds), failed.map((one) => one / seconds)]);
         setText(note, "");
       }
     } catch (failure) {
-      setText(note, failure.message);
+      if (!left && number === asked) {
+        load.show([[], [], []]);
+        flow.show([[], [], []]);
+        setText(note, failure.message);
+      }
     }
   }
   async function look() {
@@ -86,6 +88,7 @@ export function overviewView() {
     }
   }
   async function lookAtHistory() {
+    call("GET", "/registry/stats").then(({ stats: agents }) => setText(facts.agents.value, statusText(agents.status_counts)), () => {});
     try {
       const [report, errors] = await Promise.all([call("GET", "/stats/tasks?last=15m&limit=1"), call("GET", "/stats/tasks?group_by=error&last=1h&limit=5")]);
       setText(facts.waited.value, times(report.all.waiting_seconds));
@@ -106,7 +109,6 @@ export function overviewView() {
     listen("queues", (state) => { queues = state; showVerdict(); }),
     listen("stats", (state) => { stats = state; showVerdict(); }),
     listen("history", (state) => { points = state.data?.points ?? []; showPoints(); }),
-    listen("agents", ({ data }) => data && setText(facts.agents.value, countByStatus([...data.agents.values()]) || "none")),
   ];
   return {
     title: "Overview",
@@ -141,18 +143,22 @@ async function showHealth(box) {
   const health = await fetch("/health").then((answer) => answer.json()).catch(() => null);
   const problems = Object.entries(health ?? {}).filter(([, one]) => one?.state === "down" || one?.detail && one.state !== "off");
   fill(box, problems.length > 0 && h("section", { class: "verdict " + (health.status === "healthy" ? "warn" : "bad") },
-    problems.map(([name, one]) => h("p", {}, h("strong", {}, name), one.state === "down" ? " is down" : "", one.detail ? ": " + one.detail : ""))));
+    problems.map(([name, one]) => h("p", {}, h("strong", {}, name), one.state === "down" ? ": down" : "", one.detail ? (one.state === "down" ? ", " : ": ") + one.detail : ""))));
 }
 
 function blockedTable(groups) {
-  const link = (group) => {
-    const capability = group.requirements.capabilities?.[0];
-    return "#/tasks?" + new URLSearchParams({ status: "queued", ...(capability && { capability }), sort: "submitted_at" });
-  };
   return table("Tasks that wait for a free agent", [{ name: "Tasks", number: true }, { name: "Oldest", number: true }, "Reason", { name: "Requirements", secondary: true }],
     h("tbody", {}, groups.map((group) => h("tr", {},
-      h("td", { class: "number" }, h("a", { href: link(group) }, count(group.tasks))),
+      h("td", { class: "number" }, tasksOf(group)),
       h("td", { class: "number" }, duration(group.oldest_age_seconds)),
       h("td", { class: "text" }, group.explanation.charAt(0).toUpperCase() + group.explanation.slice(1)),
       h("td", { class: "text secondary" }, requirementsText(group.requirements))))));
+}
+
+/** Their number, with a link to them if a search can say what they require. */
+function tasksOf({ tasks, requirements }) {
+  const { agent_type, capabilities = [], ...others } = requirements;
+  const isFound = capabilities.length <= 1 && (agent_type || capabilities.length === 1) && Object.keys(others).length === 0;
+  return isFound ? h("a", { href: "#/tasks?" + new URLSearchParams({ status: "queued", ...(agent_type && { agent_type }),
+    ...(capabilities.length === 1 && { capability: capabilities[0] }), sort: "submitted_at" }) }, count(tasks)) : count(tasks);
 }

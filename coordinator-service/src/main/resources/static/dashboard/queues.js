@@ -4,7 +4,6 @@ import { chart } from "./charts.js";
 import { count, duration, fill, h, rate, requirementsText, setText, since, table } from "./dom.js";
 import { PRIORITIES, judge, verdictSection } from "./verdict.js";
 
-
 export function queuesView() {
   const verdict = verdictSection();
   const rows = Object.fromEntries(PRIORITIES.map((priority) => [priority, row(priority)]));
@@ -15,7 +14,7 @@ export function queuesView() {
   const front = frontOfQueue();
   let queues = null;
   let stats = null;
-  const show = () => judge(verdict, queues, stats);
+  const show = () => judge(verdict, queues, stats, 'Choose the queue below, under "Oldest tasks", to see the reason.');
   const ends = [
     listen("queues", (state) => {
       queues = state;

@@ -65,22 +65,9 @@ export function statisticsView(query) {
 /** The median and the 99th percentile. */
 export const times = (one) => `${duration(one.p50)}, ${duration(one.p99)}`;
 
-/** Times, tasks that ended, and those that failed, with a zero for each step without any; then the waiting and the running ones, null where no sample was taken. */
-export function steps(report) {
-  const from = Date.parse(report.from);
-  const step = (Date.parse(report.to) - from) / 60;
-  const at = Array.from({ length: 60 }, (_, i) => (from + i * step) / 1000);
-  const [all, failed] = [at.map(() => 0), at.map(() => 0)];
-  const [waiting, running] = [at.map(() => null), at.map(() => null)];
-  report.steps.forEach((one) => {
-    const i = Math.min(59, Math.max(0, Math.round((Date.parse(one.at) - from) / step)));
-    all[i] += one.count;
-    failed[i] += one.failed;
-    waiting[i] = one.waiting ?? waiting[i];
-    running[i] = one.running ?? running[i];
-  });
-  return [at, all, failed, waiting, running];
-}
+/** Times in seconds, tasks that ended, those that failed, and the waiting and running ones, null where there is no sample. */
+export const steps = ({ steps: all }) => [all.map((one) => Date.parse(one.at) / 1000),
+  ...["count", "failed", "waiting", "running"].map((name) => all.map((one) => one[name] ?? null))];
 
 function tasks(filter, last) {
   return "#/tasks?" + new URLSearchParams({ ...filter, ended: SECONDS[last], sort: "-finished_at" });

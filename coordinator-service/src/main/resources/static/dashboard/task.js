@@ -20,13 +20,14 @@ export const errorText = (value) => (value === undefined || value === null ? "" 
 const seconds = (from, to) => Math.max(0, (Date.parse(to) - Date.parse(from)) / 1000);
 const agentLink = (id) => (id ? h("a", { href: "#/agents/" + encodeURIComponent(id) }, id) : "an agent");
 
-/** One request for all tasks. */
-let links = null;
+/** The address of traces; undefined until it is known. */
+let traceUrl;
 
 export function taskView(id) {
   sessionStorage.setItem(SEEN, JSON.stringify([id, ...seen().filter((one) => one !== id)].slice(0, 20)));
   const status = h("span", { class: "tag", id: "task-status" }, "Loading…");
-  const summary = h("p", { role: "status" }, status);
+  const callers = h("span", { class: "soft", id: "waiting-callers" });
+  const summary = h("p", { role: "status" }, status, " ", callers);
   const life = h("ol", { class: "timeline" });
   const facts = h("div");
   const why = h("div", { id: "why" });
@@ -38,39 +39,53 @@ export function taskView(id) {
     }
   } }, "Cancel…");
   const redrive = h("button", { hidden: true, onclick: () => command(redrive, "POST", `/tasks/dead-letter/${encodeURIComponent(id)}/redrive`) }, "Redrive");
-  const links = h("span", { class: "actions" });
+  const traceLink = h("span", { class: "actions" });
   const kept = h("div", { id: "kept" });
   let shown = null;
   let live = null;
   /** What the history adds: input, and all attempts. */
   let past = {};
   const showLife = () => live && fill(life, timeline(live, past.attempts ?? []));
+  const show = (state) => {
+    live = state;
+    setText(status, state.status);
+    status.className = "tag " + (STATUS_CLASS[state.status] ?? "");
+    showLife();
+    fill(facts, description(state));
+    cancel.hidden = ENDED.includes(state.status) || state.status === "unknown";
+    redrive.hidden = state.status !== "failed";
+    whySection.hidden = state.status !== "queued";
+  };
   const end = listen("tasks/" + id, ({ data, error }) => {
     if (error) {
       setText(status, "status unavailable: " + error);
       return;
     }
-    live = data;
-    setText(status, data.status);
-    status.className = "tag " + (STATUS_CLASS[data.status] ?? "");
-    showLife();
-    fill(facts, description(data));
-    cancel.hidden = ENDED.includes(data.status) || data.status === "unknown";
-    redrive.hidden = data.status !== "failed";
-    whySection.hidden = data.status !== "queued";
+    if (data.status !== "unknown" || live === null) {
+      show(data);
+    }
     if (data.status === "queued" && shown?.status !== "queued") {
       explain(id, why);
     }
-    if (data.status !== "unknown" && (data.status !== shown?.status || data.attempt !== shown?.attempt)) {
-      lookUp(id, kept, (task) => { past = task; showLife(); });
+    if (data.status !== shown?.status || data.attempt !== shown?.attempt) {
+      lookUp(id, kept, (task) => {
+        past = task.attempts ? task : past;
+        setText(callers, task.waiting_callers ? "Waiting for its end at this coordinator: " + task.waiting_callers.join(", ") : "");
+        if (live.status === "unknown") {
+          // Redis has forgotten it, the history has not.
+          show(Object.fromEntries(Object.entries(task).filter(([name]) => !["attempts", "task_data"].includes(name))));
+        } else {
+          showLife();
+        }
+      });
     }
     shown = data;
   });
-  showTraceLink(id, links);
+  showTraceLink(id, traceLink);
   return {
     title: "Task " + id,
     elements: [
-      h("section", {}, summary, life, h("div", { class: "actions" }, cancel, redrive, links)),
+      h("section", {}, summary, life, h("div", { class: "actions" }, cancel, redrive, traceLink)),
       whySection,
       h("section", {}, h("h2", {}, "Details"), facts),
       kept,
@@ -80,10 +95,9 @@ export function taskView(id) {
 }
 
 async function showTraceLink(id, box) {
-  links ??= call("GET", "/").catch(() => ({}));
-  const { trace } = await links;
-  if (trace) {
-    fill(box, h("a", { href: trace.replaceAll("{task_id}", encodeURIComponent(id)), target: "_blank", rel: "noreferrer" }, "Trace"));
+  traceUrl ??= await call("GET", "/").then(({ trace }) => trace ?? "").catch(() => undefined);
+  if (traceUrl) {
+    fill(box, h("a", { href: traceUrl.replaceAll("{task_id}", encodeURIComponent(id)), target: "_blank", rel: "noreferrer" }, "Trace"));
   }
 }
 
@@ -94,28 +108,43 @@ const changed = (before, after) => Object.fromEntries(Object.entries(after).filt
 
 /** What the history adds. It lags a little behind, so that it is asked again. */
 async function lookUp(id, box, found, again = true) {
-  const task = await call("GET", "/tasks/" + encodeURIComponent(id)).catch(() => ({}));
-  const ended = ENDED.includes(task.status);
-  const missing = !task.attempts || (ended && task.attempts.some((one) => !one.outcome)) || task.attempts.length < task.attempt;
-  found(task);
-  if (!box.querySelector("details[open]")) {
-    const whole = task.task_data !== undefined && !task.task_data_truncated;
+  const number = (lookUps.get(box) ?? 0) + 1;
+  lookUps.set(box, number);
+  const task = await call("GET", "/tasks/" + encodeURIComponent(id)).catch(() => null);
+  if (lookUps.get(box) !== number) {
+    return;
+  }
+  const ended = ENDED.includes(task?.status);
+  if (task) {
+    found(task);
+  }
+  // What is shown stays if the history does not answer.
+  if (task?.task_data !== undefined && !box.querySelector("details[open]")) {
+    const whole = !task.task_data_truncated;
     fill(box, [
       ended && whole && h("section", {}, h("details", { id: "retry" },
         h("summary", {}, "Retry as a new task, with changes"),
         jsonForm("retry-task", "Retry", changeable(task), (json) => [`/tasks/${encodeURIComponent(id)}/retry`, changed(changeable(task), json)]))),
-      task.task_data !== undefined && h("section", {}, h("h2", {}, task.task_data_truncated ? "Input, cut" : "Input"),
+      h("section", {}, h("h2", {}, whole ? "Input" : "Input, cut"),
         h("pre", { tabindex: "0" }, typeof task.task_data === "string" ? task.task_data : JSON.stringify(task.task_data, null, 2)),
-        whole && h("div", { class: "actions" }, h("button", { onclick: () => copy(curl(JSON.stringify({ ...changeable(task), labels: task.labels, fairness_key: task.fairness_key }))) }, "Copy as curl"))),
+        whole && isExact(task) && h("div", { class: "actions" }, h("button", { onclick: () => copy(curl(JSON.stringify(submitted(task)))) }, "Copy as curl"))),
     ]);
   }
-  if (again && missing) {
+  if (again && task && (!task.attempts || task.attempts.length < task.attempt || (ended && task.attempts.some((one) => !one.outcome)))) {
     setTimeout(() => box.isConnected && lookUp(id, box, found, false), 2_000);
   }
 }
 
+const lookUps = new WeakMap();
+
+/** As it was submitted. */
+const submitted = ({ labels, fairness_key, uses, expires_at, ...task }) => ({ ...changeable(task), labels, fairness_key, uses, expires_at });
+
+/** JavaScript rounds longer numbers. */
+const isExact = (task) => !/\d{16}/.test(JSON.stringify(task.task_data));
+
 /**
- * All that happened to a task, oldest first.
+ * All that happened to a task, in order.
  *
  * @param task its state now
  * @param past its attempts in the history, which lags a little; empty without one
@@ -125,7 +154,8 @@ function timeline(task, past) {
     return [h("li", { class: "open" }, "Unknown task: it was never received, or it was deleted after its retention. The page updates when it arrives.")];
   }
   const steps = [{ at: task.submitted_at, text: [`Accepted, with priority ${task.priority}`] }];
-  if (task.not_before && !past.some((one) => one.not_before === task.not_before)) {
+  // That of another attempt is among the attempts.
+  if (task.not_before && task.attempt === 1) {
     steps.push({ at: task.not_before, text: ["Scheduled start"] });
   }
   const ended = ENDED.includes(task.status);
@@ -137,6 +167,9 @@ function timeline(task, past) {
     }
     if (isLast && task.status === "assigned" && task.progress_at) {
       steps.push({ at: task.progress_at, text: ["Progress", task.progress === undefined ? "" : ": " + errorText(task.progress)] });
+    }
+    if (attempt.progress_reports) {
+      steps.push({ at: attempt.finished_at, text: [`${count(attempt.progress_reports)} progress ${attempt.progress_reports === 1 ? "report" : "reports"} until then`] });
     }
     if (attempt.finished_at && !(isLast && ended)) {
       steps.push({ at: attempt.finished_at, kind: "bad", text: [`Attempt ${attempt.attempt} ended: ${attempt.outcome ?? "without success"}`], detail: errorText(attempt.error) });

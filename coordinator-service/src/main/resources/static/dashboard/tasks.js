@@ -1,5 +1,5 @@
 import { call, confirm, notify } from "./commands.js";
-import { clock, count, duration, fill, h, now, since, table } from "./dom.js";
+import { classOf, clock, count, duration, fill, h, now, since, table } from "./dom.js";
 import { copy, curl, jsonForm } from "./forms.js";
 import { errorText, seen, statusTag, took } from "./task.js";
 import { PRIORITIES } from "./verdict.js";
@@ -51,6 +51,7 @@ export function tasksView(query) {
   let pages = 0;
   let asked = 0;
   let open = 0;
+  let left = false;
 
   const body = h("tbody");
   const list = h("div", {});
@@ -60,10 +61,8 @@ export function tasksView(query) {
   const forAll = h("button", { hidden: true, class: kind === "redrive" ? null : "danger", onclick: () => bulk(forAll, filter) }, kind === "redrive" ? "Redrive all…" : "Cancel all…");
   const redrive = h("button", { hidden: true, onclick: () => forSelected(redrive, "redrive") });
   const cancel = h("button", { hidden: true, class: "danger", onclick: () => forSelected(cancel, "cancel") });
-  const exports = h("span", { class: "actions", hidden: true }, ["CSV", "NDJSON"].map((format) => {
-    const button = h("button", { onclick: () => exported(button, filter, format) }, "Export " + format);
-    return button;
-  }));
+  const exports = h("span", { class: "actions", hidden: true },
+    ["CSV", "NDJSON"].map((format) => h("button", { onclick: (event) => exported(event.currentTarget, filter, format) }, "Export " + format)));
   /** A task that is not in the history yet, or if there is none, is found by its id. */
   const direct = () => filter.get("id") && h("a", { href: "#/tasks/" + encodeURIComponent(filter.get("id")) }, "Open task " + filter.get("id"));
 
@@ -71,7 +70,11 @@ export function tasksView(query) {
     const shown = Object.keys(COLUMNS).filter((name) => columns.has(name));
     fill(body, tasks.map((task) => row(task, shown)));
     const all = h("input", { type: "checkbox", "aria-label": "Select all shown", checked: tasks.length > 0 && tasks.every((task) => selected.has(task.task_id)),
-      onchange: () => { tasks.forEach((task) => choose(task, all.checked)); show(); } });
+      onchange: () => {
+        tasks.forEach((task) => choose(task, all.checked));
+        body.querySelectorAll("input").forEach((box) => { box.checked = all.checked; });
+        showSelected();
+      } });
     fill(list, tasks.length > 0 && table("Tasks", [h("th", { scope: "col" }, all), "Task", ...shown.map((name) => COLUMNS[name])], body));
     more.hidden = !next;
     exports.hidden = tasks.length === 0;
@@ -87,7 +90,10 @@ export function tasksView(query) {
   const isLive = (task) => ["queued", "assigned"].includes(task.status);
 
   function showSelected() {
-    tasks.filter((task) => selected.has(task.task_id)).forEach((task) => selected.set(task.task_id, task));
+    // As they are now; those that are not listed any more are not selected.
+    const listed = tasks.filter((task) => selected.has(task.task_id));
+    selected.clear();
+    listed.forEach((task) => selected.set(task.task_id, task));
     [[redrive, "Redrive", isFailed], [cancel, "Cancel", isLive]].forEach(([button, name, suits]) => {
       const number = [...selected.values()].filter(suits).length;
       button.hidden = number === 0;
@@ -100,8 +106,7 @@ export function tasksView(query) {
       onchange: () => { choose(task, box.checked); showSelected(); } });
     return h("tr", {}, h("td", {}, box),
       h("th", { scope: "row", class: "id" }, h("a", { href: "#/tasks/" + encodeURIComponent(task.task_id) }, task.task_id)),
-      shown.map((name) => h("td", { class: [COLUMNS[name].number && "number", COLUMNS[name].secondary && "secondary", COLUMNS[name].isText && "text"].filter(Boolean).join(" ") || null },
-        COLUMNS[name].cell(task))));
+      shown.map((name) => h("td", { class: COLUMNS[name].isText ? "text" : classOf(COLUMNS[name]) }, COLUMNS[name].cell(task))));
   }
 
   async function forSelected(button, action) {
@@ -113,19 +118,24 @@ export function tasksView(query) {
     }
     button.disabled = true;
     let done = 0;
-    try {
-      for (const { task_id } of chosen) {
+    let problem = "";
+    for (const { task_id } of chosen) {
+      try {
         await call("POST", action === "redrive" ? `/tasks/dead-letter/${encodeURIComponent(task_id)}/redrive` : `/tasks/${encodeURIComponent(task_id)}/cancel`);
-        selected.delete(task_id);
         done++;
+      } catch (failure) {
+        // It may have ended meanwhile: the others are not affected.
+        problem = ` ${task_id}: ${failure.message}`;
       }
-      notify(`${number} ${action === "redrive" ? "redriven" : "cancelled"}.`);
-    } catch (failure) {
-      notify(`${count(done)} of ${number} ${action === "redrive" ? "redriven" : "cancelled"}. ${failure.message}`, true);
-    } finally {
-      button.disabled = false;
-      look(null);
+      if (left) {
+        return;
+      }
     }
+    chosen.forEach(({ task_id }) => selected.delete(task_id));
+    button.disabled = false;
+    const past = action === "redrive" ? "redriven" : "cancelled";
+    notify(problem ? `${count(done)} of ${number} ${past}.${problem}` : `${number} ${past}.`, problem !== "");
+    look(null);
   }
 
   async function look(cursor) {
@@ -168,7 +178,10 @@ export function tasksView(query) {
       before.length > 0 && h("section", {}, h("h2", {}, "Recently viewed"),
         h("ul", {}, before.map((id) => h("li", {}, h("a", { href: "#/tasks/" + encodeURIComponent(id) }, id))))),
     ],
-    end: () => clearInterval(timer),
+    end: () => {
+      left = true;
+      clearInterval(timer);
+    },
   };
 }
 

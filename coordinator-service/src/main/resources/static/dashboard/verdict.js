@@ -7,9 +7,9 @@ const A_MOMENT_SECONDS = 10;
 
 export const verdictSection = () => h("section", { class: "verdict" }, h("p", {}, "Waiting for data…"), h("p", { class: "unseen", role: "status" }));
 
-/** Shows in a section of verdictSection whether tasks are stuck, where, and since when. */
-export function judge(section, queues, stats) {
-  const { text, kind } = judgement(queues, stats);
+/** Shows in a section of verdictSection whether tasks are stuck, where, and since when; where says where the reason is shown. */
+export function judge(section, queues, stats, where) {
+  const { text, kind } = judgement(queues, stats, where);
   section.className = "verdict " + kind;
   setText(section.firstChild, text);
   // Rates and ages change each second, which nobody wants to be read to.
@@ -19,7 +19,7 @@ export function judge(section, queues, stats) {
 const tasksWait = (number) => count(number) + (number === 1 ? " task waits" : " tasks wait");
 
 /** Is it stuck, where, since when. What waits for a time that is still to come is not stuck. */
-function judgement(queues, stats) {
+function judgement(queues, stats, where) {
   const error = queues?.error ?? stats?.error;
   if (error) {
     return { kind: "bad", text: "Status unavailable: " + error };
@@ -63,7 +63,7 @@ function judgement(queues, stats) {
   if (assigned === 0 && age > A_MOMENT_SECONDS) {
     return {
       kind: "bad",
-      text: `Stuck: ${tasks} and no task is assigned. The oldest, in ${oldest.priority}, has waited for ${duration(age)}. The reason is below.`,
+      text: `Stuck: ${tasks} and no task is assigned. The oldest, in ${oldest.priority}, has waited for ${duration(age)}. ${where}`,
     };
   }
   const slow = age > LONG_SECONDS;

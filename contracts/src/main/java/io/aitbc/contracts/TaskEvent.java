@@ -135,6 +135,7 @@ public record TaskEvent(
      * @param error any JSON that describes the failure, preferably a sentence
      * @param nextAttempt the number of the next attempt, for {@code attempt_failed}
      * @param notBefore the earliest time of the next attempt
+     * @param progressReports how often the agent reported progress, for {@code completed}, {@code failed} and {@code attempt_failed}; absent if it did not
      * @param truncated true if task, result or error are left out because the event would have been too large; otherwise absent
      */
     public record Change(
@@ -150,22 +151,24 @@ public record TaskEvent(
             @JsonProperty("error") @Nullable JsonNode error,
             @JsonProperty("next_attempt") @Nullable Integer nextAttempt,
             @JsonProperty("not_before") @Nullable Instant notBefore,
+            @JsonProperty("progress_reports") @Nullable Integer progressReports,
             @JsonProperty("truncated") @Nullable Boolean truncated) {
         public Change {
             Checks.required("data.attempt", attempt);
         }
 
         private static Change of(int attempt) {
-            return new Change(attempt, null, null, null, null, null, null, null, null, null, null, null, null);
+            return new Change(attempt, null, null, null, null, null, null, null, null, null, null, null, null, null);
         }
 
         private static Change of(int attempt, @Nullable Priority priority, @Nullable Task task) {
-            return new Change(attempt, priority, task, null, null, null, null, null, null, null, null, null, null);
+            return new Change(
+                    attempt, priority, task, null, null, null, null, null, null, null, null, null, null, null);
         }
 
         private Change of(@Nullable String agentId, @Nullable Instant assignedAt) {
             return new Change(
-                    attempt, priority, task, agentId, assignedAt, null, null, null, null, null, null, null, null);
+                    attempt, priority, task, agentId, assignedAt, null, null, null, null, null, null, null, null, null);
         }
 
         private Change because(String reason, JsonNode error, @Nullable Task next) {
@@ -182,6 +185,7 @@ public record TaskEvent(
                     error,
                     next == null ? null : next.attempt(),
                     next == null ? null : next.notBefore(),
+                    null,
                     null);
         }
     }
@@ -265,6 +269,7 @@ public record TaskEvent(
                         null,
                         null,
                         null,
+                        null,
                         null));
     }
 
@@ -307,6 +312,37 @@ public record TaskEvent(
                         null,
                         change.nextAttempt,
                         change.notBefore,
+                        change.progressReports,
                         true));
+    }
+
+    /** A copy that says how often the agent reported progress. */
+    public TaskEvent withProgressReports(int number) {
+        return number == 0
+                ? this
+                : new TaskEvent(
+                        specversion,
+                        id,
+                        source,
+                        kind,
+                        taskId,
+                        time,
+                        contentType,
+                        sequence,
+                        new Change(
+                                change.attempt,
+                                change.priority,
+                                change.task,
+                                change.agentId,
+                                change.assignedAt,
+                                change.result,
+                                change.startedAt,
+                                change.finishedAt,
+                                change.reason,
+                                change.error,
+                                change.nextAttempt,
+                                change.notBefore,
+                                number,
+                                change.truncated));
     }
 }

@@ -50,6 +50,9 @@ final class TaskEventWriter extends StdSerializer<TaskEvent> {
             json.writeNumberProperty("next_attempt", change.nextAttempt());
         }
         write("not_before", change.notBefore(), json);
+        if (change.progressReports() != null) {
+            json.writeNumberProperty("progress_reports", change.progressReports());
+        }
         if (change.truncated() != null) {
             json.writeBooleanProperty("truncated", change.truncated());
         }

@@ -179,6 +179,39 @@ class HistoryTest {
     }
 
     @Test
+    void progressReportsAreCounted() {
+        coordinator.register("progressing", 1, "progressing");
+        String id = coordinator.submit(
+                "{\"task_data\":{},\"max_attempts\":3,\"requirements\":{\"capabilities\":[\"progressing\"]}}");
+        int[] reports = {2, 0, 1};
+        for (int attempt = 1; attempt <= 3; attempt++) {
+            JsonNode assignment =
+                    coordinator.awaitRecords("assignments.progressing", attempt).get(attempt - 1);
+            for (int i = 0; i < reports[attempt - 1]; i++) {
+                coordinator.report(assignment, "progress", null);
+            }
+            int expected = reports[attempt - 1];
+            await().atMost(LONG)
+                    .until(() -> coordinator
+                                    .get("/tasks/" + id)
+                                    .body()
+                                    .path("progress_reports")
+                                    .asInt(0)
+                            == expected);
+            coordinator.report(assignment, attempt < 3 ? "failed" : "completed", attempt < 3 ? "no luck" : null);
+        }
+        coordinator.awaitTask(id, "completed");
+
+        await().atMost(LONG).untilAsserted(() -> {
+            JsonNode attempts = coordinator.get("/tasks/" + id).body().path("attempts");
+            assertThat(attempts).hasSize(3);
+            assertThat(attempts.get(0).path("progress_reports").asInt(0)).isEqualTo(2);
+            assertThat(attempts.get(1).has("progress_reports")).isFalse();
+            assertThat(attempts.get(2).path("progress_reports").asInt(0)).isEqualTo(1);
+        });
+    }
+
+    @Test
     void allFailedTasksOfASearchAreRedriven() {
         coordinator.register("lossy", 100, "lossy");
         for (int i = 0; i < 6; i++) {

@@ -379,6 +379,23 @@ class TaskControlTest {
         coordinator.reach(agentId);
     }
 
+    @Test
+    void callersThatWaitForATaskAreNamed() {
+        String id = coordinator.submit(requiring("waited-for"));
+        CompletableFuture<JsonNode> ended = CompletableFuture.supplyAsync(
+                () -> coordinator.get("/tasks/" + id + "?wait=60s").body());
+
+        await().atMost(LONG)
+                .untilAsserted(
+                        () -> assertThat(coordinator.get("/tasks/" + id).body().path("waiting_callers"))
+                                .extracting(JsonNode::asString)
+                                .containsExactly("anyone"));
+
+        coordinator.post("/tasks/" + id + "/cancel", "");
+        assertThat(ended.join().get("status").asString()).isEqualTo("cancelled");
+        await().atMost(LONG).until(() -> !coordinator.get("/tasks/" + id).body().has("waiting_callers"));
+    }
+
     /** What holds up most of the waiting tasks, in one sentence for each group. */
     @Test
     void blockedTasksAreGroupedAndExplained() {

@@ -100,7 +100,7 @@ class FiguresController {
             summary =
                     "Get figures of the tasks that ended lately: counts, failures, and percentiles of waiting and running",
             description =
-                    "Requires a history. `steps` has a sixtieth of the time each; those without tasks and samples are left out.")
+                    "Requires a history. `steps` have a sixtieth of the time each, or whole hours if the time has whole days.")
     TaskReport tasks(
             @Parameter(
                             description =
@@ -113,7 +113,7 @@ class FiguresController {
             @Parameter(description = "Number of groups")
                     @RequestParam(name = "limit", defaultValue = "20")
                     @Min(1)
-                    @Max(1_000)
+                    @Max(10_000)
                     int limit) {
         if (last.compareTo(MIN) < 0 || last.compareTo(MAX) > 0) {
             throw Problems.unprocessable("last must be from 1m to 366d");

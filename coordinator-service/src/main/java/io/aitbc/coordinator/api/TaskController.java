@@ -286,7 +286,7 @@ class TaskController {
             summary = "Get the state of a task: queued, assigned, completed, failed, cancelled or expired",
             description =
                     "With a history (`AITBC_HISTORY_URL`) and without `wait`, also its input as `task_data`, its `attempts`, and tasks"
-                            + " that Redis has forgotten.")
+                            + " that Redis has forgotten. `waiting_callers` names those who wait for its end at this coordinator, with `wait`.")
     DeferredResult<ObjectNode> get(
             @PathVariable("task_id") @Id String taskId,
             @Parameter(
@@ -330,6 +330,10 @@ class TaskController {
                 hideNames(kept, caller);
                 FROM_HISTORY.stream().filter(kept::has).forEach(field -> task.set(field, kept.get(field)));
             });
+        }
+        List<String> waiting = caller.isScoped() || caller.taskId() != null ? List.of() : endPoller.callersOf(taskId);
+        if (!waiting.isEmpty()) {
+            task.set("waiting_callers", Json.tree(waiting));
         }
         return task;
     }

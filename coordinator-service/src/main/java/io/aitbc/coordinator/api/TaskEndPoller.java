@@ -31,6 +31,7 @@ import tools.jackson.databind.node.ObjectNode;
 @Component
 final class TaskEndPoller implements AutoCloseable {
     private static final int MAX_WAITING = 10_000;
+    private static final int MAX_NAMES = 10;
     private static final Duration POLL_INTERVAL = Duration.ofMillis(50);
     private static final long TIMEOUT_MARGIN_MS = 10_000;
 
@@ -102,6 +103,17 @@ final class TaskEndPoller implements AutoCloseable {
         waiting.add(
                 new Waiting(taskId, System.nanoTime() + time.toNanos(), caller, present, result, new AtomicBoolean()));
         return result;
+    }
+
+    /** The names of those who wait for a task here, each once, at most {@value #MAX_NAMES}. */
+    List<String> callersOf(String taskId) {
+        return waiting.stream()
+                .filter(one -> one.taskId.equals(taskId) && !one.result.isSetOrExpired())
+                .map(one -> one.caller.name())
+                .distinct()
+                .sorted()
+                .limit(MAX_NAMES)
+                .toList();
     }
 
     private void poll() {

@@ -254,7 +254,7 @@ class WaitExplainer {
         String missing = missing(requirements);
         return agents.total() == 0
                 ? "no agent is registered"
-                : missing.isEmpty() ? closest(agents) : "no agent has " + missing;
+                : missing.isEmpty() ? "no agent can take them; " + closest(agents) : "no agent has " + missing;
     }
 
     /** What no agent has, of what is required. */
@@ -372,12 +372,12 @@ class WaitExplainer {
         if (!withNames) {
             return "no agent can take it";
         }
-        return closest(agents);
+        return "no agent can take it; " + closest(agents);
     }
 
     private static String closest(Agents agents) {
         Closest closest = agents.closest().get(0);
-        return "no agent can take it; the closest is " + closest.agentId() + ": " + details(closest);
+        return "the closest is " + closest.agentId() + ": " + details(closest);
     }
 
     private static String sentence(BlockingTransaction open) {

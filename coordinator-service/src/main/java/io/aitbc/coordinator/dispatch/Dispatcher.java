@@ -1,5 +1,6 @@
 package io.aitbc.coordinator.dispatch;
 
+import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
 import io.aitbc.coordinator.background.BackgroundService;
 import io.aitbc.coordinator.background.ConsecutiveFailures;
@@ -70,7 +71,7 @@ public final class Dispatcher implements BackgroundService {
 
     private volatile boolean working;
     private volatile LaneStats stats =
-            new LaneStats(Instant.EPOCH, 0, 0, null, Map.of(), Map.of(), Map.of(), Map.of(), List.of(), false);
+            new LaneStats(Instant.EPOCH, 0, 0, null, Map.of(), Map.of(), Map.of(), Map.of(), null, false);
 
     private final ThrottledWarning kafkaErrors =
             new ThrottledWarning(log, "{} rounds were cut short by Kafka errors: {}");
@@ -325,7 +326,7 @@ public final class Dispatcher implements BackgroundService {
                 meters.receivedPerSecond(seconds),
                 meters.assignedPerSecond(seconds),
                 scheduled,
-                lane.matcher().blocked(LaneStats.MAX_BLOCKED),
+                Json.tree(lane.matcher().blocked(LaneStats.MAX_BLOCKED)),
                 lane.isBacklogFull());
     }
 

@@ -1,12 +1,19 @@
 package io.aitbc.coordinator.dispatch;
 
+import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
+import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
 import io.aitbc.coordinator.match.BlockedGroup;
 import java.time.Instant;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import tools.jackson.core.JacksonException;
+import tools.jackson.databind.JsonNode;
 
 /**
  * Statistics of a coordinator's lane, published once a second and aggregated by every coordinator.
@@ -18,7 +25,7 @@ import org.jspecify.annotations.Nullable;
  * @param receivedPerSecond by priority, over the last ten seconds
  * @param assignedPerSecond by priority, over the last ten seconds
  * @param scheduled number of waiting tasks that are not due yet, by priority; absent where there are none
- * @param blocked the largest groups of waiting tasks that lack a free agent, at most {@value #MAX_BLOCKED}
+ * @param blocked the largest groups of waiting tasks that lack a free agent, at most {@value #MAX_BLOCKED}, see {@link #blockedGroups}
  * @param backlogFull whether it has no memory for more waiting tasks, so that it reads no further
  */
 public record LaneStats(
@@ -30,14 +37,47 @@ public record LaneStats(
         @JsonProperty("received_per_second") Map<Priority, Double> receivedPerSecond,
         @JsonProperty("assigned_per_second") Map<Priority, Double> assignedPerSecond,
         @JsonProperty("scheduled") Map<Priority, Integer> scheduled,
-        @JsonProperty("blocked") List<BlockedGroup> blocked,
+
+        @JsonProperty("blocked") @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable
+        JsonNode blocked,
+
         @JsonProperty("backlog_full") Boolean backlogFull) {
     static final int MAX_BLOCKED = 5;
+    private static final Logger log = LoggerFactory.getLogger(LaneStats.class);
 
     public LaneStats {
         // Absent from an earlier version.
-        blocked = blocked == null ? List.of() : blocked;
         scheduled = scheduled == null ? Map.of() : scheduled;
         backlogFull = Boolean.TRUE.equals(backlogFull);
+    }
+
+    /** The largest groups of waiting tasks that lack a free agent. Those that another version reports in another way are left out. */
+    public List<BlockedGroup> blockedGroups() {
+        List<BlockedGroup> groups = new ArrayList<>();
+        if (blocked != null) {
+            for (JsonNode one : blocked) {
+                try {
+                    groups.add(Json.MAPPER.treeToValue(one, BlockedGroup.class));
+                } catch (JacksonException e) {
+                    log.atDebug().log("Unreadable group of blocked tasks: {}", e.getMessage());
+                }
+            }
+        }
+        return groups;
+    }
+
+    /** What clients get: the groups have an endpoint of their own. */
+    public LaneStats withoutBlocked() {
+        return new LaneStats(
+                at,
+                partitions,
+                waiting,
+                yieldsTo,
+                oldest,
+                receivedPerSecond,
+                assignedPerSecond,
+                scheduled,
+                null,
+                backlogFull);
     }
 }

@@ -11,6 +11,7 @@ import java.time.ZoneOffset;
 import java.util.Locale;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
+import tools.jackson.databind.DeserializationFeature;
 
 /**
  * The bulk operations, in the database: one coordinator works on each, and another continues if that dies. Thread-safe.
@@ -210,10 +211,8 @@ public final class BulkOperations {
         return new Operation(
                 row.getString("id"),
                 Kind.valueOf(row.getString("kind")),
-                Json.read(
-                        row.getString("asked") == null ? row.getString("filter") : row.getString("asked"),
-                        TaskFilter.class),
-                Json.read(row.getString("filter"), TaskFilter.class),
+                filter(row.getString("asked") == null ? row.getString("filter") : row.getString("asked")),
+                filter(row.getString("filter")),
                 row.getInt("rate"),
                 row.getString("caller"),
                 row.getString("state").equals("running") && row.getString("owner") == null
@@ -226,6 +225,14 @@ public final class BulkOperations {
                 row.getString("error"),
                 row.getObject("created_at", OffsetDateTime.class).toInstant(),
                 row.getObject("updated_at", OffsetDateTime.class).toInstant());
+    }
+
+    /** A condition that only a later version knows must not be ignored: all tasks would meet it. */
+    private static TaskFilter filter(String json) {
+        return Json.MAPPER
+                .readerFor(TaskFilter.class)
+                .with(DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES)
+                .readValue(json);
     }
 
     private OffsetDateTime now() {

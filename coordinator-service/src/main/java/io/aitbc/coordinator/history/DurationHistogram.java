@@ -34,8 +34,8 @@ final class DurationHistogram {
         for (int bucket = 0; bucket < BUCKETS; bucket++) {
             rank -= counts[bucket];
             if (counts[bucket] > 0 && rank <= 0) {
-                // To the millisecond, in the middle of the bucket.
-                return Math.round(FIRST_SECONDS * Math.pow(GROWTH, bucket - 0.5) * 1_000) / 1_000.0;
+                // To the microsecond, in the middle of the bucket.
+                return Math.round(FIRST_SECONDS * Math.pow(GROWTH, bucket - 0.5) * 1_000_000) / 1_000_000.0;
             }
         }
         return null;

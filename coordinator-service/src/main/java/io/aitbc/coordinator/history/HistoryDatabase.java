@@ -18,6 +18,7 @@ import org.springframework.jdbc.core.JdbcTemplate;
 import org.springframework.jdbc.core.simple.JdbcClient;
 import org.springframework.jdbc.datasource.DataSourceTransactionManager;
 import org.springframework.transaction.CannotCreateTransactionException;
+import org.springframework.transaction.TransactionDefinition;
 import org.springframework.transaction.TransactionException;
 import org.springframework.transaction.support.TransactionTemplate;
 
@@ -34,6 +35,7 @@ final class HistoryDatabase implements AutoCloseable {
 
     private final HikariDataSource source;
     private final TransactionTemplate transactions;
+    private final TransactionTemplate snapshots;
     private final Clock clock;
     private volatile boolean migrated;
     private volatile Instant failedAt = Instant.MIN;
@@ -59,13 +61,29 @@ final class HistoryDatabase implements AutoCloseable {
         config.addDataSourceProperty("connectTimeout", CONNECTION_TIMEOUT.toSeconds());
         config.addDataSourceProperty("socketTimeout", SOCKET_TIMEOUT.toSeconds());
         source = new HikariDataSource(config);
-        transactions = new TransactionTemplate(new DataSourceTransactionManager(source));
+        DataSourceTransactionManager manager = new DataSourceTransactionManager(source);
+        transactions = new TransactionTemplate(manager);
+        snapshots = new TransactionTemplate(manager);
+        snapshots.setIsolationLevel(TransactionDefinition.ISOLATION_REPEATABLE_READ);
+        snapshots.setReadOnly(true);
     }
 
     /** @throws HistoryUnavailableException if the database cannot be used */
     <T> T inTransaction(Supplier<T> work) {
         return use(() -> {
             @Nullable T result = transactions.execute(status -> work.get());
+            return result;
+        });
+    }
+
+    /**
+     * Reads several times as of the same moment.
+     *
+     * @throws HistoryUnavailableException if the database cannot be used
+     */
+    <T> T inSnapshot(Supplier<T> work) {
+        return use(() -> {
+            @Nullable T result = snapshots.execute(status -> work.get());
             return result;
         });
     }

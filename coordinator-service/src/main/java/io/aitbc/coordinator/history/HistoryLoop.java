@@ -248,6 +248,7 @@ public final class HistoryLoop implements BackgroundService {
         if (!writer.isReady()) {
             return;
         }
+        writer.addTomorrow();
         int dropped = writer.dropOldDays();
         if (dropped > 0) {
             log.info("Dropped {} days of history", dropped);

@@ -107,13 +107,20 @@ final class HistoryWriter {
             finished_at timestamptz LATEST_KNOWN
             error text LATEST_KNOWN
             not_before timestamptz LATEST_KNOWN
+            progress_reports integer LATEST_KNOWN
             """);
+
+    private static final Duration ROLL_UP_DELAY = Duration.ofMinutes(15);
+    /** A day with too many tasks for the time limit is not tried all the time. */
+    private static final Duration ROLL_UP_RETRY_INTERVAL = Duration.ofHours(1);
 
     private final HistoryDatabase database;
     private final Duration retention;
     private final Clock clock;
     /** Days that have a partition. */
     private final Set<LocalDate> days = ConcurrentHashMap.newKeySet();
+    /** Days whose figures could not be computed. Used by the thread that computes them only. */
+    private final Map<LocalDate, Instant> rollUpAgain = new HashMap<>();
 
     HistoryWriter(HistoryDatabase database, Duration retention, Clock clock) {
         this.database = database;
@@ -210,38 +217,62 @@ final class HistoryWriter {
                 .distinct()
                 .map(LocalDate::toString)
                 .toArray(String[]::new);
-        if (ended.length > 0) {
-            for (String table : List.of("figure_days", "figure_hours")) {
-                database.client()
-                        .sql("DELETE FROM " + table + " WHERE day = ANY(:days::date[])")
-                        .param("days", ended)
-                        .update();
-            }
+        if (ended.length == 0) {
+            return;
+        }
+        database.client()
+                .sql("INSERT INTO figure_changes SELECT unnest(:days::date[])")
+                .param("days", ended)
+                .update();
+        for (String table : List.of("figure_days", "figure_hours")) {
+            database.client()
+                    .sql("DELETE FROM " + table + " WHERE day = ANY(:days::date[])")
+                    .param("days", ended)
+                    .update();
         }
     }
 
     /**
-     * Computes the figures of the days that are over and have none.
+     * Computes the figures of the days that are over and have none, the latest first.
      *
-     * @throws HistoryDatabase.HistoryUnavailableException if it cannot be done
+     * @throws HistoryDatabase.HistoryUnavailableException if one cannot be computed; the others are
      */
     void rollUpFigures() {
-        LocalDate today = today();
+        // Batches that were begun on a day may be committed after it, by clocks that differ a little.
+        LocalDate last = LocalDate.ofInstant(clock.instant().minus(ROLL_UP_DELAY), ZoneOffset.UTC)
+                .minusDays(1);
         List<LocalDate> missing = database.use(() -> database.client()
                 .sql(
                         "SELECT one.day::date FROM generate_series(:oldest::timestamp, :last::timestamp, '1 day') AS one (day)"
-                                + " WHERE NOT EXISTS (SELECT FROM figure_days WHERE figure_days.day = one.day::date)")
-                .param("oldest", oldest(today))
-                .param("last", today.minusDays(1))
+                                + " WHERE NOT EXISTS (SELECT FROM figure_days WHERE figure_days.day = one.day::date) ORDER BY 1 DESC")
+                .param("oldest", oldest(today()))
+                .param("last", last)
                 .query(LocalDate.class)
                 .list());
+        HistoryDatabase.HistoryUnavailableException failure = null;
         for (LocalDate day : missing) {
-            database.inTransaction(() -> database.client()
-                    .sql("SELECT roll_up_figures(:day)::text")
-                    .param("day", day)
-                    .query(String.class)
-                    .list());
+            if (clock.instant().isBefore(rollUpAgain.getOrDefault(day, Instant.MIN))) {
+                continue;
+            }
+            try {
+                database.inTransaction(() -> database.client()
+                        .sql("SELECT roll_up_figures(:day)")
+                        .param("day", day)
+                        .query(Boolean.class)
+                        .single());
+            } catch (HistoryDatabase.HistoryUnavailableException e) {
+                rollUpAgain.put(day, clock.instant().plus(ROLL_UP_RETRY_INTERVAL));
+                failure = e;
+            }
         }
+        if (failure != null) {
+            throw failure;
+        }
+    }
+
+    /** Ahead of time: a partition is created under a lock for which all searches and writes wait. */
+    void addTomorrow() {
+        addDay(today().plusDays(1));
     }
 
     private static boolean isBefore(TaskChanges change, @Nullable Known known) {
@@ -351,7 +382,7 @@ final class HistoryWriter {
                 .sql("DELETE FROM samples WHERE at < :before")
                 .param("before", oldest.atStartOfDay().atOffset(ZoneOffset.UTC))
                 .update());
-        for (String table : List.of("figure_days", "figure_hours")) {
+        for (String table : List.of("figure_days", "figure_hours", "figure_changes")) {
             database.inTransaction(() -> database.client()
                     .sql("DELETE FROM " + table + " WHERE day < :before")
                     .param("before", oldest)

@@ -147,6 +147,9 @@ final class TaskChanges {
         attempt.put("agent_id", agentId);
         putPresent("assigned_at", change.assignedAt(), attempt);
         putPresent("started_at", change.startedAt(), attempt);
+        if (change.progressReports() != null) {
+            attempt.put("progress_reports", change.progressReports());
+        }
         switch (event.kind()) {
             case ASSIGNED, REDRIVEN, ACCEPTED, EXPIRED -> {
                 // It runs.

@@ -9,6 +9,7 @@ import java.time.Instant;
 import java.time.LocalDate;
 import java.time.OffsetDateTime;
 import java.time.ZoneOffset;
+import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
@@ -26,7 +27,7 @@ import org.springframework.jdbc.core.simple.JdbcClient;
 public final class TaskFigures {
     private static final int STEPS = 60;
     private static final Duration TIMEOUT = Duration.ofSeconds(10);
-    private static final String STEP = "date_bin(:step * interval '1 ms', %s, :from) AS at, ";
+    private static final String STEP = "date_bin(:step * interval '1 ms', %s, :first) AS at, ";
     /** Tasks that ended, of the days that have figures. */
     private static final String ENDED_ON_DAYS = "SELECT " + STEP.formatted("hour")
             + "sum(count) AS count, sum(failed) AS failed FROM figure_hours WHERE day = ANY(:days::date[]) GROUP BY 1";
@@ -117,10 +118,9 @@ public final class TaskFigures {
      * The cluster at a moment.
      *
      * @param waiting number of waiting tasks
-     * @param running number of tasks that active agents hold
-     * @param activeAgents number of active agents
+     * @param running number of tasks that agents have
      */
-    public record Sample(Instant at, long waiting, long running, long activeAgents) {}
+    public record Sample(Instant at, long waiting, long running) {}
 
     /** @param groups those with the most tasks, or for errors, the most failures */
     public record Report(Instant from, Instant to, List<Figures> groups, Figures all, List<Step> steps) {}
@@ -131,11 +131,13 @@ public final class TaskFigures {
      * @throws TaskHistory.UnavailableException if there is no history, or it cannot be read in time
      */
     public Report of(Group group, Duration last, int limit) {
-        Instant to = clock.instant();
+        // The database has microseconds, and steps have milliseconds.
+        Instant to = clock.instant().truncatedTo(ChronoUnit.MILLIS);
         Instant from = to.minus(last);
         return lookups.run(
                 TIMEOUT.multipliedBy(2),
-                () -> TaskHistory.access(database, used -> report(used, group, from, to, limit)));
+                () -> TaskHistory.access(
+                        database, used -> used.inSnapshot(() -> report(used, group, from, to, limit))));
     }
 
     /** Whether there is a history. */
@@ -152,11 +154,10 @@ public final class TaskFigures {
         TaskHistory.access(
                 database,
                 used -> used.client(TIMEOUT)
-                        .sql("INSERT INTO samples VALUES (:at, :waiting, :running, :active) ON CONFLICT DO NOTHING")
+                        .sql("INSERT INTO samples VALUES (:at, :waiting, :running) ON CONFLICT DO NOTHING")
                         .param("at", sample.at().atOffset(ZoneOffset.UTC))
                         .param("waiting", sample.waiting())
                         .param("running", sample.running())
-                        .param("active", sample.activeAgents())
                         .update());
     }
 
@@ -288,17 +289,30 @@ public final class TaskFigures {
                                 .filter(Objects::nonNull)
                                 .toArray(String[]::new))
                 .query(row -> {
-                    Objects.requireNonNull(groups.get(row.getString("value"))).addTimes(row);
+                    Counts counts = groups.get(row.getString("value"));
+                    if (counts != null) {
+                        counts.addTimes(row);
+                    }
                 });
         return most.stream().map(Counts::figures).toList();
     }
 
     private static List<Step> steps(HistoryDatabase used, Spans spans, Instant from, Instant to) {
+        Duration step = Duration.between(from, to).dividedBy(STEPS);
+        Instant first = from;
+        if (!spans.days.isEmpty()) {
+            // Their counts are by the hour.
+            step = Duration.ofHours((long) Math.ceil(step.toMinutes() / 60.0));
+            first = from.truncatedTo(ChronoUnit.HOURS);
+        }
         Map<Instant, Step> steps = new TreeMap<>();
-        Function<String, JdbcClient.StatementSpec> query = sql -> used.client(TIMEOUT)
-                .sql(sql)
-                .param("from", from.atOffset(ZoneOffset.UTC))
-                .param("step", Duration.between(from, to).toMillis() / STEPS);
+        for (Instant at = first; at.isBefore(to); at = at.plus(step)) {
+            steps.put(at.truncatedTo(ChronoUnit.MILLIS), new Step(at.truncatedTo(ChronoUnit.MILLIS), 0, 0, null, null));
+        }
+        OffsetDateTime origin = first.truncatedTo(ChronoUnit.MILLIS).atOffset(ZoneOffset.UTC);
+        long stepMs = step.toMillis();
+        Function<String, JdbcClient.StatementSpec> query =
+                sql -> used.client(TIMEOUT).sql(sql).param("first", origin).param("step", stepMs);
         query.apply(ENDED_ON_DAYS).param("days", spans.dayTexts()).query(row -> {
             addEnded(row, steps);
         });
@@ -310,9 +324,13 @@ public final class TaskFigures {
                         addEnded(row, steps);
                     });
         }
-        query.apply(SAMPLED).param("to", to.atOffset(ZoneOffset.UTC)).query(row -> {
-            steps.merge(at(row), new Step(at(row), 0, 0, mean(row, "waiting"), mean(row, "running")), Step::plus);
-        });
+        query.apply(SAMPLED)
+                .param("from", from.atOffset(ZoneOffset.UTC))
+                .param("to", to.atOffset(ZoneOffset.UTC))
+                .query(row -> {
+                    steps.merge(
+                            at(row), new Step(at(row), 0, 0, mean(row, "waiting"), mean(row, "running")), Step::plus);
+                });
         return List.copyOf(steps.values());
     }
 

@@ -1,5 +1,6 @@
 package io.aitbc.coordinator.history;
 
+import com.fasterxml.jackson.annotation.JsonIgnoreProperties;
 import io.aitbc.contracts.Priority;
 import io.aitbc.contracts.TaskStatus;
 import java.time.Duration;
@@ -31,6 +32,7 @@ import org.jspecify.annotations.Nullable;
  * @param error words in the last error; {@code "…"} for a phrase, {@code -} before what must not occur
  * @param idPrefix the beginning of the id
  */
+@JsonIgnoreProperties("empty")
 public record TaskFilter(
         List<TaskStatus> statuses,
         List<Priority> priorities,

@@ -124,7 +124,7 @@ public final class TaskHistory {
         String behind = from == null ? "" : " AND " + sort.behind();
         String page = " ORDER BY " + sort.order() + " LIMIT :limit";
         return read(used -> {
-            Found few = used.inTransaction(() -> few(used, condition, behind + page, parameters));
+            Found few = used.inTransaction(() -> few(used, condition, sort, behind + page, parameters));
             if (few.count <= MAX_EXACT_COUNT) {
                 return page(few.tasks, sort, limit, few.count, true);
             }
@@ -153,20 +153,30 @@ public final class TaskHistory {
 
     /**
      * Finds all that match, as long as these are few, counts and sorts them. The planner overestimates how many tasks have a rare label or word, and would
-     * rather read all tasks in the wanted order until a page is full; without these scans, it uses the indexes of the conditions.
+     * rather read all tasks in the wanted order until a page is full; without these scans, it uses the indexes of the conditions. Of the tasks that are only
+     * counted, nothing but their place in the order is read.
+     *
+     * @param page the part of these that is wanted
      */
     private static Found few(
-            HistoryDatabase used, TaskFilter.Condition condition, String page, Map<String, Object> parameters) {
+            HistoryDatabase used,
+            TaskFilter.Condition condition,
+            TaskFilter.Sort sort,
+            String page,
+            Map<String, Object> parameters) {
         for (String scan : List.of("enable_seqscan", "enable_indexscan", "enable_indexonlyscan")) {
             used.client().sql("SET LOCAL " + scan + " = off").update();
         }
         long[] count = new long[1];
         List<ObjectNode> tasks = new ArrayList<>();
         used.client(SEARCH_TIMEOUT)
-                .sql("WITH found AS MATERIALIZED (SELECT " + ROW + " FROM tasks WHERE " + condition.sql() + " LIMIT "
-                        + (MAX_EXACT_COUNT + 1) + "), total AS (SELECT count(*) AS total FROM found)"
-                        + " SELECT * FROM total LEFT JOIN (SELECT * FROM found WHERE (SELECT total FROM total) <= "
-                        + MAX_EXACT_COUNT + page + ") AS page ON true")
+                .sql("WITH found AS MATERIALIZED (SELECT day, task_id, " + sort.column() + " FROM tasks WHERE "
+                        + condition.sql() + " LIMIT " + (MAX_EXACT_COUNT + 1)
+                        + "), total AS (SELECT count(*) AS total FROM found),"
+                        + " page AS (SELECT day AS page_day, task_id AS page_id FROM found WHERE (SELECT total FROM total) <= "
+                        + MAX_EXACT_COUNT + page + ") SELECT total, " + ROW
+                        + " FROM total LEFT JOIN (page JOIN tasks ON task_id = page_id AND day = page_day) ON true ORDER BY "
+                        + sort.order())
                 .params(parameters)
                 .query(row -> {
                     count[0] = row.getLong("total");
@@ -252,7 +262,7 @@ public final class TaskHistory {
                     // A second connection within the first query could be one too many.
                     used.client(timeout)
                             .sql(
-                                    "SELECT attempt, agent_id, outcome, assigned_at, started_at, finished_at, error, not_before FROM attempts"
+                                    "SELECT attempt, agent_id, outcome, assigned_at, started_at, finished_at, error, not_before, progress_reports FROM attempts"
                                             + " WHERE task_id = :id AND day = :day ORDER BY attempt")
                             .param("id", taskId)
                             .param("day", LocalDate.parse(task.remove("day").asString()))
@@ -378,6 +388,10 @@ public final class TaskHistory {
             putJson("error", error, isCut(error, TaskChanges.MAX_TEXT_BYTES), attempt);
         }
         putTime("not_before", row, attempt);
+        int reports = row.getInt("progress_reports");
+        if (reports > 0) {
+            attempt.put("progress_reports", reports);
+        }
         return attempt;
     }
 

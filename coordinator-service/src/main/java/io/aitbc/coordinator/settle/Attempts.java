@@ -88,6 +88,8 @@ final class Attempts {
     enum SettleOutcome {
         /** The task has ended as completed. */
         COMPLETED,
+        /** The same, and the agent had reported progress. */
+        COMPLETED_AFTER_PROGRESS,
         /** The task has ended as completed by this very result, read before. */
         REPEATED,
         /** The deadline was extended. */
@@ -137,9 +139,27 @@ final class Attempts {
         return letters.chars().mapToObj(letter -> settleOutcome((char) letter)).toList();
     }
 
+    /**
+     * How often the agents of attempts reported progress, by task. Tasks whose agent did not are absent, and those that are at another attempt.
+     *
+     * @param attemptsByTask the attempts, by task
+     */
+    Map<String, Integer> progressReports(Map<String, Integer> attemptsByTask) {
+        Map<String, Integer> reports = new HashMap<>();
+        if (!attemptsByTask.isEmpty()) {
+            states.findAll(attemptsByTask.keySet()).forEach((taskId, state) -> {
+                if (state.progressReports() > 0 && Objects.equals(attemptsByTask.get(taskId), state.attempt())) {
+                    reports.put(taskId, state.progressReports());
+                }
+            });
+        }
+        return reports;
+    }
+
     private static SettleOutcome settleOutcome(char letter) {
         return switch (letter) {
             case 'c' -> SettleOutcome.COMPLETED;
+            case 'C' -> SettleOutcome.COMPLETED_AFTER_PROGRESS;
             case 's' -> SettleOutcome.REPEATED;
             case 'p' -> SettleOutcome.PROGRESSED;
             case 'g' -> SettleOutcome.TO_REQUEUE;

@@ -192,6 +192,10 @@ final class Requeuer {
     private void publish(Payloads payloads, Map<FailedAttempt, Task> retries, List<FailedAttempt> failed, Instant now)
             throws InterruptedException {
         List<TaskEvent> happened = new ArrayList<>();
+        Map<String, Integer> reports = attempts.progressReports(Stream.concat(
+                        retries.keySet().stream(), failed.stream())
+                .collect(Collectors.toMap(
+                        ended -> ended.held().taskId(), ended -> ended.held().attempt(), Math::max)));
         Stream.concat(retries.keySet().stream(), failed.stream()).forEach(ended -> {
             AssignmentArchive.Archived found = payloads.found().get(ended);
             Attempts.HeldAttempt held = ended.held();
@@ -204,14 +208,15 @@ final class Requeuer {
                 reason = ended.failure().reason().name().toLowerCase(Locale.ROOT);
             }
             happened.add(TaskEvent.failed(
-                    held.taskId(),
-                    held.attempt(),
-                    held.agentId(),
-                    held.assignedAt().equals(Instant.EPOCH) ? null : held.assignedAt(),
-                    reason,
-                    Json.MAPPER.readTree(ended.error()),
-                    retries.get(ended),
-                    now));
+                            held.taskId(),
+                            held.attempt(),
+                            held.agentId(),
+                            held.assignedAt().equals(Instant.EPOCH) ? null : held.assignedAt(),
+                            reason,
+                            Json.MAPPER.readTree(ended.error()),
+                            retries.get(ended),
+                            now)
+                    .withProgressReports(reports.getOrDefault(held.taskId(), 0)));
         });
         TaskEvents.await(events.publish(happened));
     }

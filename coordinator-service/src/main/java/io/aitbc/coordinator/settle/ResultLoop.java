@@ -19,6 +19,7 @@ import io.opentelemetry.api.trace.SpanKind;
 import java.time.Clock;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -164,11 +165,22 @@ final class ResultLoop implements AutoCloseable {
         List<Attempts.SettleOutcome> settlements = attempts.settle(results, now);
         List<Requeuer.FailedAttempt> failed = new ArrayList<>();
         List<TaskEvent> completed = new ArrayList<>();
+        // Few: most agents report no progress, and most results come once.
+        Map<String, Integer> mayHaveReported = new HashMap<>();
+        for (int i = 0; i < results.size(); i++) {
+            if (settlements.get(i) == Attempts.SettleOutcome.COMPLETED_AFTER_PROGRESS
+                    || settlements.get(i) == Attempts.SettleOutcome.REPEATED) {
+                mayHaveReported.put(results.get(i).taskId(), results.get(i).attempt());
+            }
+        }
+        Map<String, Integer> reports = attempts.progressReports(mayHaveReported);
         for (int i = 0; i < results.size(); i++) {
             TaskResult result = results.get(i);
             meters.settled(result, settlements.get(i));
             switch (settlements.get(i)) {
-                case COMPLETED, REPEATED -> completed.add(TaskEvent.completed(result, now));
+                case COMPLETED, COMPLETED_AFTER_PROGRESS, REPEATED ->
+                    completed.add(TaskEvent.completed(result, now)
+                            .withProgressReports(reports.getOrDefault(result.taskId(), 0)));
                 case TO_REQUEUE -> failed.add(ended(result));
                 case UNKNOWN -> unknown.add(result.assignmentId() + " from " + result.agentId());
                 case PROGRESSED, LATE -> {

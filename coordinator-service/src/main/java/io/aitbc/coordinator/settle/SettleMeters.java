@@ -60,7 +60,7 @@ final class SettleMeters {
 
     void settled(TaskResult result, Attempts.SettleOutcome settlement) {
         switch (settlement) {
-            case COMPLETED -> {
+            case COMPLETED, COMPLETED_AFTER_PROGRESS -> {
                 completed.increment();
                 if (result.startedAt() != null && result.finishedAt() != null) {
                     Duration took = Duration.between(result.startedAt(), result.finishedAt());

@@ -30,6 +30,9 @@ import tools.jackson.databind.node.ObjectNode;
  */
 public final class ClusterFeed {
     private static final Duration HISTORY_INTERVAL = Duration.ofSeconds(5);
+    /** All agents are read for it. */
+    private static final Duration RUNNING_INTERVAL = Duration.ofSeconds(10);
+
     private static final int MAX_HISTORY_POINTS = 180;
     private static final Duration MAX_AGE = Duration.ofSeconds(20);
 
@@ -44,6 +47,8 @@ public final class ClusterFeed {
     private volatile @Nullable Snapshot newest;
     private Instant nextPoint = Instant.EPOCH;
     private boolean historyExtended;
+    private long running;
+    private Instant nextRunning = Instant.EPOCH;
     private volatile @Nullable Boolean kafkaAnswers;
     private volatile @Nullable Boolean redisAnswers;
 
@@ -65,22 +70,31 @@ public final class ClusterFeed {
         this.clock = clock;
     }
 
-    /** A snapshot. */
+    /**
+     * A snapshot.
+     *
+     * @param running how many tasks agents held at most {@link #RUNNING_INTERVAL} before
+     */
     public record Snapshot(
-            Instant at, Map<Priority, Queue> queues, ClusterStats.Tasks tasks, Map<String, LaneStats> coordinators) {}
+            Instant at,
+            Map<Priority, Queue> queues,
+            ClusterStats.Tasks tasks,
+            long running,
+            Map<String, LaneStats> coordinators) {}
 
     /** A queue, and whether it is paused. */
     public record Queue(
             @JsonUnwrapped ClusterStats.Queue stats,
             @JsonProperty("paused") boolean paused) {}
 
-    /** A point of the history, with the total numbers of completed and failed tasks at that time. */
+    /** A point of the history, with the total numbers of tasks that ended until then, and of completed and failed ones. */
     private record Point(
             @JsonProperty("at") Instant at,
             @JsonProperty("size") Map<Priority, @Nullable Long> size,
             @JsonProperty("received_per_second") double received,
             @JsonProperty("assigned_per_second") double assigned,
             @JsonProperty("running") long running,
+            @JsonProperty("ended") long ended,
             @JsonProperty("completed") long completed,
             @JsonProperty("failed") long failed) {}
 
@@ -139,7 +153,11 @@ public final class ClusterFeed {
                 .queues(sizes, now)
                 .forEach((priority, queue) -> queues.put(
                         priority, new Queue(queue, control.pausedQueues().contains(priority))));
-        newest = new Snapshot(now, queues, Objects.requireNonNull(tasks), report.all());
+        if (!now.isBefore(nextRunning) || now.plus(RUNNING_INTERVAL).isBefore(nextRunning)) {
+            running = clusterStats.running();
+            nextRunning = now.plus(RUNNING_INTERVAL);
+        }
+        newest = new Snapshot(now, queues, Objects.requireNonNull(tasks), running, report.all());
         historyExtended = due;
         if (due) {
             nextPoint = now.plus(HISTORY_INTERVAL);
@@ -203,7 +221,11 @@ public final class ClusterFeed {
                 sizes,
                 received,
                 assigned,
-                snapshot.tasks().balance().running(),
+                snapshot.running(),
+                snapshot.tasks().completed()
+                        + snapshot.tasks().failed()
+                        + snapshot.tasks().cancelled()
+                        + snapshot.tasks().expired(),
                 snapshot.tasks().completed(),
                 snapshot.tasks().failed()));
         if (points.size() > MAX_HISTORY_POINTS) {
@@ -227,7 +249,8 @@ public final class ClusterFeed {
         ObjectNode balance = ((ObjectNode) tasks.remove("load_balancer_stats")).without("weights_by_agent");
         stats.set("tasks", tasks);
         stats.set("load_balancer", balance);
-        stats.set("coordinators", Json.tree(snapshot.coordinators()));
+        ObjectNode coordinators = stats.putObject("coordinators");
+        snapshot.coordinators().forEach((id, lane) -> coordinators.set(id, Json.tree(lane.withoutBlocked())));
         stats.put("told_by", coordinatorId);
         return stats;
     }

@@ -110,12 +110,7 @@ public final class ClusterStats {
             @JsonProperty("agent_weights") int agentWeights,
             @JsonProperty("weights_by_agent") Map<String, Double> weightsByAgent,
             @JsonProperty("avg_agent_load") double avgAgentLoad,
-            @JsonProperty("avg_capacity_used") double avgCapacityUsed) {
-        /** How many tasks active agents hold. */
-        long running() {
-            return Math.round(avgAgentLoad * activeAgents);
-        }
-    }
+            @JsonProperty("avg_capacity_used") double avgCapacityUsed) {}
 
     /**
      * @param size null while its topic is missing
@@ -218,7 +213,7 @@ public final class ClusterStats {
     public List<BlockedGroup> blocked() {
         Map<Requirements, BlockedGroup> groups = new HashMap<>();
         report.all().values().stream()
-                .flatMap(lane -> lane.blocked().stream())
+                .flatMap(lane -> lane.blockedGroups().stream())
                 .forEach(group -> groups.merge(group.requirements(), group, ClusterStats::sum));
         return groups.values().stream()
                 .sorted(Comparator.comparingInt(BlockedGroup::tasks).reversed().thenComparing(BlockedGroup::oldest))
@@ -228,6 +223,11 @@ public final class ClusterStats {
     private static BlockedGroup sum(BlockedGroup a, BlockedGroup b) {
         return new BlockedGroup(
                 a.requirements(), a.tasks() + b.tasks(), a.oldest().isBefore(b.oldest()) ? a.oldest() : b.oldest());
+    }
+
+    /** How many tasks agents hold, also those that are drained. Reads all agents. */
+    public long running() {
+        return registry.all().stream().mapToLong(Agent::inflight).sum();
     }
 
     private Map<String, Long> recently(Map<String, String> counted) {

@@ -15,7 +15,7 @@ import org.slf4j.LoggerFactory;
 import org.springframework.context.SmartLifecycle;
 import org.springframework.stereotype.Component;
 
-/** Keeps the numbers of waiting and running tasks and of active agents in the history, every 15 seconds, on a thread {@code samples}. */
+/** Keeps the numbers of waiting and running tasks in the history, every 15 seconds, on a thread {@code samples}. */
 @Component
 final class SampleRecorder implements SmartLifecycle {
     private static final Logger log = LoggerFactory.getLogger(SampleRecorder.class);
@@ -62,9 +62,7 @@ final class SampleRecorder implements SmartLifecycle {
             return;
         }
         try {
-            ClusterStats.Balance balance = snapshot.tasks().balance();
-            figures.add(
-                    new TaskFigures.Sample(due, waiting(snapshot.queues()), balance.running(), balance.activeAgents()));
+            figures.add(new TaskFigures.Sample(due, waiting(snapshot.queues()), snapshot.running()));
             last = due;
         } catch (TaskHistory.UnavailableException e) {
             // /health says so already, and the next sample is another one.

@@ -43,6 +43,8 @@ public final class TaskRecord {
 
     /** Digits of a time. */
     private static final int TIME = 9;
+    /** End of the number of progress reports, which follows the time of the last one. */
+    private static final int PROGRESS = 13;
 
     private static final String ZEROS = "000000000";
     /** The last time whose ns are a long, in the year 2262. */
@@ -160,6 +162,8 @@ public final class TaskRecord {
         if (progressed || TAIL.stream().anyMatch(fields::containsKey)) {
             if (progressed) {
                 time(tail, waits ? null : state.time("progress_at"), 0, TIME);
+                // Version 0.1 did not count them.
+                number(tail, waits ? 0 : 1, TIME, PROGRESS);
             }
             for (String name : TAIL) {
                 String value = fields.getOrDefault(name, "");
@@ -231,7 +235,11 @@ public final class TaskRecord {
             String progress = lines[BODY_LINES];
             if (!progress.isEmpty()) {
                 putTime(fields, "progress_at", number(progress, 0, TIME));
-                lines[BODY_LINES] = progress.substring(TIME);
+                long reports = number(progress, TIME, PROGRESS);
+                if (reports > 0) {
+                    fields.put("progress_reports", String.valueOf(reports));
+                }
+                lines[BODY_LINES] = progress.substring(PROGRESS);
             }
             putPresent(fields, TAIL, lines, BODY_LINES);
         }

@@ -71,6 +71,7 @@ public record TaskState(TaskStatus status, Map<String, String> fields) {
         formats.put("assigned_at", Format.TIME);
         formats.put("deadline", Format.TIME);
         formats.put("progress_at", Format.TIME);
+        formats.put("progress_reports", Format.NUMBER);
         formats.put("agent_started_at", Format.TIME);
         formats.put("agent_finished_at", Format.TIME);
         formats.put("finished_at", Format.TIME);
@@ -183,6 +184,11 @@ public record TaskState(TaskStatus status, Map<String, String> fields) {
 
     public @Nullable Instant assignedAt() {
         return time("assigned_at");
+    }
+
+    /** How often the agent of the current or last attempt reported progress. */
+    public int progressReports() {
+        return Integer.parseInt(fields.getOrDefault("progress_reports", "0"));
     }
 
     public @Nullable Instant submittedAt() {

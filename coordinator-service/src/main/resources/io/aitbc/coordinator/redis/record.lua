@@ -10,8 +10,8 @@
 --   25-33  assigned at, 34-42 deadline
 --   43-    body, eight lines: agent, fairness key, position of its record, priority if it has none, submitted_at, max_attempts, timeout_seconds, and the
 --          remaining fields as JSON; written as a whole, only the fairness key is carried over
---          tail: nothing, or five lines: progress, error, result as JSON, started_at and finished_at by the agent's clock. In front of the progress is
---          the time of its report; 0 once the task is at another attempt
+--          tail: nothing, or five lines: progress, error, result as JSON, started_at and finished_at by the agent's clock. In front of the progress are
+--          the time of its report, and the number of reports of this attempt in four digits; 0 once the task is at another attempt
 --          submitted_at, started_at and finished_at are in ns in base 36, or in ISO 8601 if they are before 1970 or after 2262
 local head_length = 42
 local unknown_body = string.rep('\n', 7)
@@ -158,10 +158,10 @@ end
 
 -- For another attempt: the last progress was not its own.
 local function tail_of(task)
-  return (string.gsub(sub(task.text, task.last + 1), '^%w%w%w%w%w%w%w%w%w', packed_time(0)))
+  return (string.gsub(sub(task.text, task.last + 1), '^%w%w%w%w%w%w%w%w%w%w%w%w%w', packed_time(0) .. base36(0, 4)))
 end
 
--- With its time.
+-- With its time and number.
 local function progress_of(task)
   return string.match(task.text, '^([^\n]*)', task.last + 1)
 end
@@ -201,7 +201,8 @@ end
 
 -- A record with progress. The time is packed.
 local function progressed_record(task, at, progress)
-  return sub(task.text, 1, task.last) .. at .. progress .. (string.match(task.text, '\n.*$', task.last + 1) or '\n\n\n\n')
+  local reports = tonumber(sub(progress_of(task) or '', 10, 13), 36) or 0
+  return sub(task.text, 1, task.last) .. at .. base36(reports + 1, 4) .. progress .. (string.match(task.text, '\n.*$', task.last + 1) or '\n\n\n\n')
 end
 
 -- A record that ends a task. The time is packed.

@@ -4,7 +4,7 @@
 -- KEYS   1 the notice channel
 -- ARGV   1 now in ms, 2 for each result five, packed: task_id, how its record begins while the attempt is live, agent_id, status, and the progress as JSON,
 --        or the last three lines of the record's tail, see record.lua
--- Returns one text with a letter for each result: c completed, s settled by this very result before, p progressed, g to be requeued (nothing changed yet),
+-- Returns one text with a letter for each result: c completed, C completed after progress, s settled by this very result before, p progressed, g to be requeued (nothing changed yet),
 --        l late, u unknown
 local now_ms, now = tonumber(ARGV[1]), packed_time(ARGV[1])
 local answer = {}
@@ -63,7 +63,8 @@ local function settle(task_id, attempt, agent_id, outcome, content, text)
     end
     return status and 'l' or 'u'
   elseif outcome == 'completed' then
-    return 'c', ended_record(task, 'c', now, progress_of(task) .. '\n\n' .. content)
+    local progress = progress_of(task)
+    return progress == '' and 'c' or 'C', ended_record(task, 'c', now, progress .. '\n\n' .. content)
   elseif outcome == 'progress' then
     -- The timeout restarts, see HeldAssignment.java.
     return 'p', progressed_record(task, now, content)
@@ -92,7 +93,7 @@ for i, task_id in ipairs(ids) do
     records[n + 1] = 'task:' .. task_id
     records[n + 2] = record
   end
-  if ruling == 'c' then
+  if ruling == 'c' or ruling == 'C' then
     done[#done + 1] = task_id .. ':' .. attempt_in(live)
     local track = tracks[agent_id] or load_track(agent_id)
     track.share = 0.9 * track.share

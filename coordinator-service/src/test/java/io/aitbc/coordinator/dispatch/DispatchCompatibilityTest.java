@@ -75,7 +75,7 @@ class DispatchCompatibilityTest {
             "coordinator-1", "coordinator-2", List.of("agent-1", "agent-1", "agent-2"));
 
     private static final Map<String, LaneStats> FIGURES = Map.of(
-            "idle", new LaneStats(NOW, 0, 0, null, Map.of(), Map.of(), Map.of(), Map.of(), List.of(), false),
+            "idle", new LaneStats(NOW, 0, 0, null, Map.of(), Map.of(), Map.of(), Map.of(), null, false),
             "busy",
                     new LaneStats(
                             NOW,
@@ -86,7 +86,7 @@ class DispatchCompatibilityTest {
                             Map.of(Priority.URGENT, 10.5),
                             Map.of(Priority.URGENT, 9.25, Priority.LOW, 100.0),
                             Map.of(),
-                            List.of(),
+                            null,
                             false));
 
     static Stream<Samples> versions() {

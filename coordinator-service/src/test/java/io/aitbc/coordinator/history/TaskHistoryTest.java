@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.tuple;
 import static org.assertj.core.api.Assertions.withinPercentage;
+import static org.awaitility.Awaitility.await;
 
 import io.aitbc.contracts.Json;
 import io.aitbc.contracts.Priority;
@@ -14,6 +15,9 @@ import io.aitbc.contracts.TaskStatus;
 import io.aitbc.localstack.LocalPostgres;
 import io.aitbc.localstack.LocalStack;
 import java.nio.file.Path;
+import java.sql.Connection;
+import java.sql.DriverManager;
+import java.sql.Statement;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
@@ -23,6 +27,7 @@ import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.concurrent.CompletableFuture;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.assertj.core.data.Percentage;
@@ -72,7 +77,7 @@ class TaskHistoryTest {
     @BeforeEach
     void empty() {
         database.use(() -> database.client()
-                .sql("TRUNCATE tasks, attempts, samples, figure_days, figure_hours")
+                .sql("TRUNCATE tasks, attempts, samples, figure_days, figure_hours, figure_changes")
                 .update());
     }
 
@@ -452,19 +457,72 @@ class TaskHistoryTest {
                 .containsExactly(tuple("\"late\"", 1L));
     }
 
+    /** Stored counts are by the hour: steps are whole hours then, so that none has more of them than another. */
+    @Test
+    void stepsOfStoredDaysAreWholeHours() {
+        for (int i = 1; i < 48; i++) {
+            writer.write(failing("t" + i, NOW.minus(Duration.ofHours(i)), "x"));
+        }
+        writer.rollUpFigures();
+        TaskFigures figures = new TaskFigures(database, LOOKUPS, CLOCK);
+
+        assertThat(figures.of(TaskFigures.Group.TASK_TYPE, Duration.ofHours(48), 10)
+                        .steps())
+                .hasSize(49)
+                .extracting(TaskFigures.Step::count)
+                .containsExactlyElementsOf(IntStream.range(0, 49)
+                        .mapToObj(i -> i == 0 || i == 48 ? 0L : 1L)
+                        .toList());
+    }
+
+    /** A coordinator computes the figures of a day while another one writes a task that ended on it. */
+    @Test
+    void figuresAreNotStoredIfTasksAreWrittenMeanwhile() throws Exception {
+        Instant day = NOW.minus(Duration.ofDays(1));
+        writer.write(life("t1", day));
+        try (Connection connection = DriverManager.getConnection("jdbc:" + postgres.url());
+                Statement other = connection.createStatement()) {
+            connection.setAutoCommit(false);
+            // As deleteFigures does, before a task is written.
+            other.execute("INSERT INTO figure_changes VALUES ('2026-11-19')");
+            CompletableFuture<Void> rolledUp = CompletableFuture.runAsync(writer::rollUpFigures);
+            await().until(() -> number("SELECT count(*) FROM pg_locks WHERE NOT granted") == 1);
+            connection.commit();
+            rolledUp.join();
+        }
+        assertThat(number("SELECT count(*) FROM figure_days WHERE day = '2026-11-19'"))
+                .isZero();
+
+        writer.rollUpFigures();
+
+        assertThat(number("SELECT count FROM figure_days WHERE day = '2026-11-19' AND kind = 'all'"))
+                .isEqualTo(1);
+    }
+
+    @Test
+    void aDayIsStoredAQuarterOfAnHourAfterItsEnd() {
+        Clock midnight = Clock.fixed(Instant.parse("2026-11-20T00:14:59Z"), ZoneOffset.UTC);
+        new HistoryWriter(database, RETENTION, midnight).rollUpFigures();
+        assertThat(number("SELECT count(*) FROM figure_days WHERE day = '2026-11-19'"))
+                .isZero();
+        assertThat(number("SELECT count(*) FROM figure_days WHERE day = '2026-11-18'"))
+                .isEqualTo(1);
+    }
+
     @Test
     void samplesAreTheMeansOfTheirSteps() {
         TaskFigures figures = new TaskFigures(database, LOOKUPS, CLOCK);
         for (int i = 0; i < 4; i++) {
-            figures.add(new TaskFigures.Sample(NOW.minusSeconds(60 - 15L * i), 10 * i, i, 1));
+            figures.add(new TaskFigures.Sample(NOW.minusSeconds(60 - 15L * i), 10 * i, i));
         }
         // Of another coordinator.
-        figures.add(new TaskFigures.Sample(NOW.minusSeconds(60), 1_000, 1_000, 1));
+        figures.add(new TaskFigures.Sample(NOW.minusSeconds(60), 1_000, 1_000));
 
         List<TaskFigures.Step> steps =
                 figures.of(TaskFigures.Group.TASK_TYPE, Duration.ofHours(1), 10).steps();
 
-        assertThat(steps).containsExactly(new TaskFigures.Step(NOW.minusSeconds(60), 0, 0, 15.0, 1.5));
+        assertThat(steps).hasSize(60);
+        assertThat(steps.get(59)).isEqualTo(new TaskFigures.Step(NOW.minusSeconds(60), 0, 0, 15.0, 1.5));
     }
 
     private static long number(String sql) {

@@ -249,7 +249,15 @@ class TaskRecordTest {
                                 "deadline",
                                 later.plusSeconds(60).toString())));
         assertThat(changed.get(1))
-                .isEqualTo(with(before, Map.of("progress_at", later.toString(), "progress", "{\"percent\":40}")));
+                .isEqualTo(with(
+                        before,
+                        Map.of(
+                                "progress_at",
+                                later.toString(),
+                                "progress_reports",
+                                "1",
+                                "progress",
+                                "{\"percent\":40}")));
         assertThat(changed.get(2))
                 .isEqualTo(with(before, Map.of("status", "cancelled", "finished_at", later.toString())));
         assertThat(changed.get(3)).isEqualTo(before);
