@@ -16,7 +16,7 @@ final class Conditions {
     static final String NAMES =
             "Conditions are the parameters of GET /tasks: status, priority, agent_id, agent_type, capability, task_type,"
                     + " fairness_key, label.<key>, submitted_after, submitted_before, finished_after, finished_before,"
-                    + " min_duration, error, id.";
+                    + " min_duration, reason, error, id.";
 
     @Spec(Spec.Target.MIXEE)
     private CommandSpec spec;
