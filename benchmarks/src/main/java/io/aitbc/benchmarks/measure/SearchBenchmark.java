@@ -159,9 +159,10 @@ public final class SearchBenchmark extends Benchmark {
                             + step + " AS at FROM generate_series(" + first + ", " + (first + perDay - 1)
                             + ") n) AS numbers");
             sql.execute(
-                    "INSERT INTO attempts (day, task_id, attempt, sequence, agent_id, outcome, assigned_at, started_at, finished_at, error)"
+                    // In the order in which the coordinator locks them when it adds a day.
+                    "BEGIN; LOCK TABLE tasks IN ACCESS SHARE MODE; INSERT INTO attempts (day, task_id, attempt, sequence, agent_id, outcome, assigned_at, started_at, finished_at, error)"
                             + " SELECT day, task_id, 1, sequence, agent_id, status, assigned_at, assigned_at, finished_at, error FROM tasks WHERE day = '"
-                            + date + "'");
+                            + date + "'; COMMIT");
         }
         sql.execute("VACUUM ANALYZE");
         sql.execute("CHECKPOINT");
