@@ -179,6 +179,23 @@ class HistoryTest {
     }
 
     @Test
+    void waitingAndRunningTasksAreSampled() {
+        coordinator.register("sampled", 1, "sampled");
+        for (int i = 0; i < 3; i++) {
+            coordinator.submit("{\"task_data\":{},\"requirements\":{\"capabilities\":[\"sampled\"]}}");
+        }
+
+        await().atMost(LONG)
+                .until(() -> coordinator
+                        .get("/stats/tasks?last=15m")
+                        .body()
+                        .get("steps")
+                        .valueStream()
+                        .anyMatch(step -> step.path("waiting").asDouble(0) >= 2
+                                && step.path("running").asDouble(0) >= 1));
+    }
+
+    @Test
     void progressReportsAreCounted() {
         coordinator.register("progressing", 1, "progressing");
         String id = coordinator.submit(
