@@ -19,8 +19,8 @@ LANGUAGE sql STABLE AS $$
         SELECT CASE kind WHEN 'task_type' THEN task_type WHEN 'agent_id' THEN agent_id WHEN 'fairness_key' THEN fairness_key
                    WHEN 'error' THEN left(error, 200) END AS value,
                status = 'failed' AS is_failed,
-               -- For its last attempt; a scheduled one from its earliest time.
-               extract(epoch FROM assigned_at - greatest(submitted_at, scheduled_at))::float8 AS waited,
+               -- Of tasks with one attempt: later ones have waited for others to end. A scheduled one waits from its earliest time.
+               CASE WHEN attempt = 1 THEN extract(epoch FROM assigned_at - greatest(submitted_at, scheduled_at))::float8 END AS waited,
                -- Of tasks that an agent ended: others may have waited after an attempt that failed.
                CASE WHEN status IN ('completed', 'failed') THEN extract(epoch FROM finished_at - assigned_at)::float8 END AS ran
         FROM tasks WHERE finished_at >= starts AND finished_at < ends AND (kind <> 'error' OR status = 'failed')),

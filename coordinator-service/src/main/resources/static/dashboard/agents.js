@@ -15,12 +15,12 @@ const COLUMNS = [
   { name: "Status", value: (agent) => agent.status },
   { name: "Health", value: (agent) => agent.health },
   { name: "Load", value: (agent) => agent.inflight / agent.capacity },
-  { name: "Last hour", value: (agent, figures) => figures?.count ?? 0, number: true, secondary: true },
-  { name: "Success", value: (agent, figures) => (figures ? 1 - figures.failed / figures.count : 2), number: true, secondary: true },
+  { name: "Tasks, last hour", value: (agent, figures) => figures?.count ?? 0, number: true, secondary: true },
+  { name: "Succeeded", value: (agent, figures) => (figures ? 1 - figures.failed / figures.count : 2), number: true, secondary: true },
   { name: "Ran, p95", value: (agent, figures) => figures?.running_seconds.p95 ?? -1, number: true, secondary: true },
-  { name: "CPU", value: (agent) => agent.cpu, number: true, secondary: true },
-  { name: "Memory", value: (agent) => agent.memory, number: true, secondary: true },
-  { name: "Region", value: (agent) => agent.region ?? "", secondary: true },
+  { name: "CPU", value: (agent) => agent.cpu, number: true, secondary: true, wideOnly: true },
+  { name: "Memory", value: (agent) => agent.memory, number: true, secondary: true, wideOnly: true },
+  { name: "Region", value: (agent) => agent.region ?? "", secondary: true, wideOnly: true },
   { name: "Last heartbeat", value: (agent) => -Date.parse(agent.last_heartbeat), number: true },
 ];
 
@@ -289,12 +289,14 @@ export function agentView(id) {
   async function look() {
     try {
       const { agent } = await call("GET", "/agents/" + encodeURIComponent(id));
+      drain.element.hidden = false;
       drain.show(agent);
       fill(details, description(agent));
       const page = await call("GET", `/agents/${encodeURIComponent(id)}/assignments?limit=50`);
       fill(held, page.count === 0 ? h("p", { class: "empty" }, "No assignments.") : heldTable(page));
     } catch (failure) {
       fill(details, h("p", { class: "empty" }, failure.message));
+      drain.element.hidden = true;
       notify(failure.message, true);
     }
   }

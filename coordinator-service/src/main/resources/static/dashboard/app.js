@@ -35,6 +35,8 @@ function show() {
   }
   end();
   notify("");
+  // What it asks belongs to the view that is left.
+  document.getElementById("question").close();
   const found = VIEWS.map(([pattern, view]) => [pattern.exec(path), view]).find(([match]) => match);
   const view = found
     ? found[1](...found[0].slice(1).map((part) => (part === undefined || path.includes("?") ? part ?? "" : decoded(part))))

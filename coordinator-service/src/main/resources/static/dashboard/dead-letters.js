@@ -21,7 +21,7 @@ export function deadLettersView() {
   async function look(anew) {
     const number = ++asked;
     if (anew) {
-      showReasons(reasons);
+      showReasons(reasons, () => look(true));
     }
     try {
       const page = await call("GET", `/tasks/dead-letter?limit=${PAGE}` + (anew || oldest === null ? "" : "&before=" + oldest));
@@ -53,15 +53,16 @@ export function deadLettersView() {
   return {
     title: "Dead letters",
     elements: [
-      h("section", {}, h("h2", {}, "Failed tasks by their last failure"), reasons),
-      h("section", {}, h("h2", {}, "All"), h("div", { class: "fields" }, h("button", { onclick: () => look(true) }, "Refresh")), summary, list, older),
+      h("section", {}, h("h2", {}, "Failed tasks by their last failure"), reasons,
+        h("p", {}, h("a", { href: "#/statistics?last=24h" }, "By error, in the last 24 hours"))),
+      h("section", {}, h("h2", {}, "All, also of tasks that were redriven"), h("div", { class: "fields" }, h("button", { onclick: () => look(true) }, "Refresh")), summary, list, older),
     ],
     end,
   };
 }
 
 /** Tasks that are failed now: those that were redriven are not. */
-async function showReasons(box) {
+async function showReasons(box, changed) {
   try {
     const found = [];
     // One after the other: searches of others have their turn between them.
@@ -75,7 +76,7 @@ async function showReasons(box) {
       const filter = new URLSearchParams({ status: "failed", reason });
       const redrive = h("button", { "aria-label": "Redrive all " + reason, onclick: async () => {
         await bulk(redrive, filter);
-        showReasons(box);
+        changed();
       } }, "Redrive all…");
       return h("tr", {}, h("th", { scope: "row" }, reason),
         h("td", { class: "number" }, h("a", { href: "#/tasks?" + filter }, (page.count_exact ? "" : "about ") + count(page.count))),

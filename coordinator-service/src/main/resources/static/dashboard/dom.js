@@ -76,7 +76,7 @@ export const since = (instant) => Math.max(0, (now() - Date.parse(instant)) / 10
 export const clock = (instant) => new Date(instant).toLocaleString(undefined, { dateStyle: "short", timeStyle: "medium" });
 
 /** How a column looks: numbers to the right; what is secondary is left out on a phone. */
-export const classOf = (column) => [column.number && "number", column.secondary && "secondary"].filter(Boolean).join(" ") || null;
+export const classOf = (column) => [column.number && "number", column.secondary && "secondary", column.wideOnly && "wide-only"].filter(Boolean).join(" ") || null;
 
 /** A table that scrolls by itself where it is too wide, also by keyboard. */
 export function table(label, columns, body) {

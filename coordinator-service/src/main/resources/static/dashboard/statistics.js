@@ -75,8 +75,7 @@ function tasks(filter, last) {
 
 function groupTable(groups, by, last) {
   const number = (name, secondary) => ({ name, number: true, secondary });
-  return table("Tasks by " + GROUPS[by], [GROUPS[by], number("Ended"), number("Failed"), number("Waited, p50", true), number("p95", true), number("p99"),
-    number("Ran, p50", true), number("p95", true), number("p99")], h("tbody", {}, groups.map((one) => h("tr", {},
+  return table("Tasks by " + GROUPS[by], [GROUPS[by].charAt(0).toUpperCase() + GROUPS[by].slice(1), number("Ended"), number("Failed"), ...["Waited", "Ran"].flatMap((what) => [number(what + ", p50", true), number(what + ", p95", true), number(what + ", p99")])], h("tbody", {}, groups.map((one) => h("tr", {},
     h("th", { scope: "row" }, one.value === undefined ? "–" : by === "agent_id"
       ? h("a", { href: "#/agents/" + encodeURIComponent(one.value) }, one.value) : one.value),
     h("td", { class: "number" }, count(one.count)),

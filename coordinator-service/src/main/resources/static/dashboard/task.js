@@ -45,7 +45,7 @@ export function taskView(id) {
   let live = null;
   /** What the history adds: input, and all attempts. */
   let past = {};
-  const showLife = () => live && fill(life, timeline(live, past.attempts ?? []));
+  const showLife = () => live && fill(life, timeline(live, past));
   const show = (state) => {
     live = state;
     setText(status, state.status);
@@ -147,13 +147,13 @@ const isExact = (task) => !/\d{16}/.test(JSON.stringify(task.task_data));
  * All that happened to a task, in order.
  *
  * @param task its state now
- * @param past its attempts in the history, which lags a little; empty without one
+ * @param past what the history has of it, which lags a little: its attempts, and the task that it repeats
  */
-function timeline(task, past) {
+function timeline(task, { attempts: past = [], retry_of: origin }) {
   if (task.status === "unknown") {
     return [h("li", { class: "open" }, "Unknown task: it was never received, or it was deleted after its retention. The page updates when it arrives.")];
   }
-  const steps = [{ at: task.submitted_at, text: [`Accepted, with priority ${task.priority}`] }];
+  const steps = [{ at: task.submitted_at, text: [`Accepted, with priority ${task.priority}`, origin ? [", as a retry of ", h("a", { href: "#/tasks/" + encodeURIComponent(origin) }, origin)] : ""] }];
   // That of another attempt is among the attempts.
   if (task.not_before && task.attempt === 1) {
     steps.push({ at: task.not_before, text: ["Scheduled start"] });
@@ -161,7 +161,7 @@ function timeline(task, past) {
   const ended = ENDED.includes(task.status);
   for (const attempt of attempts(task, past)) {
     const isLast = attempt.attempt === task.attempt;
-    steps.push({ at: attempt.assigned_at, text: [`Attempt ${attempt.attempt} of ${task.max_attempts ?? "?"} assigned to `, agentLink(attempt.agent_id)] });
+    steps.push({ at: attempt.assigned_at, text: [`Attempt ${attempt.attempt}${isLast ? ` of ${task.max_attempts ?? "?"}` : ""} assigned to `, agentLink(attempt.agent_id)] });
     if (attempt.started_at) {
       steps.push({ at: attempt.started_at, text: ["Started, as reported by the agent"] });
     }

@@ -173,7 +173,8 @@ export function tasksView(query) {
   return {
     title: "Tasks",
     elements: [
-      h("section", {}, filterForm(filter), columnChoice(columns, show), summary, list, h("div", { class: "actions" }, more, redrive, cancel, forAll, exports)),
+      h("section", {}, filterForm(filter), columnChoice(columns, show), summary,
+        h("div", { class: "actions above" }, redrive, cancel, forAll, exports), list, h("div", { class: "actions" }, more)),
       submission(),
       before.length > 0 && h("section", {}, h("h2", {}, "Recently viewed"),
         h("ul", {}, before.map((id) => h("li", {}, h("a", { href: "#/tasks/" + encodeURIComponent(id) }, id))))),
@@ -186,8 +187,8 @@ export function tasksView(query) {
 }
 
 function filterForm(filter) {
-  const field = (name, label, size) =>
-    h("label", {}, label + " ", h("input", { name, id: "filter-" + name, autocomplete: "off", size, value: filter.get(name) ?? "" }));
+  const field = (name, label, size, placeholder) =>
+    h("label", {}, label + " ", h("input", { name, id: "filter-" + name, autocomplete: "off", size, placeholder, value: filter.get(name) ?? "" }));
   const choice = (name, label, choices, chosen) => h("label", {}, label + " ", h("select", { name, id: "filter-" + name },
     Object.entries(choices).map(([value, text]) => h("option", { value, selected: value === chosen }, text))));
   const any = (name, label, values) => choice(name, label, { "": "any", ...Object.fromEntries(values.map((one) => [one, one])) }, filter.get(name) ?? "");
@@ -201,14 +202,14 @@ function filterForm(filter) {
   h("div", { class: "fields" },
     any("status", "Status", STATUSES),
     field("agent_id", "Agent", 14), field("task_type", "Type", 10), field("error", "Error has", 14),
-    field("label", "Label", 14), field("id", "Id begins with", 18),
+    field("label", "Label", 14, "team=search"), field("id", "Id begins with", 18),
     choice("within", "Submitted in the last", AGES, filter.get("within") ?? ""),
     choice("ended", "Ended in the last", AGES, filter.get("ended") ?? ""),
     choice("sort", "Order", SORTS, filter.get("sort") ?? "-submitted_at"),
     h("button", {}, "Search")),
   h("details", { id: "more-filters", open: extra.some((name) => filter.get(name)) }, h("summary", {}, "More conditions"), h("div", { class: "fields" },
     any("priority", "Priority", PRIORITIES), any("reason", "Failed because", REASONS),
-    field("agent_type", "Requires type", 10), field("capability", "Requires capability", 10), field("fairness_key", "Fairness key", 10), field("min_duration", "Took at least", 6))));
+    field("agent_type", "Requires type", 10), field("capability", "Requires capability", 10, "gpu"), field("fairness_key", "Fairness key", 10), field("min_duration", "Took at least", 6, "90s"))));
   return form;
 }
 

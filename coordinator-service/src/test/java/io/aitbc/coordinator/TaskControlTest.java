@@ -396,6 +396,28 @@ class TaskControlTest {
         await().atMost(LONG).until(() -> !coordinator.get("/tasks/" + id).body().has("waiting_callers"));
     }
 
+    @Test
+    void eachRedriveAddsAsManyAttemptsAsTheTaskHadAtFirst() {
+        coordinator.register("redriven-often", 1, "redriven-often");
+        String id = coordinator.submit(
+                "{\"task_data\":{},\"max_attempts\":1,\"requirements\":{\"capabilities\":[\"redriven-often\"]}}");
+        for (int attempt = 1; attempt <= 3; attempt++) {
+            JsonNode assignment = coordinator
+                    .awaitRecords("assignments.redriven-often", attempt)
+                    .get(attempt - 1);
+            assertThat(assignment.get("max_attempts").asInt()).isEqualTo(attempt);
+            coordinator.report(assignment, "failed", "no luck");
+            coordinator.awaitTask(id, "failed");
+            coordinator.post("/tasks/dead-letter/" + id + "/redrive", "");
+        }
+        assertThat(coordinator
+                        .awaitRecords("assignments.redriven-often", 4)
+                        .get(3)
+                        .get("max_attempts")
+                        .asInt())
+                .isEqualTo(4);
+    }
+
     /** What holds up most of the waiting tasks, in one sentence for each group. */
     @Test
     void blockedTasksAreGroupedAndExplained() {

@@ -53,7 +53,7 @@ class FiguresController {
 
     /**
      * @param value absent for tasks that have none, and for all tasks
-     * @param waiting seconds from submission, or from {@code not_before}, to the last assignment
+     * @param waiting seconds from submission, or from {@code not_before}, to the assignment, of tasks with one attempt
      * @param running seconds from the last assignment to the end
      */
     @JsonInclude(JsonInclude.Include.NON_NULL)

@@ -107,7 +107,7 @@ final class BulkWorker implements AutoCloseable {
     private void runNext() throws InterruptedException {
         @Nullable Operation operation = null;
         try {
-            operation = operations.acquire(owner).orElse(null);
+            operation = operations.isReady() ? operations.acquire(owner).orElse(null) : null;
             if (operation == null) {
                 // Without its database, the history says so in /health.
                 failures.reset();

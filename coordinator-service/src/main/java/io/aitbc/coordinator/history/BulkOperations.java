@@ -71,6 +71,11 @@ public final class BulkOperations {
             Instant createdAt,
             Instant updatedAt) {}
 
+    /** Whether there is a history, and its tables have been created. */
+    public boolean isReady() {
+        return database != null && database.isMigrated();
+    }
+
     /** Whether there is a database. */
     public boolean isOn() {
         return database != null;

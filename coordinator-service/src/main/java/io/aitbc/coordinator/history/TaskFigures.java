@@ -84,7 +84,7 @@ public final class TaskFigures {
      * @param value of the group; null for tasks that have none
      * @param count of tasks that ended
      * @param failed of these
-     * @param waiting from submission to the last assignment
+     * @param waiting from submission to assignment, of tasks with one attempt
      * @param running from the last assignment to the end
      */
     public record Figures(@Nullable String value, long count, long failed, Percentiles waiting, Percentiles running) {}

@@ -98,7 +98,7 @@ public final class Redrive {
         Priority priority = Priority.parse(priorityName);
         Task task = Json.read(letter.value(), Task.class);
         String taskId = task.id();
-        int again = Math.min(task.maxAttempts(), Task.MAX_ATTEMPTS - task.attempt());
+        int again = Math.min(attemptsAtFirst(task), Task.MAX_ATTEMPTS - task.attempt());
         if (again <= 0) {
             throw new NotPossibleException(false, "the task has used all " + Task.MAX_ATTEMPTS + " attempts");
         }
@@ -115,6 +115,14 @@ public final class Redrive {
             outbox.publish(List.of(TaskEvent.redriven(taskId, redriven.attempt(), priority, now)));
         }
         return redriven;
+    }
+
+    /** Those that it was submitted with: a redrive before this one has added as many. If Redis has forgotten the task, those it has now. */
+    private int attemptsAtFirst(Task task) {
+        int redriven = states.find(task.id())
+                .map(state -> Integer.parseInt(state.fields().getOrDefault("redriven", "0")))
+                .orElse(0);
+        return redriven == 0 ? task.maxAttempts() : Math.max(1, task.maxAttempts() - (redriven - 1));
     }
 
     /** Serializes redrives of a task: the next caller sees the outcome. */
