@@ -59,6 +59,7 @@ CREATE TABLE figure_days (
     running_counts  bigint[]   NOT NULL
 );
 CREATE INDEX ON figure_days (day, kind);
+CREATE UNIQUE INDEX ON figure_days (day) WHERE kind = 'all';
 
 CREATE TABLE figure_hours (
     day    date        NOT NULL,
@@ -91,8 +92,8 @@ BEGIN
         SELECT ROW(rolled, date_trunc('hour', finished_at, 'UTC'), count(*), count(*) FILTER (WHERE status = 'failed'))::figure_hours
         FROM tasks WHERE finished_at >= starts AND finished_at < ends GROUP BY date_trunc('hour', finished_at, 'UTC'));
     -- Whoever writes a task that ended on an earlier day adds a change, and deletes the figures of that day, before. So those who are writing are waited for here,
-    -- and seen; those who come later wait until this is committed, and delete it.
-    LOCK TABLE figure_changes IN SHARE MODE;
+    -- and seen; those who come later wait until this is committed, and delete it. So do others who compute figures, who find them.
+    LOCK TABLE figure_changes IN SHARE ROW EXCLUSIVE MODE;
     IF before <> (SELECT count(*) FROM figure_changes WHERE day = rolled) THEN
         RETURN false;
     END IF;

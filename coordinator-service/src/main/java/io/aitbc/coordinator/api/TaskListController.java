@@ -119,7 +119,7 @@ class TaskListController {
     @Parameter(
             in = ParameterIn.QUERY,
             name = "reason",
-            description = "Why the task failed, such as `overdue`",
+            description = "Why the task failed, such as `overdue`; several are separated by commas",
             schema = @Schema(type = "string"))
     @Parameter(
             in = ParameterIn.QUERY,

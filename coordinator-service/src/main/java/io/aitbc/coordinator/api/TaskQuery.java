@@ -75,7 +75,7 @@ final class TaskQuery {
                 query.time("finished_after"),
                 query.time("finished_before"),
                 query.duration("min_duration"),
-                query.text("reason"),
+                query.list("reason", TaskQuery::reason),
                 query.text("error"),
                 query.text("id"));
         query.requireKnown();
@@ -139,6 +139,14 @@ final class TaskQuery {
                         + Arrays.stream(TaskStatus.values())
                                 .map(TaskStatus::wireName)
                                 .collect(Collectors.joining(", "))));
+    }
+
+    private static String reason(String text) {
+        String reason = text.toLowerCase(Locale.ROOT);
+        if (!TaskFilter.REASONS.contains(reason)) {
+            throw Problems.unprocessable("reason must be one of " + String.join(", ", TaskFilter.REASONS));
+        }
+        return reason;
     }
 
     private Map<String, String> labels() {

@@ -195,6 +195,8 @@ final class BulkWorker implements AutoCloseable {
             record(operation, null, 0, 0, null);
         } while (cursor != null);
         long total = operation.total() == null ? wanted.size() : operation.total();
+        // Of the chunk that a coordinator did not record before it died: they are no longer failed.
+        record(operation, total, 0, Math.max(0, total - operation.done() - operation.skipped() - wanted.size()), null);
         long before = Long.MAX_VALUE;
         while (!wanted.isEmpty()) {
             List<DeadLetterArchive.Letter> page = letters.page(before, PAGE);

@@ -135,7 +135,7 @@ public final class TaskFigures {
         Instant to = clock.instant().truncatedTo(ChronoUnit.MILLIS);
         Instant from = to.minus(last);
         return lookups.run(
-                TIMEOUT.multipliedBy(2),
+                TIMEOUT.plusSeconds(2),
                 () -> TaskHistory.access(
                         database, used -> used.inSnapshot(() -> report(used, group, from, to, limit))));
     }

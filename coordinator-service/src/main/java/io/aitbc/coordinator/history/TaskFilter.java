@@ -28,7 +28,7 @@ import org.jspecify.annotations.Nullable;
  * @param finishedAfter at this time or later
  * @param finishedBefore before this time
  * @param minDuration of the last attempt; it has ended
- * @param reason why the task failed, such as {@code overdue}
+ * @param reasons why the task failed, any of {@link #REASONS}; empty for any
  * @param error words in the last error; {@code "…"} for a phrase, {@code -} before what must not occur
  * @param idPrefix the beginning of the id
  */
@@ -47,15 +47,24 @@ public record TaskFilter(
         @Nullable Instant finishedAfter,
         @Nullable Instant finishedBefore,
         @Nullable Duration minDuration,
-        @Nullable String reason,
+        List<String> reasons,
         @Nullable String error,
         @Nullable String idPrefix) {
+
+    /** Why a task can fail. */
+    public static final List<String> REASONS =
+            List.of("failed", "rejected", "overdue", "agent_lost", "payload_lost", "record_lost");
+
+    public TaskFilter {
+        // Absent from a bulk operation of an earlier version.
+        reasons = reasons == null ? List.of() : reasons;
+    }
 
     /** Whether every task meets it. */
     public boolean isEmpty() {
         return equals(new TaskFilter(
-                List.of(), List.of(), null, null, null, null, null, Map.of(), null, null, null, null, null, null, null,
-                null));
+                List.of(), List.of(), null, null, null, null, null, Map.of(), null, null, null, null, null, List.of(),
+                null, null));
     }
 
     /** A copy for tasks with these states that were submitted, and have ended, before a time; null for any. */
@@ -75,7 +84,7 @@ public record TaskFilter(
                 finishedAfter,
                 earlier(finishedBefore, beforeEnd),
                 minDuration,
-                reason,
+                reasons,
                 error,
                 idPrefix);
     }
@@ -181,10 +190,10 @@ public record TaskFilter(
             all.add("status IN ('completed', 'failed') AND finished_at - assigned_at >= :min_ms * interval '1 ms'");
             parameters.put("min_ms", minDuration.toMillis());
         }
-        if (reason != null) {
+        if (!reasons.isEmpty()) {
             // Others may have had an attempt that failed.
-            all.add("status = 'failed' AND reason = :reason");
-            parameters.put("reason", reason);
+            all.add("status = 'failed' AND reason IN (:reason)");
+            parameters.put("reason", reasons);
         }
         add(
                 "error_words @@ websearch_to_tsquery('simple', :error)",

@@ -31,6 +31,10 @@ public final class Backlog {
     private static final long GROUP_HEAP = 2_000;
     /** Removed entries are dropped from the queues once they are this many, and as many as those that wait. */
     private static final int MIN_PURGED = 1_024;
+    /** In a backlog of fewer tasks, all entries can be looked at every second. */
+    private static final int SMALL = 100_000;
+    /** In a larger one, at most a tenth of the entries are removed ones. */
+    private static final int TIDY_SHARE = 10;
 
     private final Map<Conditions, TaskGroup> groups = new HashMap<>();
     /** With more groups than these, empty ones are searched for. */
@@ -281,11 +285,22 @@ public final class Backlog {
             // A search in its queue would cost time linear in the queue's length.
             removed++;
             if (removed > MIN_PURGED && removed > size()) {
-                groups.values().forEach(TaskGroup::purge);
-                byStart.removeIf(BacklogEntry::isRemoved);
-                removed = 0;
+                purge();
             }
         }
+    }
+
+    /** Drops removed entries unless they are few among many, so that the sizes of queues are right, or nearly. */
+    void tidy() {
+        if (removed > 0 && (size() < SMALL || (long) TIDY_SHARE * removed > size())) {
+            purge();
+        }
+    }
+
+    private void purge() {
+        groups.values().forEach(TaskGroup::purge);
+        byStart.removeIf(BacklogEntry::isRemoved);
+        removed = 0;
     }
 
     private void leave(BacklogEntry entry) {

@@ -6,7 +6,7 @@ import java.time.Instant;
 /**
  * Waiting tasks with equal requirements for which no agent is free.
  *
- * @param tasks how many; removed ones may be included for a while
+ * @param tasks how many; in a backlog of more than 100,000, up to a tenth more, which were removed
  * @param oldest since when the longest-waiting of them has waited
  */
 public record BlockedGroup(Requirements requirements, int tasks, Instant oldest) {

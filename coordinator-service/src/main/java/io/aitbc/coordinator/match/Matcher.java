@@ -307,6 +307,7 @@ public final class Matcher {
 
     /** The groups of waiting tasks for which no agent is free, those with the most tasks first. Groups in paused queues are left out. */
     public List<BlockedGroup> blocked(int limit) {
+        backlog.tidy();
         PriorityQueue<BlockedGroup> largest = new PriorityQueue<>(Comparator.comparingInt(BlockedGroup::tasks));
         for (TaskGroup group : backlog.groups()) {
             BlockedGroup blocked = group.pool.open.isEmpty() ? group.blocked(paused) : null;

@@ -250,6 +250,8 @@ class TaskHistoryTest {
     @ParameterizedTest
     @CsvSource({
         "status=failed, f1 f2 f3",
+        "reason=failed, f1 f2 f3",
+        "reason=overdue, ''",
         "status=completed+agent=a, c",
         "agent=b, c",
         "agent=nobody, ''",
@@ -324,7 +326,7 @@ class TaskHistoryTest {
                 null,
                 null,
                 given.containsKey("min") ? Duration.ofSeconds(Long.parseLong(given.get("min"))) : null,
-                given.get("reason"),
+                given.containsKey("reason") ? List.of(given.get("reason")) : List.of(),
                 given.get("error"),
                 given.get("id"));
     }
@@ -496,6 +498,26 @@ class TaskHistoryTest {
         writer.rollUpFigures();
 
         assertThat(number("SELECT count FROM figure_days WHERE day = '2026-11-19' AND kind = 'all'"))
+                .isEqualTo(1);
+    }
+
+    /** Two coordinators compute the figures of a day at the same time. */
+    @Test
+    void figuresOfADayAreStoredOnce() throws Exception {
+        writer.write(life("t1", NOW.minus(Duration.ofDays(1))));
+        try (Connection connection = DriverManager.getConnection("jdbc:" + postgres.url());
+                Statement other = connection.createStatement()) {
+            connection.setAutoCommit(false);
+            other.execute("SELECT roll_up_figures('2026-11-19')");
+            CompletableFuture<Void> rolledUp = CompletableFuture.runAsync(writer::rollUpFigures);
+            await().until(() -> number("SELECT count(*) FROM pg_locks WHERE NOT granted") == 1);
+            connection.commit();
+            rolledUp.join();
+        }
+
+        assertThat(number("SELECT sum(count) FROM figure_days WHERE day = '2026-11-19' AND kind = 'all'"))
+                .isEqualTo(1);
+        assertThat(number("SELECT sum(count) FROM figure_hours WHERE day = '2026-11-19'"))
                 .isEqualTo(1);
     }
 

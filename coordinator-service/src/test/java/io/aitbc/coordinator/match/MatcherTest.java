@@ -1001,6 +1001,16 @@ class MatcherTest {
         assertThat(matcher.blocked(10)).extracting(BlockedGroup::tasks).containsExactly(2, 1);
     }
 
+    @Test
+    void removedTasksAreNotBlocked() {
+        for (int i = 0; i < 10; i++) {
+            add(task("gpu-" + i).requires("gpu").waiting(100 - i));
+        }
+        matcher.backlog().takeIf(entry -> !entry.waitingSince().equals(NOW.minusSeconds(100)));
+
+        assertThat(matcher.blocked(10)).extracting(BlockedGroup::tasks).containsExactly(1);
+    }
+
     private void setRemoteWants(Want... wants) {
         matcher.setRemoteWants(wants.length == 0 ? Map.of() : Map.of("other", List.of(wants)));
     }
