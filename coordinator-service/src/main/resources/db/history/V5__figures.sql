@@ -69,7 +69,7 @@ CREATE TABLE figure_hours (
 );
 CREATE INDEX ON figure_hours (day);
 
--- A row for each time that tasks were written which ended on a day that was over. One to be updated would make the writers of a day wait for each other.
+-- A row for each batch with tasks that ended on an earlier day. A counter would make the writers of a day wait for each other.
 CREATE TABLE figure_changes (day date NOT NULL);
 CREATE INDEX ON figure_changes (day);
 
@@ -91,8 +91,8 @@ BEGIN
     hours := ARRAY(
         SELECT ROW(rolled, date_trunc('hour', finished_at, 'UTC'), count(*), count(*) FILTER (WHERE status = 'failed'))::figure_hours
         FROM tasks WHERE finished_at >= starts AND finished_at < ends GROUP BY date_trunc('hour', finished_at, 'UTC'));
-    -- Whoever writes a task that ended on an earlier day adds a change, and deletes the figures of that day, before. So those who are writing are waited for here,
-    -- and seen; those who come later wait until this is committed, and delete it. So do others who compute figures, who find them.
+    -- A writer of tasks that ended on an earlier day first records a change, and deletes the figures of that day. Writers that have begun are waited for here, and seen;
+    -- later ones wait until this is committed, and delete the figures. Others that compute figures wait too, and find these.
     LOCK TABLE figure_changes IN SHARE ROW EXCLUSIVE MODE;
     IF before <> (SELECT count(*) FROM figure_changes WHERE day = rolled) THEN
         RETURN false;

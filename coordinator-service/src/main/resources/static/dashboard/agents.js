@@ -33,7 +33,7 @@ export function agentsView(query) {
   let scheduled = false;
   let sorted = null;
   let figures = new Map();
-  /** Agent → what it offers, in lower case; null until somebody searches. */
+  /** Agent → what it offers, in lower case; null until the first search. */
   let offers = null;
   let offersAt = 0;
   let left = false;
