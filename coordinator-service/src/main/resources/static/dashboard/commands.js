@@ -31,8 +31,8 @@ export async function call(method, path, body) {
   return json;
 }
 
-/** Does something and says what came of it. */
-export async function command(button, method, path, body) {
+/** Does something and says what came of it; a failure after a prefix, which names what it is about. */
+export async function command(button, method, path, body, prefix = "") {
   if (button.getAttribute("aria-disabled")) {
     return null;
   }
@@ -42,7 +42,7 @@ export async function command(button, method, path, body) {
     notify(answer.message + ".");
     return answer;
   } catch (failure) {
-    notify(failure.message, true);
+    notify(prefix + failure.message, true);
     return null;
   } finally {
     button.removeAttribute("aria-disabled");

@@ -92,7 +92,7 @@ async function showReasons(box, changed) {
 function letterRow(letter) {
   const isTask = letter.source_topic === undefined && letter.task_id !== undefined;
   const redrive = h("button", { "aria-label": "Redrive " + letter.task_id, onclick: () =>
-    command(redrive, "POST", `/tasks/dead-letter/${encodeURIComponent(letter.task_id)}/redrive`) }, "Redrive");
+    command(redrive, "POST", `/tasks/dead-letter/${encodeURIComponent(letter.task_id)}/redrive`, undefined, letter.task_id + ": ") }, "Redrive");
   return h("tr", {}, h("td", {}, clock(letter.dead_lettered_at)),
     h("td", {}, isTask ? h("a", { href: "#/tasks/" + encodeURIComponent(letter.task_id) }, letter.task_id)
       : `${letter.source_topic}-${letter.source_partition}@${letter.source_offset}`),

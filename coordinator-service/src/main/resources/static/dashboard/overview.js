@@ -2,7 +2,7 @@ import { listen } from "./live.js";
 import { call } from "./commands.js";
 import { chart } from "./charts.js";
 import { count, duration, fill, h, rate, requirementsText, setText, table } from "./dom.js";
-import { PRIORITIES, judge, verdictSection } from "./verdict.js";
+import { A_MOMENT_SECONDS, PRIORITIES, judge, verdictSection } from "./verdict.js";
 import { errorTable, steps, times } from "./statistics.js";
 import { statusText } from "./agents.js";
 
@@ -26,11 +26,12 @@ export function overviewView() {
   const failures = h("div", { id: "failures" }, h("p", { class: "empty" }, "Loading…"));
   let queues = null;
   let stats = null;
+  let lacking = 0;
   let points = [];
   let left = false;
 
   const showVerdict = () => {
-    judge(verdict, queues, stats, "The reason is below.");
+    judge(verdict, queues, stats, "The reason is below.", lacking);
     if (queues?.data) {
       setText(facts.waiting.value, count(PRIORITIES.reduce((sum, one) => sum + (queues.data.queues[one].size ?? 0), 0)));
       setText(facts.assigned.value, rate(PRIORITIES.reduce((sum, one) => sum + queues.data.queues[one].assigned_per_second, 0)));
@@ -82,6 +83,9 @@ export function overviewView() {
     showHealth(health);
     try {
       const report = await call("GET", "/stats/blocked");
+      // A task that was just submitted may be read before its agent.
+      lacking = report.blocked.filter((group) => group.agents === 0 && group.oldest_age_seconds > A_MOMENT_SECONDS).reduce((sum, group) => sum + group.tasks, 0);
+      showVerdict();
       fill(blocked, report.blocked.length === 0 ? h("p", { class: "empty" }, "No task waits for an agent.") : blockedTable(report.blocked));
     } catch (failure) {
       fill(blocked, h("p", { class: "empty" }, failure.message));

@@ -3,13 +3,17 @@ import { count, duration, h, rate, setText } from "./dom.js";
 export const PRIORITIES = ["urgent", "critical", "high", "normal", "low"];
 const LONG_SECONDS = 300;
 /** A task that comes may need a moment. */
-const A_MOMENT_SECONDS = 10;
+export const A_MOMENT_SECONDS = 10;
 
 export const verdictSection = () => h("section", { class: "verdict" }, h("p", {}, "Waiting for data…"), h("p", { class: "unseen", role: "status" }));
 
-/** Shows in a section of verdictSection whether tasks are stuck, where, and since when; where says where the reason is shown. */
-export function judge(section, queues, stats, where) {
-  const { text, kind } = judgement(queues, stats, where);
+/** Shows in a section of verdictSection whether tasks are stuck, where, and since when; where says where the reason is shown, lacking how many tasks no agent can take. */
+export function judge(section, queues, stats, where, lacking = 0) {
+  let { text, kind } = judgement(queues, stats, where);
+  if (kind === "" && lacking > 0) {
+    kind = "warn";
+    text += ` For ${count(lacking)} of them, there is no agent. ${where}`;
+  }
   section.className = "verdict " + kind;
   setText(section.firstChild, text);
   // Rates and ages change each second, which nobody wants to be read to.

@@ -445,6 +445,8 @@ class TaskControlTest {
         for (JsonNode group : coordinator.get("/stats/blocked").body().get("blocked")) {
             if (group.at("/requirements/capabilities/0").asString().equals(capability)) {
                 assertThat(group.get("oldest_age_seconds").asDouble()).isNotNegative();
+                assertThat(group.get("agents").asInt() > 0)
+                        .isEqualTo(group.get("explanation").asString().contains("at capacity"));
                 return group.get("tasks").asInt() + " "
                         + group.get("explanation").asString();
             }

@@ -3,6 +3,7 @@ package io.aitbc.coordinator.api;
 import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import io.aitbc.coordinator.history.TaskFigures;
+import io.aitbc.coordinator.match.BlockedGroup;
 import io.aitbc.coordinator.stats.ClusterStats;
 import io.swagger.v3.oas.annotations.Operation;
 import io.swagger.v3.oas.annotations.Parameter;
@@ -141,13 +142,24 @@ class FiguresController {
 
     /**
      * @param requirements without fields that require nothing
+     * @param agents how many agents could take them, now or once they have capacity
      * @param explanation why they wait, as a clause
      */
     record BlockedTasks(
             @JsonProperty("requirements") JsonNode requirements,
             @JsonProperty("tasks") int tasks,
             @JsonProperty("oldest_age_seconds") double oldestAge,
-            @JsonProperty("explanation") String explanation) {}
+            @JsonProperty("agents") long agents,
+            @JsonProperty("explanation") String explanation) {
+        static BlockedTasks of(BlockedGroup group, WaitExplainer.GroupReason reason, Instant now) {
+            return new BlockedTasks(
+                    group.requirements().sparse(),
+                    group.tasks(),
+                    Math.max(0, Duration.between(group.oldest(), now).toMillis()) / 1_000.0,
+                    reason.agents(),
+                    reason.explanation());
+        }
+    }
 
     record BlockedReport(
             @JsonProperty("status") String status,
@@ -164,15 +176,7 @@ class FiguresController {
                 "success",
                 stats.blocked().stream()
                         .limit(MAX_BLOCKED)
-                        .map(group -> new BlockedTasks(
-                                group.requirements().sparse(),
-                                group.tasks(),
-                                Math.max(
-                                                0,
-                                                Duration.between(group.oldest(), now)
-                                                        .toMillis())
-                                        / 1_000.0,
-                                explainer.explain(group.requirements())))
+                        .map(group -> BlockedTasks.of(group, explainer.explain(group.requirements()), now))
                         .toList(),
                 now);
     }

@@ -236,9 +236,20 @@ class WaitExplainer {
                 .orElse(null);
     }
 
-    /** Why no agent takes tasks with these requirements, as a clause. */
-    String explain(Requirements requirements) {
+    /**
+     * Why tasks of a group wait.
+     *
+     * @param agents how many could take them, now or once they have capacity
+     * @param explanation a clause
+     */
+    record GroupReason(long agents, String explanation) {}
+
+    GroupReason explain(Requirements requirements) {
         Agents agents = agents(requirements, clock.instant());
+        return new GroupReason(agents.eligible() + agents.busy(), clause(agents, requirements));
+    }
+
+    private String clause(Agents agents, Requirements requirements) {
         if (agents.eligible() > 0) {
             return agents.eligible()
                     + (agents.eligible() == 1 ? " agent can take one now" : " agents can take one now");

@@ -126,7 +126,10 @@ class SettleCompatibilityTest {
                             "task-1", 1, NOW, NOW.plusSeconds(assigned.equals("in progress") ? 601 : 600), null));
             assertThat(settle("task-1", 1, TaskResult.Status.COMPLETED))
                     .as(assigned)
-                    .isEqualTo(Attempts.SettleOutcome.COMPLETED);
+                    .isEqualTo(
+                            assigned.equals("in progress")
+                                    ? Attempts.SettleOutcome.COMPLETED_AFTER_PROGRESS
+                                    : Attempts.SettleOutcome.COMPLETED);
             put(version, assigned);
             release(2);
             assertThat(reserve("task-1", 2, "agent-2").ruling()).as(assigned).isEqualTo(Verdict.Ruling.GRANTED);
@@ -348,8 +351,10 @@ class SettleCompatibilityTest {
                         Attempts.SettleOutcome.PROGRESSED,
                         Attempts.SettleOutcome.COMPLETED,
                         Attempts.SettleOutcome.PROGRESSED,
-                        Attempts.SettleOutcome.COMPLETED,
+                        Attempts.SettleOutcome.COMPLETED_AFTER_PROGRESS,
                         Attempts.SettleOutcome.REPEATED);
+        assertThat(attempts.progressReports(Map.of("task-1", 1, "task-2", 1))).isEqualTo(Map.of("task-1", 2));
+        assertThat(attempts.progressReports(Map.of("task-1", 2))).isEmpty();
         assertThat(redis.sync().hget(Keys.TASK_STATS, "completed")).isEqualTo("2");
         assertThat(redis.sync().exists(Keys.inflight("agent-1"))).isZero();
     }
