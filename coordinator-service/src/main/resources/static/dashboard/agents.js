@@ -60,8 +60,8 @@ export function agentsView(query) {
   const drain = h("button", { hidden: true, onclick: () => setStatus(drain, drainable(), "maintenance") });
   const resume = h("button", { hidden: true, onclick: () => setStatus(resume, drained(), "active") });
 
-  /** Selected agents to which an action applies: a status that is set for one that has left would bring it back. */
-  const drainable = () => chosen((agent) => !["maintenance", "inactive"].includes(agent.status));
+  /** Selected agents to which an action applies. To set the status of a stale or inactive agent would count as its heartbeat. */
+  const drainable = () => chosen((agent) => ["active", "busy"].includes(agent.status));
   const drained = () => chosen((agent) => agent.status === "maintenance");
   const chosen = (suits) => [...selected].filter((id) => suits(state.data.agents.get(id)));
 
@@ -131,7 +131,7 @@ export function agentsView(query) {
     return sort.descending ? -order : order;
   }
 
-  /** While somebody is at the rows they stay where they are: whoever aims at one must not click another. */
+  /** While the pointer or the focus is in the rows, they keep their order, so that a click does not hit another agent. */
   function inOrder(found) {
     if (sorted !== null && body.matches(":hover, :focus-within")) {
       const place = new Map(sorted.map((id, i) => [id, i]));

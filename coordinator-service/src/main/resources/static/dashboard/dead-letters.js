@@ -18,17 +18,17 @@ export function deadLettersView() {
   let failed = null;
 
   let asked = 0;
-  async function look(anew) {
+  async function look(reload) {
     const number = ++asked;
-    if (anew) {
+    if (reload) {
       showReasons(reasons, () => look(true));
     }
     try {
-      const page = await call("GET", `/tasks/dead-letter?limit=${PAGE}` + (anew || oldest === null ? "" : "&before=" + oldest));
+      const page = await call("GET", `/tasks/dead-letter?limit=${PAGE}` + (reload || oldest === null ? "" : "&before=" + oldest));
       if (number !== asked) {
         return;
       }
-      if (anew) {
+      if (reload) {
         fill(body);
       }
       body.append(...page.dead_letters.map(letterRow));

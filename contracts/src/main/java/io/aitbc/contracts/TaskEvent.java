@@ -290,59 +290,45 @@ public record TaskEvent(
 
     /** A copy without what may be large. */
     public TaskEvent truncate() {
-        return new TaskEvent(
-                specversion,
-                id,
-                source,
-                kind,
-                taskId,
-                time,
-                contentType,
-                sequence,
-                new Change(
-                        change.attempt,
-                        change.priority,
-                        null,
-                        change.agentId,
-                        change.assignedAt,
-                        null,
-                        change.startedAt,
-                        change.finishedAt,
-                        change.reason,
-                        null,
-                        change.nextAttempt,
-                        change.notBefore,
-                        change.progressReports,
-                        true));
+        return with(new Change(
+                change.attempt,
+                change.priority,
+                null,
+                change.agentId,
+                change.assignedAt,
+                null,
+                change.startedAt,
+                change.finishedAt,
+                change.reason,
+                null,
+                change.nextAttempt,
+                change.notBefore,
+                change.progressReports,
+                true));
     }
 
     /** A copy that says how often the agent reported progress. */
     public TaskEvent withProgressReports(int number) {
         return number == 0
                 ? this
-                : new TaskEvent(
-                        specversion,
-                        id,
-                        source,
-                        kind,
-                        taskId,
-                        time,
-                        contentType,
-                        sequence,
-                        new Change(
-                                change.attempt,
-                                change.priority,
-                                change.task,
-                                change.agentId,
-                                change.assignedAt,
-                                change.result,
-                                change.startedAt,
-                                change.finishedAt,
-                                change.reason,
-                                change.error,
-                                change.nextAttempt,
-                                change.notBefore,
-                                number,
-                                change.truncated));
+                : with(new Change(
+                        change.attempt,
+                        change.priority,
+                        change.task,
+                        change.agentId,
+                        change.assignedAt,
+                        change.result,
+                        change.startedAt,
+                        change.finishedAt,
+                        change.reason,
+                        change.error,
+                        change.nextAttempt,
+                        change.notBefore,
+                        number,
+                        change.truncated));
+    }
+
+    private TaskEvent with(Change changed) {
+        return new TaskEvent(specversion, id, source, kind, taskId, time, contentType, sequence, changed);
     }
 }

@@ -17,6 +17,7 @@ import io.aitbc.localstack.LocalStack;
 import java.nio.file.Path;
 import java.sql.Connection;
 import java.sql.DriverManager;
+import java.sql.SQLException;
 import java.sql.Statement;
 import java.time.Clock;
 import java.time.Duration;
@@ -482,16 +483,7 @@ class TaskHistoryTest {
     void figuresAreNotStoredIfTasksAreWrittenMeanwhile() throws Exception {
         Instant day = NOW.minus(Duration.ofDays(1));
         writer.write(life("t1", day));
-        try (Connection connection = DriverManager.getConnection("jdbc:" + postgres.url());
-                Statement other = connection.createStatement()) {
-            connection.setAutoCommit(false);
-            // As deleteFigures does, before a task is written.
-            other.execute("INSERT INTO figure_changes VALUES ('2026-11-19')");
-            CompletableFuture<Void> rolledUp = CompletableFuture.runAsync(writer::rollUpFigures);
-            await().until(() -> number("SELECT count(*) FROM pg_locks WHERE NOT granted") == 1);
-            connection.commit();
-            rolledUp.join();
-        }
+        rollUpWhileAnotherConnectionRuns("INSERT INTO figure_changes VALUES ('2026-11-19')");
         assertThat(number("SELECT count(*) FROM figure_days WHERE day = '2026-11-19'"))
                 .isZero();
 
@@ -505,20 +497,25 @@ class TaskHistoryTest {
     @Test
     void figuresOfADayAreStoredOnce() throws Exception {
         writer.write(life("t1", NOW.minus(Duration.ofDays(1))));
-        try (Connection connection = DriverManager.getConnection("jdbc:" + postgres.url());
-                Statement other = connection.createStatement()) {
-            connection.setAutoCommit(false);
-            other.execute("SELECT roll_up_figures('2026-11-19')");
-            CompletableFuture<Void> rolledUp = CompletableFuture.runAsync(writer::rollUpFigures);
-            await().until(() -> number("SELECT count(*) FROM pg_locks WHERE NOT granted") == 1);
-            connection.commit();
-            rolledUp.join();
-        }
+        rollUpWhileAnotherConnectionRuns("SELECT roll_up_figures('2026-11-19')");
 
         assertThat(number("SELECT sum(count) FROM figure_days WHERE day = '2026-11-19' AND kind = 'all'"))
                 .isEqualTo(1);
         assertThat(number("SELECT sum(count) FROM figure_hours WHERE day = '2026-11-19'"))
                 .isEqualTo(1);
+    }
+
+    /** The other transaction ends once this one waits for it. */
+    private static void rollUpWhileAnotherConnectionRuns(String statement) throws SQLException {
+        try (Connection connection = DriverManager.getConnection("jdbc:" + postgres.url());
+                Statement other = connection.createStatement()) {
+            connection.setAutoCommit(false);
+            other.execute(statement);
+            CompletableFuture<Void> rolledUp = CompletableFuture.runAsync(writer::rollUpFigures);
+            await().until(() -> number("SELECT count(*) FROM pg_locks WHERE NOT granted") == 1);
+            connection.commit();
+            rolledUp.join();
+        }
     }
 
     @Test
